@@ -1,0 +1,195 @@
+package driver
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/nomad/plugins/shared/hclspec"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot"
+)
+
+// taskConfigSpec is of a task's config { … }. The keys of nomad-pot-driver 0.10
+// are all there, with what they meant.
+var taskConfigSpec = hclspec.NewObject(map[string]*hclspec.Spec{
+	"image":              hclspec.NewAttr("image", "string", true),
+	"pot":                hclspec.NewAttr("pot", "string", true),
+	"tag":                hclspec.NewAttr("tag", "string", true),
+	"digest":             hclspec.NewAttr("digest", "string", false),
+	"image_pull_timeout": hclspec.NewAttr("image_pull_timeout", "string", false),
+	"command":            hclspec.NewAttr("command", "string", false),
+	"args":               hclspec.NewAttr("args", "list(string)", false),
+	"work_dir":           hclspec.NewAttr("work_dir", "string", false),
+	"hostname":           hclspec.NewAttr("hostname", "string", false),
+	"network_mode":       hclspec.NewAttr("network_mode", "string", false),
+	"ports":              hclspec.NewAttr("ports", "list(string)", false),
+	"port_map":           hclspec.NewAttr("port_map", "list(map(string))", false),
+	"extra_hosts":        hclspec.NewAttr("extra_hosts", "list(string)", false),
+	"mount":              hclspec.NewAttr("mount", "list(string)", false),
+	"mount_read_only":    hclspec.NewAttr("mount_read_only", "list(string)", false),
+	"copy":               hclspec.NewAttr("copy", "list(string)", false),
+	"attributes":         hclspec.NewAttr("attributes", "list(string)", false),
+	"cpu_hard_limit":     hclspec.NewAttr("cpu_hard_limit", "bool", false),
+})
+
+// TaskConfig is a task's config as the job's author writes it.
+type TaskConfig struct {
+	Image            string              `codec:"image"`              // image.Ref.Source
+	Pot              string              `codec:"pot"`                // image.Ref.Name
+	Tag              string              `codec:"tag"`                // image.Ref.Tag
+	Digest           string              `codec:"digest"`             // that the image must have
+	ImagePullTimeout string              `codec:"image_pull_timeout"` // at most the plugin's
+	Command          string              `codec:"command"`            // none: the image's own
+	Args             []string            `codec:"args"`
+	WorkDir          string              `codec:"work_dir"` // in the pot
+	Hostname         string              `codec:"hostname"`
+	NetworkMode      string              `codec:"network_mode"`
+	Ports            []string            `codec:"ports"`           // labels; nil: all
+	PortMap          []map[string]string `codec:"port_map"`        // label to port in the pot, a map for each block
+	ExtraHosts       []string            `codec:"extra_hosts"`     // "name:address"
+	Mount            []string            `codec:"mount"`           // "source:target"
+	MountReadOnly    []string            `codec:"mount_read_only"` // likewise
+	Copy             []string            `codec:"copy"`
+	Attributes       []string            `codec:"attributes"`
+	CPUHardLimit     bool                `codec:"cpu_hard_limit"`
+}
+
+// inherit is what pot calls network mode host.
+const inherit = "inherit"
+
+// mode is the network mode that is asked for.
+func (c *TaskConfig) mode() pot.NetworkMode {
+	switch c.NetworkMode {
+	case "":
+		return pot.PublicBridge
+	case inherit:
+		return pot.HostNetwork
+	}
+	return pot.NetworkMode(c.NetworkMode)
+}
+
+// check adds the faults that c has whatever the client it comes to.
+func (c *TaskConfig) check(f *faults) {
+	if len(c.Args) > 0 && c.Command == "" {
+		f.add("config.args", "needs command to be set")
+	}
+	if c.WorkDir != "" && !path.IsAbs(c.WorkDir) {
+		f.add("config.work_dir", "must be an absolute path, not %q", c.WorkDir)
+	}
+	if c.Hostname != "" && !hostNames.MatchString(c.Hostname) {
+		f.add("config.hostname", "must be letters, digits, - and ., at most 63 in all, not %q", c.Hostname)
+	}
+	if len(c.Copy) > 0 {
+		f.add("config.copy", "not supported yet: use mount_read_only, or a template or artifact block")
+	}
+	if len(c.Attributes) > 0 {
+		f.add("config.attributes", "not supported yet")
+	}
+}
+
+// hostNames are RFC 1123's, of a length that every host takes (Linux
+// HOST_NAME_MAX: 64), and with the _ that names of pots may have.
+var hostNames = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
+
+// checkMode adds a fault if the network mode cannot be had on this client.
+func (c *TaskConfig) checkMode(f *faults, allowed []pot.NetworkMode) {
+	const where = "config.network_mode"
+	switch mode := c.mode(); {
+	case mode == pot.PrivateBridge || mode == pot.Alias:
+		f.add(where, "%s is not supported yet: use %s", mode, list(allowed, "or"))
+	case !slices.Contains(networkModes, mode):
+		f.add(where, "no such mode: %q: use %s", string(mode), list(allowed, "or"))
+	case !slices.Contains(allowed, mode):
+		f.add(where, "%s is not allowed on this client: use %s", mode, list(allowed, "or"))
+	}
+}
+
+// ref is the image that c names.
+func (c *TaskConfig) ref(f *faults) image.Ref {
+	ref := image.Ref{Source: c.Image, Name: c.Pot, Tag: c.Tag}
+	var inRef faults
+	inRef.join(ref.Validate())
+	keys := map[string]string{"source": "image", "name": "pot", "tag": "tag"}
+	for _, err := range inRef {
+		field, rule, _ := strings.Cut(err.Error(), ": ")
+		f.add("config."+keys[field], "%s", rule)
+	}
+	return ref
+}
+
+// pin is the digest that the image must have, zero for any.
+func (c *TaskConfig) pin(f *faults) image.Digest {
+	if c.Digest == "" {
+		return image.Digest{}
+	}
+	d, err := image.ParseDigest(c.Digest)
+	if err != nil {
+		f.add("config.digest", "%w", err)
+	} else if d == (image.Digest{}) {
+		f.add("config.digest", "must not be all zeros")
+	}
+	return d
+}
+
+// pullWithin is how long the image may be waited for. The plugin's bound is of
+// one fetch; waiting for others and the import are given as much again.
+func (c *TaskConfig) pullWithin(f *faults, most time.Duration) time.Duration {
+	const where = "config.image_pull_timeout"
+	d := duration(f, where, c.ImagePullTimeout, 2*most)
+	if c.ImagePullTimeout != "" && d > most {
+		f.add(where, "must be at most this client's pull.timeout, %s, not %s", most, d)
+	}
+	return d
+}
+
+// argv is the command's argument vector, none for the image's own. Users of
+// nomad-pot-driver put quotes into arguments, for the shell that it passed them
+// through: one that is wholly in a pair of quotes loses them, and is named.
+func (c *TaskConfig) argv() (argv, unquoted []string) {
+	if c.Command == "" {
+		return nil, nil
+	}
+	argv = append(argv, c.Command)
+	for _, arg := range c.Args {
+		bare, ok := unquote(arg)
+		if ok {
+			unquoted = append(unquoted, arg)
+		}
+		argv = append(argv, bare)
+	}
+	return argv, unquoted
+}
+
+// unquote takes off a pair of quotes that arg begins and ends with, if there
+// are no more of that kind within.
+func unquote(arg string) (string, bool) {
+	if len(arg) < 2 || arg[0] != arg[len(arg)-1] || arg[0] != '\'' && arg[0] != '"' {
+		return arg, false
+	}
+	bare := arg[1 : len(arg)-1]
+	if strings.IndexByte(bare, arg[0]) >= 0 {
+		return arg, false
+	}
+	return bare, true
+}
+
+// hosts are the extra lines of the pot's hosts(5).
+func (c *TaskConfig) hosts(f *faults) []pot.HostEntry {
+	var all []pot.HostEntry
+	for i, entry := range c.ExtraHosts {
+		host, addr, _ := strings.Cut(entry, ":")
+		ip, err := netip.ParseAddr(strings.Trim(addr, "[]"))
+		if err != nil || !hostNames.MatchString(host) {
+			f.add(fmt.Sprintf("config.extra_hosts[%d]", i), "must be NAME:ADDRESS, not %q", entry)
+			continue
+		}
+		all = append(all, pot.HostEntry{Name: host, Addr: ip})
+	}
+	return all
+}

@@ -1,0 +1,164 @@
+// Package driver is Nomad's side of pots: it translates what Nomad asks of a
+// task driver into images and pots, and back. Nomad's words are used here and
+// nowhere else.
+//
+// A pot's name is derived from its task's ID, and what is known of a pot is on
+// disk beside it, so the plugin keeps nothing that it could lose: it may be
+// killed, restarted or replaced while its tasks run.
+package driver
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/nomad/client/lib/cpustats"
+	"github.com/hashicorp/nomad/plugins/base"
+	"github.com/hashicorp/nomad/plugins/drivers"
+	"github.com/hashicorp/nomad/plugins/drivers/fsisolation"
+	"github.com/hashicorp/nomad/plugins/shared/hclspec"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot"
+)
+
+const (
+	pluginName = "pot" // as in a job's driver = "pot"
+
+	// Version of the plugin, as hashicorp/go-version reads it.
+	Version = "1.0.0-dev"
+)
+
+// Native is the host that this machine has: what package pot/native says.
+type Native struct {
+	Name string // "freebsd" or "linux"; "" if there is none
+	Open func(dir, supervisor string) (pot.Host, error)
+}
+
+// Driver is a Nomad task driver.
+type Driver struct {
+	logger hclog.Logger
+	native Native
+	events *events
+	tasks  tasks
+
+	ctx  context.Context // ends with the plugin
+	stop context.CancelFunc
+
+	mu      sync.RWMutex
+	backend *backend
+}
+
+var (
+	_ drivers.DriverPlugin            = (*Driver)(nil)
+	_ drivers.ExecTaskStreamingDriver = (*Driver)(nil)
+)
+
+// New is a driver with no configuration yet.
+func New(logger hclog.Logger, native Native) *Driver {
+	logger = logger.Named(pluginName)
+	ctx, stop := context.WithCancel(context.Background())
+	return &Driver{
+		logger:  logger,
+		native:  native,
+		events:  newEvents(ctx, logger),
+		ctx:     ctx,
+		stop:    stop,
+		backend: &backend{fault: errors.New("not configured yet")},
+	}
+}
+
+// PluginInfo is base.BasePlugin's.
+func (d *Driver) PluginInfo() (*base.PluginInfoResponse, error) {
+	return &base.PluginInfoResponse{
+		Type:              base.PluginTypeDriver,
+		PluginApiVersions: []string{drivers.ApiVersion010},
+		PluginVersion:     Version,
+		Name:              pluginName,
+	}, nil
+}
+
+// ConfigSchema is base.BasePlugin's.
+func (d *Driver) ConfigSchema() (*hclspec.Spec, error) { return configSpec, nil }
+
+// TaskConfigSchema is drivers.DriverPlugin's.
+func (d *Driver) TaskConfigSchema() (*hclspec.Spec, error) { return taskConfigSpec, nil }
+
+// Capabilities is drivers.DriverPlugin's. The network is made by the driver
+// itself, so "host" is all that Nomad is to do about it.
+func (d *Driver) Capabilities() (*drivers.Capabilities, error) {
+	return &drivers.Capabilities{
+		SendSignals:       true,
+		Exec:              true,
+		FSIsolation:       fsisolation.Image,
+		NetIsolationModes: []drivers.NetIsolationMode{drivers.NetIsolationModeHost},
+	}, nil
+}
+
+// SetConfig is base.BasePlugin's. It changes nothing on the machine: Nomad
+// calls it in plugin processes that never run a task.
+func (d *Driver) SetConfig(c *base.Config) error {
+	config, err := decodeConfig(c.PluginConfig)
+	if err != nil {
+		return err
+	}
+	s, err := config.settings(d.native.Name)
+	if err != nil {
+		return err
+	}
+	b := newBackend(s, d.native)
+	b.compute = c.AgentConfig.Compute() // of a nil one too
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.backend = b
+	return nil
+}
+
+// Shutdown ends what the plugin does; the tasks go on.
+func (d *Driver) Shutdown(context.Context) error {
+	d.stop()
+	return nil
+}
+
+// backend is what tasks are started with.
+type backend struct {
+	settings
+	compute cpustats.Compute
+	pots    *pot.Pots
+	images  *image.Store
+	fault   error // why there are none of those
+}
+
+func newBackend(s settings, native Native) *backend {
+	b := &backend{settings: s}
+	var host pot.Host
+	host, b.fault = native.Open(s.dir, s.supervisor)
+	if b.fault != nil {
+		return b
+	}
+	b.pots = pot.Open(host, pot.Config{Dir: s.dir, Network: s.network, Supervisor: s.supervisor})
+	b.images = image.NewStore(image.NewCache(s.cacheDir, s.pull), host.Images)
+	return b
+}
+
+// current is the configuration that counts now.
+func (d *Driver) current() *backend {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.backend
+}
+
+// ready is current, if tasks can be started with it.
+func (d *Driver) ready() (*backend, error) {
+	b := d.current()
+	switch {
+	case b.fault != nil:
+		return nil, b.fault
+	case !b.enabled:
+		return nil, errDisabled
+	}
+	return b, nil
+}
+
+var errDisabled = errors.New("the plugin is disabled by its configuration")

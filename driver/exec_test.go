@@ -1,0 +1,147 @@
+package driver
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/nomad/plugins/drivers"
+	dtestutil "github.com/hashicorp/nomad/plugins/drivers/testutils"
+	"github.com/shoenig/test/must"
+)
+
+func TestDriver_ExecTask(t *testing.T) {
+	b := newBed(t, "")
+	cfg := b.task(t, "network_mode = \"none\"\nwork_dir = \"/local\"\nhostname = \"inside\"", "sleep", "1h")
+	cfg.User = "web"
+	b.start(t, cfg)
+	hello := func(args ...string) []string { return append([]string{"/bin/hello"}, args...) }
+
+	t.Run("it is run as the task is", func(t *testing.T) {
+		must.StrHasPrefix(t, "host inside uid 80 gid 80 ", b.exec(t, cfg.ID, "id"))
+		must.StrContains(t, b.exec(t, cfg.ID, "id"), "cwd /local\n")
+	})
+
+	t.Run("a code other than 0 is no error", func(t *testing.T) {
+		r, err := b.ExecTask(cfg.ID, hello("exit", "4"), time.Minute)
+		must.NoError(t, err)
+		must.Eq(t, 4, r.ExitResult.ExitCode)
+	})
+
+	t.Run("the end of much output is kept", func(t *testing.T) {
+		out := b.exec(t, cfg.ID, "flood", "10000")
+		must.Eq(t, drivers.CheckBufSize, len(out))
+		must.StrHasSuffix(t, "line 9998\nline 9999\n", out)
+	})
+
+	t.Run("the time is kept", func(t *testing.T) {
+		began := time.Now()
+		_, err := b.ExecTask(cfg.ID, hello("sleep", "1h"), 300*time.Millisecond)
+		must.ErrorContains(t, err, "cannot run command in task: killed after 300ms")
+		must.Less(t, 3*time.Second, time.Since(began))
+	})
+
+	t.Run("a command that is not there is an error", func(t *testing.T) {
+		_, err := b.ExecTask(cfg.ID, []string{"/bin/nothing"}, time.Minute)
+		must.ErrorContains(t, err, "/bin/nothing")
+	})
+
+	t.Run("no command is an error", func(t *testing.T) {
+		_, err := b.ExecTask(cfg.ID, nil, time.Minute)
+		must.ErrorContains(t, err, "cannot run command in task: no command")
+	})
+
+	t.Run("a task that has ended runs no more", func(t *testing.T) {
+		must.NoError(t, b.StopTask(cfg.ID, time.Second, ""))
+		b.wait(t, cfg.ID)
+		_, err := b.ExecTask(cfg.ID, hello("id"), time.Minute)
+		must.ErrorContains(t, err, "cannot run command in task: it has ended")
+	})
+}
+
+// stream runs a command by ExecTaskStreaming, and returns its output.
+func (b *bed) stream(t *testing.T, id string, tty bool, stdin io.ReadCloser, argv ...string) (int, string, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	sizes := make(chan drivers.TerminalSize, 1)
+	sizes <- drivers.TerminalSize{Height: 24, Width: 80}
+	r, err := b.driver.ExecTaskStreaming(ctx, id, &drivers.ExecOptions{
+		Command: argv, Tty: tty, Stdin: stdin, ResizeCh: sizes,
+		Stdout: closer{&stdout}, Stderr: closer{&stderr},
+	})
+	must.NoError(t, err)
+	return r.ExitCode, stdout.String(), stderr.String()
+}
+
+type closer struct{ io.Writer }
+
+func (closer) Close() error { return nil }
+
+func TestDriver_ExecTaskStreaming(t *testing.T) {
+	b := newBed(t, "")
+	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
+	b.start(t, cfg)
+
+	t.Run("input and both outputs pass through", func(t *testing.T) {
+		in := io.NopCloser(strings.NewReader("some input\n"))
+		code, stdout, stderr := b.stream(t, cfg.ID, false, in, "/bin/hello", "tee")
+		must.Eq(t, []any{0, "some input\n", ""}, []any{code, stdout, stderr})
+		code, stdout, stderr = b.stream(t, cfg.ID, false, in, "/bin/hello", "nothing")
+		must.Eq(t, []any{64, "", "hello: no such thing: nothing\n"}, []any{code, stdout, stderr})
+	})
+
+	t.Run("a terminal echoes, and input that never ends is no hindrance", func(t *testing.T) {
+		in, out := io.Pipe()
+		go out.Write([]byte("typed\n\x04"))
+		code, stdout, _ := b.stream(t, cfg.ID, true, in, "/bin/hello", "tee")
+		must.Eq(t, 0, code)
+		must.Eq(t, "typed\r\ntyped\r\n", stdout)
+		eventually(t, func() error {
+			_, err := out.Write([]byte("x"))
+			if err == nil {
+				return fmt.Errorf("input is still taken")
+			}
+			return nil
+		})
+	})
+
+	t.Run("it ends when nobody listens any more", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		in, _ := io.Pipe()
+		_, err := b.driver.ExecTaskStreaming(ctx, cfg.ID, &drivers.ExecOptions{
+			Command: []string{"/bin/hello", "sleep", "1h"}, Stdin: in, Stdout: closer{io.Discard}, Stderr: closer{io.Discard},
+		})
+		must.ErrorContains(t, err, "deadline exceeded")
+	})
+}
+
+// Nomad's own tests of a driver's streams want a shell, which the pot is lent
+// by this machine. TestExecFSIsolation is not among them: it looks for control
+// groups of Nomad's own making.
+func TestDriver_ExecTaskStreaming_conformance(t *testing.T) {
+	b := newBed(t, "volumes { enabled = true }")
+	var mounts []string
+	for _, dir := range []string{"/bin", "/usr", "/lib", "/lib64"} {
+		if _, err := os.Stat(dir); err == nil {
+			mounts = append(mounts, dir+":"+dir)
+		}
+	}
+	text, err := json.Marshal(mounts)
+	must.NoError(t, err)
+	cfg := b.task(t, fmt.Sprintf(`
+		network_mode    = "none"
+		mount_read_only = %s
+		command         = "/bin/sleep"
+		args            = ["1h"]`, text))
+	b.start(t, cfg)
+	dtestutil.TestExecTaskStreamingBasicResponses(t, b.DriverHarness, cfg.ID)
+}

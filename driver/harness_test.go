@@ -1,0 +1,257 @@
+package driver
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/nomad/client/lib/numalib"
+	"github.com/hashicorp/nomad/helper/uuid"
+	"github.com/hashicorp/nomad/nomad/structs"
+	"github.com/hashicorp/nomad/plugins/base"
+	"github.com/hashicorp/nomad/plugins/drivers"
+	dtestutil "github.com/hashicorp/nomad/plugins/drivers/testutils"
+	"github.com/shoenig/test/must"
+	"github.com/zclconf/go-cty/cty/msgpack"
+
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/native"
+)
+
+// A network of this package's own: other packages' tests have pots too.
+const (
+	testNetwork = "10.213.0.0/16"
+	testGateway = "10.213.0.1"
+)
+
+// supervisor is made once, for all tests. Where it is tells its processes from
+// those of other tests.
+var supervisor = sync.OnceValue(func() string { return filepath.Join(programs, "pot-supervisor") })
+
+// programs is the directory that TestMain makes programs in.
+var programs string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if programs, err = os.MkdirTemp("", "driver-test-"); err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(programs)
+		return m.Run()
+	}())
+}
+
+// bed is a driver on this machine's host, spoken to by gRPC, and a server of
+// images.
+type bed struct {
+	*dtestutil.DriverHarness
+	t      testing.TB
+	driver *Driver
+	server *imagetest.Server
+	dir    string
+	config string
+
+	// unlogged tasks have no log collector, which at its end waits for seconds
+	// for a task that never began to write.
+	unlogged bool
+}
+
+var buildOnce sync.Once
+
+// newBed needs root. At the end of the test nothing of the driver's is left.
+func newBed(t testing.TB, config string) *bed {
+	t.Helper()
+	hosttest.Need(t, "root", os.Geteuid() == 0)
+	hosttest.Need(t, "a host for pots", native.Name != "")
+	buildOnce.Do(func() {
+		made := hosttest.Build(t, "nomad-driver-pot/pot/supervise/pot-supervisor")
+		data, err := os.ReadFile(made)
+		must.NoError(t, err)
+		must.NoError(t, os.WriteFile(supervisor(), data, 0o755))
+	})
+	b := &bed{t: t, server: imagetest.NewServer(t), dir: t.TempDir()}
+	b.config = fmt.Sprintf(`
+		fs_root    = %q
+		network    = %q
+		supervisor = %q
+		%s`, b.dir, testNetwork, supervisor(), config)
+	t.Cleanup(func() { nothingLeft(t, b.dir) })
+	b.open(t)
+	return b
+}
+
+// open makes another driver over the same pots: what a restart of the agent
+// does. The one before is shut down, as if killed.
+func (b *bed) open(t testing.TB) {
+	t.Helper()
+	if b.driver != nil {
+		b.driver.Shutdown(context.Background())
+		b.Kill()
+	}
+	b.driver = New(hclog.NewNullLogger(), Native{Name: native.Name, Open: native.Open})
+	b.DriverHarness = dtestutil.NewDriverHarness(t.(*testing.T), b.driver)
+	t.Cleanup(b.Kill)
+	t.Cleanup(func() { b.driver.Shutdown(context.Background()) })
+	v := decode(t, configSpec, b.config)
+	packed, err := msgpack.Marshal(v, v.Type())
+	must.NoError(t, err)
+	must.NoError(t, b.SetConfig(&base.Config{
+		PluginConfig: packed,
+		AgentConfig:  &base.AgentConfig{Driver: &base.ClientDriverConfig{Topology: numalib.Scan(numalib.PlatformScanners(false))}},
+	}))
+}
+
+// task is one of the real image, with directories as Nomad makes them, which is
+// destroyed with the bed: the harness hangs up when it takes the directories away.
+func (b *bed) task(t testing.TB, config string, args ...string) *drivers.TaskConfig {
+	t.Helper()
+	alloc := uuid.Generate()
+	cfg := &drivers.TaskConfig{
+		ID: alloc + "/web/" + uuid.Short(), Name: "web", AllocID: alloc,
+		Env: map[string]string{"SECRET": "planted-secret"},
+		Resources: &drivers.Resources{
+			NomadResources: &structs.AllocatedTaskResources{
+				Memory: structs.AllocatedMemoryResources{MemoryMB: 64},
+				Cpu:    structs.AllocatedCpuResources{CpuShares: 100},
+			},
+			LinuxResources: &drivers.LinuxResources{},
+		},
+	}
+	text := config + "\n"
+	for key, value := range map[string]string{"image": b.server.URL, "pot": imagetest.HelloName, "tag": imagetest.HelloTag} {
+		if !strings.Contains(config, key+" = ") {
+			text += fmt.Sprintf("%s = %q\n", key, value)
+		}
+	}
+	if len(args) > 0 {
+		text += fmt.Sprintf("command = %q\nargs = [", "/bin/hello")
+		for _, a := range args {
+			text += fmt.Sprintf("%q, ", a)
+		}
+		text += "]\n"
+	}
+	must.NoError(t, cfg.EncodeDriverConfig(decode(t, taskConfigSpec, text)))
+	b.t.Cleanup(b.MkAllocDir(cfg, !b.unlogged))
+	b.t.Cleanup(func() { must.NoError(b.t, b.driver.DestroyTask(cfg.ID, true)) })
+	return cfg
+}
+
+// start starts a task that must start.
+func (b *bed) start(t testing.TB, cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drivers.DriverNetwork) {
+	t.Helper()
+	handle, network, err := b.StartTask(cfg)
+	must.NoError(t, err)
+	return handle, network
+}
+
+// wait is how the task ended, within ten seconds.
+func (b *bed) wait(t testing.TB, id string) *drivers.ExitResult {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	results, err := b.WaitTask(ctx, id)
+	must.NoError(t, err)
+	result, ok := <-results
+	must.True(t, ok)
+	return result
+}
+
+// exec runs hello in the task, and returns what it printed.
+func (b *bed) exec(t testing.TB, id string, args ...string) string {
+	t.Helper()
+	r, err := b.ExecTask(id, append([]string{"/bin/hello"}, args...), 10*time.Second)
+	must.NoError(t, err)
+	must.Eq(t, 0, r.ExitResult.ExitCode, must.Sprint(string(r.Stderr)))
+	return string(r.Stdout)
+}
+
+// says waits until the task has written text to stdout.
+func says(t testing.TB, cfg *drivers.TaskConfig, text string) {
+	t.Helper()
+	log := filepath.Join(cfg.TaskDir().LogDir, "web.stdout.0")
+	eventually(t, func() error {
+		data, err := os.ReadFile(log)
+		if err == nil && !bytes.Contains(data, []byte(text)) {
+			err = fmt.Errorf("it says %q", data)
+		}
+		return err
+	})
+}
+
+// eventually waits, within ten seconds, until there is no error.
+func eventually(t testing.TB, check func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		err := check()
+		if err == nil {
+			return
+		}
+		must.True(t, time.Now().Before(deadline), must.Sprint(err))
+	}
+}
+
+// nothingLeft fails the test if there is anything of a pot below dir, or a
+// process, mount or interface of one. Images and their cache stay.
+func nothingLeft(t testing.TB, dir string) {
+	eventually(t, func() error {
+		found := residue(dir)
+		if len(found) == 0 {
+			return nil
+		}
+		return fmt.Errorf("left behind: %s", strings.Join(found, ", "))
+	})
+}
+
+func residue(dir string) (found []string) {
+	for _, sub := range []string{"pots", "addresses", "jails", "layers", "labels", "host/jails"} {
+		entries, _ := os.ReadDir(filepath.Join(dir, sub))
+		for _, e := range entries {
+			if e.Name() != "last" && e.Name() != "hello-linux_1_0" {
+				found = append(found, filepath.Join(sub, e.Name()))
+			}
+		}
+	}
+	mounts, _ := os.ReadFile("/proc/self/mounts")
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, dir) {
+			found = append(found, "mount "+strings.TrimSpace(line))
+		}
+	}
+	processes, _ := filepath.Glob("/proc/[0-9]*/exe")
+	for _, exe := range processes {
+		if path, _ := os.Readlink(exe); path == supervisor() {
+			found = append(found, "process "+exe)
+		}
+	}
+	addrs, _ := net.InterfaceAddrs()
+	if slices.ContainsFunc(addrs, func(a net.Addr) bool { return strings.HasPrefix(a.String(), testGateway+"/") }) {
+		found = append(found, "interface with "+testGateway)
+	}
+	return found
+}
+
+// look is an attribute of the fingerprint, as text.
+func (b *bed) look(t testing.TB, key string) string {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	looks, err := b.Fingerprint(ctx)
+	must.NoError(t, err)
+	f := <-looks
+	must.Eq(t, drivers.HealthStateHealthy, f.Health, must.Sprint(f.HealthDescription))
+	if a := f.Attributes[key]; a != nil {
+		return a.GoString()
+	}
+	return ""
+}

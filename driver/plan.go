@@ -1,0 +1,89 @@
+package driver
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/hashicorp/nomad/client/taskenv"
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot"
+)
+
+// Labels on a pot's dataset: whose it is.
+const (
+	labelAlloc = "nomad.pot:alloc"
+	labelTask  = "nomad.pot:task" // TaskID
+)
+
+// plan is what a task is started from: all of Nomad's words translated.
+type plan struct {
+	ref        image.Ref
+	pin        image.Digest
+	pullWithin time.Duration
+	spec       pot.Spec
+	inPot      portMap
+	unquoted   []string // arguments that were
+}
+
+// plan translates cfg; its error has every fault in it. What Nomad asks for
+// beside the config block is carried out or refused, never passed over: Nomad
+// asks no plugin of another process whether it can.
+func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
+	c := new(TaskConfig)
+	if err := cfg.DecodeDriverConfig(c); err != nil {
+		return nil, fmt.Errorf("internal error: decode config: %w", err)
+	}
+	var f faults
+	p := &plan{ref: c.ref(&f), pin: c.pin(&f), pullWithin: c.pullWithin(&f, b.pull.Timeout)}
+	c.check(&f)
+	c.checkMode(&f, b.modes)
+	published := c.publish(&f, cfg.Resources)
+	p.inPot = published.inPot
+	p.spec = pot.Spec{
+		Name:     TaskID(cfg.ID).PotName(),
+		Image:    p.ref.Dataset(),
+		Labels:   map[string]string{labelAlloc: cfg.AllocID, labelTask: cfg.ID},
+		Hostname: c.Hostname,
+		Network:  c.mode(),
+		Ports:    published.ports,
+		Mounts:   c.mounts(&f, cfg, b.volumes),
+		Hosts:    c.hosts(&f),
+		DNS:      resolver(&f, cfg.DNS),
+		Limits:   c.limits(&f, cfg.Resources, b.compute),
+		User:     cfg.User,
+		WorkDir:  c.WorkDir,
+		Stdout:   cfg.StdoutPath,
+		Stderr:   cfg.StderrPath,
+	}
+	p.spec.Command, p.unquoted = c.argv()
+	for i, dev := range cfg.Devices {
+		f.add(fmt.Sprintf("device[%d]", i), "not supported yet: %s", dev.HostPath)
+	}
+	if len(f) == 0 {
+		f.join(p.spec.Validate())
+	}
+	return p, f.err()
+}
+
+// env is the command's environment. Nomad made it before it could know of a
+// port_map.
+func (p *plan) env(cfg *drivers.TaskConfig) []string {
+	cfg.Env = taskenv.SetPortMapEnvs(cfg.Env, p.inPot)
+	return cfg.EnvList()
+}
+
+// resolver is the pot's resolver(5).
+func resolver(f *faults, c *drivers.DNSConfig) pot.DNS {
+	if c == nil {
+		return pot.DNS{}
+	}
+	for i, server := range c.Servers {
+		if _, err := netip.ParseAddr(server); err != nil {
+			f.add(fmt.Sprintf("network.dns.servers[%d]", i), "must be an address, not %q", server)
+		}
+	}
+	return pot.DNS{Servers: c.Servers, Searches: c.Searches, Options: c.Options}
+}

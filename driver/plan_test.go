@@ -1,0 +1,324 @@
+package driver
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/nomad/nomad/structs"
+	"github.com/hashicorp/nomad/plugins/drivers"
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot"
+)
+
+func TestBackend_plan(t *testing.T) {
+	cfg := taskOf(t, least+`
+		command      = "/bin/hello"
+		args         = ["-g", "'daemon off;'"]
+		extra_hosts  = ["db:10.0.0.5", "six:[2001:db8::1]"]
+		hostname     = "web"
+		work_dir     = "/srv"
+	`)
+	cfg.User = "web"
+	cfg.DNS = &drivers.DNSConfig{Servers: []string{"9.9.9.9"}, Searches: []string{"example.org"}}
+	cfg.Resources.NomadResources.Memory = structs.AllocatedMemoryResources{MemoryMB: 64, MemoryMaxMB: 128}
+	cfg.Resources.NomadResources.Cpu = structs.AllocatedCpuResources{CpuShares: 500}
+	cfg.Resources.LinuxResources.CpusetCpus = "0,2"
+	cfg.Resources.Ports = ports(structs.AllocatedPortMapping{Label: "http", Value: 25000, To: 8080, HostIP: "192.0.2.1"})
+
+	p, err := backendOf(t, "").plan(cfg)
+	must.NoError(t, err)
+	must.Eq(t, image.Ref{Source: "https://images.example.org/pots", Name: "hello", Tag: "1.0"}, p.ref)
+	must.Eq(t, []string{"'daemon off;'"}, p.unquoted)
+	must.Eq(t, time.Hour, p.pullWithin)
+	must.Eq(t, portMap{"http": 8080}, p.inPot)
+	host := netip.MustParseAddrPort("192.0.2.1:25000")
+	must.Eq(t, pot.Spec{
+		Name:     "web_0badcafe_" + testAlloc,
+		Image:    "hello_1_0",
+		Labels:   map[string]string{labelAlloc: testAlloc, labelTask: testID},
+		Hostname: "web",
+		Network:  pot.PublicBridge,
+		Ports:    []pot.Port{{Proto: pot.TCP, Host: host, To: 8080}, {Proto: pot.UDP, Host: host, To: 8080}},
+		Mounts: []pot.Mount{
+			{Source: "/nomad/alloc/alloc", Target: "/alloc"},
+			{Source: "/nomad/alloc/alloc/logs", Target: "/alloc/logs", ReadOnly: true},
+			{Source: "/nomad/alloc/web/local", Target: "/local"},
+			{Source: "/nomad/alloc/web/secrets", Target: "/secrets"},
+		},
+		Hosts: []pot.HostEntry{
+			{Name: "db", Addr: netip.MustParseAddr("10.0.0.5")},
+			{Name: "six", Addr: netip.MustParseAddr("2001:db8::1")},
+		},
+		DNS:     pot.DNS{Servers: []string{"9.9.9.9"}, Searches: []string{"example.org"}},
+		Limits:  pot.Limits{MemoryBytes: 128 << 20, CPUShares: 500, CPUs: "0,2"},
+		Command: []string{"/bin/hello", "-g", "daemon off;"},
+		User:    "web",
+		WorkDir: "/srv",
+		Stdout:  "/nomad/out",
+		Stderr:  "/nomad/err",
+	}, p.spec)
+}
+
+func TestBackend_plan_faults(t *testing.T) {
+	there := t.TempDir()
+	for _, tc := range []struct {
+		name   string
+		plugin string
+		config string
+		change func(*drivers.TaskConfig)
+		want   string // "" is none
+	}{
+		{name: "the least is enough", config: least},
+		{name: "an image must be a URL", config: `image = "here"
+			pot = "a/b"
+			tag = ".."`,
+			want: `config.image: must be http, https or file, not "here"; ` +
+				`config.pot: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not "a/b"; ` +
+				`config.tag: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not ".."`},
+		{name: "a digest has an algorithm", config: least + `digest = "md5:00"`,
+			want: `config.digest: must begin with "skein1024:"`},
+		{name: "a digest of nothing would be any", config: least + `digest = "skein1024:` + strings.Repeat("0", 256) + `"`,
+			want: `config.digest: must not be all zeros`},
+		{name: "a time to pull is within the plugin's", plugin: `pull { timeout = "1m" }`, config: least + `image_pull_timeout = "2m"`,
+			want: `config.image_pull_timeout: must be at most this client's pull.timeout, 1m0s, not 2m0s`},
+		{name: "a time has a unit", config: least + `image_pull_timeout = "2"`,
+			want: `config.image_pull_timeout: must be a time, as in 90s or 5m, not "2"`},
+		{name: "arguments need a command", config: least + `args = ["x"]`,
+			want: `config.args: needs command to be set`},
+		{name: "a network mode must be known", config: least + `network_mode = "bridge"`,
+			want: `config.network_mode: no such mode: "bridge": use public-bridge, host or none`},
+		{name: "a mode that pot has is refused by name", config: least + `network_mode = "alias"`,
+			want: `config.network_mode: alias is not supported yet: use public-bridge, host or none`},
+		{name: "a mode must be allowed", plugin: `allowed_network_modes = ["none"]`, config: least + `network_mode = "host"`,
+			want: `config.network_mode: host is not allowed on this client: use none`},
+		{name: "pot's word for host is one", config: least + `network_mode = "inherit"`},
+		{name: "a port must be the group's", config: least + `ports = ["http", "admin"]`,
+			want: `config.ports[1]: the group has no port "admin", it has http and metrics`},
+		{name: "a port is asked for once", config: least + `ports = ["http", "http"]`,
+			want: `config.ports[1]: "http" is asked for twice`},
+		{name: "a port is mapped once", config: least + "port_map { http = 80 }\nport_map { http = 81 }",
+			want: `config.port_map.http: is asked for twice`},
+		{name: "a mapped port is a number", config: least + `port_map { http = "www" }`,
+			want: `config.port_map.http: must be a port, 1 to 65535, not "www"`},
+		{name: "ports and port_map exclude each other", config: least + "ports = [\"http\"]\nport_map { http = 80 }",
+			want: `config.port_map: not together with ports: ports of the group have to`},
+		{name: "no network has no ports", config: least + "network_mode = \"none\"\nports = [\"http\"]",
+			want: `config.network_mode: none has no ports to publish`},
+		{name: "no network leaves the group's ports alone", config: least + `network_mode = "none"`},
+		{name: "on the host's network ports are the task's affair", config: least + "network_mode = \"host\"\nports = [\"http\"]"},
+		{name: "a host name is a name", config: least + `hostname = "a b"`,
+			want: `config.hostname: must be letters, digits, - and ., at most 63 in all, not "a b"`},
+		{name: "a directory is absolute", config: least + `work_dir = "srv"`,
+			want: `config.work_dir: must be an absolute path, not "srv"`},
+		{name: "what is not carried out yet is refused", config: least + "copy = [\"/a:/b\"]\nattributes = [\"devfs_ruleset:3\"]",
+			want: `config.copy: not supported yet: use mount_read_only, or a template or artifact block; ` +
+				`config.attributes: not supported yet`},
+		{name: "a host has an address", config: least + `extra_hosts = ["db", "db:x", ":10.0.0.1"]`,
+			want: `config.extra_hosts[0]: must be NAME:ADDRESS, not "db"; ` +
+				`config.extra_hosts[1]: must be NAME:ADDRESS, not "db:x"; ` +
+				`config.extra_hosts[2]: must be NAME:ADDRESS, not ":10.0.0.1"`},
+		{name: "host paths are off", config: least + `mount = ["` + there + `:/data"]`,
+			want: `config.mount[0]: source ` + there + `: host paths are off on this client: its plugin's volumes block must have enabled = true`},
+		{name: "a mount has two parts", plugin: `volumes { enabled = true }`, config: least + `mount = ["/data"]
+			mount_read_only = ["/a:/b:ro"]`,
+			want: `config.mount[0]: must be SOURCE:TARGET, not "/data"; ` +
+				`config.mount_read_only[0]: must be SOURCE:TARGET, not "/a:/b:ro"`},
+		{name: "a mount's target is absolute", plugin: `volumes { enabled = true }`, config: least + `mount = ["` + there + `:data"]`,
+			want: `config.mount[0]: target must be an absolute path below /, not "data"`},
+		{name: "a target is taken once", plugin: `volumes { enabled = true }`, config: least + `mount = ["` + there + `:/local/"]`,
+			want: `config.mount[0]: target /local/ is taken already`},
+		{name: "a mount's source must exist", plugin: `volumes { enabled = true }`, config: least + `mount = ["/no/such:/data"]`,
+			want: `config.mount[0]: source lstat /no: no such file or directory`},
+		{name: "a tree of the host's is not a target", plugin: `volumes { enabled = true }`, config: least + `mount = ["` + there + `:/dev/x"]`,
+			want: `mounts[4]: target "/dev/x" is the host's to fill`},
+		{name: "devices are refused", config: least, change: func(c *drivers.TaskConfig) {
+			c.Devices = []*drivers.DeviceConfig{{HostPath: "/dev/kmem"}}
+		}, want: `device[0]: not supported yet: /dev/kmem`},
+		{name: "propagation is refused", config: least, change: func(c *drivers.TaskConfig) {
+			c.Mounts = []*drivers.MountConfig{{HostPath: "/vol", TaskPath: "/data", PropagationMode: "bidirectional"}}
+		}, want: `volume_mount[0].propagation_mode: must be private, not "bidirectional"`},
+		{name: "a resolver is an address", config: least, change: func(c *drivers.TaskConfig) {
+			c.DNS = &drivers.DNSConfig{Servers: []string{"one.example.org"}}
+		}, want: `network.dns.servers[0]: must be an address, not "one.example.org"`},
+		{name: "a hard limit needs to know the machine", config: least + `cpu_hard_limit = true`,
+			want: `config.cpu_hard_limit: this client does not know its cores' speed: set cpu_total_compute in its configuration`},
+		{name: "all faults are told at once", config: strings.Replace(least, `"1.0"`, `""`, 1) + `args = ["x"]
+			network_mode = "x"`,
+			want: `config.tag: must be set; config.args: needs command to be set; ` +
+				`config.network_mode: no such mode: "x": use public-bridge, host or none`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg := taskOf(t, tc.config)
+			cfg.Resources.Ports = ports(
+				structs.AllocatedPortMapping{Label: "metrics", Value: 25001},
+				structs.AllocatedPortMapping{Label: "http", Value: 25000, To: 8080})
+			if tc.change != nil {
+				tc.change(cfg)
+			}
+			_, err := backendOf(t, tc.plugin).plan(cfg)
+			if tc.want == "" {
+				must.NoError(t, err)
+				return
+			}
+			must.EqError(t, err, tc.want)
+		})
+	}
+}
+
+func TestTaskConfig_publish(t *testing.T) {
+	group := ports(
+		structs.AllocatedPortMapping{Label: "dyn", Value: 25001, HostIP: "2001:db8::5"},
+		structs.AllocatedPortMapping{Label: "http", Value: 25000, To: 8080})
+	old := []*structs.NetworkResource{{IP: "192.0.2.7", DynamicPorts: []structs.Port{{Label: "http", Value: 25002}}}}
+	for _, tc := range []struct {
+		name   string
+		config string
+		inPot  portMap
+		ports  []string
+		groups *structs.AllocatedPorts
+		old    []*structs.NetworkResource
+	}{
+		{name: "all of the group's, where the task listens", groups: group,
+			inPot: portMap{"dyn": 25001, "http": 8080},
+			ports: []string{"tcp [2001:db8::5]:25001 25001", "udp [2001:db8::5]:25001 25001", "tcp 0.0.0.0:25000 8080", "udp 0.0.0.0:25000 8080"}},
+		{name: "those that are named", groups: group, config: `ports = ["http"]`,
+			inPot: portMap{"http": 8080}, ports: []string{"tcp 0.0.0.0:25000 8080", "udp 0.0.0.0:25000 8080"}},
+		{name: "none, if none is named", groups: group, config: `ports = []`, inPot: portMap{}},
+		{name: "a map as a block", groups: group, config: `port_map { http = 80 }`,
+			inPot: portMap{"http": 80}, ports: []string{"tcp 0.0.0.0:25000 80", "udp 0.0.0.0:25000 80"}},
+		{name: "a map as an attribute", groups: group, config: `port_map = { http = "80" }`,
+			inPot: portMap{"http": 80}, ports: []string{"tcp 0.0.0.0:25000 80", "udp 0.0.0.0:25000 80"}},
+		{name: "a map as a list", groups: group, config: `port_map = [{ http = "80" }]`,
+			inPot: portMap{"http": 80}, ports: []string{"tcp 0.0.0.0:25000 80", "udp 0.0.0.0:25000 80"}},
+		{name: "the ports of a task's own resources", old: old, config: `port_map = { http = "80" }`,
+			inPot: portMap{"http": 80}, ports: []string{"tcp 192.0.2.7:25002 80", "udp 192.0.2.7:25002 80"}},
+		{name: "none in the host's network", groups: group, config: `network_mode = "host"`, inPot: portMap{}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg := taskOf(t, least+tc.config)
+			cfg.Resources.Ports = tc.groups
+			cfg.Resources.NomadResources.Networks = tc.old
+			p, err := backendOf(t, "").plan(cfg)
+			must.NoError(t, err)
+			must.Eq(t, tc.inPot, p.inPot)
+			var got []string
+			for _, port := range p.spec.Ports {
+				got = append(got, string(port.Proto)+" "+port.Host.String()+" "+strconv.Itoa(int(port.To)))
+			}
+			must.Eq(t, tc.ports, got)
+		})
+	}
+}
+
+func TestPlan_env(t *testing.T) {
+	cfg := taskOf(t, least+`port_map { http-admin = 80 }`)
+	cfg.Resources.Ports = ports(structs.AllocatedPortMapping{Label: "http-admin", Value: 25000})
+	p, err := backendOf(t, "").plan(cfg)
+	must.NoError(t, err)
+	must.Eq(t, []string{"A=1", "NOMAD_PORT_http_admin=80"}, p.env(cfg))
+}
+
+func TestTaskConfig_mounts(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	must.NoError(t, err)
+	alloc, allowed, other := filepath.Join(dir, "alloc"), filepath.Join(dir, "allowed"), filepath.Join(dir, "other")
+	for _, d := range []string{alloc + "/web/local/www", allowed + "/www", other, dir + "/allowed-not"} {
+		must.NoError(t, os.MkdirAll(d, 0o755))
+	}
+	must.NoError(t, os.Symlink(other, allowed+"/out"))
+	must.NoError(t, os.Symlink(allowed+"/www", other+"/in"))
+	must.NoError(t, os.Symlink("/etc", alloc+"/web/local/out"))
+	volumes := `volumes {
+		enabled       = true
+		allowed_paths = ["` + allowed + `"]
+	}`
+	for _, tc := range []struct {
+		name, plugin, source string
+		want                 string // the mount's source, or
+		fault                string
+	}{
+		{name: "a directory that is allowed", plugin: volumes, source: allowed + "/www", want: allowed + "/www"},
+		{name: "all that is allowed", plugin: volumes, source: allowed, want: allowed},
+		{name: "a link to what is allowed", plugin: volumes, source: other + "/in", want: allowed + "/www"},
+		{name: "a link to what is not", plugin: volumes, source: allowed + "/out",
+			fault: other + ": is not below " + allowed + ", which is all that this client allows"},
+		{name: "a way up", plugin: volumes, source: allowed + "/../other",
+			fault: other + ": is not below " + allowed + ", which is all that this client allows"},
+		{name: "a name that begins alike", plugin: volumes, source: allowed + "-not",
+			fault: allowed + "-not: is not below " + allowed + ", which is all that this client allows"},
+		{name: "any, if none is named", plugin: `volumes { enabled = true }`, source: other, want: other},
+		{name: "the task's own directory", source: "/local/www", want: alloc + "/web/local/www"},
+		{name: "a link out of the task's own directory", source: "/local/out", fault: "/local/out: leads out of the task's directory"},
+		{name: "a way out of the task's own directory", source: "/local/../etc",
+			fault: "/etc: host paths are off on this client: its plugin's volumes block must have enabled = true"},
+		{name: "a relative path", plugin: volumes, source: "www", fault: `must be an absolute path, not "www"`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg := taskOf(t, least+`mount_read_only = ["`+tc.source+`:/www"]`)
+			cfg.AllocDir = alloc
+			p, err := backendOf(t, tc.plugin).plan(cfg)
+			if tc.fault != "" {
+				must.EqError(t, err, "config.mount_read_only[0]: source "+tc.fault)
+				return
+			}
+			must.NoError(t, err)
+			must.Eq(t, pot.Mount{Source: tc.want, Target: "/www", ReadOnly: true}, p.spec.Mounts[4])
+		})
+	}
+	t.Run("Nomad's volumes are not the job's paths", func(t *testing.T) {
+		cfg := taskOf(t, least)
+		cfg.Mounts = []*drivers.MountConfig{{HostPath: "/vol", TaskPath: "/data", Readonly: true, PropagationMode: "private"}}
+		p, err := backendOf(t, "").plan(cfg)
+		must.NoError(t, err)
+		must.Eq(t, pot.Mount{Source: "/vol", Target: "/data", ReadOnly: true}, p.spec.Mounts[4])
+	})
+}
+
+func TestTaskConfig_limits(t *testing.T) {
+	for _, tc := range []struct {
+		name          string
+		memory, most  int64
+		share         float64
+		config        string
+		bytes, within int64
+	}{
+		{name: "memory", memory: 64, bytes: 64 << 20},
+		{name: "memory_max wins", memory: 64, most: 256, bytes: 256 << 20},
+		{name: "memory_max of -1 is no limit", memory: 64, most: -1},
+		{name: "a share is soft", memory: 64, share: 0.5, bytes: 64 << 20},
+		{name: "unless it is to be hard", memory: 64, share: 0.5, config: `cpu_hard_limit = true`, bytes: 64 << 20, within: 200},
+		{name: "and is never nothing", memory: 64, share: 0.001, config: `cpu_hard_limit = true`, bytes: 64 << 20, within: 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg := taskOf(t, least+tc.config)
+			cfg.Resources.NomadResources.Memory = structs.AllocatedMemoryResources{MemoryMB: tc.memory, MemoryMaxMB: tc.most}
+			cfg.Resources.LinuxResources.PercentTicks = tc.share
+			p, err := backendOf(t, "").plan(cfg)
+			must.NoError(t, err)
+			must.Eq(t, pot.Limits{MemoryBytes: tc.bytes, CPUPercent: tc.within}, p.spec.Limits)
+		})
+	}
+}
+
+func TestUnquote(t *testing.T) {
+	for arg, want := range map[string]string{
+		`'daemon off;'`: `daemon off;`,
+		`"a b"`:         `a b`,
+		`''`:            ``,
+		`'`:             `'`,
+		`'a' 'b'`:       `'a' 'b'`,
+		`'a"`:           `'a"`,
+		`it's`:          `it's`,
+		`"it's"`:        `it's`,
+	} {
+		got, _ := unquote(arg)
+		must.Eq(t, want, got)
+	}
+}

@@ -1,0 +1,224 @@
+package driver
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/hashicorp/nomad/plugins/base"
+	"github.com/hashicorp/nomad/plugins/shared/hclspec"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot"
+)
+
+// configSpec is of plugin "nomad-driver-pot" { config { … } }. A key that is
+// not in it is refused by Nomad.
+var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
+	"enabled": hclspec.NewDefault(
+		hclspec.NewAttr("enabled", "bool", false),
+		hclspec.NewLiteral("true"),
+	),
+	"host":       hclspec.NewAttr("host", "string", false),
+	"fs_root":    hclspec.NewAttr("fs_root", "string", false),
+	"network":    hclspec.NewAttr("network", "string", false),
+	"gateway":    hclspec.NewAttr("gateway", "string", false),
+	"supervisor": hclspec.NewAttr("supervisor", "string", false),
+	"cache": hclspec.NewBlock("cache", false, hclspec.NewObject(map[string]*hclspec.Spec{
+		"dir": hclspec.NewAttr("dir", "string", false),
+	})),
+	"pull": hclspec.NewBlock("pull", false, hclspec.NewObject(map[string]*hclspec.Spec{
+		"max_parallel":   hclspec.NewAttr("max_parallel", "number", false),
+		"timeout":        hclspec.NewAttr("timeout", "string", false),
+		"stall_timeout":  hclspec.NewAttr("stall_timeout", "string", false),
+		"max_image_size": hclspec.NewAttr("max_image_size", "string", false),
+	})),
+	"volumes": hclspec.NewBlock("volumes", false, hclspec.NewObject(map[string]*hclspec.Spec{
+		"enabled":       hclspec.NewAttr("enabled", "bool", false),
+		"allowed_paths": hclspec.NewAttr("allowed_paths", "list(string)", false),
+	})),
+	"allowed_network_modes": hclspec.NewAttr("allowed_network_modes", "list(string)", false),
+})
+
+// Config is the plugin's configuration as the operator writes it. What is not
+// set is the default that settings names.
+type Config struct {
+	Enabled    bool          `codec:"enabled"`
+	Host       string        `codec:"host"`       // auto, freebsd or linux
+	FSRoot     string        `codec:"fs_root"`    // directory of records, and of the Linux host's datasets
+	Network    string        `codec:"network"`    // the public network, in CIDR notation
+	Gateway    string        `codec:"gateway"`    // the host's address in it
+	Supervisor string        `codec:"supervisor"` // path of pot-supervisor
+	Cache      CacheConfig   `codec:"cache"`
+	Pull       PullConfig    `codec:"pull"`
+	Volumes    VolumesConfig `codec:"volumes"`
+
+	AllowedNetworkModes []string `codec:"allowed_network_modes"`
+}
+
+// CacheConfig is where image files are kept.
+type CacheConfig struct {
+	Dir string `codec:"dir"`
+}
+
+// PullConfig bounds what fetching an image may take.
+type PullConfig struct {
+	MaxParallel  int    `codec:"max_parallel"`   // fetches at once
+	Timeout      string `codec:"timeout"`        // of a whole fetch
+	StallTimeout string `codec:"stall_timeout"`  // in which no byte arrives
+	MaxImageSize string `codec:"max_image_size"` // compressed, as in "2GiB"
+}
+
+// VolumesConfig says what of the host a job may mount by path. Nomad's own
+// volumes are not its affair.
+type VolumesConfig struct {
+	Enabled      bool     `codec:"enabled"`
+	AllowedPaths []string `codec:"allowed_paths"` // none: any path
+}
+
+// Defaults. The one of a network is pot.DefaultNetwork, and no network mode
+// that can be carried out is forbidden.
+const (
+	defaultDir          = "/var/lib/nomad-driver-pot"
+	defaultPullTimeout  = 30 * time.Minute
+	defaultStallTimeout = time.Minute
+	defaultImageBytes   = 16 << 30
+	defaultParallel     = 4
+)
+
+// networkModes are those that a job may ask for.
+var networkModes = []pot.NetworkMode{pot.PublicBridge, pot.HostNetwork, pot.NoNetwork}
+
+// settings is a Config that was found to be without fault.
+type settings struct {
+	enabled    bool
+	dir        string
+	cacheDir   string
+	supervisor string
+	network    pot.Network
+	pull       image.Options
+	volumes    VolumesConfig
+	modes      []pot.NetworkMode // that are allowed
+}
+
+// decodeConfig reads what Nomad sends, which is nothing when a plugin has no
+// config block.
+func decodeConfig(packed []byte) (*Config, error) {
+	c := &Config{Enabled: true}
+	if len(packed) == 0 {
+		return c, nil
+	}
+	if err := base.MsgPackDecode(packed, c); err != nil {
+		return nil, fmt.Errorf("internal error: decode plugin configuration: %w", err)
+	}
+	return c, nil
+}
+
+// settings fills in the defaults; its error has every fault in c. native is the
+// name of the host that this machine has.
+func (c *Config) settings(native string) (settings, error) {
+	var f faults
+	s := settings{enabled: c.Enabled, volumes: c.Volumes}
+	s.dir = absolute(&f, "fs_root", c.FSRoot, defaultDir)
+	s.cacheDir = absolute(&f, "cache.dir", c.Cache.Dir, filepath.Join(s.dir, "cache"))
+	s.supervisor = absolute(&f, "supervisor", c.Supervisor, besidePlugin("pot-supervisor"))
+
+	switch c.Host {
+	case "", "auto":
+	case "freebsd", "linux":
+		if c.Host != native {
+			f.add("host", "this machine is not one for %s pots", c.Host)
+		}
+	default:
+		f.add("host", "must be auto, freebsd or linux, not %q", c.Host)
+	}
+	var err error
+	s.network, err = pot.ParseNetwork(cmp.Or(c.Network, pot.DefaultNetwork.Prefix.String()), c.Gateway)
+	f.join(err)
+	s.pull = c.Pull.options(&f)
+
+	s.modes = networkModes
+	if c.AllowedNetworkModes != nil {
+		s.modes = nil
+	}
+	for i, mode := range c.AllowedNetworkModes {
+		if !slices.Contains(networkModes, pot.NetworkMode(mode)) {
+			f.add(fmt.Sprintf("allowed_network_modes[%d]", i), "must be %s, not %q", list(networkModes, "or"), mode)
+		}
+		s.modes = append(s.modes, pot.NetworkMode(mode))
+	}
+	for i, path := range c.Volumes.AllowedPaths {
+		absolute(&f, fmt.Sprintf("volumes.allowed_paths[%d]", i), path, "")
+	}
+	return s, f.err()
+}
+
+func (p *PullConfig) options(f *faults) image.Options {
+	o := image.Options{
+		MaxParallel:  cmp.Or(p.MaxParallel, defaultParallel),
+		Timeout:      duration(f, "pull.timeout", p.Timeout, defaultPullTimeout),
+		StallTimeout: duration(f, "pull.stall_timeout", p.StallTimeout, defaultStallTimeout),
+		MaxBytes:     defaultImageBytes,
+	}
+	if o.MaxParallel < 1 {
+		f.add("pull.max_parallel", "must be at least 1, not %d", p.MaxParallel)
+	}
+	if p.MaxImageSize != "" {
+		n, err := humanize.ParseBytes(p.MaxImageSize)
+		if err != nil || n == 0 || int64(n) < 0 {
+			f.add("pull.max_image_size", "must be a size, as in 2GiB, not %q", p.MaxImageSize)
+		}
+		o.MaxBytes = int64(n)
+	}
+	return o
+}
+
+// absolute is path, or what it is when it is not set.
+func absolute(f *faults, where, path, otherwise string) string {
+	if path == "" && otherwise != "" {
+		return otherwise
+	}
+	if !filepath.IsAbs(path) {
+		f.add(where, "must be an absolute path, not %q", path)
+	}
+	return filepath.Clean(path)
+}
+
+// duration is text, as in "90s", or what it is when it is not set.
+func duration(f *faults, where, text string, otherwise time.Duration) time.Duration {
+	if text == "" {
+		return otherwise
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		f.add(where, "must be a time, as in 90s or 5m, not %q", text)
+	}
+	return d
+}
+
+// besidePlugin is the path of a program in the directory of this one.
+func besidePlugin(program string) string {
+	self, err := os.Executable()
+	if err != nil {
+		return filepath.Join(string(filepath.Separator), program)
+	}
+	return filepath.Join(filepath.Dir(self), program)
+}
+
+// list is all of names for people: "a, b or c".
+func list[T ~string](names []T, last string) string {
+	var all []string
+	for _, n := range names {
+		all = append(all, string(n))
+	}
+	if len(all) < 2 {
+		return strings.Join(all, "")
+	}
+	end := len(all) - 1
+	return strings.Join(all[:end], ", ") + " " + last + " " + all[end]
+}

@@ -1,0 +1,65 @@
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"nomad-driver-pot/pot"
+)
+
+// RecoverTask is drivers.DriverPlugin's: it takes up a task that another plugin
+// process started. One that has ended meanwhile is taken up too, so that
+// WaitTask can tell how. After an error Nomad destroys the task and starts
+// another, so there is none unless the task is gone, or stays out of reach.
+func (d *Driver) RecoverTask(h *drivers.TaskHandle) error {
+	s, err := readState(h)
+	if err != nil {
+		return fmt.Errorf("cannot recover task: %w", err)
+	}
+	id := TaskID(h.Config.ID)
+	if !d.tasks.claim(id) {
+		return nil // the agent was restarted, and this plugin was not
+	}
+	t, err := d.recover(h.Config, s)
+	d.tasks.settle(id, t)
+	if err != nil {
+		d.logger.Error("cannot recover task", "task_id", id, "error", err)
+		return fmt.Errorf("cannot recover task: %w", err)
+	}
+	go t.watch(d.ctx)
+	return nil
+}
+
+func (d *Driver) recover(cfg *drivers.TaskConfig, s *state) (*task, error) {
+	b := d.current()
+	if b.fault != nil {
+		return nil, b.fault
+	}
+	p, err := find(b.pots, pot.Name(s.Pot))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("pot %s is gone", s.Pot)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pot %s: %w", s.Pot, err)
+	}
+	if _, _, err := p.Started(); err != nil {
+		return nil, fmt.Errorf("pot %s: its command was never started: %w", s.Pot, err)
+	}
+	return newTask(cfg, d.events.about(cfg), cfg.EnvList(), *s, p), nil
+}
+
+// find is pots.Find, tried a few times: not to find out is not the same as to
+// find that a pot is gone.
+func find(pots *pot.Pots, name pot.Name) (p *pot.Pot, err error) {
+	for range 3 {
+		if p, err = pots.Find(name); err == nil || errors.Is(err, fs.ErrNotExist) {
+			return p, err
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	return nil, err
+}

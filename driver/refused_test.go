@@ -1,0 +1,152 @@
+package driver
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/nomad/nomad/structs"
+	"github.com/hashicorp/nomad/plugins/drivers"
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image/imagetest"
+)
+
+// Everything that a start is refused for has a clear error, and leaves nothing.
+func TestDriver_StartTask_refused(t *testing.T) {
+	const xz = "hello-linux_1.0.xz"
+	for _, tc := range []struct {
+		name        string
+		serve       func(*imagetest.Server)
+		config      string
+		args        []string
+		change      func(*drivers.TaskConfig)
+		want        string // in the error
+		recoverable bool
+	}{
+		{name: "a wrong digest", serve: func(s *imagetest.Server) { s.Put(xz+".skein", imagetest.Skein(nil, nil)) },
+			want: "image is not what was asked for: want skein1024:"},
+		{name: "another digest than the job's", config: `digest = "skein1024:` + strings.Repeat("1", 256) + `"`,
+			want: "image is not what was asked for: want skein1024:1111"},
+		{name: "a truncated xz", serve: func(s *imagetest.Server) {
+			s.Add(imagetest.HelloName, imagetest.HelloTag, imagetest.Hello("")[:400_000], imagetest.NoMeta)
+		}, want: "cannot start task: decode hello-linux_1.0.xz"},
+		{name: "garbage for xz", serve: func(s *imagetest.Server) {
+			s.Add(imagetest.HelloName, imagetest.HelloTag, []byte("garbage"), imagetest.NoMeta)
+		}, want: "cannot start task: decode hello-linux_1.0.xz"},
+		{name: "an xz of something else", serve: func(s *imagetest.Server) {
+			s.Add(imagetest.HelloName, imagetest.HelloTag, imagetest.XZ([]byte("this is no zfs send stream, but some text that is as long as a head")), imagetest.NoMeta)
+		}, want: "cannot start task: import "},
+		{name: "an image that is not there", serve: func(s *imagetest.Server) { s.Remove(xz) }, want: "404"},
+		{name: "a server that is ill", serve: func(s *imagetest.Server) { s.Fail(xz, imagetest.Status(503)) },
+			want: "503", recoverable: true},
+		{name: "a server that hangs up half way", serve: func(s *imagetest.Server) { s.Fail(xz, imagetest.HangUp()) },
+			want: "cannot start task: ", recoverable: true},
+		{name: "a server that stalls", serve: func(s *imagetest.Server) { s.Fail(xz, imagetest.Stall()) },
+			want: "cannot start task: ", recoverable: true},
+		{name: "an image that takes too long", config: `image_pull_timeout = "300ms"`,
+			serve: func(s *imagetest.Server) { s.Fail(xz, imagetest.Trickle(100*time.Millisecond)) },
+			want:  "not there within 300ms", recoverable: true},
+		{name: "an unknown network mode", config: `network_mode = "bridge"`, want: `config.network_mode: no such mode: "bridge"`},
+		{name: "a port that is asked for twice", config: `ports = ["http", "http"]`, want: `config.ports[1]: "http" is asked for twice`},
+		{name: "a mount source that does not exist", config: `mount = ["/no/such:/data"]`, want: "config.mount[0]: source lstat /no: no such file or directory"},
+		{name: "a volume that does not exist", change: func(c *drivers.TaskConfig) {
+			c.Mounts = []*drivers.MountConfig{{HostPath: "/no/such", TaskPath: "/data"}}
+		}, want: "cannot start task: mount: /no/such on /data: "},
+		{name: "a command that does not exist", config: `command = "/bin/nothing"`, want: "/bin/nothing"},
+		{name: "a user that does not exist", args: []string{"sleep", "1h"}, change: func(c *drivers.TaskConfig) { c.User = "nobody-there" },
+			want: `user "nobody-there"`},
+		{name: "a directory that does not exist", config: `work_dir = "/nowhere"`, args: []string{"sleep", "1h"}, want: "/nowhere"},
+		{name: "an image's name with a slash", config: `pot = "../x"`, want: "config.pot: must be letters"},
+		{name: "a tag with a space", config: `tag = "1 0"`, want: "config.tag: must be letters"},
+		{name: "a tag with a control character", config: `tag = "1\u0007"`, want: `config.tag: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not "1\a"`},
+		{name: "a tag with dots", config: `tag = "1..0"`, want: "config.tag: must not have '..' in it"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBed(t, "pull { stall_timeout = \"300ms\" }\nvolumes { enabled = true }")
+			if tc.serve != nil {
+				tc.serve(b.server)
+			}
+			b.unlogged = true
+			cfg := b.task(t, tc.config, tc.args...)
+			cfg.Resources.Ports = ports(structs.AllocatedPortMapping{Label: "http", Value: 28081})
+			if tc.change != nil {
+				tc.change(cfg)
+			}
+			_, _, err := b.StartTask(cfg)
+			must.ErrorContains(t, err, tc.want)
+			must.StrNotContains(t, err.Error(), "\n")
+			must.Eq(t, tc.recoverable, structs.IsRecoverable(err), must.Sprint(err))
+			nothingLeft(t, b.dir)
+			cached, err := filepath.Glob(filepath.Join(b.dir, "cache", ".*"))
+			must.NoError(t, err)
+			must.SliceEmpty(t, cached)
+		})
+	}
+}
+
+// A port that somebody else has is found out when the command is started: the
+// last thing of all, so everything is there to be left behind.
+func TestDriver_StartTask_portTaken(t *testing.T) {
+	b := newBed(t, "")
+	b.unlogged = true
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must.NoError(t, err)
+	defer l.Close()
+	cfg := b.task(t, "", "serve", ":8080")
+	cfg.Resources.Ports = ports(structs.AllocatedPortMapping{
+		Label: "http", Value: l.Addr().(*net.TCPAddr).Port, To: 8080, HostIP: "127.0.0.1"})
+	_, _, err = b.StartTask(cfg)
+	must.ErrorContains(t, err, fmt.Sprintf("%s: bind: address already in use", l.Addr()))
+	nothingLeft(t, b.dir)
+}
+
+func TestDriver_events(t *testing.T) {
+	b := newBed(t, "")
+	events, err := b.TaskEvents(t.Context())
+	must.NoError(t, err)
+	time.Sleep(100 * time.Millisecond) // until the stream is open
+	cfg := b.task(t, "command = \"/bin/hello\"\nargs = [\"sleep\", \"'1h'\"]\nnetwork_mode = \"none\"")
+	b.start(t, cfg)
+	var messages []string
+	for len(messages) == 0 || !strings.HasPrefix(messages[len(messages)-1], "started in ") {
+		select {
+		case e := <-events:
+			must.Eq(t, cfg.ID, e.TaskID)
+			must.Eq(t, cfg.AllocID, e.AllocID)
+			must.Eq(t, "web", e.TaskName)
+			messages = append(messages, e.Message)
+		case <-time.After(5 * time.Second):
+			t.Fatal("no more events after", messages)
+		}
+	}
+	must.Eq(t, "quotes taken off, as no shell does it: '1h'", messages[0])
+	must.LessEq(t, 8, len(messages), must.Sprint(messages)) // Nomad keeps ten
+	t.Log(strings.Join(messages, "\n"))
+}
+
+// What is secret is in no file below the state directory, and in no name of a
+// process.
+func TestDriver_secrets(t *testing.T) {
+	b := newBed(t, "")
+	cfg := b.task(t, "", "sleep", "1h")
+	b.start(t, cfg)
+	must.NoError(t, filepath.Walk(b.dir, func(path string, info os.FileInfo, err error) error {
+		if err != nil || !info.Mode().IsRegular() || info.Size() > 1<<20 {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		must.StrNotContains(t, string(data), "planted-secret", must.Sprint(path))
+		return err
+	}))
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	must.NoError(t, err)
+	for _, path := range lines {
+		data, _ := os.ReadFile(path)
+		must.StrNotContains(t, string(data), "planted-secret", must.Sprint(path))
+	}
+}

@@ -1,0 +1,137 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/nomad/nomad/structs"
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot"
+)
+
+// startWithin bounds a start once the image is there: Nomad cannot call one off.
+const startWithin = 2 * time.Minute
+
+// StartTask is drivers.DriverPlugin's. After an error nothing of the task is
+// left. Nomad shows the error as an event of the task.
+func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drivers.DriverNetwork, error) {
+	id := TaskID(cfg.ID)
+	if !d.tasks.claim(id) {
+		return nil, nil, fmt.Errorf("cannot start task: %s is started already", id)
+	}
+	t, handle, err := d.start(cfg)
+	d.tasks.settle(id, t)
+	if err != nil {
+		d.logger.Error("cannot start task", "task_id", cfg.ID, "error", err)
+		return nil, nil, startError(err)
+	}
+	go t.watch(d.ctx)
+	return handle, t.state.network(), nil
+}
+
+// startError is what Nomad is told. Whether it may try again is seen in the
+// outermost error alone, so nothing is wrapped around that.
+func startError(err error) error {
+	told := errors.New("cannot start task: " + oneLine(err))
+	if image.Retryable(err) {
+		return structs.NewRecoverableError(told, true)
+	}
+	return told
+}
+
+// oneLine is an error for a row of a table: errors.Join puts each on a line.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// start goes down a task's path: its image, its pot, its command.
+func (d *Driver) start(cfg *drivers.TaskConfig) (*task, *drivers.TaskHandle, error) {
+	b, err := d.ready()
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := b.plan(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	tell := d.events.about(cfg)
+	if len(p.unquoted) > 0 {
+		tell("quotes taken off, as no shell does it: %s", strings.Join(p.unquoted, " "))
+	}
+	clock := newStopwatch()
+	snapshot, err := d.ensure(b, p, tell)
+	if err != nil {
+		return nil, nil, err
+	}
+	clock.lap("image")
+	p.spec.Image = snapshot.Name
+
+	ctx, cancel := context.WithTimeoutCause(d.ctx, startWithin, fmt.Errorf("not done within %s", startWithin))
+	defer cancel()
+	made, err := create(ctx, b.pots, p.spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	clock.lap("create")
+	t, handle, err := run(ctx, made, p, snapshot, cfg, tell)
+	if err != nil {
+		return nil, nil, errors.Join(err, destroy(made))
+	}
+	clock.lap("command")
+	tell("started in %s", clock)
+	return t, handle, nil
+}
+
+// ensure has the image ready to be cloned.
+func (d *Driver) ensure(b *backend, p *plan, tell teller) (image.Snapshot, error) {
+	ctx, cancel := context.WithTimeoutCause(d.ctx, p.pullWithin, fmt.Errorf("not there within %s", p.pullWithin))
+	defer cancel()
+	return b.images.Ensure(ctx, p.ref, p.pin, func(message string) { tell("%s", message) })
+}
+
+// create makes the pot. One of that name is left over from a plugin that was
+// killed in a start that Nomad now asks for again.
+func create(ctx context.Context, pots *pot.Pots, s pot.Spec) (*pot.Pot, error) {
+	p, err := pots.Create(ctx, s)
+	if !errors.Is(err, fs.ErrExist) {
+		return p, err
+	}
+	if err := pots.Destroy(ctx, s.Name); err != nil {
+		return nil, fmt.Errorf("left over from an earlier start: %w", err)
+	}
+	return pots.Create(ctx, s)
+}
+
+// run starts the command.
+func run(ctx context.Context, made *pot.Pot, p *plan, from image.Snapshot, cfg *drivers.TaskConfig, tell teller) (*task, *drivers.TaskHandle, error) {
+	env := p.env(cfg)
+	if err := made.Start(ctx, env); err != nil {
+		return nil, nil, err
+	}
+	started, _, err := made.Started()
+	if err != nil {
+		return nil, nil, err
+	}
+	s := state{
+		Pot:     string(made.Name()),
+		Image:   p.ref.String(),
+		Started: started,
+		InPot:   p.inPot,
+		WorkDir: p.spec.WorkDir,
+	}
+	if from.Digest != (image.Digest{}) {
+		s.Digest = from.Digest.String()
+	}
+	if addr := made.Address(); addr.IsValid() {
+		s.IP = addr.String()
+	}
+	handle, err := s.handle(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return newTask(cfg, tell, env, s, made), handle, nil
+}

@@ -1,0 +1,77 @@
+package e2e
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+)
+
+const module = "nomad-driver-pot"
+
+// imports is the project: what each package may import of the others. It is the
+// diagram that the layout follows, with the outermost first. "" is plugin.go.
+var imports = map[string][]string{
+	"":       {"driver", "pot/cli", "pot/native"},
+	"driver": {"image", "pot", "pot/supervise", "flavour"},
+
+	"flavour": {"pot"},
+	"pot/cli": {"image", "image/zstream", "pot", "pot/native", "flavour"},
+
+	"image":           {"image/skein", "image/signify", "image/zstream"},
+	"image/imagetest": {"image", "image/skein"},
+	"image/signify":   {},
+	"image/skein":     {},
+	"image/zstream":   {},
+
+	"pot":                          {"pot/supervise"},
+	"pot/native":                   {"pot", "pot/freebsd", "pot/linux"},
+	"pot/linux":                    {"pot", "pot/supervise", "pot/linux/inside", "image/zstream"},
+	"pot/linux/inside":             {},
+	"pot/linux/residue":            {},
+	"pot/hosttest":                 {"pot", "pot/supervise"},
+	"pot/supervise":                {},
+	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/linux/inside"},
+
+	"e2e":         {},
+	"e2e/cluster": {"image/imagetest"},
+	"e2e/demo":    {"e2e/cluster", "pot/linux/residue"},
+}
+
+func TestTree(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "../...").Output()
+	must.NoError(t, err)
+	own := func(path string) (string, bool) {
+		if path == module {
+			return "", true
+		}
+		return strings.CutPrefix(path, module+"/")
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		pkg, _ := own(fields[0])
+		allowed, known := imports[pkg]
+		if !known {
+			t.Errorf("package %q is not in the diagram: what is it, and who may import it?", pkg)
+			continue
+		}
+		for _, path := range fields[1:] {
+			if of, ours := own(path); ours && !slices.Contains(allowed, of) {
+				t.Errorf("%q imports %q: the diagram does not have that", pkg, of)
+			}
+		}
+	}
+}
+
+// TestSupervisor_isSmall keeps what stays resident for each task to the
+// standard library.
+func TestSupervisor_isSmall(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-f", `{{if not .Standard}}{{.ImportPath}}{{end}}`,
+		"../pot/supervise/pot-supervisor").Output()
+	must.NoError(t, err)
+	for _, path := range strings.Fields(string(out)) {
+		must.StrHasPrefix(t, module+"/", path)
+	}
+}

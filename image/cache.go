@@ -1,0 +1,314 @@
+package image
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"nomad-driver-pot/image/skein"
+)
+
+// smallLimit is what a .skein and a .meta may have, in bytes.
+const smallLimit = 1 << 10
+
+// Options bound what a fetch may take. Zero is what the comment says.
+type Options struct {
+	MaxBytes     int64         // of an .xz file: 16 GiB
+	Timeout      time.Duration // of a whole fetch: 1 hour
+	StallTimeout time.Duration // in which no byte arrives: 1 minute
+	MaxParallel  int           // fetches at once: 4
+}
+
+// Cache keeps image files in a directory, under the names that pot gives them.
+// It may be pot's own cache, and other processes may use it at the same time:
+// what is in it is verified before each use, and a file takes its name only
+// when it has been.
+type Cache struct {
+	dir     string
+	options Options
+	client  *http.Client
+	slots   chan struct{} // one for each fetch at once
+}
+
+// NewCache is a cache in dir, which is made when it is first used.
+func NewCache(dir string, o Options) *Cache {
+	o.MaxBytes = cmp.Or(o.MaxBytes, 16<<30)
+	o.Timeout = cmp.Or(o.Timeout, time.Hour)
+	o.StallTimeout = cmp.Or(o.StallTimeout, time.Minute)
+	o.MaxParallel = cmp.Or(o.MaxParallel, 4)
+	return &Cache{dir: dir, options: o, client: newClient(), slots: make(chan struct{}, o.MaxParallel)}
+}
+
+// File is a verified image. It stays what was verified, whatever becomes of the
+// cache.
+type File struct {
+	Digest Digest
+	Meta   Meta
+	Bytes  int64 // compressed
+	xz     *os.File
+}
+
+// Open reads the image, decoded, from its beginning.
+func (f *File) Open() io.Reader {
+	return NewXZReader(io.NewSectionReader(f.xz, 0, f.Bytes))
+}
+
+// Close ends the use of the file, which stays in the cache.
+func (f *File) Close() error { return f.xz.Close() }
+
+// Fetch returns ref's image, from the cache if it is there and from its source
+// if not. Unless pin is zero it is the image with that digest. Its errors are
+// of type *Error; after one the cache has what it had before.
+func (c *Cache) Fetch(ctx context.Context, ref Ref, pin Digest, progress Progress) (*File, error) {
+	if err := ref.Validate(); err != nil {
+		return nil, &Error{Op: "check", What: "image reference", Err: err}
+	}
+	if err := c.prepare(); err != nil {
+		return nil, c.fault(err)
+	}
+	if f, err := c.cached(ctx, ref, pin, progress); err == nil {
+		return f, nil
+	}
+	select {
+	case c.slots <- struct{}{}:
+	default:
+		progress.tell("waiting for other downloads, before that of %s", ref.File())
+		select {
+		case c.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, gaveUp(ctx, "fetch", ref.String())
+		}
+	}
+	defer func() { <-c.slots }()
+
+	late := fmt.Errorf("not done within %s", c.options.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.options.Timeout, late)
+	defer cancel()
+	return c.fetch(ctx, ref, pin, progress)
+}
+
+// prepare makes the directory and removes what crashes have left in it.
+func (c *Cache) prepare() error {
+	if err := os.MkdirAll(c.dir, 0o700); err != nil {
+		return err
+	}
+	return sweep(c.dir, fetching, func(*temp) error { return nil })
+}
+
+// cached is the image that is in the cache, if that is what it should be.
+func (c *Cache) cached(ctx context.Context, ref Ref, pin Digest, progress Progress) (_ *File, err error) {
+	name := filepath.Join(c.dir, ref.File())
+	want, err := readDigest(name + ".skein")
+	if err != nil {
+		return nil, err
+	}
+	if pin != (Digest{}) && pin != want {
+		return nil, &DigestError{Want: pin, Got: want}
+	}
+	raw, err := readSmall(name + ".meta")
+	if err != nil {
+		return nil, err
+	}
+	meta, err := ParseMeta(raw)
+	if err != nil {
+		return nil, err
+	}
+	xz, err := openRegular(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			xz.Close()
+		}
+	}()
+	progress.tell("verifying %s", ref.File())
+	h := skein.New()
+	n, err := io.Copy(h, contextReader{ctx, xz})
+	if err != nil {
+		return nil, err
+	}
+	h.Write(raw)
+	if got := sum(h); got != want {
+		return nil, &DigestError{Want: want, Got: got, Bytes: n + int64(len(raw))}
+	}
+	return &File{Digest: want, Meta: meta, Bytes: n, xz: xz}, nil
+}
+
+// fetch brings the three files to a directory of their own and, when they are
+// verified, gives them their names in the cache.
+func (c *Cache) fetch(ctx context.Context, ref Ref, pin Digest, progress Progress) (_ *File, err error) {
+	t, err := newTemp(c.dir, fetching)
+	if err != nil {
+		return nil, c.fault(err)
+	}
+	defer t.remove()
+
+	want, err := c.fetchDigest(ctx, t, ref, pin)
+	if err != nil {
+		return nil, err
+	}
+	raw, meta, err := c.fetchMeta(ctx, t, ref)
+	if err != nil {
+		return nil, err
+	}
+	xz, err := os.OpenFile(filepath.Join(t.dir, ref.File()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, c.fault(err)
+	}
+	defer func() {
+		if err != nil {
+			xz.Close()
+		}
+	}()
+	h := skein.New()
+	if err := c.download(ctx, ref, "", c.options.MaxBytes, progress, io.MultiWriter(xz, h)); err != nil {
+		return nil, err
+	}
+	n, err := xz.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return nil, c.fault(err)
+	}
+	h.Write(raw)
+	if got := sum(h); got != want {
+		err := &DigestError{Want: want, Got: got, Bytes: n + int64(len(raw))}
+		return nil, &Error{Op: "verify", What: ref.String(), Err: err}
+	}
+	if err := c.publish(t, ref); err != nil {
+		return nil, c.fault(err)
+	}
+	return &File{Digest: want, Meta: meta, Bytes: n, xz: xz}, nil
+}
+
+// publish moves the files into the cache. The image itself comes last: who
+// sees it finds the others beside it.
+func (c *Cache) publish(t *temp, ref Ref) error {
+	for _, ending := range []string{".skein", ".meta", ""} {
+		name := ref.File() + ending
+		if err := os.Rename(filepath.Join(t.dir, name), filepath.Join(c.dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetchDigest brings the .skein file: nothing else is fetched if it says that
+// the image is not the one asked for.
+func (c *Cache) fetchDigest(ctx context.Context, t *temp, ref Ref, pin Digest) (Digest, error) {
+	raw, err := c.fetchSmall(ctx, t, ref, ".skein", false)
+	if err != nil {
+		return Digest{}, err
+	}
+	d, err := ParseSkein(raw)
+	if err == nil && pin != (Digest{}) && pin != d {
+		err = &DigestError{Want: pin, Got: d}
+	}
+	if err != nil {
+		return Digest{}, &Error{Op: "verify", What: ref.File() + ".skein of " + ref.String(), Err: err}
+	}
+	return d, nil
+}
+
+// fetchMeta brings the .meta file, and its bytes: they are part of the digest.
+// Images older than pot 0.13 have none, which stands for an empty one.
+func (c *Cache) fetchMeta(ctx context.Context, t *temp, ref Ref) ([]byte, Meta, error) {
+	raw, err := c.fetchSmall(ctx, t, ref, ".meta", true)
+	if err != nil {
+		return nil, Meta{}, err
+	}
+	m, err := ParseMeta(raw)
+	if err != nil {
+		return nil, Meta{}, &Error{Op: "verify", What: ref.File() + ".meta of " + ref.String(), Err: err}
+	}
+	return raw, m, nil
+}
+
+// fetchSmall brings a file of at most smallLimit bytes.
+func (c *Cache) fetchSmall(ctx context.Context, t *temp, ref Ref, ending string, optional bool) ([]byte, error) {
+	name := filepath.Join(t.dir, ref.File()+ending)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, c.fault(err)
+	}
+	err = c.download(ctx, ref, ending, smallLimit, nil, f)
+	if optional && errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if closed := f.Close(); err == nil && closed != nil {
+		err = c.fault(closed)
+	}
+	if err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		return nil, c.fault(err)
+	}
+	return raw, nil
+}
+
+func (c *Cache) download(ctx context.Context, ref Ref, ending string, limit int64, p Progress, w io.Writer) error {
+	u, err := ref.url(ending)
+	if err != nil {
+		return &Error{Op: "check", What: "image reference", Err: err}
+	}
+	d := &download{url: u, limit: limit, stall: c.options.StallTimeout, progress: p, client: c.client}
+	return d.to(ctx, w)
+}
+
+// fault is an error of the cache's own directory, which names its file. A disk
+// that is full now may have room later.
+func (c *Cache) fault(err error) *Error {
+	return &Error{Op: "use", What: "image cache", Err: err, Retryable: errors.Is(err, syscall.ENOSPC)}
+}
+
+// gaveUp is what remains of work that was not waited for. A deadline may be met
+// another time.
+func gaveUp(ctx context.Context, op, what string) *Error {
+	err := context.Cause(ctx)
+	return &Error{Op: op, What: what, Err: err, Retryable: !errors.Is(err, context.Canceled)}
+}
+
+// contextReader ends with its context.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return c.r.Read(p)
+}
+
+// readDigest reads a .skein file of the cache.
+func readDigest(name string) (Digest, error) {
+	raw, err := readSmall(name)
+	if err != nil {
+		return Digest{}, err
+	}
+	return ParseSkein(raw)
+}
+
+// readSmall reads a file of the cache of at most smallLimit bytes.
+func readSmall(name string) ([]byte, error) {
+	f, err := openRegular(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, smallLimit+1))
+	if len(raw) > smallLimit {
+		err = fmt.Errorf("%s: more than %d bytes", name, smallLimit)
+	}
+	return raw, err
+}

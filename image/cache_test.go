@@ -1,0 +1,249 @@
+package image_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/imagetest"
+)
+
+// small is an image of a few bytes.
+var small = imagetest.XZ(imagetest.Stream("small"))
+
+// smallServer has it as small_1.0.
+func smallServer(t *testing.T) (*imagetest.Server, image.Ref) {
+	s := imagetest.NewServer(t)
+	s.Add("small", "1.0", small, imagetest.NoMeta)
+	return s, image.Ref{Source: s.URL, Name: "small", Tag: "1.0"}
+}
+
+// contents are the files of a directory and what is in them.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	got := map[string]string{}
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		rel, _ := filepath.Rel(dir, name)
+		got[rel] = string(b)
+		return err
+	})
+	must.NoError(t, err)
+	return got
+}
+
+func TestCache_Fetch(t *testing.T) {
+	t.Run("an image is fetched once and verified at each use", func(t *testing.T) {
+		server := imagetest.NewServer(t)
+		ref := image.Ref{Source: server.URL, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
+		dir := filepath.Join(t.TempDir(), "cache")
+		cache := image.NewCache(dir, image.Options{})
+
+		var said []string
+		for range 2 {
+			f, err := cache.Fetch(t.Context(), ref, image.Digest{}, func(s string) { said = append(said, s) })
+			must.NoError(t, err)
+			defer f.Close()
+			must.Eq(t, int64(len(imagetest.Hello(""))), f.Bytes)
+			must.Eq(t, image.Meta{}, f.Meta)
+			must.Eq(t, "skein1024:"+string(imagetest.Hello(".skein")), f.Digest.String()+"\n")
+		}
+		must.Eq(t, []string{"downloading hello-linux_1.0.xz (824 KiB)", "verifying hello-linux_1.0.xz"}, said)
+		for _, ending := range []string{"", ".meta", ".skein"} {
+			must.Eq(t, 1, server.Gets("hello-linux_1.0.xz"+ending))
+			got, err := os.ReadFile(filepath.Join(dir, "hello-linux_1.0.xz"+ending))
+			must.NoError(t, err)
+			must.True(t, bytes.Equal(imagetest.Hello(ending), got))
+		}
+		must.MapLen(t, 3, contents(t, dir))
+		info, err := os.Stat(dir)
+		must.NoError(t, err)
+		must.Eq(t, fs.ModeDir|0o700, info.Mode())
+	})
+	t.Run("an image may have no .meta", func(t *testing.T) {
+		server, ref := smallServer(t)
+		server.Add("small", "1.0", small, "")
+		server.Remove("small_1.0.xz.meta")
+		dir := t.TempDir()
+		for range 2 {
+			f, err := image.NewCache(dir, image.Options{}).Fetch(t.Context(), ref, image.Digest{}, nil)
+			must.NoError(t, err)
+			f.Close()
+		}
+		must.Eq(t, 1, server.Gets("small_1.0.xz"))
+		must.Eq(t, "", contents(t, dir)["small_1.0.xz.meta"])
+	})
+	t.Run("an image may be in a directory", func(t *testing.T) {
+		from := t.TempDir()
+		for _, ending := range []string{"", ".meta", ".skein"} {
+			name := filepath.Join(from, "hello-linux_1.0.xz"+ending)
+			must.NoError(t, os.WriteFile(name, imagetest.Hello(ending), 0o600))
+		}
+		ref := image.Ref{Source: "file://" + from, Name: "hello-linux", Tag: "1.0"}
+		f, err := image.NewCache(t.TempDir(), image.Options{}).Fetch(t.Context(), ref, image.Digest{}, nil)
+		must.NoError(t, err)
+		f.Close()
+	})
+}
+
+func TestCache_Fetch_bytes(t *testing.T) {
+	t.Run("a redirect is followed", func(t *testing.T) {
+		server, ref := smallServer(t)
+		server.Put("elsewhere", small)
+		server.Fail("small_1.0.xz", imagetest.Redirect("/other/elsewhere"))
+		f, err := image.NewCache(t.TempDir(), image.Options{}).Fetch(t.Context(), ref, image.Digest{}, nil)
+		must.NoError(t, err)
+		f.Close()
+	})
+	t.Run("a pinned image takes the place of another in the cache", func(t *testing.T) {
+		server, ref := smallServer(t)
+		cache := image.NewCache(t.TempDir(), image.Options{})
+		before, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
+		must.NoError(t, err)
+		defer before.Close()
+		moved := imagetest.XZ(imagetest.Stream("moved"))
+		server.Add("small", "1.0", moved, imagetest.NoMeta)
+		f, err := cache.Fetch(t.Context(), ref, digest(t, moved, imagetest.NoMeta), nil)
+		must.NoError(t, err)
+		defer f.Close()
+		got, err := io.ReadAll(f.Open())
+		must.NoError(t, err)
+		must.Eq(t, imagetest.Stream("moved"), got)
+		got, err = io.ReadAll(before.Open())
+		must.NoError(t, err)
+		must.Eq(t, imagetest.Stream("small"), got)
+	})
+	t.Run("what was verified stays, whatever becomes of the cache", func(t *testing.T) {
+		_, ref := smallServer(t)
+		dir := t.TempDir()
+		f, err := image.NewCache(dir, image.Options{}).Fetch(t.Context(), ref, image.Digest{}, nil)
+		must.NoError(t, err)
+		defer f.Close()
+		must.NoError(t, os.Remove(filepath.Join(dir, ref.File())))
+		for range 2 {
+			got, err := io.ReadAll(f.Open())
+			must.NoError(t, err)
+			must.Eq(t, imagetest.Stream("small"), got)
+		}
+	})
+}
+
+func TestCache_Fetch_repairs(t *testing.T) {
+	for name, spoil := range map[string]func(file string) error{
+		"a flipped bit in the image": func(file string) error {
+			b, _ := os.ReadFile(file)
+			b[len(b)/2] ^= 1
+			return os.WriteFile(file, b, 0o600)
+		},
+		"a truncated image":       func(file string) error { return os.Truncate(file, 10) },
+		"no image":                os.Remove,
+		"no .meta":                func(file string) error { return os.Remove(file + ".meta") },
+		"no .skein":               func(file string) error { return os.Remove(file + ".skein") },
+		"another .meta":           func(file string) error { return os.WriteFile(file+".meta", nil, 0o600) },
+		"a .skein without end":    func(file string) error { return os.Truncate(file+".skein", 256) },
+		"a .meta without measure": func(file string) error { return os.Truncate(file+".meta", 1<<30) },
+		"a fifo for an image": func(file string) error {
+			return errors.Join(os.Remove(file), syscall.Mkfifo(file, 0o600))
+		},
+	} {
+		t.Run(name+" is fetched anew", func(t *testing.T) {
+			server, ref := smallServer(t)
+			dir := t.TempDir()
+			cache := image.NewCache(dir, image.Options{})
+			f, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
+			must.NoError(t, err)
+			f.Close()
+			good := contents(t, dir)
+			must.NoError(t, spoil(filepath.Join(dir, ref.File())))
+			f, err = cache.Fetch(t.Context(), ref, image.Digest{}, nil)
+			must.NoError(t, err)
+			f.Close()
+			must.Eq(t, good, contents(t, dir))
+			must.Eq(t, 2, server.Gets(ref.File()))
+		})
+	}
+}
+
+func TestCache_Fetch_parallel(t *testing.T) {
+	t.Run("no more fetches at once than allowed", func(t *testing.T) {
+		server, _ := smallServer(t)
+		var mu sync.Mutex
+		var now, most int
+		var wg sync.WaitGroup
+		cache := image.NewCache(t.TempDir(), image.Options{MaxParallel: 2})
+		for _, tag := range []string{"1", "2", "3", "4", "5", "6"} {
+			server.Add("small", tag, small, imagetest.NoMeta)
+			server.Fail("small_"+tag+".xz", func(w http.ResponseWriter, _ *http.Request, file []byte) {
+				mu.Lock()
+				now++
+				most = max(most, now)
+				mu.Unlock()
+				time.Sleep(20 * time.Millisecond)
+				mu.Lock()
+				now--
+				mu.Unlock()
+				w.Write(file)
+			})
+			wg.Go(func() {
+				ref := image.Ref{Source: server.URL, Name: "small", Tag: tag}
+				f, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
+				must.NoError(t, err)
+				f.Close()
+			})
+		}
+		wg.Wait()
+		must.Eq(t, 2, most)
+	})
+	t.Run("other processes may fetch the same", func(t *testing.T) {
+		_, ref := smallServer(t)
+		dir := t.TempDir()
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				cache := image.NewCache(dir, image.Options{}) // as another process has its own
+				f, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
+				must.NoError(t, err)
+				got, err := io.ReadAll(f.Open())
+				must.NoError(t, err)
+				must.Eq(t, imagetest.Stream("small"), got)
+				f.Close()
+			})
+		}
+		wg.Wait()
+		must.MapLen(t, 3, contents(t, dir))
+	})
+}
+
+func TestCache_leftovers(t *testing.T) {
+	_, ref := smallServer(t)
+	dir := t.TempDir()
+	crashed, live := filepath.Join(dir, ".fetch-1"), filepath.Join(dir, ".fetch-2")
+	for _, d := range []string{crashed, live} {
+		must.NoError(t, os.Mkdir(d, 0o700))
+		must.NoError(t, os.WriteFile(filepath.Join(d, ref.File()), []byte("half"), 0o600))
+	}
+	lock, err := os.Open(live)
+	must.NoError(t, err)
+	defer lock.Close()
+	must.NoError(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
+
+	f, err := image.NewCache(dir, image.Options{}).Fetch(t.Context(), ref, image.Digest{}, nil)
+	must.NoError(t, err)
+	f.Close()
+	must.DirNotExists(t, crashed)
+	must.DirExists(t, live) // another process is at work there
+}

@@ -1,0 +1,230 @@
+package image
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"syscall"
+	"time"
+)
+
+// every is how often a long download is spoken of.
+const every = 15 * time.Second
+
+// newClient is an HTTP client that gives files as they are. It has no timeout
+// of its own: a large image takes what it takes, as long as bytes arrive.
+func newClient() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableCompression = true
+	return &http.Client{Transport: transport, CheckRedirect: checkRedirect}
+}
+
+// errRedirect is a redirect that is not followed.
+var errRedirect = errors.New("redirect refused")
+
+// checkRedirect follows to http and https alone, and never from the second to
+// the first: who is on the way could answer instead.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	last := via[len(via)-1].URL.Scheme
+	switch to := req.URL.Scheme; {
+	case to != "http" && to != "https", last == "https" && to == "http":
+		return fmt.Errorf("%w: from %s to %s", errRedirect, last, to)
+	case len(via) >= 10:
+		return fmt.Errorf("%w: the tenth", errRedirect)
+	}
+	return nil
+}
+
+// A download is one file on its way.
+type download struct {
+	url      *url.URL
+	limit    int64         // bytes it may have
+	stall    time.Duration // how long no byte may arrive
+	progress Progress      // nil for small files
+	client   *http.Client
+}
+
+// to writes the file to w. Its errors are of type *Error.
+func (d *download) to(ctx context.Context, w io.Writer) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stalled := time.AfterFunc(d.stall, func() { cancel(fmt.Errorf("no bytes for %s", d.stall)) })
+	defer stalled.Stop()
+
+	r, total, err := d.open(ctx)
+	if err != nil {
+		return d.fault(ctx, err)
+	}
+	defer r.Close()
+	if total > d.limit {
+		return d.final(fmt.Errorf("%d bytes, more than the %d allowed", total, d.limit))
+	}
+	b := &body{
+		ctx: ctx, r: io.LimitReader(r, d.limit+1), total: total,
+		arrived: func() { stalled.Reset(d.stall) }, tell: d.speak(total),
+	}
+	switch _, err := io.Copy(w, b); {
+	case b.err != nil:
+		return d.fault(ctx, b.err)
+	case err != nil: // of w, which says what it is
+		return &Error{Op: "fetch", What: d.url.Redacted(), Err: err, Retryable: errors.Is(err, syscall.ENOSPC)}
+	case b.n > d.limit:
+		return d.final(fmt.Errorf("more than the %d bytes allowed", d.limit))
+	}
+	return nil
+}
+
+// speak tells that the download has begun, and returns what tells of it later,
+// given the bytes so far.
+func (d *download) speak(total int64) func(n int64) {
+	name := path.Base(d.url.Path)
+	if total < 0 {
+		d.progress.tell("downloading %s", name)
+	} else {
+		d.progress.tell("downloading %s (%s)", name, size(total))
+	}
+	began := time.Now()
+	spoken := began
+	return func(n int64) {
+		if time.Since(spoken) < every {
+			return
+		}
+		spoken = time.Now()
+		rate := float64(n) / time.Since(began).Seconds()
+		if total > 0 {
+			d.progress.tell("downloading %s: %d %% of %s, %s/s", name, 100*n/total, size(total), size(int64(rate)))
+		} else {
+			d.progress.tell("downloading %s: %s, %s/s", name, size(n), size(int64(rate)))
+		}
+	}
+}
+
+// open asks for the file. A size that is not known is -1.
+func (d *download) open(ctx context.Context) (r io.ReadCloser, total int64, err error) {
+	if d.url.Scheme == "file" {
+		f, err := openRegular(d.url.Path)
+		if err != nil {
+			return nil, 0, d.final(err)
+		}
+		info, err := f.Stat()
+		if err != nil {
+			f.Close()
+			return nil, 0, d.final(err)
+		}
+		return f, info.Size(), nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url.String(), nil)
+	if err != nil {
+		return nil, 0, d.final(err)
+	}
+	resp, err := d.client.Do(req)
+	if err != nil {
+		return nil, 0, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		resp.Body.Close()
+		return nil, 0, d.status(resp.StatusCode)
+	}
+	return resp.Body, resp.ContentLength, nil
+}
+
+// openRegular opens a file, and nothing that would make its reader wait.
+func openRegular(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		var pe *fs.PathError // its path is in the URL that is named already
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, errors.Join(err, errors.New("not a regular file"))
+	}
+	return f, nil
+}
+
+// status is an answer other than 200 OK. Those that a server gives when it is
+// ill or busy may be followed by a better one.
+func (d *download) status(code int) error {
+	retry := code >= 500 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout
+	return &Error{Op: "fetch", What: d.url.Redacted(), Err: statusError(code), Retryable: retry}
+}
+
+// statusError is what a server answered; 404 is fs.ErrNotExist.
+type statusError int
+
+func (s statusError) Error() string { return fmt.Sprintf("%d %s", int(s), http.StatusText(int(s))) }
+func (s statusError) Is(target error) bool {
+	return s == http.StatusNotFound && target == fs.ErrNotExist
+}
+
+// fault says why the network gave no more. Whatever that is may pass, unless
+// the asker gave up or the server is not who it should be.
+func (d *download) fault(ctx context.Context, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		err = cause
+	}
+	var ue *url.Error // "Get URL: cause", where the URL may be one redirected to
+	if errors.As(err, &ue) {
+		err = ue.Err
+	}
+	var stranger *tls.CertificateVerificationError
+	final := errors.Is(err, context.Canceled) || errors.Is(err, errRedirect) || errors.As(err, &stranger)
+	return &Error{Op: "fetch", What: d.url.Redacted(), Err: err, Retryable: !final}
+}
+
+func (d *download) final(err error) error {
+	return &Error{Op: "fetch", What: d.url.Redacted(), Err: err}
+}
+
+// body counts what arrives, and keeps its own errors apart from the writer's.
+type body struct {
+	ctx     context.Context
+	r       io.Reader
+	n       int64
+	total   int64 // -1: not known
+	arrived func()
+	tell    func(n int64)
+	err     error
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := 0, context.Cause(b.ctx)
+	if err == nil {
+		n, err = b.r.Read(p)
+	}
+	if n > 0 {
+		b.n += int64(n)
+		b.arrived()
+		b.tell(b.n)
+	}
+	switch {
+	case err == nil:
+		return n, nil
+	case err == io.EOF && (b.total < 0 || b.n >= b.total):
+		return n, io.EOF
+	case err == io.EOF:
+		err = io.ErrUnexpectedEOF
+	case b.ctx.Err() != nil:
+		err = context.Cause(b.ctx)
+	}
+	if b.total >= 0 {
+		b.err = fmt.Errorf("after %d of %d bytes: %w", b.n, b.total, err)
+	} else {
+		b.err = fmt.Errorf("after %d bytes: %w", b.n, err)
+	}
+	return n, b.err
+}

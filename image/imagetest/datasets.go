@@ -1,0 +1,150 @@
+package imagetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// Datasets is a host's datasets in memory: an image.Datasets.
+type Datasets struct {
+	// Receiving, if set, is called before a stream is read; its error ends the
+	// receiving.
+	Receiving func(ctx context.Context, name string) error
+
+	mu       sync.Mutex
+	sets     map[string]dataset
+	received int
+}
+
+type dataset struct {
+	stream []byte
+	labels map[string]string
+}
+
+// NewDatasets is none yet.
+func NewDatasets() *Datasets {
+	return &Datasets{sets: map[string]dataset{}}
+}
+
+// Stream is the least that Receive takes for a zfs send stream: the beginning of
+// one, and content.
+func Stream(content string) []byte {
+	return append(slices.Clone(begin), content...)
+}
+
+// begin is a record of type 0, DRR_BEGIN, and DRR_BEGIN's magic number
+// (zfs_ioctl.h, DMU_BACKUP_MAGIC).
+var begin = []byte{0, 0, 0, 0, 0, 0, 0, 0, 0xac, 0xcb, 0xba, 0xf5, 2, 0, 0, 0}
+
+// Receive reads all of the stream, and refuses what does not begin as one.
+func (d *Datasets) Receive(ctx context.Context, name string, stream io.Reader) error {
+	if d.Receiving != nil {
+		if err := d.Receiving(ctx, name); err != nil {
+			return err
+		}
+	}
+	b, err := io.ReadAll(stream)
+	if err != nil {
+		return errors.New("zfs receive: incomplete stream") // as zfs(8) would: it sees no more
+	}
+	if !bytes.HasPrefix(b, begin) && !isPackage(b) {
+		return errors.New("zfs receive: invalid stream (bad magic number)")
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, ok := d.sets[name]; ok {
+		return fmt.Errorf("receive %s: %w", name, fs.ErrExist)
+	}
+	d.received++
+	d.sets[name] = dataset{stream: b, labels: map[string]string{}}
+	return nil
+}
+
+// isPackage tells whether b is of send -R, whose first record has a payload.
+func isPackage(b []byte) bool {
+	return len(b) > 16 && bytes.Equal(b[:4], begin[:4]) && bytes.Equal(b[8:16], begin[8:])
+}
+
+// Rename moves a dataset to a name that is free.
+func (d *Datasets) Rename(_ context.Context, from, to string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	set, ok := d.sets[from]
+	if !ok {
+		return fmt.Errorf("rename %s: %w", from, fs.ErrNotExist)
+	}
+	if _, ok := d.sets[to]; ok {
+		return fmt.Errorf("rename %s to %s: %w", from, to, fs.ErrExist)
+	}
+	delete(d.sets, from)
+	d.sets[to] = set
+	return nil
+}
+
+// Destroy removes a dataset.
+func (d *Datasets) Destroy(ctx context.Context, name string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.sets, name)
+	return ctx.Err()
+}
+
+// SetLabels adds to a dataset's labels.
+func (d *Datasets) SetLabels(_ context.Context, name string, labels map[string]string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	set, ok := d.sets[name]
+	if !ok {
+		return fmt.Errorf("label %s: %w", name, fs.ErrNotExist)
+	}
+	maps.Copy(set.labels, labels)
+	return nil
+}
+
+// Labels are those of a dataset.
+func (d *Datasets) Labels(_ context.Context, name string) (map[string]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	set, ok := d.sets[name]
+	if !ok {
+		return nil, fmt.Errorf("labels of %s: %w", name, fs.ErrNotExist)
+	}
+	return maps.Clone(set.labels), nil
+}
+
+// Names are the datasets there are, sorted.
+func (d *Datasets) Names() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(maps.Keys(d.sets))
+}
+
+// StreamOf is what name was received from.
+func (d *Datasets) StreamOf(name string) []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.sets[name].stream
+}
+
+// Put makes a dataset as another tool would: with no labels but those.
+func (d *Datasets) Put(name string, labels map[string]string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	set := dataset{labels: map[string]string{}}
+	maps.Copy(set.labels, labels)
+	d.sets[name] = set
+}
+
+// Received is how many streams were received in full.
+func (d *Datasets) Received() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.received
+}

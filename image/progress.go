@@ -1,0 +1,27 @@
+package image
+
+import "fmt"
+
+// Progress is told what is being done, in a few words for people, and a few
+// times a minute at most. It must not wait for anything. It may be nil.
+type Progress func(message string)
+
+func (p Progress) tell(format string, args ...any) {
+	if p != nil {
+		p(fmt.Sprintf(format, args...))
+	}
+}
+
+// size is a count of bytes for people.
+func size(bytes int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	n, unit := float64(bytes), 0
+	for n >= 1024 && unit < len(units)-1 {
+		n /= 1024
+		unit++
+	}
+	if n >= 100 || unit == 0 {
+		return fmt.Sprintf("%.0f %s", n, units[unit])
+	}
+	return fmt.Sprintf("%.1f %s", n, units[unit])
+}

@@ -1,0 +1,219 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"syscall"
+	"time"
+)
+
+// Labels that a Store puts on the datasets it makes.
+const (
+	LabelRef    = "nomad.pot:ref"    // Ref.String
+	LabelDigest = "nomad.pot:digest" // Digest.String
+)
+
+// tempPrefix begins the names of datasets that are being imported. They are no
+// image's: those have the name of a pot before the first '_'.
+const tempPrefix = "_import-"
+
+// undoTimeout is how long the undoing of an import may take, whose own time is
+// over.
+const undoTimeout = time.Minute
+
+// Datasets is what a store needs of a host's datasets. Names are relative to
+// where pots are kept: "hello_1_0". All methods may be called at the same time
+// for different names.
+type Datasets interface {
+	// Receive makes name, and its children, from a zfs send stream. A name that
+	// is already there is fs.ErrExist. After an error nothing of name is left.
+	Receive(ctx context.Context, name string, stream io.Reader) error
+
+	// Rename gives from, and all below it, the name to. A to that is already
+	// there is fs.ErrExist, and from stays.
+	Rename(ctx context.Context, from, to string) error
+
+	// Destroy removes name and all below it. One that is gone is no error.
+	Destroy(ctx context.Context, name string) error
+
+	// SetLabels adds labels to those of name, which stay with it, also when it
+	// is renamed.
+	SetLabels(ctx context.Context, name string, labels map[string]string) error
+
+	// Labels are what SetLabels gave name; none is no error, and a dataset that
+	// is not there is fs.ErrNotExist.
+	Labels(ctx context.Context, name string) (map[string]string, error)
+}
+
+// Snapshot is an image that pots can be cloned from.
+type Snapshot struct {
+	Name   string // of the dataset
+	Digest Digest // zero when another tool imported it, and did not say
+}
+
+// Store makes images available as datasets.
+type Store struct {
+	cache    *Cache
+	datasets Datasets
+	flights  flights
+}
+
+// NewStore is the images in d, and those that c can fetch. All who use the same
+// datasets should use the same cache directory: leftovers of a crash are found
+// by what is in it.
+func NewStore(c *Cache, d Datasets) *Store {
+	return &Store{cache: c, datasets: d}
+}
+
+// Ensure returns ref's image, and fetches and imports it if it is not there.
+// Unless pin is zero it is the image with that digest. Those who ask for the
+// same at the same time share one fetch and one import; the first to give up
+// does not end them, the last does. Errors of type *Error say whether to ask
+// again: see Retryable.
+func (s *Store) Ensure(ctx context.Context, ref Ref, pin Digest, progress Progress) (Snapshot, error) {
+	if err := ref.Validate(); err != nil {
+		return Snapshot{}, &Error{Op: "check", What: "image reference", Err: err}
+	}
+	if ctx.Err() != nil {
+		return Snapshot{}, gaveUp(ctx, "wait for", ref.String())
+	}
+	return s.flights.do(ctx, wanted{ref.String(), pin}, progress, func(ctx context.Context, p Progress) (Snapshot, error) {
+		snapshot, err := s.find(ctx, ref, pin)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return snapshot, err
+		}
+		snapshot, err = s.bring(ctx, ref, pin, p)
+		if errors.Is(err, fs.ErrExist) { // another process was faster
+			return s.find(ctx, ref, pin)
+		}
+		return snapshot, err
+	})
+}
+
+// find is the image that is imported already, if it is the one asked for. It is
+// never replaced: pots may be cloned from it.
+func (s *Store) find(ctx context.Context, ref Ref, pin Digest) (Snapshot, error) {
+	name := ref.Dataset()
+	fault := func(err error) (Snapshot, error) {
+		return Snapshot{}, &Error{Op: "use", What: "image " + name, Err: err}
+	}
+	labels, err := s.datasets.Labels(ctx, name)
+	if err != nil {
+		return fault(err)
+	}
+	snapshot := Snapshot{Name: name}
+	if text := labels[LabelDigest]; text != "" {
+		if snapshot.Digest, err = ParseDigest(text); err != nil {
+			return fault(fmt.Errorf("%s: %w", LabelDigest, err))
+		}
+	}
+	from := labels[LabelRef]
+	switch {
+	case pin != (Digest{}) && snapshot.Digest == (Digest{}):
+		return fault(fmt.Errorf("imported by another tool, with no word of its digest: want %s", pin.short()))
+	case pin != (Digest{}) && snapshot.Digest != pin:
+		return fault(&DigestError{Want: pin, Got: snapshot.Digest})
+	case pin == (Digest{}) && from != "" && from != ref.String():
+		return fault(fmt.Errorf("imported from %s, not from %s", from, ref))
+	}
+	return snapshot, nil
+}
+
+// bring fetches the image and imports it under a temporary name, which it
+// changes for its own when nothing more can go wrong. Where that is taken, the
+// error is fs.ErrExist.
+func (s *Store) bring(ctx context.Context, ref Ref, pin Digest, p Progress) (_ Snapshot, err error) {
+	f, err := s.cache.Fetch(ctx, ref, pin, p)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	defer f.Close()
+	if err := f.Meta.alone(); err != nil {
+		return Snapshot{}, s.fault(ctx, ref, err)
+	}
+	if err := s.sweep(ctx); err != nil {
+		return Snapshot{}, s.cache.fault(err)
+	}
+	t, err := newTemp(s.cache.dir, importing)
+	if err != nil {
+		return Snapshot{}, s.cache.fault(err)
+	}
+	defer func() {
+		if err == nil || s.undo(ctx, t) == nil {
+			t.remove()
+		} else {
+			t.release()
+		}
+	}()
+	p.tell("importing %s", ref.File())
+	name := tempPrefix + t.id()
+	if err := s.receive(ctx, ref, name, f.Open()); err != nil {
+		return Snapshot{}, err
+	}
+	labels := map[string]string{LabelRef: ref.String(), LabelDigest: f.Digest.String()}
+	if err := s.datasets.SetLabels(ctx, name, labels); err != nil {
+		return Snapshot{}, s.fault(ctx, ref, err)
+	}
+	if err := s.datasets.Rename(ctx, name, ref.Dataset()); err != nil {
+		return Snapshot{}, s.fault(ctx, ref, err)
+	}
+	return Snapshot{Name: ref.Dataset(), Digest: f.Digest}, nil
+}
+
+// receive imports the stream as name, to its end.
+func (s *Store) receive(ctx context.Context, ref Ref, name string, decoded io.Reader) error {
+	stream := &stream{r: contextReader{ctx, decoded}}
+	err := s.datasets.Receive(ctx, name, stream)
+	if err == nil && stream.err == nil {
+		if n, _ := stream.Read(make([]byte, 1)); n > 0 {
+			err = errors.New("more in the file after the end of the zfs stream")
+		}
+	}
+	if stream.err != io.EOF && stream.err != nil && ctx.Err() == nil {
+		return &Error{Op: "decode", What: ref.File() + " of " + ref.String(), Err: stream.err}
+	}
+	if err != nil {
+		return s.fault(ctx, ref, err)
+	}
+	return nil
+}
+
+// stream remembers what reading it ended with: who receives it may say no more
+// than that it was cut short.
+type stream struct {
+	r   io.Reader
+	err error
+}
+
+func (s *stream) Read(p []byte) (n int, err error) {
+	n, err = s.r.Read(p)
+	if err != nil {
+		s.err = err
+	}
+	return n, err
+}
+
+// sweep destroys what crashes have left half imported.
+func (s *Store) sweep(ctx context.Context) error {
+	return sweep(s.cache.dir, importing, func(t *temp) error { return s.undo(ctx, t) })
+}
+
+// undo destroys what was made under t's name, also when the time for making it
+// is over.
+func (s *Store) undo(ctx context.Context, t *temp) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	return s.datasets.Destroy(ctx, tempPrefix+t.id())
+}
+
+// fault is an import that came to nothing. What the host refuses once it will
+// refuse again, but for want of room.
+func (s *Store) fault(ctx context.Context, ref Ref, err error) error {
+	if ctx.Err() != nil {
+		return gaveUp(ctx, "import", ref.String())
+	}
+	return &Error{Op: "import", What: ref.String(), Err: err, Retryable: errors.Is(err, syscall.ENOSPC)}
+}

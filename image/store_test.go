@@ -1,0 +1,308 @@
+package image_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/imagetest"
+)
+
+// rig is a store with all that is around it.
+type rig struct {
+	*image.Store
+	server   *imagetest.Server
+	datasets *imagetest.Datasets
+	cache    string
+	small    image.Ref
+}
+
+func newRig(t *testing.T) *rig {
+	b := &rig{datasets: imagetest.NewDatasets(), cache: t.TempDir()}
+	b.server, b.small = smallServer(t)
+	b.Store = image.NewStore(image.NewCache(b.cache, image.Options{StallTimeout: 5 * time.Second}), b.datasets)
+	return b
+}
+
+// digest is that of the image with those files.
+func digest(t *testing.T, xz []byte, meta string) image.Digest {
+	d, err := image.ParseSkein(imagetest.Skein(xz, []byte(meta)))
+	must.NoError(t, err)
+	return d
+}
+
+// nothingMade checks that neither a dataset nor temporary files are left.
+func (b *rig) nothingMade(t *testing.T) {
+	t.Helper()
+	must.SliceEmpty(t, b.datasets.Names())
+	left, err := filepath.Glob(filepath.Join(b.cache, ".*"))
+	must.NoError(t, err)
+	must.SliceEmpty(t, left)
+}
+
+var anyImage image.Digest
+
+func TestStore_Ensure(t *testing.T) {
+	t.Run("an image is fetched and imported once", func(t *testing.T) {
+		b := newRig(t)
+		ref := image.Ref{Source: b.server.URL, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
+		want := digest(t, imagetest.Hello(""), imagetest.NoMeta)
+		var said []string
+		for range 2 {
+			got, err := b.Ensure(t.Context(), ref, anyImage, func(s string) { said = append(said, s) })
+			must.NoError(t, err)
+			must.Eq(t, image.Snapshot{Name: "hello-linux_1_0", Digest: want}, got)
+		}
+		must.Eq(t, []string{"downloading hello-linux_1.0.xz (824 KiB)", "importing hello-linux_1.0.xz"}, said)
+		must.Eq(t, 1, b.server.Gets(ref.File()))
+		must.Eq(t, 1, b.datasets.Received())
+		must.Eq(t, []string{"hello-linux_1_0"}, b.datasets.Names())
+		labels, err := b.datasets.Labels(t.Context(), "hello-linux_1_0")
+		must.NoError(t, err)
+		must.Eq(t, map[string]string{image.LabelRef: ref.String(), image.LabelDigest: want.String()}, labels)
+	})
+	t.Run("an image of the cache is imported without a request", func(t *testing.T) {
+		b := newRig(t)
+		f, err := image.NewCache(b.cache, image.Options{}).Fetch(t.Context(), b.small, anyImage, nil)
+		must.NoError(t, err)
+		f.Close()
+		_, err = b.Ensure(t.Context(), b.small, anyImage, nil)
+		must.NoError(t, err)
+		must.Eq(t, 1, b.server.Gets("small_1.0.xz"))
+		must.Eq(t, imagetest.Stream("small"), b.datasets.StreamOf("small_1_0"))
+	})
+	t.Run("an image of another tool is used as it is", func(t *testing.T) {
+		b := newRig(t)
+		b.datasets.Put("small_1_0", nil)
+		got, err := b.Ensure(t.Context(), b.small, anyImage, nil)
+		must.NoError(t, err)
+		must.Eq(t, image.Snapshot{Name: "small_1_0"}, got)
+		must.Eq(t, 0, b.server.Gets("small_1.0.xz.skein"))
+	})
+	t.Run("a pinned image is used, wherever it is from", func(t *testing.T) {
+		b := newRig(t)
+		pin := digest(t, small, imagetest.NoMeta)
+		_, err := b.Ensure(t.Context(), b.small, pin, nil)
+		must.NoError(t, err)
+		mirror := image.Ref{Source: "https://mirror.example.org", Name: "small", Tag: "1.0"}
+		_, err = b.Ensure(t.Context(), mirror, pin, nil)
+		must.NoError(t, err)
+	})
+}
+
+// What is there already is never replaced, nor taken for something else.
+func TestStore_Ensure_taken(t *testing.T) {
+	pin := image.Digest{1}
+	for name, c := range map[string]struct {
+		labels map[string]string
+		ref    image.Ref
+		pin    image.Digest
+		want   string
+	}{
+		"another tag of one name": {
+			map[string]string{image.LabelRef: source + "/small:1_0"}, image.Ref{Source: source, Name: "small", Tag: "1.0"}, anyImage,
+			"use image small_1_0: imported from " + source + "/small:1_0, not from " + source + "/small:1.0",
+		},
+		"another server's": {
+			map[string]string{image.LabelRef: "http://other/small:1.0"}, image.Ref{Source: source, Name: "small", Tag: "1.0"}, anyImage,
+			"use image small_1_0: imported from http://other/small:1.0, not from " + source + "/small:1.0",
+		},
+		"another than the pinned": {
+			map[string]string{image.LabelDigest: "skein1024:" + zeros[1:] + "1"}, image.Ref{Source: source, Name: "small", Tag: "1.0"}, pin,
+			"use image small_1_0: image is not what was asked for: want skein1024:0100000000000000…, got skein1024:0000000000000000…",
+		},
+		"one without a digest": {
+			nil, image.Ref{Source: source, Name: "small", Tag: "1.0"}, pin,
+			"use image small_1_0: imported by another tool, with no word of its digest: want skein1024:0100000000000000…",
+		},
+		"one with a bad digest": {
+			map[string]string{image.LabelDigest: "x"}, image.Ref{Source: source, Name: "small", Tag: "1.0"}, anyImage,
+			`use image small_1_0: nomad.pot:digest: must begin with "skein1024:"`,
+		},
+	} {
+		t.Run(name+" is refused", func(t *testing.T) {
+			b := newRig(t)
+			b.datasets.Put("small_1_0", c.labels)
+			_, err := b.Ensure(t.Context(), c.ref, c.pin, nil)
+			must.EqError(t, err, c.want)
+			must.False(t, image.Retryable(err))
+			must.Eq(t, []string{"small_1_0"}, b.datasets.Names())
+		})
+	}
+}
+
+func TestStore_Ensure_refused(t *testing.T) {
+	good := imagetest.XZ(imagetest.Stream("content"))
+	for name, c := range map[string]struct {
+		xz   []byte
+		meta string
+		want string // without the reference
+	}{
+		"a truncated image with the right digest": {good[:len(good)-10], "-\n",
+			"decode bad_1.0.xz of REF: xz stream is cut off after 70 bytes: unexpected EOF"},
+		"an image with something behind it": {append(slices.Clone(good), "something"...), "-\n",
+			"decode bad_1.0.xz of REF: something else after the end of the xz stream"},
+		"what is not xz":  {imagetest.Stream("content"), "-\n", "decode bad_1.0.xz of REF: not an xz file"},
+		"no image at all": {nil, "-\n", "decode bad_1.0.xz of REF: empty, not an xz file"},
+		"what is no stream": {imagetest.XZ([]byte("not a stream")), "-\n",
+			"import REF: zfs receive: invalid stream (bad magic number)"},
+		"a layered image": {good, "plain:1.0@1795392222\n",
+			"import REF: layered image: needs plain_1.0 at snapshot 1795392222: not supported yet"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newRig(t)
+			b.server.Add("bad", "1.0", c.xz, c.meta)
+			ref := image.Ref{Source: b.server.URL, Name: "bad", Tag: "1.0"}
+			_, err := b.Ensure(t.Context(), ref, anyImage, nil)
+			want := bytes.ReplaceAll([]byte(c.want), []byte("REF"), []byte(ref.String()))
+			must.EqError(t, err, string(want))
+			must.False(t, image.Retryable(err))
+			b.nothingMade(t)
+			must.Eq(t, 0, b.datasets.Received())
+		})
+	}
+	t.Run("a bad digest reaches no dataset", func(t *testing.T) {
+		b := newRig(t)
+		b.datasets.Receiving = func(context.Context, string) error { panic("received") }
+		b.server.Put("small_1.0.xz", good)
+		_, err := b.Ensure(t.Context(), b.small, anyImage, nil)
+		var bad *image.DigestError
+		must.True(t, errors.As(err, &bad))
+		must.Eq(t, digest(t, good, imagetest.NoMeta), bad.Got)
+		b.nothingMade(t)
+	})
+	t.Run("no reference", func(t *testing.T) {
+		_, err := newRig(t).Ensure(t.Context(), image.Ref{Source: source, Name: "a b", Tag: ""}, anyImage, nil)
+		must.ErrorContains(t, err, `not "a b"`)
+		must.ErrorContains(t, err, "tag: must be set")
+	})
+	t.Run("a full disk may have room later", func(t *testing.T) {
+		b := newRig(t)
+		b.datasets.Receiving = func(context.Context, string) error { return fmt.Errorf("write m/a: %w", syscall.ENOSPC) }
+		_, err := b.Ensure(t.Context(), b.small, anyImage, nil)
+		must.EqError(t, err, "import "+b.small.String()+": write m/a: no space left on device")
+		must.True(t, image.Retryable(err))
+	})
+	t.Run("a stream that is not read to its end", func(t *testing.T) {
+		b := newRig(t)
+		store := image.NewStore(image.NewCache(b.cache, image.Options{}), hasty{b.datasets})
+		_, err := store.Ensure(t.Context(), b.small, anyImage, nil)
+		must.EqError(t, err, "import "+b.small.String()+": more in the file after the end of the zfs stream")
+		b.nothingMade(t)
+	})
+}
+
+func TestStore_Ensure_race(t *testing.T) {
+	t.Run("another process that was faster has made the image", func(t *testing.T) {
+		b := newRig(t)
+		labels := map[string]string{image.LabelRef: b.small.String()}
+		b.datasets.Receiving = func(context.Context, string) error {
+			b.datasets.Put("small_1_0", labels)
+			return nil
+		}
+		got, err := b.Ensure(t.Context(), b.small, anyImage, nil)
+		must.NoError(t, err)
+		must.Eq(t, image.Snapshot{Name: "small_1_0"}, got)
+		must.Eq(t, []string{"small_1_0"}, b.datasets.Names())
+	})
+	t.Run("two tags that are one dataset are not both imported", func(t *testing.T) {
+		b := newRig(t)
+		b.server.Add("small", "1_0", imagetest.XZ(imagetest.Stream("other")), imagetest.NoMeta)
+		other := b.small
+		other.Tag = "1_0"
+		var errs [2]error
+		var wg sync.WaitGroup
+		for i, ref := range []image.Ref{b.small, other} {
+			wg.Go(func() { _, errs[i] = b.Ensure(t.Context(), ref, anyImage, nil) })
+		}
+		wg.Wait()
+		must.True(t, (errs[0] == nil) != (errs[1] == nil), must.Sprint(errs))
+		must.ErrorContains(t, errors.Join(errs[:]...), "use image small_1_0: imported from ")
+		must.Eq(t, []string{"small_1_0"}, b.datasets.Names())
+	})
+}
+
+func TestStore_leftovers(t *testing.T) {
+	b := newRig(t)
+	crashed, live := filepath.Join(b.cache, ".import-1"), filepath.Join(b.cache, ".import-2")
+	for _, d := range []string{crashed, live} {
+		must.NoError(t, os.Mkdir(d, 0o700))
+	}
+	for _, name := range []string{"_import-1", "_import-2", "_import-other"} {
+		b.datasets.Put(name, nil)
+	}
+	lock, err := os.Open(live)
+	must.NoError(t, err)
+	defer lock.Close()
+	must.NoError(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
+
+	_, err = b.Ensure(t.Context(), b.small, anyImage, nil)
+	must.NoError(t, err)
+	must.DirNotExists(t, crashed)
+	must.DirExists(t, live)
+	must.Eq(t, []string{"_import-2", "_import-other", "small_1_0"}, b.datasets.Names())
+}
+
+func TestStore_Ensure_undo(t *testing.T) {
+	b := newRig(t)
+	d := &stubborn{Datasets: b.datasets, busy: true}
+	store := image.NewStore(image.NewCache(b.cache, image.Options{}), d)
+	_, err := store.Ensure(t.Context(), b.small, anyImage, nil)
+	must.EqError(t, err, "import "+b.small.String()+": rename: busy")
+	must.Len(t, 1, b.datasets.Names())
+
+	d.busy = false
+	_, err = store.Ensure(t.Context(), b.small, anyImage, nil)
+	must.NoError(t, err)
+	must.Eq(t, []string{"small_1_0"}, b.datasets.Names()) // what could not be undone is now
+}
+
+// stubborn datasets are neither renamed nor destroyed while they are busy.
+type stubborn struct {
+	*imagetest.Datasets
+	busy bool
+}
+
+func (s *stubborn) Rename(ctx context.Context, from, to string) error {
+	if s.busy {
+		return errors.New("rename: busy")
+	}
+	return s.Datasets.Rename(ctx, from, to)
+}
+
+func (s *stubborn) Destroy(ctx context.Context, name string) error {
+	if s.busy {
+		return errors.New("destroy: busy")
+	}
+	return s.Datasets.Destroy(ctx, name)
+}
+
+// hasty datasets have enough of a stream before it ends.
+type hasty struct{ *imagetest.Datasets }
+
+func (h hasty) Receive(ctx context.Context, name string, r io.Reader) error {
+	return h.Datasets.Receive(ctx, name, io.LimitReader(r, 20))
+}
+
+// A missing file is no missing dataset: errors of the source do not look like
+// those of the host.
+func TestStore_Ensure_missing(t *testing.T) {
+	b := newRig(t)
+	_, err := b.Ensure(t.Context(), image.Ref{Source: b.server.URL, Name: "none", Tag: "1"}, anyImage, nil)
+	must.EqError(t, err, "fetch "+b.server.URL+"/none_1.xz.skein: 404 Not Found")
+	must.ErrorIs(t, err, fs.ErrNotExist)
+	must.False(t, image.Retryable(err))
+}

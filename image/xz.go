@@ -1,0 +1,96 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/mikelolasagasti/xz"
+)
+
+// maxDictionary bounds the decoder's memory, whatever a header asks for: 64 MiB
+// is what xz -9 uses.
+const maxDictionary = 64 << 20
+
+// NewXZReader decodes the xz streams in r, which may be padded and follow each
+// other, as xz(1) does. Its Read ends in io.EOF only when r was xz from its
+// first byte to its last and every check in it was right.
+func NewXZReader(r io.Reader) io.Reader {
+	return &xzReader{src: &source{r: r}}
+}
+
+// xzReader adds to the decoder what it found wrong, and where.
+type xzReader struct {
+	src     *source
+	z       *xz.Reader // nil until the first Read
+	streams int        // that have ended
+	err     error      // what every Read returns from now on
+}
+
+func (x *xzReader) Read(p []byte) (n int, err error) {
+	if len(p) == 0 {
+		return 0, x.err
+	}
+	for n == 0 && x.err == nil {
+		if x.z == nil {
+			x.z, err = xz.NewReader(x.src, maxDictionary)
+		} else {
+			n, err = x.z.Read(p)
+		}
+		if err == io.EOF {
+			// One stream at a time, to tell a bad one from what follows one.
+			x.streams++
+			err = x.z.Reset(nil)
+		}
+		if x.z != nil {
+			x.z.Multistream(false)
+		}
+		x.err = x.explain(err)
+	}
+	if n > 0 {
+		return n, nil
+	}
+	return 0, x.err
+}
+
+// explain says what an error of the decoder means.
+func (x *xzReader) explain(err error) error {
+	switch {
+	case err == nil || err == io.EOF:
+		return err
+	case x.src.err != nil && x.src.err != io.EOF:
+		return x.src.err
+	case x.src.n == 0:
+		return errors.New("empty, not an xz file")
+	case errors.Is(err, xz.ErrFormat) && x.streams == 0:
+		return errors.New("not an xz file")
+	case errors.Is(err, xz.ErrFormat), errors.Is(err, xz.ErrBuf) && x.streams > 0:
+		return errors.New("something else after the end of the xz stream")
+	case errors.Is(err, xz.ErrBuf):
+		return fmt.Errorf("xz stream is cut off after %d bytes: %w", x.src.n, io.ErrUnexpectedEOF)
+	case errors.Is(err, xz.ErrMemlimit):
+		return fmt.Errorf("xz stream needs a dictionary of more than %s", size(maxDictionary))
+	default: // ErrData, ErrOptions, ErrUnsupportedCheck: they begin with "xz: "
+		return err
+	}
+}
+
+// source is what the decoder reads. It never gives bytes and io.EOF at once:
+// the decoder would overlook what follows a stream in the last bytes it gets.
+// Nor does it give nothing at all, which the decoder takes for the end.
+type source struct {
+	r   io.Reader
+	n   int64 // bytes given
+	err error
+}
+
+func (s *source) Read(p []byte) (n int, err error) {
+	for n == 0 && s.err == nil {
+		n, s.err = s.r.Read(p)
+	}
+	s.n += int64(n)
+	if n > 0 {
+		return n, nil
+	}
+	return 0, s.err
+}

@@ -1,0 +1,28 @@
+// Nomad-driver-pot is a Nomad task driver for pots, and the pot command line.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/nomad/plugins"
+	"github.com/hashicorp/nomad/plugins/base"
+
+	"nomad-driver-pot/driver"
+	"nomad-driver-pot/pot/native"
+)
+
+// The one binary has two lives: Nomad starts it as a plugin, and says so with
+// go-plugin's cookie; anyone else is a person with a command.
+func main() {
+	h := base.Handshake
+	if os.Getenv(h.MagicCookieKey) == h.MagicCookieValue {
+		plugins.Serve(func(logger hclog.Logger) any {
+			return driver.New(logger, driver.Native{Name: native.Name, Open: native.Open})
+		})
+		return
+	}
+	fmt.Fprintln(os.Stderr, "nomad-driver-pot: started by a Nomad agent, from its plugin_dir: there are no commands yet")
+	os.Exit(2)
+}

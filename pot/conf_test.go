@@ -1,0 +1,135 @@
+package pot
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+)
+
+func TestReadConf(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want Conf
+	}{
+		"an empty one":                    {"", Conf{}},
+		"a value keeps its equals signs":  {"pot.cmd=sh -c A=1\n", Conf{Cmd: "sh -c A=1"}},
+		"the last command counts":         {"pot.cmd=a\npot.cmd=b\n", Conf{Cmd: "b"}},
+		"other keys are passed over":      {"pot.level=0\npot.cmdx=no\n\nip=1.2.3.4\n", Conf{}},
+		"an environment loses its quotes": {"pot.env=\"A=b c\"\npot.env=\"B=\\\"q\\\"\"\n", Conf{Env: []string{"A=b c", `B="q"`}}},
+		"a last line needs no end":        {"pot.cmd=a", Conf{Cmd: "a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ReadConf(strings.NewReader(c.text))
+			must.NoError(t, err)
+			must.Eq(t, c.want, got)
+		})
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"a line without a value":   {"pot.level=0\nfrob\n", `pot.conf:2: no key=value: "frob"`},
+		"a NUL":                    {"a=\x00\n", `pot.conf:1: no key=value`},
+		"a file that is too large": {strings.Repeat("a=b\n", maxConf/4+1), "more than 1048576 bytes"},
+		"a line that is too long":  {"a=" + strings.Repeat("b", maxConf), "too long"},
+	} {
+		t.Run(name+" is refused", func(t *testing.T) {
+			_, err := ReadConf(strings.NewReader(c.text))
+			must.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func FuzzReadConf(f *testing.F) {
+	f.Add("pot.cmd=/bin/hello serve :8080\npot.env=\"A=1\"\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := ReadConf(strings.NewReader(text))
+		if err == nil {
+			c.argv()
+		}
+	})
+}
+
+func TestConf_argv(t *testing.T) {
+	for cmd, want := range map[string][]string{
+		"":                        nil,
+		"/bin/hello  serve :8080": {"/bin/hello", "serve", ":8080"},
+		"nginx -g 'daemon off;'":  {"/bin/sh", "-c", "exec nginx -g 'daemon off;'"},
+		"a; b":                    {"/bin/sh", "-c", "exec a; b"},
+		"A=1 b":                   {"/bin/sh", "-c", "exec A=1 b"},
+		"echo $HOME":              {"/bin/sh", "-c", "exec echo $HOME"},
+		"echo *":                  {"/bin/sh", "-c", "exec echo *"},
+		"a\nb":                    {"/bin/sh", "-c", "exec a\nb"},
+	} {
+		must.Eq(t, want, Conf{Cmd: cmd}.argv(), must.Sprint(cmd))
+	}
+}
+
+func TestWriteConf(t *testing.T) {
+	dir := t.TempDir()
+	s := &Spec{Name: "web", Hostname: "web.example.org", Network: PublicBridge}
+	must.NoError(t, writeConf(dir, s, "10.192.0.2"))
+	for _, line := range []string{"pot.type=single\n", "host.hostname=\"web.example.org\"\n", "network_type=public-bridge\n", "ip=10.192.0.2\n"} {
+		must.FileContains(t, filepath.Join(dir, "conf/pot.conf"), line)
+	}
+	must.FileExists(t, filepath.Join(dir, "conf/fscomp.conf"))
+}
+
+func TestWriteEtc(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "victim")
+	must.NoError(t, os.WriteFile(outside, []byte("safe"), 0o644))
+	s := &Spec{Name: "web", DNS: DNS{Servers: []string{"1.1.1.1"}, Searches: []string{"a", "b"}, Options: []string{"ndots:2"}}}
+
+	t.Run("a link in the place of a file is replaced, not followed", func(t *testing.T) {
+		tree := t.TempDir()
+		must.NoError(t, os.Mkdir(filepath.Join(tree, "etc"), 0o755))
+		for _, name := range []string{"etc/hosts", "etc/resolv.conf"} {
+			must.NoError(t, os.Symlink(outside, filepath.Join(tree, name)))
+		}
+		must.NoError(t, writeEtc(tree, s, DefaultNetwork.Gateway))
+		must.FileContains(t, outside, "safe")
+		must.FileContains(t, filepath.Join(tree, "etc/hosts"), "10.192.0.1 web\n")
+		must.FileContains(t, filepath.Join(tree, "etc/resolv.conf"), "search a b\nnameserver 1.1.1.1\noptions ndots:2\n")
+	})
+	t.Run("an etc that leads out of the tree is refused", func(t *testing.T) {
+		tree := t.TempDir()
+		must.NoError(t, os.Symlink(filepath.Dir(outside), filepath.Join(tree, "etc")))
+		must.ErrorContains(t, writeEtc(tree, s, DefaultNetwork.Gateway), "escapes")
+		must.FileNotExists(t, filepath.Join(filepath.Dir(outside), "hosts"))
+	})
+	t.Run("an image without etc is given one", func(t *testing.T) {
+		tree := t.TempDir()
+		must.NoError(t, writeEtc(tree, s, DefaultNetwork.Gateway))
+		must.FileExists(t, filepath.Join(tree, "etc/hosts"))
+	})
+}
+
+func TestLookupUser(t *testing.T) {
+	tree := t.TempDir()
+	must.NoError(t, os.Mkdir(filepath.Join(tree, "etc"), 0o755))
+	must.NoError(t, os.WriteFile(filepath.Join(tree, "etc/passwd"), []byte("root:*:0:0:Charlie:/root:/bin/sh\nweb:*:80:81:w:/www:/bin/sh\n"), 0o644))
+	must.NoError(t, os.WriteFile(filepath.Join(tree, "etc/group"), []byte("web:*:81:\nlog:*:90:web\n"), 0o644))
+	for who, want := range map[string]struct {
+		uid, gid uint32
+		home     string
+	}{
+		"": {0, 0, "/root"}, "root": {0, 0, "/root"}, "web": {80, 81, "/www"}, "80": {80, 81, "/www"},
+		"1000:1001": {1000, 1001, "/"}, "web:log": {80, 90, "/www"},
+	} {
+		u, err := lookupUser(tree, who)
+		must.NoError(t, err, must.Sprint(who))
+		must.Eq(t, want.uid, u.UID)
+		must.Eq(t, want.gid, u.GID)
+		must.Eq(t, want.home, u.home)
+	}
+	for _, who := range []string{"nosuch", "web:nosuch", "-1"} {
+		_, err := lookupUser(tree, who)
+		must.ErrorContains(t, err, "in the pot")
+	}
+	t.Run("a passwd that is no file is refused", func(t *testing.T) {
+		tree := t.TempDir()
+		must.NoError(t, os.MkdirAll(filepath.Join(tree, "etc/passwd"), 0o755))
+		_, err := lookupUser(tree, "root")
+		must.ErrorContains(t, err, "is no file")
+	})
+}

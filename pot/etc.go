@@ -1,0 +1,85 @@
+package pot
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"strings"
+)
+
+// writeEtc writes the hosts(5) and resolver(5) files of a pot's tree. The tree
+// is the image's: what stands in their place, a link say, is replaced and never
+// followed, and no path leaves the tree.
+func writeEtc(tree string, s *Spec, addr netip.Addr) error {
+	root, err := os.OpenRoot(tree)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.Mkdir("etc", 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := replace(root, "etc/hosts", hosts(s, addr)); err != nil {
+		return err
+	}
+	resolv, err := resolvConf(s.DNS)
+	if err != nil || resolv == nil {
+		return err
+	}
+	return replace(root, "etc/resolv.conf", resolv)
+}
+
+// replace puts data at name, in the place of what was there.
+func replace(root *os.Root, name string, data []byte) error {
+	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Chmod(0o644), f.Close())
+}
+
+func hosts(s *Spec, addr netip.Addr) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "::1 localhost\n127.0.0.1 localhost\n")
+	if addr.IsValid() {
+		fmt.Fprintf(&b, "%s %s\n", addr, s.hostname())
+	} else {
+		fmt.Fprintf(&b, "127.0.0.1 %s\n", s.hostname())
+	}
+	for _, h := range s.Hosts {
+		fmt.Fprintf(&b, "%s %s\n", h.Addr, h.Name)
+	}
+	return []byte(b.String())
+}
+
+// maxResolvConf bounds what is copied of the host's.
+const maxResolvConf = 64 << 10
+
+// resolvConf is what the pot resolves names by: the host's own file where the
+// spec does not say. A host without one gives none.
+func resolvConf(d DNS) ([]byte, error) {
+	if len(d.Servers)+len(d.Searches)+len(d.Options) == 0 {
+		data, err := os.ReadFile("/etc/resolv.conf")
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		return data[:min(len(data), maxResolvConf)], err
+	}
+	var b strings.Builder
+	if len(d.Searches) > 0 {
+		fmt.Fprintf(&b, "search %s\n", strings.Join(d.Searches, " "))
+	}
+	for _, s := range d.Servers {
+		fmt.Fprintf(&b, "nameserver %s\n", s)
+	}
+	if len(d.Options) > 0 {
+		fmt.Fprintf(&b, "options %s\n", strings.Join(d.Options, " "))
+	}
+	return []byte(b.String()), nil
+}

@@ -1,0 +1,225 @@
+package pot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/creack/pty"
+
+	"nomad-driver-pot/pot/supervise"
+)
+
+// Exec is one more command in a pot that runs.
+type Exec struct {
+	Argv    []string
+	Env     []string // as of Start
+	User    string   // as in Spec
+	WorkDir string
+
+	Stdin          io.Reader // nil is nothing to read
+	Stdout, Stderr io.Writer // nil is thrown away; may be the same
+
+	// Terminal gives the command a terminal: Stdout then has both outputs,
+	// and Resize, until it is closed, the terminal's sizes.
+	Terminal bool
+	Resize   <-chan Size
+}
+
+// Size is a terminal's.
+type Size struct{ Rows, Cols uint16 }
+
+// drainWithin is how long output is still waited for when a command has ended
+// and something that it left behind keeps its output open.
+const drainWithin = time.Second
+
+// Exec runs a command in the pot and waits for its end. When ctx ends first,
+// the command is killed with its process group, and ctx's error returned. A
+// command that ends with a code other than 0 is no error.
+func (p *Pot) Exec(ctx context.Context, e Exec) (supervise.Exit, error) {
+	conf, err := p.imageConf(ctx)
+	if err != nil {
+		return supervise.Exit{}, err
+	}
+	who, err := lookupUser(p.tree(), e.User)
+	if err != nil {
+		return supervise.Exit{}, err
+	}
+	jail, err := p.host.Jails.Find(ctx, p.name)
+	if err != nil {
+		return supervise.Exit{}, fmt.Errorf("find jail: %w", err)
+	}
+	process := &supervise.Process{
+		Jail: jail, Argv: e.Argv, Env: environment(who, conf.Env, e.Env),
+		Dir: e.WorkDir, Identity: who.Identity, Terminal: e.Terminal,
+	}
+	streams := pipes
+	if e.Terminal {
+		streams = terminal
+	}
+	ours, err := streams(process, &e)
+	if err != nil {
+		return supervise.Exit{}, err
+	}
+	defer ours.close()
+	started, err := process.Start()
+	ours.closeTheirs()
+	if err != nil {
+		return supervise.Exit{}, err
+	}
+	return ours.run(ctx, started)
+}
+
+// streams are this side of a command's input and output.
+type streams struct {
+	theirs []*os.File                 // the command's ends
+	own    []*os.File                 // ours
+	in     func()                     // copies input until it ends
+	out    []func()                   // copy output until it ends
+	resize func(done <-chan struct{}) // obeys sizes
+}
+
+func (s *streams) close() {
+	s.closeTheirs()
+	for _, f := range s.own {
+		f.Close()
+	}
+}
+
+func (s *streams) closeTheirs() {
+	for _, f := range s.theirs {
+		f.Close()
+	}
+	s.theirs = nil
+}
+
+// run copies until the command has ended and its output is read.
+func (s *streams) run(ctx context.Context, command *os.Process) (supervise.Exit, error) {
+	ended := make(chan struct{})
+	var out sync.WaitGroup
+	for _, copy := range s.out {
+		out.Go(copy)
+	}
+	go s.in() // not waited for: whoever gave the input ends it
+	if s.resize != nil {
+		go s.resize(ended)
+	}
+	kill := context.AfterFunc(ctx, func() { syscall.Kill(-command.Pid, syscall.SIGKILL) })
+	state, err := command.Wait()
+	close(ended)
+	killed := !kill()
+
+	read := make(chan struct{})
+	go func() {
+		out.Wait()
+		close(read)
+	}()
+	select {
+	case <-read:
+	case <-time.After(drainWithin):
+		for _, f := range s.own {
+			f.SetReadDeadline(time.Unix(1, 0))
+		}
+		<-read
+	}
+	switch {
+	case killed:
+		return supervise.Exit{}, context.Cause(ctx)
+	case err != nil:
+		return supervise.Exit{}, err
+	}
+	return supervise.ExitOf(state), nil
+}
+
+// pipes connects the command by three pipes.
+func pipes(p *supervise.Process, e *Exec) (*streams, error) {
+	s := &streams{}
+	pair := func() (r, w *os.File, err error) {
+		r, w, err = os.Pipe()
+		if err != nil {
+			s.close()
+		}
+		return r, w, err
+	}
+	inR, inW, err := pair()
+	if err != nil {
+		return nil, err
+	}
+	p.Stdin, s.theirs, s.own = inR, append(s.theirs, inR), append(s.own, inW)
+	s.in = func() {
+		if e.Stdin != nil {
+			io.Copy(inW, e.Stdin)
+		}
+		inW.Close()
+	}
+	output := func(to io.Writer) (*os.File, error) {
+		r, w, err := pair()
+		if err != nil {
+			return nil, err
+		}
+		s.theirs, s.own = append(s.theirs, w), append(s.own, r)
+		s.out = append(s.out, func() { drain(to, r) })
+		return w, nil
+	}
+	if p.Stdout, err = output(e.Stdout); err != nil {
+		return nil, err
+	}
+	if p.Stderr = p.Stdout; same(e.Stdout, e.Stderr) {
+		return s, nil // one writer for both is written to by one at a time
+	}
+	p.Stderr, err = output(e.Stderr)
+	return s, err
+}
+
+// same tells whether two writers are one.
+func same(a, b io.Writer) bool {
+	defer func() { recover() }() // of a kind that cannot be compared
+	return a != nil && a == b
+}
+
+// terminal connects the command by a pseudo-terminal.
+func terminal(p *supervise.Process, e *Exec) (*streams, error) {
+	ptm, tty, err := pty.Open()
+	if err != nil {
+		return nil, fmt.Errorf("open terminal: %w", err)
+	}
+	p.Stdin, p.Stdout, p.Stderr = tty, tty, tty
+	s := &streams{theirs: []*os.File{tty}, own: []*os.File{ptm}}
+	s.in = func() {
+		if e.Stdin != nil {
+			io.Copy(ptm, e.Stdin)
+		}
+	}
+	s.out = []func(){func() { drain(e.Stdout, ptm) }}
+	s.resize = func(done <-chan struct{}) {
+		for {
+			select {
+			case <-done:
+				return
+			case size, ok := <-e.Resize:
+				if !ok {
+					return
+				}
+				pty.Setsize(ptm, &pty.Winsize{Rows: size.Rows, Cols: size.Cols})
+			}
+		}
+	}
+	return s, nil
+}
+
+// drain copies r to its end. A terminal whose other side is closed ends in EIO
+// on Linux (pty(7)), which is no more of an error than io.EOF; and a reader
+// that has gone away must not block the command.
+func drain(w io.Writer, r *os.File) {
+	if w == nil {
+		w = io.Discard
+	}
+	if _, err := io.Copy(w, r); err != nil && !errors.Is(err, syscall.EIO) {
+		io.Copy(io.Discard, r)
+	}
+}

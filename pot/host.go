@@ -1,0 +1,172 @@
+package pot
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"time"
+
+	"nomad-driver-pot/pot/supervise"
+)
+
+// Host is the machine that pots live on: THE SEAM between what is the same
+// everywhere (this package) and what FreeBSD and the Linux development host do
+// each in their own way. pot/hosttest holds every host to these contracts.
+//
+// All methods may be called at the same time for different pots. What makes a
+// thing returns fs.ErrExist when it is there already; what takes a thing away
+// succeeds when it is gone already, so that undoing may be done twice.
+type Host struct {
+	Name     string // "freebsd" or "linux"
+	Images   Images
+	Datasets Datasets
+	Mounts   Mounts
+	Links    Links
+	Jails    Jails
+	Limiter  Limiter
+
+	// Check looks at what the host has and lacks, in order of weight.
+	Check func(ctx context.Context) []Finding
+}
+
+// Images are the datasets that pots are cloned from: NAME, which holds conf/,
+// and its child NAME/m, the root tree.
+type Images interface {
+	// Receive makes name and its children from a zfs send stream that was
+	// verified by the caller. After an error nothing of name is left.
+	Receive(ctx context.Context, name string, stream io.Reader) error
+
+	// Rename gives from, and all below it, the name to.
+	Rename(ctx context.Context, from, to string) error
+
+	// Destroy removes name and all below it.
+	Destroy(ctx context.Context, name string) error
+
+	// List names the datasets that begin with prefix, sorted.
+	List(ctx context.Context, prefix string) ([]string, error)
+
+	// SetLabels adds labels to those of name, which stay with it.
+	SetLabels(ctx context.Context, name string, labels map[string]string) error
+
+	// Labels are what SetLabels gave name; none is no error, and a dataset
+	// that is not there is fs.ErrNotExist.
+	Labels(ctx context.Context, name string) (map[string]string, error)
+}
+
+// Datasets keep the trees that pots run in.
+type Datasets interface {
+	// Clone makes the dataset of a pot from an image: DIR/conf, empty, and
+	// DIR/m, a writable copy of the image's root tree. It returns DIR.
+	Clone(ctx context.Context, image, name string, labels map[string]string) (dir string, err error)
+
+	// Dir is where name is, mounted or not. One that is not there is
+	// fs.ErrNotExist.
+	Dir(ctx context.Context, name string) (string, error)
+
+	// Destroy removes name and all below it. Mounts that are not the
+	// dataset's own are an error, never followed.
+	Destroy(ctx context.Context, name string) error
+}
+
+// Mounts put host directories and files into a pot's tree.
+type Mounts interface {
+	// Mount makes m.Target below root, where it is missing, and mounts
+	// m.Source on it. No link below root is followed: one on the way to the
+	// target is an error.
+	Mount(ctx context.Context, root string, m Mount) error
+
+	// UnmountAll takes away what is mounted below root, last first; what is
+	// mounted on root itself stays.
+	UnmountAll(ctx context.Context, root string) error
+}
+
+// A Link is a pot's own network interface, one end of it in the pot.
+type Link struct {
+	Pot     Name
+	Address netip.Prefix // of the pot, with the length of its network
+	Gateway netip.Addr   // the address of the host's bridge
+}
+
+// Links are the interfaces of pots on the host's public bridge.
+type Links interface {
+	// Attach makes the two ends and puts the host's on the bridge, which is
+	// made and given the gateway's address if it is not there yet. The other
+	// end goes into the jail when that is created.
+	Attach(ctx context.Context, l Link) error
+
+	// Detach takes both ends away. The bridge goes with its last pot.
+	Detach(ctx context.Context, pot Name) error
+}
+
+// A Jail is what a pot's processes are confined to.
+type Jail struct {
+	Name     Name
+	Root     string // the tree that is its /
+	Hostname string
+	Network  NetworkMode
+	Link     Link // for NetworkMode PublicBridge
+}
+
+// Jails confine processes.
+type Jails interface {
+	// Create makes a jail with nothing in it, which stays until it is removed.
+	Create(ctx context.Context, j Jail) error
+
+	// Find is the jail that processes can be started in. None of that name is
+	// fs.ErrNotExist.
+	Find(ctx context.Context, name Name) (supervise.Jail, error)
+
+	// Remove kills all that runs in the jail, waits for its end, and removes it.
+	Remove(ctx context.Context, name Name) error
+}
+
+// Limits bound what a pot may use; zero is no bound.
+type Limits struct {
+	MemoryBytes int64  // resident: beyond it the kernel kills
+	CPUShares   int64  // weight against other pots, Nomad's MHz
+	CPUPercent  int64  // hard bound, 100 = one core
+	CPUs        string // the cores it may run on, as in "0,2-3"
+}
+
+// Usage is what a pot has used.
+type Usage struct {
+	CPUUser     time.Duration // of all its processes, since it began
+	CPUSystem   time.Duration
+	MemoryBytes int64 // resident
+	SwapBytes   int64
+	Procs       int
+}
+
+// Limiter bounds and measures jails.
+type Limiter interface {
+	// Set bounds what is in the jail, and what will be. What this host cannot
+	// bound is ErrUnsupported, unless Check has said that it is absent.
+	Set(ctx context.Context, name Name, l Limits) error
+
+	// Clear takes the bounds away.
+	Clear(ctx context.Context, name Name) error
+
+	// Usage is what the jail uses and has used. No such jail is fs.ErrNotExist.
+	Usage(ctx context.Context, name Name) (Usage, error)
+
+	// OutOfMemory tells whether the kernel killed in the jail for want of
+	// memory: proven, never guessed from an exit code.
+	OutOfMemory(ctx context.Context, name Name) (bool, error)
+}
+
+// A Finding is something that a host has or lacks.
+type Finding struct {
+	Weight Weight
+	Key    string // attribute: "bridge", "memory_limit"
+	Text   string // what is there, or what is missing and what would mend it
+}
+
+// Weight is how much a finding matters.
+type Weight int
+
+// Weights of findings.
+const (
+	Fact   Weight = iota // a value to show
+	Absent               // something works less well without it
+	Fatal                // no pot can start
+)

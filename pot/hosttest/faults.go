@@ -1,0 +1,106 @@
+package hosttest
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/supervise"
+)
+
+var errInjected = errors.New("injected")
+
+// faulty is a host whose n-th call that makes something fails.
+type faulty struct {
+	pot.Datasets
+	pot.Mounts
+	pot.Links
+	pot.Jails
+	pot.Limiter
+	left int
+}
+
+func (f *faulty) host(of pot.Host) pot.Host {
+	f.Datasets, f.Mounts, f.Links, f.Jails, f.Limiter = of.Datasets, of.Mounts, of.Links, of.Jails, of.Limiter
+	of.Datasets, of.Mounts, of.Links, of.Jails, of.Limiter = f, f, f, f, f
+	return of
+}
+
+// fail does the call unless it is the one to fail.
+func (f *faulty) fail(call func() error) error {
+	if f.left--; f.left == 0 {
+		return errInjected
+	}
+	return call()
+}
+
+func (f *faulty) Clone(ctx context.Context, image, name string, labels map[string]string) (dir string, err error) {
+	err = f.fail(func() (err error) {
+		dir, err = f.Datasets.Clone(ctx, image, name, labels)
+		return err
+	})
+	return dir, err
+}
+
+func (f *faulty) Dir(ctx context.Context, name string) (string, error) {
+	return f.Datasets.Dir(ctx, name)
+}
+
+func (f *faulty) Destroy(ctx context.Context, name string) error {
+	return f.Datasets.Destroy(ctx, name)
+}
+
+func (f *faulty) Mount(ctx context.Context, root string, m pot.Mount) error {
+	return f.fail(func() error { return f.Mounts.Mount(ctx, root, m) })
+}
+
+func (f *faulty) Attach(ctx context.Context, l pot.Link) error {
+	return f.fail(func() error { return f.Links.Attach(ctx, l) })
+}
+
+func (f *faulty) Create(ctx context.Context, j pot.Jail) error {
+	return f.fail(func() error { return f.Jails.Create(ctx, j) })
+}
+
+func (f *faulty) Find(ctx context.Context, name pot.Name) (j supervise.Jail, err error) {
+	err = f.fail(func() (err error) {
+		j, err = f.Jails.Find(ctx, name)
+		return err
+	})
+	return j, err
+}
+
+func (f *faulty) Set(ctx context.Context, name pot.Name, l pot.Limits) error {
+	return f.fail(func() error { return f.Limiter.Set(ctx, name, l) })
+}
+
+// testFaults has every call of a start fail once.
+func testFaults(t *testing.T, bed Bed) {
+	source := t.TempDir()
+	for n := 1; ; n++ {
+		f := &faulty{left: n}
+		broken := bed
+		broken.Host = f.host(bed.Host)
+		before := bed.State(t)
+
+		s := spec("web", "exit", "0")
+		s.Network = pot.PublicBridge
+		s.Mounts = []pot.Mount{{Source: source, Target: "/a"}, {Source: source, Target: "/b", ReadOnly: true}}
+		p, err := broken.pots().Create(t.Context(), s)
+		if err == nil {
+			err = p.Start(t.Context(), nil)
+			must.NoError(t, p.Destroy(t.Context()))
+		}
+		sameState(t, before, bed.State(t))
+		if f.left > 0 {
+			must.NoError(t, err)
+			must.Greater(t, 5, n, must.Sprint("fewer calls than a start has"))
+			return
+		}
+		must.ErrorIs(t, err, errInjected, must.Sprintf("call %d", n))
+		must.NoError(t, bed.pots().Destroy(t.Context(), "web"))
+	}
+}

@@ -1,0 +1,189 @@
+// Package hosttest is what every pot.Host must do, and what pots do on it: one
+// suite, run against each host. The image it works with is the same program,
+// hello, for the host's own system.
+package hosttest
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot"
+)
+
+// Bed is a host to test.
+type Bed struct {
+	Host       pot.Host
+	Dir        string                   // for the state of pots
+	Supervisor string                   // path of pot-supervisor
+	Stream     func() io.Reader         // a zfs send stream of an image with /bin/hello
+	State      func(t testing.TB) State // what the machine holds that pots could leave behind
+}
+
+// State is what a machine holds, in words, by kind ("mounts", "links", …).
+type State map[string][]string
+
+// image is what the suite calls its image.
+const image = "hello_1_0"
+
+// Run holds the host that open gives to the contracts of pot.Host.
+func Run(t *testing.T, open func(t testing.TB) Bed) {
+	for _, part := range []struct {
+		name string
+		test func(*testing.T, Bed)
+	}{
+		{"Images", testImages}, {"Datasets", testDatasets}, {"Mounts", testMounts}, {"Links", testLinks},
+		{"Jails", testJails}, {"Limits", testLimits},
+		{"Start", testStart}, {"Ports", testPorts}, {"Exec", testExec}, {"Life", testLife}, {"Faults", testFaults},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			bed := open(t)
+			before := bed.State(t)
+			t.Cleanup(func() { sameState(t, before, bed.State(t)) })
+			receive(t, bed)
+			part.test(t, bed)
+		})
+	}
+}
+
+// receive puts the image there, and takes it away at the end.
+func receive(t testing.TB, bed Bed) {
+	t.Helper()
+	must.NoError(t, bed.Host.Images.Receive(t.Context(), image, bed.Stream()))
+	t.Cleanup(func() { must.NoError(t, bed.Host.Images.Destroy(context.Background(), image)) })
+}
+
+// sameState fails the test if something is there that was not before.
+func sameState(t testing.TB, before, after State) {
+	t.Helper()
+	for kind, now := range after {
+		for _, what := range now {
+			if !slices.Contains(before[kind], what) {
+				t.Errorf("left behind, %s: %s", kind, what)
+			}
+		}
+	}
+}
+
+// Need skips the test unless this machine has what, or fails it when
+// POT_TEST_REQUIRE lists it: CI sets that, so nothing goes untested unseen.
+func Need(t testing.TB, what string, have bool) {
+	t.Helper()
+	switch required := strings.Split(os.Getenv("POT_TEST_REQUIRE"), ","); {
+	case have:
+	case slices.Contains(required, what):
+		t.Fatalf("needs %s, and POT_TEST_REQUIRE says this machine has it", what)
+	default:
+		t.Skipf("needs %s", what)
+	}
+}
+
+// Build makes the program of package pkg, for this system, and returns its path.
+func Build(t testing.TB, pkg string) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), filepath.Base(pkg))
+	cmd := exec.Command("go", "build", "-o", out, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	text, err := cmd.CombinedOutput()
+	must.NoError(t, err, must.Sprint(string(text)))
+	return out
+}
+
+// task is a pot under test, with its output in files.
+type task struct {
+	*pot.Pot
+	pots *pot.Pots
+	out  string
+}
+
+// pots are those of the bed.
+func (bed Bed) pots() *pot.Pots {
+	return pot.Open(bed.Host, pot.Config{
+		Dir: bed.Dir, Network: pot.DefaultNetwork, Supervisor: bed.Supervisor,
+	})
+}
+
+// spec is a pot of the suite's image that runs hello with args.
+func spec(name pot.Name, args ...string) pot.Spec {
+	return pot.Spec{
+		Name: name, Image: image, Network: pot.NoNetwork,
+		Labels:  map[string]string{"nomad.pot:task": string(name)},
+		Command: append([]string{"/bin/hello"}, args...),
+	}
+}
+
+// start makes a pot and starts its command. It is destroyed with the test.
+func start(t testing.TB, bed Bed, s pot.Spec, env ...string) *task {
+	t.Helper()
+	tk := create(t, bed, s)
+	must.NoError(t, tk.Start(t.Context(), env))
+	return tk
+}
+
+// create makes a pot that is destroyed with the test.
+func create(t testing.TB, bed Bed, s pot.Spec) *task {
+	t.Helper()
+	tk := &task{pots: bed.pots(), out: filepath.Join(t.TempDir(), "out")}
+	must.NoError(t, os.WriteFile(tk.out, nil, 0o600))
+	s.Stdout, s.Stderr = tk.out, tk.out
+	var err error
+	tk.Pot, err = tk.pots.Create(t.Context(), s)
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, tk.pots.Destroy(context.Background(), s.Name)) })
+	return tk
+}
+
+// wait returns how the task ended, within ten seconds.
+func (tk *task) wait(t testing.TB) pot.End {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	end, err := tk.Wait(ctx)
+	must.NoError(t, err, must.Sprint(tk.output(t)))
+	return end
+}
+
+// output is what the task has written.
+func (tk *task) output(t testing.TB) string {
+	t.Helper()
+	data, err := os.ReadFile(tk.out)
+	must.NoError(t, err)
+	return string(data)
+}
+
+// says waits until the task has written text.
+func (tk *task) says(t testing.TB, text string) {
+	t.Helper()
+	eventually(t, "the task says "+text, func() bool { return strings.Contains(tk.output(t), text) })
+}
+
+// eventually waits, within ten seconds, until ok.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it did not come to be that %s", what)
+		}
+	}
+}
+
+// exec runs hello in the task's pot and returns what it printed.
+func (tk *task) exec(t testing.TB, args ...string) string {
+	t.Helper()
+	var out bytes.Buffer
+	exit, err := tk.Exec(t.Context(), pot.Exec{
+		Argv: append([]string{"/bin/hello"}, args...), Stdout: &out, Stderr: &out,
+	})
+	must.NoError(t, err)
+	must.Eq(t, 0, exit.Code, must.Sprint(out.String()))
+	return out.String()
+}

@@ -1,0 +1,245 @@
+package hosttest
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"net/netip"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/supervise"
+)
+
+func testImages(t *testing.T, bed Bed) {
+	h := bed.Host.Images
+	t.Run("an image is not received over another", func(t *testing.T) {
+		must.ErrorIs(t, h.Receive(t.Context(), image, bed.Stream()), fs.ErrExist)
+	})
+	t.Run("what is no stream leaves nothing", func(t *testing.T) {
+		must.Error(t, h.Receive(t.Context(), "garbage", strings.NewReader(strings.Repeat("garbage", 1000))))
+		names, err := h.List(t.Context(), "garbage")
+		must.NoError(t, err)
+		must.SliceEmpty(t, names)
+	})
+	t.Run("an image takes another name with its labels", func(t *testing.T) {
+		want := map[string]string{"nomad.pot:ref": "r", "nomad.pot:digest": "d"}
+		must.NoError(t, h.Receive(t.Context(), "_import", bed.Stream()))
+		must.NoError(t, h.SetLabels(t.Context(), "_import", want))
+		must.ErrorIs(t, h.Rename(t.Context(), "_import", image), fs.ErrExist)
+		must.NoError(t, h.Rename(t.Context(), "_import", "other"))
+		got, err := h.Labels(t.Context(), "other")
+		must.NoError(t, err)
+		must.Eq(t, want, got)
+		names, err := h.List(t.Context(), "")
+		must.NoError(t, err)
+		must.Eq(t, []string{image, "other"}, names)
+		must.NoError(t, h.Destroy(t.Context(), "other"))
+		must.NoError(t, h.Destroy(t.Context(), "other"))
+		_, err = h.Labels(t.Context(), "other")
+		must.ErrorIs(t, err, fs.ErrNotExist)
+	})
+	t.Run("names are no paths", func(t *testing.T) {
+		for _, name := range []string{"", ".", "..", "a/b", "../x", "/x"} {
+			must.Error(t, h.Receive(t.Context(), name, bed.Stream()))
+			must.Error(t, h.Destroy(t.Context(), name))
+		}
+	})
+}
+
+func testDatasets(t *testing.T, bed Bed) {
+	h := bed.Host
+	labels := map[string]string{"nomad.pot:alloc": "a"}
+	dir, err := h.Datasets.Clone(t.Context(), image, "web", labels)
+	must.NoError(t, err)
+	t.Run("a clone is not made over another", func(t *testing.T) {
+		_, err := h.Datasets.Clone(t.Context(), image, "web", nil)
+		must.ErrorIs(t, err, fs.ErrExist)
+	})
+	t.Run("a clone of nothing is refused", func(t *testing.T) {
+		_, err := h.Datasets.Clone(t.Context(), "nosuch", "web2", nil)
+		must.ErrorIs(t, err, fs.ErrNotExist)
+		_, err = h.Datasets.Dir(t.Context(), "web2")
+		must.ErrorIs(t, err, fs.ErrNotExist)
+	})
+	t.Run("what is written to a clone is not in the image", func(t *testing.T) {
+		must.FileExists(t, filepath.Join(dir, "m/bin/hello"))
+		must.NoError(t, os.WriteFile(filepath.Join(dir, "m/etc/new"), nil, 0o644))
+		of, err := h.Datasets.Dir(t.Context(), image)
+		must.NoError(t, err)
+		must.FileNotExists(t, filepath.Join(of, "m/etc/new"))
+	})
+	t.Run("an image that a clone needs is not destroyed", func(t *testing.T) {
+		must.ErrorContains(t, h.Images.Destroy(t.Context(), image), "dependent clones")
+	})
+	t.Run("labels stay with a clone", func(t *testing.T) {
+		got, err := h.Images.Labels(t.Context(), "web")
+		must.NoError(t, err)
+		must.Eq(t, labels, got)
+	})
+	t.Run("a clone can be destroyed twice", func(t *testing.T) {
+		must.NoError(t, h.Datasets.Destroy(t.Context(), "web"))
+		must.NoError(t, h.Datasets.Destroy(t.Context(), "web"))
+	})
+}
+
+func testMounts(t *testing.T, bed Bed) {
+	h := bed.Host
+	dir, err := h.Datasets.Clone(t.Context(), image, "web", nil)
+	must.NoError(t, err)
+	root := filepath.Join(dir, "m")
+	source := t.TempDir()
+	must.NoError(t, os.WriteFile(filepath.Join(source, "f"), []byte("from the host"), 0o644))
+	mount := func(m pot.Mount) error { return h.Mounts.Mount(t.Context(), root, m) }
+
+	t.Run("a directory is seen, and its target made", func(t *testing.T) {
+		must.NoError(t, mount(pot.Mount{Source: source, Target: "/data/deep"}))
+		must.FileContains(t, filepath.Join(root, "data/deep/f"), "from the host")
+		must.NoError(t, os.WriteFile(filepath.Join(root, "data/deep/g"), nil, 0o644))
+		must.FileExists(t, filepath.Join(source, "g"))
+	})
+	t.Run("a read-only one cannot be written to", func(t *testing.T) {
+		must.NoError(t, mount(pot.Mount{Source: source, Target: "/ro", ReadOnly: true}))
+		must.ErrorIs(t, os.WriteFile(filepath.Join(root, "ro/h"), nil, 0o644), syscall.EROFS)
+	})
+	t.Run("a file is mounted on a file", func(t *testing.T) {
+		must.NoError(t, mount(pot.Mount{Source: filepath.Join(source, "f"), Target: "/etc/one"}))
+		must.FileContains(t, filepath.Join(root, "etc/one"), "from the host")
+	})
+	t.Run("a source that is missing is told", func(t *testing.T) {
+		err := mount(pot.Mount{Source: filepath.Join(source, "nosuch"), Target: "/x"})
+		must.ErrorIs(t, err, fs.ErrNotExist)
+		must.ErrorContains(t, err, "nosuch")
+	})
+	t.Run("no link of the image is followed", func(t *testing.T) {
+		outside := t.TempDir()
+		must.NoError(t, os.Symlink(outside, filepath.Join(root, "trap")))
+		must.NoError(t, os.Symlink("../../..", filepath.Join(root, "up")))
+		for _, target := range []string{"/trap", "/trap/x", "/up/x"} {
+			must.ErrorContains(t, mount(pot.Mount{Source: source, Target: target}), "is a link")
+		}
+		must.DirNotExists(t, filepath.Join(outside, "x"))
+	})
+	t.Run("a clone with something mounted in it is not destroyed", func(t *testing.T) {
+		must.Error(t, h.Datasets.Destroy(t.Context(), "web"))
+		must.FileExists(t, filepath.Join(source, "f"))
+	})
+	t.Run("all are unmounted, twice", func(t *testing.T) {
+		must.NoError(t, h.Mounts.UnmountAll(t.Context(), root))
+		must.NoError(t, h.Mounts.UnmountAll(t.Context(), root))
+		must.FileNotExists(t, filepath.Join(root, "ro/f"))
+		must.FileExists(t, filepath.Join(root, "bin/hello"))
+	})
+	must.NoError(t, h.Datasets.Destroy(t.Context(), "web"))
+	must.FileExists(t, filepath.Join(source, "f"))
+}
+
+func testLinks(t *testing.T, bed Bed) {
+	h := bed.Host.Links
+	link := func(name pot.Name, addr string) pot.Link {
+		return pot.Link{Pot: name, Address: netip.MustParsePrefix(addr), Gateway: pot.DefaultNetwork.Gateway}
+	}
+	must.NoError(t, h.Attach(t.Context(), link("a", "10.192.0.9/10")))
+	must.NoError(t, h.Attach(t.Context(), link("b", "10.192.0.10/10")))
+	t.Run("a pot has one link", func(t *testing.T) {
+		must.ErrorIs(t, h.Attach(t.Context(), link("a", "10.192.0.11/10")), fs.ErrExist)
+	})
+	t.Run("a link can be detached twice", func(t *testing.T) {
+		must.NoError(t, h.Detach(t.Context(), "a"))
+		must.NoError(t, h.Detach(t.Context(), "a"))
+		must.NoError(t, h.Detach(t.Context(), "b"))
+	})
+}
+
+func testJails(t *testing.T, bed Bed) {
+	h := bed.Host
+	dir, err := h.Datasets.Clone(t.Context(), image, "web", nil)
+	must.NoError(t, err)
+	jail := pot.Jail{Name: "web", Root: filepath.Join(dir, "m"), Hostname: "web.test", Network: pot.NoNetwork}
+	must.NoError(t, h.Jails.Create(t.Context(), jail))
+	t.Run("there is one jail of a name", func(t *testing.T) {
+		must.ErrorIs(t, h.Jails.Create(t.Context(), jail), fs.ErrExist)
+	})
+	found, err := h.Jails.Find(t.Context(), "web")
+	must.NoError(t, err)
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	must.NoError(t, err)
+	defer null.Close()
+	p := &supervise.Process{Jail: found, Argv: []string{"hello", "sleep", "1h"}, Stdin: null, Stdout: null, Stderr: null}
+	running, err := p.Start()
+	must.NoError(t, err)
+	ended := make(chan *os.ProcessState, 1)
+	go func() { // a jail is not gone before its processes are waited for
+		state, _ := running.Wait()
+		ended <- state
+	}()
+	t.Run("what is not in the jail is not started", func(t *testing.T) {
+		p := &supervise.Process{Jail: found, Argv: []string{"/bin/nosuch"}, Stdin: null, Stdout: null, Stderr: null}
+		_, err := p.Start()
+		must.ErrorIs(t, err, fs.ErrNotExist)
+	})
+	t.Run("a jail is removed with what runs in it, twice", func(t *testing.T) {
+		begun := time.Now()
+		must.NoError(t, h.Jails.Remove(t.Context(), "web"))
+		must.NoError(t, h.Jails.Remove(t.Context(), "web"))
+		must.Eq(t, int(syscall.SIGKILL), supervise.ExitOf(<-ended).Signal)
+		must.Less(t, 5*time.Second, time.Since(begun))
+		_, err = h.Jails.Find(t.Context(), "web")
+		must.ErrorIs(t, err, fs.ErrNotExist)
+	})
+	t.Run("a jail that cannot be made leaves nothing", func(t *testing.T) {
+		bad := jail
+		bad.Name, bad.Root = "bad", filepath.Join(dir, "nosuch")
+		must.Error(t, h.Jails.Create(t.Context(), bad))
+		_, err = h.Jails.Find(t.Context(), "bad")
+		must.ErrorIs(t, err, fs.ErrNotExist)
+	})
+	must.NoError(t, h.Datasets.Destroy(t.Context(), "web"))
+}
+
+func testLimits(t *testing.T, bed Bed) {
+	for _, f := range bed.Host.Check(t.Context()) {
+		if f.Key == "limits" {
+			Need(t, "limits", f.Weight == pot.Fact)
+		}
+	}
+	t.Run("memory above the limit is a proven kill", func(t *testing.T) {
+		s := spec("eater", "eat", "256")
+		s.Limits = pot.Limits{MemoryBytes: 32 << 20}
+		end := start(t, bed, s).wait(t)
+		must.Eq(t, 128+int(syscall.SIGKILL), end.Code)
+		must.True(t, end.OutOfMemory)
+	})
+	t.Run("a kill for another reason is none for memory", func(t *testing.T) {
+		s := spec("killed", "kill", "9")
+		s.Limits = pot.Limits{MemoryBytes: 64 << 20}
+		end := start(t, bed, s).wait(t)
+		must.Eq(t, int(syscall.SIGKILL), end.Signal)
+		must.False(t, end.OutOfMemory)
+	})
+	t.Run("usage grows with work", func(t *testing.T) {
+		s := spec("spinner", "spin", "10m")
+		s.Limits = pot.Limits{CPUPercent: 50, CPUShares: 100}
+		tk := start(t, bed, s)
+		begun := time.Now()
+		time.Sleep(time.Second)
+		u, err := tk.Usage(t.Context())
+		must.NoError(t, err)
+		used, elapsed := u.CPUUser+u.CPUSystem, time.Since(begun)
+		must.Greater(t, 100*time.Millisecond, used)
+		must.Less(t, elapsed*3/4, used, must.Sprintf("half a core was to be the most in %s", elapsed))
+		must.Positive(t, u.MemoryBytes)
+		must.Eq(t, 1, u.Procs)
+	})
+	t.Run("no jail has no usage", func(t *testing.T) {
+		_, err := bed.Host.Limiter.Usage(t.Context(), "nosuch")
+		must.ErrorIs(t, err, fs.ErrNotExist)
+		must.NoError(t, bed.Host.Limiter.Clear(t.Context(), "nosuch"))
+	})
+}

@@ -1,0 +1,191 @@
+package pot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+
+	"nomad-driver-pot/pot/supervise"
+)
+
+// Name is the pot's name.
+func (p *Pot) Name() Name { return p.name }
+
+// Address is the pot's on the public network; it is not valid when the pot has
+// none of its own.
+func (p *Pot) Address() netip.Addr { return p.record.Address }
+
+// Argv is what was started in the pot.
+func (p *Pot) Argv() []string { return p.record.Argv }
+
+// End is how a pot's command ended.
+type End struct {
+	supervise.Exit
+	OutOfMemory bool // the kernel killed for want of memory: proven
+}
+
+// Start runs the pot's command under a supervisor of its own, and returns when
+// it runs. The command can be started once. env goes to the command and nowhere
+// else; it comes after, and wins over, what the image's pot.conf sets.
+func (p *Pot) Start(ctx context.Context, env []string) error {
+	conf, err := p.imageConf(ctx)
+	if err != nil {
+		return err
+	}
+	s := &p.record.Spec
+	p.record.Argv = s.Command
+	if len(p.record.Argv) == 0 {
+		p.record.Argv = conf.argv()
+	}
+	if len(p.record.Argv) == 0 {
+		return fmt.Errorf("no command: the job sets none, and neither does pot.cmd of image %s", s.Image)
+	}
+	who, err := lookupUser(p.tree(), s.User)
+	if err != nil {
+		return err
+	}
+	jail, err := p.host.Jails.Find(ctx, p.name)
+	if err != nil {
+		return fmt.Errorf("find jail: %w", err)
+	}
+	if err := p.begin("start"); err != nil {
+		return err
+	}
+	_, err = supervise.Start(ctx, p.supervisor, supervise.Task{
+		Dir:      p.dir,
+		Jail:     jail,
+		Argv:     p.record.Argv,
+		Env:      environment(who, conf.Env, env),
+		WorkDir:  s.WorkDir,
+		Identity: who.Identity,
+		Stdout:   s.Stdout,
+		Stderr:   s.Stderr,
+		Forwards: p.forwards(),
+	})
+	return err
+}
+
+func (p *Pot) imageConf(ctx context.Context) (Conf, error) {
+	dir, err := p.host.Datasets.Dir(ctx, p.record.Spec.Image)
+	if err != nil {
+		return Conf{}, fmt.Errorf("image %s: %w", p.record.Spec.Image, err)
+	}
+	conf, err := imageConf(dir)
+	if err != nil {
+		return Conf{}, fmt.Errorf("image %s: %w", p.record.Spec.Image, err)
+	}
+	return conf, nil
+}
+
+// forwards are the published ports, as the supervisor carries them out.
+func (p *Pot) forwards() []supervise.Forward {
+	var all []supervise.Forward
+	for _, port := range p.record.Spec.Ports {
+		all = append(all, supervise.Forward{
+			Proto:  string(port.Proto),
+			Listen: port.Host,
+			To:     netip.AddrPortFrom(p.record.Address, port.To),
+		})
+	}
+	return all
+}
+
+// environment is the command's: what its user implies, then each of more; of
+// two settings of one name the later counts.
+func environment(who user, more ...[]string) []string {
+	all := []string{"PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin", "HOME=" + who.home}
+	if who.name != "" {
+		all = append(all, "USER="+who.name)
+	}
+	at := map[string]int{}
+	var env []string
+	for _, set := range append([][]string{all}, more...) {
+		for _, kv := range set {
+			name, _, _ := strings.Cut(kv, "=")
+			if i, ok := at[name]; ok {
+				env[i] = kv
+				continue
+			}
+			at[name] = len(env)
+			env = append(env, kv)
+		}
+	}
+	return env
+}
+
+// Wait returns how the command ended, when it has. It may be called any number
+// of times, before and after. A command that was never started is
+// fs.ErrNotExist; one whose end nobody saw is supervise.ErrUnknownExit.
+func (p *Pot) Wait(ctx context.Context) (End, error) {
+	s, err := supervise.Open(p.dir)
+	if err != nil {
+		return End{}, err
+	}
+	exit, err := s.Wait(ctx)
+	if err != nil {
+		return End{}, err
+	}
+	end := End{Exit: exit}
+	if exit.Signal == int(syscall.SIGKILL) {
+		end.OutOfMemory, err = p.host.Limiter.OutOfMemory(ctx, p.name)
+	}
+	return end, err
+}
+
+// Started is when the command was started, and its process ID for people to
+// look at. A command that was never started is fs.ErrNotExist.
+func (p *Pot) Started() (at time.Time, pid int, err error) {
+	s, err := supervise.Open(p.dir)
+	if err != nil {
+		return time.Time{}, 0, err
+	}
+	return s.Started, s.PID, nil
+}
+
+// Signal sends sig to the command. One that has ended is supervise.ErrEnded.
+func (p *Pot) Signal(sig syscall.Signal) error {
+	s, err := supervise.Open(p.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return supervise.ErrEnded
+	}
+	if err != nil {
+		return err
+	}
+	return s.Signal(sig)
+}
+
+// killWithin bounds the wait for a record of a command that was killed.
+const killWithin = 10 * time.Second
+
+// Stop ends all that runs in the pot: it sends sig to the command, gives it
+// grace to end, and then, or when it has ended, kills whatever is left. When it
+// returns nil nothing runs any more. A pot where nothing runs is no error.
+func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration) error {
+	if err := p.Signal(sig); err == nil {
+		waiting, cancel := context.WithTimeout(ctx, grace)
+		p.Wait(waiting)
+		cancel()
+	} else if !errors.Is(err, supervise.ErrEnded) {
+		return fmt.Errorf("signal: %w", err)
+	}
+	if err := p.host.Jails.Remove(ctx, p.name); err != nil {
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, killWithin)
+	defer cancel()
+	_, err := p.Wait(waiting)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, supervise.ErrUnknownExit) {
+		return nil
+	}
+	return err
+}
+
+// Usage is what the pot uses and has used.
+func (p *Pot) Usage(ctx context.Context) (Usage, error) {
+	return p.host.Limiter.Usage(ctx, p.name)
+}

@@ -1,0 +1,287 @@
+//go:build linux
+
+package linux
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nomad-driver-pot/image/zstream"
+	"nomad-driver-pot/pot"
+)
+
+// datasets are directories, laid out as below pot's POT_FS_ROOT:
+//
+//	DIR/jails/NAME/conf, /m   an image, or a clone with its overlay mounted on m
+//	DIR/layers/NAME/upper, /work   what a clone has changed
+//	DIR/labels/NAME           what belongs to either, out of reach of both
+type datasets struct{ dir string }
+
+// labelFile is the content of DIR/labels/NAME.
+type labelFile struct {
+	Origin string            `json:"origin,omitempty"` // of a clone
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+func (d datasets) path(name string) string  { return filepath.Join(d.dir, "jails", name) }
+func (d datasets) layer(name string) string { return filepath.Join(d.dir, "layers", name) }
+func (d datasets) label(name string) string { return filepath.Join(d.dir, "labels", name) }
+
+// valid keeps names from being paths.
+func valid(name string) error {
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") || len(name) > unix.NAME_MAX {
+		return fmt.Errorf("no name of a dataset: %.300q", name)
+	}
+	return nil
+}
+
+// prepare makes the directories that datasets are kept in. What is in an image
+// may be set-uid and owned by root: nobody else looks into them.
+func (d datasets) prepare() error {
+	for _, sub := range []string{"jails", "layers", "labels"} {
+		if err := os.MkdirAll(filepath.Join(d.dir, sub), 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Receive is pot.Images'.
+func (d datasets) Receive(ctx context.Context, name string, stream io.Reader) (err error) {
+	if err := errors.Join(valid(name), d.prepare()); err != nil {
+		return err
+	}
+	if err := os.Mkdir(d.path(name), 0o755); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(d.path(name)))
+		}
+	}()
+	root, err := os.OpenRoot(d.path(name))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if _, err := zstream.Extract(ctx, stream, root, zstream.Options{}); err != nil {
+		return err
+	}
+	if info, err := root.Lstat("m"); err != nil || !info.IsDir() {
+		return errors.New("no image of a pot: there is no dataset m in it")
+	}
+	return nil
+}
+
+// Rename is pot.Images'.
+func (d datasets) Rename(ctx context.Context, from, to string) error {
+	if err := errors.Join(valid(from), valid(to)); err != nil {
+		return err
+	}
+	if err := unix.Renameat2(unix.AT_FDCWD, d.path(from), unix.AT_FDCWD, d.path(to), unix.RENAME_NOREPLACE); err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	err := os.Rename(d.label(from), d.label(to))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// List is pot.Images'.
+func (d datasets) List(ctx context.Context, prefix string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(d.dir, "jails"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			names = append(names, e.Name())
+		}
+	}
+	sort.Strings(names)
+	return names, nil
+}
+
+// SetLabels is pot.Images'.
+func (d datasets) SetLabels(ctx context.Context, name string, labels map[string]string) error {
+	if _, err := d.Dir(ctx, name); err != nil {
+		return err
+	}
+	f, err := d.readLabels(name)
+	if err != nil {
+		return err
+	}
+	if f.Labels == nil {
+		f.Labels = map[string]string{}
+	}
+	for k, v := range labels {
+		f.Labels[k] = v
+	}
+	return d.writeLabels(name, f)
+}
+
+// Labels is pot.Images'.
+func (d datasets) Labels(ctx context.Context, name string) (map[string]string, error) {
+	if _, err := d.Dir(ctx, name); err != nil {
+		return nil, err
+	}
+	f, err := d.readLabels(name)
+	return f.Labels, err
+}
+
+func (d datasets) readLabels(name string) (f labelFile, err error) {
+	data, err := os.ReadFile(d.label(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &f)
+	}
+	return f, err
+}
+
+func (d datasets) writeLabels(name string, f labelFile) error {
+	data, err := json.Marshal(f)
+	if err != nil {
+		return fmt.Errorf("internal error: encode labels: %w", err)
+	}
+	if err := os.WriteFile(d.label(name)+".new", data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(d.label(name)+".new", d.label(name))
+}
+
+// Dir is pot.Datasets'.
+func (d datasets) Dir(ctx context.Context, name string) (string, error) {
+	if err := valid(name); err != nil {
+		return "", err
+	}
+	if _, err := os.Lstat(d.path(name)); err != nil {
+		return "", err
+	}
+	return d.path(name), nil
+}
+
+// Clone is pot.Datasets'.
+func (d datasets) Clone(ctx context.Context, image, name string, labels map[string]string) (dir string, err error) {
+	if err := errors.Join(valid(image), valid(name), d.prepare()); err != nil {
+		return "", err
+	}
+	lower := filepath.Join(d.path(image), "m")
+	var root unix.Stat_t
+	if err := unix.Stat(lower, &root); err != nil {
+		return "", fmt.Errorf("image %s: %w", image, err)
+	}
+	dir = d.path(name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Destroy(context.WithoutCancel(ctx), name))
+		}
+	}()
+	if err := d.writeLabels(name, labelFile{Origin: image, Labels: labels}); err != nil {
+		return "", err
+	}
+	upper, work := filepath.Join(d.layer(name), "upper"), filepath.Join(d.layer(name), "work")
+	for _, sub := range []string{filepath.Join(dir, "conf"), filepath.Join(dir, "m"), d.layer(name), upper, work} {
+		if err := os.Mkdir(sub, 0o755); err != nil {
+			return "", err
+		}
+	}
+	// What is mounted has the upper layer's root for its own.
+	if err := errors.Join(os.Chown(upper, int(root.Uid), int(root.Gid)), os.Chmod(upper, mode(root.Mode))); err != nil {
+		return "", err
+	}
+	return dir, overlay(filepath.Join(dir, "m"), lower, upper, work)
+}
+
+// mode is st_mode's permission bits as package os has them.
+func mode(st uint32) fs.FileMode {
+	m := fs.FileMode(st & 0o777)
+	for bit, flag := range map[uint32]fs.FileMode{
+		unix.S_ISUID: fs.ModeSetuid, unix.S_ISGID: fs.ModeSetgid, unix.S_ISVTX: fs.ModeSticky,
+	} {
+		if st&bit != 0 {
+			m |= flag
+		}
+	}
+	return m
+}
+
+// overlay mounts a writable copy. A clone does not outlive its task, so nothing
+// of it needs to be flushed to the disk: "volatile" (Linux 5.10) saves that.
+func overlay(on, lower, upper, work string) error {
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work)
+	err := unix.Mount("overlay", on, "overlay", unix.MS_NODEV, options+",volatile")
+	if errors.Is(err, unix.EINVAL) {
+		err = unix.Mount("overlay", on, "overlay", unix.MS_NODEV, options)
+	}
+	if err != nil {
+		return fmt.Errorf("mount overlay on %s: %w", on, err)
+	}
+	return nil
+}
+
+// busyWithin bounds how long a tree that is still in use is waited for.
+const busyWithin = 2 * time.Second
+
+// Destroy is pot.Datasets' and pot.Images'.
+func (d datasets) Destroy(ctx context.Context, name string) error {
+	if err := valid(name); err != nil {
+		return err
+	}
+	f, err := d.readLabels(name)
+	if err != nil {
+		return err
+	}
+	if f.Origin == "" {
+		if err := d.unused(name); err != nil {
+			return err
+		}
+	}
+	if err := unmount(ctx, filepath.Join(d.path(name), "m"), busyWithin); err != nil {
+		return err
+	}
+	if left, err := mountsBelow(d.path(name)); err != nil || len(left) > 0 {
+		return errors.Join(err, fmt.Errorf("destroy %s: still mounted in it: %s", name, strings.Join(left, ", ")))
+	}
+	return errors.Join(
+		os.RemoveAll(d.path(name)),
+		os.RemoveAll(d.layer(name)),
+		os.RemoveAll(d.label(name)),
+	)
+}
+
+// unused is an error if clones depend on image.
+func (d datasets) unused(image string) error {
+	entries, err := os.ReadDir(filepath.Join(d.dir, "labels"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if f, err := d.readLabels(e.Name()); err == nil && f.Origin == image {
+			return fmt.Errorf("destroy %s: has dependent clones: %s", image, e.Name())
+		}
+	}
+	return nil
+}
+
+var _ interface {
+	pot.Images
+	pot.Datasets
+} = datasets{}

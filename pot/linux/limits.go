@@ -1,0 +1,234 @@
+//go:build linux
+
+package linux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/cgroups"
+	cgroup1 "github.com/opencontainers/cgroups/fs"
+	cgroup2 "github.com/opencontainers/cgroups/fs2"
+	"golang.org/x/sys/unix"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/supervise"
+)
+
+// limiter bounds jails by control groups, of version 1 or 2, whichever the
+// machine has. A jail's first process is in none of them: it is the host's.
+type limiter struct {
+	read func(name pot.Name) (supervise.Jail, error) // jails.read
+
+	mu sync.Mutex // the directory of all groups comes and goes with them
+}
+
+// allGroups is the directory, in each hierarchy, that our groups are in.
+const allGroups = "nomad-driver-pot"
+
+func newLimiter(dir string) *limiter {
+	j := jails{dir: filepath.Join(dir, "host", "jails")}
+	return &limiter{read: j.read}
+}
+
+// needed are the controllers of version 1 that must be there; cpuset may be.
+var needed = []string{"cpu", "cpuacct", "memory"}
+
+// hierarchies are the directories of all our groups, by controller; version 2
+// has one, under "".
+var hierarchies = sync.OnceValues(func() (map[string]string, error) {
+	if cgroups.IsCgroup2UnifiedMode() {
+		return map[string]string{"": filepath.Join("/sys/fs/cgroup", allGroups)}, nil
+	}
+	all := map[string]string{}
+	for _, c := range append(slices.Clone(needed), "cpuset") {
+		on, err := cgroups.FindCgroupMountpoint("", c)
+		switch {
+		case err == nil:
+			all[c] = filepath.Join(on, allGroups)
+		case slices.Contains(needed, c):
+			return nil, fmt.Errorf("no control group for %s on this machine", c)
+		}
+	}
+	return all, nil
+})
+
+// version names what the machine has.
+func (l *limiter) version() string {
+	if cgroups.IsCgroup2UnifiedMode() {
+		return "cgroup v2"
+	}
+	return "cgroup v1"
+}
+
+// probe tells why there can be no limits: a group is made, and removed again.
+func (l *limiter) probe() error {
+	m, err := l.manager(".probe", pot.Limits{})
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return errors.Join(m.Apply(-1), m.Destroy(), l.dropAll())
+}
+
+// manager is the library's view of a jail's groups.
+func (l *limiter) manager(name pot.Name, limits pot.Limits) (cgroups.Manager, error) {
+	dirs, err := hierarchies()
+	if err != nil {
+		return nil, err
+	}
+	const period = 100_000 // microseconds: cgroup-v2.rst, cpu.max
+	r := &cgroups.Resources{
+		Memory:      limits.MemoryBytes,
+		CpuShares:   uint64(limits.CPUShares),
+		CpusetCpus:  limits.CPUs,
+		SkipDevices: true,
+	}
+	if limits.CPUPercent > 0 {
+		r.CpuPeriod, r.CpuQuota = period, limits.CPUPercent*period/100
+	}
+	config := &cgroups.Cgroup{Name: string(name), Resources: r}
+	if base, ok := dirs[""]; ok {
+		r.CpuWeight = cgroups.ConvertCPUSharesToCgroupV2Value(r.CpuShares)
+		return cgroup2.NewManager(config, filepath.Join(base, string(name)))
+	}
+	paths := map[string]string{}
+	for c, base := range dirs {
+		if c != "cpuset" || limits.CPUs != "" {
+			paths[c] = filepath.Join(base, string(name))
+		}
+	}
+	return cgroup1.NewManager(config, paths)
+}
+
+// Set is pot.Limiter's. Where there are no control groups nothing is bound:
+// check has said so.
+func (l *limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) error {
+	m, err := l.manager(name, limits)
+	if err != nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err = m.Apply(-1) // makes the groups, and puts nobody in
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+		return nil
+	}
+	if err == nil {
+		config, _ := m.GetCgroups() // of both versions: what the manager was made with
+		err = m.Set(config.Resources)
+	}
+	if err != nil {
+		return errors.Join(err, l.clear(name))
+	}
+	return nil
+}
+
+// Clear is pot.Limiter's.
+func (l *limiter) Clear(ctx context.Context, name pot.Name) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.clear(name)
+}
+
+func (l *limiter) clear(name pot.Name) error {
+	dirs, err := hierarchies()
+	if err != nil {
+		return nil
+	}
+	paths := map[string]string{}
+	for c, base := range dirs {
+		paths[c] = filepath.Join(base, string(name))
+	}
+	return errors.Join(cgroups.RemovePaths(paths), l.dropAll())
+}
+
+// dropAll removes the directories of all groups if no group is left in them.
+func (l *limiter) dropAll() error {
+	dirs, err := hierarchies()
+	if err != nil {
+		return nil
+	}
+	for _, base := range dirs {
+		os.Remove(base) // fails while there are groups in it, as it must
+	}
+	return nil
+}
+
+// dirs are the groups of a jail that processes are to join.
+func (l *limiter) dirs(name pot.Name) []string {
+	bases, err := hierarchies()
+	if err != nil {
+		return nil
+	}
+	var dirs []string
+	for _, c := range slices.Sorted(maps.Keys(bases)) {
+		dir := filepath.Join(bases[c], string(name))
+		if _, err := os.Stat(dir); err == nil {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// Usage is pot.Limiter's.
+func (l *limiter) Usage(ctx context.Context, name pot.Name) (pot.Usage, error) {
+	jail, err := l.read(name)
+	if err != nil {
+		return pot.Usage{}, err
+	}
+	if len(l.dirs(name)) == 0 {
+		return processUsage(jail.ID)
+	}
+	m, err := l.manager(name, pot.Limits{})
+	if err != nil {
+		return pot.Usage{}, err
+	}
+	stats, err := m.GetStats()
+	if err != nil {
+		return pot.Usage{}, fmt.Errorf("usage of %s: %w", name, err)
+	}
+	u := pot.Usage{
+		CPUUser:     time.Duration(stats.CpuStats.CpuUsage.UsageInUsermode),
+		CPUSystem:   time.Duration(stats.CpuStats.CpuUsage.UsageInKernelmode),
+		MemoryBytes: int64(firstOf(stats.MemoryStats.Stats, "rss", "anon")),
+		SwapBytes:   int64(stats.MemoryStats.SwapOnlyUsage.Usage),
+	}
+	pids, err := cgroups.GetPids(l.dirs(name)[0])
+	u.Procs = len(pids)
+	return u, err
+}
+
+func firstOf(stats map[string]uint64, keys ...string) uint64 {
+	for _, k := range keys {
+		if v, ok := stats[k]; ok {
+			return v
+		}
+	}
+	return 0
+}
+
+// OutOfMemory is pot.Limiter's.
+func (l *limiter) OutOfMemory(ctx context.Context, name pot.Name) (bool, error) {
+	if len(l.dirs(name)) == 0 {
+		return false, nil
+	}
+	m, err := l.manager(name, pot.Limits{})
+	if err != nil {
+		return false, nil
+	}
+	kills, err := m.OOMKillCount()
+	if err != nil {
+		return false, fmt.Errorf("kills for memory in %s: %w", name, err)
+	}
+	return kills > 0, nil
+}

@@ -1,0 +1,243 @@
+//go:build linux
+
+package linux
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"nomad-driver-pot/pot"
+)
+
+// links are veth pairs on a bridge. As with pot, the public bridge is the one
+// that has the gateway's address (pot-reference 8.2); one that we made says so
+// in its alias, and goes with its last pot.
+type links struct {
+	lock string // a file: bridges are made and removed one at a time
+}
+
+const bridgeAlias = "nomad-driver-pot public bridge"
+
+// ends are the names of a pot's pair, at most 15 characters (IFNAMSIZ,
+// linux/if.h), so not the pot's own: that is in the alias.
+func ends(name pot.Name) (host, inner string) {
+	sum := sha256.Sum256([]byte(name))
+	return fmt.Sprintf("pot%xa", sum[:5]), fmt.Sprintf("pot%xb", sum[:5])
+}
+
+// innerName is the interface's name within the pot.
+const innerName = "eth0"
+
+// Attach is pot.Links'.
+func (l links) Attach(ctx context.Context, link pot.Link) error {
+	unlock, err := l.acquire()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	bridge, err := publicBridge(link)
+	if err != nil {
+		return err
+	}
+	host, inner := ends(link.Pot)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MasterIndex, attrs.Flags = host, bridge.Attrs().Index, net.FlagUp
+	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: inner}
+	if err := netlink.LinkAdd(pair); err != nil {
+		if errors.Is(err, unix.EEXIST) {
+			err = fs.ErrExist
+		}
+		return errors.Join(fmt.Errorf("create %s: %w", host, err), dropBridges())
+	}
+	if err := netlink.LinkSetAlias(pair, string(link.Pot)); err != nil {
+		return errors.Join(fmt.Errorf("describe %s: %w", host, err), netlink.LinkDel(pair), dropBridges())
+	}
+	return nil
+}
+
+// Detach is pot.Links'. The pair may be gone with the jail's network, and the
+// bridge have no pot left all the same.
+func (l links) Detach(ctx context.Context, name pot.Name) error {
+	unlock, err := l.acquire()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	host, _ := ends(name)
+	pair, err := netlink.LinkByName(host)
+	switch {
+	case err == nil:
+		if err := netlink.LinkDel(pair); err != nil && !errors.Is(err, unix.ENODEV) {
+			return fmt.Errorf("remove %s: %w", host, err)
+		}
+	case !errors.As(err, new(netlink.LinkNotFoundError)):
+		return fmt.Errorf("find %s: %w", host, err)
+	}
+	return dropBridges()
+}
+
+// acquire keeps all others, in any process, from changing bridges.
+func (l links) acquire() (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(l.lock), 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(l.lock, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, os.NewSyscallError("flock", err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// publicBridge finds the bridge that has the gateway's address, or makes it.
+func publicBridge(link pot.Link) (netlink.Link, error) {
+	addrs, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	for _, a := range addrs {
+		if ip, ok := netip.AddrFromSlice(a.IP.To4()); ok && ip == link.Gateway {
+			found, err := netlink.LinkByIndex(a.LinkIndex)
+			if err != nil {
+				return nil, err
+			}
+			if found.Type() != "bridge" {
+				return nil, fmt.Errorf("gateway %s is the address of %s, which is no bridge", link.Gateway, found.Attrs().Name)
+			}
+			return found, nil
+		}
+	}
+	return newBridge(link)
+}
+
+// newBridge makes a bridge under the first name that is free.
+func newBridge(link pot.Link) (netlink.Link, error) {
+	for i := 0; i < 100; i++ {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.Flags = fmt.Sprintf("pot%d", i), net.FlagUp
+		bridge := &netlink.Bridge{LinkAttrs: attrs}
+		err := netlink.LinkAdd(bridge)
+		if errors.Is(err, unix.EEXIST) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("create bridge %s: %w", attrs.Name, err)
+		}
+		addr := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(link.Gateway, link.Address.Bits()))}
+		err = netlink.LinkSetAlias(bridge, bridgeAlias)
+		if err == nil {
+			err = netlink.AddrAdd(bridge, addr)
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("set up bridge %s: %w", attrs.Name, err), netlink.LinkDel(bridge))
+		}
+		return bridge, nil
+	}
+	return nil, errors.New("create bridge: pot0 to pot99 are taken")
+}
+
+// dropBridges removes bridges that we made and that no pot is on.
+func dropBridges() error {
+	all, err := netlink.LinkList()
+	if err != nil {
+		return fmt.Errorf("list links: %w", err)
+	}
+	inUse := map[int]bool{}
+	for _, l := range all {
+		inUse[l.Attrs().MasterIndex] = true
+	}
+	for _, l := range all {
+		a := l.Attrs()
+		if l.Type() != "bridge" || a.Alias != bridgeAlias || inUse[a.Index] {
+			continue
+		}
+		if err := netlink.LinkDel(l); err != nil && !errors.Is(err, unix.ENODEV) {
+			return fmt.Errorf("remove bridge %s: %w", a.Name, err)
+		}
+	}
+	return nil
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+// connect puts the pot's end of its link into the network namespace of process
+// pid, and sets the interfaces there up.
+func connect(pid int, jail pot.Jail) error {
+	if jail.Network == pot.HostNetwork {
+		return nil
+	}
+	ns, err := netns.GetFromPid(pid)
+	if err != nil {
+		return fmt.Errorf("open network of first process: %w", err)
+	}
+	defer ns.Close()
+	var inner netlink.Link
+	if jail.Network == pot.PublicBridge {
+		_, name := ends(jail.Name)
+		if inner, err = netlink.LinkByName(name); err != nil {
+			return fmt.Errorf("find %s: %w", name, err)
+		}
+		if err := netlink.LinkSetNsFd(inner, int(ns)); err != nil {
+			return fmt.Errorf("move %s into the jail: %w", name, err)
+		}
+	}
+	h, err := netlink.NewHandleAt(ns)
+	if err != nil {
+		return fmt.Errorf("reach network of the jail: %w", err)
+	}
+	defer h.Close()
+	lo, err := h.LinkByName("lo")
+	if err == nil {
+		err = h.LinkSetUp(lo)
+	}
+	if err != nil {
+		return fmt.Errorf("set up lo in the jail: %w", err)
+	}
+	if inner == nil {
+		return nil
+	}
+	return address(h, inner.Attrs().Name, jail.Link)
+}
+
+// address sets up the pot's interface from within.
+func address(h *netlink.Handle, name string, link pot.Link) error {
+	inner, err := h.LinkByName(name)
+	if err == nil {
+		err = h.LinkSetName(inner, innerName)
+	}
+	if err == nil {
+		err = h.AddrAdd(inner, &netlink.Addr{IPNet: ipNet(link.Address)})
+	}
+	if err == nil {
+		err = h.LinkSetUp(inner)
+	}
+	if err == nil {
+		err = h.RouteAdd(&netlink.Route{LinkIndex: inner.Attrs().Index, Gw: link.Gateway.AsSlice()})
+	}
+	if err != nil {
+		return fmt.Errorf("set up %s as %s in the jail: %w", name, link.Address, err)
+	}
+	return nil
+}

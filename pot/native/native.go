@@ -1,0 +1,2 @@
+// Package native is the host that pots have on this machine.
+package native

@@ -1,0 +1,18 @@
+//go:build !linux
+
+package native
+
+import (
+	"fmt"
+	"runtime"
+
+	"nomad-driver-pot/pot"
+)
+
+// Name is the host that Open gives: none.
+const Name = ""
+
+// Open refuses: there is no host for this system yet.
+func Open(dir, supervisor string) (pot.Host, error) {
+	return pot.Host{}, fmt.Errorf("no pots on %s yet: only on linux, for development", runtime.GOOS)
+}

@@ -1,0 +1,204 @@
+package pot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"path/filepath"
+)
+
+// Pot is one pot. Its methods are for one caller at a time, but for Wait,
+// Usage, Signal and Exec.
+type Pot struct {
+	*Pots
+	name   Name
+	dir    string // of its record
+	record record
+}
+
+// A step makes one part of a pot, and unmakes it. A make that fails leaves
+// nothing of its part behind. An unmake succeeds when the part was never made,
+// or is already gone, so that what a crash left half made can be destroyed.
+type step struct {
+	name         string
+	make, unmake func(context.Context) error
+}
+
+// steps is a pot's life in order: create goes down it, Destroy comes back up.
+func (p *Pot) steps() []step {
+	return []step{
+		{"clone", p.clone, p.unclone},
+		{"address", p.takeAddress, p.releaseAddress},
+		{"configure", p.configure, nothing}, // in the clone, and gone with it
+		{"mount", p.mount, p.unmount},
+		{"link", p.link, p.unlink},
+		{"limit", p.limit, p.unlimit},
+		{"jail", p.jail, p.unjail},
+	}
+}
+
+func nothing(context.Context) error { return nil }
+
+// create makes the pot. If a step fails, those before it are unmade: what was
+// there already, under the same name, is not ours to take away.
+func (p *Pot) create(ctx context.Context) error {
+	steps := p.steps()
+	for i, s := range steps {
+		err := p.begin(s.name)
+		if err == nil {
+			err = s.make(ctx)
+		}
+		if err != nil {
+			err = fmt.Errorf("%s: %w", s.name, err)
+			return errors.Join(err, p.unmake(context.WithoutCancel(ctx), steps[:i]))
+		}
+	}
+	return p.record.write(p.dir)
+}
+
+// begin writes down that a step is about to be made.
+func (p *Pot) begin(step string) error {
+	p.record.Begun = append(p.record.Begun, step)
+	return p.record.write(p.dir)
+}
+
+// Destroy takes away the pot and all that runs in it. It may be called twice;
+// what could not be taken away is told, and may be tried again.
+func (p *Pot) Destroy(ctx context.Context) error {
+	return p.unmake(ctx, p.steps())
+}
+
+// unmake unmakes steps, last first, and then forgets the pot, unless something
+// could not be unmade.
+func (p *Pot) unmake(ctx context.Context, steps []step) error {
+	var errs []error
+	for i := len(steps) - 1; i >= 0; i-- {
+		if err := steps[i].unmake(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("undo %s: %w", steps[i].name, err))
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return forget(p.dir)
+}
+
+func (p *Pot) clone(ctx context.Context) (err error) {
+	s := p.record.Spec
+	p.record.Dir, err = p.host.Datasets.Clone(ctx, s.Image, string(s.Name), s.Labels)
+	return err
+}
+
+// unclone destroys the clone, unless its labels say that it is another's.
+func (p *Pot) unclone(ctx context.Context) error {
+	labels, err := p.host.Images.Labels(ctx, string(p.name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case p.record.Version != 0 && !maps.Equal(labels, p.record.Spec.Labels):
+		return nil
+	}
+	return p.host.Datasets.Destroy(ctx, string(p.name))
+}
+
+// tree is the root of the pot's files, seen from the host.
+func (p *Pot) tree() string { return filepath.Join(p.record.Dir, "m") }
+
+func (p *Pot) takeAddress(ctx context.Context) (err error) {
+	if p.record.Spec.Network != PublicBridge {
+		return nil
+	}
+	p.record.Address, err = p.addresses.take(ctx, p.name)
+	return err
+}
+
+func (p *Pot) releaseAddress(context.Context) error {
+	addr := p.record.Address
+	if !addr.IsValid() {
+		return p.addresses.releaseAll(p.name)
+	}
+	return p.addresses.release(addr, p.name)
+}
+
+// configure writes the files that make the clone this pot and no other.
+func (p *Pot) configure(context.Context) error {
+	addr := ""
+	if p.record.Address.IsValid() {
+		addr = p.record.Address.String()
+	}
+	if err := writeConf(p.record.Dir, &p.record.Spec, addr); err != nil {
+		return err
+	}
+	return writeEtc(p.tree(), &p.record.Spec, p.record.Address)
+}
+
+func (p *Pot) mount(ctx context.Context) error {
+	for _, m := range p.record.Spec.Mounts {
+		if err := p.host.Mounts.Mount(ctx, p.tree(), m); err != nil {
+			err = fmt.Errorf("%s on %s: %w", m.Source, m.Target, err)
+			return errors.Join(err, p.unmount(context.WithoutCancel(ctx)))
+		}
+	}
+	return nil
+}
+
+func (p *Pot) unmount(ctx context.Context) error {
+	dir, err := p.host.Datasets.Dir(ctx, string(p.name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return p.host.Mounts.UnmountAll(ctx, filepath.Join(dir, "m"))
+}
+
+// ownLink is the pot's interface, if it has one.
+func (p *Pot) ownLink() Link {
+	if !p.record.Address.IsValid() {
+		return Link{}
+	}
+	return Link{
+		Pot:     p.name,
+		Address: netip.PrefixFrom(p.record.Address, p.network.Prefix.Bits()),
+		Gateway: p.network.Gateway,
+	}
+}
+
+func (p *Pot) link(ctx context.Context) error {
+	if p.record.Spec.Network != PublicBridge {
+		return nil
+	}
+	return p.host.Links.Attach(ctx, p.ownLink())
+}
+
+func (p *Pot) unlink(ctx context.Context) error {
+	return p.host.Links.Detach(ctx, p.name)
+}
+
+func (p *Pot) jail(ctx context.Context) error {
+	return p.host.Jails.Create(ctx, Jail{
+		Name:     p.name,
+		Root:     p.tree(),
+		Hostname: p.record.Spec.hostname(),
+		Network:  p.record.Spec.Network,
+		Link:     p.ownLink(),
+	})
+}
+
+func (p *Pot) unjail(ctx context.Context) error {
+	return p.host.Jails.Remove(ctx, p.name)
+}
+
+func (p *Pot) limit(ctx context.Context) error {
+	return p.host.Limiter.Set(ctx, p.name, p.record.Spec.Limits)
+}
+
+func (p *Pot) unlimit(ctx context.Context) error {
+	return p.host.Limiter.Clear(ctx, p.name)
+}

@@ -1,0 +1,114 @@
+// Package pot is the life of a pot, from nothing to nothing: a copy of an
+// image's tree, what is mounted into it, its address, its jail, its limits, the
+// command that runs in it, and the end of all that.
+//
+// What a host does in its own way stands behind Host; the order of things, and
+// what is remembered of them on disk, is here, once. The package knows nothing
+// of Nomad, nor where images come from.
+package pot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Config is what the pots of a host have in common.
+type Config struct {
+	Dir        string // records and supervisors' files: root's alone
+	Network    Network
+	Supervisor string // path of pot-supervisor
+}
+
+// Pots are the pots of one host. All methods may be called at the same time.
+type Pots struct {
+	host       Host
+	dir        string
+	network    Network
+	supervisor string
+	addresses  addresses
+}
+
+// Open takes up the pots of host, whose records are in c.Dir. It changes nothing.
+func Open(host Host, c Config) *Pots {
+	return &Pots{
+		host:       host,
+		dir:        filepath.Join(c.Dir, "pots"),
+		network:    c.Network,
+		supervisor: c.Supervisor,
+		addresses:  addresses{dir: filepath.Join(c.Dir, "addresses"), net: c.Network},
+	}
+}
+
+// Host is the host that the pots are on.
+func (ps *Pots) Host() Host { return ps.host }
+
+// Create makes a pot with nothing running in it. When that fails, what was made
+// is unmade before Create returns, whatever became of ctx. A pot of that name
+// is fs.ErrExist, and stays.
+func (ps *Pots) Create(ctx context.Context, s Spec) (*Pot, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	p := ps.pot(s.Name)
+	p.record = record{Version: recordVersion, Spec: s, Created: time.Now().UTC()}
+	if err := os.MkdirAll(ps.dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(p.dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := p.create(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Find takes up the pot of that name, by its record. None is fs.ErrNotExist.
+func (ps *Pots) Find(name Name) (*Pot, error) {
+	if err := name.Validate(); err != nil {
+		return nil, fmt.Errorf("name: %w", err)
+	}
+	p := ps.pot(name)
+	r, err := readRecord(p.dir)
+	if err != nil {
+		return nil, err
+	}
+	p.record = *r
+	return p, nil
+}
+
+// Destroy takes away all of the pot of that name, whether it is whole, half
+// made, or was never made; a record that cannot be read is no hindrance.
+func (ps *Pots) Destroy(ctx context.Context, name Name) error {
+	p, err := ps.Find(name)
+	if errors.Is(err, fs.ErrNotExist) || err != nil && name.Validate() == nil {
+		p = ps.pot(name)
+		p.record.Spec.Name = name
+	} else if err != nil {
+		return err
+	}
+	return p.Destroy(ctx)
+}
+
+// List names the pots that there are records of, sorted.
+func (ps *Pots) List() ([]Name, error) {
+	entries, err := os.ReadDir(ps.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var all []Name
+	for _, e := range entries {
+		all = append(all, Name(e.Name()))
+	}
+	return all, err
+}
+
+// pot is a pot of ps with no record.
+func (ps *Pots) pot(name Name) *Pot {
+	return &Pot{Pots: ps, name: name, dir: filepath.Join(ps.dir, string(name))}
+}

@@ -1,0 +1,80 @@
+package pot
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// record is what has been made of a pot. It is on disk before each part is
+// made, so that whatever a crash leaves can be unmade; and it says enough to
+// take the pot up again in another process.
+type record struct {
+	Version int        `json:"version"`
+	Spec    Spec       `json:"spec"`
+	Dir     string     `json:"dir,omitempty"`    // of the dataset, once it is cloned
+	Address netip.Addr `json:"address,omitzero"` // of the pot on the public network
+	Argv    []string   `json:"argv,omitempty"`   // what was started
+	Begun   []string   `json:"begun,omitempty"`  // steps, in order
+	Created time.Time  `json:"created"`
+}
+
+// recordVersion is the layout of record. One that is newer is refused.
+const recordVersion = 1
+
+// maxRecord bounds what is read back; a spec comes from a job file.
+const maxRecord = 4 << 20
+
+const recordFile = "record.json"
+
+// write puts the record into dir, whole or not at all.
+func (r *record) write(dir string) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("internal error: encode record: %w", err)
+	}
+	path := filepath.Join(dir, recordFile)
+	if err := os.WriteFile(path+".new", append(data, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// readRecord reads back what write wrote. None is fs.ErrNotExist.
+func readRecord(dir string) (*record, error) {
+	path := filepath.Join(dir, recordFile)
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxRecord {
+		return nil, fmt.Errorf("%s: %d bytes are no record", path, info.Size())
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := new(record)
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if r.Version != recordVersion {
+		return nil, fmt.Errorf("%s: is of version %d: this driver knows %d", path, r.Version, recordVersion)
+	}
+	return r, nil
+}
+
+// forget removes the directory of a pot that is no more. A directory that is
+// gone is no error.
+func forget(dir string) error {
+	err := os.RemoveAll(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

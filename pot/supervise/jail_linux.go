@@ -1,0 +1,156 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Namespaces that a jail has of its own, from linux/sched.h. The network is the
+// host's where it was not unshared; joining that is no harm.
+const namespaces = syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS |
+	syscall.CLONE_NEWIPC | syscall.CLONE_NEWNET
+
+// sysPidfdOpen is pidfd_open(2), Linux 5.3; setns(2) takes its descriptors
+// since Linux 5.8.
+const sysPidfdOpen = 434
+
+// From linux/prctl.h.
+const prCapbsetDrop = 24
+
+// kept are the capabilities (linux/capability.h) that root in a jail keeps:
+// what FreeBSD lets a jail's root do by default (jail(8), allow.*). Raw sockets,
+// devices, mounts, modules and the clock are not among them.
+var kept = map[uintptr]bool{
+	0:  true, // CAP_CHOWN
+	1:  true, // CAP_DAC_OVERRIDE
+	2:  true, // CAP_DAC_READ_SEARCH
+	3:  true, // CAP_FOWNER
+	4:  true, // CAP_FSETID
+	5:  true, // CAP_KILL
+	6:  true, // CAP_SETGID
+	7:  true, // CAP_SETUID
+	8:  true, // CAP_SETPCAP
+	10: true, // CAP_NET_BIND_SERVICE
+	15: true, // CAP_IPC_OWNER
+	18: true, // CAP_SYS_CHROOT
+	23: true, // CAP_SYS_NICE
+	31: true, // CAP_SETFCAP
+}
+
+// enter runs start on a thread that is in the jail. The thread ends with it:
+// it cannot come back to the host.
+func (j Jail) enter(attr *os.ProcAttr, start func() error) error {
+	done := make(chan error)
+	go onOwnThread(func() { done <- j.startWithin(attr, start) })
+	return <-done
+}
+
+// onOwnThread runs f on a thread that nothing else will ever use, and that is
+// not the process's first: /proc/self speaks of that one.
+func onOwnThread(f func()) {
+	runtime.LockOSThread() // not unlocked, the thread ends with its goroutine
+	if syscall.Gettid() != syscall.Getpid() {
+		f()
+		return
+	}
+	defer runtime.UnlockOSThread()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		onOwnThread(f) // this one is taken while the other is at work
+	}()
+	<-done
+}
+
+// startWithin moves the calling thread into the jail's control groups and
+// namespaces, takes from it what a jail's root may not do, and runs start.
+func (j Jail) startWithin(attr *os.ProcAttr, start func() error) error {
+	pidfd, _, errno := syscall.RawSyscall(sysPidfdOpen, uintptr(j.ID), 0, 0)
+	if errno != 0 {
+		return fmt.Errorf("enter jail: it is gone: %w", errno)
+	}
+	defer syscall.Close(int(pidfd))
+	born, err := ProcessBorn(j.ID)
+	if err != nil || born != j.Born {
+		return fmt.Errorf("enter jail: it is gone: process %d is another: %w", j.ID, fs.ErrNotExist)
+	}
+	group, err := j.joinCgroups()
+	if err != nil {
+		return fmt.Errorf("enter jail: %w", err)
+	}
+	if group != nil {
+		defer group.Close()
+		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(group.Fd())
+	}
+	// A thread that shares its directory with others cannot change mount
+	// namespaces (setns(2), EINVAL).
+	if err := syscall.Unshare(syscall.CLONE_FS); err != nil {
+		return os.NewSyscallError("unshare", err)
+	}
+	if _, _, errno := syscall.RawSyscall(sysSetns, pidfd, namespaces, 0); errno != 0 {
+		return os.NewSyscallError("setns", errno)
+	}
+	if err := dropCapabilities(); err != nil {
+		return err
+	}
+	return start()
+}
+
+// joinCgroups puts the calling thread, and so what it starts, into the control
+// groups of version 1. Version 2 takes no single threads: its group is
+// returned, for the child to be cloned into (CLONE_INTO_CGROUP, Linux 5.7).
+func (j Jail) joinCgroups() (group *os.File, err error) {
+	for _, dir := range j.Cgroups {
+		if _, err := os.Stat(filepath.Join(dir, "cgroup.controllers")); err == nil {
+			return os.Open(dir)
+		}
+		tid := strconv.Itoa(syscall.Gettid())
+		if err := os.WriteFile(filepath.Join(dir, "tasks"), []byte(tid), 0); err != nil {
+			return nil, fmt.Errorf("join control group: %w", err)
+		}
+	}
+	return nil, nil
+}
+
+// dropCapabilities takes what is not kept from the thread's bounding set, and
+// so from whatever is executed from here (capabilities(7)).
+func dropCapabilities() error {
+	const last = 63 // more than there are: the kernel says where they end
+	for c := uintptr(0); c <= last; c++ {
+		if kept[c] {
+			continue
+		}
+		_, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, prCapbsetDrop, c, 0)
+		if errno == syscall.EINVAL {
+			return nil
+		}
+		if errno != 0 {
+			return os.NewSyscallError("prctl", errno)
+		}
+	}
+	return nil
+}
+
+// ProcessBorn is when a process was started, in clock ticks since the machine
+// was: with its ID, that names it for good (proc(5), stat, field 22).
+func ProcessBorn(pid int) (uint64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// The command's name, field 2, is in brackets and may hold anything.
+	end := strings.LastIndexByte(string(data), ')')
+	fields := strings.Fields(string(data[end+1:]))
+	const startTime = 22 - 3
+	if end < 0 || len(fields) <= startTime {
+		return 0, errors.New("no start time in /proc/PID/stat")
+	}
+	return strconv.ParseUint(fields[startTime], 10, 64)
+}

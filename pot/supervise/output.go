@@ -1,0 +1,58 @@
+package supervise
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// openOutput opens what a command writes to, and what the supervisor keeps open
+// while it does. A task can write to the directory of its own logs, so the last
+// part of path is not followed if it is a link, nor opened if it has become
+// anything but a fifo or a file (the swap of CVE-2026-6959).
+func openOutput(path string) (w *os.File, keep io.Closer, err error) {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer root.Close()
+	base := filepath.Base(path)
+	// A link within the directory is one that Root would follow.
+	info, err := root.Lstat(base)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open output: %w", err)
+	}
+	if kind := info.Mode().Type(); kind != 0 && kind != fs.ModeNamedPipe {
+		return nil, nil, fmt.Errorf("open output: %s is neither fifo nor file: %s", path, info.Mode())
+	}
+	// Opened for both, a fifo needs no reader yet (fifo(7)).
+	both, err := openSame(root, base, os.O_RDWR|syscall.O_NONBLOCK, info)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info.Mode().IsRegular() {
+		return both, io.NopCloser(nil), nil
+	}
+	w, err = openSame(root, base, os.O_WRONLY, info)
+	if err != nil {
+		both.Close()
+		return nil, nil, err
+	}
+	return w, both, nil
+}
+
+// openSame opens base, if it is still what info says.
+func openSame(root *os.Root, base string, flag int, info fs.FileInfo) (*os.File, error) {
+	f, err := root.OpenFile(base, flag|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open output: %w", err)
+	}
+	if now, err := f.Stat(); err != nil || !os.SameFile(info, now) {
+		f.Close()
+		return nil, fmt.Errorf("open output: %s was swapped while it was opened", base)
+	}
+	return f, nil
+}

@@ -1,0 +1,44 @@
+// Pot-supervisor runs one command in a jail and remembers how it ended: see
+// package supervise. It is started by the driver and by the pot command line,
+// never by hand.
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"nomad-driver-pot/pot/supervise"
+)
+
+func main() {
+	runtime.GOMAXPROCS(2)
+	debug.SetGCPercent(20)
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == "run":
+		outlive()
+		os.Exit(supervise.Run(os.Stdin, os.Stdout))
+	case len(os.Args) == 2 && runs[os.Args[1]] != nil:
+		os.Exit(runs[os.Args[1]]())
+	}
+	fmt.Fprintln(os.Stderr, "pot-supervisor: started by nomad-driver-pot, not by hand")
+	os.Exit(2)
+}
+
+// runs are the other lives of the program, on hosts that need them.
+var runs = map[string]func() int{}
+
+// outlive makes the supervisor deaf to what is meant for the process group or
+// the session of those who started it. The signals are caught, not ignored:
+// what is ignored stays ignored in the command.
+func outlive() {
+	deaf := make(chan os.Signal, 1)
+	signal.Notify(deaf, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
+	go func() {
+		for range deaf {
+		}
+	}()
+}

@@ -1,0 +1,11 @@
+package main
+
+import (
+	"os"
+
+	"nomad-driver-pot/pot/linux/inside"
+)
+
+func init() {
+	runs["jail"] = func() int { return inside.Run(os.Stdin, os.Stdout) }
+}

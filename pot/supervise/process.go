@@ -1,0 +1,116 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// Process is a command to be started in a jail.
+type Process struct {
+	Jail     Jail
+	Argv     []string
+	Env      []string
+	Dir      string // in the jail, "" for /
+	Identity Identity
+
+	Stdin, Stdout, Stderr *os.File
+
+	// Terminal makes Stdin the process's controlling terminal.
+	Terminal bool
+}
+
+// defaultPath is where commands are looked for when the environment does not
+// say: FreeBSD's _PATH_DEFPATH (paths.h) with the directories for root.
+const defaultPath = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+
+// Start starts p in its jail. The caller waits for the process. A command that
+// is not in the jail is fs.ErrNotExist.
+func (p *Process) Start() (*os.Process, error) {
+	if len(p.Argv) == 0 || p.Argv[0] == "" {
+		return nil, errors.New("no command to start")
+	}
+	attr := &os.ProcAttr{
+		Dir:   p.Dir,
+		Env:   p.Env,
+		Files: []*os.File{p.Stdin, p.Stdout, p.Stderr},
+		Sys: &syscall.SysProcAttr{
+			Setsid:  true,
+			Setctty: p.Terminal,
+			Credential: &syscall.Credential{
+				Uid: p.Identity.UID, Gid: p.Identity.GID, Groups: p.Identity.Groups,
+			},
+		},
+	}
+	if attr.Dir == "" {
+		attr.Dir = "/"
+	}
+	if attr.Env == nil {
+		attr.Env = []string{} // nil would mean the supervisor's own
+	}
+	var process *os.Process
+	err := p.Jail.enter(attr, func() (err error) {
+		process, err = p.startFirst(attr)
+		return err
+	})
+	return process, err
+}
+
+// startFirst starts the first candidate for the command that is there. It is
+// the kernel that looks, from within the jail: a path means what it means there.
+func (p *Process) startFirst(attr *os.ProcAttr) (*os.Process, error) {
+	var refused error
+	for _, path := range p.candidates() {
+		process, err := os.StartProcess(path, p.Argv, attr)
+		switch {
+		case err == nil:
+			return process, nil
+		case errors.Is(err, syscall.EACCES):
+			refused = err
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+			// or the directory is missing: execve(2) and chdir(2) say the same
+		default:
+			return nil, fmt.Errorf("start %s: %w", path, cause(err))
+		}
+	}
+	if refused != nil {
+		return nil, fmt.Errorf("start %s: %w", p.Argv[0], cause(refused))
+	}
+	if attr.Dir != "/" {
+		return nil, fmt.Errorf("start %s in %s: one of them is not in the pot: %w", p.Argv[0], attr.Dir, fs.ErrNotExist)
+	}
+	return nil, fmt.Errorf("start %s: not in the pot: %w", p.Argv[0], fs.ErrNotExist)
+}
+
+// candidates are the paths that the command may be at.
+func (p *Process) candidates() []string {
+	name := p.Argv[0]
+	if strings.Contains(name, "/") {
+		return []string{name}
+	}
+	path := defaultPath
+	for _, kv := range p.Env {
+		if v, ok := strings.CutPrefix(kv, "PATH="); ok && v != "" {
+			path = v
+		}
+	}
+	var all []string
+	for dir := range strings.SplitSeq(path, ":") {
+		if strings.HasPrefix(dir, "/") { // never the current directory
+			all = append(all, strings.TrimSuffix(dir, "/")+"/"+name)
+		}
+	}
+	return all
+}
+
+// cause is what is wrong, without os.StartProcess's own words around it.
+func cause(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}

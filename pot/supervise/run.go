@@ -1,0 +1,174 @@
+package supervise
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// maxTask bounds what a supervisor reads of its task: arguments and
+// environment are at most ARG_MAX (2 MiB on Linux, 512 KiB on FreeBSD), and
+// JSON writes a byte in six at the worst.
+const maxTask = 16 << 20
+
+// Run is the whole of a supervisor: it reads its Task from stdin, answers on
+// stdout when the command runs, and returns when the command has ended and its
+// exit record is on disk. The result is the process's exit status.
+func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
+	var t Task
+	answer := func(r reply) error {
+		return errors.Join(json.NewEncoder(stdout).Encode(r), stdout.Close())
+	}
+	if err := json.NewDecoder(io.LimitReader(stdin, maxTask)).Decode(&t); err != nil {
+		answer(reply{Fault: fmt.Sprintf("read task: %v", err)})
+		return 1
+	}
+	stdin.Close()
+	s := &supervisor{task: t}
+	defer s.close()
+	if err := s.start(); err != nil {
+		answer(reply{Fault: err.Error()})
+		return 1
+	}
+	if err := answer(reply{Running: s.running}); err != nil {
+		// Nobody is left who knows of this command.
+		s.command.Kill()
+	}
+	s.task.Env = nil
+	debug.FreeOSMemory()
+	return s.wait()
+}
+
+// supervisor is the inside of a pot-supervisor.
+type supervisor struct {
+	task    Task
+	running Running
+	command *os.Process
+	open    []io.Closer // held while the command runs, closed last first
+}
+
+// close lets go of all that the supervisor holds.
+func (s *supervisor) close() {
+	for i := len(s.open) - 1; i >= 0; i-- {
+		s.open[i].Close()
+	}
+	s.open = nil
+}
+
+// start opens what the command needs and starts it.
+func (s *supervisor) start() error {
+	alive, err := os.OpenFile(filepath.Join(s.task.Dir, aliveFifo), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	s.open = append(s.open, alive)
+	control, err := os.OpenFile(filepath.Join(s.task.Dir, controlFifo), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	s.open = append(s.open, control)
+
+	for _, f := range s.task.Forwards {
+		l, err := forward(f)
+		if err != nil {
+			return err
+		}
+		s.open = append(s.open, l)
+	}
+	if err := s.startCommand(); err != nil {
+		return err
+	}
+	s.running = Running{Supervisor: os.Getpid(), PID: s.command.Pid, Started: time.Now().UTC()}
+	if err := writeRecord(s.task.Dir, runningFile, s.running); err != nil {
+		s.command.Kill()
+		s.command.Wait()
+		return err
+	}
+	go obey(control, s.command)
+	return nil
+}
+
+// startCommand starts the command with its outputs. The supervisor keeps them
+// open at its own end as well, for reading: when a log collector goes away
+// and comes back, the command waits for it, and is not killed by a broken pipe.
+func (s *supervisor) startCommand() error {
+	p := Process{
+		Jail: s.task.Jail, Argv: s.task.Argv, Env: s.task.Env,
+		Dir: s.task.WorkDir, Identity: s.task.Identity,
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	p.Stdin, p.Stdout, p.Stderr = null, null, null
+	for _, out := range []struct {
+		path string
+		file **os.File
+	}{{s.task.Stdout, &p.Stdout}, {s.task.Stderr, &p.Stderr}} {
+		if out.path == "" {
+			continue
+		}
+		w, keep, err := openOutput(out.path)
+		if err != nil {
+			return err
+		}
+		defer w.Close()
+		s.open = append(s.open, keep)
+		*out.file = w
+	}
+	s.command, err = p.Start()
+	return err
+}
+
+// wait waits for the command's end and writes it down.
+func (s *supervisor) wait() int {
+	state, err := s.command.Wait()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "wait for the command: %v\n", err)
+		return 1
+	}
+	exit := ExitOf(state)
+	if err := writeRecord(s.task.Dir, exitFile, exit); err != nil {
+		fmt.Fprintf(os.Stderr, "write exit record: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// ExitOf is how a process ended, as Nomad and shells count: 128 and the
+// signal's number where a signal ended it.
+func ExitOf(state *os.ProcessState) Exit {
+	exit := Exit{Code: state.ExitCode(), Ended: time.Now().UTC()}
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		exit.Signal = int(ws.Signal())
+		exit.Code = 128 + exit.Signal
+	}
+	return exit
+}
+
+// obey does what lines from the control fifo say. Process.Signal knows whether
+// the command was waited for already, so no other process is ever hit.
+func obey(control io.Reader, command *os.Process) {
+	lines := bufio.NewScanner(control)
+	for lines.Scan() {
+		word, arg, _ := strings.Cut(lines.Text(), " ")
+		n, err := strconv.Atoi(arg)
+		if word != "signal" || err != nil {
+			fmt.Fprintf(os.Stderr, "no such order: %q\n", lines.Text())
+			continue
+		}
+		if err := command.Signal(syscall.Signal(n)); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			fmt.Fprintf(os.Stderr, "signal %d: %v\n", n, err)
+		}
+	}
+}

@@ -1,0 +1,5 @@
+package supervise
+
+import "syscall"
+
+const sysSetns = syscall.SYS_SETNS

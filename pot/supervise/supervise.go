@@ -1,0 +1,93 @@
+// Package supervise runs a pot's command in a process of its own, which goes on
+// when the one that asked for it (a Nomad plugin, a command line) is gone.
+//
+// The supervisor, pot-supervisor, is one small program per command. It holds
+// the command's output open, waits for its end, and leaves an exit record in a
+// directory that only root can look into. Whoever wants to know asks the
+// directory: no process needs to be the supervisor's parent, and no process ID
+// that the system may have given away again is ever signalled.
+//
+// The package imports the standard library alone, so that hundreds of
+// supervisors cost little memory.
+package supervise
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// Jail is where processes are started: what a host's Jails.Find answers.
+type Jail struct {
+	// ID is FreeBSD's jid, or the process ID of a Linux jail's first process.
+	ID int `json:"id"`
+
+	// Born tells a process ID from one that was given away again: the start
+	// time of the first process in clock ticks (proc(5), stat, field 22). It
+	// is 0 on FreeBSD, where a jid is not reused while the jail is dying.
+	Born uint64 `json:"born,omitempty"`
+
+	// Cgroups are the directories of the Linux control groups that processes
+	// join before they run.
+	Cgroups []string `json:"cgroups,omitempty"`
+}
+
+// Identity is whom a process runs as, by the numbers of the jail.
+type Identity struct {
+	UID    uint32   `json:"uid"`
+	GID    uint32   `json:"gid"`
+	Groups []uint32 `json:"groups,omitempty"`
+}
+
+// A Forward takes what arrives at Listen on the host to To.
+type Forward struct {
+	Proto  string         `json:"proto"` // "tcp" or "udp"
+	Listen netip.AddrPort `json:"listen"`
+	To     netip.AddrPort `json:"to"`
+}
+
+// Task is what a supervisor runs. It reaches the supervisor through a pipe and
+// is never written down: Env may hold secrets.
+type Task struct {
+	Dir      string // the supervisor's own, root's alone: records and control
+	Jail     Jail
+	Argv     []string // the first is found by the PATH in Env if it has no slash
+	Env      []string
+	WorkDir  string // in the jail
+	Identity Identity
+	Stdout   string // a fifo or a file that exists, "" for /dev/null
+	Stderr   string
+	Forwards []Forward
+}
+
+// Running is the record of a command that was started.
+type Running struct {
+	Supervisor int       `json:"supervisor"` // process ID, for people to look at
+	PID        int       `json:"pid"`        // of the command, likewise
+	Started    time.Time `json:"started"`
+}
+
+// Exit is the record of how a command ended.
+type Exit struct {
+	Code   int       `json:"code"`   // its exit status; 128 + Signal if a signal ended it
+	Signal int       `json:"signal"` // 0 if none did
+	Ended  time.Time `json:"ended"`
+}
+
+// Errors that a caller tells apart.
+var (
+	// ErrUnknownExit is a command whose supervisor is gone without a record.
+	ErrUnknownExit = errors.New("its supervisor is gone and left no exit record")
+
+	// ErrEnded is a command that cannot be signalled: it is no more.
+	ErrEnded = errors.New("it has ended")
+)
+
+// Names in Task.Dir.
+const (
+	runningFile = "running.json"
+	exitFile    = "exit.json"
+	aliveFifo   = "alive"   // held open for writing while the supervisor lives
+	controlFifo = "control" // lines that the supervisor obeys
+	complaints  = "supervisor.log"
+)

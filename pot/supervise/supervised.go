@@ -1,0 +1,88 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Supervised is a command that was started, seen from outside. It may be
+// opened any number of times, by any process of root's.
+type Supervised struct {
+	Running
+	dir string
+}
+
+// Open finds the command whose supervisor keeps its records in dir. One that
+// was never started is fs.ErrNotExist.
+func Open(dir string) (*Supervised, error) {
+	s := &Supervised{dir: dir}
+	if err := readRecord(dir, runningFile, &s.Running); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Wait returns how the command ended, when it has. It may be called at any
+// time, any number of times. A supervisor that is gone without a record is
+// ErrUnknownExit.
+func (s *Supervised) Wait(ctx context.Context) (Exit, error) {
+	alive, err := os.OpenFile(filepath.Join(s.dir, aliveFifo), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return Exit{}, err
+	}
+	defer alive.Close()
+	stop := context.AfterFunc(ctx, func() { alive.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+
+	// The supervisor alone has the fifo open for writing and writes nothing:
+	// its end is the end of the file, whether it ended well or was killed.
+	_, err = io.Copy(io.Discard, alive)
+	if ctx.Err() != nil {
+		return Exit{}, context.Cause(ctx)
+	}
+	if err != nil {
+		return Exit{}, fmt.Errorf("wait for supervisor: %w", err)
+	}
+	var exit Exit
+	err = readRecord(s.dir, exitFile, &exit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Exit{}, s.unknown()
+	}
+	return exit, err
+}
+
+// unknown is ErrUnknownExit with the supervisor's last words, if it had any.
+func (s *Supervised) unknown() error {
+	data, err := os.ReadFile(filepath.Join(s.dir, complaints))
+	if err != nil || len(data) == 0 {
+		return ErrUnknownExit
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(string(data)), "\n")
+	return fmt.Errorf("%w: %.200q", ErrUnknownExit, first)
+}
+
+// Signal has the supervisor send sig to the command, and to it alone. A command
+// that has ended is ErrEnded; so is one whose supervisor is gone.
+func (s *Supervised) Signal(sig syscall.Signal) error {
+	control, err := os.OpenFile(filepath.Join(s.dir, controlFifo), os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ENXIO) || errors.Is(err, fs.ErrNotExist) {
+		return ErrEnded // no reader
+	}
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	_, err = fmt.Fprintf(control, "signal %d\n", int(sig))
+	if errors.Is(err, syscall.EPIPE) {
+		return ErrEnded
+	}
+	return err
+}

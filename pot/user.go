@@ -1,0 +1,79 @@
+package pot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	passwd "github.com/moby/sys/user"
+
+	"nomad-driver-pot/pot/supervise"
+)
+
+// user is whom a command runs as, by the pot's own passwd(5) and group(5).
+type user struct {
+	supervise.Identity
+	name string
+	home string
+}
+
+// maxPasswd bounds what is read of the image's passwd(5) and group(5).
+const maxPasswd = 4 << 20
+
+// lookupUser finds who, a name or a number, or either with a group behind a
+// colon, in the pot's tree. Nobody in particular is root.
+func lookupUser(tree, who string) (user, error) {
+	root, err := os.OpenRoot(tree)
+	if err != nil {
+		return user{}, err
+	}
+	defer root.Close()
+	users, err := openBounded(root, "etc/passwd")
+	if err != nil {
+		return user{}, err
+	}
+	defer users.Close()
+	groups, err := openBounded(root, "etc/group")
+	if err != nil {
+		return user{}, err
+	}
+	defer groups.Close()
+
+	found, err := passwd.GetExecUser(who, &passwd.ExecUser{Home: "/"}, users, groups)
+	if err != nil {
+		return user{}, fmt.Errorf("user %q in the pot: %w", who, err)
+	}
+	u := user{home: found.Home, Identity: supervise.Identity{UID: uint32(found.Uid), GID: uint32(found.Gid)}}
+	for _, g := range found.Sgids {
+		u.Groups = append(u.Groups, uint32(g))
+	}
+	u.name, _, _ = strings.Cut(who, ":")
+	if u.name == "" {
+		u.name = "root"
+	}
+	return u, nil
+}
+
+// openBounded opens a file of the pot's tree for reading no more than
+// maxPasswd; one that is not there is empty.
+func openBounded(root *os.Root, name string) (io.ReadCloser, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a fifo
+	if errors.Is(err, fs.ErrNotExist) {
+		return io.NopCloser(io.LimitReader(nil, 0)), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, fmt.Errorf("%s: is no file in the pot", name)
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(f, maxPasswd), f}, nil
+}
