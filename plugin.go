@@ -2,7 +2,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/hashicorp/go-hclog"
@@ -10,6 +9,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/base"
 
 	"nomad-driver-pot/driver"
+	"nomad-driver-pot/pot/cli"
 	"nomad-driver-pot/pot/native"
 )
 
@@ -19,10 +19,9 @@ func main() {
 	h := base.Handshake
 	if os.Getenv(h.MagicCookieKey) == h.MagicCookieValue {
 		plugins.Serve(func(logger hclog.Logger) any {
-			return driver.New(logger, driver.Native{Name: native.Name, Open: native.Open})
+			return driver.New(logger, driver.Native{Name: native.Name, Open: native.Open}, cli.Version)
 		})
 		return
 	}
-	fmt.Fprintln(os.Stderr, "nomad-driver-pot: started by a Nomad agent, from its plugin_dir: there are no commands yet")
-	os.Exit(2)
+	os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr))
 }

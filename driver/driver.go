@@ -23,12 +23,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-const (
-	pluginName = "pot" // as in a job's driver = "pot"
-
-	// Version of the plugin, as hashicorp/go-version reads it.
-	Version = "1.0.0-dev"
-)
+const pluginName = "pot" // as in a job's driver = "pot"
 
 // Native is the host that this machine has: what package pot/native says.
 type Native struct {
@@ -38,10 +33,11 @@ type Native struct {
 
 // Driver is a Nomad task driver.
 type Driver struct {
-	logger hclog.Logger
-	native Native
-	events *events
-	tasks  tasks
+	logger  hclog.Logger
+	native  Native
+	version string
+	events  *events
+	tasks   tasks
 
 	ctx  context.Context // ends with the plugin
 	stop context.CancelFunc
@@ -55,13 +51,15 @@ var (
 	_ drivers.ExecTaskStreamingDriver = (*Driver)(nil)
 )
 
-// New is a driver with no configuration yet.
-func New(logger hclog.Logger, native Native) *Driver {
+// New is a driver with no configuration yet, of a version that
+// hashicorp/go-version can read.
+func New(logger hclog.Logger, native Native, version string) *Driver {
 	logger = logger.Named(pluginName)
 	ctx, stop := context.WithCancel(context.Background())
 	return &Driver{
 		logger:  logger,
 		native:  native,
+		version: version,
 		events:  newEvents(ctx, logger),
 		ctx:     ctx,
 		stop:    stop,
@@ -74,7 +72,7 @@ func (d *Driver) PluginInfo() (*base.PluginInfoResponse, error) {
 	return &base.PluginInfoResponse{
 		Type:              base.PluginTypeDriver,
 		PluginApiVersions: []string{drivers.ApiVersion010},
-		PluginVersion:     Version,
+		PluginVersion:     d.version,
 		Name:              pluginName,
 	}, nil
 }

@@ -89,8 +89,9 @@ func backendOf(t testing.TB, body string) *backend {
 }
 
 func TestDriver_PluginInfo(t *testing.T) {
-	info, err := new(Driver).PluginInfo()
+	info, err := (&Driver{version: "1.2.3"}).PluginInfo()
 	must.NoError(t, err)
 	must.Eq(t, "pot", info.Name)
+	must.Eq(t, "1.2.3", info.PluginVersion)
 	must.Eq(t, base.PluginTypeDriver, info.Type)
 }

@@ -77,7 +77,7 @@ func (d *Driver) look(ctx context.Context, last drivers.HealthState) *drivers.Fi
 	if os.Geteuid() != 0 && !slices.ContainsFunc(found, fatal) {
 		found = append(found, pot.Finding{Weight: pot.Fatal, Key: "root", Text: "needs root: run the Nomad agent as root"})
 	}
-	f := &drivers.Fingerprint{Attributes: attributes(b, found), Health: drivers.HealthStateHealthy}
+	f := &drivers.Fingerprint{Attributes: attributes(b, d.version, found), Health: drivers.HealthStateHealthy}
 	if slices.ContainsFunc(found, fatal) {
 		f.Health = drivers.HealthStateUndetected
 		if last == drivers.HealthStateHealthy || last == drivers.HealthStateUnhealthy {
@@ -91,9 +91,9 @@ func (d *Driver) look(ctx context.Context, last drivers.HealthState) *drivers.Fi
 func fatal(f pot.Finding) bool { return f.Weight == pot.Fatal }
 
 // attributes are for the constraints of jobs.
-func attributes(b *backend, found []pot.Finding) map[string]*structs.Attribute {
+func attributes(b *backend, version string, found []pot.Finding) map[string]*structs.Attribute {
 	all := map[string]*structs.Attribute{
-		"driver.pot.version":         structs.NewStringAttribute(Version),
+		"driver.pot.version":         structs.NewStringAttribute(version),
 		"driver.pot.volumes.enabled": structs.NewBoolAttribute(b.volumes.Enabled),
 	}
 	if !slices.ContainsFunc(found, fatal) {

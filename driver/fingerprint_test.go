@@ -25,7 +25,7 @@ func checked(t *testing.T, config string, found *[]pot.Finding, fault error) (*D
 	d := New(hclog.New(&hclog.LoggerOptions{Output: &log}), Native{Name: "linux", Open: func(string, string) (pot.Host, error) {
 		check := func(context.Context) []pot.Finding { return *found }
 		return pot.Host{Name: "linux", Check: check}, fault
-	}})
+	}}, "1.2.3")
 	t.Cleanup(func() { d.Shutdown(context.Background()) })
 	v := decode(t, configSpec, config)
 	packed, err := msgpack.Marshal(v, v.Type())
@@ -55,7 +55,7 @@ func TestDriver_Fingerprint(t *testing.T) {
 	must.Eq(t, drivers.HealthStateHealthy, f.Health)
 	must.Eq(t, "Healthy", f.HealthDescription)
 	must.Eq(t, map[string]string{
-		"driver.pot": "true", "version": Version, "host": "linux",
+		"driver.pot": "true", "version": "1.2.3", "host": "linux",
 		"volumes.enabled": "true", "bridge": "pot0", "free_bytes": "4096",
 	}, texts(f))
 

@@ -77,6 +77,11 @@ func TestDriver_life(t *testing.T) {
 		must.ErrorContains(t, err, "is started already")
 	})
 
+	testEnd(t, b, cfg)
+}
+
+// testEnd stops and destroys a task that runs.
+func testEnd(t *testing.T, b *bed, cfg *drivers.TaskConfig) {
 	t.Run("it stops, and then again", func(t *testing.T) {
 		began := time.Now()
 		must.NoError(t, b.StopTask(cfg.ID, 10*time.Second, "SIGTERM"))

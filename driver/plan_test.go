@@ -66,96 +66,100 @@ func TestBackend_plan(t *testing.T) {
 	}, p.spec)
 }
 
-func TestBackend_plan_faults(t *testing.T) {
-	there := t.TempDir()
-	for _, tc := range []struct {
-		name   string
-		plugin string
-		config string
-		change func(*drivers.TaskConfig)
-		want   string // "" is none
-	}{
-		{name: "the least is enough", config: least},
-		{name: "an image must be a URL", config: `image = "here"
+// planFaults are tasks and what is said against them; "" is nothing. THERE is a
+// directory that exists.
+var planFaults = []struct {
+	name   string
+	plugin string
+	config string
+	change func(*drivers.TaskConfig)
+	want   string
+}{
+	{name: "the least is enough", config: least},
+	{name: "an image must be a URL", config: `image = "here"
 			pot = "a/b"
 			tag = ".."`,
-			want: `config.image: must be http, https or file, not "here"; ` +
-				`config.pot: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not "a/b"; ` +
-				`config.tag: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not ".."`},
-		{name: "a digest has an algorithm", config: least + `digest = "md5:00"`,
-			want: `config.digest: must begin with "skein1024:"`},
-		{name: "a digest of nothing would be any", config: least + `digest = "skein1024:` + strings.Repeat("0", 256) + `"`,
-			want: `config.digest: must not be all zeros`},
-		{name: "a time to pull is within the plugin's", plugin: `pull { timeout = "1m" }`, config: least + `image_pull_timeout = "2m"`,
-			want: `config.image_pull_timeout: must be at most this client's pull.timeout, 1m0s, not 2m0s`},
-		{name: "a time has a unit", config: least + `image_pull_timeout = "2"`,
-			want: `config.image_pull_timeout: must be a time, as in 90s or 5m, not "2"`},
-		{name: "arguments need a command", config: least + `args = ["x"]`,
-			want: `config.args: needs command to be set`},
-		{name: "a network mode must be known", config: least + `network_mode = "bridge"`,
-			want: `config.network_mode: no such mode: "bridge": use public-bridge, host or none`},
-		{name: "a mode that pot has is refused by name", config: least + `network_mode = "alias"`,
-			want: `config.network_mode: alias is not supported yet: use public-bridge, host or none`},
-		{name: "a mode must be allowed", plugin: `allowed_network_modes = ["none"]`, config: least + `network_mode = "host"`,
-			want: `config.network_mode: host is not allowed on this client: use none`},
-		{name: "pot's word for host is one", config: least + `network_mode = "inherit"`},
-		{name: "a port must be the group's", config: least + `ports = ["http", "admin"]`,
-			want: `config.ports[1]: the group has no port "admin", it has http and metrics`},
-		{name: "a port is asked for once", config: least + `ports = ["http", "http"]`,
-			want: `config.ports[1]: "http" is asked for twice`},
-		{name: "a port is mapped once", config: least + "port_map { http = 80 }\nport_map { http = 81 }",
-			want: `config.port_map.http: is asked for twice`},
-		{name: "a mapped port is a number", config: least + `port_map { http = "www" }`,
-			want: `config.port_map.http: must be a port, 1 to 65535, not "www"`},
-		{name: "ports and port_map exclude each other", config: least + "ports = [\"http\"]\nport_map { http = 80 }",
-			want: `config.port_map: not together with ports: ports of the group have to`},
-		{name: "no network has no ports", config: least + "network_mode = \"none\"\nports = [\"http\"]",
-			want: `config.network_mode: none has no ports to publish`},
-		{name: "no network leaves the group's ports alone", config: least + `network_mode = "none"`},
-		{name: "on the host's network ports are the task's affair", config: least + "network_mode = \"host\"\nports = [\"http\"]"},
-		{name: "a host name is a name", config: least + `hostname = "a b"`,
-			want: `config.hostname: must be letters, digits, - and ., at most 63 in all, not "a b"`},
-		{name: "a directory is absolute", config: least + `work_dir = "srv"`,
-			want: `config.work_dir: must be an absolute path, not "srv"`},
-		{name: "what is not carried out yet is refused", config: least + "copy = [\"/a:/b\"]\nattributes = [\"devfs_ruleset:3\"]",
-			want: `config.copy: not supported yet: use mount_read_only, or a template or artifact block; ` +
-				`config.attributes: not supported yet`},
-		{name: "a host has an address", config: least + `extra_hosts = ["db", "db:x", ":10.0.0.1"]`,
-			want: `config.extra_hosts[0]: must be NAME:ADDRESS, not "db"; ` +
-				`config.extra_hosts[1]: must be NAME:ADDRESS, not "db:x"; ` +
-				`config.extra_hosts[2]: must be NAME:ADDRESS, not ":10.0.0.1"`},
-		{name: "host paths are off", config: least + `mount = ["` + there + `:/data"]`,
-			want: `config.mount[0]: source ` + there + `: host paths are off on this client: its plugin's volumes block must have enabled = true`},
-		{name: "a mount has two parts", plugin: `volumes { enabled = true }`, config: least + `mount = ["/data"]
+		want: `config.image: must be http, https or file, not "here"; ` +
+			`config.pot: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not "a/b"; ` +
+			`config.tag: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not ".."`},
+	{name: "a digest has an algorithm", config: least + `digest = "md5:00"`,
+		want: `config.digest: must begin with "skein1024:"`},
+	{name: "a digest of nothing would be any", config: least + `digest = "skein1024:` + strings.Repeat("0", 256) + `"`,
+		want: `config.digest: must not be all zeros`},
+	{name: "a time to pull is within the plugin's", plugin: `pull { timeout = "1m" }`, config: least + `image_pull_timeout = "2m"`,
+		want: `config.image_pull_timeout: must be at most this client's pull.timeout, 1m0s, not 2m0s`},
+	{name: "a time has a unit", config: least + `image_pull_timeout = "2"`,
+		want: `config.image_pull_timeout: must be a time, as in 90s or 5m, not "2"`},
+	{name: "arguments need a command", config: least + `args = ["x"]`,
+		want: `config.args: needs command to be set`},
+	{name: "a network mode must be known", config: least + `network_mode = "bridge"`,
+		want: `config.network_mode: no such mode: "bridge": use public-bridge, host or none`},
+	{name: "a mode that pot has is refused by name", config: least + `network_mode = "alias"`,
+		want: `config.network_mode: alias is not supported yet: use public-bridge, host or none`},
+	{name: "a mode must be allowed", plugin: `allowed_network_modes = ["none"]`, config: least + `network_mode = "host"`,
+		want: `config.network_mode: host is not allowed on this client: use none`},
+	{name: "pot's word for host is one", config: least + `network_mode = "inherit"`},
+	{name: "a port must be the group's", config: least + `ports = ["http", "admin"]`,
+		want: `config.ports[1]: the group has no port "admin", it has http and metrics`},
+	{name: "a port is asked for once", config: least + `ports = ["http", "http"]`,
+		want: `config.ports[1]: "http" is asked for twice`},
+	{name: "a port is mapped once", config: least + "port_map { http = 80 }\nport_map { http = 81 }",
+		want: `config.port_map.http: is asked for twice`},
+	{name: "a mapped port is a number", config: least + `port_map { http = "www" }`,
+		want: `config.port_map.http: must be a port, 1 to 65535, not "www"`},
+	{name: "ports and port_map exclude each other", config: least + "ports = [\"http\"]\nport_map { http = 80 }",
+		want: `config.port_map: not together with ports: ports of the group have to`},
+	{name: "no network has no ports", config: least + "network_mode = \"none\"\nports = [\"http\"]",
+		want: `config.network_mode: none has no ports to publish`},
+	{name: "no network leaves the group's ports alone", config: least + `network_mode = "none"`},
+	{name: "on the host's network ports are the task's affair", config: least + "network_mode = \"host\"\nports = [\"http\"]"},
+	{name: "a host name is a name", config: least + `hostname = "a b"`,
+		want: `config.hostname: must be letters, digits, - and ., at most 63 in all, not "a b"`},
+	{name: "a directory is absolute", config: least + `work_dir = "srv"`,
+		want: `config.work_dir: must be an absolute path, not "srv"`},
+	{name: "what is not carried out yet is refused", config: least + "copy = [\"/a:/b\"]\nattributes = [\"devfs_ruleset:3\"]",
+		want: `config.copy: not supported yet: use mount_read_only, or a template or artifact block; ` +
+			`config.attributes: not supported yet`},
+	{name: "a host has an address", config: least + `extra_hosts = ["db", "db:x", ":10.0.0.1"]`,
+		want: `config.extra_hosts[0]: must be NAME:ADDRESS, not "db"; ` +
+			`config.extra_hosts[1]: must be NAME:ADDRESS, not "db:x"; ` +
+			`config.extra_hosts[2]: must be NAME:ADDRESS, not ":10.0.0.1"`},
+	{name: "host paths are off", config: least + `mount = ["THERE:/data"]`,
+		want: `config.mount[0]: source THERE: host paths are off on this client: its plugin's volumes block must have enabled = true`},
+	{name: "a mount has two parts", plugin: `volumes { enabled = true }`, config: least + `mount = ["/data"]
 			mount_read_only = ["/a:/b:ro"]`,
-			want: `config.mount[0]: must be SOURCE:TARGET, not "/data"; ` +
-				`config.mount_read_only[0]: must be SOURCE:TARGET, not "/a:/b:ro"`},
-		{name: "a mount's target is absolute", plugin: `volumes { enabled = true }`, config: least + `mount = ["` + there + `:data"]`,
-			want: `config.mount[0]: target must be an absolute path below /, not "data"`},
-		{name: "a target is taken once", plugin: `volumes { enabled = true }`, config: least + `mount = ["` + there + `:/local/"]`,
-			want: `config.mount[0]: target /local/ is taken already`},
-		{name: "a mount's source must exist", plugin: `volumes { enabled = true }`, config: least + `mount = ["/no/such:/data"]`,
-			want: `config.mount[0]: source lstat /no: no such file or directory`},
-		{name: "a tree of the host's is not a target", plugin: `volumes { enabled = true }`, config: least + `mount = ["` + there + `:/dev/x"]`,
-			want: `mounts[4]: target "/dev/x" is the host's to fill`},
-		{name: "devices are refused", config: least, change: func(c *drivers.TaskConfig) {
-			c.Devices = []*drivers.DeviceConfig{{HostPath: "/dev/kmem"}}
-		}, want: `device[0]: not supported yet: /dev/kmem`},
-		{name: "propagation is refused", config: least, change: func(c *drivers.TaskConfig) {
-			c.Mounts = []*drivers.MountConfig{{HostPath: "/vol", TaskPath: "/data", PropagationMode: "bidirectional"}}
-		}, want: `volume_mount[0].propagation_mode: must be private, not "bidirectional"`},
-		{name: "a resolver is an address", config: least, change: func(c *drivers.TaskConfig) {
-			c.DNS = &drivers.DNSConfig{Servers: []string{"one.example.org"}}
-		}, want: `network.dns.servers[0]: must be an address, not "one.example.org"`},
-		{name: "a hard limit needs to know the machine", config: least + `cpu_hard_limit = true`,
-			want: `config.cpu_hard_limit: this client does not know its cores' speed: set cpu_total_compute in its configuration`},
-		{name: "all faults are told at once", config: strings.Replace(least, `"1.0"`, `""`, 1) + `args = ["x"]
+		want: `config.mount[0]: must be SOURCE:TARGET, not "/data"; ` +
+			`config.mount_read_only[0]: must be SOURCE:TARGET, not "/a:/b:ro"`},
+	{name: "a mount's target is absolute", plugin: `volumes { enabled = true }`, config: least + `mount = ["THERE:data"]`,
+		want: `config.mount[0]: target must be an absolute path below /, not "data"`},
+	{name: "a target is taken once", plugin: `volumes { enabled = true }`, config: least + `mount = ["THERE:/local/"]`,
+		want: `config.mount[0]: target /local/ is taken already`},
+	{name: "a mount's source must exist", plugin: `volumes { enabled = true }`, config: least + `mount = ["/no/such:/data"]`,
+		want: `config.mount[0]: source lstat /no: no such file or directory`},
+	{name: "a tree of the host's is not a target", plugin: `volumes { enabled = true }`, config: least + `mount = ["THERE:/dev/x"]`,
+		want: `mounts[4]: target "/dev/x" is the host's to fill`},
+	{name: "devices are refused", config: least, change: func(c *drivers.TaskConfig) {
+		c.Devices = []*drivers.DeviceConfig{{HostPath: "/dev/kmem"}}
+	}, want: `device[0]: not supported yet: /dev/kmem`},
+	{name: "propagation is refused", config: least, change: func(c *drivers.TaskConfig) {
+		c.Mounts = []*drivers.MountConfig{{HostPath: "/vol", TaskPath: "/data", PropagationMode: "bidirectional"}}
+	}, want: `volume_mount[0].propagation_mode: must be private, not "bidirectional"`},
+	{name: "a resolver is an address", config: least, change: func(c *drivers.TaskConfig) {
+		c.DNS = &drivers.DNSConfig{Servers: []string{"one.example.org"}}
+	}, want: `network.dns.servers[0]: must be an address, not "one.example.org"`},
+	{name: "a hard limit needs to know the machine", config: least + `cpu_hard_limit = true`,
+		want: `config.cpu_hard_limit: this client does not know its cores' speed: set cpu_total_compute in its configuration`},
+	{name: "all faults are told at once", config: strings.Replace(least, `"1.0"`, `""`, 1) + `args = ["x"]
 			network_mode = "x"`,
-			want: `config.tag: must be set; config.args: needs command to be set; ` +
-				`config.network_mode: no such mode: "x": use public-bridge, host or none`},
-	} {
+		want: `config.tag: must be set; config.args: needs command to be set; ` +
+			`config.network_mode: no such mode: "x": use public-bridge, host or none`},
+}
+
+func TestBackend_plan_faults(t *testing.T) {
+	there := strings.NewReplacer("THERE", t.TempDir())
+	for _, tc := range planFaults {
 		t.Run(tc.name, func(t *testing.T) {
-			cfg := taskOf(t, tc.config)
+			cfg := taskOf(t, there.Replace(tc.config))
 			cfg.Resources.Ports = ports(
 				structs.AllocatedPortMapping{Label: "metrics", Value: 25001},
 				structs.AllocatedPortMapping{Label: "http", Value: 25000, To: 8080})
@@ -167,7 +171,7 @@ func TestBackend_plan_faults(t *testing.T) {
 				must.NoError(t, err)
 				return
 			}
-			must.EqError(t, err, tc.want)
+			must.EqError(t, err, there.Replace(tc.want))
 		})
 	}
 }

@@ -69,8 +69,14 @@ func TestConfig_settings(t *testing.T) {
 		}, s)
 	})
 
-	t.Run("all faults are told at once", func(t *testing.T) {
-		_, err := configOf(t, `
+	t.Run("a host that this machine is not is a fault", func(t *testing.T) {
+		_, err := configOf(t, `host = "freebsd"`).settings("linux")
+		must.EqError(t, err, "host: this machine is not one for freebsd pots")
+	})
+}
+
+func TestConfig_settings_faults(t *testing.T) {
+	_, err := configOf(t, `
 			host       = "windows"
 			fs_root    = "pots"
 			network    = "10.1.0.0/33"
@@ -85,23 +91,17 @@ func TestConfig_settings(t *testing.T) {
 			volumes { allowed_paths = ["srv"] }
 			allowed_network_modes = ["bridge"]
 		`).settings("linux")
-		must.EqError(t, err, `fs_root: must be an absolute path, not "pots"; `+
-			`cache.dir: must be an absolute path, not "cache"; `+
-			`supervisor: must be an absolute path, not "pot-supervisor"; `+
-			`host: must be auto, freebsd or linux, not "windows"; `+
-			`network: must be as in 10.192.0.0/10, not "10.1.0.0/33"; `+
-			`pull.timeout: must be a time, as in 90s or 5m, not "10"; `+
-			`pull.stall_timeout: must be a time, as in 90s or 5m, not "0s"; `+
-			`pull.max_parallel: must be at least 1, not -1; `+
-			`pull.max_image_size: must be a size, as in 2GiB, not "huge"; `+
-			`allowed_network_modes[0]: must be public-bridge, host or none, not "bridge"; `+
-			`volumes.allowed_paths[0]: must be an absolute path, not "srv"`)
-	})
-
-	t.Run("a host that this machine is not is a fault", func(t *testing.T) {
-		_, err := configOf(t, `host = "freebsd"`).settings("linux")
-		must.EqError(t, err, "host: this machine is not one for freebsd pots")
-	})
+	must.EqError(t, err, `fs_root: must be an absolute path, not "pots"; `+
+		`cache.dir: must be an absolute path, not "cache"; `+
+		`supervisor: must be an absolute path, not "pot-supervisor"; `+
+		`host: must be auto, freebsd or linux, not "windows"; `+
+		`network: must be as in 10.192.0.0/10, not "10.1.0.0/33"; `+
+		`pull.timeout: must be a time, as in 90s or 5m, not "10"; `+
+		`pull.stall_timeout: must be a time, as in 90s or 5m, not "0s"; `+
+		`pull.max_parallel: must be at least 1, not -1; `+
+		`pull.max_image_size: must be a size, as in 2GiB, not "huge"; `+
+		`allowed_network_modes[0]: must be public-bridge, host or none, not "bridge"; `+
+		`volumes.allowed_paths[0]: must be an absolute path, not "srv"`)
 }
 
 func TestDriver_SetConfig(t *testing.T) {
@@ -109,7 +109,7 @@ func TestDriver_SetConfig(t *testing.T) {
 	d := New(hclog.NewNullLogger(), Native{Name: "linux", Open: func(dir, supervisor string) (pot.Host, error) {
 		opened = dir
 		return pot.Host{Name: "linux"}, nil
-	}})
+	}}, "1.2.3")
 	t.Cleanup(func() { d.Shutdown(t.Context()) })
 	_, err := d.ready()
 	must.EqError(t, err, "not configured yet")

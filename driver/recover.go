@@ -27,7 +27,7 @@ func (d *Driver) RecoverTask(h *drivers.TaskHandle) error {
 	t, err := d.recover(h.Config, s)
 	d.tasks.settle(id, t)
 	if err != nil {
-		d.logger.Error("cannot recover task", "task_id", id, "error", err)
+		d.logger.Warn("cannot recover task", "task_id", id, "error", err)
 		return fmt.Errorf("cannot recover task: %w", err)
 	}
 	go t.watch(d.ctx)

@@ -107,7 +107,7 @@ func (s *streams) run(ctx context.Context, command *os.Process) (supervise.Exit,
 	}
 	go s.in() // not waited for: whoever gave the input ends it
 	if s.resize != nil {
-		go s.resize(ended)
+		out.Go(func() { s.resize(ended) }) // uses a file that is closed after it
 	}
 	kill := context.AfterFunc(ctx, func() { syscall.Kill(-command.Pid, syscall.SIGKILL) })
 	state, err := command.Wait()

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Header types, DMU_GET_STREAM_HDRTYPE (zfs_ioctl.h).
+// Header types, drr_headertype_t (OpenZFS include/sys/zfs_ioctl.h).
 const (
 	substream = 1
 	compound  = 2
@@ -19,12 +19,16 @@ const (
 var features = map[uint]string{
 	0: "DEDUP", 1: "DEDUPPROPS", 2: "SA_SPILL", 16: "EMBED_DATA", 17: "LZ4", 19: "LARGE_BLOCKS",
 	20: "RESUMING", 21: "REDACTED", 22: "COMPRESSED", 23: "LARGE_DNODE", 24: "RAW", 25: "ZSTD",
-	26: "HOLDS", 27: "SWITCH_TO_LARGE_BLOCKS", 28: "LONGNAME",
+	26: "HOLDS", 27: "SWITCH_TO_LARGE_BLOCKS", 28: "LONGNAME", 29: "LARGE_MICROZAP",
 }
 
-// read are the features that this package reads: spill blocks, records larger
-// than 128 KiB, dnodes larger than 512 bytes. Each changes only sizes.
-const read = 1<<2 | 1<<19 | 1<<23
+// The features that are read. Each only allows larger sizes: attributes beyond
+// the dnode, blocks beyond 128 KiB, dnodes beyond 512 bytes.
+const (
+	saSpill     = 1 << 2
+	largeBlocks = 1 << 19
+	largeDnode  = 1 << 23
+)
 
 // Types of datasets, dmu_objset_type_t (dmu.h).
 const (
@@ -34,31 +38,30 @@ const (
 
 // beginning is what a BEGIN record says.
 type beginning struct {
-	header  int // substream or compound
-	dataset string
+	header   int // substream or compound
+	features uint64
+	dataset  string // its whole name, where the stream was made
 	Dataset
 }
 
 // parseBegin reads a BEGIN record (struct drr_begin), and refuses what cannot
 // be read.
 func parseBegin(rec *record) (beginning, error) {
-	if rec.u64(0) != magic {
-		return beginning{}, fmt.Errorf("bad magic number %#x", rec.u64(0))
+	if m := rec.u64(0); m != magic {
+		return beginning{}, fmt.Errorf("bad magic number %#x", m)
 	}
-	info := rec.u64(8) // drr_versioninfo: 2 bits of header type, 30 of features
-	b := beginning{header: int(info & 3)}
+	// drr_versioninfo: 2 bits of header type, 56 of features, 6 to come.
+	info := rec.u64(8)
+	b := beginning{header: int(info & 3), features: info >> 2}
 	if b.header != substream && b.header != compound {
-		return b, fmt.Errorf("no such header type: %d", b.header)
+		return b, fmt.Errorf("no such type of header: %d", b.header)
 	}
-	if err := checkFeatures(uint32(info >> 2)); err != nil {
+	if err := checkFeatures(b.features); err != nil {
 		return b, err
-	}
-	if info>>32 != 0 {
-		return b, fmt.Errorf("version %#x is not known", info)
 	}
 	name, _, _ := bytes.Cut(rec.body[48:304], []byte{0}) // drr_toname
 	dataset, snapshot, ok := strings.Cut(string(name), "@")
-	if !ok || strings.Contains(snapshot, "@") {
+	if !ok || dataset == "" || snapshot == "" || strings.ContainsAny(snapshot, "@/") {
 		return b, fmt.Errorf("no name of a snapshot: %q", name)
 	}
 	b.dataset = dataset
@@ -74,15 +77,15 @@ func parseBegin(rec *record) (beginning, error) {
 	case rec.u64(40) != 0: // drr_fromguid
 		return b, fmt.Errorf("%s@%s is incremental, from snapshot %#x: not supported yet", dataset, snapshot, rec.u64(40))
 	case len(rec.payload) != 0:
-		return b, errors.New("a resumed or redacted stream is not supported yet")
+		return b, errors.New("resumed and redacted streams are not supported yet")
 	}
 	return b, nil
 }
 
-func checkFeatures(set uint32) error {
+func checkFeatures(set uint64) error {
 	var names []string
-	for bit := range uint(32) {
-		if set&^read&(1<<bit) == 0 {
+	for bit := range uint(62) {
+		if set&^(saSpill|largeBlocks|largeDnode)&(1<<bit) == 0 {
 			continue
 		}
 		name, known := features[bit]
@@ -115,7 +118,7 @@ func below(top, dataset string) (string, error) {
 	return name, nil
 }
 
-// maxName is NAME_MAX, which ZFS has too without its feature longname.
+// maxName is NAME_MAX, which ZFS has too without its feature LONGNAME.
 const maxName = 255
 
 // checkName refuses what is no name of one file.

@@ -22,6 +22,7 @@ const supervisor = "nomad-driver-pot/pot/supervise/pot-supervisor"
 
 func TestHost(t *testing.T) {
 	hosttest.Need(t, "root", os.Geteuid() == 0)
+	hosttest.Alone(t)
 	program := hosttest.Build(t, supervisor)
 	hosttest.Run(t, func(t testing.TB) hosttest.Bed { return bed(t, program) })
 }

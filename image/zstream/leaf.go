@@ -1,0 +1,141 @@
+package zstream
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// leaf is one of a fat ZAP (OpenZFS include/sys/zap_leaf.h, zap_leaf_phys_t): a
+// header of 48 bytes, a hash table of 2 bytes for every 32 of the block, which
+// is not needed to read all, and chunks of 24. Its entry is one chunk, with the
+// numbers of those where the chains of its name and its value begin.
+type leaf struct {
+	block  []byte
+	chunks []byte
+	name   []byte
+	raw    []byte
+	value  []uint64
+}
+
+const (
+	leafHeader = 48
+	chunkSize  = 24 // ZAP_LEAF_CHUNKSIZE
+	chunkEntry = 252
+	chunkArray = 251
+	arrayBytes = 21 // ZAP_LEAF_ARRAY_BYTES
+)
+
+// maxKey is ZAP_MAXNAMELEN_NEW (zap.h), with the NUL.
+const maxKey = 1024
+
+// maxValue bounds a value, in bytes: a layout of attributes is some 50.
+const maxValue = 8 << 10
+
+func newLeaf(size int) *leaf {
+	block := make([]byte, size)
+	return &leaf{block: block, chunks: block[leafHeader+size/32*2:]}
+}
+
+// span checks the header, and tells how many pointers from the i-th of 1<<shift
+// are to this leaf.
+func (l *leaf) span(i uint64, shift uint) (uint64, error) {
+	le := binary.LittleEndian
+	if t := le.Uint64(l.block); t != zapLeafBlock {
+		return 0, fmt.Errorf("ZAP: a leaf of type %#x", t)
+	}
+	if m := le.Uint32(l.block[24:]); m != zapLeafMagic {
+		return 0, fmt.Errorf("ZAP: a leaf of magic number %#x", m)
+	}
+	prefix, length := le.Uint64(l.block[16:]), uint(le.Uint16(l.block[32:])) // lh_prefix, lh_prefix_len
+	if length > shift || prefix != i>>(shift-length) || i&(1<<(shift-length)-1) != 0 {
+		return 0, fmt.Errorf("ZAP: a leaf for %#x of %d bits where %#x of %d is wanted", prefix, length, i, shift)
+	}
+	return 1 << (shift - length), nil
+}
+
+// each calls f with every entry.
+func (l *leaf) each(f func(entry) error) error {
+	count := int(binary.LittleEndian.Uint16(l.block[30:])) // lh_nentries
+	left := len(l.chunks) / chunkSize
+	for at := 0; at+chunkSize <= len(l.chunks); at += chunkSize {
+		c := l.chunks[at : at+chunkSize]
+		if c[0] != chunkEntry {
+			continue
+		}
+		count--
+		e, used, err := l.entry(c)
+		if err != nil {
+			return err
+		}
+		// A chunk is of one entry alone; so all are read in no more than their number.
+		if left -= used; left < 0 {
+			return errors.New("ZAP: chunks of a leaf are of more than one entry")
+		}
+		if err := f(e); err != nil {
+			return err
+		}
+	}
+	if count != 0 {
+		return fmt.Errorf("ZAP: a leaf is said to have %d entries more", count)
+	}
+	return nil
+}
+
+// entry reads one (struct zap_leaf_entry), and tells how many chunks it is of.
+func (l *leaf) entry(c []byte) (e entry, used int, err error) {
+	le := binary.LittleEndian
+	size := int(c[1])                  // le_value_intlen
+	nameLen := int(le.Uint16(c[6:]))   // le_name_numints: bytes, with the NUL
+	valueLen := int(le.Uint16(c[10:])) // le_value_numints
+	if size != 1 && size != 2 && size != 4 && size != 8 {
+		return e, 0, fmt.Errorf("ZAP: integers of %d bytes cannot be", size)
+	}
+	if nameLen == 0 || nameLen > maxKey || valueLen*size > maxValue {
+		return e, 0, fmt.Errorf("ZAP: an entry with a name of %d bytes and a value of %d", nameLen, valueLen*size)
+	}
+	if l.name, err = l.array(l.name[:0], le.Uint16(c[4:]), nameLen); err != nil {
+		return e, 0, err
+	}
+	if bytes.IndexByte(l.name, 0) != nameLen-1 {
+		return e, 0, fmt.Errorf("ZAP: a key that is no name: %q", l.name)
+	}
+	if l.raw, err = l.array(l.raw[:0], le.Uint16(c[8:]), valueLen*size); err != nil {
+		return e, 0, err
+	}
+	l.value = integers(l.value[:0], l.raw, size)
+	used = 1 + chunksFor(nameLen) + chunksFor(valueLen*size)
+	return entry{l.name[:nameLen-1], l.value}, used, nil
+}
+
+// chunksFor is how many chunks hold n bytes, ZAP_LEAF_ARRAY_NCHUNKS.
+func chunksFor(n int) int { return (n + arrayBytes - 1) / arrayBytes }
+
+// array appends n bytes from a chain of chunks to out. The chain is followed no
+// further than n, so a loop in it ends.
+func (l *leaf) array(out []byte, next uint16, n int) ([]byte, error) {
+	for n > 0 {
+		at := int(next) * chunkSize
+		if at+chunkSize > len(l.chunks) || l.chunks[at] != chunkArray {
+			return out, errors.New("ZAP: a chain of chunks is broken")
+		}
+		part := min(arrayBytes, n)
+		out = append(out, l.chunks[at+1:at+1+part]...)
+		n -= part
+		next = binary.LittleEndian.Uint16(l.chunks[at+1+arrayBytes:])
+	}
+	return out, nil
+}
+
+// integers appends those of raw to out: in arrays they are big-endian.
+func integers(out []uint64, raw []byte, size int) []uint64 {
+	for ; len(raw) >= size; raw = raw[size:] {
+		v := uint64(0)
+		for _, b := range raw[:size] {
+			v = v<<8 | uint64(b)
+		}
+		out = append(out, v)
+	}
+	return out
+}

@@ -1,0 +1,121 @@
+package zstream
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// node is what the attributes say of a file (ZPL_*, OpenZFS include/sys/zfs_sa.h).
+type node struct {
+	mode     uint32 // st_mode, with the type
+	size     int64
+	links    uint64
+	uid, gid uint32
+	atime    unix.Timespec
+	mtime    unix.Timespec
+	rdev     uint64 // major above minor, of 32 bits each
+	flags    uint64 // z_pflags
+	symlink  string
+	xattrs   bool
+
+	has map[string]bool // which of required were set
+}
+
+// sizes are those of the attributes that a node takes over, in bytes
+// (module/os/*/zfs/zfs_sa.c, zfs_attr_table); what varies is not here.
+var sizes = map[string]int{
+	"ZPL_MODE": 8, "ZPL_SIZE": 8, "ZPL_LINKS": 8, "ZPL_UID": 8, "ZPL_GID": 8, "ZPL_FLAGS": 8,
+	"ZPL_ATIME": 16, "ZPL_MTIME": 16, "ZPL_RDEV": 8, "ZPL_XATTR": 8,
+}
+
+// required are those that every file has.
+var required = []string{
+	"ZPL_MODE", "ZPL_SIZE", "ZPL_LINKS", "ZPL_UID", "ZPL_GID", "ZPL_FLAGS", "ZPL_ATIME", "ZPL_MTIME",
+}
+
+// check refuses a node without all of it.
+func (n *node) check() error {
+	for _, name := range required {
+		if !n.has[name] {
+			return fmt.Errorf("attributes: there is no %s", name)
+		}
+	}
+	if n.kind() == unix.S_IFLNK && n.symlink == "" {
+		return errors.New("attributes: a link without ZPL_SYMLINK")
+	}
+	if n.isDevice() && !n.has["ZPL_RDEV"] {
+		return errors.New("attributes: a device without ZPL_RDEV")
+	}
+	return nil
+}
+
+// kind is the type in the mode. Its numbers are the same everywhere (stat(2)).
+func (n *node) kind() uint32 { return n.mode & unix.S_IFMT }
+
+func (n *node) isDevice() bool { return n.kind() == unix.S_IFCHR || n.kind() == unix.S_IFBLK }
+
+// set takes one attribute over. The registry has made sure of its size.
+func (n *node) set(name string, value []byte) (err error) {
+	u64 := func(i int) uint64 { return binary.LittleEndian.Uint64(value[8*i:]) }
+	switch name {
+	case "ZPL_MODE":
+		n.mode = uint32(u64(0)) & 0o177777
+	case "ZPL_SIZE":
+		if n.size = int64(u64(0)); n.size < 0 {
+			err = fmt.Errorf("%d bytes", n.size)
+		}
+	case "ZPL_LINKS":
+		n.links = u64(0)
+	case "ZPL_UID":
+		n.uid, err = owner(u64(0))
+	case "ZPL_GID":
+		n.gid, err = owner(u64(0))
+	case "ZPL_ATIME":
+		n.atime, err = timespec(u64(0), u64(1))
+	case "ZPL_MTIME":
+		n.mtime, err = timespec(u64(0), u64(1))
+	case "ZPL_RDEV":
+		n.rdev = u64(0)
+	case "ZPL_FLAGS":
+		n.flags = u64(0)
+	case "ZPL_XATTR":
+		n.xattrs = n.xattrs || u64(0) != 0
+	case "ZPL_DXATTR": // an nvlist, of 20 bytes when it is empty
+		n.xattrs = n.xattrs || len(value) > 20
+	case "ZPL_SYMLINK":
+		n.symlink = string(value)
+	}
+	n.has[name] = true
+	return err
+}
+
+// timespec is a time as ZFS has it: seconds, negative before 1970, and
+// nanoseconds. Larger ones have a meaning of their own in utimensat(2).
+func timespec(sec, nsec uint64) (unix.Timespec, error) {
+	if nsec >= 1e9 {
+		return unix.Timespec{}, fmt.Errorf("%d nanoseconds", nsec)
+	}
+	return unix.TimeToTimespec(time.Unix(int64(sec), int64(nsec)))
+}
+
+// owner is a user or group by number; what is above 32 bits stands for one of
+// another domain (zfs_fuid.h, FUID_INDEX).
+func owner(v uint64) (uint32, error) {
+	if v>>32 != 0 || v == 1<<32-1 {
+		return 0, fmt.Errorf("owner %#x, of a foreign domain, is not supported", v)
+	}
+	return uint32(v), nil
+}
+
+// Bits of z_pflags (zfs_znode.h).
+const (
+	aclTrivial = 0x4
+	// fileFlags are those that chflags(1) sets, but for archive, which ZFS sets
+	// on everything: readonly, hidden, system, immutable, nounlink, appendonly,
+	// nodump, opaque, reparse, offline, sparse.
+	fileFlags = 0x39f7 << 32
+)

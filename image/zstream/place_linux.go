@@ -1,0 +1,20 @@
+package zstream
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+func mknod(fd int, name string, mode uint32, dev uint64) error {
+	return unix.Mknodat(fd, name, mode, int(dev))
+}
+
+// rename never takes the place of what has the name already.
+func rename(fromfd int, from string, tofd int, to string) error {
+	err := unix.Renameat2(fromfd, from, tofd, to, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // not every file system can
+		return relink(fromfd, from, tofd, to)
+	}
+	return err
+}
