@@ -62,13 +62,8 @@ func Start(ctx context.Context, config Config) (*Cluster, error) {
 	if err := c.serveImages(); err != nil {
 		return c, err
 	}
-	for i := range c.ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return c, err
-		}
-		defer l.Close()
-		c.ports[i] = l.Addr().(*net.TCPAddr).Port
+	if err := c.findPorts(); err != nil {
+		return c, err
 	}
 	c.HTTP = fmt.Sprintf("http://127.0.0.1:%d", c.ports[0])
 	var err error
@@ -79,6 +74,25 @@ func Start(ctx context.Context, config Config) (*Cluster, error) {
 		return c, err
 	}
 	return c, c.StartAgent(ctx)
+}
+
+// findPorts finds ports that nobody has now, for the agent to listen on.
+func (c *Cluster) findPorts() error {
+	var found []net.Listener
+	defer func() {
+		for _, l := range found {
+			l.Close()
+		}
+	}()
+	for i := range c.ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		found = append(found, l)
+		c.ports[i] = l.Addr().(*net.TCPAddr).Port
+	}
+	return nil
 }
 
 // StateDir is where the driver keeps its state.
@@ -154,7 +168,7 @@ func (c *Cluster) ready(ctx context.Context) error {
 	return c.until(ctx, func() (bool, error) {
 		select {
 		case <-c.exited:
-			return false, fmt.Errorf("the agent has ended: see %s", c.Log())
+			return false, fmt.Errorf("the agent has ended:\n%s", c.Tail())
 		default:
 		}
 		nodes, _, err := c.Nodes().List(nil)

@@ -44,8 +44,10 @@ type beginning struct {
 	Dataset
 }
 
-// parseBegin reads a BEGIN record (struct drr_begin), and refuses what cannot
-// be read.
+// parseBegin reads a BEGIN record, and refuses what cannot be read. Of struct
+// drr_begin: magic at 0, versioninfo 8, creation_time 16, type 24, flags 28,
+// toguid 32, fromguid 40, toname 48. The flags say what a receiver of increments
+// has to know; a full stream is the same with any of them.
 func parseBegin(rec *record) (beginning, error) {
 	if m := rec.u64(0); m != magic {
 		return beginning{}, fmt.Errorf("bad magic number %#x", m)
@@ -82,6 +84,7 @@ func parseBegin(rec *record) (beginning, error) {
 	return b, nil
 }
 
+// checkFeatures refuses what is not among those that are read, all by name.
 func checkFeatures(set uint64) error {
 	var names []string
 	for bit := range uint(62) {

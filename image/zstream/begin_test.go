@@ -1,11 +1,13 @@
 package zstream
 
 import (
+	"encoding/binary"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
 )
 
 // setName gives a BEGIN another name.
@@ -114,6 +116,11 @@ func TestExtract_package(t *testing.T) {
 		{"a dataset above", renamed(t, "zroot/fx/hello-linux/../x"), `dataset "zroot/fx/hello-linux/../x": ".." is no name`},
 		{"a dataset without a name", renamed(t, "zroot/fx/hello-linux/"), `"" is no name`},
 		{"a child where files are", renamed(t, "zroot/fx/hello-linux/conf"), "its parent has files where it belongs"},
+		{"a child where a file is", func(e edited) edited {
+			binary.LittleEndian.PutUint64(e.at(0, object, 3).attribute("ZPL_LINKS"), 2)
+			e.at(0, write, 34).setValue(0, direntOf(3, unix.S_IFREG))
+			return e
+		}, "its parent has something else of its name"},
 		{"records in the list", func(e edited) edited {
 			i := e.index(1, write, passwd)
 			return append(append(e[:1:1], e[i]), e[1:]...)

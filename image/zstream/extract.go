@@ -91,7 +91,9 @@ func (x *extraction) run() error {
 }
 
 // pack reads a package: its list, of which rec is the BEGIN, then substreams
-// until an END that closes none.
+// until an END that closes none. Each substream must have been announced, and
+// all that were announced must come: one that was cut between two datasets, and
+// ended again, is not what was sent.
 func (x *extraction) pack(rec *record) (err error) {
 	if x.contents, err = parseContents(rec.payload); err != nil {
 		return x.fault(err)
@@ -129,7 +131,8 @@ func (x *extraction) pack(rec *record) (err error) {
 	return nil
 }
 
-// dataset reads a substream up to its END, and makes its tree.
+// dataset reads a substream up to its END, and makes its tree. Nothing has a name
+// in the tree before the checksum of all the substream was seen to hold.
 func (x *extraction) dataset(b beginning) error {
 	var err error
 	if b.Name, err = below(x.top, b.dataset); err == nil {
@@ -178,8 +181,8 @@ func (x *extraction) checkOrder(name string) error {
 	return nil
 }
 
-// objects stages the records of a substream up to its END. It tells how much
-// content of files was among them.
+// objects stages the records of a substream up to its END (struct drr_end:
+// checksum at 0, toguid 32). It tells how much content of files was among them.
 func (x *extraction) objects(s *stage, guid uint64) (content int64, err error) {
 	for {
 		rec, err := x.read()

@@ -19,6 +19,7 @@ type leaf struct {
 	value  []uint64
 }
 
+// Sizes and types of chunks, zap_chunk_type_t.
 const (
 	leafHeader = 48
 	chunkSize  = 24 // ZAP_LEAF_CHUNKSIZE
@@ -33,13 +34,15 @@ const maxKey = 1024
 // maxValue bounds a value, in bytes: a layout of attributes is some 50.
 const maxValue = 8 << 10
 
+// newLeaf is a leaf whose block of that size is yet to be read.
 func newLeaf(size int) *leaf {
 	block := make([]byte, size)
 	return &leaf{block: block, chunks: block[leafHeader+size/32*2:]}
 }
 
 // span checks the header, and tells how many pointers from the i-th of 1<<shift
-// are to this leaf.
+// are to this leaf. Of struct zap_leaf_header: block_type at 0, prefix 16, magic
+// 24, nentries 30, prefix_len 32.
 func (l *leaf) span(i uint64, shift uint) (uint64, error) {
 	le := binary.LittleEndian
 	if t := le.Uint64(l.block); t != zapLeafBlock {
@@ -83,7 +86,9 @@ func (l *leaf) each(f func(entry) error) error {
 	return nil
 }
 
-// entry reads one (struct zap_leaf_entry), and tells how many chunks it is of.
+// entry reads one, and tells how many chunks it is of. Of struct zap_leaf_entry:
+// value_intlen at 1, name_chunk 4, name_numints 6, value_chunk 8, value_numints
+// 10.
 func (l *leaf) entry(c []byte) (e entry, used int, err error) {
 	le := binary.LittleEndian
 	size := int(c[1])                  // le_value_intlen

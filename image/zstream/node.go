@@ -56,9 +56,12 @@ func (n *node) check() error {
 // kind is the type in the mode. Its numbers are the same everywhere (stat(2)).
 func (n *node) kind() uint32 { return n.mode & unix.S_IFMT }
 
+// isDevice tells whether it has a number of a device.
 func (n *node) isDevice() bool { return n.kind() == unix.S_IFCHR || n.kind() == unix.S_IFBLK }
 
-// set takes one attribute over. The registry has made sure of its size.
+// set takes one attribute over. The registry has made sure of its size. Those
+// that no other file system has a place for, of times and generations, are not
+// even noted: they are there in every file.
 func (n *node) set(name string, value []byte) (err error) {
 	u64 := func(i int) uint64 { return binary.LittleEndian.Uint64(value[8*i:]) }
 	switch name {

@@ -86,6 +86,7 @@ type xdr struct {
 	err   error
 }
 
+// fail keeps the first error, and ends what there is to take.
 func (x *xdr) fail(format string, args ...any) {
 	if x.err == nil {
 		x.err = fmt.Errorf(format, args...)
@@ -105,6 +106,7 @@ func (x *xdr) take(n uint32) []byte {
 	return p
 }
 
+// u32 is an unsigned integer.
 func (x *xdr) u32() uint32 {
 	if p := x.take(4); p != nil {
 		return binary.BigEndian.Uint32(p)
@@ -112,9 +114,11 @@ func (x *xdr) u32() uint32 {
 	return 0
 }
 
+// u64 is an unsigned hyper.
 func (x *xdr) u64() uint64 { return uint64(x.u32())<<32 | uint64(x.u32()) }
 
-// list reads version, flags, and pairs up to one of no size.
+// list reads version, flags, and pairs up to one of no size. Before each pair
+// stand its size here, with both sizes, and its size in memory.
 func (x *xdr) list(depth int) nvlist {
 	if version := x.u32(); version != 0 { // NV_VERSION
 		x.fail("list: version %d is not known", version)

@@ -21,6 +21,7 @@ const (
 	typeSALayouts  objectType = 47
 )
 
+// String names the types that errors are about.
 func (t objectType) String() string {
 	switch t {
 	case typePlainFile:
@@ -72,6 +73,7 @@ type objects struct {
 
 const chunkObjects = 4096
 
+// add appends o, whose number is the highest so far.
 func (os *objects) add(o staged) {
 	if os.count%chunkObjects == 0 {
 		os.chunks = append(os.chunks, make([]staged, 0, chunkObjects))
@@ -103,6 +105,8 @@ func (os *objects) find(number uint64) (*staged, error) {
 	return nil, objectError(number, errors.New("there is none of that number"))
 }
 
+// ofType is an object that must be there and of that type: what the number of a
+// directory leads to is no file's content.
 func (os *objects) ofType(number uint64, want objectType) (*staged, error) {
 	o, err := os.find(number)
 	if err == nil && o.typ != want {
@@ -111,6 +115,7 @@ func (os *objects) ofType(number uint64, want objectType) (*staged, error) {
 	return o, err
 }
 
+// objectError is err of that object.
 func objectError(number uint64, err error) error { return fmt.Errorf("object %d: %w", number, err) }
 
 // rules are what the records of a substream must keep to. The order is that of
@@ -126,6 +131,7 @@ type rules struct {
 	offset  uint64 // and where that ended
 }
 
+// Bounds, by their names in OpenZFS. Nothing that it sends is beyond them.
 const (
 	sector      = 512       // SPA_MINBLOCKSIZE
 	oldMaxBlock = 128 << 10 // SPA_OLD_MAXBLOCKSIZE
@@ -135,7 +141,9 @@ const (
 	maxBonus    = maxSlots*sector - 192
 )
 
-// object reads an OBJECT record (struct drr_object).
+// object reads an OBJECT record. Of struct drr_object: object at 0, type 8,
+// bonustype 12, blksz 16, bonuslen 20, dn_slots 26 (0 in old streams is 1),
+// raw_bonuslen 28.
 func (r *rules) object(rec *record, known *objects) (staged, error) {
 	o := staged{number: rec.u64(0), typ: objectType(rec.u32(8)), block: rec.u32(16)}
 	bonusType, slots := rec.u32(12), max(int(rec.body[26]), 1)
@@ -171,7 +179,8 @@ func (r *rules) object(rec *record, known *objects) (staged, error) {
 	return o, nil
 }
 
-// write reads a WRITE record (struct drr_write).
+// write reads a WRITE record. Of struct drr_write: object at 0, type 8, offset
+// 16, logical_size 24, which is that of the payload.
 func (r *rules) write(rec *record, known *objects) (*staged, error) {
 	o, err := known.find(rec.u64(0))
 	if err != nil {
@@ -197,7 +206,8 @@ func (r *rules) write(rec *record, known *objects) (*staged, error) {
 	return o, nil
 }
 
-// spill reads a SPILL record (struct drr_spill).
+// spill reads a SPILL record, of attributes for which the bonus has no room. Of
+// struct drr_spill: object at 0, length 8.
 func (r *rules) spill(rec *record, known *objects) (*staged, error) {
 	o, err := known.find(rec.u64(0))
 	switch {
@@ -214,8 +224,8 @@ func (r *rules) spill(rec *record, known *objects) (*staged, error) {
 	return o, nil
 }
 
-// free reads a FREE record (struct drr_free): a hole, which a full stream names
-// only where nothing was written.
+// free reads a FREE record: a hole, which a full stream names only where nothing
+// was written. Of struct drr_free: object at 0, offset 8, length 16.
 func (r *rules) free(rec *record, known *objects) error {
 	o, err := known.find(rec.u64(0))
 	if err == nil && rec.u64(8) < uint64(o.size) && rec.u64(16) != 0 {
@@ -224,8 +234,9 @@ func (r *rules) free(rec *record, known *objects) error {
 	return err
 }
 
-// freeObjects reads a FREEOBJECTS record (struct drr_freeobjects): numbers that
-// nothing has, of which a full stream names only those to come.
+// freeObjects reads a FREEOBJECTS record: numbers that nothing has, of which a
+// full stream names only those to come. Of struct drr_freeobjects: firstobj at
+// 0, numobjs 8.
 func (r *rules) freeObjects(rec *record, known *objects) error {
 	if first, count := rec.u64(0), rec.u64(8); count != 0 && first != 0 && first <= known.last() {
 		return objectError(first, fmt.Errorf("it is freed after object %d was announced", known.last()))

@@ -57,8 +57,9 @@ func (t *tree) readyFile(staged string, o *staged, n *node) error {
 	if o.data && o.size == n.size {
 		return nil
 	}
-	// What is written beyond the length is of the same block, or damage.
-	if o.size > n.size && uint64(o.size-n.size) >= max(uint64(o.block), oldMaxBlock) {
+	// What is written beyond the length is of the same block, or damage. Without
+	// LARGE_BLOCKS a block comes in parts, and its own size is not told.
+	if o.size-n.size >= maxPayload {
 		return objectError(o.number, fmt.Errorf("%d bytes were written to a file of %d", o.size, n.size))
 	}
 	flags := unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
@@ -79,6 +80,7 @@ func (t *tree) readyFile(staged string, o *staged, n *node) error {
 // maxTarget bounds what a symbolic link is to: PATH_MAX of Linux, with the NUL.
 const maxTarget = 4096
 
+// readyLink makes a symbolic link, to anywhere: nothing follows it here.
 func (t *tree) readyLink(staged string, o *staged, n *node) error {
 	switch {
 	case o.data:
@@ -91,7 +93,9 @@ func (t *tree) readyLink(staged string, o *staged, n *node) error {
 	return os.NewSyscallError("symlink", unix.Symlinkat(n.symlink, t.stagefd, staged))
 }
 
-// readySpecial makes a fifo, a socket that nobody listens at, or a device.
+// readySpecial makes a fifo, a socket that nobody listens at, or a device. That
+// has the numbers which it had where the stream is from; what they mean is for
+// whoever opens it here.
 func (t *tree) readySpecial(staged string, o *staged, n *node) error {
 	if o.data {
 		return objectError(o.number, fmt.Errorf("a file of mode %o with content", n.mode))

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// mknod makes a special file, of either kind of device, a fifo or a socket.
 func mknod(fd int, name string, mode uint32, dev uint64) error {
 	return unix.Mknodat(fd, name, mode, int(dev))
 }

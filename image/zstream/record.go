@@ -62,6 +62,8 @@ type record struct {
 	payload []byte
 }
 
+// u32 and u64 are numbers in drr_u. Those of the machine that sent the stream are
+// little-endian: others are refused at its beginning.
 func (r *record) u32(at int) uint32 { return binary.LittleEndian.Uint32(r.body[at:]) }
 func (r *record) u64(at int) uint64 { return binary.LittleEndian.Uint64(r.body[at:]) }
 
@@ -91,10 +93,13 @@ func (rs *records) fault(err error) error {
 	return rs.faultAt(rs.rec.kind.String(), err)
 }
 
+// faultf is fault of a new error.
 func (rs *records) faultf(format string, args ...any) error {
 	return rs.fault(fmt.Errorf(format, args...))
 }
 
+// faultAt is err at that place, unless it has one already. That ctx is done is
+// no fault of the stream, wherever it was noticed.
 func (rs *records) faultAt(op string, err error) error {
 	var e *Error
 	if err == nil || errors.As(err, &e) || rs.ctx.Err() != nil && errors.Is(err, context.Cause(rs.ctx)) {
@@ -103,7 +108,10 @@ func (rs *records) faultAt(op string, err error) error {
 	return &Error{Record: max(rs.n, 0), Offset: rs.offset, Op: op, Err: err}
 }
 
-// read returns the next record; that there is none is io.ErrUnexpectedEOF.
+// read returns the next record; that there is none is io.ErrUnexpectedEOF. A
+// payload has been read, and not yet checked: its checksum is in the header of
+// the record that follows, and the last of them is the END. What is made of it
+// until then must be such that it can be thrown away.
 func (rs *records) read() (*record, error) {
 	if rs.ctx.Err() != nil {
 		return nil, context.Cause(rs.ctx)
@@ -130,6 +138,8 @@ func (rs *records) read() (*record, error) {
 	return &rs.rec, nil
 }
 
+// readHeader reads the next header. The first is looked at before it is whole, so
+// that a short file of another kind is said to be what it is.
 func (rs *records) readHeader() error {
 	rs.n, rs.offset = rs.n+1, rs.next
 	n, err := io.ReadFull(rs.r, rs.header[:])
@@ -200,10 +210,13 @@ func (rs *records) checkHeader(rec *record) error {
 	return nil
 }
 
+// isZero tells whether there is nothing but zeros in p.
 func isZero(p []byte) bool { return bytes.Count(p, []byte{0}) == len(p) }
 
-// payloadSize is how much follows a header, by the fields of its kind. Where
-// drr_payloadlen is set too it must agree.
+// payloadSize is how much follows a header, by the fields of its kind
+// (DRR_OBJECT_PAYLOAD_SIZE, DRR_WRITE_PAYLOAD_SIZE, DRR_SPILL_PAYLOAD_SIZE).
+// Where drr_payloadlen is set too it must agree. Fletcher-4 sums words of 4
+// bytes; senders pad to 8.
 func payloadSize(rec *record, said uint32) (int, error) {
 	size := uint64(0)
 	switch rec.kind {

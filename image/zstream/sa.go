@@ -96,6 +96,7 @@ func (t *attributeTable) each(buf []byte, f func(name string, value []byte) erro
 	if !ok {
 		return fmt.Errorf("attributes: layout %d is not known", number)
 	}
+	// The lengths follow the first 6 bytes, up to the end of the header.
 	if at < 8 || at > len(buf) {
 		return fmt.Errorf("attributes: a header of %d bytes in %d", at, len(buf))
 	}

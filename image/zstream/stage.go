@@ -59,6 +59,7 @@ func (s *stage) flush() error {
 	return errors.Join(s.closeContent(), s.pending.Flush())
 }
 
+// closeContent closes what write has open.
 func (s *stage) closeContent() error {
 	if s.content == nil {
 		return nil
@@ -105,6 +106,7 @@ func (s *stage) addSpill(rec *record) error {
 }
 
 // write takes a WRITE record. It tells how much of a file's content that was.
+// What is between two WRITEs is never written, and so is a hole on disk too.
 func (s *stage) write(rec *record) (content int64, err error) {
 	o, err := s.rules.write(rec, &s.objects)
 	if err != nil || !o.typ.staged() {

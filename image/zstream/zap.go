@@ -107,6 +107,9 @@ func eachMicro(block []byte, f func(entry) error) error {
 // eachFat goes through the table of pointers. It is indexed by the first bits of
 // a hash; a leaf holds all hashes that begin with its prefix, and all pointers of
 // that prefix are to it. So no leaf is read twice.
+//
+// Of struct zap_phys: magic at 8; of the table zt_blk 16, zt_numblks 24, zt_shift
+// 32; flags 96.
 func (z zap) eachFat(header []byte, f func(entry) error) error {
 	u64 := func(at int) uint64 { return binary.LittleEndian.Uint64(header[at:]) }
 	if m := u64(8); m != zapMagic {
