@@ -111,14 +111,13 @@ func (c *Cluster) Exec(ctx context.Context, alloc *api.Allocation, task string, 
 	return code, out.String(), err
 }
 
-// Purge stops a job, waits until none of its allocations runs, and has the
-// client forget them.
+// Purge stops a job and waits until none of its allocations runs.
 func (c *Cluster) Purge(ctx context.Context, job string) error {
 	stubs, _, err := c.Jobs().Allocations(job, true, nil)
 	if err != nil {
 		return err
 	}
-	if _, _, err := c.Jobs().Deregister(job, true, nil); err != nil {
+	if _, _, err := c.Jobs().Deregister(job, false, nil); err != nil {
 		return err
 	}
 	for _, s := range stubs {
