@@ -131,3 +131,15 @@ func (c *Cluster) Purge(ctx context.Context, job string) error {
 	}
 	return nil
 }
+
+// Collect has the cluster forget what has stopped, and waits until the client has
+// taken away the directories of its allocations, and Nomad's mounts in them.
+func (c *Cluster) Collect(ctx context.Context) error {
+	return c.until(ctx, func() (bool, error) {
+		if err := c.System().GarbageCollect(); err != nil {
+			return false, err
+		}
+		left, err := os.ReadDir(c.path("data/alloc"))
+		return len(left) == 0, err
+	}, func() string { return "directories of allocations are left" })
+}

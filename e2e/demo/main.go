@@ -261,6 +261,7 @@ func (s *show) cleanUp() error {
 			for _, j := range jobs {
 				errs = append(errs, s.Purge(ctx, j.ID))
 			}
+			errs = append(errs, s.Collect(ctx))
 		}
 		if s.Cluster != nil {
 			s.Stop()
@@ -271,14 +272,14 @@ func (s *show) cleanUp() error {
 		return err
 	}
 	err = s.step("look for what is left of mounts, interfaces, namespaces, control groups, processes and files", func() error {
-		now, err := residue.Look(filepath.Join(s.dir, "pot"))
+		now, err := residue.Look(s.StateDir(), "hello-linux_1_0")
 		if err != nil {
 			return err
 		}
 		if left := now.Since(s.before); len(left) > 0 {
 			return fmt.Errorf("left behind:\n  %s", strings.Join(left, "\n  "))
 		}
-		say("nothing")
+		say("nothing, but for the image and its cache")
 		return nil
 	})
 	if err != nil {

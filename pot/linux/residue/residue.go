@@ -21,8 +21,8 @@ type State map[string][]string
 
 // Look takes down what there is: mounts, network interfaces, network
 // namespaces, control groups, processes of pots, and the files below dir, the
-// state directory of a host.
-func Look(dir string) (State, error) {
+// state directory of a host, but for the images named.
+func Look(dir string, images ...string) (State, error) {
 	s := State{}
 	mounts, err := mountinfo.GetMounts(nil)
 	if err != nil {
@@ -52,7 +52,7 @@ func Look(dir string) (State, error) {
 	if s["process"], err = processes(); err != nil {
 		return nil, err
 	}
-	s["file"], err = files(dir)
+	s["file"], err = files(dir, images)
 	return s, err
 }
 
@@ -100,7 +100,12 @@ func processes() ([]string, error) {
 
 // kept is what stays on purpose: images and their cache, the directories of the
 // layout, the lock, and which address was given out last.
-func kept(rel string) bool {
+func kept(rel string, images []string) bool {
+	for _, i := range images {
+		if rel == "labels/"+i || rel == "jails/"+i || strings.HasPrefix(rel, "jails/"+i+"/") {
+			return true
+		}
+	}
 	switch rel {
 	case ".", "addresses/last", "bridge.lock", "host/jails":
 		return true
@@ -109,7 +114,7 @@ func kept(rel string) bool {
 	return !deep || top == "cache"
 }
 
-func files(dir string) ([]string, error) {
+func files(dir string, images []string) ([]string, error) {
 	var all []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -119,7 +124,7 @@ func files(dir string) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		if !kept(rel) {
+		if !kept(rel, images) {
 			all = append(all, rel)
 		}
 		return nil
