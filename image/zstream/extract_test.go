@@ -299,17 +299,17 @@ func TestExtract_cancelled(t *testing.T) {
 	must.Less(t, 300_000, n)
 }
 
-// TestExtract_memory holds a file of 512 MiB to a few MiB of memory.
+// TestExtract_memory holds a file of 256 MiB to a few MiB of memory.
 func TestExtract_memory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("writes 512 MiB")
+		t.Skip("writes 256 MiB")
 	}
 	e := small(t)
 	at := e.index(1, write, bigFile)
 	e[at].setU64(24, oldMaxBlock)
 	e[at].payload = bytes.Repeat([]byte("large..."), oldMaxBlock/8)
 	block := e[at]
-	const blocks = 512 << 20 / oldMaxBlock
+	const blocks = 256 << 20 / oldMaxBlock
 	pieces := make(edited, 0, blocks+len(e))
 	pieces = append(pieces, e[:at]...)
 	for i := range uint64(blocks) {
@@ -335,6 +335,6 @@ func TestExtract_memory(t *testing.T) {
 	// The file's attributes say that it is of one block: it is refused in the end,
 	// when all has been staged.
 	_, _, err := extractFrom(t, t.Context(), watch, Options{})
-	must.ErrorContains(t, err, "536870912 bytes were written to a file of")
+	must.ErrorContains(t, err, "268435456 bytes were written to a file of")
 	must.Less(t, before+8<<20, peak)
 }
