@@ -15,7 +15,7 @@ import (
 	"github.com/zclconf/go-cty/cty/msgpack"
 
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // checked is a driver on a host that finds what it is told, and its log.
@@ -44,7 +44,7 @@ func texts(f *drivers.Fingerprint) map[string]string {
 }
 
 func TestDriver_Fingerprint(t *testing.T) {
-	hosttest.Need(t, "root", os.Geteuid() == 0)
+	need.Have(t, "root", os.Geteuid() == 0)
 	found := []pot.Finding{
 		{Weight: pot.Fact, Key: "bridge", Text: "pot0"},
 		{Weight: pot.Fact, Key: "free_bytes", Text: "4096"},
@@ -135,7 +135,7 @@ func TestDriver_Fingerprint_noHost(t *testing.T) {
 }
 
 func TestDriver_Fingerprint_noRoot(t *testing.T) {
-	hosttest.Need(t, "a user who is not root", os.Geteuid() != 0)
+	need.Have(t, "a user who is not root", os.Geteuid() != 0)
 	var none []pot.Finding
 	d, _ := checked(t, "", &none, nil)
 	f := d.look(t.Context(), "")

@@ -25,6 +25,7 @@ import (
 
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/native"
 )
 
@@ -75,8 +76,8 @@ type bed struct {
 // newBed needs root. At the end of the test nothing of the driver's is left.
 func newBed(t testing.TB, config string) *bed {
 	t.Helper()
-	hosttest.Need(t, "root", os.Geteuid() == 0)
-	hosttest.Need(t, "a host for pots", native.Name != "")
+	need.Have(t, "root", os.Geteuid() == 0)
+	need.Have(t, "a host for pots", native.Name != "")
 	hosttest.Alone(t)
 	b := &bed{t: t, server: imagetest.NewServer(t), dir: t.TempDir()}
 	b.config = fmt.Sprintf(`

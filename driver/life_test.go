@@ -17,7 +17,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/hosttest/need"
 )
 
 func TestDriver_life(t *testing.T) {
@@ -248,7 +248,7 @@ func TestDriver_signals(t *testing.T) {
 
 func TestDriver_memory(t *testing.T) {
 	b := newBed(t, "")
-	hosttest.Need(t, "limits", len(b.look(t, "driver.pot.limits")) > len("false"))
+	need.Have(t, "limits", len(b.look(t, "driver.pot.limits")) > len("false"))
 	cfg := b.task(t, `network_mode = "none"`, "eat", "200")
 	b.start(t, cfg)
 	result := b.wait(t, cfg.ID)

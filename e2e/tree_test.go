@@ -31,7 +31,8 @@ var imports = map[string][]string{
 	"pot/linux":                    {"pot", "pot/supervise", "pot/linux/inside", "image/zstream"},
 	"pot/linux/inside":             {},
 	"pot/linux/residue":            {},
-	"pot/hosttest":                 {"pot", "pot/supervise"},
+	"pot/hosttest/need":            {},
+	"pot/hosttest":                 {"pot/hosttest/need", "pot", "pot/supervise"},
 	"pot/supervise":                {},
 	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/linux/inside"},
 

@@ -17,6 +17,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // decode reads all of b with a reader of each kind, which must agree.
@@ -135,9 +136,7 @@ func TestXZReader_errors(t *testing.T) {
 // xz(1) is the reference, where there is one.
 func TestXZReader_hello(t *testing.T) {
 	xz, err := exec.LookPath("xz")
-	if err != nil {
-		t.Skip("needs xz")
-	}
+	need.Have(t, "xz", err == nil)
 	cmd := exec.CommandContext(t.Context(), xz, "-dc")
 	cmd.Stdin = bytes.NewReader(imagetest.Hello(""))
 	want, err := cmd.Output()

@@ -6,13 +6,12 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+	"nomad-driver-pot/pot/hosttest/need"
 )
 
 func TestXZ(t *testing.T) {
 	xz, err := exec.LookPath("xz")
-	if err != nil {
-		t.Skip("needs xz")
-	}
+	need.Have(t, "xz", err == nil)
 	for _, n := range []int{0, 1, 2, 3, 4, 65535, 65536, 65537, 300000} {
 		data := bytes.Repeat([]byte{'x'}, n)
 		cmd := exec.CommandContext(t.Context(), xz, "-dc")

@@ -74,19 +74,6 @@ func sameState(t testing.TB, before, after State) {
 	}
 }
 
-// Need skips the test unless this machine has what, or fails it when
-// POT_TEST_REQUIRE lists it: CI sets that, so nothing goes untested unseen.
-func Need(t testing.TB, what string, have bool) {
-	t.Helper()
-	switch required := strings.Split(os.Getenv("POT_TEST_REQUIRE"), ","); {
-	case have:
-	case slices.Contains(required, what):
-		t.Fatalf("needs %s, and POT_TEST_REQUIRE says this machine has it", what)
-	default:
-		t.Skipf("needs %s", what)
-	}
-}
-
 // Build makes the program of package pkg, for this system, and returns its path.
 func Build(t testing.TB, pkg string) string {
 	t.Helper()

@@ -14,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -206,7 +207,7 @@ func testJails(t *testing.T, bed Bed) {
 func testLimits(t *testing.T, bed Bed) {
 	for _, f := range bed.Host.Check(t.Context()) {
 		if f.Key == "limits" {
-			Need(t, "limits", f.Weight == pot.Fact)
+			need.Have(t, "limits", f.Weight == pot.Fact)
 		}
 	}
 	t.Run("memory above the limit is a proven kill", func(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -26,6 +25,10 @@ import (
 type links struct {
 	lock string // a file: bridges are made and removed one at a time
 }
+
+// bridgeLock is one for the machine, as bridges are: two state directories must
+// not take away each other's while no pot is on it yet.
+const bridgeLock = "/run/nomad-driver-pot.bridge.lock"
 
 const bridgeAlias = "nomad-driver-pot public bridge"
 
@@ -89,9 +92,6 @@ func (l links) Detach(ctx context.Context, name pot.Name) error {
 
 // acquire keeps all others, in any process, from changing bridges.
 func (l links) acquire() (unlock func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(l.lock), 0o700); err != nil {
-		return nil, err
-	}
 	f, err := os.OpenFile(l.lock, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err

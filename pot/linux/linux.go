@@ -41,7 +41,7 @@ func New(dir, supervisor string) (pot.Host, error) {
 		Images:   d,
 		Datasets: d,
 		Mounts:   mounts{},
-		Links:    links{lock: filepath.Join(dir, "bridge.lock")},
+		Links:    links{lock: bridgeLock},
 		Jails:    jails{dir: filepath.Join(dir, "host", "jails"), supervisor: supervisor, limiter: l},
 		Limiter:  l,
 		Check:    checker{dir: dir, supervisor: supervisor, limiter: l}.check,

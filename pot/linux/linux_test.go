@@ -14,6 +14,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/linux"
 	"nomad-driver-pot/pot/linux/residue"
 )
@@ -21,7 +22,7 @@ import (
 const supervisor = "nomad-driver-pot/pot/supervise/pot-supervisor"
 
 func TestHost(t *testing.T) {
-	hosttest.Need(t, "root", os.Geteuid() == 0)
+	need.Have(t, "root", os.Geteuid() == 0)
 	hosttest.Alone(t)
 	program := hosttest.Build(t, supervisor)
 	hosttest.Run(t, func(t testing.TB) hosttest.Bed { return bed(t, program) })

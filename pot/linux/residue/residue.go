@@ -99,7 +99,7 @@ func processes() ([]string, error) {
 }
 
 // kept is what stays on purpose: images and their cache, the directories of the
-// layout, the lock, and which address was given out last.
+// layout, and which address was given out last.
 func kept(rel string, images []string) bool {
 	for _, i := range images {
 		if rel == "labels/"+i || rel == "jails/"+i || strings.HasPrefix(rel, "jails/"+i+"/") {
@@ -107,7 +107,7 @@ func kept(rel string, images []string) bool {
 		}
 	}
 	switch rel {
-	case ".", "addresses/last", "bridge.lock", "host/jails":
+	case ".", "addresses/last", "host/jails":
 		return true
 	}
 	top, _, deep := strings.Cut(rel, "/")
