@@ -36,7 +36,7 @@ var imports = map[string][]string{
 	"pot/supervise":                {},
 	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/linux/inside"},
 
-	"e2e":         {},
+	"e2e":         {}, // tests alone
 	"e2e/cluster": {"image/imagetest"},
 	"e2e/demo":    {"e2e/cluster", "pot/linux/residue"},
 }

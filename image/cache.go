@@ -65,8 +65,10 @@ func (f *File) Open() io.Reader {
 func (f *File) Close() error { return f.xz.Close() }
 
 // Fetch returns ref's image, from the cache if it is there and from its source
-// if not. Unless pin is zero it is the image with that digest. Its errors are
-// of type *Error; after one the cache has what it had before.
+// if not. Unless pin is zero it is the image with that digest; else it is the
+// one that the source names now, for names of files do not tell of which source
+// they are. A source that cannot be reached is not asked. Its errors are of type
+// *Error; after one the cache has what it had before.
 func (c *Cache) Fetch(ctx context.Context, ref Ref, pin Digest, progress Progress) (*File, error) {
 	if err := ref.Validate(); err != nil {
 		return nil, &Error{Op: "check", What: "image reference", Err: err}
@@ -74,8 +76,10 @@ func (c *Cache) Fetch(ctx context.Context, ref Ref, pin Digest, progress Progres
 	if err := c.prepare(); err != nil {
 		return nil, c.fault(err)
 	}
-	if f, err := c.cached(ctx, ref, pin, progress); err == nil {
-		return f, nil
+	if pin != (Digest{}) {
+		if f, err := c.cached(ctx, ref, pin, progress); err == nil {
+			return f, nil
+		}
 	}
 	select {
 	case c.slots <- struct{}{}:
@@ -153,6 +157,11 @@ func (c *Cache) fetch(ctx context.Context, ref Ref, pin Digest, progress Progres
 	defer t.remove()
 
 	want, err := c.fetchDigest(ctx, t, ref, pin)
+	if pin == (Digest{}) && (err == nil || Retryable(err) && ctx.Err() == nil) {
+		if f, err := c.cached(ctx, ref, want, progress); err == nil {
+			return f, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,23 +1,18 @@
 // Package cluster is a Nomad cluster of one machine, for the demo and the tests:
-// a real agent with the plugin, and an image server, all on loopback, all of
-// their state in one directory.
+// a real agent as the server, another as the client with the plugin, and an image
+// server, all on loopback, all of their state in one directory.
 package cluster
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
-	"text/template"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
@@ -33,28 +28,25 @@ type Config struct {
 	Network string // of the pots; "" for the driver's default
 }
 
-// Cluster is a running agent with its image server.
+// Cluster is a running server and client, with their image server.
 type Cluster struct {
 	*api.Client
 	Images string // URL of the image server
-	HTTP   string // URL of the agent, and of its UI
+	HTTP   string // URL of the server, and of its UI
 
 	config Config
-	ports  [3]int // http, rpc, serf
+	ports  struct{ server, rpc, serf, client int } // server and client: HTTP
 	images *http.Server
-	agent  *exec.Cmd
-	exited chan struct{} // closed when agent has been waited for
+	server *agent
+	agent  *agent // the client's
 }
 
-//go:embed agent.hcl.tmpl
-var agentTemplate string
-
-// Start starts the image server and an agent, and waits until the agent's node
+// Start starts the image server and the agents, and waits until the client's node
 // is ready and the driver healthy on it. Stop must be called, whatever Start
 // returned.
 func Start(ctx context.Context, config Config) (*Cluster, error) {
 	c := &Cluster{config: config}
-	for _, dir := range []string{c.StateDir(), c.path("data"), c.path("images")} {
+	for _, dir := range []string{c.StateDir(), c.path("client"), c.path("server"), c.path("images")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return c, err
 		}
@@ -65,18 +57,31 @@ func Start(ctx context.Context, config Config) (*Cluster, error) {
 	if err := c.findPorts(); err != nil {
 		return c, err
 	}
-	c.HTTP = fmt.Sprintf("http://127.0.0.1:%d", c.ports[0])
 	var err error
-	if c.Client, err = api.NewClient(&api.Config{Address: c.HTTP}); err != nil {
+	if c.Client, err = newClient(c.ports.server); err != nil {
 		return c, err
 	}
-	if err := c.writeConfig(); err != nil {
+	c.HTTP = c.Address()
+	if c.server, err = c.start("server"); err != nil {
+		return c, err
+	}
+	if err := c.serves(ctx); err != nil {
 		return c, err
 	}
 	return c, c.StartAgent(ctx)
 }
 
-// findPorts finds ports that nobody has now, for the agent to listen on.
+// answerWithin bounds an answer of an agent.
+const answerWithin = 30 * time.Second
+
+func newClient(port int) (*api.Client, error) {
+	return api.NewClient(&api.Config{
+		Address:    fmt.Sprintf("http://127.0.0.1:%d", port),
+		HttpClient: &http.Client{Timeout: answerWithin},
+	})
+}
+
+// findPorts finds ports that nobody has now, for the agents to listen on.
 func (c *Cluster) findPorts() error {
 	var found []net.Listener
 	defer func() {
@@ -84,13 +89,13 @@ func (c *Cluster) findPorts() error {
 			l.Close()
 		}
 	}()
-	for i := range c.ports {
+	for _, port := range []*int{&c.ports.server, &c.ports.rpc, &c.ports.serf, &c.ports.client} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return err
 		}
 		found = append(found, l)
-		c.ports[i] = l.Addr().(*net.TCPAddr).Port
+		*port = l.Addr().(*net.TCPAddr).Port
 	}
 	return nil
 }
@@ -98,8 +103,8 @@ func (c *Cluster) findPorts() error {
 // StateDir is where the driver keeps its state.
 func (c *Cluster) StateDir() string { return c.path("pot") }
 
-// Log is the agent's log, with the plugin's lines in it.
-func (c *Cluster) Log() string { return c.path("agent.log") }
+// Log is the client's log, with the plugin's lines in it.
+func (c *Cluster) Log() string { return c.path("client.log") }
 
 func (c *Cluster) path(name string) string { return filepath.Join(c.config.Dir, name) }
 
@@ -122,54 +127,43 @@ func (c *Cluster) serveImages() error {
 	return nil
 }
 
-func (c *Cluster) writeConfig() error {
-	t, err := template.New("agent").Parse(agentTemplate)
-	if err != nil {
+// StartAgent starts the client's agent, for the first time or again after
+// KillAgent, and waits until tasks can be placed.
+func (c *Cluster) StartAgent(ctx context.Context) (err error) {
+	if c.agent, err = c.start("client"); err != nil {
 		return err
 	}
-	var b bytes.Buffer
-	err = t.Execute(&b, map[string]any{
-		"DataDir": c.path("data"), "PluginDir": c.config.Plugins, "StateDir": c.StateDir(),
-		"HTTP": c.ports[0], "RPC": c.ports[1], "Serf": c.ports[2], "Network": c.config.Network,
-	})
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(c.path("agent.hcl"), b.Bytes(), 0o600)
+	return c.ready(ctx)
 }
 
-// StartAgent starts the agent, for the first time or again after KillAgent, and
-// waits until tasks can be placed.
-func (c *Cluster) StartAgent(ctx context.Context) error {
-	log, err := os.OpenFile(c.Log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	c.agent = exec.Command(c.config.Nomad, "agent", "-config", c.path("agent.hcl"))
-	c.agent.Stdout, c.agent.Stderr = log, log
-	c.agent.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is not for it
-	if err := c.agent.Start(); err != nil {
-		return fmt.Errorf("start agent: %w", err)
-	}
-	exited := make(chan struct{})
-	c.exited = exited
-	agent := c.agent
-	go func() {
-		agent.Wait()
-		close(exited)
-	}()
-	return c.ready(ctx)
+// serves waits until the server takes clients: one that comes earlier is sent
+// away, and is back after 15 to 30 seconds.
+func (c *Cluster) serves(ctx context.Context) error {
+	return c.until(ctx, func() (bool, error) {
+		if err := c.server.alive(); err != nil {
+			return false, err
+		}
+		if leader, err := c.Status().Leader(); err != nil || leader == "" {
+			return false, nil
+		}
+		keys, _, err := c.Keyring().List(nil)
+		return err == nil && len(keys) > 0, nil
+	}, func() string { return "the server is not ready" })
 }
 
 // ready waits until the node is ready and the driver healthy on it.
 func (c *Cluster) ready(ctx context.Context) error {
+	own, err := newClient(c.ports.client)
+	if err != nil {
+		return err
+	}
 	why := "no answer yet"
 	return c.until(ctx, func() (bool, error) {
-		select {
-		case <-c.exited:
-			return false, fmt.Errorf("the agent has ended:\n%s", c.Tail())
-		default:
+		if err := c.agent.alive(); err != nil {
+			return false, err
+		}
+		if health, err := own.Agent().Health(); err != nil || !health.Client.Ok {
+			return false, nil
 		}
 		nodes, _, err := c.Nodes().List(nil)
 		if err != nil || len(nodes) == 0 {
@@ -202,38 +196,42 @@ func (c *Cluster) until(ctx context.Context, ok func() (bool, error), late func(
 	}
 }
 
-// KillAgent kills the agent, and nothing else, as a crash would.
-func (c *Cluster) KillAgent() {
-	c.agent.Process.Kill()
-	<-c.exited
+// KillAgent kills the client's agent, and nothing else, as a crash would.
+func (c *Cluster) KillAgent() { c.agent.kill() }
+
+// Plugin is the process ID of the plugin.
+func (c *Cluster) Plugin() (int, error) {
+	pids, err := processes("nomad-driver-po", c.config.Plugins) // proc(5): comm is cut at 15
+	if err == nil && len(pids) != 1 {
+		err = fmt.Errorf("%d plugins run", len(pids))
+	}
+	if err != nil {
+		return 0, err
+	}
+	return pids[0], nil
 }
 
-// KillPlugin kills the plugin, and nothing else, and returns its process ID.
+// KillPlugin kills the plugin, and nothing else, as a crash would. It returns
+// the process ID that it had.
 func (c *Cluster) KillPlugin() (int, error) {
-	pids, err := Processes("nomad-driver-po", c.config.Plugins) // comm(5) is cut at 15
-	if err != nil || len(pids) == 0 {
-		return 0, errors.Join(err, errors.New("no plugin runs"))
+	pid, err := c.Plugin()
+	if err != nil {
+		return 0, err
 	}
-	return pids[0], syscall.Kill(pids[0], syscall.SIGKILL)
+	return pid, syscall.Kill(pid, syscall.SIGKILL)
 }
 
-// Stop stops the agent and the image server. It may be called twice.
+// Stop stops the agents and the image server. It may be called twice.
 func (c *Cluster) Stop() {
-	if c.agent != nil {
-		c.agent.Process.Signal(syscall.SIGINT)
-		select {
-		case <-c.exited:
-		case <-time.After(20 * time.Second):
-			c.KillAgent()
-		}
-	}
+	c.agent.stop()
+	c.server.stop()
 	if c.images != nil {
 		c.images.Close()
 	}
 }
 
-// Processes are those with this name that were started from a file below dir.
-func Processes(name, dir string) ([]int, error) {
+// processes are those with this name that were started from a file below dir.
+func processes(name, dir string) ([]int, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, err
@@ -253,15 +251,5 @@ func Processes(name, dir string) ([]int, error) {
 	return pids, nil
 }
 
-// Tail is the end of the agent's log.
-func (c *Cluster) Tail() string {
-	f, err := os.Open(c.Log())
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	const end = 4 << 10
-	f.Seek(-end, io.SeekEnd)
-	data, _ := io.ReadAll(f)
-	return string(data)
-}
+// Tail is the end of the client's log.
+func (c *Cluster) Tail() string { return tail(c.Log()) }

@@ -139,7 +139,7 @@ func (c *Cluster) Collect(ctx context.Context) error {
 		if err := c.System().GarbageCollect(); err != nil {
 			return false, err
 		}
-		left, err := os.ReadDir(c.path("data/alloc"))
+		left, err := os.ReadDir(c.path("client/alloc"))
 		return len(left) == 0, err
 	}, func() string { return "directories of allocations are left" })
 }

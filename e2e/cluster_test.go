@@ -1,0 +1,130 @@
+//go:build e2e && linux
+
+// These tests are what a user sees: a real agent, real jobs. They need root, and
+// POT_BIN: the directory with the agent and the plugin (make e2e sets it).
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/e2e/cluster"
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/linux/residue"
+)
+
+// network keeps these pots apart from those of others on this machine.
+const network = "10.199.0.0/16"
+
+// newCluster starts a cluster for a test. When the test is over its jobs are
+// stopped, and nothing of them may be left.
+func newCluster(t *testing.T) *cluster.Cluster {
+	t.Helper()
+	bin := os.Getenv("POT_BIN")
+	must.NotEq(t, "", bin, must.Sprint("POT_BIN: run make e2e"))
+	must.Eq(t, 0, os.Geteuid(), must.Sprint("run as root"))
+	dir := t.TempDir()
+	before, err := residue.Look(dir)
+	must.NoError(t, err)
+	c, err := cluster.Start(ctx(t), cluster.Config{Dir: dir, Nomad: filepath.Join(bin, "nomad"), Plugins: bin, Network: network})
+	t.Cleanup(c.Stop)
+	must.NoError(t, err)
+	t.Cleanup(func() {
+		ended, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		stopJobs(ended, t, c)
+		c.Stop()
+		mustBeAsBefore(t, c, before)
+		if t.Failed() {
+			t.Log(c.Tail())
+		}
+	})
+	return c
+}
+
+// ctx bounds what a test waits for.
+func ctx(t *testing.T) context.Context {
+	c, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	return c
+}
+
+func stopJobs(ctx context.Context, t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	jobs, _, err := c.Jobs().List(nil)
+	must.NoError(t, err)
+	for _, j := range jobs {
+		must.NoError(t, c.Purge(ctx, j.ID))
+	}
+	must.NoError(t, c.Collect(ctx))
+}
+
+// mustBeAsBefore fails the test if the machine has of pots what it had not.
+func mustBeAsBefore(t *testing.T, c *cluster.Cluster, before residue.State) {
+	t.Helper()
+	now, err := residue.Look(c.StateDir(), imagetest.HelloName+"_1_0")
+	must.NoError(t, err)
+	must.SliceEmpty(t, now.Since(before))
+}
+
+// job is what a test varies of a job.
+type job struct {
+	name   string
+	kind   string // batch if it is not set
+	image  string // URL; the cluster's if it is not set
+	pot    string // imagetest.HelloName if it is not set
+	tag    string // "1.0" if it is not set
+	config string // more lines of the task's config
+	group  string // more lines of the group
+}
+
+// hcl is the job's file. Nothing in it is tried twice.
+func (j job) hcl(c *cluster.Cluster) string {
+	or := func(s, otherwise string) string {
+		if s == "" {
+			return otherwise
+		}
+		return s
+	}
+	return fmt.Sprintf(`
+job %q {
+  type = %q
+  group "group" {
+    %s
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+    task "task" {
+      driver       = "pot"
+      kill_timeout = "2s"
+      config {
+        image = %q
+        pot   = %q
+        tag   = %q
+        %s
+      }
+      resources {
+        cpu    = 20
+        memory = 32
+      }
+    }
+  }
+}`, j.name, or(j.kind, "batch"), j.group, or(j.image, c.Images), or(j.pot, imagetest.HelloName), or(j.tag, "1.0"), j.config)
+}
+
+// hello is the configuration of a task that runs the image's program with args,
+// an HCL list without its brackets.
+func hello(args string) string {
+	return fmt.Sprintf("command = \"/bin/hello\"\nargs = [%s]", args)
+}
