@@ -77,7 +77,7 @@ const answerWithin = 30 * time.Second
 func newClient(port int) (*api.Client, error) {
 	return api.NewClient(&api.Config{
 		Address:    fmt.Sprintf("http://127.0.0.1:%d", port),
-		HttpClient: &http.Client{Timeout: answerWithin},
+		HttpClient: &http.Client{Timeout: answerWithin, Transport: &http.Transport{}}, // exec needs one
 	})
 }
 
