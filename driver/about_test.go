@@ -52,6 +52,26 @@ func TestAbout_keys(t *testing.T) {
 	must.Eq(t, keys(taskConfigSpec, ""), tags(reflect.TypeFor[TaskConfig](), ""))
 }
 
+// The README tells of each key there is, and of no other.
+func TestAbout_readme(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	must.NoError(t, err)
+	for section, spec := range map[string]*hclspec.Spec{"Plugin configuration": configSpec, "Task configuration": taskConfigSpec} {
+		_, body, found := strings.Cut(string(text), "\n## "+section+"\n")
+		must.True(t, found, must.Sprint(section))
+		body, _, _ = strings.Cut(body, "\n## ")
+		var told []string
+		for line := range strings.Lines(body) {
+			if item, ok := strings.CutPrefix(line, "- `"); ok {
+				key, _, _ := strings.Cut(item, "`")
+				told = append(told, key)
+			}
+		}
+		slices.Sort(told)
+		must.Eq(t, keys(spec, ""), told, must.Sprint(section))
+	}
+}
+
 // Job files for nomad-pot-driver 0.10 go on working.
 func TestAbout_oldKeys(t *testing.T) {
 	have := keys(taskConfigSpec, "")
