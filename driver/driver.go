@@ -28,7 +28,7 @@ const pluginName = "pot" // as in a job's driver = "pot"
 // Native is the host that this machine has: what package pot/native says.
 type Native struct {
 	Name string // "freebsd" or "linux"; "" if there is none
-	Open func(dir, supervisor string) (pot.Host, error)
+	Open func(pot.HostConfig) (pot.Host, error)
 }
 
 // Driver is a Nomad task driver.
@@ -131,11 +131,11 @@ type backend struct {
 func newBackend(s settings, native Native) *backend {
 	b := &backend{settings: s}
 	var host pot.Host
-	host, b.fault = native.Open(s.dir, s.supervisor)
+	host, b.fault = native.Open(s.host)
 	if b.fault != nil {
 		return b
 	}
-	b.pots = pot.Open(host, pot.Config{Dir: s.dir, Network: s.network, Supervisor: s.supervisor})
+	b.pots = pot.Open(host, pot.Config{Dir: s.host.Dir, Network: s.host.Network, Supervisor: s.host.Supervisor})
 	b.images = image.NewStore(image.NewCache(s.cacheDir, s.pull), host.Images)
 	return b
 }

@@ -22,7 +22,7 @@ import (
 func checked(t *testing.T, config string, found *[]pot.Finding, fault error) (*Driver, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
-	d := New(hclog.New(&hclog.LoggerOptions{Output: &log}), Native{Name: "linux", Open: func(string, string) (pot.Host, error) {
+	d := New(hclog.New(&hclog.LoggerOptions{Output: &log}), Native{Name: "linux", Open: func(pot.HostConfig) (pot.Host, error) {
 		check := func(context.Context) []pot.Finding { return *found }
 		return pot.Host{Name: "linux", Check: check}, fault
 	}}, "1.2.3")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,8 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 		hclspec.NewLiteral("true"),
 	),
 	"host":       hclspec.NewAttr("host", "string", false),
+	"pot_config": hclspec.NewAttr("pot_config", "string", false),
+	"zfs_root":   hclspec.NewAttr("zfs_root", "string", false),
 	"fs_root":    hclspec.NewAttr("fs_root", "string", false),
 	"network":    hclspec.NewAttr("network", "string", false),
 	"gateway":    hclspec.NewAttr("gateway", "string", false),
@@ -50,6 +53,8 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 type Config struct {
 	Enabled    bool          `codec:"enabled"`
 	Host       string        `codec:"host"`       // auto, freebsd or linux
+	PotConfig  string        `codec:"pot_config"` // the host's pot.conf, which says what is not set here
+	ZFSRoot    string        `codec:"zfs_root"`   // FreeBSD: the dataset that all others are below
 	FSRoot     string        `codec:"fs_root"`    // directory of records, and of the Linux host's datasets
 	Network    string        `codec:"network"`    // the public network, in CIDR notation
 	Gateway    string        `codec:"gateway"`    // the host's address in it
@@ -85,25 +90,30 @@ type VolumesConfig struct {
 // that can be carried out is forbidden.
 const (
 	defaultDir          = "/var/lib/nomad-driver-pot"
+	defaultZFSRoot      = "zroot/pot" // pot's
 	defaultPullTimeout  = 30 * time.Minute
 	defaultStallTimeout = time.Minute
 	defaultImageBytes   = 16 << 30
 	defaultParallel     = 4
 )
 
+// hosts are what differs by the machine's own host: where the driver's state is,
+// where image files are, and pot's configuration, whose defaults are beside it.
+var hosts = map[string]struct{ dir, cache, potConfig string }{
+	"freebsd": {"/var/db/nomad-driver-pot", "/var/cache/pot", "/usr/local/etc/pot/pot.conf"},
+}
+
 // networkModes are those that a job may ask for.
 var networkModes = []pot.NetworkMode{pot.PublicBridge, pot.HostNetwork, pot.NoNetwork}
 
 // settings is a Config that was found to be without fault.
 type settings struct {
-	enabled    bool
-	dir        string
-	cacheDir   string
-	supervisor string
-	network    pot.Network
-	pull       image.Options
-	volumes    VolumesConfig
-	modes      []pot.NetworkMode // that are allowed
+	enabled  bool
+	host     pot.HostConfig
+	cacheDir string
+	pull     image.Options
+	volumes  VolumesConfig
+	modes    []pot.NetworkMode // that are allowed
 }
 
 // decodeConfig reads what Nomad sends, which is nothing when a plugin has no
@@ -124,10 +134,19 @@ func decodeConfig(packed []byte) (*Config, error) {
 func (c *Config) settings(native string) (settings, error) {
 	var f faults
 	s := settings{enabled: c.Enabled, volumes: c.Volumes}
-	s.dir = absolute(&f, "fs_root", c.FSRoot, defaultDir)
-	s.cacheDir = absolute(&f, "cache.dir", c.Cache.Dir, filepath.Join(s.dir, "cache"))
-	s.supervisor = absolute(&f, "supervisor", c.Supervisor, besidePlugin("pot-supervisor"))
-
+	own := hosts[native]
+	shared, err := pot.ReadHostConf(c.potConfs(&f, own)...)
+	if err != nil {
+		f.add("pot_config", "%w", err)
+	}
+	s.host = pot.HostConfig{
+		Dir:        absolute(&f, "fs_root", c.FSRoot, cmp.Or(own.dir, defaultDir)),
+		Supervisor: absolute(&f, "supervisor", c.Supervisor, besidePlugin("pot-supervisor")),
+		ZFSRoot:    zfsRoot(&f, cmp.Or(c.ZFSRoot, shared.ZFSRoot, defaultZFSRoot)),
+		Interface:  shared.Interface,
+		Isolate:    shared.Isolate,
+	}
+	s.cacheDir = absolute(&f, "cache.dir", cmp.Or(c.Cache.Dir, shared.Cache), cmp.Or(own.cache, filepath.Join(s.host.Dir, "cache")))
 	switch c.Host {
 	case "", "auto":
 	case "freebsd", "linux":
@@ -137,8 +156,11 @@ func (c *Config) settings(native string) (settings, error) {
 	default:
 		f.add("host", "must be auto, freebsd or linux, not %q", c.Host)
 	}
-	var err error
-	s.network, err = pot.ParseNetwork(cmp.Or(c.Network, pot.DefaultNetwork.Prefix.String()), c.Gateway)
+	gateway := c.Gateway
+	if c.Network == "" {
+		gateway = cmp.Or(gateway, shared.Gateway)
+	}
+	s.host.Network, err = pot.ParseNetwork(cmp.Or(c.Network, shared.Network, pot.DefaultNetwork.Prefix.String()), gateway)
 	f.join(err)
 	s.pull = c.Pull.options(&f)
 
@@ -156,6 +178,32 @@ func (c *Config) settings(native string) (settings, error) {
 		absolute(&f, fmt.Sprintf("volumes.allowed_paths[%d]", i), path, "")
 	}
 	return s, f.err()
+}
+
+// potConfs are the files of pot's configuration, of which later ones win. One
+// that is asked for must be there.
+func (c *Config) potConfs(f *faults, own struct{ dir, cache, potConfig string }) []string {
+	file := own.potConfig
+	if c.PotConfig != "" {
+		file = absolute(f, "pot_config", c.PotConfig, "")
+		if _, err := os.Stat(file); err != nil {
+			f.add("pot_config", "%w", err)
+		}
+	}
+	if file == "" {
+		return nil
+	}
+	return []string{filepath.Join(filepath.Dir(file), "pot.default.conf"), file}
+}
+
+// datasetNames are ZFS's, without those that begin a flag.
+var datasetNames = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.:-]*(/[A-Za-z0-9_][A-Za-z0-9_.:-]*)*$`)
+
+func zfsRoot(f *faults, name string) string {
+	if !datasetNames.MatchString(name) || len(name) > 100 {
+		f.add("zfs_root", "must be the name of a dataset, as in zroot/pot, not %.200q", name)
+	}
+	return name
 }
 
 func (p *PullConfig) options(f *faults) image.Options {

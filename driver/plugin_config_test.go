@@ -1,7 +1,9 @@
 package driver
 
 import (
+	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -19,15 +21,18 @@ func TestConfig_settings(t *testing.T) {
 		s, err := configOf(t, "").settings("linux")
 		must.NoError(t, err)
 		must.Eq(t, settings{
-			enabled:    true,
-			dir:        "/var/lib/nomad-driver-pot",
-			cacheDir:   "/var/lib/nomad-driver-pot/cache",
-			supervisor: s.supervisor,
-			network:    pot.DefaultNetwork,
-			pull:       image.Options{MaxBytes: 16 << 30, Timeout: 30 * time.Minute, StallTimeout: time.Minute, MaxParallel: 4},
-			modes:      networkModes,
+			enabled:  true,
+			cacheDir: "/var/lib/nomad-driver-pot/cache",
+			host: pot.HostConfig{
+				Dir:        "/var/lib/nomad-driver-pot",
+				Supervisor: s.host.Supervisor,
+				Network:    pot.DefaultNetwork,
+				ZFSRoot:    "zroot/pot",
+			},
+			pull:  image.Options{MaxBytes: 16 << 30, Timeout: 30 * time.Minute, StallTimeout: time.Minute, MaxParallel: 4},
+			modes: networkModes,
 		}, s)
-		must.Eq(t, "pot-supervisor", filepath.Base(s.supervisor))
+		must.Eq(t, "pot-supervisor", filepath.Base(s.host.Supervisor))
 	})
 
 	t.Run("no config block is all defaults", func(t *testing.T) {
@@ -40,6 +45,7 @@ func TestConfig_settings(t *testing.T) {
 		s, err := configOf(t, `
 			enabled    = false
 			host       = "linux"
+			zfs_root   = "tank/pot"
 			fs_root    = "/pots"
 			network    = "10.1.0.0/16"
 			gateway    = "10.1.0.254"
@@ -59,14 +65,35 @@ func TestConfig_settings(t *testing.T) {
 		`).settings("linux")
 		must.NoError(t, err)
 		must.Eq(t, settings{
-			dir:        "/pots",
-			cacheDir:   "/cache",
-			supervisor: "/usr/local/libexec/pot-supervisor",
-			network:    pot.Network{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Gateway: netip.MustParseAddr("10.1.0.254")},
-			pull:       image.Options{MaxBytes: 2 << 30, Timeout: 10 * time.Minute, StallTimeout: 20 * time.Second, MaxParallel: 2},
-			volumes:    VolumesConfig{Enabled: true, AllowedPaths: []string{"/srv"}},
-			modes:      []pot.NetworkMode{pot.PublicBridge, pot.NoNetwork},
+			cacheDir: "/cache",
+			host: pot.HostConfig{
+				Dir:        "/pots",
+				Supervisor: "/usr/local/libexec/pot-supervisor",
+				Network:    pot.Network{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Gateway: netip.MustParseAddr("10.1.0.254")},
+				ZFSRoot:    "tank/pot",
+			},
+			pull:    image.Options{MaxBytes: 2 << 30, Timeout: 10 * time.Minute, StallTimeout: 20 * time.Second, MaxParallel: 2},
+			volumes: VolumesConfig{Enabled: true, AllowedPaths: []string{"/srv"}},
+			modes:   []pot.NetworkMode{pot.PublicBridge, pot.NoNetwork},
 		}, s)
+	})
+
+	t.Run("what is not set is as pot's own configuration has it", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "pot.conf")
+		text := "POT_ZFS_ROOT=tank/pot\nPOT_NETWORK=10.2.0.0/16\nPOT_GATEWAY=10.2.0.7\nPOT_EXTIF=em1\nPOT_CACHE=/pot/cache\n"
+		must.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		s, err := configOf(t, fmt.Sprintf("pot_config = %q", file)).settings("freebsd")
+		must.NoError(t, err)
+		must.Eq(t, "/pot/cache", s.cacheDir)
+		must.Eq(t, pot.HostConfig{
+			Dir:        "/var/db/nomad-driver-pot",
+			Supervisor: s.host.Supervisor,
+			Network:    pot.Network{Prefix: netip.MustParsePrefix("10.2.0.0/16"), Gateway: netip.MustParseAddr("10.2.0.7")},
+			ZFSRoot:    "tank/pot",
+			Interface:  "em1",
+		}, s.host)
+		_, err = configOf(t, fmt.Sprintf("pot_config = %q", file+".not")).settings("freebsd")
+		must.ErrorContains(t, err, "pot_config: stat ")
 	})
 
 	t.Run("a host that this machine is not is a fault", func(t *testing.T) {
@@ -78,6 +105,7 @@ func TestConfig_settings(t *testing.T) {
 func TestConfig_settings_faults(t *testing.T) {
 	_, err := configOf(t, `
 			host       = "windows"
+			zfs_root   = "-r zroot"
 			fs_root    = "pots"
 			network    = "10.1.0.0/33"
 			supervisor = "pot-supervisor"
@@ -92,8 +120,9 @@ func TestConfig_settings_faults(t *testing.T) {
 			allowed_network_modes = ["bridge"]
 		`).settings("linux")
 	must.EqError(t, err, `fs_root: must be an absolute path, not "pots"; `+
-		`cache.dir: must be an absolute path, not "cache"; `+
 		`supervisor: must be an absolute path, not "pot-supervisor"; `+
+		`zfs_root: must be the name of a dataset, as in zroot/pot, not "-r zroot"; `+
+		`cache.dir: must be an absolute path, not "cache"; `+
 		`host: must be auto, freebsd or linux, not "windows"; `+
 		`network: must be as in 10.192.0.0/10, not "10.1.0.0/33"; `+
 		`pull.timeout: must be a time, as in 90s or 5m, not "10"; `+
@@ -106,8 +135,8 @@ func TestConfig_settings_faults(t *testing.T) {
 
 func TestDriver_SetConfig(t *testing.T) {
 	opened := ""
-	d := New(hclog.NewNullLogger(), Native{Name: "linux", Open: func(dir, supervisor string) (pot.Host, error) {
-		opened = dir
+	d := New(hclog.NewNullLogger(), Native{Name: "linux", Open: func(c pot.HostConfig) (pot.Host, error) {
+		opened = c.Dir
 		return pot.Host{Name: "linux"}, nil
 	}}, "1.2.3")
 	t.Cleanup(func() { d.Shutdown(t.Context()) })

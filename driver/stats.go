@@ -78,6 +78,9 @@ func resources(u pot.Usage, c *cpu) *drivers.TaskResourceUsage {
 		Percent:    c.total.Percent(float64((u.CPUUser + u.CPUSystem).Nanoseconds())),
 		Measured:   cpuMeasured,
 	}
+	if u.CPUPercent > 0 { // times of whole seconds say less
+		stats.Percent = u.CPUPercent
+	}
 	if c.cores > 0 { // of none, ticks are not a number
 		stats.TotalTicks = c.total.TicksConsumed(stats.Percent)
 	}

@@ -27,7 +27,9 @@ var imports = map[string][]string{
 	"image/zstream":   {},
 
 	"pot":                          {"pot/supervise"},
-	"pot/native":                   {"pot", "pot/freebsd", "pot/linux"},
+	"pot/native":                   {"pot", "pot/freebsd", "pot/linux", "pot/run"},
+	"pot/run":                      {},
+	"pot/freebsd":                  {"pot", "pot/run", "pot/supervise"},
 	"pot/linux":                    {"pot", "pot/supervise", "pot/linux/inside", "image/zstream"},
 	"pot/linux/inside":             {},
 	"pot/linux/residue":            {},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"strings"
 )
@@ -14,8 +15,9 @@ import (
 // lines, in any order (pot-reference 2.1). An image brings one: what is read
 // is untrusted text.
 type Conf struct {
-	Cmd string   // pot.cmd: shell text
-	Env []string // pot.env: NAME=value
+	Cmd       string       // pot.cmd: shell text
+	Env       []string     // pot.env: NAME=value
+	Addresses []netip.Addr // ip: of its own; what is none is passed over
 }
 
 const maxConf = 1 << 20
@@ -42,6 +44,12 @@ func ReadConf(r io.Reader) (Conf, error) {
 		switch strings.TrimSpace(key) {
 		case "pot.cmd":
 			c.Cmd = strings.TrimSpace(value) // the last one counts
+		case "ip":
+			for text := range strings.FieldsSeq(value) {
+				if addr, err := netip.ParseAddr(text); err == nil {
+					c.Addresses = append(c.Addresses, addr)
+				}
+			}
 		case "pot.env":
 			c.Env = append(c.Env, unquoteEnv(value))
 		}

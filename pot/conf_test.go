@@ -1,6 +1,7 @@
 package pot
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,8 +17,9 @@ func TestReadConf(t *testing.T) {
 	}{
 		"an empty one":                    {"", Conf{}},
 		"a value keeps its equals signs":  {"pot.cmd=sh -c A=1\n", Conf{Cmd: "sh -c A=1"}},
+		"addresses are read":              {"ip=1.2.3.4 auto em0|1.1.1.1\n", Conf{Addresses: []netip.Addr{netip.MustParseAddr("1.2.3.4")}}},
 		"the last command counts":         {"pot.cmd=a\npot.cmd=b\n", Conf{Cmd: "b"}},
-		"other keys are passed over":      {"pot.level=0\npot.cmdx=no\n\nip=1.2.3.4\n", Conf{}},
+		"other keys are passed over":      {"pot.level=0\npot.cmdx=no\n\nfrob=1\n", Conf{}},
 		"an environment loses its quotes": {"pot.env=\"A=b c\"\npot.env=\"B=\\\"q\\\"\"\n", Conf{Env: []string{"A=b c", `B="q"`}}},
 		"a last line needs no end":        {"pot.cmd=a", Conf{Cmd: "a"}},
 	} {

@@ -25,6 +25,9 @@ type Host struct {
 	Jails    Jails
 	Limiter  Limiter
 
+	// Redirects are nil on a host where supervisors alone publish ports.
+	Redirects Redirects
+
 	// Check looks at what the host has and lacks, in order of weight.
 	Check func(ctx context.Context) []Finding
 }
@@ -98,13 +101,26 @@ type Links interface {
 	Detach(ctx context.Context, pot Name) error
 }
 
+// Redirects have the kernel send what arrives at the host's ports to pots, with
+// the sender's address on it. What does not pass through it, such as what the
+// host itself sends, is for the supervisor's forwards.
+type Redirects interface {
+	// Publish replaces what is published of the pot, which has the address to.
+	Publish(ctx context.Context, pot Name, to netip.Addr, ports []Port) error
+
+	// Withdraw takes it away, with the connections of from, the address that the
+	// pot had; not valid when that is not known.
+	Withdraw(ctx context.Context, pot Name, from netip.Addr) error
+}
+
 // A Jail is what a pot's processes are confined to.
 type Jail struct {
 	Name     Name
 	Root     string // the tree that is its /
 	Hostname string
 	Network  NetworkMode
-	Link     Link // for NetworkMode PublicBridge
+	Link     Link   // for NetworkMode PublicBridge
+	CPUs     string // Limits.CPUs, for a host where that is the jail's own affair
 }
 
 // Jails confine processes.
@@ -131,8 +147,9 @@ type Limits struct {
 // Usage is what a pot has used.
 type Usage struct {
 	CPUUser     time.Duration // of all its processes, since it began
-	CPUSystem   time.Duration
-	MemoryBytes int64 // resident
+	CPUSystem   time.Duration // 0 where a host does not tell it from CPUUser
+	CPUPercent  float64       // now, 100 = one core; 0 where only time is counted
+	MemoryBytes int64         // resident
 	SwapBytes   int64
 	Procs       int
 }

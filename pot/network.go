@@ -69,8 +69,8 @@ const lastFile = "last"
 
 // take gives pot an address, going round so that one that was given back is
 // not in use again at once: neighbours, pf states and registrations of its
-// previous owner may still be about (pot-reference 10.7).
-func (a *addresses) take(ctx context.Context, pot Name) (netip.Addr, error) {
+// previous owner may still be about (pot-reference 10.7). None of others is given.
+func (a *addresses) take(ctx context.Context, pot Name, others map[netip.Addr]bool) (netip.Addr, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := os.MkdirAll(a.dir, 0o700); err != nil {
@@ -81,9 +81,12 @@ func (a *addresses) take(ctx context.Context, pot Name) (netip.Addr, error) {
 		if err := ctx.Err(); err != nil {
 			return netip.Addr{}, err
 		}
-		ok, err := a.reserve(addr, pot)
-		if err != nil {
-			return netip.Addr{}, err
+		ok := false
+		if !others[addr] {
+			var err error
+			if ok, err = a.reserve(addr, pot); err != nil {
+				return netip.Addr{}, err
+			}
 		}
 		if ok {
 			return addr, os.WriteFile(filepath.Join(a.dir, lastFile), []byte(addr.String()), 0o600)
@@ -165,4 +168,29 @@ func (a *addresses) releaseAll(pot Name) error {
 		}
 	}
 	return nil
+}
+
+// othersAddresses are those that pots have which are not ours: the shell tool
+// pot shares the network, and gives out what no pot.conf says (pot-reference
+// 8.4). A pot.conf that cannot be read stands for none.
+func (p *Pot) othersAddresses() (map[netip.Addr]bool, error) {
+	jails := filepath.Dir(p.record.Dir)
+	entries, err := os.ReadDir(jails)
+	if err != nil {
+		return nil, err
+	}
+	all := map[netip.Addr]bool{}
+	for _, e := range entries {
+		if _, err := os.Lstat(filepath.Join(p.Pots.dir, e.Name())); err == nil {
+			continue // ours: its address is a file
+		}
+		conf, err := imageConf(filepath.Join(jails, e.Name()))
+		if err != nil {
+			continue
+		}
+		for _, addr := range conf.Addresses {
+			all[addr] = true
+		}
+	}
+	return all, nil
 }

@@ -37,6 +37,7 @@ func (p *Pot) steps() []step {
 		{"link", p.link, p.unlink},
 		{"limit", p.limit, p.unlimit},
 		{"jail", p.jail, p.unjail},
+		{"publish", p.publish, p.withdraw},
 	}
 }
 
@@ -113,7 +114,11 @@ func (p *Pot) takeAddress(ctx context.Context) (err error) {
 	if p.record.Spec.Network != PublicBridge {
 		return nil
 	}
-	p.record.Address, err = p.addresses.take(ctx, p.name)
+	others, err := p.othersAddresses()
+	if err != nil {
+		return err
+	}
+	p.record.Address, err = p.addresses.take(ctx, p.name, others)
 	return err
 }
 
@@ -188,6 +193,7 @@ func (p *Pot) jail(ctx context.Context) error {
 		Hostname: p.record.Spec.hostname(),
 		Network:  p.record.Spec.Network,
 		Link:     p.ownLink(),
+		CPUs:     p.record.Spec.Limits.CPUs,
 	})
 }
 
@@ -201,4 +207,18 @@ func (p *Pot) limit(ctx context.Context) error {
 
 func (p *Pot) unlimit(ctx context.Context) error {
 	return p.host.Limiter.Clear(ctx, p.name)
+}
+
+func (p *Pot) publish(ctx context.Context) error {
+	if p.host.Redirects == nil || len(p.record.Spec.Ports) == 0 {
+		return nil
+	}
+	return p.host.Redirects.Publish(ctx, p.name, p.record.Address, p.record.Spec.Ports)
+}
+
+func (p *Pot) withdraw(ctx context.Context) error {
+	if p.host.Redirects == nil || p.record.Version != 0 && p.record.Spec.Network != PublicBridge {
+		return nil
+	}
+	return p.host.Redirects.Withdraw(ctx, p.name, p.record.Address)
 }

@@ -8,7 +8,6 @@ import (
 // Name is the host that Open gives.
 const Name = "linux"
 
-// Open is the development host, kept in dir: directories for datasets and
-// namespaces for jails. supervisor is the path of pot-supervisor. It is not a
-// security boundary.
-func Open(dir, supervisor string) (pot.Host, error) { return linux.New(dir, supervisor) }
+// Open is the development host, kept in c.Dir: directories for datasets and
+// namespaces for jails. It is not a security boundary.
+func Open(c pot.HostConfig) (pot.Host, error) { return linux.New(c.Dir, c.Supervisor) }

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux && !freebsd
 
 package native
 
@@ -13,6 +13,6 @@ import (
 const Name = ""
 
 // Open refuses: there is no host for this system yet.
-func Open(dir, supervisor string) (pot.Host, error) {
-	return pot.Host{}, fmt.Errorf("no pots on %s yet: only on linux, for development", runtime.GOOS)
+func Open(pot.HostConfig) (pot.Host, error) {
+	return pot.Host{}, fmt.Errorf("no pots on %s: only on freebsd, and on linux for development", runtime.GOOS)
 }

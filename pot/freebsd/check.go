@@ -1,0 +1,101 @@
+package freebsd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/run"
+)
+
+// checker looks at what the host has.
+type checker struct {
+	runner run.Runner
+	kernel Kernel
+	config Config
+}
+
+// check is Host.Check. Each finding says what would mend it.
+func (c checker) check(ctx context.Context) []pot.Finding {
+	found := []pot.Finding{{Weight: pot.Fact, Key: "host", Text: "freebsd"}}
+	add := func(w pot.Weight, key, text string, args ...any) {
+		found = append(found, pot.Finding{Weight: w, Key: key, Text: fmt.Sprintf(text, args...)})
+	}
+	if os.Geteuid() != 0 {
+		add(pot.Fatal, "root", "not root: jails need it; run the Nomad agent as root")
+		return found
+	}
+	if info, err := os.Stat(c.config.Supervisor); err != nil {
+		add(pot.Fatal, "supervisor", "%v: put pot-supervisor beside the plugin, or say where it is with supervisor", err)
+	} else if info.Mode()&0o111 == 0 {
+		add(pot.Fatal, "supervisor", "%s: may not be executed: chmod 755", c.config.Supervisor)
+	}
+	c.datasets(ctx, add)
+	if out, err := c.runner.Run(ctx, nil, "devfs", "rule", "-s", fmt.Sprint(Ruleset), "show"); err != nil || strings.TrimSpace(out) == "" {
+		add(pot.Fatal, "devfs", "devfs ruleset %d is not there: service devfs restart", Ruleset)
+	}
+	if on, err := c.kernel.Sysctl("kern.features.vimage"); err != nil || on == 0 {
+		add(pot.Fatal, "vnet", "no VIMAGE in this kernel: jails cannot have networks of their own")
+	}
+	if on, err := c.kernel.Sysctl("kern.racct.enable"); err != nil || on == 0 {
+		add(pot.Absent, "limits", "memory and CPU limits, and usage, are off: put kern.racct.enable=1 into /boot/loader.conf and restart")
+	} else {
+		add(pot.Fact, "limits", "rctl")
+	}
+	switch {
+	case c.config.Interface == "":
+		add(pot.Absent, "pf", "no uplink is known: pots have no way out: set POT_EXTIF in pot.conf")
+	case !havePF():
+		add(pot.Absent, "pf", "pf is not loaded: pots have no way out: sysrc pf_enable=YES; service pf start")
+	default:
+		c.anchors(ctx, add)
+	}
+	return found
+}
+
+type adder func(w pot.Weight, key, text string, args ...any)
+
+func (c checker) datasets(ctx context.Context, add adder) {
+	jails := c.config.ZFSRoot + "/jails"
+	out, err := c.runner.Run(ctx, nil, "zfs", "list", "-Hp", "-o", "mounted,available", jails)
+	switch err := typed(err); {
+	case errors.Is(err, fs.ErrNotExist):
+		add(pot.Fatal, "datasets", "%s is not there: zfs create -p %s, or set zfs_root", jails, jails)
+		return
+	case err != nil:
+		add(pot.Fatal, "datasets", "%v", err)
+		return
+	}
+	mounted, free, _ := strings.Cut(strings.TrimSpace(out), "\t")
+	if mounted != "yes" {
+		add(pot.Fatal, "datasets", "%s is not mounted: zfs mount %s", jails, jails)
+	}
+	add(pot.Fact, "zfs_root", "%s", c.config.ZFSRoot)
+	var n uint64
+	if _, err := fmt.Sscan(free, &n); err == nil {
+		const gib = 1 << 30 // so that it does not change at every look
+		add(pot.Fact, "free_bytes", "%d", n/gib*gib)
+	}
+}
+
+// anchors looks for what pot init puts into pf.conf(5).
+func (c checker) anchors(ctx context.Context, add adder) {
+	out, err := c.runner.Run(ctx, nil, "pfctl", "-s", "nat")
+	var e *run.Error
+	if err != nil && !errors.As(err, &e) && !errors.Is(err, syscall.ENOENT) {
+		add(pot.Absent, "pf", "%v", err)
+		return
+	}
+	for _, line := range []string{`nat-anchor "pot-nat"`, `rdr-anchor "pot-rdr/*"`} {
+		if !strings.Contains(out, line) {
+			add(pot.Absent, "pf", `pf.conf lacks the line %s: pots have no way out, or ports only by supervisors`, line)
+			return
+		}
+	}
+	add(pot.Fact, "pf", "anchors")
+}

@@ -1,0 +1,323 @@
+package freebsd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/run"
+)
+
+// datasets are ZFS's. Names are relative to ZFSRoot/jails.
+type datasets struct {
+	runner run.Runner
+	kernel Kernel
+	root   string
+
+	// What is cloned of an image, as far as this process knows: an image stays
+	// what it is, and one that is made again has its own.
+	snapshots sync.Map // name of the image to that of the snapshot
+}
+
+// labelPrefix begins the user properties (zfsprops(7)) that are labels.
+const labelPrefix = "nomad.pot:"
+
+// names are those of datasets that are not paths: zfs(8) takes more.
+var names = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}$`)
+
+func valid(name string) error {
+	if !names.MatchString(name) || strings.Contains(name, "..") {
+		return fmt.Errorf("no name of a dataset: %.300q", name)
+	}
+	return nil
+}
+
+func (d *datasets) path(name string) string { return d.root + "/jails/" + name }
+
+// zfs runs zfs(8) and makes its errors of a kind.
+func (d *datasets) zfs(ctx context.Context, argv ...string) (string, error) {
+	out, err := d.runner.Run(ctx, nil, append([]string{"zfs"}, argv...)...)
+	return out, typed(err)
+}
+
+// refused are properties of a stream that are not received: what reaches beyond
+// the image, or would keep it from being what pots are cloned from. Their values
+// become those of the datasets above. OpenZFS takes them all, and sharenfs at
+// once (zfs-receive(8), -x).
+var refused = []string{
+	"mountpoint", "canmount", "sharenfs", "sharesmb", "exec", "setuid", "readonly", "jailed",
+	"quota", "refquota", "reservation", "refreservation", "filesystem_limit", "snapshot_limit",
+}
+
+// Receive is pot.Images'. It takes nothing of a stream but file systems NAME and
+// NAME/m.
+func (d *datasets) Receive(ctx context.Context, name string, stream io.Reader) (err error) {
+	if err := valid(name); err != nil {
+		return err
+	}
+	if _, err := d.zfs(ctx, "list", "-H", "-o", "name", d.path(name)); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, &fs.PathError{Op: "receive", Path: d.path(name), Err: fs.ErrExist})
+	}
+	argv := []string{"zfs", "receive", "-u"}
+	for _, property := range refused {
+		argv = append(argv, "-x", property)
+	}
+	defer func() {
+		// A receive that fails leaves what it has made so far.
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			err = errors.Join(err, d.Destroy(context.WithoutCancel(ctx), name))
+		}
+	}()
+	if _, err := d.runner.Run(ctx, stream, append(argv, d.path(name))...); err != nil {
+		return typed(err)
+	}
+	if err := d.checkReceived(ctx, name); err != nil {
+		return err
+	}
+	return d.mount(ctx, name)
+}
+
+// checkReceived refuses what is no image of a pot.
+func (d *datasets) checkReceived(ctx context.Context, name string) error {
+	out, err := d.zfs(ctx, "list", "-Hp", "-r", "-t", "filesystem,volume", "-o", "name,type", d.path(name))
+	if err != nil {
+		return err
+	}
+	want := []string{d.path(name) + "\tfilesystem", d.path(name) + "/m\tfilesystem"}
+	got := strings.Split(strings.TrimSpace(out), "\n")
+	slices.Sort(got)
+	if !slices.Equal(want, got) {
+		return fmt.Errorf("no image of a pot: it is to be a file system with a child m, not %q", got)
+	}
+	return nil
+}
+
+// mount mounts an image and its tree, as the shell tool has them. What is
+// mounted already is no error.
+func (d *datasets) mount(ctx context.Context, name string) error {
+	for _, dataset := range []string{d.path(name), d.path(name) + "/m"} {
+		if _, err := d.zfs(ctx, "mount", dataset); err != nil && !run.Says(err, "already mounted") {
+			return err
+		}
+	}
+	return nil
+}
+
+// Rename is pot.Images'.
+func (d *datasets) Rename(ctx context.Context, from, to string) error {
+	if err := errors.Join(valid(from), valid(to)); err != nil {
+		return err
+	}
+	_, err := d.zfs(ctx, "rename", d.path(from), d.path(to))
+	return err
+}
+
+// List is pot.Images'.
+func (d *datasets) List(ctx context.Context, prefix string) ([]string, error) {
+	out, err := d.zfs(ctx, "list", "-H", "-d", "1", "-t", "filesystem", "-o", "name", d.root+"/jails")
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for line := range strings.Lines(out) {
+		name, below := strings.CutPrefix(strings.TrimSuffix(line, "\n"), d.root+"/jails/")
+		if below && strings.HasPrefix(name, prefix) {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return all, nil
+}
+
+// SetLabels is pot.Images'.
+func (d *datasets) SetLabels(ctx context.Context, name string, labels map[string]string) error {
+	if err := valid(name); err != nil {
+		return err
+	}
+	set := assignments(labels)
+	if len(set) == 0 {
+		return nil
+	}
+	_, err := d.zfs(ctx, append(append([]string{"set"}, set...), d.path(name))...)
+	return err
+}
+
+// assignments are labels as property=value, sorted.
+func assignments(labels map[string]string) []string {
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		all = append(all, key+"="+labels[key])
+	}
+	return all
+}
+
+// Labels is pot.Images'. What a stream brought is received, not local: it can
+// say nothing in our name.
+func (d *datasets) Labels(ctx context.Context, name string) (map[string]string, error) {
+	if err := valid(name); err != nil {
+		return nil, err
+	}
+	out, err := d.zfs(ctx, "get", "-Hp", "-s", "local", "-o", "property,value", "all", d.path(name))
+	if err != nil {
+		return nil, err
+	}
+	labels := map[string]string{}
+	for line := range strings.Lines(out) {
+		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		if strings.HasPrefix(key, labelPrefix) {
+			labels[key] = value
+		}
+	}
+	return labels, nil
+}
+
+// Clone is pot.Datasets'. The newest snapshot of the image is what is cloned.
+func (d *datasets) Clone(ctx context.Context, image, name string, labels map[string]string) (dir string, err error) {
+	if err := errors.Join(valid(image), valid(name)); err != nil {
+		return "", err
+	}
+	create := []string{"create"}
+	for _, set := range assignments(labels) {
+		create = append(create, "-o", set)
+	}
+	if _, err = d.zfs(ctx, append(create, d.path(name))...); err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Destroy(context.WithoutCancel(ctx), name))
+		}
+	}()
+	if err := d.cloneTree(ctx, image, name); err != nil {
+		return "", err
+	}
+	if dir, err = d.place(name); err != nil {
+		return "", err
+	}
+	return dir, os.Mkdir(filepath.Join(dir, "conf"), 0o755)
+}
+
+// cloneTree clones an image's tree.
+func (d *datasets) cloneTree(ctx context.Context, image, name string) error {
+	known, ok := d.snapshots.Load(image)
+	if ok {
+		_, err := d.zfs(ctx, "clone", known.(string), d.path(name)+"/m")
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	snapshot, err := d.newest(ctx, image)
+	if err != nil {
+		return fmt.Errorf("image %s: %w", image, err)
+	}
+	d.snapshots.Store(image, snapshot)
+	_, err = d.zfs(ctx, "clone", snapshot, d.path(name)+"/m")
+	return err
+}
+
+// newest is the last snapshot of an image's tree.
+func (d *datasets) newest(ctx context.Context, image string) (string, error) {
+	out, err := d.zfs(ctx, "list", "-Hp", "-d", "1", "-t", "snapshot", "-s", "createtxg", "-o", "name", d.path(image)+"/m")
+	if err != nil {
+		return "", err
+	}
+	all := strings.Fields(out)
+	if len(all) == 0 {
+		return "", errors.New("has no snapshot to clone")
+	}
+	return all[len(all)-1], nil
+}
+
+// place is where a dataset that is mounted is: the mount table knows without a
+// command.
+func (d *datasets) place(name string) (string, error) {
+	table, err := d.kernel.Mounts()
+	if err != nil {
+		return "", fmt.Errorf("read mounts: %w", err)
+	}
+	for _, m := range table {
+		if m.Type == "zfs" && m.From == d.path(name) {
+			return m.On, nil
+		}
+	}
+	return "", &fs.PathError{Op: "find", Path: d.path(name), Err: fs.ErrNotExist}
+}
+
+// Dir is pot.Datasets'. What is not mounted, as after a reboot without zfs mount
+// -a, is mounted.
+func (d *datasets) Dir(ctx context.Context, name string) (string, error) {
+	if err := valid(name); err != nil {
+		return "", err
+	}
+	dir, err := d.place(name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return dir, err
+	}
+	if err := d.mount(ctx, name); err != nil {
+		return "", err
+	}
+	return d.place(name)
+}
+
+// busyWithin bounds the wait for what is still in use: a jail that was removed
+// holds its tree for a moment.
+const busyWithin = 10 * time.Second
+
+// Destroy is pot.Datasets' and pot.Images'. It is forced, as a jail's end lags
+// behind its removal, and so it looks for other mounts first.
+func (d *datasets) Destroy(ctx context.Context, name string) error {
+	if err := valid(name); err != nil {
+		return err
+	}
+	if err := d.notMountedOn(name); err != nil {
+		return err
+	}
+	deadline := time.Now().Add(busyWithin)
+	for pause := 10 * time.Millisecond; ; pause *= 2 {
+		_, err := d.zfs(ctx, "destroy", "-rf", d.path(name))
+		if !errors.Is(err, errBusy) || time.Now().After(deadline) {
+			return unless(fs.ErrNotExist, err)
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// notMountedOn is an error when something that is not the dataset's own is
+// mounted in it.
+func (d *datasets) notMountedOn(name string) error {
+	dir, err := d.place(name)
+	if err != nil {
+		return unless(fs.ErrNotExist, err)
+	}
+	table, err := d.kernel.Mounts()
+	if err != nil {
+		return fmt.Errorf("read mounts: %w", err)
+	}
+	for _, m := range table {
+		own := m.Type == "zfs" && (m.From == d.path(name) || strings.HasPrefix(m.From, d.path(name)+"/"))
+		if !own && strings.HasPrefix(m.On, dir+"/") {
+			return fmt.Errorf("destroy %s: still mounted in it: %s on %s", d.path(name), m.From, m.On)
+		}
+	}
+	return nil
+}
+
+var _ interface {
+	pot.Images
+	pot.Datasets
+} = (*datasets)(nil)

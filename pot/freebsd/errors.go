@@ -1,0 +1,79 @@
+package freebsd
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"nomad-driver-pot/pot/run"
+)
+
+// Kinds of failure that callers ask for, beside fs.ErrExist, fs.ErrNotExist and
+// syscall.ENOSPC.
+var (
+	errBusy       = errors.New("busy")
+	errDependents = errors.New("has dependent clones")
+)
+
+// kinds are what commands say, in the C locale, and what it means. The texts are
+// FreeBSD 14.2's: testdata/errors.txt.
+var kinds = []struct {
+	command, text string
+	kind          error
+}{
+	{"zfs", "dataset does not exist", fs.ErrNotExist},
+	{"zfs", "no such pool", fs.ErrNotExist},
+	{"zfs", "dataset already exists", fs.ErrExist},
+	{"zfs", "must specify -F to overwrite it", fs.ErrExist},
+	{"zfs", "dataset is busy", errBusy},
+	{"zfs", "has dependent clones", errDependents},
+	{"zfs", "out of space", syscall.ENOSPC},
+	{"zfs", "quota exceeded", syscall.ENOSPC},
+	{"jail", "already exists", fs.ErrExist},
+	{"jail", "not found", fs.ErrNotExist},
+	{"ifconfig", "does not exist", fs.ErrNotExist},
+	{"ifconfig", "No such file or directory", fs.ErrNotExist},
+	{"umount", "not a file system root directory", fs.ErrNotExist},
+	{"umount", "unknown file system", fs.ErrNotExist},
+	{"umount", "Device busy", errBusy},
+	{"rctl", "No such process", fs.ErrNotExist},
+	{"rctl", "Function not implemented", errNoRacct},
+	{"rctl", "RACCT/RCTL", errNoRacct},
+}
+
+// errNoRacct is a kernel without resource accounting.
+var errNoRacct = errors.New("resource accounting is off")
+
+// fault is a command's failure that is of a known kind. It reads as the
+// command's own.
+type fault struct {
+	of   *run.Error
+	kind error
+}
+
+func (f *fault) Error() string { return f.of.Error() }
+
+func (f *fault) Unwrap() []error { return []error{f.of, f.kind} }
+
+// typed makes err one that callers can ask for its kind.
+func typed(err error) error {
+	var e *run.Error
+	if !errors.As(err, &e) || len(e.Argv) == 0 {
+		return err
+	}
+	for _, k := range kinds {
+		if k.command == e.Argv[0] && strings.Contains(e.Stderr, k.text) {
+			return &fault{e, k.kind}
+		}
+	}
+	return err
+}
+
+// unless is nil when err is of kind, else err.
+func unless(kind, err error) error {
+	if errors.Is(err, kind) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,47 @@
+// Package freebsd is FreeBSD as a pot.Host, by way of its own commands: ZFS,
+// nullfs and devfs, epair and bridge, pf, jail, rctl.
+//
+// It has no build constraint: every command line and every parser is tested on
+// whatever machine runs the tests. Only what needs a system call lives in a
+// _freebsd.go file, behind Kernel.
+//
+// Datasets, names and files are those of the shell tool pot, so that the two
+// can share a host: ZFSRoot/jails/NAME holds conf, its child m is the pot's
+// root tree.
+package freebsd
+
+import (
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/run"
+)
+
+// Config is how pots are kept on this host.
+type Config struct {
+	ZFSRoot    string // POT_ZFS_ROOT: the dataset that all others are below
+	Interface  string // POT_EXTIF: the uplink; "" for none: no NAT, ports by the supervisor alone
+	Network    pot.Network
+	Isolate    bool   // POT_ISOLATE_VNET_POTS: pots on a bridge do not reach each other
+	Supervisor string // path of pot-supervisor
+	LockFile   string // bridges and pf's shared rules are changed by one process at a time
+}
+
+// Ruleset is devfs.rules(5)'s devfsrules_jail: what of /dev a jail sees.
+const Ruleset = 4
+
+// New is this machine, with pots in c.ZFSRoot. Nothing is changed yet.
+func New(r run.Runner, k Kernel, c Config) pot.Host {
+	m := mounts{runner: r, kernel: k}
+	d := &datasets{runner: r, kernel: k, root: c.ZFSRoot}
+	l := &links{runner: r, kernel: k, config: c, devices: map[pot.Name]string{}}
+	return pot.Host{
+		Name:      "freebsd",
+		Images:    d,
+		Datasets:  d,
+		Mounts:    m,
+		Links:     l,
+		Redirects: redirects{runner: r, extif: c.Interface},
+		Jails:     jails{runner: r, kernel: k, mounts: m, links: l},
+		Limiter:   limiter{runner: r, kernel: k},
+		Check:     checker{runner: r, kernel: k, config: c}.check,
+	}
+}

@@ -1,0 +1,193 @@
+package freebsd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/run"
+	"nomad-driver-pot/pot/supervise"
+)
+
+// jails are jail(8)'s, made to persist: a jail is there until it is removed,
+// whatever runs in it.
+type jails struct {
+	runner run.Runner
+	kernel Kernel
+	mounts mounts
+	links  *links
+}
+
+// Create is pot.Jails'.
+func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
+	argv, device, err := j.parameters(ctx, jail)
+	if err != nil {
+		return err
+	}
+	if _, err := j.runner.Run(ctx, nil, argv...); err != nil {
+		return j.createFailed(ctx, jail, typed(err))
+	}
+	defer func() {
+		if err != nil {
+			undo := context.WithoutCancel(ctx)
+			err = errors.Join(err, j.Remove(undo, jail.Name), j.mounts.umount(undo, jail.Root+"/dev"))
+		}
+	}()
+	if err := j.mounts.devfs(ctx, jail.Root); err != nil {
+		return fmt.Errorf("/dev: %w", err)
+	}
+	if err := j.network(ctx, jail, inner(device)); err != nil {
+		return err
+	}
+	if jail.CPUs == "" {
+		return nil
+	}
+	id, err := j.kernel.JailID(string(jail.Name), false)
+	if err == nil {
+		_, err = j.runner.Run(ctx, nil, "cpuset", "-l", jail.CPUs, "-j", strconv.Itoa(id))
+	}
+	return err
+}
+
+// createFailed removes a jail that was made and then failed: jail(8) makes it
+// before it moves interfaces into it.
+func (j jails) createFailed(ctx context.Context, jail pot.Jail, err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return errors.Join(err, j.Remove(context.WithoutCancel(ctx), jail.Name))
+}
+
+// parameters are jail(8)'s argument vector, and the host's end of the pair whose
+// other end goes into the jail. They are pot's (pot-reference 7.2), but that raw
+// sockets and other address families are for jails with a network of their own.
+func (j jails) parameters(ctx context.Context, jail pot.Jail) (argv []string, device string, err error) {
+	argv = []string{"jail", "-c", "name=" + string(jail.Name), "path=" + jail.Root, "persist",
+		"host.hostname=" + jail.Hostname, "exec.clean", "enforce_statfs=2",
+		fmt.Sprintf("devfs_ruleset=%d", Ruleset), "allow.set_hostname=false", "allow.chflags=true"}
+	release, err := userland(jail.Root)
+	if err != nil {
+		return nil, "", err
+	}
+	if release != "" {
+		argv = append(argv, "osrelease="+release)
+	}
+	switch jail.Network {
+	case pot.HostNetwork:
+		argv = append(argv, "ip4=inherit", "ip6=inherit")
+	case pot.NoNetwork:
+		argv = append(argv, "vnet", "allow.raw_sockets=true", "allow.socket_af=true")
+	case pot.PublicBridge:
+		if device, err = j.links.device(ctx, jail.Name); err != nil {
+			return nil, "", err
+		}
+		argv = append(argv, "vnet", "vnet.interface="+inner(device), "allow.raw_sockets=true", "allow.socket_af=true")
+	default:
+		return nil, "", fmt.Errorf("network %s: %w", jail.Network, pot.ErrUnsupported)
+	}
+	return argv, device, nil
+}
+
+// network gives the jail's own interfaces their addresses.
+func (j jails) network(ctx context.Context, jail pot.Jail, device string) error {
+	if jail.Network == pot.HostNetwork {
+		return nil
+	}
+	name := string(jail.Name)
+	commands := [][]string{{"ifconfig", "-j", name, "lo0", "inet", "127.0.0.1/8", "up"}}
+	if jail.Network == pot.PublicBridge {
+		commands = append(commands,
+			[]string{"ifconfig", "-j", name, device, "inet", jail.Link.Address.String(), "up"},
+			[]string{"route", "-q", "-j", name, "add", "default", jail.Link.Gateway.String()})
+	}
+	for _, argv := range commands {
+		if _, err := j.runner.Run(ctx, nil, argv...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// releases are what osrelease may be: freebsd-version(1).
+var releases = regexp.MustCompile(`^[0-9]{1,3}\.[0-9]{1,3}-[A-Z0-9.p-]{1,20}$`)
+
+// userland is the release of the image's userland, as its freebsd-version(1)
+// has it: a file of text that is not trusted. "" if it has none.
+func userland(root string) (string, error) {
+	r, err := os.OpenRoot(root)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	const file = "bin/freebsd-version"
+	info, err := r.Lstat(file)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	f, err := r.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(io.LimitReader(f, 64<<10))
+	for lines.Scan() {
+		if value, ok := strings.CutPrefix(lines.Text(), "USERLAND_VERSION="); ok {
+			if value = strings.Trim(value, `"'`); releases.MatchString(value) {
+				return value, nil
+			}
+		}
+	}
+	return "", nil // a script of another kind
+}
+
+// Find is pot.Jails'.
+func (j jails) Find(ctx context.Context, name pot.Name) (supervise.Jail, error) {
+	id, err := j.kernel.JailID(string(name), false)
+	if err != nil {
+		return supervise.Jail{}, fmt.Errorf("jail %s: %w", name, err)
+	}
+	return supervise.Jail{ID: id}, nil
+}
+
+// dyingWithin bounds the wait for a jail's end. What holds one for longer, such
+// as connections that are being closed, holds nothing that a pot is made of.
+const dyingWithin = 5 * time.Second
+
+// Remove is pot.Jails'.
+func (j jails) Remove(ctx context.Context, name pot.Name) error {
+	id, err := j.kernel.JailID(string(name), false)
+	if err == nil {
+		err = j.kernel.RemoveJail(id)
+	}
+	if unless(fs.ErrNotExist, err) != nil {
+		return fmt.Errorf("remove jail %s: %w", name, err)
+	}
+	deadline := time.Now().Add(dyingWithin)
+	for pause := time.Millisecond; time.Now().Before(deadline); pause = min(2*pause, 100*time.Millisecond) {
+		_, err := j.kernel.JailID(string(name), true)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("remove jail %s: %w", name, err)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
+	return nil
+}

@@ -1,0 +1,45 @@
+package freebsd
+
+import (
+	"errors"
+	"net/netip"
+)
+
+// Kernel is what is asked of the kernel itself: a command would be wasteful,
+// ambiguous, or racy.
+type Kernel interface {
+	// JailID is the ID of the jail of that name, dying or not as asked. None is
+	// fs.ErrNotExist. (jail_get(2))
+	JailID(name string, dying bool) (int, error)
+
+	// RemoveJail kills all that runs in a jail and removes it; its end may take
+	// longer. One that is gone is no error. (jail_remove(2))
+	RemoveJail(id int) error
+
+	// Usage is rctl_get_racct(2)'s line for a jail: "cputime=0,datasize=0,…". A
+	// jail that is not there has zeros.
+	Usage(jail string) (string, error)
+
+	// Mounts are all mounts, the oldest first. (getfsstat(2))
+	Mounts() ([]MountPoint, error)
+
+	// Interfaces are the names of interfaces by their addresses. (sysctl
+	// net.route.0.0.iflist)
+	Interfaces() (map[netip.Addr]string, error)
+
+	// Messages is the message buffer. (sysctl kern.msgbuf)
+	Messages() (string, error)
+
+	// Sysctl is a number of sysctl(3)'s.
+	Sysctl(name string) (uint32, error)
+}
+
+// MountPoint is a line of the mount table.
+type MountPoint struct {
+	Type string // "zfs", "nullfs", "devfs"
+	From string
+	On   string
+}
+
+// errNotFreeBSD is what Native's methods end in on other systems.
+var errNotFreeBSD = errors.New("internal error: a system call of FreeBSD's, on another system")

@@ -1,0 +1,142 @@
+package freebsd
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Native is this machine's kernel.
+type Native struct{}
+
+// jailDying has jail_get(2) find jails that are being removed (sys/jail.h).
+const jailDying = 0x08
+
+// sysRctlGetRacct is rctl_get_racct's number (sys/syscall.h).
+const sysRctlGetRacct = 525
+
+// JailID is Kernel's.
+func (Native) JailID(name string, dying bool) (int, error) {
+	key, err := unix.ByteSliceFromString("name")
+	if err != nil {
+		return 0, err
+	}
+	value, err := unix.ByteSliceFromString(name)
+	if err != nil {
+		return 0, err
+	}
+	iov := [2]unix.Iovec{{Base: &key[0]}, {Base: &value[0]}}
+	iov[0].SetLen(len(key))
+	iov[1].SetLen(len(value))
+	flags := uintptr(0)
+	if dying {
+		flags = jailDying
+	}
+	id, _, errno := unix.Syscall(unix.SYS_JAIL_GET, uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)), flags)
+	switch errno {
+	case 0:
+		return int(id), nil
+	case unix.ENOENT:
+		return 0, fs.ErrNotExist
+	}
+	return 0, os.NewSyscallError("jail_get", errno)
+}
+
+// RemoveJail is Kernel's.
+func (Native) RemoveJail(id int) error {
+	_, _, errno := unix.Syscall(unix.SYS_JAIL_REMOVE, uintptr(id), 0, 0)
+	if errno != 0 && errno != unix.EINVAL { // EINVAL: no such jail
+		return os.NewSyscallError("jail_remove", errno)
+	}
+	return nil
+}
+
+// Usage is Kernel's.
+func (Native) Usage(jail string) (string, error) {
+	subject, err := unix.ByteSliceFromString("jail:" + jail)
+	if err != nil {
+		return "", err
+	}
+	out := make([]byte, 4096) // 25 numbers and their names: half of it at most
+	_, _, errno := unix.Syscall6(sysRctlGetRacct, uintptr(unsafe.Pointer(&subject[0])), uintptr(len(subject)),
+		uintptr(unsafe.Pointer(&out[0])), uintptr(len(out)), 0, 0)
+	if errno != 0 {
+		return "", os.NewSyscallError("rctl_get_racct", errno)
+	}
+	text, _, _ := bytes.Cut(out, []byte{0})
+	return string(text), nil
+}
+
+// Mounts is Kernel's.
+func (Native) Mounts() ([]MountPoint, error) {
+	for room := 0; ; {
+		n, err := unix.Getfsstat(nil, unix.MNT_NOWAIT)
+		if err != nil {
+			return nil, os.NewSyscallError("getfsstat", err)
+		}
+		room = max(2*room, n+16) // more may come meanwhile
+		table := make([]unix.Statfs_t, room)
+		if n, err = unix.Getfsstat(table, unix.MNT_NOWAIT); err != nil {
+			return nil, os.NewSyscallError("getfsstat", err)
+		}
+		if n == room {
+			continue
+		}
+		var all []MountPoint
+		for _, s := range table[:n] {
+			all = append(all, MountPoint{
+				Type: unix.ByteSliceToString(s.Fstypename[:]),
+				From: unix.ByteSliceToString(s.Mntfromname[:]),
+				On:   unix.ByteSliceToString(s.Mntonname[:]),
+			})
+		}
+		return all, nil
+	}
+}
+
+// Interfaces is Kernel's.
+func (Native) Interfaces() (map[netip.Addr]string, error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	names := map[netip.Addr]string{}
+	for _, i := range all {
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue // it is gone since
+		}
+		for _, a := range addrs {
+			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+				names[prefix.Addr()] = i.Name
+			}
+		}
+	}
+	return names, nil
+}
+
+// Messages is Kernel's.
+func (Native) Messages() (string, error) {
+	raw, err := unix.SysctlRaw("kern.msgbuf")
+	return string(raw), err
+}
+
+// Sysctl is Kernel's.
+func (Native) Sysctl(name string) (uint32, error) {
+	n, err := unix.SysctlUint32(name)
+	if errors.Is(err, syscall.ENOENT) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return 0, fmt.Errorf("sysctl %s: %w", name, err)
+	}
+	return n, nil
+}

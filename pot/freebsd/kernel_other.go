@@ -1,0 +1,29 @@
+//go:build !freebsd
+
+package freebsd
+
+import "net/netip"
+
+// Native refuses: this is another system.
+type Native struct{}
+
+// JailID is Kernel's.
+func (Native) JailID(string, bool) (int, error) { return 0, errNotFreeBSD }
+
+// RemoveJail is Kernel's.
+func (Native) RemoveJail(int) error { return errNotFreeBSD }
+
+// Usage is Kernel's.
+func (Native) Usage(string) (string, error) { return "", errNotFreeBSD }
+
+// Mounts is Kernel's.
+func (Native) Mounts() ([]MountPoint, error) { return nil, errNotFreeBSD }
+
+// Interfaces is Kernel's.
+func (Native) Interfaces() (map[netip.Addr]string, error) { return nil, errNotFreeBSD }
+
+// Messages is Kernel's.
+func (Native) Messages() (string, error) { return "", errNotFreeBSD }
+
+// Sysctl is Kernel's.
+func (Native) Sysctl(string) (uint32, error) { return 0, errNotFreeBSD }

@@ -1,0 +1,261 @@
+package freebsd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot"
+)
+
+// host is m as a host, and the pots on it.
+func (m *model) host(t testing.TB) (pot.Host, *pot.Pots) {
+	dir := t.TempDir()
+	h := New(m, m, Config{
+		ZFSRoot: "tank/pot", Interface: "vtnet0", Network: pot.DefaultNetwork,
+		Supervisor: os.Args[0], LockFile: filepath.Join(dir, "lock"),
+	})
+	return h, pot.Open(h, pot.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: os.Args[0]})
+}
+
+// web is a pot with one of everything.
+func web(t testing.TB) pot.Spec {
+	var mounts []pot.Mount
+	for _, on := range []string{"/alloc", "/alloc/logs", "/local", "/secrets"} {
+		mounts = append(mounts, pot.Mount{Source: t.TempDir(), Target: on, ReadOnly: on == "/alloc/logs"})
+	}
+	return pot.Spec{
+		Name: "web", Image: "web_1_0", Network: pot.PublicBridge,
+		Labels: map[string]string{"nomad.pot:alloc": "a1", "nomad.pot:task": "a1/web"},
+		Ports:  []pot.Port{{Proto: pot.TCP, Host: netip.MustParseAddrPort("192.0.2.7:8080"), To: 80}},
+		Mounts: mounts,
+		Limits: pot.Limits{MemoryBytes: 64 << 20, CPUPercent: 50, CPUShares: 100, CPUs: "0-1"},
+	}
+}
+
+// The commands of a start and of an end, as they are run, and what is left.
+func TestLife(t *testing.T) {
+	m := newModel(t)
+	before := m.state()
+	h, pots := m.host(t)
+	s := web(t)
+	p, err := pots.Create(t.Context(), s)
+	must.NoError(t, err)
+	root := m.place("tank/pot/jails/web/m")
+	must.Eq(t, []string{
+		"zfs create -o nomad.pot:alloc=a1 -o nomad.pot:task=a1/web tank/pot/jails/web",
+		"zfs list -Hp -d 1 -t snapshot -s createtxg -o name tank/pot/jails/web_1_0/m", // once for an image
+		"zfs clone tank/pot/jails/web_1_0/m@1700000000 tank/pot/jails/web/m",
+		"mount -t nullfs " + s.Mounts[0].Source + " " + root + "/alloc",
+		"mount -t nullfs -o ro " + s.Mounts[1].Source + " " + root + "/alloc/logs",
+		"mount -t nullfs " + s.Mounts[2].Source + " " + root + "/local",
+		"mount -t nullfs " + s.Mounts[3].Source + " " + root + "/secrets",
+		"sysctl net.inet.ip.forwarding=1", // these three for the first pot
+		"ifconfig bridge create inet 10.192.0.1/10 group pot description nomad-driver-pot public bridge up",
+		"pfctl -q -a pot-nat -f -",
+		"ifconfig epair create group pot description web up",
+		"ifconfig bridge1 addm epair2a",
+		"rctl -a jail:web:memoryuse:log=67108864 jail:web:memoryuse:sigkill=67108864 jail:web:pcpu:deny=50",
+		"jail -c name=web path=" + root + " persist host.hostname=web exec.clean enforce_statfs=2 devfs_ruleset=4 " +
+			"allow.set_hostname=false allow.chflags=true osrelease=14.1-RELEASE-p5 " +
+			"vnet vnet.interface=epair2b allow.raw_sockets=true allow.socket_af=true",
+		"mount -t devfs -o ruleset=4 devfs " + root + "/dev",
+		"ifconfig -j web lo0 inet 127.0.0.1/8 up",
+		"ifconfig -j web epair2b inet 10.192.0.2/10 up",
+		"route -q -j web add default 10.192.0.1",
+		"cpuset -l 0-1 -j 1",
+		"pfctl -q -a pot-rdr/web -f -",
+	}, m.commands)
+	must.Eq(t, "nat on vtnet0 inet from 10.192.0.0/10 to any -> (vtnet0:0)\n", m.anchors["pot-nat"])
+	must.Eq(t, "rdr pass on vtnet0 inet proto tcp from any to 192.0.2.7 port 8080 -> 10.192.0.2 port 80\n", m.anchors["pot-rdr/web"])
+
+	j, err := h.Jails.Find(t.Context(), "web")
+	must.NoError(t, err)
+	must.Eq(t, 1, j.ID)
+	u, err := p.Usage(t.Context())
+	must.NoError(t, err)
+	must.Eq(t, int64(1<<20), u.MemoryBytes)
+
+	m.commands = nil
+	must.NoError(t, p.Destroy(t.Context()))
+	must.Eq(t, []string{
+		"pfctl -q -a pot-rdr/web -F nat",
+		"pfctl -q -k 0.0.0.0/0 -k 10.192.0.2",
+		"rctl -r jail:web",
+		"ifconfig -a",
+		"ifconfig epair2a destroy",
+		"ifconfig bridge1 destroy",
+		"umount -f " + root + "/dev " + root + "/secrets " + root + "/local " + root + "/alloc/logs " + root + "/alloc",
+		"zfs get -Hp -s local -o property,value all tank/pot/jails/web",
+		"zfs destroy -rf tank/pot/jails/web",
+	}, m.commands)
+	must.Eq(t, before, m.state())
+	must.NoError(t, p.Destroy(t.Context()))
+}
+
+// A second start needs at most 15 commands, the four mounts of a task included.
+func TestLife_commands(t *testing.T) {
+	m := newModel(t)
+	_, pots := m.host(t)
+	first, second := web(t), web(t)
+	first.Name = "first"
+	second.Limits.CPUs = "" // one more
+	_, err := pots.Create(t.Context(), first)
+	must.NoError(t, err)
+	m.commands = nil
+	_, err = pots.Create(t.Context(), second)
+	must.NoError(t, err)
+	must.LessEq(t, 15, len(m.commands), must.Sprint(strings.Join(m.commands, "\n")))
+
+	t.Run("a bridge that is needed stays", func(t *testing.T) {
+		must.NoError(t, pots.Destroy(t.Context(), "web"))
+		must.MapContainsKey(t, m.ifaces, "bridge1")
+		must.NoError(t, pots.Destroy(t.Context(), "first"))
+		must.MapEmpty(t, m.ifaces)
+	})
+}
+
+// Each command of a start fails once, and nothing is left.
+func TestLife_faults(t *testing.T) {
+	for n := 1; ; n++ {
+		m := newModel(t)
+		before := m.state()
+		_, pots := m.host(t)
+		m.failAt = n
+		p, err := pots.Create(t.Context(), web(t))
+		if len(m.commands) < n {
+			must.NoError(t, err)
+			m.failAt = 0
+			must.NoError(t, p.Destroy(t.Context()))
+			must.Eq(t, before, m.state())
+			must.Greater(t, 19, n)
+			return
+		}
+		must.ErrorContains(t, err, "injected", must.Sprint(m.commands[n-1]))
+		must.Eq(t, before, m.state(), must.Sprintf("after %s failed", m.commands[n-1]))
+		names, err := pots.List()
+		must.NoError(t, err)
+		must.SliceEmpty(t, names)
+	}
+}
+
+// A start that is called off leaves nothing.
+func TestLife_cancelled(t *testing.T) {
+	m := newModel(t)
+	before := m.state()
+	_, pots := m.host(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := pots.Create(ctx, web(t))
+	must.ErrorIs(t, err, context.Canceled)
+	must.Eq(t, before, m.state())
+}
+
+// What freebsd/README.md was surprised by.
+func TestSurprises(t *testing.T) {
+	t.Run("a devfs ruleset that is not there is found out", func(t *testing.T) {
+		m := newModel(t)
+		m.devMem = true
+		before := m.state()
+		_, pots := m.host(t)
+		_, err := pots.Create(t.Context(), web(t))
+		must.ErrorContains(t, err, "jail: /dev: devfs ruleset 4 is not there, the jail would see all of /dev: service devfs restart")
+		must.Eq(t, before, m.state())
+	})
+	t.Run("a dataset that is busy after its jail's end is waited for", func(t *testing.T) {
+		m := newModel(t)
+		before := m.state()
+		_, pots := m.host(t)
+		_, err := pots.Create(t.Context(), web(t))
+		must.NoError(t, err)
+		m.busy = 3
+		must.NoError(t, pots.Destroy(t.Context(), "web"))
+		must.Eq(t, before, m.state())
+	})
+	t.Run("a receive that was cut leaves nothing", func(t *testing.T) {
+		m := newModel(t)
+		before := m.state()
+		h, _ := m.host(t)
+		err := h.Images.Receive(t.Context(), "_import-1", strings.NewReader("cut"))
+		must.ErrorContains(t, err, "incomplete stream")
+		must.Eq(t, before, m.state())
+	})
+	t.Run("children of a stream that are no image's are refused", func(t *testing.T) {
+		m := newModel(t)
+		before := m.state()
+		h, _ := m.host(t)
+		err := h.Images.Receive(t.Context(), "_import-1", strings.NewReader("more children"))
+		must.ErrorContains(t, err, "no image of a pot")
+		must.Eq(t, before, m.state())
+	})
+	t.Run("properties of a stream are not received", func(t *testing.T) {
+		m := newModel(t)
+		h, _ := m.host(t)
+		must.NoError(t, h.Images.Receive(t.Context(), "new", strings.NewReader("image")))
+		for _, property := range []string{"mountpoint", "canmount", "sharenfs", "setuid", "quota", "jailed"} {
+			must.StrContains(t, m.commands[1], " -x "+property+" ")
+		}
+		must.StrHasPrefix(t, "zfs receive -u ", m.commands[1])
+	})
+	t.Run("a jail that is made and cannot have its interface is removed", func(t *testing.T) {
+		m := newModel(t)
+		h, _ := m.host(t)
+		must.NoError(t, h.Links.Attach(t.Context(), pot.Link{Pot: "x", Address: netip.MustParsePrefix("10.192.0.9/10"), Gateway: pot.DefaultNetwork.Gateway}))
+		delete(m.ifaces, "epair2b")
+		err := h.Jails.Create(t.Context(), pot.Jail{Name: "x", Root: m.place("tank/pot/jails/web_1_0/m"), Hostname: "x", Network: pot.PublicBridge})
+		must.ErrorContains(t, err, "failed")
+		must.MapEmpty(t, m.jails)
+	})
+	t.Run("names that jail(8) takes for numbers are refused", func(t *testing.T) {
+		must.Error(t, pot.Name("123").Validate())
+	})
+	t.Run("a late kill for want of memory is proven by the kernel's message", func(t *testing.T) {
+		m := newModel(t)
+		h, _ := m.host(t)
+		m.messages = "rctl: rule \"jail:web:memoryuse:log=67108864\" matched by pid 812 (hello), uid 0, jail web\n"
+		for name, want := range map[pot.Name]bool{"web": true, "we": false, "web2": false} {
+			got, err := h.Limiter.OutOfMemory(t.Context(), name)
+			must.NoError(t, err)
+			must.Eq(t, want, got, must.Sprint(name))
+		}
+	})
+	t.Run("an uplink's rule is not for what comes from elsewhere", func(t *testing.T) {
+		r := redirects{extif: "em0"}
+		must.Eq(t, "", r.rules(netip.MustParseAddr("10.192.0.2"), []pot.Port{{Proto: pot.TCP, Host: netip.MustParseAddrPort("127.0.0.1:80"), To: 80}}))
+		must.Eq(t, "rdr pass on em0 inet proto udp from any to (em0) port 53 -> 10.192.0.2 port 5353\n",
+			r.rules(netip.MustParseAddr("10.192.0.2"), []pot.Port{{Proto: pot.UDP, Host: netip.MustParseAddrPort("0.0.0.0:53"), To: 5353}}))
+	})
+	t.Run("an anchor has at most 55 characters of a name, the last", func(t *testing.T) {
+		must.Eq(t, "pot-rdr/web", anchorOf("web"))
+		long := pot.Name(strings.Repeat("x", 10) + "___" + strings.Repeat("y", 53))
+		must.Eq(t, "pot-rdr/"+strings.Repeat("y", 53), anchorOf(long))
+	})
+}
+
+// Errors of commands are of the kinds that callers ask for.
+func TestTyped(t *testing.T) {
+	m := newModel(t)
+	h, _ := m.host(t)
+	_, err := h.Datasets.Clone(t.Context(), "nosuch", "x", nil)
+	must.ErrorContains(t, err, "image nosuch: zfs list ")
+	must.True(t, errors.Is(err, fs.ErrNotExist), must.Sprint(err))
+	must.ErrorIs(t, h.Images.Receive(t.Context(), "web_1_0", strings.NewReader("image")), fs.ErrExist)
+	_, err = h.Datasets.Clone(t.Context(), "web_1_0", "x", nil)
+	must.NoError(t, err)
+	_, err = h.Datasets.Clone(t.Context(), "web_1_0", "x", nil)
+	must.ErrorIs(t, err, fs.ErrExist)
+	must.ErrorContains(t, h.Images.Destroy(t.Context(), "web_1_0"), "zfs destroy -rf tank/pot/jails/web_1_0: exit status 1")
+	must.ErrorIs(t, h.Images.Destroy(t.Context(), "web_1_0"), errDependents)
+	for _, name := range []string{"", ".", "..", "a/b", "../x", "/x", "-r", "a b", "a..b"} {
+		must.Error(t, h.Images.Destroy(t.Context(), name), must.Sprint(name))
+	}
+	must.Eq(t, 0, strings.Count(fmt.Sprint(m.commands), "zfs destroy -rf tank/pot/jails/ "))
+}

@@ -1,0 +1,106 @@
+package freebsd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"time"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/run"
+)
+
+// limiter is rctl(8). Rules are kept by a jail's name, before it is there and
+// after it is gone.
+type limiter struct {
+	runner run.Runner
+	kernel Kernel
+}
+
+// Set is pot.Limiter's. The cores are the jail's own affair (cpuset(2)), and a
+// weight against others is what rctl does not have. A kernel with accounting
+// off bounds nothing: Check says so.
+func (l limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) error {
+	rules := rules(name, limits)
+	if len(rules) == 0 {
+		return nil
+	}
+	_, err := l.runner.Run(ctx, nil, append([]string{"rctl", "-a"}, rules...)...)
+	return unless(errNoRacct, typed(err))
+}
+
+// rules are limits in rctl's words. Memory has two: the kernel kills without a
+// word, and the proof of it is the message of the other.
+func rules(name pot.Name, l pot.Limits) []string {
+	var all []string
+	subject := "jail:" + string(name)
+	if l.MemoryBytes > 0 {
+		all = append(all,
+			fmt.Sprintf("%s:memoryuse:log=%d", subject, l.MemoryBytes),
+			fmt.Sprintf("%s:memoryuse:sigkill=%d", subject, l.MemoryBytes))
+	}
+	if l.CPUPercent > 0 {
+		all = append(all, fmt.Sprintf("%s:pcpu:deny=%d", subject, l.CPUPercent))
+	}
+	return all
+}
+
+// Clear is pot.Limiter's.
+func (l limiter) Clear(ctx context.Context, name pot.Name) error {
+	_, err := l.runner.Run(ctx, nil, "rctl", "-r", "jail:"+string(name))
+	err = typed(err)
+	if errors.Is(err, errNoRacct) {
+		return nil
+	}
+	return unless(fs.ErrNotExist, err)
+}
+
+// Usage is pot.Limiter's. rctl counts processor time in whole seconds.
+func (l limiter) Usage(ctx context.Context, name pot.Name) (pot.Usage, error) {
+	if _, err := l.kernel.JailID(string(name), false); err != nil {
+		return pot.Usage{}, fmt.Errorf("jail %s: %w", name, err)
+	}
+	line, err := l.kernel.Usage(string(name))
+	if err != nil {
+		return pot.Usage{}, fmt.Errorf("usage of jail %s: %w", name, err)
+	}
+	return parseUsage(line)
+}
+
+// parseUsage reads a line of rctl_get_racct(2).
+func parseUsage(line string) (pot.Usage, error) {
+	var u pot.Usage
+	for field := range strings.SplitSeq(strings.TrimSpace(line), ",") {
+		key, text, _ := strings.Cut(field, "=")
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return pot.Usage{}, fmt.Errorf("no number in %q of a usage", field)
+		}
+		switch key {
+		case "cputime":
+			u.CPUUser = time.Duration(n) * time.Second
+		case "pcpu":
+			u.CPUPercent = float64(n)
+		case "memoryuse":
+			u.MemoryBytes = n
+		case "swapuse":
+			u.SwapBytes = n
+		case "maxproc":
+			u.Procs = int(n)
+		}
+	}
+	return u, nil
+}
+
+// OutOfMemory is pot.Limiter's: the kernel's message buffer has what the log
+// rule wrote (sys/kern/kern_rctl.c, rctl_enforce).
+func (l limiter) OutOfMemory(ctx context.Context, name pot.Name) (bool, error) {
+	messages, err := l.kernel.Messages()
+	if err != nil {
+		return false, fmt.Errorf("read the kernel's messages: %w", err)
+	}
+	return strings.Contains(messages, fmt.Sprintf("rctl: rule \"jail:%s:memoryuse:log=", name)), nil
+}

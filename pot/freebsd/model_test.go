@@ -1,0 +1,568 @@
+package freebsd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"nomad-driver-pot/pot/run"
+)
+
+// model is a FreeBSD machine as far as pots change it: the commands that are
+// run act on it, and what they leave behind shows. What they print and complain
+// is FreeBSD 14.2's (testdata/errors.txt). Mounts are directories that are there.
+type model struct {
+	dir string // where datasets are mounted
+
+	mu       sync.Mutex
+	datasets map[string]*dataset
+	mounts   []MountPoint
+	ifaces   map[string]*modelIface
+	jails    map[string]*modelJail
+	rules    map[string][]string // rctl, by subject
+	anchors  map[string]string   // pf
+	messages string
+	lastID   int
+	lastUnit int
+	commands []string
+
+	failAt int  // the n-th command fails; 0 for none
+	devMem bool // devfs shows all of /dev
+	busy   int  // times that zfs destroy is busy
+}
+
+type dataset struct {
+	props     map[string]string
+	snapshots []string
+	origin    string
+}
+
+type modelIface struct {
+	description string
+	groups      []string
+	inet        string
+	members     []string
+	jail        string
+}
+
+type modelJail struct {
+	id    int
+	path  string
+	vnet  bool
+	dying int // looks until it is gone
+}
+
+var errInjected = errors.New("injected")
+
+// newModel is a machine with ZFSRoot tank/pot and an image web_1_0.
+func newModel(t testing.TB) *model {
+	pfDevice = os.DevNull // is there on every machine
+	m := &model{
+		dir: t.TempDir(), datasets: map[string]*dataset{}, ifaces: map[string]*modelIface{},
+		jails: map[string]*modelJail{}, rules: map[string][]string{}, anchors: map[string]string{},
+	}
+	for _, name := range []string{"tank", "tank/pot", "tank/pot/jails"} {
+		m.addDataset(name)
+	}
+	m.addImage("web_1_0")
+	return m
+}
+
+func (m *model) addImage(name string) {
+	image := "tank/pot/jails/" + name
+	m.addDataset(image)
+	m.addDataset(image + "/m").snapshots = []string{"1700000000"}
+	m.fill(m.place(image + "/m"))
+	must0(os.MkdirAll(m.place(image)+"/conf", 0o755))
+	must0(os.WriteFile(m.place(image)+"/conf/pot.conf", []byte("pot.cmd=/bin/hello serve\n"), 0o644))
+}
+
+// fill makes the tree of an image.
+func (m *model) fill(root string) {
+	for _, dir := range []string{"bin", "etc", "dev", "tmp"} {
+		must0(os.MkdirAll(filepath.Join(root, dir), 0o755))
+	}
+	must0(os.WriteFile(root+"/bin/freebsd-version", []byte("#!/bin/sh\nUSERLAND_VERSION=\"14.1-RELEASE-p5\"\n"), 0o755))
+	must0(os.WriteFile(root+"/etc/passwd", []byte("root:*:0:0::/root:/bin/sh\n"), 0o644))
+}
+
+func must0(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func (m *model) place(name string) string { return filepath.Join(m.dir, name) }
+
+func (m *model) addDataset(name string) *dataset {
+	d := &dataset{props: map[string]string{}}
+	m.datasets[name] = d
+	must0(os.MkdirAll(m.place(name), 0o755))
+	m.mounts = append(m.mounts, MountPoint{Type: "zfs", From: name, On: m.place(name)})
+	return d
+}
+
+// state is what the machine has, in words.
+func (m *model) state() string {
+	var all []string
+	for name, d := range m.datasets {
+		all = append(all, fmt.Sprint("dataset ", name, d.props, d.snapshots, d.origin))
+	}
+	for _, p := range m.mounts {
+		all = append(all, fmt.Sprint("mount ", p))
+	}
+	for name, i := range m.ifaces {
+		all = append(all, fmt.Sprint("interface ", name, *i))
+	}
+	for name, j := range m.jails {
+		all = append(all, fmt.Sprint("jail ", name, *j))
+	}
+	for subject, r := range m.rules {
+		all = append(all, fmt.Sprint("rules ", subject, r))
+	}
+	for anchor, r := range m.anchors {
+		if anchor != natAnchor { // stays, as pot has it
+			all = append(all, fmt.Sprint("anchor ", anchor, r))
+		}
+	}
+	filepath.WalkDir(m.dir, func(path string, _ fs.DirEntry, err error) error {
+		all = append(all, "file "+path)
+		return err
+	})
+	slices.Sort(all)
+	return strings.Join(all, "\n")
+}
+
+// Run is run.Runner's.
+func (m *model) Run(ctx context.Context, stdin io.Reader, argv ...string) (string, error) {
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.commands = append(m.commands, strings.Join(argv, " "))
+	if len(m.commands) == m.failAt {
+		return "", &run.Error{Argv: argv, Code: 1, Stderr: "injected"}
+	}
+	acts := map[string]func(io.Reader, []string) (string, string){
+		"zfs": m.zfs, "mount": m.mount, "umount": m.umount, "ifconfig": m.ifconfig, "route": m.route,
+		"jail": m.jail, "rctl": m.rctl, "pfctl": m.pfctl, "sysctl": m.ok, "cpuset": m.ok, "devfs": m.ok,
+	}
+	act := acts[argv[0]]
+	if act == nil {
+		panic("the model has no " + argv[0])
+	}
+	out, complaint := act(stdin, argv[1:])
+	if complaint != "" {
+		return out, &run.Error{Argv: argv, Code: 1, Stderr: complaint}
+	}
+	return out, nil
+}
+
+func (m *model) ok(io.Reader, []string) (string, string) { return "", "" }
+
+func (m *model) zfs(stdin io.Reader, argv []string) (string, string) {
+	last := argv[len(argv)-1]
+	d := m.datasets[last]
+	missing := fmt.Sprintf("cannot open '%s': dataset does not exist", last)
+	switch argv[0] {
+	case "list":
+		return m.zfsList(argv, last, d, missing)
+	case "get":
+		if d == nil {
+			return "", missing
+		}
+		out := ""
+		for k, v := range d.props {
+			out += k + "\t" + v + "\n"
+		}
+		return out, ""
+	case "set":
+		if d == nil {
+			return "", missing
+		}
+		d.set(argv[1 : len(argv)-1])
+	case "create", "clone":
+		if d != nil {
+			return "", fmt.Sprintf("cannot create '%s': dataset already exists", last)
+		}
+		if m.datasets[filepath.Dir(last)] == nil {
+			return "", fmt.Sprintf("cannot create '%s': parent does not exist", last)
+		}
+		d = m.addDataset(last)
+		d.set(argv)
+		if argv[0] == "clone" {
+			d.origin = argv[len(argv)-2]
+			m.fill(m.place(last))
+		}
+	case "receive":
+		if d != nil {
+			return "", fmt.Sprintf("cannot receive new filesystem stream: destination '%s' exists\nmust specify -F to overwrite it", last)
+		}
+		return "", m.receive(stdin, last)
+	case "rename":
+		from := argv[len(argv)-2]
+		if d != nil {
+			return "", fmt.Sprintf("cannot rename '%s': dataset already exists", from)
+		}
+		m.rename(from, last)
+	case "mount":
+		if d == nil {
+			return "", missing
+		}
+		m.mounts = append(m.mounts, MountPoint{"zfs", last, m.place(last)})
+	case "destroy":
+		return "", m.destroy(last, missing)
+	default:
+		panic("the model has no zfs " + argv[0])
+	}
+	return "", ""
+}
+
+func (d *dataset) set(argv []string) {
+	for _, a := range argv {
+		if k, v, ok := strings.Cut(a, "="); ok {
+			d.props[k] = v
+		}
+	}
+}
+
+func (m *model) zfsList(argv []string, last string, d *dataset, missing string) (string, string) {
+	if d == nil {
+		return "", missing
+	}
+	out := ""
+	switch {
+	case slices.Contains(argv, "snapshot"):
+		for _, s := range d.snapshots {
+			out += last + "@" + s + "\n"
+		}
+	case slices.Contains(argv, "mounted,available"):
+		out = "yes\t10737418240\n"
+	case slices.Contains(argv, "name,type"):
+		for name := range m.datasets {
+			if name == last || strings.HasPrefix(name, last+"/") {
+				out += name + "\tfilesystem\n"
+			}
+		}
+	default:
+		for name := range m.datasets {
+			if name == last || filepath.Dir(name) == last && slices.Contains(argv, "-d") {
+				out += name + "\n"
+			}
+		}
+	}
+	return out, ""
+}
+
+// receive makes what the stream, a word, says.
+func (m *model) receive(stdin io.Reader, name string) string {
+	text, err := io.ReadAll(stdin)
+	must0(err)
+	switch string(text) {
+	case "image":
+		m.unmounted(name)
+		m.unmounted(name + "/m").snapshots = []string{"1"}
+	case "cut": // leaves what it has made so far
+		m.unmounted(name)
+		return "cannot receive new filesystem stream: incomplete stream"
+	case "more children":
+		m.unmounted(name)
+		m.unmounted(name + "/m")
+		m.unmounted(name + "/other")
+	default:
+		return "cannot receive: failed to read from stream"
+	}
+	return ""
+}
+
+func (m *model) unmounted(name string) *dataset {
+	d := &dataset{props: map[string]string{}}
+	m.datasets[name] = d
+	must0(os.MkdirAll(m.place(name), 0o755))
+	return d
+}
+
+func (m *model) rename(from, to string) {
+	for name, d := range m.datasets {
+		if name == from || strings.HasPrefix(name, from+"/") {
+			delete(m.datasets, name)
+			m.datasets[to+strings.TrimPrefix(name, from)] = d
+		}
+	}
+	must0(os.Rename(m.place(from), m.place(to)))
+	for i, p := range m.mounts {
+		if p.Type == "zfs" && (p.From == from || strings.HasPrefix(p.From, from+"/")) {
+			m.mounts[i].From = to + strings.TrimPrefix(p.From, from)
+			m.mounts[i].On = m.place(m.mounts[i].From)
+		}
+	}
+}
+
+func (m *model) destroy(name, missing string) string {
+	if m.datasets[name] == nil {
+		return missing
+	}
+	for other, d := range m.datasets {
+		if strings.HasPrefix(d.origin, name+"/") || strings.HasPrefix(d.origin, name+"@") {
+			return fmt.Sprintf("cannot destroy '%s': filesystem has dependent clones\nuse '-R' to destroy the following datasets:\n%s", name, other)
+		}
+	}
+	if m.busy > 0 {
+		m.busy--
+		return fmt.Sprintf("cannot unmount '%s': pool or dataset is busy", m.place(name))
+	}
+	for _, p := range m.mounts {
+		if p.Type != "zfs" && strings.HasPrefix(p.On, m.place(name)+"/") {
+			panic("destroyed under a mount: " + p.On)
+		}
+	}
+	for other := range m.datasets {
+		if other == name || strings.HasPrefix(other, name+"/") {
+			delete(m.datasets, other)
+		}
+	}
+	m.mounts = slices.DeleteFunc(m.mounts, func(p MountPoint) bool {
+		return p.Type == "zfs" && (p.From == name || strings.HasPrefix(p.From, name+"/"))
+	})
+	must0(os.RemoveAll(m.place(name)))
+	return ""
+}
+
+func (m *model) mount(_ io.Reader, argv []string) (string, string) {
+	from, on := argv[len(argv)-2], argv[len(argv)-1]
+	if _, err := os.Stat(on); err != nil {
+		panic("mount on what is not there: " + on)
+	}
+	if argv[1] == "devfs" && m.devMem {
+		must0(os.WriteFile(on+"/mem", nil, 0o600))
+	}
+	m.mounts = append(m.mounts, MountPoint{argv[1], from, on})
+	return "", ""
+}
+
+func (m *model) umount(_ io.Reader, argv []string) (string, string) {
+	complaint := ""
+	for _, on := range argv[1:] {
+		i := slices.IndexFunc(m.mounts, func(p MountPoint) bool { return p.On == on })
+		if i < 0 {
+			complaint = "umount: " + on + ": not a file system root directory"
+			continue
+		}
+		os.Remove(on + "/mem")
+		m.mounts = slices.Delete(m.mounts, i, i+1)
+	}
+	return "", complaint
+}
+
+func (m *model) ifconfig(_ io.Reader, argv []string) (string, string) {
+	switch {
+	case argv[0] == "-a":
+		return m.showInterfaces(), ""
+	case argv[0] == "-j":
+		if m.jails[argv[1]] == nil {
+			return "", "ifconfig: jail \"" + argv[1] + "\" not found"
+		}
+		if i := m.ifaces[argv[2]]; argv[2] != "lo0" && (i == nil || i.jail != argv[1]) {
+			return "", "ifconfig: interface " + argv[2] + " does not exist"
+		}
+		return "", ""
+	case argv[1] == "create":
+		return m.createInterface(argv), ""
+	}
+	i := m.ifaces[argv[0]]
+	if i == nil {
+		return "", "ifconfig: interface " + argv[0] + " does not exist"
+	}
+	switch argv[1] {
+	case "addm":
+		i.members = append(i.members, argv[2])
+	case "destroy":
+		delete(m.ifaces, argv[0])
+		delete(m.ifaces, inner(argv[0]))
+		for _, b := range m.ifaces {
+			b.members = slices.DeleteFunc(b.members, func(s string) bool { return s == argv[0] })
+		}
+	default:
+		panic("the model has no ifconfig " + argv[1])
+	}
+	return "", ""
+}
+
+func (m *model) createInterface(argv []string) string {
+	m.lastUnit++
+	i := &modelIface{groups: []string{argv[0]}}
+	for n := 2; n+1 < len(argv); n++ {
+		switch argv[n] {
+		case "group":
+			i.groups = append(i.groups, argv[n+1])
+		case "description":
+			i.description = argv[n+1]
+		case "inet":
+			i.inet = argv[n+1]
+		}
+	}
+	name := fmt.Sprint(argv[0], m.lastUnit)
+	if argv[0] == "epair" {
+		m.ifaces[name+"b"] = &modelIface{groups: []string{"epair"}}
+		name += "a"
+	}
+	m.ifaces[name] = i
+	return name + "\n"
+}
+
+func (m *model) showInterfaces() string {
+	var b strings.Builder
+	for name, i := range m.ifaces {
+		if i.jail != "" {
+			continue
+		}
+		fmt.Fprintf(&b, "%s: flags=1008843<UP,BROADCAST> metric 0 mtu 1500\n", name)
+		if i.description != "" {
+			fmt.Fprintf(&b, "\tdescription: %s\n", i.description)
+		}
+		fmt.Fprintf(&b, "\toptions=0\n\tgroups: %s\n", strings.Join(i.groups, " "))
+		if addr, _, ok := strings.Cut(i.inet, "/"); ok {
+			fmt.Fprintf(&b, "\tinet %s netmask 0xffc00000 broadcast 10.255.255.255\n", addr)
+		}
+		for _, member := range i.members {
+			fmt.Fprintf(&b, "\tmember: %s flags=143<LEARNING,DISCOVER>\n\t        port 5 priority 128 path cost 2000\n", member)
+		}
+	}
+	return b.String()
+}
+
+func (m *model) route(_ io.Reader, argv []string) (string, string) {
+	if j := m.jails[argv[2]]; j == nil || !j.vnet {
+		return "", "route: jail \"" + argv[2] + "\" not found"
+	}
+	return "", ""
+}
+
+func (m *model) jail(_ io.Reader, argv []string) (string, string) {
+	p := map[string]string{}
+	for _, a := range argv[1:] {
+		k, v, _ := strings.Cut(a, "=")
+		p[k] = v
+	}
+	name := p["name"]
+	if m.jails[name] != nil {
+		return "", fmt.Sprintf("jail: %q already exists", name)
+	}
+	if _, err := os.Stat(p["path"]); err != nil {
+		return "", "jail: path " + p["path"] + ": No such file or directory"
+	}
+	_, vnet := p["vnet"]
+	m.lastID++
+	m.jails[name] = &modelJail{id: m.lastID, path: p["path"], vnet: vnet}
+	if device := p["vnet.interface"]; device != "" {
+		if m.ifaces[device] == nil {
+			return "", fmt.Sprintf("ifconfig: interface %s does not exist\njail: /sbin/ifconfig %s vnet %s: failed", device, device, name)
+		}
+		m.ifaces[device].jail = name
+	}
+	return "", ""
+}
+
+func (m *model) rctl(_ io.Reader, argv []string) (string, string) {
+	if argv[0] == "-a" {
+		for _, rule := range argv[1:] {
+			subject := strings.Join(strings.Split(rule, ":")[:2], ":")
+			m.rules[subject] = append(m.rules[subject], rule)
+		}
+		return "", ""
+	}
+	if m.rules[argv[1]] == nil {
+		return "", "rctl: failed to remove rule '" + argv[1] + "': No such process"
+	}
+	delete(m.rules, argv[1])
+	return "", ""
+}
+
+func (m *model) pfctl(stdin io.Reader, argv []string) (string, string) {
+	at := slices.Index(argv, "-a")
+	switch {
+	case slices.Contains(argv, "-f"):
+		text, err := io.ReadAll(stdin)
+		must0(err)
+		m.anchors[argv[at+1]] = string(text)
+	case slices.Contains(argv, "-F"):
+		delete(m.anchors, argv[at+1])
+	case slices.Contains(argv, "-s"):
+		return "nat-anchor \"pot-nat\" all\nrdr-anchor \"pot-rdr/*\" all\n", ""
+	}
+	return "", ""
+}
+
+// JailID is Kernel's.
+func (m *model) JailID(name string, dying bool) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	j := m.jails[name]
+	if j == nil || j.dying > 0 && !dying {
+		return 0, fs.ErrNotExist
+	}
+	if j.dying > 0 {
+		if j.dying--; j.dying == 0 {
+			delete(m.jails, name)
+			for _, i := range m.ifaces {
+				if i.jail == name {
+					i.jail = ""
+				}
+			}
+		}
+	}
+	return j.id, nil
+}
+
+// RemoveJail is Kernel's. A jail is dying for two more looks.
+func (m *model) RemoveJail(id int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, j := range m.jails {
+		if j.id == id {
+			j.dying = 2
+		}
+	}
+	return nil
+}
+
+// Usage is Kernel's.
+func (m *model) Usage(string) (string, error) {
+	return "cputime=7,datasize=0,memoryuse=1048576,maxproc=2,swapuse=4096,pcpu=50", nil
+}
+
+// Mounts is Kernel's.
+func (m *model) Mounts() ([]MountPoint, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.mounts), nil
+}
+
+// Interfaces is Kernel's.
+func (m *model) Interfaces() (map[netip.Addr]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	names := map[netip.Addr]string{}
+	for name, i := range m.ifaces {
+		if prefix, err := netip.ParsePrefix(i.inet); err == nil {
+			names[prefix.Addr()] = name
+		}
+	}
+	return names, nil
+}
+
+// Messages is Kernel's.
+func (m *model) Messages() (string, error) { return m.messages, nil }
+
+// Sysctl is Kernel's.
+func (m *model) Sysctl(string) (uint32, error) { return 1, nil }

@@ -1,0 +1,136 @@
+package freebsd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/run"
+)
+
+// mounts are nullfs's.
+type mounts struct {
+	runner run.Runner
+	kernel Kernel
+}
+
+// Mount is pot.Mounts'. Like any nullfs, it shows what is in the source's own
+// file system, not what is mounted below it. Files can be mounted since FreeBSD
+// 14.0.
+func (m mounts) Mount(ctx context.Context, root string, what pot.Mount) error {
+	source, err := os.Stat(what.Source)
+	if err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	on, err := target(root, what.Target, source.IsDir())
+	if err != nil {
+		return fmt.Errorf("target %w", err)
+	}
+	argv := []string{"mount", "-t", "nullfs"}
+	if what.ReadOnly {
+		argv = append(argv, "-o", "ro")
+	}
+	_, err = m.runner.Run(ctx, nil, append(argv, what.Source, on)...)
+	return typed(err)
+}
+
+// target makes what is to be mounted on in a tree that is not trusted, through
+// no link, and returns its path. Nothing runs in the tree yet that could change
+// it before it is mounted on.
+func target(root, inside string, isDir bool) (string, error) {
+	r, err := os.OpenRoot(root)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	names := strings.Split(strings.Trim(path.Clean(inside), "/"), "/")
+	for i := range names {
+		at := strings.Join(names[:i+1], "/")
+		if err := step(r, at, isDir || i < len(names)-1); err != nil {
+			return "", fmt.Errorf("/%s: %w", at, err)
+		}
+	}
+	return filepath.Join(root, path.Join(names...)), nil
+}
+
+// step makes one name, unless it is there as what it is to be.
+func step(r *os.Root, at string, isDir bool) error {
+	info, err := r.Lstat(at)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && isDir:
+		return r.Mkdir(at, 0o755)
+	case errors.Is(err, fs.ErrNotExist):
+		f, err := r.OpenFile(at, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		if err != nil {
+			return err
+		}
+		return f.Close()
+	case err != nil:
+		return err
+	case info.Mode().Type() == fs.ModeSymlink:
+		return errors.New("is a link in the image: mounts follow none")
+	case info.IsDir() != isDir, !isDir && !info.Mode().IsRegular():
+		return errors.New("is something else in the image than what is to be mounted on it")
+	}
+	return nil
+}
+
+// devfs mounts what a jail may see of /dev. A ruleset that is not there would
+// show all of it, and mount(8) would not say so.
+func (m mounts) devfs(ctx context.Context, root string) error {
+	on, err := target(root, "/dev", true)
+	if err != nil {
+		return err
+	}
+	_, err = m.runner.Run(ctx, nil, "mount", "-t", "devfs", "-o", fmt.Sprintf("ruleset=%d", Ruleset), "devfs", on)
+	if err != nil {
+		return typed(err)
+	}
+	if _, err := os.Lstat(filepath.Join(on, "mem")); err == nil {
+		err = fmt.Errorf("devfs ruleset %d is not there, the jail would see all of /dev: service devfs restart", Ruleset)
+		return errors.Join(err, m.umount(context.WithoutCancel(ctx), on))
+	}
+	return nil
+}
+
+// UnmountAll is pot.Mounts'. It is forced: nothing runs in the pot any more.
+func (m mounts) UnmountAll(ctx context.Context, root string) error {
+	table, err := m.kernel.Mounts()
+	if err != nil {
+		return fmt.Errorf("read mounts: %w", err)
+	}
+	var on []string
+	for i := len(table) - 1; i >= 0; i-- {
+		if strings.HasPrefix(table[i].On, root+"/") {
+			on = append(on, table[i].On)
+		}
+	}
+	if len(on) == 0 {
+		return nil
+	}
+	return m.umount(ctx, on...)
+}
+
+// umount unmounts in the order given. What is not mounted is no error.
+func (m mounts) umount(ctx context.Context, on ...string) error {
+	deadline := time.Now().Add(busyWithin)
+	for pause := 10 * time.Millisecond; ; pause *= 2 {
+		_, err := m.runner.Run(ctx, nil, append([]string{"umount", "-f"}, on...)...)
+		err = typed(err)
+		if !errors.Is(err, errBusy) || time.Now().After(deadline) {
+			return unless(fs.ErrNotExist, err)
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), err)
+		case <-time.After(pause):
+		}
+	}
+}

@@ -1,0 +1,38 @@
+package pot
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/shoenig/test/must"
+)
+
+func TestReadHostConf(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		file := filepath.Join(dir, name)
+		must.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		return file
+	}
+	t.Run("later files win, and plain values are read as a shell would", func(t *testing.T) {
+		c, err := ReadHostConf(
+			write("default", "# pot\nPOT_ZFS_ROOT=zroot/pot\nPOT_FS_ROOT=/opt/pot\nPOT_CACHE=/var/cache/pot\nPOT_EXTIF=em0\n"),
+			write("own", "POT_EXTIF='vtnet0' # uplink\n POT_NETWORK=\"10.0.0.0/16\"\nPOT_GATEWAY=10.0.0.1\nPOT_ISOLATE_VNET_POTS=Yes\nX=`id`\n"),
+			filepath.Join(dir, "nosuch"))
+		must.NoError(t, err)
+		must.Eq(t, HostConf{ZFSRoot: "zroot/pot", Cache: "/var/cache/pot", Network: "10.0.0.0/16",
+			Gateway: "10.0.0.1", Interface: "vtnet0", Isolate: true}, c)
+	})
+	for text, want := range map[string]string{
+		"A=1\nPOT_ZFS_ROOT=$ROOT/pot": `/bad:2: POT_ZFS_ROOT: only a shell can read "$ROOT/pot"`,
+		`POT_EXTIF="em0`:              `/bad:1: POT_EXTIF: a quote is not closed: "\"em0"`,
+		"POT_CACHE=`pwd`":             "only a shell can read",
+		"POT_CACHE=/a b":              "only a shell can read",
+	} {
+		t.Run(text+" is refused", func(t *testing.T) {
+			_, err := ReadHostConf(write("bad", text))
+			must.ErrorContains(t, err, want)
+		})
+	}
+}

@@ -1,0 +1,18 @@
+package native
+
+import (
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd"
+	"nomad-driver-pot/pot/run"
+)
+
+// Name is the host that Open gives.
+const Name = "freebsd"
+
+// Open is FreeBSD itself.
+func Open(c pot.HostConfig) (pot.Host, error) {
+	return freebsd.New(run.Host{}, freebsd.Native{}, freebsd.Config{
+		ZFSRoot: c.ZFSRoot, Interface: c.Interface, Network: c.Network, Isolate: c.Isolate,
+		Supervisor: c.Supervisor, LockFile: "/var/run/nomad-driver-pot.bridge.lock",
+	}), nil
+}

@@ -1,0 +1,113 @@
+// Package run runs the commands of the host's base system.
+//
+// Commands are argument vectors and nothing from outside passes through a
+// shell. Who uses a Runner can be given a Log in its place: every command line
+// is tested on whatever machine runs the tests.
+package run
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Runner runs a command and returns what it printed. A command that ran and
+// failed is an *Error. stdin may be nil.
+type Runner interface {
+	Run(ctx context.Context, stdin io.Reader, argv ...string) (stdout string, err error)
+}
+
+// Error is a command that ran and failed.
+type Error struct {
+	Argv   []string
+	Code   int    // exit status; -1 when a signal ended it
+	Stderr string // all of it, trimmed
+}
+
+// Error is the command line, its status, and the last line it complained with.
+func (e *Error) Error() string {
+	last := e.Stderr[strings.LastIndexByte(e.Stderr, '\n')+1:]
+	return fmt.Sprintf("%s: exit status %d: %s", strings.Join(e.Argv, " "), e.Code, last)
+}
+
+// Says tells whether err is of a command that complained with text.
+func Says(err error, text string) bool {
+	var e *Error
+	return errors.As(err, &e) && strings.Contains(e.Stderr, text)
+}
+
+// Host runs commands on this machine, by their name, from the base system's
+// directories and no others.
+type Host struct{}
+
+// dirs are where FreeBSD's base system keeps commands (hier(7)).
+var dirs = []string{"/sbin", "/bin", "/usr/sbin", "/usr/bin"}
+
+// Bounds on a command.
+const (
+	maxOutput = 16 << 20        // bytes of stdout; of stderr as many
+	killDelay = 5 * time.Second // between SIGTERM, when ctx ends, and SIGKILL
+)
+
+// Run is Runner's. When ctx ends the command is ended, and ctx's cause returned.
+func (Host) Run(ctx context.Context, stdin io.Reader, argv ...string) (string, error) {
+	path, err := find(argv[0])
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, path, argv[1:]...)
+	var stdout, stderr output
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
+	cmd.Env = []string{"LC_ALL=C", "PATH=" + strings.Join(dirs, ":")}
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = killDelay
+	err = cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("%s: %w", strings.Join(argv, " "), context.Cause(ctx))
+	case stdout.full:
+		return "", fmt.Errorf("%s: more than %d bytes of output", strings.Join(argv, " "), maxOutput)
+	case errors.As(err, &exit):
+		return stdout.String(), &Error{Argv: argv, Code: exit.ExitCode(), Stderr: strings.TrimSpace(stderr.String())}
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
+	}
+	return stdout.String(), nil
+}
+
+// find is the path of a command.
+func find(name string) (string, error) {
+	for _, dir := range dirs {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s: no such command in %s", name, strings.Join(dirs, ", "))
+}
+
+// output keeps the first maxOutput bytes.
+type output struct {
+	kept bytes.Buffer // not embedded: its ReadFrom knows no bound
+	full bool
+}
+
+func (o *output) String() string { return o.kept.String() }
+
+func (o *output) Write(p []byte) (int, error) {
+	if room := maxOutput - o.kept.Len(); len(p) > room {
+		o.full = true
+		o.kept.Write(p[:room])
+		return len(p), nil
+	}
+	return o.kept.Write(p)
+}
