@@ -126,6 +126,7 @@ type Jail struct {
 // Jails confine processes.
 type Jails interface {
 	// Create makes a jail with nothing in it, which stays until it is removed.
+	// What it mounts in the tree is for Mounts.UnmountAll to take away.
 	Create(ctx context.Context, j Jail) error
 
 	// Find is the jail that processes can be started in. None of that name is

@@ -3,7 +3,6 @@
 package imagetest
 
 import (
-	"embed"
 	"encoding/hex"
 	"net/http"
 	"net/http/httptest"
@@ -16,14 +15,10 @@ import (
 	"nomad-driver-pot/image/skein"
 )
 
-// A runnable pot for Linux, exported by pot on FreeBSD 14.2.
-//
-//go:embed testdata/hello-linux_1.0.xz testdata/hello-linux_1.0.xz.meta testdata/hello-linux_1.0.xz.skein
-var files embed.FS
-
-// Name and tag of the real image, which every server has.
+// Name and tag of the real image, which every server has: a runnable pot for this
+// system, exported by pot on FreeBSD 14.2.
 const (
-	HelloName = "hello-linux"
+	HelloName = helloName
 	HelloTag  = "1.0"
 )
 

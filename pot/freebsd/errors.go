@@ -46,13 +46,18 @@ var kinds = []struct {
 var errNoRacct = errors.New("resource accounting is off")
 
 // fault is a command's failure that is of a known kind. It reads as the
-// command's own.
+// command's own, with the line that tells the kind: zfs(8) goes on after it.
 type fault struct {
 	of   *run.Error
+	line string
 	kind error
 }
 
-func (f *fault) Error() string { return f.of.Error() }
+func (f *fault) Error() string {
+	told := *f.of
+	told.Stderr = f.line
+	return told.Error()
+}
 
 func (f *fault) Unwrap() []error { return []error{f.of, f.kind} }
 
@@ -63,8 +68,13 @@ func typed(err error) error {
 		return err
 	}
 	for _, k := range kinds {
-		if k.command == e.Argv[0] && strings.Contains(e.Stderr, k.text) {
-			return &fault{e, k.kind}
+		if k.command != e.Argv[0] {
+			continue
+		}
+		for line := range strings.SplitSeq(e.Stderr, "\n") {
+			if strings.Contains(line, k.text) {
+				return &fault{e, line, k.kind}
+			}
 		}
 	}
 	return err

@@ -2,6 +2,7 @@ package freebsd
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -131,12 +132,16 @@ func (Native) Messages() (string, error) {
 
 // Sysctl is Kernel's.
 func (Native) Sysctl(name string) (uint32, error) {
-	n, err := unix.SysctlUint32(name)
-	if errors.Is(err, syscall.ENOENT) {
-		err = fs.ErrNotExist
-	}
-	if err != nil {
+	raw, err := unix.SysctlRaw(name)
+	switch {
+	case errors.Is(err, syscall.ENOENT):
+		return 0, fmt.Errorf("sysctl %s: %w", name, fs.ErrNotExist)
+	case err != nil:
 		return 0, fmt.Errorf("sysctl %s: %w", name, err)
+	case len(raw) == 1: // a bool: kern.racct.enable
+		return uint32(raw[0]), nil
+	case len(raw) < 4:
+		return 0, fmt.Errorf("sysctl %s: no number, of %d bytes", name, len(raw))
 	}
-	return n, nil
+	return binary.NativeEndian.Uint32(raw), nil
 }

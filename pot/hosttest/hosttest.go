@@ -25,6 +25,7 @@ type Bed struct {
 	Host       pot.Host
 	Dir        string                   // for the state of pots
 	Supervisor string                   // path of pot-supervisor
+	Tick       time.Duration            // to which usage counts processor time
 	Stream     func() io.Reader         // a zfs send stream of an image with /bin/hello
 	State      func(t testing.TB) State // what the machine holds that pots could leave behind
 }
@@ -75,8 +76,13 @@ func sameState(t testing.TB, before, after State) {
 }
 
 // Build makes the program of package pkg, for this system, and returns its path.
+// Where POT_BIN is set, programs are in that directory already: a machine that
+// only runs the tests has no Go.
 func Build(t testing.TB, pkg string) string {
 	t.Helper()
+	if bin := os.Getenv("POT_BIN"); bin != "" {
+		return filepath.Join(bin, filepath.Base(pkg))
+	}
 	out := filepath.Join(t.TempDir(), filepath.Base(pkg))
 	cmd := exec.Command("go", "build", "-o", out, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

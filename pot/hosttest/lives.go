@@ -190,9 +190,11 @@ func testExec(t *testing.T, bed Bed) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
 			_, err := tk.Exec(ctx, pot.Exec{Argv: []string{"hello", "tee"}, Stdin: in, Stdout: &out, Terminal: true, Resize: sizes})
+			in.CloseWithError(err) // the writer is not to wait for a command that never was
 			done <- err
 		}()
-		io.WriteString(feed, "typed\n")
+		_, err := io.WriteString(feed, "typed\n")
+		must.NoError(t, err)
 		eventually(t, "the terminal echoes and the command answers", func() bool {
 			return strings.Count(out.String(), "typed\r\n") == 2
 		})

@@ -1,6 +1,26 @@
 package supervise
 
-import "os"
+import (
+	"fmt"
+	"os"
+)
+
+// reopenTerminal opens the child's terminal once more. One that was the
+// controlling terminal of a child that could not execute its program was revoked
+// with that child's session (sys/kern/kern_exit.c, exit1).
+func reopenTerminal(attr *os.ProcAttr) (close func(), err error) {
+	old := attr.Files[0]
+	tty, err := os.OpenFile(old.Name(), os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open terminal: %w", err)
+	}
+	for i, f := range attr.Files {
+		if f == old {
+			attr.Files[i] = tty
+		}
+	}
+	return func() { tty.Close() }, nil
+}
 
 // enter runs start, with attr saying that the child attaches to the jail before
 // it executes anything (jail_attach(2)).

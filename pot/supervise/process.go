@@ -63,7 +63,14 @@ func (p *Process) Start() (*os.Process, error) {
 // the kernel that looks, from within the jail: a path means what it means there.
 func (p *Process) startFirst(attr *os.ProcAttr) (*os.Process, error) {
 	var refused error
-	for _, path := range p.candidates() {
+	for i, path := range p.candidates() {
+		if i > 0 && p.Terminal {
+			close, err := reopenTerminal(attr)
+			if err != nil {
+				return nil, err
+			}
+			defer close()
+		}
 		process, err := os.StartProcess(path, p.Argv, attr)
 		switch {
 		case err == nil:

@@ -43,13 +43,22 @@ func (s *Supervised) Wait(ctx context.Context) (Exit, error) {
 	defer stop()
 
 	// The supervisor alone has the fifo open for writing and writes nothing:
-	// its end is the end of the file, whether it ended well or was killed.
-	_, err = io.Copy(io.Discard, alive)
-	if ctx.Err() != nil {
-		return Exit{}, context.Cause(ctx)
-	}
-	if err != nil {
-		return Exit{}, fmt.Errorf("wait for supervisor: %w", err)
+	// its end is the end of the file, whether it ended well or was killed. One
+	// that ended before is asked for: FreeBSD has a fifo that nobody writes to
+	// end only for those who had it open when the last writer left
+	// (sys/fs/fifofs/fifo_vnops.c, fifo_open).
+	switch control, err := s.control(); {
+	case err == nil:
+		control.Close()
+		_, err = io.Copy(io.Discard, alive)
+		if ctx.Err() != nil {
+			return Exit{}, context.Cause(ctx)
+		}
+		if err != nil {
+			return Exit{}, fmt.Errorf("wait for supervisor: %w", err)
+		}
+	case !errors.Is(err, ErrEnded):
+		return Exit{}, err
 	}
 	var exit Exit
 	err = readRecord(s.dir, exitFile, &exit)
@@ -69,13 +78,20 @@ func (s *Supervised) unknown() error {
 	return fmt.Errorf("%w: %.200q", ErrUnknownExit, first)
 }
 
+// control is the way to the supervisor, which lets go of it before it lets go
+// of the alive fifo. One that has is ErrEnded.
+func (s *Supervised) control() (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(s.dir, controlFifo), os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ENXIO) || errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrEnded // no reader
+	}
+	return f, err
+}
+
 // Signal has the supervisor send sig to the command, and to it alone. A command
 // that has ended is ErrEnded; so is one whose supervisor is gone.
 func (s *Supervised) Signal(sig syscall.Signal) error {
-	control, err := os.OpenFile(filepath.Join(s.dir, controlFifo), os.O_WRONLY|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, syscall.ENXIO) || errors.Is(err, fs.ErrNotExist) {
-		return ErrEnded // no reader
-	}
+	control, err := s.control()
 	if err != nil {
 		return err
 	}
