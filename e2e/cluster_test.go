@@ -1,4 +1,4 @@
-//go:build e2e && linux
+//go:build e2e
 
 // These tests are what a user sees: a real agent, real jobs. They need root, and
 // POT_BIN: the directory with the agent and the plugin (make e2e sets it).
@@ -16,7 +16,7 @@ import (
 
 	"nomad-driver-pot/e2e/cluster"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/linux/residue"
+	"nomad-driver-pot/pot/hosttest/machine"
 )
 
 // network keeps these pots apart from those of others on this machine.
@@ -30,16 +30,16 @@ func newCluster(t *testing.T) *cluster.Cluster {
 	must.NotEq(t, "", bin, must.Sprint("POT_BIN: run make e2e"))
 	must.Eq(t, 0, os.Geteuid(), must.Sprint("run as root"))
 	dir := t.TempDir()
-	before, err := residue.Look(dir)
+	before, err := machine.Look(dir)
 	must.NoError(t, err)
 	c, err := cluster.Start(ctx(t), cluster.Config{Dir: dir, Nomad: filepath.Join(bin, "nomad"), Plugins: bin, Network: network})
-	t.Cleanup(c.Stop)
+	t.Cleanup(func() { must.NoError(t, c.Stop()) })
 	must.NoError(t, err)
 	t.Cleanup(func() {
 		ended, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		stopJobs(ended, t, c)
-		c.Stop()
+		must.NoError(t, c.Stop())
 		mustBeAsBefore(t, c, before)
 		if t.Failed() {
 			t.Log(c.Tail())
@@ -66,9 +66,9 @@ func stopJobs(ctx context.Context, t *testing.T, c *cluster.Cluster) {
 }
 
 // mustBeAsBefore fails the test if the machine has of pots what it had not.
-func mustBeAsBefore(t *testing.T, c *cluster.Cluster, before residue.State) {
+func mustBeAsBefore(t *testing.T, c *cluster.Cluster, before machine.State) {
 	t.Helper()
-	now, err := residue.Look(c.StateDir(), imagetest.HelloName+"_1_0")
+	now, err := machine.Look(c.StateDir(), imagetest.HelloName+"_1_0")
 	must.NoError(t, err)
 	must.SliceEmpty(t, now.Since(before))
 }

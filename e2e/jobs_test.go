@@ -1,4 +1,4 @@
-//go:build e2e && linux
+//go:build e2e
 
 package e2e
 
@@ -15,7 +15,7 @@ import (
 
 	"nomad-driver-pot/e2e/cluster"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/linux/residue"
+	"nomad-driver-pot/pot/hosttest/machine"
 )
 
 // Jobs that come and go leave the machine as it was.
@@ -27,7 +27,7 @@ func TestJobs_comeAndGo(t *testing.T) {
 		}`
 	)
 	c := newCluster(t)
-	before, err := residue.Look(c.StateDir())
+	before, err := machine.Look(c.StateDir())
 	must.NoError(t, err)
 	for i := range times {
 		name := fmt.Sprintf("come-%d", i)
@@ -52,9 +52,9 @@ func TestJobs_comeAndGo(t *testing.T) {
 
 // What cannot be started says why in the task's events, and leaves nothing.
 func TestJobs_refused(t *testing.T) {
-	const xz = "hello-linux_1.0.xz"
+	const xz = imagetest.HelloName + "_" + imagetest.HelloTag + ".xz"
 	c := newCluster(t)
-	before, err := residue.Look(c.StateDir())
+	before, err := machine.Look(c.StateDir())
 	must.NoError(t, err)
 	// serve is an image server that is as change makes it.
 	serve := func(change func(*imagetest.Server)) string {

@@ -1,12 +1,10 @@
-//go:build e2e && linux
+//go:build e2e
 
 package e2e
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/cluster"
+	"nomad-driver-pot/pot/hosttest/machine"
 )
 
 // A task knows nothing of the deaths around it.
@@ -96,15 +95,12 @@ func until(t *testing.T, try func() error) {
 // line.
 func pidOf(t *testing.T, argv ...string) int {
 	t.Helper()
-	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	all, err := machine.Processes()
 	must.NoError(t, err)
 	var found []int
-	for _, path := range lines {
-		line, _ := os.ReadFile(path)
-		if string(line) == strings.Join(argv, "\x00")+"\x00" {
-			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-			must.NoError(t, err)
-			found = append(found, pid)
+	for _, p := range all {
+		if slices.Equal(p.Argv, argv) {
+			found = append(found, p.PID)
 		}
 	}
 	must.Len(t, 1, found, must.Sprint(argv))

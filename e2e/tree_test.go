@@ -32,15 +32,15 @@ var imports = map[string][]string{
 	"pot/freebsd":                  {"pot", "pot/run", "pot/supervise"},
 	"pot/linux":                    {"pot", "pot/supervise", "pot/linux/inside", "image/zstream"},
 	"pot/linux/inside":             {},
-	"pot/linux/residue":            {},
+	"pot/hosttest/machine":         {"pot/run"},
 	"pot/hosttest/need":            {},
 	"pot/hosttest":                 {"pot/hosttest/need", "pot", "pot/supervise"},
 	"pot/supervise":                {},
 	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/linux/inside"},
 
 	"e2e":         {}, // tests alone
-	"e2e/cluster": {"image/imagetest"},
-	"e2e/demo":    {"e2e/cluster", "pot/linux/residue"},
+	"e2e/cluster": {"image/imagetest", "pot/hosttest/machine"},
+	"e2e/demo":    {"e2e/cluster", "image/imagetest", "pot/hosttest/machine"},
 }
 
 func TestTree(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"text/template"
 	"time"
@@ -35,6 +36,7 @@ func (c *Cluster) start(role string) (*agent, error) {
 		"Server": role == "server", "DataDir": c.path(role),
 		"ServerHTTP": c.ports.server, "RPC": c.ports.rpc, "Serf": c.ports.serf, "ClientHTTP": c.ports.client,
 		"PluginDir": c.config.Plugins, "StateDir": c.StateDir(), "Network": c.config.Network,
+		"ZFSRoot": c.zfsRoot, "Loopback": loopback(),
 	})
 	if err != nil {
 		return nil, err
@@ -60,6 +62,14 @@ func (c *Cluster) start(role string) (*agent, error) {
 		close(a.exited)
 	}()
 	return a, nil
+}
+
+// loopback is the name of the interface.
+func loopback() string {
+	if runtime.GOOS == "linux" {
+		return "lo"
+	}
+	return "lo0"
 }
 
 // alive is an error when the agent has ended.

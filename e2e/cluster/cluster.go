@@ -11,13 +11,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/hashicorp/nomad/api"
 
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/machine"
 )
 
 // Config is where a cluster is and what it is made of.
@@ -39,6 +39,9 @@ type Cluster struct {
 	images *http.Server
 	server *agent
 	agent  *agent // the client's
+
+	zfsRoot string // of the pots, where the host has ZFS
+	remove  func() error
 }
 
 // Start starts the image server and the agents, and waits until the client's node
@@ -51,13 +54,16 @@ func Start(ctx context.Context, config Config) (*Cluster, error) {
 			return c, err
 		}
 	}
+	var err error
+	if c.zfsRoot, c.remove, err = machine.Scratch(config.Dir); err != nil {
+		return c, err
+	}
 	if err := c.serveImages(); err != nil {
 		return c, err
 	}
 	if err := c.findPorts(); err != nil {
 		return c, err
 	}
-	var err error
 	if c.Client, err = newClient(c.ports.server); err != nil {
 		return c, err
 	}
@@ -112,7 +118,7 @@ func (c *Cluster) path(name string) string { return filepath.Join(c.config.Dir, 
 // skein1024, over HTTP.
 func (c *Cluster) serveImages() error {
 	for _, ending := range []string{"", ".meta", ".skein"} {
-		file := filepath.Join(c.path("images"), "hello-linux_1.0.xz"+ending)
+		file := filepath.Join(c.path("images"), imagetest.HelloName+"_"+imagetest.HelloTag+".xz"+ending)
 		if err := os.WriteFile(file, imagetest.Hello(ending), 0o644); err != nil {
 			return err
 		}
@@ -201,14 +207,20 @@ func (c *Cluster) KillAgent() { c.agent.kill() }
 
 // Plugin is the process ID of the plugin.
 func (c *Cluster) Plugin() (int, error) {
-	pids, err := processes("nomad-driver-po", c.config.Plugins) // proc(5): comm is cut at 15
-	if err == nil && len(pids) != 1 {
-		err = fmt.Errorf("%d plugins run", len(pids))
-	}
+	all, err := machine.Processes()
 	if err != nil {
 		return 0, err
 	}
-	return pids[0], nil
+	var found []int
+	for _, p := range all {
+		if p.Path == filepath.Join(c.config.Plugins, "nomad-driver-pot") {
+			found = append(found, p.PID)
+		}
+	}
+	if len(found) != 1 {
+		return 0, fmt.Errorf("%d plugins run", len(found))
+	}
+	return found[0], nil
 }
 
 // KillPlugin kills the plugin, and nothing else, as a crash would. It returns
@@ -221,34 +233,20 @@ func (c *Cluster) KillPlugin() (int, error) {
 	return pid, syscall.Kill(pid, syscall.SIGKILL)
 }
 
-// Stop stops the agents and the image server. It may be called twice.
-func (c *Cluster) Stop() {
+// Stop stops the agents and the image server, and takes away the images and all
+// else that it was given to keep pots in. It may be called twice.
+func (c *Cluster) Stop() error {
 	c.agent.stop()
 	c.server.stop()
 	if c.images != nil {
 		c.images.Close()
 	}
-}
-
-// processes are those with this name that were started from a file below dir.
-func processes(name, dir string) ([]int, error) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil, err
+	remove := c.remove
+	c.remove = nil
+	if remove == nil {
+		return nil
 	}
-	var pids []int
-	for _, e := range entries {
-		var pid int
-		if n, _ := fmt.Sscanf(e.Name(), "%d", &pid); n != 1 {
-			continue
-		}
-		comm, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "comm"))
-		exe, _ := os.Readlink(filepath.Join("/proc", e.Name(), "exe"))
-		if strings.TrimSpace(string(comm)) == name && strings.HasPrefix(exe, dir+"/") {
-			pids = append(pids, pid)
-		}
-	}
-	return pids, nil
+	return remove()
 }
 
 // Tail is the end of the client's log.

@@ -8,16 +8,18 @@ import (
 	"strings"
 
 	"github.com/hashicorp/nomad/api"
+
+	"nomad-driver-pot/image/imagetest"
 )
 
-// Run registers the job in file, with the image server's URL for its variable
-// image, and returns its ID.
+// Run registers the job in file, with the image server's URL and its image's name
+// for its variables image and pot, and returns its ID.
 func (c *Cluster) Run(file string) (string, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
 	}
-	return c.RunHCL(string(data), fmt.Sprintf("image = %q\n", c.Images))
+	return c.RunHCL(string(data), fmt.Sprintf("image = %q\npot = %q\n", c.Images, imagetest.HelloName))
 }
 
 // RunHCL registers the job in text, with variables in HCL, and returns its ID.

@@ -1,8 +1,8 @@
-//go:build linux
+//go:build linux || freebsd
 
 // Demo shows the whole of it: a real Nomad agent takes a job, the driver fetches
-// a pot image that a FreeBSD made, runs it on this Linux machine, and leaves
-// nothing when it is done. KEEP=1 leaves it running instead, to look at.
+// a pot image that a FreeBSD made, runs it on this machine, and leaves nothing
+// when it is done. KEEP=1 leaves it running instead, to look at.
 package main
 
 import (
@@ -22,7 +22,8 @@ import (
 	"github.com/hashicorp/nomad/api"
 
 	"nomad-driver-pot/e2e/cluster"
-	"nomad-driver-pot/pot/linux/residue"
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/machine"
 )
 
 func main() {
@@ -51,7 +52,7 @@ func demo(ctx context.Context) (err error) {
 		return err
 	}
 	s := &show{began: time.Now(), dir: dir}
-	if s.before, err = residue.Look(dir); err != nil {
+	if s.before, err = machine.Look(dir); err != nil {
 		return err
 	}
 	bin, err := filepath.Abs(os.Args[2])
@@ -76,7 +77,7 @@ type show struct {
 	*cluster.Cluster
 	began  time.Time
 	dir    string
-	before residue.State
+	before machine.State
 	hello  *api.Allocation
 }
 
@@ -264,7 +265,7 @@ func (s *show) cleanUp() error {
 			errs = append(errs, s.Collect(ctx))
 		}
 		if s.Cluster != nil {
-			s.Stop()
+			errs = append(errs, s.Stop())
 		}
 		return errors.Join(errs...)
 	})
@@ -272,7 +273,7 @@ func (s *show) cleanUp() error {
 		return err
 	}
 	err = s.step("look for what is left of mounts, interfaces, namespaces, control groups, processes and files", func() error {
-		now, err := residue.Look(s.StateDir(), "hello-linux_1_0")
+		now, err := machine.Look(s.StateDir(), imagetest.HelloName+"_1_0")
 		if err != nil {
 			return err
 		}

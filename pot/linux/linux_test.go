@@ -14,9 +14,9 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/hosttest/machine"
 	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/linux"
-	"nomad-driver-pot/pot/linux/residue"
 )
 
 const supervisor = "nomad-driver-pot/pot/supervise/pot-supervisor"
@@ -39,7 +39,7 @@ func bed(t testing.TB, program string) hosttest.Bed {
 			return image.NewXZReader(bytes.NewReader(imagetest.Hello("")))
 		},
 		State: func(t testing.TB) hosttest.State {
-			s, err := residue.Look(dir)
+			s, err := machine.Look(dir)
 			must.NoError(t, err)
 			return hosttest.State(s)
 		},

@@ -1,23 +1,14 @@
-//go:build linux
-
-// Package residue looks for what pots could leave behind on a Linux machine. It
-// knows the machine, not the driver: what it finds, any operator could.
-package residue
+package machine
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
 	"github.com/vishvananda/netlink"
 )
-
-// State is what the machine holds, in words, by kind.
-type State map[string][]string
 
 // Look takes down what there is: mounts, network interfaces, network
 // namespaces, control groups, processes of pots, and the files below dir, the
@@ -56,20 +47,6 @@ func Look(dir string, images ...string) (State, error) {
 	return s, err
 }
 
-// Since is what s has and before has not, a line each, sorted.
-func (s State) Since(before State) []string {
-	var all []string
-	for kind, now := range s {
-		for _, what := range now {
-			if !slices.Contains(before[kind], what) {
-				all = append(all, kind+" "+what)
-			}
-		}
-	}
-	slices.Sort(all)
-	return all
-}
-
 // processes are the supervisors, and all that does not run in the PID
 // namespace that this process is in.
 func processes() ([]string, error) {
@@ -98,36 +75,7 @@ func processes() ([]string, error) {
 	return all, nil
 }
 
-// kept is what stays on purpose: images and their cache, the directories of the
-// layout, and which address was given out last.
-func kept(rel string, images []string) bool {
-	for _, i := range images {
-		if rel == "labels/"+i || rel == "jails/"+i || strings.HasPrefix(rel, "jails/"+i+"/") {
-			return true
-		}
-	}
-	switch rel {
-	case ".", "addresses/last", "host/jails":
-		return true
-	}
-	top, _, deep := strings.Cut(rel, "/")
-	return !deep || top == "cache"
-}
-
-func files(dir string, images []string) ([]string, error) {
-	var all []string
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		if !kept(rel, images) {
-			all = append(all, rel)
-		}
-		return nil
-	})
-	return all, err
+// Scratch is where pots can be kept, with dir for its files: nothing is needed.
+func Scratch(dir string) (zfsRoot string, remove func() error, err error) {
+	return "", func() error { return nil }, nil
 }

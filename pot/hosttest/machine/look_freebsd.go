@@ -1,0 +1,109 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"nomad-driver-pot/pot/run"
+)
+
+// Look takes down what there is: mounts, network interfaces, jails, datasets,
+// rules of rctl and pf, processes of pots, and the files below dir, the driver's
+// state. The datasets of the images named are left out.
+func Look(dir string, images ...string) (State, error) {
+	s := State{}
+	var errs []error
+	lines := func(argv ...string) []string {
+		out, err := command(argv...)
+		errs = append(errs, err)
+		return strings.Split(strings.TrimSpace(out), "\n")
+	}
+	for _, line := range lines("mount", "-p") {
+		if !ofImage(line, images) {
+			s["mount"] = append(s["mount"], line)
+		}
+	}
+	for _, line := range lines("zfs", "list", "-H", "-t", "all", "-o", "name") {
+		if !ofImage(line, images) {
+			s["dataset"] = append(s["dataset"], line)
+		}
+	}
+	s["interface"] = strings.Fields(strings.Join(lines("ifconfig", "-l"), " "))
+	s["jail"] = jails(lines)
+	s["rule"] = lines("rctl")
+	if _, err := os.Stat("/dev/pf"); err == nil {
+		s["redirect"] = lines("pfctl", "-a", "pot-rdr/*", "-sn")
+	}
+	for _, line := range lines("ps", "-axo", "jid,pid,comm")[1:] {
+		fields := strings.Fields(line)
+		if len(fields) == 3 && (fields[0] != "0" || fields[2] == "pot-supervisor") {
+			s["process"] = append(s["process"], strings.Join(fields, " "))
+		}
+	}
+	var err error
+	s["file"], err = files(dir, images)
+	return s, errors.Join(append(errs, err)...)
+}
+
+// ofImage tells whether a line is of an image's dataset.
+func ofImage(line string, images []string) bool {
+	for _, i := range images {
+		if strings.Contains(line, "/jails/"+i+"\t") || strings.Contains(line, "/jails/"+i+"/m") ||
+			strings.Contains(line, "/jails/"+i+"@") || strings.HasSuffix(line, "/jails/"+i) {
+			return true
+		}
+	}
+	return false
+}
+
+// jails are those that there are. One whose connections are still being closed
+// is dying until they are: twice the sysctl net.inet.tcp.msl, 30 s.
+func jails(lines func(...string) []string) (all []string) {
+	for end := time.Now().Add(75 * time.Second); time.Now().Before(end); time.Sleep(time.Second) {
+		all = lines("jls", "-d", "name")
+		if len(all) == len(lines("jls", "name")) {
+			break
+		}
+	}
+	return all
+}
+
+// command runs one of the base system's.
+func command(argv ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return run.Host{}.Run(ctx, nil, argv...)
+}
+
+// scratchBytes is what a pool of Scratch's may grow to.
+const scratchBytes = 2 << 30
+
+// Scratch makes a dataset for pots, in a pool of its own in a file in dir, which
+// remove takes away.
+func Scratch(dir string) (zfsRoot string, remove func() error, err error) {
+	file := filepath.Join(dir, "pool")
+	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Truncate(file, scratchBytes)); err != nil {
+		return "", nil, err
+	}
+	pool := fmt.Sprintf("pottest%d", os.Getpid())
+	remove = func() error {
+		_, err := command("zpool", "destroy", "-f", pool)
+		return errors.Join(err, os.Remove(file))
+	}
+	zfsRoot = pool + "/pot"
+	for _, argv := range [][]string{
+		{"zpool", "create", "-m", "none", pool, file},
+		{"zfs", "create", "-o", "mountpoint=" + filepath.Join(dir, "root"), "-o", "atime=off", zfsRoot},
+		{"zfs", "create", zfsRoot + "/jails"},
+	} {
+		if _, err := command(argv...); err != nil {
+			return "", nil, errors.Join(err, remove())
+		}
+	}
+	return zfsRoot, remove, nil
+}
