@@ -20,6 +20,10 @@ type Kernel interface {
 	// jail that is not there has zeros.
 	Usage(jail string) (string, error)
 
+	// Nullfs shows the directory or file from at on. What covers itself, through
+	// another nullfs, is syscall.EDEADLK. (nmount(2), mount_nullfs(8))
+	Nullfs(from, on string, readOnly bool) error
+
 	// Mounts are all mounts, the oldest first. (getfsstat(2))
 	Mounts() ([]MountPoint, error)
 

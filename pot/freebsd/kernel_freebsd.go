@@ -76,6 +76,41 @@ func (Native) Usage(jail string) (string, error) {
 	return string(text), nil
 }
 
+// Nullfs is Kernel's. The options are mount_nullfs(8)'s
+// (sbin/mount_nullfs/mount_nullfs.c).
+func (Native) Nullfs(from, on string, readOnly bool) error {
+	options := []string{"fstype", "nullfs", "fspath", on, "target", from}
+	if readOnly {
+		options = append(options, "ro", "")
+	}
+	var iov []unix.Iovec
+	for _, o := range options {
+		var v unix.Iovec
+		if o != "" {
+			text, err := unix.ByteSliceFromString(o)
+			if err != nil {
+				return err
+			}
+			v.Base = &text[0]
+			v.SetLen(len(text))
+		}
+		iov = append(iov, v)
+	}
+	message := make([]byte, 256)
+	key := []byte("errmsg\x00")
+	iov = append(iov, unix.Iovec{Base: &key[0]}, unix.Iovec{Base: &message[0]})
+	iov[len(iov)-2].SetLen(len(key))
+	iov[len(iov)-1].SetLen(len(message))
+	_, _, errno := unix.Syscall(unix.SYS_NMOUNT, uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)), 0)
+	if errno == 0 {
+		return nil
+	}
+	if text := unix.ByteSliceToString(message); text != "" {
+		return fmt.Errorf("nmount: %w: %s", errno, text)
+	}
+	return os.NewSyscallError("nmount", errno)
+}
+
 // Mounts is Kernel's.
 func (Native) Mounts() ([]MountPoint, error) {
 	for room := 0; ; {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"nomad-driver-pot/pot/run"
@@ -539,6 +540,32 @@ func (m *model) RemoveJail(id int) error {
 // Usage is Kernel's.
 func (m *model) Usage(string) (string, error) {
 	return "cputime=7,datasize=0,memoryuse=1048576,maxproc=2,swapuse=4096,pcpu=50", nil
+}
+
+// Nullfs is Kernel's.
+func (m *model) Nullfs(from, on string, readOnly bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	call := fmt.Sprint("nullfs ", from, " ", on)
+	if readOnly {
+		call += " ro"
+	}
+	m.commands = append(m.commands, call)
+	if len(m.commands) == m.failAt {
+		return errInjected
+	}
+	if _, err := os.Stat(on); err != nil {
+		panic("mount on what is not there: " + on)
+	}
+	for i := len(m.mounts) - 1; i >= 0; i-- {
+		p := m.mounts[i]
+		if rel, below := strings.CutPrefix(on, p.On+"/"); below && p.Type == "nullfs" && p.From+"/"+rel == from {
+			return syscall.EDEADLK
+		}
+	}
+	must0(os.MkdirAll(on, 0o755))
+	m.mounts = append(m.mounts, MountPoint{"nullfs", from, on})
+	return nil
 }
 
 // Mounts is Kernel's.

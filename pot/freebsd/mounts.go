@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"nomad-driver-pot/pot"
@@ -33,12 +34,31 @@ func (m mounts) Mount(ctx context.Context, root string, what pot.Mount) error {
 	if err != nil {
 		return fmt.Errorf("target %w", err)
 	}
-	argv := []string{"mount", "-t", "nullfs"}
-	if what.ReadOnly {
-		argv = append(argv, "-o", "ro")
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	_, err = m.runner.Run(ctx, nil, append(argv, what.Source, on)...)
-	return typed(err)
+	err = m.kernel.Nullfs(what.Source, on, what.ReadOnly)
+	if errors.Is(err, syscall.EDEADLK) {
+		return m.restage(root, what, on)
+	}
+	return err
+}
+
+// staged holds mounts that others are made from; it is beside a pot's tree.
+const staged = "staged"
+
+// restage shows what is seen at on already, through the mount of a directory
+// above it, in another way: read-only. The kernel refuses to cover a vnode with
+// itself (sys/fs/nullfs/null_vfsops.c, nullfs_mount), but not with a nullfs of it.
+func (m mounts) restage(root string, what pot.Mount, on string) error {
+	stage := filepath.Join(filepath.Dir(root), staged, path.Base(what.Target))
+	if err := os.MkdirAll(stage, 0o700); err != nil {
+		return err
+	}
+	if err := m.kernel.Nullfs(what.Source, stage, what.ReadOnly); err != nil {
+		return err
+	}
+	return m.kernel.Nullfs(stage, on, what.ReadOnly)
 }
 
 // target makes what is to be mounted on in a tree that is not trusted, through
@@ -108,7 +128,7 @@ func (m mounts) UnmountAll(ctx context.Context, root string) error {
 	}
 	var on []string
 	for i := len(table) - 1; i >= 0; i-- {
-		if strings.HasPrefix(table[i].On, root+"/") {
+		if strings.HasPrefix(table[i].On, root+"/") || strings.HasPrefix(table[i].On, filepath.Join(filepath.Dir(root), staged)+"/") {
 			on = append(on, table[i].On)
 		}
 	}

@@ -62,9 +62,10 @@ func ofImage(line string, images []string) bool {
 }
 
 // jails are those that there are. One whose connections are still being closed
-// is dying until they are: twice the sysctl net.inet.tcp.msl, 30 s.
+// is dying until they are: net.inet.tcp.finwait2_timeout and twice net.inet.tcp.msl,
+// 60 s each.
 func jails(lines func(...string) []string) (all []string) {
-	for end := time.Now().Add(75 * time.Second); time.Now().Before(end); time.Sleep(time.Second) {
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(time.Second) {
 		all = lines("jls", "-d", "name")
 		if len(all) == len(lines("jls", "name")) {
 			break
