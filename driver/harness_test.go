@@ -4,10 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +24,7 @@ import (
 
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/hosttest/machine"
 	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/native"
 )
@@ -35,9 +35,11 @@ const (
 	testGateway = "10.213.0.1"
 )
 
-// supervisor is the path of a pot-supervisor made for these tests alone: it
-// tells their processes from those of others.
-var supervisor string
+var (
+	supervisor string        // path of a pot-supervisor
+	scratch    string        // for pots, on a host that has ZFS
+	before     machine.State // as the machine was before these tests
+)
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
@@ -45,24 +47,22 @@ func TestMain(m *testing.M) {
 			return m.Run()
 		}
 		dir, err := os.MkdirTemp("", "driver-test-")
-		if err != nil {
-			panic(err)
-		}
+		must0(err)
 		defer os.RemoveAll(dir)
-		supervisor = filepath.Join(dir, "pot-supervisor")
-		if bin := os.Getenv("POT_BIN"); bin != "" { // as hosttest.Build has it
-			err = os.Link(filepath.Join(bin, "pot-supervisor"), supervisor)
-			if err != nil {
-				panic(err)
-			}
-			return m.Run()
-		}
-		build := exec.Command("go", "build", "-o", supervisor, "nomad-driver-pot/pot/supervise/pot-supervisor")
-		if out, err := build.CombinedOutput(); err != nil {
-			panic(fmt.Sprintf("%v: %s", err, out))
-		}
+		supervisor, err = hosttest.BuildIn(dir, "nomad-driver-pot/pot/supervise/pot-supervisor")
+		must0(err)
+		var remove func() error
+		scratch, remove, err = machine.Scratch(dir)
+		must0(err)
+		defer func() { must0(remove()) }()
 		return m.Run()
 	}())
+}
+
+func must0(err error) {
+	if err != nil {
+		panic(err)
+	}
 }
 
 // bed is a driver on this machine's host, spoken to by gRPC, and a server of
@@ -87,6 +87,14 @@ func newBed(t testing.TB, config string) *bed {
 	need.Have(t, "a host for pots", native.Name != "")
 	hosttest.Alone(t)
 	b := &bed{t: t, server: imagetest.NewServer(t), dir: t.TempDir()}
+	if before == nil { // of a machine that is ours alone
+		var err error
+		before, err = machine.Look(b.dir)
+		must.NoError(t, err)
+	}
+	if scratch != "" {
+		config += fmt.Sprintf("\nzfs_root = %q\ncache { dir = %q }", scratch, b.dir+"/cache")
+	}
 	b.config = fmt.Sprintf(`
 		fs_root    = %q
 		network    = %q
@@ -207,44 +215,27 @@ func eventually(t testing.TB, check func() error) {
 	}
 }
 
-// nothingLeft fails the test if there is anything of a pot below dir, or a
-// process, mount or interface of one. Images and their cache stay.
+// nothingLeft fails the test if there is anything of a pot below dir, or anything
+// else of one that the machine had not before. Images and their cache stay.
 func nothingLeft(t testing.TB, dir string) {
+	t.Helper()
 	eventually(t, func() error {
-		found := residue(dir)
-		if len(found) == 0 {
-			return nil
+		now, err := machine.Look(dir, imagetest.HelloName+"_1_0")
+		if err != nil {
+			return err
 		}
-		return fmt.Errorf("left behind: %s", strings.Join(found, ", "))
+		left := slices.DeleteFunc(now.Since(before), harnessMount)
+		if len(left) > 0 {
+			return fmt.Errorf("left behind: %s", strings.Join(left, ", "))
+		}
+		return nil
 	})
 }
 
-func residue(dir string) (found []string) {
-	for _, sub := range []string{"pots", "addresses", "jails", "layers", "labels", "host/jails"} {
-		entries, _ := os.ReadDir(filepath.Join(dir, sub))
-		for _, e := range entries {
-			if e.Name() != "last" && e.Name() != "hello-linux_1_0" {
-				found = append(found, filepath.Join(sub, e.Name()))
-			}
-		}
-	}
-	mounts, _ := os.ReadFile("/proc/self/mounts")
-	for line := range strings.Lines(string(mounts)) {
-		if strings.Contains(line, dir) {
-			found = append(found, "mount "+strings.TrimSpace(line))
-		}
-	}
-	processes, _ := filepath.Glob("/proc/[0-9]*/exe")
-	for _, exe := range processes {
-		if path, _ := os.Readlink(exe); path == supervisor {
-			found = append(found, "process "+exe)
-		}
-	}
-	addrs, _ := net.InterfaceAddrs()
-	if slices.ContainsFunc(addrs, func(a net.Addr) bool { return strings.HasPrefix(a.String(), testGateway+"/") }) {
-		found = append(found, "interface with "+testGateway)
-	}
-	return found
+// harnessMount tells whether a mount is of the harness's own, which on Linux has
+// a task's secrets on one.
+func harnessMount(left string) bool {
+	return runtime.GOOS == "linux" && strings.HasPrefix(left, "mount "+os.TempDir()+"/nomad_driver_harness-")
 }
 
 // look is an attribute of the fingerprint, as text.

@@ -17,6 +17,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/imagetest"
+
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
@@ -50,7 +52,7 @@ func TestDriver_life(t *testing.T) {
 		must.Eq(t, drivers.TaskStateRunning, status.State)
 		must.Eq(t, "web", status.Name)
 		must.Eq(t, network.IP, status.DriverAttributes["ip"])
-		must.Eq(t, b.server.URL+"/hello-linux:1.0", status.DriverAttributes["image"])
+		must.Eq(t, b.server.URL+"/"+imagetest.HelloName+":1.0", status.DriverAttributes["image"])
 		must.StrHasPrefix(t, "skein1024:", status.DriverAttributes["digest"])
 		must.MapContainsKey(t, status.DriverAttributes, "pid")
 		must.Between(t, 0, time.Since(status.StartedAt), time.Minute)
@@ -267,7 +269,7 @@ func TestDriver_ofOneImage(t *testing.T) {
 		})
 	}
 	all.Wait()
-	must.Eq(t, 1, b.server.Gets("hello-linux_1.0.xz"))
+	must.Eq(t, 1, b.server.Gets(imagetest.HelloName+"_1.0.xz"))
 }
 
 func TestDriver_repeated(t *testing.T) {

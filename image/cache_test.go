@@ -3,6 +3,7 @@ package image_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -21,6 +22,9 @@ import (
 
 // small is an image of a few bytes.
 var small = imagetest.XZ(imagetest.Stream("small"))
+
+// hello is the file of the real image.
+const hello = imagetest.HelloName + "_" + imagetest.HelloTag + ".xz"
 
 // smallServer has it as small_1.0.
 func smallServer(t *testing.T) (*imagetest.Server, image.Ref) {
@@ -62,12 +66,12 @@ func TestCache_Fetch(t *testing.T) {
 			must.Eq(t, image.Meta{}, f.Meta)
 			must.Eq(t, "skein1024:"+string(imagetest.Hello(".skein")), f.Digest.String()+"\n")
 		}
-		must.Eq(t, []string{"downloading hello-linux_1.0.xz (824 KiB)", "verifying hello-linux_1.0.xz"}, said)
-		must.Eq(t, 2, server.Gets("hello-linux_1.0.xz.skein")) // what does the source have now?
-		must.Eq(t, 1, server.Gets("hello-linux_1.0.xz.meta"))
-		must.Eq(t, 1, server.Gets("hello-linux_1.0.xz"))
+		must.Eq(t, []string{fmt.Sprintf("downloading %s (%d KiB)", hello, len(imagetest.Hello(""))>>10), "verifying " + hello}, said)
+		must.Eq(t, 2, server.Gets(hello+".skein")) // what does the source have now?
+		must.Eq(t, 1, server.Gets(hello+".meta"))
+		must.Eq(t, 1, server.Gets(hello))
 		for _, ending := range []string{"", ".meta", ".skein"} {
-			got, err := os.ReadFile(filepath.Join(dir, "hello-linux_1.0.xz"+ending))
+			got, err := os.ReadFile(filepath.Join(dir, hello+ending))
 			must.NoError(t, err)
 			must.True(t, bytes.Equal(imagetest.Hello(ending), got))
 		}
@@ -123,10 +127,10 @@ func TestCache_Fetch(t *testing.T) {
 	t.Run("an image may be in a directory", func(t *testing.T) {
 		from := t.TempDir()
 		for _, ending := range []string{"", ".meta", ".skein"} {
-			name := filepath.Join(from, "hello-linux_1.0.xz"+ending)
+			name := filepath.Join(from, hello+ending)
 			must.NoError(t, os.WriteFile(name, imagetest.Hello(ending), 0o600))
 		}
-		ref := image.Ref{Source: "file://" + from, Name: "hello-linux", Tag: "1.0"}
+		ref := image.Ref{Source: "file://" + from, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
 		f, err := image.NewCache(t.TempDir(), image.Options{}).Fetch(t.Context(), ref, image.Digest{}, nil)
 		must.NoError(t, err)
 		f.Close()

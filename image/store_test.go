@@ -64,13 +64,13 @@ func TestStore_Ensure(t *testing.T) {
 		for range 2 {
 			got, err := b.Ensure(t.Context(), ref, anyImage, func(s string) { said = append(said, s) })
 			must.NoError(t, err)
-			must.Eq(t, image.Snapshot{Name: "hello-linux_1_0", Digest: want}, got)
+			must.Eq(t, image.Snapshot{Name: imagetest.HelloName + "_1_0", Digest: want}, got)
 		}
-		must.Eq(t, []string{"downloading hello-linux_1.0.xz (824 KiB)", "importing hello-linux_1.0.xz"}, said)
+		must.Eq(t, []string{fmt.Sprintf("downloading %s (%d KiB)", hello, len(imagetest.Hello(""))>>10), "importing " + hello}, said)
 		must.Eq(t, 1, b.server.Gets(ref.File()))
 		must.Eq(t, 1, b.datasets.Received())
-		must.Eq(t, []string{"hello-linux_1_0"}, b.datasets.Names())
-		labels, err := b.datasets.Labels(t.Context(), "hello-linux_1_0")
+		must.Eq(t, []string{imagetest.HelloName + "_1_0"}, b.datasets.Names())
+		labels, err := b.datasets.Labels(t.Context(), imagetest.HelloName+"_1_0")
 		must.NoError(t, err)
 		must.Eq(t, map[string]string{image.LabelRef: ref.String(), image.LabelDigest: want.String()}, labels)
 	})

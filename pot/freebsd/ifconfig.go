@@ -40,7 +40,8 @@ func parseInterfaces(text string) []*iface {
 		case "groups:":
 			i.groups = strings.Fields(value)
 		case "member:":
-			i.members = append(i.members, strings.Fields(value + " ")[0])
+			member, _, _ := strings.Cut(value, " ")
+			i.members = append(i.members, member)
 		}
 	}
 	return all

@@ -6,6 +6,7 @@ package hosttest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -76,19 +77,26 @@ func sameState(t testing.TB, before, after State) {
 }
 
 // Build makes the program of package pkg, for this system, and returns its path.
-// Where POT_BIN is set, programs are in that directory already: a machine that
-// only runs the tests has no Go.
 func Build(t testing.TB, pkg string) string {
 	t.Helper()
+	program, err := BuildIn(t.TempDir(), pkg)
+	must.NoError(t, err)
+	return program
+}
+
+// BuildIn is Build in dir. Where POT_BIN is set, programs are in that directory
+// already: a machine that only runs the tests has no Go.
+func BuildIn(dir, pkg string) (program string, err error) {
 	if bin := os.Getenv("POT_BIN"); bin != "" {
-		return filepath.Join(bin, filepath.Base(pkg))
+		return filepath.Join(bin, filepath.Base(pkg)), nil
 	}
-	out := filepath.Join(t.TempDir(), filepath.Base(pkg))
-	cmd := exec.Command("go", "build", "-o", out, pkg)
+	program = filepath.Join(dir, filepath.Base(pkg))
+	cmd := exec.Command("go", "build", "-o", program, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	text, err := cmd.CombinedOutput()
-	must.NoError(t, err, must.Sprint(string(text)))
-	return out
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w: %s", pkg, err, text)
+	}
+	return program, nil
 }
 
 // task is a pot under test, with its output in files.

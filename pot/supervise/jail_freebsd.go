@@ -1,8 +1,10 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"syscall"
 )
 
 // reopenTerminal opens the child's terminal once more. One that was the
@@ -26,5 +28,9 @@ func reopenTerminal(attr *os.ProcAttr) (close func(), err error) {
 // it executes anything (jail_attach(2)).
 func (j Jail) enter(attr *os.ProcAttr, start func() error) error {
 	attr.Sys.Jail = j.ID
-	return start()
+	err := start()
+	if errors.Is(err, syscall.EINVAL) { // jail_attach(2): no such jail
+		return fmt.Errorf("enter jail: it is gone: %w", err)
+	}
+	return err
 }

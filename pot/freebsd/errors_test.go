@@ -1,0 +1,80 @@
+package freebsd
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/run"
+)
+
+// Complaints that a real FreeBSD made are taken for what they are.
+func TestTyped_real(t *testing.T) {
+	text, err := os.ReadFile("testdata/errors.txt")
+	must.NoError(t, err)
+	known := map[string]error{"exist": fs.ErrExist, "not exist": fs.ErrNotExist, "busy": errBusy, "dependents": errDependents}
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		fields := strings.SplitN(strings.TrimSpace(line), " | ", 3)
+		must.Len(t, 3, fields, must.Sprint(line))
+		n++
+		plain := &run.Error{Argv: []string{fields[0], "x"}, Code: 1, Stderr: strings.ReplaceAll(fields[2], "|", "\n")}
+		got := typed(plain)
+		for kind, is := range known {
+			must.Eq(t, kind == fields[1], errors.Is(got, is), must.Sprint(line, kind))
+		}
+		must.True(t, errors.As(got, new(*run.Error)))
+		first, _, _ := strings.Cut(fields[2], "|")
+		if fields[1] == "dependents" {
+			must.StrHasSuffix(t, first, got.Error())
+		}
+	}
+	must.Greater(t, 15, n)
+}
+
+// An interface is what `ifconfig -a` of a FreeBSD 14.2 says it is.
+func TestParseInterfaces(t *testing.T) {
+	text, err := os.ReadFile("testdata/ifconfig.txt")
+	must.NoError(t, err)
+	all := parseInterfaces(string(text))
+	got := map[string]*iface{}
+	for _, i := range all {
+		got[i.name] = i
+	}
+	must.MapContainsKeys(t, got, []string{"vtnet0", "lo0"})
+	must.NotNil(t, of(all, "web"))
+	must.Nil(t, of(all, "we"))
+	bridge := got["bridge0"]
+	must.NotNil(t, bridge)
+	must.True(t, bridge.in("bridge") && bridge.in("pot"))
+	must.Eq(t, bridgeDescription, bridge.description)
+	must.Eq(t, []string{of(all, "web").name}, bridge.members)
+}
+
+func FuzzParseInterfaces(f *testing.F) {
+	text, err := os.ReadFile("testdata/ifconfig.txt")
+	must.NoError(f, err)
+	f.Add(string(text))
+	f.Add("\tmember:\n")
+	f.Add("x: \n\tmember: \n groups:\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		of(parseInterfaces(text), "web")
+	})
+}
+
+func FuzzParseUsage(f *testing.F) {
+	f.Add("cputime=0,datasize=0,memoryuse=1048576,pcpu=124")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, line string) {
+		if _, err := parseUsage(line); err != nil {
+			must.StrContains(t, err.Error(), "no number in ")
+		}
+	})
+}
