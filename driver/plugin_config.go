@@ -89,19 +89,11 @@ type VolumesConfig struct {
 // Defaults. The one of a network is pot.DefaultNetwork, and no network mode
 // that can be carried out is forbidden.
 const (
-	defaultDir          = "/var/lib/nomad-driver-pot"
-	defaultZFSRoot      = "zroot/pot" // pot's
 	defaultPullTimeout  = 30 * time.Minute
 	defaultStallTimeout = time.Minute
 	defaultImageBytes   = 16 << 30
 	defaultParallel     = 4
 )
-
-// hosts are what differs by the machine's own host: where the driver's state is,
-// where image files are, and pot's configuration, whose defaults are beside it.
-var hosts = map[string]struct{ dir, cache, potConfig string }{
-	"freebsd": {"/var/db/nomad-driver-pot", "/var/cache/pot", "/usr/local/etc/pot/pot.conf"},
-}
 
 // networkModes are those that a job may ask for.
 var networkModes = []pot.NetworkMode{pot.PublicBridge, pot.HostNetwork, pot.NoNetwork}
@@ -134,19 +126,19 @@ func decodeConfig(packed []byte) (*Config, error) {
 func (c *Config) settings(native string) (settings, error) {
 	var f faults
 	s := settings{enabled: c.Enabled, volumes: c.Volumes}
-	own := hosts[native]
+	own := pot.DefaultsOf(native)
 	shared, err := pot.ReadHostConf(c.potConfs(&f, own)...)
 	if err != nil {
 		f.add("pot_config", "%w", err)
 	}
 	s.host = pot.HostConfig{
-		Dir:        absolute(&f, "fs_root", c.FSRoot, cmp.Or(own.dir, defaultDir)),
+		Dir:        absolute(&f, "fs_root", c.FSRoot, own.Dir),
 		Supervisor: absolute(&f, "supervisor", c.Supervisor, besidePlugin("pot-supervisor")),
-		ZFSRoot:    zfsRoot(&f, cmp.Or(c.ZFSRoot, shared.ZFSRoot, defaultZFSRoot)),
+		ZFSRoot:    zfsRoot(&f, cmp.Or(c.ZFSRoot, shared.ZFSRoot, pot.DefaultZFSRoot)),
 		Interface:  shared.Interface,
 		Isolate:    shared.Isolate,
 	}
-	s.cacheDir = absolute(&f, "cache.dir", cmp.Or(c.Cache.Dir, shared.Cache), cmp.Or(own.cache, filepath.Join(s.host.Dir, "cache")))
+	s.cacheDir = absolute(&f, "cache.dir", cmp.Or(c.Cache.Dir, shared.Cache), cmp.Or(own.Cache, filepath.Join(s.host.Dir, "cache")))
 	switch c.Host {
 	case "", "auto":
 	case "freebsd", "linux":
@@ -180,20 +172,17 @@ func (c *Config) settings(native string) (settings, error) {
 	return s, f.err()
 }
 
-// potConfs are the files of pot's configuration, of which later ones win. One
-// that is asked for must be there.
-func (c *Config) potConfs(f *faults, own struct{ dir, cache, potConfig string }) []string {
-	file := own.potConfig
+// potConfs are the files of pot's configuration. One that is asked for must be
+// there.
+func (c *Config) potConfs(f *faults, own pot.HostDefaults) []string {
+	file := own.PotConfig
 	if c.PotConfig != "" {
 		file = absolute(f, "pot_config", c.PotConfig, "")
 		if _, err := os.Stat(file); err != nil {
 			f.add("pot_config", "%w", err)
 		}
 	}
-	if file == "" {
-		return nil
-	}
-	return []string{filepath.Join(filepath.Dir(file), "pot.default.conf"), file}
+	return pot.PotConfs(file)
 }
 
 // datasetNames are ZFS's, without those that begin a flag.

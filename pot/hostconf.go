@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -32,6 +33,32 @@ type HostConfig struct {
 	ZFSRoot   string
 	Interface string // the uplink, "" if there is none
 	Isolate   bool   // pots on a bridge do not reach each other
+}
+
+// HostDefaults are where things are on a host when nobody says.
+type HostDefaults struct {
+	Dir       string // the driver's state
+	Cache     string // image files; "" for a directory in Dir
+	PotConfig string // pot's own configuration, whose defaults are beside it; "" if there is none
+}
+
+// DefaultZFSRoot is POT_ZFS_ROOT where it is not set.
+const DefaultZFSRoot = "zroot/pot"
+
+// DefaultsOf are those of a host by its name.
+func DefaultsOf(host string) HostDefaults {
+	if host == "freebsd" {
+		return HostDefaults{Dir: "/var/db/nomad-driver-pot", Cache: "/var/cache/pot", PotConfig: "/usr/local/etc/pot/pot.conf"}
+	}
+	return HostDefaults{Dir: "/var/lib/nomad-driver-pot"}
+}
+
+// PotConfs are the files of pot's configuration of which file is the operator's.
+func PotConfs(file string) []string {
+	if file == "" {
+		return nil
+	}
+	return []string{filepath.Join(filepath.Dir(file), "pot.default.conf"), file}
 }
 
 // ReadHostConf reads configuration files of pot's, of which later ones win. One

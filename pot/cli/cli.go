@@ -16,7 +16,7 @@ const Version = "0.1.0"
 // awaited are pot's commands that are not there yet: they are refused by name,
 // so that nobody takes a typing error for them or them for one.
 var awaited = strings.Fields(`
-	add-dep clone config copy-in copy-out create create-base de-init destroy doctor
+	add-dep clone config copy-in copy-out create create-base de-init destroy
 	exec export export-ports get-attribute get-rss image import info init
 	last-run-stats list mount-in mount-out prepare prune ps purge-snapshots rename
 	revert run set-attr set-attribute set-cmd set-env set-hook set-hosts set-rss show
@@ -37,11 +37,13 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	case command == "help", command == "-h", command == "--help":
 		usage(name, stdout)
 		return 0
+	case command == "doctor":
+		return doctor(name, args[2:], stdout, stderr)
 	case slices.Contains(awaited, command):
 		fmt.Fprintf(stderr, "%s: %s is not there yet: this version is the Nomad driver alone\n", name, command)
 		return 1
 	default:
-		fmt.Fprintf(stderr, "%s: no such command: %q\n%s: hint: the commands are help and version\n", name, command, name)
+		fmt.Fprintf(stderr, "%s: no such command: %q\n%s: hint: the commands are doctor, help and version\n", name, command, name)
 		return 2
 	}
 }
@@ -50,9 +52,10 @@ func usage(name string, w io.Writer) {
 	fmt.Fprintf(w, `%s runs pots, packaged FreeBSD jails. Started by a Nomad agent it is the task
 driver "pot": put it into the agent's plugin_dir and name it in a plugin block.
 
+  %s doctor   what this host has and lacks, and what mends it
   %s help     this text
   %s version  the version
 
 Not there yet: %s.
-`, name, name, name, strings.Join(awaited, ", "))
+`, name, name, name, name, strings.Join(awaited, ", "))
 }

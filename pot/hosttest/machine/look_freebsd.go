@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,9 +53,12 @@ func Look(dir string, images ...string) (State, error) {
 
 // ofImage tells whether a line is of an image's dataset.
 func ofImage(line string, images []string) bool {
-	for _, i := range images {
-		if strings.Contains(line, "/jails/"+i+"\t") || strings.Contains(line, "/jails/"+i+"/m") ||
-			strings.Contains(line, "/jails/"+i+"@") || strings.HasSuffix(line, "/jails/"+i) {
+	for _, field := range strings.Fields(line) {
+		_, name, found := strings.Cut(field, "/jails/")
+		if i := strings.IndexAny(name, "/@"); i >= 0 {
+			name = name[:i]
+		}
+		if found && slices.Contains(images, name) {
 			return true
 		}
 	}
