@@ -37,8 +37,7 @@ const (
 
 var (
 	supervisor string        // path of a pot-supervisor
-	scratch    string        // for pots, on a host that has ZFS
-	before     machine.State // as the machine was before these tests
+	before     machine.State // as the machine was before the bed was used
 )
 
 func TestMain(m *testing.M) {
@@ -51,10 +50,6 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(dir)
 		supervisor, err = hosttest.BuildIn(dir, "nomad-driver-pot/pot/supervise/pot-supervisor")
 		must0(err)
-		var remove func() error
-		scratch, remove, err = machine.Scratch(dir)
-		must0(err)
-		defer func() { must0(remove()) }()
 		return m.Run()
 	}())
 }
@@ -87,14 +82,14 @@ func newBed(t testing.TB, config string) *bed {
 	need.Have(t, "a host for pots", native.Name != "")
 	hosttest.Alone(t)
 	b := &bed{t: t, server: imagetest.NewServer(t), dir: t.TempDir()}
-	if before == nil { // of a machine that is ours alone
-		var err error
-		before, err = machine.Look(b.dir)
-		must.NoError(t, err)
-	}
+	scratch, remove, err := machine.Scratch(t.TempDir())
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, remove()) })
 	if scratch != "" {
 		config += fmt.Sprintf("\nzfs_root = %q\ncache { dir = %q }", scratch, b.dir+"/cache")
 	}
+	before, err = machine.Look(b.dir)
+	must.NoError(t, err)
 	b.config = fmt.Sprintf(`
 		fs_root    = %q
 		network    = %q

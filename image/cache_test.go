@@ -66,7 +66,7 @@ func TestCache_Fetch(t *testing.T) {
 			must.Eq(t, image.Meta{}, f.Meta)
 			must.Eq(t, "skein1024:"+string(imagetest.Hello(".skein")), f.Digest.String()+"\n")
 		}
-		must.Eq(t, []string{fmt.Sprintf("downloading %s (%d KiB)", hello, len(imagetest.Hello(""))>>10), "verifying " + hello}, said)
+		must.Eq(t, []string{fmt.Sprintf("downloading %s (%d KiB)", hello, (len(imagetest.Hello(""))+512)>>10), "verifying " + hello}, said)
 		must.Eq(t, 2, server.Gets(hello+".skein")) // what does the source have now?
 		must.Eq(t, 1, server.Gets(hello+".meta"))
 		must.Eq(t, 1, server.Gets(hello))

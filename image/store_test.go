@@ -66,7 +66,7 @@ func TestStore_Ensure(t *testing.T) {
 			must.NoError(t, err)
 			must.Eq(t, image.Snapshot{Name: imagetest.HelloName + "_1_0", Digest: want}, got)
 		}
-		must.Eq(t, []string{fmt.Sprintf("downloading %s (%d KiB)", hello, len(imagetest.Hello(""))>>10), "importing " + hello}, said)
+		must.Eq(t, []string{fmt.Sprintf("downloading %s (%d KiB)", hello, (len(imagetest.Hello(""))+512)>>10), "importing " + hello}, said)
 		must.Eq(t, 1, b.server.Gets(ref.File()))
 		must.Eq(t, 1, b.datasets.Received())
 		must.Eq(t, []string{imagetest.HelloName + "_1_0"}, b.datasets.Names())
