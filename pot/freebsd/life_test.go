@@ -31,7 +31,8 @@ func (m *model) host(t testing.TB) (pot.Host, *pot.Pots) {
 func web(t testing.TB) pot.Spec {
 	var mounts []pot.Mount
 	dir := t.TempDir()
-	must.NoError(t, os.MkdirAll(dir+"/alloc/logs", 0o755))
+	must.NoError(t, os.MkdirAll(dir+"/alloc/data", 0o755))
+	must.NoError(t, os.Symlink("/etc", dir+"/alloc/link"))
 	for _, on := range []string{"/alloc", "/alloc/logs", "/local", "/secrets"} {
 		must.NoError(t, os.MkdirAll(dir+on, 0o755))
 		mounts = append(mounts, pot.Mount{Source: dir + on, Target: on, ReadOnly: on == "/alloc/logs"})
@@ -54,15 +55,17 @@ func TestLife(t *testing.T) {
 	p, err := pots.Create(t.Context(), s)
 	must.NoError(t, err)
 	root := m.place("tank/pot/jails/web/m")
-	stage := m.place("tank/pot/jails/web/staged/logs")
+	skeleton := m.place("tank/pot/jails/web/skeletons/alloc")
 	must.Eq(t, []string{
 		"zfs create -o nomad.pot:alloc=a1 -o nomad.pot:task=a1/web tank/pot/jails/web",
 		"zfs list -Hp -d 1 -t snapshot -s createtxg -o name tank/pot/jails/web_1_0/m", // once for an image
 		"zfs clone tank/pot/jails/web_1_0/m@1700000000 tank/pot/jails/web/m",
 		"nullfs " + s.Mounts[0].Source + " " + root + "/alloc",
 		"nullfs " + s.Mounts[1].Source + " " + root + "/alloc/logs ro", // refused: it would cover itself
-		"nullfs " + s.Mounts[1].Source + " " + stage + " ro",
-		"nullfs " + stage + " " + root + "/alloc/logs ro",
+		"umount -f " + root + "/alloc",
+		"nullfs " + skeleton + " " + root + "/alloc ro",
+		"nullfs " + s.Mounts[0].Source + "/data " + root + "/alloc/data",
+		"nullfs " + s.Mounts[1].Source + " " + root + "/alloc/logs ro",
 		"nullfs " + s.Mounts[2].Source + " " + root + "/local",
 		"nullfs " + s.Mounts[3].Source + " " + root + "/secrets",
 		"sysctl net.inet.ip.forwarding=1", // these three for the first pot
@@ -100,7 +103,7 @@ func TestLife(t *testing.T) {
 		"ifconfig -a",
 		"ifconfig epair2a destroy",
 		"ifconfig bridge1 destroy",
-		"umount -f " + root + "/dev " + root + "/secrets " + root + "/local " + root + "/alloc/logs " + stage + " " + root + "/alloc",
+		"umount -f " + root + "/dev " + root + "/secrets " + root + "/local " + root + "/alloc/logs " + root + "/alloc/data " + root + "/alloc",
 		"zfs get -Hp -s local -o property,value all tank/pot/jails/web",
 		"zfs destroy -rf tank/pot/jails/web",
 	}, m.commands)
@@ -121,7 +124,7 @@ func TestLife_commands(t *testing.T) {
 	_, err = pots.Create(t.Context(), second)
 	must.NoError(t, err)
 	commands := slices.DeleteFunc(m.commands, func(c string) bool { return strings.HasPrefix(c, "nullfs ") })
-	must.LessEq(t, 11, len(commands), must.Sprint(strings.Join(commands, "\n")))
+	must.LessEq(t, 12, len(commands), must.Sprint(strings.Join(commands, "\n")))
 
 	t.Run("a bridge that is needed stays", func(t *testing.T) {
 		must.NoError(t, pots.Destroy(t.Context(), "web"))

@@ -39,26 +39,77 @@ func (m mounts) Mount(ctx context.Context, root string, what pot.Mount) error {
 	}
 	err = m.kernel.Nullfs(what.Source, on, what.ReadOnly)
 	if errors.Is(err, syscall.EDEADLK) {
-		return m.restage(root, what, on)
+		return m.split(ctx, root, what, on)
 	}
 	return err
 }
 
-// staged holds mounts that others are made from; it is beside a pot's tree.
-const staged = "staged"
+// skeletons hold the mount points of directories that were split; they are beside
+// a pot's tree.
+const skeletons = "skeletons"
 
-// restage shows what is seen at on already, through the mount of a directory
-// above it, in another way: read-only. The kernel refuses to cover a vnode with
-// itself (sys/fs/nullfs/null_vfsops.c, nullfs_mount), but not with a nullfs of it.
-func (m mounts) restage(root string, what pot.Mount, on string) error {
-	stage := filepath.Join(filepath.Dir(root), staged, path.Base(what.Target))
-	if err := os.MkdirAll(stage, 0o700); err != nil {
+// split shows what is seen at on already, through the mount of the directory above
+// it, in another way: read-only. The kernel refuses to cover a vnode with itself
+// (sys/fs/nullfs/null_vfsops.c, nullfs_mount); by way of a third mount it can be
+// had, and then spins for ever (sys/kern/vfs_vnops.c, vn_lock_pair). So the
+// directory above becomes an empty one, read-only, with all that was in it mounted
+// in it piece by piece.
+func (m mounts) split(ctx context.Context, root string, what pot.Mount, on string) error {
+	whole, err := m.mountedAbove(what.Source, on)
+	if err != nil {
 		return err
 	}
-	if err := m.kernel.Nullfs(what.Source, stage, what.ReadOnly); err != nil {
+	entries, err := os.ReadDir(whole.From)
+	if err != nil {
 		return err
 	}
-	return m.kernel.Nullfs(stage, on, what.ReadOnly)
+	skeleton := filepath.Join(filepath.Dir(root), skeletons, filepath.Base(whole.On))
+	if err := os.MkdirAll(skeleton, 0o755); err != nil {
+		return err
+	}
+	r, err := os.OpenRoot(skeleton)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	var parts []string
+	for _, e := range entries {
+		if !e.IsDir() && !e.Type().IsRegular() {
+			continue // a link could lead anywhere
+		}
+		if err := step(r, e.Name(), e.IsDir()); err != nil {
+			return err
+		}
+		parts = append(parts, e.Name())
+	}
+	if err := m.umount(ctx, whole.On); err != nil {
+		return err
+	}
+	if err := m.kernel.Nullfs(skeleton, whole.On, true); err != nil {
+		return err
+	}
+	for _, name := range parts {
+		at := filepath.Join(whole.On, name)
+		if err := m.kernel.Nullfs(filepath.Join(whole.From, name), at, at == on && what.ReadOnly); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// mountedAbove is the nullfs through which source is seen at on: that of the
+// directory that it is in.
+func (m mounts) mountedAbove(source, on string) (MountPoint, error) {
+	table, err := m.kernel.Mounts()
+	if err != nil {
+		return MountPoint{}, fmt.Errorf("read mounts: %w", err)
+	}
+	for i := len(table) - 1; i >= 0; i-- {
+		if p := table[i]; p.Type == "nullfs" && p.On == filepath.Dir(on) && p.From == filepath.Dir(source) {
+			return p, nil
+		}
+	}
+	return MountPoint{}, errors.New("it is seen there already, through the mount of a directory above it: mount one of them elsewhere")
 }
 
 // target makes what is to be mounted on in a tree that is not trusted, through
@@ -128,7 +179,7 @@ func (m mounts) UnmountAll(ctx context.Context, root string) error {
 	}
 	var on []string
 	for i := len(table) - 1; i >= 0; i-- {
-		if strings.HasPrefix(table[i].On, root+"/") || strings.HasPrefix(table[i].On, filepath.Join(filepath.Dir(root), staged)+"/") {
+		if strings.HasPrefix(table[i].On, root+"/") {
 			on = append(on, table[i].On)
 		}
 	}

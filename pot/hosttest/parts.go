@@ -111,12 +111,14 @@ func testMounts(t *testing.T, bed Bed) {
 	})
 	t.Run("a part of what is seen already is mounted over itself, read-only", func(t *testing.T) {
 		must.NoError(t, os.Mkdir(filepath.Join(source, "logs"), 0o755))
+		must.NoError(t, os.Mkdir(filepath.Join(source, "shared"), 0o755))
 		must.NoError(t, os.WriteFile(filepath.Join(source, "logs/l"), []byte("a line"), 0o644))
 		must.NoError(t, mount(pot.Mount{Source: source, Target: "/alloc"}))
 		must.NoError(t, mount(pot.Mount{Source: filepath.Join(source, "logs"), Target: "/alloc/logs", ReadOnly: true}))
 		must.FileContains(t, filepath.Join(root, "alloc/logs/l"), "a line")
 		must.ErrorIs(t, os.WriteFile(filepath.Join(root, "alloc/logs/m"), nil, 0o644), syscall.EROFS)
-		must.NoError(t, os.WriteFile(filepath.Join(root, "alloc/m"), nil, 0o644))
+		must.NoError(t, os.WriteFile(filepath.Join(root, "alloc/shared/m"), nil, 0o644))
+		must.FileExists(t, filepath.Join(source, "shared/m"))
 	})
 	t.Run("a file is mounted on a file", func(t *testing.T) {
 		must.NoError(t, mount(pot.Mount{Source: filepath.Join(source, "f"), Target: "/etc/one"}))
