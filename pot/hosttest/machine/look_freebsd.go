@@ -22,7 +22,7 @@ func Look(dir string, images ...string) (State, error) {
 	lines := func(argv ...string) []string {
 		out, err := command(argv...)
 		errs = append(errs, err)
-		return strings.Split(strings.TrimSpace(out), "\n")
+		return strings.Split(strings.TrimSpace(out), "\n") // of nothing: one, empty
 	}
 	for _, line := range lines("mount", "-p") {
 		if !ofImage(line, images) {
@@ -70,8 +70,8 @@ func ofImage(line string, images []string) bool {
 // 60 s each.
 func jails(lines func(...string) []string) (all []string) {
 	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(time.Second) {
-		all = lines("jls", "-d", "name")
-		if len(all) == len(lines("jls", "name")) {
+		all = strings.Fields(strings.Join(lines("jls", "-d", "name"), " "))
+		if len(all) == len(strings.Fields(strings.Join(lines("jls", "name"), " "))) {
 			break
 		}
 	}
