@@ -124,10 +124,10 @@ func TestDriver_mounts(t *testing.T) {
 	b.start(t, cfg)
 
 	for target, dir := range map[string]string{
-		"/alloc":   cfg.TaskDir().SharedAllocDir,
-		"/local":   cfg.TaskDir().LocalDir,
-		"/secrets": cfg.TaskDir().SecretsDir,
-		"/volume":  volume,
+		"/alloc/data": filepath.Join(cfg.TaskDir().SharedAllocDir, "data"),
+		"/local":      cfg.TaskDir().LocalDir,
+		"/secrets":    cfg.TaskDir().SecretsDir,
+		"/volume":     volume,
 	} {
 		t.Run("what is written to "+target+" is there", func(t *testing.T) {
 			b.exec(t, cfg.ID, "write", target+"/new", "written in the pot")

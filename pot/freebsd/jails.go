@@ -161,9 +161,21 @@ func (j jails) Find(ctx context.Context, name pot.Name) (supervise.Jail, error) 
 	return supervise.Jail{ID: id}, nil
 }
 
-// dyingWithin bounds the wait for a jail's end. What holds one for longer, such
-// as connections that are being closed, holds nothing that a pot is made of.
+// dyingWithin bounds the wait for the end of what ran in a jail, where the kernel
+// does not count processes.
 const dyingWithin = 5 * time.Second
+
+// empty tells whether nothing runs in a jail any more, as far as is known. One
+// that is empty can be dying for minutes: connections that are being closed hold
+// it, and nothing else of a pot.
+func (j jails) empty(name pot.Name) bool {
+	line, err := j.kernel.Usage(string(name))
+	if err != nil {
+		return false
+	}
+	u, err := parseUsage(line)
+	return err == nil && u.Procs == 0
+}
 
 // Remove is pot.Jails'.
 func (j jails) Remove(ctx context.Context, name pot.Name) error {
@@ -177,7 +189,7 @@ func (j jails) Remove(ctx context.Context, name pot.Name) error {
 	deadline := time.Now().Add(dyingWithin)
 	for pause := time.Millisecond; time.Now().Before(deadline); pause = min(2*pause, 100*time.Millisecond) {
 		_, err := j.kernel.JailID(string(name), true)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && j.empty(name) {
 			return nil
 		}
 		if err != nil {

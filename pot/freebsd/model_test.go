@@ -538,7 +538,10 @@ func (m *model) RemoveJail(id int) error {
 }
 
 // Usage is Kernel's.
-func (m *model) Usage(string) (string, error) {
+func (m *model) Usage(jail string) (string, error) {
+	if m.jails[jail] == nil {
+		return "cputime=0,memoryuse=0,maxproc=0", nil
+	}
 	return "cputime=7,datasize=0,memoryuse=1048576,maxproc=2,swapuse=4096,pcpu=50", nil
 }
 
