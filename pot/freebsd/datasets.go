@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/run"
@@ -270,10 +269,6 @@ func (d *datasets) Dir(ctx context.Context, name string) (string, error) {
 	return d.place(name)
 }
 
-// busyWithin bounds the wait for what is still in use: a jail that was removed
-// holds its tree for a moment.
-const busyWithin = 10 * time.Second
-
 // Destroy is pot.Datasets' and pot.Images'. It is forced, as a jail's end lags
 // behind its removal, and so it looks for other mounts first.
 func (d *datasets) Destroy(ctx context.Context, name string) error {
@@ -283,18 +278,10 @@ func (d *datasets) Destroy(ctx context.Context, name string) error {
 	if err := d.notMountedOn(name); err != nil {
 		return err
 	}
-	deadline := time.Now().Add(busyWithin)
-	for pause := 10 * time.Millisecond; ; pause *= 2 {
+	return whileBusy(ctx, func() error {
 		_, err := d.zfs(ctx, "destroy", "-rf", d.path(name))
-		if !errors.Is(err, errBusy) || time.Now().After(deadline) {
-			return unless(fs.ErrNotExist, err)
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), err)
-		case <-time.After(pause):
-		}
-	}
+		return unless(fs.ErrNotExist, err)
+	})
 }
 
 // notMountedOn is an error when something that is not the dataset's own is

@@ -1,10 +1,12 @@
 package freebsd
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"strings"
 	"syscall"
+	"time"
 
 	"nomad-driver-pot/pot/run"
 )
@@ -86,4 +88,24 @@ func unless(kind, err error) error {
 		return nil
 	}
 	return err
+}
+
+// busyWithin bounds the wait for what is still in use: a jail that was removed
+// holds its tree for a moment.
+const busyWithin = 10 * time.Second
+
+// whileBusy tries try again for as long as it finds something to be in use.
+func whileBusy(ctx context.Context, try func() error) error {
+	deadline := time.Now().Add(busyWithin)
+	for pause := 10 * time.Millisecond; ; pause *= 2 {
+		err := try()
+		if !errors.Is(err, errBusy) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), err)
+		case <-time.After(pause):
+		}
+	}
 }

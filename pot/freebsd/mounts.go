@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/run"
@@ -191,17 +190,8 @@ func (m mounts) UnmountAll(ctx context.Context, root string) error {
 
 // umount unmounts in the order given. What is not mounted is no error.
 func (m mounts) umount(ctx context.Context, on ...string) error {
-	deadline := time.Now().Add(busyWithin)
-	for pause := 10 * time.Millisecond; ; pause *= 2 {
+	return whileBusy(ctx, func() error {
 		_, err := m.runner.Run(ctx, nil, append([]string{"umount", "-f"}, on...)...)
-		err = typed(err)
-		if !errors.Is(err, errBusy) || time.Now().After(deadline) {
-			return unless(fs.ErrNotExist, err)
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), err)
-		case <-time.After(pause):
-		}
-	}
+		return unless(fs.ErrNotExist, typed(err))
+	})
 }
