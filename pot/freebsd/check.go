@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"syscall"
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/run"
@@ -86,9 +85,8 @@ func (c checker) datasets(ctx context.Context, add adder) {
 // anchors looks for what pot init puts into pf.conf(5).
 func (c checker) anchors(ctx context.Context, add adder) {
 	out, err := c.runner.Run(ctx, nil, "pfctl", "-s", "nat")
-	var e *run.Error
-	if err != nil && !errors.As(err, &e) && !errors.Is(err, syscall.ENOENT) {
-		add(pot.Absent, "pf", "%v", err)
+	if err != nil {
+		add(pot.Absent, "pf", "pf cannot be asked for its anchors: %v", err)
 		return
 	}
 	for _, line := range []string{`nat-anchor "pot-nat"`, `rdr-anchor "pot-rdr/*"`} {

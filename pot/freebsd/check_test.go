@@ -1,0 +1,57 @@
+package freebsd
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/run"
+)
+
+// What a host lacks is told with what mends it.
+func TestCheck(t *testing.T) {
+	m := newModel(t)
+	h, _ := m.host(t)
+	if os.Geteuid() != 0 {
+		must.StrContains(t, h.Check(t.Context())[1].Text, "run the Nomad agent as root")
+		return
+	}
+	for name, tc := range map[string]struct {
+		answers map[string]run.Answer
+		weight  pot.Weight
+		want    string
+	}{
+		"a dataset": {map[string]run.Answer{"zfs list -Hp -o mounted,available tank/pot/jails": {
+			Err: &run.Error{Argv: []string{"zfs"}, Code: 1, Stderr: "cannot open 'tank/pot/jails': dataset does not exist"}}},
+			pot.Fatal, "tank/pot/jails is not there: zfs create -p tank/pot/jails"},
+		"a dataset that is mounted": {map[string]run.Answer{"zfs list -Hp -o mounted,available tank/pot/jails": {Stdout: "no\t1\n"}},
+			pot.Fatal, "tank/pot/jails is not mounted: zfs mount tank/pot/jails"},
+		"a devfs ruleset": {map[string]run.Answer{"devfs rule -s 4 show": {}},
+			pot.Fatal, "devfs ruleset 4 is not there: service devfs restart"},
+		"an anchor": {map[string]run.Answer{"pfctl -s nat": {Stdout: "nat-anchor \"pot-nat\" all\n"}},
+			pot.Absent, `pf.conf lacks the line rdr-anchor "pot-rdr/*"`},
+		"a pf that answers": {map[string]run.Answer{"pfctl -s nat": {
+			Err: &run.Error{Argv: []string{"pfctl"}, Code: 1, Stderr: "pfctl: /dev/pf: Permission denied"}}},
+			pot.Absent, "pf cannot be asked for its anchors: pfctl: exit status 1: pfctl: /dev/pf: Permission denied"},
+	} {
+		t.Run("it lacks "+name, func(t *testing.T) {
+			log := &run.Log{Answers: map[string]run.Answer{
+				"zfs list -Hp -o mounted,available tank/pot/jails": {Stdout: "yes\t10737418240\n"},
+				"devfs rule -s 4 show":                             {Stdout: "100 include 1\n"},
+				"pfctl -s nat":                                     {Stdout: "nat-anchor \"pot-nat\" all\nrdr-anchor \"pot-rdr/*\" all\n"},
+			}}
+			c := checker{runner: log, kernel: m, config: Config{ZFSRoot: "tank/pot", Interface: "vtnet0", Supervisor: os.Args[0]}}
+			must.False(t, slices.ContainsFunc(c.check(t.Context()), func(f pot.Finding) bool { return f.Weight != pot.Fact }))
+			for line, a := range tc.answers {
+				log.Answers[line] = a
+			}
+			must.True(t, slices.ContainsFunc(c.check(t.Context()), func(f pot.Finding) bool {
+				return f.Weight == tc.weight && strings.Contains(f.Text, tc.want)
+			}), must.Sprint(c.check(t.Context())))
+		})
+	}
+}
