@@ -36,6 +36,10 @@ var taskConfigSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"copy":               hclspec.NewAttr("copy", "list(string)", false),
 	"attributes":         hclspec.NewAttr("attributes", "list(string)", false),
 	"cpu_hard_limit":     hclspec.NewAttr("cpu_hard_limit", "bool", false),
+	"bridge":             hclspec.NewAttr("bridge", "string", false),
+	"network_stack":      hclspec.NewAttr("network_stack", "string", false),
+	"ip":                 hclspec.NewAttr("ip", "list(string)", false),
+	"limits":             hclspec.NewBlock("limits", false, limitsSpec),
 })
 
 // TaskConfig is a task's config as the job's author writes it.
@@ -56,8 +60,12 @@ type TaskConfig struct {
 	Mount            []string            `codec:"mount"`           // "source:target"
 	MountReadOnly    []string            `codec:"mount_read_only"` // likewise
 	Copy             []string            `codec:"copy"`
-	Attributes       []string            `codec:"attributes"`
+	Attributes       []string            `codec:"attributes"` // "name:value"
 	CPUHardLimit     bool                `codec:"cpu_hard_limit"`
+	Bridge           string              `codec:"bridge"`        // of network_mode private-bridge
+	NetworkStack     string              `codec:"network_stack"` // ipv4, ipv6 or dual
+	IP               []string            `codec:"ip"`            // of network_mode alias: "address" or "interface|address"
+	Limits           LimitsConfig        `codec:"limits"`
 }
 
 // inherit is what pot calls network mode host.
@@ -88,9 +96,6 @@ func (c *TaskConfig) check(f *faults) {
 	if len(c.Copy) > 0 {
 		f.add("config.copy", "not supported yet: use mount_read_only, or a template or artifact block")
 	}
-	if len(c.Attributes) > 0 {
-		f.add("config.attributes", "not supported yet")
-	}
 }
 
 // hostNames are RFC 1123's, of a length that every host takes (Linux
@@ -101,8 +106,6 @@ var hostNames = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9]
 func (c *TaskConfig) checkMode(f *faults, allowed []pot.NetworkMode) {
 	const where = "config.network_mode"
 	switch mode := c.mode(); {
-	case mode == pot.PrivateBridge || mode == pot.Alias:
-		f.add(where, "%s is not supported yet: use %s", mode, list(allowed, "or"))
 	case !slices.Contains(networkModes, mode):
 		f.add(where, "no such mode: %q: use %s", string(mode), list(allowed, "or"))
 	case !slices.Contains(allowed, mode):
@@ -190,6 +193,52 @@ func (c *TaskConfig) hosts(f *faults) []pot.HostEntry {
 			continue
 		}
 		all = append(all, pot.HostEntry{Name: host, Addr: ip})
+	}
+	return all
+}
+
+// aliases are the addresses of network_mode alias.
+func (c *TaskConfig) aliases(f *faults) []pot.InterfaceAddr {
+	var all []pot.InterfaceAddr
+	for i, text := range c.IP {
+		a, err := pot.ParseInterfaceAddr(text)
+		if err != nil {
+			f.add(fmt.Sprintf("config.ip[%d]", i), "%w", err)
+			continue
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// attributes are those of the task's jail. One that would widen what a task may do
+// needs the operator's leave.
+func (c *TaskConfig) attributes(f *faults, allowed []string) pot.Attributes {
+	var all pot.Attributes
+	for i, text := range c.Attributes {
+		where := fmt.Sprintf("config.attributes[%d]", i)
+		name, value, ok := strings.Cut(text, ":")
+		if !ok {
+			f.add(where, "must be NAME:VALUE, not %q", text)
+			continue
+		}
+		if _, taken := all[name]; taken {
+			f.add(where, "%s is set twice", name)
+		}
+		value, err := pot.ParseAttribute(name, value)
+		if err != nil {
+			f.add(where, "%w", err)
+			continue
+		}
+		if all == nil {
+			all = pot.Attributes{}
+		}
+		all[name] = value
+	}
+	for _, name := range all.Changed() {
+		if !slices.Contains(allowed, name) {
+			f.add("config.attributes", "%s is not allowed on this client: its plugin's allow_attributes must have it", name)
+		}
 	}
 	return all
 }

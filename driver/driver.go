@@ -135,7 +135,10 @@ func newBackend(s settings, native Native) *backend {
 	if b.fault != nil {
 		return b
 	}
-	b.pots = pot.Open(host, pot.Config{Dir: s.host.Dir, Network: s.host.Network, Supervisor: s.host.Supervisor})
+	b.pots = pot.Open(host, pot.Config{
+		Dir: s.host.Dir, Network: s.host.Network, Supervisor: s.host.Supervisor,
+		Bridges: s.bridges, Reserved: s.reserved, AllowAttributes: s.allowAttributes,
+	})
 	b.images = image.NewStore(image.NewCache(s.cacheDir, s.pull), host.Images)
 	return b
 }

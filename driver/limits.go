@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/nomad/client/lib/cpustats"
 	"github.com/hashicorp/nomad/plugins/drivers"
+	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
 	"nomad-driver-pot/pot"
 )
@@ -16,9 +17,54 @@ const mebibyte = 1 << 20
 // unlimited is memory_max's word for no limit.
 const unlimited = -1
 
+// limitsSpec is of limits { … }.
+var limitsSpec = hclspec.NewObject(map[string]*hclspec.Spec{
+	"maxproc":   hclspec.NewAttr("maxproc", "number", false),
+	"openfiles": hclspec.NewAttr("openfiles", "number", false),
+	"readbps":   hclspec.NewAttr("readbps", "string", false),
+	"writebps":  hclspec.NewAttr("writebps", "string", false),
+	"readiops":  hclspec.NewAttr("readiops", "number", false),
+	"writeiops": hclspec.NewAttr("writeiops", "number", false),
+	"wallclock": hclspec.NewAttr("wallclock", "string", false),
+	"disk":      hclspec.NewAttr("disk", "string", false),
+})
+
+// LimitsConfig bounds what a task may use beside Nomad's resources, by the names
+// of rctl(8)'s; what is not set is not bounded.
+type LimitsConfig struct {
+	MaxProc   int64  `codec:"maxproc"`   // processes
+	OpenFiles int64  `codec:"openfiles"` // of all its processes
+	ReadBPS   string `codec:"readbps"`   // bytes a second, as in "10MiB"
+	WriteBPS  string `codec:"writebps"`
+	ReadIOPS  int64  `codec:"readiops"` // operations a second
+	WriteIOPS int64  `codec:"writeiops"`
+	WallClock string `codec:"wallclock"` // as in "2h", after which the command is killed
+	Disk      string `codec:"disk"`      // that may be written in the pot, as in "500MiB"
+}
+
+// add adds what is set to l.
+func (c *LimitsConfig) add(f *faults, l *pot.Limits) {
+	for _, n := range []struct {
+		key  string
+		of   int64
+		into *int64
+	}{
+		{"maxproc", c.MaxProc, &l.Processes}, {"openfiles", c.OpenFiles, &l.OpenFiles},
+		{"readiops", c.ReadIOPS, &l.ReadIOPS}, {"writeiops", c.WriteIOPS, &l.WriteIOPS},
+	} {
+		if n.of < 0 {
+			f.add("config.limits."+n.key, "must be at least 1, not %d", n.of)
+		}
+		*n.into = n.of
+	}
+	l.ReadBPS = size(f, "config.limits.readbps", c.ReadBPS)
+	l.WriteBPS = size(f, "config.limits.writebps", c.WriteBPS)
+}
+
 // limits are what the task may use.
 func (c *TaskConfig) limits(f *faults, r *drivers.Resources, compute cpustats.Compute) pot.Limits {
 	var l pot.Limits
+	c.Limits.add(f, &l)
 	if r == nil {
 		return l
 	}

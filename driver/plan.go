@@ -3,6 +3,7 @@ package driver
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/nomad/client/taskenv"
@@ -48,6 +49,9 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 		Labels:   map[string]string{labelAlloc: cfg.AllocID, labelTask: cfg.ID},
 		Hostname: c.Hostname,
 		Network:  c.mode(),
+		Stack:    pot.Stack(c.NetworkStack),
+		Bridge:   c.Bridge,
+		Aliases:  c.aliases(&f),
 		Ports:    published.ports,
 		Mounts:   c.mounts(&f, cfg, b.volumes),
 		Hosts:    c.hosts(&f),
@@ -57,16 +61,43 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 		WorkDir:  c.WorkDir,
 		Stdout:   cfg.StdoutPath,
 		Stderr:   cfg.StderrPath,
+
+		Attributes: c.attributes(&f, b.allowAttributes),
+		DiskBytes:  size(&f, "config.limits.disk", c.Limits.Disk),
+		WallClock:  duration(&f, "config.limits.wallclock", c.Limits.WallClock, 0),
 	}
 	p.spec.Command, p.unquoted = c.argv()
 	for i, dev := range cfg.Devices {
 		f.add(fmt.Sprintf("device[%d]", i), "not supported yet: %s", dev.HostPath)
 	}
 	if len(f) == 0 {
-		f.join(p.spec.Validate())
+		f.joinSpec(p.spec.Validate())
 	}
 	return p, f.err()
 }
+
+// joinSpec adds the faults of a spec, by the names of what a job's author wrote.
+func (f *faults) joinSpec(err error) {
+	keys := map[string]string{"network": "network_mode", "stack": "network_stack", "bridge": "bridge", "ip": "ip"}
+	var all faults
+	all.join(err)
+	for _, fault := range all {
+		part, _, _ := strings.Cut(fault.Error(), ":")
+		part, _, _ = strings.Cut(part, "[")
+		if key, ok := keys[part]; ok {
+			fault = fmt.Errorf("config.%s%w", key, behind{fault, part})
+		}
+		*f = append(*f, fault)
+	}
+}
+
+// behind is a fault without the name that its text begins with.
+type behind struct {
+	error
+	name string
+}
+
+func (b behind) Error() string { return strings.TrimPrefix(b.error.Error(), b.name) }
 
 // env is the command's environment. Nomad made it before it could know of a
 // port_map.

@@ -93,9 +93,44 @@ var planFaults = []struct {
 	{name: "arguments need a command", config: least + `args = ["x"]`,
 		want: `config.args: needs command to be set`},
 	{name: "a network mode must be known", config: least + `network_mode = "bridge"`,
-		want: `config.network_mode: no such mode: "bridge": use public-bridge, host or none`},
-	{name: "a mode that pot has is refused by name", config: least + `network_mode = "alias"`,
-		want: `config.network_mode: alias is not supported yet: use public-bridge, host or none`},
+		want: `config.network_mode: no such mode: "bridge": use public-bridge, private-bridge, host or none`},
+	{name: "an alias needs the operator's leave", config: least + `network_mode = "alias"
+			ip = ["192.0.2.7"]`,
+		want: `config.network_mode: alias is not allowed on this client: use public-bridge, private-bridge, host or none`},
+	{name: "an alias needs an address", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"`,
+		want: `config.ip: network alias needs an address`},
+	{name: "an alias's address is one", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"
+			ip = ["em0|192.0.2.7", "em0"]`,
+		want: `config.ip[1]: must be an address, or as in em0|192.0.2.7, not "em0"`},
+	{name: "an alias publishes nothing", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"
+			ip = ["192.0.2.7"]
+			ports = ["http"]`,
+		want: `config.network_mode: alias has an address of its own, and no ports to publish: services find it with address_mode = "driver"`},
+	{name: "an alias leaves the group's ports alone", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"
+			ip = ["192.0.2.7"]`},
+	{name: "a private bridge has a name", config: least + `network_mode = "private-bridge"`,
+		want: `config.bridge: must be set`},
+	{name: "a private bridge can be had", config: least + "network_mode = \"private-bridge\"\nbridge = \"db\""},
+	{name: "a stack must be known", config: least + `network_stack = "ipv5"`,
+		want: `config.network_stack: must be ipv4, ipv6 or dual, not "ipv5"`},
+	{name: "a private bridge has no IPv6", config: least + "network_mode = \"private-bridge\"\nbridge = \"db\"\nnetwork_stack = \"dual\"",
+		want: `config.network_stack: private-bridge has IPv4 alone, not dual`},
+	{name: "attributes need the operator's leave", config: least + `attributes = ["mlock:YES", "children:0", "persistent:NO"]`,
+		want: `config.attributes: mlock is not allowed on this client: its plugin's allow_attributes must have it`},
+	{name: "attributes that are allowed", plugin: `allow_attributes = ["mlock"]`, config: least + `attributes = ["mlock:YES"]`},
+	{name: "all that is wrong with attributes", config: least + `attributes = ["mlock", "frob:1", "children:x", "stop_timeout:60", "mlock:NO", "mlock:NO"]`,
+		want: `config.attributes[0]: must be NAME:VALUE, not "mlock"; config.attributes[1]: no such attribute: "frob"; ` +
+			`config.attributes[2]: children: must be a number, at most 1048576, not "x"; ` +
+			`config.attributes[3]: stop_timeout: is 10 for every task, and cannot be 60; ` +
+			`config.attributes[5]: mlock is set twice`},
+	{name: "all that is wrong with limits", config: least + `limits {
+			maxproc   = -1
+			readbps   = "fast"
+			wallclock = "2"
+			disk      = "0"
+		}`,
+		want: `config.limits.maxproc: must be at least 1, not -1; config.limits.readbps: must be a size, as in 2GiB, not "fast"; ` +
+			`config.limits.disk: must be a size, as in 2GiB, not "0"; config.limits.wallclock: must be a time, as in 90s or 5m, not "2"`},
 	{name: "a mode must be allowed", plugin: `allowed_network_modes = ["none"]`, config: least + `network_mode = "host"`,
 		want: `config.network_mode: host is not allowed on this client: use none`},
 	{name: "pot's word for host is one", config: least + `network_mode = "inherit"`},
@@ -117,9 +152,8 @@ var planFaults = []struct {
 		want: `config.hostname: must be letters, digits, - and ., at most 63 in all, not "a b"`},
 	{name: "a directory is absolute", config: least + `work_dir = "srv"`,
 		want: `config.work_dir: must be an absolute path, not "srv"`},
-	{name: "what is not carried out yet is refused", config: least + "copy = [\"/a:/b\"]\nattributes = [\"devfs_ruleset:3\"]",
-		want: `config.copy: not supported yet: use mount_read_only, or a template or artifact block; ` +
-			`config.attributes: not supported yet`},
+	{name: "what is not carried out yet is refused", config: least + "copy = [\"/a:/b\"]",
+		want: `config.copy: not supported yet: use mount_read_only, or a template or artifact block`},
 	{name: "a host has an address", config: least + `extra_hosts = ["db", "db:x", ":10.0.0.1"]`,
 		want: `config.extra_hosts[0]: must be NAME:ADDRESS, not "db"; ` +
 			`config.extra_hosts[1]: must be NAME:ADDRESS, not "db:x"; ` +
@@ -152,7 +186,7 @@ var planFaults = []struct {
 	{name: "all faults are told at once", config: strings.Replace(least, `"1.0"`, `""`, 1) + `args = ["x"]
 			network_mode = "x"`,
 		want: `config.tag: must be set; config.args: needs command to be set; ` +
-			`config.network_mode: no such mode: "x": use public-bridge, host or none`},
+			`config.network_mode: no such mode: "x": use public-bridge, private-bridge, host or none`},
 }
 
 func TestBackend_plan_faults(t *testing.T) {

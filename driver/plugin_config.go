@@ -3,6 +3,7 @@ package driver
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -46,6 +47,7 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 		"allowed_paths": hclspec.NewAttr("allowed_paths", "list(string)", false),
 	})),
 	"allowed_network_modes": hclspec.NewAttr("allowed_network_modes", "list(string)", false),
+	"allow_attributes":      hclspec.NewAttr("allow_attributes", "list(string)", false),
 })
 
 // Config is the plugin's configuration as the operator writes it. What is not
@@ -64,6 +66,7 @@ type Config struct {
 	Volumes    VolumesConfig `codec:"volumes"`
 
 	AllowedNetworkModes []string `codec:"allowed_network_modes"`
+	AllowAttributes     []string `codec:"allow_attributes"` // of jobs and images, where they change something
 }
 
 // CacheConfig is where image files are kept.
@@ -86,8 +89,7 @@ type VolumesConfig struct {
 	AllowedPaths []string `codec:"allowed_paths"` // none: any path
 }
 
-// Defaults. The one of a network is pot.DefaultNetwork, and no network mode
-// that can be carried out is forbidden.
+// Defaults. The one of a network is pot.DefaultNetwork.
 const (
 	defaultPullTimeout  = 30 * time.Minute
 	defaultStallTimeout = time.Minute
@@ -95,8 +97,12 @@ const (
 	defaultParallel     = 4
 )
 
-// networkModes are those that a job may ask for.
-var networkModes = []pot.NetworkMode{pot.PublicBridge, pot.HostNetwork, pot.NoNetwork}
+// networkModes are all that there are, and defaultModes those that a job may have
+// unless the operator says otherwise: with alias it could take any address.
+var (
+	networkModes = []pot.NetworkMode{pot.PublicBridge, pot.PrivateBridge, pot.HostNetwork, pot.Alias, pot.NoNetwork}
+	defaultModes = []pot.NetworkMode{pot.PublicBridge, pot.PrivateBridge, pot.HostNetwork, pot.NoNetwork}
+)
 
 // settings is a Config that was found to be without fault.
 type settings struct {
@@ -106,6 +112,10 @@ type settings struct {
 	pull     image.Options
 	volumes  VolumesConfig
 	modes    []pot.NetworkMode // that are allowed
+
+	allowAttributes []string
+	bridges         string       // directory of private bridges
+	reserved        []netip.Addr // that no pot is given
 }
 
 // decodeConfig reads what Nomad sends, which is nothing when a plugin has no
@@ -135,8 +145,13 @@ func (c *Config) settings(native string) (settings, error) {
 		Dir:        absolute(&f, "fs_root", c.FSRoot, own.Dir),
 		Supervisor: absolute(&f, "supervisor", c.Supervisor, besidePlugin("pot-supervisor")),
 		ZFSRoot:    zfsRoot(&f, cmp.Or(c.ZFSRoot, shared.ZFSRoot, pot.DefaultZFSRoot)),
-		Interface:  shared.Interface,
-		Isolate:    shared.Isolate,
+	}
+	if err := s.host.Take(&shared); err != nil {
+		f.add("pot_config", "%w", err)
+	}
+	s.bridges = filepath.Join(cmp.Or(shared.FSRoot, own.PotRoot, s.host.Dir), "bridges")
+	if dns, err := netip.ParseAddr(shared.DNS); err == nil {
+		s.reserved = []netip.Addr{dns}
 	}
 	s.cacheDir = absolute(&f, "cache.dir", cmp.Or(c.Cache.Dir, shared.Cache), cmp.Or(own.Cache, filepath.Join(s.host.Dir, "cache")))
 	switch c.Host {
@@ -156,7 +171,7 @@ func (c *Config) settings(native string) (settings, error) {
 	f.join(err)
 	s.pull = c.Pull.options(&f)
 
-	s.modes = networkModes
+	s.modes = defaultModes
 	if c.AllowedNetworkModes != nil {
 		s.modes = nil
 	}
@@ -165,6 +180,12 @@ func (c *Config) settings(native string) (settings, error) {
 			f.add(fmt.Sprintf("allowed_network_modes[%d]", i), "must be %s, not %q", list(networkModes, "or"), mode)
 		}
 		s.modes = append(s.modes, pot.NetworkMode(mode))
+	}
+	s.allowAttributes = c.AllowAttributes
+	for i, name := range c.AllowAttributes {
+		if all := pot.AttributeNames(); !slices.Contains(all, name) {
+			f.add(fmt.Sprintf("allow_attributes[%d]", i), "must be %s, not %q", list(all, "or"), name)
+		}
 	}
 	for i, path := range c.Volumes.AllowedPaths {
 		absolute(&f, fmt.Sprintf("volumes.allowed_paths[%d]", i), path, "")
@@ -206,11 +227,7 @@ func (p *PullConfig) options(f *faults) image.Options {
 		f.add("pull.max_parallel", "must be at least 1, not %d", p.MaxParallel)
 	}
 	if p.MaxImageSize != "" {
-		n, err := humanize.ParseBytes(p.MaxImageSize)
-		if err != nil || n == 0 || int64(n) < 0 {
-			f.add("pull.max_image_size", "must be a size, as in 2GiB, not %q", p.MaxImageSize)
-		}
-		o.MaxBytes = int64(n)
+		o.MaxBytes = size(f, "pull.max_image_size", p.MaxImageSize)
 	}
 	return o
 }
@@ -224,6 +241,18 @@ func absolute(f *faults, where, path, otherwise string) string {
 		f.add(where, "must be an absolute path, not %q", path)
 	}
 	return filepath.Clean(path)
+}
+
+// size is text, as in "2GiB", in bytes; 0 where it is not set.
+func size(f *faults, where, text string) int64 {
+	if text == "" {
+		return 0
+	}
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n == 0 || int64(n) < 0 {
+		f.add(where, "must be a size, as in 2GiB, not %q", text)
+	}
+	return int64(n)
 }
 
 // duration is text, as in "90s", or what it is when it is not set.

@@ -29,8 +29,9 @@ func TestConfig_settings(t *testing.T) {
 				Network:    pot.DefaultNetwork,
 				ZFSRoot:    "zroot/pot",
 			},
-			pull:  image.Options{MaxBytes: 16 << 30, Timeout: 30 * time.Minute, StallTimeout: time.Minute, MaxParallel: 4},
-			modes: networkModes,
+			pull:    image.Options{MaxBytes: 16 << 30, Timeout: 30 * time.Minute, StallTimeout: time.Minute, MaxParallel: 4},
+			modes:   defaultModes,
+			bridges: "/var/lib/nomad-driver-pot/bridges",
 		}, s)
 		must.Eq(t, "pot-supervisor", filepath.Base(s.host.Supervisor))
 	})
@@ -62,6 +63,7 @@ func TestConfig_settings(t *testing.T) {
 				allowed_paths = ["/srv"]
 			}
 			allowed_network_modes = ["public-bridge", "none"]
+			allow_attributes      = ["mlock", "exec_stop"]
 		`).settings("linux")
 		must.NoError(t, err)
 		must.Eq(t, settings{
@@ -75,6 +77,9 @@ func TestConfig_settings(t *testing.T) {
 			pull:    image.Options{MaxBytes: 2 << 30, Timeout: 10 * time.Minute, StallTimeout: 20 * time.Second, MaxParallel: 2},
 			volumes: VolumesConfig{Enabled: true, AllowedPaths: []string{"/srv"}},
 			modes:   []pot.NetworkMode{pot.PublicBridge, pot.NoNetwork},
+			bridges: "/pots/bridges",
+
+			allowAttributes: []string{"mlock", "exec_stop"},
 		}, s)
 	})
 
@@ -129,7 +134,7 @@ func TestConfig_settings_faults(t *testing.T) {
 		`pull.stall_timeout: must be a time, as in 90s or 5m, not "0s"; `+
 		`pull.max_parallel: must be at least 1, not -1; `+
 		`pull.max_image_size: must be a size, as in 2GiB, not "huge"; `+
-		`allowed_network_modes[0]: must be public-bridge, host or none, not "bridge"; `+
+		`allowed_network_modes[0]: must be public-bridge, private-bridge, host, alias or none, not "bridge"; `+
 		`volumes.allowed_paths[0]: must be an absolute path, not "srv"`)
 }
 

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -23,8 +24,8 @@ type publication struct {
 }
 
 // publish finds the ports that are published: those of port_map, or of ports,
-// or all that the group has. Only a pot on the public bridge has ports of its
-// own; on the host's network they are the task's own affair.
+// or all that the group has. Only a pot on a bridge has ports of its own; on the
+// host's network they are the task's own affair.
 func (c *TaskConfig) publish(f *faults, r *drivers.Resources) publication {
 	p := publication{inPot: portMap{}}
 	has := groupPorts(r)
@@ -34,13 +35,25 @@ func (c *TaskConfig) publish(f *faults, r *drivers.Resources) publication {
 		f.add("config.port_map", "not together with ports: ports of the group have to")
 	case mode == pot.NoNetwork && asked:
 		f.add("config.network_mode", "none has no ports to publish")
-	case mode != pot.PublicBridge:
+	case mode == pot.Alias && asked:
+		f.add("config.network_mode", "alias has an address of its own, and no ports to publish: services find it with address_mode = \"driver\"")
+	case mode == pot.Alias:
+		p.own(has)
+	case mode != pot.PublicBridge && mode != pot.PrivateBridge:
 	case len(c.PortMap) > 0:
 		c.publishMapped(f, &p, has)
 	default:
 		c.publishLabelled(f, &p, has)
 	}
 	return p
+}
+
+// own says where the ports of a pot with an address of its own are, though nothing
+// is published of them.
+func (p *publication) own(has map[string]structs.AllocatedPortMapping) {
+	for label, m := range has {
+		p.inPot[label] = cmp.Or(max(m.To, 0), m.Value)
+	}
 }
 
 // publishMapped publishes what port_map says.

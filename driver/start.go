@@ -77,6 +77,9 @@ func (d *Driver) start(cfg *drivers.TaskConfig) (*task, *drivers.TaskHandle, err
 		return nil, nil, err
 	}
 	clock.lap("create")
+	if refused := made.Refused(); len(refused) > 0 {
+		tell("attributes of the image that are not allowed on this client, and not set: %s", strings.Join(refused, ", "))
+	}
 	t, handle, err := run(ctx, made, p, snapshot, cfg, tell)
 	if err != nil {
 		return nil, nil, errors.Join(err, destroy(made))
@@ -128,6 +131,7 @@ func run(ctx context.Context, made *pot.Pot, p *plan, from image.Snapshot, cfg *
 	}
 	if addr := made.Address(); addr.IsValid() {
 		s.IP = addr.String()
+		s.OnWire = len(made.Aliases()) > 0
 	}
 	handle, err := s.handle(cfg)
 	if err != nil {

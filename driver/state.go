@@ -23,6 +23,7 @@ type state struct {
 	Started time.Time `codec:"started"`
 	IP      string    `codec:"ip"`
 	InPot   portMap   `codec:"ports"`
+	OnWire  bool      `codec:"on_wire"` // others reach IP: it is an alias
 	WorkDir string    `codec:"work_dir"`
 }
 
@@ -58,11 +59,11 @@ func readState(h *drivers.TaskHandle) (*state, error) {
 }
 
 // network is what Nomad is told of the pot's network, nil if it has none of its
-// own. Nobody else can reach the address, so it is not to be advertised unless
-// a service asks for it.
+// own. Nobody else can reach an address on a bridge, so it is not to be advertised
+// unless a service asks for it.
 func (s *state) network() *drivers.DriverNetwork {
 	if s.IP == "" {
 		return nil
 	}
-	return &drivers.DriverNetwork{IP: s.IP, PortMap: s.InPot}
+	return &drivers.DriverNetwork{IP: s.IP, PortMap: s.InPot, AutoAdvertise: s.OnWire}
 }

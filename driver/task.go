@@ -66,7 +66,11 @@ func exitResult(end pot.End, err error) drivers.ExitResult {
 	if err != nil && end.Ended.IsZero() {
 		return drivers.ExitResult{ExitCode: unknownCode, Err: fmt.Errorf("how the command ended is not known: %w", err)}
 	}
-	return drivers.ExitResult{ExitCode: end.Code, Signal: end.Signal, OOMKilled: end.OutOfMemory}
+	result := drivers.ExitResult{ExitCode: end.Code, Signal: end.Signal, OOMKilled: end.OutOfMemory}
+	if end.Overdue {
+		result.Err = errors.New("killed: it ran for longer than limits.wallclock allows")
+	}
+	return result
 }
 
 // running tells whether the command has not ended.

@@ -2,12 +2,17 @@ package pot
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -15,9 +20,11 @@ import (
 // lines, in any order (pot-reference 2.1). An image brings one: what is read
 // is untrusted text.
 type Conf struct {
-	Cmd       string       // pot.cmd: shell text
-	Env       []string     // pot.env: NAME=value
-	Addresses []netip.Addr // ip: of its own; what is none is passed over
+	Cmd        string       // pot.cmd: shell text
+	Env        []string     // pot.env: NAME=value
+	Addresses  []netip.Addr // ip: of its own; what is none is passed over
+	Release    string       // osrelease
+	Attributes Attributes   // pot.attr.*, as they are written
 }
 
 const maxConf = 1 << 20
@@ -41,7 +48,14 @@ func ReadConf(r io.Reader) (Conf, error) {
 		if !ok || strings.ContainsRune(line, 0) {
 			return Conf{}, fmt.Errorf("pot.conf:%d: no key=value: %.80q", n, line)
 		}
-		switch strings.TrimSpace(key) {
+		key = strings.TrimSpace(key)
+		if name, ok := strings.CutPrefix(key, "pot.attr."); ok {
+			c.setAttribute(name, strings.TrimSpace(value))
+			continue
+		}
+		switch key {
+		case "osrelease":
+			c.Release = strings.Trim(strings.TrimSpace(value), `"`)
 		case "pot.cmd":
 			c.Cmd = strings.TrimSpace(value) // the last one counts
 		case "ip":
@@ -55,6 +69,18 @@ func ReadConf(r io.Reader) (Conf, error) {
 		}
 	}
 	return c, lines.Err()
+}
+
+// setAttribute keeps an attribute, if there is one of that name; the last one
+// counts.
+func (c *Conf) setAttribute(name, value string) {
+	if _, ok := attributes[name]; !ok {
+		return
+	}
+	if c.Attributes == nil {
+		c.Attributes = Attributes{}
+	}
+	c.Attributes[name] = value
 }
 
 // unquoteEnv takes the quotes of `"NAME=value"` away, and the backslashes that
@@ -103,7 +129,7 @@ const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._
 // writeConf writes the conf directory of a pot anew: nothing in it is the
 // image's, whose hooks and mounts are host code (design: decision 2). The
 // shell pot can show what is written.
-func writeConf(dir string, s *Spec, addr string) error {
+func writeConf(dir string, r *record) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -112,35 +138,58 @@ func writeConf(dir string, s *Spec, addr string) error {
 	if err := root.Mkdir("conf", 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	network := string(s.Network)
-	if s.Network == HostNetwork || s.Network == NoNetwork {
-		network = "inherit" // pot has no word for none
+	if err := root.WriteFile("conf/pot.conf", r.conf(), 0o644); err != nil {
+		return err
 	}
-	var b strings.Builder
+	return root.WriteFile("conf/fscomp.conf", nil, 0o644)
+}
+
+// conf is the pot's pot.conf.
+func (r *record) conf() []byte {
+	s := &r.Spec
+	var b bytes.Buffer
 	line := func(key, value string) { fmt.Fprintf(&b, "%s=%s\n", key, value) }
 	line("pot.level", "0")
 	line("pot.type", "single")
 	line("pot.dns", "off")
 	line("host.hostname", `"`+s.hostname()+`"`)
-	line("pot.attr.persistent", "NO")
-	line("pot.attr.no-rc-script", "YES")
-	line("pot.attr.start-at-boot", "NO")
-	line("pot.stack", "ipv4")
-	line("network_type", network)
-	if addr != "" {
-		line("vnet", "true")
-		line("ip", addr)
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		if value := r.Attributes.Value(name); value != "" {
+			line("pot.attr."+name, value)
+		}
 	}
-	if err := root.WriteFile("conf/pot.conf", []byte(b.String()), 0o644); err != nil {
-		return err
+	line("pot.stack", string(cmp.Or(s.Stack, IPv4)))
+	network := s.Network
+	if network == HostNetwork || network == NoNetwork {
+		network = "inherit" // pot has no word for none
 	}
-	return root.WriteFile("conf/fscomp.conf", nil, 0o644)
+	line("network_type", string(network))
+	line("vnet", strconv.FormatBool(s.Network.own()))
+	switch {
+	case len(s.Aliases) > 0:
+		var all []string
+		for _, a := range s.Aliases {
+			all = append(all, a.String())
+		}
+		line("ip", strings.Join(all, " "))
+	case r.Address.IsValid():
+		line("ip", r.Address.String())
+	}
+	if s.Bridge != "" {
+		line("bridge", s.Bridge)
+	}
+	return b.Bytes()
 }
+
+// maxHostname is POT_HOSTNAME_MAX_LENGTH where it is not set: there are programs
+// that take no more (pot-reference 2.4).
+const maxHostname = 64
 
 // hostname is what the pot calls itself.
 func (s *Spec) hostname() string {
 	if s.Hostname != "" {
 		return s.Hostname
 	}
-	return string(s.Name)
+	name := string(s.Name)
+	return strings.TrimRight(name[:min(len(name), maxHostname)], "-_")
 }

@@ -69,9 +69,12 @@ func TestConf_argv(t *testing.T) {
 
 func TestWriteConf(t *testing.T) {
 	dir := t.TempDir()
-	s := &Spec{Name: "web", Hostname: "web.example.org", Network: PublicBridge}
-	must.NoError(t, writeConf(dir, s, "10.192.0.2"))
-	for _, line := range []string{"pot.type=single\n", "host.hostname=\"web.example.org\"\n", "network_type=public-bridge\n", "ip=10.192.0.2\n"} {
+	r := &record{
+		Spec:    Spec{Name: "web", Hostname: "web.example.org", Network: PublicBridge},
+		Address: netip.MustParseAddr("10.192.0.2"), Attributes: Attributes{"mlock": "YES"},
+	}
+	must.NoError(t, writeConf(dir, r))
+	for _, line := range []string{"pot.type=single\n", "pot.attr.mlock=YES\n", "pot.attr.sysvshm=new\n", "pot.attr.persistent=NO\n", "vnet=true\n", "host.hostname=\"web.example.org\"\n", "network_type=public-bridge\n", "ip=10.192.0.2\n"} {
 		must.FileContains(t, filepath.Join(dir, "conf/pot.conf"), line)
 	}
 	must.FileExists(t, filepath.Join(dir, "conf/fscomp.conf"))

@@ -28,6 +28,10 @@ type Host struct {
 	// Redirects are nil on a host where supervisors alone publish ports.
 	Redirects Redirects
 
+	// Aliases are nil on a host whose jails cannot be held to some of its
+	// addresses.
+	Aliases Aliases
+
 	// Check looks at what the host has and lacks, in order of weight.
 	Check func(ctx context.Context) []Finding
 }
@@ -60,7 +64,7 @@ type Images interface {
 type Datasets interface {
 	// Clone makes the dataset of a pot from an image: DIR/conf, empty, and
 	// DIR/m, a writable copy of the image's root tree. It returns DIR.
-	Clone(ctx context.Context, image, name string, labels map[string]string) (dir string, err error)
+	Clone(ctx context.Context, c Clone) (dir string, err error)
 
 	// Dir is where name is, mounted or not. One that is not there is
 	// fs.ErrNotExist.
@@ -69,6 +73,13 @@ type Datasets interface {
 	// Destroy removes name and all below it. Mounts that are not the
 	// dataset's own are an error, never followed.
 	Destroy(ctx context.Context, name string) error
+}
+
+// A Clone is what a pot's dataset is made from.
+type Clone struct {
+	Image, Name string
+	Labels      map[string]string
+	QuotaBytes  int64 // of what is written to it; 0 for none
 }
 
 // Mounts put host directories and files into a pot's tree.
@@ -83,22 +94,41 @@ type Mounts interface {
 	UnmountAll(ctx context.Context, root string) error
 }
 
-// A Link is a pot's own network interface, one end of it in the pot.
+// A Link is what connects a pot to bridges of the host: an interface for each
+// family of addresses, one end of it in the pot.
 type Link struct {
 	Pot     Name
-	Address netip.Prefix // of the pot, with the length of its network
+	Bridge  string       // of a private network; "" for the public one
+	Address netip.Prefix // of the pot, with the length of its network; not valid without IPv4
 	Gateway netip.Addr   // the address of the host's bridge
+
+	// IPv6 is on the bridge that has the uplink, where routers advertise.
+	IPv6 bool
 }
 
-// Links are the interfaces of pots on the host's public bridge.
+// Links are the interfaces of pots on the host's bridges.
 type Links interface {
 	// Attach makes the two ends and puts the host's on the bridge, which is
 	// made and given the gateway's address if it is not there yet. The other
 	// end goes into the jail when that is created.
 	Attach(ctx context.Context, l Link) error
 
-	// Detach takes both ends away. The bridge goes with its last pot.
+	// Detach takes both ends away. A bridge that was made for pots goes with its
+	// last one.
 	Detach(ctx context.Context, pot Name) error
+}
+
+// Aliases are addresses of pots on interfaces of the host.
+type Aliases interface {
+	// Find tells whether an interface has an address. One of no interface is
+	// looked for on the uplink, whose name is returned.
+	Find(ctx context.Context, a InterfaceAddr) (on InterfaceAddr, there bool, err error)
+
+	// Add gives an interface an address, for itself alone.
+	Add(ctx context.Context, a InterfaceAddr) error
+
+	// Remove takes it away.
+	Remove(ctx context.Context, a InterfaceAddr) error
 }
 
 // Redirects have the kernel send what arrives at the host's ports to pots, with
@@ -118,9 +148,16 @@ type Jail struct {
 	Name     Name
 	Root     string // the tree that is its /
 	Hostname string
+	Release  string // of the image's userland, where the tree does not say: "14.2-RELEASE"
 	Network  NetworkMode
-	Link     Link   // for NetworkMode PublicBridge
-	CPUs     string // Limits.CPUs, for a host where that is the jail's own affair
+	Stack    Stack
+	Link     Link            // for networks of bridges
+	Aliases  []InterfaceAddr // for NetworkMode Alias, each with its interface
+	CPUs     string          // Limits.CPUs, for a host where that is the jail's own affair
+
+	// Attributes that the host does not have are ErrUnsupported, unless they are
+	// at their default.
+	Attributes Attributes
 }
 
 // Jails confine processes.
@@ -143,6 +180,13 @@ type Limits struct {
 	CPUShares   int64  // weight against other pots, Nomad's MHz
 	CPUPercent  int64  // hard bound, 100 = one core
 	CPUs        string // the cores it may run on, as in "0,2-3"
+
+	Processes int64 `json:",omitempty"`
+	OpenFiles int64 `json:",omitempty"` // of all its processes
+	ReadBPS   int64 `json:",omitempty"` // bytes a second from file systems
+	WriteBPS  int64 `json:",omitempty"`
+	ReadIOPS  int64 `json:",omitempty"` // operations a second
+	WriteIOPS int64 `json:",omitempty"`
 }
 
 // Usage is what a pot has used.

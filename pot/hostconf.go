@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,21 @@ type HostConf struct {
 	Gateway   string // POT_GATEWAY
 	Interface string // POT_EXTIF
 	Isolate   bool   // POT_ISOLATE_VNET_POTS
+
+	FSRoot        string // POT_FS_ROOT
+	Group         string // POT_GROUP
+	DNS           string // POT_DNS_IP, kept free for the pot that answers there
+	InterfaceAddr string // POT_EXTIF_ADDR
+	Extra         string // POT_EXTRA_EXTIF, blank between
+	PFRulesHook   string // POT_EXPORT_PORTS_PF_RULES_HOOK
+
+	networks map[string]string // POT_NETWORK_x, of further uplinks
+}
+
+// Uplink is a further interface of the host that leads to a network.
+type Uplink struct {
+	Interface string
+	Network   netip.Prefix // not valid where none is said: then nothing goes out there
 }
 
 // HostConfig is what a machine's host is opened with. What a host has no use for
@@ -30,9 +46,44 @@ type HostConfig struct {
 	Network    Network
 
 	// Of FreeBSD.
-	ZFSRoot   string
-	Interface string // the uplink, "" if there is none
-	Isolate   bool   // pots on a bridge do not reach each other
+	ZFSRoot       string
+	Interface     string     // the uplink, "" if there is none
+	InterfaceAddr netip.Addr // of the uplink, for what is translated; not valid: its first
+	Extra         []Uplink
+	Isolate       bool   // pots on a bridge do not reach each other
+	PFRulesHook   string // path of a program that says the rules of published ports
+}
+
+// Take takes over what pot's configuration says of uplinks.
+func (h *HostConfig) Take(c *HostConf) error {
+	h.Interface, h.Isolate, h.PFRulesHook = c.Interface, c.Isolate, c.PFRulesHook
+	var errs []error
+	wrong := func(key, value string) { errs = append(errs, fmt.Errorf("%s: cannot be %.80q", key, value)) }
+	for _, name := range append(strings.Fields(c.Extra), c.Interface) {
+		if name != "" && !interfaces.MatchString(name) {
+			wrong("POT_EXTIF", name)
+		}
+	}
+	if c.InterfaceAddr != "" {
+		var err error
+		if h.InterfaceAddr, err = netip.ParseAddr(c.InterfaceAddr); err != nil {
+			wrong("POT_EXTIF_ADDR", c.InterfaceAddr)
+		}
+	}
+	for _, name := range strings.Fields(c.Extra) {
+		u := Uplink{Interface: name}
+		if text := c.networks[name]; text != "" {
+			var err error
+			if u.Network, err = netip.ParsePrefix(text); err != nil {
+				wrong("POT_NETWORK_"+name, text)
+			}
+		}
+		h.Extra = append(h.Extra, u)
+	}
+	if c.PFRulesHook != "" && !filepath.IsAbs(c.PFRulesHook) {
+		wrong("POT_EXPORT_PORTS_PF_RULES_HOOK", c.PFRulesHook)
+	}
+	return errors.Join(errs...)
 }
 
 // HostDefaults are where things are on a host when nobody says.
@@ -40,6 +91,7 @@ type HostDefaults struct {
 	Dir       string // the driver's state
 	Cache     string // image files; "" for a directory in Dir
 	PotConfig string // pot's own configuration, whose defaults are beside it; "" if there is none
+	PotRoot   string // POT_FS_ROOT; "" for Dir
 }
 
 // DefaultZFSRoot is POT_ZFS_ROOT where it is not set.
@@ -48,7 +100,7 @@ const DefaultZFSRoot = "zroot/pot"
 // DefaultsOf are those of a host by its name.
 func DefaultsOf(host string) HostDefaults {
 	if host == "freebsd" {
-		return HostDefaults{Dir: "/var/db/nomad-driver-pot", Cache: "/var/cache/pot", PotConfig: "/usr/local/etc/pot/pot.conf"}
+		return HostDefaults{Dir: "/var/db/nomad-driver-pot", Cache: "/var/cache/pot", PotConfig: "/usr/local/etc/pot/pot.conf", PotRoot: "/opt/pot"}
 	}
 	return HostDefaults{Dir: "/var/lib/nomad-driver-pot"}
 }
@@ -93,11 +145,17 @@ func (c *HostConf) read(r io.Reader) error {
 		}
 		to := map[string]*string{
 			"POT_ZFS_ROOT": &c.ZFSRoot, "POT_CACHE": &c.Cache, "POT_NETWORK": &c.Network,
-			"POT_GATEWAY": &c.Gateway, "POT_EXTIF": &c.Interface,
+			"POT_GATEWAY": &c.Gateway, "POT_EXTIF": &c.Interface, "POT_FS_ROOT": &c.FSRoot, "POT_GROUP": &c.Group,
+			"POT_DNS_IP": &c.DNS, "POT_EXTIF_ADDR": &c.InterfaceAddr, "POT_EXTRA_EXTIF": &c.Extra,
+			"POT_EXPORT_PORTS_PF_RULES_HOOK": &c.PFRulesHook,
 		}[key]
-		isolate := ""
-		if key == "POT_ISOLATE_VNET_POTS" {
+		isolate, network := "", ""
+		nic, further := strings.CutPrefix(key, "POT_NETWORK_")
+		switch {
+		case key == "POT_ISOLATE_VNET_POTS":
 			to = &isolate
+		case further && nic != "STACK":
+			to = &network
 		}
 		if to == nil {
 			continue
@@ -109,8 +167,18 @@ func (c *HostConf) read(r io.Reader) error {
 		if to == &isolate {
 			c.Isolate = isTrue(isolate)
 		}
+		if to == &network {
+			c.setNetwork(nic, network)
+		}
 	}
 	return lines.Err()
+}
+
+func (c *HostConf) setNetwork(nic, network string) {
+	if c.networks == nil {
+		c.networks = map[string]string{}
+	}
+	c.networks[nic] = network
 }
 
 // shellWord is a value as a shell would have it, if it is plain.

@@ -20,6 +20,13 @@ func (p *Pot) Name() Name { return p.name }
 // none of its own.
 func (p *Pot) Address() netip.Addr { return p.record.Address }
 
+// Aliases are the addresses that the pot has on the host's interfaces.
+func (p *Pot) Aliases() []InterfaceAddr { return p.record.Aliases }
+
+// Refused are the image's attributes that the pot does not have, because they are
+// not allowed here.
+func (p *Pot) Refused() []string { return p.record.Refused }
+
 // Argv is what was started in the pot.
 func (p *Pot) Argv() []string { return p.record.Argv }
 
@@ -66,6 +73,7 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 		Stdout:   s.Stdout,
 		Stderr:   s.Stderr,
 		Forwards: p.forwards(),
+		Within:   s.WallClock,
 	})
 	return err
 }
@@ -147,7 +155,7 @@ func (p *Pot) Started() (at time.Time, pid int, err error) {
 	return s.Started, s.PID, nil
 }
 
-// Signal sends sig to the command. One that has ended is supervise.ErrEnded.
+// Signal sends sig to the command; 0 is for whether it is there. One that has ended is supervise.ErrEnded.
 func (p *Pot) Signal(sig syscall.Signal) error {
 	s, err := supervise.Open(p.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -162,27 +170,40 @@ func (p *Pot) Signal(sig syscall.Signal) error {
 // killWithin bounds the wait for a record of a command that was killed.
 const killWithin = 10 * time.Second
 
-// Stop ends all that runs in the pot: it sends sig to the command, gives it
-// grace to end, and then, or when it has ended, kills whatever is left. When it
-// returns nil nothing runs any more. A pot where nothing runs is no error.
+// Stop ends all that runs in the pot: it runs what the exec_stop attribute says,
+// sends sig to the command, gives it what is left of grace to end, and then, or
+// when it has ended, kills whatever is left. When it returns nil nothing runs any
+// more. A pot where nothing runs is no error.
 func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration) error {
+	waiting, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	p.execStop(waiting)
 	if err := p.Signal(sig); err == nil {
-		waiting, cancel := context.WithTimeout(ctx, grace)
 		p.Wait(waiting)
-		cancel()
 	} else if !errors.Is(err, supervise.ErrEnded) {
 		return fmt.Errorf("signal: %w", err)
 	}
 	if err := p.host.Jails.Remove(ctx, p.name); err != nil {
 		return err
 	}
-	waiting, cancel := context.WithTimeout(ctx, killWithin)
-	defer cancel()
-	_, err := p.Wait(waiting)
+	killed, done := context.WithTimeout(ctx, killWithin)
+	defer done()
+	_, err := p.Wait(killed)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, supervise.ErrUnknownExit) {
 		return nil
 	}
 	return err
+}
+
+// execStop runs a pot's own way to end, in the pot, as jail(8) does: by a shell. A
+// stop goes on whatever becomes of it: a pot that will not end by itself is what
+// stops are for (pot-reference 7.6).
+func (p *Pot) execStop(ctx context.Context) {
+	text := p.record.Attributes.Value("exec_stop")
+	if text == "" || p.Signal(0) != nil {
+		return
+	}
+	p.Exec(ctx, Exec{Argv: []string{"/bin/sh", "-c", text}})
 }
 
 // Usage is what the pot uses and has used.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"net/netip"
 	"path/filepath"
 )
 
@@ -32,7 +31,8 @@ func (p *Pot) steps() []step {
 	return []step{
 		{"clone", p.clone, p.unclone},
 		{"address", p.takeAddress, p.releaseAddress},
-		{"configure", p.configure, nothing}, // in the clone, and gone with it
+		{"attributes", p.takeAttributes, nothing}, // in the record
+		{"configure", p.configure, nothing},       // in the clone, and gone with it
 		{"mount", p.mount, p.unmount},
 		{"link", p.link, p.unlink},
 		{"limit", p.limit, p.unlimit},
@@ -89,7 +89,9 @@ func (p *Pot) unmake(ctx context.Context, steps []step) error {
 
 func (p *Pot) clone(ctx context.Context) (err error) {
 	s := p.record.Spec
-	p.record.Dir, err = p.host.Datasets.Clone(ctx, s.Image, string(s.Name), s.Labels)
+	p.record.Dir, err = p.host.Datasets.Clone(ctx, Clone{
+		Image: s.Image, Name: string(s.Name), Labels: s.Labels, QuotaBytes: s.DiskBytes,
+	})
 	return err
 }
 
@@ -110,40 +112,27 @@ func (p *Pot) unclone(ctx context.Context) error {
 // tree is the root of the pot's files, seen from the host.
 func (p *Pot) tree() string { return filepath.Join(p.record.Dir, "m") }
 
-func (p *Pot) takeAddress(ctx context.Context) (err error) {
-	if p.record.Spec.Network != PublicBridge {
-		return nil
-	}
-	others, err := p.othersAddresses()
+// takeAttributes reads what the image says of its jail.
+func (p *Pot) takeAttributes(ctx context.Context) error {
+	conf, err := p.imageConf(ctx)
 	if err != nil {
 		return err
 	}
-	p.record.Address, err = p.addresses.take(ctx, p.name, others)
-	return err
-}
-
-func (p *Pot) releaseAddress(context.Context) error {
-	addr := p.record.Address
-	if !addr.IsValid() {
-		return p.addresses.releaseAll(p.name)
-	}
-	return p.addresses.release(addr, p.name)
+	p.record.Release = conf.Release
+	p.record.Attributes, p.record.Refused = merge(conf.Attributes, p.record.Spec.Attributes, p.allowed)
+	return nil
 }
 
 // configure writes the files that make the clone this pot and no other.
 func (p *Pot) configure(context.Context) error {
-	addr := ""
-	if p.record.Address.IsValid() {
-		addr = p.record.Address.String()
-	}
-	if err := writeConf(p.record.Dir, &p.record.Spec, addr); err != nil {
+	if err := writeConf(p.record.Dir, &p.record); err != nil {
 		return err
 	}
 	return writeEtc(p.tree(), &p.record.Spec, p.record.Address)
 }
 
 func (p *Pot) mount(ctx context.Context) error {
-	for _, m := range p.record.Spec.Mounts {
+	for _, m := range p.record.Spec.mounts(p.record.Attributes) {
 		if err := p.host.Mounts.Mount(ctx, p.tree(), m); err != nil {
 			err = fmt.Errorf("%s on %s: %w", m.Source, m.Target, err)
 			return errors.Join(err, p.unmount(context.WithoutCancel(ctx)))
@@ -163,37 +152,19 @@ func (p *Pot) unmount(ctx context.Context) error {
 	return p.host.Mounts.UnmountAll(ctx, filepath.Join(dir, "m"))
 }
 
-// ownLink is the pot's interface, if it has one.
-func (p *Pot) ownLink() Link {
-	if !p.record.Address.IsValid() {
-		return Link{}
-	}
-	return Link{
-		Pot:     p.name,
-		Address: netip.PrefixFrom(p.record.Address, p.network.Prefix.Bits()),
-		Gateway: p.network.Gateway,
-	}
-}
-
-func (p *Pot) link(ctx context.Context) error {
-	if p.record.Spec.Network != PublicBridge {
-		return nil
-	}
-	return p.host.Links.Attach(ctx, p.ownLink())
-}
-
-func (p *Pot) unlink(ctx context.Context) error {
-	return p.host.Links.Detach(ctx, p.name)
-}
-
 func (p *Pot) jail(ctx context.Context) error {
 	return p.host.Jails.Create(ctx, Jail{
 		Name:     p.name,
 		Root:     p.tree(),
 		Hostname: p.record.Spec.hostname(),
+		Release:  p.record.Release,
 		Network:  p.record.Spec.Network,
+		Stack:    p.record.Spec.Stack,
 		Link:     p.ownLink(),
+		Aliases:  p.record.Aliases,
 		CPUs:     p.record.Spec.Limits.CPUs,
+
+		Attributes: p.record.Attributes,
 	})
 }
 
@@ -207,18 +178,4 @@ func (p *Pot) limit(ctx context.Context) error {
 
 func (p *Pot) unlimit(ctx context.Context) error {
 	return p.host.Limiter.Clear(ctx, p.name)
-}
-
-func (p *Pot) publish(ctx context.Context) error {
-	if p.host.Redirects == nil || len(p.record.Spec.Ports) == 0 {
-		return nil
-	}
-	return p.host.Redirects.Publish(ctx, p.name, p.record.Address, p.record.Spec.Ports)
-}
-
-func (p *Pot) withdraw(ctx context.Context) error {
-	if p.host.Redirects == nil || p.record.Version != 0 && p.record.Spec.Network != PublicBridge {
-		return nil
-	}
-	return p.host.Redirects.Withdraw(ctx, p.name, p.record.Address)
 }

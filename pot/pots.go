@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,7 +22,14 @@ import (
 type Config struct {
 	Dir        string // records and supervisors' files: root's alone
 	Network    Network
+	Bridges    string // directory of what private bridges there are; "" for none
 	Supervisor string // path of pot-supervisor
+
+	// Reserved are addresses that no pot is given.
+	Reserved []netip.Addr
+
+	// AllowAttributes are those that an image may set; others of it are not.
+	AllowAttributes []string
 }
 
 // Pots are the pots of one host. All methods may be called at the same time.
@@ -29,8 +37,11 @@ type Pots struct {
 	host       Host
 	dir        string
 	network    Network
+	bridges    bridges
 	supervisor string
 	addresses  addresses
+	reserved   []netip.Addr
+	allowed    []string // Config.AllowAttributes
 }
 
 // Open takes up the pots of host, whose records are in c.Dir. It changes nothing.
@@ -39,8 +50,11 @@ func Open(host Host, c Config) *Pots {
 		host:       host,
 		dir:        filepath.Join(c.Dir, "pots"),
 		network:    c.Network,
+		bridges:    bridges{c.Bridges},
 		supervisor: c.Supervisor,
-		addresses:  addresses{dir: filepath.Join(c.Dir, "addresses"), net: c.Network},
+		addresses:  addresses{dir: filepath.Join(c.Dir, "addresses")},
+		reserved:   c.Reserved,
+		allowed:    c.AllowAttributes,
 	}
 }
 

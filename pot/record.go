@@ -18,10 +18,18 @@ type record struct {
 	Version int        `json:"version"`
 	Spec    Spec       `json:"spec"`
 	Dir     string     `json:"dir,omitempty"`    // of the dataset, once it is cloned
-	Address netip.Addr `json:"address,omitzero"` // of the pot on the public network
-	Argv    []string   `json:"argv,omitempty"`   // what was started
-	Begun   []string   `json:"begun,omitempty"`  // steps, in order
-	Created time.Time  `json:"created"`
+	Address netip.Addr `json:"address,omitzero"` // of the pot: on its bridge, or its first alias
+	Network Network    `json:"network,omitzero"` // of the bridge that Address is on
+
+	Attributes Attributes      `json:"attributes,omitempty"` // of the image and the spec
+	Refused    []string        `json:"refused,omitempty"`    // attributes of the image that are not allowed
+	Release    string          `json:"release,omitempty"`    // osrelease of the image's pot.conf
+	Aliases    []InterfaceAddr `json:"aliases,omitempty"`    // that the jail has
+	Added      []InterfaceAddr `json:"added,omitempty"`      // those of them that were not there before
+
+	Argv    []string  `json:"argv,omitempty"`  // what was started
+	Begun   []string  `json:"begun,omitempty"` // steps, in order
+	Created time.Time `json:"created"`
 }
 
 // recordVersion is the layout of record. One that is newer is refused.

@@ -3,10 +3,13 @@ package pot
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Name is a pot's name, which is its dataset's, its jail's and part of paths.
@@ -38,37 +41,9 @@ func (n Name) Validate() error {
 	return nil
 }
 
-// NetworkMode is how a pot is connected.
-type NetworkMode string
-
-// Network modes, by pot's names for them but for Host, which pot calls inherit.
-const (
-	PublicBridge  NetworkMode = "public-bridge"  // own stack, address from the public network
-	PrivateBridge NetworkMode = "private-bridge" // own stack, a bridge of a few pots
-	HostNetwork   NetworkMode = "host"           // the host's stack
-	Alias         NetworkMode = "alias"          // the host's stack, an address of its own
-	NoNetwork     NetworkMode = "none"           // own stack, loopback only
-)
-
-// Proto is a transport.
-type Proto string
-
-// Transports that can be published.
-const (
-	TCP Proto = "tcp"
-	UDP Proto = "udp"
-)
-
-// A Port is published: what arrives at Host goes to port To of the pot.
-type Port struct {
-	Proto Proto
-	Host  netip.AddrPort
-	To    uint16
-}
-
 // A Mount is a directory or a file of the host, seen at Target in the pot.
 type Mount struct {
-	Source   string // on the host, absolute
+	Source   string // on the host, absolute; "" for a new file system in memory
 	Target   string // in the pot, absolute
 	ReadOnly bool
 }
@@ -94,11 +69,18 @@ type Spec struct {
 	Labels   map[string]string // who it belongs to; kept on its dataset
 	Hostname string            // "": the name
 	Network  NetworkMode
+	Stack    Stack           `json:",omitempty"` // "": IPv4, or what Aliases are
+	Bridge   string          `json:",omitempty"` // of network PrivateBridge
+	Aliases  []InterfaceAddr `json:",omitempty"` // of network Alias
 	Ports    []Port
 	Mounts   []Mount
 	Hosts    []HostEntry
 	DNS      DNS
 	Limits   Limits
+
+	Attributes Attributes    `json:",omitempty"` // above the image's own
+	DiskBytes  int64         `json:",omitempty"` // that may be written to its dataset; 0: any
+	WallClock  time.Duration `json:",omitempty"` // after which the command is killed; 0: never
 
 	Command []string // argument vector; none: the image's pot.cmd
 	User    string   // name or number in the image's passwd(5), "" for root
@@ -110,7 +92,7 @@ type Spec struct {
 // Validate returns every fault in s, each led by where it is.
 func (s *Spec) Validate() error {
 	var errs []error
-	fault := func(where, rule string, args ...any) {
+	var fault fault = func(where, rule string, args ...any) {
 		errs = append(errs, fmt.Errorf(where+": "+rule, args...))
 	}
 	if err := s.Name.Validate(); err != nil {
@@ -118,13 +100,6 @@ func (s *Spec) Validate() error {
 	}
 	if s.Image == "" {
 		fault("image", "must be set")
-	}
-	switch s.Network {
-	case PublicBridge, HostNetwork, NoNetwork:
-	case PrivateBridge, Alias:
-		fault("network", "%s is not supported yet: use %s, %s or %s", s.Network, PublicBridge, HostNetwork, NoNetwork)
-	default:
-		fault("network", "no such mode: %q", string(s.Network))
 	}
 	if s.WorkDir != "" && !path.IsAbs(s.WorkDir) {
 		fault("work_dir", "must be an absolute path, not %q", s.WorkDir)
@@ -137,37 +112,13 @@ func (s *Spec) Validate() error {
 			fault(fmt.Sprintf("hosts[%d]", i), "must be a host name and its address, not %q and %s", h.Name, h.Addr)
 		}
 	}
-	s.validatePorts(fault)
+	s.validateConnection(fault)
+	s.validateAttributes(fault)
 	s.validateMounts(fault)
 	return errors.Join(errs...)
 }
 
-func (s *Spec) validatePorts(fault func(where, rule string, args ...any)) {
-	if len(s.Ports) > 0 && s.Network != PublicBridge {
-		fault("ports", "cannot be published from network %q: %s only", string(s.Network), PublicBridge)
-	}
-	type key struct {
-		proto Proto
-		host  netip.AddrPort
-	}
-	taken := map[key]bool{}
-	for i, p := range s.Ports {
-		where := fmt.Sprintf("ports[%d]", i)
-		if p.Proto != TCP && p.Proto != UDP {
-			fault(where, "no such protocol: %q", string(p.Proto))
-		}
-		if p.To == 0 || p.Host.Port() == 0 {
-			fault(where, "must be 1 to 65535, not %d to %d", p.Host.Port(), p.To)
-		}
-		k := key{p.Proto, p.Host}
-		if taken[k] {
-			fault(where, "%s %s is asked for twice", p.Proto, p.Host)
-		}
-		taken[k] = true
-	}
-}
-
-func (s *Spec) validateMounts(fault func(where, rule string, args ...any)) {
+func (s *Spec) validateMounts(fault fault) {
 	taken := map[string]bool{}
 	for i, m := range s.Mounts {
 		where := fmt.Sprintf("mounts[%d]", i)
@@ -195,4 +146,26 @@ func reserved(target string) bool {
 		}
 	}
 	return false
+}
+
+func (s *Spec) validateAttributes(fault fault) {
+	for _, name := range slices.Sorted(maps.Keys(s.Attributes)) {
+		if _, err := ParseAttribute(name, s.Attributes[name]); err != nil {
+			fault("attributes", "%w", err)
+		}
+	}
+	if s.DiskBytes < 0 {
+		fault("disk", "must not be less than nothing: %d", s.DiskBytes)
+	}
+	if s.WallClock < 0 {
+		fault("wallclock", "must not be less than nothing: %s", s.WallClock)
+	}
+}
+
+// mounts are all of a pot's, in order: /tmp first, since it hides what is below.
+func (s *Spec) mounts(a Attributes) []Mount {
+	if a.On("no-tmpfs") {
+		return s.Mounts
+	}
+	return append([]Mount{{Target: "/tmp"}}, s.Mounts...)
 }

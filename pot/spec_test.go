@@ -45,7 +45,7 @@ func FuzzName(f *testing.F) {
 func TestSpec_Validate(t *testing.T) {
 	port := netip.MustParseAddrPort("127.0.0.1:80")
 	s := Spec{
-		Name: "a.b", Network: "bridge", Hostname: "a b", WorkDir: "rel",
+		Name: "a.b", Network: HostNetwork, Hostname: "a b", WorkDir: "rel",
 		Ports: []Port{{Proto: TCP, Host: port, To: 80}, {Proto: TCP, Host: port, To: 81}, {Proto: "sctp", Host: port}},
 		Mounts: []Mount{
 			{Source: "rel", Target: "rel"}, {Source: "/a", Target: "/"}, {Source: "/a", Target: "/dev/x"},
@@ -56,20 +56,57 @@ func TestSpec_Validate(t *testing.T) {
 	err := s.Validate()
 	must.Error(t, err)
 	for _, want := range []string{
-		`name: must be letters`, `image: must be set`, `network: no such mode: "bridge"`, `hostname: `, `work_dir: must be an absolute path, not "rel"`,
-		`ports: cannot be published from network "bridge"`, `ports[1]: tcp 127.0.0.1:80 is asked for twice`,
+		`name: must be letters`, `image: must be set`, `hostname: `, `work_dir: must be an absolute path, not "rel"`,
+		`ports: cannot be published from network "host"`, `ports[1]: tcp 127.0.0.1:80 is asked for twice`,
 		`ports[2]: no such protocol: "sctp"`, `ports[2]: must be 1 to 65535`,
 		`mounts[0]: source must be an absolute path, not "rel"`, `mounts[0]: target must be`, `mounts[1]: target must be`,
 		`mounts[2]: target "/dev/x" is the host's to fill`, `mounts[4]: target "/y/../x" is asked for twice`, `hosts[0]: `,
 	} {
 		must.ErrorContains(t, err, want)
 	}
-	for _, mode := range []NetworkMode{PrivateBridge, Alias} {
-		s := Spec{Name: "a", Image: "i", Network: mode}
-		must.ErrorContains(t, s.Validate(), "is not supported yet")
+	v4, v6 := InterfaceAddr{"em0", netip.MustParseAddr("192.0.2.7")}, InterfaceAddr{"", netip.MustParseAddr("2001:db8::7")}
+	for name, c := range map[string]struct {
+		spec Spec
+		want string
+	}{
+		"a mode that is none":             {Spec{Network: "bridge"}, `network: no such mode: "bridge"`},
+		"a stack that is none":            {Spec{Network: PublicBridge, Stack: "ipv5"}, `stack: must be ipv4, ipv6 or dual, not "ipv5"`},
+		"IPv6 on a private bridge":        {Spec{Network: PrivateBridge, Bridge: "b", Stack: Dual}, "stack: private-bridge has IPv4 alone, not dual"},
+		"a private bridge without a name": {Spec{Network: PrivateBridge}, "bridge: must be set"},
+		"a bridge that is a path":         {Spec{Network: PrivateBridge, Bridge: "../b"}, "bridge: must be letters"},
+		"a public bridge with a name":     {Spec{Network: PublicBridge, Bridge: "b"}, "bridge: is for network private-bridge alone"},
+		"ports without IPv4": {Spec{Network: PublicBridge, Stack: IPv6, Ports: []Port{{TCP, port, 80}}},
+			"ports: cannot be published from a pot without IPv4"},
+		"an alias of nothing":         {Spec{Network: Alias}, "ip: network alias needs an address"},
+		"addresses without alias":     {Spec{Network: PublicBridge, Aliases: []InterfaceAddr{v4}}, "ip: is for network alias alone"},
+		"an alias twice":              {Spec{Network: Alias, Aliases: []InterfaceAddr{v4, v4}}, "ip[1]: 192.0.2.7 is asked for twice"},
+		"an alias of another stack":   {Spec{Network: Alias, Stack: IPv4, Aliases: []InterfaceAddr{v4, v6}}, "ip: must have addresses of stack ipv4"},
+		"an attribute that is none":   {Spec{Network: NoNetwork, Attributes: Attributes{"frob": "YES"}}, `attributes: no such attribute: "frob"`},
+		"a negative quota":            {Spec{Network: NoNetwork, DiskBytes: -1}, "disk: must not be less"},
+		"a wall clock that goes back": {Spec{Network: NoNetwork, WallClock: -1}, "wallclock: must not be less"},
+	} {
+		t.Run(name+" is refused", func(t *testing.T) {
+			c.spec.Name, c.spec.Image = "a", "i"
+			must.ErrorContains(t, c.spec.Validate(), c.want)
+		})
 	}
+	must.NoError(t, (&Spec{Name: "a", Image: "i", Network: Alias, Stack: Dual, Aliases: []InterfaceAddr{v4, v6}}).Validate())
+	must.NoError(t, (&Spec{Name: "a", Image: "i", Network: PrivateBridge, Bridge: "b"}).Validate())
 	for _, mode := range []NetworkMode{PublicBridge, HostNetwork, NoNetwork} {
 		s := Spec{Name: "a", Image: "i", Network: mode}
 		must.NoError(t, s.Validate())
+	}
+}
+
+func TestParseInterfaceAddr(t *testing.T) {
+	for _, good := range []string{"192.0.2.7", "em0|192.0.2.7", "2001:db8::7", "vlan0.7|2001:db8::7"} {
+		a, err := ParseInterfaceAddr(good)
+		must.NoError(t, err)
+		must.Eq(t, good, a.String())
+	}
+	for _, bad := range []string{"", "|192.0.2.7", "em0|", "em0", "-a|192.0.2.7", "em0|192.0.2.7/24", "0.0.0.0", "::1", "224.0.0.1",
+		"fe80::1%em0", "::ffff:192.0.2.7", "a b|192.0.2.7", "em0|192.0.2.7|x"} {
+		_, err := ParseInterfaceAddr(bad)
+		must.Error(t, err, must.Sprint(bad))
 	}
 }

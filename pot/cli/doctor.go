@@ -62,10 +62,14 @@ func examine(own pot.HostDefaults, file, root, supervisor string) ([]pot.Finding
 	if err != nil {
 		return nil, err
 	}
-	host, err := native.Open(pot.HostConfig{
-		Dir: own.Dir, Supervisor: supervisor, Network: network, Interface: conf.Interface,
-		ZFSRoot: cmp.Or(root, conf.ZFSRoot, pot.DefaultZFSRoot), Isolate: conf.Isolate,
-	})
+	config := pot.HostConfig{
+		Dir: own.Dir, Supervisor: supervisor, Network: network,
+		ZFSRoot: cmp.Or(root, conf.ZFSRoot, pot.DefaultZFSRoot),
+	}
+	if err := config.Take(&conf); err != nil {
+		return nil, err
+	}
+	host, err := native.Open(config)
 	if err != nil {
 		return nil, err
 	}

@@ -35,8 +35,8 @@ func (c checker) check(ctx context.Context) []pot.Finding {
 		add(pot.Fatal, "supervisor", "%s: may not be executed: chmod 755", c.config.Supervisor)
 	}
 	c.datasets(ctx, add)
-	if out, err := c.runner.Run(ctx, nil, "devfs", "rule", "-s", fmt.Sprint(Ruleset), "show"); err != nil || strings.TrimSpace(out) == "" {
-		add(pot.Fatal, "devfs", "devfs ruleset %d is not there: service devfs restart", Ruleset)
+	if out, err := c.runner.Run(ctx, nil, "devfs", "rule", "-s", ruleset, "show"); err != nil || strings.TrimSpace(out) == "" {
+		add(pot.Fatal, "devfs", "devfs ruleset %s is not there: service devfs restart", ruleset)
 	}
 	if on, err := c.kernel.Sysctl("kern.features.vimage"); err != nil || on == 0 {
 		add(pot.Fatal, "vnet", "no VIMAGE in this kernel: jails cannot have networks of their own")

@@ -182,26 +182,31 @@ func (d *datasets) Labels(ctx context.Context, name string) (map[string]string, 
 }
 
 // Clone is pot.Datasets'. The newest snapshot of the image is what is cloned.
-func (d *datasets) Clone(ctx context.Context, image, name string, labels map[string]string) (dir string, err error) {
-	if err := errors.Join(valid(image), valid(name)); err != nil {
+// A quota is of what is written, in the tree and beside it (zfsprops(7), quota):
+// what the image holds does not count.
+func (d *datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err error) {
+	if err := errors.Join(valid(c.Image), valid(c.Name)); err != nil {
 		return "", err
 	}
 	create := []string{"create"}
-	for _, set := range assignments(labels) {
+	for _, set := range assignments(c.Labels) {
 		create = append(create, "-o", set)
 	}
-	if _, err = d.zfs(ctx, append(create, d.path(name))...); err != nil {
+	if c.QuotaBytes > 0 {
+		create = append(create, "-o", fmt.Sprintf("quota=%d", c.QuotaBytes))
+	}
+	if _, err = d.zfs(ctx, append(create, d.path(c.Name))...); err != nil {
 		return "", err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, d.Destroy(context.WithoutCancel(ctx), name))
+			err = errors.Join(err, d.Destroy(context.WithoutCancel(ctx), c.Name))
 		}
 	}()
-	if err := d.cloneTree(ctx, image, name); err != nil {
+	if err := d.cloneTree(ctx, c.Image, c.Name); err != nil {
 		return "", err
 	}
-	if dir, err = d.place(name); err != nil {
+	if dir, err = d.place(c.Name); err != nil {
 		return "", err
 	}
 	return dir, os.Mkdir(filepath.Join(dir, "conf"), 0o755)

@@ -35,6 +35,7 @@ var kinds = []struct {
 	{"jail", "already exists", fs.ErrExist},
 	{"jail", "not found", fs.ErrNotExist},
 	{"ifconfig", "does not exist", fs.ErrNotExist},
+	{"ifconfig", "(SIOCDIFADDR): Can't assign requested address", fs.ErrNotExist},
 	{"ifconfig", "No such file or directory", fs.ErrNotExist},
 	{"umount", "not a file system root directory", fs.ErrNotExist},
 	{"umount", "unknown file system", fs.ErrNotExist},

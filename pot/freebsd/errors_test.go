@@ -49,13 +49,13 @@ func TestParseInterfaces(t *testing.T) {
 		got[i.name] = i
 	}
 	must.MapContainsKeys(t, got, []string{"vtnet0", "lo0"})
-	must.NotNil(t, of(all, "web"))
-	must.Nil(t, of(all, "we"))
+	must.Eq(t, pairs{v4: "epair0a"}, of(all, "web"))
+	must.Eq(t, pairs{}, of(all, "we"))
 	bridge := got["bridge0"]
 	must.NotNil(t, bridge)
 	must.True(t, bridge.in("bridge") && bridge.in("pot"))
-	must.Eq(t, bridgeDescription, bridge.description)
-	must.Eq(t, []string{of(all, "web").name}, bridge.members)
+	must.Eq(t, ourBridges+"public bridge", bridge.description)
+	must.Eq(t, []string{of(all, "web").v4}, bridge.members)
 }
 
 func FuzzParseInterfaces(f *testing.F) {

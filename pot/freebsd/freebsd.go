@@ -11,6 +11,8 @@
 package freebsd
 
 import (
+	"net/netip"
+
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/run"
 )
@@ -23,23 +25,29 @@ type Config struct {
 	Isolate    bool   // POT_ISOLATE_VNET_POTS: pots on a bridge do not reach each other
 	Supervisor string // path of pot-supervisor
 	LockFile   string // bridges and pf's shared rules are changed by one process at a time
+
+	InterfaceAddr netip.Addr   // POT_EXTIF_ADDR: of the uplink, for pf; not valid: its first
+	Extra         []pot.Uplink // POT_EXTRA_EXTIF
+	PFRulesHook   string       // POT_EXPORT_PORTS_PF_RULES_HOOK: path of a program; "" for none
 }
 
-// Ruleset is devfs.rules(5)'s devfsrules_jail: what of /dev a jail sees.
-const Ruleset = 4
+// ruleset is devfs.rules(5)'s devfsrules_jail: what of /dev a jail sees unless its
+// devfs_ruleset says otherwise.
+const ruleset = "4"
 
 // New is this machine, with pots in c.ZFSRoot. Nothing is changed yet.
 func New(r run.Runner, k Kernel, c Config) pot.Host {
 	m := mounts{runner: r, kernel: k}
 	d := &datasets{runner: r, kernel: k, root: c.ZFSRoot}
-	l := &links{runner: r, kernel: k, config: c, devices: map[pot.Name]string{}}
+	l := &links{runner: r, kernel: k, config: c, pairs: map[pot.Name]pairs{}}
 	return pot.Host{
 		Name:      "freebsd",
 		Images:    d,
 		Datasets:  d,
 		Mounts:    m,
 		Links:     l,
-		Redirects: redirects{runner: r, extif: c.Interface},
+		Redirects: redirects{runner: r, kernel: k, config: c},
+		Aliases:   aliases{runner: r, kernel: k, uplink: c.Interface},
 		Jails:     jails{runner: r, kernel: k, mounts: m, links: l},
 		Limiter:   limiter{runner: r, kernel: k},
 		Check:     checker{runner: r, kernel: k, config: c}.check,

@@ -29,7 +29,13 @@ type jails struct {
 
 // Create is pot.Jails'.
 func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
-	argv, device, err := j.parameters(ctx, jail)
+	var device pairs
+	if jail.Link != (pot.Link{}) {
+		if device, err = j.links.devices(ctx, jail.Name); err != nil {
+			return err
+		}
+	}
+	argv, err := parameters(jail, device)
 	if err != nil {
 		return err
 	}
@@ -39,13 +45,13 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 	defer func() {
 		if err != nil {
 			undo := context.WithoutCancel(ctx)
-			err = errors.Join(err, j.Remove(undo, jail.Name), j.mounts.umount(undo, jail.Root+"/dev"))
+			err = errors.Join(err, j.Remove(undo, jail.Name), j.mounts.umountSystems(undo, jail.Root))
 		}
 	}()
-	if err := j.mounts.devfs(ctx, jail.Root); err != nil {
-		return fmt.Errorf("/dev: %w", err)
+	if err := j.mounts.systems(ctx, jail.Root, jail.Attributes); err != nil {
+		return err
 	}
-	if err := j.network(ctx, jail, inner(device)); err != nil {
+	if err := j.network(ctx, jail, device); err != nil {
 		return err
 	}
 	if jail.CPUs == "" {
@@ -65,56 +71,6 @@ func (j jails) createFailed(ctx context.Context, jail pot.Jail, err error) error
 		return err
 	}
 	return errors.Join(err, j.Remove(context.WithoutCancel(ctx), jail.Name))
-}
-
-// parameters are jail(8)'s argument vector, and the host's end of the pair whose
-// other end goes into the jail. They are pot's (pot-reference 7.2), but that raw
-// sockets and other address families are for jails with a network of their own.
-func (j jails) parameters(ctx context.Context, jail pot.Jail) (argv []string, device string, err error) {
-	argv = []string{"jail", "-c", "name=" + string(jail.Name), "path=" + jail.Root, "persist",
-		"host.hostname=" + jail.Hostname, "exec.clean", "enforce_statfs=2",
-		fmt.Sprintf("devfs_ruleset=%d", Ruleset), "allow.set_hostname=false", "allow.chflags=true"}
-	release, err := userland(jail.Root)
-	if err != nil {
-		return nil, "", err
-	}
-	if release != "" {
-		argv = append(argv, "osrelease="+release)
-	}
-	switch jail.Network {
-	case pot.HostNetwork:
-		argv = append(argv, "ip4=inherit", "ip6=inherit")
-	case pot.NoNetwork:
-		argv = append(argv, "vnet", "allow.raw_sockets=true", "allow.socket_af=true")
-	case pot.PublicBridge:
-		if device, err = j.links.device(ctx, jail.Name); err != nil {
-			return nil, "", err
-		}
-		argv = append(argv, "vnet", "vnet.interface="+inner(device), "allow.raw_sockets=true", "allow.socket_af=true")
-	default:
-		return nil, "", fmt.Errorf("network %s: %w", jail.Network, pot.ErrUnsupported)
-	}
-	return argv, device, nil
-}
-
-// network gives the jail's own interfaces their addresses.
-func (j jails) network(ctx context.Context, jail pot.Jail, device string) error {
-	if jail.Network == pot.HostNetwork {
-		return nil
-	}
-	name := string(jail.Name)
-	commands := [][]string{{"ifconfig", "-j", name, "lo0", "inet", "127.0.0.1/8", "up"}}
-	if jail.Network == pot.PublicBridge {
-		commands = append(commands,
-			[]string{"ifconfig", "-j", name, device, "inet", jail.Link.Address.String(), "up"},
-			[]string{"route", "-q", "-j", name, "add", "default", jail.Link.Gateway.String()})
-	}
-	for _, argv := range commands {
-		if _, err := j.runner.Run(ctx, nil, argv...); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // releases are what osrelease may be: freebsd-version(1).

@@ -20,11 +20,20 @@ import (
 // host is m as a host, and the pots on it.
 func (m *model) host(t testing.TB) (pot.Host, *pot.Pots) {
 	dir := t.TempDir()
-	h := New(m, m, Config{
+	c := Config{
 		ZFSRoot: "tank/pot", Interface: "vtnet0", Network: pot.DefaultNetwork,
 		Supervisor: os.Args[0], LockFile: filepath.Join(dir, "lock"),
+	}
+	if m.configure != nil {
+		m.configure(&c)
+	}
+	h := New(m, m, c)
+	bridges := t.TempDir()
+	must.NoError(t, os.WriteFile(bridges+"/db", []byte("net=10.192.8.0/29\ngateway=10.192.8.1\nname=db\n"), 0o644))
+	return h, pot.Open(h, pot.Config{
+		Dir: dir, Network: pot.DefaultNetwork, Bridges: bridges, Supervisor: os.Args[0],
+		AllowAttributes: []string{"children"},
 	})
-	return h, pot.Open(h, pot.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: os.Args[0]})
 }
 
 // web is a pot with one of everything.
@@ -74,13 +83,14 @@ func TestLife(t *testing.T) {
 		"ifconfig epair create group pot description web up",
 		"ifconfig bridge1 addm epair2a",
 		"rctl -a jail:web:memoryuse:log=67108864 jail:web:memoryuse:sigkill=67108864 jail:web:pcpu:deny=50",
-		"jail -c name=web path=" + root + " persist host.hostname=web exec.clean enforce_statfs=2 devfs_ruleset=4 " +
+		"jail -c name=web path=" + root + " persist host.hostname=web exec.clean " +
 			"allow.set_hostname=false allow.chflags=true osrelease=14.1-RELEASE-p5 " +
-			"vnet vnet.interface=epair2b allow.raw_sockets=true allow.socket_af=true",
+			"enforce_statfs=2 devfs_ruleset=4 sysvshm=new sysvsem=new sysvmsg=new " +
+			"vnet vnet.interface=epair2b allow.socket_af=true allow.raw_sockets=true",
 		"mount -t devfs -o ruleset=4 devfs " + root + "/dev",
 		"ifconfig -j web lo0 inet 127.0.0.1/8 up",
 		"ifconfig -j web epair2b inet 10.192.0.2/10 up",
-		"route -q -j web add default 10.192.0.1",
+		"route -j web -q add default 10.192.0.1",
 		"cpuset -l 0-1 -j 1",
 		"pfctl -q -a pot-rdr/web -f -",
 	}, m.commands)
@@ -219,9 +229,11 @@ func TestSurprises(t *testing.T) {
 	t.Run("a jail that is made and cannot have its interface is removed", func(t *testing.T) {
 		m := newModel(t)
 		h, _ := m.host(t)
-		must.NoError(t, h.Links.Attach(t.Context(), pot.Link{Pot: "x", Address: netip.MustParsePrefix("10.192.0.9/10"), Gateway: pot.DefaultNetwork.Gateway}))
+		link := pot.Link{Pot: "x", Address: netip.MustParsePrefix("10.192.0.9/10"), Gateway: pot.DefaultNetwork.Gateway}
+		must.NoError(t, h.Links.Attach(t.Context(), link))
 		delete(m.ifaces, "epair2b")
-		err := h.Jails.Create(t.Context(), pot.Jail{Name: "x", Root: m.place("tank/pot/jails/web_1_0/m"), Hostname: "x", Network: pot.PublicBridge})
+		err := h.Jails.Create(t.Context(), pot.Jail{Name: "x", Root: m.place("tank/pot/jails/web_1_0/m"), Hostname: "x",
+			Network: pot.PublicBridge, Link: link})
 		must.ErrorContains(t, err, "failed")
 		must.MapEmpty(t, m.jails)
 	})
@@ -239,7 +251,7 @@ func TestSurprises(t *testing.T) {
 		}
 	})
 	t.Run("an uplink's rule is not for what comes from elsewhere", func(t *testing.T) {
-		r := redirects{extif: "em0"}
+		r := redirects{config: Config{Interface: "em0"}}
 		must.Eq(t, "", r.rules(netip.MustParseAddr("10.192.0.2"), []pot.Port{{Proto: pot.TCP, Host: netip.MustParseAddrPort("127.0.0.1:80"), To: 80}}))
 		must.Eq(t, "rdr pass on em0 inet proto udp from any to (em0) port 53 -> 10.192.0.2 port 5353\n",
 			r.rules(netip.MustParseAddr("10.192.0.2"), []pot.Port{{Proto: pot.UDP, Host: netip.MustParseAddrPort("0.0.0.0:53"), To: 5353}}))
@@ -255,13 +267,13 @@ func TestSurprises(t *testing.T) {
 func TestTyped(t *testing.T) {
 	m := newModel(t)
 	h, _ := m.host(t)
-	_, err := h.Datasets.Clone(t.Context(), "nosuch", "x", nil)
+	_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "nosuch", Name: "x"})
 	must.ErrorContains(t, err, "image nosuch: zfs list ")
 	must.True(t, errors.Is(err, fs.ErrNotExist), must.Sprint(err))
 	must.ErrorIs(t, h.Images.Receive(t.Context(), "web_1_0", strings.NewReader("image")), fs.ErrExist)
-	_, err = h.Datasets.Clone(t.Context(), "web_1_0", "x", nil)
+	_, err = h.Datasets.Clone(t.Context(), pot.Clone{Image: "web_1_0", Name: "x"})
 	must.NoError(t, err)
-	_, err = h.Datasets.Clone(t.Context(), "web_1_0", "x", nil)
+	_, err = h.Datasets.Clone(t.Context(), pot.Clone{Image: "web_1_0", Name: "x"})
 	must.ErrorIs(t, err, fs.ErrExist)
 	must.ErrorContains(t, h.Images.Destroy(t.Context(), "web_1_0"), "zfs destroy -rf tank/pot/jails/web_1_0: exit status 1")
 	must.ErrorIs(t, h.Images.Destroy(t.Context(), "web_1_0"), errDependents)

@@ -32,7 +32,7 @@ func (l limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) erro
 	return unless(errNoRacct, typed(err))
 }
 
-// rules are limits in rctl's words. Memory has two: the kernel kills without a
+// rules are limits in rctl's words (rctl(8), RESOURCES, ACTIONS). Memory has two: the kernel kills without a
 // word, and the proof of it is the message of the other.
 func rules(name pot.Name, l pot.Limits) []string {
 	var all []string
@@ -42,8 +42,21 @@ func rules(name pot.Name, l pot.Limits) []string {
 			fmt.Sprintf("%s:memoryuse:log=%d", subject, l.MemoryBytes),
 			fmt.Sprintf("%s:memoryuse:sigkill=%d", subject, l.MemoryBytes))
 	}
-	if l.CPUPercent > 0 {
-		all = append(all, fmt.Sprintf("%s:pcpu:deny=%d", subject, l.CPUPercent))
+	for _, r := range []struct {
+		resource, action string
+		amount           int64
+	}{
+		{"pcpu", "deny", l.CPUPercent},
+		{"maxproc", "deny", l.Processes},
+		{"openfiles", "deny", l.OpenFiles},
+		{"readbps", "throttle", l.ReadBPS}, // the only action for these four
+		{"writebps", "throttle", l.WriteBPS},
+		{"readiops", "throttle", l.ReadIOPS},
+		{"writeiops", "throttle", l.WriteIOPS},
+	} {
+		if r.amount > 0 {
+			all = append(all, fmt.Sprintf("%s:%s:%s=%d", subject, r.resource, r.action, r.amount))
+		}
 	}
 	return all
 }

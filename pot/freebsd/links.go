@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -16,22 +15,25 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// links are epair(4)s on a bridge(4). A pot's is found again by its description
-// and its group. As with pot, the public bridge is the one that has the
-// gateway's address (pot-reference 8.2); one that we made says so in its
-// description, and goes with its last pot.
+// links are epair(4)s on bridges, one for each family of addresses. A pot's are
+// found again by their description and their group.
 type links struct {
 	runner run.Runner
 	kernel Kernel
 	config Config
 
-	mu      sync.Mutex
-	devices map[pot.Name]string // the host's ends, as far as this process knows
+	mu    sync.Mutex
+	pairs map[pot.Name]pairs // as far as this process knows
 }
 
+// pairs are the host's ends of a pot's epairs; "" where it has none.
+type pairs struct{ v4, v6 string }
+
 const (
-	group             = "pot" // of interfaces: pot's own
-	bridgeDescription = "nomad-driver-pot public bridge"
+	group = "pot" // of interfaces: pot's own
+
+	// behindIPv6 is in the description of a pair, behind the pot's name.
+	behindIPv6 = " IPv6"
 )
 
 func (l *links) ifconfig(ctx context.Context, argv ...string) (string, error) {
@@ -45,14 +47,20 @@ func (l *links) interfaces(ctx context.Context) ([]*iface, error) {
 	return parseInterfaces(out), err
 }
 
-// of is the host's end of a pot's pair; nil if there is none.
-func of(all []*iface, name pot.Name) *iface {
+// of are the host's ends of a pot's pairs.
+func of(all []*iface, name pot.Name) (p pairs) {
 	for _, i := range all {
-		if i.in("epair") && i.in(group) && i.description == string(name) {
-			return i
+		if !i.in("epair") || !i.in(group) {
+			continue
+		}
+		switch i.description {
+		case string(name):
+			p.v4 = i.name
+		case string(name) + behindIPv6:
+			p.v6 = i.name
 		}
 	}
-	return nil
+	return p
 }
 
 // Attach is pot.Links'.
@@ -63,73 +71,79 @@ func (l *links) Attach(ctx context.Context, link pot.Link) (err error) {
 	}
 	defer unlock()
 	l.mu.Lock()
-	device := l.devices[link.Pot]
+	_, attached := l.pairs[link.Pot]
 	l.mu.Unlock()
-	if device != "" {
-		return &fs.PathError{Op: "attach", Path: device, Err: fs.ErrExist}
+	if attached {
+		return &fs.PathError{Op: "attach", Path: string(link.Pot), Err: fs.ErrExist}
 	}
-	bridge, err := l.publicBridge(ctx, link)
-	if err != nil {
-		return err
-	}
+	var made pairs
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, l.undo(context.WithoutCancel(ctx), device))
+			err = errors.Join(err, l.undo(context.WithoutCancel(ctx), made))
 		}
 	}()
-	device, err = l.ifconfig(ctx, "epair", "create", "group", group, "description", string(link.Pot), "up")
-	if err != nil {
-		return err
+	if link.Address.IsValid() {
+		bridge, err := l.bridge(ctx, link)
+		if err != nil {
+			return err
+		}
+		if err := l.pair(ctx, bridge, string(link.Pot), &made.v4); err != nil {
+			return err
+		}
 	}
-	add := []string{bridge, "addm", device}
-	if l.config.Isolate {
-		add = append(add, "private", device)
-	}
-	if _, err := l.ifconfig(ctx, add...); err != nil {
-		return err
+	if link.IPv6 {
+		bridge, err := l.uplinkBridge(ctx)
+		if err != nil {
+			return err
+		}
+		if err := l.pair(ctx, bridge, string(link.Pot)+behindIPv6, &made.v6); err != nil {
+			return err
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.devices[link.Pot] = device
+	l.pairs[link.Pot] = made
 	return nil
 }
 
-// undo takes away a pair that was not attached, and a bridge with no pot on it.
-func (l *links) undo(ctx context.Context, device string) error {
-	var err error
-	if device != "" {
-		_, err = l.ifconfig(ctx, device, "destroy")
-		err = unless(fs.ErrNotExist, err)
+// pair makes an epair and puts the host's end, whose name it sets, on a bridge.
+func (l *links) pair(ctx context.Context, bridge, description string, device *string) (err error) {
+	*device, err = l.ifconfig(ctx, "epair", "create", "group", group, "description", description, "up")
+	if err != nil {
+		return err
 	}
-	return errors.Join(err, l.dropBridge(ctx))
+	add := []string{bridge, "addm", *device}
+	if l.config.Isolate {
+		add = append(add, "private", *device)
+	}
+	_, err = l.ifconfig(ctx, add...)
+	return err
 }
 
-// publicBridge is the bridge that has the gateway's address, made if there is
-// none, with the network's way out.
-func (l *links) publicBridge(ctx context.Context, link pot.Link) (string, error) {
-	names, err := l.kernel.Interfaces()
-	if err != nil {
-		return "", fmt.Errorf("list interfaces: %w", err)
+// undo takes away pairs that were not attached, and bridges with no pot on them.
+func (l *links) undo(ctx context.Context, made pairs) error {
+	err := l.destroy(ctx, made)
+	all, listed := l.interfaces(ctx)
+	if listed != nil {
+		return errors.Join(err, listed)
 	}
-	if name, ok := names[link.Gateway]; ok {
-		return name, nil
-	}
-	if _, err := l.runner.Run(ctx, nil, "sysctl", "net.inet.ip.forwarding=1"); err != nil {
-		return "", err
-	}
-	inet := netip.PrefixFrom(link.Gateway, link.Address.Bits()).String()
-	bridge, err := l.ifconfig(ctx, "bridge", "create", "inet", inet, "group", group, "description", bridgeDescription, "up")
-	if err != nil {
-		return "", err
-	}
-	if err := nat(ctx, l.runner, l.config); err != nil {
-		_, undone := l.ifconfig(context.WithoutCancel(ctx), bridge, "destroy")
-		return "", errors.Join(err, undone)
-	}
-	return bridge, nil
+	return errors.Join(err, l.dropBridges(ctx, all))
 }
 
-// Detach is pot.Links'. The pair may be gone already, and the bridge have no pot
+// destroy takes pairs away, of which both ends go.
+func (l *links) destroy(ctx context.Context, p pairs) error {
+	for _, device := range []string{p.v4, p.v6} {
+		if device == "" {
+			continue
+		}
+		if _, err := l.ifconfig(ctx, device, "destroy"); unless(fs.ErrNotExist, err) != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Detach is pot.Links'. The pairs may be gone already, and the bridge have no pot
 // left all the same.
 func (l *links) Detach(ctx context.Context, name pot.Name) error {
 	unlock, err := lock(l.config.LockFile)
@@ -138,63 +152,47 @@ func (l *links) Detach(ctx context.Context, name pot.Name) error {
 	}
 	defer unlock()
 	l.mu.Lock()
-	delete(l.devices, name)
+	delete(l.pairs, name)
 	l.mu.Unlock()
 	all, err := l.interfaces(ctx)
 	if err != nil {
 		return err
 	}
-	if i := of(all, name); i != nil {
-		if _, err := l.ifconfig(ctx, i.name, "destroy"); unless(fs.ErrNotExist, err) != nil {
-			return err
-		}
-		for _, b := range all {
-			b.members = slices.DeleteFunc(b.members, func(m string) bool { return m == i.name })
-		}
-	}
-	return l.drop(ctx, all)
-}
-
-// dropBridge removes the bridge if it is ours and no pot is on it.
-func (l *links) dropBridge(ctx context.Context) error {
-	all, err := l.interfaces(ctx)
-	if err != nil {
+	gone := of(all, name)
+	if err := l.destroy(ctx, gone); err != nil {
 		return err
 	}
-	return l.drop(ctx, all)
-}
-
-func (l *links) drop(ctx context.Context, all []*iface) error {
-	for _, i := range all {
-		if i.in("bridge") && i.description == bridgeDescription && len(i.members) == 0 {
-			if _, err := l.ifconfig(ctx, i.name, "destroy"); unless(fs.ErrNotExist, err) != nil {
-				return err
-			}
-		}
+	for _, b := range all {
+		b.members = slices.DeleteFunc(b.members, func(m string) bool { return m == gone.v4 || m == gone.v6 })
 	}
-	return nil
+	return l.dropBridges(ctx, all)
 }
 
-// device is the host's end of a pot's pair.
-func (l *links) device(ctx context.Context, name pot.Name) (string, error) {
+// devices are the host's ends of a pot's pairs.
+func (l *links) devices(ctx context.Context, name pot.Name) (pairs, error) {
 	l.mu.Lock()
-	device, ok := l.devices[name]
+	p, ok := l.pairs[name]
 	l.mu.Unlock()
 	if ok {
-		return device, nil
+		return p, nil
 	}
 	all, err := l.interfaces(ctx)
 	if err != nil {
-		return "", err
+		return pairs{}, err
 	}
-	if i := of(all, name); i != nil {
-		return i.name, nil
+	if p = of(all, name); p == (pairs{}) {
+		return pairs{}, fmt.Errorf("interface of %s: %w", name, fs.ErrNotExist)
 	}
-	return "", fmt.Errorf("interface of %s: %w", name, fs.ErrNotExist)
+	return p, nil
 }
 
 // inner is the end that goes into the pot: epair(4) names them alike.
-func inner(device string) string { return strings.TrimSuffix(device, "a") + "b" }
+func inner(device string) string {
+	if device == "" {
+		return ""
+	}
+	return strings.TrimSuffix(device, "a") + "b"
+}
 
 // lock keeps all others, in any process, from what path stands for.
 func lock(path string) (unlock func(), err error) {

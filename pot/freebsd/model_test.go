@@ -36,8 +36,13 @@ type model struct {
 	lastUnit int
 	commands []string
 
+	configure func(*Config)
+	more      []string // files that images have
+	bare      bool     // images do not say what release they are of
+
 	failAt int  // the n-th command fails; 0 for none
 	devMem bool // devfs shows all of /dev
+	noJ    bool // ifconfig and route have no -j
 	busy   int  // times that zfs destroy is busy
 }
 
@@ -51,6 +56,7 @@ type modelIface struct {
 	description string
 	groups      []string
 	inet        string
+	aliases     []string
 	members     []string
 	jail        string
 }
@@ -92,7 +98,13 @@ func (m *model) fill(root string) {
 	for _, dir := range []string{"bin", "etc", "dev", "tmp"} {
 		must0(os.MkdirAll(filepath.Join(root, dir), 0o755))
 	}
-	must0(os.WriteFile(root+"/bin/freebsd-version", []byte("#!/bin/sh\nUSERLAND_VERSION=\"14.1-RELEASE-p5\"\n"), 0o755))
+	for _, file := range m.more {
+		must0(os.MkdirAll(filepath.Dir(filepath.Join(root, file)), 0o755))
+		must0(os.WriteFile(filepath.Join(root, file), nil, 0o755))
+	}
+	if !m.bare {
+		must0(os.WriteFile(root+"/bin/freebsd-version", []byte("#!/bin/sh\nUSERLAND_VERSION=\"14.1-RELEASE-p5\"\n"), 0o755))
+	}
 	must0(os.WriteFile(root+"/etc/passwd", []byte("root:*:0:0::/root:/bin/sh\n"), 0o644))
 }
 
@@ -156,7 +168,7 @@ func (m *model) Run(ctx context.Context, stdin io.Reader, argv ...string) (strin
 	}
 	acts := map[string]func(io.Reader, []string) (string, string){
 		"zfs": m.zfs, "mount": m.mount, "umount": m.umount, "ifconfig": m.ifconfig, "route": m.route,
-		"jail": m.jail, "rctl": m.rctl, "pfctl": m.pfctl, "sysctl": m.ok, "cpuset": m.ok, "devfs": m.ok,
+		"jail": m.jail, "jexec": m.ok, "/root/rules": m.hook, "rctl": m.rctl, "pfctl": m.pfctl, "sysctl": m.ok, "cpuset": m.ok, "devfs": m.ok,
 	}
 	act := acts[argv[0]]
 	if act == nil {
@@ -170,6 +182,11 @@ func (m *model) Run(ctx context.Context, stdin io.Reader, argv ...string) (strin
 }
 
 func (m *model) ok(io.Reader, []string) (string, string) { return "", "" }
+
+// hook is an operator's, of rules for published ports.
+func (m *model) hook(_ io.Reader, argv []string) (string, string) {
+	return "# " + strings.Join(argv, " ") + "\n\n", ""
+}
 
 func (m *model) zfs(stdin io.Reader, argv []string) (string, string) {
 	last := argv[len(argv)-1]
@@ -369,6 +386,8 @@ func (m *model) ifconfig(_ io.Reader, argv []string) (string, string) {
 	switch {
 	case argv[0] == "-a":
 		return m.showInterfaces(), ""
+	case argv[0] == "-j" && m.noJ:
+		return "", "ifconfig: illegal option -- j\nusage: ifconfig [-f type:format] interface"
 	case argv[0] == "-j":
 		if m.jails[argv[1]] == nil {
 			return "", "ifconfig: jail \"" + argv[1] + "\" not found"
@@ -387,6 +406,8 @@ func (m *model) ifconfig(_ io.Reader, argv []string) (string, string) {
 	switch argv[1] {
 	case "addm":
 		i.members = append(i.members, argv[2])
+	case "inet", "inet6":
+		return "", i.alias(argv[2:])
 	case "destroy":
 		delete(m.ifaces, argv[0])
 		delete(m.ifaces, inner(argv[0]))
@@ -397,6 +418,20 @@ func (m *model) ifconfig(_ io.Reader, argv []string) (string, string) {
 		panic("the model has no ifconfig " + argv[1])
 	}
 	return "", ""
+}
+
+// alias gives an interface an address, or takes it away.
+func (i *modelIface) alias(argv []string) string {
+	if argv[1] == "alias" {
+		i.aliases = append(i.aliases, argv[0])
+		return ""
+	}
+	at := slices.IndexFunc(i.aliases, func(a string) bool { return strings.HasPrefix(a, argv[0]+"/") })
+	if at < 0 {
+		return "ifconfig: ioctl (SIOCDIFADDR): Can't assign requested address"
+	}
+	i.aliases = slices.Delete(i.aliases, at, at+1)
+	return ""
 }
 
 func (m *model) createInterface(argv []string) string {
@@ -410,6 +445,8 @@ func (m *model) createInterface(argv []string) string {
 			i.description = argv[n+1]
 		case "inet":
 			i.inet = argv[n+1]
+		case "addm":
+			i.members = append(i.members, argv[n+1])
 		}
 	}
 	name := fmt.Sprint(argv[0], m.lastUnit)
@@ -443,8 +480,11 @@ func (m *model) showInterfaces() string {
 }
 
 func (m *model) route(_ io.Reader, argv []string) (string, string) {
-	if j := m.jails[argv[2]]; j == nil || !j.vnet {
-		return "", "route: jail \"" + argv[2] + "\" not found"
+	if m.noJ {
+		return "", "route: illegal option -- j\nroute: usage: route [-46dnqtv] command [[modifiers] args]"
+	}
+	if j := m.jails[argv[1]]; j == nil || !j.vnet {
+		return "", "route: jail \"" + argv[1] + "\" not found"
 	}
 	return "", ""
 }
@@ -465,7 +505,11 @@ func (m *model) jail(_ io.Reader, argv []string) (string, string) {
 	_, vnet := p["vnet"]
 	m.lastID++
 	m.jails[name] = &modelJail{id: m.lastID, path: p["path"], vnet: vnet}
-	if device := p["vnet.interface"]; device != "" {
+	for _, a := range argv {
+		device, ok := strings.CutPrefix(a, "vnet.interface=")
+		if !ok {
+			continue
+		}
 		if m.ifaces[device] == nil {
 			return "", fmt.Sprintf("ifconfig: interface %s does not exist\njail: /sbin/ifconfig %s vnet %s: failed", device, device, name)
 		}
@@ -580,8 +624,10 @@ func (m *model) Interfaces() (map[netip.Addr]string, error) {
 	defer m.mu.Unlock()
 	names := map[netip.Addr]string{}
 	for name, i := range m.ifaces {
-		if prefix, err := netip.ParsePrefix(i.inet); err == nil {
-			names[prefix.Addr()] = name
+		for _, text := range append(i.aliases, i.inet) {
+			if prefix, err := netip.ParsePrefix(text); err == nil {
+				names[prefix.Addr()] = name
+			}
 		}
 	}
 	return names, nil

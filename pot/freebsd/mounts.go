@@ -15,7 +15,7 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// mounts are nullfs's.
+// mounts are nullfs's, and of file systems in memory.
 type mounts struct {
 	runner run.Runner
 	kernel Kernel
@@ -25,6 +25,9 @@ type mounts struct {
 // file system, not what is mounted below it. Files can be mounted since FreeBSD
 // 14.0.
 func (m mounts) Mount(ctx context.Context, root string, what pot.Mount) error {
+	if what.Source == "" {
+		return m.system(ctx, root, what.Target, "tmpfs", "mode=1777")
+	}
 	source, err := os.Stat(what.Source)
 	if err != nil {
 		return fmt.Errorf("source: %w", err)
@@ -148,24 +151,6 @@ func step(r *os.Root, at string, isDir bool) error {
 		return errors.New("is a link in the image: mounts follow none")
 	case info.IsDir() != isDir, !isDir && !info.Mode().IsRegular():
 		return errors.New("is something else in the image than what is to be mounted on it")
-	}
-	return nil
-}
-
-// devfs mounts what a jail may see of /dev. A ruleset that is not there would
-// show all of it, and mount(8) would not say so.
-func (m mounts) devfs(ctx context.Context, root string) error {
-	on, err := target(root, "/dev", true)
-	if err != nil {
-		return err
-	}
-	_, err = m.runner.Run(ctx, nil, "mount", "-t", "devfs", "-o", fmt.Sprintf("ruleset=%d", Ruleset), "devfs", on)
-	if err != nil {
-		return typed(err)
-	}
-	if _, err := os.Lstat(filepath.Join(on, "mem")); err == nil {
-		err = fmt.Errorf("devfs ruleset %d is not there, the jail would see all of /dev: service devfs restart", Ruleset)
-		return errors.Join(err, m.umount(context.WithoutCancel(ctx), on))
 	}
 	return nil
 }

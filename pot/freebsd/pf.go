@@ -38,14 +38,33 @@ func nat(ctx context.Context, r run.Runner, c Config) error {
 	if c.Interface == "" || !havePF() {
 		return nil
 	}
-	return load(ctx, r, natAnchor, fmt.Sprintf("nat on %s inet from %s to any -> (%s:0)\n", c.Interface, c.Network.Prefix, c.Interface))
+	return load(ctx, r, natAnchor, natRules(c))
+}
+
+// natRules are those of the uplink, and of further ones for the networks behind
+// them, which come first: the first rule that matches counts (pf.conf(5),
+// TRANSLATION).
+func natRules(c Config) string {
+	var b strings.Builder
+	for _, x := range c.Extra {
+		if x.Network.IsValid() {
+			fmt.Fprintf(&b, "nat on %s inet from %s to %s -> (%s:0)\n", x.Interface, c.Network.Prefix, x.Network, x.Interface)
+		}
+	}
+	own := "(" + c.Interface + ":0)"
+	if c.InterfaceAddr.Is4() {
+		own = c.InterfaceAddr.String()
+	}
+	fmt.Fprintf(&b, "nat on %s inet from %s to any -> %s\n", c.Interface, c.Network.Prefix, own)
+	return b.String()
 }
 
 // redirects are rdr rules, in an anchor for each pot. What comes from the host
 // itself does not pass through them: that is for the supervisor's forwards.
 type redirects struct {
 	runner run.Runner
-	extif  string
+	kernel Kernel
+	config Config
 }
 
 // anchorOf is pot's name for a pot's anchor: at most 55 characters, the last,
@@ -60,30 +79,69 @@ func anchorOf(name pot.Name) string {
 
 // Publish is pot.Redirects'.
 func (r redirects) Publish(ctx context.Context, name pot.Name, to netip.Addr, ports []pot.Port) error {
+	if !havePF() {
+		return nil
+	}
 	rules := r.rules(to, ports)
-	if rules == "" || !havePF() {
+	if r.config.PFRulesHook != "" {
+		var err error
+		if rules, err = r.askHook(ctx, to, ports); err != nil {
+			return fmt.Errorf("POT_EXPORT_PORTS_PF_RULES_HOOK: %w", err)
+		}
+	}
+	if rules == "" {
 		return nil
 	}
 	return load(ctx, r.runner, anchorOf(name), rules)
 }
 
-// rules are those for what arrives on the uplink.
-func (r redirects) rules(to netip.Addr, ports []pot.Port) string {
+// askHook has the operator's program say the rules, port by port, in the place of
+// ours (pot-reference 8.5).
+func (r redirects) askHook(ctx context.Context, to netip.Addr, ports []pot.Port) (string, error) {
+	names, err := r.kernel.Interfaces()
+	if err != nil {
+		return "", fmt.Errorf("list interfaces: %w", err)
+	}
 	var b strings.Builder
 	for _, p := range ports {
+		if p.Host.Addr().IsLoopback() {
+			continue // of the host alone
+		}
+		out, err := r.runner.Run(ctx, nil, r.config.PFRulesHook, r.config.Interface, names[r.config.Network.Gateway],
+			r.config.Network.Prefix.String(), r.config.Network.Gateway.String(),
+			string(p.Proto), fmt.Sprint(p.Host.Port()), to.String(), fmt.Sprint(p.To))
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(strings.TrimRight(out, "\n") + "\n")
+	}
+	return strings.TrimLeft(b.String(), "\n"), nil
+}
+
+// rules are those for what arrives on the uplinks.
+func (r redirects) rules(to netip.Addr, ports []pot.Port) string {
+	var b strings.Builder
+	uplinks := []string{r.config.Interface}
+	for _, x := range r.config.Extra {
+		uplinks = append(uplinks, x.Interface)
+	}
+	for _, p := range ports {
 		host := p.Host.Addr()
-		if r.extif == "" || host.IsLoopback() || host.Is4() != to.Is4() && !host.IsUnspecified() {
+		if r.config.Interface == "" || host.IsLoopback() || host.Is4() != to.Is4() && !host.IsUnspecified() {
 			continue
 		}
-		family, target := "inet", host.String()
-		if to.Is6() {
-			family = "inet6"
+		for i, uplink := range uplinks {
+			target := host.String()
+			switch {
+			case !host.IsUnspecified():
+			case i == 0 && r.config.InterfaceAddr.IsValid() && r.config.InterfaceAddr.Is4() == to.Is4():
+				target = r.config.InterfaceAddr.String()
+			default:
+				target = "(" + uplink + ")"
+			}
+			fmt.Fprintf(&b, "rdr pass on %s %s proto %s from any to %s port %d -> %s port %d\n",
+				uplink, family(to), p.Proto, target, p.Host.Port(), to, p.To)
 		}
-		if host.IsUnspecified() {
-			target = "(" + r.extif + ")"
-		}
-		fmt.Fprintf(&b, "rdr pass on %s %s proto %s from any to %s port %d -> %s port %d\n",
-			r.extif, family, p.Proto, target, p.Host.Port(), to, p.To)
 	}
 	return b.String()
 }

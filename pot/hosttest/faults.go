@@ -37,9 +37,9 @@ func (f *faulty) fail(call func() error) error {
 	return call()
 }
 
-func (f *faulty) Clone(ctx context.Context, image, name string, labels map[string]string) (dir string, err error) {
+func (f *faulty) Clone(ctx context.Context, c pot.Clone) (dir string, err error) {
 	err = f.fail(func() (err error) {
-		dir, err = f.Datasets.Clone(ctx, image, name, labels)
+		dir, err = f.Datasets.Clone(ctx, c)
 		return err
 	})
 	return dir, err

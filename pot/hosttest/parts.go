@@ -57,14 +57,14 @@ func testImages(t *testing.T, bed Bed) {
 func testDatasets(t *testing.T, bed Bed) {
 	h := bed.Host
 	labels := map[string]string{"nomad.pot:alloc": "a"}
-	dir, err := h.Datasets.Clone(t.Context(), image, "web", labels)
+	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "web", Labels: labels})
 	must.NoError(t, err)
 	t.Run("a clone is not made over another", func(t *testing.T) {
-		_, err := h.Datasets.Clone(t.Context(), image, "web", nil)
+		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "web"})
 		must.ErrorIs(t, err, fs.ErrExist)
 	})
 	t.Run("a clone of nothing is refused", func(t *testing.T) {
-		_, err := h.Datasets.Clone(t.Context(), "nosuch", "web2", nil)
+		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "nosuch", Name: "web2"})
 		must.ErrorIs(t, err, fs.ErrNotExist)
 		_, err = h.Datasets.Dir(t.Context(), "web2")
 		must.ErrorIs(t, err, fs.ErrNotExist)
@@ -92,7 +92,7 @@ func testDatasets(t *testing.T, bed Bed) {
 
 func testMounts(t *testing.T, bed Bed) {
 	h := bed.Host
-	dir, err := h.Datasets.Clone(t.Context(), image, "web", nil)
+	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "web"})
 	must.NoError(t, err)
 	root := filepath.Join(dir, "m")
 	source := t.TempDir()
@@ -171,7 +171,7 @@ func testLinks(t *testing.T, bed Bed) {
 
 func testJails(t *testing.T, bed Bed) {
 	h := bed.Host
-	dir, err := h.Datasets.Clone(t.Context(), image, "web", nil)
+	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "web"})
 	must.NoError(t, err)
 	jail := pot.Jail{Name: "web", Root: filepath.Join(dir, "m"), Hostname: "web.test", Network: pot.NoNetwork}
 	must.NoError(t, h.Jails.Create(t.Context(), jail))

@@ -175,8 +175,12 @@ func (d datasets) Dir(ctx context.Context, name string) (string, error) {
 	return d.path(name), nil
 }
 
-// Clone is pot.Datasets'.
-func (d datasets) Clone(ctx context.Context, image, name string, labels map[string]string) (dir string, err error) {
+// Clone is pot.Datasets'. Directories have no quota.
+func (d datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err error) {
+	image, name := c.Image, c.Name
+	if c.QuotaBytes > 0 {
+		return "", fmt.Errorf("a quota of %d bytes: %w", c.QuotaBytes, pot.ErrUnsupported)
+	}
 	if err := errors.Join(valid(image), valid(name), d.prepare()); err != nil {
 		return "", err
 	}
@@ -194,7 +198,7 @@ func (d datasets) Clone(ctx context.Context, image, name string, labels map[stri
 			err = errors.Join(err, d.Destroy(context.WithoutCancel(ctx), name))
 		}
 	}()
-	if err := d.writeLabels(name, labelFile{Origin: image, Labels: labels}); err != nil {
+	if err := d.writeLabels(name, labelFile{Origin: image, Labels: c.Labels}); err != nil {
 		return "", err
 	}
 	upper, work := filepath.Join(d.layer(name), "upper"), filepath.Join(d.layer(name), "work")

@@ -38,6 +38,9 @@ const createWithin = 20 * time.Second
 
 // Create is pot.Jails'.
 func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
+	if err := supported(jail); err != nil {
+		return err
+	}
 	if _, err := j.Find(ctx, jail.Name); err == nil {
 		return fmt.Errorf("jail %s: %w", jail.Name, fs.ErrExist)
 	}
@@ -52,6 +55,20 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 		}
 	}()
 	return j.hold(ctx, jail)
+}
+
+// supported is an error for what only FreeBSD's jails have. How a pot is stopped and
+// what is mounted in it are no affairs of its jail.
+func supported(jail pot.Jail) error {
+	for _, name := range jail.Attributes.Changed() {
+		if name != "exec_stop" && name != "no-tmpfs" {
+			return fmt.Errorf("attribute %s=%s: %w", name, jail.Attributes[name], pot.ErrUnsupported)
+		}
+	}
+	if jail.Network == pot.HostNetwork && jail.Stack != "" {
+		return fmt.Errorf("the host's network with %s alone: %w", jail.Stack, pot.ErrUnsupported)
+	}
+	return nil
 }
 
 // hold starts the first process, writes down which it is, and has it make the

@@ -39,7 +39,7 @@ func newLimiter(dir string) *limiter {
 	return &limiter{read: j.read}
 }
 
-// needed are the controllers of version 1 that must be there; cpuset may be.
+// needed are the controllers of version 1 that must be there; others may be.
 var needed = []string{"cpu", "cpuacct", "memory"}
 
 // hierarchies are the directories of all our groups, by controller; version 2
@@ -49,7 +49,7 @@ var hierarchies = sync.OnceValues(func() (map[string]string, error) {
 		return map[string]string{"": filepath.Join("/sys/fs/cgroup", allGroups)}, nil
 	}
 	all := map[string]string{}
-	for _, c := range append(slices.Clone(needed), "cpuset") {
+	for _, c := range append(slices.Clone(needed), "cpuset", "pids") {
 		on, err := cgroups.FindCgroupMountpoint("", c)
 		switch {
 		case err == nil:
@@ -93,6 +93,9 @@ func (l *limiter) manager(name pot.Name, limits pot.Limits) (cgroups.Manager, er
 		CpusetCpus:  limits.CPUs,
 		SkipDevices: true,
 	}
+	if limits.Processes > 0 {
+		r.PidsLimit = &limits.Processes
+	}
 	if limits.CPUPercent > 0 {
 		r.CpuPeriod, r.CpuQuota = period, limits.CPUPercent*period/100
 	}
@@ -103,9 +106,10 @@ func (l *limiter) manager(name pot.Name, limits pot.Limits) (cgroups.Manager, er
 	}
 	paths := map[string]string{}
 	for c, base := range dirs {
-		if c != "cpuset" || limits.CPUs != "" {
-			paths[c] = filepath.Join(base, string(name))
+		if c == "cpuset" && limits.CPUs == "" || c == "pids" && limits.Processes == 0 {
+			continue // one more group to join is some milliseconds of a start
 		}
+		paths[c] = filepath.Join(base, string(name))
 	}
 	return cgroup1.NewManager(config, paths)
 }
@@ -113,6 +117,9 @@ func (l *limiter) manager(name pot.Name, limits pot.Limits) (cgroups.Manager, er
 // Set is pot.Limiter's. Where there are no control groups nothing is bound:
 // check has said so.
 func (l *limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) error {
+	if limits.OpenFiles > 0 || limits.ReadBPS > 0 || limits.WriteBPS > 0 || limits.ReadIOPS > 0 || limits.WriteIOPS > 0 {
+		return fmt.Errorf("limits of open files, and of reads and writes: %w", pot.ErrUnsupported)
+	}
 	m, err := l.manager(name, limits)
 	if err != nil {
 		return nil

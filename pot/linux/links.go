@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -19,8 +20,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// links are veth pairs on a bridge. As with pot, the public bridge is the one
-// that has the gateway's address (pot-reference 8.2); one that we made says so
+// links are veth pairs on a bridge. As with pot, a network's bridge is the one
+// that has its gateway's address (pot-reference 8.2); one that we made says so
 // in its alias, and goes with its last pot.
 type links struct {
 	lock string // a file: bridges are made and removed one at a time
@@ -30,7 +31,8 @@ type links struct {
 // not take away each other's while no pot is on it yet.
 const bridgeLock = "/run/nomad-driver-pot.bridge.lock"
 
-const bridgeAlias = "nomad-driver-pot public bridge"
+// ourBridges begins the aliases of bridges that we made.
+const ourBridges = "nomad-driver-pot "
 
 // ends are the names of a pot's pair, at most 15 characters (IFNAMSIZ,
 // linux/if.h), so not the pot's own: that is in the alias.
@@ -44,12 +46,15 @@ const innerName = "eth0"
 
 // Attach is pot.Links'.
 func (l links) Attach(ctx context.Context, link pot.Link) error {
+	if link.IPv6 {
+		return fmt.Errorf("IPv6 on a bridge: %w", pot.ErrUnsupported)
+	}
 	unlock, err := l.acquire()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	bridge, err := publicBridge(link)
+	bridge, err := findBridge(link)
 	if err != nil {
 		return err
 	}
@@ -109,8 +114,8 @@ func (l links) acquire() (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// publicBridge finds the bridge that has the gateway's address, or makes it.
-func publicBridge(link pot.Link) (netlink.Link, error) {
+// findBridge finds the bridge that has the gateway's address, or makes it.
+func findBridge(link pot.Link) (netlink.Link, error) {
 	addrs, err := netlink.AddrList(nil, netlink.FAMILY_V4)
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
@@ -136,6 +141,10 @@ func newBridge(link pot.Link) (netlink.Link, error) {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name, attrs.Flags = fmt.Sprintf("pot%d", i), net.FlagUp
 		bridge := &netlink.Bridge{LinkAttrs: attrs}
+		alias := ourBridges + "public bridge"
+		if link.Bridge != "" {
+			alias = ourBridges + "private bridge " + link.Bridge
+		}
 		err := netlink.LinkAdd(bridge)
 		if errors.Is(err, unix.EEXIST) {
 			continue
@@ -144,7 +153,7 @@ func newBridge(link pot.Link) (netlink.Link, error) {
 			return nil, fmt.Errorf("create bridge %s: %w", attrs.Name, err)
 		}
 		addr := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(link.Gateway, link.Address.Bits()))}
-		err = netlink.LinkSetAlias(bridge, bridgeAlias)
+		err = netlink.LinkSetAlias(bridge, alias)
 		if err == nil {
 			err = netlink.AddrAdd(bridge, addr)
 		}
@@ -168,7 +177,7 @@ func dropBridges() error {
 	}
 	for _, l := range all {
 		a := l.Attrs()
-		if l.Type() != "bridge" || a.Alias != bridgeAlias || inUse[a.Index] {
+		if l.Type() != "bridge" || !strings.HasPrefix(a.Alias, ourBridges) || inUse[a.Index] {
 			continue
 		}
 		if err := netlink.LinkDel(l); err != nil && !errors.Is(err, unix.ENODEV) {
@@ -194,7 +203,7 @@ func connect(pid int, jail pot.Jail) error {
 	}
 	defer ns.Close()
 	var inner netlink.Link
-	if jail.Network == pot.PublicBridge {
+	if jail.Link != (pot.Link{}) {
 		_, name := ends(jail.Name)
 		if inner, err = netlink.LinkByName(name); err != nil {
 			return fmt.Errorf("find %s: %w", name, err)

@@ -23,6 +23,9 @@ type mounts struct{}
 // Mount is pot.Mounts'. Like nullfs, it shows what is in the source's own file
 // system, not what is mounted below it.
 func (mounts) Mount(ctx context.Context, root string, m pot.Mount) error {
+	if m.Source == "" {
+		return inMemory(root, m.Target)
+	}
 	source, err := unix.Open(m.Source, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return &os.PathError{Op: "source", Path: m.Source, Err: err}
@@ -56,6 +59,17 @@ func (mounts) Mount(ctx context.Context, root string, m pot.Mount) error {
 		return errors.Join(err, unix.Unmount(fdPath(on), unix.MNT_DETACH))
 	}
 	return nil
+}
+
+// inMemory mounts a new file system on a directory of a tree.
+func inMemory(root, inside string) error {
+	t := target{isDir: true}
+	if err := t.open(root, inside); err != nil {
+		return err
+	}
+	defer t.close()
+	err := unix.Mount("tmpfs", fdPath(t.fd), "tmpfs", unix.MS_NODEV, "mode=1777")
+	return os.NewSyscallError("mount", err)
 }
 
 // fdPath names what a descriptor is open on, for calls that take only paths.

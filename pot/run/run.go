@@ -85,8 +85,11 @@ func (Host) Run(ctx context.Context, stdin io.Reader, argv ...string) (string, e
 	return stdout.String(), nil
 }
 
-// find is the path of a command.
+// find is the path of a command, which may be one.
 func find(name string) (string, error) {
+	if filepath.IsAbs(name) {
+		return exec.LookPath(name)
+	}
 	for _, dir := range dirs {
 		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
 			return path, nil

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -53,6 +54,7 @@ type supervisor struct {
 	task    Task
 	running Running
 	command *os.Process
+	overdue atomic.Bool
 	open    []io.Closer // held while the command runs, closed last first
 }
 
@@ -132,12 +134,19 @@ func (s *supervisor) startCommand() error {
 
 // wait waits for the command's end and writes it down.
 func (s *supervisor) wait() int {
+	if s.task.Within > 0 {
+		timer := time.AfterFunc(s.task.Within, func() {
+			s.overdue.Store(s.command.Kill() == nil)
+		})
+		defer timer.Stop()
+	}
 	state, err := s.command.Wait()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "wait for the command: %v\n", err)
 		return 1
 	}
 	exit := ExitOf(state)
+	exit.Overdue = s.overdue.Load() && exit.Signal == int(syscall.SIGKILL)
 	if err := writeRecord(s.task.Dir, exitFile, exit); err != nil {
 		fmt.Fprintf(os.Stderr, "write exit record: %v\n", err)
 		return 1

@@ -58,6 +58,7 @@ type Task struct {
 	Stdout   string // a fifo or a file that exists, "" for /dev/null
 	Stderr   string
 	Forwards []Forward
+	Within   time.Duration // after which the command is killed; 0: never
 }
 
 // Running is the record of a command that was started.
@@ -72,6 +73,9 @@ type Exit struct {
 	Code   int       `json:"code"`   // its exit status; 128 + Signal if a signal ended it
 	Signal int       `json:"signal"` // 0 if none did
 	Ended  time.Time `json:"ended"`
+
+	// Overdue is a command that was killed because Task.Within had passed.
+	Overdue bool `json:"overdue,omitempty"`
 }
 
 // Errors that a caller tells apart.

@@ -37,7 +37,10 @@ func kept(rel string, images []string) bool {
 		}
 	}
 	switch rel {
-	case ".", "addresses/last", "host/jails":
+	case ".", "host/jails":
+		return true
+	}
+	if strings.HasPrefix(rel, "addresses/last-") {
 		return true
 	}
 	top, _, deep := strings.Cut(rel, "/")

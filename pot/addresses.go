@@ -1,0 +1,188 @@
+package pot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// addresses gives out the addresses of networks. One file for each that is taken,
+// made with O_EXCL, is the whole of the truth: no other process can take the
+// same, and a crash loses nothing.
+type addresses struct {
+	dir string // ADDRESS: a file that holds the pot's name; "last-NETWORK": the newest
+
+	mu sync.Mutex // keeps this process from racing itself; others are told by O_EXCL
+}
+
+// lastFile holds the address of a network that was given out last.
+func lastFile(n Network) string {
+	return fmt.Sprintf("last-%s-%d", n.Prefix.Addr(), n.Prefix.Bits())
+}
+
+// foreign are addresses that are not ours to give.
+type foreign struct {
+	addrs    map[netip.Addr]bool
+	networks []netip.Prefix
+}
+
+func (t foreign) has(addr netip.Addr) bool {
+	for _, n := range t.networks {
+		if n.Contains(addr) {
+			return true
+		}
+	}
+	return t.addrs[addr]
+}
+
+// take gives pot an address of n, going round so that one that was given back is
+// not in use again at once: neighbours, pf states and registrations of its
+// previous owner may still be about (pot-reference 10.7). None of others is given.
+func (a *addresses) take(ctx context.Context, pot Name, n Network, others foreign) (netip.Addr, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := os.MkdirAll(a.dir, 0o700); err != nil {
+		return netip.Addr{}, err
+	}
+	begin := n.after(a.last(n))
+	for addr := begin; ; {
+		if err := ctx.Err(); err != nil {
+			return netip.Addr{}, err
+		}
+		ok := false
+		if !others.has(addr) {
+			var err error
+			if ok, err = a.reserve(addr, pot); err != nil {
+				return netip.Addr{}, err
+			}
+		}
+		if ok {
+			return addr, os.WriteFile(filepath.Join(a.dir, lastFile(n)), []byte(addr.String()), 0o600)
+		}
+		if addr = n.after(addr); addr == begin {
+			return netip.Addr{}, fmt.Errorf("no address is free in %s", n.Prefix)
+		}
+	}
+}
+
+// claim takes the one address that is asked for. Another pot's is fs.ErrExist.
+func (a *addresses) claim(addr netip.Addr, pot Name) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := os.MkdirAll(a.dir, 0o700); err != nil {
+		return err
+	}
+	ok, err := a.reserve(addr, pot)
+	if err != nil || ok {
+		return err
+	}
+	owner, _ := os.ReadFile(filepath.Join(a.dir, addr.String()))
+	return fmt.Errorf("address %s: pot %.200q has it: %w", addr, owner, fs.ErrExist)
+}
+
+// reserve takes addr unless somebody has it.
+func (a *addresses) reserve(addr netip.Addr, pot Name) (bool, error) {
+	f, err := os.OpenFile(filepath.Join(a.dir, addr.String()), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = f.WriteString(string(pot))
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(f.Name())
+		return false, err
+	}
+	return true, nil
+}
+
+// after is the next address that a pot may have.
+func (n Network) after(addr netip.Addr) netip.Addr {
+	for {
+		addr = addr.Next()
+		if !n.Prefix.Contains(addr) || addr == n.broadcast() {
+			addr = n.Prefix.Addr().Next()
+		}
+		if addr != n.Gateway {
+			return addr
+		}
+	}
+}
+
+// last is the address given out last, or where to begin.
+func (a *addresses) last(n Network) netip.Addr {
+	data, err := os.ReadFile(filepath.Join(a.dir, lastFile(n)))
+	if err == nil {
+		addr, err := netip.ParseAddr(strings.TrimSpace(string(data)))
+		if err == nil && n.Prefix.Contains(addr) {
+			return addr
+		}
+	}
+	return n.Prefix.Addr()
+}
+
+// release gives addr back, if it is pot's.
+func (a *addresses) release(addr netip.Addr, pot Name) error {
+	path := filepath.Join(a.dir, addr.String())
+	owner, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && string(owner) != string(pot) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// releaseAll gives back whatever pot has: what to do when its record is lost.
+func (a *addresses) releaseAll(pot Name) error {
+	entries, err := os.ReadDir(a.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		addr, err := netip.ParseAddr(e.Name())
+		if err != nil {
+			continue
+		}
+		if err := a.release(addr, pot); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// foreignAddresses are those that pots have which are not ours: the shell tool
+// pot shares the networks, and gives out what no pot.conf says (pot-reference
+// 8.4). A pot.conf that cannot be read stands for none.
+func (p *Pot) foreignAddresses() (foreign, error) {
+	jails := filepath.Dir(p.record.Dir)
+	entries, err := os.ReadDir(jails)
+	if err != nil {
+		return foreign{}, err
+	}
+	all := foreign{addrs: map[netip.Addr]bool{}}
+	for _, addr := range p.reserved {
+		all.addrs[addr] = true
+	}
+	for _, e := range entries {
+		if _, err := os.Lstat(filepath.Join(p.Pots.dir, e.Name())); err == nil {
+			continue // ours: its address is a file
+		}
+		conf, err := imageConf(filepath.Join(jails, e.Name()))
+		if err != nil {
+			continue
+		}
+		for _, addr := range conf.Addresses {
+			all.addrs[addr] = true
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,140 @@
+package pot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// The steps of a pot's life that connect it: what addresses it has, its links to
+// bridges or its addresses on the host's interfaces, and its published ports.
+
+func (p *Pot) takeAddress(ctx context.Context) (err error) {
+	s := &p.record.Spec
+	switch {
+	case s.Network == Alias:
+		return p.claimAliases()
+	case s.Network == PrivateBridge:
+		if p.record.Network, err = p.bridges.find(s.Bridge); err != nil {
+			return err
+		}
+	case s.Network == PublicBridge && s.Stack.Has4():
+		p.record.Network = p.network
+	default:
+		return nil
+	}
+	others, err := p.foreignAddresses()
+	if err != nil {
+		return err
+	}
+	if s.Network == PublicBridge {
+		if others.networks, err = p.bridges.networks(); err != nil {
+			return err
+		}
+	}
+	p.record.Address, err = p.addresses.take(ctx, p.name, p.record.Network, others)
+	return err
+}
+
+// claimAliases takes the addresses that the spec asks for.
+func (p *Pot) claimAliases() error {
+	if p.host.Aliases == nil {
+		return fmt.Errorf("network %s: %w", Alias, ErrUnsupported)
+	}
+	for _, a := range p.record.Spec.Aliases {
+		if err := p.addresses.claim(a.Addr, p.name); err != nil {
+			return errors.Join(err, p.addresses.releaseAll(p.name))
+		}
+	}
+	p.record.Address = p.record.Spec.Aliases[0].Addr
+	return nil
+}
+
+func (p *Pot) releaseAddress(context.Context) error {
+	addr := p.record.Address
+	if !addr.IsValid() || len(p.record.Spec.Aliases) > 0 {
+		return p.addresses.releaseAll(p.name)
+	}
+	return p.addresses.release(addr, p.name)
+}
+
+// ownLink is what connects the pot to bridges, if that is how it is connected.
+func (p *Pot) ownLink() Link {
+	s := &p.record.Spec
+	if !s.Network.own() {
+		return Link{}
+	}
+	l := Link{Pot: p.name, Bridge: s.Bridge, IPv6: s.Stack.Has6()}
+	if p.record.Address.IsValid() {
+		l.Address = netip.PrefixFrom(p.record.Address, p.record.Network.Prefix.Bits())
+		l.Gateway = p.record.Network.Gateway
+	}
+	return l
+}
+
+func (p *Pot) link(ctx context.Context) error {
+	switch {
+	case p.record.Spec.Network.own():
+		return p.host.Links.Attach(ctx, p.ownLink())
+	case p.record.Spec.Network == Alias:
+		err := p.addAliases(ctx)
+		if err != nil {
+			err = errors.Join(err, p.removeAliases(context.WithoutCancel(ctx)))
+		}
+		return err
+	}
+	return nil
+}
+
+// addAliases gives interfaces the pot's addresses. One that is there before is
+// the operator's, and stays; one that is not is written down before it is.
+func (p *Pot) addAliases(ctx context.Context) error {
+	for _, a := range p.record.Spec.Aliases {
+		on, there, err := p.host.Aliases.Find(ctx, a)
+		if err != nil {
+			return err
+		}
+		p.record.Aliases = append(p.record.Aliases, on)
+		if there {
+			continue
+		}
+		p.record.Added = append(p.record.Added, on)
+		if err := p.record.write(p.dir); err != nil {
+			return err
+		}
+		if err := p.host.Aliases.Add(ctx, on); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Pot) removeAliases(ctx context.Context) error {
+	var errs []error
+	for _, a := range p.record.Added {
+		errs = append(errs, p.host.Aliases.Remove(ctx, a))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Pot) unlink(ctx context.Context) error {
+	if len(p.record.Added) > 0 {
+		return p.removeAliases(ctx)
+	}
+	return p.host.Links.Detach(ctx, p.name)
+}
+
+func (p *Pot) publish(ctx context.Context) error {
+	if p.host.Redirects == nil || len(p.record.Spec.Ports) == 0 {
+		return nil
+	}
+	return p.host.Redirects.Publish(ctx, p.name, p.record.Address, p.record.Spec.Ports)
+}
+
+func (p *Pot) withdraw(ctx context.Context) error {
+	if p.host.Redirects == nil || p.record.Version != 0 && !p.record.Spec.Network.own() {
+		return nil
+	}
+	return p.host.Redirects.Withdraw(ctx, p.name, p.record.Address)
+}

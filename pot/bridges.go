@@ -1,0 +1,92 @@
+package pot
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"strings"
+)
+
+// bridges are the private ones that pot create-private-bridge has made: a file
+// each, with its network, gateway and name (pot-reference 8.2).
+type bridges struct{ dir string }
+
+// maxBridges bounds how many are looked at.
+const maxBridges = 10_000
+
+// find is the network of a bridge. One that was not made is fs.ErrNotExist.
+func (b bridges) find(name string) (Network, error) {
+	if err := ValidateBridge(name); err != nil {
+		return Network{}, fmt.Errorf("bridge: %w", err)
+	}
+	if b.dir == "" {
+		return Network{}, fmt.Errorf("bridge %s: private bridges are kept nowhere: %w", name, fs.ErrNotExist)
+	}
+	root, err := os.OpenRoot(b.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Network{}, fmt.Errorf("bridge %s: %s is not there: %w", name, b.dir, fs.ErrNotExist)
+	}
+	if err != nil {
+		return Network{}, fmt.Errorf("bridge %s: %w", name, err)
+	}
+	defer root.Close()
+	f, err := root.Open(name)
+	if err != nil {
+		return Network{}, fmt.Errorf("bridge %s: %w", name, err)
+	}
+	defer f.Close()
+	n, err := readBridge(f)
+	if err != nil {
+		return Network{}, fmt.Errorf("bridge %s: %w", name, err)
+	}
+	return n, nil
+}
+
+// readBridge reads the file of a bridge.
+func readBridge(r io.Reader) (Network, error) {
+	var prefix, gateway string
+	lines := bufio.NewScanner(io.LimitReader(r, 64<<10))
+	for lines.Scan() {
+		key, value, _ := strings.Cut(lines.Text(), "=")
+		value = strings.Trim(strings.TrimSpace(value), `"`)
+		switch key {
+		case "net":
+			prefix = value
+		case "gateway":
+			gateway = value
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return Network{}, err
+	}
+	return ParseNetwork(prefix, gateway)
+}
+
+// networks are those of all private bridges: their addresses are not for pots on
+// the public one. A file that is none of a bridge is passed over, as by pot.
+func (b bridges) networks() ([]netip.Prefix, error) {
+	if b.dir == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(b.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(entries) > maxBridges {
+		return nil, fmt.Errorf("%s: %d private bridges are too many", b.dir, len(entries))
+	}
+	var all []netip.Prefix
+	for _, e := range entries {
+		if n, err := b.find(e.Name()); err == nil {
+			all = append(all, n.Prefix)
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,196 @@
+package pot
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+)
+
+// NetworkMode is how a pot is connected.
+type NetworkMode string
+
+// Network modes, by pot's names for them but for HostNetwork, which pot calls
+// inherit.
+const (
+	PublicBridge  NetworkMode = "public-bridge"  // own stack, address from the public network
+	PrivateBridge NetworkMode = "private-bridge" // own stack, a bridge of a few pots
+	HostNetwork   NetworkMode = "host"           // the host's stack
+	Alias         NetworkMode = "alias"          // the host's stack, addresses of its own
+	NoNetwork     NetworkMode = "none"           // own stack, loopback only
+)
+
+// own tells whether a pot has a network stack, and an interface in it, of its own.
+func (m NetworkMode) own() bool { return m == PublicBridge || m == PrivateBridge }
+
+// Stack is which families of addresses a pot has (pot.stack).
+type Stack string
+
+// Stacks. IPv6 on the public bridge is by what routers advertise on the uplink.
+const (
+	IPv4 Stack = "ipv4"
+	IPv6 Stack = "ipv6"
+	Dual Stack = "dual"
+)
+
+// Has4 tells whether a stack has IPv4; one that is not set has.
+func (s Stack) Has4() bool { return s != IPv6 }
+
+// Has6 tells whether a stack has IPv6.
+func (s Stack) Has6() bool { return s == IPv6 || s == Dual }
+
+// Proto is a transport.
+type Proto string
+
+// Transports that can be published.
+const (
+	TCP Proto = "tcp"
+	UDP Proto = "udp"
+)
+
+// A Port is published: what arrives at Host goes to port To of the pot.
+type Port struct {
+	Proto Proto
+	Host  netip.AddrPort
+	To    uint16
+}
+
+// InterfaceAddr is an address of a pot on an interface of the host's.
+type InterfaceAddr struct {
+	Interface string `json:",omitempty"` // "": the uplink
+	Addr      netip.Addr
+}
+
+// String is pot's way to write it.
+func (a InterfaceAddr) String() string {
+	if a.Interface == "" {
+		return a.Addr.String()
+	}
+	return a.Interface + "|" + a.Addr.String()
+}
+
+// interfaces are names that ifconfig(8) takes for nothing else (IFNAMSIZ: 16).
+var interfaces = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.]{0,14}$`)
+
+// ParseInterfaceAddr reads what String writes.
+func ParseInterfaceAddr(text string) (InterfaceAddr, error) {
+	var a InterfaceAddr
+	rest := text
+	for i := range len(text) {
+		if text[i] == '|' {
+			a.Interface, rest = text[:i], text[i+1:]
+			if !interfaces.MatchString(a.Interface) {
+				return a, fmt.Errorf("no name of an interface: %.80q", a.Interface)
+			}
+			break
+		}
+	}
+	var err error
+	if a.Addr, err = netip.ParseAddr(rest); err != nil || a.Addr.Zone() != "" || a.Addr.Is4In6() {
+		return a, fmt.Errorf("must be an address, or as in em0|192.0.2.7, not %.80q", text)
+	}
+	if a.Addr.IsUnspecified() || a.Addr.IsMulticast() || a.Addr.IsLoopback() {
+		return a, fmt.Errorf("%s is no address for a pot", a.Addr)
+	}
+	return a, nil
+}
+
+// fault adds one more to what is wrong with a spec.
+type fault func(where, rule string, args ...any)
+
+// validateConnection checks all of a spec that is about networks.
+func (s *Spec) validateConnection(fault fault) {
+	switch s.Network {
+	case PublicBridge, HostNetwork, NoNetwork, PrivateBridge, Alias:
+	default:
+		fault("network", "no such mode: %q", string(s.Network))
+		return
+	}
+	switch s.Stack {
+	case "", IPv4:
+	case IPv6, Dual:
+		if s.Network == PrivateBridge || s.Network == NoNetwork {
+			fault("stack", "%s has IPv4 alone, not %s", s.Network, s.Stack)
+		}
+	default:
+		fault("stack", "must be ipv4, ipv6 or dual, not %q", string(s.Stack))
+	}
+	switch err := ValidateBridge(s.Bridge); {
+	case s.Network == PrivateBridge && err != nil:
+		fault("bridge", "%w", err)
+	case s.Network != PrivateBridge && s.Bridge != "":
+		fault("bridge", "is for network %s alone", PrivateBridge)
+	}
+	s.validateAliases(fault)
+	s.validatePorts(fault)
+}
+
+// ValidateBridge says what is wrong with the name of a private bridge.
+func ValidateBridge(name string) error {
+	switch {
+	case name == "":
+		return errors.New("must be set")
+	case len(name) > 64 || !names.MatchString(name):
+		return fmt.Errorf("must be letters, digits, - and _, at most 64, not %.80q", name)
+	}
+	return nil
+}
+
+func (s *Spec) validateAliases(fault fault) {
+	if s.Network != Alias {
+		if len(s.Aliases) > 0 {
+			fault("ip", "is for network %s alone", Alias)
+		}
+		return
+	}
+	has4, has6 := false, false
+	taken := map[netip.Addr]bool{}
+	for i, a := range s.Aliases {
+		where := fmt.Sprintf("ip[%d]", i)
+		if _, err := ParseInterfaceAddr(a.String()); err != nil {
+			fault(where, "%w", err)
+			continue
+		}
+		if taken[a.Addr] {
+			fault(where, "%s is asked for twice", a.Addr)
+		}
+		taken[a.Addr] = true
+		has4, has6 = has4 || a.Addr.Is4(), has6 || a.Addr.Is6()
+	}
+	if len(s.Aliases) == 0 {
+		fault("ip", "network %s needs an address", Alias)
+		return
+	}
+	if s.Stack != "" && (has4 != s.Stack.Has4() || has6 != s.Stack.Has6()) {
+		fault("ip", "must have addresses of stack %s, and no others", s.Stack)
+	}
+}
+
+func (s *Spec) validatePorts(fault fault) {
+	switch {
+	case len(s.Ports) == 0:
+	case !s.Network.own():
+		fault("ports", "cannot be published from network %q: %s and %s only", string(s.Network), PublicBridge, PrivateBridge)
+	case !s.Stack.Has4():
+		fault("ports", "cannot be published from a pot without IPv4")
+	}
+	type key struct {
+		proto Proto
+		host  netip.AddrPort
+	}
+	taken := map[key]bool{}
+	for i, p := range s.Ports {
+		where := fmt.Sprintf("ports[%d]", i)
+		if p.Proto != TCP && p.Proto != UDP {
+			fault(where, "no such protocol: %q", string(p.Proto))
+		}
+		if p.To == 0 || p.Host.Port() == 0 {
+			fault(where, "must be 1 to 65535, not %d to %d", p.Host.Port(), p.To)
+		}
+		k := key{p.Proto, p.Host}
+		if taken[k] {
+			fault(where, "%s %s is asked for twice", p.Proto, p.Host)
+		}
+		taken[k] = true
+	}
+}

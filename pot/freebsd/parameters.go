@@ -1,0 +1,109 @@
+package freebsd
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"nomad-driver-pot/pot"
+)
+
+// parameters are jail(8)'s argument vector. They are pot's (pot-reference 7.2), but
+// that raw sockets and other address families are for jails with a network of
+// their own, unless raw_sockets says otherwise.
+func parameters(jail pot.Jail, device pairs) ([]string, error) {
+	argv := []string{"jail", "-c", "name=" + string(jail.Name), "path=" + jail.Root, "persist",
+		"host.hostname=" + jail.Hostname, "exec.clean", "allow.set_hostname=false", "allow.chflags=true"}
+	release, err := userland(jail.Root)
+	if err != nil {
+		return nil, err
+	}
+	if release == "" && releases.MatchString(jail.Release) {
+		release = jail.Release
+	}
+	if release != "" {
+		argv = append(argv, "osrelease="+release)
+	}
+	argv = append(argv, allowed(jail.Attributes)...)
+	network, err := connected(jail, device)
+	if err != nil {
+		return nil, err
+	}
+	return append(argv, network...), nil
+}
+
+// allowed are the parameters of attributes (pot-reference 6.1).
+func allowed(a pot.Attributes) []string {
+	var argv []string
+	for _, p := range []struct{ attribute, parameter string }{
+		{"enforce_statfs", "enforce_statfs"}, {"devfs_ruleset", "devfs_ruleset"}, {"sysvshm", "sysvshm"},
+		{"sysvsem", "sysvsem"}, {"sysvmsg", "sysvmsg"}, {"children", "children.max"},
+	} {
+		if value := a.Value(p.attribute); p.attribute != "children" || value != "0" {
+			argv = append(argv, p.parameter+"="+value)
+		}
+	}
+	for _, p := range []struct{ attribute, parameter string }{
+		{"mount", "allow.mount"}, {"linprocfs", "allow.mount.linprocfs"}, {"linsysfs", "allow.mount.linsysfs"},
+		{"nullfs", "allow.mount.nullfs"}, {"tmpfs", "allow.mount.tmpfs"}, {"zfs", "allow.mount.zfs"}, {"mlock", "allow.mlock"},
+	} {
+		if a.On(p.attribute) {
+			argv = append(argv, p.parameter+"=true")
+		}
+	}
+	return argv
+}
+
+// connected are the parameters of a jail's network.
+func connected(jail pot.Jail, device pairs) ([]string, error) {
+	var argv []string
+	raw := jail.Attributes.On("raw_sockets")
+	switch jail.Network {
+	case pot.HostNetwork:
+		for _, f := range []struct {
+			parameter string
+			has       bool
+		}{{"ip4", jail.Stack.Has4()}, {"ip6", jail.Stack == "" || jail.Stack.Has6()}} {
+			if f.has {
+				argv = append(argv, f.parameter+"=inherit")
+			}
+		}
+	case pot.Alias:
+		var v4, v6 []netip.Addr
+		for _, a := range jail.Aliases {
+			if a.Addr.Is4() {
+				v4 = append(v4, a.Addr)
+			} else {
+				v6 = append(v6, a.Addr)
+			}
+		}
+		argv = append(append(argv, addresses("ip4.addr", v4)...), addresses("ip6.addr", v6)...)
+	case pot.NoNetwork, pot.PublicBridge, pot.PrivateBridge:
+		argv = append(argv, "vnet")
+		for _, end := range []string{inner(device.v4), inner(device.v6)} {
+			if end != "" {
+				argv = append(argv, "vnet.interface="+end)
+			}
+		}
+		argv = append(argv, "allow.socket_af=true")
+		raw = jail.Attributes.Value("raw_sockets") != "NO"
+	default:
+		return nil, fmt.Errorf("network %s: %w", jail.Network, pot.ErrUnsupported)
+	}
+	if raw {
+		argv = append(argv, "allow.raw_sockets=true")
+	}
+	return argv, nil
+}
+
+// addresses are a parameter with those of one family.
+func addresses(parameter string, all []netip.Addr) []string {
+	if len(all) == 0 {
+		return nil
+	}
+	var text []string
+	for _, a := range all {
+		text = append(text, a.String())
+	}
+	return []string{parameter + "=" + strings.Join(text, ",")}
+}
