@@ -111,16 +111,19 @@ func imageConf(dir string) (Conf, error) {
 	return ReadConf(f)
 }
 
-// argv is the vector for a pot.cmd. The text is for a shell; plain words mean
-// the same without one, and then the image needs none.
-func (c Conf) argv() []string {
-	if c.Cmd == "" {
+// argv is the vector for a pot.cmd, whose process is the command's own.
+func (c Conf) argv() []string { return shellArgv(c.Cmd, "exec ") }
+
+// shellArgv is the vector for text that is for a shell, with what comes before it
+// there; plain words mean the same without one, and then the image needs none.
+func shellArgv(text, before string) []string {
+	if text == "" {
 		return nil
 	}
-	if strings.Trim(c.Cmd, plain) == "" {
-		return strings.Fields(c.Cmd)
+	if strings.Trim(text, plain) == "" {
+		return strings.Fields(text)
 	}
-	return []string{"/bin/sh", "-c", "exec " + c.Cmd}
+	return []string{"/bin/sh", "-c", before + text}
 }
 
 // plain are the characters that a shell takes as they are, and what it splits at.

@@ -195,15 +195,14 @@ func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration)
 	return err
 }
 
-// execStop runs a pot's own way to end, in the pot, as jail(8) does: by a shell. A
-// stop goes on whatever becomes of it: a pot that will not end by itself is what
+// execStop runs a pot's own way to end, in the pot, as jail(8) does. A stop goes on whatever becomes of it: a pot that will not end by itself is what
 // stops are for (pot-reference 7.6).
 func (p *Pot) execStop(ctx context.Context) {
 	text := p.record.Attributes.Value("exec_stop")
 	if text == "" || p.Signal(0) != nil {
 		return
 	}
-	p.Exec(ctx, Exec{Argv: []string{"/bin/sh", "-c", text}})
+	p.Exec(ctx, Exec{Argv: shellArgv(text, "")})
 }
 
 // Usage is what the pot uses and has used.

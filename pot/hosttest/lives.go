@@ -108,6 +108,18 @@ func freePort(t testing.TB) netip.AddrPort {
 	return netip.MustParseAddrPort(l.Addr().String())
 }
 
+// ask is what a server of the host's answers.
+func ask(t testing.TB, at string) string {
+	t.Helper()
+	c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := c.Get("http://" + at + "/x")
+	must.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	must.NoError(t, err)
+	return string(body)
+}
+
 func testPorts(t *testing.T, bed Bed) {
 	port := freePort(t)
 	s := spec("web", "serve", ":8080")
@@ -116,15 +128,6 @@ func testPorts(t *testing.T, bed Bed) {
 	tk := start(t, bed, s)
 	tk.says(t, "serving on")
 
-	ask := func(t *testing.T, at string) string {
-		c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-		resp, err := c.Get("http://" + at + "/x")
-		must.NoError(t, err)
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		must.NoError(t, err)
-		return string(body)
-	}
 	t.Run("a published port answers on the host", func(t *testing.T) {
 		must.StrContains(t, ask(t, port.String()), "hello from web GET /x")
 	})

@@ -1,0 +1,102 @@
+package hosttest
+
+import (
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot"
+)
+
+func testPrivate(t *testing.T, bed Bed) {
+	dir := filepath.Join(bed.Dir, "bridges")
+	must.NoError(t, os.MkdirAll(dir, 0o755))
+	defer os.RemoveAll(dir)
+	must.NoError(t, os.WriteFile(filepath.Join(dir, "db"), []byte("name=db\nnet=10.192.8.0/29\ngateway=10.192.8.1\n"), 0o644))
+
+	port := freePort(t)
+	s := spec("web", "serve", ":8080")
+	s.Network, s.Bridge = pot.PrivateBridge, "db"
+	s.Ports = []pot.Port{{Proto: pot.TCP, Host: port, To: 8080}}
+	tk := start(t, bed, s)
+	tk.says(t, "serving on")
+	must.True(t, netip.MustParsePrefix("10.192.8.0/29").Contains(tk.Address()), must.Sprint(tk.Address()))
+	must.StrContains(t, ask(t, netip.AddrPortFrom(tk.Address(), 8080).String()), "hello from web")
+	must.StrContains(t, ask(t, port.String()), "hello from web")
+
+	t.Run("its network has room for so many, and its addresses are not the public one's", func(t *testing.T) {
+		for _, name := range []pot.Name{"b", "c", "d", "e"} {
+			more := spec(name, "sleep", "1h")
+			more.Network, more.Bridge = pot.PrivateBridge, "db"
+			create(t, bed, more)
+		}
+		more := spec("f", "sleep", "1h")
+		more.Network, more.Bridge = pot.PrivateBridge, "db"
+		_, err := bed.pots().Create(t.Context(), more)
+		must.ErrorContains(t, err, "no address is free in 10.192.8.0/29")
+	})
+	t.Run("a bridge that was not made is told", func(t *testing.T) {
+		s := spec("x", "exit", "0")
+		s.Network, s.Bridge = pot.PrivateBridge, "nosuch"
+		_, err := bed.pots().Create(t.Context(), s)
+		must.ErrorIs(t, err, fs.ErrNotExist)
+	})
+}
+
+func testAttributes(t *testing.T, bed Bed) {
+	t.Run("a pot's own way to end is gone before it is signalled", func(t *testing.T) {
+		out := t.TempDir()
+		s := spec("web", "signals")
+		s.Mounts = []pot.Mount{{Source: out, Target: "/out"}}
+		s.Attributes = pot.Attributes{"exec_stop": "/bin/hello write /out/stopped yes"}
+		tk := start(t, bed, s)
+		tk.says(t, "ready")
+		must.NoError(t, tk.Stop(t.Context(), syscall.SIGUSR2, 10*time.Second))
+		must.Eq(t, 0, tk.wait(t).Code)
+		must.FileContains(t, filepath.Join(out, "stopped"), "yes")
+	})
+	t.Run("one that hangs does not keep a pot", func(t *testing.T) {
+		s := spec("web", "sleep", "1h")
+		s.Attributes = pot.Attributes{"exec_stop": "/bin/hello sleep 1h"}
+		tk := start(t, bed, s)
+		begun := time.Now()
+		must.NoError(t, tk.Stop(t.Context(), syscall.SIGTERM, 500*time.Millisecond))
+		must.Less(t, 10*time.Second, time.Since(begun))
+	})
+	t.Run("a tmp in memory is not the dataset's", func(t *testing.T) {
+		s := spec("web", "sleep", "1h")
+		s.Attributes = pot.Attributes{"no-tmpfs": "NO"}
+		tk := start(t, bed, s)
+		tk.exec(t, "write", "/tmp/x", "in memory")
+		dir, err := bed.Host.Datasets.Dir(t.Context(), "web")
+		must.NoError(t, err)
+		device := func(path string) uint64 {
+			info, err := os.Stat(path)
+			must.NoError(t, err)
+			return uint64(info.Sys().(*syscall.Stat_t).Dev)
+		}
+		must.NotEq(t, device(filepath.Join(dir, "m")), device(filepath.Join(dir, "m/tmp")))
+		must.FileContains(t, filepath.Join(dir, "m/tmp/x"), "in memory")
+	})
+	t.Run("a command that takes too long is killed, and that is told", func(t *testing.T) {
+		s := spec("web", "sleep", "1h")
+		s.WallClock = 300 * time.Millisecond
+		end := start(t, bed, s).wait(t)
+		must.True(t, end.Overdue)
+		must.False(t, end.OutOfMemory)
+		must.Eq(t, int(syscall.SIGKILL), end.Signal)
+	})
+	t.Run("a command that ends in time is not", func(t *testing.T) {
+		s := spec("web", "exit", "3")
+		s.WallClock = time.Minute
+		end := start(t, bed, s).wait(t)
+		must.False(t, end.Overdue)
+		must.Eq(t, 3, end.Code)
+	})
+}
