@@ -87,17 +87,28 @@ func (d *datasets) Receive(ctx context.Context, name string, stream io.Reader) (
 	return d.mount(ctx, name)
 }
 
-// checkReceived refuses what is no image of a pot.
+// checkReceived refuses what is no image of a pot. A layer goes to whatever snapshot
+// in the pool has the right guid: its tree's origin is to be an image's tree, and
+// nothing that is not a pot's.
 func (d *datasets) checkReceived(ctx context.Context, name string) error {
-	out, err := d.zfs(ctx, "list", "-Hp", "-r", "-t", "filesystem,volume", "-o", "name,type", d.path(name))
+	out, err := d.zfs(ctx, "list", "-Hp", "-r", "-t", "filesystem,volume", "-o", "name,type,origin", d.path(name))
 	if err != nil {
 		return err
 	}
 	want := []string{d.path(name) + "\tfilesystem", d.path(name) + "/m\tfilesystem"}
-	got := strings.Split(strings.TrimSpace(out), "\n")
-	slices.Sort(got)
-	if !slices.Equal(want, got) {
+	var got, origins []string
+	for line := range strings.Lines(out) {
+		i := strings.LastIndexByte(line, '\t')
+		got, origins = append(got, line[:max(i, 0)]), append(origins, strings.TrimSpace(line[i+1:]))
+	}
+	if !slices.Equal(want, slices.Sorted(slices.Values(got))) {
 		return fmt.Errorf("no image of a pot: it is to be a file system with a child m, not %q", got)
+	}
+	for _, origin := range origins {
+		of, snapshot, layered := strings.Cut(origin, "@")
+		if layered && (filepath.Dir(filepath.Dir(of)) != d.root+"/jails" || filepath.Base(of) != "m" || snapshot == "") {
+			return fmt.Errorf("it is a layer on %s, which is no image's tree", origin)
+		}
 	}
 	return nil
 }

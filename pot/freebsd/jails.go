@@ -157,5 +157,17 @@ func (j jails) Remove(ctx context.Context, name pot.Name) error {
 		case <-time.After(pause):
 		}
 	}
+	return j.overdue(name)
+}
+
+// overdue is an error if something is known to run on in a jail that was removed.
+func (j jails) overdue(name pot.Name) error {
+	line, err := j.kernel.Usage(string(name))
+	if err != nil {
+		return nil // no accounting: nobody knows
+	}
+	if u, err := parseUsage(line); err == nil && u.Procs > 0 {
+		return fmt.Errorf("remove jail %s: it is dying, and %d processes in it have not ended in %s", name, u.Procs, dyingWithin)
+	}
 	return nil
 }

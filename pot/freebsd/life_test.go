@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/shoenig/test/must"
 
@@ -107,8 +108,7 @@ func TestLife(t *testing.T) {
 	m.commands = nil
 	must.NoError(t, p.Destroy(t.Context()))
 	must.Eq(t, []string{
-		"pfctl -q -a pot-rdr/web -F nat",
-		"pfctl -q -k 0.0.0.0/0 -k 10.192.0.2",
+		"pfctl -q -a pot-rdr/web -F nat -k 0.0.0.0/0 -k 10.192.0.2",
 		"rctl -r jail:web",
 		"ifconfig -a",
 		"ifconfig epair2a destroy",
@@ -137,7 +137,9 @@ func TestLife_commands(t *testing.T) {
 	must.LessEq(t, 12, len(commands), must.Sprint(strings.Join(commands, "\n")))
 
 	t.Run("a bridge that is needed stays", func(t *testing.T) {
+		m.commands = nil
 		must.NoError(t, pots.Destroy(t.Context(), "web"))
+		must.SliceNotContains(t, m.commands, "ifconfig -a") // what is known is not looked for
 		must.MapContainsKey(t, m.ifaces, "bridge1")
 		must.NoError(t, pots.Destroy(t.Context(), "first"))
 		must.MapEmpty(t, m.ifaces)
@@ -216,6 +218,30 @@ func TestSurprises(t *testing.T) {
 		err := h.Images.Receive(t.Context(), "_import-1", strings.NewReader("more children"))
 		must.ErrorContains(t, err, "no image of a pot")
 		must.Eq(t, before, m.state())
+	})
+	t.Run("a layer is put on its image, and mounted below its parent", func(t *testing.T) {
+		m := newModel(t)
+		h, _ := m.host(t)
+		must.NoError(t, h.Images.Receive(t.Context(), "new", strings.NewReader("layer")))
+		must.Eq(t, []string{"zfs mount tank/pot/jails/new", "zfs mount tank/pot/jails/new/m"}, m.commands[len(m.commands)-2:])
+	})
+	t.Run("a layer that found its origin elsewhere is refused", func(t *testing.T) {
+		m := newModel(t)
+		before := m.state()
+		h, _ := m.host(t)
+		err := h.Images.Receive(t.Context(), "new", strings.NewReader("layer of another's"))
+		must.ErrorContains(t, err, "it is a layer on tank/secrets@1, which is no image's tree")
+		must.Eq(t, before, m.state())
+	})
+	t.Run("a jail in which something does not end is told", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			m := newModel(t)
+			m.stuck = true
+			m.jails["web"] = &modelJail{id: 1}
+			h, _ := m.host(t)
+			err := h.Jails.Remove(t.Context(), "web")
+			must.EqError(t, err, "remove jail web: it is dying, and 2 processes in it have not ended in 5s")
+		})
 	})
 	t.Run("properties of a stream are not received", func(t *testing.T) {
 		m := newModel(t)

@@ -23,11 +23,17 @@ type links struct {
 	config Config
 
 	mu    sync.Mutex
-	pairs map[pot.Name]pairs // as far as this process knows
+	known map[pot.Name]attached // by this process
 }
 
 // pairs are the host's ends of a pot's epairs; "" where it has none.
 type pairs struct{ v4, v6 string }
+
+// attached is a pot with its pairs, on bridges that are known.
+type attached struct {
+	pairs
+	bridge4, bridge6 string
+}
 
 const (
 	group = "pot" // of interfaces: pot's own
@@ -71,38 +77,36 @@ func (l *links) Attach(ctx context.Context, link pot.Link) (err error) {
 	}
 	defer unlock()
 	l.mu.Lock()
-	_, attached := l.pairs[link.Pot]
+	_, there := l.known[link.Pot]
 	l.mu.Unlock()
-	if attached {
+	if there {
 		return &fs.PathError{Op: "attach", Path: string(link.Pot), Err: fs.ErrExist}
 	}
-	var made pairs
+	var made attached
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, l.undo(context.WithoutCancel(ctx), made))
+			err = errors.Join(err, l.undo(context.WithoutCancel(ctx), made.pairs))
 		}
 	}()
 	if link.Address.IsValid() {
-		bridge, err := l.bridge(ctx, link)
-		if err != nil {
+		if made.bridge4, err = l.bridge(ctx, link); err != nil {
 			return err
 		}
-		if err := l.pair(ctx, bridge, string(link.Pot), &made.v4); err != nil {
+		if err := l.pair(ctx, made.bridge4, string(link.Pot), &made.v4); err != nil {
 			return err
 		}
 	}
 	if link.IPv6 {
-		bridge, err := l.uplinkBridge(ctx)
-		if err != nil {
+		if made.bridge6, err = l.uplinkBridge(ctx); err != nil {
 			return err
 		}
-		if err := l.pair(ctx, bridge, string(link.Pot)+behindIPv6, &made.v6); err != nil {
+		if err := l.pair(ctx, made.bridge6, string(link.Pot)+behindIPv6, &made.v6); err != nil {
 			return err
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.pairs[link.Pot] = made
+	l.known[link.Pot] = made
 	return nil
 }
 
@@ -151,9 +155,10 @@ func (l *links) Detach(ctx context.Context, name pot.Name) error {
 		return err
 	}
 	defer unlock()
-	l.mu.Lock()
-	delete(l.pairs, name)
-	l.mu.Unlock()
+	known, more := l.forget(name)
+	if more {
+		return l.destroy(ctx, known)
+	}
 	all, err := l.interfaces(ctx)
 	if err != nil {
 		return err
@@ -168,19 +173,38 @@ func (l *links) Detach(ctx context.Context, name pot.Name) error {
 	return l.dropBridges(ctx, all)
 }
 
+// forget is what this process knows of a pot's pairs, and whether it knows more
+// pots on the same bridges, which stay.
+func (l *links) forget(name pot.Name) (p pairs, more bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	gone, ok := l.known[name]
+	delete(l.known, name)
+	if !ok {
+		return pairs{}, false
+	}
+	on4, on6 := gone.bridge4 == "", gone.bridge6 == ""
+	for _, other := range l.known {
+		on4 = on4 || other.bridge4 == gone.bridge4
+		on6 = on6 || other.bridge6 == gone.bridge6
+	}
+	return gone.pairs, on4 && on6
+}
+
 // devices are the host's ends of a pot's pairs.
 func (l *links) devices(ctx context.Context, name pot.Name) (pairs, error) {
 	l.mu.Lock()
-	p, ok := l.pairs[name]
+	here, ok := l.known[name]
 	l.mu.Unlock()
 	if ok {
-		return p, nil
+		return here.pairs, nil
 	}
 	all, err := l.interfaces(ctx)
 	if err != nil {
 		return pairs{}, err
 	}
-	if p = of(all, name); p == (pairs{}) {
+	p := of(all, name)
+	if p == (pairs{}) {
 		return pairs{}, fmt.Errorf("interface of %s: %w", name, fs.ErrNotExist)
 	}
 	return p, nil

@@ -1,6 +1,7 @@
 package freebsd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,7 @@ type model struct {
 	devMem bool // devfs shows all of /dev
 	noJ    bool // ifconfig and route have no -j
 	busy   int  // times that zfs destroy is busy
+	stuck  bool // jails do not end dying
 }
 
 type dataset struct {
@@ -266,10 +268,10 @@ func (m *model) zfsList(argv []string, last string, d *dataset, missing string) 
 		}
 	case slices.Contains(argv, "mounted,available"):
 		out = "yes\t10737418240\n"
-	case slices.Contains(argv, "name,type"):
-		for name := range m.datasets {
+	case slices.Contains(argv, "name,type,origin"):
+		for name, d := range m.datasets {
 			if name == last || strings.HasPrefix(name, last+"/") {
-				out += name + "\tfilesystem\n"
+				out += name + "\tfilesystem\t" + cmp.Or(d.origin, "-") + "\n"
 			}
 		}
 	default:
@@ -293,6 +295,11 @@ func (m *model) receive(stdin io.Reader, name string) string {
 	case "cut": // leaves what it has made so far
 		m.unmounted(name)
 		return "cannot receive new filesystem stream: incomplete stream"
+	case "layer of another's", "layer":
+		m.unmounted(name)
+		m.unmounted(name + "/m").origin = map[string]string{
+			"layer": "tank/pot/jails/web_1_0/m@1700000000", "layer of another's": "tank/secrets@1",
+		}[string(text)]
 	case "more children":
 		m.unmounted(name)
 		m.unmounted(name + "/m")
@@ -556,7 +563,7 @@ func (m *model) JailID(name string, dying bool) (int, error) {
 	if j == nil || j.dying > 0 && !dying {
 		return 0, fs.ErrNotExist
 	}
-	if j.dying > 0 {
+	if j.dying > 0 && !m.stuck {
 		if j.dying--; j.dying == 0 {
 			delete(m.jails, name)
 			for _, i := range m.ifaces {

@@ -152,12 +152,10 @@ func (r redirects) Withdraw(ctx context.Context, name pot.Name, from netip.Addr)
 	if !havePF() {
 		return nil
 	}
-	if _, err := r.runner.Run(ctx, nil, "pfctl", "-q", "-a", anchorOf(name), "-F", "nat"); err != nil {
-		return err
+	argv := []string{"pfctl", "-q", "-a", anchorOf(name), "-F", "nat"}
+	if from.Is4() {
+		argv = append(argv, "-k", "0.0.0.0/0", "-k", from.String())
 	}
-	if !from.IsValid() {
-		return nil
-	}
-	_, err := r.runner.Run(ctx, nil, "pfctl", "-q", "-k", "0.0.0.0/0", "-k", from.String())
+	_, err := r.runner.Run(ctx, nil, argv...)
 	return err
 }
