@@ -22,25 +22,33 @@ import (
 
 const supervisor = "nomad-driver-pot/pot/supervise/pot-supervisor"
 
-// TestHost holds this machine to what every host must do, with a pool of its
-// own in a file.
-func TestHost(t *testing.T) {
+// scratch are pots of this machine with a pool of their own, in a file.
+func scratch(t testing.TB) func(dir string) pot.Host {
 	need.Have(t, "root", os.Geteuid() == 0)
 	hosttest.Alone(t)
-	program := hosttest.Build(t, supervisor)
 	dir := t.TempDir()
 	root, remove, err := machine.Scratch(dir)
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, remove()) })
-	hosttest.Run(t, func(t testing.TB) hosttest.Bed {
-		h := freebsd.New(run.Host{}, freebsd.Native{}, freebsd.Config{
+	return func(program string) pot.Host {
+		return freebsd.New(run.Host{}, freebsd.Native{}, freebsd.Config{
 			ZFSRoot: root, Network: pot.DefaultNetwork, Interface: os.Getenv("POT_TEST_EXTIF"),
 			Supervisor: program, LockFile: filepath.Join(dir, "lock"),
 		})
+	}
+}
+
+func hello() io.Reader { return image.NewXZReader(bytes.NewReader(imagetest.Hello(""))) }
+
+// TestHost holds this machine to what every host must do.
+func TestHost(t *testing.T) {
+	open := scratch(t)
+	program := hosttest.Build(t, supervisor)
+	hosttest.Run(t, func(t testing.TB) hosttest.Bed {
 		state := t.TempDir()
 		return hosttest.Bed{
-			Host: h, Dir: state, Supervisor: program, Tick: time.Second,
-			Stream: func() io.Reader { return image.NewXZReader(bytes.NewReader(imagetest.Hello(""))) },
+			Host: open(program), Dir: state, Supervisor: program, Tick: time.Second,
+			Stream: hello,
 			State: func(t testing.TB) hosttest.State {
 				s, err := machine.Look(state)
 				must.NoError(t, err)
