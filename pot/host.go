@@ -34,6 +34,22 @@ type Host struct {
 
 	// Check looks at what the host has and lacks, in order of weight.
 	Check func(ctx context.Context) []Finding
+
+	// Setup has the host get what it lacks, as far as a program may do that, and
+	// tells of each thing. It may be called again. It is nil on a host that is as
+	// it should be.
+	Setup func(ctx context.Context, o SetupOptions) error
+}
+
+// SetupOptions are how a host is set up.
+type SetupOptions struct {
+	FSRoot string // where its pots' datasets are mounted
+	Cache  string // likewise, image files
+	Group  string // who may look into them
+	PF     bool   // whether pf's rules are changed
+	DryRun bool   // whether nothing is
+
+	Tell func(what string) // "made dataset zroot/pot", "would make …"
 }
 
 // Images are the datasets that pots are cloned from: NAME, which holds conf/,

@@ -11,6 +11,7 @@
 package freebsd
 
 import (
+	"context"
 	"net/netip"
 
 	"nomad-driver-pot/pot"
@@ -51,5 +52,8 @@ func New(r run.Runner, k Kernel, c Config) pot.Host {
 		Jails:     jails{runner: r, kernel: k, mounts: m, links: l},
 		Limiter:   limiter{runner: r, kernel: k},
 		Check:     checker{runner: r, kernel: k, config: c}.check,
+		Setup: func(ctx context.Context, o pot.SetupOptions) error {
+			return (&setup{SetupOptions: o, runner: r, kernel: k, config: c}).run(ctx)
+		},
 	}
 }
