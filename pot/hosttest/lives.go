@@ -310,9 +310,9 @@ func testLife(t *testing.T, bed Bed) {
 		must.NoError(t, bed.pots().Destroy(t.Context(), "web"))
 		must.NoError(t, bed.pots().Destroy(t.Context(), "web"))
 	})
-	t.Run("twenty starts and stops in a row leave nothing", func(t *testing.T) {
+	t.Run("fifty starts and stops in a row leave nothing", func(t *testing.T) {
 		before := bed.State(t)
-		for range 20 {
+		for range 50 {
 			s := spec("again", "sleep", "1h")
 			s.Network = pot.PublicBridge
 			p, err := bed.pots().Create(t.Context(), s)
