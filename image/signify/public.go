@@ -14,7 +14,7 @@ type PublicKey struct {
 }
 
 // ErrSignature is a signature that the key did not make, or not of this message.
-var ErrSignature = errors.New("the signature is not of this file")
+var ErrSignature = errors.New("signature does not match")
 
 // KeyError is a signature that says itself that it was made with another key.
 type KeyError struct {
