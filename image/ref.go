@@ -4,9 +4,11 @@
 // An image is three files beside each other: NAME_TAG.xz, a compressed zfs send
 // stream; NAME_TAG.xz.meta, what it was cloned from; and NAME_TAG.xz.skein, the
 // digest of the first followed by the second. A Cache fetches and verifies
-// them, a Store imports them. A Place is where a person says that they are; there
-// a fourth may be verified too, the signature NAME_TAG.xz.skein.sig. No byte of an image is decoded, or goes to the
+// them, a Store imports them. No byte of an image is decoded, or goes to the
 // host's datasets, before all of them are verified.
+//
+// A Place is where a person says that they are. There a fourth may be verified
+// too: NAME_TAG.xz.skein.sig, the signature of the third.
 package image
 
 import (

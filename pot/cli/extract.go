@@ -36,6 +36,9 @@ Without root, owners and devices are left out, and that is said.`,
 		if *blindly && *pubkey != "" {
 			return errors.New("--pubkey and --no-verify: only one of them can be meant")
 		}
+		if args[1] == "" {
+			return errors.New("DIR: must be a path")
+		}
 		p, err := place(args[0])
 		if err != nil {
 			return err

@@ -51,7 +51,7 @@ func slow(length bool) imagetest.Fault {
 var (
 	bar     = regexp.MustCompile(`verifying +\d+% \|█+ *\| \([\d.]+/\d+ [KM]iB, [\d.]+ [KM]?i?B/s\) \[\d+s:\d+s\]`)
 	spinner = regexp.MustCompile(`verifying \([\d.]+ [KM]iB, [\d.]+ [KM]?i?B/s\)`)
-	freed   = regexp.MustCompile(`\r +\r$`)
+	freed   = regexp.MustCompile(`\r +\r(pot: left out: .*\r\n)*$`)
 )
 
 func TestProgress_terminal(t *testing.T) {
