@@ -84,9 +84,6 @@ func (e *extract) run(ctx context.Context) (_ *zstream.Stream, err error) {
 	defer f.Close()
 	stream, err := e.extract(ctx, f, made)
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
 		return nil, fmt.Errorf("cannot extract %s: %w", e.from, err)
 	}
 	return stream, nil

@@ -28,6 +28,9 @@ func noSuch(c *cobra.Command, word string) error {
 			names = append(names, sub.Name())
 		}
 	}
+	if len(names) == 0 {
+		return hinted{err, c.CommandPath() + " has no commands of its own"}
+	}
 	return hinted{err, "the commands are " + list(names)}
 }
 
@@ -77,7 +80,10 @@ func helpCommand() *cobra.Command {
 		Short: "say what there is, or what a command does",
 		RunE: func(c *cobra.Command, args []string) error {
 			of, rest, err := c.Root().Find(args)
-			if err != nil || len(rest) > 0 {
+			switch {
+			case err != nil:
+				return err
+			case len(rest) > 0:
 				return noSuch(of, rest[0])
 			}
 			of.InitDefaultHelpFlag()
