@@ -17,8 +17,9 @@ var imports = map[string][]string{
 	"":       {"driver", "pot/cli", "pot/native"},
 	"driver": {"image", "pot", "pot/supervise", "flavour"},
 
-	"flavour": {"pot"},
-	"pot/cli": {"image", "image/zstream", "pot", "pot/native", "flavour"},
+	"flavour":     {"pot"},
+	"pot/cli":     {"image", "image/signify", "image/zstream", "pot", "pot/native", "flavour"},
+	"pot/cli/man": {"pot/cli"},
 
 	"image":           {"image/skein", "image/signify", "image/zstream"},
 	"image/imagetest": {"image", "image/skein"},

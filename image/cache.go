@@ -19,6 +19,13 @@ import (
 // smallLimit is what a .skein and a .meta may have, in bytes.
 const smallLimit = 1 << 10
 
+// Bounds where none are set: of an .xz file, in bytes, and of the time in which
+// no byte arrives.
+const (
+	defaultMaxBytes     = 16 << 30
+	defaultStallTimeout = time.Minute
+)
+
 // Options bound what a fetch may take. Zero is what the comment says.
 type Options struct {
 	MaxBytes     int64         // of an .xz file: 16 GiB
@@ -40,29 +47,12 @@ type Cache struct {
 
 // NewCache is a cache in dir, which is made when it is first used.
 func NewCache(dir string, o Options) *Cache {
-	o.MaxBytes = cmp.Or(o.MaxBytes, 16<<30)
+	o.MaxBytes = cmp.Or(o.MaxBytes, defaultMaxBytes)
 	o.Timeout = cmp.Or(o.Timeout, time.Hour)
-	o.StallTimeout = cmp.Or(o.StallTimeout, time.Minute)
+	o.StallTimeout = cmp.Or(o.StallTimeout, defaultStallTimeout)
 	o.MaxParallel = cmp.Or(o.MaxParallel, 4)
 	return &Cache{dir: dir, options: o, client: newClient(), slots: make(chan struct{}, o.MaxParallel)}
 }
-
-// File is a verified image. It stays what was verified, whatever becomes of the
-// cache.
-type File struct {
-	Digest Digest
-	Meta   Meta
-	Bytes  int64 // compressed
-	xz     *os.File
-}
-
-// Open reads the image, decoded, from its beginning.
-func (f *File) Open() io.Reader {
-	return NewXZReader(io.NewSectionReader(f.xz, 0, f.Bytes))
-}
-
-// Close ends the use of the file, which stays in the cache.
-func (f *File) Close() error { return f.xz.Close() }
 
 // Fetch returns ref's image, from the cache if it is there and from its source
 // if not. Unless pin is zero it is the image with that digest; else it is the
@@ -140,11 +130,10 @@ func (c *Cache) cached(ctx context.Context, ref Ref, pin Digest, progress Progre
 	if err != nil {
 		return nil, err
 	}
-	h.Write(raw)
-	if got := sum(h); got != want {
-		return nil, &DigestError{Want: want, Got: got, Bytes: n + int64(len(raw))}
+	if err := confirm(h, n, raw, want); err != nil {
+		return nil, err
 	}
-	return &File{Digest: want, Meta: meta, Bytes: n, xz: xz}, nil
+	return &File{Verified: Verified{Digest: want, Meta: meta, HasMeta: len(raw) > 0, Bytes: n}, xz: xz}, nil
 }
 
 // fetch brings the three files to a directory of their own and, when they are
@@ -186,15 +175,13 @@ func (c *Cache) fetch(ctx context.Context, ref Ref, pin Digest, progress Progres
 	if err != nil {
 		return nil, c.fault(err)
 	}
-	h.Write(raw)
-	if got := sum(h); got != want {
-		err := &DigestError{Want: want, Got: got, Bytes: n + int64(len(raw))}
+	if err := confirm(h, n, raw, want); err != nil {
 		return nil, &Error{Op: "verify", What: ref.String(), Err: err}
 	}
 	if err := c.publish(t, ref); err != nil {
 		return nil, c.fault(err)
 	}
-	return &File{Digest: want, Meta: meta, Bytes: n, xz: xz}, nil
+	return &File{Verified: Verified{Digest: want, Meta: meta, HasMeta: len(raw) > 0, Bytes: n}, xz: xz}, nil
 }
 
 // publish moves the files into the cache. The image itself comes last: who
@@ -269,7 +256,10 @@ func (c *Cache) download(ctx context.Context, ref Ref, ending string, limit int6
 	if err != nil {
 		return &Error{Op: "check", What: "image reference", Err: err}
 	}
-	d := &download{url: u, limit: limit, stall: c.options.StallTimeout, progress: p, client: c.client}
+	d := &download{
+		op: "fetch", what: u.Redacted(), url: u, limit: limit,
+		stall: c.options.StallTimeout, progress: p, client: c.client,
+	}
 	return d.to(ctx, w)
 }
 

@@ -86,6 +86,16 @@ func sum(h hash.Hash) (d Digest) {
 	return d
 }
 
+// confirm says whether an image is the one with digest want: h has been given
+// the n bytes of its .xz, and meta is its .meta.
+func confirm(h hash.Hash, n int64, meta []byte, want Digest) error {
+	h.Write(meta)
+	if got := sum(h); got != want {
+		return &DigestError{Want: want, Got: got, Bytes: n + int64(len(meta))}
+	}
+	return nil
+}
+
 // DigestError is an image that is not the one asked for.
 type DigestError struct {
 	Want, Got Digest

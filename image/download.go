@@ -44,12 +44,19 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 
 // A download is one file on its way.
 type download struct {
+	op, what string // of its errors: "fetch" and a URL without secrets
 	url      *url.URL
 	limit    int64         // bytes it may have
 	stall    time.Duration // how long no byte may arrive
 	progress Progress      // nil for small files
+	count    Count         // likewise
 	client   *http.Client
 }
+
+// Count is told how many bytes of an .xz have been read, of how many, after each
+// read. A total that is not known is -1. It must not wait for anything. It may be
+// nil.
+type Count func(done, total int64)
 
 // to writes the file to w. Its errors are of type *Error.
 func (d *download) to(ctx context.Context, w io.Writer) error {
@@ -63,18 +70,21 @@ func (d *download) to(ctx context.Context, w io.Writer) error {
 		return d.fault(ctx, err)
 	}
 	defer r.Close()
+	return d.copy(ctx, r, total, func() { stalled.Reset(d.stall) }, w)
+}
+
+// copy writes r, which has total bytes or, if that is not known, -1. It calls
+// arrived with each of its reads.
+func (d *download) copy(ctx context.Context, r io.Reader, total int64, arrived func(), w io.Writer) error {
 	if total > d.limit {
 		return d.final(fmt.Errorf("%d bytes, more than the %d allowed", total, d.limit))
 	}
-	b := &body{
-		ctx: ctx, r: io.LimitReader(r, d.limit+1), total: total,
-		arrived: func() { stalled.Reset(d.stall) }, tell: d.speak(total),
-	}
+	b := &body{ctx: ctx, r: io.LimitReader(r, d.limit+1), total: total, arrived: arrived, tell: d.speak(total)}
 	switch _, err := io.Copy(w, b); {
 	case b.err != nil:
 		return d.fault(ctx, b.err)
 	case err != nil: // of w, which says what it is
-		return &Error{Op: "fetch", What: d.url.Redacted(), Err: err, Retryable: errors.Is(err, syscall.ENOSPC)}
+		return &Error{Op: d.op, What: d.what, Err: err, Retryable: errors.Is(err, syscall.ENOSPC)}
 	case b.n > d.limit:
 		return d.final(fmt.Errorf("more than the %d bytes allowed", d.limit))
 	}
@@ -93,6 +103,9 @@ func (d *download) speak(total int64) func(n int64) {
 	began := time.Now()
 	spoken := began
 	return func(n int64) {
+		if d.count != nil {
+			d.count(n, total)
+		}
 		if time.Since(spoken) < every {
 			return
 		}
@@ -156,7 +169,7 @@ func openRegular(name string) (*os.File, error) {
 // ill or busy may be followed by a better one.
 func (d *download) status(code int) error {
 	retry := code >= 500 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout
-	return &Error{Op: "fetch", What: d.url.Redacted(), Err: statusError(code), Retryable: retry}
+	return &Error{Op: d.op, What: d.what, Err: statusError(code), Retryable: retry}
 }
 
 // statusError is what a server answered; 404 is fs.ErrNotExist.
@@ -183,11 +196,11 @@ func (d *download) fault(ctx context.Context, err error) error {
 	}
 	var stranger *tls.CertificateVerificationError
 	final := errors.Is(err, context.Canceled) || errors.Is(err, errRedirect) || errors.As(err, &stranger)
-	return &Error{Op: "fetch", What: d.url.Redacted(), Err: err, Retryable: !final}
+	return &Error{Op: d.op, What: d.what, Err: err, Retryable: !final}
 }
 
 func (d *download) final(err error) error {
-	return &Error{Op: "fetch", What: d.url.Redacted(), Err: err}
+	return &Error{Op: d.op, What: d.what, Err: err}
 }
 
 // body counts what arrives, and keeps its own errors apart from the writer's.

@@ -40,6 +40,14 @@ func ParseMeta(b []byte) (Meta, error) {
 	return m, m.validate()
 }
 
+// String is what ParseMeta reads, without the newline.
+func (m Meta) String() string {
+	if m == (Meta{}) {
+		return "-"
+	}
+	return m.Name + ":" + m.Tag + "@" + m.Snapshot
+}
+
 func (m Meta) validate() error {
 	var errs []error
 	for _, part := range []struct{ field, value string }{

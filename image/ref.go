@@ -6,6 +6,9 @@
 // digest of the first followed by the second. A Cache fetches and verifies
 // them, a Store imports them. No byte of an image is decoded, or goes to the
 // host's datasets, before all of them are verified.
+//
+// A Place is where a person says that they are. There a fourth may be verified
+// too: NAME_TAG.xz.skein.sig, the signature of the third.
 package image
 
 import (

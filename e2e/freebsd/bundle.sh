@@ -16,7 +16,7 @@ build -o "$top/bin/nomad-driver-pot" .
 build -o "$top/bin/pot-supervisor" ./pot/supervise/pot-supervisor
 build -o "$top/bin/demo" ./e2e/demo
 (cd e2e/agent && build -o "$top/bin/nomad" github.com/hashicorp/nomad)
-for pkg in pot pot/run pot/supervise pot/freebsd image image/skein driver; do
+for pkg in pot pot/run pot/supervise pot/freebsd image image/signify image/skein driver; do
 	mkdir -p "$top/$pkg"
 	go test -c -o "$top/$pkg/test" "./$pkg"
 	[ ! -d "$pkg/testdata" ] || cp -R "$pkg/testdata" "$top/$pkg/"

@@ -1,61 +1,120 @@
 // Package cli is the command line, as nomad-driver-pot COMMAND and, through a
-// link, as pot COMMAND.
+// link, as pot COMMAND. Each command is a file.
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
 )
 
 // Version is the project's, of the plugin and of the command line.
 const Version = "0.1.0"
 
-// awaited are pot's commands that are not there yet: they are refused by name,
-// so that nobody takes a typing error for them or them for one.
-var awaited = strings.Fields(`
-	add-dep clone config copy-in copy-out create create-base de-init destroy
-	exec export export-ports get-attribute get-rss image import info init
-	last-run-stats list mount-in mount-out prepare prune ps purge-snapshots rename
-	revert run set-attr set-attribute set-cmd set-env set-hook set-hosts set-rss show
-	signal snapshot start stop term top vnet-start`)
-
 // Main runs the command in args and returns its exit status: 0 done, 1 failed,
 // 2 not understood.
 func Main(args []string, stdout, stderr io.Writer) int {
-	name := filepath.Base(args[0])
-	if len(args) < 2 {
-		usage(name, stderr)
-		return 2
-	}
-	switch command := args[1]; {
-	case command == "version", command == "--version":
-		fmt.Fprintf(stdout, "%s %s\n", name, Version)
-		return 0
-	case command == "help", command == "-h", command == "--help":
-		usage(name, stdout)
-		return 0
-	case command == "doctor":
-		return doctor(name, args[2:], stdout, stderr)
-	case slices.Contains(awaited, command):
-		fmt.Fprintf(stderr, "%s: %s is not there yet: this version is the Nomad driver alone\n", name, command)
-		return 1
-	default:
-		fmt.Fprintf(stderr, "%s: no such command: %q\n%s: hint: the commands are doctor, help and version\n", name, command, name)
-		return 2
-	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // who asks twice does not want to wait
+
+	root := New(filepath.Base(args[0]))
+	root.SetArgs(args[1:])
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return report(stderr, root.Name(), root.ExecuteContext(ctx))
 }
 
-func usage(name string, w io.Writer) {
-	fmt.Fprintf(w, `%s runs pots, packaged FreeBSD jails. Started by a Nomad agent it is the task
+// New is the command line, under the name that it was called by.
+func New(name string) *cobra.Command {
+	root := &cobra.Command{
+		Use:   name,
+		Short: "run packaged FreeBSD jails",
+		Long: name + ` runs pots, packaged FreeBSD jails. Started by a Nomad agent it is the task
 driver "pot": put it into the agent's plugin_dir and name it in a plugin block.
 
-  %s doctor   what this host has and lacks, and what mends it
-  %s help     this text
-  %s version  the version
-
-Not there yet: %s.
-`, name, name, name, name, strings.Join(awaited, ", "))
+Not there yet: ` + strings.Join(awaited, ", ") + ".",
+		Version:           Version,
+		Args:              commandOf,
+		RunE:              needsCommand,
+		SilenceErrors:     true, // report says them
+		SilenceUsage:      true,
+		DisableAutoGenTag: true,
+	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.SetFlagErrorFunc(flagFault)
+	root.SetHelpCommand(helpCommand())
+	root.AddCommand(doctorCommand(), imageCommand(), initCommand(), versionCommand())
+	addAwaited(root, awaited)
+	return root
 }
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "print the version",
+		Args:  arguments(),
+		RunE: act(func(c *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(c.OutOrStdout(), "%s %s\n", c.Root().Name(), Version)
+			return err
+		}),
+	}
+}
+
+// failed is an error of a command that was understood. All others are of what
+// was typed.
+type failed struct{ error }
+
+func (f failed) Unwrap() error { return f.error }
+
+// act is what a command does, once it has been understood.
+func act(do func(c *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		if err := do(c, args); err != nil {
+			return failed{err}
+		}
+		return nil
+	}
+}
+
+// errSaid is a failure of which nothing is left to say.
+var errSaid = errors.New("said")
+
+// hinted is an error, and what may help.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// report says err, in one line, and a hint in another. It returns the exit
+// status.
+func report(stderr io.Writer, name string, err error) int {
+	if err == nil {
+		return 0
+	}
+	if !errors.Is(err, errSaid) {
+		fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err.Error()))
+	}
+	var h hinted
+	if errors.As(err, &h) {
+		fmt.Fprintf(stderr, "%s: hint: %s\n", name, h.hint)
+	}
+	var f failed
+	if errors.As(err, &f) {
+		return 1
+	}
+	return 2
+}
+
+// oneLine is what is said of several errors at once, as one.
+func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }

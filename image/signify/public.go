@@ -1,0 +1,97 @@
+package signify
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+)
+
+// PublicKey verifies what its secret key has signed.
+type PublicKey struct {
+	Number  KeyNumber
+	Comment string // for people, and not to be relied on: anyone can edit it
+	key     [ed25519.PublicKeySize]byte
+}
+
+// ErrSignature is a signature that the key did not make, or not of this message.
+var ErrSignature = errors.New("signature does not match")
+
+// KeyError is a signature that says itself that it was made with another key.
+type KeyError struct {
+	Want, Got KeyNumber
+}
+
+// Error names both keys.
+func (e *KeyError) Error() string {
+	return fmt.Sprintf("signed with key %s, not with %s", e.Got, e.Want)
+}
+
+// ParsePublicKey reads a .pub file (struct pubkey: algorithm, number, key).
+func ParsePublicKey(file []byte) (PublicKey, error) {
+	comment, b, err := decode(file, algorithmSize+numberSize+ed25519.PublicKeySize)
+	if err != nil {
+		return PublicKey{}, err
+	}
+	return PublicKey{
+		Number:  KeyNumber(b[algorithmSize:]),
+		Comment: comment,
+		key:     [ed25519.PublicKeySize]byte(b[algorithmSize+numberSize:]),
+	}, nil
+}
+
+// ReadPublicKey reads the .pub file of that name, which its errors begin with.
+func ReadPublicKey(name string) (PublicKey, error) {
+	b, err := readFile(name)
+	if err != nil {
+		return PublicKey{}, err
+	}
+	k, err := ParsePublicKey(b)
+	if err != nil {
+		return PublicKey{}, fmt.Errorf("%s: not a signify public key: %w", name, err)
+	}
+	return k, nil
+}
+
+// Verify returns nil if s is k's signature of message, a *KeyError if s is of
+// another key, and else ErrSignature.
+func (k PublicKey) Verify(message []byte, s Signature) error {
+	switch {
+	case s.Number != k.Number:
+		return &KeyError{Want: k.Number, Got: s.Number}
+	case !ed25519.Verify(k.key[:], message, s.value[:]):
+		return ErrSignature
+	}
+	return nil
+}
+
+// Marshal is k as a .pub file with that comment. An error is of the comment.
+func (k PublicKey) Marshal(comment string) ([]byte, error) {
+	b := append([]byte(algorithm), k.Number[:]...)
+	return encode(comment, append(b, k.key[:]...))
+}
+
+// Signature is a detached signature.
+type Signature struct {
+	Number  KeyNumber // of the key that is to verify it
+	Comment string    // for people: signify writes "verify with NAME.pub"
+	value   [ed25519.SignatureSize]byte
+}
+
+// ParseSignature reads a .sig file (struct sig: algorithm, number, signature).
+func ParseSignature(file []byte) (Signature, error) {
+	comment, b, err := decode(file, algorithmSize+numberSize+ed25519.SignatureSize)
+	if err != nil {
+		return Signature{}, err
+	}
+	return Signature{
+		Number:  KeyNumber(b[algorithmSize:]),
+		Comment: comment,
+		value:   [ed25519.SignatureSize]byte(b[algorithmSize+numberSize:]),
+	}, nil
+}
+
+// Marshal is s as a .sig file with that comment. An error is of the comment.
+func (s Signature) Marshal(comment string) ([]byte, error) {
+	b := append([]byte(algorithm), s.Number[:]...)
+	return encode(comment, append(b, s.value[:]...))
+}

@@ -1,0 +1,122 @@
+// Package signify reads and writes the keys and signatures of signify(1), the
+// tool of OpenBSD that pot signs images with.
+//
+// Each is a file of two lines: a comment, which nothing vouches for, and a
+// structure in base64 (signify.c: struct pubkey, struct enckey, struct sig). All
+// three have the number of the key in them, so that a signature is only ever
+// held against the key that it says it was made with. Signatures are Ed25519,
+// and stand beside what they sign: those with the message embedded (-e), in
+// gzip headers (-z) and over lists of checksums (-C) are not read.
+package signify
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// MaxFileBytes is what a file may have: signify.c, readb64file, reads no more.
+const MaxFileBytes = 2047
+
+// What the comment line begins with, and how long the rest may be: signify.c,
+// COMMENTHDR, and COMMENTMAXLEN, which counts a NUL.
+const (
+	commentHeader = "untrusted comment: "
+	maxComment    = 1023
+)
+
+// Sizes of the parts of the structures, in bytes: signify.c, KEYNUMLEN, and the
+// widths in its structures, which have no padding.
+const (
+	algorithmSize = 2
+	numberSize    = 8
+)
+
+// algorithm is Ed25519, the only one there is: signify.c, PKALG.
+const algorithm = "Ed"
+
+// KeyNumber tells keys apart. It is drawn at random with the key, and is no
+// fingerprint of it.
+type KeyNumber [numberSize]byte
+
+// String is the number in hexadecimal digits, in the file's order.
+func (n KeyNumber) String() string { return hex.EncodeToString(n[:]) }
+
+// decode reads a file whose structure has size bytes, the first of which name
+// the algorithm. It takes what signify takes, but for anything that is after
+// the structure's line: signify overlooks that.
+func decode(file []byte, size int) (comment string, body []byte, err error) {
+	if len(file) > MaxFileBytes {
+		return "", nil, fmt.Errorf("%d bytes, more than the %d of any key or signature", len(file), MaxFileBytes)
+	}
+	first, rest, ended := bytes.Cut(file, []byte("\n"))
+	comment, ok := strings.CutPrefix(strings.TrimSuffix(string(first), "\r"), commentHeader)
+	switch {
+	case !ok || !ended || comment == "":
+		return "", nil, fmt.Errorf("line 1: must be %q and a comment", commentHeader)
+	case len(comment) > maxComment:
+		return "", nil, fmt.Errorf("line 1: comment of %d bytes, more than %d", len(comment), maxComment)
+	case strings.ContainsRune(comment, 0):
+		return "", nil, errors.New("line 1: NUL in the comment")
+	}
+	second, rest, ended := bytes.Cut(rest, []byte("\n"))
+	switch {
+	case !ended:
+		return "", nil, errors.New("line 2: no newline at its end")
+	case len(bytes.TrimSpace(rest)) > 0:
+		return "", nil, errors.New("line 3: more than a key or a signature: messages embedded in one are not read")
+	}
+	body, err = base64.StdEncoding.Strict().DecodeString(strings.TrimSuffix(string(second), "\r"))
+	switch {
+	case err != nil || bytes.ContainsRune(second[:max(len(second)-1, 0)], '\r'):
+		return "", nil, errors.New("line 2: not base64")
+	case len(body) != size:
+		return "", nil, fmt.Errorf("line 2: %d bytes in base64, not %d", len(body), size)
+	case string(body[:algorithmSize]) != algorithm:
+		return "", nil, fmt.Errorf("line 2: algorithm %q, not %q", body[:algorithmSize], algorithm)
+	}
+	return comment, body, nil
+}
+
+// encode writes what decode reads.
+func encode(comment string, body []byte) ([]byte, error) {
+	switch {
+	case comment == "":
+		return nil, errors.New("comment: must not be empty")
+	case len(comment) > maxComment:
+		return nil, fmt.Errorf("comment: %d bytes, more than %d", len(comment), maxComment)
+	case strings.ContainsAny(comment, "\r\n\x00"):
+		return nil, errors.New("comment: must be one line")
+	}
+	file := append([]byte(commentHeader), comment...)
+	file = append(file, '\n')
+	file = base64.StdEncoding.AppendEncode(file, body)
+	return append(file, '\n'), nil
+}
+
+// readFile reads a key or a signature from disk. It waits for nobody: what is
+// not a regular file is refused.
+func readFile(name string) ([]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	switch info, err := f.Stat(); {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: not a regular file", name)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, MaxFileBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}

@@ -1,0 +1,2 @@
+untrusted comment: verify with locked.pub
+RWRPIAtEctpRYEeomL5k+bsRVAgfRzjGaD2O9Gvx9rnzlXvFlXxOxX3ABIrJ3iYF8YgoB/WSgD49+vBN5W0zUbIuK98ou1NWLws=

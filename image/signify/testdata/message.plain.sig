@@ -1,0 +1,2 @@
+untrusted comment: verify with plain.pub
+RWTr/BT9mKPWqwpBsUHbbWqiKbsolBgFdYAprc2QJ53JKmfSCTFiQklvGIrEFCg99pqErNxFM0e4VFgRpQGyEUnI6zBI32wu/gY=

@@ -1,0 +1,28 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot"
+)
+
+// Findings are told a line each, or as JSON.
+func TestTell(t *testing.T) {
+	found := []pot.Finding{
+		{Weight: pot.Fact, Key: "host", Text: "freebsd"},
+		{Weight: pot.Absent, Key: "limits", Text: "are off: set kern.racct.enable=1"},
+		{Weight: pot.Fatal, Key: "devfs", Text: "ruleset 4 is not there: service devfs restart"},
+	}
+	var out strings.Builder
+	must.NoError(t, tell(&out, found, "text"))
+	must.Eq(t, "has    host        freebsd\n"+
+		"lacks  limits      are off: set kern.racct.enable=1\n"+
+		"needs  devfs       ruleset 4 is not there: service devfs restart\n", out.String())
+	out.Reset()
+	must.NoError(t, tell(&out, found, "json"))
+	must.StrContains(t, out.String(), `"weight": "needs"`)
+	must.StrContains(t, out.String(), `"key": "devfs"`)
+}

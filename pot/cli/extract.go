@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/zstream"
+)
+
+// extractCommand makes an image's trees in a directory.
+func extractCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "extract FILE DIR",
+		Short: "make an image's files in a directory",
+		Long: `Makes the files of an image in DIR, which must be empty or not there: those of the
+pot in DIR itself (conf), those of its file system in DIR/m. No ZFS is needed, and
+nothing is made before all of the image is verified, as by image verify. After an
+error, what was made is gone again.
+
+Without root, owners and devices are left out, and that is said.`,
+		Example: `    pot image extract hello_1.0.xz hello
+    pot image extract -C pots.pub https://images.example.org/pots/hello_1.0.xz hello`,
+		Args: arguments("FILE", "DIR"),
+	}
+	pubkey := addPubkey(c)
+	blindly := c.Flags().Bool("no-verify", false, "verify nothing: only the .xz is read")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if *blindly && *pubkey != "" {
+			return errors.New("--pubkey and --no-verify: only one of them can be meant")
+		}
+		if args[1] == "" {
+			return errors.New("DIR: must be a path")
+		}
+		p, err := place(args[0])
+		if err != nil {
+			return err
+		}
+		return act(func(c *cobra.Command, _ []string) error {
+			e := &extract{from: p, to: args[1], pubkey: *pubkey, blindly: *blindly,
+				bar: newProgress(c.ErrOrStderr())}
+			e.warn = func(text string) {
+				e.bar.done()
+				fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), text)
+			}
+			defer e.bar.done()
+			stream, err := e.run(c.Context())
+			e.bar.done()
+			if err != nil {
+				return err
+			}
+			return summary(c.OutOrStdout(), p, args[1], stream)
+		})(c, args)
+	}
+	return c
+}
+
+// extract is an extraction.
+type extract struct {
+	from    image.Place
+	to      string
+	pubkey  string // "": none
+	blindly bool
+	bar     *progress
+	warn    func(string)
+}
+
+func (e *extract) run(ctx context.Context) (_ *zstream.Stream, err error) {
+	made, err := e.free()
+	if err != nil {
+		return nil, fmt.Errorf("cannot extract to %s: %w", e.to, err)
+	}
+	f, err := e.open(ctx, made)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	stream, err := e.extract(ctx, f, made)
+	if err != nil {
+		return nil, fmt.Errorf("cannot extract %s: %w", e.from, err)
+	}
+	return stream, nil
+}
+
+// free says whether the directory is there, and is an error if it is not empty.
+func (e *extract) free() (there bool, err error) {
+	there = true
+	all, err := os.ReadDir(e.to)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return there, cause(err)
+	case len(all) > 0:
+		return there, errors.New("directory is not empty")
+	}
+	return there, nil
+}
+
+// cause is err without the path that is named already.
+func cause(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// open is the image, verified if it is to be. One from a server is kept where
+// its files will be.
+func (e *extract) open(ctx context.Context, there bool) (*image.File, error) {
+	keep := e.to
+	if !there {
+		keep = filepath.Dir(e.to)
+	}
+	var f *image.File
+	var err error
+	if e.blindly {
+		f, err = e.from.OpenUnverified(ctx, e.bar.of("downloading"), keep)
+	} else {
+		var c image.Checks
+		if c, err = checks(e.pubkey, e.bar.of("verifying")); err != nil {
+			return nil, err
+		}
+		f, err = e.from.Open(ctx, c, keep)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot %w", err)
+	}
+	return f, nil
+}
+
+// extract makes the files of f. The directory is removed after an error, unless
+// it was there.
+func (e *extract) extract(ctx context.Context, f *image.File, there bool) (_ *zstream.Stream, err error) {
+	if !there {
+		if err := os.Mkdir(e.to, 0o700); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, os.Remove(e.to))
+			}
+		}()
+	}
+	dir, err := os.OpenRoot(e.to)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	decoded := &decoded{r: f.OpenCounted(e.bar.of("extracting"))}
+	stream, err := zstream.Extract(ctx, decoded, dir, zstream.Options{Warn: e.warn})
+	if err != nil && decoded.err != nil && decoded.err != io.EOF {
+		err = decoded.err // what is wrong is not the stream
+	}
+	return stream, err
+}
+
+// decoded remembers what reading the decoded image ended with.
+type decoded struct {
+	r   io.Reader
+	err error
+}
+
+func (d *decoded) Read(p []byte) (int, error) {
+	n, err := d.r.Read(p)
+	if err != nil {
+		d.err = err
+	}
+	return n, err
+}
+
+// summary says what was made.
+func summary(w io.Writer, p image.Place, dir string, s *zstream.Stream) error {
+	for _, d := range s.Datasets {
+		_, err := fmt.Fprintf(w, "%s: snapshot %s, %d files, %d bytes\n", filepath.Join(dir, d.Name), d.Snapshot, d.Files, d.Bytes)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/native"
+)
+
+// thisHost is the machine, as flags and pot's configuration say it is kept.
+type thisHost struct {
+	defaults pot.HostDefaults
+	file     string
+	root     string
+}
+
+// addThisHost gives a command the flags that say which host it is about.
+func addThisHost(c *cobra.Command) *thisHost {
+	h := &thisHost{defaults: pot.DefaultsOf(native.Name)}
+	c.Flags().StringVarP(&h.file, "config", "c", h.defaults.PotConfig, "pot's configuration `file`")
+	c.Flags().StringVar(&h.root, "zfs-root", "", "the `dataset` that all others are below, instead of POT_ZFS_ROOT")
+	return h
+}
+
+// open opens the host as the driver does that has nothing configured but this.
+func (h *thisHost) open(supervisor string) (pot.Host, pot.HostConf, error) {
+	conf, err := pot.ReadHostConf(pot.PotConfs(h.file)...)
+	if err != nil {
+		return pot.Host{}, conf, err
+	}
+	network, err := pot.ParseNetwork(cmp.Or(conf.Network, pot.DefaultNetwork.Prefix.String()), conf.Gateway)
+	if err != nil {
+		return pot.Host{}, conf, err
+	}
+	config := pot.HostConfig{
+		Dir: h.defaults.Dir, Supervisor: supervisor, Network: network,
+		ZFSRoot: cmp.Or(h.root, conf.ZFSRoot, pot.DefaultZFSRoot),
+	}
+	if err := config.Take(&conf); err != nil {
+		return pot.Host{}, conf, err
+	}
+	host, err := native.Open(config)
+	return host, conf, err
+}
+
+// besideThis is the path of a program in the directory of this one.
+func besideThis(program string) string {
+	self, err := os.Executable()
+	if err != nil {
+		return program
+	}
+	return filepath.Join(filepath.Dir(self), program)
+}

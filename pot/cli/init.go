@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/pot"
+)
+
+// initWithin bounds the setting up of a host.
+const initWithin = 5 * time.Minute
+
+// Where pot has things when its configuration does not say (pot-reference 1.1).
+const (
+	defaultGroup  = "pot"
+	defaultFSRoot = "/opt/pot"
+	defaultCache  = "/var/cache/pot"
+)
+
+// initCommand sets this host up.
+func initCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "set this host up for pots",
+		Long: `Makes what this host lacks for pots: settings in loader.conf and rc.conf, anchors
+in pf.conf, the group and the datasets. What is there already is left alone, and
+a file that is changed is kept beside itself, with .before-pot behind its name.`,
+		Args: arguments(),
+	}
+	this := addThisHost(c)
+	dry := c.Flags().BoolP("dry-run", "n", false, "say what would be made, and make nothing")
+	minimal := c.Flags().BoolP("minimal", "m", false, "leave pf alone")
+	c.Flags().BoolP("syslogd", "s", false, "as with pot, leave syslogd alone: it always is")
+	c.RunE = act(func(c *cobra.Command, _ []string) error {
+		host, conf, err := this.open(besideThis("pot-supervisor"))
+		if err != nil {
+			return fmt.Errorf("cannot set up this host: %w", err)
+		}
+		if host.Setup == nil {
+			_, err := fmt.Fprintf(c.OutOrStdout(), "a %s host needs no setting up\n", host.Name)
+			return err
+		}
+		if !*dry && os.Geteuid() != 0 {
+			return hinted{fmt.Errorf("cannot set up this host: not root"), "-n says what would be made"}
+		}
+		ctx, cancel := context.WithTimeout(c.Context(), initWithin)
+		defer cancel()
+		err = host.Setup(ctx, pot.SetupOptions{
+			FSRoot: cmp.Or(conf.FSRoot, defaultFSRoot),
+			Cache:  cmp.Or(conf.Cache, defaultCache),
+			Group:  cmp.Or(conf.Group, defaultGroup),
+			PF:     !*minimal, DryRun: *dry,
+			Tell: func(what string) { fmt.Fprintln(c.OutOrStdout(), what) },
+		})
+		if err != nil {
+			return fmt.Errorf("cannot set up this host: %w", err)
+		}
+		return nil
+	})
+	return c
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"nomad-driver-pot/pot/cli"
+)
+
+// Each command has its page, and each of its flags is there; what is not there
+// yet has none.
+func TestWrite(t *testing.T) {
+	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
+	dir := filepath.Join(t.TempDir(), "man1")
+	must.NoError(t, write(dir))
+	var pages []string
+	var look func(c *cobra.Command)
+	look = func(c *cobra.Command) {
+		if c.Hidden {
+			return
+		}
+		name := strings.ReplaceAll(c.CommandPath(), " ", "-") + ".1"
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		must.NoError(t, err)
+		pages = append(pages, name)
+		page := strings.ReplaceAll(string(b), `\-`, "-")
+		must.StrContains(t, page, c.Short)
+		must.StrContains(t, page, `"Nov 2023" "nomad-driver-pot `+cli.Version+`"`)
+		c.NonInheritedFlags().VisitAll(func(f *pflag.Flag) { must.StrContains(t, page, "--"+f.Name) })
+		for _, sub := range c.Commands() {
+			look(sub)
+		}
+	}
+	look(cli.New("pot"))
+	must.SliceContains(t, pages, "pot-image-verify.1")
+	there, err := os.ReadDir(dir)
+	must.NoError(t, err)
+	must.Len(t, len(pages), there)
+}

@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// output is how a command says what it has found: "text" or "json".
+type output string
+
+// addOutput gives c the flag for it.
+func addOutput(c *cobra.Command) *output {
+	o := output("text")
+	c.Flags().VarP(&o, "output", "o", "`format` of what is printed: text or json")
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	return &o
+}
+
+// String, Set and Type are the flag.
+func (o *output) String() string { return string(*o) }
+func (o *output) Type() string   { return "format" }
+func (o *output) Set(s string) error {
+	if s != "text" && s != "json" {
+		return fmt.Errorf("must be text or json, not %q", s)
+	}
+	*o = output(s)
+	return nil
+}
+
+// tell writes v as JSON if that was asked for, and else what text writes.
+func (o output) tell(w io.Writer, v any, text func(io.Writer) error) error {
+	if o != "json" {
+		return text(w)
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}

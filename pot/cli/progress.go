@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"nomad-driver-pot/image"
+)
+
+// progress shows how far the reading of an image has come, on a terminal.
+type progress struct {
+	w   io.Writer // nil: nobody looks at it
+	bar *progressbar.ProgressBar
+}
+
+// newProgress shows nothing unless stderr is a terminal.
+func newProgress(stderr io.Writer) *progress {
+	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return &progress{w: stderr}
+	}
+	return &progress{}
+}
+
+// of begins another bar, with bytes, rate and time to go. It is drawn when there
+// is something to tell, and taken away by done.
+func (p *progress) of(what string) image.Count {
+	p.done()
+	if p.w == nil {
+		return nil
+	}
+	return func(done, total int64) {
+		if p.bar == nil {
+			p.bar = progressbar.NewOptions64(total,
+				progressbar.OptionSetWriter(p.w),
+				progressbar.OptionSetDescription(what),
+				progressbar.OptionShowCount(), // and of bytes:
+				progressbar.OptionShowBytes(true),
+				progressbar.OptionShowTotalBytes(true),
+				progressbar.OptionUseIECUnits(true),
+				progressbar.OptionSetWidth(20),
+				progressbar.OptionThrottle(100*time.Millisecond),
+				progressbar.OptionSetSpinnerChangeInterval(0), // no goroutine that draws by itself
+				progressbar.OptionClearOnFinish(),
+			)
+			_ = p.bar.Set64(0) // its clock runs from what is drawn first
+		}
+		_ = p.bar.Set64(done) // what a terminal does not take is not missed
+	}
+}
+
+// done takes the bar away: the line is free for what is said next.
+func (p *progress) done() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+		_ = p.bar.Exit()
+		p.bar = nil
+	}
+}

@@ -1,0 +1,109 @@
+package cli_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/cli"
+)
+
+// The stories run this very test binary, as both names of the program.
+func TestMain(m *testing.M) {
+	run := func() { os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr)) }
+	testscript.Main(m, map[string]func(){"pot": run, "nomad-driver-pot": run})
+}
+
+// The commands as stories: testdata/script. They have, beside testscript's own:
+//
+//	exits STATUS COMMAND...  runs a command that ends with that status
+//	pack FILE...             makes an image FILE.xz of a file, with .meta and .skein
+//	asked FILE               waits until the server was asked for it
+//
+// and $IMAGES, $STREAMS, $KEYS, directories of fixtures; $URL of a server that has
+// $HELLO, what pot exported; and $HELLO without its .meta as bare_1.0.xz, and an
+// image whose end does not come as stalled_1.0.xz.
+func TestScripts(t *testing.T) {
+	server := imagetest.NewServer(t)
+	server.Put("bare_1.0.xz", imagetest.Hello(""))
+	server.Put("bare_1.0.xz.skein", imagetest.Skein(imagetest.Hello(""), nil))
+	server.Add("stalled", "1.0", imagetest.Hello(""), imagetest.NoMeta)
+	server.Fail("stalled_1.0.xz", imagetest.Stall())
+
+	env := map[string]string{"URL": server.URL, "HELLO": imagetest.HelloName + "_" + imagetest.HelloTag + ".xz"}
+	for name, dir := range map[string]string{
+		"IMAGES": "../../image/imagetest/testdata", "STREAMS": "../../image/zstream/testdata", "KEYS": "../../image/signify/testdata",
+	} {
+		abs, err := filepath.Abs(dir)
+		must.NoError(t, err)
+		env[name] = abs
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			for name, value := range env {
+				e.Setenv(name, value)
+			}
+			return nil
+		},
+		Condition: func(what string) (bool, error) {
+			if what != "root" {
+				return false, errors.New("no such condition: " + what)
+			}
+			return os.Geteuid() == 0, nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"pack":  pack,
+			"asked": func(ts *testscript.TestScript, _ bool, args []string) { asked(ts, server, args[0]) },
+		},
+	})
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	status := 0
+	var exit *exec.ExitError
+	switch err := ts.Exec(args[1], args[2:]...); {
+	case errors.As(err, &exit):
+		status = exit.ExitCode()
+	default:
+		ts.Check(err)
+	}
+	if status != want {
+		ts.Fatalf("exit status %d, not %d", status, want)
+	}
+}
+
+func pack(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		xz := imagetest.XZ([]byte(ts.ReadFile(name)))
+		for ending, b := range map[string][]byte{
+			".xz": xz, ".xz.meta": []byte(imagetest.NoMeta), ".xz.skein": imagetest.Skein(xz, []byte(imagetest.NoMeta)),
+		} {
+			ts.Check(os.WriteFile(ts.MkAbs(name+ending), b, 0o600))
+		}
+	}
+}
+
+func asked(ts *testscript.TestScript, server *imagetest.Server, file string) {
+	for deadline := time.Now().Add(time.Minute); server.Gets(file) == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("nobody asked for %s", file)
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"path"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/image"
+)
+
+// verifyCommand verifies an image's digest, and its signature.
+func verifyCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "verify FILE",
+		Short: "verify an image's digest, and its signature",
+		Long: `Verifies that an image is what its .skein says: Skein-1024-1024 of the .xz
+followed by the .meta, or of the .xz alone where there is no .meta, as with images
+older than pot 0.13. With -C, the .skein must be signed with that key, and that is
+verified first. Nothing is kept of an image that is read from a server.
+
+What was verified is printed; whatever is wrong is exit status 1.`,
+		Example: `    pot image verify hello_1.0.xz
+    pot image verify -C pots.pub https://images.example.org/pots/hello_1.0.xz`,
+		Args: arguments("FILE"),
+	}
+	pubkey, output := addPubkey(c), addOutput(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		p, err := place(args[0])
+		if err != nil {
+			return err
+		}
+		return act(func(c *cobra.Command, _ []string) error {
+			bar := newProgress(c.ErrOrStderr())
+			defer bar.done()
+			checks, err := checks(*pubkey, bar.of("verifying"))
+			if err != nil {
+				return err
+			}
+			v, err := p.Verify(c.Context(), checks)
+			bar.done()
+			if err != nil {
+				return fmt.Errorf("cannot %w", err)
+			}
+			r := newVerdict(p, v)
+			return output.tell(c.OutOrStdout(), r, r.text)
+		})(c, args)
+	}
+	return c
+}
+
+// verdict is what was verified.
+type verdict struct {
+	Image      string   `json:"image"`
+	Bytes      int64    `json:"bytes"`  // of the .xz
+	Digest     string   `json:"digest"` // image.Digest
+	Covers     []string `json:"covers"` // the files that the digest is of
+	ClonedFrom string   `json:"cloned_from,omitempty"`
+	KeyNumber  string   `json:"key_number,omitempty"` // of the key whose signature was verified
+}
+
+func newVerdict(p image.Place, v image.Verified) verdict {
+	name := path.Base(p.String())
+	r := verdict{Image: p.String(), Bytes: v.Bytes, Digest: v.Digest.String(), Covers: []string{name}}
+	if v.HasMeta {
+		r.Covers = append(r.Covers, name+".meta")
+	}
+	if v.Meta != (image.Meta{}) {
+		r.ClonedFrom = v.Meta.String()
+	}
+	if v.Key != nil {
+		r.KeyNumber = v.Key.String()
+	}
+	return r
+}
+
+// text says it in a line for each part.
+func (r verdict) text(w io.Writer) error {
+	lines := [][2]string{
+		{"image", r.Image},
+		{"bytes", fmt.Sprint(r.Bytes)},
+		{"digest", r.Digest},
+		{"covers", list(r.Covers)},
+		{"cloned from", "nothing: it stands alone"},
+		{"signature", "not asked for"},
+	}
+	if r.ClonedFrom != "" {
+		lines[4][1] = r.ClonedFrom
+	}
+	if r.KeyNumber != "" {
+		lines[5][1] = "with key " + r.KeyNumber
+	}
+	for _, l := range lines {
+		if _, err := fmt.Fprintf(w, "%-11s %s\n", l[0], l[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
