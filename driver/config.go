@@ -59,8 +59,8 @@ type TaskConfig struct {
 	ExtraHosts       []string            `codec:"extra_hosts"`     // "name:address"
 	Mount            []string            `codec:"mount"`           // "source:target"
 	MountReadOnly    []string            `codec:"mount_read_only"` // likewise
-	Copy             []string            `codec:"copy"`
-	Attributes       []string            `codec:"attributes"` // "name:value"
+	Copy             []string            `codec:"copy"`            // likewise
+	Attributes       []string            `codec:"attributes"`      // "name:value"
 	CPUHardLimit     bool                `codec:"cpu_hard_limit"`
 	Bridge           string              `codec:"bridge"`        // of network_mode private-bridge
 	NetworkStack     string              `codec:"network_stack"` // ipv4, ipv6 or dual
@@ -92,9 +92,6 @@ func (c *TaskConfig) check(f *faults) {
 	}
 	if c.Hostname != "" && !hostNames.MatchString(c.Hostname) {
 		f.add("config.hostname", "must be letters, digits, - and ., at most 63 in all, not %q", c.Hostname)
-	}
-	if len(c.Copy) > 0 {
-		f.add("config.copy", "not supported yet: use mount_read_only, or a template or artifact block")
 	}
 }
 

@@ -41,27 +41,52 @@ func (c *TaskConfig) mounts(f *faults, cfg *drivers.TaskConfig, volumes VolumesC
 		}
 		all = appendMount(f, where, all, pot.Mount{Source: m.HostPath, Target: m.TaskPath, ReadOnly: m.Readonly})
 	}
-	paths := jobPaths{volumes: volumes, own: map[string]string{localTarget: dir.LocalDir, secretsTarget: dir.SecretsDir}}
 	for _, set := range []struct {
 		key      string
 		mounts   []string
 		readOnly bool
 	}{{"mount", c.Mount, false}, {"mount_read_only", c.MountReadOnly, true}} {
-		for i, text := range set.mounts {
-			where := fmt.Sprintf("config.%s[%d]", set.key, i)
-			source, target, ok := strings.Cut(text, ":")
-			if !ok || strings.Contains(target, ":") {
-				f.add(where, "must be SOURCE:TARGET, not %q", text)
-				continue
-			}
-			source, err := paths.resolve(source)
-			if err != nil {
-				f.add(where, "source %w", err)
-			}
+		pathPairs(f, set.key, set.mounts, jobPathsOf(cfg, volumes), func(where, source, target string) {
 			all = appendMount(f, where, all, pot.Mount{Source: source, Target: target, ReadOnly: set.readOnly})
-		}
+		})
 	}
 	return all
+}
+
+// copies are what is copied into the pot, of what the job may mount.
+func (c *TaskConfig) copies(f *faults, cfg *drivers.TaskConfig, volumes VolumesConfig) []pot.Copy {
+	var all []pot.Copy
+	pathPairs(f, "copy", c.Copy, jobPathsOf(cfg, volumes), func(where, source, target string) {
+		if !path.IsAbs(target) || path.Clean(target) == "/" {
+			f.add(where, "target must be an absolute path below /, not %q", target)
+			return
+		}
+		all = append(all, pot.Copy{Source: source, Target: target})
+	})
+	return all
+}
+
+// pathPairs are those of SOURCE:TARGET, with the sources as they really are.
+func pathPairs(f *faults, key string, texts []string, paths *jobPaths, each func(where, source, target string)) {
+	for i, text := range texts {
+		where := fmt.Sprintf("config.%s[%d]", key, i)
+		source, target, ok := strings.Cut(text, ":")
+		if !ok || strings.Contains(target, ":") {
+			f.add(where, "must be SOURCE:TARGET, not %q", text)
+			continue
+		}
+		source, err := paths.resolve(source)
+		if err != nil {
+			f.add(where, "source %w", err)
+		}
+		each(where, source, target)
+	}
+}
+
+// jobPathsOf are those that a task's job may name.
+func jobPathsOf(cfg *drivers.TaskConfig, volumes VolumesConfig) *jobPaths {
+	dir := cfg.TaskDir()
+	return &jobPaths{volumes: volumes, own: map[string]string{localTarget: dir.LocalDir, secretsTarget: dir.SecretsDir}}
 }
 
 // appendMount adds m to all, unless its target is wrong or taken.

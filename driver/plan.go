@@ -3,6 +3,7 @@ package driver
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -54,13 +55,14 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 		Aliases:  c.aliases(&f),
 		Ports:    published.ports,
 		Mounts:   c.mounts(&f, cfg, b.volumes),
+		Copies:   c.copies(&f, cfg, b.volumes),
 		Hosts:    c.hosts(&f),
 		DNS:      resolver(&f, cfg.DNS),
 		Limits:   c.limits(&f, cfg.Resources, b.compute),
 		User:     cfg.User,
 		WorkDir:  c.WorkDir,
-		Stdout:   cfg.StdoutPath,
-		Stderr:   cfg.StderrPath,
+		Stdout:   output(cfg.StdoutPath),
+		Stderr:   output(cfg.StderrPath),
 
 		Attributes: c.attributes(&f, b.allowAttributes),
 		DiskBytes:  size(&f, "config.limits.disk", c.Limits.Disk),
@@ -98,6 +100,15 @@ type behind struct {
 }
 
 func (b behind) Error() string { return strings.TrimPrefix(b.error.Error(), b.name) }
+
+// output is where a command's goes. A task whose logs are disabled has /dev/null
+// for a fifo (Nomad's logmon_hook.go).
+func output(path string) string {
+	if path == os.DevNull {
+		return ""
+	}
+	return path
+}
 
 // env is the command's environment. Nomad made it before it could know of a
 // port_map.

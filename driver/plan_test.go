@@ -152,8 +152,14 @@ var planFaults = []struct {
 		want: `config.hostname: must be letters, digits, - and ., at most 63 in all, not "a b"`},
 	{name: "a directory is absolute", config: least + `work_dir = "srv"`,
 		want: `config.work_dir: must be an absolute path, not "srv"`},
-	{name: "what is not carried out yet is refused", config: least + "copy = [\"/a:/b\"]",
-		want: `config.copy: not supported yet: use mount_read_only, or a template or artifact block`},
+	{name: "what is copied may be named, and goes somewhere", config: least + `copy = ["THERE:/data", "/a"]`,
+		want: `config.copy[0]: source THERE: host paths are off on this client: its plugin's volumes block must have enabled = true; ` +
+			`config.copy[1]: must be SOURCE:TARGET, not "/a"`},
+	{name: "what is copied goes below the root", plugin: `volumes { enabled = true }`, config: least + `copy = ["THERE:data"]`,
+		want: `config.copy[0]: target must be an absolute path below /, not "data"`},
+	{name: "what is copied", plugin: `volumes { enabled = true }`, config: least + `copy = ["THERE:/data"]`},
+	{name: "what is copied is not the host's to fill", plugin: `volumes { enabled = true }`, config: least + `copy = ["THERE:/dev/x"]`,
+		want: `copies[0]: target must be an absolute path in the pot's own tree, not "/dev/x"`},
 	{name: "a host has an address", config: least + `extra_hosts = ["db", "db:x", ":10.0.0.1"]`,
 		want: `config.extra_hosts[0]: must be NAME:ADDRESS, not "db"; ` +
 			`config.extra_hosts[1]: must be NAME:ADDRESS, not "db:x"; ` +

@@ -33,6 +33,7 @@ func (p *Pot) steps() []step {
 		{"address", p.takeAddress, p.releaseAddress},
 		{"attributes", p.takeAttributes, nothing}, // in the record
 		{"configure", p.configure, nothing},       // in the clone, and gone with it
+		{"copy", p.copyIn, nothing},               // into the clone
 		{"mount", p.mount, p.unmount},
 		{"link", p.link, p.unlink},
 		{"limit", p.limit, p.unlimit},
@@ -129,6 +130,15 @@ func (p *Pot) configure(context.Context) error {
 		return err
 	}
 	return writeEtc(p.tree(), &p.record.Spec, p.record.Address)
+}
+
+func (p *Pot) copyIn(ctx context.Context) error {
+	for _, c := range p.record.Spec.Copies {
+		if err := copyIn(ctx, p.tree(), c); err != nil {
+			return fmt.Errorf("%s to %s: %w", c.Source, c.Target, err)
+		}
+	}
+	return nil
 }
 
 func (p *Pot) mount(ctx context.Context) error {

@@ -74,6 +74,7 @@ type Spec struct {
 	Aliases  []InterfaceAddr `json:",omitempty"` // of network Alias
 	Ports    []Port
 	Mounts   []Mount
+	Copies   []Copy `json:",omitempty"`
 	Hosts    []HostEntry
 	DNS      DNS
 	Limits   Limits
@@ -115,6 +116,7 @@ func (s *Spec) Validate() error {
 	s.validateConnection(fault)
 	s.validateAttributes(fault)
 	s.validateMounts(fault)
+	s.validateCopies(fault)
 	return errors.Join(errs...)
 }
 
@@ -135,6 +137,18 @@ func (s *Spec) validateMounts(fault fault) {
 			fault(where, "target %q is asked for twice", m.Target)
 		}
 		taken[target] = true
+	}
+}
+
+func (s *Spec) validateCopies(fault fault) {
+	for i, c := range s.Copies {
+		where := fmt.Sprintf("copies[%d]", i)
+		if !path.IsAbs(c.Source) || path.Clean(c.Source) == "/" {
+			fault(where, "source must be an absolute path below /, not %q", c.Source)
+		}
+		if target := path.Clean(c.Target); !path.IsAbs(c.Target) || target == "/" || reserved(target) {
+			fault(where, "target must be an absolute path in the pot's own tree, not %q", c.Target)
+		}
 	}
 }
 
