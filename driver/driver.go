@@ -38,6 +38,7 @@ type Driver struct {
 	version string
 	events  *events
 	tasks   tasks
+	sweeper sweeper
 
 	ctx  context.Context // ends with the plugin
 	stop context.CancelFunc
@@ -61,6 +62,7 @@ func New(logger hclog.Logger, native Native, version string) *Driver {
 		native:  native,
 		version: version,
 		events:  newEvents(ctx, logger),
+		sweeper: sweeper{measure: usageOf},
 		ctx:     ctx,
 		stop:    stop,
 		backend: &backend{fault: errors.New("not configured yet")},

@@ -27,36 +27,7 @@ func (d *Driver) TaskStats(ctx context.Context, id string, interval time.Duratio
 	if err != nil {
 		return nil, err
 	}
-	samples := make(chan *drivers.TaskResourceUsage)
-	go func() {
-		defer close(samples)
-		t.sample(ctx, d.current().compute, max(interval, minInterval), samples)
-	}()
-	return samples, nil
-}
-
-// sample sends what the task uses, now and at each interval.
-func (t *task) sample(ctx context.Context, compute cpustats.Compute, interval time.Duration, to chan<- *drivers.TaskResourceUsage) {
-	cpu := newCPU(compute)
-	ticks := time.NewTicker(interval)
-	defer ticks.Stop()
-	for {
-		if usage, err := t.pot.Usage(ctx); err == nil && t.running() {
-			select {
-			case to <- resources(usage, cpu):
-			case <-ctx.Done():
-				return
-			}
-		}
-		select {
-		case <-ticks.C:
-		case <-t.ended:
-			<-ctx.Done()
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
+	return d.sweeper.listen(ctx, t, d.current().compute, max(interval, minInterval)), nil
 }
 
 // cpu makes shares of a processor out of times.

@@ -1,0 +1,150 @@
+package driver
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/nomad/client/lib/cpustats"
+	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"nomad-driver-pot/pot"
+)
+
+// sweeper samples all tasks that somebody listens for, in one go at a time: one
+// goroutine and one timer for hundreds of tasks, and none while nobody listens.
+type sweeper struct {
+	measure func(context.Context, *task) (pot.Usage, error)
+
+	mu        sync.Mutex
+	listeners map[*listener]struct{}
+	sweeping  bool
+	changed   chan struct{} // a listener came, who may be due sooner
+}
+
+// listener is somebody who listens for one task's samples.
+type listener struct {
+	task     *task
+	interval time.Duration
+	next     time.Time
+	cpu      *cpu
+	samples  chan *drivers.TaskResourceUsage
+}
+
+// listen is what t uses, now and at each interval, until ctx ends. Whoever is slow
+// misses samples: nobody is waited for.
+func (s *sweeper) listen(ctx context.Context, t *task, compute cpustats.Compute, interval time.Duration) <-chan *drivers.TaskResourceUsage {
+	l := &listener{
+		task: t, interval: interval, next: time.Now(), cpu: newCPU(compute),
+		samples: make(chan *drivers.TaskResourceUsage, 1),
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listeners == nil {
+		s.listeners = map[*listener]struct{}{}
+		s.changed = make(chan struct{}, 1)
+	}
+	s.listeners[l] = struct{}{}
+	if !s.sweeping {
+		s.sweeping = true
+		go s.sweep()
+	}
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+	context.AfterFunc(ctx, func() { s.leave(l) })
+	return l.samples
+}
+
+// leave ends a listener's samples.
+func (s *sweeper) leave(l *listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+	close(l.samples)
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// sweep goes on for as long as somebody listens.
+func (s *sweeper) sweep() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		due, next, more := s.due(time.Now())
+		if !more {
+			return
+		}
+		usage := s.usage(due)
+		s.tell(due, usage)
+		timer.Reset(time.Until(next))
+		select {
+		case <-timer.C:
+		case <-s.changed:
+		}
+	}
+}
+
+// due are the listeners whose time has come, and when the next one's does. Those of
+// one interval are due together, so that they are served by one sweep.
+func (s *sweeper) due(now time.Time) (due []*listener, next time.Time, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.listeners) == 0 {
+		s.sweeping = false
+		return nil, time.Time{}, false
+	}
+	next = now.Add(time.Hour)
+	for l := range s.listeners {
+		if !l.next.After(now) {
+			due = append(due, l)
+			l.next = now.Truncate(l.interval).Add(l.interval)
+		}
+		if l.next.Before(next) {
+			next = l.next
+		}
+	}
+	return due, next, true
+}
+
+// measureWithin bounds one look at one task.
+const measureWithin = 5 * time.Second
+
+// usage is what the tasks use that are listened for. One that has ended, or cannot
+// be measured, uses nothing that could be told.
+func (s *sweeper) usage(due []*listener) map[*task]pot.Usage {
+	all := map[*task]pot.Usage{}
+	for _, l := range due {
+		if _, done := all[l.task]; done || !l.task.running() {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), measureWithin)
+		if u, err := s.measure(ctx, l.task); err == nil {
+			all[l.task] = u
+		}
+		cancel()
+	}
+	return all
+}
+
+// tell gives listeners their samples, if they have not left meanwhile.
+func (s *sweeper) tell(due []*listener, usage map[*task]pot.Usage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range due {
+		u, ok := usage[l.task]
+		if _, there := s.listeners[l]; !ok || !there || !l.task.running() {
+			continue
+		}
+		select {
+		case l.samples <- resources(u, l.cpu):
+		default:
+		}
+	}
+}
+
+// usageOf is what a task's pot uses.
+func usageOf(ctx context.Context, t *task) (pot.Usage, error) { return t.pot.Usage(ctx) }
