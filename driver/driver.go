@@ -39,6 +39,7 @@ type Driver struct {
 	events  *events
 	tasks   tasks
 	sweeper sweeper
+	looking sync.Once // begins reconcile
 
 	ctx  context.Context // ends with the plugin
 	stop context.CancelFunc

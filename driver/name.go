@@ -22,6 +22,12 @@ var plainTask = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,16}$`)
 // notInNames is what no pot's name may have in it.
 var notInNames = regexp.MustCompile(`[^A-Za-z0-9_-]`)
 
+// ownNames are those that PotName gives.
+var ownNames = regexp.MustCompile(`^[A-Za-z0-9_-]+_[0-9a-f]{8}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|^task-[0-9a-f]{48}$`)
+
+// isTasks tells whether a pot has the name of a task's.
+func isTasks(name pot.Name) bool { return ownNames.MatchString(string(name)) }
+
 // PotName is the name of the task's pot: TASK_INVOCATION_ALLOC, as
 // nomad-pot-driver has it. It depends on the ID alone, so that a pot can be
 // found, and destroyed, by a plugin that knows nothing else of it. A task whose

@@ -17,7 +17,7 @@ import (
 // Labels on a pot's dataset: whose it is.
 const (
 	labelAlloc = "nomad.pot:alloc"
-	labelTask  = "nomad.pot:task" // TaskID
+	labelTask  = pot.LabelTask // TaskID
 )
 
 // plan is what a task is started from: all of Nomad's words translated.

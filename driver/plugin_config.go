@@ -46,6 +46,12 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 		"enabled":       hclspec.NewAttr("enabled", "bool", false),
 		"allowed_paths": hclspec.NewAttr("allowed_paths", "list(string)", false),
 	})),
+	"gc": hclspec.NewBlock("gc", false, hclspec.NewObject(map[string]*hclspec.Spec{
+		"pot":            hclspec.NewAttr("pot", "bool", false),
+		"interval":       hclspec.NewAttr("interval", "string", false),
+		"creation_grace": hclspec.NewAttr("creation_grace", "string", false),
+		"dry_run":        hclspec.NewAttr("dry_run", "bool", false),
+	})),
 	"allowed_network_modes": hclspec.NewAttr("allowed_network_modes", "list(string)", false),
 	"allow_attributes":      hclspec.NewAttr("allow_attributes", "list(string)", false),
 })
@@ -64,9 +70,18 @@ type Config struct {
 	Cache      CacheConfig   `codec:"cache"`
 	Pull       PullConfig    `codec:"pull"`
 	Volumes    VolumesConfig `codec:"volumes"`
+	GC         GCConfig      `codec:"gc"`
 
 	AllowedNetworkModes []string `codec:"allowed_network_modes"`
 	AllowAttributes     []string `codec:"allow_attributes"` // of jobs and images, where they change something
+}
+
+// GCConfig is about what is left of tasks that Nomad does not know.
+type GCConfig struct {
+	Pot           *bool  `codec:"pot"`            // whether it is taken away; nil: yes
+	Interval      string `codec:"interval"`       // between looks
+	CreationGrace string `codec:"creation_grace"` // that it is let be, from when it is first seen
+	DryRun        bool   `codec:"dry_run"`        // only told
 }
 
 // CacheConfig is where image files are kept.
@@ -95,6 +110,8 @@ const (
 	defaultStallTimeout = time.Minute
 	defaultImageBytes   = 16 << 30
 	defaultParallel     = 4
+	defaultInterval     = 5 * time.Minute
+	defaultGrace        = 5 * time.Minute
 )
 
 // networkModes are all that there are, and defaultModes those that a job may have
@@ -113,9 +130,25 @@ type settings struct {
 	volumes  VolumesConfig
 	modes    []pot.NetworkMode // that are allowed
 
+	gc              gc
 	allowAttributes []string
 	bridges         string       // directory of private bridges
 	reserved        []netip.Addr // that no pot is given
+}
+
+// gc is a GCConfig with its defaults.
+type gc struct {
+	pots, dryRun    bool
+	interval, grace time.Duration
+}
+
+func (c *GCConfig) gc(f *faults) gc {
+	return gc{
+		pots:     c.Pot == nil || *c.Pot,
+		dryRun:   c.DryRun,
+		interval: duration(f, "gc.interval", c.Interval, defaultInterval),
+		grace:    duration(f, "gc.creation_grace", c.CreationGrace, defaultGrace),
+	}
 }
 
 // decodeConfig reads what Nomad sends, which is nothing when a plugin has no
@@ -170,6 +203,7 @@ func (c *Config) settings(native string) (settings, error) {
 	s.host.Network, err = pot.ParseNetwork(cmp.Or(c.Network, shared.Network, pot.DefaultNetwork.Prefix.String()), gateway)
 	f.join(err)
 	s.pull = c.Pull.options(&f)
+	s.gc = c.GC.gc(&f)
 
 	s.modes = defaultModes
 	if c.AllowedNetworkModes != nil {

@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
+
+	"nomad-driver-pot/pot"
 )
 
 // tasks are those that the plugin knows. The zero value knows none.
@@ -43,6 +45,17 @@ func (ts *tasks) find(id TaskID) *task {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	return ts.byID[id]
+}
+
+// pots are the names of the pots of all tasks, of those that are being started too.
+func (ts *tasks) pots() map[pot.Name]bool {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	all := map[pot.Name]bool{}
+	for id := range ts.byID {
+		all[id.PotName()] = true
+	}
+	return all
 }
 
 // known is the task that Nomad means. Nomad cannot tell one error of a plugin

@@ -35,11 +35,19 @@ type Host struct {
 	// Check looks at what the host has and lacks, in order of weight.
 	Check func(ctx context.Context) []Finding
 
+	// Marked names the pots that something here is left of: datasets with LabelTask,
+	// jails of its own, and links, limits and redirects that no jail here is for.
+	// Names can be any: others keep such things too.
+	Marked func(ctx context.Context) ([]Name, error)
+
 	// Setup has the host get what it lacks, as far as a program may do that, and
 	// tells of each thing. It may be called again. It is nil on a host that is as
 	// it should be.
 	Setup func(ctx context.Context, o SetupOptions) error
 }
+
+// LabelTask is the label of a dataset that is a pot's, and no image's: whose it is.
+const LabelTask = "nomad.pot:task"
 
 // SetupOptions are how a host is set up.
 type SetupOptions struct {

@@ -96,7 +96,8 @@ func (p *Pot) clone(ctx context.Context) (err error) {
 	return err
 }
 
-// unclone destroys the clone, unless its labels say that it is another's.
+// unclone destroys the clone, unless its labels say that it is another's. One with
+// no labels is another tool's, if there is no record of it.
 func (p *Pot) unclone(ctx context.Context) error {
 	labels, err := p.host.Images.Labels(ctx, string(p.name))
 	switch {
@@ -104,7 +105,7 @@ func (p *Pot) unclone(ctx context.Context) error {
 		return nil
 	case err != nil:
 		return err
-	case p.record.Version != 0 && !maps.Equal(labels, p.record.Spec.Labels):
+	case p.record.Version != 0 && !maps.Equal(labels, p.record.Spec.Labels), p.record.Version == 0 && len(labels) == 0:
 		return nil
 	}
 	return p.host.Datasets.Destroy(ctx, string(p.name))

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -120,6 +121,26 @@ func (ps *Pots) List() ([]Name, error) {
 		all = append(all, Name(e.Name()))
 	}
 	return all, err
+}
+
+// Marked names the pots that there is a record of, or that anything on the host is
+// left of, sorted.
+func (ps *Pots) Marked(ctx context.Context) ([]Name, error) {
+	all, err := ps.List()
+	if err != nil {
+		return nil, err
+	}
+	found, err := ps.host.Marked(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range found {
+		if name.Validate() == nil {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
 }
 
 // pot is a pot of ps with no record.

@@ -52,6 +52,7 @@ func New(r run.Runner, k Kernel, c Config) pot.Host {
 		Jails:     jails{runner: r, kernel: k, mounts: m, links: l},
 		Limiter:   limiter{runner: r, kernel: k},
 		Check:     checker{runner: r, kernel: k, config: c}.check,
+		Marked:    marks{runner: r, kernel: k, datasets: d, links: l}.marked,
 		Setup: func(ctx context.Context, o pot.SetupOptions) error {
 			return (&setup{SetupOptions: o, runner: r, kernel: k, config: c}).run(ctx)
 		},

@@ -256,3 +256,29 @@ func testLimits(t *testing.T, bed Bed) {
 		must.NoError(t, bed.Host.Limiter.Clear(t.Context(), "nosuch"))
 	})
 }
+
+// testMarked is that whatever is left of a pot is found, by what is written on it.
+func testMarked(t *testing.T, bed Bed) {
+	h := bed.Host
+	marked := func(t *testing.T) []pot.Name {
+		all, err := h.Marked(t.Context())
+		must.NoError(t, err)
+		return all
+	}
+	none := marked(t)
+	t.Run("a dataset, unless it is an image's", func(t *testing.T) {
+		must.NoError(t, h.Images.SetLabels(t.Context(), image, map[string]string{"nomad.pot:ref": "r"}))
+		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "m_data", Labels: map[string]string{pot.LabelTask: "m"}})
+		must.NoError(t, err)
+		must.SliceContains(t, marked(t), "m_data")
+		must.NoError(t, h.Datasets.Destroy(t.Context(), "m_data"))
+	})
+	t.Run("an interface that is in no jail", func(t *testing.T) {
+		must.NoError(t, h.Links.Attach(t.Context(), pot.Link{
+			Pot: "m_link", Address: netip.MustParsePrefix("10.192.0.9/10"), Gateway: pot.DefaultNetwork.Gateway,
+		}))
+		must.SliceContains(t, marked(t), "m_link")
+		must.NoError(t, h.Links.Detach(t.Context(), "m_link"))
+	})
+	must.Eq(t, none, marked(t))
+}

@@ -36,15 +36,17 @@ func New(dir, supervisor string) (pot.Host, error) {
 	}
 	d := datasets{dir: dir}
 	l := newLimiter(dir)
+	j := jails{dir: filepath.Join(dir, "host", "jails"), supervisor: supervisor, limiter: l}
 	return pot.Host{
 		Name:     "linux",
 		Images:   d,
 		Datasets: d,
 		Mounts:   mounts{},
 		Links:    links{lock: bridgeLock},
-		Jails:    jails{dir: filepath.Join(dir, "host", "jails"), supervisor: supervisor, limiter: l},
+		Jails:    j,
 		Limiter:  l,
 		Check:    checker{dir: dir, supervisor: supervisor, limiter: l}.check,
+		Marked:   marks{datasets: d, jails: j}.marked,
 	}, nil
 }
 

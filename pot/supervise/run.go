@@ -136,7 +136,8 @@ func (s *supervisor) startCommand() error {
 func (s *supervisor) wait() int {
 	if s.task.Within > 0 {
 		timer := time.AfterFunc(s.task.Within, func() {
-			s.overdue.Store(s.command.Kill() == nil)
+			s.overdue.Store(true) // before its end can be seen
+			s.command.Kill()
 		})
 		defer timer.Stop()
 	}

@@ -1,0 +1,92 @@
+package driver
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"nomad-driver-pot/pot"
+)
+
+// reconciler takes away what is left of tasks that Nomad does not know: of a plugin
+// that was killed while it started one, of a task whose end failed, of a machine
+// that was restarted. What it goes by is on the things themselves.
+type reconciler struct {
+	driver *Driver
+	seen   map[pot.Name]time.Time // strays, since when
+	told   map[pot.Name]bool      // of which a dry run has told
+}
+
+// reconcile goes on until the plugin ends. It is begun by the first fingerprint:
+// Nomad starts plugin processes that are never asked for one, and run no tasks.
+func (d *Driver) reconcile() {
+	r := reconciler{driver: d, seen: map[pot.Name]time.Time{}, told: map[pot.Name]bool{}}
+	for {
+		b := d.current()
+		if b.pots != nil && b.enabled && b.gc.pots {
+			r.pass(d.ctx, b, time.Now())
+		}
+		select {
+		case <-time.After(cmp.Or(b.gc.interval, defaultInterval)):
+		case <-d.ctx.Done():
+			return
+		}
+	}
+}
+
+// passWithin bounds a look at the host, and the end of one pot.
+const passWithin = 2 * time.Minute
+
+// pass looks once. A pot is a stray when it has the name of a task's and no task is
+// of that name, for as long as the grace.
+func (r *reconciler) pass(ctx context.Context, b *backend, now time.Time) {
+	looking, cancel := context.WithTimeout(ctx, passWithin)
+	defer cancel()
+	marked, err := b.pots.Marked(looking)
+	if err != nil {
+		r.driver.logger.Warn("cannot look for what is left of tasks", "error", err)
+		return
+	}
+	tasks := r.driver.tasks.pots()
+	strays := slices.DeleteFunc(marked, func(name pot.Name) bool { return !isTasks(name) || tasks[name] })
+	for name := range r.seen {
+		if !slices.Contains(strays, name) {
+			delete(r.seen, name)
+			delete(r.told, name)
+		}
+	}
+	for _, name := range strays {
+		since, ok := r.seen[name]
+		if !ok {
+			r.seen[name] = now
+			since = now
+		}
+		if age := now.Sub(since); age >= b.gc.grace {
+			r.take(ctx, b, name, age)
+		}
+	}
+}
+
+// take takes away a stray, unless this is a dry run.
+func (r *reconciler) take(ctx context.Context, b *backend, name pot.Name, age time.Duration) {
+	log := r.driver.logger.With("pot", name, "seen_for", age.Round(time.Second))
+	if b.gc.dryRun {
+		if !r.told[name] {
+			log.Info("would take away what is left of a task that Nomad does not know: gc.dry_run is set")
+			r.told[name] = true
+		}
+		return
+	}
+	if r.driver.tasks.pots()[name] {
+		return // it is known since
+	}
+	ctx, cancel := context.WithTimeout(ctx, passWithin)
+	defer cancel()
+	if err := b.pots.Destroy(ctx, name); err != nil {
+		log.Warn("cannot take away what is left of a task that Nomad does not know", "error", err)
+		return
+	}
+	log.Info("took away what was left of a task that Nomad does not know")
+	delete(r.seen, name)
+}

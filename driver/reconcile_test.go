@@ -1,0 +1,73 @@
+package driver
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot"
+)
+
+func TestIsTasks(t *testing.T) {
+	for _, id := range []TaskID{testID, testAlloc + "/a task with a long name.éü/0badcafe", "what Nomad never made"} {
+		must.True(t, isTasks(id.PotName()), must.Sprint(id.PotName()))
+	}
+	for _, name := range []pot.Name{"web", "nginx_1_24_1", "task-1", "web_0badcafe", "web_0badcafe_6f3e6b3c-8f0e-4a35-9c2c"} {
+		must.False(t, isTasks(name), must.Sprint(name))
+	}
+}
+
+// What is left of tasks that Nomad does not know goes after the grace; what it
+// knows, and what is no task's, stays.
+func TestReconciler(t *testing.T) {
+	b := newBed(t, "")
+	b.unlogged = true
+	known, stray, lost := b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h")
+	b.start(t, known)
+	b.start(t, stray)
+	b.start(t, lost)
+	back := b.driver.current()
+	_, err := back.pots.Create(t.Context(), pot.Spec{
+		Name: "by-hand", Image: image.Ref{Name: imagetest.HelloName, Tag: imagetest.HelloTag}.Dataset(), Network: pot.NoNetwork, Labels: map[string]string{pot.LabelTask: "x"},
+	})
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, back.pots.Destroy(context.Background(), "by-hand")) })
+
+	// A plugin that was killed before it could tell Nomad of two of them, the
+	// record of one of which is lost.
+	for _, cfg := range []string{stray.ID, lost.ID} {
+		b.driver.tasks.settle(TaskID(cfg), nil)
+	}
+	must.NoError(t, os.RemoveAll(filepath.Join(b.dir, "pots", string(TaskID(lost.ID).PotName()))))
+
+	r := reconciler{driver: b.driver, seen: map[pot.Name]time.Time{}, told: map[pot.Name]bool{}}
+	there := func() (all []pot.Name) {
+		marked, err := back.pots.Marked(t.Context())
+		must.NoError(t, err)
+		return marked
+	}
+	all := there()
+	must.Len(t, 4, all)
+	now := time.Now()
+	r.pass(t.Context(), back, now)
+	r.pass(t.Context(), back, now.Add(4*time.Minute))
+	must.Eq(t, all, there())
+
+	dry := *back
+	dry.gc.dryRun = true
+	r.pass(t.Context(), &dry, now.Add(6*time.Minute))
+	must.Eq(t, all, there())
+
+	r.pass(t.Context(), back, now.Add(6*time.Minute))
+	left := there()
+	must.Len(t, 2, left)
+	must.SliceContainsAll(t, left, []pot.Name{"by-hand", TaskID(known.ID).PotName()})
+	must.MapEmpty(t, r.seen)
+	must.StrContains(t, b.exec(t, known.ID, "id"), "pid")
+}

@@ -1,0 +1,109 @@
+package freebsd
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"strings"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/run"
+)
+
+// marks finds what is left of pots.
+type marks struct {
+	runner   run.Runner
+	kernel   Kernel
+	datasets *datasets
+	links    *links
+}
+
+// marked is Host.Marked. A pair of which both ends are the host's, a rule and an
+// anchor belong to a pot whose jail is gone, or is being made.
+func (m marks) marked(ctx context.Context) ([]pot.Name, error) {
+	all, err := m.labelled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var loose []pot.Name
+	for _, find := range []func(context.Context) ([]pot.Name, error){m.pairs, m.rules, m.anchors} {
+		names, err := find(ctx)
+		if err != nil {
+			return nil, err
+		}
+		loose = append(loose, names...)
+	}
+	for _, name := range loose {
+		if name.Validate() != nil {
+			continue
+		}
+		if _, err := m.kernel.JailID(string(name), false); errors.Is(err, fs.ErrNotExist) {
+			all = append(all, name)
+		}
+	}
+	return all, nil
+}
+
+// labelled are the datasets of pots.
+func (m marks) labelled(ctx context.Context) ([]pot.Name, error) {
+	jails := m.datasets.root + "/jails"
+	out, err := m.datasets.zfs(ctx, "get", "-H", "-d", "1", "-t", "filesystem", "-s", "local", "-o", "name", pot.LabelTask, jails)
+	var all []pot.Name
+	for line := range strings.Lines(out) {
+		if name, below := strings.CutPrefix(strings.TrimSpace(line), jails+"/"); below {
+			all = append(all, pot.Name(name))
+		}
+	}
+	return all, err
+}
+
+func (m marks) pairs(ctx context.Context) ([]pot.Name, error) {
+	interfaces, err := m.links.interfaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	here := map[string]bool{}
+	for _, i := range interfaces {
+		here[i.name] = true
+	}
+	var all []pot.Name
+	for _, i := range interfaces {
+		if i.in("epair") && i.in(group) && i.description != "" && here[inner(i.name)] && inner(i.name) != i.name {
+			all = append(all, pot.Name(strings.TrimSuffix(i.description, behindIPv6)))
+		}
+	}
+	return all, nil
+}
+
+func (m marks) rules(ctx context.Context) ([]pot.Name, error) {
+	out, err := m.runner.Run(ctx, nil, "rctl")
+	if err = typed(err); errors.Is(err, errNoRacct) {
+		return nil, nil
+	}
+	var all []pot.Name
+	for line := range strings.Lines(out) {
+		if rest, ok := strings.CutPrefix(line, "jail:"); ok {
+			name, _, _ := strings.Cut(rest, ":")
+			all = append(all, pot.Name(name))
+		}
+	}
+	return all, err
+}
+
+// anchors are those with rules. A name that was too long for one is its end.
+func (m marks) anchors(ctx context.Context) ([]pot.Name, error) {
+	if !havePF() {
+		return nil, nil
+	}
+	out, err := m.runner.Run(ctx, nil, "pfctl", "-q", "-a", rdrAnchor, "-s", "Anchors")
+	if run.Says(err, "not found") {
+		return nil, nil // not even the one that they are in
+	}
+	var all []pot.Name
+	for line := range strings.Lines(out) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), rdrAnchor+"/"); ok {
+			all = append(all, pot.Name(name))
+		}
+	}
+	return all, err
+}

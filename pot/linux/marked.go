@@ -1,0 +1,73 @@
+//go:build linux
+
+package linux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/vishvananda/netlink"
+
+	"nomad-driver-pot/pot"
+)
+
+// marks finds what is left of pots.
+type marks struct {
+	datasets datasets
+	jails    jails
+}
+
+// marked is Host.Marked. Control groups have no owner but their name, and go with
+// what else is found of their pot.
+func (m marks) marked(context.Context) ([]pot.Name, error) {
+	labelled, err := names(filepath.Join(m.datasets.dir, "labels"))
+	if err != nil {
+		return nil, err
+	}
+	var all []pot.Name
+	for _, name := range labelled {
+		if f, err := m.datasets.readLabels(string(name)); err == nil && f.Labels[pot.LabelTask] != "" {
+			all = append(all, name)
+		}
+	}
+	jails, err := names(m.jails.dir)
+	if err != nil {
+		return nil, err
+	}
+	pairs, err := loosePairs()
+	return append(append(all, jails...), pairs...), err
+}
+
+// names are those of the files in a directory; one that is not there has none.
+func names(dir string) ([]pot.Name, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var all []pot.Name
+	for _, e := range entries {
+		all = append(all, pot.Name(e.Name()))
+	}
+	return all, err
+}
+
+// loosePairs are the pots of pairs of which both ends are the host's: that of one
+// that is in a jail has the other end in another network namespace.
+func loosePairs() ([]pot.Name, error) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list links: %w", err)
+	}
+	var all []pot.Name
+	for _, l := range links {
+		a := l.Attrs()
+		if host, _ := ends(pot.Name(a.Alias)); l.Type() == "veth" && a.Name == host && a.NetNsID < 0 {
+			all = append(all, pot.Name(a.Alias))
+		}
+	}
+	return all, nil
+}
