@@ -97,6 +97,12 @@ func attributes(b *backend, version string, found []pot.Finding) map[string]*str
 		"driver.pot.version":         structs.NewStringAttribute(version),
 		"driver.pot.volumes.enabled": structs.NewBoolAttribute(b.volumes.Enabled),
 	}
+	if b.host.Network.Prefix.IsValid() {
+		all["driver.pot.network"] = structs.NewStringAttribute(b.host.Network.Prefix.String())
+	}
+	for _, mode := range b.modes {
+		all["driver.pot.network."+string(mode)] = structs.NewBoolAttribute(true)
+	}
 	if !slices.ContainsFunc(found, fatal) {
 		all["driver.pot"] = structs.NewBoolAttribute(true)
 	}

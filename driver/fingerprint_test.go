@@ -49,7 +49,7 @@ func TestDriver_Fingerprint(t *testing.T) {
 		{Weight: pot.Fact, Key: "bridge", Text: "pot0"},
 		{Weight: pot.Fact, Key: "free_bytes", Text: "4096"},
 	}
-	d, log := checked(t, "volumes { enabled = true }", &found, nil)
+	d, log := checked(t, "volumes { enabled = true }\nallowed_network_modes = [\"none\", \"host\"]", &found, nil)
 
 	f := d.look(t.Context(), "")
 	must.Eq(t, drivers.HealthStateHealthy, f.Health)
@@ -57,6 +57,7 @@ func TestDriver_Fingerprint(t *testing.T) {
 	must.Eq(t, map[string]string{
 		"driver.pot": "true", "version": "1.2.3", "host": "linux",
 		"volumes.enabled": "true", "bridge": "pot0", "free_bytes": "4096",
+		"network": "10.192.0.0/10", "network.none": "true", "network.host": "true",
 	}, texts(f))
 
 	t.Run("what is absent is told, in order", func(t *testing.T) {

@@ -35,6 +35,10 @@ func (c checker) check(ctx context.Context) []pot.Finding {
 		add(pot.Fatal, "supervisor", "%s: may not be executed: chmod 755", c.config.Supervisor)
 	}
 	c.datasets(ctx, add)
+	c.pool(ctx, add)
+	if release, err := c.kernel.Sysctl("kern.osreldate"); err == nil {
+		add(pot.Fact, "osreldate", "%d", release)
+	}
 	if out, err := c.runner.Run(ctx, nil, "devfs", "rule", "-s", ruleset, "show"); err != nil || strings.TrimSpace(out) == "" {
 		add(pot.Fatal, "devfs", "devfs ruleset %s is not there: service devfs restart", ruleset)
 	}
@@ -56,6 +60,10 @@ func (c checker) check(ctx context.Context) []pot.Finding {
 	}
 	return found
 }
+
+// leastFree is what a clone and its first writes need, and no more: images bring
+// their own refusal.
+const leastFree = 16 << 20
 
 type adder func(w pot.Weight, key, text string, args ...any)
 
@@ -79,6 +87,27 @@ func (c checker) datasets(ctx context.Context, add adder) {
 	if _, err := fmt.Sscan(free, &n); err == nil {
 		const gib = 1 << 30 // so that it does not change at every look
 		add(pot.Fact, "free_bytes", "%d", n/gib*gib)
+		if n < leastFree {
+			add(pot.Fatal, "space", "%s has only %d bytes left, and a pot may need %d: zfs list -o space %s", jails, n, leastFree, c.config.ZFSRoot)
+		}
+	}
+}
+
+// pool looks at the health of the pool. One that cannot be written to can have no
+// pot, and one with a fault may soon be such (zpoolconcepts(7), Device Failure and
+// Recovery).
+func (c checker) pool(ctx context.Context, add adder) {
+	pool, _, _ := strings.Cut(c.config.ZFSRoot, "/")
+	out, err := c.runner.Run(ctx, nil, "zpool", "list", "-H", "-o", "health", pool)
+	switch health := strings.TrimSpace(out); {
+	case err != nil:
+		add(pot.Fatal, "pool", "pool %s: %v", pool, err)
+	case health == "ONLINE":
+		add(pot.Fact, "pool", "%s", health)
+	case health == "DEGRADED":
+		add(pot.Absent, "pool", "pool %s is DEGRADED: zpool status %s", pool, pool)
+	default:
+		add(pot.Fatal, "pool", "pool %s is %s: zpool status %s", pool, health, pool)
 	}
 }
 

@@ -30,6 +30,12 @@ func TestCheck(t *testing.T) {
 			pot.Fatal, "tank/pot/jails is not there: zfs create -p tank/pot/jails"},
 		"a dataset that is mounted": {map[string]run.Answer{"zfs list -Hp -o mounted,available tank/pot/jails": {Stdout: "no\t1\n"}},
 			pot.Fatal, "tank/pot/jails is not mounted: zfs mount tank/pot/jails"},
+		"a pool without faults": {map[string]run.Answer{"zpool list -H -o health tank": {Stdout: "DEGRADED\n"}},
+			pot.Absent, "pool tank is DEGRADED: zpool status tank"},
+		"a pool that can be written to": {map[string]run.Answer{"zpool list -H -o health tank": {Stdout: "SUSPENDED\n"}},
+			pot.Fatal, "pool tank is SUSPENDED: zpool status tank"},
+		"room": {map[string]run.Answer{"zfs list -Hp -o mounted,available tank/pot/jails": {Stdout: "yes\t1048576\n"}},
+			pot.Fatal, "tank/pot/jails has only 1048576 bytes left"},
 		"a devfs ruleset": {map[string]run.Answer{"devfs rule -s 4 show": {}},
 			pot.Fatal, "devfs ruleset 4 is not there: service devfs restart"},
 		"an anchor": {map[string]run.Answer{"pfctl -s nat": {Stdout: "nat-anchor \"pot-nat\" all\n"}},
@@ -42,6 +48,7 @@ func TestCheck(t *testing.T) {
 			log := &run.Log{Answers: map[string]run.Answer{
 				"zfs list -Hp -o mounted,available tank/pot/jails": {Stdout: "yes\t10737418240\n"},
 				"devfs rule -s 4 show":                             {Stdout: "100 include 1\n"},
+				"zpool list -H -o health tank":                     {Stdout: "ONLINE\n"},
 				"pfctl -s nat":                                     {Stdout: "nat-anchor \"pot-nat\" all\nrdr-anchor \"pot-rdr/*\" all\n"},
 			}}
 			c := checker{runner: log, kernel: m, config: Config{ZFSRoot: "tank/pot", Interface: "vtnet0", Supervisor: os.Args[0]}}
