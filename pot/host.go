@@ -37,7 +37,8 @@ type Host struct {
 
 	// Marked names the pots that something here is left of: datasets with LabelTask,
 	// jails of its own, and links, limits and redirects that no jail here is for.
-	// Names can be any: others keep such things too.
+	// Names can be any: others keep such things too. It is nil on a host that
+	// leaves nothing but records.
 	Marked func(ctx context.Context) ([]Name, error)
 
 	// Setup has the host get what it lacks, as far as a program may do that, and

@@ -127,8 +127,8 @@ func (ps *Pots) List() ([]Name, error) {
 // left of, sorted.
 func (ps *Pots) Marked(ctx context.Context) ([]Name, error) {
 	all, err := ps.List()
-	if err != nil {
-		return nil, err
+	if err != nil || ps.host.Marked == nil {
+		return all, err
 	}
 	found, err := ps.host.Marked(ctx)
 	if err != nil {
