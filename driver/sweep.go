@@ -89,7 +89,8 @@ func (s *sweeper) sweep() {
 }
 
 // due are the listeners whose time has come, and when the next one's does. Those of
-// one interval are due together, so that they are served by one sweep.
+// one interval are due together, so that they are served by one sweep; a first
+// interval is half of one at least.
 func (s *sweeper) due(now time.Time) (due []*listener, next time.Time, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,7 +102,7 @@ func (s *sweeper) due(now time.Time) (due []*listener, next time.Time, more bool
 	for l := range s.listeners {
 		if !l.next.After(now) {
 			due = append(due, l)
-			l.next = now.Truncate(l.interval).Add(l.interval)
+			l.next = now.Add(l.interval * 3 / 2).Truncate(l.interval)
 		}
 		if l.next.Before(next) {
 			next = l.next
