@@ -30,21 +30,22 @@ func TestExtract_begin(t *testing.T) {
 		return func(e edited) edited { f(e.at(1, begin, 0)); return e }
 	}
 	refuse(t, []refused{
-		{"compressed records", withFeature(22), "BEGIN: stream features that are not supported yet: COMPRESSED"},
-		{"many features", func(e edited) edited { return withFeature(16)(withFeature(25)(withFeature(24)(e))) },
-			"stream features that are not supported yet: EMBED_DATA, RAW, ZSTD"},
+		{"deduplicated records", withFeature(0), "BEGIN: stream features that are not supported: DEDUP"},
+		{"an encrypted stream", withFeature(24), "BEGIN: stream features that are not supported: RAW"},
+		{"a feature of another system", withFeature(3), "not supported: unknown bit 3"},
+		{"many features", func(e edited) edited { return withFeature(1)(withFeature(21)(withFeature(24)(e))) },
+			"stream features that are not supported: DEDUPPROPS, RAW, REDACTED"},
 		{"a redacted stream", withFeature(21), "REDACTED"},
 		{"a resumed stream", withFeature(20), "RESUMING"},
-		{"names beyond 255 bytes", withFeature(28), "LONGNAME"},
-		{"an unknown feature", withFeature(55), "not supported yet: unknown bit 55"},
+		{"an unknown feature", withFeature(55), "not supported: unknown bit 55"},
 		{"bits that are to come", withFeature(61), "unknown bit 61"},
 		{"a bad magic number", begins(func(p *piece) { p.setU64(0, 99) }), "BEGIN: bad magic number 0x63"},
 		{"no type", begins(func(p *piece) { p.setU64(8, p.u64(8)&^3) }), "no such type of header: 0"},
 		{"a package within", begins(func(p *piece) { p.setU64(8, p.u64(8)&^3|compound) }), "it begins a package within a package"},
 		{"a volume", begins(func(p *piece) { p.setU32(24, 3) }), "zroot/fx/hello-linux/m is a volume: only file systems are supported"},
 		{"another type", begins(func(p *piece) { p.setU32(24, 4) }), "is a dataset of type 4"},
-		{"an increment", begins(func(p *piece) { p.setU64(40, 7) }), "zroot/fx/hello-linux/m@1795390000 is incremental, from snapshot 0x7: not supported yet"},
-		{"a resume token", begins(func(p *piece) { p.header[4] = 8; p.payload = make([]byte, 8) }), "resumed and redacted streams are not supported yet"},
+		{"an increment", begins(func(p *piece) { p.setU64(40, 7) }), "zroot/fx/hello-linux/m@1795390000: what it is incremental from is not there: snapshot 0x7"},
+		{"a resume token", begins(func(p *piece) { p.header[4] = 8; p.payload = make([]byte, 8) }), "resumed, redacted and raw streams are not supported"},
 		{"no snapshot", begins(func(p *piece) { p.setSnapshot("zroot/fx/hello-linux/m") }), `no name of a snapshot: "zroot/fx/hello-linux/m"`},
 		{"two snapshots", begins(func(p *piece) { p.setSnapshot("a@b@c") }), `no name of a snapshot: "a@b@c"`},
 		{"an unannounced dataset", begins(func(p *piece) { p.setSnapshot("zroot/fx/hello-linux/n@1795390000") }), `"zroot/fx/hello-linux/n@1795390000" is not in the list of the package`},
@@ -91,13 +92,26 @@ func TestExtract_package(t *testing.T) {
 	refuse(t, []refused{
 		{"no list", func(e edited) edited { e[0].payload = nil; e.setList(nil); return e }, "BEGIN: list: not in XDR"},
 		{"a list without datasets", lists(func(nvlist) nvlist { return nil }), "list: it has no datasets"},
-		{"an incremental package", lists(func(l nvlist) nvlist { return append(l, nvpair{"fromsnap", "a"}) }), `the package is incremental, from snapshot "a": not supported yet`},
-		{"a raw package", lists(func(l nvlist) nvlist { return append(l, nvpair{"raw", nil}) }), "raw (encrypted) packages are not supported yet"},
-		{"two snapshots", lists(func(l nvlist) nvlist {
+		{"a raw package", lists(func(l nvlist) nvlist { return append(l, nvpair{"raw", nil}) }), "raw (encrypted) packages are not supported"},
+		{"a dataset twice in the list", lists(func(l nvlist) nvlist {
+			all := l.find("fss").(nvlist)
+			for i := range l {
+				if l[i].name == "fss" {
+					l[i].value = append(all, all[0])
+				}
+			}
+			return l
+		}), `list: dataset "zroot/fx/hello-linux" comes twice`},
+		{"a snapshot that is not the package's", lists(func(l nvlist) nvlist {
+			for i := range l {
+				if l[i].name == "tosnap" {
+					l[i].value = "later"
+				}
+			}
 			fs := l.find("fss").(nvlist)[1].value.(nvlist)
 			fs[3].value = append(fs[3].value.(nvlist), nvpair{"later", uint64(1)})
 			return l
-		}), `dataset "zroot/fx/hello-linux/m" has 2 snapshots in the package: only one is supported yet`},
+		}), "the package has 0 datasets of the 1 in its list"},
 		{"a dataset that is missing", func(e edited) edited {
 			return append(e[:e.index(1, begin, 0):e.index(1, begin, 0)], e[len(e)-1])
 		}, "the package has 1 datasets of the 2 in its list"},
@@ -229,10 +243,10 @@ func xdrBytes(p []byte) []byte {
 
 func TestCheckName(t *testing.T) {
 	for _, name := range []string{"a", "...", " ", "a\nb", "\xff", strings.Repeat("n", 255)} {
-		must.NoError(t, checkName(name))
+		must.NoError(t, checkName(name, maxName))
 	}
 	for _, name := range []string{"", ".", "..", "a/b", "/", "a\x00", strings.Repeat("n", 256)} {
-		must.Error(t, checkName(name), must.Sprint(name))
+		must.Error(t, checkName(name, maxName), must.Sprint(name))
 	}
 }
 

@@ -35,6 +35,6 @@ func BenchmarkFletcher4(b *testing.B) {
 	b.SetBytes(int64(len(block)))
 	var sum fletcher4
 	for b.Loop() {
-		sum.Write(block)
+		sum.Write(block, order{})
 	}
 }

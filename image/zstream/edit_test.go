@@ -68,17 +68,17 @@ func (e edited) sealTo(w io.Writer) error {
 				putSum(h[bodyOffset:], sum)
 				open = false
 			}
-			sum.Write(h[:sumOffset])
+			sum.Write(h[:sumOffset], order{})
 			if p.kind() != end || !list {
 				putSum(h[sumOffset:], sum)
 			}
 		}
 		if p.kind() == begin {
-			sum.Write(h[:])
+			sum.Write(h[:], order{})
 		} else {
-			sum.Write(h[sumOffset:])
+			sum.Write(h[sumOffset:], order{})
 		}
-		sum.Write(p.payload[:len(p.payload)&^3])
+		sum.Write(p.payload[:len(p.payload)&^3], order{})
 		if _, err := w.Write(h[:]); err != nil {
 			return err
 		}

@@ -7,8 +7,12 @@ import "encoding/binary"
 // ready.
 type fletcher4 [4]uint64
 
-// Write adds p, whose length must be a multiple of 4.
-func (f *fletcher4) Write(p []byte) {
+// Write adds p, whose length must be a multiple of 4, as words of that order.
+func (f *fletcher4) Write(p []byte, o order) {
+	if o.big {
+		f.writeBig(p)
+		return
+	}
 	a, b, c, d := f[0], f[1], f[2], f[3]
 	for len(p) >= 16 {
 		a += uint64(binary.LittleEndian.Uint32(p))
@@ -39,10 +43,23 @@ func (f *fletcher4) Write(p []byte) {
 	f[0], f[1], f[2], f[3] = a, b, c, d
 }
 
+// writeBig is Write for the order that few machines have.
+func (f *fletcher4) writeBig(p []byte) {
+	a, b, c, d := f[0], f[1], f[2], f[3]
+	for len(p) >= 4 {
+		a += uint64(binary.BigEndian.Uint32(p))
+		b += a
+		c += b
+		d += c
+		p = p[4:]
+	}
+	f[0], f[1], f[2], f[3] = a, b, c, d
+}
+
 // readSum is a zio_cksum_t as it stands in a record.
-func readSum(p []byte) (f fletcher4) {
+func readSum(p []byte, o order) (f fletcher4) {
 	for i := range f {
-		f[i] = binary.LittleEndian.Uint64(p[8*i:])
+		f[i] = o.u64(p[8*i:])
 	}
 	return f
 }

@@ -110,7 +110,7 @@ func FuzzZAP(f *testing.F) {
 	f.Add(fat(f), uint16(32))
 	f.Add(micro("one", 1), uint16(1))
 	f.Fuzz(func(t *testing.T, data []byte, sectors uint16) {
-		z := zap{bytes.NewReader(data), int64(len(data)), int64(sectors) * sector}
+		z := zap{data: bytes.NewReader(data), size: int64(len(data)), block: int64(sectors) * sector}
 		n := 0
 		_ = z.each(func(e entry) error { n += 1 + len(e.name)/arrayBytes + len(e.value)/arrayBytes; return nil })
 		// No chunk is read twice.
@@ -122,9 +122,9 @@ func FuzzAttributes(f *testing.F) {
 	e := small(f)
 	registry := func() zap {
 		p := e.at(1, write, 35)
-		return zap{bytes.NewReader(p.payload), int64(len(p.payload)), int64(len(p.payload))}
+		return zap{data: bytes.NewReader(p.payload), size: int64(len(p.payload)), block: int64(len(p.payload))}
 	}
-	layouts := zap{bytes.NewReader(fat(f)), 32 << 10, 16 << 10}
+	layouts := zap{data: bytes.NewReader(fat(f)), size: 32 << 10, block: 16 << 10}
 	table, err := newAttributeTable(registry(), layouts)
 	must.NoError(f, err)
 	for _, object := range []uint64{passwd, hiLink, etcDir} {
@@ -132,7 +132,7 @@ func FuzzAttributes(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, buf []byte) {
 		n := &node{has: map[string]bool{}}
-		if err := table.each(buf, n.set); err == nil {
+		if err := table.each(buf, func(name string, value []byte) error { return n.set(order{}, name, value) }); err == nil {
 			_ = n.check()
 		}
 	})

@@ -2,7 +2,6 @@ package zstream
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 )
@@ -12,6 +11,7 @@ import (
 // is not needed to read all, and chunks of 24. Its entry is one chunk, with the
 // numbers of those where the chains of its name and its value begin.
 type leaf struct {
+	order  order
 	block  []byte
 	chunks []byte
 	name   []byte
@@ -35,23 +35,23 @@ const maxKey = 1024
 const maxValue = 8 << 10
 
 // newLeaf is a leaf whose block of that size is yet to be read.
-func newLeaf(size int) *leaf {
+func newLeaf(size int, o order) *leaf {
 	block := make([]byte, size)
-	return &leaf{block: block, chunks: block[leafHeader+size/32*2:]}
+	return &leaf{order: o, block: block, chunks: block[leafHeader+size/32*2:]}
 }
 
 // span checks the header, and tells how many pointers from the i-th of 1<<shift
 // are to this leaf. Of struct zap_leaf_header: block_type at 0, prefix 16, magic
 // 24, nentries 30, prefix_len 32.
 func (l *leaf) span(i uint64, shift uint) (uint64, error) {
-	le := binary.LittleEndian
-	if t := le.Uint64(l.block); t != zapLeafBlock {
+	o := l.order
+	if t := o.u64(l.block); t != zapLeafBlock {
 		return 0, fmt.Errorf("ZAP: a leaf of type %#x", t)
 	}
-	if m := le.Uint32(l.block[24:]); m != zapLeafMagic {
+	if m := o.u32(l.block[24:]); m != zapLeafMagic {
 		return 0, fmt.Errorf("ZAP: a leaf of magic number %#x", m)
 	}
-	prefix, length := le.Uint64(l.block[16:]), uint(le.Uint16(l.block[32:])) // lh_prefix, lh_prefix_len
+	prefix, length := o.u64(l.block[16:]), uint(o.u16(l.block[32:])) // lh_prefix, lh_prefix_len
 	if length > shift || prefix != i>>(shift-length) || i&(1<<(shift-length)-1) != 0 {
 		return 0, fmt.Errorf("ZAP: a leaf for %#x of %d bits where %#x of %d is wanted", prefix, length, i, shift)
 	}
@@ -60,7 +60,7 @@ func (l *leaf) span(i uint64, shift uint) (uint64, error) {
 
 // each calls f with every entry.
 func (l *leaf) each(f func(entry) error) error {
-	count := int(binary.LittleEndian.Uint16(l.block[30:])) // lh_nentries
+	count := int(l.order.u16(l.block[30:])) // lh_nentries
 	left := len(l.chunks) / chunkSize
 	for at := 0; at+chunkSize <= len(l.chunks); at += chunkSize {
 		c := l.chunks[at : at+chunkSize]
@@ -90,23 +90,23 @@ func (l *leaf) each(f func(entry) error) error {
 // value_intlen at 1, name_chunk 4, name_numints 6, value_chunk 8, value_numints
 // 10.
 func (l *leaf) entry(c []byte) (e entry, used int, err error) {
-	le := binary.LittleEndian
-	size := int(c[1])                  // le_value_intlen
-	nameLen := int(le.Uint16(c[6:]))   // le_name_numints: bytes, with the NUL
-	valueLen := int(le.Uint16(c[10:])) // le_value_numints
+	o := l.order
+	size := int(c[1])              // le_value_intlen
+	nameLen := int(o.u16(c[6:]))   // le_name_numints: bytes, with the NUL
+	valueLen := int(o.u16(c[10:])) // le_value_numints
 	if size != 1 && size != 2 && size != 4 && size != 8 {
 		return e, 0, fmt.Errorf("ZAP: integers of %d bytes cannot be", size)
 	}
 	if nameLen == 0 || nameLen > maxKey || valueLen*size > maxValue {
 		return e, 0, fmt.Errorf("ZAP: an entry with a name of %d bytes and a value of %d", nameLen, valueLen*size)
 	}
-	if l.name, err = l.array(l.name[:0], le.Uint16(c[4:]), nameLen); err != nil {
+	if l.name, err = l.array(l.name[:0], o.u16(c[4:]), nameLen); err != nil {
 		return e, 0, err
 	}
 	if bytes.IndexByte(l.name, 0) != nameLen-1 {
 		return e, 0, fmt.Errorf("ZAP: a key that is no name: %q", l.name)
 	}
-	if l.raw, err = l.array(l.raw[:0], le.Uint16(c[8:]), valueLen*size); err != nil {
+	if l.raw, err = l.array(l.raw[:0], o.u16(c[8:]), valueLen*size); err != nil {
 		return e, 0, err
 	}
 	l.value = integers(l.value[:0], l.raw, size)
@@ -128,7 +128,7 @@ func (l *leaf) array(out []byte, next uint16, n int) ([]byte, error) {
 		part := min(arrayBytes, n)
 		out = append(out, l.chunks[at+1:at+1+part]...)
 		n -= part
-		next = binary.LittleEndian.Uint16(l.chunks[at+1+arrayBytes:])
+		next = l.order.u16(l.chunks[at+1+arrayBytes:])
 	}
 	return out, nil
 }

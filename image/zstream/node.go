@@ -1,9 +1,10 @@
 package zstream
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,25 +12,32 @@ import (
 
 // node is what the attributes say of a file (ZPL_*, OpenZFS include/sys/zfs_sa.h).
 type node struct {
-	mode     uint32 // st_mode, with the type
-	size     int64
-	links    uint64
-	uid, gid uint32
-	atime    unix.Timespec
-	mtime    unix.Timespec
-	rdev     uint64 // major above minor, of 32 bits each
-	flags    uint64 // z_pflags
-	symlink  string
-	xattrs   bool
+	mode       uint32 // st_mode, with the type
+	size       int64
+	links      uint64
+	uid, gid   uint32
+	atime      unix.Timespec
+	mtime      unix.Timespec
+	ctime      unix.Timespec
+	crtime     unix.Timespec
+	generation uint64
+	rdev       uint64 // major above minor, of 32 bits each
+	flags      uint64 // z_pflags
+	symlink    string
+	xattrDir   uint64 // the object of a directory of extended attributes, 0 for none
+	xattrs     []byte // the list of those that are attributes themselves, packed
+	aces       []byte
+	acl        oldACL
+	old        bool // it is of a ZPL before version 5
 
 	has map[string]bool // which of required were set
 }
 
 // sizes are those of the attributes that a node takes over, in bytes
-// (module/os/*/zfs/zfs_sa.c, zfs_attr_table); what varies is not here.
+// (module/zfs/zfs_sa.c, zfs_attr_table); what varies is not here.
 var sizes = map[string]int{
 	"ZPL_MODE": 8, "ZPL_SIZE": 8, "ZPL_LINKS": 8, "ZPL_UID": 8, "ZPL_GID": 8, "ZPL_FLAGS": 8,
-	"ZPL_ATIME": 16, "ZPL_MTIME": 16, "ZPL_RDEV": 8, "ZPL_XATTR": 8,
+	"ZPL_ATIME": 16, "ZPL_MTIME": 16, "ZPL_CTIME": 16, "ZPL_CRTIME": 16, "ZPL_RDEV": 8, "ZPL_XATTR": 8, "ZPL_GEN": 8,
 }
 
 // required are those that every file has.
@@ -59,11 +67,9 @@ func (n *node) kind() uint32 { return n.mode & unix.S_IFMT }
 // isDevice tells whether it has a number of a device.
 func (n *node) isDevice() bool { return n.kind() == unix.S_IFCHR || n.kind() == unix.S_IFBLK }
 
-// set takes one attribute over. The registry has made sure of its size. Those
-// that no other file system has a place for, of times and generations, are not
-// even noted: they are there in every file.
-func (n *node) set(name string, value []byte) (err error) {
-	u64 := func(i int) uint64 { return binary.LittleEndian.Uint64(value[8*i:]) }
+// set takes one attribute over. The registry has made sure of its size.
+func (n *node) set(o order, name string, value []byte) (err error) {
+	u64 := func(i int) uint64 { return o.u64(value[8*i:]) }
 	switch name {
 	case "ZPL_MODE":
 		n.mode = uint32(u64(0)) & 0o177777
@@ -81,19 +87,41 @@ func (n *node) set(name string, value []byte) (err error) {
 		n.atime, err = timespec(u64(0), u64(1))
 	case "ZPL_MTIME":
 		n.mtime, err = timespec(u64(0), u64(1))
+	case "ZPL_CTIME":
+		n.ctime, err = timespec(u64(0), u64(1))
+	case "ZPL_CRTIME":
+		n.crtime, err = timespec(u64(0), u64(1))
+	case "ZPL_GEN":
+		n.generation = u64(0)
 	case "ZPL_RDEV":
 		n.rdev = u64(0)
 	case "ZPL_FLAGS":
 		n.flags = u64(0)
 	case "ZPL_XATTR":
-		n.xattrs = n.xattrs || u64(0) != 0
-	case "ZPL_DXATTR": // an nvlist, of 20 bytes when it is empty
-		n.xattrs = n.xattrs || len(value) > 20
+		n.xattrDir = u64(0)
+	case "ZPL_DXATTR":
+		n.xattrs = slices.Clone(value)
 	case "ZPL_SYMLINK":
 		n.symlink = string(value)
+	case "ZPL_DACL_ACES":
+		n.aces = slices.Clone(value)
 	}
 	n.has[name] = true
 	return err
+}
+
+// maxTarget bounds what a symbolic link is to: PATH_MAX of Linux, with the NUL.
+const maxTarget = 4096
+
+// target is what a symbolic link is to, if that can be.
+func (n *node) target() (string, error) {
+	switch {
+	case len(n.symlink) >= maxTarget:
+		return "", fmt.Errorf("a link to a path of %d bytes, %d or more", len(n.symlink), maxTarget)
+	case strings.IndexByte(n.symlink, 0) >= 0:
+		return "", errors.New("a link to a path with NUL in it")
+	}
+	return n.symlink, nil
 }
 
 // timespec is a time as ZFS has it: seconds, negative before 1970, and
@@ -105,6 +133,9 @@ func timespec(sec, nsec uint64) (unix.Timespec, error) {
 	return unix.TimeToTimespec(time.Unix(int64(sec), int64(nsec)))
 }
 
+// timeOf is a time for those who have no use for a timespec.
+func timeOf(ts unix.Timespec) time.Time { return time.Unix(ts.Unix()).UTC() }
+
 // owner is a user or group by number; what is above 32 bits stands for one of
 // another domain (zfs_fuid.h, FUID_INDEX).
 func owner(v uint64) (uint32, error) {
@@ -113,12 +144,3 @@ func owner(v uint64) (uint32, error) {
 	}
 	return uint32(v), nil
 }
-
-// Bits of z_pflags (zfs_znode.h).
-const (
-	aclTrivial = 0x4
-	// fileFlags are those that chflags(1) sets, but for archive, which ZFS sets
-	// on everything: readonly, hidden, system, immutable, nounlink, appendonly,
-	// nodump, opaque, reparse, offline, sparse.
-	fileFlags = 0x39f7 << 32
-)

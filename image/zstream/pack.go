@@ -5,59 +5,132 @@ import (
 	"fmt"
 )
 
-// contents is what a package (`zfs send -R`) says that it holds, in the list
-// behind its BEGIN (OpenZFS lib/libzfs/libzfs_sendrecv.c, send_prelim_records
+// contents is what a package (`zfs send -R` or `-I`) says that it holds, in the
+// list behind its BEGIN (OpenZFS lib/libzfs/libzfs_sendrecv.c, send_prelim_records
 // and send_iterate_fs).
 type contents struct {
-	snapshots map[string]uint64 // GUID by "dataset@snapshot"
+	from, to string            // names of snapshots
+	datasets map[string]listed // by their whole names
+	origins  map[uint64]int    // how many datasets are clones of the snapshot with that GUID
 }
 
-// parseContents reads the list, and refuses what is not one full snapshot of
-// each dataset.
+// listed is a dataset in the list.
+type listed struct {
+	origin     uint64 // GUID of the snapshot that it is a clone of
+	snapshots  map[string]uint64
+	properties map[string]any
+	ofSnapshot map[string]map[string]any // properties of each
+}
+
+// parseContents reads the list.
 func parseContents(buf []byte) (*contents, error) {
 	list, err := unpackList(buf)
 	if err != nil {
 		return nil, err
 	}
-	if from := list.find("fromsnap"); from != nil {
-		return nil, fmt.Errorf("the package is incremental, from snapshot %q: not supported yet", from)
-	}
 	if list.has("raw") {
-		return nil, errors.New("raw (encrypted) packages are not supported yet")
+		return nil, errors.New("raw (encrypted) packages are not supported")
 	}
 	filesystems, ok := list.find("fss").(nvlist)
 	if !ok || len(filesystems) == 0 {
 		return nil, errors.New("list: it has no datasets")
 	}
-	c := &contents{snapshots: map[string]uint64{}}
+	c := &contents{datasets: map[string]listed{}, origins: map[uint64]int{}}
+	c.from, _ = list.find("fromsnap").(string)
+	c.to, _ = list.find("tosnap").(string)
 	for _, p := range filesystems {
 		fs, _ := p.value.(nvlist)
 		name, ok := fs.find("name").(string)
 		if !ok {
 			return nil, fmt.Errorf("list: dataset %s has no name", p.name)
 		}
-		snapshots, _ := fs.find("snaps").(nvlist)
-		if len(snapshots) != 1 {
-			return nil, fmt.Errorf("dataset %q has %d snapshots in the package: only one is supported yet", name, len(snapshots))
+		if _, twice := c.datasets[name]; twice {
+			return nil, fmt.Errorf("list: dataset %q comes twice", name)
 		}
-		guid, ok := snapshots[0].value.(uint64)
-		if !ok {
-			return nil, fmt.Errorf("list: snapshot %q of dataset %q has no GUID", snapshots[0].name, name)
+		d, err := parseListed(fs)
+		if err != nil {
+			return nil, fmt.Errorf("list: dataset %q: %w", name, err)
 		}
-		c.snapshots[name+"@"+snapshots[0].name] = guid
+		if d.origin != 0 {
+			c.origins[d.origin]++
+		}
+		c.datasets[name] = d
 	}
 	return c, nil
 }
 
-// check tells whether a substream is one that was announced.
-func (c *contents) check(b beginning) error {
+// parseListed reads what the list has of a dataset.
+func parseListed(fs nvlist) (listed, error) {
+	d := listed{snapshots: map[string]uint64{}, ofSnapshot: map[string]map[string]any{}}
+	d.origin, _ = fs.find("origin").(uint64)
+	props, _ := fs.find("props").(nvlist)
+	d.properties = propertiesOf(props)
+	snapshots, _ := fs.find("snaps").(nvlist)
+	for _, s := range snapshots {
+		guid, ok := s.value.(uint64)
+		if !ok {
+			return d, fmt.Errorf("snapshot %q has no GUID", s.name)
+		}
+		d.snapshots[s.name] = guid
+	}
+	snapProps, _ := fs.find("snapprops").(nvlist)
+	for _, s := range snapProps {
+		props, _ := s.value.(nvlist)
+		d.ofSnapshot[s.name] = propertiesOf(props)
+	}
+	return d, nil
+}
+
+// propertiesOf are those in a list, numbers and texts.
+func propertiesOf(l nvlist) map[string]any {
+	m := map[string]any{}
+	for _, p := range l {
+		switch v := p.value.(type) {
+		case uint64, string:
+			m[p.name] = v
+		case nvlist: // with a source beside it
+			m[p.name] = v.find("value")
+		default:
+			m[p.name] = fmt.Sprint(v)
+		}
+	}
+	return m
+}
+
+// announce tells whether a substream is one that was announced, and adds to it
+// what the list says.
+func (c *contents) announce(b *beginning) error {
 	name := b.dataset + "@" + b.Snapshot
-	guid, ok := c.snapshots[name]
-	if !ok {
+	d, ok := c.datasets[b.dataset]
+	guid, sent := d.snapshots[b.Snapshot]
+	if !ok || !sent {
 		return fmt.Errorf("%q is not in the list of the package", name)
 	}
 	if guid != b.GUID {
 		return fmt.Errorf("%q is of GUID %#x in the list of the package, %#x here", name, guid, b.GUID)
+	}
+	b.Origin, b.Properties = d.origin, d.properties
+	b.Snapshots[0].Properties = d.ofSnapshot[b.Snapshot]
+	return nil
+}
+
+// complete tells whether all came that was announced: every dataset, up to the
+// snapshot that the package is of. Others that the list has need not come: it is
+// of all there were.
+func (c *contents) complete(got []Dataset) error {
+	want, have := 0, 0
+	for _, d := range c.datasets {
+		if _, ok := d.snapshots[c.to]; ok || c.to == "" {
+			want++
+		}
+	}
+	for _, d := range got {
+		if d.Snapshot == c.to || c.to == "" {
+			have++
+		}
+	}
+	if want != have {
+		return fmt.Errorf("the package has %d datasets of the %d in its list", have, want)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,14 +47,22 @@ func (t *tree) ready(staged string, o *staged, n *node) (err error) {
 	if err != nil {
 		return err
 	}
-	return t.left.finish(t.stagefd, staged, n)
+	return t.finish(t.stagefd, staged, n)
 }
 
 // readyFile gives content its length: it came in whole blocks, or not at all
 // where the file is empty or a hole.
 func (t *tree) readyFile(staged string, o *staged, n *node) error {
-	if o.data && o.size == n.size {
-		return nil
+	if o.data && o.home != inFile {
+		return objectError(o.number, errors.New("its attributes do not begin as those of a file"))
+	}
+	if o.data {
+		if err := t.stage.unshare(staged); err != nil {
+			return err
+		}
+		if o.size == n.size {
+			return nil
+		}
 	}
 	// What is written beyond the length is of the same block, or damage. Without
 	// LARGE_BLOCKS a block comes in parts, and its own size is not told.
@@ -77,20 +84,16 @@ func (t *tree) readyFile(staged string, o *staged, n *node) error {
 	return os.NewSyscallError("truncate", unix.Ftruncate(f, n.size))
 }
 
-// maxTarget bounds what a symbolic link is to: PATH_MAX of Linux, with the NUL.
-const maxTarget = 4096
-
 // readyLink makes a symbolic link, to anywhere: nothing follows it here.
 func (t *tree) readyLink(staged string, o *staged, n *node) error {
-	switch {
-	case o.data:
+	if o.data && !n.old {
 		return objectError(o.number, errors.New("a link with content"))
-	case len(n.symlink) >= maxTarget:
-		return objectError(o.number, fmt.Errorf("a link to a path of %d bytes, %d or more", len(n.symlink), maxTarget))
-	case strings.IndexByte(n.symlink, 0) >= 0:
-		return objectError(o.number, errors.New("a link to a path with NUL in it"))
 	}
-	return os.NewSyscallError("symlink", unix.Symlinkat(n.symlink, t.stagefd, staged))
+	target, err := n.target()
+	if err != nil {
+		return objectError(o.number, err)
+	}
+	return os.NewSyscallError("symlink", unix.Symlinkat(target, t.stagefd, staged))
 }
 
 // readySpecial makes a fifo, a socket that nobody listens at, or a device. That
@@ -110,40 +113,6 @@ func (t *tree) readySpecial(staged string, o *staged, n *node) error {
 		return errLeftOut
 	}
 	return os.NewSyscallError("mknod", err)
-}
-
-// finish gives what is at name in fd its owner, times and mode, and notes what
-// it does not get. The mode comes last: a new owner takes set-user-ID bits away,
-// and without a mode that allows it nothing but root gets further.
-func (left omissions) finish(fd int, name string, n *node) error {
-	err := unix.Fchownat(fd, name, int(n.uid), int(n.gid), unix.AT_SYMLINK_NOFOLLOW)
-	if errors.Is(err, unix.EPERM) && os.Geteuid() != 0 {
-		left["owners, which only root can give"]++
-		err = nil
-	}
-	if err != nil {
-		return os.NewSyscallError("chown", err)
-	}
-	times := []unix.Timespec{n.atime, n.mtime}
-	if err := unix.UtimesNanoAt(fd, name, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return os.NewSyscallError("utimensat", err)
-	}
-	if n.kind() != unix.S_IFLNK {
-		// It is in the stage or open as fd: nobody can have put a link in its place.
-		if err := unix.Fchmodat(fd, name, n.mode&0o7777, 0); err != nil {
-			return os.NewSyscallError("chmod", err)
-		}
-	}
-	if n.flags&aclTrivial == 0 {
-		left["access control lists"]++
-	}
-	if n.flags&fileFlags != 0 {
-		left["file flags"]++
-	}
-	if n.xattrs {
-		left["extended attributes"]++
-	}
-	return nil
 }
 
 // relink is a rename that fails if there is a file at to.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -58,20 +57,22 @@ const magic = 0x2F5bacbac
 // overwritten by the next.
 type record struct {
 	kind    kind
+	order   order
 	body    []byte // drr_u
-	payload []byte
+	payload []byte // as it stands in the stream: compressed, it may be
 }
 
-// u32 and u64 are numbers in drr_u. Those of the machine that sent the stream are
-// little-endian: others are refused at its beginning.
-func (r *record) u32(at int) uint32 { return binary.LittleEndian.Uint32(r.body[at:]) }
-func (r *record) u64(at int) uint64 { return binary.LittleEndian.Uint64(r.body[at:]) }
+// u8, u32 and u64 are numbers in drr_u.
+func (r *record) u8(at int) uint8   { return r.body[at] }
+func (r *record) u32(at int) uint32 { return r.order.u32(r.body[at:]) }
+func (r *record) u64(at int) uint64 { return r.order.u64(r.body[at:]) }
 
 // records reads a stream, record by record. It knows BEGIN from END and sums up
 // what is between; what the records mean is for its user.
 type records struct {
 	ctx    context.Context
 	r      *bufio.Reader
+	order  order // which the first BEGIN has, and all after it
 	header [headerSize]byte
 	rec    record
 	large  []byte    // a payload beyond what r holds
@@ -119,21 +120,21 @@ func (rs *records) read() (*record, error) {
 	if err := rs.readHeader(); err != nil {
 		return nil, err
 	}
-	rs.rec = record{kind: kind(binary.LittleEndian.Uint32(rs.header[:])), body: rs.header[bodyOffset:]}
+	rs.rec = record{kind: kind(rs.order.u32(rs.header[:])), order: rs.order, body: rs.header[bodyOffset:]}
 	if rs.rec.kind > redact {
 		return nil, rs.faultf("no such record is known")
 	}
 	if err := rs.checkHeader(&rs.rec); err != nil {
 		return nil, rs.fault(err)
 	}
-	size, err := payloadSize(&rs.rec, binary.LittleEndian.Uint32(rs.header[4:]))
+	size, err := payloadSize(&rs.rec, rs.order.u32(rs.header[4:]))
 	if err != nil {
 		return nil, rs.fault(err)
 	}
 	if rs.rec.payload, err = rs.readPayload(size); err != nil {
 		return nil, rs.faultf("its payload of %d bytes: %w", size, cut(err))
 	}
-	rs.sum.Write(rs.rec.payload)
+	rs.sum.Write(rs.rec.payload, rs.order)
 	rs.next += headerSize + int64(size)
 	return &rs.rec, nil
 }
@@ -146,7 +147,7 @@ func (rs *records) readHeader() error {
 	atEnd := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	switch {
 	case rs.n == 0 && n >= 16:
-		if err := checkMagic(rs.header[:n]); err != nil {
+		if err := rs.checkMagic(n); err != nil {
 			return err
 		}
 	case rs.n == 0 && atEnd:
@@ -161,16 +162,15 @@ func (rs *records) readHeader() error {
 	return rs.faultAt("header", fmt.Errorf("%d of %d bytes: %w", n, headerSize, cut(err)))
 }
 
-// checkMagic tells what is no stream from the beginning of the first record.
-func checkMagic(header []byte) error {
-	const swapped = 0xaccbbaf502000000 // magic, written by a machine of the other byte order
-	switch m := binary.LittleEndian.Uint64(header[bodyOffset:]); {
-	case m == magic && binary.LittleEndian.Uint32(header) == uint32(begin):
-		return nil
-	case m == swapped:
-		return &Error{Op: begin.String(), Err: errors.New("byte-swapped streams, of big-endian machines, are not supported")}
+// checkMagic tells what is no stream from the first n bytes of the first record,
+// and which order it is in.
+func (rs *records) checkMagic(n int) error {
+	for _, rs.order = range []order{{big: true}, {big: false}} {
+		if rs.order.u64(rs.header[bodyOffset:]) == magic && rs.order.u32(rs.header[:]) == uint32(begin) {
+			return nil
+		}
 	}
-	return fmt.Errorf("%w: it begins with % x", ErrNotStream, header[:16])
+	return fmt.Errorf("%w: it begins with % x", ErrNotStream, rs.header[:min(n, 16)])
 }
 
 // checkHeader compares the checksum in a header with that of all that came
@@ -184,7 +184,7 @@ func (rs *records) checkHeader(rec *record) error {
 	case rec.kind == begin:
 		rs.open, rs.list = true, rec.u64(8)&3 == compound
 		rs.sum = fletcher4{}
-		rs.sum.Write(rs.header[:])
+		rs.sum.Write(rs.header[:], rs.order)
 		return nil
 	case rec.kind == end && !rs.open:
 		if !isZero(rs.header[4:]) {
@@ -195,15 +195,15 @@ func (rs *records) checkHeader(rec *record) error {
 		return errors.New("it is outside of any dataset")
 	}
 	before := rs.sum
-	rs.sum.Write(rs.header[:sumOffset])
+	rs.sum.Write(rs.header[:sumOffset], rs.order)
 	bare := rec.kind == end && rs.list && isZero(rec.body[sumSize:])
-	if !bare && readSum(rs.header[sumOffset:]) != rs.sum {
+	if !bare && readSum(rs.header[sumOffset:], rs.order) != rs.sum {
 		return errors.New("checksum does not match: it is damaged, or the one before it is")
 	}
-	rs.sum.Write(rs.header[sumOffset:])
+	rs.sum.Write(rs.header[sumOffset:], rs.order)
 	if rec.kind == end {
 		rs.open = false
-		if readSum(rec.body) != before { // drr_end.drr_checksum
+		if readSum(rec.body, rs.order) != before { // drr_end.drr_checksum
 			return errors.New("checksum of all since BEGIN does not match")
 		}
 	}
@@ -212,41 +212,6 @@ func (rs *records) checkHeader(rec *record) error {
 
 // isZero tells whether there is nothing but zeros in p.
 func isZero(p []byte) bool { return bytes.Count(p, []byte{0}) == len(p) }
-
-// payloadSize is how much follows a header, by the fields of its kind
-// (DRR_OBJECT_PAYLOAD_SIZE, DRR_WRITE_PAYLOAD_SIZE, DRR_SPILL_PAYLOAD_SIZE).
-// Where drr_payloadlen is set too it must agree. Fletcher-4 sums words of 4
-// bytes; senders pad to 8.
-func payloadSize(rec *record, said uint32) (int, error) {
-	size := uint64(0)
-	switch rec.kind {
-	case begin:
-		size = uint64(said)
-	case object:
-		size = (uint64(rec.u32(20)) + 7) &^ 7 // drr_bonuslen
-	case write:
-		if c := rec.body[42]; c != 0 { // drr_compressiontype
-			return 0, fmt.Errorf("compressed records (type %d) are not supported yet", c)
-		}
-		size = rec.u64(24) // drr_logical_size
-	case spill:
-		if c := rec.body[25]; c != 0 || rec.u64(32) != 0 { // drr_compressed_size
-			return 0, fmt.Errorf("compressed records (type %d) are not supported yet", c)
-		}
-		size = rec.u64(8) // drr_length
-	case writeByRef, writeEmbedded, objectRange, redact:
-		return 0, errors.New("such records are not supported yet")
-	}
-	switch {
-	case size > maxPayload:
-		return 0, fmt.Errorf("a payload of %d bytes is more than %d", size, maxPayload)
-	case said != 0 && uint64(said) != size:
-		return 0, fmt.Errorf("its payload is said to be of %d bytes, and of %d", said, size)
-	case size%4 != 0:
-		return 0, fmt.Errorf("a payload of %d bytes, not a multiple of 4", size)
-	}
-	return int(size), nil
-}
 
 // readPayload returns the next size bytes: out of the buffer, if it holds so many.
 func (rs *records) readPayload(size int) ([]byte, error) {

@@ -1,7 +1,6 @@
 package zstream
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 // where, is in two ZAPs of the dataset: a registry of names, numbers and sizes,
 // and layouts, lists of numbers (OpenZFS include/sys/sa_impl.h).
 type attributeTable struct {
+	order   order
 	known   map[uint16]registered
 	layouts map[uint16][]uint16
 }
@@ -32,7 +32,7 @@ const (
 
 // newAttributeTable reads the registry and the layouts.
 func newAttributeTable(registry, layouts zap) (*attributeTable, error) {
-	t := &attributeTable{known: map[uint16]registered{}, layouts: map[uint16][]uint16{}}
+	t := &attributeTable{order: registry.order, known: map[uint16]registered{}, layouts: map[uint16][]uint16{}}
 	if err := registry.each(t.register); err != nil {
 		return nil, fmt.Errorf("registry of attributes: %w", err)
 	}
@@ -83,11 +83,11 @@ func (t *attributeTable) layOut(e entry) error {
 // each calls f with every attribute in a bonus or spill buffer: an sa_hdr_phys_t
 // and the values in the order of its layout, each at a multiple of 8.
 func (t *attributeTable) each(buf []byte, f func(name string, value []byte) error) error {
-	le := binary.LittleEndian
-	if len(buf) < 8 || le.Uint32(buf) != saMagic {
+	o := t.order
+	if len(buf) < 8 || o.u32(buf) != saMagic {
 		return errors.New("attributes: they have no header")
 	}
-	info := le.Uint16(buf[4:])                // sa_layout_info
+	info := o.u16(buf[4:])                    // sa_layout_info
 	number, at := info&0x3ff, int(info>>10)*8 // SA_HDR_LAYOUT_NUM, SA_HDR_SIZE
 	if number == 0 {
 		number = 1 // SA_LAYOUT_NUM
@@ -111,7 +111,7 @@ func (t *attributeTable) each(buf []byte, f func(name string, value []byte) erro
 			if len(lengths) < 2 {
 				return fmt.Errorf("attributes: %s has no length", a.name)
 			}
-			size, lengths = int(le.Uint16(lengths)), lengths[2:]
+			size, lengths = int(o.u16(lengths)), lengths[2:]
 		}
 		if at+size > len(buf) {
 			return fmt.Errorf("attributes: %s is beyond their end", a.name)

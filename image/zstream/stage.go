@@ -1,52 +1,63 @@
 package zstream
 
 import (
-	"bufio"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"os"
-	"strconv"
 )
 
 // stage keeps the objects of one dataset, by number, until it is known what
-// they are called: contents in a file each, attributes in one for all.
+// they are called: what files will have in a file each, all else in a journal. It
+// is what a snapshot was when it had been received, so that the next, which is
+// incremental, can be read on top of it.
 type stage struct {
-	dir     *os.Root // of the trees
-	name    string   // of the stage in it
-	files   *os.Root // the stage itself
-	attrs   *os.File
-	pending *bufio.Writer // to attrs
-	attrEnd int64
+	dir   *os.Root // where it is
+	name  string   // of the stage in it
+	files *os.Root // the stage itself
+	order order
 
+	journal *journal
+	kept    map[uint64]*kept // content in the journal, by object
 	objects objects
-	rules   rules
-	open    uint64   // the object whose content is open
-	content *os.File // nil: none is
+	limit   int64 // on objects
+	bare    bool  // the content of files is passed over
+
+	rules  rules
+	unpack *unpacker
+	open   uint64   // the object whose content is open
+	file   *os.File // nil: none is
 }
 
 // newStage makes an empty stage in dir, which nobody else looks into.
-func newStage(dir *os.Root, r rules) (*stage, error) {
-	s := &stage{dir: dir, name: ".zstream-" + rand.Text(), rules: r}
+func newStage(dir *os.Root, o order, limit int64, bare bool) (*stage, error) {
+	s := &stage{
+		dir: dir, name: ".zstream-" + rand.Text(), order: o, kept: map[uint64]*kept{},
+		limit: limit, bare: bare, unpack: &unpacker{},
+	}
 	if err := dir.Mkdir(s.name, 0o700); err != nil {
 		return nil, err
 	}
 	var err error
 	if s.files, err = dir.OpenRoot(s.name); err == nil {
-		s.attrs, err = s.files.OpenFile("attributes", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		var f *os.File
+		if f, err = s.files.OpenFile("journal", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			s.journal = newJournal(f)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.remove())
 	}
-	s.pending = bufio.NewWriterSize(s.attrs, 64<<10)
 	return s, nil
 }
 
 // remove takes the stage away with what is still in it.
 func (s *stage) remove() error {
 	err := s.closeContent()
-	if s.attrs != nil {
-		err = errors.Join(err, s.attrs.Close())
+	s.unpack.close()
+	if s.journal != nil {
+		err = errors.Join(err, s.journal.f.Close())
 	}
 	if s.files != nil {
 		err = errors.Join(err, s.files.Close())
@@ -54,118 +65,135 @@ func (s *stage) remove() error {
 	return errors.Join(err, s.dir.RemoveAll(s.name))
 }
 
-// flush readies the stage for being read.
-func (s *stage) flush() error {
-	return errors.Join(s.closeContent(), s.pending.Flush())
+// begin readies the stage for the records of a substream.
+func (s *stage) begin(b beginning) {
+	s.rules = rules{features: b.features, spills: b.flags&beginSpills != 0}
 }
 
-// closeContent closes what write has open.
-func (s *stage) closeContent() error {
-	if s.content == nil {
-		return nil
+// record takes one of them. It tells how much of files' content that was.
+func (s *stage) record(rec *record) (content int64, err error) {
+	switch rec.kind {
+	case object:
+		return 0, s.add(rec)
+	case write, writeEmbedded:
+		return s.write(rec)
+	case spill:
+		return 0, s.addSpill(rec)
+	case free:
+		return 0, s.free(rec)
+	case freeObjects:
+		from, to, err := s.rules.freeObjects(rec)
+		if err == nil {
+			err = s.objects.remove(from, to, s.empty)
+		}
+		return 0, err
 	}
-	err := s.content.Close()
-	s.content = nil
-	return err
+	return 0, nil
 }
-
-// contentName is the file of an object's content, in the stage.
-func contentName(number uint64) string { return strconv.FormatUint(number, 10) }
 
 // add takes an OBJECT record.
 func (s *stage) add(rec *record) error {
-	o, err := s.rules.object(rec, &s.objects)
+	o, err := s.rules.object(rec)
 	if err != nil {
 		return err
 	}
-	o.attrs = s.attrEnd
-	if o.bonus > 0 {
-		if err := s.keep(rec.payload[:o.bonus]); err != nil {
-			return err
-		}
+	bonus := rec.payload[:o.bonus]
+	o.home = s.homeOf(&o, bonus)
+	if before := s.objects.before(o.number); before != nil && before.number+uint64(before.slots) > o.number {
+		return objectError(o.number, fmt.Errorf("it is within the dnode of object %d", before.number))
 	}
-	s.objects.add(o)
+	// A dnode may take the places of objects that were.
+	if err := s.objects.remove(o.number+1, o.number+uint64(o.slots), s.empty); err != nil {
+		return err
+	}
+	old := s.objects.lookup(o.number)
+	if old != nil {
+		if err := s.inherit(&o, old, rec); err != nil {
+			return objectError(o.number, err)
+		}
+	} else if s.objects.count >= s.limit {
+		return objectError(o.number, fmt.Errorf("there are more than %d objects", s.limit))
+	}
+	if o.attrs, err = s.journal.add(bonus); err != nil {
+		return err
+	}
+	if old != nil {
+		*old = o
+	} else {
+		s.objects.add(o)
+	}
 	return nil
 }
 
-// keep puts attributes into the file.
-func (s *stage) keep(buf []byte) error {
-	n, err := s.pending.Write(buf)
-	s.attrEnd += int64(n)
+// homeOf is where the content of an object goes. What is no file's, though it is
+// of their type, is told by its attributes: values of extended attributes, and
+// targets of links.
+func (s *stage) homeOf(o *staged, bonus []byte) home {
+	h := o.typ.home()
+	if h != inFile {
+		return h
+	}
+	if is, ok := glance(s.order, o.bonusType, bonus); ok && (is.flags&flagXattr != 0 || is.isLink()) {
+		return inJournal
+	}
+	if s.bare {
+		return nowhere
+	}
+	return inFile
+}
+
+// addSpill takes a SPILL record. One that says it was not changed is for
+// receivers that do not know of the flag in OBJECT.
+func (s *stage) addSpill(rec *record) error {
+	o, err := s.objects.find(rec.u64(0))
+	if err == nil {
+		err = s.rules.spill(rec)
+	}
+	if err != nil {
+		return err
+	}
+	if s.rules.spills && rec.u8(24)&spillUnmodified != 0 && o.spill != 0 {
+		return nil
+	}
+	o.spill = uint32(len(rec.payload))
+	o.spillAt, err = s.journal.add(rec.payload)
 	return err
 }
 
-// addSpill takes a SPILL record.
-func (s *stage) addSpill(rec *record) error {
-	o, err := s.rules.spill(rec, &s.objects)
-	if err != nil {
-		return err
-	}
-	o.spillAt, o.spill = s.attrEnd, uint32(len(rec.payload))
-	return s.keep(rec.payload)
-}
-
-// write takes a WRITE record. It tells how much of a file's content that was.
-// What is between two WRITEs is never written, and so is a hole on disk too.
-func (s *stage) write(rec *record) (content int64, err error) {
-	o, err := s.rules.write(rec, &s.objects)
-	if err != nil || !o.typ.staged() {
-		return 0, err
-	}
-	if s.content == nil || s.open != o.number {
-		if err := s.openContent(o); err != nil {
-			return 0, err
-		}
-	}
-	offset := int64(rec.u64(16))
-	if _, err := s.content.WriteAt(rec.payload, offset); err != nil {
-		return 0, err
-	}
-	o.size = offset + int64(len(rec.payload))
-	if o.typ == typePlainFile {
-		content = int64(len(rec.payload))
-	}
-	return content, nil
-}
-
-// openContent makes the file of an object's content. WRITEs are sorted: it is
-// made once, and not opened again.
-func (s *stage) openContent(o *staged) error {
-	if err := s.closeContent(); err != nil {
-		return err
-	}
-	f, err := s.files.OpenFile(contentName(o.number), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	s.content, s.open, o.data = f, o.number, true
-	return nil
-}
-
-// zap is an object as a ZAP; done must be called when it has been read.
-func (s *stage) zap(number uint64, want objectType) (z zap, done func() error, err error) {
+// zap is an object as a ZAP.
+func (s *stage) zap(number uint64, want objectType) (zap, error) {
 	o, err := s.objects.ofType(number, want)
 	if err != nil {
-		return zap{}, nil, err
+		return zap{}, err
 	}
-	f, err := s.files.Open(contentName(number))
-	if errors.Is(err, os.ErrNotExist) {
-		err = errors.New("nothing was written to it")
+	if !o.data {
+		return zap{}, objectError(number, errors.New("nothing was written to it"))
 	}
-	if err != nil {
-		return zap{}, nil, objectError(number, err)
+	return zap{data: s.content(o), size: o.size, block: int64(o.block), order: s.order}, nil
+}
+
+// content reads what an object holds, of those in the journal.
+func (s *stage) content(o *staged) io.ReaderAt {
+	k := s.kept[o.number]
+	if k == nil {
+		k = &kept{}
 	}
-	return zap{data: f, size: o.size, block: int64(o.block)}, f.Close, nil
+	return keptReader{s.journal, k, o.size}
 }
 
 // attributes reads the bonus and the spill block of o, which lie in one buffer.
 func (s *stage) attributes(o *staged, buf []byte) (bonus, spill []byte, err error) {
 	bonus, spill = buf[:o.bonus], buf[o.bonus:][:o.spill]
-	if _, err = s.attrs.ReadAt(bonus, o.attrs); err == nil || errors.Is(err, io.EOF) {
-		_, err = s.attrs.ReadAt(spill, o.spillAt)
+	for _, part := range []struct {
+		p  []byte
+		at int64
+	}{{bonus, o.attrs}, {spill, o.spillAt}} {
+		if len(part.p) == 0 {
+			continue
+		}
+		if _, err := s.journal.ReadAt(part.p, part.at); err != nil {
+			return nil, nil, cut(err)
+		}
 	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return bonus, spill, err
+	return bonus, spill, nil
 }

@@ -2,7 +2,6 @@ package zstream
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ type zap struct {
 	data  io.ReaderAt
 	size  int64 // of data
 	block int64 // drr_blksz
+	order order
 }
 
 // Block types and magic numbers.
@@ -26,10 +26,11 @@ const (
 	zapLeafMagic   = 0x2AB1EAF
 )
 
-// Bounds: a microzap is at most 128 KiB (MZAP_MAX_BLKSZ) without the feature
-// LARGE_MICROZAP; fat ones have blocks of 16 KiB (fzap_default_block_shift).
+// Bounds: a microzap is at most 128 KiB (MZAP_MAX_BLKSZ), or 1 MiB with the
+// feature LARGE_MICROZAP (MZAP_MAX_SIZE); fat ones have blocks of 16 KiB
+// (fzap_default_block_shift), and none of more than 128 KiB.
 const (
-	zapMaxBlock = oldMaxBlock
+	zapMaxBlock = 1 << 20
 	zapMinFat   = 1 << 10
 	zapMaxSize  = 1 << 30
 	zapMaxShift = 27 // of a table of 1 GiB
@@ -61,9 +62,9 @@ func (z zap) each(f func(entry) error) error {
 	if err := z.readBlock(first, 0); err != nil {
 		return err
 	}
-	switch t := binary.LittleEndian.Uint64(first); t {
+	switch t := z.order.u64(first); t {
 	case zapMicroBlock:
-		return eachMicro(first, f)
+		return eachMicro(first, z.order, f)
 	case zapHeaderBlock:
 		return z.eachFat(first, f)
 	default:
@@ -85,7 +86,7 @@ func (z zap) readBlock(b []byte, n uint64) error {
 }
 
 // eachMicro reads a microzap: a header, then entries, of 64 bytes each.
-func eachMicro(block []byte, f func(entry) error) error {
+func eachMicro(block []byte, o order, f func(entry) error) error {
 	const size, nameAt = 64, 14 // MZAP_ENT_LEN, offsetof (mzap_ent_phys_t, mze_name)
 	value := make([]uint64, 1)
 	for at := size; at+size <= len(block); at += size {
@@ -96,7 +97,7 @@ func eachMicro(block []byte, f func(entry) error) error {
 		if !ended {
 			return fmt.Errorf("ZAP: a name without an end: %q", name)
 		}
-		value[0] = binary.LittleEndian.Uint64(block[at:])
+		value[0] = o.u64(block[at:])
 		if err := f(entry{name, value}); err != nil {
 			return err
 		}
@@ -111,11 +112,11 @@ func eachMicro(block []byte, f func(entry) error) error {
 // Of struct zap_phys: magic at 8; of the table zt_blk 16, zt_numblks 24, zt_shift
 // 32; flags 96.
 func (z zap) eachFat(header []byte, f func(entry) error) error {
-	u64 := func(at int) uint64 { return binary.LittleEndian.Uint64(header[at:]) }
+	u64 := func(at int) uint64 { return z.order.u64(header[at:]) }
 	if m := u64(8); m != zapMagic {
 		return fmt.Errorf("ZAP: bad magic number %#x", m)
 	}
-	if z.block < zapMinFat || z.block&(z.block-1) != 0 {
+	if z.block < zapMinFat || z.block > oldMaxBlock || z.block&(z.block-1) != 0 {
 		return fmt.Errorf("ZAP: leaves of %d bytes cannot be", z.block)
 	}
 	if u64(96)&zapUint64Key != 0 { // zap_flags
@@ -131,12 +132,12 @@ func (z zap) eachFat(header []byte, f func(entry) error) error {
 	if at == 0 || shift > zapMaxShift || at+8<<shift > z.size {
 		return errors.New("ZAP: its table of pointers is beyond its end")
 	}
-	leaf, table := newLeaf(int(z.block)), make([]byte, 8)
+	leaf, table := newLeaf(int(z.block), z.order), make([]byte, 8)
 	for i := uint64(0); i < 1<<shift; {
 		if _, err := z.data.ReadAt(table, at+int64(i)*8); err != nil {
 			return fmt.Errorf("ZAP: its table of pointers: %w", cut(err))
 		}
-		if err := z.readBlock(leaf.block, binary.LittleEndian.Uint64(table)); err != nil {
+		if err := z.readBlock(leaf.block, z.order.u64(table)); err != nil {
 			return err
 		}
 		span, err := leaf.span(i, uint(shift))

@@ -41,7 +41,7 @@ func micro(entries ...any) []byte {
 // all reads a whole ZAP.
 func all(data []byte, block int64) (map[string][]uint64, error) {
 	m := map[string][]uint64{}
-	err := zap{bytes.NewReader(data), int64(len(data)), block}.each(func(e entry) error {
+	err := zap{data: bytes.NewReader(data), size: int64(len(data)), block: block}.each(func(e entry) error {
 		m[string(e.name)] = slices.Clone(e.value)
 		return nil
 	})
@@ -133,8 +133,8 @@ func TestZAP_damaged(t *testing.T) {
 }
 
 func TestAttributeTable(t *testing.T) {
-	layouts := zap{bytes.NewReader(fat(t)), 32 << 10, 16 << 10}
-	registry := func(entries ...any) zap { return zap{bytes.NewReader(micro(entries...)), 512, 512} }
+	layouts := zap{data: bytes.NewReader(fat(t)), size: 32 << 10, block: 16 << 10}
+	registry := func(entries ...any) zap { return zap{data: bytes.NewReader(micro(entries...)), size: 512, block: 512} }
 	size := func(n, size int) int { return size<<24 | n }
 	for _, c := range []struct {
 		registry zap

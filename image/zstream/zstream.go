@@ -1,15 +1,22 @@
-// Package zstream reads ZFS send streams without ZFS: what `zfs send` and
-// `zfs send -R` make of ZPL file systems, on any machine, as any user.
+// Package zstream reads ZFS send streams without ZFS: what `zfs send` makes of ZPL
+// file systems, full and incremental, alone and in packages (`-R`, `-I`), of any
+// record size, compressed or not, from machines of either byte order. It does so
+// on any machine, as any user.
 //
 // It is made of layers, each of which knows only those below: records and their
-// checksums (record.go), what a BEGIN says (begin.go) and the list of a package
-// (nvlist.go, pack.go), objects staged on disk as they arrive (stage.go), what is
-// in them, ZAPs (zap.go, leaf.go) and attributes (sa.go, node.go), and the tree
-// that they are (tree.go, place.go). extract.go goes through a stream with them.
+// checksums (record.go, payload.go), what a BEGIN says (begin.go, feature.go) and
+// the list of a package (nvlist.go, pack.go), how a stream goes together
+// (reading.go); objects staged on disk as they arrive (rules.go, stage.go,
+// content.go, again.go, journal.go, decompress.go, lzjb.go) and the snapshots that
+// they come to (library.go); what is in them, ZAPs (zap.go, leaf.go) and attributes
+// (sa.go, node.go, znode.go, acl.go, xattr.go, flags.go), as files with names
+// (files.go); and what is made of those: a tree (tree.go, place.go, extract.go), an
+// index (index.go), or no more than a survey (survey.go).
 //
 // A stream is untrusted, and so is every number and name in it. What the package
-// does not know, or knows and does not do yet, it refuses by name, with the
-// record and the offset where it stands.
+// does not know, or leaves to others, it refuses by name, with the record and the
+// offset where it stands: encrypted (raw), deduplicated, redacted and resumed
+// streams, and volumes.
 package zstream
 
 import (
@@ -21,32 +28,66 @@ import (
 
 // Stream is what was read.
 type Stream struct {
+	Top      string    // the whole name of the top dataset, where the stream was made
+	Package  bool      // it is of `zfs send -R` or `-I`, with a list of what it holds
+	Features []string  // what its datasets need of a receiver, by ZFS's names
 	Datasets []Dataset // in the stream's order: the top one first
 }
 
-// Dataset is a file system in a stream, at its one snapshot.
+// Dataset is a file system in a stream, at the last snapshot that is in it.
 type Dataset struct {
 	Name     string    // below the top dataset, which is ""
 	Snapshot string    // without the @
 	GUID     uint64    // of the snapshot
 	Created  time.Time // the snapshot, to the second
-	Files    int64     // names in its tree, of all kinds
-	Bytes    int64     // of its files' content that the stream held: no holes
+
+	// FromGUID is of the snapshot that the first of the Snapshots is incremental
+	// from; 0 if that is whole. Origin, in packages, is of the snapshot that the
+	// dataset was a clone of.
+	FromGUID  uint64
+	Origin    uint64
+	Snapshots []Snapshot // all in the stream, the oldest first
+
+	// Properties are those in the list of a package: each a uint64 or a string, as
+	// it stands there (zfsprops(7); the numbers are those of libzfs).
+	Properties map[string]any
+
+	Files int64 // names in its tree, of all kinds; 0 where no tree was made of it
+	Bytes int64 // of its files' content that the stream held: no holes
 }
 
-// Options bound what a stream may do, and say who is told what it cannot.
+// Snapshot is one of a dataset's.
+type Snapshot struct {
+	Name       string
+	GUID       uint64
+	Created    time.Time      // to the second
+	Properties map[string]any // as those of Dataset
+}
+
+// Options bound what a stream may do, and say what it builds on.
 type Options struct {
 	// Warn is told of what is left out of the trees, once for each kind, with a
 	// count. It may be nil.
 	Warn func(warning string)
 
-	MaxObjects  int64 // in one dataset, and names in it; 0 is DefaultMaxObjects
-	MaxBytes    int64 // of content in all; 0 is DefaultMaxBytes
+	// Origins are the streams that this one is incremental from, the oldest first;
+	// each is read to its end. An increment names objects by number, and has only
+	// those of their blocks that have changed: the tree that was made of its origin
+	// is not enough. So the origins are read again, which needs nothing to be kept
+	// beside a tree, and be in step with it, but what it was made of.
+	Origins []io.Reader
+
+	// Scratch is where Index keeps what it needs until it is done: directories and
+	// attributes, no content of files. "" is os.TempDir's.
+	Scratch string
+
+	MaxObjects  int64 // held at one time, and names in one dataset; 0 is DefaultMaxObjects
+	MaxBytes    int64 // of content in each stream, unpacked; 0 is DefaultMaxBytes
 	MaxDatasets int   // 0 is DefaultMaxDatasets
 }
 
 // Bounds where Options has none. A FreeBSD base system is some 30,000 objects
-// and a gigabyte; an object takes 48 bytes of memory while its dataset is read.
+// and a gigabyte; an object takes 56 bytes of memory while the stream is read.
 const (
 	DefaultMaxObjects  = 2 << 20
 	DefaultMaxBytes    = 64 << 30
@@ -72,6 +113,10 @@ func (o Options) withDefaults() Options {
 
 // ErrNotStream is input that does not begin as a stream does.
 var ErrNotStream = errors.New("not a ZFS send stream")
+
+// ErrNoOrigin is a stream that is incremental from a snapshot which is in none of
+// Options.Origins.
+var ErrNoOrigin = errors.New("what it is incremental from is not there")
 
 // Error is what went wrong with a stream, and where in it.
 type Error struct {

@@ -1,0 +1,124 @@
+package zstream
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ACE is an entry of a file's NFSv4 access control list, with numbers as ZFS has
+// them (OpenZFS include/sys/acl.h, ACE_*).
+type ACE struct {
+	Type  uint16 // 0 allows, 1 denies, 2 audits, 3 alarms
+	Flags uint16 // of inheritance, and whom it is for: 0x1000 owner@, 0x2040 group@, 0x4000 everyone@, 0x40 a group
+	Mask  uint32 // what it is about: 1 to read, 2 to write, …
+	Who   uint32 // a user or group by number, where Flags say no more
+}
+
+// Whom an entry is for, in its flags.
+const (
+	aceGroup    = 0x40
+	aceOwner    = 0x1000
+	aceOwnGroup = 0x2000 | aceGroup
+	aceEveryone = 0x4000
+	aceWhom     = 0x7000 | aceGroup
+)
+
+// isFor tells whether it is for one user or group by number.
+func (a ACE) isFor() bool {
+	switch a.Flags & aceWhom {
+	case aceOwner, aceOwnGroup, aceEveryone:
+		return false
+	}
+	return true
+}
+
+// parseACEs reads entries of the kind with a size of its own each (zfs_ace_t;
+// module/zfs/zfs_acl.c, zfs_ace_fuid_size): 8 bytes, type, flags and mask, and 8
+// for whom. Those of Windows (types 5 to 8) have two identifiers more.
+func parseACEs(o order, p []byte) ([]ACE, error) {
+	var list []ACE
+	for len(p) > 0 {
+		if len(p) < 8 {
+			return nil, errors.New("access control list: an entry is cut")
+		}
+		a := ACE{Type: o.u16(p), Flags: o.u16(p[2:]), Mask: o.u32(p[4:])}
+		size := 8
+		if a.Type > 1 || a.isFor() {
+			size = 16
+		}
+		if a.Type >= 5 && a.Type <= 8 {
+			size = 48
+		}
+		if len(p) < size {
+			return nil, errors.New("access control list: an entry is cut")
+		}
+		if size > 8 && a.isFor() {
+			who, err := owner(o.u64(p[8:]))
+			if err != nil {
+				return nil, fmt.Errorf("access control list: %w", err)
+			}
+			a.Who = who
+		}
+		p = p[size:]
+		list = append(list, a)
+	}
+	return list, nil
+}
+
+// oldACL is a zfs_acl_phys_t, of a znode: entries in it, or in an object.
+type oldACL struct {
+	object  uint64
+	version uint16
+	count   uint32 // of entries, in version 0
+	size    uint32 // bytes
+	within  []byte
+}
+
+// Sizes of a zfs_oldace_t, of all that is in a znode, and a bound on the others.
+const (
+	oldACESize = 12
+	aclWithin  = 72
+	maxACL     = 64 << 10
+)
+
+// newOldACL reads one: z_acl_extern_obj at 0, then z_acl_count at 8 and version
+// at 12; or, with version 1, z_acl_size, version, and z_acl_count at 14.
+func newOldACL(o order, p []byte) oldACL {
+	a := oldACL{object: o.u64(p), version: o.u16(p[12:]), size: o.u32(p[8:]), within: append([]byte(nil), p[16:16+aclWithin]...)}
+	if a.version == 0 {
+		a.count = a.size
+		a.size *= oldACESize
+	}
+	return a
+}
+
+// entries reads the list; open is how to get at an object.
+func (a oldACL) entries(o order, open func(object uint64) (io.ReaderAt, error)) ([]ACE, error) {
+	if a.version > 1 || a.count > maxACL || a.size > maxACL {
+		return nil, fmt.Errorf("access control list: version %d of %d bytes is not known", a.version, a.size)
+	}
+	p := a.within
+	if a.object != 0 {
+		r, err := open(a.object)
+		if err != nil {
+			return nil, fmt.Errorf("access control list: %w", err)
+		}
+		p = make([]byte, a.size)
+		if _, err := r.ReadAt(p, 0); err != nil {
+			return nil, fmt.Errorf("access control list: %w", cut(err))
+		}
+	}
+	if int(a.size) > len(p) {
+		return nil, fmt.Errorf("access control list: %d bytes where there are %d", a.size, len(p))
+	}
+	p = p[:a.size]
+	if a.version == 1 {
+		return parseACEs(o, p)
+	}
+	var list []ACE
+	for ; len(p) > 0; p = p[oldACESize:] { // zfs_oldace_t
+		list = append(list, ACE{Who: o.u32(p), Mask: o.u32(p[4:]), Flags: o.u16(p[8:]), Type: o.u16(p[10:])})
+	}
+	return list, nil
+}

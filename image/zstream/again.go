@@ -1,0 +1,82 @@
+package zstream
+
+import (
+	"errors"
+)
+
+// inherit gives o, just announced, what the object of its number has from the
+// snapshot before, if that may be the same file: the stream has only what has
+// changed since. If it may not, it begins anew (OpenZFS module/zfs/dmu_recv.c,
+// receive_object and receive_handle_existing_object).
+func (s *stage) inherit(o, old *staged, rec *record) error {
+	keep, err := s.isSame(o, old, rec.payload[:o.bonus])
+	if err != nil {
+		return err
+	}
+	spill := rec.u8(27)&objectSpill != 0
+	if !s.rules.spills { // it does not tell: what is changed in any way has lost it
+		spill = o.typ == old.typ && o.block == old.block && o.bonusType == old.bonusType && o.bonus == old.bonus
+	}
+	if spill && o.slots == old.slots {
+		o.spill, o.spillAt = old.spill, old.spillAt
+	}
+	if !keep {
+		return s.empty(old)
+	}
+	o.size, o.data = old.size, old.data
+	return nil
+}
+
+// isSame tells whether what is there of old is to be kept for o.
+func (s *stage) isSame(o, old *staged, bonus []byte) (bool, error) {
+	switch {
+	case o.slots != old.slots, o.home != old.home:
+		return false, nil
+	case o.block == old.block:
+		return true, nil
+	case o.typ != typePlainFile || old.typ != typePlainFile, old.size <= int64(old.block):
+		return false, nil
+	}
+	// Files of several blocks whose size is another: either the stream before was
+	// sent without large blocks, or the number was given to another file.
+	was, _, err := s.attributes(old, make([]byte, maxBonus+maxSpill))
+	if err != nil {
+		return false, err
+	}
+	before, ok := glance(s.order, old.bonusType, was)
+	now, ok2 := glance(s.order, o.bonusType, bonus)
+	if !ok || !ok2 {
+		return false, errors.New("attributes: there is no generation")
+	}
+	if before.generation != now.generation {
+		return false, nil
+	}
+	if o.block < old.block {
+		return false, errors.New("its blocks are smaller than they were: the stream before had large blocks, and this has not")
+	}
+	o.block = old.block
+	return true, nil
+}
+
+// glimpse is what can be seen of a file without the layouts of attributes, which
+// may be still to come: all layouts begin with the same (include/sys/zfs_sa.h,
+// SA_GEN_OFFSET and SA_FLAGS_OFFSET, which zpl_get_file_info relies on too).
+type glimpse struct{ mode, generation, flags uint64 }
+
+// isLink tells whether it is a symbolic one.
+func (g glimpse) isLink() bool { return g.mode&0o170000 == 0o120000 }
+
+// glance reads it.
+func glance(o order, typ objectType, bonus []byte) (g glimpse, ok bool) {
+	switch {
+	case typ == typeZnode && len(bonus) >= znodeSize:
+		return glimpse{o.u64(bonus[72:]), o.u64(bonus[64:]), o.u64(bonus[120:])}, true
+	case typ != typeSA || len(bonus) < 8 || o.u32(bonus) != saMagic:
+		return g, false
+	}
+	at := int(o.u16(bonus[4:])>>10) * 8 // SA_HDR_SIZE
+	if at < 8 || at+56 > len(bonus) {
+		return g, false
+	}
+	return glimpse{o.u64(bonus[at:]), o.u64(bonus[at+16:]), o.u64(bonus[at+48:])}, true
+}

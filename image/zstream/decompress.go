@@ -1,0 +1,190 @@
+package zstream
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// compression is enum zio_compress (OpenZFS include/sys/zio_compress.h).
+type compression uint8
+
+// Those that content can be in. Nine are gzip, by level.
+const (
+	compressNone compression = 0 // ZIO_COMPRESS_INHERIT: the record is not compressed
+	compressOff  compression = 2
+	compressLZJB compression = 3
+	compressGzip compression = 5 // and up to 13
+	compressZLE  compression = 14
+	compressLZ4  compression = 15
+	compressZstd compression = 16
+)
+
+// String is the name that the property has.
+func (c compression) String() string {
+	switch {
+	case c == compressNone || c == compressOff:
+		return "off"
+	case c == compressLZJB:
+		return "lzjb"
+	case c >= compressGzip && c < compressZLE:
+		return fmt.Sprintf("gzip-%d", c-compressGzip+1)
+	case c == compressZLE:
+		return "zle"
+	case c == compressLZ4:
+		return "lz4"
+	case c == compressZstd:
+		return "zstd"
+	}
+	return fmt.Sprintf("compression %d", uint8(c))
+}
+
+// feature is the one that a stream must have for it, 0 for none: older ones came
+// before there were features (module/zfs/dmu_recv.c, recv_check_compress_feature).
+func (c compression) feature() uint64 {
+	switch c {
+	case compressLZ4:
+		return featureLZ4
+	case compressZstd:
+		return featureZstd
+	}
+	return 0
+}
+
+// unpacker makes blocks what they were before they were compressed. What it
+// returns is overwritten by the next. Its zero value is ready.
+type unpacker struct {
+	out   []byte
+	frame []byte // for zstd
+	zstd  *zstd.Decoder
+	zlib  io.ReadCloser
+}
+
+// unpack returns size bytes, which is at most maxPayload. That so many come of
+// packed is made sure of: neither fewer nor more are what the sender had.
+func (u *unpacker) unpack(c compression, packed []byte, size int) ([]byte, error) {
+	if c == compressNone || c == compressOff {
+		if len(packed) != size {
+			return nil, fmt.Errorf("%d bytes that are not compressed, for %d", len(packed), size)
+		}
+		return packed, nil
+	}
+	if cap(u.out) < size {
+		u.out = make([]byte, size)
+	}
+	out := u.out[:size]
+	var err error
+	switch {
+	case c == compressLZ4:
+		err = unpackLZ4(packed, out)
+	case c == compressZstd:
+		err = u.unpackZstd(packed, out)
+	case c >= compressGzip && c < compressZLE:
+		err = u.unpackGzip(packed, out)
+	case c == compressLZJB:
+		err = unpackLZJB(packed, out)
+	case c == compressZLE:
+		err = unpackZLE(packed, out)
+	default:
+		err = errors.New("it is not known")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%v, of %d bytes to %d: %w", c, len(packed), size, err)
+	}
+	return out, nil
+}
+
+// framed is what a length at the beginning says that there is: blocks on disk are
+// padded to sectors.
+func framed(packed []byte, header int) ([]byte, error) {
+	if len(packed) < header {
+		return nil, io.ErrUnexpectedEOF
+	}
+	size := binary.BigEndian.Uint32(packed)
+	if uint64(size) > uint64(len(packed)-header) {
+		return nil, fmt.Errorf("it says that it has %d bytes", size)
+	}
+	return packed[header : header+int(size)], nil
+}
+
+// errSize is for what does not become as large as it should.
+func errSize(n int) error { return fmt.Errorf("there are %d", n) }
+
+// unpackLZ4 reads a length of 4 bytes, big-endian, and one block
+// (module/zfs/lz4_zfs.c, zfs_lz4_decompress).
+func unpackLZ4(packed, out []byte) error {
+	data, err := framed(packed, 4)
+	if err != nil {
+		return err
+	}
+	n, err := lz4.UncompressBlock(data, out)
+	if err == nil && n != len(out) {
+		err = errSize(n)
+	}
+	return err
+}
+
+// zstdMagic begins a frame of RFC 8878. ZFS leaves it out (module/zstd/zfs_zstd.c,
+// ZSTD_f_zstd1_magicless).
+var zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
+
+// unpackZstd reads a header of 8 bytes, length, version and level (zfs_zstdhdr_t,
+// include/sys/zstd/zstd.h), and a frame.
+func (u *unpacker) unpackZstd(packed, out []byte) error {
+	data, err := framed(packed, 8)
+	if err != nil {
+		return err
+	}
+	if u.zstd == nil {
+		u.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1),
+			zstd.WithDecoderMaxMemory(maxPayload), zstd.WithDecodeAllCapLimit(true))
+		if err != nil {
+			return fmt.Errorf("internal error: %w", err)
+		}
+	}
+	u.frame = append(append(u.frame[:0], zstdMagic...), data...)
+	got, err := u.zstd.DecodeAll(u.frame, out[:0:len(out)])
+	if err == nil && len(got) != len(out) {
+		err = errSize(len(got))
+	}
+	return err
+}
+
+// unpackGzip reads what ZFS calls gzip, and is zlib (RFC 1950).
+func (u *unpacker) unpackGzip(packed, out []byte) (err error) {
+	if u.zlib == nil {
+		u.zlib, err = zlib.NewReader(bytes.NewReader(packed))
+	} else {
+		err = u.zlib.(zlib.Resetter).Reset(bytes.NewReader(packed), nil)
+	}
+	if err != nil {
+		u.zlib = nil
+		return err
+	}
+	if n, err := io.ReadFull(u.zlib, out); errors.Is(err, io.ErrUnexpectedEOF) {
+		return errSize(n)
+	} else if err != nil {
+		return err
+	}
+	// It ends here, and its own checksum holds.
+	switch n, err := u.zlib.Read(make([]byte, 1)); {
+	case n > 0:
+		return errors.New("there are more")
+	case !errors.Is(err, io.EOF):
+		return err
+	}
+	return nil
+}
+
+// close lets go of what is held for it.
+func (u *unpacker) close() {
+	if u.zstd != nil {
+		u.zstd.Close()
+	}
+}

@@ -1,0 +1,60 @@
+package zstream
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Features of streams, DMU_BACKUP_FEATURE_* (OpenZFS include/sys/zfs_ioctl.h of
+// 2.2 and 2.3), that are read. Most allow what is larger: attributes beyond the
+// dnode, blocks beyond 128 KiB, dnodes beyond 512 bytes, names beyond 255. A
+// package that has holds names them in its list, and here nothing holds anything.
+const (
+	featureSASpill       = 1 << 2
+	featureEmbedData     = 1 << 16
+	featureLZ4           = 1 << 17
+	featureLargeBlocks   = 1 << 19
+	featureCompressed    = 1 << 22
+	featureLargeDnode    = 1 << 23
+	featureZstd          = 1 << 25
+	featureHolds         = 1 << 26
+	featureSwitchToLarge = 1 << 27
+	featureLongName      = 1 << 28
+	featureLargeMicroZAP = 1 << 29
+
+	supported = featureSASpill | featureEmbedData | featureLZ4 | featureLargeBlocks | featureCompressed |
+		featureLargeDnode | featureZstd | featureHolds | featureSwitchToLarge | featureLongName | featureLargeMicroZAP
+)
+
+// featureNames are all of them, by bit. Those of 3 to 15 are of other systems.
+var featureNames = map[uint]string{
+	0: "DEDUP", 1: "DEDUPPROPS", 2: "SA_SPILL", 16: "EMBED_DATA", 17: "LZ4", 19: "LARGE_BLOCKS",
+	20: "RESUMING", 21: "REDACTED", 22: "COMPRESSED", 23: "LARGE_DNODE", 24: "RAW", 25: "ZSTD",
+	26: "HOLDS", 27: "SWITCH_TO_LARGE_BLOCKS", 28: "LONGNAME", 29: "LARGE_MICROZAP",
+}
+
+// namesOf are the features in a set, in the order of their names.
+func namesOf(set uint64) []string {
+	var names []string
+	for bit := range uint(62) {
+		if set&(1<<bit) == 0 {
+			continue
+		}
+		name, known := featureNames[bit]
+		if !known {
+			name = fmt.Sprintf("unknown bit %d", bit)
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// checkFeatures refuses what is not among those that are read, all by name.
+func checkFeatures(set uint64) error {
+	if set &^= supported; set == 0 {
+		return nil
+	}
+	return fmt.Errorf("stream features that are not supported: %s", strings.Join(namesOf(set), ", "))
+}

@@ -1,0 +1,109 @@
+package zstream
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// finish gives what is at name in fd all that is its own but its content.
+func (t *tree) finish(fd int, name string, n *node) error {
+	list, err := t.xattrs(n)
+	if err != nil {
+		return err
+	}
+	return t.left.finish(fd, name, n, list)
+}
+
+// finish gives what is at name in fd its extended attributes, owner, times and
+// mode, and notes what it does not get. The mode comes last: a new owner takes
+// set-user-ID bits away, and without a mode that allows it nothing but root gets
+// further.
+func (left omissions) finish(fd int, name string, n *node, list []Xattr) error {
+	if err := left.setXattrs(fd, name, n, list); err != nil {
+		return err
+	}
+	err := unix.Fchownat(fd, name, int(n.uid), int(n.gid), unix.AT_SYMLINK_NOFOLLOW)
+	if errors.Is(err, unix.EPERM) && os.Geteuid() != 0 {
+		left["owners, which only root can give"]++
+		err = nil
+	}
+	if err != nil {
+		return os.NewSyscallError("chown", err)
+	}
+	times := []unix.Timespec{n.atime, n.mtime}
+	if err := unix.UtimesNanoAt(fd, name, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return os.NewSyscallError("utimensat", err)
+	}
+	if sec := n.mtime.Sec; int64(sec) <= -1<<31 || int64(sec) >= 1<<31-1 {
+		var st unix.Stat_t
+		if err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return os.NewSyscallError("stat", err)
+		}
+		if st.Mtim != n.mtime {
+			left["times before or after all that the file system knows"]++
+		}
+	}
+	if n.kind() != unix.S_IFLNK {
+		// It is in the stage or open as fd: nobody can have put a link in its place.
+		if err := unix.Fchmodat(fd, name, n.mode&0o7777, 0); err != nil {
+			return os.NewSyscallError("chmod", err)
+		}
+	}
+	if n.flags&aclTrivial == 0 {
+		left["access control lists"]++
+	}
+	if n.flags&fileFlags != 0 {
+		left["file flags"]++
+	}
+	return nil
+}
+
+// setXattrs sets those of the namespace user, of files and directories, where the
+// file system takes them: of other files, and other namespaces, they would mean
+// something else here, or give rights.
+func (left omissions) setXattrs(fd int, name string, n *node, list []Xattr) error {
+	if len(list) == 0 {
+		return nil
+	}
+	const kind = "extended attributes"
+	if n.kind() != unix.S_IFREG && n.kind() != unix.S_IFDIR {
+		left[kind]++
+		return nil
+	}
+	f, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("open", err)
+	}
+	defer unix.Close(f)
+	all := true
+	for _, x := range list {
+		if x.Namespace != "user" || x.Value == nil && x.Size > 0 {
+			all = false
+			continue
+		}
+		switch err := unix.Fsetxattr(f, "user."+x.Name, x.Value, 0); {
+		case cannotKeep(err):
+			all = false
+		case err != nil:
+			return os.NewSyscallError("setxattr", err)
+		}
+	}
+	if !all {
+		left[kind]++
+	}
+	return nil
+}
+
+// cannotKeep tells whether that is what a file system says that takes no extended
+// attributes, or none so large or of such a name. Ext4 has room for 4 KiB, and
+// says that the disk is full.
+func cannotKeep(err error) bool {
+	for _, e := range []error{unix.EOPNOTSUPP, unix.E2BIG, unix.ENOSPC, unix.EDQUOT, unix.ERANGE, unix.EINVAL, unix.EPERM, unix.ENAMETOOLONG} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}

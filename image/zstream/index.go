@@ -1,0 +1,237 @@
+package zstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Entry is a name in a stream's trees, and the file that it is of.
+type Entry struct {
+	Dataset string // Dataset.Name
+	Path    string // in the dataset, with slashes; "." is its root
+	Object  uint64 // its number, which FreeBSD has as that of the inode
+
+	Mode     fs.FileMode
+	UID, GID uint32
+	Size     int64  // bytes; of a directory, its names, with . and ..
+	Links    uint64 // names that it has; of a directory, as stat(2) counts
+	Hardlink string // Path of the name that came first, if this is one more
+
+	Accessed, Modified, Changed, Created time.Time
+
+	Target       string // of a symbolic link
+	Major, Minor uint32 // of a device
+	Flags        Flags
+	ACL          []ACE   // nil if the mode says all that it does
+	Xattrs       []Xattr // by namespace and name
+}
+
+// Index reads the stream r and calls visit with every name in it, without making
+// any of it: dataset by dataset in the stream's order, a directory before what is
+// in it. That is after all of the stream was read and every checksum seen to hold.
+// The content of files is passed over. An error of visit ends it and is returned.
+//
+// What it needs until then, directories and attributes, is in a new directory of
+// Options.Scratch, which is removed; memory is as with Extract.
+func Index(ctx context.Context, r io.Reader, o Options, visit func(Entry) error) (s *Stream, err error) {
+	scratch, err := os.MkdirTemp(o.Scratch, "zstream-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	dir, err := os.OpenRoot(scratch)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	l := &library{dir: dir, bare: true, options: o.withDefaults()}
+	defer func() { err = errors.Join(err, l.remove()) }()
+	x, err := l.read(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	err = l.each(x, func(d *Dataset, files *files) error {
+		w := &walk{files: files, ctx: ctx, dataset: d.Name, visit: visit, firsts: map[uint64]first{}, seed: maphash.MakeSeed()}
+		return w.all()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return x.stream, nil
+}
+
+// walk goes through the files of a dataset.
+type walk struct {
+	*files
+	ctx     context.Context
+	dataset string
+	visit   func(Entry) error
+	firsts  map[uint64]first // of files with more names than one, by object
+	seed    maphash.Seed
+}
+
+// first is a name that came first. It is not a path, of which many may be long.
+type first struct {
+	dir  *above
+	name string
+}
+
+// above is a directory, and what it is in; nil is the root.
+type above struct {
+	dir    *above
+	name   string
+	object uint64
+}
+
+// path is the way to a name in the directory.
+func (a *above) path(name string) string {
+	for ; a != nil; a = a.dir {
+		name = a.name + "/" + name
+	}
+	return name
+}
+
+// all visits the root and what is below.
+func (w *walk) all() error {
+	n, err := w.top()
+	if err != nil {
+		return err
+	}
+	e, err := w.entry(w.root, n)
+	if err != nil {
+		return fmt.Errorf("the root: %w", err)
+	}
+	e.Path = "."
+	if err := w.visit(e); err != nil {
+		return err
+	}
+	return w.fill(nil, w.root, 0)
+}
+
+// fill visits what is in a directory: first all names, then what is in those that
+// are directories.
+func (w *walk) fill(dir *above, object uint64, depth int) error {
+	name := func() string { return "/" + dir.path("") }
+	if depth > maxDepth {
+		return fmt.Errorf("%q: more than %d directories deep", name(), maxDepth)
+	}
+	z, err := w.stage.zap(object, typeDirectory)
+	if err != nil {
+		return fmt.Errorf("directory %q: %w", name(), err)
+	}
+	var below []*above
+	prefix, seen := dir.path(""), map[uint64]bool{}
+	err = z.each(func(e entry) error {
+		sum := maphash.Bytes(w.seed, e.name)
+		if seen[sum] {
+			return fmt.Errorf("%q: the directory has two of that name", e.name)
+		}
+		seen[sum] = true
+		sub, err := w.add(dir, prefix, e)
+		if sub != nil {
+			below = append(below, sub)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("directory %q: %w", name(), err)
+	}
+	for _, sub := range below {
+		if err := w.fill(sub, sub.object, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add visits what an entry names. If that is a directory it is returned.
+func (w *walk) add(dir *above, prefix string, e entry) (sub *above, err error) {
+	if w.ctx.Err() != nil {
+		return nil, context.Cause(w.ctx)
+	}
+	name := string(e.name)
+	if err := checkName(name, maxKey-1); err != nil {
+		return nil, err
+	}
+	o, n, err := w.named(e)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", name, err)
+	}
+	found, err := w.entry(o.number, n)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", name, err)
+	}
+	found.Path = prefix + name
+	if f, again := w.firsts[o.number]; again {
+		found.Hardlink = f.dir.path(f.name)
+	} else if n.links > 1 && n.kind() != unix.S_IFDIR {
+		w.firsts[o.number] = first{dir, name}
+	}
+	if n.kind() == unix.S_IFDIR {
+		sub = &above{dir, name, o.number}
+	}
+	return sub, w.visit(found)
+}
+
+// entry is all that a node says.
+func (w *walk) entry(object uint64, n *node) (e Entry, err error) {
+	e = Entry{
+		Dataset: w.dataset, Object: object, Mode: modeOf(n.mode), UID: n.uid, GID: n.gid, Size: n.size, Links: n.links,
+		Accessed: timeOf(n.atime), Modified: timeOf(n.mtime), Changed: timeOf(n.ctime), Created: timeOf(n.crtime),
+		Flags: Flags(n.flags),
+	}
+	switch {
+	case n.kind() == unix.S_IFLNK:
+		e.Target, err = n.target()
+	case n.isDevice():
+		e.Major, e.Minor = uint32(n.rdev>>32), uint32(n.rdev)
+	case n.kind() == unix.S_IFREG, n.kind() == unix.S_IFDIR, n.kind() == unix.S_IFIFO, n.kind() == unix.S_IFSOCK:
+	default:
+		err = fmt.Errorf("there is no file of mode %o", n.mode)
+	}
+	if err == nil {
+		e.ACL, err = w.acl(n)
+	}
+	if err == nil {
+		e.Xattrs, err = w.xattrs(n)
+	}
+	if err != nil {
+		err = objectError(object, err)
+	}
+	return e, err
+}
+
+// modeOf is st_mode as package io/fs has it.
+func modeOf(st uint32) fs.FileMode {
+	m := fs.FileMode(st & 0o777)
+	switch st & unix.S_IFMT {
+	case unix.S_IFDIR:
+		m |= fs.ModeDir
+	case unix.S_IFLNK:
+		m |= fs.ModeSymlink
+	case unix.S_IFIFO:
+		m |= fs.ModeNamedPipe
+	case unix.S_IFSOCK:
+		m |= fs.ModeSocket
+	case unix.S_IFBLK:
+		m |= fs.ModeDevice
+	case unix.S_IFCHR:
+		m |= fs.ModeDevice | fs.ModeCharDevice
+	}
+	for bit, mode := range map[uint32]fs.FileMode{
+		unix.S_ISUID: fs.ModeSetuid, unix.S_ISGID: fs.ModeSetgid, unix.S_ISVTX: fs.ModeSticky,
+	} {
+		if st&bit != 0 {
+			m |= mode
+		}
+	}
+	return m
+}

@@ -1,0 +1,137 @@
+package zstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+)
+
+// library is a sink that keeps what datasets were at their snapshots, for those
+// that are incremental from them. One that nothing else needs is not copied, but
+// goes on to be the next.
+type library struct {
+	dir     *os.Root // where stages are made
+	bare    bool     // without the content of files
+	options Options
+	stream  int // the how-manieth is being read
+	volumes []*volume
+	reading *volume
+}
+
+// volume is a dataset at a snapshot.
+type volume struct {
+	name   string
+	guid   uint64 // of the snapshot
+	stream int    // that it is of; -1 if it is only there to be built on
+	stage  *stage
+}
+
+// begin is sink's.
+func (l *library) begin(b beginning, clones map[uint64]int) error {
+	v := &volume{name: b.Name, guid: b.GUID, stream: l.stream}
+	order := order{}
+	if b.FromGUID != 0 {
+		at := slices.IndexFunc(l.volumes, func(v *volume) bool { return v.guid == b.FromGUID })
+		if at < 0 {
+			return fmt.Errorf("%s@%s: %w: snapshot %#x", b.dataset, b.Snapshot, ErrNoOrigin, b.FromGUID)
+		}
+		origin := l.volumes[at]
+		same := origin.stream == l.stream && origin.name == b.Name
+		if !same && clones[b.FromGUID] > 0 {
+			clones[b.FromGUID]--
+		}
+		var err error
+		switch {
+		case clones[b.FromGUID] == 0 && (same || origin.stream != l.stream):
+			v.stage = origin.stage
+			l.volumes = slices.Delete(l.volumes, at, at+1)
+		default:
+			if v.stage, err = origin.stage.fork(); err != nil {
+				return err
+			}
+			if same {
+				origin.stream = -1
+			}
+		}
+		order = v.stage.order
+	}
+	if order != b.order && b.FromGUID != 0 {
+		l.volumes = append(l.volumes, v) // to be removed
+		return errors.New("it is of another byte order than what it is incremental from: not supported")
+	}
+	limit := l.options.MaxObjects
+	for _, other := range l.volumes {
+		limit -= other.stage.objects.count
+	}
+	if v.stage == nil {
+		var err error
+		if v.stage, err = newStage(l.dir, b.order, limit, l.bare); err != nil {
+			return err
+		}
+	}
+	v.stage.limit = limit
+	v.stage.begin(b)
+	l.volumes, l.reading = append(l.volumes, v), v
+	return nil
+}
+
+// record is sink's.
+func (l *library) record(rec *record) (int64, error) { return l.reading.stage.record(rec) }
+
+// end is sink's.
+func (l *library) end() error { return l.reading.stage.closeContent() }
+
+// read reads the origins and then r. What is there after it is of r alone.
+func (l *library) read(ctx context.Context, r io.Reader) (*reading, error) {
+	for i, origin := range l.options.Origins {
+		if _, err := read(ctx, origin, l.options, l); err != nil {
+			return nil, fmt.Errorf("origin %d: %w", i+1, err)
+		}
+		l.stream++
+	}
+	x, err := read(ctx, r, l.options, l)
+	if err != nil {
+		return nil, err
+	}
+	l.volumes = slices.DeleteFunc(l.volumes, func(v *volume) bool {
+		if v.stream == l.stream {
+			return false
+		}
+		err = errors.Join(err, v.stage.remove())
+		return true
+	})
+	return x, err
+}
+
+// each calls f with every dataset of the stream, in its order, and its files.
+func (l *library) each(x *reading, f func(d *Dataset, files *files) error) error {
+	for i := range x.stream.Datasets {
+		d := &x.stream.Datasets[i]
+		at := slices.IndexFunc(l.volumes, func(v *volume) bool { return v.name == d.Name })
+		files, err := openFiles(l.volumes[at].stage, l.options.MaxObjects)
+		if err == nil {
+			err = f(d, files)
+			d.Files = files.names
+		}
+		if err != nil && x.ctx.Err() == nil {
+			err = fmt.Errorf("dataset %q: %w", path.Join(x.stream.Top, d.Name), err)
+		}
+		if err != nil {
+			return x.fault(err)
+		}
+	}
+	return nil
+}
+
+// remove takes all stages away.
+func (l *library) remove() (err error) {
+	for _, v := range l.volumes {
+		err = errors.Join(err, v.stage.remove())
+	}
+	l.volumes = nil
+	return err
+}

@@ -1,0 +1,78 @@
+package zstream
+
+import (
+	"fmt"
+	"io"
+)
+
+// unpackLZJB reads ZFS's own LZJB (OpenZFS module/zfs/lzjb.c): before every eight
+// items stands a byte that says which of them are bytes, and which copies of what
+// came before, of 6 bits of length and 10 of distance.
+func unpackLZJB(packed, out []byte) error {
+	const lengthBits, shortest = 6, 3 // MATCH_BITS, MATCH_MIN
+	copies, bit := byte(0), 8
+	for n := 0; n < len(out); bit++ {
+		if bit == 8 {
+			if len(packed) == 0 {
+				return io.ErrUnexpectedEOF
+			}
+			copies, packed, bit = packed[0], packed[1:], 0
+		}
+		if copies&(1<<bit) == 0 {
+			if len(packed) == 0 {
+				return io.ErrUnexpectedEOF
+			}
+			out[n], packed = packed[0], packed[1:]
+			n++
+			continue
+		}
+		if len(packed) < 2 {
+			return io.ErrUnexpectedEOF
+		}
+		length := int(packed[0]>>(8-lengthBits)) + shortest
+		back := (int(packed[0])<<8 | int(packed[1])) & (1<<(16-lengthBits) - 1)
+		packed = packed[2:]
+		if back == 0 || back > n {
+			return errBack(back)
+		}
+		for end := min(n+length, len(out)); n < end; n++ { // what is copied may be part of the copy
+			out[n] = out[n-back]
+		}
+	}
+	return nil
+}
+
+// unpackZLE reads ZFS's ZLE (module/zfs/zle.c), which only shortens zeros. A byte
+// below 64 (zio_compress_table, ci_level) is before one more bytes than it says;
+// another stands for so many zeros as it is above 63.
+func unpackZLE(packed, out []byte) error {
+	const literals = 64
+	for len(out) > 0 {
+		if len(packed) == 0 {
+			return io.ErrUnexpectedEOF
+		}
+		n := int(packed[0]) + 1
+		packed = packed[1:]
+		if n > literals {
+			n -= literals
+			if n > len(out) {
+				return errSize(n)
+			}
+			clear(out[:n])
+			out = out[n:]
+			continue
+		}
+		if n > len(packed) {
+			return io.ErrUnexpectedEOF
+		}
+		if n > len(out) {
+			return errSize(n)
+		}
+		copy(out, packed[:n])
+		packed, out = packed[n:], out[n:]
+	}
+	return nil
+}
+
+// errBack is for a copy of what was not there yet.
+func errBack(back int) error { return fmt.Errorf("a copy of what was %d bytes before", back) }

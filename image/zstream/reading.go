@@ -1,0 +1,203 @@
+package zstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+)
+
+// sink is what is done with the datasets of a stream as they come.
+type sink interface {
+	// begin is told of a substream, by what its BEGIN and the list of the package
+	// say, and how many clones of each snapshot are in that.
+	begin(b beginning, clones map[uint64]int) error
+	// record takes what is in the substream. It tells how much of files' content
+	// that was, in bytes.
+	record(rec *record) (content int64, err error)
+	// end is told when all of the substream was seen to be as it was sent.
+	end() error
+}
+
+// reading is a stream being read.
+type reading struct {
+	*records
+	sink     sink
+	options  Options
+	stream   *Stream
+	contents *contents // of a package
+	features uint64
+	held     int64 // bytes of content so far
+}
+
+// read reads all of a stream: one substream, or a package of them.
+func read(ctx context.Context, r io.Reader, o Options, s sink) (*reading, error) {
+	x := &reading{records: newRecords(ctx, r), sink: s, options: o, stream: &Stream{}}
+	return x, x.run()
+}
+
+func (x *reading) run() error {
+	rec, err := x.read()
+	if err != nil {
+		return err
+	}
+	b, err := parseBegin(rec)
+	if err != nil {
+		return x.fault(err)
+	}
+	x.stream.Top = b.dataset
+	if b.header == substream {
+		err = x.dataset(b)
+	} else {
+		err = x.pack(rec)
+	}
+	if err == nil {
+		err = x.atEnd()
+	}
+	x.stream.Features = namesOf(x.features)
+	return err
+}
+
+// pack reads a package: its list, of which rec is the BEGIN, then substreams
+// until an END that closes none. Each substream must have been announced, and
+// all that were announced must come: one that was cut between two datasets, and
+// ended again, is not what was sent.
+func (x *reading) pack(rec *record) (err error) {
+	x.stream.Package = true
+	if x.contents, err = parseContents(rec.payload); err != nil {
+		return x.fault(err)
+	}
+	if rec, err = x.read(); err != nil {
+		return err
+	}
+	if rec.kind != end {
+		return x.faultf("it is within the list of a package")
+	}
+	for {
+		if rec, err = x.read(); err != nil {
+			return err
+		}
+		if rec.kind == end {
+			return x.fault(x.contents.complete(x.stream.Datasets))
+		}
+		b, err := parseBegin(rec)
+		if err == nil && b.header != substream {
+			err = errors.New("it begins a package within a package")
+		}
+		if err == nil {
+			err = x.contents.announce(&b)
+		}
+		if err != nil {
+			return x.fault(err)
+		}
+		if err := x.dataset(b); err != nil {
+			return err
+		}
+	}
+}
+
+// dataset reads a substream up to its END.
+func (x *reading) dataset(b beginning) (err error) {
+	if b.Name, err = below(x.stream.Top, b.dataset); err != nil {
+		return x.fault(err)
+	}
+	known, err := x.checkOrder(&b)
+	if err != nil {
+		return x.fault(err)
+	}
+	x.features |= b.features
+	var clones map[uint64]int
+	if x.contents != nil {
+		clones = x.contents.origins
+	}
+	if err := x.sink.begin(b, clones); err != nil {
+		return x.fault(err)
+	}
+	content, err := x.objects(b.GUID)
+	if err == nil {
+		err = x.sink.end()
+	}
+	if err != nil {
+		return x.fault(err)
+	}
+	if known == nil {
+		x.stream.Datasets = append(x.stream.Datasets, b.Dataset)
+		known = &x.stream.Datasets[len(x.stream.Datasets)-1]
+	} else {
+		known.Snapshot, known.GUID, known.Created = b.Snapshot, b.GUID, b.Created
+		known.Snapshots = append(known.Snapshots, b.Snapshots...)
+	}
+	known.Bytes += content
+	return nil
+}
+
+// checkOrder refuses what a stream cannot have: a dataset before the one it is
+// below, one twice, too many. One that goes on, from the snapshot that came
+// before, is returned.
+func (x *reading) checkOrder(b *beginning) (known *Dataset, err error) {
+	find := func(name string) int {
+		return slices.IndexFunc(x.stream.Datasets, func(d Dataset) bool { return d.Name == name })
+	}
+	above := path.Dir(b.Name)
+	if above == "." {
+		above = ""
+	}
+	if at := find(b.Name); at >= 0 {
+		known = &x.stream.Datasets[at]
+	}
+	switch {
+	case known != nil && b.FromGUID == 0:
+		return nil, fmt.Errorf("dataset %q comes twice", b.dataset)
+	case known != nil && b.FromGUID != known.GUID:
+		return nil, fmt.Errorf("%s@%s is incremental from snapshot %#x, not from the one before it", b.dataset, b.Snapshot, b.FromGUID)
+	case known != nil && len(known.Snapshots) >= maxSnapshots:
+		return nil, fmt.Errorf("dataset %q has more than %d snapshots", b.dataset, maxSnapshots)
+	case known == nil && len(x.stream.Datasets) >= x.options.MaxDatasets:
+		return nil, fmt.Errorf("there are more than %d datasets", x.options.MaxDatasets)
+	case known == nil && b.Name != "" && find(above) < 0:
+		return nil, fmt.Errorf("dataset %q comes before %q", b.dataset, path.Join(x.stream.Top, above))
+	}
+	return known, nil
+}
+
+// maxSnapshots bounds those of a dataset in one stream.
+const maxSnapshots = 4096
+
+// objects reads the records of a substream up to its END (struct drr_end: checksum
+// at 0, toguid 32). It tells how much content of files was among them.
+func (x *reading) objects(guid uint64) (content int64, err error) {
+	for {
+		rec, err := x.read()
+		if err != nil {
+			return 0, err
+		}
+		if x.held += holds(rec); x.held > x.options.MaxBytes {
+			return 0, x.faultf("there are more than %d bytes of content", x.options.MaxBytes)
+		}
+		if rec.kind == end {
+			if rec.u64(32) != guid { // drr_toguid
+				return 0, x.faultf("it is of snapshot %#x, not %#x", rec.u64(32), guid)
+			}
+			return content, nil
+		}
+		written, err := x.sink.record(rec)
+		if err != nil {
+			return 0, x.fault(err)
+		}
+		content += written
+	}
+}
+
+// holds is how much a record stands for, in bytes, when it is unpacked.
+func holds(rec *record) int64 {
+	size := uint64(0)
+	switch rec.kind {
+	case write:
+		size = rec.u64(24) // drr_logical_size
+	case writeEmbedded:
+		size = rec.u64(16) // drr_length
+	}
+	return int64(max(min(size, maxPayload), uint64(len(rec.payload))))
+}

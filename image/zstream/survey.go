@@ -1,0 +1,75 @@
+package zstream
+
+import (
+	"context"
+	"io"
+	"maps"
+	"slices"
+)
+
+// Survey reads all of the stream r and tells what datasets and snapshots are in
+// it, with the properties that a package lists. Every checksum is made sure of, and
+// that what is announced comes; what the datasets hold is not looked at. Options
+// that it needs are MaxBytes and MaxDatasets.
+func Survey(ctx context.Context, r io.Reader, o Options) (*Stream, error) {
+	x, err := read(ctx, r, o.withDefaults(), passed{})
+	if err != nil {
+		return nil, err
+	}
+	return x.stream, nil
+}
+
+// passed is a sink that nothing stays in.
+type passed struct{}
+
+func (passed) begin(beginning, map[uint64]int) error { return nil }
+func (passed) record(*record) (int64, error)         { return 0, nil }
+func (passed) end() error                            { return nil }
+
+// Head reads no more than the beginning of the stream r: of a package its list, of
+// which it tells all datasets, sorted, with no Created; else the one dataset. The
+// list's checksum is in what follows it, and so not made sure of. It is for saying
+// early what will be refused; Survey is for what is to be relied on. Some of r
+// beyond what was needed may have been read.
+func Head(ctx context.Context, r io.Reader) (*Stream, error) {
+	rs := newRecords(ctx, r)
+	rec, err := rs.read()
+	if err != nil {
+		return nil, err
+	}
+	b, err := parseBegin(rec)
+	if err != nil {
+		return nil, rs.fault(err)
+	}
+	s := &Stream{Top: b.dataset, Features: namesOf(b.features)}
+	if b.header == substream {
+		s.Datasets = []Dataset{b.Dataset}
+		return s, nil
+	}
+	s.Package = true
+	c, err := parseContents(rec.payload)
+	if err != nil {
+		return nil, rs.fault(err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.datasets)) {
+		d, err := c.datasets[name].dataset(s.Top, name, c.to)
+		if err != nil {
+			return nil, rs.fault(err)
+		}
+		s.Datasets = append(s.Datasets, d)
+	}
+	return s, nil
+}
+
+// dataset is what the list of a package says of one, at the snapshot called to.
+func (l listed) dataset(top, name, to string) (Dataset, error) {
+	at, err := below(top, name)
+	if err != nil {
+		return Dataset{}, err
+	}
+	d := Dataset{Name: at, Snapshot: to, GUID: l.snapshots[to], Origin: l.origin, Properties: l.properties}
+	for _, snapshot := range slices.Sorted(maps.Keys(l.snapshots)) {
+		d.Snapshots = append(d.Snapshots, Snapshot{Name: snapshot, GUID: l.snapshots[snapshot], Properties: l.ofSnapshot[snapshot]})
+	}
+	return d, nil
+}

@@ -1,0 +1,133 @@
+package zstream
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Xattr is an extended attribute. Which name is in which namespace is as OpenZFS
+// has it (module/os/freebsd/zfs/zfs_vnops_os.c, zfs_create_attrname;
+// include/sys/fs/zfs.h, ZFS_XA_NS_*): those of users are bare, or have Linux's
+// "user." before them.
+type Xattr struct {
+	Namespace string // user; system, of FreeBSD; linux.security, linux.system, linux.trusted
+	Name      string
+	Size      int64
+	Value     []byte // nil if it is of more than MaxXattr bytes
+}
+
+// MaxXattr is how much of a value is read, in bytes: what Linux allows at most
+// (XATTR_SIZE_MAX, linux/limits.h).
+const MaxXattr = 64 << 10
+
+// maxXattrs bounds those of one file.
+const maxXattrs = 4096
+
+// namespaces are what a name in ZFS begins with, and what for.
+var namespaces = []struct{ prefix, name string }{
+	{"user.", "user"}, {"freebsd:system:", "system"},
+	{"security.", "linux.security"}, {"system.", "linux.system"}, {"trusted.", "linux.trusted"},
+	{"", "user"},
+}
+
+// newXattr is one with its name in ZFS taken apart.
+func newXattr(name string, size int64, value []byte) (Xattr, error) {
+	for _, ns := range namespaces {
+		if rest, ok := strings.CutPrefix(name, ns.prefix); ok && rest != "" {
+			return Xattr{ns.name, rest, size, value}, nil
+		}
+	}
+	return Xattr{}, errors.New("extended attributes: one without a name")
+}
+
+// hasXattrs tells whether a file may have any: the list of one that had is there,
+// of 20 bytes, when it is empty.
+func (n *node) hasXattrs() bool { return n.xattrDir != 0 || len(n.xattrs) > 20 }
+
+// xattrs are those of a file, sorted: in its attributes (xattr=sa), and in a
+// directory of its own (xattr=dir). Where both have a name the former counts
+// (module/os/linux/zfs/zpl_xattr.c, __zpl_xattr_get).
+func (f *files) xattrs(n *node) ([]Xattr, error) {
+	if !n.hasXattrs() {
+		return nil, nil
+	}
+	all := map[string]Xattr{}
+	if n.xattrDir != 0 {
+		if err := f.addXattrDir(all, n.xattrDir); err != nil {
+			return nil, fmt.Errorf("extended attributes: %w", err)
+		}
+	}
+	if len(n.xattrs) > 0 {
+		list, err := unpackList(n.xattrs)
+		if err != nil {
+			return nil, fmt.Errorf("extended attributes: %w", err)
+		}
+		for _, p := range list {
+			value, ok := p.value.([]byte)
+			if !ok {
+				return nil, fmt.Errorf("extended attributes: %q has no value", p.name)
+			}
+			if err := addXattr(all, p.name, int64(len(value)), slices.Clone(value)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	list := make([]Xattr, 0, len(all))
+	for _, x := range all {
+		list = append(list, x)
+	}
+	slices.SortFunc(list, func(a, b Xattr) int {
+		return strings.Compare(a.Namespace+"\x00"+a.Name, b.Namespace+"\x00"+b.Name)
+	})
+	return list, nil
+}
+
+func addXattr(all map[string]Xattr, name string, size int64, value []byte) error {
+	if len(all) >= maxXattrs {
+		return fmt.Errorf("extended attributes: there are more than %d", maxXattrs)
+	}
+	x, err := newXattr(name, size, value)
+	if err == nil {
+		all[x.Namespace+"\x00"+x.Name] = x
+	}
+	return err
+}
+
+// addXattrDir adds those in a directory: each is a file.
+func (f *files) addXattrDir(all map[string]Xattr, dir uint64) error {
+	z, err := f.stage.zap(dir, typeDirectory)
+	if err != nil {
+		return err
+	}
+	return z.each(func(e entry) error {
+		v, err := e.number()
+		if err != nil {
+			return err
+		}
+		number := v & (1<<48 - 1)
+		o, n, err := f.node(number)
+		if err != nil {
+			return fmt.Errorf("%q: %w", e.name, err)
+		}
+		if n.kind() != unix.S_IFREG || n.flags&flagXattr == 0 || o.home != inJournal {
+			return fmt.Errorf("%q: %w", e.name, objectError(number, errors.New("it is no extended attribute")))
+		}
+		var value []byte
+		if n.size <= MaxXattr {
+			value = make([]byte, n.size)
+			// What was not written of it is zero.
+			if _, err := f.stage.content(o).ReadAt(value, 0); err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+		}
+		if err := f.budget.spend(1, int64(len(value))); err != nil {
+			return err
+		}
+		return addXattr(all, string(e.name), n.size, value)
+	})
+}
