@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -128,6 +129,14 @@ func (s *scan) file(at string, info fs.FileInfo) (f file, err error) {
 	default:
 		err = fmt.Errorf("%s: there is no file of mode %o", at, f.mode)
 	}
+	if err != nil {
+		return f, err
+	}
+	if hasFlags(st) {
+		s.omit(omitFlags)
+	}
+	xattrs, err := s.readXattrs(filepath.Join(s.dir.Name(), at))
+	s.setXattrs(&f, xattrs)
 	return f, err
 }
 
