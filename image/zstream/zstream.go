@@ -1,11 +1,16 @@
-// Package zstream reads ZFS send streams without ZFS: what `zfs send` and
-// `zfs send -R` make of ZPL file systems, on any machine, as any user.
+// Package zstream reads and writes ZFS send streams without ZFS: what `zfs send`
+// and `zfs send -R` make of ZPL file systems, on any machine, as any user.
 //
 // It is made of layers, each of which knows only those below: records and their
 // checksums (record.go), what a BEGIN says (begin.go) and the list of a package
 // (nvlist.go, pack.go), objects staged on disk as they arrive (stage.go), what is
 // in them, ZAPs (zap.go, leaf.go) and attributes (sa.go, node.go), and the tree
 // that they are (tree.go, place.go). extract.go goes through a stream with them.
+//
+// The writer has the same layers in files that begin with write: a tree of files
+// (write_files.go) from a directory or an archive (write_dir.go, write_tar.go),
+// what its objects are (write_zap.go, write_leaf.go, write_sa.go), their records
+// (write_record.go), and the package of datasets (write.go, write_dataset.go).
 //
 // A stream is untrusted, and so is every number and name in it. What the package
 // does not know, or knows and does not do yet, it refuses by name, with the
