@@ -36,19 +36,20 @@ type BuildOptions struct {
 	Archive io.Reader
 
 	Conf    PotConf
+	AllRoot bool      // all files are root's, whoever they belong to in From
 	Created time.Time // the snapshot; the zero time is now
 	XZ      XZOptions // Workers 0 is all cores
 	Signer  Signer    // nil: the image is not signed
 	Replace bool      // an image of that name may be there: it is replaced
 	Spool   string    // directory for the contents of an archive; "" is that of os.TempDir
 
-	Progress func(BuildProgress)  // may be nil
+	Progress func(BuildProgress)  // called while contents are written; may be nil
 	Warn     func(warning string) // of what is left out of the tree; may be nil
 }
 
 // BuildProgress is how far a build has come.
 type BuildProgress struct {
-	Done, Total int64 // bytes of the files' contents, without holes; Total is 0 while they are counted
+	Done, Total int64 // bytes of the files' contents, without holes
 	Out         int64 // bytes of the .xz
 }
 
@@ -156,6 +157,9 @@ func (b *build) make(ctx context.Context) (err error) {
 		for _, w := range files.Warnings() {
 			b.Warn(w)
 		}
+	}
+	if b.AllRoot {
+		files.SetOwner(0, 0)
 	}
 	_ = sweep(b.Dir, building, func(*temp) error { return nil })
 	if b.temp, err = newTemp(b.Dir, building); err != nil {

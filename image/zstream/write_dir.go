@@ -48,6 +48,9 @@ type scan struct {
 	ctx  context.Context
 	dir  *os.Root
 	seen map[inode]uint32 // those of more than one name
+
+	list  [64 << 10]byte // for names of extended attributes
+	value [maxXattr + 1]byte
 }
 
 type inode struct{ dev, ino uint64 }

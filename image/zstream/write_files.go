@@ -107,6 +107,15 @@ func newFiles(c contentSource) *Files {
 // Close lets go of where the contents are.
 func (t *Files) Close() error { return t.contents.Close() }
 
+// SetOwner makes all files those of one user and group, as they cannot be where
+// a tree is made without root.
+func (t *Files) SetOwner(uid, gid uint32) {
+	for i := range t.files {
+		t.files[i].uid, t.files[i].gid = uid, gid
+	}
+	t.order = nil
+}
+
 // maxFiles bounds a tree: their numbers, and what is kept of each in memory.
 const maxFiles = 16 << 20
 

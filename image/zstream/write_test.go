@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,6 +21,8 @@ import (
 
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
+
+	"nomad-driver-pot/pot/hosttest/need"
 )
 
 var writeOptions = WriteOptions{Dataset: "zroot/jails/web", Snapshot: "1795392222", Created: time.Unix(1795392222, 0)}
@@ -48,7 +51,7 @@ func ofDir(t testing.TB, dir string) *Files {
 // ofTar are the files in an archive.
 func ofTar(t testing.TB, data []byte) *Files {
 	t.Helper()
-	files, err := ReadTar(t.Context(), bytes.NewReader(data), TarOptions{Spool: t.TempDir()})
+	files, err := ReadTar(t.Context(), bytes.NewReader(data), TarOptions{Spool: t.TempDir(), Missing: writeOptions.Created})
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, files.Close()) })
 	return files
@@ -280,9 +283,8 @@ func TestWrite_oddFiles(t *testing.T) {
 // zstreamDump has OpenZFS look at a stream.
 func zstreamDump(t testing.TB, stream []byte) {
 	t.Helper()
-	if _, err := exec.LookPath("zstream"); err != nil {
-		t.Skip("needs zstream(8), of Debian's zfsutils-linux")
-	}
+	_, err := exec.LookPath("zstream") // of Debian's zfsutils-linux, in contrib
+	need.Have(t, "zstream", err == nil)
 	cmd := exec.Command("zstream", "dump", "-v")
 	cmd.Stdin = bytes.NewReader(stream)
 	out, err := cmd.CombinedOutput()
@@ -294,8 +296,12 @@ func zstreamDump(t testing.TB, stream []byte) {
 func TestReadTar(t *testing.T) {
 	src := t.TempDir()
 	makeOdds(t, src)
-	dir, _, err := extract(t, written(t, ofTar(t, oddsTar(t))), Options{})
+	files := ofTar(t, oddsTar(t))
+	files.SetOwner(uint32(os.Getuid()), uint32(os.Getgid())) // of the root, too
+	stream := written(t, files)
+	dir, _, err := extract(t, stream, Options{})
 	must.NoError(t, err)
+	must.True(t, bytes.Equal(stream, written(t, ofDir(t, filepath.Join(dir, "m")))), must.Sprint("as that of a directory"))
 	want, got := survey(t, src), survey(t, filepath.Join(dir, "m"))
 	for _, o := range odds {
 		w, g := want[o.path], got[o.path]
@@ -399,6 +405,46 @@ func TestReadTar_again(t *testing.T) {
 	must.Eq(t, unix.S_IFDIR|0o755, all["deep/in"].mode)
 }
 
+func TestReadDir_xattrs(t *testing.T) {
+	src := t.TempDir()
+	for name, size := range map[string]int{"some": 10, "large": 1000, "none": 0} {
+		at := filepath.Join(src, name)
+		must.NoError(t, os.WriteFile(at, nil, 0o600))
+		err := unix.Setxattr(at, "user.b", make([]byte, size), 0)
+		if errors.Is(err, unix.ENOTSUP) {
+			t.Skip("needs a file system with extended attributes")
+		}
+		must.NoError(t, err)
+	}
+	must.NoError(t, unix.Setxattr(filepath.Join(src, "some"), "user.a", []byte("first"), 0))
+	files := ofDir(t, src)
+	must.SliceEmpty(t, files.Warnings())
+	for _, f := range files.files[1:] {
+		list, err := unpackList(f.xattrs)
+		must.NoError(t, err)
+		if len(list) == 2 {
+			must.Eq(t, nvlist{{"user.a", []byte("first")}, {"user.b", make([]byte, 10)}}, list)
+		}
+	}
+	f := file{mode: unix.S_IFREG}
+	files.setXattrs(&f, map[string][]byte{"user.large": make([]byte, maxXattr+1)})
+	must.Nil(t, f.xattrs)
+	files.setXattrs(&f, map[string][]byte{"user.1": make([]byte, maxXattr), "user.2": make([]byte, maxXattr)})
+	must.Nil(t, f.xattrs)
+	must.Eq(t, []string{"left out: extended attributes of more than 32 KiB, or 64 KiB in all (of 2 files)"}, files.Warnings())
+
+	t.Run("they are in the dnode, or in a spill block", func(t *testing.T) {
+		f.xattrs = make([]byte, 40)
+		bonus, spill := attributes(&f, 0, 6, 1)
+		must.Nil(t, spill)
+		must.LessEq(t, bonusRoom, len(bonus))
+		f.xattrs = make([]byte, maxVaries)
+		bonus, spill = attributes(&f, 0, 6, 1)
+		must.LessEq(t, bonusWithSpill, len(bonus))
+		must.Eq(t, 0, len(spill)%sector)
+	})
+}
+
 func TestWrite_usrShare(t *testing.T) {
 	const share = "/usr/share"
 	if _, err := os.Stat(share); err != nil || testing.Short() {
@@ -447,6 +493,75 @@ func TestWrite_large(t *testing.T) {
 	_, err = out.ReadAt(got, 1<<31-4)
 	must.NoError(t, err)
 	must.Eq(t, "\x00data\x00", string(got))
+}
+
+// TestWrite_memory holds files of 300 MiB in all to a few MiB of memory.
+func TestWrite_memory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 300 MiB")
+	}
+	var headers []tar.Header
+	for i := range 3 {
+		headers = append(headers, tar.Header{Name: fmt.Sprint(i), Typeflag: tar.TypeReg, Size: 100 << 20})
+	}
+	noise := bytes.Repeat([]byte("noise..."), recordSize/8)
+	r, w := io.Pipe()
+	go func() {
+		a := tar.NewWriter(w)
+		for i := range headers {
+			_ = a.WriteHeader(&headers[i])
+			for range headers[i].Size / recordSize {
+				_, _ = a.Write(noise)
+			}
+		}
+		w.CloseWithError(a.Close())
+	}()
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	before, peak, n := stats.HeapInuse, uint64(0), 0
+	look := func() {
+		if n++; n%200 == 0 {
+			runtime.ReadMemStats(&stats)
+			peak = max(peak, stats.HeapInuse)
+		}
+	}
+	files, err := ReadTar(t.Context(), reads{r, look}, TarOptions{Spool: t.TempDir()})
+	must.NoError(t, err)
+	defer files.Close()
+	out, end := io.Pipe()
+	go func() {
+		_, err := Write(t.Context(), end, writeOptions, FileSystem{"", files})
+		end.CloseWithError(err)
+	}()
+	size, err := io.Copy(io.Discard, reads{out, look})
+	must.NoError(t, err)
+	must.Greater(t, 300<<20, size)
+	must.Less(t, before+12<<20, peak)
+}
+
+func TestReadTar_sparse(t *testing.T) {
+	_, err := exec.LookPath("tar")
+	need.Have(t, "tar", err == nil)
+	src := t.TempDir()
+	f, err := os.Create(filepath.Join(src, "sparse"))
+	must.NoError(t, err)
+	_, err = f.WriteAt([]byte("end"), 40<<20)
+	must.NoError(t, errors.Join(err, f.Close()))
+	for _, format := range []string{"gnu", "posix"} {
+		data, err := exec.Command("tar", "-C", src, "--format="+format, "--sparse", "-c", ".").Output()
+		if err != nil {
+			t.Skip("needs GNU tar")
+		}
+		must.Less(t, 1<<20, len(data))
+		stream := written(t, ofTar(t, data))
+		must.Less(t, 1<<20, len(stream))
+		dir, _, err := extract(t, stream, Options{})
+		must.NoError(t, err)
+		info, err := os.Stat(filepath.Join(dir, "m/sparse"))
+		must.NoError(t, err)
+		must.Eq(t, 40<<20+3, info.Size())
+	}
 }
 
 func TestWrite_changed(t *testing.T) {

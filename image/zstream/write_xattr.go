@@ -20,7 +20,7 @@ const maxXattr = 32 << 10
 // What is left out of a tree.
 const (
 	omitXattrs  = "extended attributes of other namespaces than user"
-	omitLarge   = "extended attributes, of 64 KiB or more"
+	omitLarge   = "extended attributes of more than 32 KiB, or 64 KiB in all"
 	omitACLs    = "access control lists"
 	omitFlags   = "file flags"
 	omitSpecial = "files of kinds that have no place in a file system"
@@ -50,20 +50,19 @@ func (t *Files) setXattrs(f *file, xattrs map[string][]byte) {
 }
 
 // readXattrs reads those of the file at a path, which may be a link.
-func (t *Files) readXattrs(path string) (map[string][]byte, error) {
-	names := make([]byte, 64<<10)
-	n, err := unix.Llistxattr(path, names)
-	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EPERM) || n == 0 && err == nil {
+func (t *scan) readXattrs(path string) (map[string][]byte, error) {
+	names, err := listXattrs(path, t.list[:])
+	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EPERM) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("extended attributes of %s: %w", path, err)
 	}
 	var all map[string][]byte
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(names[:n]), "\x00"), "\x00") {
+	for _, name := range names {
 		switch {
 		case strings.HasPrefix(name, userPrefix):
-		case strings.HasPrefix(name, "system.posix_acl_"):
+		case strings.HasPrefix(name, "system.posix"): // posix_acl_access, or posix1e.acl_access
 			t.omit(omitACLs)
 			continue
 		case name == "security.selinux": // every file has it where there is any
@@ -72,7 +71,7 @@ func (t *Files) readXattrs(path string) (map[string][]byte, error) {
 			t.omit(omitXattrs)
 			continue
 		}
-		value := make([]byte, maxXattr+1)
+		value := t.value[:]
 		n, err := unix.Lgetxattr(path, name, value)
 		if errors.Is(err, unix.ERANGE) {
 			n, err = len(value), nil
