@@ -111,7 +111,7 @@ func (p Place) read(ctx context.Context, xz *os.File, w io.Writer, count Count) 
 			to = append(to, xz)
 		}
 		err := d.to(ctx, io.MultiWriter(to...))
-		return n.bytes, err
+		return n.Load(), err
 	}
 	info, err := xz.Stat()
 	if err != nil {
@@ -119,13 +119,5 @@ func (p Place) read(ctx context.Context, xz *os.File, w io.Writer, count Count) 
 	}
 	d.limit = info.Size() // whatever it is: it takes no room
 	err = d.copy(ctx, io.NewSectionReader(xz, 0, info.Size()), info.Size(), func() {}, io.MultiWriter(w, n))
-	return n.bytes, err
-}
-
-// counter counts what is written to it.
-type counter struct{ bytes int64 }
-
-func (c *counter) Write(p []byte) (int, error) {
-	c.bytes += int64(len(p))
-	return len(p), nil
+	return n.Load(), err
 }

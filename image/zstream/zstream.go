@@ -1,7 +1,7 @@
-// Package zstream reads ZFS send streams without ZFS: what `zfs send` makes of ZPL
-// file systems, full and incremental, alone and in packages (`-R`, `-I`), of any
-// record size, compressed or not, from machines of either byte order. It does so
-// on any machine, as any user.
+// Package zstream reads and writes ZFS send streams without ZFS: what `zfs send`
+// makes of ZPL file systems, full and incremental, alone and in packages (`-R`,
+// `-I`), of any record size, compressed or not, from machines of either byte order.
+// It does so on any machine, as any user.
 //
 // It is made of layers, each of which knows only those below: records and their
 // checksums (record.go, payload.go), what a BEGIN says (begin.go, feature.go) and
@@ -12,6 +12,11 @@
 // (sa.go, node.go, znode.go, acl.go, xattr.go, flags.go), as files with names
 // (files.go); and what is made of those: a tree (tree.go, place.go, extract.go), an
 // index (index.go), or no more than a survey (survey.go).
+//
+// The writer has the same layers in files that begin with write: a tree of files
+// (write_files.go) from a directory or an archive (write_dir.go, write_tar.go),
+// what its objects are (write_zap.go, write_leaf.go, write_sa.go), their records
+// (write_record.go), and the package of datasets (write.go, write_dataset.go).
 //
 // A stream is untrusted, and so is every number and name in it. What the package
 // does not know, or leaves to others, it refuses by name, with the record and the

@@ -1,0 +1,96 @@
+package image_test
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image"
+)
+
+// benchTree is a tree of some 100 MB: links to what this machine has.
+func benchTree(b *testing.B) string {
+	b.Helper()
+	dir, left := b.TempDir(), int64(100<<20)
+	for i, from := range []string{"/usr/bin", "/usr/lib/x86_64-linux-gnu", "/usr/share", "/bin", "/usr/local/bin", "/usr/include"} {
+		to := filepath.Join(dir, fmt.Sprint(i))
+		must.NoError(b, os.Mkdir(to, 0o755))
+		entries, err := os.ReadDir(from)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			info, err := e.Info()
+			if err != nil || !info.Mode().IsRegular() || info.Size() > left/4 {
+				continue
+			}
+			data, err := os.ReadFile(filepath.Join(from, e.Name()))
+			must.NoError(b, err)
+			must.NoError(b, os.WriteFile(filepath.Join(to, e.Name()), data, 0o644))
+			left -= info.Size()
+		}
+	}
+	if left > 60<<20 {
+		b.Skip("needs programs of 40 MB in the usual places")
+	}
+	return dir
+}
+
+// BenchmarkBuild is Build against `tar -c | xz -T0 -6` of the same tree, one
+// after the other: "xtar" is the share of the time, "xsize" of the bytes. Both
+// have all cores.
+func BenchmarkBuild(b *testing.B) {
+	for _, program := range []string{"tar", "xz"} {
+		if _, err := exec.LookPath(program); err != nil {
+			b.Skip("needs " + program)
+		}
+	}
+	tree := benchTree(b)
+	for name, command := range map[string]string{"xz": "", "go": "-"} {
+		b.Run(name, func(b *testing.B) {
+			var ours, theirs time.Duration
+			var bytes, tarBytes int64
+			for b.Loop() {
+				start := time.Now()
+				tarBytes = tarXZ(b, tree)
+				theirs += time.Since(start)
+				start = time.Now()
+				o := buildOptions(b, tree)
+				o.XZ.Command = command
+				a, err := image.Build(b.Context(), o)
+				must.NoError(b, err)
+				bytes = a.Bytes
+				ours += time.Since(start)
+			}
+			b.ReportMetric(float64(ours)/float64(theirs), "xtar")
+			b.ReportMetric(float64(bytes)/float64(tarBytes), "xsize")
+		})
+	}
+}
+
+// tarXZ is how many bytes tar and xz(1) make of a tree.
+func tarXZ(b *testing.B, tree string) int64 {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "tree.txz")
+	out, err := os.Create(path)
+	must.NoError(b, err)
+	defer out.Close()
+	r, w := io.Pipe()
+	tar := exec.Command("tar", "-C", tree, "-c", ".")
+	tar.Stdout = w
+	xz := exec.Command("xz", "-T0", "-6")
+	xz.Stdin, xz.Stdout = r, out
+	must.NoError(b, xz.Start())
+	must.NoError(b, tar.Run())
+	must.NoError(b, w.Close())
+	must.NoError(b, xz.Wait())
+	info, err := out.Stat()
+	must.NoError(b, err)
+	return info.Size()
+}

@@ -1,0 +1,359 @@
+package image_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"math/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/skein"
+	"nomad-driver-pot/image/zstream"
+)
+
+// buildOptions are for an image of what is in from.
+func buildOptions(t testing.TB, from string) image.BuildOptions {
+	t.Helper()
+	return image.BuildOptions{
+		Name: "web", Tag: "1.0", Dir: t.TempDir(), From: from, Spool: t.TempDir(), Created: time.Unix(1795392222, 0),
+		Conf: image.PotConf{Base: "14.2", Command: "/bin/web -p 80", Attributes: map[string]string{"persistent": "off"}},
+	}
+}
+
+// webTree is a small tree of many blocks.
+func webTree(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	must.NoError(t, os.MkdirAll(filepath.Join(dir, "usr/bin"), 0o755))
+	r := rand.New(rand.NewSource(1))
+	words := make([]byte, 700_000)
+	for i := range words {
+		words[i] = "etaoin shrdlu\n"[r.Intn(14)]
+	}
+	must.NoError(t, os.WriteFile(filepath.Join(dir, "usr/bin/web"), words, 0o755))
+	must.NoError(t, os.Symlink("usr/bin", filepath.Join(dir, "bin")))
+	return dir
+}
+
+// names are those in a directory.
+func names(t testing.TB, dir string) (all []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must.NoError(t, err)
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return all
+}
+
+// unpack extracts an image into a new directory.
+func unpack(t testing.TB, xz string) string {
+	t.Helper()
+	f, err := os.Open(xz)
+	must.NoError(t, err)
+	defer f.Close()
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	must.NoError(t, err)
+	defer root.Close()
+	_, err = zstream.Extract(t.Context(), image.NewXZReader(f), root, zstream.Options{})
+	must.NoError(t, err)
+	return dir
+}
+
+// signer signs with a text.
+type signer string
+
+func (s signer) Sign(message []byte) ([]byte, error) {
+	if s == "" {
+		return nil, errors.New("no key")
+	}
+	return append([]byte(s), message...), nil
+}
+
+func TestBuild(t *testing.T) {
+	o := buildOptions(t, webTree(t))
+	o.Signer = signer("signed: ")
+	var last image.BuildProgress
+	o.Progress = func(p image.BuildProgress) { last = p }
+	a, err := image.Build(t.Context(), o)
+	must.NoError(t, err)
+	must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein", "web_1.0.xz.skein.sig"}, names(t, o.Dir))
+	must.Eq(t, "1795392222", a.Snapshot)
+	must.Eq(t, 4, a.Files)
+	must.Eq(t, last.Total, last.Done)
+	must.Greater(t, 700_000, last.Total)
+
+	t.Run("its digest is of the two files", func(t *testing.T) {
+		h := skein.New()
+		for _, path := range []string{a.XZ, a.Meta} {
+			data, err := os.ReadFile(path)
+			must.NoError(t, err)
+			h.Write(data)
+		}
+		text, err := os.ReadFile(a.Skein)
+		must.NoError(t, err)
+		digest, err := image.ParseSkein(text)
+		must.NoError(t, err)
+		must.Eq(t, a.Digest, digest)
+		must.Eq(t, h.Sum(nil), digest[:])
+		signed, err := os.ReadFile(a.Signature)
+		must.NoError(t, err)
+		must.Eq(t, "signed: "+string(text), string(signed))
+	})
+	t.Run("it unpacks to what it was made from", func(t *testing.T) {
+		dir := unpack(t, a.XZ)
+		must.FileContains(t, filepath.Join(dir, "conf/pot.conf"), "pot.cmd=/bin/web -p 80\n")
+		want, err := os.ReadFile(filepath.Join(o.From, "bin/web"))
+		must.NoError(t, err)
+		got, err := os.ReadFile(filepath.Join(dir, "m/bin/web"))
+		must.NoError(t, err)
+		must.True(t, bytes.Equal(want, got))
+	})
+	t.Run("it is not made over another", func(t *testing.T) {
+		_, err := image.Build(t.Context(), o)
+		must.ErrorIs(t, err, fs.ErrExist)
+	})
+	t.Run("it replaces another, with the same bytes", func(t *testing.T) {
+		again := o
+		again.Replace, again.Signer = true, nil
+		b, err := image.Build(t.Context(), again)
+		must.NoError(t, err)
+		must.Eq(t, a.Digest, b.Digest)
+		must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, names(t, o.Dir))
+	})
+}
+
+// TestBuild_served has what was built fetched as any other image.
+func TestBuild_served(t *testing.T) {
+	o := buildOptions(t, webTree(t))
+	a, err := image.Build(t.Context(), o)
+	must.NoError(t, err)
+	store := image.NewStore(image.NewCache(t.TempDir(), image.Options{}), imagetest.NewDatasets())
+	ref := image.Ref{Source: "file://" + o.Dir, Name: "web", Tag: "1.0"}
+	snapshot, err := store.Ensure(t.Context(), ref, a.Digest, nil)
+	must.NoError(t, err)
+	must.Eq(t, image.Snapshot{Name: "web_1_0", Digest: a.Digest}, snapshot)
+}
+
+// tarOf is a tar archive of a directory.
+func tarOf(t testing.TB, dir string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	must.NoError(t, w.AddFS(os.DirFS(filepath.Join(dir, "usr"))))
+	must.NoError(t, w.Close())
+	return out.Bytes()
+}
+
+func TestBuild_archives(t *testing.T) {
+	plain := tarOf(t, webTree(t))
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	_, err := z.Write(plain)
+	must.NoError(t, err)
+	must.NoError(t, z.Close())
+	var digest image.Digest
+	for name, data := range map[string][]byte{"a.tar": plain, "a.txz": imagetest.XZ(plain), "a.tgz": zipped.Bytes()} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), name)
+			must.NoError(t, os.WriteFile(path, data, 0o600))
+			o := buildOptions(t, path)
+			a, err := image.Build(t.Context(), o)
+			must.NoError(t, err)
+			must.SliceEmpty(t, names(t, o.Spool))
+			must.FileExists(t, filepath.Join(unpack(t, a.XZ), "m/bin/web"))
+			if digest == (image.Digest{}) {
+				digest = a.Digest
+			}
+			must.Eq(t, digest, a.Digest)
+		})
+	}
+	t.Run("one that is damaged makes nothing", func(t *testing.T) {
+		o := buildOptions(t, "")
+		bad := imagetest.XZ(plain)
+		bad[len(bad)-40] ^= 1
+		o.Archive = bytes.NewReader(bad)
+		_, err := image.Build(t.Context(), o)
+		must.ErrorContains(t, err, "build web_1.0: archive: ")
+		must.SliceEmpty(t, names(t, o.Dir))
+	})
+}
+
+func TestBuild_nothingIsLeft(t *testing.T) {
+	tree := webTree(t)
+	enough := errors.New("enough")
+	for name, c := range map[string]struct {
+		err    string
+		change func(*image.BuildOptions)
+	}{
+		"a signer that fails": {"build web_1.0: sign: no key", func(o *image.BuildOptions) { o.Signer = signer("") }},
+		"an xz that fails":    {"build web_1.0: /bin/false: exit status 1: ", func(o *image.BuildOptions) { o.XZ.Command = "/bin/false" }},
+		"no tree":             {"build web_1.0: stat /nonexistent: no such file or directory", func(o *image.BuildOptions) { o.From = "/nonexistent" }},
+		"a bad tag": {`build web_../1: tag: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not "../1"`,
+			func(o *image.BuildOptions) { o.Tag = "../1" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := buildOptions(t, tree)
+			c.change(&o)
+			_, err := image.Build(t.Context(), o)
+			must.EqError(t, err, c.err)
+			must.SliceEmpty(t, names(t, o.Dir))
+		})
+	}
+	for _, command := range []string{"", "-"} {
+		t.Run("cancelled, with xz "+command, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			o := buildOptions(t, tree)
+			o.XZ.Command = command
+			o.Progress = func(image.BuildProgress) { cancel(enough) }
+			_, err := image.Build(ctx, o)
+			must.ErrorIs(t, err, enough)
+			must.SliceEmpty(t, names(t, o.Dir))
+		})
+	}
+}
+
+func TestPotConf(t *testing.T) {
+	o := buildOptions(t, webTree(t))
+	o.Conf = image.PotConf{
+		Base: "14.2", Ports: []string{"80", "udp:53"}, Env: []string{`A="x" y`},
+		Attributes: map[string]string{"no-rc-script": "on", "exec_stop": "/bin/sh /etc/rc.shutdown", "localhost-tunnel": "YES", "children": "3"},
+	}
+	a, err := image.Build(t.Context(), o)
+	must.NoError(t, err)
+	text, err := os.ReadFile(filepath.Join(unpack(t, a.XZ), "conf/pot.conf"))
+	must.NoError(t, err)
+	must.Eq(t, `pot.level=0
+pot.type=single
+pot.base=14.2
+pot.potbase=
+pot.dns=inherit
+pot.cmd=sh /etc/rc
+host.hostname="web"
+osrelease="14.2-RELEASE"
+pot.attr.no-rc-script=YES
+pot.attr.persistent=YES
+pot.attr.start-at-boot=NO
+pot.attr.prunable=NO
+pot.attr.no-tmpfs=NO
+pot.attr.enforce_statfs=2
+pot.attr.mount=NO
+pot.attr.fdescfs=NO
+pot.attr.linprocfs=NO
+pot.attr.nullfs=NO
+pot.attr.procfs=NO
+pot.attr.tmpfs=NO
+pot.attr.zfs=NO
+pot.attr.raw_sockets=NO
+pot.attr.sysvshm=new
+pot.attr.sysvsem=new
+pot.attr.sysvmsg=new
+pot.attr.children=3
+pot.attr.mlock=NO
+pot.attr.devfs_ruleset=4
+pot.attr.exec_stop=/bin/sh /etc/rc.shutdown
+pot.attr.stop_timeout=10
+pot.attr.localhost-tunnel=YES
+pot.stack=ipv4
+network_type=inherit
+vnet=false
+pot.export.ports=80 udp:53
+pot.env="A=\"x\" y"
+`, string(text))
+
+	t.Run("all faults are told", func(t *testing.T) {
+		err := image.PotConf{
+			Command: "a\nb", Env: []string{"x"},
+			Attributes: map[string]string{"mlock": "maybe", "children": "-1", "sysvshm": "old", "to-be-pruned": "YES"},
+		}.Validate()
+		must.EqError(t, err, strings.Join([]string{
+			`command: must be one line, not "a\nb"`,
+			`attributes.sysvshm: must be new, inherit or disable, not "old"`,
+			`attributes.children: must be a number, not "-1"`,
+			`attributes.mlock: must be YES or NO, not "maybe"`,
+			`attributes: there is no "to-be-pruned"`,
+			`env[0]: must be VAR=value, not "x"`,
+		}, "\n"))
+	})
+}
+
+// xzBoth calls f with each way to write xz that this machine has.
+func xzBoth(t *testing.T, f func(*testing.T, image.XZOptions)) {
+	t.Run("in Go", func(t *testing.T) { f(t, image.XZOptions{Command: "-", Workers: 3}) })
+	t.Run("by xz(1)", func(t *testing.T) {
+		if _, err := exec.LookPath("xz"); err != nil {
+			t.Skip("needs xz(1)")
+		}
+		f(t, image.XZOptions{Workers: 1})
+	})
+}
+
+func TestXZWriter(t *testing.T) {
+	xzBoth(t, func(t *testing.T, o image.XZOptions) {
+		o.Block = 64 << 10
+		r := rand.New(rand.NewSource(2))
+		random := make([]byte, 300_000)
+		r.Read(random)
+		for _, data := range [][]byte{nil, []byte("x"), random[:64<<10], random[:64<<10+1], random, bytes.Repeat([]byte("again and "), 100_000)} {
+			var out bytes.Buffer
+			w, err := image.NewXZWriter(t.Context(), &out, o)
+			must.NoError(t, err)
+			_, err = w.Write(data)
+			must.NoError(t, err)
+			must.NoError(t, w.Close())
+			back, err := io.ReadAll(image.NewXZReader(bytes.NewReader(out.Bytes())))
+			must.NoError(t, err)
+			must.True(t, bytes.Equal(data, back))
+			xzSees(t, out.Bytes(), (len(data)+o.Block-1)/o.Block)
+		}
+	})
+	t.Run("options that cannot be", func(t *testing.T) {
+		for err, o := range map[string]image.XZOptions{
+			"xz: level must be 1 to 9, not 10":                     {Level: 10},
+			"xz: block must be of 65536 to 268435456 bytes, not 1": {Block: 1},
+		} {
+			_, got := image.NewXZWriter(t.Context(), io.Discard, o)
+			must.EqError(t, got, err)
+		}
+	})
+}
+
+// xzSees has xz(1), if it is there, check a file: blocks, each with its sizes.
+func xzSees(t *testing.T, data []byte, blocks int) {
+	t.Helper()
+	if _, err := exec.LookPath("xz"); err != nil {
+		return
+	}
+	path := filepath.Join(t.TempDir(), "x.xz")
+	must.NoError(t, os.WriteFile(path, data, 0o600))
+	out, err := exec.Command("xz", "--test", path).CombinedOutput()
+	must.NoError(t, err, must.Sprint(string(out)))
+	out, err = exec.Command("xz", "--list", "--robot", "-vv", path).Output()
+	must.NoError(t, err)
+	seen := 0
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		switch fields[0] {
+		case "block":
+			seen++
+			must.Eq(t, "cu", fields[12], must.Sprint(line)) // flags of the header: both sizes
+		case "stream":
+			must.Eq(t, "CRC64", fields[8])
+		}
+	}
+	must.Eq(t, blocks, seen)
+}

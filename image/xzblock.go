@@ -1,0 +1,175 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"hash/crc32"
+	"hash/crc64"
+	"io"
+
+	"github.com/ulikunitz/xz/lzma"
+)
+
+// blockWriter writes xz streams in Go: blocks are compressed on several cores,
+// and written in their order (the .xz file format, version 1.2, sections 2 to 4).
+type blockWriter struct {
+	ctx    context.Context
+	w      io.Writer
+	level  int
+	block  []byte // being filled
+	size   int
+	order  chan chan xzBlock // in the order of the input; as many as there are workers
+	done   chan error        // of the writing, once
+	failed chan struct{}     // closed before an error is in done
+}
+
+// xzBlock is a block that is compressed.
+type xzBlock struct {
+	bytes    []byte // with header, padding and check
+	unpadded uint64
+	size     uint64 // of what is in it
+	err      error
+}
+
+func newBlockWriter(ctx context.Context, w io.Writer, o XZOptions) (*blockWriter, error) {
+	b := &blockWriter{
+		ctx: ctx, w: w, level: o.Level, size: o.Block,
+		order: make(chan chan xzBlock, o.Workers-1), done: make(chan error, 1), failed: make(chan struct{}),
+	}
+	go func() {
+		err := b.writeAll()
+		if err != nil {
+			close(b.failed)
+		}
+		b.done <- err
+	}()
+	return b, nil
+}
+
+// Write takes what is to be compressed.
+func (b *blockWriter) Write(p []byte) (n int, err error) {
+	for n < len(p) {
+		if b.block == nil {
+			b.block = make([]byte, 0, b.size)
+		}
+		part := p[n:][:min(len(p)-n, b.size-len(b.block))]
+		b.block = append(b.block, part...)
+		if len(b.block) == b.size {
+			if err := b.start(); err != nil {
+				return n, err
+			}
+		}
+		n += len(part)
+	}
+	return n, nil
+}
+
+// start has the block compressed, as soon as fewer are at work than there may be.
+func (b *blockWriter) start() error {
+	done := make(chan xzBlock, 1)
+	select {
+	case b.order <- done:
+	case <-b.failed:
+		return io.ErrClosedPipe // Close has the error
+	case <-b.ctx.Done():
+		return context.Cause(b.ctx)
+	}
+	data := b.block
+	b.block = nil
+	go func() { done <- compressBlock(data, b.level) }()
+	return nil
+}
+
+// Close writes what is left, and the end of the stream.
+func (b *blockWriter) Close() (err error) {
+	if len(b.block) > 0 {
+		err = b.start()
+	}
+	close(b.order)
+	if written := <-b.done; written != nil {
+		err = written
+	}
+	if b.ctx.Err() != nil {
+		err = context.Cause(b.ctx)
+	}
+	return err
+}
+
+// streamFlags are those of header and footer: the check is CRC64.
+var streamFlags = []byte{0, 4}
+
+// writeAll writes the header, the blocks as they come, the index of them and the
+// footer.
+func (b *blockWriter) writeAll() error {
+	header := append([]byte("\xfd7zXZ\x00"), streamFlags...)
+	if _, err := b.w.Write(appendCRC32(header, streamFlags)); err != nil {
+		return err
+	}
+	var records []byte
+	count := uint64(0)
+	for done := range b.order {
+		block := <-done
+		if block.err != nil {
+			return block.err
+		}
+		if b.ctx.Err() != nil {
+			return context.Cause(b.ctx)
+		}
+		if _, err := b.w.Write(block.bytes); err != nil {
+			return err
+		}
+		count++
+		records = binary.AppendUvarint(records, block.unpadded)
+		records = binary.AppendUvarint(records, block.size)
+	}
+	index := append(binary.AppendUvarint([]byte{0}, count), records...)
+	index = append(index, make([]byte, -len(index)&3)...)
+	index = appendCRC32(index, index)
+	footer := binary.LittleEndian.AppendUint32(nil, uint32(len(index)/4-1))
+	footer = append(footer, streamFlags...)
+	out := append(appendCRC32(index, footer), footer...)
+	_, err := b.w.Write(append(out, "YZ"...))
+	return err
+}
+
+// appendCRC32 adds the CRC32 of p to out.
+func appendCRC32(out, p []byte) []byte {
+	return binary.LittleEndian.AppendUint32(out, crc32.ChecksumIEEE(p))
+}
+
+// dictionaries are those of xz(1)'s levels, in powers of 2.
+var dictionaries = [...]uint{18, 20, 21, 22, 22, 23, 23, 24, 25, 26}
+
+// compressBlock makes a block of data. Its header has both sizes (flags 0xc0) and
+// one filter, LZMA2.
+func compressBlock(data []byte, level int) xzBlock {
+	shift := dictionaries[level]
+	for shift > 16 && 1<<(shift-1) >= len(data) {
+		shift--
+	}
+	var packed bytes.Buffer
+	w, err := lzma.Writer2Config{DictCap: 1 << shift}.NewWriter2(&packed)
+	if err == nil {
+		_, err = w.Write(data)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		return xzBlock{err: err}
+	}
+	const lzma2 = 0x21
+	header := binary.AppendUvarint([]byte{0, 0xc0}, uint64(packed.Len()))
+	header = binary.AppendUvarint(header, uint64(len(data)))
+	header = append(header, lzma2, 1, byte(2*(shift-12)))
+	header = append(header, make([]byte, -len(header)&3)...)
+	header[0] = byte(len(header) / 4)
+	out := append(appendCRC32(header, header), packed.Bytes()...)
+	block := xzBlock{unpadded: uint64(len(out)) + crc64.Size, size: uint64(len(data))}
+	out = append(out, make([]byte, -len(out)&3)...)
+	block.bytes = binary.LittleEndian.AppendUint64(out, crc64.Checksum(data, crcTable))
+	return block
+}
+
+var crcTable = crc64.MakeTable(crc64.ECMA)

@@ -1,0 +1,64 @@
+package zstream
+
+import "encoding/binary"
+
+// Access masks and types of entries of an access control list (FreeBSD
+// sys/acl.h, OpenZFS include/os/freebsd/spl/sys/acl.h).
+const (
+	aceRead    = 0x1
+	aceWrite   = 0x2 | 0x4 // write data, append data
+	aceExecute = 0x20
+
+	// Read named attributes, attributes and the list itself, synchronize.
+	aceAnyone = 0x8 | 0x80 | 0x20000 | 0x100000
+	// Write named attributes, attributes, the list and the owner, too.
+	aceOwnerToo = aceAnyone | 0x10 | 0x100 | 0x40000 | 0x80000
+
+	aceAllow = 0
+	aceDeny  = 1
+)
+
+// aceSize is that of an entry for one of those three, zfs_ace_hdr_t (zfs_acl.h).
+const aceSize = 8
+
+// trivialACL is the list that says what a mode does: entries for owner, group and
+// everyone; before them such as take back what the later ones would give, for a
+// mode that gives an owner or a group less than others
+// (module/os/freebsd/spl/acl_common.c, acl_trivial_access_masks).
+func trivialACL(mode uint32) []byte {
+	owner, group, other := aceMask(mode>>6), aceMask(mode>>3), aceMask(mode)
+	var list []byte
+	entry := func(kind, who uint16, mask uint32) {
+		le := binary.LittleEndian
+		list = le.AppendUint16(list, kind)
+		list = le.AppendUint16(list, who)
+		list = le.AppendUint32(list, mask)
+	}
+	if mask := owner &^ group & other; mask != 0 {
+		entry(aceAllow, aceOwner, mask)
+	}
+	if mask := (group | other) &^ owner; mask != 0 {
+		entry(aceDeny, aceOwner, mask)
+	}
+	if mask := other &^ group; mask != 0 {
+		entry(aceDeny, aceOwnGroup, mask)
+	}
+	entry(aceAllow, aceOwner, owner|aceOwnerToo)
+	entry(aceAllow, aceOwnGroup, group|aceAnyone)
+	entry(aceAllow, aceEveryone, other|aceAnyone)
+	return list
+}
+
+// aceMask is what the lowest three bits of a mode allow.
+func aceMask(mode uint32) (mask uint32) {
+	if mode&4 != 0 {
+		mask |= aceRead
+	}
+	if mode&2 != 0 {
+		mask |= aceWrite
+	}
+	if mode&1 != 0 {
+		mask |= aceExecute
+	}
+	return mask
+}

@@ -1,0 +1,300 @@
+package zstream
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Files is a tree that a stream can be made of: the names and attributes of all
+// files, in memory, and where their contents are. NewFiles, ReadDir and ReadTar
+// make one.
+type Files struct {
+	files    []file // the root is the first
+	contents contentSource
+	sums     [][16]byte // of the contents, by file; that of nothing is zero
+	left     omissions
+
+	order []uint32 // files as they are written
+	at    []uint32 // where in order a file is
+	sum   [sha256.Size]byte
+	bytes int64 // of blocks that are not zero
+}
+
+// contentSource has the contents of the files of a tree, by their numbers in it.
+type contentSource interface {
+	// blocks calls f with every block of recordSize of file i in which there is
+	// anything but zeros, in order. The last may be shorter. It returns an error
+	// if the file is not of that size.
+	blocks(i int, size int64, f func(offset int64, block []byte) error) error
+
+	io.Closer
+}
+
+// recordSize is the default of file systems, which everyone can receive.
+const recordSize = oldMaxBlock
+
+// file is one that has names, or a directory.
+type file struct {
+	names  []name // of a directory, sorted by seal
+	name   string // in parent; that of the first in order
+	target string // of a symbolic link
+	xattrs []byte // packed; nil without any
+	size   int64  // of a regular file
+	rdev   uint64 // major above minor, of 32 bits each
+	sec    int64
+	nsec   int32
+	mode   uint32 // st_mode, with the type
+	uid    uint32
+	gid    uint32
+	parent uint32
+	links  uint32 // names, or directories within a directory
+}
+
+// name is what a directory has: a file by its number.
+type name struct {
+	name string
+	file uint32
+}
+
+func (f *file) kind() uint32   { return f.mode & unix.S_IFMT }
+func (f *file) isDir() bool    { return f.kind() == unix.S_IFDIR }
+func (f *file) isDevice() bool { return f.kind() == unix.S_IFCHR || f.kind() == unix.S_IFBLK }
+
+// setTime is the time of the last change.
+func (f *file) setTime(t time.Time) { f.sec, f.nsec = t.Unix(), int32(t.Nanosecond()) }
+
+// NewFiles is a tree of directories and small files that are in memory, all of
+// root's: contents by path, "conf/pot.conf"; a path that ends in / is an empty
+// directory.
+func NewFiles(small map[string]string, modified time.Time) (*Files, error) {
+	data := inMemory{}
+	dir := file{mode: unix.S_IFDIR | 0o755}
+	dir.setTime(modified)
+	t := newPaths(data, dir)
+	t.files[0] = dir
+	for _, path := range slices.Sorted(maps.Keys(small)) {
+		f := file{mode: unix.S_IFREG | 0o644, size: int64(len(small[path]))}
+		if strings.HasSuffix(path, "/") {
+			f = dir
+		}
+		f.setTime(modified)
+		i, err := t.put(path, f)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		data[int(i)] = small[path]
+	}
+	return t.Files, nil
+}
+
+// newFiles is a tree of a root alone.
+func newFiles(c contentSource) *Files {
+	return &Files{files: []file{{mode: unix.S_IFDIR | 0o755}}, contents: c, left: omissions{}}
+}
+
+// Close lets go of where the contents are.
+func (t *Files) Close() error { return t.contents.Close() }
+
+// SetOwner makes all files those of one user and group, as they cannot be where
+// a tree is made without root.
+func (t *Files) SetOwner(uid, gid uint32) {
+	for i := range t.files {
+		t.files[i].uid, t.files[i].gid = uid, gid
+	}
+	t.order = nil
+}
+
+// maxFiles bounds a tree: their numbers, and what is kept of each in memory.
+const maxFiles = 16 << 20
+
+// link gives a file a name in the directory dir.
+func (t *Files) link(dir uint32, base string, i uint32) error {
+	if err := checkName(base, maxName); err != nil {
+		return err
+	}
+	if !t.files[dir].isDir() {
+		return errors.New("what it is in is no directory")
+	}
+	t.files[dir].names = append(t.files[dir].names, name{base, i})
+	return nil
+}
+
+// omit notes what is left out.
+func (t *Files) omit(what string) { t.left[what]++ }
+
+// Warnings say what of the input has no place in the tree, one line for each
+// kind, with a count.
+func (t *Files) Warnings() (lines []string) { return t.left.lines() }
+
+// lines are the omissions, sorted.
+func (left omissions) lines() (lines []string) {
+	for kind, count := range left {
+		lines = append(lines, fmt.Sprintf("left out: %s (of %d files)", kind, count))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// seal ends the making of a tree: it puts the files in order, sums them up with
+// their contents, and finds out how much there is to write.
+func (t *Files) seal(ctx context.Context) error {
+	if t.order != nil {
+		return nil
+	}
+	t.at = make([]uint32, len(t.files))
+	for i := range t.files {
+		if f := &t.files[i]; f.isDir() {
+			f.links = 2
+			slices.SortFunc(f.names, func(a, b name) int { return cmp.Compare(a.name, b.name) })
+			for j := range f.names[min(1, len(f.names)):] {
+				if f.names[j].name == f.names[j+1].name {
+					return fmt.Errorf("%q is there twice", f.names[j].name)
+				}
+			}
+		} else {
+			f.links = 0
+		}
+	}
+	t.order = []uint32{0}
+	err := t.arrange(0, 0)
+	if err == nil {
+		err = t.sumUp(ctx)
+	}
+	if err != nil {
+		t.order = nil
+	}
+	return err
+}
+
+// arrange puts what is below a directory into the order of all paths, where a
+// file of many names is at its first.
+func (t *Files) arrange(dir uint32, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("%q: more than %d directories deep", t.path(dir), maxDepth)
+	}
+	for _, n := range t.files[dir].names {
+		f := &t.files[n.file]
+		if t.at[n.file] == 0 {
+			t.at[n.file] = uint32(len(t.order))
+			t.order = append(t.order, n.file)
+			f.name, f.parent = n.name, dir
+		}
+		if !f.isDir() {
+			f.links++
+			continue
+		}
+		t.files[dir].links++
+		if err := t.arrange(n.file, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// path is a file's, for people and for opening it.
+func (t *Files) path(i uint32) string {
+	if i == 0 {
+		return "."
+	}
+	var parts []string
+	for ; i != 0; i = t.files[i].parent {
+		parts = append(parts, t.files[i].name)
+	}
+	slices.Reverse(parts)
+	return strings.Join(parts, "/")
+}
+
+// sumUp makes the sum of everything that is written.
+func (t *Files) sumUp(ctx context.Context) error {
+	h := sha256.New()
+	t.bytes, t.sums = 0, make([][16]byte, len(t.files))
+	for _, i := range t.order {
+		f := &t.files[i]
+		if f.kind() == unix.S_IFREG && f.size > 0 {
+			err := t.eachBlock(ctx, i, func(int64, []byte) error { return nil })
+			if err != nil {
+				return err
+			}
+		}
+		f.describe(h, t.at)
+		h.Write(t.sums[i][:])
+	}
+	h.Sum(t.sum[:0])
+	return nil
+}
+
+// describe writes all of a file but its content to h, each part led by its
+// length or of a fixed one.
+func (f *file) describe(h hash.Hash, at []uint32) {
+	var p []byte
+	le := binary.LittleEndian
+	for _, v := range []uint64{
+		uint64(f.mode), uint64(f.uid), uint64(f.gid), uint64(f.size), f.rdev, uint64(f.sec),
+		uint64(f.nsec), uint64(f.links), uint64(len(f.target)), uint64(len(f.xattrs)), uint64(len(f.names)),
+	} {
+		p = le.AppendUint64(p, v)
+	}
+	p = append(append(p, f.target...), f.xattrs...)
+	for _, n := range f.names {
+		p = le.AppendUint64(p, uint64(at[n.file]))
+		p = le.AppendUint64(p, uint64(len(n.name)))
+		p = append(p, n.name...)
+	}
+	h.Write(p)
+}
+
+// errChanged is for input that is not what it was a moment ago.
+var errChanged = errors.New("it changed while it was read")
+
+// eachBlock calls f with the blocks of file i. What it reads the first time is
+// summed up; it is an error if that is not what it reads later.
+func (t *Files) eachBlock(ctx context.Context, i uint32, f func(offset int64, block []byte) error) error {
+	h := sha256.New()
+	var at [8]byte
+	n := int64(0)
+	err := t.contents.blocks(int(i), t.files[i].size, func(offset int64, block []byte) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		binary.LittleEndian.PutUint64(at[:], uint64(offset))
+		h.Write(at[:])
+		h.Write(block)
+		n += int64(len(block))
+		return f(offset, block)
+	})
+	var sum [sha256.Size]byte
+	h.Sum(sum[:0])
+	switch known := &t.sums[i]; {
+	case err != nil:
+	case *known == [16]byte{}:
+		*known = [16]byte(sum[:])
+		t.bytes += n
+	case *known != [16]byte(sum[:]):
+		err = errChanged
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", t.path(i), err)
+	}
+	return nil
+}
+
+// inMemory are contents that are there already.
+type inMemory map[int]string
+
+func (m inMemory) Close() error { return nil }
+
+func (m inMemory) blocks(i int, size int64, f func(int64, []byte) error) error {
+	return eachBlockOf(strings.NewReader(m[i]), size, nil, f)
+}

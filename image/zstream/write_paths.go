@@ -1,0 +1,137 @@
+package zstream
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// paths is a tree that is made by paths, in any order. A name that is given again
+// is another file from then on.
+type paths struct {
+	*Files
+	byName map[entryKey]int // in the names of its directory
+	dir    file             // what a directory is that nothing says anything of
+}
+
+// entryKey is a name in a directory.
+type entryKey struct {
+	dir  uint32
+	name string
+}
+
+// newPaths is a tree of a root alone.
+func newPaths(c contentSource, dir file) *paths {
+	return &paths{newFiles(c), map[entryKey]int{}, dir}
+}
+
+// put makes a file at a path. A directory that is there already stays, with what
+// is in it, and becomes what f is.
+func (p *paths) put(path string, f file) (uint32, error) {
+	dir, base, err := p.parent(path)
+	if err != nil {
+		return 0, err
+	}
+	i := uint32(0)
+	if base != "" {
+		var there bool
+		if i, there = p.find(dir, base); !there || !p.files[i].isDir() || !f.isDir() {
+			if there && p.files[i].isDir() {
+				return 0, errors.New("it is a directory already")
+			}
+			return p.add(dir, base, f)
+		}
+	} else if !f.isDir() {
+		return 0, errors.New("the root must be a directory")
+	}
+	f.names = p.files[i].names
+	p.files[i] = f
+	return i, nil
+}
+
+// add makes a file of that name.
+func (p *paths) add(dir uint32, base string, f file) (uint32, error) {
+	if len(p.files) >= maxFiles {
+		return 0, fmt.Errorf("there are more than %d files", maxFiles)
+	}
+	p.files = append(p.files, f)
+	i := uint32(len(p.files) - 1)
+	return i, p.name(dir, base, i)
+}
+
+// name gives a file a name, in place of the one that has it.
+func (p *paths) name(dir uint32, base string, i uint32) error {
+	key := entryKey{dir, base}
+	if at, there := p.byName[key]; there {
+		p.files[dir].names[at].file = i
+		return nil
+	}
+	p.byName[key] = len(p.files[dir].names)
+	return p.link(dir, base, i)
+}
+
+// find is the file of that name.
+func (p *paths) find(dir uint32, base string) (uint32, bool) {
+	at, there := p.byName[entryKey{dir, base}]
+	if !there {
+		return 0, false
+	}
+	return p.files[dir].names[at].file, true
+}
+
+// look is the file at a path.
+func (p *paths) look(path string) (uint32, error) {
+	i := uint32(0)
+	parts, err := components(path)
+	if err != nil {
+		return 0, err
+	}
+	for _, part := range parts {
+		var there bool
+		if i, there = p.find(i, part); !there {
+			return 0, fmt.Errorf("%q is not there", path)
+		}
+	}
+	return i, nil
+}
+
+// parent is the directory that a path is in, made if it is not there, and the
+// name in it: "" for the root.
+func (p *paths) parent(path string) (dir uint32, base string, err error) {
+	parts, err := components(path)
+	if err != nil || len(parts) == 0 {
+		return 0, "", err
+	}
+	last := len(parts) - 1
+	for _, part := range parts[:last] {
+		i, there := p.find(dir, part)
+		if !there {
+			if i, err = p.add(dir, part, p.dir); err != nil {
+				return 0, "", err
+			}
+		}
+		if !p.files[i].isDir() {
+			return 0, "", fmt.Errorf("%q, which it is in, is no directory", part)
+		}
+		dir = i
+	}
+	return dir, parts[last], nil
+}
+
+// components are the names in a path from the root, with or without a / before
+// it. One that leads out of it, or elsewhere, is refused.
+func components(path string) (parts []string, err error) {
+	for part := range strings.SplitSeq(path, "/") {
+		if part == "" || part == "." {
+			continue
+		}
+		if err := checkName(part, maxName); err != nil {
+			return nil, err
+		}
+		parts = append(parts, part)
+	}
+	if len(parts) > maxDepth {
+		return nil, fmt.Errorf("more than %d directories deep", maxDepth)
+	}
+	return parts, nil
+}

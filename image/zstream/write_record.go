@@ -1,0 +1,168 @@
+package zstream
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+)
+
+// output is a stream being written. It is kept to the first error, which all
+// that follows returns.
+type output struct {
+	ctx    context.Context
+	w      io.Writer
+	header [headerSize]byte
+	sum    fletcher4 // of all since BEGIN
+	guid   uint64    // of the snapshot that is being written
+	err    error
+}
+
+// put writes a record with its payload. Its body, drr_u, is what fill makes of
+// zeros.
+func (o *output) put(k kind, payload []byte, fill func(body)) error {
+	if o.err == nil && o.ctx.Err() != nil {
+		o.err = context.Cause(o.ctx)
+	}
+	if o.err != nil {
+		return o.err
+	}
+	clear(o.header[:])
+	binary.LittleEndian.PutUint32(o.header[:], uint32(k))
+	fill(o.header[bodyOffset:])
+	if k == begin {
+		o.sum = fletcher4{}
+		binary.LittleEndian.PutUint32(o.header[4:], uint32(len(payload))) // drr_payloadlen
+		o.sum.Write(o.header[:], order{})
+	} else {
+		o.sum.Write(o.header[:sumOffset], order{})
+		o.sum.put(o.header[sumOffset:])
+		o.sum.Write(o.header[sumOffset:], order{})
+	}
+	o.sum.Write(payload, order{})
+	return o.write(o.header[:], payload)
+}
+
+// bareEnd writes one of the ENDs that libzfs puts around the substreams of a
+// package, which have no checksum of their own (libzfs_sendrecv.c,
+// send_conclusion_record).
+func (o *output) bareEnd(sum fletcher4) error {
+	if o.err != nil {
+		return o.err
+	}
+	clear(o.header[:])
+	binary.LittleEndian.PutUint32(o.header[:], uint32(end))
+	sum.put(o.header[bodyOffset:]) // drr_end.drr_checksum
+	return o.write(o.header[:])
+}
+
+// end closes what a BEGIN opened.
+func (o *output) end() error {
+	sum := o.sum
+	return o.put(end, nil, func(b body) {
+		sum.put(b)
+		b.u64(32, o.guid) // drr_toguid
+	})
+}
+
+// write hands bytes on.
+func (o *output) write(parts ...[]byte) error {
+	for _, p := range parts {
+		if _, err := o.w.Write(p); err != nil {
+			o.err = err
+			return err
+		}
+	}
+	return nil
+}
+
+// body is drr_u of a record that is being made.
+type body []byte
+
+func (b body) u32(at int, v uint32) { binary.LittleEndian.PutUint32(b[at:], v) }
+func (b body) u64(at int, v uint64) { binary.LittleEndian.PutUint64(b[at:], v) }
+
+// put writes a checksum as it stands in a record.
+func (f fletcher4) put(p []byte) {
+	for i, v := range f {
+		binary.LittleEndian.PutUint64(p[8*i:], v)
+	}
+}
+
+// The flags of a BEGIN, DRR_FLAG_* (zfs_ioctl.h): holes have FREE records, and
+// objects say whether they have a spill block.
+const (
+	flagFreeRecords = 1 << 2
+	flagSpillBlock  = 1 << 3
+)
+
+// drrObjectSpill is DRR_OBJECT_SPILL.
+const drrObjectSpill = 1 << 2
+
+// begin opens the substream of a snapshot.
+func (o *output) begin(name string, created uint64, guid uint64) error {
+	o.guid = guid
+	return o.put(begin, nil, func(b body) {
+		b.u64(0, magic)
+		b.u64(8, substream|featureSASpill<<2) // drr_versioninfo
+		b.u64(16, created)
+		b.u32(24, osZFS)
+		b.u32(28, flagFreeRecords|flagSpillBlock)
+		b.u64(32, guid)
+		copy(b[48:303], name)
+	})
+}
+
+// object announces an object: blocks of that many bytes, and its attributes.
+func (o *output) object(number uint64, t objectType, block uint32, bonus []byte, hasSpill bool) error {
+	padded := append(bonus, make([]byte, -len(bonus)&7)...)
+	return o.put(object, padded, func(b body) {
+		b.u64(0, number)
+		b.u32(8, uint32(t))
+		if bonus != nil {
+			b.u32(12, uint32(typeSA))
+			b.u32(20, uint32(len(bonus)))
+		}
+		b.u32(16, block)
+		b[26] = 1 // drr_dn_slots
+		if hasSpill {
+			b[27] = drrObjectSpill
+		}
+		b.u64(32, o.guid)
+	})
+}
+
+// content is one block of an object.
+func (o *output) content(number uint64, t objectType, offset int64, block []byte) error {
+	const checksumOff = 2 // ZIO_CHECKSUM_OFF (zio.h): none is given for the block alone
+	return o.put(write, block, func(b body) {
+		b.u64(0, number)
+		b.u32(8, uint32(t))
+		b.u64(16, uint64(offset))
+		b.u64(24, uint64(len(block)))
+		b.u64(32, o.guid)
+		b[40] = checksumOff
+	})
+}
+
+// spill is what attributes the bonus has no room for.
+func (o *output) spill(number uint64, block []byte) error {
+	return o.put(spill, block, func(b body) {
+		b.u64(0, number)
+		b.u64(8, uint64(len(block)))
+		b.u64(16, o.guid)
+	})
+}
+
+// hole frees a part of an object, where nothing was written; toEnd as a length
+// is all that follows.
+func (o *output) hole(number uint64, offset, length uint64) error {
+	return o.put(free, nil, func(b body) {
+		b.u64(0, number)
+		b.u64(8, offset)
+		b.u64(16, length)
+		b.u64(24, o.guid)
+	})
+}
+
+// toEnd is DMU_OBJECT_END.
+const toEnd = 1<<64 - 1

@@ -1,0 +1,238 @@
+package zstream
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TarOptions are for ReadTar.
+type TarOptions struct {
+	// Spool is the directory for a file without a name, in which the contents are
+	// kept until Files.Close: as much as they are, without blocks of zeros. "" is
+	// that of os.TempDir.
+	Spool string
+
+	// Missing is the time of directories that the archive has not.
+	Missing time.Time
+
+	MaxBytes int64 // of contents in all, with holes; 0 is DefaultMaxBytes
+}
+
+// ReadTar reads an archive of tar, all of r: a tree whose paths are from its root.
+// Of two entries of the same path the later counts. What has no place in a
+// stream that everyone can receive is left out, and in Files.Warnings.
+func ReadTar(ctx context.Context, r io.Reader, o TarOptions) (*Files, error) {
+	if o.MaxBytes == 0 {
+		o.MaxBytes = DefaultMaxBytes
+	}
+	spool, err := newSpool(o.Spool)
+	if err != nil {
+		return nil, err
+	}
+	dir := file{mode: unix.S_IFDIR | 0o755}
+	dir.setTime(o.Missing)
+	a := &archive{paths: newPaths(spool, dir), ctx: ctx, spool: spool, left: o.MaxBytes}
+	a.files[0] = dir
+	if err := a.read(tar.NewReader(r)); err != nil {
+		return nil, errors.Join(err, spool.Close())
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil { // what pads it; and r may have more to check
+		return nil, errors.Join(err, spool.Close())
+	}
+	return a.Files, spool.w.Flush()
+}
+
+// archive is one being read.
+type archive struct {
+	*paths
+	ctx   context.Context
+	spool *spool
+	left  int64 // bytes that may come
+}
+
+// read takes all entries.
+func (a *archive) read(r *tar.Reader) error {
+	for n := 0; ; n++ {
+		if a.ctx.Err() != nil {
+			return context.Cause(a.ctx)
+		}
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("tar: entry %d: %w", n, err)
+		}
+		if err := a.entry(h, r); err != nil {
+			return fmt.Errorf("tar: entry %d: %q: %w", n, h.Name, err)
+		}
+	}
+}
+
+// entry takes one.
+func (a *archive) entry(h *tar.Header, r io.Reader) error {
+	kind, known := map[byte]uint32{
+		tar.TypeReg: unix.S_IFREG, tar.TypeGNUSparse: unix.S_IFREG, tar.TypeCont: unix.S_IFREG,
+		tar.TypeDir: unix.S_IFDIR, tar.TypeSymlink: unix.S_IFLNK, tar.TypeFifo: unix.S_IFIFO,
+		tar.TypeChar: unix.S_IFCHR, tar.TypeBlock: unix.S_IFBLK,
+	}[h.Typeflag]
+	switch {
+	case h.Typeflag == tar.TypeXGlobalHeader:
+		return nil
+	case h.Typeflag == tar.TypeLink:
+		return a.hardLink(h)
+	case !known:
+		a.omit(omitSpecial)
+		return nil
+	}
+	f := file{mode: kind | uint32(h.Mode)&0o7777}
+	f.setTime(h.ModTime)
+	for owner, id := range map[*uint32]int{&f.uid: h.Uid, &f.gid: h.Gid} {
+		if id < 0 || int64(id) >= 1<<32-1 {
+			return fmt.Errorf("no owner has the number %d", id)
+		}
+		*owner = uint32(id)
+	}
+	switch kind {
+	case unix.S_IFREG:
+		f.size = h.Size
+		if a.left -= h.Size; h.Size < 0 || a.left < 0 {
+			return fmt.Errorf("%d bytes: there is more than Options allow", h.Size)
+		}
+	case unix.S_IFLNK:
+		if f.target = h.Linkname; f.target == "" || len(f.target) >= maxTarget || strings.Contains(f.target, "\x00") {
+			return fmt.Errorf("a link to a path of %d bytes, or with NUL in it", len(f.target))
+		}
+	case unix.S_IFCHR, unix.S_IFBLK:
+		f.rdev = uint64(uint32(h.Devmajor))<<32 | uint64(uint32(h.Devminor))
+	}
+	a.more(&f, h.PAXRecords)
+	i, err := a.put(h.Name, f)
+	if err == nil && f.size > 0 {
+		err = a.spool.add(a.ctx, int(i), f.size, r)
+	}
+	return err
+}
+
+// more takes from extended headers what a file has beside: attributes.
+func (a *archive) more(f *file, records map[string]string) {
+	xattrs := map[string][]byte{}
+	left := map[string]bool{}
+	for key, value := range records {
+		name, is := strings.CutPrefix(key, "SCHILY.xattr.")
+		switch {
+		case is && strings.HasPrefix(name, userPrefix):
+			xattrs[name] = []byte(value)
+		case is && strings.HasPrefix(name, "system.posix_acl_"), strings.HasPrefix(key, "SCHILY.acl."):
+			left[omitACLs] = true
+		case is && name != "security.selinux":
+			left[omitXattrs] = true
+		case key == "SCHILY.fflags":
+			left[omitFlags] = true
+		}
+	}
+	for what := range left {
+		a.omit(what)
+	}
+	a.setXattrs(f, xattrs)
+}
+
+// hardLink is one more name of a file that came before.
+func (a *archive) hardLink(h *tar.Header) error {
+	i, err := a.look(h.Linkname)
+	if err != nil {
+		return err
+	}
+	if a.files[i].isDir() {
+		return fmt.Errorf("it is a link to %q, a directory", h.Linkname)
+	}
+	dir, base, err := a.parent(h.Name)
+	switch old, there := a.find(dir, base); {
+	case err != nil:
+		return err
+	case base == "" || there && a.files[old].isDir():
+		return errors.New("it is a directory already")
+	}
+	return a.name(dir, base, i)
+}
+
+// spool keeps contents in a file, whose name is gone already.
+type spool struct {
+	f    *os.File
+	w    *bufio.Writer
+	end  int64
+	runs map[int][]run
+}
+
+// run is a part of a file without holes.
+type run struct {
+	offset int64 // in the file
+	at     int64 // in the spool
+	size   int64
+}
+
+func newSpool(dir string) (*spool, error) {
+	f, err := os.CreateTemp(dir, "zstream-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &spool{f: f, w: bufio.NewWriterSize(f, readAhead), runs: map[int][]run{}}, nil
+}
+
+// Close gives the space back.
+func (s *spool) Close() error { return s.f.Close() }
+
+// add keeps the contents of file i, all but blocks of zeros.
+func (s *spool) add(ctx context.Context, i int, size int64, r io.Reader) error {
+	buf := make([]byte, min(size, recordSize))
+	var runs []run
+	for at := int64(0); at < size; at += recordSize {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		p := buf[:min(recordSize, size-at)]
+		if _, err := io.ReadFull(r, p); err != nil {
+			return cut(err)
+		}
+		if allZero(p) {
+			continue
+		}
+		if n := len(runs); n > 0 && runs[n-1].offset+runs[n-1].size == at {
+			runs[n-1].size += int64(len(p))
+		} else {
+			runs = append(runs, run{at, s.end, int64(len(p))})
+		}
+		if _, err := s.w.Write(p); err != nil {
+			return err
+		}
+		s.end += int64(len(p))
+	}
+	s.runs[i] = runs
+	return nil
+}
+
+// blocks reads what was kept. Runs begin where blocks do.
+func (s *spool) blocks(i int, _ int64, f func(int64, []byte) error) error {
+	for _, r := range s.runs[i] {
+		part := io.NewSectionReader(s.f, r.at, r.size)
+		err := eachBlockOf(part, r.size, nil, func(offset int64, block []byte) error {
+			return f(r.offset+offset, block)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

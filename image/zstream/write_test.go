@@ -1,0 +1,608 @@
+package zstream
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
+
+	"nomad-driver-pot/pot/hosttest/need"
+)
+
+var writeOptions = WriteOptions{Dataset: "zroot/jails/web", Snapshot: "1795392222", Created: time.Unix(1795392222, 0)}
+
+// conf is the top dataset of an image.
+func conf(t testing.TB) FileSystem {
+	t.Helper()
+	files, err := NewFiles(map[string]string{
+		"conf/pot.conf": "pot.level=0\n", "conf/fscomp.conf": "", "m/": "",
+	}, time.Unix(1795392222, 0))
+	must.NoError(t, err)
+	return FileSystem{"", files}
+}
+
+// ofDir are the files in dir.
+func ofDir(t testing.TB, dir string) *Files {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	must.NoError(t, err)
+	t.Cleanup(func() { root.Close() })
+	files, err := ReadDir(t.Context(), root)
+	must.NoError(t, err)
+	return files
+}
+
+// ofTar are the files in an archive.
+func ofTar(t testing.TB, data []byte) *Files {
+	t.Helper()
+	files, err := ReadTar(t.Context(), bytes.NewReader(data), TarOptions{Spool: t.TempDir(), Missing: writeOptions.Created})
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, files.Close()) })
+	return files
+}
+
+// written is the stream of an image with those files.
+func written(t testing.TB, files *Files) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	_, err := Write(t.Context(), &out, writeOptions, conf(t), FileSystem{"m", files})
+	must.NoError(t, err)
+	return out.Bytes()
+}
+
+// A kind of file for every tree: its mode is with its type, as in stat(2).
+type odd struct {
+	path string
+	mode uint32
+	data string
+	ns   int64
+}
+
+var odds = []odd{
+	{path: "empty", mode: unix.S_IFREG | 0o644, ns: -2e9 - 1},
+	{path: "bytes512", mode: unix.S_IFREG | 0o600, data: strings.Repeat("x", 512), ns: -86400 * 365 * 50 * 1e9},
+	{path: "bytes513", mode: unix.S_IFREG | 0o4755, data: strings.Repeat("y", 513), ns: 1<<62 + 7},
+	{path: "block", mode: unix.S_IFREG | 0o2710, data: strings.Repeat("z", recordSize), ns: 1},
+	{path: "block and one", mode: unix.S_IFREG | 0o6000, data: strings.Repeat("z", recordSize) + "1", ns: 2},
+	{path: "holes", mode: unix.S_IFREG | 0o444, data: strings.Repeat("\x00", 3*recordSize) + "in" + strings.Repeat("\x00", 5*recordSize+9), ns: 3},
+	{path: "zeros", mode: unix.S_IFREG | 0o007, data: strings.Repeat("\x00", 1000), ns: 4},
+	{path: "dir", mode: unix.S_IFDIR | 0o1777, ns: 5},
+	{path: "dir/below", mode: unix.S_IFDIR | 0o700, ns: 6},
+	{path: "dir/ünïcödé-名前-😀", mode: unix.S_IFREG | 0o644, data: "u", ns: 7},
+	{path: "dir/\xff\xfe is no UTF-8", mode: unix.S_IFREG | 0o644, data: "b", ns: 8},
+	{path: "dir/" + strings.Repeat("n", 255), mode: unix.S_IFREG | 0o644, data: "n", ns: 9},
+	{path: "dir/" + strings.Repeat("d", 255), mode: unix.S_IFDIR | 0o755, ns: 10},
+	{path: "link", mode: unix.S_IFLNK | 0o777, data: "dir/below", ns: 11},
+	{path: "link in the dnode", mode: unix.S_IFLNK | 0o777, data: strings.Repeat("l", 144), ns: 12},
+	{path: "link beyond", mode: unix.S_IFLNK | 0o777, data: strings.Repeat("l", 145), ns: 13},
+	{path: "long link", mode: unix.S_IFLNK | 0o777, data: strings.Repeat("/..", 340), ns: 14},
+	{path: "fifo", mode: unix.S_IFIFO | 0o640, ns: 15},
+	{path: "dir/hard", mode: unix.S_IFREG, data: "bytes513"},
+	{path: "dir/below/hard", mode: unix.S_IFREG, data: "bytes513"},
+}
+
+// init makes what nobody may read such as its owner may, unless that is root.
+func init() {
+	for i := range odds {
+		if !asRoot && odds[i].mode&unix.S_IFMT == unix.S_IFREG {
+			odds[i].mode |= 0o400
+		}
+	}
+}
+
+// isHard tells that it is one more name.
+func (o odd) isHard() bool { return strings.HasSuffix(o.path, "hard") }
+
+// makeOdds makes files of all kinds in dir, and devices if this user may.
+func makeOdds(t testing.TB, dir string) {
+	t.Helper()
+	for _, o := range odds {
+		at := filepath.Join(dir, o.path)
+		switch {
+		case o.isHard():
+			must.NoError(t, os.Link(filepath.Join(dir, o.data), at))
+			continue
+		case o.mode&unix.S_IFMT == unix.S_IFREG:
+			must.NoError(t, os.WriteFile(at, []byte(o.data), 0o600))
+		case o.mode&unix.S_IFMT == unix.S_IFDIR:
+			must.NoError(t, os.Mkdir(at, 0o700))
+		case o.mode&unix.S_IFMT == unix.S_IFLNK:
+			must.NoError(t, os.Symlink(o.data, at))
+		default:
+			must.NoError(t, mknod(unix.AT_FDCWD, at, o.mode, 0))
+		}
+	}
+	if asRoot {
+		must.NoError(t, mknod(unix.AT_FDCWD, filepath.Join(dir, "chr"), unix.S_IFCHR|0o600, unix.Mkdev(5, 300)))
+		must.NoError(t, mknod(unix.AT_FDCWD, filepath.Join(dir, "blk"), unix.S_IFBLK|0o640, unix.Mkdev(8, 1)))
+		must.NoError(t, os.Lchown(filepath.Join(dir, "link"), 1<<31+5, 77))
+		must.NoError(t, os.Chown(filepath.Join(dir, "bytes513"), 80, 1<<32-2))
+	}
+	for _, o := range slices.Backward(odds) {
+		if o.isHard() {
+			continue
+		}
+		at := filepath.Join(dir, o.path)
+		if o.mode&unix.S_IFMT != unix.S_IFLNK {
+			must.NoError(t, syscall.Chmod(at, o.mode&0o7777))
+		}
+		ts := []unix.Timespec{unix.NsecToTimespec(o.ns), unix.NsecToTimespec(o.ns)}
+		must.NoError(t, unix.UtimesNanoAt(unix.AT_FDCWD, at, ts, unix.AT_SYMLINK_NOFOLLOW))
+	}
+}
+
+// oddsTar is the same as an archive, its entries shuffled as far as they can be.
+func oddsTar(t testing.TB) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	types := map[uint32]byte{
+		unix.S_IFREG: tar.TypeReg, unix.S_IFDIR: tar.TypeDir, unix.S_IFLNK: tar.TypeSymlink, unix.S_IFIFO: tar.TypeFifo,
+	}
+	all := slices.Clone(odds)
+	hard := all[len(all)-2:]
+	all = all[:len(all)-2]
+	rand.New(rand.NewSource(1)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	for _, o := range append(all, hard...) {
+		h := &tar.Header{
+			Name: "./" + o.path, Typeflag: types[o.mode&unix.S_IFMT], Mode: int64(o.mode & 0o7777),
+			ModTime: time.Unix(0, o.ns), Format: tar.FormatPAX, Uid: os.Getuid(), Gid: os.Getgid(),
+		}
+		switch {
+		case o.isHard():
+			h.Typeflag, h.Linkname = tar.TypeLink, o.data
+		case h.Typeflag == tar.TypeReg:
+			h.Size = int64(len(o.data))
+		case h.Typeflag == tar.TypeSymlink:
+			h.Linkname = o.data
+		}
+		must.NoError(t, w.WriteHeader(h))
+		if h.Typeflag == tar.TypeReg {
+			_, err := io.WriteString(w, o.data)
+			must.NoError(t, err)
+		}
+	}
+	must.NoError(t, w.Close())
+	return out.Bytes()
+}
+
+// same holds the tree at got to that at want, file by file.
+func same(t testing.TB, want, got string) {
+	t.Helper()
+	wanted, there := statAll(t, want), statAll(t, got)
+	for path, w := range wanted {
+		if g, ok := there[path]; !ok {
+			t.Errorf("%q is missing", path)
+		} else if g != w {
+			t.Errorf("%q:\n got %+v\nwant %+v", path, g, w)
+		}
+	}
+	for path := range there {
+		if _, ok := wanted[path]; !ok {
+			t.Errorf("%q should not be there", path)
+		}
+	}
+}
+
+// statted is a file as stat(2) and its content show it.
+type statted struct {
+	mode, uid, gid uint32
+	links          uint64
+	size           int64
+	ns             int64
+	rdev           uint64
+	data           string // or what it links to
+	first          string // of the names of this file
+}
+
+// survey is all that is below dir, and dir itself.
+func statAll(t testing.TB, dir string) map[string]statted {
+	t.Helper()
+	all, first := map[string]statted{}, map[uint64]string{}
+	err := filepath.WalkDir(dir, func(at string, d fs.DirEntry, err error) error {
+		must.NoError(t, err)
+		path, _ := filepath.Rel(dir, at)
+		info, err := os.Lstat(at)
+		must.NoError(t, err)
+		st := info.Sys().(*syscall.Stat_t)
+		s := statted{mode: uint32(st.Mode), uid: st.Uid, gid: st.Gid, ns: info.ModTime().UnixNano(), rdev: uint64(st.Rdev)}
+		switch {
+		case d.Type().IsRegular():
+			s.size, s.links = info.Size(), uint64(st.Nlink)
+			if data, err := os.ReadFile(at); err == nil || asRoot {
+				must.NoError(t, err)
+				s.data = fmt.Sprintf("%x", sumOf(data))
+			}
+		case d.Type() == fs.ModeSymlink:
+			s.data, err = os.Readlink(at)
+			must.NoError(t, err)
+		}
+		if _, ok := first[st.Ino]; !ok {
+			first[st.Ino] = path
+		}
+		s.first = first[st.Ino]
+		all[path] = s
+		return nil
+	})
+	must.NoError(t, err)
+	return all
+}
+
+// sumOf keeps contents out of messages.
+func sumOf(data []byte) (f fletcher4) {
+	f.Write(append(data, make([]byte, -len(data)&3)...), order{})
+	return f
+}
+
+func TestWrite_oddFiles(t *testing.T) {
+	src := t.TempDir()
+	makeOdds(t, src)
+	stream := written(t, ofDir(t, src))
+	dir, s, err := extract(t, stream, Options{})
+	must.NoError(t, err)
+	must.Eq(t, []string{"", "m"}, []string{s.Datasets[0].Name, s.Datasets[1].Name})
+	must.FileContains(t, filepath.Join(dir, "conf/pot.conf"), "pot.level=0")
+	same(t, src, filepath.Join(dir, "m"))
+
+	t.Run("a hole is one again", func(t *testing.T) {
+		info, err := os.Stat(filepath.Join(dir, "m/holes"))
+		must.NoError(t, err)
+		must.LessEq(t, 2*recordSize, info.Sys().(*syscall.Stat_t).Blocks*512)
+	})
+	t.Run("the same files give the same bytes", func(t *testing.T) {
+		must.True(t, bytes.Equal(stream, written(t, ofDir(t, src))))
+		must.True(t, bytes.Equal(stream, written(t, ofDir(t, filepath.Join(dir, "m")))))
+	})
+	t.Run("one bit of a file gives other GUIDs", func(t *testing.T) {
+		must.NoError(t, os.Chmod(filepath.Join(src, "empty"), 0o645))
+		_, other, err := extract(t, written(t, ofDir(t, src)), Options{})
+		must.NoError(t, err)
+		for i := range other.Datasets {
+			must.NotEq(t, s.Datasets[i].GUID, other.Datasets[i].GUID)
+		}
+	})
+	t.Run("zstream(8) has no complaint", func(t *testing.T) { zstreamDump(t, stream) })
+}
+
+// zstreamDump has OpenZFS look at a stream.
+func zstreamDump(t testing.TB, stream []byte) {
+	t.Helper()
+	_, err := exec.LookPath("zstream") // of Debian's zfsutils-linux, in contrib
+	need.Have(t, "zstream", err == nil)
+	cmd := exec.Command("zstream", "dump", "-v")
+	cmd.Stdin = bytes.NewReader(stream)
+	out, err := cmd.CombinedOutput()
+	must.NoError(t, err)
+	must.StrNotContains(t, string(out), "Incorrect checksum")
+	must.StrContains(t, string(out), fmt.Sprintf("Total stream length = %d (", len(stream)))
+}
+
+func TestReadTar(t *testing.T) {
+	src := t.TempDir()
+	makeOdds(t, src)
+	files := ofTar(t, oddsTar(t))
+	files.SetOwner(uint32(os.Getuid()), uint32(os.Getgid())) // of the root, too
+	stream := written(t, files)
+	dir, _, err := extract(t, stream, Options{})
+	must.NoError(t, err)
+	must.True(t, bytes.Equal(stream, written(t, ofDir(t, filepath.Join(dir, "m")))), must.Sprint("as that of a directory"))
+	want, got := statAll(t, src), statAll(t, filepath.Join(dir, "m"))
+	for _, o := range odds {
+		w, g := want[o.path], got[o.path]
+		if asRoot { // those of makeOdds are not in the archive
+			w.uid, w.gid = g.uid, g.gid
+		}
+		must.Eq(t, w, g, must.Sprint(o.path))
+	}
+	must.MapLen(t, len(odds)+1, got)
+}
+
+// archiveOf is a tar of those headers, whose contents are their names.
+func archiveOf(t testing.TB, headers ...tar.Header) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, h := range headers {
+		if h.Typeflag == tar.TypeReg {
+			h.Size = int64(len(h.Name))
+		}
+		h.ModTime = time.Unix(5, 0)
+		must.NoError(t, w.WriteHeader(&h))
+		if h.Typeflag == tar.TypeReg {
+			_, err := io.WriteString(w, h.Name)
+			must.NoError(t, err)
+		}
+	}
+	must.NoError(t, w.Close())
+	return out.Bytes()
+}
+
+func TestReadTar_refused(t *testing.T) {
+	reg := func(name string) tar.Header { return tar.Header{Name: name, Typeflag: tar.TypeReg} }
+	link := func(name, to string) tar.Header {
+		return tar.Header{Name: name, Linkname: to, Typeflag: tar.TypeLink}
+	}
+	symlink := tar.Header{Name: "s", Linkname: "/etc", Typeflag: tar.TypeSymlink}
+	dir := tar.Header{Name: "d/", Typeflag: tar.TypeDir}
+	for _, c := range []struct {
+		name, err string
+		headers   []tar.Header
+	}{
+		{"out of the tree", `tar: entry 0: "../x": ".." is no name`, []tar.Header{reg("../x")}},
+		{"through a symbolic link", `tar: entry 1: "s/x": "s", which it is in, is no directory`, []tar.Header{symlink, reg("s/x")}},
+		{"a link to what is not there", `tar: entry 0: "x": "y" is not there`, []tar.Header{link("x", "y")}},
+		{"a link to a directory", `tar: entry 1: "x": it is a link to "d/", a directory`, []tar.Header{dir, link("x", "d/")}},
+		{"a file in place of a directory", `tar: entry 1: "d": it is a directory already`, []tar.Header{dir, reg("d")}},
+		{"a file in place of the root", `tar: entry 0: ".": the root must be a directory`, []tar.Header{reg(".")}},
+		{"a name that is too long", `tar: entry 0: "` + strings.Repeat("n", 256) + `": a name of 256 bytes is longer than 255`, []tar.Header{reg(strings.Repeat("n", 256))}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := ReadTar(t.Context(), bytes.NewReader(archiveOf(t, c.headers...)), TarOptions{Spool: t.TempDir()})
+			must.EqError(t, err, c.err)
+		})
+	}
+	t.Run("more content than allowed", func(t *testing.T) {
+		_, err := ReadTar(t.Context(), bytes.NewReader(archiveOf(t, reg("four"), reg("five!"))), TarOptions{MaxBytes: 8})
+		must.ErrorContains(t, err, "there is more than Options allow")
+	})
+	t.Run("an archive that is cut", func(t *testing.T) {
+		spool, data := t.TempDir(), archiveOf(t, reg("x"))
+		_, err := ReadTar(t.Context(), bytes.NewReader(data[:512]), TarOptions{Spool: spool})
+		must.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		left, err := os.ReadDir(spool)
+		must.NoError(t, err)
+		must.SliceEmpty(t, left)
+	})
+	t.Run("what fails after the archive's end is an error", func(t *testing.T) {
+		broken := errors.New("the check at the end")
+		r := io.MultiReader(bytes.NewReader(archiveOf(t, reg("x"))), readError{broken})
+		_, err := ReadTar(t.Context(), r, TarOptions{})
+		must.ErrorIs(t, err, broken)
+	})
+}
+
+type readError struct{ err error }
+
+func (r readError) Read([]byte) (int, error) { return 0, r.err }
+
+func TestReadTar_again(t *testing.T) {
+	files := ofTar(t, archiveOf(t,
+		tar.Header{Name: "a", Typeflag: tar.TypeReg, Mode: 0o600},
+		tar.Header{Name: "deep/in/x", Typeflag: tar.TypeReg, Mode: 0o600},
+		tar.Header{Name: "deep/", Typeflag: tar.TypeDir, Mode: 0o711},
+		tar.Header{Name: "/a", Typeflag: tar.TypeReg, Mode: 0o640, PAXRecords: map[string]string{
+			"SCHILY.fflags": "schg", "SCHILY.xattr.user.colour": "red", "SCHILY.xattr.security.capability": "x",
+		}},
+		tar.Header{Name: "b", Linkname: "a", Typeflag: tar.TypeLink},
+	))
+	must.Eq(t, []string{
+		"left out: extended attributes of other namespaces than user (of 1 files)",
+		"left out: file flags (of 1 files)",
+	}, files.Warnings())
+	dir, _, err := extract(t, written(t, files), Options{})
+	must.NoError(t, err)
+	all := statAll(t, filepath.Join(dir, "m"))
+	must.MapLen(t, 6, all)
+	must.Eq(t, unix.S_IFREG|0o640, all["a"].mode)
+	must.Eq(t, "a", all["b"].first)
+	must.Eq(t, unix.S_IFDIR|0o711, all["deep"].mode)
+	must.Eq(t, unix.S_IFDIR|0o755, all["deep/in"].mode)
+}
+
+func TestReadDir_xattrs(t *testing.T) {
+	src := t.TempDir()
+	for name, size := range map[string]int{"some": 10, "large": 1000, "none": 0} {
+		at := filepath.Join(src, name)
+		must.NoError(t, os.WriteFile(at, nil, 0o600))
+		err := unix.Setxattr(at, "user.b", make([]byte, size), 0)
+		if errors.Is(err, unix.ENOTSUP) {
+			t.Skip("needs a file system with extended attributes")
+		}
+		must.NoError(t, err)
+	}
+	must.NoError(t, unix.Setxattr(filepath.Join(src, "some"), "user.a", []byte("first"), 0))
+	files := ofDir(t, src)
+	must.SliceEmpty(t, files.Warnings())
+	for _, f := range files.files[1:] {
+		list, err := unpackList(f.xattrs)
+		must.NoError(t, err)
+		if len(list) == 2 {
+			must.Eq(t, nvlist{{"user.a", []byte("first")}, {"user.b", make([]byte, 10)}}, list)
+		}
+	}
+	f := file{mode: unix.S_IFREG}
+	files.setXattrs(&f, map[string][]byte{"user.large": make([]byte, maxXattr+1)})
+	must.Nil(t, f.xattrs)
+	files.setXattrs(&f, map[string][]byte{"user.1": make([]byte, maxXattr), "user.2": make([]byte, maxXattr)})
+	must.Nil(t, f.xattrs)
+	must.Eq(t, []string{"left out: extended attributes of more than 32 KiB, or 64 KiB in all (of 2 files)"}, files.Warnings())
+
+	t.Run("they are in the dnode, or in a spill block", func(t *testing.T) {
+		f.xattrs = make([]byte, 40)
+		bonus, spill := attributes(&f, 0, 6, 1)
+		must.Nil(t, spill)
+		must.LessEq(t, bonusRoom, len(bonus))
+		f.xattrs = make([]byte, maxVaries)
+		bonus, spill = attributes(&f, 0, 6, 1)
+		must.LessEq(t, bonusWithSpill, len(bonus))
+		must.Eq(t, 0, len(spill)%sector)
+	})
+}
+
+func TestWrite_usrShare(t *testing.T) {
+	const share = "/usr/share"
+	if _, err := os.Stat(share); err != nil || testing.Short() {
+		t.Skip("needs " + share + ", and writes all of it")
+	}
+	r, w := io.Pipe()
+	files := ofDir(t, share)
+	go func() {
+		_, err := Write(t.Context(), w, writeOptions, FileSystem{"", files})
+		w.CloseWithError(err)
+	}()
+	dir, s, err := extractFrom(t, t.Context(), r, Options{})
+	must.NoError(t, err)
+	if asRoot {
+		same(t, share, dir)
+	}
+	must.Greater(t, 100, s.Datasets[0].Files)
+}
+
+// TestWrite_large is a file of 3 GiB that is mostly holes.
+func TestWrite_large(t *testing.T) {
+	src := t.TempDir()
+	f, err := os.Create(filepath.Join(src, "large"))
+	must.NoError(t, err)
+	defer f.Close()
+	for _, at := range []int64{1<<31 - 3, 3<<30 + 17} {
+		_, err = f.WriteAt([]byte("data"), at)
+		must.NoError(t, err)
+	}
+	start := time.Now()
+	stream := written(t, ofDir(t, src))
+	must.Less(t, 1<<20, len(stream))
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("holes are read: it took %v", took)
+	}
+	dir, _, err := extract(t, stream, Options{})
+	must.NoError(t, err)
+	out, err := os.Open(filepath.Join(dir, "m/large"))
+	must.NoError(t, err)
+	defer out.Close()
+	info, err := out.Stat()
+	must.NoError(t, err)
+	must.Eq(t, 3<<30+21, info.Size())
+	must.LessEq(t, 4*recordSize, info.Sys().(*syscall.Stat_t).Blocks*512)
+	got := make([]byte, 6)
+	_, err = out.ReadAt(got, 1<<31-4)
+	must.NoError(t, err)
+	must.Eq(t, "\x00data\x00", string(got))
+}
+
+// TestWrite_memory holds files of 300 MiB in all to a few MiB of memory.
+func TestWrite_memory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 300 MiB")
+	}
+	var headers []tar.Header
+	for i := range 3 {
+		headers = append(headers, tar.Header{Name: fmt.Sprint(i), Typeflag: tar.TypeReg, Size: 100 << 20})
+	}
+	noise := bytes.Repeat([]byte("noise..."), recordSize/8)
+	r, w := io.Pipe()
+	go func() {
+		a := tar.NewWriter(w)
+		for i := range headers {
+			_ = a.WriteHeader(&headers[i])
+			for range headers[i].Size / recordSize {
+				_, _ = a.Write(noise)
+			}
+		}
+		w.CloseWithError(a.Close())
+	}()
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	before, peak, n := stats.HeapInuse, uint64(0), 0
+	look := func() {
+		if n++; n%200 == 0 {
+			runtime.ReadMemStats(&stats)
+			peak = max(peak, stats.HeapInuse)
+		}
+	}
+	files, err := ReadTar(t.Context(), reads{r, look}, TarOptions{Spool: t.TempDir()})
+	must.NoError(t, err)
+	defer files.Close()
+	out, end := io.Pipe()
+	go func() {
+		_, err := Write(t.Context(), end, writeOptions, FileSystem{"", files})
+		end.CloseWithError(err)
+	}()
+	size, err := io.Copy(io.Discard, reads{out, look})
+	must.NoError(t, err)
+	must.Greater(t, 300<<20, size)
+	must.Less(t, before+12<<20, peak)
+}
+
+func TestReadTar_sparse(t *testing.T) {
+	_, err := exec.LookPath("tar")
+	need.Have(t, "tar", err == nil)
+	src := t.TempDir()
+	f, err := os.Create(filepath.Join(src, "sparse"))
+	must.NoError(t, err)
+	_, err = f.WriteAt([]byte("end"), 40<<20)
+	must.NoError(t, errors.Join(err, f.Close()))
+	for _, format := range []string{"gnu", "posix"} {
+		data, err := exec.Command("tar", "-C", src, "--format="+format, "--sparse", "-c", ".").Output()
+		if err != nil {
+			t.Skip("needs GNU tar")
+		}
+		must.Less(t, 1<<20, len(data))
+		stream := written(t, ofTar(t, data))
+		must.Less(t, 1<<20, len(stream))
+		dir, _, err := extract(t, stream, Options{})
+		must.NoError(t, err)
+		info, err := os.Stat(filepath.Join(dir, "m/sparse"))
+		must.NoError(t, err)
+		must.Eq(t, 40<<20+3, info.Size())
+	}
+}
+
+func TestWrite_changed(t *testing.T) {
+	src := t.TempDir()
+	at := filepath.Join(src, "log")
+	must.NoError(t, os.WriteFile(at, []byte("one"), 0o600))
+	files := ofDir(t, src)
+	_, err := Write(t.Context(), io.Discard, writeOptions, FileSystem{"", files})
+	must.NoError(t, err)
+	for _, now := range []string{"two", "three", "1"} {
+		must.NoError(t, os.WriteFile(at, []byte(now), 0o600))
+		_, err = Write(t.Context(), io.Discard, writeOptions, FileSystem{"", files})
+		must.EqError(t, err, "log: it changed while it was read")
+	}
+}
+
+func TestWrite_cancelled(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	cancel(enough)
+	_, err := Write(ctx, io.Discard, writeOptions, conf(t))
+	must.ErrorIs(t, err, enough)
+}
+
+func TestWrite_names(t *testing.T) {
+	for _, c := range []struct {
+		err     string
+		o       WriteOptions
+		systems []string
+	}{
+		{`the first dataset must be the top one`, writeOptions, []string{"m"}},
+		{`"a@b" is no name of a snapshot`, WriteOptions{Dataset: "a", Snapshot: "a@b"}, []string{""}},
+		{`"" is no name of a dataset`, WriteOptions{Dataset: "a//b", Snapshot: "s", Created: writeOptions.Created}, []string{""}},
+		{`dataset "x/y" is there twice, or not after the one that it is in`, writeOptions, []string{"", "x/y"}},
+		{`the snapshot cannot be of 1969-12-31 23:59:59 +0000 UTC, before 1970`, WriteOptions{Dataset: "a", Snapshot: "s", Created: time.Unix(-1, 0).UTC()}, []string{""}},
+	} {
+		var systems []FileSystem
+		for _, name := range c.systems {
+			systems = append(systems, FileSystem{name, conf(t).Files})
+		}
+		_, err := Write(t.Context(), io.Discard, c.o, systems...)
+		must.EqError(t, err, c.err)
+	}
+}

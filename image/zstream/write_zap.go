@@ -1,0 +1,252 @@
+package zstream
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc64"
+	"slices"
+)
+
+// zapEntry is a name and its value, in a ZAP that is to be written: a number, or
+// a list of numbers of 2 bytes.
+type zapEntry struct {
+	name string
+	v    uint64
+	list []uint16
+}
+
+// zapWriter makes a ZAP of entries whose names differ. What it writes is what ZFS
+// itself goes on with: it looks names up by their hash, and adds and removes.
+type zapWriter struct {
+	entries []zapEntry
+	salt    uint64
+}
+
+// newZAP is the ZAP of an object. Any salt but 0 will do; ZFS has a random one
+// for each, and here it is of the number, so that it is always the same.
+func newZAP(object uint64, entries []zapEntry) zapWriter {
+	x := object * 0x9e3779b97f4a7c15
+	x = (x ^ x>>31) * 0x94d049bb133111eb
+	return zapWriter{entries, x ^ x>>29 | 1}
+}
+
+// Sizes of a microzap (zap_impl.h).
+const (
+	microEntry   = 64 // MZAP_ENT_LEN
+	microName    = 50 // MZAP_NAME_LEN, with the NUL
+	microEntries = oldMaxBlock/microEntry - 1
+)
+
+// write writes the ZAP's object, with a bonus if it has one.
+func (z zapWriter) write(o *output, number uint64, t objectType, bonus []byte, spill []byte) error {
+	if z.isMicro() {
+		block := z.micro()
+		if err := o.object(number, t, uint32(len(block)), bonus, spill != nil); err != nil {
+			return err
+		}
+		if err := o.content(number, t, 0, block); err != nil {
+			return err
+		}
+	} else {
+		if err := o.object(number, t, fatBlock, bonus, spill != nil); err != nil {
+			return err
+		}
+		offset := int64(0)
+		err := z.fat(func(block []byte) error {
+			err := o.content(number, t, offset, block)
+			offset += fatBlock
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if spill != nil {
+		return o.spill(number, spill)
+	}
+	return nil
+}
+
+// isMicro tells whether ZFS would have a microzap of these.
+func (z zapWriter) isMicro() bool {
+	return len(z.entries) <= microEntries && !slices.ContainsFunc(z.entries, func(e zapEntry) bool {
+		return len(e.name) >= microName || e.list != nil
+	})
+}
+
+// micro is the one block of a microzap, which grows by sectors.
+func (z zapWriter) micro() []byte {
+	le := binary.LittleEndian
+	size := (len(z.entries) + 1) * microEntry
+	block := make([]byte, (size+sector-1)/sector*sector)
+	le.PutUint64(block, zapMicroBlock)
+	le.PutUint64(block[8:], z.salt)
+	same := map[uint64]uint32{}
+	for i, e := range z.entries {
+		at := block[(i+1)*microEntry:]
+		h := z.hash(e.name)
+		le.PutUint64(at, e.v)
+		le.PutUint32(at[8:], same[h]) // mze_cd
+		copy(at[14:], e.name)
+		same[h]++
+	}
+	return block
+}
+
+// crcTable is zfs_crc64_table.
+var crcTable = crc64.MakeTable(crc64.ECMA)
+
+// zapHashBits are those of a hash that are used (ZAP_HASHBITS of zap_micro.c:
+// without ZAP_FLAG_HASH64 the first 28).
+const zapHashBits = 28
+
+// hash is zap_hash. Names with the same are told apart by a number, cd.
+func (z zapWriter) hash(name string) uint64 {
+	h := z.salt
+	for i := range len(name) {
+		h = h>>8 ^ crcTable[byte(h)^name[i]]
+	}
+	return h &^ (1<<(64-zapHashBits) - 1)
+}
+
+// Sizes of a fat ZAP: blocks of 16 KiB (fzap_default_block_shift), whose first
+// has a table of 2^10 pointers in its second half (ZAP_EMBEDDED_PTRTBL_SHIFT).
+const (
+	fatBlock      = 16 << 10
+	embeddedShift = 10
+	tableShift    = 11                                    // of a block of pointers
+	leafHashes    = fatBlock / 32                         // ZAP_LEAF_HASH_NUMENTRIES
+	leafHashShift = 9                                     // ZAP_LEAF_HASH_SHIFT
+	leafChunks    = (fatBlock-2*leafHashes)/chunkSize - 2 // ZAP_LEAF_NUMCHUNKS
+)
+
+// hashed is an entry and its hash.
+type hashed struct {
+	hash  uint64
+	entry *zapEntry
+}
+
+// fatLeaf is a leaf to be: all entries whose hashes begin with prefix, of length
+// bits.
+type fatLeaf struct {
+	prefix  uint64
+	length  uint
+	entries []hashed
+}
+
+// fat calls f with each block of a fat ZAP: the header, the leaves, and the
+// table of pointers where the header has no room for it.
+func (z zapWriter) fat(f func(block []byte) error) error {
+	all := make([]hashed, len(z.entries))
+	for i := range z.entries {
+		e := &z.entries[i]
+		if n := e.chunks(); n > leafChunks {
+			return fmt.Errorf("ZAP: the entry %.40q takes %d chunks of a leaf's %d", e.name, n, leafChunks)
+		}
+		all[i] = hashed{z.hash(e.name), e}
+	}
+	slices.SortStableFunc(all, func(a, b hashed) int {
+		switch {
+		case a.hash < b.hash:
+			return -1
+		case a.hash > b.hash:
+			return 1
+		}
+		return 0
+	})
+	leaves, err := split(nil, fatLeaf{entries: all})
+	if err != nil {
+		return err
+	}
+	shift := uint(embeddedShift)
+	for _, l := range leaves {
+		shift = max(shift, l.length)
+	}
+	if err := f(z.fatHeader(leaves, shift)); err != nil {
+		return err
+	}
+	for _, l := range leaves {
+		if err := f(l.block()); err != nil {
+			return err
+		}
+	}
+	if shift == embeddedShift {
+		return nil
+	}
+	return pointers(leaves, shift, f)
+}
+
+// split appends to out the leaves that all of l takes. They are in the order of
+// their prefixes, and so of the pointers to them.
+func split(out []fatLeaf, l fatLeaf) ([]fatLeaf, error) {
+	chunks := 0
+	for _, h := range l.entries {
+		if chunks += h.entry.chunks(); chunks > leafChunks {
+			break
+		}
+	}
+	if chunks <= leafChunks {
+		return append(out, l), nil
+	}
+	if l.length >= zapHashBits-2 { // where zap_grow_ptrtbl too gives up
+		return nil, fmt.Errorf("ZAP: too many names have the same hash as %.40q", l.entries[0].entry.name)
+	}
+	bit := uint64(1) << (63 - l.length)
+	at, _ := slices.BinarySearchFunc(l.entries, true, func(h hashed, _ bool) int {
+		if h.hash&bit == 0 {
+			return -1
+		}
+		return 0
+	})
+	out, err := split(out, fatLeaf{l.prefix << 1, l.length + 1, l.entries[:at]})
+	if err != nil {
+		return nil, err
+	}
+	return split(out, fatLeaf{l.prefix<<1 | 1, l.length + 1, l.entries[at:]})
+}
+
+// fatHeader is the first block (zap_phys_t).
+func (z zapWriter) fatHeader(leaves []fatLeaf, shift uint) []byte {
+	le := binary.LittleEndian
+	block := make([]byte, fatBlock)
+	le.PutUint64(block, zapHeaderBlock)
+	le.PutUint64(block[8:], zapMagic)
+	free := uint64(1 + len(leaves))
+	if shift == embeddedShift {
+		_ = pointers(leaves, shift, func(table []byte) error {
+			copy(block[fatBlock/2:], table)
+			return nil
+		})
+	} else {
+		blocks := uint64(1) << (shift - tableShift)
+		le.PutUint64(block[16:], free)   // zt_blk
+		le.PutUint64(block[24:], blocks) // zt_numblks
+		free += blocks
+	}
+	le.PutUint64(block[32:], uint64(shift)) // zt_shift
+	le.PutUint64(block[56:], free)          // zap_freeblk
+	le.PutUint64(block[64:], uint64(len(leaves)))
+	le.PutUint64(block[72:], uint64(len(z.entries)))
+	le.PutUint64(block[80:], z.salt)
+	return block
+}
+
+// pointers calls f with the table of 1<<shift pointers to leaves, block by block.
+func pointers(leaves []fatLeaf, shift uint, f func(block []byte) error) error {
+	table := make([]byte, 0, fatBlock)
+	for i, l := range leaves {
+		for range uint64(1) << (shift - l.length) {
+			table = binary.LittleEndian.AppendUint64(table, uint64(i+1))
+			if len(table) == fatBlock {
+				if err := f(table); err != nil {
+					return err
+				}
+				table = make([]byte, 0, fatBlock)
+			}
+		}
+	}
+	if len(table) > 0 {
+		return f(table)
+	}
+	return nil
+}
