@@ -22,7 +22,7 @@ var imports = map[string][]string{
 	"pot/cli/man": {"pot/cli"},
 
 	"image":           {"image/skein", "image/signify", "image/zstream"},
-	"image/imagetest": {"image", "image/skein"},
+	"image/imagetest": {"image", "image/skein", "image/zstream"},
 	"image/signify":   {},
 	"image/skein":     {},
 	"image/zstream":   {},

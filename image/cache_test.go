@@ -21,7 +21,7 @@ import (
 )
 
 // small is an image of a few bytes.
-var small = imagetest.XZ(imagetest.Stream("small"))
+var small = imagetest.XZ(imagetest.Content("small"))
 
 // hello is the file of the real image.
 const hello = imagetest.HelloName + "_" + imagetest.HelloTag + ".xz"
@@ -83,7 +83,7 @@ func TestCache_Fetch(t *testing.T) {
 	t.Run("an image of the same name from another source is not taken for it", func(t *testing.T) {
 		first, ref := smallServer(t)
 		second, other := smallServer(t)
-		second.Add("small", "1.0", imagetest.XZ(imagetest.Stream("other")), imagetest.NoMeta)
+		second.Add("small", "1.0", imagetest.XZ(imagetest.Content("other")), imagetest.NoMeta)
 		cache := image.NewCache(t.TempDir(), image.Options{})
 		a, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
 		must.NoError(t, err)
@@ -152,17 +152,17 @@ func TestCache_Fetch_bytes(t *testing.T) {
 		before, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
 		must.NoError(t, err)
 		defer before.Close()
-		moved := imagetest.XZ(imagetest.Stream("moved"))
+		moved := imagetest.XZ(imagetest.Content("moved"))
 		server.Add("small", "1.0", moved, imagetest.NoMeta)
 		f, err := cache.Fetch(t.Context(), ref, digest(t, moved, imagetest.NoMeta), nil)
 		must.NoError(t, err)
 		defer f.Close()
 		got, err := io.ReadAll(f.Open())
 		must.NoError(t, err)
-		must.Eq(t, imagetest.Stream("moved"), got)
+		must.Eq(t, imagetest.Content("moved"), got)
 		got, err = io.ReadAll(before.Open())
 		must.NoError(t, err)
-		must.Eq(t, imagetest.Stream("small"), got)
+		must.Eq(t, imagetest.Content("small"), got)
 	})
 	t.Run("what was verified stays, whatever becomes of the cache", func(t *testing.T) {
 		_, ref := smallServer(t)
@@ -174,7 +174,7 @@ func TestCache_Fetch_bytes(t *testing.T) {
 		for range 2 {
 			got, err := io.ReadAll(f.Open())
 			must.NoError(t, err)
-			must.Eq(t, imagetest.Stream("small"), got)
+			must.Eq(t, imagetest.Content("small"), got)
 		}
 	})
 }
@@ -256,7 +256,7 @@ func TestCache_Fetch_parallel(t *testing.T) {
 				must.NoError(t, err)
 				got, err := io.ReadAll(f.Open())
 				must.NoError(t, err)
-				must.Eq(t, imagetest.Stream("small"), got)
+				must.Eq(t, imagetest.Content("small"), got)
 				f.Close()
 			})
 		}

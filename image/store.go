@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"syscall"
 	"time"
+
+	"nomad-driver-pot/image/zstream"
 )
 
 // Labels that a Store puts on the datasets it makes.
@@ -163,17 +165,29 @@ func (s *Store) bring(ctx context.Context, ref Ref, pin Digest, p Progress) (_ S
 	return Snapshot{Name: ref.Dataset(), Digest: f.Digest}, nil
 }
 
-// receive imports the stream as name, to its end.
+// receive imports the stream as name, to its end. Nothing of it reaches the host
+// before it has been vetted and its checksums were found to hold.
 func (s *Store) receive(ctx context.Context, ref Ref, name string, decoded io.Reader) error {
 	stream := &stream{r: contextReader{ctx, decoded}}
-	err := s.datasets.Receive(ctx, name, stream)
-	if err == nil && stream.err == nil {
-		if n, _ := stream.Read(make([]byte, 1)); n > 0 {
-			err = errors.New("more in the file after the end of the zfs stream")
-		}
-	}
-	if stream.err != io.EOF && stream.err != nil && ctx.Err() == nil {
+	out, in := io.Pipe()
+	vetted := make(chan error, 1)
+	go func() {
+		_, err := zstream.Pass(ctx, in, stream, zstream.Options{}, vet)
+		in.CloseWithError(err) // of nil: the end
+		vetted <- err
+	}()
+	err := s.datasets.Receive(ctx, name, out)
+	out.CloseWithError(errNotRead)
+	switch refused := <-vetted; {
+	case ctx.Err() != nil:
+	case stream.err != nil && stream.err != io.EOF:
 		return &Error{Op: "decode", What: ref.File() + " of " + ref.String(), Err: stream.err}
+	case errors.Is(refused, errNotRead):
+		if err == nil { // it is content with the beginning
+			err = refused
+		}
+	case refused != nil:
+		err = refused
 	}
 	if err != nil {
 		return s.fault(ctx, ref, err)
@@ -181,8 +195,11 @@ func (s *Store) receive(ctx context.Context, ref Ref, name string, decoded io.Re
 	return nil
 }
 
-// stream remembers what reading it ended with: who receives it may say no more
-// than that it was cut short.
+// errNotRead is a host that did not read a stream to its end.
+var errNotRead = errors.New("the host did not read all of the zfs stream")
+
+// stream remembers what reading it ended with, for errors of the decoder are no
+// faults of the stream's.
 type stream struct {
 	r   io.Reader
 	err error

@@ -53,7 +53,7 @@ func TestPlace_Open(t *testing.T) {
 			for range 2 { // as often as wanted
 				got, err := io.ReadAll(f.OpenCounted(func(d, n int64) { done, total = d, n }))
 				must.NoError(t, err)
-				must.Eq(t, string(imagetest.Stream("small")), string(got))
+				must.Eq(t, string(imagetest.Content("small")), string(got))
 				must.Eq(t, []int64{f.Bytes, f.Bytes}, []int64{done, total})
 			}
 		})
@@ -85,7 +85,7 @@ func TestPlace_OpenUnverified(t *testing.T) {
 		must.NoError(t, err)
 		got, err := io.ReadAll(f.Open())
 		must.NoError(t, err)
-		must.Eq(t, string(imagetest.Stream("small")), string(got))
+		must.Eq(t, string(imagetest.Content("small")), string(got))
 		must.Eq(t, image.Digest{}, f.Digest)
 		must.NoError(t, f.Close())
 	}

@@ -10,6 +10,9 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
+
+	"nomad-driver-pot/image/zstream"
 )
 
 // Datasets is a host's datasets in memory: an image.Datasets.
@@ -33,10 +36,27 @@ func NewDatasets() *Datasets {
 	return &Datasets{sets: map[string]dataset{}}
 }
 
-// Stream is the least that Receive takes for a zfs send stream: the beginning of
-// one, and content.
+// Content is what an image may be for those who do not import it.
+func Content(of string) []byte { return append(slices.Clone(begin), of...) }
+
+// Stream is a zfs send stream of a small image of a pot, with content in a file.
 func Stream(content string) []byte {
-	return append(slices.Clone(begin), content...)
+	at := time.Unix(1_700_000_000, 0)
+	files := func(small map[string]string) *zstream.Files {
+		f, err := zstream.NewFiles(small, at)
+		if err != nil {
+			panic(err)
+		}
+		return f
+	}
+	var b bytes.Buffer
+	_, err := zstream.Write(context.Background(), &b, zstream.WriteOptions{Dataset: "tank/jails/small", Snapshot: "1700000000", Created: at},
+		zstream.FileSystem{Files: files(map[string]string{"conf/pot.conf": "pot.level=0\n", "conf/fscomp.conf": ""})},
+		zstream.FileSystem{Name: "m", Files: files(map[string]string{"content": content})})
+	if err != nil {
+		panic(err)
+	}
+	return b.Bytes()
 }
 
 // begin is a record of type 0, DRR_BEGIN, and DRR_BEGIN's magic number

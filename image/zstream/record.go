@@ -80,6 +80,8 @@ type records struct {
 	open   bool      // between BEGIN and END
 	list   bool      // and that BEGIN was a package's
 
+	each func(rec *record, header []byte) error // is given all records; it may be nil
+
 	n      int64 // of the record in hand
 	offset int64 // of the record in hand
 	next   int64 // offset of the next
@@ -135,6 +137,11 @@ func (rs *records) read() (*record, error) {
 		return nil, rs.faultf("its payload of %d bytes: %w", size, cut(err))
 	}
 	rs.sum.Write(rs.rec.payload, rs.order)
+	if rs.each != nil {
+		if err := rs.each(&rs.rec, rs.header[:]); err != nil {
+			return nil, rs.fault(err)
+		}
+	}
 	rs.next += headerSize + int64(size)
 	return &rs.rec, nil
 }

@@ -1,0 +1,59 @@
+package image
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image/zstream"
+)
+
+func TestVet(t *testing.T) {
+	image := func(of, m map[string]any) *zstream.Stream {
+		return &zstream.Stream{Top: "tank/jails/web", Package: true, Datasets: []zstream.Dataset{
+			{Properties: of, Snapshots: []zstream.Snapshot{{Name: "1"}}}, {Name: "m", Properties: m, Snapshots: []zstream.Snapshot{{Name: "1"}}},
+		}}
+	}
+	t.Run("what pots are kept with is taken", func(t *testing.T) {
+		must.NoError(t, vet(image(nil, nil)))
+		must.NoError(t, vet(image(
+			map[string]any{"compression": uint64(15), "recordsize": uint64(1 << 20), ":pot.tag": "1.0", "org:note": "x", "mountpoint": "/opt/pot/jails/web"},
+			map[string]any{"mountpoint": "/opt/pot/jails/web/m", "atime": uint64(0)},
+		)))
+	})
+	for property, value := range map[string]any{
+		"sharenfs": "on", "sharesmb": "on", "mountpoint": "/etc", "canmount": uint64(1), "exec": uint64(0), "setuid": uint64(1),
+		"devices": uint64(1), "jailed": uint64(1), "keylocation": "file:///etc/passwd", "encryption": uint64(8), "quota": uint64(1),
+		"reservation": uint64(1 << 40), "volsize": uint64(1), "nobody knows": uint64(1), "filesystem_limit": uint64(1),
+	} {
+		t.Run(property+" is refused", func(t *testing.T) {
+			for _, s := range []*zstream.Stream{image(map[string]any{property: value}, nil), image(nil, map[string]any{property: value})} {
+				must.ErrorContains(t, vet(s), "property "+property+"=")
+				must.ErrorContains(t, vet(s), "is none that an image may have")
+			}
+		})
+	}
+	t.Run("all that is wrong is told", func(t *testing.T) {
+		s := image(map[string]any{"nomad.pot:digest": "x", "sharenfs": "on"}, nil)
+		s.Datasets[1].Origin = 7
+		s.Datasets[1].Snapshots[0].Properties = map[string]any{"nomad.pot:task": "x"}
+		s.Datasets = append(s.Datasets, zstream.Dataset{Name: "usr.local"})
+		err := vet(s)
+		for _, want := range []string{`dataset ".": property nomad.pot:digest is this driver's own`, "property sharenfs=on",
+			`dataset "m": it is a layer on snapshot 0x7, and .meta names none`, "snapshot 1: property nomad.pot:task is this driver's own",
+			`it is to have a child m, and no others, not ["" "m" "usr.local"]`} {
+			must.ErrorContains(t, err, want)
+		}
+	})
+	t.Run("so many snapshots are too many", func(t *testing.T) {
+		s := image(nil, nil)
+		s.Datasets[0].Snapshots = make([]zstream.Snapshot, maxSnapshots+1)
+		must.ErrorContains(t, vet(s), "it has 65 snapshots, and at most 64 are taken")
+	})
+	t.Run("what is not of send -R", func(t *testing.T) {
+		s := image(nil, nil)
+		s.Package = false
+		must.True(t, strings.HasPrefix(vet(s).Error(), "no image of a pot"))
+	})
+}

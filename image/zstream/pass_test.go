@@ -1,0 +1,111 @@
+package zstream
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/shoenig/test/must"
+)
+
+// passedOn is what Pass lets through of data.
+func passedOn(t testing.TB, data []byte, check func(*Stream) error) ([]byte, *Stream, error) {
+	if check == nil {
+		check = func(*Stream) error { return nil }
+	}
+	var out bytes.Buffer
+	s, err := Pass(t.Context(), &out, bytes.NewReader(data), Options{}, check)
+	return out.Bytes(), s, err
+}
+
+// A stream that is good passes as it is, and one that is not never comes to its end.
+func TestPass(t *testing.T) {
+	good := stream(t, "plain_1.0.xz")
+	t.Run("a good one", func(t *testing.T) {
+		var seen *Stream
+		out, s, err := passedOn(t, good, func(head *Stream) error {
+			seen = head
+			return nil
+		})
+		must.NoError(t, err)
+		must.True(t, bytes.Equal(good, out))
+		must.True(t, seen.Package)
+		must.Len(t, 2, seen.Datasets)
+		must.Len(t, 2, s.Datasets)
+		must.Eq(t, "compression", firstKey(seen.Datasets[0].Properties))
+	})
+	t.Run("one whose list is not liked: not a byte", func(t *testing.T) {
+		out, _, err := passedOn(t, good, func(*Stream) error { return errors.New("not liked") })
+		must.ErrorContains(t, err, "not liked")
+		must.SliceEmpty(t, out)
+	})
+	t.Run("one whose list is damaged: not a byte, and nobody is asked", func(t *testing.T) {
+		bad := bytes.Clone(good)
+		at := bytes.Index(bad, []byte("fromsnap"))
+		if at < 0 {
+			at = headerSize + 100
+		}
+		bad[at] ^= 0x20
+		out, _, err := passedOn(t, bad, func(*Stream) error { panic("asked") })
+		must.Error(t, err)
+		must.SliceEmpty(t, out)
+	})
+	t.Run("one that is cut, anywhere: not its end", func(t *testing.T) {
+		for n := 0; n < len(good); n += len(good)/60 + 1 {
+			out, _, err := passedOn(t, good[:n], nil)
+			must.Error(t, err)
+			must.Less(t, max(n, 1), len(out))
+			must.True(t, bytes.HasPrefix(good, out))
+		}
+	})
+	t.Run("one that is damaged, anywhere: not its end, and nothing that is damaged", func(t *testing.T) {
+		for n := 0; n < len(good); n += len(good)/60 + 1 {
+			bad := bytes.Clone(good)
+			bad[n] ^= 1
+			out, _, err := passedOn(t, bad, nil)
+			must.Error(t, err, must.Sprint(n))
+			must.True(t, bytes.HasPrefix(good, out), must.Sprint(n))
+		}
+	})
+	t.Run("one with another behind it: not its end", func(t *testing.T) {
+		out, _, err := passedOn(t, append(bytes.Clone(good), good...), nil)
+		must.ErrorContains(t, err, "more follows it")
+		must.Less(t, len(good), len(out))
+	})
+	t.Run("who does not take it is an error", func(t *testing.T) {
+		r, w := io.Pipe()
+		r.CloseWithError(errors.New("gone"))
+		_, err := Pass(t.Context(), w, bytes.NewReader(good), Options{}, func(*Stream) error { return nil })
+		must.ErrorContains(t, err, "gone")
+	})
+}
+
+func firstKey(properties map[string]any) string {
+	for key := range properties {
+		if key == "compression" {
+			return key
+		}
+	}
+	return ""
+}
+
+// What this machine's tests have of each kind of stream passes.
+func TestPass_all(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.xz")
+	must.NoError(t, err)
+	must.SliceNotEmpty(t, files)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			if info, err := os.Stat(file); err != nil || info.Size() == 0 {
+				t.Skip("it is empty")
+			}
+			data := stream(t, filepath.Base(file))
+			out, _, err := passedOn(t, data, nil)
+			must.NoError(t, err)
+			must.True(t, bytes.Equal(data, out))
+		})
+	}
+}
