@@ -128,7 +128,7 @@ func TestExtract_damaged(t *testing.T) {
 			must.NoError(t, err)
 		}
 		rs.sum.Write(bad[offset:][:sumOffset], order{})
-		putSum(bad[offset+sumOffset:], rs.sum)
+		putSum(bad[offset+sumOffset:], rs.sum, order{})
 		_, _, err := extract(t, bad, Options{})
 		must.ErrorContains(t, err, "END: checksum of all since BEGIN does not match")
 		must.Eq(t, end, p.kind())
