@@ -2,31 +2,167 @@ package zstream
 
 import (
 	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
 )
 
-func BenchmarkExtract(b *testing.B) {
-	for _, name := range []string{"hello-linux_1.0.xz", "plain_1.0.xz"} {
-		b.Run(name, func(b *testing.B) {
-			data := stream(b, name)
-			b.SetBytes(int64(len(data)))
-			for b.Loop() {
-				b.StopTimer()
-				dir := b.TempDir()
-				root, err := os.OpenRoot(dir)
-				must.NoError(b, err)
-				b.StartTimer()
-				_, err = Extract(b.Context(), bytes.NewReader(data), root, Options{})
-				must.NoError(b, err)
-				b.StopTimer()
-				must.NoError(b, root.Close())
-				must.NoError(b, os.RemoveAll(dir))
-				b.StartTimer()
+// large is a stream of 150 MB in so many files of so many directories, of sizes as
+// a base system has them, made of bare's.
+func large(t testing.TB) []byte {
+	t.Helper()
+	const directories, each = 200, 40
+	e := bare(t)
+	r := rand.New(rand.NewPCG(5, 6))
+	fileObject, dirObject := e[e.index(0, object, passwd)], e[e.index(0, object, varDir)]
+	noise := make([]byte, oldMaxBlock)
+	for i := range noise {
+		noise[i] = byte(r.Uint32())
+	}
+	top := e[e.index(0, write, varDir)]
+	top.payload = microOf(directories)
+	top.setU64(24, uint64(len(top.payload)))
+	dirObject.setU32(16, uint32(len(top.payload)))
+	out, next := e[:len(e)-1:len(e)-1], uint64(1000)
+	for d := range directories {
+		dir := *dirObject
+		dir.setU64(0, next)
+		names := written(next, 0, typeDirectory, microOf(each))
+		dir.setU32(16, uint32(len(names.payload)))
+		top.setName(d, fmt.Sprint("directory", d))
+		top.setValue(d, direntOf(next, unix.S_IFDIR))
+		out = append(out, &dir, names)
+		next++
+		for i := range each {
+			f := *fileObject
+			f.payload = bytes.Clone(f.payload)
+			f.setU64(0, next)
+			f.setU32(16, oldMaxBlock)
+			size := fileSize(r)
+			binary.LittleEndian.PutUint64(f.attribute("ZPL_SIZE"), size)
+			out = append(out, &f)
+			for at := uint64(0); at < size; at += oldMaxBlock {
+				out = append(out, written(next, at, typePlainFile, noise[:min(oldMaxBlock, (size-at+sector-1)&^(sector-1))]))
 			}
-		})
+			names.setName(i, fmt.Sprint("file", i))
+			names.setValue(i, direntOf(next, unix.S_IFREG))
+			next++
+		}
+	}
+	return append(out, e[len(e)-1]).seal()
+}
+
+// microOf is a microzap with room for so many names.
+func microOf(names int) []byte {
+	p := make([]byte, ((names+1)*64+sector-1)&^(sector-1))
+	binary.LittleEndian.PutUint64(p, zapMicroBlock)
+	return p
+}
+
+// fileSize is one of many small ones, and few of hundreds of kilobytes.
+func fileSize(r *rand.Rand) uint64 {
+	switch n := r.IntN(100); {
+	case n < 60:
+		return 1 + r.Uint64N(8<<10)
+	case n < 95:
+		return 1 + r.Uint64N(40<<10)
+	default:
+		return 1 + r.Uint64N(400<<10)
+	}
+}
+
+// BenchmarkExtract extracts a tree, and for each time has tar(1) make the same tree
+// on the same file system: x-tar is how many times as long the former takes.
+func BenchmarkExtract(b *testing.B) {
+	data, dir := large(b), b.TempDir()
+	archive := filepath.Join(dir, "tree.tar")
+	extract := func(to string) time.Duration {
+		root := openRoot(b, to)
+		began := time.Now()
+		_, err := Extract(b.Context(), bytes.NewReader(data), root, Options{})
+		took := time.Since(began)
+		must.NoError(b, err)
+		return took
+	}
+	first := filepath.Join(dir, "first")
+	extract(first)
+	runTar(b, "-C", first, "-cf", archive, ".")
+	must.NoError(b, os.RemoveAll(first))
+	b.SetBytes(int64(len(data)))
+	var ours, theirs time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		to, other := filepath.Join(dir, "ours"), filepath.Join(dir, "theirs")
+		must.NoError(b, os.Mkdir(other, 0o700))
+		began := time.Now()
+		runTar(b, "-C", other, "-xpf", archive)
+		theirs += time.Since(began)
+		b.StartTimer()
+		ours += extract(to)
+		b.StopTimer()
+		must.NoError(b, os.RemoveAll(to))
+		must.NoError(b, os.RemoveAll(other))
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(ours)/float64(theirs), "x-tar")
+}
+
+func runTar(b *testing.B, args ...string) {
+	b.Helper()
+	out, err := exec.Command("tar", args...).CombinedOutput()
+	must.NoError(b, err, must.Sprint(string(out)))
+}
+
+// openRoot makes a directory and opens it.
+func openRoot(t testing.TB, dir string) *os.Root {
+	t.Helper()
+	must.NoError(t, os.Mkdir(dir, 0o700))
+	root, err := os.OpenRoot(dir)
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, root.Close()) })
+	return root
+}
+
+// BenchmarkIndex is as BenchmarkExtract, of an index.
+func BenchmarkIndex(b *testing.B) {
+	data, dir := large(b), b.TempDir()
+	first, archive := filepath.Join(dir, "first"), filepath.Join(dir, "tree.tar")
+	_, err := Extract(b.Context(), bytes.NewReader(data), openRoot(b, first), Options{})
+	must.NoError(b, err)
+	runTar(b, "-C", first, "-cf", archive, ".")
+	b.SetBytes(int64(len(data)))
+	var ours, theirs time.Duration
+	for b.Loop() {
+		began := time.Now()
+		_, err := Index(b.Context(), bytes.NewReader(data), Options{Scratch: dir}, func(Entry) error { return nil })
+		ours += time.Since(began)
+		must.NoError(b, err)
+		b.StopTimer()
+		other := filepath.Join(dir, "theirs")
+		must.NoError(b, os.Mkdir(other, 0o700))
+		began = time.Now()
+		runTar(b, "-C", other, "-xpf", archive)
+		theirs += time.Since(began)
+		must.NoError(b, os.RemoveAll(other))
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(ours)/float64(theirs), "x-tar")
+}
+
+func BenchmarkSurvey(b *testing.B) {
+	data := large(b)
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		_, err := Survey(b.Context(), bytes.NewReader(data), Options{})
+		must.NoError(b, err)
 	}
 }
 

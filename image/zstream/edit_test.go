@@ -49,36 +49,43 @@ func edit(t testing.TB, data []byte) edited {
 
 // seal puts a stream together, with checksums that hold.
 func (e edited) seal() []byte {
+	return e.sealed(order{})
+}
+
+// sealed is seal of a stream of either order.
+func (e edited) sealed(o order) []byte {
 	var out bytes.Buffer
-	_ = e.sealTo(&out)
+	_ = e.sealIn(&out, o)
 	return out.Bytes()
 }
 
-func (e edited) sealTo(w io.Writer) error {
+func (e edited) sealTo(w io.Writer) error { return e.sealIn(w, order{}) }
+
+func (e edited) sealIn(w io.Writer, o order) error {
 	var sum fletcher4
 	open, list := false, false
 	for _, p := range e {
 		h := p.header
 		switch {
-		case p.kind() == begin:
-			open, list, sum = true, p.u64(8)&3 == compound, fletcher4{}
+		case kindIn(p, o) == begin:
+			open, list, sum = true, o.u64(p.header[bodyOffset+8:])&3 == compound, fletcher4{}
 		case !open:
 		default:
-			if p.kind() == end {
-				putSum(h[bodyOffset:], sum)
+			if kindIn(p, o) == end {
+				putSum(h[bodyOffset:], sum, o)
 				open = false
 			}
-			sum.Write(h[:sumOffset], order{})
-			if p.kind() != end || !list {
-				putSum(h[sumOffset:], sum)
+			sum.Write(h[:sumOffset], o)
+			if kindIn(p, o) != end || !list {
+				putSum(h[sumOffset:], sum, o)
 			}
 		}
-		if p.kind() == begin {
-			sum.Write(h[:], order{})
+		if kindIn(p, o) == begin {
+			sum.Write(h[:], o)
 		} else {
-			sum.Write(h[sumOffset:], order{})
+			sum.Write(h[sumOffset:], o)
 		}
-		sum.Write(p.payload[:len(p.payload)&^3], order{})
+		sum.Write(p.payload[:len(p.payload)&^3], o)
 		if _, err := w.Write(h[:]); err != nil {
 			return err
 		}
@@ -89,9 +96,15 @@ func (e edited) sealTo(w io.Writer) error {
 	return nil
 }
 
-func putSum(p []byte, sum fletcher4) {
+func kindIn(p *piece, o order) kind { return kind(o.u32(p.header[:])) }
+
+func putSum(p []byte, sum fletcher4, o order) {
 	for i, v := range sum {
-		binary.LittleEndian.PutUint64(p[8*i:], v)
+		if o.big {
+			binary.BigEndian.PutUint64(p[8*i:], v)
+		} else {
+			binary.LittleEndian.PutUint64(p[8*i:], v)
+		}
 	}
 }
 

@@ -186,6 +186,8 @@ func (f *files) named(e entry) (*staged, *node, error) {
 		err = errors.New("the directory has a name already")
 	case !isDir && uint64(o.names) > max(n.links, 1):
 		err = fmt.Errorf("it has more names than its %d links", n.links)
+	case o.data && n.kind() != unix.S_IFREG && !isDir && !(n.old && n.kind() == unix.S_IFLNK):
+		err = fmt.Errorf("a file of mode %o with content", n.mode)
 	case n.flags&flagXattr != 0:
 		err = errors.New("it is an extended attribute, and has a name in the tree")
 	}

@@ -49,20 +49,80 @@ func FuzzExtract(f *testing.F) {
 	})
 }
 
+// FuzzIncrement changes the records of an increment, which is read on top of what
+// it is of.
+func FuzzIncrement(f *testing.F) {
+	pieces := func(t testing.TB) edited {
+		return later(t, freed(freeObjects, runDir, 0, 1), again(t, passwd, 600), freed(free, passwd, 512, 1<<64-1),
+			written(passwd, 0, typePlainFile, block512("other")), again(t, hiLink, 9))
+	}
+	base := bare(f).seal()
+	f.Add([]byte{})
+	f.Add(binary.LittleEndian.AppendUint64(nil, 1|uint64(bodyOffset)<<16|uint64(varDir)<<32))
+	f.Add(binary.LittleEndian.AppendUint64(nil, 2|uint64(bodyOffset+16)<<16|uint64(4096)<<32))
+	f.Fuzz(func(t *testing.T, changes []byte) {
+		e := pieces(t)
+		for ; len(changes) >= 8; changes = changes[8:] {
+			c := binary.LittleEndian.Uint64(changes)
+			p := e[int(c&0xffff)%len(e)]
+			at := int(c >> 16 & 0xffff)
+			if at+4 <= headerSize {
+				binary.LittleEndian.PutUint32(p.header[at:], uint32(c>>32))
+			} else if at -= headerSize; at >= 0 && at+4 <= len(p.payload) {
+				binary.LittleEndian.PutUint32(p.payload[at:], uint32(c>>32))
+			}
+		}
+		extractFuzzed(t, e.seal(), base)
+	})
+}
+
+// FuzzUnpack is what must not become more than it should, nor panic.
+func FuzzUnpack(f *testing.F) {
+	data := bytes.Repeat([]byte("some text\x00\x00\x00\x00"), 60)[:512]
+	for c, p := range packed(f, data) {
+		f.Add(uint8(c), p, uint16(1))
+	}
+	var u unpacker
+	f.Fuzz(func(t *testing.T, c uint8, p []byte, sectors uint16) {
+		size := int(sectors) * sector
+		if out, err := u.unpack(compression(c), p, size); err == nil {
+			must.Len(t, size, out)
+		}
+	})
+}
+
+// FuzzXattrs is lists of extended attributes, and of access control.
+func FuzzXattrs(f *testing.F) {
+	f.Add(pack(nvlist{{"user.a", []byte{1}}, {"b", []byte{}}, {"freebsd:system:c", []byte("value")}}))
+	f.Add([]byte{0, 0, 0, 0x10, 1, 0, 0, 0, 1, 0, 0x40, 0, 2, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		files := &files{budget: budget{10, 1000}}
+		if list, err := files.xattrs(&node{xattrs: data}); err == nil {
+			must.LessEq(t, maxXattrs, len(list))
+		}
+		for _, o := range []order{{}, {big: true}} {
+			if list, err := parseACEs(o, data); err == nil {
+				must.LessEq(t, len(data)/8, len(list))
+			}
+		}
+	})
+}
+
 // FuzzRecords is given whole streams, of which few get beyond the first record.
 func FuzzRecords(f *testing.F) {
 	f.Add(smallStream()[:8<<10])
-	f.Fuzz(extractFuzzed)
+	f.Add(bigEndian(f, smallStream())[:8<<10])
+	f.Fuzz(func(t *testing.T, data []byte) { extractFuzzed(t, data) })
 }
 
-func extractFuzzed(t *testing.T, data []byte) {
+func extractFuzzed(t *testing.T, data []byte, origins ...[]byte) {
 	parent := t.TempDir()
 	must.NoError(t, os.Mkdir(filepath.Join(parent, "dir"), 0o700))
 	root, err := os.OpenRoot(filepath.Join(parent, "dir"))
 	must.NoError(t, err)
 	defer root.Close()
 	defer func() { must.NoError(t, empty(root)) }()
-	_, err = Extract(t.Context(), bytes.NewReader(data), root, Options{MaxBytes: 64 << 20, MaxObjects: 1 << 12})
+	_, err = Extract(t.Context(), bytes.NewReader(data), root, Options{MaxBytes: 64 << 20, MaxObjects: 1 << 12, Origins: readers(origins)})
 	there, readErr := os.ReadDir(parent)
 	must.NoError(t, readErr)
 	must.Len(t, 1, there)
@@ -70,6 +130,14 @@ func extractFuzzed(t *testing.T, data []byte) {
 	must.NoError(t, readErr)
 	if err != nil {
 		must.SliceEmpty(t, there)
+	}
+	// What has a tree has an index, of the same names.
+	s, indexErr := Index(t.Context(), bytes.NewReader(data), Options{
+		MaxBytes: 64 << 20, MaxObjects: 1 << 12, Origins: readers(origins), Scratch: t.TempDir(),
+	}, func(Entry) error { return nil })
+	if err == nil {
+		must.NoError(t, indexErr)
+		must.NotNil(t, s)
 	}
 	for _, e := range there {
 		must.False(t, strings.HasPrefix(e.Name(), ".zstream-"))
@@ -107,10 +175,10 @@ func hasOpaque(l nvlist) bool {
 }
 
 func FuzzZAP(f *testing.F) {
-	f.Add(fat(f), uint16(32))
-	f.Add(micro("one", 1), uint16(1))
-	f.Fuzz(func(t *testing.T, data []byte, sectors uint16) {
-		z := zap{data: bytes.NewReader(data), size: int64(len(data)), block: int64(sectors) * sector}
+	f.Add(fat(f), uint16(32), false)
+	f.Add(micro("one", 1), uint16(1), true)
+	f.Fuzz(func(t *testing.T, data []byte, sectors uint16, big bool) {
+		z := zap{data: bytes.NewReader(data), size: int64(len(data)), block: int64(sectors) * sector, order: order{big}}
 		n := 0
 		_ = z.each(func(e entry) error { n += 1 + len(e.name)/arrayBytes + len(e.value)/arrayBytes; return nil })
 		// No chunk is read twice.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -119,7 +120,7 @@ func (w *walk) all() error {
 // fill visits what is in a directory: first all names, then what is in those that
 // are directories.
 func (w *walk) fill(dir *above, object uint64, depth int) error {
-	name := func() string { return "/" + dir.path("") }
+	name := func() string { return "/" + strings.TrimSuffix(dir.path(""), "/") }
 	if depth > maxDepth {
 		return fmt.Errorf("%q: more than %d directories deep", name(), maxDepth)
 	}

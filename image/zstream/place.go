@@ -86,9 +86,6 @@ func (t *tree) readyFile(staged string, o *staged, n *node) error {
 
 // readyLink makes a symbolic link, to anywhere: nothing follows it here.
 func (t *tree) readyLink(staged string, o *staged, n *node) error {
-	if o.data && !n.old {
-		return objectError(o.number, errors.New("a link with content"))
-	}
 	target, err := n.target()
 	if err != nil {
 		return objectError(o.number, err)
@@ -100,9 +97,6 @@ func (t *tree) readyLink(staged string, o *staged, n *node) error {
 // has the numbers which it had where the stream is from; what they mean is for
 // whoever opens it here.
 func (t *tree) readySpecial(staged string, o *staged, n *node) error {
-	if o.data {
-		return objectError(o.number, fmt.Errorf("a file of mode %o with content", n.mode))
-	}
 	dev := uint64(0)
 	if n.isDevice() {
 		dev = unix.Mkdev(uint32(n.rdev>>32), uint32(n.rdev))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -128,7 +129,7 @@ func TestExtract_damaged(t *testing.T) {
 			must.NoError(t, err)
 		}
 		rs.sum.Write(bad[offset:][:sumOffset], order{})
-		putSum(bad[offset+sumOffset:], rs.sum)
+		putSum(bad[offset+sumOffset:], rs.sum, order{})
 		_, _, err := extract(t, bad, Options{})
 		must.ErrorContains(t, err, "END: checksum of all since BEGIN does not match")
 		must.Eq(t, end, p.kind())
@@ -179,13 +180,25 @@ type refused struct {
 	want   string
 }
 
+// treeOnly are refusals of what a tree cannot have, or of content that an index
+// passes over.
+var treeOnly = []string{
+	"its parent has", "lz4, of ", "zstd, of ", "gzip-6, of ", "zle, of ",
+}
+
 func refuse(t *testing.T, all []refused) {
 	t.Helper()
 	for _, c := range all {
 		t.Run(c.name, func(t *testing.T) {
-			_, _, err := extract(t, c.change(small(t)).seal(), Options{})
+			data := c.change(small(t)).seal()
+			_, _, err := extract(t, data, Options{})
 			must.ErrorContains(t, err, c.want)
 			must.StrHasPrefix(t, "record ", err.Error())
+			if slices.ContainsFunc(treeOnly, func(s string) bool { return strings.Contains(c.want, s) }) {
+				return
+			}
+			_, _, err = index(t, data)
+			must.ErrorContains(t, err, c.want, must.Sprint("an index"))
 		})
 	}
 }

@@ -61,7 +61,7 @@ func TestWrite_received(t *testing.T) {
 	must.NoError(t, unix.Setxattr(filepath.Join(src, "block"), "user.large", bytes.Repeat([]byte("v"), 9000), 0))
 
 	top := root + "/web"
-	zfs(t, written(t, ofDir(t, src)), "zfs", "receive", "-u", "-x", "mountpoint", top)
+	zfs(t, sent(t, ofDir(t, src)), "zfs", "receive", "-u", "-x", "mountpoint", top)
 	zfs(t, nil, "zfs", "mount", top)
 	zfs(t, nil, "zfs", "mount", top+"/m")
 	at := strings.TrimSpace(string(zfs(t, nil, "zfs", "get", "-Hp", "-o", "value", "mountpoint", top+"/m")))

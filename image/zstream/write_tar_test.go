@@ -62,10 +62,10 @@ func TestReadTar(t *testing.T) {
 	makeOdds(t, src)
 	files := ofTar(t, oddsTar(t))
 	files.SetOwner(uint32(os.Getuid()), uint32(os.Getgid())) // of the root, too
-	stream := written(t, files)
+	stream := sent(t, files)
 	dir, _, err := extract(t, stream, Options{})
 	must.NoError(t, err)
-	must.True(t, bytes.Equal(stream, written(t, ofDir(t, filepath.Join(dir, "m")))), must.Sprint("as that of a directory"))
+	must.True(t, bytes.Equal(stream, sent(t, ofDir(t, filepath.Join(dir, "m")))), must.Sprint("as that of a directory"))
 	want, got := statAll(t, src), statAll(t, filepath.Join(dir, "m"))
 	for _, o := range odds {
 		w, g := want[o.path], got[o.path]
@@ -159,7 +159,7 @@ func TestReadTar_again(t *testing.T) {
 		"left out: extended attributes of other namespaces than user (of 1 files)",
 		"left out: file flags (of 1 files)",
 	}, files.Warnings())
-	dir, _, err := extract(t, written(t, files), Options{})
+	dir, _, err := extract(t, sent(t, files), Options{})
 	must.NoError(t, err)
 	all := statAll(t, filepath.Join(dir, "m"))
 	must.MapLen(t, 6, all)
@@ -183,7 +183,7 @@ func TestReadTar_sparse(t *testing.T) {
 			t.Skip("needs GNU tar")
 		}
 		must.Less(t, 1<<20, len(data))
-		stream := written(t, ofTar(t, data))
+		stream := sent(t, ofTar(t, data))
 		must.Less(t, 1<<20, len(stream))
 		dir, _, err := extract(t, stream, Options{})
 		must.NoError(t, err)

@@ -54,8 +54,8 @@ func ofTar(t testing.TB, data []byte) *Files {
 	return files
 }
 
-// written is the stream of an image with those files.
-func written(t testing.TB, files *Files) []byte {
+// sent is the stream of an image with those files.
+func sent(t testing.TB, files *Files) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	_, err := Write(t.Context(), &out, writeOptions, conf(t), FileSystem{"m", files})
@@ -215,7 +215,7 @@ func sumOf(data []byte) (f fletcher4) {
 func TestWrite_oddFiles(t *testing.T) {
 	src := t.TempDir()
 	makeOdds(t, src)
-	stream := written(t, ofDir(t, src))
+	stream := sent(t, ofDir(t, src))
 	dir, s, err := extract(t, stream, Options{})
 	must.NoError(t, err)
 	must.Eq(t, []string{"", "m"}, []string{s.Datasets[0].Name, s.Datasets[1].Name})
@@ -228,12 +228,12 @@ func TestWrite_oddFiles(t *testing.T) {
 		must.LessEq(t, 2*recordSize, info.Sys().(*syscall.Stat_t).Blocks*512)
 	})
 	t.Run("the same files give the same bytes", func(t *testing.T) {
-		must.True(t, bytes.Equal(stream, written(t, ofDir(t, src))))
-		must.True(t, bytes.Equal(stream, written(t, ofDir(t, filepath.Join(dir, "m")))))
+		must.True(t, bytes.Equal(stream, sent(t, ofDir(t, src))))
+		must.True(t, bytes.Equal(stream, sent(t, ofDir(t, filepath.Join(dir, "m")))))
 	})
 	t.Run("one bit of a file gives other GUIDs", func(t *testing.T) {
 		must.NoError(t, os.Chmod(filepath.Join(src, "empty"), 0o645))
-		_, other, err := extract(t, written(t, ofDir(t, src)), Options{})
+		_, other, err := extract(t, sent(t, ofDir(t, src)), Options{})
 		must.NoError(t, err)
 		for i := range other.Datasets {
 			must.NotEq(t, s.Datasets[i].GUID, other.Datasets[i].GUID)
@@ -325,7 +325,7 @@ func TestWrite_large(t *testing.T) {
 		must.NoError(t, err)
 	}
 	start := time.Now()
-	stream := written(t, ofDir(t, src))
+	stream := sent(t, ofDir(t, src))
 	must.Less(t, 1<<20, len(stream))
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("holes are read: it took %v", took)

@@ -257,7 +257,7 @@ func TestWrite_manyNames(t *testing.T) {
 		}
 		headers = append(headers, h)
 	}
-	dir, s, err := extract(t, written(t, ofTar(t, archiveOf(t, headers...))), Options{})
+	dir, s, err := extract(t, sent(t, ofTar(t, archiveOf(t, headers...))), Options{})
 	must.NoError(t, err)
 	must.Eq(t, 100_002, s.Datasets[1].Files)
 	for d, n := range map[string]int{"short": 97_500, "long": 2_500} {

@@ -1,0 +1,208 @@
+package zstream
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/shoenig/test/must"
+)
+
+// swap turns numbers of that many bytes around, all there are in p.
+func swap(p []byte, size int) {
+	for ; len(p) >= size; p = p[size:] {
+		slices.Reverse(p[:size])
+	}
+}
+
+// swapFields turns around the numbers of a header: their places and sizes by kind
+// (struct dmu_replay_record). Checksums are sealed anew.
+func swapFields(p *piece) {
+	fields := map[kind][]int{ // places of 8 bytes; of 4 from 1000 on
+		begin: {0, 8, 16, 1024, 1028, 32, 40}, object: {0, 1008, 1012, 1016, 1020, 1028, 32},
+		freeObjects: {0, 8, 16}, free: {0, 8, 16, 24}, write: {0, 1008, 16, 24, 32, 48, 56, 64, 72, 80, 88},
+		end: {32}, spill: {0, 8, 16, 32}, writeEmbedded: {0, 8, 16, 24, 1040, 1044},
+	}[p.kind()]
+	for _, at := range fields {
+		if at >= 1000 {
+			swap(p.header[bodyOffset+at-1000:][:4], 4)
+		} else {
+			swap(p.header[bodyOffset+at:][:8], 8)
+		}
+	}
+	swap(p.header[:8], 4)
+}
+
+// bigEndian is a stream as a machine of the other byte order would have sent it.
+func bigEndian(t testing.TB, data []byte, origins ...[]byte) []byte {
+	t.Helper()
+	e := edit(t, data)
+	dataset := -1
+	var all []*files
+	plain(t, e)
+	readFiles(t, data, origins, func(f *files) { all = append(all, f) })
+	for _, p := range e {
+		if p.kind() == begin && p.u64(8)&3 == substream {
+			dataset++
+		}
+		switch k := p.kind(); {
+		case k == write && zapTypes[objectType(binary.LittleEndian.Uint32(p.header[bodyOffset+8:]))]:
+			o := all[dataset].stage.objects.lookup(p.u64(0))
+			swapZAP(p.payload, int(o.block))
+		case k == object && p.header[bodyOffset+12] == byte(typeSA), k == spill:
+			swapSA(t, all[dataset].table, p.payload)
+		case k == object && p.header[bodyOffset+12] == byte(typeZnode):
+			swapZnode(p.payload)
+		}
+		swapFields(p)
+	}
+	return e.sealed(order{big: true})
+}
+
+// plain makes WRITEs of what is embedded.
+func plain(t testing.TB, e edited) {
+	types := map[uint64]uint32{}
+	for _, p := range e {
+		switch p.kind() {
+		case object:
+			types[p.u64(0)] = binary.LittleEndian.Uint32(p.header[bodyOffset+8:])
+		case writeEmbedded:
+			b, err := blockOf(&record{kind: writeEmbedded, body: p.header[bodyOffset:], payload: p.payload})
+			must.NoError(t, err)
+			data, err := new(unpacker).unpack(b.compression, b.packed, int(b.size))
+			must.NoError(t, err)
+			guid := p.u64(24)
+			*p = *written(b.object, b.offset, objectType(types[b.object]), data)
+			p.setU64(32, guid)
+		}
+	}
+}
+
+var zapTypes = map[objectType]bool{
+	typeDirectory: true, typeMaster: true, typeSAMaster: true, typeSARegistry: true, typeSALayouts: true,
+}
+
+// swapZAP turns a block of a ZAP around (module/zfs/zap_micro.c, zap_byteswap).
+func swapZAP(b []byte, size int) {
+	for ; len(b) > size; b = b[size:] {
+		swapZAP(b[:size], size)
+	}
+	switch binary.LittleEndian.Uint64(b) {
+	case zapMicroBlock:
+		swap(b[:64], 8)
+		for at := 64; at < len(b); at += 64 {
+			swap(b[at:at+8], 8)
+			swap(b[at+8:at+12], 4)
+		}
+	case zapLeafBlock:
+		swap(b[:24], 8)
+		swap(b[24:28], 4)
+		swap(b[28:36], 2)
+		table := leafHeader + len(b)/32*2
+		swap(b[leafHeader:table], 2)
+		for at := table; at+chunkSize <= len(b); at += chunkSize {
+			c := b[at : at+chunkSize]
+			if c[0] == chunkEntry {
+				swap(c[2:16], 2)
+				swap(c[16:24], 8)
+			} else {
+				swap(c[22:24], 2)
+			}
+		}
+	default: // a header, or a table of pointers
+		swap(b, 8)
+	}
+}
+
+// swapSA turns attributes around.
+func swapSA(t testing.TB, table *attributeTable, buf []byte) {
+	type part struct {
+		name  string
+		value []byte
+	}
+	var parts []part
+	must.NoError(t, table.each(buf, func(name string, value []byte) error {
+		parts = append(parts, part{name, value})
+		return nil
+	}))
+	end := int(binary.LittleEndian.Uint16(buf[4:])>>10) * 8
+	swap(buf[:4], 4)
+	swap(buf[4:end], 2)
+	for _, p := range parts {
+		switch p.name {
+		case "ZPL_SYMLINK", "ZPL_DXATTR", "ZPL_SCANSTAMP":
+		case "ZPL_DACL_ACES":
+			for v := p.value; len(v) > 0; {
+				a, size := ACE{Type: binary.LittleEndian.Uint16(v), Flags: binary.LittleEndian.Uint16(v[2:])}, 8
+				swap(v[:4], 2)
+				swap(v[4:8], 4)
+				if a.isFor() {
+					swap(v[8:16], 8)
+					size = 16
+				}
+				v = v[size:]
+			}
+		default:
+			swap(p.value, 8)
+		}
+	}
+}
+
+// swapZnode turns a znode around, whose list of access control has version 1.
+func swapZnode(b []byte) {
+	swap(b[:184], 8)
+	swap(b[184:188], 4)
+	swap(b[188:192], 2)
+	for v := b[192:]; len(v) >= 8 && v[4] != 0; v = v[8:] {
+		swap(v[:4], 2)
+		swap(v[4:8], 4)
+	}
+}
+
+// readFiles calls f with the files of each dataset of a stream.
+func readFiles(t testing.TB, data []byte, origins [][]byte, f func(*files)) {
+	t.Helper()
+	root, err := os.OpenRoot(t.TempDir())
+	must.NoError(t, err)
+	l := &library{dir: root, bare: true, options: Options{Origins: readers(origins)}.withDefaults()}
+	t.Cleanup(func() { must.NoError(t, errors.Join(l.remove(), root.Close())) })
+	x, err := l.read(t.Context(), bytes.NewReader(data))
+	must.NoError(t, err)
+	must.NoError(t, l.each(x, func(d *Dataset, files *files) error { f(files); return nil }))
+}
+
+// TestBigEndian reads streams of the other order: what comes of them is the same.
+func TestBigEndian(t *testing.T) {
+	for _, name := range []string{"fxsmall_1.0", "fxdn_1.0", "fxxadir_1.0"} {
+		t.Run(name, func(t *testing.T) {
+			little := stream(t, name+".xz")
+			big := bigEndian(t, little)
+			want, s, err := index(t, little)
+			must.NoError(t, err)
+			got, s2, err := index(t, big)
+			must.NoError(t, err)
+			must.Eq(t, want, got)
+			must.Eq(t, s, s2)
+			dir, _, err := extract(t, big, Options{})
+			must.NoError(t, err)
+			checkTree(t, seenBy(t, name+".json.gz"), dir)
+		})
+	}
+	t.Run("an increment", func(t *testing.T) {
+		base, next := bare(t).seal(), later(t, again(t, passwd, 5), written(passwd, 0, typePlainFile, block512("other"))).seal()
+		dir, _, err := extract(t, bigEndian(t, next, base), Options{Origins: readers([][]byte{bigEndian(t, base)})})
+		must.NoError(t, err)
+		must.Eq(t, "other", content(t, dir, "etc/passwd"))
+		_, _, err = extract(t, bigEndian(t, next, base), Options{Origins: readers([][]byte{base})})
+		must.ErrorContains(t, err, "it is of another byte order than what it is incremental from: not supported")
+	})
+	t.Run("a checksum is of words in that order", func(t *testing.T) {
+		bad := bigEndian(t, smallStream())
+		bad[len(bad)/2] ^= 4
+		_, _, err := extract(t, bad, Options{})
+		must.ErrorContains(t, err, "checksum")
+	})
+}
