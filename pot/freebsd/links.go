@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/flock"
 	"nomad-driver-pot/pot/run"
 )
 
@@ -71,7 +70,7 @@ func of(all []*iface, name pot.Name) (p pairs) {
 
 // Attach is pot.Links'.
 func (l *links) Attach(ctx context.Context, link pot.Link) (err error) {
-	unlock, err := lock(l.config.LockFile)
+	unlock, err := flock.Lock(l.config.LockFile)
 	if err != nil {
 		return err
 	}
@@ -150,7 +149,7 @@ func (l *links) destroy(ctx context.Context, p pairs) error {
 // Detach is pot.Links'. The pairs may be gone already, and the bridge have no pot
 // left all the same.
 func (l *links) Detach(ctx context.Context, name pot.Name) error {
-	unlock, err := lock(l.config.LockFile)
+	unlock, err := flock.Lock(l.config.LockFile)
 	if err != nil {
 		return err
 	}
@@ -216,23 +215,4 @@ func inner(device string) string {
 		return ""
 	}
 	return strings.TrimSuffix(device, "a") + "b"
-}
-
-// lock keeps all others, in any process, from what path stands for.
-func lock(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-		if !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, os.NewSyscallError("flock", err)
-	}
-	return func() { f.Close() }, nil
 }

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -18,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/flock"
 )
 
 // links are veth pairs on a bridge. As with pot, a network's bridge is the one
@@ -49,7 +49,7 @@ func (l links) Attach(ctx context.Context, link pot.Link) error {
 	if link.IPv6 {
 		return fmt.Errorf("IPv6 on a bridge: %w", pot.ErrUnsupported)
 	}
-	unlock, err := l.acquire()
+	unlock, err := flock.Lock(l.lock)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (l links) Attach(ctx context.Context, link pot.Link) error {
 // Detach is pot.Links'. The pair may be gone with the jail's network, and the
 // bridge have no pot left all the same.
 func (l links) Detach(ctx context.Context, name pot.Name) error {
-	unlock, err := l.acquire()
+	unlock, err := flock.Lock(l.lock)
 	if err != nil {
 		return err
 	}
@@ -93,25 +93,6 @@ func (l links) Detach(ctx context.Context, name pot.Name) error {
 		return fmt.Errorf("find %s: %w", host, err)
 	}
 	return dropBridges()
-}
-
-// acquire keeps all others, in any process, from changing bridges.
-func (l links) acquire() (unlock func(), err error) {
-	f, err := os.OpenFile(l.lock, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, os.NewSyscallError("flock", err)
-	}
-	return func() { f.Close() }, nil
 }
 
 // findBridge finds the bridge that has the gateway's address, or makes it.

@@ -1,0 +1,40 @@
+package flock
+
+import (
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/shoenig/test/must"
+)
+
+func TestLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	var wg sync.WaitGroup
+	inside, most := 0, 0
+	var mu sync.Mutex
+	count := func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		inside += n
+		most = max(most, inside)
+	}
+	for range 20 {
+		wg.Go(func() {
+			for range 20 {
+				unlock, err := Lock(path)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				count(1)
+				count(-1)
+				unlock()
+			}
+		})
+	}
+	wg.Wait()
+	must.Eq(t, 1, most)
+	_, err := Lock(filepath.Join(path, "x"))
+	must.Error(t, err)
+}
