@@ -17,6 +17,7 @@ func (s *stage) fork() (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.shared, n.shared = true, true
 	if err := n.fillFrom(s); err != nil {
 		return nil, errors.Join(err, n.remove())
 	}
@@ -51,6 +52,9 @@ func (n *stage) fillFrom(s *stage) error {
 
 // unshare gives the stage a file of its own, where it may be in another too.
 func (s *stage) unshare(name string) (err error) {
+	if !s.shared {
+		return nil
+	}
 	from, err := s.files.Open(name)
 	if err != nil {
 		return err
