@@ -136,7 +136,9 @@ func (s *stage) cut(o *staged, from, to int64) error {
 	switch o.home {
 	case inJournal:
 		if k := s.kept[o.number]; k != nil {
-			k.cut(from, to)
+			if k.cut(from, to); len(k.extents) > maxExtents {
+				return errParts
+			}
 		}
 	case inFile:
 		f, err := s.openContent(o)

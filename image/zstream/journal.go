@@ -24,6 +24,8 @@ type journal struct {
 // gigabyte, of 16 KiB each.
 const maxExtents = maxKept / (16 << 10)
 
+var errParts = fmt.Errorf("what it holds is in more than %d parts", maxExtents)
+
 // maxKept bounds the content of objects in a journal, in bytes. A name in a
 // directory takes some 100.
 const maxKept = 1 << 30
@@ -79,7 +81,7 @@ func (k *kept) put(j *journal, p []byte, offset int64) error {
 		}
 	}
 	if len(k.extents) >= maxExtents {
-		return fmt.Errorf("what it holds is in more than %d parts", maxExtents)
+		return errParts
 	}
 	k.extents = slices.Insert(k.extents, i, x)
 	return nil
