@@ -1,8 +1,6 @@
 package zstream
 
-import (
-	"errors"
-)
+import "errors"
 
 // inherit gives o, just announced, what the object of its number has from the
 // snapshot before, if that may be the same file: the stream has only what has
@@ -39,7 +37,10 @@ func (s *stage) isSame(o, old *staged, bonus []byte) (bool, error) {
 	}
 	// Files of several blocks whose size is another: either the stream before was
 	// sent without large blocks, or the number was given to another file.
-	was, _, err := s.attributes(old, make([]byte, maxBonus+maxSpill))
+	if s.buf == nil {
+		s.buf = make([]byte, maxBonus+maxSpill)
+	}
+	was, _, err := s.attributes(old, s.buf)
 	if err != nil {
 		return false, err
 	}

@@ -2,8 +2,6 @@ package zstream
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"strconv"
 
@@ -138,7 +136,9 @@ func (s *stage) cut(o *staged, from, to int64) error {
 	switch o.home {
 	case inJournal:
 		if k := s.kept[o.number]; k != nil {
-			k.cut(from, to)
+			if k.cut(from, to); len(k.extents) > maxExtents {
+				return errParts
+			}
 		}
 	case inFile:
 		f, err := s.openContent(o)
@@ -183,67 +183,4 @@ func zero(f *os.File, from, to int64) error {
 		}
 	}
 	return nil
-}
-
-// fork makes another stage in the same place with what is in this one. Files are
-// in both until one of them changes.
-func (s *stage) fork() (*stage, error) {
-	n, err := newStage(s.dir, s.order, s.limit, s.bare)
-	if err != nil {
-		return nil, err
-	}
-	fill := func() error {
-		// What was read last is not written yet.
-		if _, err := s.journal.ReadAt(nil, s.journal.end); err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		if err := s.journal.pending.Flush(); err != nil {
-			return err
-		}
-		size, err := io.Copy(n.journal.f, io.NewSectionReader(s.journal.f, 0, s.journal.end))
-		if err == nil && size != s.journal.end {
-			err = fmt.Errorf("internal error: %d of %d bytes of a journal", size, s.journal.end)
-		}
-		if err != nil {
-			return err
-		}
-		n.journal.end, n.journal.flushed, n.journal.content = size, size, s.journal.content
-		for number, k := range s.kept {
-			n.kept[number] = &kept{append([]extent(nil), k.extents...)}
-		}
-		return s.objects.each(func(o *staged) error {
-			n.objects.add(*o)
-			if !o.data || o.home != inFile {
-				return nil
-			}
-			name := contentName(o.number)
-			return s.dir.Link(s.name+"/"+name, n.name+"/"+name)
-		})
-	}
-	if err := fill(); err != nil {
-		return nil, errors.Join(err, n.remove())
-	}
-	return n, nil
-}
-
-// unshare gives the stage a file of its own, where it may be in another too.
-func (s *stage) unshare(name string) (err error) {
-	from, err := s.files.Open(name)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(from.Fd()), &st); err != nil || st.Nlink == 1 {
-		return err
-	}
-	to, err := s.files.OpenFile(name+".own", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(to, from)
-	if err = errors.Join(err, to.Close()); err != nil {
-		return err
-	}
-	return s.files.Rename(name+".own", name)
 }

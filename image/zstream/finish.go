@@ -3,6 +3,7 @@ package zstream
 import (
 	"errors"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -79,7 +80,10 @@ func (left omissions) setXattrs(fd int, name string, n *node, list []Xattr) erro
 	defer unix.Close(f)
 	all := true
 	for _, x := range list {
-		if x.Namespace != "user" || x.Value == nil && x.Size > 0 {
+		// What overlayfs reads for itself is not for an image to say
+		// (Documentation/filesystems/overlayfs.rst, "userxattr").
+		own := strings.HasPrefix(x.Name, "overlay.")
+		if x.Namespace != "user" || own || x.Value == nil && x.Size > 0 {
 			all = false
 			continue
 		}

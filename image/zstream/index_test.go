@@ -95,3 +95,35 @@ func TestIndex_cancelled(t *testing.T) {
 	})
 	must.ErrorIs(t, err, context.Canceled)
 }
+
+func TestHead(t *testing.T) {
+	data := bare(t).seal()
+	s, err := Head(t.Context(), bytes.NewReader(data[:headerSize]))
+	must.NoError(t, err)
+	must.Eq(t, "zroot/fx/hello-linux/m", s.Top)
+	must.Eq(t, []string{"SA_SPILL"}, s.Features)
+	must.Eq(t, 0x479f46be843f4bf3, s.Datasets[0].GUID)
+	must.False(t, s.Package)
+	_, err = Head(t.Context(), bytes.NewReader(data[:100]))
+	must.Error(t, err)
+	_, err = Head(t.Context(), bytes.NewReader(withFeature(24)(small(t))[small(t).index(1, begin, 0):].seal()))
+	must.ErrorContains(t, err, "record 0 at offset 0: BEGIN: stream features that are not supported: RAW")
+}
+
+// TestSurvey_damaged makes sure that a survey tells what is not as it was sent,
+// though it looks at no more than the beginnings.
+func TestSurvey_damaged(t *testing.T) {
+	data := stream(t, "fxsmall_1.0.xz")
+	for _, at := range []int{len(data) / 3, len(data) / 2, len(data) - 2000} {
+		bad := bytes.Clone(data)
+		bad[at] ^= 1
+		_, err := Survey(t.Context(), bytes.NewReader(bad), Options{})
+		must.ErrorContains(t, err, "checksum")
+		_, err = Survey(t.Context(), bytes.NewReader(data[:at]), Options{})
+		must.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	}
+	_, err := Survey(t.Context(), bytes.NewReader(data), Options{MaxDatasets: 1})
+	must.ErrorContains(t, err, "there are more than 1 datasets")
+	_, err = Survey(t.Context(), bytes.NewReader(data), Options{MaxBytes: 1000})
+	must.ErrorContains(t, err, "there are more than 1000 bytes of content")
+}

@@ -20,6 +20,12 @@ type journal struct {
 	content int64 // of end, what objects hold: keep's limit
 }
 
+// maxExtents bounds those of an object. One has as many blocks at most: ZAPs of a
+// gigabyte, of 16 KiB each.
+const maxExtents = maxKept / (16 << 10)
+
+var errParts = fmt.Errorf("what it holds is in more than %d parts", maxExtents)
+
 // maxKept bounds the content of objects in a journal, in bytes. A name in a
 // directory takes some 100.
 const maxKept = 1 << 30
@@ -73,6 +79,9 @@ func (k *kept) put(j *journal, p []byte, offset int64) error {
 			last.size += x.size
 			return nil
 		}
+	}
+	if len(k.extents) >= maxExtents {
+		return errParts
 	}
 	k.extents = slices.Insert(k.extents, i, x)
 	return nil

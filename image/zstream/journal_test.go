@@ -57,6 +57,17 @@ func TestKept(t *testing.T) {
 	})
 }
 
+func TestKept_parts(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "journal"))
+	must.NoError(t, err)
+	defer f.Close()
+	j, k := newJournal(f), &kept{}
+	for i := range int64(maxExtents) {
+		must.NoError(t, k.put(j, []byte{1}, i*2))
+	}
+	must.EqError(t, k.put(j, []byte{1}, maxExtents*2), "what it holds is in more than 65536 parts")
+}
+
 // TestObjects holds the chunks to a map that the same is done to.
 func TestObjects(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))

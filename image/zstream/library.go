@@ -31,44 +31,18 @@ type volume struct {
 }
 
 // begin is sink's.
-func (l *library) begin(b beginning, clones map[uint64]int) error {
+func (l *library) begin(b beginning, clones map[uint64]int) (err error) {
 	v := &volume{name: b.Name, guid: b.GUID, stream: l.stream}
-	order := order{}
 	if b.FromGUID != 0 {
-		at := slices.IndexFunc(l.volumes, func(v *volume) bool { return v.guid == b.FromGUID })
-		if at < 0 {
-			return fmt.Errorf("%s@%s: %w: snapshot %#x", b.dataset, b.Snapshot, ErrNoOrigin, b.FromGUID)
+		if v.stage, err = l.take(b, clones); err != nil {
+			return err
 		}
-		origin := l.volumes[at]
-		same := origin.stream == l.stream && origin.name == b.Name
-		if !same && clones[b.FromGUID] > 0 {
-			clones[b.FromGUID]--
-		}
-		var err error
-		switch {
-		case clones[b.FromGUID] == 0 && (same || origin.stream != l.stream):
-			v.stage = origin.stage
-			l.volumes = slices.Delete(l.volumes, at, at+1)
-		default:
-			if v.stage, err = origin.stage.fork(); err != nil {
-				return err
-			}
-			if same {
-				origin.stream = -1
-			}
-		}
-		order = v.stage.order
-	}
-	if order != b.order && b.FromGUID != 0 {
-		l.volumes = append(l.volumes, v) // to be removed
-		return errors.New("it is of another byte order than what it is incremental from: not supported")
 	}
 	limit := l.options.MaxObjects
 	for _, other := range l.volumes {
 		limit -= other.stage.objects.count
 	}
 	if v.stage == nil {
-		var err error
 		if v.stage, err = newStage(l.dir, b.order, limit, l.bare); err != nil {
 			return err
 		}
@@ -77,6 +51,31 @@ func (l *library) begin(b beginning, clones map[uint64]int) error {
 	v.stage.begin(b)
 	l.volumes, l.reading = append(l.volumes, v), v
 	return nil
+}
+
+// take is the stage of what a substream is incremental from. It is a copy if that
+// has a place of its own in the stream, or clones of it are to come.
+func (l *library) take(b beginning, clones map[uint64]int) (*stage, error) {
+	at := slices.IndexFunc(l.volumes, func(v *volume) bool { return v.guid == b.FromGUID })
+	if at < 0 {
+		return nil, fmt.Errorf("%s@%s: %w: snapshot %#x", b.dataset, b.Snapshot, ErrNoOrigin, b.FromGUID)
+	}
+	origin := l.volumes[at]
+	if origin.stage.order != b.order {
+		return nil, errors.New("it is of another byte order than what it is incremental from: not supported")
+	}
+	next := origin.stream == l.stream && origin.name == b.Name // the dataset goes on
+	if !next && clones[b.FromGUID] > 0 {
+		clones[b.FromGUID]--
+	}
+	if clones[b.FromGUID] == 0 && (next || origin.stream != l.stream) {
+		l.volumes = slices.Delete(l.volumes, at, at+1)
+		return origin.stage, nil
+	}
+	if next {
+		origin.stream = -1
+	}
+	return origin.stage.fork()
 }
 
 // record is sink's.

@@ -23,6 +23,8 @@ type stage struct {
 	objects objects
 	limit   int64 // on objects
 	bare    bool  // the content of files is passed over
+	shared  bool  // files may be in another stage too
+	buf     []byte
 
 	rules  rules
 	unpack *unpacker

@@ -1,0 +1,76 @@
+package zstream
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// fork makes another stage in the same place with what is in this one. Files are
+// in both until one of them changes.
+func (s *stage) fork() (*stage, error) {
+	n, err := newStage(s.dir, s.order, s.limit, s.bare)
+	if err != nil {
+		return nil, err
+	}
+	s.shared, n.shared = true, true
+	if err := n.fillFrom(s); err != nil {
+		return nil, errors.Join(err, n.remove())
+	}
+	return n, nil
+}
+
+// fillFrom makes of an empty stage what another one is.
+func (n *stage) fillFrom(s *stage) error {
+	if err := s.journal.pending.Flush(); err != nil {
+		return err
+	}
+	size, err := io.Copy(n.journal.f, io.NewSectionReader(s.journal.f, 0, s.journal.end))
+	if err == nil && size != s.journal.end {
+		err = fmt.Errorf("internal error: %d of %d bytes of a journal", size, s.journal.end)
+	}
+	if err != nil {
+		return err
+	}
+	n.journal.end, n.journal.flushed, n.journal.content = size, size, s.journal.content
+	for number, k := range s.kept {
+		n.kept[number] = &kept{slices.Clone(k.extents)}
+	}
+	return s.objects.each(func(o *staged) error {
+		n.objects.add(*o)
+		if !o.data || o.home != inFile {
+			return nil
+		}
+		name := contentName(o.number)
+		return s.dir.Link(s.name+"/"+name, n.name+"/"+name)
+	})
+}
+
+// unshare gives the stage a file of its own, where it may be in another too.
+func (s *stage) unshare(name string) (err error) {
+	if !s.shared {
+		return nil
+	}
+	from, err := s.files.Open(name)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(from.Fd()), &st); err != nil || st.Nlink == 1 {
+		return err
+	}
+	to, err := s.files.OpenFile(name+".own", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from)
+	if err = errors.Join(err, to.Close()); err != nil {
+		return err
+	}
+	return s.files.Rename(name+".own", name)
+}
