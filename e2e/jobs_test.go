@@ -62,8 +62,13 @@ func TestJobs_refused(t *testing.T) {
 		change(s)
 		return s.URL
 	}
-	ill := func(file string, f imagetest.Fault) string {
-		return serve(func(s *imagetest.Server) { s.Fail(file, f) })
+	// An ill image has a name of its own: the file of another job's, with the same
+	// digest, would do in its place.
+	ill := func(name string, f imagetest.Fault) string {
+		return serve(func(s *imagetest.Server) {
+			s.Add(name, imagetest.HelloTag, imagetest.Hello(""), imagetest.NoMeta)
+			s.Fail(name+"_"+imagetest.HelloTag+".xz", f)
+		})
 	}
 	is := func(data []byte) string {
 		return serve(func(s *imagetest.Server) { s.Add(imagetest.HelloName, imagetest.HelloTag, data, imagetest.NoMeta) })
@@ -79,8 +84,8 @@ func TestJobs_refused(t *testing.T) {
 		{job{name: "garbage", image: is([]byte("garbage"))}, "cannot start task: decode " + xz},
 		{job{name: "text", image: is(imagetest.XZ([]byte(text)))}, "cannot start task: import "},
 		{job{name: "missing", pot: "nothing"}, "404"},
-		{job{name: "hangs-up", image: ill(xz, imagetest.HangUp())}, "cannot start task: "},
-		{job{name: "stalls", image: ill(xz, imagetest.Stall()), config: `image_pull_timeout = "1s"`}, "not there within 1s"},
+		{job{name: "hangs-up", pot: "hangs-up", image: ill("hangs-up", imagetest.HangUp())}, "cannot start task: "},
+		{job{name: "stalls", pot: "stalls", image: ill("stalls", imagetest.Stall()), config: `image_pull_timeout = "1s"`}, "not there within 1s"},
 		{job{name: "mode", config: `network_mode = "bridge"`}, `config.network_mode: no such mode: "bridge"`},
 		{job{name: "port", config: `ports = ["http", "http"]`, group: `network {
 			port "http" {}
