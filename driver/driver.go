@@ -41,6 +41,8 @@ type Driver struct {
 	sweeper sweeper
 	looking sync.Once // begins reconcile
 
+	starting sync.RWMutex // is read-locked from finding an image until it is cloned
+
 	ctx  context.Context // ends with the plugin
 	stop context.CancelFunc
 

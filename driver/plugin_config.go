@@ -47,6 +47,8 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 		"allowed_paths": hclspec.NewAttr("allowed_paths", "list(string)", false),
 	})),
 	"gc": hclspec.NewBlock("gc", false, hclspec.NewObject(map[string]*hclspec.Spec{
+		"image":          hclspec.NewAttr("image", "bool", false),
+		"image_delay":    hclspec.NewAttr("image_delay", "string", false),
 		"pot":            hclspec.NewAttr("pot", "bool", false),
 		"interval":       hclspec.NewAttr("interval", "string", false),
 		"creation_grace": hclspec.NewAttr("creation_grace", "string", false),
@@ -76,8 +78,11 @@ type Config struct {
 	AllowAttributes     []string `codec:"allow_attributes"` // of jobs and images, where they change something
 }
 
-// GCConfig is about what is left of tasks that Nomad does not know.
+// GCConfig is about images that are not used, and what is left of tasks that Nomad
+// does not know.
 type GCConfig struct {
+	Image         *bool  `codec:"image"`          // whether images are taken away; nil: yes
+	ImageDelay    string `codec:"image_delay"`    // for which one is not used before
 	Pot           *bool  `codec:"pot"`            // whether it is taken away; nil: yes
 	Interval      string `codec:"interval"`       // between looks
 	CreationGrace string `codec:"creation_grace"` // that it is let be, from when it is first seen
@@ -112,6 +117,7 @@ const (
 	defaultParallel     = 4
 	defaultInterval     = 5 * time.Minute
 	defaultGrace        = 5 * time.Minute
+	defaultImageDelay   = time.Hour
 )
 
 // networkModes are all that there are, and defaultModes those that a job may have
@@ -138,16 +144,18 @@ type settings struct {
 
 // gc is a GCConfig with its defaults.
 type gc struct {
-	pots, dryRun    bool
-	interval, grace time.Duration
+	images, pots, dryRun        bool
+	interval, grace, imageDelay time.Duration
 }
 
 func (c *GCConfig) gc(f *faults) gc {
 	return gc{
-		pots:     c.Pot == nil || *c.Pot,
-		dryRun:   c.DryRun,
-		interval: duration(f, "gc.interval", c.Interval, defaultInterval),
-		grace:    duration(f, "gc.creation_grace", c.CreationGrace, defaultGrace),
+		images:     c.Image == nil || *c.Image,
+		imageDelay: duration(f, "gc.image_delay", c.ImageDelay, defaultImageDelay),
+		pots:       c.Pot == nil || *c.Pot,
+		dryRun:     c.DryRun,
+		interval:   duration(f, "gc.interval", c.Interval, defaultInterval),
+		grace:      duration(f, "gc.creation_grace", c.CreationGrace, defaultGrace),
 	}
 }
 

@@ -31,7 +31,7 @@ func TestConfig_settings(t *testing.T) {
 			},
 			pull:    image.Options{MaxBytes: 16 << 30, Timeout: 30 * time.Minute, StallTimeout: time.Minute, MaxParallel: 4},
 			modes:   defaultModes,
-			gc:      gc{pots: true, interval: 5 * time.Minute, grace: 5 * time.Minute},
+			gc:      gc{images: true, pots: true, interval: 5 * time.Minute, grace: 5 * time.Minute, imageDelay: time.Hour},
 			bridges: "/var/lib/nomad-driver-pot/bridges",
 		}, s)
 		must.Eq(t, "pot-supervisor", filepath.Base(s.host.Supervisor))
@@ -66,6 +66,8 @@ func TestConfig_settings(t *testing.T) {
 			allowed_network_modes = ["public-bridge", "none"]
 			allow_attributes      = ["mlock", "exec_stop"]
 			gc {
+				image          = false
+				image_delay    = "24h"
 				pot            = false
 				interval       = "1h"
 				creation_grace = "10m"
@@ -85,7 +87,7 @@ func TestConfig_settings(t *testing.T) {
 			volumes: VolumesConfig{Enabled: true, AllowedPaths: []string{"/srv"}},
 			modes:   []pot.NetworkMode{pot.PublicBridge, pot.NoNetwork},
 			bridges: "/pots/bridges",
-			gc:      gc{dryRun: true, interval: time.Hour, grace: 10 * time.Minute},
+			gc:      gc{dryRun: true, interval: time.Hour, grace: 10 * time.Minute, imageDelay: 24 * time.Hour},
 
 			allowAttributes: []string{"mlock", "exec_stop"},
 		}, s)

@@ -16,16 +16,24 @@ type reconciler struct {
 	driver *Driver
 	seen   map[pot.Name]time.Time // strays, since when
 	told   map[pot.Name]bool      // of which a dry run has told
+	idle   map[string]time.Time   // images, since when
+}
+
+func newReconciler(d *Driver) *reconciler {
+	return &reconciler{driver: d, seen: map[pot.Name]time.Time{}, told: map[pot.Name]bool{}, idle: map[string]time.Time{}}
 }
 
 // reconcile goes on until the plugin ends. It is begun by the first fingerprint:
 // Nomad starts plugin processes that are never asked for one, and run no tasks.
 func (d *Driver) reconcile() {
-	r := reconciler{driver: d, seen: map[pot.Name]time.Time{}, told: map[pot.Name]bool{}}
+	r := newReconciler(d)
 	for {
 		b := d.current()
 		if b.pots != nil && b.enabled && b.gc.pots {
 			r.pass(d.ctx, b, time.Now())
+		}
+		if b.pots != nil && b.enabled && b.gc.images {
+			r.collect(d.ctx, b, time.Now())
 		}
 		select {
 		case <-time.After(cmp.Or(b.gc.interval, defaultInterval)):

@@ -46,7 +46,7 @@ func TestReconciler(t *testing.T) {
 	}
 	must.NoError(t, os.RemoveAll(filepath.Join(b.dir, "pots", string(TaskID(lost.ID).PotName()))))
 
-	r := reconciler{driver: b.driver, seen: map[pot.Name]time.Time{}, told: map[pot.Name]bool{}}
+	r := newReconciler(b.driver)
 	there := func() (all []pot.Name) {
 		marked, err := back.pots.Marked(t.Context())
 		must.NoError(t, err)
@@ -70,4 +70,46 @@ func TestReconciler(t *testing.T) {
 	must.SliceContainsAll(t, left, []pot.Name{"by-hand", TaskID(known.ID).PotName()})
 	must.MapEmpty(t, r.seen)
 	must.StrContains(t, b.exec(t, known.ID, "id"), "pid")
+}
+
+// An image goes when nothing has been cloned from it for the delay, and is fetched
+// again when it is asked for.
+func TestReconciler_collect(t *testing.T) {
+	b := newBed(t, "")
+	b.unlogged = true
+	cfg := b.task(t, "", "sleep", "1h")
+	b.start(t, cfg)
+	back := b.driver.current()
+	images := func() []string {
+		all, err := back.pots.Host().Images.List(t.Context(), imagetest.HelloName)
+		must.NoError(t, err)
+		return all
+	}
+	r := newReconciler(b.driver)
+	now := time.Now()
+	for i := range 3 { // a pot is cloned from it
+		r.collect(t.Context(), back, now.Add(time.Duration(i)*time.Hour))
+	}
+	must.Len(t, 1, images())
+
+	must.NoError(t, b.DestroyTask(cfg.ID, true))
+	r.collect(t.Context(), back, now)
+	r.collect(t.Context(), back, now.Add(59*time.Minute))
+	must.Len(t, 1, images())
+
+	b.driver.starting.RLock() // a start has found it
+	r.collect(t.Context(), back, now.Add(2*time.Hour))
+	b.driver.starting.RUnlock()
+	must.Len(t, 1, images())
+
+	dry := *back
+	dry.gc.dryRun = true
+	r.collect(t.Context(), &dry, now.Add(2*time.Hour))
+	must.Len(t, 1, images())
+
+	r.collect(t.Context(), back, now.Add(2*time.Hour))
+	must.SliceEmpty(t, images())
+	again := b.task(t, "", "sleep", "1h")
+	b.start(t, again)
+	must.Len(t, 1, images())
 }

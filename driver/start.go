@@ -63,23 +63,15 @@ func (d *Driver) start(cfg *drivers.TaskConfig) (*task, *drivers.TaskHandle, err
 		tell("quotes taken off, as no shell does it: %s", strings.Join(p.unquoted, " "))
 	}
 	clock := newStopwatch()
-	snapshot, err := d.ensure(b, p, tell)
+	made, snapshot, err := d.clone(d.ctx, b, p, tell, clock)
 	if err != nil {
 		return nil, nil, err
 	}
-	clock.lap("image")
-	p.spec.Image = snapshot.Name
-
-	ctx, cancel := context.WithTimeoutCause(d.ctx, startWithin, fmt.Errorf("not done within %s", startWithin))
-	defer cancel()
-	made, err := create(ctx, b.pots, p.spec)
-	if err != nil {
-		return nil, nil, err
-	}
-	clock.lap("create")
 	if refused := made.Refused(); len(refused) > 0 {
 		tell("attributes of the image that are not allowed on this client, and not set: %s", strings.Join(refused, ", "))
 	}
+	ctx, cancel := context.WithTimeoutCause(d.ctx, startWithin, errStartWithin)
+	defer cancel()
 	t, handle, err := run(ctx, made, p, snapshot, cfg, tell)
 	if err != nil {
 		return nil, nil, errors.Join(err, destroy(made))
@@ -87,6 +79,29 @@ func (d *Driver) start(cfg *drivers.TaskConfig) (*task, *drivers.TaskHandle, err
 	clock.lap("command")
 	tell("started in %s", clock)
 	return t, handle, nil
+}
+
+// errStartWithin is a start that took too long.
+var errStartWithin = fmt.Errorf("not done within %s", startWithin)
+
+// clone makes the task's pot of its image, which is there until it is cloned.
+func (d *Driver) clone(ctx context.Context, b *backend, p *plan, tell teller, clock *stopwatch) (*pot.Pot, image.Snapshot, error) {
+	d.starting.RLock()
+	defer d.starting.RUnlock()
+	snapshot, err := d.ensure(b, p, tell)
+	if err != nil {
+		return nil, snapshot, err
+	}
+	clock.lap("image")
+	p.spec.Image = snapshot.Name
+	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, errStartWithin)
+	defer cancel()
+	made, err := create(ctx, b.pots, p.spec)
+	if err != nil {
+		return nil, snapshot, err
+	}
+	clock.lap("create")
+	return made, snapshot, nil
 }
 
 // ensure has the image ready to be cloned.

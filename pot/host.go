@@ -77,6 +77,10 @@ type Images interface {
 	// List names the datasets that begin with prefix, sorted.
 	List(ctx context.Context, prefix string) ([]string, error)
 
+	// Idle names the datasets that have that label and that nothing is cloned
+	// from, sorted.
+	Idle(ctx context.Context, label string) ([]string, error)
+
 	// SetLabels adds labels to those of name, which stay with it.
 	SetLabels(ctx context.Context, name string, labels map[string]string) error
 

@@ -150,6 +150,38 @@ func (d *datasets) List(ctx context.Context, prefix string) ([]string, error) {
 	return all, nil
 }
 
+// Idle is pot.Images'. What is cloned from a snapshot is a property of it
+// (zfsprops(7), clones).
+func (d *datasets) Idle(ctx context.Context, label string) ([]string, error) {
+	jails := d.root + "/jails"
+	out, err := d.zfs(ctx, "get", "-H", "-d", "1", "-t", "filesystem", "-s", "local", "-o", "name", label, jails)
+	if err != nil {
+		return nil, err
+	}
+	labelled := strings.Fields(out)
+	if len(labelled) == 0 {
+		return nil, nil
+	}
+	if out, err = d.zfs(ctx, "list", "-H", "-r", "-d", "3", "-t", "snapshot", "-o", "name,clones", jails); err != nil {
+		return nil, err
+	}
+	busy := map[string]bool{}
+	for line := range strings.Lines(out) {
+		snapshot, clones, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		if of, _, _ := strings.Cut(snapshot, "@"); clones != "" && clones != "-" {
+			busy[of], busy[filepath.Dir(of)] = true, true
+		}
+	}
+	var all []string
+	for _, name := range labelled {
+		if !busy[name] && filepath.Dir(name) == jails {
+			all = append(all, filepath.Base(name))
+		}
+	}
+	slices.Sort(all)
+	return all, nil
+}
+
 // SetLabels is pot.Images'.
 func (d *datasets) SetLabels(ctx context.Context, name string, labels map[string]string) error {
 	if err := valid(name); err != nil {

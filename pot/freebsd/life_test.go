@@ -308,3 +308,22 @@ func TestTyped(t *testing.T) {
 	}
 	must.Eq(t, 0, strings.Count(fmt.Sprint(m.commands), "zfs destroy -rf tank/pot/jails/ "))
 }
+
+// Images are idle when nothing is cloned from them.
+func TestIdle(t *testing.T) {
+	m := newModel(t)
+	m.addImage("other_1_0")
+	h, _ := m.host(t)
+	for _, name := range []string{"web_1_0", "other_1_0"} {
+		must.NoError(t, h.Images.SetLabels(t.Context(), name, map[string]string{"nomad.pot:ref": "x"}))
+	}
+	idle := func() []string {
+		names, err := h.Images.Idle(t.Context(), "nomad.pot:ref")
+		must.NoError(t, err)
+		return names
+	}
+	must.Eq(t, []string{"other_1_0", "web_1_0"}, idle())
+	_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "web_1_0", Name: "x"})
+	must.NoError(t, err)
+	must.Eq(t, []string{"other_1_0"}, idle())
+}

@@ -198,6 +198,9 @@ func (m *model) zfs(stdin io.Reader, argv []string) (string, string) {
 	case "list":
 		return m.zfsList(argv, last, d, missing)
 	case "get":
+		if slices.Contains(argv, "-d") {
+			return m.withProperty(argv[len(argv)-2]), ""
+		}
 		if d == nil {
 			return "", missing
 		}
@@ -248,6 +251,16 @@ func (m *model) zfs(stdin io.Reader, argv []string) (string, string) {
 	return "", ""
 }
 
+// withProperty are the datasets that have it.
+func (m *model) withProperty(property string) (out string) {
+	for name, d := range m.datasets {
+		if d.props[property] != "" {
+			out += name + "\n"
+		}
+	}
+	return out
+}
+
 func (d *dataset) set(argv []string) {
 	for _, a := range argv {
 		if k, v, ok := strings.Cut(a, "="); ok {
@@ -262,6 +275,18 @@ func (m *model) zfsList(argv []string, last string, d *dataset, missing string) 
 	}
 	out := ""
 	switch {
+	case slices.Contains(argv, "name,clones"):
+		for name, d := range m.datasets {
+			for _, s := range d.snapshots {
+				clones := ""
+				for other, of := range m.datasets {
+					if of.origin == name+"@"+s {
+						clones = other
+					}
+				}
+				out += name + "@" + s + "\t" + clones + "\n"
+			}
+		}
 	case slices.Contains(argv, "snapshot"):
 		for _, s := range d.snapshots {
 			out += last + "@" + s + "\n"

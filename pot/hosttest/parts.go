@@ -79,6 +79,19 @@ func testDatasets(t *testing.T, bed Bed) {
 	t.Run("an image that a clone needs is not destroyed", func(t *testing.T) {
 		must.ErrorContains(t, h.Images.Destroy(t.Context(), image), "dependent clones")
 	})
+	t.Run("an image that a clone needs is not idle, and one without the label is nobody's", func(t *testing.T) {
+		must.NoError(t, h.Images.Receive(t.Context(), "unused", bed.Stream()))
+		must.NoError(t, h.Images.Receive(t.Context(), "another", bed.Stream()))
+		for _, name := range []string{"unused", image} {
+			must.NoError(t, h.Images.SetLabels(t.Context(), name, map[string]string{"nomad.pot:ref": name}))
+		}
+		idle, err := h.Images.Idle(t.Context(), "nomad.pot:ref")
+		must.NoError(t, err)
+		must.Eq(t, []string{"unused"}, idle)
+		for _, name := range []string{"unused", "another"} {
+			must.NoError(t, h.Images.Destroy(t.Context(), name))
+		}
+	})
 	t.Run("labels stay with a clone", func(t *testing.T) {
 		got, err := h.Images.Labels(t.Context(), "web")
 		must.NoError(t, err)

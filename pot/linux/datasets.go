@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -131,6 +132,27 @@ func (d datasets) SetLabels(ctx context.Context, name string, labels map[string]
 		f.Labels[k] = v
 	}
 	return d.writeLabels(name, f)
+}
+
+// Idle is pot.Images'.
+func (d datasets) Idle(ctx context.Context, label string) ([]string, error) {
+	known, err := names(filepath.Join(d.dir, "labels"))
+	if err != nil {
+		return nil, err
+	}
+	var labelled []string
+	busy := map[string]bool{}
+	for _, name := range known {
+		f, err := d.readLabels(string(name))
+		if err != nil {
+			continue // of a dataset that is half made, or damaged
+		}
+		busy[f.Origin] = true
+		if f.Labels[label] != "" {
+			labelled = append(labelled, string(name))
+		}
+	}
+	return slices.DeleteFunc(labelled, func(name string) bool { return busy[name] }), nil
 }
 
 // Labels is pot.Images'.
