@@ -44,11 +44,9 @@ cp "$here/list.sh" "$here/init" "$dir/root/e2e/"
 kernel=$(ls "$dir"/root/boot/vmlinuz-* | tail -n 1)
 initrd=$(ls "$dir"/root/boot/initrd.img-* | tail -n 1)
 rm -f "$work/disk"
-mke2fs -q -t ext4 -d "$dir/root" "$work/disk" 4G
-truncate -s 4G "$work/pool"
+mke2fs -q -t ext4 -d "$dir/root" "$work/disk" 6G
 timeout -k 10 900 qemu-system-x86_64 -machine pc -accel tcg,thread=multi -cpu max -smp 2 -m 2G \
 	-kernel "$kernel" -initrd "$initrd" -no-reboot -display none -serial stdio -net none \
 	-append 'root=/dev/vda rw console=ttyS0 quiet init=/e2e/init panic=-1' \
-	-drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" \
-	-drive "file=$work/pool,format=raw,if=virtio,cache=unsafe" </dev/null | tee "$work/log"
+	-drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" </dev/null | tee "$work/log"
 grep -q '^e2e-zfs: OK' "$work/log"
