@@ -70,6 +70,8 @@ type bed struct {
 	dir    string
 	config string
 
+	version string // of the drivers that are opened
+
 	// unlogged tasks have no log collector, which at its end waits for seconds
 	// for a task that never began to write.
 	unlogged bool
@@ -81,7 +83,7 @@ func newBed(t testing.TB, config string) *bed {
 	need.Have(t, "root", os.Geteuid() == 0)
 	need.Have(t, "a host for pots", native.Name != "")
 	hosttest.Alone(t)
-	b := &bed{t: t, server: imagetest.NewServer(t), dir: t.TempDir()}
+	b := &bed{t: t, server: imagetest.NewServer(t), dir: t.TempDir(), version: "1.2.3"}
 	scratch, remove, err := machine.Scratch(t.TempDir())
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, remove()) })
@@ -109,7 +111,7 @@ func (b *bed) open(t testing.TB) {
 	if b.driver != nil {
 		b.driver.Shutdown(context.Background())
 	}
-	b.driver = New(hclog.NewNullLogger(), Native{Name: native.Name, Open: native.Open}, "1.2.3")
+	b.driver = New(hclog.NewNullLogger(), Native{Name: native.Name, Open: native.Open}, b.version)
 	b.DriverHarness = dtestutil.NewDriverHarness(t.(*testing.T), b.driver)
 	t.Cleanup(func() { b.driver.Shutdown(context.Background()) })
 	v := decode(t, configSpec, b.config)

@@ -71,7 +71,10 @@ func (d *Driver) stopTask(id TaskID, t *task, sig syscall.Signal, timeout time.D
 		return nil
 	}
 	if err != nil {
-		return err
+		// Who cannot be told gently is killed: a task that Nomad wants to end ends.
+		ctx, cancel := context.WithTimeout(context.Background(), removeWithin)
+		defer cancel()
+		return b.pots.Halt(ctx, id.PotName())
 	}
 	return stop(p, sig, timeout)
 }

@@ -110,6 +110,15 @@ func (ps *Pots) Destroy(ctx context.Context, name Name) error {
 	return p.Destroy(ctx)
 }
 
+// Halt kills all that runs in the pot of that name, of which no more needs to be
+// known. None is no error.
+func (ps *Pots) Halt(ctx context.Context, name Name) error {
+	if err := name.Validate(); err != nil {
+		return fmt.Errorf("name: %w", err)
+	}
+	return ps.host.Jails.Remove(ctx, name)
+}
+
 // List names the pots that there are records of, sorted.
 func (ps *Pots) List() ([]Name, error) {
 	entries, err := os.ReadDir(ps.dir)

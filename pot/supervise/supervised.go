@@ -62,10 +62,13 @@ func (s *Supervised) Wait(ctx context.Context) (Exit, error) {
 	}
 	var exit Exit
 	err = readRecord(s.dir, exitFile, &exit)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return Exit{}, s.unknown()
+	case err != nil:
+		return Exit{}, fmt.Errorf("%w that can be read: %w", ErrUnknownExit, err)
 	}
-	return exit, err
+	return exit, nil
 }
 
 // unknown is ErrUnknownExit with the supervisor's last words, if it had any.

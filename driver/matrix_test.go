@@ -1,0 +1,159 @@
+package driver
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/nomad/plugins/drivers"
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot"
+)
+
+// fate is what becomes of a task while no plugin looks.
+type fate struct {
+	args   []string
+	memory int64 // MiB
+	befall func(t *testing.T, b *bed, h *drivers.TaskHandle)
+
+	cannot    string // what RecoverTask says; else how WaitTask says that it ended:
+	code, sig int
+	oom       bool
+	unknown   string
+	runs      bool // it has not ended
+}
+
+// command is the process ID of a task's command.
+func command(t testing.TB, b *bed, h *drivers.TaskHandle) int {
+	var running struct{ PID int }
+	data, err := os.ReadFile(recordOf(t, b, h, "running.json"))
+	must.NoError(t, err)
+	must.NoError(t, json.Unmarshal(data, &running))
+	return running.PID
+}
+
+func recordOf(t testing.TB, b *bed, h *drivers.TaskHandle, file string) string {
+	s, err := readState(h)
+	must.NoError(t, err)
+	return filepath.Join(b.dir, "pots", s.Pot, file)
+}
+
+// ends waits for the exit record.
+func ends(t *testing.T, b *bed, h *drivers.TaskHandle) {
+	eventually(t, func() error {
+		_, err := os.Stat(recordOf(t, b, h, "exit.json"))
+		return err
+	})
+}
+
+func killed(sig syscall.Signal) func(*testing.T, *bed, *drivers.TaskHandle) {
+	return func(t *testing.T, b *bed, h *drivers.TaskHandle) {
+		must.NoError(t, syscall.Kill(command(t, b, h), sig))
+		ends(t, b, h)
+	}
+}
+
+func damaged(file, text string) func(*testing.T, *bed, *drivers.TaskHandle) {
+	return func(t *testing.T, b *bed, h *drivers.TaskHandle) {
+		if file == "exit.json" {
+			killed(syscall.SIGKILL)(t, b, h)
+		}
+		must.NoError(t, os.WriteFile(recordOf(t, b, h, file), []byte(text), 0o600))
+	}
+}
+
+// jailGone takes a task's jail away, with all that runs in it.
+func jailGone(t *testing.T, b *bed, h *drivers.TaskHandle) {
+	s, err := readState(h)
+	must.NoError(t, err)
+	must.NoError(t, b.driver.current().pots.Host().Jails.Remove(context.Background(), pot.Name(s.Pot)))
+	ends(t, b, h)
+}
+
+// rebooted leaves of a task what a restart of the machine does: what is on disk.
+func rebooted(t *testing.T, b *bed, h *drivers.TaskHandle) {
+	killAll(t, b, h)
+	s, err := readState(h)
+	must.NoError(t, err)
+	host, name := b.driver.current().pots.Host(), pot.Name(s.Pot)
+	must.NoError(t, host.Jails.Remove(context.Background(), name))
+	must.NoError(t, host.Links.Detach(context.Background(), name))
+	dir, err := host.Datasets.Dir(context.Background(), s.Pot)
+	must.NoError(t, err)
+	must.NoError(t, host.Mounts.UnmountAll(context.Background(), filepath.Join(dir, "m")))
+}
+
+var fates = map[string]fate{
+	"it runs":                      {args: []string{"sleep", "1h"}, befall: func(*testing.T, *bed, *drivers.TaskHandle) {}, runs: true},
+	"it ends well":                 {args: []string{"exit", "0"}, befall: ends},
+	"it ends with a code":          {args: []string{"exit", "3"}, befall: ends, code: 3},
+	"a signal ends it":             {args: []string{"sleep", "1h"}, befall: killed(syscall.SIGTERM), code: 143, sig: 15},
+	"it is killed":                 {args: []string{"sleep", "1h"}, befall: killed(syscall.SIGKILL), code: 137, sig: 9},
+	"it takes too much memory":     {args: []string{"eat", "256"}, memory: 32, befall: ends, code: 137, sig: 9, oom: true},
+	"its jail is taken away":       {args: []string{"sleep", "1h"}, befall: jailGone, code: 137, sig: 9},
+	"the machine is restarted":     {args: []string{"sleep", "1h"}, befall: rebooted, unknown: "how the command ended is not known: its supervisor is gone"},
+	"its exit record is damaged":   {args: []string{"sleep", "1h"}, befall: damaged("exit.json", "{"), unknown: "how the command ended is not known"},
+	"its record is damaged":        {args: []string{"sleep", "1h"}, befall: damaged("record.json", "{"), cannot: "record.json: unexpected end of JSON input"},
+	"its record is of another age": {args: []string{"sleep", "1h"}, befall: damaged("record.json", `{"version": 0}`), cannot: "is of version 0: this driver knows 1"},
+	"its record is gone": {args: []string{"sleep", "1h"}, befall: func(t *testing.T, b *bed, h *drivers.TaskHandle) {
+		must.NoError(t, os.Remove(recordOf(t, b, h, "record.json")))
+	}, cannot: "is gone"},
+}
+
+// Whatever becomes of tasks while no plugin looks, the next one, of whatever
+// version, tells how it was, or that nobody knows; and takes everything away.
+func TestDriver_RecoverTask_matrix(t *testing.T) {
+	b := newBed(t, "")
+	b.unlogged = true
+	handles := map[string]*drivers.TaskHandle{}
+	for name, f := range fates {
+		cfg := b.task(t, "", f.args...)
+		if f.memory > 0 {
+			cfg.Resources.NomadResources.Memory.MemoryMB = f.memory
+		}
+		handles[name], _ = b.start(t, cfg)
+	}
+	old := b.driver
+	old.Shutdown(context.Background())
+	for name, f := range fates {
+		f.befall(t, b, handles[name])
+	}
+	b.version = "9.9.9"
+	b.open(t)
+	for name, f := range fates {
+		t.Run(name, func(t *testing.T) {
+			h := handles[name]
+			id := h.Config.ID
+			err := b.RecoverTask(forgotten(t, h))
+			switch {
+			case f.cannot != "":
+				must.ErrorContains(t, err, f.cannot)
+			case f.runs:
+				must.NoError(t, err)
+				status, err := b.InspectTask(id)
+				must.NoError(t, err)
+				must.Eq(t, drivers.TaskStateRunning, status.State)
+				must.StrContains(t, b.exec(t, id, "id"), "addr 10.213.")
+			default:
+				must.NoError(t, err)
+				result := b.wait(t, id)
+				if f.unknown != "" {
+					must.ErrorContains(t, result.Err, f.unknown)
+					must.False(t, result.Successful())
+					break
+				}
+				must.NoError(t, result.Err)
+				must.Eq(t, []any{f.code, f.sig, f.oom}, []any{result.ExitCode, result.Signal, result.OOMKilled})
+			}
+			// Nomad destroys what ended, and what could not be recovered.
+			must.NoError(t, b.StopTask(id, 5*time.Second, ""))
+			must.NoError(t, b.DestroyTask(id, true))
+		})
+	}
+	nothingLeft(t, b.dir)
+}
