@@ -12,14 +12,14 @@ import (
 // the delay. Which those are is asked of the datasets: a restart loses no count.
 // Images that another tool imported bear no reference of ours, and stay.
 func (r *reconciler) collect(ctx context.Context, b *backend, now time.Time) {
+	images := b.pots.Host().Images
 	// An image that a start has found must be there when it is cloned.
-	if !r.driver.starting.TryLock() {
+	if images == nil || !r.driver.starting.TryLock() {
 		return // next time
 	}
 	defer r.driver.starting.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, passWithin)
 	defer cancel()
-	images := b.pots.Host().Images
 	idle, err := images.Idle(ctx, image.LabelRef)
 	if err != nil {
 		r.driver.logger.Warn("cannot look for images that are not used", "error", err)
