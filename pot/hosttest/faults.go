@@ -13,14 +13,16 @@ import (
 
 var errInjected = errors.New("injected")
 
-// faulty is a host whose n-th call that makes something fails.
+// faulty is a host whose n-th call that makes something fails, or, if there is
+// somebody to give up, hangs until its context ends.
 type faulty struct {
 	pot.Datasets
 	pot.Mounts
 	pot.Links
 	pot.Jails
 	pot.Limiter
-	left int
+	left   int
+	giveUp func(error)
 }
 
 func (f *faulty) host(of pot.Host) pot.Host {
@@ -30,15 +32,20 @@ func (f *faulty) host(of pot.Host) pot.Host {
 }
 
 // fail does the call unless it is the one to fail.
-func (f *faulty) fail(call func() error) error {
-	if f.left--; f.left == 0 {
+func (f *faulty) fail(ctx context.Context, call func() error) error {
+	if f.left--; f.left != 0 {
+		return call()
+	}
+	if f.giveUp == nil {
 		return errInjected
 	}
-	return call()
+	f.giveUp(errInjected) // as a start does whose time is over
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 func (f *faulty) Clone(ctx context.Context, c pot.Clone) (dir string, err error) {
-	err = f.fail(func() (err error) {
+	err = f.fail(ctx, func() (err error) {
 		dir, err = f.Datasets.Clone(ctx, c)
 		return err
 	})
@@ -54,19 +61,19 @@ func (f *faulty) Destroy(ctx context.Context, name string) error {
 }
 
 func (f *faulty) Mount(ctx context.Context, root string, m pot.Mount) error {
-	return f.fail(func() error { return f.Mounts.Mount(ctx, root, m) })
+	return f.fail(ctx, func() error { return f.Mounts.Mount(ctx, root, m) })
 }
 
 func (f *faulty) Attach(ctx context.Context, l pot.Link) error {
-	return f.fail(func() error { return f.Links.Attach(ctx, l) })
+	return f.fail(ctx, func() error { return f.Links.Attach(ctx, l) })
 }
 
 func (f *faulty) Create(ctx context.Context, j pot.Jail) error {
-	return f.fail(func() error { return f.Jails.Create(ctx, j) })
+	return f.fail(ctx, func() error { return f.Jails.Create(ctx, j) })
 }
 
 func (f *faulty) Find(ctx context.Context, name pot.Name) (j supervise.Jail, err error) {
-	err = f.fail(func() (err error) {
+	err = f.fail(ctx, func() (err error) {
 		j, err = f.Jails.Find(ctx, name)
 		return err
 	})
@@ -74,33 +81,40 @@ func (f *faulty) Find(ctx context.Context, name pot.Name) (j supervise.Jail, err
 }
 
 func (f *faulty) Set(ctx context.Context, name pot.Name, l pot.Limits) error {
-	return f.fail(func() error { return f.Limiter.Set(ctx, name, l) })
+	return f.fail(ctx, func() error { return f.Limiter.Set(ctx, name, l) })
 }
 
-// testFaults has every call of a start fail once.
+// testFaults has every call of a start fail once, and then every one hang once.
 func testFaults(t *testing.T, bed Bed) {
 	source := t.TempDir()
-	for n := 1; ; n++ {
-		f := &faulty{left: n}
-		broken := bed
-		broken.Host = f.host(bed.Host)
-		before := bed.State(t)
+	for _, hangs := range []bool{false, true} {
+		for n := 1; ; n++ {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			f := &faulty{left: n}
+			if hangs {
+				f.giveUp = cancel
+			}
+			broken := bed
+			broken.Host = f.host(bed.Host)
+			before := bed.State(t)
 
-		s := spec("web", "exit", "0")
-		s.Network = pot.PublicBridge
-		s.Mounts = []pot.Mount{{Source: source, Target: "/a"}, {Source: source, Target: "/b", ReadOnly: true}}
-		p, err := broken.pots().Create(t.Context(), s)
-		if err == nil {
-			err = p.Start(t.Context(), nil)
-			must.NoError(t, p.Destroy(t.Context()))
+			s := spec("web", "exit", "0")
+			s.Network = pot.PublicBridge
+			s.Mounts = []pot.Mount{{Source: source, Target: "/a"}, {Source: source, Target: "/b", ReadOnly: true}}
+			p, err := broken.pots().Create(ctx, s)
+			if err == nil {
+				err = p.Start(ctx, nil)
+				must.NoError(t, p.Destroy(t.Context()))
+			}
+			cancel(nil)
+			sameState(t, before, bed.State(t))
+			if f.left > 0 {
+				must.NoError(t, err)
+				must.Greater(t, 5, n, must.Sprint("fewer calls than a start has"))
+				break
+			}
+			must.ErrorIs(t, err, errInjected, must.Sprintf("call %d", n))
+			must.NoError(t, bed.pots().Destroy(t.Context(), "web"))
 		}
-		sameState(t, before, bed.State(t))
-		if f.left > 0 {
-			must.NoError(t, err)
-			must.Greater(t, 5, n, must.Sprint("fewer calls than a start has"))
-			return
-		}
-		must.ErrorIs(t, err, errInjected, must.Sprintf("call %d", n))
-		must.NoError(t, bed.pots().Destroy(t.Context(), "web"))
 	}
 }
