@@ -63,7 +63,10 @@ func (a *addresses) take(ctx context.Context, pot Name, n Network, others foreig
 			}
 		}
 		if ok {
-			return addr, os.WriteFile(filepath.Join(a.dir, lastFile(n)), []byte(addr.String()), 0o600)
+			if err := os.WriteFile(filepath.Join(a.dir, lastFile(n)), []byte(addr.String()), 0o600); err != nil {
+				return netip.Addr{}, errors.Join(err, a.release(addr, pot))
+			}
+			return addr, nil
 		}
 		if addr = n.after(addr); addr == begin {
 			return netip.Addr{}, fmt.Errorf("no address is free in %s", n.Prefix)

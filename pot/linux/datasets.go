@@ -180,10 +180,19 @@ func (d datasets) writeLabels(name string, f labelFile) error {
 	if err != nil {
 		return fmt.Errorf("internal error: encode labels: %w", err)
 	}
-	if err := os.WriteFile(d.label(name)+".new", data, 0o600); err != nil {
-		return err
+	return replaceFile(d.label(name), data)
+}
+
+// replaceFile puts data at path, whole or not at all.
+func replaceFile(path string, data []byte) error {
+	err := os.WriteFile(path+".new", data, 0o600)
+	if err == nil {
+		err = os.Rename(path+".new", path)
 	}
-	return os.Rename(d.label(name)+".new", d.label(name))
+	if err != nil {
+		err = errors.Join(err, os.RemoveAll(path+".new"))
+	}
+	return err
 }
 
 // Dir is pot.Datasets'.

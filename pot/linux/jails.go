@@ -137,10 +137,7 @@ func (j jails) write(name pot.Name, id supervise.Jail) error {
 	if err != nil {
 		return fmt.Errorf("internal error: encode jail: %w", err)
 	}
-	if err := os.WriteFile(j.path(name)+".new", data, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(j.path(name)+".new", j.path(name))
+	return replaceFile(j.path(name), data)
 }
 
 // read is what write wrote, whether the jail is still there or not.
