@@ -1,0 +1,57 @@
+package driver
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/nomad/jobspec2"
+	"github.com/hashicorp/nomad/nomad/structs"
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot"
+)
+
+// Job files that were written for nomad-pot-driver 0.10 mean what they meant.
+func TestOldJobs(t *testing.T) {
+	here := t.TempDir()
+	for _, name := range []string{"web.conf", "www", "certs"} {
+		must.NoError(t, os.Mkdir(filepath.Join(here, name), 0o755))
+	}
+	text, err := os.ReadFile("testdata/old.nomad.hcl")
+	must.NoError(t, err)
+	job, err := jobspec2.Parse("old.nomad.hcl", strings.NewReader(strings.ReplaceAll(string(text), "HERE", here)))
+	must.NoError(t, err)
+	plans := map[string]*plan{}
+	for _, task := range job.TaskGroups[0].Tasks {
+		cfg := taskOf(t, least)
+		must.NoError(t, cfg.EncodeDriverConfig(value(t, taskConfigSpec, task.Config)))
+		// As Nomad has it for a network that is asked for among a task's resources.
+		cfg.Resources.NomadResources.Networks = structs.Networks{{
+			IP: "192.0.2.1", DynamicPorts: []structs.Port{{Label: "http", Value: 25000}},
+		}}
+		p, err := backendOf(t, `volumes { enabled = true }
+			allow_attributes = ["mlock"]`).plan(cfg)
+		must.NoError(t, err, must.Sprint(task.Name))
+		plans[task.Name] = p
+	}
+
+	block := plans["block"].spec
+	must.Eq(t, []string{"web", "-g", "daemon off;", "two words", "plain"}, block.Command)
+	must.Eq(t, []string{"'daemon off;'", `"two words"`}, plans["block"].unquoted)
+	must.Eq(t, pot.PublicBridge, block.Network)
+	must.Eq(t, []pot.Copy{{Source: here + "/web.conf", Target: "/usr/local/etc/web/web.conf"}}, block.Copies)
+	must.SliceContains(t, block.Mounts, pot.Mount{Source: here + "/www", Target: "/mnt"})
+	must.SliceContains(t, block.Mounts, pot.Mount{Source: here + "/certs", Target: "/certs", ReadOnly: true})
+	must.Eq(t, "db", block.Hosts[0].Name)
+	must.Eq(t, "2001:db8::7", block.Hosts[1].Addr.String())
+	must.Eq(t, pot.Attributes{"mlock": "YES", "no-rc-script": "YES"}, block.Attributes)
+	for _, name := range []string{"block", "attribute"} {
+		must.Len(t, 2, plans[name].spec.Ports) // of both transports
+		must.Eq(t, "192.0.2.1:25000", plans[name].spec.Ports[0].Host.String())
+		must.Eq(t, 80, plans[name].spec.Ports[0].To)
+		must.Eq(t, portMap{"http": 80}, plans[name].inPot)
+	}
+	must.Eq(t, pot.HostNetwork, plans["host"].spec.Network)
+}
