@@ -192,6 +192,7 @@ func (s *stage) fork() (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.keep = s.keep
 	fill := func() error {
 		// What was read last is not written yet.
 		if _, err := s.journal.ReadAt(nil, s.journal.end); err != nil && !errors.Is(err, io.EOF) {
