@@ -182,3 +182,15 @@ func (k kindOf) parse(s string) (string, error) {
 	}
 	return s, nil
 }
+
+// DefaultAttributes are those of a new pot, by name; what pot does not write is NO.
+func DefaultAttributes() map[string]string {
+	all := map[string]string{}
+	for _, a := range potAttributes {
+		if a.value == "" && a.kind == yesNo {
+			a.value = "NO"
+		}
+		all[a.name] = a.value
+	}
+	return all
+}
