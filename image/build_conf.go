@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,6 +70,9 @@ func (c PotConf) format(name string) (string, error) {
 	}
 	line("", "pot.level", "0")
 	line("", "pot.type", "single")
+	if c.Base != "" && !releases.MatchString(c.Base) {
+		errs = append(errs, fmt.Errorf("base: must be a release, as in 14.2 or 15.0-RC1, not %q", c.Base))
+	}
 	line("base", "pot.base", c.Base)
 	line("", "pot.potbase", "")
 	line("", "pot.dns", "inherit")
@@ -80,7 +84,7 @@ func (c PotConf) format(name string) (string, error) {
 	line("name", "host.hostname", `"`+name+`"`)
 	if c.Base != "" {
 		release := c.Base
-		if !strings.Contains(release, "RC") && !strings.Contains(release, "RELEASE") {
+		if !strings.Contains(release, "-") {
 			release += "-RELEASE"
 		}
 		line("base", "osrelease", `"`+release+`"`)
@@ -93,6 +97,11 @@ func (c PotConf) format(name string) (string, error) {
 	line("", "pot.stack", "ipv4")
 	line("", "network_type", "inherit")
 	line("", "vnet", "false")
+	for i, p := range c.Ports {
+		if err := checkPort(p); err != nil {
+			errs = append(errs, fmt.Errorf("ports[%d]: %w", i, err))
+		}
+	}
 	if len(c.Ports) > 0 {
 		line("ports", "pot.export.ports", strings.Join(c.Ports, " "))
 	}
@@ -103,6 +112,27 @@ func (c PotConf) format(name string) (string, error) {
 		line(fmt.Sprintf("env[%d]", i), "pot.env", `"`+strings.ReplaceAll(e, `"`, `\"`)+`"`)
 	}
 	return out.String(), errors.Join(errs...)
+}
+
+// releases of FreeBSD, as uname(1) and pot call them.
+var releases = regexp.MustCompile(`^[0-9]{1,3}\.[0-9]{1,3}(-[A-Z]+[0-9]*)?(-p[0-9]+)?$`)
+
+// checkPort says what is wrong with a port to export: [tcp:|udp:]N[:M], N in the
+// pot and M on the host (pot, share/pot/export-ports.sh).
+func checkPort(s string) error {
+	rest := s
+	for _, protocol := range []string{"tcp:", "udp:"} {
+		if after, ok := strings.CutPrefix(s, protocol); ok {
+			rest = after
+		}
+	}
+	numbers := strings.SplitN(rest, ":", 2)
+	for _, n := range numbers {
+		if v, err := strconv.ParseUint(n, 10, 16); err != nil || v == 0 {
+			return fmt.Errorf("must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not %q", s)
+		}
+	}
+	return nil
 }
 
 // attributes are all that are to be written, with the values that c has.
@@ -151,4 +181,16 @@ func (k kindOf) parse(s string) (string, error) {
 		}
 	}
 	return s, nil
+}
+
+// DefaultAttributes are those of a new pot, by name; what pot does not write is NO.
+func DefaultAttributes() map[string]string {
+	all := map[string]string{}
+	for _, a := range potAttributes {
+		if a.value == "" && a.kind == yesNo {
+			a.value = "NO"
+		}
+		all[a.name] = a.value
+	}
+	return all
 }

@@ -277,15 +277,20 @@ pot.env="A=\"x\" y"
 
 	t.Run("all faults are told", func(t *testing.T) {
 		err := image.PotConf{
-			Command: "a\nb", Env: []string{"x"},
+			Base: "14.2 ", Command: "a\nb", Env: []string{"x"}, Ports: []string{"80", "udp:1:65535", "80:", "tcp:udp:80", "0", "1:2:3"},
 			Attributes: map[string]string{"mlock": "maybe", "children": "-1", "sysvshm": "old", "to-be-pruned": "YES"},
 		}.Validate()
 		must.EqError(t, err, strings.Join([]string{
+			`base: must be a release, as in 14.2 or 15.0-RC1, not "14.2 "`,
 			`command: must be one line, not "a\nb"`,
 			`attributes.sysvshm: must be new, inherit or disable, not "old"`,
 			`attributes.children: must be a number, not "-1"`,
 			`attributes.mlock: must be YES or NO, not "maybe"`,
 			`attributes: there is no "to-be-pruned"`,
+			`ports[2]: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "80:"`,
+			`ports[3]: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "tcp:udp:80"`,
+			`ports[4]: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "0"`,
+			`ports[5]: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "1:2:3"`,
 			`env[0]: must be VAR=value, not "x"`,
 		}, "\n"))
 	})

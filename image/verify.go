@@ -123,6 +123,20 @@ func (p Place) signed(ctx context.Context, key signify.PublicKey, text []byte) e
 	return nil
 }
 
+// ClaimedKey is the number of the key that the image says it is signed with; nil if
+// there is no .skein.sig. Nothing is verified by it. Its errors are of type *Error.
+func (p Place) ClaimedKey(ctx context.Context) (*signify.KeyNumber, error) {
+	raw, err := p.small(ctx, ".skein.sig", signify.MaxFileBytes, true)
+	if err != nil || raw == nil {
+		return nil, err
+	}
+	s, err := signify.ParseSignature(raw)
+	if err != nil {
+		return nil, p.unverified(".skein.sig", err)
+	}
+	return &s.Number, nil
+}
+
 // unverified is a file that is not what it should be.
 func (p Place) unverified(ending string, err error) *Error {
 	return &Error{Op: "verify", What: p.shown + ending, Err: err}

@@ -33,25 +33,10 @@ const maxConf = 1 << 20
 // that is none is an error.
 func ReadConf(r io.Reader) (Conf, error) {
 	var c Conf
-	lines := bufio.NewScanner(io.LimitReader(r, maxConf+1))
-	lines.Buffer(nil, maxConf)
-	total := 0
-	for n := 1; lines.Scan(); n++ {
-		line := lines.Text()
-		if total += len(line) + 1; total > maxConf {
-			return Conf{}, fmt.Errorf("pot.conf: more than %d bytes", maxConf)
-		}
-		if strings.TrimSpace(line) == "" {
-			continue
-		}
-		key, value, ok := strings.Cut(line, "=")
-		if !ok || strings.ContainsRune(line, 0) {
-			return Conf{}, fmt.Errorf("pot.conf:%d: no key=value: %.80q", n, line)
-		}
-		key = strings.TrimSpace(key)
+	err := EachLine(r, func(key, value string) {
 		if name, ok := strings.CutPrefix(key, "pot.attr."); ok {
 			c.setAttribute(name, strings.TrimSpace(value))
-			continue
+			return
 		}
 		switch key {
 		case "osrelease":
@@ -67,8 +52,34 @@ func ReadConf(r io.Reader) (Conf, error) {
 		case "pot.env":
 			c.Env = append(c.Env, unquoteEnv(value))
 		}
+	})
+	if err != nil {
+		return Conf{}, err
 	}
-	return c, lines.Err()
+	return c, nil
+}
+
+// EachLine calls f with every key of a pot.conf and the value as it stands there,
+// in order. A line that is none is an error.
+func EachLine(r io.Reader, f func(key, value string)) error {
+	lines := bufio.NewScanner(io.LimitReader(r, maxConf+1))
+	lines.Buffer(nil, maxConf)
+	total := 0
+	for n := 1; lines.Scan(); n++ {
+		line := lines.Text()
+		if total += len(line) + 1; total > maxConf {
+			return fmt.Errorf("pot.conf: more than %d bytes", maxConf)
+		}
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(line, "=")
+		if !ok || strings.ContainsRune(line, 0) {
+			return fmt.Errorf("pot.conf:%d: no key=value: %.80q", n, line)
+		}
+		f(strings.TrimSpace(key), value)
+	}
+	return lines.Err()
 }
 
 // setAttribute keeps an attribute, if there is one of that name; the last one

@@ -62,7 +62,7 @@ func (s *stage) isSame(o, old *staged, bonus []byte) (bool, error) {
 // glimpse is what can be seen of a file without the layouts of attributes, which
 // may be still to come: all layouts begin with the same (include/sys/zfs_sa.h,
 // SA_GEN_OFFSET and SA_FLAGS_OFFSET, which zpl_get_file_info relies on too).
-type glimpse struct{ mode, generation, flags uint64 }
+type glimpse struct{ mode, size, generation, flags uint64 }
 
 // isLink tells whether it is a symbolic one.
 func (g glimpse) isLink() bool { return g.mode&0o170000 == 0o120000 }
@@ -71,7 +71,7 @@ func (g glimpse) isLink() bool { return g.mode&0o170000 == 0o120000 }
 func glance(o order, typ objectType, bonus []byte) (g glimpse, ok bool) {
 	switch {
 	case typ == typeZnode && len(bonus) >= znodeSize:
-		return glimpse{o.u64(bonus[72:]), o.u64(bonus[64:]), o.u64(bonus[120:])}, true
+		return glimpse{o.u64(bonus[72:]), o.u64(bonus[80:]), o.u64(bonus[64:]), o.u64(bonus[120:])}, true
 	case typ != typeSA || len(bonus) < 8 || o.u32(bonus) != saMagic:
 		return g, false
 	}
@@ -79,5 +79,5 @@ func glance(o order, typ objectType, bonus []byte) (g glimpse, ok bool) {
 	if at < 8 || at+56 > len(bonus) {
 		return g, false
 	}
-	return glimpse{o.u64(bonus[at:]), o.u64(bonus[at+16:]), o.u64(bonus[at+48:])}, true
+	return glimpse{o.u64(bonus[at:]), o.u64(bonus[at+8:]), o.u64(bonus[at+16:]), o.u64(bonus[at+48:])}, true
 }

@@ -18,6 +18,7 @@ func (s *stage) fork() (*stage, error) {
 		return nil, err
 	}
 	s.shared, n.shared = true, true
+	n.keep = s.keep
 	if err := n.fillFrom(s); err != nil {
 		return nil, errors.Join(err, n.remove())
 	}

@@ -33,12 +33,13 @@ type Entry struct {
 	Flags        Flags
 	ACL          []ACE   // nil if the mode says all that it does
 	Xattrs       []Xattr // by namespace and name
+	Content      []byte  // of a regular file that Options.Keep is about; else nil
 }
 
 // Index reads the stream r and calls visit with every name in it, without making
 // any of it: dataset by dataset in the stream's order, a directory before what is
 // in it. That is after all of the stream was read and every checksum seen to hold.
-// The content of files is passed over. An error of visit ends it and is returned.
+// The content of files is passed over, but for what Options.Keep names. An error of visit ends it and is returned.
 //
 // What it needs until then, directories and attributes, is in a new directory of
 // Options.Scratch, which is removed; memory is as with Extract.
@@ -60,7 +61,7 @@ func Index(ctx context.Context, r io.Reader, o Options, visit func(Entry) error)
 		return nil, err
 	}
 	err = l.each(x, func(d *Dataset, files *files) error {
-		w := &walk{files: files, ctx: ctx, dataset: d.Name, visit: visit, firsts: map[uint64]first{}, seed: maphash.MakeSeed()}
+		w := &walk{files: files, ctx: ctx, dataset: d.Name, visit: visit, keep: o.Keep, firsts: map[uint64]first{}, seed: maphash.MakeSeed()}
 		return w.all()
 	})
 	if err != nil {
@@ -75,6 +76,7 @@ type walk struct {
 	ctx     context.Context
 	dataset string
 	visit   func(Entry) error
+	keep    *Keep
 	firsts  map[uint64]first // of files with more names than one, by object
 	seed    maphash.Seed
 }
@@ -171,6 +173,9 @@ func (w *walk) add(dir *above, prefix string, e entry) (sub *above, err error) {
 		return nil, fmt.Errorf("%q: %w", name, err)
 	}
 	found.Path = prefix + name
+	if found.Content, err = w.content(found.Path, o, n); err != nil {
+		return nil, fmt.Errorf("%q: %w", name, err)
+	}
 	if f, again := w.firsts[o.number]; again {
 		found.Hardlink = f.dir.path(f.name)
 	} else if n.links > 1 && n.kind() != unix.S_IFDIR {

@@ -19,7 +19,7 @@ type library struct {
 	options Options
 	stream  int // the how-manieth is being read
 	volumes []*volume
-	reading *volume
+	reading *volume // nil: what it is incremental from is not there, and need not be
 }
 
 // volume is a dataset at a snapshot.
@@ -34,7 +34,12 @@ type volume struct {
 func (l *library) begin(b beginning, clones map[uint64]int) (err error) {
 	v := &volume{name: b.Name, guid: b.GUID, stream: l.stream}
 	if b.FromGUID != 0 {
-		if v.stage, err = l.take(b, clones); err != nil {
+		v.stage, err = l.take(b, clones)
+		if errors.Is(err, ErrNoOrigin) && l.options.SkipLayers {
+			l.reading = nil
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -47,7 +52,7 @@ func (l *library) begin(b beginning, clones map[uint64]int) (err error) {
 			return err
 		}
 	}
-	v.stage.limit = limit
+	v.stage.limit, v.stage.keep = limit, l.options.keeps(b.Name)
 	v.stage.begin(b)
 	l.volumes, l.reading = append(l.volumes, v), v
 	return nil
@@ -79,10 +84,20 @@ func (l *library) take(b beginning, clones map[uint64]int) (*stage, error) {
 }
 
 // record is sink's.
-func (l *library) record(rec *record) (int64, error) { return l.reading.stage.record(rec) }
+func (l *library) record(rec *record) (int64, error) {
+	if l.reading == nil {
+		return 0, nil
+	}
+	return l.reading.stage.record(rec)
+}
 
 // end is sink's.
-func (l *library) end() error { return l.reading.stage.closeContent() }
+func (l *library) end() error {
+	if l.reading == nil {
+		return nil
+	}
+	return l.reading.stage.closeContent()
+}
 
 // read reads the origins and then r. What is there after it is of r alone.
 func (l *library) read(ctx context.Context, r io.Reader) (*reading, error) {
@@ -111,6 +126,9 @@ func (l *library) each(x *reading, f func(d *Dataset, files *files) error) error
 	for i := range x.stream.Datasets {
 		d := &x.stream.Datasets[i]
 		at := slices.IndexFunc(l.volumes, func(v *volume) bool { return v.name == d.Name })
+		if at < 0 { // it was passed over
+			continue
+		}
 		files, err := openFiles(l.volumes[at].stage, l.options.MaxObjects)
 		if err == nil {
 			err = f(d, files)

@@ -21,9 +21,10 @@ type stage struct {
 	journal *journal
 	kept    map[uint64]*kept // content in the journal, by object
 	objects objects
-	limit   int64 // on objects
-	bare    bool  // the content of files is passed over
-	shared  bool  // files may be in another stage too
+	limit   int64   // on objects
+	bare    bool    // the content of files is passed over,
+	keep    keeping // but for these
+	shared  bool    // files may be in another stage too
 	buf     []byte
 
 	rules  rules
@@ -135,13 +136,18 @@ func (s *stage) homeOf(o *staged, bonus []byte) home {
 	if h != inFile {
 		return h
 	}
-	if is, ok := glance(s.order, o.bonusType, bonus); ok && (is.flags&flagXattr != 0 || is.isLink()) {
+	is, ok := glance(s.order, o.bonusType, bonus)
+	switch old := s.objects.lookup(o.number); {
+	case ok && (is.flags&flagXattr != 0 || is.isLink()):
+		return inJournal
+	case !s.bare:
+		return inFile
+	case old != nil && old.typ == typePlainFile && old.home == nowhere:
+		return nowhere // what it had before is not known, and may not come again
+	case ok && s.keep.take(is.size, o.block):
 		return inJournal
 	}
-	if s.bare {
-		return nowhere
-	}
-	return inFile
+	return nowhere
 }
 
 // addSpill takes a SPILL record. One that says it was not changed is for

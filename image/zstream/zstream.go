@@ -11,7 +11,7 @@
 // they come to (library.go); what is in them, ZAPs (zap.go, leaf.go) and attributes
 // (sa.go, node.go, znode.go, acl.go, xattr.go, flags.go), as files with names
 // (files.go); and what is made of those: a tree (tree.go, place.go, extract.go), an
-// index (index.go), or no more than a survey (survey.go).
+// index (index.go, keep.go), or no more than a survey (survey.go).
 //
 // The writer has the same layers in files that begin with write: a tree of files
 // (write_files.go) from a directory or an archive (write_dir.go, write_tar.go),
@@ -83,8 +83,14 @@ type Options struct {
 	Origins []io.Reader
 
 	// Scratch is where Index keeps what it needs until it is done: directories and
-	// attributes, no content of files. "" is os.TempDir's.
+	// attributes, and of the content of files what Keep asks for. "" is os.TempDir's.
 	Scratch string
+
+	Keep *Keep // of which files Index tells the content; nil: of none
+
+	// SkipLayers has Index pass over what is incremental from snapshots that are in
+	// none of the Origins, in place of ErrNoOrigin: such a dataset has no entries.
+	SkipLayers bool
 
 	MaxObjects  int64 // held at one time, and names in one dataset; 0 is DefaultMaxObjects
 	MaxBytes    int64 // of content in each stream, unpacked; 0 is DefaultMaxBytes

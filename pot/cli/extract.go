@@ -30,11 +30,10 @@ Without root, owners and devices are left out, and that is said.`,
     pot image extract -C pots.pub https://images.example.org/pots/hello_1.0.xz hello`,
 		Args: arguments("FILE", "DIR"),
 	}
-	pubkey := addPubkey(c)
-	blindly := c.Flags().Bool("no-verify", false, "verify nothing: only the .xz is read")
+	trust := addTrust(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if *blindly && *pubkey != "" {
-			return errors.New("--pubkey and --no-verify: only one of them can be meant")
+		if err := trust.check(); err != nil {
+			return err
 		}
 		if args[1] == "" {
 			return errors.New("DIR: must be a path")
@@ -44,8 +43,7 @@ Without root, owners and devices are left out, and that is said.`,
 			return err
 		}
 		return act(func(c *cobra.Command, _ []string) error {
-			e := &extract{from: p, to: args[1], pubkey: *pubkey, blindly: *blindly,
-				bar: newProgress(c.ErrOrStderr())}
+			e := &extract{from: p, to: args[1], trust: *trust, bar: newProgress(c.ErrOrStderr())}
 			e.warn = func(text string) {
 				e.bar.done()
 				fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), text)
@@ -64,12 +62,11 @@ Without root, owners and devices are left out, and that is said.`,
 
 // extract is an extraction.
 type extract struct {
-	from    image.Place
-	to      string
-	pubkey  string // "": none
-	blindly bool
-	bar     *progress
-	warn    func(string)
+	from  image.Place
+	to    string
+	trust trust
+	bar   *progress
+	warn  func(string)
 }
 
 func (e *extract) run(ctx context.Context) (_ *zstream.Stream, err error) {
@@ -120,21 +117,7 @@ func (e *extract) open(ctx context.Context, there bool) (*image.File, error) {
 	if !there {
 		keep = filepath.Dir(e.to)
 	}
-	var f *image.File
-	var err error
-	if e.blindly {
-		f, err = e.from.OpenUnverified(ctx, e.bar.of("downloading"), keep)
-	} else {
-		var c image.Checks
-		if c, err = checks(e.pubkey, e.bar.of("verifying")); err != nil {
-			return nil, err
-		}
-		f, err = e.from.Open(ctx, c, keep)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot %w", err)
-	}
-	return f, nil
+	return e.trust.open(ctx, e.from, keep, e.bar)
 }
 
 // extract makes the files of f. The directory is removed after an error, unless

@@ -22,7 +22,7 @@ func TestExtract_givenUp(t *testing.T) {
 	dir := t.TempDir()
 	must.NoError(t, os.Mkdir(filepath.Join(dir, "empty"), 0o750))
 	for _, name := range []string{"new", "empty"} {
-		e := &extract{from: from, to: filepath.Join(dir, name), blindly: true, bar: &progress{}, warn: func(string) {}}
+		e := &extract{from: from, to: filepath.Join(dir, name), trust: trust{blindly: true}, bar: &progress{}, warn: func(string) {}}
 		_, err = e.run(ctx)
 		must.EqError(t, err, "cannot extract "+file+": enough")
 	}

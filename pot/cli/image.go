@@ -9,15 +9,12 @@ import (
 	"nomad-driver-pot/image/signify"
 )
 
-// awaitedOfImage are commands of image's that are not there yet.
-var awaitedOfImage = []string{"build", "inspect"}
-
 // imageCommand is what leads to the commands for images.
 func imageCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "image",
-		Short: "look at images",
-		Long: `Looks at images, as pot export writes them: FILE is the path or the URL (http,
+		Short: "build images, and look at them",
+		Long: `Builds images, and looks at them, as pot export writes them: FILE is the path or the URL (http,
 https or file) of an .xz file. Beside it, with its name and an ending more, are
 
     .skein      its digest
@@ -26,8 +23,7 @@ https or file) of an .xz file. Beside it, with its name and an ending more, are
 		Args: commandOf,
 		RunE: needsCommand,
 	}
-	c.AddCommand(verifyCommand(), extractCommand())
-	addAwaited(c, awaitedOfImage)
+	c.AddCommand(buildCommand(), extractCommand(), inspectCommand(), verifyCommand())
 	return c
 }
 
@@ -41,8 +37,8 @@ func place(file string) (image.Place, error) {
 }
 
 // addPubkey gives c the flag for the key that an image must be signed with.
-func addPubkey(c *cobra.Command) *string {
-	return c.Flags().StringP("pubkey", "C", "", "public key `file` of signify(1), whose secret key must have signed the image")
+func addPubkey(c *cobra.Command, name *string) {
+	c.Flags().StringVarP(name, "pubkey", "C", "", "public key `file` of signify(1), whose secret key must have signed the image")
 }
 
 // checks are what is asked of an image: a signature too, unless pubkey is "".

@@ -25,7 +25,9 @@ What was verified is printed; whatever is wrong is exit status 1.`,
     pot image verify -C pots.pub https://images.example.org/pots/hello_1.0.xz`,
 		Args: arguments("FILE"),
 	}
-	pubkey, output := addPubkey(c), addOutput(c)
+	var pubkey string
+	addPubkey(c, &pubkey)
+	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		p, err := place(args[0])
 		if err != nil {
@@ -34,7 +36,7 @@ What was verified is printed; whatever is wrong is exit status 1.`,
 		return act(func(c *cobra.Command, _ []string) error {
 			bar := newProgress(c.ErrOrStderr())
 			defer bar.done()
-			checks, err := checks(*pubkey, bar.of("verifying"))
+			checks, err := checks(pubkey, bar.of("verifying"))
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,196 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/image"
+)
+
+// buildCommand makes an image.
+func buildCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "build --from DIR|TAR -p NAME -t TAG",
+		Short: "make an image from a directory or a tar archive",
+		Long: `Makes the image NAME_TAG.xz, and the files beside it, from the root tree of a pot:
+a directory, a tar archive, plain or compressed with xz, gzip or bzip2, or one on
+standard input, which is called -. No ZFS is needed, no FreeBSD and no root; but
+without root the files of a directory belong to whom they belong to: --all-root makes
+them root's.
+
+With -S the image is signed with a secret key of signify(1), whose passphrase is asked
+for on the terminal. The snapshot is of now, or of SOURCE_DATE_EPOCH, with which the
+same files and options make the same stream. An image that is there is not replaced
+without --force.`,
+		Example: `    pot image build --from hello -p hello -t 1.0 --cmd /bin/hello --env GREETING=hello --port 8080
+    tar -cf - -C hello . | pot image build --from - -p hello -t 1.0 -b 14.2-RELEASE -S pots.sec -D /srv/images`,
+		Args: arguments(),
+	}
+	b := &building{attributes: map[string]string{}}
+	b.addFlags(c)
+	output := addOutput(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := b.understand(); err != nil {
+			return err
+		}
+		return act(func(c *cobra.Command, _ []string) error {
+			b.bar = newProgress(c.ErrOrStderr())
+			defer b.bar.done()
+			b.options.Warn = func(text string) {
+				b.bar.done()
+				fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), text)
+			}
+			if b.options.From == "-" {
+				b.options.Archive = c.InOrStdin()
+			}
+			made, err := b.run(c.Context())
+			b.bar.done()
+			if err != nil {
+				return err
+			}
+			return output.tell(c.OutOrStdout(), made, made.text)
+		})(c, nil)
+	}
+	return c
+}
+
+// building is an image being built.
+type building struct {
+	options    image.BuildOptions
+	seckey     string // "": it is not signed
+	release    string
+	attributes attributeFlags
+	level      int
+	bar        *progress
+}
+
+// addFlags gives c the flags, with pot's own letters: those of create, set-cmd,
+// set-env, set-attribute, export-ports and export.
+func (b *building) addFlags(c *cobra.Command) {
+	o, f := &b.options, c.Flags()
+	f.StringVar(&o.From, "from", "", "the `tree`: a directory, an archive, or - for one on standard input")
+	f.StringVarP(&o.Name, "pot", "p", "", "`name` of the pot")
+	f.StringVarP(&o.Tag, "tag", "t", "", "`tag` of the image: its version")
+	f.StringVarP(&o.Conf.Command, "cmd", "c", "", "`command` that the pot runs, as a shell reads it (default sh /etc/rc)")
+	f.StringArrayVarP(&o.Conf.Env, "env", "E", nil, "`VAR=value` of its environment; may be repeated")
+	f.VarP(b.attributes, "attr", "A", "attribute `name=value` of pot set-attribute; may be repeated")
+	f.StringArrayVarP(&o.Conf.Ports, "port", "e", nil, "`port` to export, [tcp:|udp:]N[:M]: N in the pot, M on the host; may be repeated")
+	f.StringVarP(&b.release, "release", "b", "", "`release` of FreeBSD in the tree, as in 14.2-RELEASE")
+	f.StringVarP(&b.seckey, "seckey", "S", "", "secret key `file` of signify(1) to sign with")
+	f.IntVarP(&b.level, "level", "l", image.DefaultXZLevel, "`level` of compression, 1 to 9")
+	f.StringVarP(&o.Dir, "directory", "D", ".", "`directory` for the files")
+	f.BoolVar(&o.AllRoot, "all-root", false, "make all files root's")
+	f.BoolVar(&o.Replace, "force", false, "replace an image that is there")
+}
+
+// attributeFlags are a flag that may be repeated.
+type attributeFlags map[string]string
+
+// String, Set and Type are the flag.
+func (a attributeFlags) String() string { return "" }
+func (a attributeFlags) Type() string   { return "name=value" }
+func (a attributeFlags) Set(s string) error {
+	name, value, ok := strings.Cut(s, "=")
+	if _, twice := a[name]; !ok || name == "" || twice {
+		return fmt.Errorf("must be name=value, each name once, not %q", s)
+	}
+	a[name] = value
+	return nil
+}
+
+// understand is all that is wrong with the flags, before anything is read.
+func (b *building) understand() error {
+	var errs []error
+	o := &b.options
+	if o.From == "" {
+		errs = append(errs, errors.New("--from must be set"))
+	}
+	errs = append(errs, (image.Ref{Source: "file:///", Name: o.Name, Tag: o.Tag}).Validate())
+	if b.level < 1 || b.level > 9 {
+		errs = append(errs, fmt.Errorf("-l must be 1 to 9, not %d", b.level))
+	}
+	o.XZ.Level, o.Conf.Attributes = b.level, b.attributes
+	o.Conf.Base = strings.TrimSuffix(b.release, "-RELEASE") // pot.base, as pot create -b takes it
+	created, err := sourceDate(os.Getenv("SOURCE_DATE_EPOCH"))
+	o.Created = created
+	return errors.Join(append(errs, o.Conf.Validate(), err)...)
+}
+
+// sourceDate is the time of a build that is to be the same again, in seconds since
+// 1970 (reproducible-builds.org, SOURCE_DATE_EPOCH); the zero time if that is "".
+func sourceDate(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	seconds, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || seconds <= 0 {
+		return time.Time{}, fmt.Errorf("SOURCE_DATE_EPOCH: must be seconds since 1970, not %q", s)
+	}
+	return time.Unix(seconds, 0), nil
+}
+
+// run builds the image. The key is asked for before, so that nobody waits for a
+// build to be told that it cannot be signed.
+func (b *building) run(ctx context.Context) (*built, error) {
+	if info, err := os.Stat(b.options.Dir); err != nil {
+		return nil, fmt.Errorf("cannot build to %s: %w", b.options.Dir, cause(err))
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("cannot build to %s: not a directory", b.options.Dir)
+	}
+	made := &built{Name: b.options.Name, Tag: b.options.Tag}
+	if b.seckey != "" {
+		s, err := newSigner(ctx, b.seckey)
+		if err != nil {
+			return nil, fmt.Errorf("cannot use the secret key: %w", err)
+		}
+		b.options.Signer, made.KeyNumber = s, s.key.Number.String()
+	}
+	if count := b.bar.of("building"); count != nil {
+		b.options.Progress = func(p image.BuildProgress) { count(p.Done, p.Total) }
+	}
+	a, err := image.Build(ctx, b.options)
+	if err != nil {
+		err = fmt.Errorf("cannot %w", err)
+		if errors.Is(err, fs.ErrExist) {
+			err = hinted{err, "--force replaces it"}
+		}
+		return nil, err
+	}
+	made.Files = []string{a.XZ, a.Meta, a.Skein}
+	if a.Signature != "" {
+		made.Files = append(made.Files, a.Signature)
+	}
+	made.Digest, made.Snapshot = a.Digest.String(), a.Snapshot
+	made.Bytes, made.StreamBytes, made.Names = a.Bytes, a.Stream, a.Files
+	return made, nil
+}
+
+// built is what was made.
+type built struct {
+	Name        string   `json:"name"`
+	Tag         string   `json:"tag"`
+	Files       []string `json:"files"` // paths
+	Digest      string   `json:"digest"`
+	Snapshot    string   `json:"snapshot"`
+	KeyNumber   string   `json:"key_number,omitempty"` // of the key that has signed it
+	Bytes       int64    `json:"bytes"`                // of the .xz
+	StreamBytes int64    `json:"stream_bytes"`
+	Names       int64    `json:"names"` // in the tree
+}
+
+// text says the digest, and the paths in a line each.
+func (b *built) text(w io.Writer) error {
+	lines := append([]string{}, b.Files...)
+	lines = append(lines, fmt.Sprintf("%d files, %d bytes, from a stream of %d", b.Names, b.Bytes, b.StreamBytes), b.Digest)
+	_, err := fmt.Fprintln(w, strings.Join(lines, "\n"))
+	return err
+}

@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/zstream"
+)
+
+// inspectCommand says what an image is.
+func inspectCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "inspect FILE",
+		Short: "say what an image is, and what in it would act on a host",
+		Long: `Says what an image is: of which pot and release, when it was made, its datasets,
+what its pot.conf asks for; and, as warnings, what in it would act on the host that
+imports it. Nothing is extracted, no ZFS is needed and no root, and nothing is read
+before all of the image is verified, as by image verify.
+
+Of the environment in pot.conf names are shown, and values with --env alone: they
+may be secret. With --files all paths in the image are listed instead, a line for
+each; with -o json a JSON object for each.
+
+A layered image holds what has changed since the one that it was cloned from. What
+files it has can be told if that one is given with --origin, the oldest first where
+there are more; all else is told without it.`,
+		Example: `    pot image inspect hello_1.0.xz
+    pot image inspect -C pots.pub https://images.example.org/pots/hello_1.0.xz
+    pot image inspect --files --origin base_14.2.xz hello_1.0.xz`,
+		Args: arguments("FILE"),
+	}
+	trust, output := addTrust(c), addOutput(c)
+	files := c.Flags().Bool("files", false, "list the files in it instead")
+	values := c.Flags().Bool("env", false, "show values of the environment too")
+	below := c.Flags().StringArray("origin", nil, "`FILE` of the image that this one is layered on; may be repeated")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := trust.check(); err != nil {
+			return err
+		}
+		if *files && *values {
+			return errors.New("--files and --env: only one of them can be meant")
+		}
+		p, err := place(args[0])
+		if err != nil {
+			return err
+		}
+		n := &inspection{of: p, trust: *trust, values: *values}
+		for _, file := range *below {
+			origin, err := image.ParsePlace(file)
+			if err != nil {
+				return fmt.Errorf("--origin: %w", err)
+			}
+			n.origins = append(n.origins, origin)
+		}
+		return act(func(c *cobra.Command, _ []string) error {
+			n.bar = newProgress(c.ErrOrStderr())
+			defer n.bar.done()
+			if *files {
+				return n.list(c.Context(), c.OutOrStdout(), *output)
+			}
+			r, err := n.report(c.Context())
+			n.bar.done()
+			if err != nil {
+				return err
+			}
+			return output.tell(c.OutOrStdout(), r, r.text)
+		})(c, args)
+	}
+	return c
+}
+
+// inspection is a look at an image.
+type inspection struct {
+	of      image.Place
+	origins []image.Place
+	trust   trust
+	values  bool // of the environment too
+	bar     *progress
+}
+
+// maxConf bounds the files of conf that are read, in bytes.
+const maxConf = 1 << 20
+
+// report is all that can be said of the image.
+func (n *inspection) report(ctx context.Context) (*findings, error) {
+	r := newFindings(n.of, n.values)
+	seen := newSeen()
+	o := zstream.Options{
+		Keep:       &zstream.Keep{Match: isConf, MaxBytes: maxConf},
+		SkipLayers: len(n.origins) == 0,
+	}
+	f, stream, err := n.index(ctx, o, seen.add)
+	if err != nil {
+		return nil, err
+	}
+	r.verified(f, n.trust.blindly)
+	if !n.trust.blindly && n.trust.pubkey == "" {
+		claimed, err := n.of.ClaimedKey(ctx)
+		r.Signature.claim(claimed, err)
+	}
+	r.stream(stream, seen)
+	return r, nil
+}
+
+// list writes a line for each file in the image.
+func (n *inspection) list(ctx context.Context, w io.Writer, format output) error {
+	buffered := bufio.NewWriter(w)
+	line := lister(buffered, format)
+	first := true
+	_, _, err := n.index(ctx, zstream.Options{}, func(e zstream.Entry) error {
+		if first {
+			n.bar.done() // the line is free
+		}
+		first = false
+		return line(e)
+	})
+	if err != nil {
+		return err
+	}
+	return buffered.Flush()
+}
+
+// index reads the image, which is closed by then: of the file only what was
+// verified is of use.
+func (n *inspection) index(ctx context.Context, o zstream.Options, visit func(zstream.Entry) error) (*image.File, *zstream.Stream, error) {
+	for _, p := range n.origins {
+		f, err := n.trust.open(ctx, p, os.TempDir(), n.bar)
+		if err != nil {
+			return nil, nil, fmt.Errorf("origin: %w", err)
+		}
+		defer f.Close()
+		o.Origins = append(o.Origins, &decoded{r: f.Open()})
+	}
+	f, err := n.trust.open(ctx, n.of, os.TempDir(), n.bar)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	top := &decoded{r: f.OpenCounted(n.bar.of("reading"))}
+	s, err := zstream.Index(ctx, top, o, visit)
+	if err == nil {
+		return f, s, nil
+	}
+	for _, r := range append(o.Origins, io.Reader(top)) {
+		if d := r.(*decoded); d.err != nil && d.err != io.EOF {
+			err = d.err // what is wrong is not the stream
+		}
+	}
+	err = fmt.Errorf("cannot inspect %s: %w", n.of, err)
+	if errors.Is(err, zstream.ErrNoOrigin) {
+		err = hinted{err, noOrigin(f.Meta, len(n.origins))}
+	}
+	return nil, nil, err
+}
+
+// noOrigin is what helps when an image is layered, and its origin not given.
+func noOrigin(on image.Meta, given int) string {
+	switch {
+	case on == image.Meta{} && given == 0:
+		return "it is layered on another image: give that with --origin FILE"
+	case on == image.Meta{}:
+		return "it is layered on another image than what --origin gives"
+	case given == 0:
+		return fmt.Sprintf("it is layered on %s_%s, at snapshot %s: give that image with --origin FILE", on.Name, on.Tag, on.Snapshot)
+	}
+	return fmt.Sprintf("it is layered on %s_%s, at snapshot %s: --origin gives another", on.Name, on.Tag, on.Snapshot)
+}

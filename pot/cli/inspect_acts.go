@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"nomad-driver-pot/image/zstream"
+)
+
+// warning is something in an image that would act on the host, or that is not as
+// in a pot.
+type warning struct {
+	Kind string `json:"kind"` // hook, mount, depend, property, dataset, device, setuid, setgid, conf
+	Text string `json:"text"`
+}
+
+// add adds one.
+func (r *findings) add(kind, format string, args ...any) {
+	r.Warnings = append(r.Warnings, warning{kind, fmt.Sprintf(format, args...)})
+}
+
+// warn says what would act on a host.
+func (r *findings) warn(s *zstream.Stream, seen *seen) {
+	for _, path := range seen.oddPlace.first {
+		r.add("conf", "%s: not what a pot has there", path)
+	}
+	for _, h := range seen.hooks {
+		if h.Mode.Perm()&0o111 != 0 {
+			r.add("hook", "%s: %d bytes, a script that the shell tool pot runs on the host as root", printable(h.Path), h.Size)
+		} else {
+			r.add("hook", "%s: %d bytes, a script that is not executable", printable(h.Path), h.Size)
+		}
+	}
+	r.warnOfMounts(seen)
+	if r.Conf != nil {
+		for _, name := range r.Conf.DependsOn {
+			r.add("depend", "pot %s: the shell tool pot starts it first", printable(name))
+		}
+	}
+	for _, d := range s.Datasets {
+		if d.Name != "" && d.Name != "m" {
+			r.add("dataset", "%s: a pot has none of that name", printable(d.Name))
+		}
+		for _, name := range sortedKeys(d.Properties) {
+			if text, acts := acting(name, d.Properties[name]); acts {
+				r.add("property", "%s=%s of dataset %s", printable(name), text, printable(nameOf(d.Name)))
+			}
+		}
+	}
+	r.warnOf("device", seen.devices, "device nodes, which no devfs hides outside /dev")
+	r.warnOf("setuid", seen.setuid, "set-user-ID files")
+	r.warnOf("setgid", seen.setgid, "set-group-ID files")
+}
+
+// nameOf is what a dataset is called here.
+func nameOf(dataset string) string {
+	if dataset == "" {
+		return "(top)"
+	}
+	return dataset
+}
+
+// warnOf says how many files there are of a kind, and names the first.
+func (r *findings) warnOf(kind string, x examples, what string) {
+	if x.count == 0 {
+		return
+	}
+	var names []string
+	for _, name := range x.first {
+		names = append(names, printable(name))
+	}
+	if x.count > int64(len(names)) {
+		names = append(names, "…")
+	}
+	r.add(kind, "%d in all, %s: %s", x.count, strings.Join(names, ", "), what)
+}
+
+// maxMounts bounds the lines of fscomp.conf that are shown.
+const maxMounts = 32
+
+// warnOfMounts says what fscomp.conf would mount: lines of source, mount point and
+// option. A source that is no path is a dataset.
+func (r *findings) warnOfMounts(seen *seen) {
+	e, there := seen.conf[fscompFile]
+	if !there || !e.Mode.IsRegular() {
+		return
+	}
+	if e.Content == nil {
+		r.add("mount", "%s: of %d bytes, which is too much to read", fscompFile, e.Size)
+		return
+	}
+	n := 0
+	for line := range strings.Lines(string(e.Content)) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		if n++; n > maxMounts {
+			continue
+		}
+		kind := "dataset "
+		if strings.HasPrefix(fields[0], "/") {
+			kind = ""
+		}
+		r.add("mount", "%s: the host's %s%s", fscompFile, kind, printable(strings.Join(fields, " ")))
+	}
+	if n > maxMounts {
+		r.add("mount", "%s: %d more", fscompFile, n-maxMounts)
+	}
+}
+
+// property is one of a dataset that reaches beyond its files (zfsprops(7)): what
+// its numbers stand for (OpenZFS module/zcommon/zfs_prop.c), and the value that
+// does nothing.
+type property struct {
+	words    []string
+	harmless string
+}
+
+var onOff = []string{"off", "on"}
+
+// properties are all of those.
+var properties = map[string]property{
+	"mountpoint": {nil, "none"},
+	"canmount":   {[]string{"off", "on", "noauto"}, "noauto"},
+	"sharenfs":   {nil, "off"}, "sharesmb": {nil, "off"},
+	"setuid": {onOff, ""}, "exec": {onOff, ""}, "devices": {onOff, ""}, "readonly": {onOff, "off"},
+	"jailed": {onOff, "off"}, "zoned": {onOff, "off"},
+	"quota": {nil, "0"}, "refquota": {nil, "0"}, "reservation": {nil, "0"}, "refreservation": {nil, "0"},
+	"filesystem_limit": {nil, "18446744073709551615"}, "snapshot_limit": {nil, "18446744073709551615"},
+	"keylocation": {nil, "none"},
+}
+
+// acting tells whether a property of a dataset does anything to a host, and what
+// its value is. Those of users are pot's own, or else someone's who reads them.
+func acting(name string, value any) (text string, acts bool) {
+	text = shownValue(name, value)
+	if strings.Contains(name, ":") {
+		return printable(text), !strings.HasPrefix(name, ":pot.")
+	}
+	p, known := properties[name]
+	return printable(text), known && text != p.harmless
+}
+
+// shownValue is a value as zfs(8) says it.
+func shownValue(name string, value any) string {
+	if n, ok := value.(uint64); ok {
+		if words := properties[name].words; n < uint64(len(words)) {
+			return words[n]
+		}
+	}
+	return fmt.Sprint(value)
+}
+
+// shownProperties are all of a dataset's, as zfs(8) says those that are known.
+func shownProperties(m map[string]any) map[string]any {
+	shown := map[string]any{}
+	for name, value := range m {
+		shown[name] = value
+		if properties[name].words != nil {
+			shown[name] = shownValue(name, value)
+		}
+	}
+	return shown
+}
+
+// sortedKeys are those of m.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot"
+)
+
+// inspectedConf is what a pot.conf asks for.
+type inspectedConf struct {
+	Command     string            `json:"command"`
+	Release     string            `json:"release,omitempty"` // osrelease
+	Base        string            `json:"base,omitempty"`
+	Hostname    string            `json:"hostname,omitempty"`
+	Network     string            `json:"network,omitempty"` // network_type
+	Stack       string            `json:"stack,omitempty"`
+	Address     string            `json:"address,omitempty"` // ip
+	Bridge      string            `json:"bridge,omitempty"`
+	DNS         string            `json:"dns,omitempty"`
+	Ports       []string          `json:"ports,omitempty"`
+	Hosts       []string          `json:"hosts,omitempty"` // lines of /etc/hosts
+	Environment []variable        `json:"environment,omitempty"`
+	Attributes  map[string]string `json:"attributes,omitempty"`
+	CPUs        string            `json:"rss_cpus,omitempty"`
+	Memory      string            `json:"rss_memory,omitempty"`
+	DependsOn   []string          `json:"depends_on,omitempty"` // pots
+}
+
+// variable is one of an environment.
+type variable struct {
+	Name  string  `json:"name"`
+	Value *string `json:"value,omitempty"` // not there unless values are asked for
+}
+
+// readConf reads the image's pot.conf. Why it cannot be read is a warning.
+func (r *findings) readConf(seen *seen) {
+	e, there := seen.conf[potConfFile]
+	switch {
+	case !there:
+		r.add("conf", "there is no "+potConfFile)
+		return
+	case !e.Mode.IsRegular(): // which is said
+		return
+	case e.Content == nil:
+		r.add("conf", "%s: of %d bytes, which is too much to read", potConfFile, e.Size)
+		return
+	}
+	c, err := newInspectedConf(e.Content, r.values)
+	if err != nil {
+		r.add("conf", "%v", err)
+		return
+	}
+	r.Conf = c
+}
+
+// newInspectedConf reads a pot.conf: of most keys, the value that counts is the
+// last, without quotes.
+func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
+	c := &inspectedConf{Attributes: map[string]string{}}
+	last := map[string]*string{
+		"pot.base": &c.Base, "host.hostname": &c.Hostname, "network_type": &c.Network, "pot.stack": &c.Stack, "ip": &c.Address,
+		"bridge": &c.Bridge, "pot.dns": &c.DNS, "pot.rss.cpus": &c.CPUs, "pot.rss.memory": &c.Memory,
+	}
+	err := pot.EachLine(bytes.NewReader(text), func(key, value string) {
+		value = strings.Trim(strings.TrimSpace(value), `"`)
+		switch name, isAttribute := strings.CutPrefix(key, "pot.attr."); {
+		case isAttribute:
+			c.Attributes[name] = value
+		case last[key] != nil:
+			*last[key] = value
+		case key == "pot.export.ports":
+			c.Ports = strings.Fields(value)
+		case key == "pot.hosts":
+			c.Hosts = append(c.Hosts, value)
+		case key == "pot.depend":
+			c.DependsOn = append(c.DependsOn, value)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	conf, err := pot.ReadConf(bytes.NewReader(text)) // as a pot is made of it
+	if err != nil {
+		return nil, err
+	}
+	c.Command, c.Release = conf.Cmd, conf.Release
+	for _, v := range conf.Env {
+		name, value, _ := strings.Cut(v, "=")
+		shown := variable{Name: name}
+		if values {
+			shown.Value = &value
+		}
+		c.Environment = append(c.Environment, shown)
+	}
+	return c, nil
+}
+
+// odd are the attributes that a new pot has not, or not so.
+func (c *inspectedConf) odd() (list []string) {
+	usual := image.DefaultAttributes()
+	for _, name := range sortedKeys(c.Attributes) {
+		if value := c.Attributes[name]; usual[name] != value {
+			list = append(list, name+"="+value)
+		}
+	}
+	return list
+}
+
+// variables are the environment for people.
+func (c *inspectedConf) variables() (list []string) {
+	for _, v := range c.Environment {
+		if v.Value == nil {
+			list = append(list, v.Name)
+		} else {
+			list = append(list, fmt.Sprintf("%s=%s", v.Name, *v.Value))
+		}
+	}
+	return list
+}

@@ -1,0 +1,160 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"nomad-driver-pot/image/zstream"
+)
+
+// lister is what writes a line for each file to w.
+func lister(w io.Writer, format output) func(zstream.Entry) error {
+	if format == "json" {
+		e := json.NewEncoder(w)
+		e.SetEscapeHTML(false)
+		return func(entry zstream.Entry) error { return e.Encode(newListed(entry)) }
+	}
+	return func(e zstream.Entry) error {
+		_, err := fmt.Fprintln(w, lsLine(e))
+		return err
+	}
+}
+
+// listed is a file, for programs.
+type listed struct {
+	Dataset   string    `json:"dataset"`
+	Path      string    `json:"path"`                 // with that of the dataset
+	PathBytes []byte    `json:"path_bytes,omitempty"` // if that is no UTF-8
+	Type      string    `json:"type"`
+	Mode      string    `json:"mode"` // octal, as chmod(1) takes it
+	UID       uint32    `json:"uid"`
+	GID       uint32    `json:"gid"`
+	Size      int64     `json:"size"` // bytes
+	Links     uint64    `json:"links"`
+	Modified  time.Time `json:"modified"`
+	Target    string    `json:"target,omitempty"`
+	Hardlink  string    `json:"hardlink,omitempty"` // another path of the same file, in the dataset
+	Major     *uint32   `json:"major,omitempty"`
+	Minor     *uint32   `json:"minor,omitempty"`
+	Flags     string    `json:"flags,omitempty"` // of chflags(1)
+	ACL       bool      `json:"acl,omitempty"`   // it has more than the mode
+	Xattrs    []string  `json:"xattrs,omitempty"`
+}
+
+func newListed(e zstream.Entry) listed {
+	l := listed{
+		Dataset: e.Dataset, Path: pathOf(e), Type: typeOf(e.Mode), Mode: fmt.Sprintf("%04o", bits(e.Mode)),
+		UID: e.UID, GID: e.GID, Size: e.Size, Links: e.Links, Modified: e.Modified,
+		Target: e.Target, Hardlink: e.Hardlink, ACL: e.ACL != nil,
+	}
+	if !utf8.ValidString(l.Path) {
+		l.PathBytes = []byte(l.Path)
+	}
+	if e.Mode&fs.ModeDevice != 0 {
+		l.Major, l.Minor = &e.Major, &e.Minor
+	}
+	if flags := e.Flags.String(); flags != "-" {
+		l.Flags = flags
+	}
+	for _, x := range e.Xattrs {
+		l.Xattrs = append(l.Xattrs, x.Namespace+"."+x.Name)
+	}
+	return l
+}
+
+// pathOf is the path of a file below the directory that the image is extracted to.
+func pathOf(e zstream.Entry) string { return path.Join(e.Dataset, e.Path) }
+
+// kinds are the types of files: their names, and their letters in ls(1).
+var kinds = []struct {
+	mode   fs.FileMode
+	name   string
+	letter byte
+}{
+	{0, "file", '-'}, {fs.ModeDir, "directory", 'd'}, {fs.ModeSymlink, "link", 'l'}, {fs.ModeNamedPipe, "fifo", 'p'},
+	{fs.ModeSocket, "socket", 's'}, {fs.ModeDevice | fs.ModeCharDevice, "character device", 'c'}, {fs.ModeDevice, "block device", 'b'},
+}
+
+func typeOf(m fs.FileMode) string {
+	for _, k := range kinds {
+		if m.Type() == k.mode {
+			return k.name
+		}
+	}
+	return "unknown"
+}
+
+// bits are the permissions as chmod(1) has them.
+func bits(m fs.FileMode) uint32 {
+	b := uint32(m.Perm())
+	for mode, bit := range map[fs.FileMode]uint32{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
+		if m&mode != 0 {
+			b |= bit
+		}
+	}
+	return b
+}
+
+// lsMode is how ls(1) shows a mode.
+func lsMode(m fs.FileMode) string {
+	b := []byte("?rwxrwxrwx")
+	for _, k := range kinds {
+		if m.Type() == k.mode {
+			b[0] = k.letter
+		}
+	}
+	for i := range 9 {
+		if m&(1<<(8-i)) == 0 {
+			b[1+i] = '-'
+		}
+	}
+	for _, s := range []struct {
+		mode     fs.FileMode
+		at       int
+		alone, x byte
+	}{{fs.ModeSetuid, 3, 'S', 's'}, {fs.ModeSetgid, 6, 'S', 's'}, {fs.ModeSticky, 9, 'T', 't'}} {
+		switch {
+		case m&s.mode == 0:
+		case b[s.at] == '-':
+			b[s.at] = s.alone
+		default:
+			b[s.at] = s.x
+		}
+	}
+	return string(b)
+}
+
+// lsLine is a file as `ls -ln` shows it, with the whole of its time. Names are an
+// image's: what a terminal would not print as it is, is quoted.
+func lsLine(e zstream.Entry) string {
+	size := strconv.FormatInt(e.Size, 10)
+	if e.Mode&fs.ModeDevice != 0 {
+		size = fmt.Sprintf("%d, %d", e.Major, e.Minor)
+	}
+	name := printable(pathOf(e))
+	switch {
+	case e.Hardlink != "":
+		name += " = " + printable(path.Join(e.Dataset, e.Hardlink))
+	case e.Mode&fs.ModeSymlink != 0:
+		name += " -> " + printable(e.Target)
+	}
+	return fmt.Sprintf("%s %3d %5d %5d %11s %s %s", lsMode(e.Mode), e.Links, e.UID, e.GID, size,
+		e.Modified.UTC().Format("2006-01-02 15:04:05"), name)
+}
+
+// printable is s, quoted unless all of it is print: an image can say anything.
+func printable(s string) string {
+	for _, r := range s {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return strconv.Quote(s)
+		}
+	}
+	return s
+}

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/signify"
+	"nomad-driver-pot/image/zstream"
+)
+
+// findings are what an image is.
+type findings struct {
+	Image      string            `json:"image"`
+	Pot        string            `json:"pot,omitempty"` // by the name of the file
+	Tag        string            `json:"tag,omitempty"`
+	Bytes      int64             `json:"bytes"` // of the .xz
+	Digest     string            `json:"digest,omitempty"`
+	Verified   bool              `json:"verified"` // the digest
+	Signature  signatureState    `json:"signature"`
+	ClonedFrom string            `json:"cloned_from,omitempty"` // by its .meta
+	Stream     streamState       `json:"stream"`
+	Datasets   []inspectedSystem `json:"datasets"`
+	Conf       *inspectedConf    `json:"conf,omitempty"` // pot.conf
+	Warnings   []warning         `json:"warnings"`
+
+	values bool // of the environment are shown
+}
+
+// signatureState is whether an image is signed.
+type signatureState struct {
+	KeyNumber string `json:"key_number,omitempty"` // of signify(1)
+	Verified  bool   `json:"verified"`
+	Fault     string `json:"fault,omitempty"` // of what is there, and is no signature
+
+	looked bool // for one
+}
+
+// streamState is what is true of all of a stream.
+type streamState struct {
+	Top      string   `json:"top"` // dataset that was sent
+	Features []string `json:"features"`
+}
+
+// inspectedSystem is a dataset.
+type inspectedSystem struct {
+	Name            string         `json:"name"` // below the top one
+	Snapshot        string         `json:"snapshot"`
+	Created         time.Time      `json:"created"`
+	Snapshots       []string       `json:"snapshots"`                  // all that come, the oldest first
+	IncrementalFrom string         `json:"incremental_from,omitempty"` // GUID of a snapshot
+	Files           *int64         `json:"files,omitempty"`            // not there: they are not known without its origin
+	Bytes           *int64         `json:"bytes,omitempty"`            // of their content that the stream has
+	Properties      map[string]any `json:"properties,omitempty"`
+}
+
+// newFindings is what the name of the file says.
+func newFindings(p image.Place, values bool) *findings {
+	return &findings{Image: p.String(), values: values, Warnings: []warning{}}
+}
+
+// verified takes over what is known of the file itself.
+func (r *findings) verified(f *image.File, blindly bool) {
+	r.Bytes = f.Bytes
+	if blindly {
+		return
+	}
+	r.Digest, r.Verified = f.Digest.String(), true
+	if f.Meta != (image.Meta{}) {
+		r.ClonedFrom = f.Meta.String()
+	}
+	if f.Key != nil {
+		r.Signature = signatureState{KeyNumber: f.Key.String(), Verified: true}
+	}
+}
+
+// claim takes over what a signature says that nobody asked to verify.
+func (s *signatureState) claim(key *signify.KeyNumber, err error) {
+	s.looked = true
+	switch {
+	case err != nil:
+		s.Fault = err.Error()
+	case key != nil:
+		s.KeyNumber = key.String()
+	}
+}
+
+// stream takes over what is in the image.
+func (r *findings) stream(s *zstream.Stream, seen *seen) {
+	r.Pot, r.Tag = named(path.Base(r.Image), path.Base(s.Top))
+	r.Stream = streamState{s.Top, s.Features}
+	for _, d := range s.Datasets {
+		r.Datasets = append(r.Datasets, newSystem(d, seen))
+	}
+	r.readConf(seen)
+	r.warn(s, seen)
+}
+
+func newSystem(d zstream.Dataset, seen *seen) inspectedSystem {
+	i := inspectedSystem{Name: d.Name, Snapshot: d.Snapshot, Created: d.Created.UTC(), Properties: shownProperties(d.Properties)}
+	for _, s := range d.Snapshots {
+		i.Snapshots = append(i.Snapshots, s.Name)
+	}
+	if d.FromGUID != 0 {
+		i.IncrementalFrom = fmt.Sprintf("%#x", d.FromGUID)
+	}
+	if n, known := seen.files[d.Name]; known {
+		i.Files, i.Bytes = &n, &d.Bytes
+	}
+	return i
+}
+
+// named are the name and the tag in a file's name; "" if they are not clear. Both
+// may have an underscore in them: the pot that was exported is what the stream says
+// that it is, if its name begins so.
+func named(file, pot string) (name, tag string) {
+	stem, ok := strings.CutSuffix(file, ".xz")
+	if !ok {
+		return "", ""
+	}
+	if rest, ok := strings.CutPrefix(stem, pot+"_"); ok {
+		name, tag = pot, rest
+	} else if i := strings.LastIndexByte(stem, '_'); i > 0 {
+		name, tag = stem[:i], stem[i+1:]
+	}
+	if (image.Ref{Source: "file:///", Name: name, Tag: tag}).Validate() != nil {
+		return "", ""
+	}
+	return name, tag
+}

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"io/fs"
+	"path"
+	"strings"
+
+	"nomad-driver-pot/image/zstream"
+)
+
+// seen is what was noticed of an image's files.
+type seen struct {
+	files map[string]int64 // names, by dataset; none of one that was passed over
+
+	conf     map[string]zstream.Entry // those of isConf
+	hooks    []zstream.Entry
+	devices  examples
+	setuid   examples
+	setgid   examples
+	oddPlace examples // in conf, and not what belongs there
+}
+
+func newSeen() *seen { return &seen{files: map[string]int64{}, conf: map[string]zstream.Entry{}} }
+
+// examples are files of one kind: how many, and the first of them.
+type examples struct {
+	count int64
+	first []string
+}
+
+// maxExamples is how many are named.
+const maxExamples = 3
+
+func (x *examples) add(name string) {
+	if x.count++; len(x.first) < maxExamples {
+		x.first = append(x.first, name)
+	}
+}
+
+// maxHooks bounds the scripts that are named one by one.
+const maxHooks = 32
+
+// isConf tells whether the file of the top dataset is one that pot reads.
+func isConf(path string) bool { return path == potConfFile || path == fscompFile }
+
+const (
+	potConfFile = "conf/pot.conf"
+	fscompFile  = "conf/fscomp.conf"
+)
+
+// add notes a file.
+func (s *seen) add(e zstream.Entry) error {
+	if e.Path != "." {
+		s.files[e.Dataset]++
+	} else if _, there := s.files[e.Dataset]; !there {
+		s.files[e.Dataset] = 0
+	}
+	if e.Hardlink != "" {
+		return nil
+	}
+	name := pathOf(e)
+	if e.Mode&fs.ModeDevice != 0 {
+		s.devices.add(name)
+	}
+	if e.Mode.IsRegular() && e.Mode&fs.ModeSetuid != 0 {
+		s.setuid.add(name)
+	}
+	if e.Mode.IsRegular() && e.Mode&fs.ModeSetgid != 0 {
+		s.setgid.add(name)
+	}
+	if e.Dataset == "" {
+		s.addTop(e)
+	}
+	return nil
+}
+
+// addTop notes a file of the top dataset, which is pot's own.
+func (s *seen) addTop(e zstream.Entry) {
+	isDir := e.Mode.IsDir()
+	switch dir, base := path.Split(e.Path); {
+	case e.Path == "conf" && !isDir:
+		s.oddPlace.add(e.Path)
+	case isConf(e.Path):
+		s.conf[e.Path] = e
+		if !e.Mode.IsRegular() {
+			s.oddPlace.add(e.Path)
+		}
+	case dir == "conf/" && strings.HasSuffix(base, ".sh") && len(s.hooks) < maxHooks:
+		s.hooks = append(s.hooks, e)
+	}
+}

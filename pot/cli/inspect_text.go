@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"path"
+	"strings"
+)
+
+// text says it in a line for each part.
+func (r *findings) text(w io.Writer) error {
+	var b strings.Builder
+	line := func(label, format string, args ...any) {
+		fmt.Fprintf(&b, "%-11s %s\n", label, fmt.Sprintf(format, args...))
+	}
+	line("image", "%s", printable(r.Image))
+	if r.Pot != "" {
+		line("pot", "%s, tag %s", r.Pot, r.Tag)
+	}
+	line("bytes", "%d", r.Bytes)
+	line("digest", "%s", r.digest())
+	line("signature", "%s", r.Signature)
+	line("cloned from", "%s", r.origin())
+	for _, d := range r.Datasets {
+		line("dataset", "%s", d.text(r.Stream.Top))
+	}
+	r.Conf.text(line)
+	for _, w := range r.Warnings {
+		line("warning", "%s: %s", w.Kind, w.Text)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r *findings) digest() string {
+	if !r.Verified {
+		return "not verified"
+	}
+	return r.Digest + ", which it has"
+}
+
+// String says whether there is a signature, and what is known of it.
+func (s signatureState) String() string {
+	switch {
+	case s.Verified:
+		return "with key " + s.KeyNumber + ", verified"
+	case s.KeyNumber != "":
+		return "with key " + s.KeyNumber + ", it says; -C verifies that"
+	case s.Fault != "":
+		return "none that can be read: " + printable(s.Fault)
+	}
+	if !s.looked {
+		return "not looked for"
+	}
+	return "none"
+}
+
+// origin is what the image is layered on.
+func (r *findings) origin() string {
+	incremental := false
+	for _, d := range r.Datasets {
+		incremental = incremental || d.IncrementalFrom != ""
+	}
+	switch {
+	case r.ClonedFrom != "":
+		return r.ClonedFrom
+	case incremental:
+		return "another image: what is here is an increment"
+	}
+	return "nothing: it stands alone"
+}
+
+// text is a dataset in one line.
+func (d inspectedSystem) text(top string) string {
+	text := fmt.Sprintf("%s@%s, made %s", printable(path.Join(top, d.Name)), printable(d.Snapshot), d.Created.Format("2006-01-02 15:04:05 MST"))
+	if n := len(d.Snapshots); n > 1 {
+		text += fmt.Sprintf(", and %d snapshots before it", n-1)
+	}
+	if d.Files == nil {
+		return text + ", an increment whose files are not known without --origin"
+	}
+	return text + fmt.Sprintf(", %d files, %d bytes", *d.Files, *d.Bytes)
+}
+
+// text says what is in a pot.conf; of nil, nothing.
+func (c *inspectedConf) text(line func(label, format string, args ...any)) {
+	if c == nil {
+		return
+	}
+	list := func(words []string) string {
+		var shown []string
+		for _, w := range words {
+			shown = append(shown, printable(w))
+		}
+		return strings.Join(shown, " ")
+	}
+	network := strings.Fields(strings.Join([]string{c.Network, c.Stack, c.Bridge, c.Address}, " "))
+	for _, part := range []struct{ label, text string }{
+		{"release", printable(c.Release)},
+		{"hostname", printable(c.Hostname)},
+		{"command", printable(c.Command)},
+		{"environment", list(c.variables())},
+		{"network", list(network)},
+		{"ports", list(c.Ports)},
+		{"hosts", list(c.Hosts)},
+		{"attributes", list(c.odd())},
+		{"cpus", printable(c.CPUs)},
+		{"memory", printable(c.Memory)},
+	} {
+		if part.text != "" {
+			line(part.label, "%s", part.text)
+		}
+	}
+}
