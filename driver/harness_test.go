@@ -217,7 +217,7 @@ func eventually(t testing.TB, check func() error) {
 func nothingLeft(t testing.TB, dir string) {
 	t.Helper()
 	eventually(t, func() error {
-		now, err := machine.Look(dir, imagetest.HelloName+"_1_0")
+		now, err := machine.Look(dir, imagetest.HelloName+"_1_0", builtName+"_1_0")
 		if err != nil {
 			return err
 		}

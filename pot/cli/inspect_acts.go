@@ -33,6 +33,9 @@ func (r *findings) warn(s *zstream.Stream, seen *seen) {
 			r.add("hook", "%s: %d bytes, a script that is not executable", printable(h.Path), h.Size)
 		}
 	}
+	if more := seen.scripts - len(seen.hooks); more > 0 {
+		r.add("hook", "conf: %d scripts more", more)
+	}
 	r.warnOfMounts(seen)
 	if r.Conf != nil {
 		for _, name := range r.Conf.DependsOn {

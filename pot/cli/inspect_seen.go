@@ -13,6 +13,7 @@ type seen struct {
 	files map[string]int64 // names, by dataset; none of one that was passed over
 
 	conf     map[string]zstream.Entry // those of isConf
+	scripts  int                      // in conf, of which the first are hooks
 	hooks    []zstream.Entry
 	devices  examples
 	setuid   examples
@@ -85,7 +86,9 @@ func (s *seen) addTop(e zstream.Entry) {
 		if !e.Mode.IsRegular() {
 			s.oddPlace.add(e.Path)
 		}
-	case dir == "conf/" && strings.HasSuffix(base, ".sh") && len(s.hooks) < maxHooks:
-		s.hooks = append(s.hooks, e)
+	case dir == "conf/" && strings.HasSuffix(base, ".sh"):
+		if s.scripts++; len(s.hooks) < maxHooks {
+			s.hooks = append(s.hooks, e)
+		}
 	}
 }

@@ -138,6 +138,16 @@ func TestInspect_oddConf(t *testing.T) {
 	}
 }
 
+func TestInspect_manyHooks(t *testing.T) {
+	members := []member{dir("conf/"), file("conf/pot.conf", "pot.level=0\n")}
+	for i := range maxHooks + 5 {
+		members = append(members, script(fmt.Sprintf("conf/%d.sh", i), 0o755))
+	}
+	r := inspect(t, zstream.FileSystem{Name: "", Files: treeOf(t, members...)})
+	must.Len(t, maxHooks+1, r.Warnings)
+	must.Eq(t, warning{"hook", "conf: 5 scripts more"}, r.Warnings[maxHooks])
+}
+
 func TestActing(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -22,7 +22,14 @@ type signer struct {
 // newSigner reads the secret key in a file. If it is encrypted, the passphrase is
 // asked for on the terminal.
 func newSigner(ctx context.Context, file string) (*signer, error) {
-	key, err := signify.ReadSecretKey(file, func() ([]byte, error) { return askPassphrase(ctx, file) })
+	var unasked error
+	key, err := signify.ReadSecretKey(file, func() (words []byte, err error) {
+		words, unasked = askPassphrase(ctx, file)
+		return words, unasked
+	})
+	if unasked != nil { // of the key nothing is known to be wrong
+		return nil, fmt.Errorf("%s: passphrase: %w", file, unasked)
+	}
 	if err != nil {
 		return nil, err
 	}
