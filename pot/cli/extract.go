@@ -25,12 +25,16 @@ pot in DIR itself (conf), those of its file system in DIR/m. No ZFS is needed, a
 nothing is made before all of the image is verified, as by image verify. After an
 error, what was made is gone again.
 
+An image that is layered on another has only what has changed: that one is given
+with --origin.
+
 Without root, owners and devices are left out, and that is said.`,
 		Example: `    pot image extract hello_1.0.xz hello
     pot image extract -C pots.pub https://images.example.org/pots/hello_1.0.xz hello`,
 		Args: arguments("FILE", "DIR"),
 	}
 	trust := addTrust(c)
+	below := addOrigins(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := trust.check(); err != nil {
 			return err
@@ -42,8 +46,12 @@ Without root, owners and devices are left out, and that is said.`,
 		if err != nil {
 			return err
 		}
+		origins, err := below.places()
+		if err != nil {
+			return err
+		}
 		return act(func(c *cobra.Command, _ []string) error {
-			e := &extract{from: p, to: args[1], trust: *trust, bar: newProgress(c.ErrOrStderr())}
+			e := &extract{from: p, origins: origins, to: args[1], trust: *trust, bar: newProgress(c.ErrOrStderr())}
 			e.warn = func(text string) {
 				e.bar.done()
 				fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), text)
@@ -62,11 +70,12 @@ Without root, owners and devices are left out, and that is said.`,
 
 // extract is an extraction.
 type extract struct {
-	from  image.Place
-	to    string
-	trust trust
-	bar   *progress
-	warn  func(string)
+	from    image.Place
+	origins []image.Place
+	to      string
+	trust   trust
+	bar     *progress
+	warn    func(string)
 }
 
 func (e *extract) run(ctx context.Context) (_ *zstream.Stream, err error) {
@@ -81,7 +90,8 @@ func (e *extract) run(ctx context.Context) (_ *zstream.Stream, err error) {
 	defer f.Close()
 	stream, err := e.extract(ctx, f, made)
 	if err != nil {
-		return nil, fmt.Errorf("cannot extract %s: %w", e.from, err)
+		err = fmt.Errorf("cannot extract %s: %w", e.from, err)
+		return nil, hintOrigin(err, f.Meta, len(e.origins))
 	}
 	return stream, nil
 }
@@ -113,11 +123,15 @@ func cause(err error) error {
 // open is the image, verified if it is to be. One from a server is kept where
 // its files will be.
 func (e *extract) open(ctx context.Context, there bool) (*image.File, error) {
-	keep := e.to
-	if !there {
-		keep = filepath.Dir(e.to)
+	return e.trust.open(ctx, e.from, e.keep(there), e.bar)
+}
+
+// keep is the directory for files that have no name.
+func (e *extract) keep(there bool) string {
+	if there {
+		return e.to
 	}
-	return e.trust.open(ctx, e.from, keep, e.bar)
+	return filepath.Dir(e.to)
 }
 
 // extract makes the files of f. The directory is removed after an error, unless
@@ -138,10 +152,15 @@ func (e *extract) extract(ctx context.Context, f *image.File, there bool) (_ *zs
 		return nil, err
 	}
 	defer dir.Close()
-	decoded := &decoded{r: f.OpenCounted(e.bar.of("extracting"))}
-	stream, err := zstream.Extract(ctx, decoded, dir, zstream.Options{Warn: e.warn})
-	if err != nil && decoded.err != nil && decoded.err != io.EOF {
-		err = decoded.err // what is wrong is not the stream
+	origins, done, err := e.trust.openOrigins(ctx, e.origins, e.keep(there), e.bar)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	top := &decoded{r: f.OpenCounted(e.bar.of("extracting"))}
+	stream, err := zstream.Extract(ctx, top, dir, zstream.Options{Warn: e.warn, Origins: origins})
+	if err != nil {
+		err = decodeFault(err, append(origins, top))
 	}
 	return stream, err
 }

@@ -39,7 +39,7 @@ there are more; all else is told without it.`,
 	trust, output := addTrust(c), addOutput(c)
 	files := c.Flags().Bool("files", false, "list the files in it instead")
 	values := c.Flags().Bool("env", false, "show values of the environment too")
-	below := c.Flags().StringArray("origin", nil, "`FILE` of the image that this one is layered on; may be repeated")
+	below := addOrigins(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := trust.check(); err != nil {
 			return err
@@ -52,12 +52,8 @@ there are more; all else is told without it.`,
 			return err
 		}
 		n := &inspection{of: p, trust: *trust, values: *values}
-		for _, file := range *below {
-			origin, err := image.ParsePlace(file)
-			if err != nil {
-				return fmt.Errorf("--origin: %w", err)
-			}
-			n.origins = append(n.origins, origin)
+		if n.origins, err = below.places(); err != nil {
+			return err
 		}
 		return act(func(c *cobra.Command, _ []string) error {
 			n.bar = newProgress(c.ErrOrStderr())
@@ -130,14 +126,13 @@ func (n *inspection) list(ctx context.Context, w io.Writer, format output) error
 // index reads the image, which is closed by then: of the file only what was
 // verified is of use.
 func (n *inspection) index(ctx context.Context, o zstream.Options, visit func(zstream.Entry) error) (*image.File, *zstream.Stream, error) {
-	for _, p := range n.origins {
-		f, err := n.trust.open(ctx, p, os.TempDir(), n.bar)
-		if err != nil {
-			return nil, nil, fmt.Errorf("origin: %w", err)
-		}
-		defer f.Close()
-		o.Origins = append(o.Origins, &decoded{r: f.Open()})
+	var done func()
+	var err error
+	o.Origins, done, err = n.trust.openOrigins(ctx, n.origins, os.TempDir(), n.bar)
+	if err != nil {
+		return nil, nil, err
 	}
+	defer done()
 	f, err := n.trust.open(ctx, n.of, os.TempDir(), n.bar)
 	if err != nil {
 		return nil, nil, err
@@ -148,27 +143,6 @@ func (n *inspection) index(ctx context.Context, o zstream.Options, visit func(zs
 	if err == nil {
 		return f, s, nil
 	}
-	for _, r := range append(o.Origins, io.Reader(top)) {
-		if d := r.(*decoded); d.err != nil && d.err != io.EOF {
-			err = d.err // what is wrong is not the stream
-		}
-	}
-	err = fmt.Errorf("cannot inspect %s: %w", n.of, err)
-	if errors.Is(err, zstream.ErrNoOrigin) {
-		err = hinted{err, noOrigin(f.Meta, len(n.origins))}
-	}
-	return nil, nil, err
-}
-
-// noOrigin is what helps when an image is layered, and its origin not given.
-func noOrigin(on image.Meta, given int) string {
-	switch {
-	case on == image.Meta{} && given == 0:
-		return "it is layered on another image: give that with --origin FILE"
-	case on == image.Meta{}:
-		return "it is layered on another image than what --origin gives"
-	case given == 0:
-		return fmt.Sprintf("it is layered on %s_%s, at snapshot %s: give that image with --origin FILE", on.Name, on.Tag, on.Snapshot)
-	}
-	return fmt.Sprintf("it is layered on %s_%s, at snapshot %s: --origin gives another", on.Name, on.Tag, on.Snapshot)
+	err = fmt.Errorf("cannot inspect %s: %w", n.of, decodeFault(err, append(o.Origins, top)))
+	return nil, nil, hintOrigin(err, f.Meta, len(n.origins))
 }

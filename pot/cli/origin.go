@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/zstream"
+)
+
+// originFiles are the images that another one is layered on, as they were typed.
+type originFiles []string
+
+// addOrigins gives c the flag for them.
+func addOrigins(c *cobra.Command) *originFiles {
+	o := &originFiles{}
+	c.Flags().StringArrayVar((*[]string)(o), "origin", nil, "`FILE` of the image that this one is layered on; may be repeated, the oldest first")
+	return o
+}
+
+func (o originFiles) places() ([]image.Place, error) {
+	var all []image.Place
+	for _, file := range o {
+		p, err := image.ParsePlace(file)
+		if err != nil {
+			return nil, fmt.Errorf("--origin: %w", err)
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// openOrigins are the streams of what an image is layered on, verified as it is.
+// They are in use until done is called.
+func (t trust) openOrigins(ctx context.Context, places []image.Place, dir string, bar *progress) (streams []io.Reader, done func(), err error) {
+	var files []*image.File
+	done = func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}
+	for _, p := range places {
+		f, err := t.open(ctx, p, dir, bar)
+		if err != nil {
+			done()
+			return nil, nil, fmt.Errorf("origin: %w", err)
+		}
+		files = append(files, f)
+		streams = append(streams, &decoded{r: f.Open()})
+	}
+	return streams, done, nil
+}
+
+// decodeFault is err, or what kept one of the streams from being decoded: then the
+// stream is not what is wrong.
+func decodeFault(err error, streams []io.Reader) error {
+	for _, r := range streams {
+		if d := r.(*decoded); d.err != nil && d.err != io.EOF {
+			err = d.err
+		}
+	}
+	return err
+}
+
+// hintOrigin says what helps when an image is layered, and its origin not given.
+func hintOrigin(err error, on image.Meta, given int) error {
+	if !errors.Is(err, zstream.ErrNoOrigin) {
+		return err
+	}
+	return hinted{err, noOrigin(on, given)}
+}
+
+// noOrigin is what helps when an image is layered, and its origin not given.
+func noOrigin(on image.Meta, given int) string {
+	switch {
+	case on == image.Meta{} && given == 0:
+		return "it is layered on another image: give that with --origin FILE"
+	case on == image.Meta{}:
+		return "it is layered on another image than what --origin gives"
+	case given == 0:
+		return fmt.Sprintf("it is layered on %s_%s, at snapshot %s: give that image with --origin FILE", on.Name, on.Tag, on.Snapshot)
+	}
+	return fmt.Sprintf("it is layered on %s_%s, at snapshot %s: --origin gives another", on.Name, on.Tag, on.Snapshot)
+}
