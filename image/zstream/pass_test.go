@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -35,7 +34,7 @@ func TestPass(t *testing.T) {
 		must.True(t, seen.Package)
 		must.Len(t, 2, seen.Datasets)
 		must.Len(t, 2, s.Datasets)
-		must.Eq(t, "compression", firstKey(seen.Datasets[0].Properties))
+		must.MapContainsKey(t, seen.Datasets[0].Properties, "compression")
 	})
 	t.Run("one whose list is not liked: not a byte", func(t *testing.T) {
 		out, _, err := passedOn(t, good, func(*Stream) error { return errors.New("not liked") })
@@ -83,15 +82,6 @@ func TestPass(t *testing.T) {
 	})
 }
 
-func firstKey(properties map[string]any) string {
-	for key := range properties {
-		if key == "compression" {
-			return key
-		}
-	}
-	return ""
-}
-
 // What this machine's tests have of each kind of stream passes.
 func TestPass_all(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.xz")
@@ -99,9 +89,6 @@ func TestPass_all(t *testing.T) {
 	must.SliceNotEmpty(t, files)
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			if info, err := os.Stat(file); err != nil || info.Size() == 0 {
-				t.Skip("it is empty")
-			}
 			data := stream(t, filepath.Base(file))
 			out, _, err := passedOn(t, data, nil)
 			must.NoError(t, err)

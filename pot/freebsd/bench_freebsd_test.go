@@ -1,12 +1,9 @@
 package freebsd_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,13 +12,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/image"
-	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/freebsd"
 	"nomad-driver-pot/pot/hosttest"
-	"nomad-driver-pot/pot/hosttest/machine"
-	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/run"
 )
 
@@ -46,18 +38,11 @@ func (c *clocked) Run(ctx context.Context, stdin io.Reader, argv ...string) (str
 // BenchmarkLife is a pot's with a network, a port and limits, from its image to its
 // command and back to nothing.
 func BenchmarkLife(b *testing.B) {
-	need.Have(b, "root", os.Geteuid() == 0)
-	program := hosttest.Build(b, supervisor)
-	dir := b.TempDir()
-	root, remove, err := machine.Scratch(dir)
-	must.NoError(b, err)
-	b.Cleanup(func() { must.NoError(b, remove()) })
 	r := &clocked{spent: map[string]time.Duration{}}
-	h := freebsd.New(r, freebsd.Native{}, freebsd.Config{
-		ZFSRoot: root, Network: pot.DefaultNetwork, Interface: os.Getenv("POT_TEST_EXTIF"),
-		Supervisor: program, LockFile: filepath.Join(dir, "lock"),
-	})
-	must.NoError(b, h.Images.Receive(b.Context(), "hello", image.NewXZReader(bytes.NewReader(imagetest.Hello("")))))
+	open := scratch(b, r)
+	program := hosttest.Build(b, supervisor)
+	h := open(program)
+	must.NoError(b, h.Images.Receive(b.Context(), "hello", hello()))
 	pots := pot.Open(h, pot.Config{Dir: b.TempDir(), Network: pot.DefaultNetwork, Supervisor: program})
 	s := pot.Spec{
 		Name: "bench", Image: "hello", Network: pot.PublicBridge, Command: []string{"/bin/hello", "sleep", "1h"},

@@ -23,7 +23,7 @@ import (
 const supervisor = "nomad-driver-pot/pot/supervise/pot-supervisor"
 
 // scratch are pots of this machine with a pool of their own, in a file.
-func scratch(t testing.TB) func(dir string) pot.Host {
+func scratch(t testing.TB, r run.Runner) func(supervisor string) pot.Host {
 	need.Have(t, "root", os.Geteuid() == 0)
 	hosttest.Alone(t)
 	dir := t.TempDir()
@@ -31,7 +31,7 @@ func scratch(t testing.TB) func(dir string) pot.Host {
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, remove()) })
 	return func(program string) pot.Host {
-		return freebsd.New(run.Host{}, freebsd.Native{}, freebsd.Config{
+		return freebsd.New(r, freebsd.Native{}, freebsd.Config{
 			ZFSRoot: root, Network: pot.DefaultNetwork, Interface: os.Getenv("POT_TEST_EXTIF"),
 			Supervisor: program, LockFile: filepath.Join(dir, "lock"),
 		})
@@ -42,7 +42,7 @@ func hello() io.Reader { return image.NewXZReader(bytes.NewReader(imagetest.Hell
 
 // TestHost holds this machine to what every host must do.
 func TestHost(t *testing.T) {
-	open := scratch(t)
+	open := scratch(t, run.Host{})
 	program := hosttest.Build(t, supervisor)
 	hosttest.Run(t, func(t testing.TB) hosttest.Bed {
 		state := t.TempDir()

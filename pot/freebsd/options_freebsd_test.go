@@ -24,7 +24,7 @@ import (
 // TestOptions is what FreeBSD alone has: that the kernel and the commands take it,
 // and that it is taken away again.
 func TestOptions(t *testing.T) {
-	open := scratch(t)
+	open := scratch(t, run.Host{})
 	program := hosttest.Build(t, supervisor)
 	h := open(program)
 	must.NoError(t, h.Images.Receive(t.Context(), "hello", hello()))
