@@ -12,19 +12,20 @@ import (
 
 func (p *Pot) takeAddress(ctx context.Context) (err error) {
 	s := &p.record.Spec
+	var network Network
 	switch {
 	case s.Network == Alias:
 		return p.claimAliases()
 	case s.Network == PrivateBridge:
-		if p.record.Network, err = p.bridges.find(s.Bridge); err != nil {
+		if network, err = p.bridges.find(s.Bridge); err != nil {
 			return err
 		}
 	case s.Network == PublicBridge && s.Stack.Has4():
-		p.record.Network = p.network
+		network = p.network
 	default:
 		return nil
 	}
-	others, err := p.foreignAddresses()
+	others, err := p.foreignAddresses(ctx)
 	if err != nil {
 		return err
 	}
@@ -33,7 +34,8 @@ func (p *Pot) takeAddress(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	p.record.Address, err = p.addresses.take(ctx, p.name, p.record.Network, others)
+	addr, err := p.addresses.take(ctx, p.name, network, others)
+	p.change(func(r *record) { r.Address, r.Network = addr, network })
 	return err
 }
 
@@ -47,7 +49,7 @@ func (p *Pot) claimAliases() error {
 			return errors.Join(err, p.addresses.releaseAll(p.name))
 		}
 	}
-	p.record.Address = p.record.Spec.Aliases[0].Addr
+	p.change(func(r *record) { r.Address = r.Spec.Aliases[0].Addr })
 	return nil
 }
 
@@ -95,12 +97,16 @@ func (p *Pot) addAliases(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		p.record.Aliases = append(p.record.Aliases, on)
+		p.change(func(r *record) {
+			r.Aliases = append(r.Aliases, on)
+			if !there {
+				r.Added = append(r.Added, on)
+			}
+		})
 		if there {
 			continue
 		}
-		p.record.Added = append(p.record.Added, on)
-		if err := p.record.write(p.dir); err != nil {
+		if err := p.save(); err != nil {
 			return err
 		}
 		if err := p.host.Aliases.Add(ctx, on); err != nil {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/run"
 	"nomad-driver-pot/pot/supervise"
@@ -48,12 +50,19 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 			err = errors.Join(err, j.Remove(undo, jail.Name), j.mounts.umountSystems(undo, jail.Root))
 		}
 	}()
-	if err := j.mounts.systems(ctx, jail.Root, jail.Attributes); err != nil {
-		return err
+	group, ctx := errgroup.WithContext(ctx) // each waits for a command
+	group.Go(func() error { return j.mounts.systems(ctx, jail.Root, jail.Attributes) })
+	group.Go(func() error { return j.cpus(ctx, jail) })
+	if jail.Network != pot.HostNetwork && jail.Network != pot.Alias {
+		group.Go(func() error { return j.loopback(ctx, jail) })
+		group.Go(func() error { return j.connect4(ctx, jail, device.v4) })
+		group.Go(func() error { return j.connect6(ctx, jail, device.v6) })
 	}
-	if err := j.network(ctx, jail, device); err != nil {
-		return err
-	}
+	return group.Wait()
+}
+
+// cpus binds what will run in a jail to its cores.
+func (j jails) cpus(ctx context.Context, jail pot.Jail) error {
 	if jail.CPUs == "" {
 		return nil
 	}

@@ -239,7 +239,7 @@ func TestAttributes(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, []string{"mlock"}, p.Refused())
 	root := m.place("tank/pot/jails/web/m")
-	must.Eq(t, "zfs create -o quota=1048576 tank/pot/jails/web", m.commands[0])
+	must.Eq(t, "zfs create -o quota=1048576 tank/pot/jails/web", m.command(t, "zfs create"))
 	must.Eq(t, "rctl -a jail:web:maxproc:deny=50 jail:web:openfiles:deny=1000 jail:web:readbps:throttle=1048576 "+
 		"jail:web:writebps:throttle=2097152 jail:web:readiops:throttle=100 jail:web:writeiops:throttle=200", m.command(t, "rctl"))
 	must.Eq(t, "jail -c name=web path="+root+" persist host.hostname=web exec.clean allow.set_hostname=false allow.chflags=true "+
