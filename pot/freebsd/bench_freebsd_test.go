@@ -53,6 +53,13 @@ func BenchmarkLife(b *testing.B) {
 		Mounts: []pot.Mount{{Source: b.TempDir(), Target: "/local"}},
 		Limits: pot.Limits{MemoryBytes: 64 << 20},
 	}
+	other := s // keeps the bridge
+	other.Name, other.Ports = "other", nil
+	keeper, err := pots.Create(b.Context(), other)
+	must.NoError(b, err)
+	b.Cleanup(func() { must.NoError(b, keeper.Destroy(context.Background())) })
+	clear(r.spent)
+	r.count = 0
 	var create, start, stop, destroy time.Duration
 	lap := func(d *time.Duration, begun time.Time) time.Time {
 		now := time.Now()

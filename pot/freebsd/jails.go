@@ -47,7 +47,7 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 	defer func() {
 		if err != nil {
 			undo := context.WithoutCancel(ctx)
-			err = errors.Join(err, j.Remove(undo, jail.Name), j.mounts.umountSystems(undo, jail.Root))
+			err = errors.Join(err, j.Remove(undo, jail.Name), j.mounts.unmountSystems(undo, jail.Root))
 		}
 	}()
 	group, ctx := errgroup.WithContext(ctx) // each waits for a command

@@ -73,15 +73,15 @@ func TestLife(t *testing.T) {
 			"zfs clone tank/pot/jails/web_1_0/m@1700000000 tank/pot/jails/web/m",
 		},
 		"mount": {
-			"nullfs " + s.Mounts[0].Source + " " + root + "/alloc",
-			"nullfs " + s.Mounts[1].Source + " " + root + "/alloc/logs ro", // refused: it would cover itself
-			"umount -f " + root + "/alloc",
-			"nullfs " + skeleton + " " + root + "/alloc ro",
-			"nullfs " + s.Mounts[0].Source + "/data " + root + "/alloc/data",
-			"nullfs " + s.Mounts[1].Source + " " + root + "/alloc/logs ro",
-			"nullfs " + s.Mounts[2].Source + " " + root + "/local",
-			"nullfs " + s.Mounts[3].Source + " " + root + "/secrets",
-			"mount -t devfs -o ruleset=4 devfs " + root + "/dev",
+			"nmount nullfs " + s.Mounts[0].Source + " " + root + "/alloc",
+			"nmount nullfs " + s.Mounts[1].Source + " " + root + "/alloc/logs ro", // refused: it would cover itself
+			"unmount " + root + "/alloc",
+			"nmount nullfs " + skeleton + " " + root + "/alloc ro",
+			"nmount nullfs " + s.Mounts[0].Source + "/data " + root + "/alloc/data",
+			"nmount nullfs " + s.Mounts[1].Source + " " + root + "/alloc/logs ro",
+			"nmount nullfs " + s.Mounts[2].Source + " " + root + "/local",
+			"nmount nullfs " + s.Mounts[3].Source + " " + root + "/secrets",
+			"nmount devfs " + root + "/dev ruleset=4",
 		},
 		"network": {
 			"sysctl net.inet.ip.forwarding=1", // these two for the first pot
@@ -104,10 +104,10 @@ func TestLife(t *testing.T) {
 			"cpuset -l 0-1 -j 1",
 		},
 	}, lanesOf(m.commands))
-	inOrder(t, m.commands, "zfs clone", "nullfs", "jail -c")
+	inOrder(t, m.commands, "zfs clone", "nmount nullfs", "jail -c")
 	inOrder(t, m.commands, "ifconfig bridge1 addm", "jail -c")
 	inOrder(t, m.commands, "ifconfig bridge1 addm", "pfctl -q -a pot-rdr/web")
-	inOrder(t, m.commands, "rctl -a", "jail -c", "mount -t devfs")
+	inOrder(t, m.commands, "rctl -a", "jail -c", "nmount devfs")
 	inOrder(t, m.commands, "jail -c", "ifconfig -j")
 	must.Eq(t, "nat on vtnet0 inet from 10.192.0.0/10 to any -> (vtnet0:0)\n", m.anchors["pot-nat"])
 	must.Eq(t, "rdr pass on vtnet0 inet proto tcp from any to 192.0.2.7 port 8080 -> 10.192.0.2 port 80\n", m.anchors["pot-rdr/web"])
@@ -129,10 +129,13 @@ func TestLife(t *testing.T) {
 			"ifconfig epair2a destroy",
 			"ifconfig bridge1 destroy",
 		},
-		"mount": {"umount -f " + root + "/dev " + root + "/secrets " + root + "/local " + root + "/alloc/logs " + root + "/alloc/data " + root + "/alloc"},
-		"zfs":   {"zfs destroy -rf tank/pot/jails/web"},
+		"mount": {
+			"unmount " + root + "/dev", "unmount " + root + "/secrets", "unmount " + root + "/local",
+			"unmount " + root + "/alloc/logs", "unmount " + root + "/alloc/data", "unmount " + root + "/alloc",
+		},
+		"zfs": {"zfs destroy -rf tank/pot/jails/web"},
 	}, lanesOf(m.commands))
-	inOrder(t, m.commands, "umount", "zfs destroy")
+	inOrder(t, m.commands, "unmount", "zfs destroy")
 	must.Eq(t, before, m.state())
 	must.NoError(t, p.Destroy(t.Context()))
 }
@@ -145,7 +148,7 @@ func lanesOf(commands []string) lanes {
 	all := lanes{}
 	for _, c := range commands {
 		lane := map[string]string{
-			"zfs": "zfs", "nullfs": "mount", "mount": "mount", "umount": "mount", "sysctl": "network", "ifconfig": "network",
+			"zfs": "zfs", "nmount": "mount", "unmount": "mount", "sysctl": "network", "ifconfig": "network",
 			"route": "inside", "pfctl": "pf", "rctl": "limit", "jail": "jail", "cpuset": "jail",
 		}[strings.Fields(c)[0]]
 		switch {
@@ -186,8 +189,8 @@ func TestLife_commands(t *testing.T) {
 	m.commands = nil
 	_, err = pots.Create(t.Context(), second)
 	must.NoError(t, err)
-	commands := slices.DeleteFunc(m.commands, func(c string) bool { return strings.HasPrefix(c, "nullfs ") })
-	must.LessEq(t, 12, len(commands), must.Sprint(strings.Join(commands, "\n")))
+	commands := slices.DeleteFunc(m.commands, func(c string) bool { return strings.HasPrefix(c, "nmount ") })
+	must.LessEq(t, 11, len(commands), must.Sprint(strings.Join(commands, "\n")))
 
 	t.Run("a bridge that is needed stays", func(t *testing.T) {
 		m.commands = nil

@@ -248,12 +248,12 @@ func TestAttributes(t *testing.T) {
 		"allow.mount.zfs=true ip4=inherit ip6=inherit allow.raw_sockets=true", m.command(t, "jail -c"))
 	var mounted []string
 	for _, c := range m.commands {
-		if strings.HasPrefix(c, "mount ") {
+		if strings.HasPrefix(c, "nmount ") {
 			mounted = append(mounted, strings.ReplaceAll(c, root, ""))
 		}
 	}
-	must.Eq(t, []string{"mount -t tmpfs -o mode=1777 tmpfs /tmp", "mount -t devfs -o ruleset=5 devfs /dev",
-		"mount -t fdescfs fdescfs /dev/fd", "mount -t procfs procfs /proc"}, mounted)
+	must.Eq(t, []string{"nmount tmpfs /tmp mode=1777", "nmount devfs /dev ruleset=5",
+		"nmount fdescfs /dev/fd", "nmount procfs /proc"}, mounted)
 	must.NoError(t, p.Destroy(t.Context()))
 	must.Eq(t, before, m.state())
 
