@@ -23,10 +23,11 @@ import (
 // jails are jail(8)'s, made to persist: a jail is there until it is removed,
 // whatever runs in it.
 type jails struct {
-	runner run.Runner
-	kernel Kernel
-	mounts mounts
-	links  *links
+	runner   run.Runner
+	kernel   Kernel
+	mounts   mounts
+	links    *links
+	statuses statuses
 }
 
 // Create is pot.Jails'.
@@ -58,7 +59,11 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 		group.Go(func() error { return j.connect4(ctx, jail, device.v4) })
 		group.Go(func() error { return j.connect6(ctx, jail, device.v6) })
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	j.statuses.started(jail.Name, device)
+	return nil
 }
 
 // cpus binds what will run in a jail to its cores.
@@ -144,6 +149,7 @@ func (j jails) empty(name pot.Name) bool {
 
 // Remove is pot.Jails'.
 func (j jails) Remove(ctx context.Context, name pot.Name) error {
+	j.statuses.forget(name)
 	id, err := j.kernel.JailID(string(name), false)
 	if err == nil {
 		err = j.kernel.RemoveJail(id)
