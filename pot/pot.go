@@ -16,6 +16,7 @@ type Pot struct {
 	name   Name
 	dir    string // of its record
 	record record
+	unread error // why there is nothing in record
 }
 
 // A step makes one part of a pot, and unmakes it. A make that fails leaves
