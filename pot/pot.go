@@ -19,7 +19,8 @@ type Pot struct {
 
 	mu     sync.Mutex // for changes of record, which steps make side by side
 	record record
-	cloned bool // by this process: nobody else's is in its place
+	unread error // why there is nothing in record
+	cloned bool  // by this process: nobody else's is in its place
 }
 
 func (p *Pot) clone(ctx context.Context) error {
