@@ -80,6 +80,9 @@ func AttributeNames() []string {
 	return all
 }
 
+// AllAttributeNames are those that a pot can be given, sorted.
+func AllAttributeNames() []string { return slices.Sorted(maps.Keys(attributes)) }
+
 // Value is an attribute's, or its default.
 func (a Attributes) Value(name string) string {
 	if v, ok := a[name]; ok {

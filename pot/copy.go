@@ -50,6 +50,7 @@ func copyIn(ctx context.Context, tree string, c Copy) error {
 type transfer struct {
 	ctx      context.Context
 	from, to *os.Root
+	out      bool // to the host, where a pot's programs are nobody's but their caller's
 }
 
 // node copies what is at source, and all below it, to target.
@@ -147,9 +148,13 @@ func (t *transfer) clear(target string) error {
 // finish gives target its owner, mode and time.
 func (t *transfer) finish(target string, info fs.FileInfo) error {
 	uid, gid := owner(info)
+	mode := info.Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
+	if t.out {
+		mode &^= fs.ModeSetuid | fs.ModeSetgid
+	}
 	return errors.Join(
 		t.to.Chown(target, uid, gid),
-		t.to.Chmod(target, info.Mode()&(fs.ModePerm|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky)),
+		t.to.Chmod(target, mode),
 		t.to.Chtimes(target, time.Time{}, info.ModTime()),
 	)
 }

@@ -10,11 +10,9 @@ import (
 // awaited are pot's commands that are not there yet: they are refused by name,
 // so that nobody takes a typing error for them or them for one.
 var awaited = strings.Fields(`
-	add-dep clone config copy-in copy-out create create-base de-init destroy
-	exec export export-ports get-attribute get-rss import info
-	last-run-stats list mount-in mount-out prepare prune ps purge-snapshots rename
-	revert run set-attr set-attribute set-cmd set-env set-hook set-hosts set-rss show
-	signal snapshot start stop term top vnet-start`)
+	clone config create create-base de-init destroy exec export get-rss import
+	info last-run-stats list prepare prune ps purge-snapshots rename revert run
+	show signal snapshot start stop term top vnet-start`)
 
 // addAwaited adds commands that are not there yet, whatever flags they will have.
 func addAwaited(to *cobra.Command, names []string) {

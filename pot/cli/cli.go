@@ -52,7 +52,8 @@ Not there yet: ` + strings.Join(awaited, ", ") + ".",
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(flagFault)
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(doctorCommand(), imageCommand(), initCommand(), versionCommand())
+	root.AddCommand(doctorCommand(), imageCommand(), initCommand(), flavourCommand(), versionCommand())
+	root.AddCommand(setCommands()...)
 	addAwaited(root, awaited)
 	return root
 }

@@ -23,7 +23,7 @@ https or file) of an .xz file. Beside it, with its name and an ending more, are
 		Args: commandOf,
 		RunE: needsCommand,
 	}
-	c.AddCommand(buildCommand(), extractCommand(), inspectCommand(), verifyCommand())
+	c.AddCommand(buildCommand(), extractCommand(), inspectCommand(), pushCommand(), verifyCommand())
 	return c
 }
 

@@ -30,7 +30,8 @@ func TestMain(m *testing.M) {
 //
 // and $IMAGES, $STREAMS, $KEYS, directories of fixtures; $URL of a server that has
 // $HELLO, what pot exported; and $HELLO without its .meta as bare_1.0.xz, and an
-// image whose end does not come as stalled_1.0.xz.
+// image whose end does not come as stalled_1.0.xz; and $SHELF, where images can be
+// published by who has the token s3cret.
 func TestScripts(t *testing.T) {
 	server := imagetest.NewServer(t)
 	server.Put("bare_1.0.xz", imagetest.Hello(""))
@@ -38,7 +39,9 @@ func TestScripts(t *testing.T) {
 	server.Add("stalled", "1.0", imagetest.Hello(""), imagetest.NoMeta)
 	server.Fail("stalled_1.0.xz", imagetest.Stall())
 
-	env := map[string]string{"URL": server.URL, "HELLO": imagetest.HelloName + "_" + imagetest.HelloTag + ".xz"}
+	shelf := imagetest.NewShelf(t)
+	shelf.Ask = "Authorization: Bearer s3cret"
+	env := map[string]string{"SHELF": shelf.URL, "URL": server.URL, "HELLO": imagetest.HelloName + "_" + imagetest.HelloTag + ".xz"}
 	for name, dir := range map[string]string{
 		"IMAGES": "../../image/imagetest/testdata", "STREAMS": "../../image/zstream/testdata", "KEYS": "../../image/signify/testdata",
 	} {

@@ -1,0 +1,302 @@
+package image_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/imagetest"
+)
+
+// pushed is an image on disk, of that content, and its place.
+func pushed(t *testing.T, content, meta string) image.Place {
+	t.Helper()
+	at := filepath.Join(t.TempDir(), "web_1.0.xz")
+	xz := imagetest.XZ([]byte(content))
+	must.NoError(t, os.WriteFile(at, xz, 0o600))
+	if meta != "" {
+		must.NoError(t, os.WriteFile(at+".meta", []byte(meta), 0o600))
+	}
+	must.NoError(t, os.WriteFile(at+".skein", imagetest.Skein(xz, []byte(meta)), 0o600))
+	p, err := image.ParsePlace(at)
+	must.NoError(t, err)
+	return p
+}
+
+// quickly tries again at once.
+func quickly(o image.PushOptions) image.PushOptions {
+	o.Wait = func(int) {}
+	return o
+}
+
+// samePushed says that what is at the URL or path is the image at p.
+func samePushed(t *testing.T, p image.Place, at string) {
+	t.Helper()
+	want, err := p.Verify(t.Context(), image.Checks{})
+	must.NoError(t, err)
+	there, err := image.ParsePlace(at)
+	must.NoError(t, err)
+	got, err := there.Verify(t.Context(), image.Checks{})
+	must.NoError(t, err)
+	must.Eq(t, want, got)
+}
+
+func TestPush_server(t *testing.T) {
+	t.Run("the .skein comes last, when all else is right", func(t *testing.T) {
+		s, p := imagetest.NewShelf(t), pushed(t, "one", "-\n")
+		var sent, back int64
+		got, err := image.Push(t.Context(), p, s.URL, image.PushOptions{
+			Sent: func(done, _ int64) { sent = done }, Back: func(done, _ int64) { back = done },
+		})
+		must.NoError(t, err)
+		must.Eq(t, s.URL+"/web_1.0.xz", got.To)
+		must.False(t, got.Already)
+		must.Eq(t, got.Bytes, sent)
+		must.Eq(t, got.Bytes, back)
+		must.Eq(t, []string{"PUT web_1.0.xz Created", "PUT web_1.0.xz.meta Created", "PUT web_1.0.xz.skein Created"}, s.Changes())
+		samePushed(t, p, s.URL+"/web_1.0.xz")
+	})
+	t.Run("again it is there already", func(t *testing.T) {
+		s, p := imagetest.NewShelf(t), pushed(t, "one", "")
+		_, err := image.Push(t.Context(), p, s.URL+"/", image.PushOptions{})
+		must.NoError(t, err)
+		before := s.Changes()
+		got, err := image.Push(t.Context(), p, s.URL, image.PushOptions{})
+		must.NoError(t, err)
+		must.True(t, got.Already)
+		must.Eq(t, before, s.Changes())
+	})
+	t.Run("another of its name stays, unless it is to be replaced", func(t *testing.T) {
+		s, old, p := imagetest.NewShelf(t), pushed(t, "old", "-\n"), pushed(t, "new", "")
+		_, err := image.Push(t.Context(), old, s.URL, image.PushOptions{})
+		must.NoError(t, err)
+		s.Put("web_1.0.xz.skein.sig", []byte("of the old one"))
+		_, err = image.Push(t.Context(), p, s.URL, image.PushOptions{})
+		must.ErrorIs(t, err, fs.ErrExist)
+		samePushed(t, old, s.URL+"/web_1.0.xz")
+
+		n := len(s.Changes())
+		_, err = image.Push(t.Context(), p, s.URL, image.PushOptions{Replace: true})
+		must.NoError(t, err)
+		must.Eq(t, []string{
+			"DELETE web_1.0.xz.skein No Content", "PUT web_1.0.xz Created",
+			"DELETE web_1.0.xz.meta No Content", "DELETE web_1.0.xz.skein.sig No Content", "PUT web_1.0.xz.skein Created",
+		}, s.Changes()[n:])
+		samePushed(t, p, s.URL+"/web_1.0.xz")
+	})
+	t.Run("a server that cannot take it away keeps all of it", func(t *testing.T) {
+		s, old := imagetest.NewShelf(t), pushed(t, "old", "-\n")
+		_, err := image.Push(t.Context(), old, s.URL, image.PushOptions{})
+		must.NoError(t, err)
+		s.RefuseDelete()
+		_, err = image.Push(t.Context(), pushed(t, "new", ""), s.URL, image.PushOptions{Replace: true})
+		must.EqError(t, err, "publish "+s.URL+"/web_1.0.xz.skein: 405 Method Not Allowed")
+		samePushed(t, old, s.URL+"/web_1.0.xz")
+	})
+	t.Run("one that is damaged there is mended", func(t *testing.T) {
+		s, p := imagetest.NewShelf(t), pushed(t, "one", "-\n")
+		_, err := image.Push(t.Context(), p, s.URL, image.PushOptions{})
+		must.NoError(t, err)
+		s.Put("web_1.0.xz", []byte("damaged"))
+		got, err := image.Push(t.Context(), p, s.URL, image.PushOptions{})
+		must.NoError(t, err)
+		must.False(t, got.Already)
+		samePushed(t, p, s.URL+"/web_1.0.xz")
+		s.Forgive()
+	})
+	t.Run("what may succeed later is sent again", func(t *testing.T) {
+		s, p := imagetest.NewShelf(t), pushed(t, "one", "-\n")
+		s.Fail("PUT web_1.0.xz", imagetest.Status(http.StatusBadGateway), imagetest.Status(http.StatusTooManyRequests))
+		s.Fail("PUT web_1.0.xz.skein", func(http.ResponseWriter, *http.Request, []byte) { panic(http.ErrAbortHandler) })
+		_, err := image.Push(t.Context(), p, s.URL, quickly(image.PushOptions{Retries: 2}))
+		must.NoError(t, err)
+		samePushed(t, p, s.URL+"/web_1.0.xz")
+	})
+	t.Run("and not without end, nor what will not", func(t *testing.T) {
+		s, p := imagetest.NewShelf(t), pushed(t, "one", "-\n")
+		ill := imagetest.Status(http.StatusServiceUnavailable)
+		s.Fail("PUT web_1.0.xz", ill, ill, ill)
+		_, err := image.Push(t.Context(), p, s.URL, quickly(image.PushOptions{Retries: 2}))
+		must.EqError(t, err, "publish "+s.URL+"/web_1.0.xz: 503 Service Unavailable")
+		must.Len(t, 3, s.Changes())
+		s.Fail("PUT web_1.0.xz", imagetest.Status(http.StatusForbidden))
+		_, err = image.Push(t.Context(), p, s.URL, quickly(image.PushOptions{Retries: 2}))
+		must.EqError(t, err, "publish "+s.URL+"/web_1.0.xz: 403 Forbidden")
+		must.Len(t, 4, s.Changes())
+	})
+	t.Run("what a server makes something else of is not offered", func(t *testing.T) {
+		s, p := imagetest.NewShelf(t), pushed(t, "one", "-\n")
+		s.Fail("PUT web_1.0.xz", func(w http.ResponseWriter, _ *http.Request, _ []byte) { w.WriteHeader(http.StatusCreated) })
+		_, err := image.Push(t.Context(), p, s.URL, image.PushOptions{})
+		must.EqError(t, err, "read back "+s.URL+"/web_1.0.xz: 404 Not Found")
+		must.Nil(t, s.File("web_1.0.xz.skein"))
+		s.Fail("GET web_1.0.xz", func(w http.ResponseWriter, _ *http.Request, f []byte) { w.Write(slices.Repeat([]byte("x"), len(f))) })
+		_, err = image.Push(t.Context(), p, s.URL, image.PushOptions{})
+		must.ErrorContains(t, err, "publish "+s.URL+"/web_1.0.xz: image is not what was asked for")
+		must.Nil(t, s.File("web_1.0.xz.skein"))
+	})
+	t.Run("what is not offered any more is said to be so", func(t *testing.T) {
+		s := imagetest.NewShelf(t)
+		_, err := image.Push(t.Context(), pushed(t, "old", ""), s.URL, image.PushOptions{})
+		must.NoError(t, err)
+		s.Fail("PUT web_1.0.xz", imagetest.Status(http.StatusInsufficientStorage))
+		_, err = image.Push(t.Context(), pushed(t, "new", ""), s.URL, image.PushOptions{Replace: true})
+		must.ErrorContains(t, err, "it is not offered any more until it is published again")
+	})
+	t.Run("it can be called off", func(t *testing.T) {
+		s, p := imagetest.NewShelf(t), pushed(t, "one", "-\n")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		enough := errors.New("enough")
+		_, err := image.Push(ctx, p, s.URL, image.PushOptions{Retries: 9, Sent: func(int64, int64) { cancel(enough) }})
+		must.ErrorIs(t, err, enough)
+		must.Nil(t, s.File("web_1.0.xz.skein"))
+	})
+}
+
+func TestPush_auth(t *testing.T) {
+	for ask, auth := range map[string]image.PushAuth{
+		"Authorization: Bearer s3cret":           {Token: "s3cret"},
+		"Authorization: Basic bWU6czNjcmV0":      {Username: "me", Password: "s3cret"},
+		"Private-Token: s3cret":                  {Header: "PRIVATE-TOKEN:  s3cret"},
+		"Authorization: AWS4-HMAC-SHA256 s3cret": {Header: "Authorization: AWS4-HMAC-SHA256 s3cret"},
+	} {
+		s := imagetest.NewShelf(t)
+		s.Ask = ask
+		_, err := image.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, image.PushOptions{Auth: auth})
+		must.NoError(t, err)
+		_, err = image.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, image.PushOptions{})
+		must.ErrorContains(t, err, "401 Unauthorized")
+	}
+	t.Run("it goes to that server alone", func(t *testing.T) {
+		s, other := imagetest.NewShelf(t), imagetest.NewShelf(t)
+		other.Ask = "Authorization: Bearer s3cret"
+		s.Fail("PUT web_1.0.xz", func(w http.ResponseWriter, r *http.Request, _ []byte) {
+			http.Redirect(w, r, other.URL+"/web_1.0.xz", http.StatusTemporaryRedirect)
+		})
+		_, err := image.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, image.PushOptions{Auth: image.PushAuth{Token: "s3cret"}})
+		must.EqError(t, err, "publish "+s.URL+"/web_1.0.xz: 401 Unauthorized")
+	})
+	t.Run("over http anybody hears it", func(t *testing.T) {
+		var warned string
+		o := image.PushOptions{Auth: image.PushAuth{Token: "s3cret"}, Warn: func(s string) { warned = s }}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := image.Push(ctx, pushed(t, "one", "-\n"), "http://images.example.org/pots", o)
+		must.Error(t, err)
+		must.StrContains(t, warned, "images.example.org is told who asks over http")
+		must.StrNotContains(t, warned+err.Error(), "s3cret")
+	})
+	for _, header := range []string{"s3cret", ": s3cret", "A B: s3cret", "A: s3cret\nB: c", "A: "} {
+		_, err := image.Push(t.Context(), pushed(t, "one", "-\n"), "http://127.0.0.1:1/", image.PushOptions{Auth: image.PushAuth{Header: header}})
+		must.EqError(t, err, "auth: header: must be NAME: VALUE")
+	}
+}
+
+func TestPush_directory(t *testing.T) {
+	t.Run("all files are there, for all to read, and no others", func(t *testing.T) {
+		dir, p := t.TempDir(), pushed(t, "one", "-\n")
+		got, err := image.Push(t.Context(), p, "file://"+dir, image.PushOptions{})
+		must.NoError(t, err)
+		must.Eq(t, dir+"/web_1.0.xz", got.To)
+		samePushed(t, p, got.To)
+		entries, err := os.ReadDir(dir)
+		must.NoError(t, err)
+		must.Len(t, 3, entries)
+		for _, e := range entries {
+			info, err := e.Info()
+			must.NoError(t, err)
+			must.Eq(t, fs.FileMode(0o644), info.Mode())
+		}
+		got, err = image.Push(t.Context(), p, dir, image.PushOptions{})
+		must.NoError(t, err)
+		must.True(t, got.Already)
+	})
+	t.Run("another of its name stays, unless it is to be replaced", func(t *testing.T) {
+		dir, old, p := t.TempDir(), pushed(t, "old", "-\n"), pushed(t, "new", "")
+		_, err := image.Push(t.Context(), old, dir, image.PushOptions{})
+		must.NoError(t, err)
+		_, err = image.Push(t.Context(), p, dir, image.PushOptions{})
+		must.EqError(t, err, "publish "+dir+"/web_1.0.xz: another image of that name: file already exists")
+		samePushed(t, old, dir+"/web_1.0.xz")
+		_, err = image.Push(t.Context(), p, dir, image.PushOptions{Replace: true})
+		must.NoError(t, err)
+		samePushed(t, p, dir+"/web_1.0.xz")
+		must.False(t, slices.ContainsFunc(pushedNames(t, dir), func(n string) bool { return strings.HasSuffix(n, ".meta") }))
+	})
+	t.Run("many at once do not mix", func(t *testing.T) {
+		dir := t.TempDir()
+		places := []image.Place{pushed(t, "a", ""), pushed(t, "b", "-\n"), pushed(t, "c", "")}
+		errs := make(chan error)
+		for _, p := range places {
+			go func() {
+				_, err := image.Push(t.Context(), p, dir, image.PushOptions{Replace: true})
+				errs <- err
+			}()
+		}
+		for range places {
+			must.NoError(t, <-errs)
+		}
+		at, err := image.ParsePlace(dir + "/web_1.0.xz")
+		must.NoError(t, err)
+		_, err = at.Verify(t.Context(), image.Checks{})
+		must.NoError(t, err)
+	})
+	t.Run("nothing is left of one that was called off", func(t *testing.T) {
+		dir := t.TempDir()
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := image.Push(ctx, pushed(t, strings.Repeat("one", 1<<16), "-\n"), dir, image.PushOptions{Sent: func(int64, int64) { cancel() }})
+		must.ErrorIs(t, err, context.Canceled)
+		must.SliceNotContains(t, pushedNames(t, dir), "web_1.0.xz.skein")
+		must.False(t, slices.ContainsFunc(pushedNames(t, dir), func(n string) bool { return n[0] == '.' }))
+	})
+	t.Run("it must be there", func(t *testing.T) {
+		_, err := image.Push(t.Context(), pushed(t, "one", ""), "/nosuch/dir", image.PushOptions{})
+		must.EqError(t, err, "publish /nosuch/dir: no such file or directory")
+	})
+}
+
+func pushedNames(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must.NoError(t, err)
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return all
+}
+
+func TestPush_refused(t *testing.T) {
+	s := imagetest.NewShelf(t)
+	damaged := pushed(t, "one", "-\n")
+	must.NoError(t, os.WriteFile(damaged.String(), []byte("two"), 0o600))
+	_, err := image.Push(t.Context(), damaged, s.URL, image.PushOptions{})
+	must.ErrorContains(t, err, "image is not what was asked for")
+	must.SliceEmpty(t, s.Changes())
+
+	for to, want := range map[string]string{
+		"":                          "where to publish must be a directory or a URL",
+		"ftp://example.org/":        "must be http, https or file, not \"ftp://example.org/\"",
+		"https://me:pw@example.org": "must not hold a user or a password: https://example.org",
+	} {
+		_, err := image.Push(t.Context(), pushed(t, "one", ""), to, image.PushOptions{})
+		must.EqError(t, err, want)
+	}
+	odd := filepath.Join(t.TempDir(), "web 1.0.xz")
+	at, err := image.ParsePlace(odd)
+	must.NoError(t, err)
+	_, err = image.Push(t.Context(), at, s.URL, image.PushOptions{})
+	must.EqError(t, err, "publish "+odd+": its name must be as in hello_1.0.xz")
+	web, err := image.ParsePlace(s.URL + "/web_1.0.xz")
+	must.NoError(t, err)
+	_, err = image.Push(t.Context(), web, t.TempDir(), image.PushOptions{})
+	must.EqError(t, err, "publish "+s.URL+"/web_1.0.xz: is not on this machine")
+}

@@ -1,0 +1,180 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// PushAuth is who asks a server, in one of three ways. It is told to that server alone:
+// not to one that it redirects to, nor in any error.
+type PushAuth struct {
+	Username, Password string
+	Token              string // a bearer's
+	Header             string // a whole header: "NAME: VALUE"
+}
+
+// set puts it on a request.
+func (a PushAuth) set(h http.Header) error {
+	switch {
+	case a.Header != "":
+		name, value, ok := cutPushHeader(a.Header)
+		if !ok {
+			return errors.New("header: must be NAME: VALUE")
+		}
+		h.Set(name, value)
+	case a.Token != "":
+		h.Set("Authorization", "Bearer "+a.Token)
+	case a.Username != "" || a.Password != "":
+		r := http.Request{Header: h}
+		r.SetBasicAuth(a.Username, a.Password)
+	}
+	return nil
+}
+
+// cutPushHeader is a header's name and value.
+func cutPushHeader(s string) (name, value string, ok bool) {
+	for i, r := range s {
+		switch {
+		case r == ':' && i > 0:
+			value = s[i+1:]
+			for value != "" && value[0] == ' ' {
+				value = value[1:]
+			}
+			for _, r := range value {
+				if r < ' ' || r > '~' {
+					return "", "", false
+				}
+			}
+			return s[:i], value, value != ""
+		case r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z'):
+			return "", "", false
+		}
+	}
+	return "", "", false
+}
+
+// webShelf is a directory of a server that takes PUT and, to replace what is there,
+// DELETE (RFC 9110, 9.3.4 and 9.3.5), as those of WebDAV and of object stores do.
+type webShelf struct {
+	base   *url.URL
+	client *http.Client
+}
+
+func newWebShelf(base *url.URL, o PushOptions) (*webShelf, error) {
+	header := http.Header{}
+	if err := o.Auth.set(header); err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	if len(header) > 0 && base.Scheme == "http" && !pushLoopback(base.Hostname()) && o.Warn != nil {
+		o.Warn(base.Host + " is told who asks over http, which anyone on the way can read: https hides it")
+	}
+	client := newClient()
+	client.Transport = &pushTransport{next: client.Transport, scheme: base.Scheme, host: base.Host, header: header}
+	return &webShelf{base: base, client: client}, nil
+}
+
+// pushLoopback tells whether a host is this one.
+func pushLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// pushTransport says to one server, and no other, who asks.
+type pushTransport struct {
+	next         http.RoundTripper
+	scheme, host string
+	header       http.Header
+}
+
+func (i *pushTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme == i.scheme && r.URL.Host == i.host && len(i.header) > 0 {
+		r = r.Clone(r.Context())
+		for name, values := range i.header {
+			r.Header[name] = values
+		}
+	}
+	return i.next.RoundTrip(r)
+}
+
+func (s *webShelf) shown(name string) string { return s.base.JoinPath(name).String() }
+
+func (s *webShelf) download(op, name string, limit int64, count Count) *download {
+	return &download{
+		op: op, what: s.shown(name), url: s.base.JoinPath(name), limit: limit,
+		stall: defaultStallTimeout, count: count, client: s.client,
+	}
+}
+
+func (s *webShelf) read(ctx context.Context, name string, w io.Writer, limit int64, count Count) error {
+	return s.download("read back", name, limit, count).to(ctx, w)
+}
+
+// put sends a file, as long as the server takes its bytes.
+func (s *webShelf) put(ctx context.Context, name string, r *io.SectionReader, count Count) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stalled := time.AfterFunc(defaultStallTimeout, func() { cancel(fmt.Errorf("no bytes taken for %s", defaultStallTimeout)) })
+	defer stalled.Stop()
+
+	d := s.download("publish", name, 0, nil)
+	sent := func(done, total int64) {
+		stalled.Reset(defaultStallTimeout)
+		if count != nil {
+			count(done, total)
+		}
+	}
+	body := func() (io.ReadCloser, error) { // again, if a redirect asks for it
+		return io.NopCloser(&counted{r: io.NewSectionReader(r, 0, r.Size()), total: r.Size(), count: sent}), nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, d.url.String(), nil)
+	if err != nil {
+		return d.final(err)
+	}
+	req.Body, _ = body()
+	req.GetBody, req.ContentLength = body, r.Size()
+	req.Header.Set("Content-Type", "application/octet-stream")
+	return s.ask(ctx, d, req)
+}
+
+func (s *webShelf) remove(ctx context.Context, name string) error {
+	d := s.download("publish", name, 0, nil)
+	head, err := http.NewRequestWithContext(ctx, http.MethodHead, d.url.String(), nil)
+	if err != nil {
+		return d.final(err)
+	}
+	if err := s.ask(ctx, d, head); err != nil { // a server may refuse to remove what is not there
+		var status statusError
+		if errors.As(err, &status) && status == http.StatusNotFound {
+			return nil
+		}
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, d.url.String(), nil)
+	if err != nil {
+		return d.final(err)
+	}
+	return s.ask(ctx, d, req)
+}
+
+// ask makes a request whose answer is only whether it was done.
+func (s *webShelf) ask(ctx context.Context, d *download, req *http.Request) error {
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return d.fault(ctx, err)
+	}
+	io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
+	resp.Body.Close()
+	if resp.StatusCode/100 == 2 {
+		return nil
+	}
+	return d.status(resp.StatusCode)
+}
+
+// lock is none: what two send at once is found out by reading it back.
+func (s *webShelf) lock(context.Context) (unlock func(), err error) { return func() {}, nil }

@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/native"
+)
+
+// Environment variables that say where this host's pots are, so that commands can be
+// typed as pot's are.
+const (
+	configVariable = "POT_CONFIG"
+	dirVariable    = "POT_DIR"
+)
+
+// onPots is what commands about pots have in common: the host that they are on.
+type onPots struct {
+	thisHost
+	dir string
+}
+
+// addOnPots gives a command the flags that say which host's pots it is about. pot's
+// own letters are all taken.
+func addOnPots(c *cobra.Command) *onPots {
+	o := &onPots{thisHost: thisHost{defaults: pot.DefaultsOf(native.Name)}}
+	f := c.Flags()
+	f.StringVar(&o.file, "config", cmp.Or(os.Getenv(configVariable), o.defaults.PotConfig), "pot's configuration `file`; also $"+configVariable)
+	f.StringVar(&o.root, "zfs-root", "", "the `dataset` that all others are below, instead of POT_ZFS_ROOT")
+	f.StringVar(&o.dir, "dir", cmp.Or(os.Getenv(dirVariable), o.defaults.Dir), "`directory` of what the driver remembers; also $"+dirVariable)
+	if f.Lookup("verbose") == nil && f.ShorthandLookup("v") == nil {
+		f.BoolP("verbose", "v", false, "as with pot; there is no more to say")
+	}
+	return o
+}
+
+// open opens the host.
+func (o *onPots) open() (pot.Host, pot.HostConf, error) {
+	o.defaults.Dir = o.dir
+	return o.thisHost.open(besideThis("pot-supervisor"))
+}
+
+// settings are those of a pot.
+func (o *onPots) settings(ctx context.Context, name string) (*pot.Settings, error) {
+	host, _, err := o.open()
+	if err != nil {
+		return nil, err
+	}
+	return pot.OpenSettings(ctx, host, pot.Name(name))
+}
+
+// zfsRoot is the dataset that all others are below.
+func (o *onPots) zfsRoot() (string, error) {
+	conf, err := pot.ReadHostConf(pot.PotConfs(o.file)...)
+	return cmp.Or(o.root, conf.ZFSRoot, pot.DefaultZFSRoot), err
+}
+
+// potFlag gives a command -p, which must be set.
+func potFlag(c *cobra.Command) *string {
+	return c.Flags().StringP("pot", "p", "", "`name` of the pot")
+}
+
+// errNoPot is a command without a pot that it is about.
+var errNoPot = errors.New("-p: the name of a pot must be set")
+
+// checkPotName says what is wrong with -p.
+func checkPotName(name string) error {
+	if name == "" {
+		return errNoPot
+	}
+	if err := pot.Name(name).Validate(); err != nil {
+		return errors.New("-p: " + err.Error())
+	}
+	return nil
+}

@@ -1,0 +1,251 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/image"
+)
+
+// pushRetries is how often a file is sent again to a server that is ill or busy.
+const pushRetries = 4
+
+// pushCommand publishes images.
+func pushCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "push FILE|DIR... DIR|URL",
+		Short: "publish images in a directory or on a server",
+		Long: `Publishes images, with the files beside them, in a directory, or the one of a server
+that takes PUT: WebDAV, and most object stores. Of a DIR all images in it are published.
+
+An image is verified before it is sent, and what has arrived is read back and verified
+again. The .skein, which whoever fetches an image asks for first, is sent last: no half
+of an image is ever offered. One that is there already is left as it is, and one of that
+name that is another only replaced with --force; for that a server has to take DELETE.
+
+Who asks a server is said by $POT_PUSH_TOKEN, by $POT_PUSH_USERNAME and
+$POT_PUSH_PASSWORD, by $POT_PUSH_HEADER, which is a whole header, or by a file in the
+form of netrc: machine HOST login USER password PASSWORD.`,
+		Example: `    pot image push -C pots.pub hello_1.0.xz https://images.example.org/pots
+    pot image push /srv/build /srv/images`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return arguments("FILE", "DIR or URL")(c, args)
+			}
+			return nil
+		},
+	}
+	p := &pushes{}
+	addPubkey(c, &p.pubkey)
+	c.Flags().BoolVar(&p.options.Replace, "force", false, "replace an image of that name that is another")
+	c.Flags().StringVar(&p.netrc, "netrc", "", "`file` that says who asks the server")
+	output := addOutput(c)
+	c.RunE = act(func(c *cobra.Command, args []string) error {
+		p.bar = newProgress(c.ErrOrStderr())
+		defer p.bar.done()
+		p.options.Warn = func(text string) {
+			p.bar.done()
+			fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), text)
+		}
+		last := len(args) - 1
+		done, err := p.run(c.Context(), args[:last], args[last])
+		p.bar.done()
+		return errors.Join(output.tell(c.OutOrStdout(), done, func(w io.Writer) error { return pushedText(w, done) }), err)
+	})
+	return c
+}
+
+// pushes are images that are to be published.
+type pushes struct {
+	options image.PushOptions
+	pubkey  string
+	netrc   string
+	bar     *progress
+}
+
+// pushed is an image that was.
+type pushed struct {
+	Image   string `json:"image"`
+	To      string `json:"to"`
+	Digest  string `json:"digest"`
+	Bytes   int64  `json:"bytes"`   // of the .xz
+	Already bool   `json:"already"` // nothing was sent: all of it was there
+}
+
+func pushedText(w io.Writer, all []pushed) error {
+	for _, p := range all {
+		what := "published"
+		if p.Already {
+			what = "there already:"
+		}
+		if _, err := fmt.Fprintf(w, "%s %s\n%s\n", what, p.To, p.Digest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run publishes images, up to the first that cannot be.
+func (p *pushes) run(ctx context.Context, from []string, to string) ([]pushed, error) {
+	all := []pushed{}
+	var err error
+	if p.options.Auth, err = pushAuth(to, p.netrc, os.Getenv); err != nil {
+		return all, err
+	}
+	if p.options.Checks, err = checks(p.pubkey, nil); err != nil {
+		return all, err
+	}
+	p.options.Retries = pushRetries
+	places, err := pushPlaces(from)
+	if err != nil {
+		return all, err
+	}
+	for _, at := range places {
+		name := filepath.Base(at.String())
+		p.options.Count = p.bar.of("verifying " + name)
+		p.options.Sent, p.options.Back = p.inTurn("sending "+name), p.inTurn("reading back "+name)
+		got, err := image.Push(ctx, at, to, p.options)
+		if err != nil {
+			err = fmt.Errorf("cannot %w", err)
+			if errors.Is(err, fs.ErrExist) {
+				err = hinted{err, "--force replaces it"}
+			}
+			return all, err
+		}
+		all = append(all, pushed{at.String(), got.To, got.Digest.String(), got.Bytes, got.Already})
+	}
+	return all, nil
+}
+
+// inTurn is a bar that begins when there is something for it to show.
+func (p *pushes) inTurn(what string) image.Count {
+	var count image.Count
+	return func(done, total int64) {
+		if count == nil {
+			if count = p.bar.of(what); count == nil {
+				count = func(int64, int64) {}
+			}
+		}
+		count(done, total)
+	}
+}
+
+// pushPlaces are images by their files, and all of those in directories, by name.
+func pushPlaces(from []string) ([]image.Place, error) {
+	var all []image.Place
+	for _, name := range from {
+		files := []string{name}
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			if files, err = filepath.Glob(filepath.Join(escapeGlob(name), "*.xz")); err != nil {
+				return nil, err
+			}
+			if len(files) == 0 {
+				return nil, fmt.Errorf("%s: there is no image in it", name)
+			}
+			slices.Sort(files)
+		}
+		for _, file := range files {
+			p, err := place(file)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, p)
+		}
+	}
+	return all, nil
+}
+
+// escapeGlob is a name as a pattern of itself.
+func escapeGlob(name string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(name)
+}
+
+// pushAuth is who asks the server at a URL, by the environment or else by a file.
+func pushAuth(to, netrc string, env func(string) string) (image.PushAuth, error) {
+	a := image.PushAuth{
+		Token: env("POT_PUSH_TOKEN"), Username: env("POT_PUSH_USERNAME"), Password: env("POT_PUSH_PASSWORD"),
+		Header: env("POT_PUSH_HEADER"),
+	}
+	if a != (image.PushAuth{}) || netrc == "" {
+		return a, nil
+	}
+	u, err := url.Parse(to)
+	if err != nil || u.Host == "" {
+		return a, nil // it is told by whoever opens it
+	}
+	info, err := os.Stat(netrc)
+	if err != nil {
+		return a, fmt.Errorf("--netrc: %w", err)
+	}
+	if info.Mode()&0o077 != 0 {
+		return a, hinted{fmt.Errorf("--netrc: %s can be read by others than its owner", netrc), "chmod 600 " + netrc}
+	}
+	data, err := os.ReadFile(netrc)
+	if err != nil {
+		return a, fmt.Errorf("--netrc: %w", err)
+	}
+	a.Username, a.Password, err = parseNetrc(string(data), u.Hostname())
+	if err != nil {
+		return a, fmt.Errorf("--netrc: %s: %w", netrc, err)
+	}
+	return a, nil
+}
+
+// login is a user and a password.
+type login struct {
+	user, password string
+	there          bool
+}
+
+// errNetrc says no word of the file.
+var errNetrc = errors.New("is not in the form of netrc: machine HOST login USER password PASSWORD")
+
+// parseNetrc is the login for a host, or the default one, of a file that ftp(1) and
+// curl(1) read.
+func parseNetrc(text, host string) (user, password string, err error) {
+	var found, fallback, other login
+	at := &other
+	words := strings.Fields(text)
+	for i := 0; i < len(words); i++ {
+		if words[i] == "default" {
+			at = &fallback
+			at.there = true
+			continue
+		}
+		if i+1 == len(words) {
+			return "", "", errNetrc
+		}
+		i++
+		switch words[i-1] {
+		case "machine":
+			if at = &other; words[i] == host && !found.there {
+				at = &found
+				at.there = true
+			}
+		case "login":
+			at.user = words[i]
+		case "password":
+			at.password = words[i]
+		case "account":
+		default:
+			return "", "", errNetrc
+		}
+	}
+	switch {
+	case found.there:
+		return found.user, found.password, nil
+	case fallback.there:
+		return fallback.user, fallback.password, nil
+	}
+	return "", "", fmt.Errorf("says nothing of %s", host)
+}

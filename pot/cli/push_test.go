@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image"
+)
+
+func TestPushAuth(t *testing.T) {
+	netrc := filepath.Join(t.TempDir(), "netrc")
+	must.NoError(t, os.WriteFile(netrc, []byte("machine other login o password p\nmachine example.org\n\tlogin me account x password s3cret\n"+
+		"machine example.org login late password late\ndefault login anonymous password any\n"), 0o600))
+	none := func(string) string { return "" }
+	for to, want := range map[string]image.PushAuth{
+		"https://example.org:8443/pots": {Username: "me", Password: "s3cret"},
+		"https://another.org/":          {Username: "anonymous", Password: "any"},
+		"/srv/images":                   {},
+	} {
+		got, err := pushAuth(to, netrc, none)
+		must.NoError(t, err)
+		must.Eq(t, want, got)
+	}
+	t.Run("the environment goes before the file", func(t *testing.T) {
+		got, err := pushAuth("https://example.org/", netrc, func(name string) string {
+			return map[string]string{"POT_PUSH_TOKEN": "t"}[name]
+		})
+		must.NoError(t, err)
+		must.Eq(t, image.PushAuth{Token: "t"}, got)
+	})
+	t.Run("a file for all to read is refused", func(t *testing.T) {
+		must.NoError(t, os.Chmod(netrc, 0o644))
+		_, err := pushAuth("https://example.org/", netrc, none)
+		must.EqError(t, err, "--netrc: "+netrc+" can be read by others than its owner")
+		must.NoError(t, os.Chmod(netrc, 0o600))
+	})
+	for text, want := range map[string]string{
+		"machine other login o password p":   "says nothing of example.org",
+		"machine example.org login":          errNetrc.Error(),
+		"machine example.org s3cret x":       errNetrc.Error(),
+		"macdef init\nuser me s3cret\n\nxyz": errNetrc.Error(),
+	} {
+		must.NoError(t, os.WriteFile(netrc, []byte(text), 0o600))
+		_, err := pushAuth("https://example.org/", netrc, none)
+		must.EqError(t, err, "--netrc: "+netrc+": "+want)
+	}
+}

@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/pot"
+)
+
+// setCommands are pot's commands that change the settings of a pot.
+func setCommands() []*cobra.Command {
+	return []*cobra.Command{
+		setCmdCommand(), setAttributeCommand("set-attribute"), setAttributeCommand("set-attr"), setRSSCommand(),
+		setEnvCommand(), setHostsCommand(), exportPortsCommand(), setHookCommand(), addDepCommand(),
+		copyInCommand(), copyOutCommand(), mountInCommand(), mountOutCommand(), getAttributeCommand(),
+	}
+}
+
+// setter makes c a command that changes a pot, by settings that it finds out from its
+// flags, once they are there.
+func setter(c *cobra.Command, find func(o *onPots) ([]pot.Setting, error)) *cobra.Command {
+	c.Args = arguments()
+	name := potFlag(c)
+	o := addOnPots(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		all, err := find(o)
+		errs := []error{checkPotName(*name), err}
+		for _, s := range all {
+			errs = append(errs, s.Validate())
+		}
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		return act(func(c *cobra.Command, _ []string) error { return o.set(c, *name, all) })(c, nil)
+	}
+	return c
+}
+
+// set makes changes.
+func (o *onPots) set(c *cobra.Command, name string, all []pot.Setting) error {
+	s, err := o.settings(c.Context(), name)
+	for _, setting := range all {
+		if err == nil {
+			err = s.Set(c.Context(), setting)
+		}
+	}
+	switch {
+	case errors.Is(err, pot.ErrRunning):
+		return hinted{fmt.Errorf("cannot change the pot: %w", err), "pot stop " + name + " stops it"}
+	case err != nil:
+		return fmt.Errorf("cannot change the pot: %w", err)
+	}
+	return nil
+}
+
+func setCmdCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "set-cmd -p POT -c COMMAND",
+		Short: "set what a pot runs",
+		Long: `Sets what a pot runs when it is started, as a shell reads it. One pair of double
+quotes around all of it is taken off.`,
+		Example: `    pot set-cmd -p test -c "nginx -g 'daemon off;'"`,
+	}
+	command := c.Flags().StringP("cmd", "c", "", "`command` that the pot runs")
+	return setter(c, func(*onPots) ([]pot.Setting, error) { return []pot.Setting{pot.SetCmd{Command: *command}}, nil })
+}
+
+func setAttributeCommand(name string) *cobra.Command {
+	c := &cobra.Command{
+		Use:   name + " -p POT -A ATTRIBUTE -V VALUE",
+		Short: "set an attribute of a pot",
+		Long: `Sets an attribute of a pot, or of its jail. Those that are on or off are set with
+yes or no, true or false, on or off. The attributes are
+
+` + attributeLines(),
+		Example: `    pot set-attribute -p test -A persistent -V NO`,
+	}
+	if name == "set-attr" {
+		c.Short += ": set-attribute"
+		c.Hidden = true
+	}
+	attribute := c.Flags().StringP("attribute", "A", "", "`name` of the attribute")
+	value := c.Flags().StringP("value", "V", "", "its `value`")
+	completeAttributes(c)
+	return setter(c, func(*onPots) ([]pot.Setting, error) {
+		return []pot.Setting{pot.SetAttribute{Name: *attribute, Value: *value}}, nil
+	})
+}
+
+func setRSSCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "set-rss -p POT [-C CPUS] [-M MEMORY]",
+		Short: "bound what a pot may use",
+		Long:  `Bounds how many processors a pot runs on, and how much memory it has.`,
+	}
+	cpus := c.Flags().StringP("cpus", "C", "", "`number` of processors")
+	memory := c.Flags().StringP("memory", "M", "", "`amount` of memory: bytes, or as in 512M")
+	return setter(c, func(*onPots) ([]pot.Setting, error) {
+		return []pot.Setting{pot.SetRSS{CPUs: *cpus, Memory: *memory}}, nil
+	})
+}
+
+func setEnvCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "set-env -p POT -E VAR=VALUE...",
+		Short: "set the environment of a pot",
+		Long: `Sets all of the environment of a pot's command, in place of what was set before.
+Values are taken as they are: nothing in them is expanded.`,
+	}
+	vars := c.Flags().StringArrayP("env", "E", nil, "`VAR=value`; may be repeated")
+	return setter(c, func(*onPots) ([]pot.Setting, error) { return []pot.Setting{pot.SetEnv{Vars: *vars}}, nil })
+}
+
+func setHostsCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "set-hosts -p POT [-H NAME:ADDRESS]...",
+		Short: "set names that a pot knows addresses of",
+		Long: `Sets all additional lines of a pot's hosts(5), in place of those that were set
+before; without -H there are none.`,
+	}
+	entries := c.Flags().StringArrayP("host", "H", nil, "`name:address`, IPv4 or IPv6; may be repeated")
+	return setter(c, func(*onPots) ([]pot.Setting, error) { return []pot.Setting{pot.SetHosts{Entries: *entries}}, nil })
+}
+
+func exportPortsCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "export-ports -p POT -e [PROTO:]PORT[:HOST_PORT]...",
+		Short: "set the ports that a pot publishes",
+		Long: `Sets all ports that a pot publishes, in place of those that were set before: PORT
+is the pot's, HOST_PORT this host's; without one it is a free one, found when the pot
+is started. PROTO is tcp, if it is not set, or udp.`,
+		Example: `    pot export-ports -p test -e 80 -e udp:53:30053`,
+	}
+	ports := c.Flags().StringArrayP("port", "e", nil, "`port` to publish; may be repeated")
+	return setter(c, func(*onPots) ([]pot.Setting, error) { return []pot.Setting{pot.ExportPorts{Ports: *ports}}, nil })
+}
+
+func addDepCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "add-dep -p POT -P POT",
+		Short: "have another pot started before a pot",
+		Long:  `Has another pot started before a pot is. Pots cannot depend on each other.`,
+	}
+	on := c.Flags().StringP("depends-on", "P", "", "`name` of the other pot")
+	return setter(c, func(*onPots) ([]pot.Setting, error) { return []pot.Setting{pot.AddDep{On: pot.Name(*on)}}, nil })
+}
+
+func setHookCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "set-hook -p POT [-s FILE] [-S FILE] [-t FILE] [-T FILE]",
+		Short: "have programs run on this host when a pot is started and stopped",
+		Long: `Has programs run on this host, as root, before and after a pot is started and
+stopped. They are copied; they go into images that are made of the pot, which no task
+of Nomad's runs them from unless the operator allows that.`,
+	}
+	flags := []struct {
+		hook  pot.Hook
+		short string
+		file  *string
+	}{{pot.PreStart, "s", nil}, {pot.PostStart, "S", nil}, {pot.PreStop, "t", nil}, {pot.PostStop, "T", nil}}
+	for i, f := range flags {
+		flags[i].file = c.Flags().StringP(string(f.hook), f.short, "", "`program` to be run then")
+	}
+	return setter(c, func(*onPots) (all []pot.Setting, err error) {
+		for _, f := range flags {
+			if *f.file != "" {
+				all = append(all, pot.SetHook{Hook: f.hook, File: *f.file})
+			}
+		}
+		if all == nil {
+			err = errors.New("one of -s, -S, -t and -T must be set")
+		}
+		return all, err
+	})
+}
+
+// absolute is a path as the caller sees it; none stays none.
+func absolute(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	return filepath.Abs(name)
+}

@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/pot"
+)
+
+func copyInCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "copy-in -p POT -s SOURCE -d DESTINATION",
+		Short: "copy a file or a directory into a pot",
+		Long: `Copies a file or a directory of this host into a pot, with owners and modes. A
+destination that is a directory is copied into. No link in the pot leads out of it.`,
+	}
+	f := c.Flags()
+	source := f.StringP("source", "s", "", "`file` or directory of this host")
+	target := f.StringP("destination", "d", "", "`path` in the pot, absolute")
+	parents := f.BoolP("create", "c", false, "make directories that are missing above the destination")
+	force := f.BoolP("force", "F", false, "even if the pot is running")
+	return setter(c, func(*onPots) ([]pot.Setting, error) {
+		from, err := absolute(*source)
+		return []pot.Setting{pot.CopyIn{Copy: pot.Copy{Source: from, Target: *target}, Parents: *parents, Running: *force}}, err
+	})
+}
+
+func copyOutCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "copy-out -p POT -s SOURCE -d DIRECTORY",
+		Short: "copy a file or a directory out of a pot",
+		Long: `Copies a file or a directory of a pot into a directory of this host, with owners
+and modes, but no set-uid bits. No link in the pot leads out of it.`,
+	}
+	f := c.Flags()
+	source := f.StringP("source", "s", "", "`path` in the pot, absolute")
+	dir := f.StringP("destination", "d", "", "`directory` of this host")
+	force := f.BoolP("force", "F", false, "even if the pot is running")
+	return setter(c, func(*onPots) ([]pot.Setting, error) {
+		to, err := absolute(*dir)
+		return []pot.Setting{pot.CopyOut{Source: *source, Dir: to, Running: *force}}, err
+	})
+}
+
+func mountInCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "mount-in -p POT -m MOUNTPOINT {-d DIRECTORY | -f FSCOMP | -z DATASET}",
+		Short: "have something of this host mounted in a pot",
+		Long: `Has a directory or a dataset of this host mounted in a pot whenever it runs. The
+mount point is made if it is not there.`,
+	}
+	f := c.Flags()
+	dir := f.StringP("directory", "d", "", "`directory` of this host")
+	component := f.StringP("fscomp", "f", "", "`name` of a file system of pot create-fscomp")
+	dataset := f.StringP("dataset", "z", "", "`dataset` of ZFS")
+	target := f.StringP("mountpoint", "m", "", "`path` in the pot, absolute")
+	readOnly := f.BoolP("read-only", "r", false, "mount it read-only")
+	remount := f.BoolP("remount", "w", false, "move the dataset's own mount point into the pot; not with -d")
+	return setter(c, func(o *onPots) ([]pot.Setting, error) {
+		m := pot.MountIn{Dataset: *dataset, Target: *target, ReadOnly: *readOnly, Remount: *remount}
+		var errs []error
+		var err error
+		if m.Dir, err = absolute(*dir); err != nil {
+			errs = append(errs, err)
+		}
+		if *component != "" && *dataset != "" {
+			errs = append(errs, errors.New("-f and -z: only one of them can be meant"))
+		} else if *component != "" {
+			root, err := o.zfsRoot()
+			if err == nil {
+				m.Dataset, err = pot.FSComponent(root, *component)
+			}
+			errs = append(errs, err)
+		}
+		return []pot.Setting{m}, errors.Join(errs...)
+	})
+}
+
+func mountOutCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "mount-out -p POT -m MOUNTPOINT",
+		Short: "have something mounted in a pot no more",
+	}
+	target := c.Flags().StringP("mountpoint", "m", "", "`path` in the pot, absolute")
+	return setter(c, func(*onPots) ([]pot.Setting, error) { return []pot.Setting{pot.MountOut{Target: *target}}, nil })
+}
+
+// getAttributeCommand says what an attribute is.
+func getAttributeCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "get-attribute -p POT -A ATTRIBUTE",
+		Short: "say an attribute of a pot",
+		Args:  arguments(),
+	}
+	name := potFlag(c)
+	attribute := c.Flags().StringP("attribute", "A", "", "`name` of the attribute")
+	quiet := c.Flags().BoolP("quiet", "q", false, "print the value alone")
+	completeAttributes(c)
+	o := addOnPots(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		err := checkPotName(*name)
+		if *attribute == "" {
+			err = errors.Join(err, errors.New("-A: an attribute must be set"))
+		}
+		if err != nil {
+			return err
+		}
+		return act(func(c *cobra.Command, _ []string) error {
+			s, err := o.settings(c.Context(), *name)
+			value := ""
+			if err == nil {
+				value, err = s.Attribute(*attribute)
+			}
+			if err != nil {
+				return fmt.Errorf("cannot say the attribute: %w", err)
+			}
+			text := *attribute + ": " + value
+			switch {
+			case *quiet:
+				text = value
+			case value == "":
+				text = "The attribute " + *attribute + " is not set for the pot " + *name
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), text)
+			return err
+		})(c, nil)
+	}
+	return c
+}
+
+// attributeLines are the names of all attributes, for a help text.
+func attributeLines() string {
+	var b strings.Builder
+	line := "   "
+	for _, name := range pot.AllAttributeNames() {
+		if len(line)+1+len(name) > 80 {
+			b.WriteString(line + "\n")
+			line = "   "
+		}
+		line += " " + name
+	}
+	b.WriteString(line)
+	return b.String()
+}
+
+// completeAttributes has shells complete -A.
+func completeAttributes(c *cobra.Command) {
+	_ = c.RegisterFlagCompletionFunc("attribute", cobra.FixedCompletions(pot.AllAttributeNames(), cobra.ShellCompDirectiveNoFileComp))
+}

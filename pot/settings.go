@@ -1,0 +1,139 @@
+package pot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// Settings are what a pot that has a name of its own is made up of, on disk: its
+// pot.conf and fscomp.conf, its hooks, its tree. Tasks' pots have none: theirs are
+// in their jobs.
+type Settings struct {
+	host Host
+	name Name
+	dir  string // of its dataset
+}
+
+// A Setting is a change of a pot's settings: one type for each of pot's commands
+// that make one, with the rules of that command.
+type Setting interface {
+	// Validate returns what is wrong with it, whatever pot it is for.
+	Validate() error
+
+	set(ctx context.Context, s *Settings) error
+}
+
+// ErrTasks is a pot that is a task's of Nomad's, and not to be changed by hand.
+var ErrTasks = errors.New("is of a task of Nomad's, which alone changes it")
+
+// OpenSettings takes up those of the pot of that name. None of that name is
+// fs.ErrNotExist.
+func OpenSettings(ctx context.Context, host Host, name Name) (*Settings, error) {
+	if err := name.Validate(); err != nil {
+		return nil, fmt.Errorf("name: %w", err)
+	}
+	dir, err := host.Datasets.Dir(ctx, string(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no pot %s: %w", name, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pot %s: %w", name, err)
+	}
+	labels, err := host.Images.Labels(ctx, string(name))
+	if err != nil {
+		return nil, fmt.Errorf("pot %s: %w", name, err)
+	}
+	if labels[LabelTask] != "" {
+		return nil, fmt.Errorf("pot %s: %w", name, ErrTasks)
+	}
+	return &Settings{host: host, name: name, dir: dir}, nil
+}
+
+// Name is the pot's.
+func (s *Settings) Name() Name { return s.name }
+
+// Set makes a change, if it is valid.
+func (s *Settings) Set(ctx context.Context, setting Setting) error {
+	if err := setting.Validate(); err != nil {
+		return err
+	}
+	return setting.set(ctx, s)
+}
+
+// Conf is the pot's pot.conf.
+func (s *Settings) Conf() (*ConfLines, error) {
+	data, err := s.read(potConf)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfLines(data)
+}
+
+// ReadConf is Conf, as a pot is made by it.
+func (s *Settings) ReadConf() (Conf, error) {
+	data, err := s.read(potConf)
+	if err != nil {
+		return Conf{}, err
+	}
+	return ReadConf(bytes.NewReader(data))
+}
+
+// Mounts are what the pot's fscomp.conf says.
+func (s *Settings) Mounts() ([]FSMount, error) {
+	data, err := s.read(fscompConf)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parseFSMounts(data)
+}
+
+func (s *Settings) read(name string) ([]byte, error) {
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return readConfFile(root, name)
+}
+
+// edit changes the pot's pot.conf.
+func (s *Settings) edit(change func(c *ConfLines) error) error {
+	return editFile(s.dir, potConf, false, func(data []byte) ([]byte, error) {
+		c, err := ParseConfLines(data)
+		if err != nil {
+			return nil, err
+		}
+		if err := change(c); err != nil {
+			return nil, err
+		}
+		return c.Bytes(), nil
+	})
+}
+
+// Running tells whether the pot's jail is there.
+func (s *Settings) Running(ctx context.Context) (bool, error) {
+	_, err := s.host.Jails.Find(ctx, s.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// stopped is an error for a pot that runs.
+func (s *Settings) stopped(ctx context.Context) error {
+	running, err := s.Running(ctx)
+	if err == nil && running {
+		err = fmt.Errorf("pot %s: %w", s.name, ErrRunning)
+	}
+	return err
+}
+
+// ErrRunning is a pot that must be stopped first.
+var ErrRunning = errors.New("is running")

@@ -1,0 +1,391 @@
+package pot
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/supervise"
+)
+
+// settingHost is a host that has directories for datasets, and says of jails and
+// labels what it is told to.
+type settingHost struct {
+	Jails
+	dir     string
+	labels  map[string]string
+	running map[Name]bool
+}
+
+type settingDatasets struct {
+	Datasets
+	*settingHost
+}
+
+type settingImages struct {
+	Images
+	*settingHost
+}
+
+func (h *settingHost) host() Host {
+	return Host{Images: settingImages{nil, h}, Datasets: settingDatasets{nil, h}, Jails: h}
+}
+
+func (h settingDatasets) Dir(_ context.Context, name string) (string, error) {
+	dir := filepath.Join(h.dir, name)
+	_, err := os.Lstat(dir)
+	return dir, err
+}
+
+func (h settingImages) Labels(context.Context, string) (map[string]string, error) {
+	return h.labels, nil
+}
+
+func (h *settingHost) Find(_ context.Context, name Name) (supervise.Jail, error) {
+	if !h.running[name] {
+		return supervise.Jail{}, fs.ErrNotExist
+	}
+	return supervise.Jail{ID: 1}, nil
+}
+
+const settingConf = "pot.level=0\npot.type=single\npot.cmd=sh /etc/rc\nx.unknown= as it is \npot.attr.persistent=YES\n"
+
+// newSettings is a pot with a pot.conf, and the host that it is on.
+func newSettings(t *testing.T, name Name) (*Settings, *settingHost) {
+	t.Helper()
+	h := &settingHost{dir: t.TempDir(), running: map[Name]bool{}}
+	return addSettings(t, h, name), h
+}
+
+func addSettings(t *testing.T, h *settingHost, name Name) *Settings {
+	t.Helper()
+	for _, dir := range []string{"conf", "m/etc", "m/usr/home"} {
+		must.NoError(t, os.MkdirAll(filepath.Join(h.dir, string(name), dir), 0o755))
+	}
+	must.NoError(t, os.WriteFile(filepath.Join(h.dir, string(name), potConf), []byte(settingConf), 0o644))
+	s, err := OpenSettings(t.Context(), h.host(), name)
+	must.NoError(t, err)
+	return s
+}
+
+func (s *Settings) file(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(s.dir, name))
+	must.NoError(t, err)
+	return string(data)
+}
+
+// changed are the lines of pot.conf that settingConf does not have, and those that it
+// has and that are gone, with - before them.
+func (s *Settings) changed(t *testing.T) string {
+	t.Helper()
+	var lines []string
+	now := s.file(t, potConf)
+	for line := range strings.Lines(settingConf) {
+		if !strings.Contains("\n"+now, "\n"+line) {
+			lines = append(lines, "-"+line)
+		}
+	}
+	for line := range strings.Lines(now) {
+		if !strings.Contains("\n"+settingConf, "\n"+line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+func TestSettings_Set(t *testing.T) {
+	for name, c := range map[string]struct {
+		set  []Setting
+		want string
+	}{
+		"a command": {[]Setting{SetCmd{"nginx -g 'daemon off;'"}}, "-pot.cmd=sh /etc/rc\npot.cmd=nginx -g 'daemon off;'\n"},
+		"a command in quotes loses one pair": {
+			[]Setting{SetCmd{`"nginx -g 'daemon off;'"`}}, "-pot.cmd=sh /etc/rc\npot.cmd=nginx -g 'daemon off;'\n",
+		},
+		"a command that ends in a quote keeps it":   {[]Setting{SetCmd{`sh -c "x"`}}, "-pot.cmd=sh /etc/rc\npot.cmd=sh -c \"x\"\n"},
+		"a command that begins with a quoted word":  {[]Setting{SetCmd{`"a" b`}}, "-pot.cmd=sh /etc/rc\npot.cmd=a\" b\n"},
+		"an attribute in any of pot's words for no": {[]Setting{SetAttribute{"persistent", "oFf"}}, "-pot.attr.persistent=YES\npot.attr.persistent=NO\n"},
+		"attributes of a jail": {
+			[]Setting{SetAttribute{"children", "07"}, SetAttribute{"sysvshm", "inherit"}, SetAttribute{"exec_stop", "/bin/x A=1"}},
+			"pot.attr.children=7\npot.attr.sysvshm=inherit\npot.attr.exec_stop=/bin/x A=1\n",
+		},
+		"no tmpfs":                     {[]Setting{SetAttribute{"no-tmpfs", "YES"}}, "pot.attr.no-tmpfs=YES\n"},
+		"an attribute of a pot's life": {[]Setting{SetAttribute{"start-at-boot", "ON"}}, "pot.attr.start-at-boot=YES\n"},
+		"limits, one after the other":  {[]Setting{SetRSS{CPUs: "2"}, SetRSS{Memory: "200M"}, SetRSS{CPUs: "3"}}, "pot.rss.cpus=3\npot.rss.memory=200M\n"},
+		"an environment in place of another": {
+			[]Setting{SetEnv{[]string{"OLD=1"}}, SetEnv{[]string{`A=x "y" * ?h* $HOME`, "B=", "C=a=b"}}},
+			"pot.env=\"A=x \\\"y\\\" * ?h* $HOME\"\npot.env=\"B=\"\npot.env=\"C=a=b\"\n",
+		},
+		"hosts, of both families": {
+			[]Setting{SetHosts{[]string{"db:10.0.0.1", "six:fe00::2", "one:::1"}}},
+			"pot.hosts=10.0.0.1 db\npot.hosts=fe00::2 six\npot.hosts=::1 one\n",
+		},
+		"hosts, and then none":     {[]Setting{SetHosts{[]string{"db:10.0.0.1"}}, SetHosts{}}, ""},
+		"ports, in their order":    {[]Setting{ExportPorts{[]string{"80"}}, ExportPorts{[]string{"udp:53:53", "80", "tcp:443:3000"}}}, "pot.export.ports=udp:53:53 80 tcp:443:3000\n"},
+		"a dependency, once alone": {[]Setting{AddDep{"db"}, AddDep{"dns"}, AddDep{"db"}}, "pot.depend=db\npot.depend=dns\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, h := newSettings(t, "web")
+			addSettings(t, h, "db")
+			addSettings(t, h, "dns")
+			for _, setting := range c.set {
+				must.NoError(t, s.Set(t.Context(), setting))
+			}
+			must.Eq(t, c.want, s.changed(t))
+			entries, err := os.ReadDir(filepath.Join(s.dir, confDir))
+			must.NoError(t, err)
+			must.Len(t, 1, entries) // nothing else is left there
+		})
+	}
+}
+
+func TestSettings_Set_refused(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	must.NoError(t, os.WriteFile(file, nil, 0o644))
+	for _, c := range []struct {
+		setting Setting
+		want    string
+	}{
+		{SetCmd{""}, "-c: a command must be set"},
+		{SetCmd{`""`}, "-c: a command must be set"},
+		{SetCmd{"a\npot.depend=x"}, `-c: must be one line, not "a\npot.depend=x"`},
+		{SetAttribute{"frob", "YES"}, `-A: no such attribute: "frob"`},
+		{SetAttribute{"persistent", ""}, "-V: a value must be set"},
+		{SetAttribute{"enforce_statfs", "3"}, `-V: enforce_statfs: must be a number, at most 2, not "3"`},
+		{SetAttribute{"exec_stop", "a\nip=1"}, "-V: exec_stop: must be one line of at most 4096 bytes"},
+		{SetRSS{}, "-C or -M must be set"},
+		{SetRSS{CPUs: "0", Memory: "200M"}, `-C: must be a number of processors, not "0"`},
+		{SetRSS{Memory: "5T"}, `-M: must be as in 512M, not "5T"`},
+		{SetRSS{Memory: "1.5G"}, `-M: must be as in 512M, not "1.5G"`},
+		{SetRSS{Memory: "10MB"}, `-M: must be as in 512M, not "10MB"`},
+		{SetRSS{Memory: "00M"}, `-M: must be more than nothing and less than there is, not "00M"`},
+		{SetRSS{Memory: "9999999999G"}, `-M: must be more than nothing and less than there is, not "9999999999G"`},
+		{SetEnv{}, "-E: a variable must be set"},
+		{SetEnv{[]string{"NOVAR"}}, `-E: must be VAR=value, not "NOVAR"`},
+		{SetEnv{[]string{"A=1\npot.hosts=x"}}, `-E A: must be one line, not "A=1\npot.hosts=x"`},
+		{SetHosts{[]string{"db"}}, `-H: must be NAME:ADDRESS, not "db"`},
+		{SetHosts{[]string{":10.0.0.1"}}, `-H: must be NAME:ADDRESS, not ":10.0.0.1"`},
+		{SetHosts{[]string{"db:"}}, `-H: must be NAME:ADDRESS, not "db:"`},
+		{ExportPorts{}, "-e: a port must be set"},
+		{ExportPorts{[]string{"80:81:82"}}, `-e: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "80:81:82"`},
+		{ExportPorts{[]string{"tcp:udp:80"}}, `-e: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "tcp:udp:80"`},
+		{ExportPorts{[]string{"65536"}}, `-e: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "65536"`},
+		{AddDep{"web"}, "-P: pot web cannot depend on itself"},
+		{AddDep{"nosuch"}, "-P: no pot nosuch: file does not exist"},
+		{AddDep{"back"}, "-P: pot back depends on web already"},
+		{MountIn{Target: "/x"}, "one of -d, -f and -z must be set"},
+		{MountIn{Dir: "/etc", Target: "/"}, `-m: must be an absolute path below /, not "/"`},
+		{MountIn{Dir: "/etc", Target: "/a b"}, `-m: fscomp.conf has no way to write blanks: "/a b"`},
+		{MountIn{Dir: "/etc", Target: "/dev/x"}, `-m: "/dev/x" is the host's to fill`},
+		{MountIn{Dir: file, Target: "/x"}, "-d: " + file + ": is no directory"},
+		{MountIn{Dir: "/etc", Dataset: "x", Target: "/x"}, "-d, -f and -z: only one of them can be meant"},
+		{MountIn{Dir: "/etc", Remount: true, Target: "/x"}, "-w: is for datasets, and not for a directory"},
+		{MountIn{Dataset: "-x", Target: "/x"}, `-z: no name of a dataset: "-x"`},
+		{MountOut{"/x"}, "-m: nothing is mounted on /x: file does not exist"},
+		{CopyIn{Copy: Copy{Source: "/nosuch", Target: "/x"}}, "-s: lstat /nosuch: no such file or directory"},
+		{CopyIn{Copy: Copy{Source: file, Target: "x"}}, `-d: must be an absolute path in the pot's own tree, not "x"`},
+		{CopyIn{Copy: Copy{Source: file, Target: "/no/such/x"}}, "-d: the pot has no directory /no/such: -c makes it"},
+		{CopyIn{Copy: Copy{Source: file, Target: "/tmp/x"}}, "/tmp/x is in /tmp, where tmpfs is mounted when the pot runs"},
+		{CopyOut{Source: "/etc"}, "-d: a destination must be set"},
+		{SetHook{PreStart, file}, file + ": is no program: it is not executable"},
+	} {
+		s, h := newSettings(t, "web")
+		must.NoError(t, addSettings(t, h, "back").Set(t.Context(), AddDep{"web"}))
+		must.EqError(t, s.Set(t.Context(), c.setting), c.want)
+		must.Eq(t, "", s.changed(t))
+	}
+}
+
+func TestSettings_mounts(t *testing.T) {
+	s, h := newSettings(t, "web")
+	dir := t.TempDir()
+	must.NoError(t, os.Symlink("usr/home", filepath.Join(s.tree(), "home")))
+	must.NoError(t, os.WriteFile(filepath.Join(s.dir, fscompConf), []byte("\n/old "+s.tree()+"/old ro\n"), 0o644))
+
+	t.Run("older lines are brought up to date, and empty ones go", func(t *testing.T) {
+		must.NoError(t, s.Set(t.Context(), MountIn{Dir: dir + "/", Target: "/mnt/a/", ReadOnly: true, Remount: false}))
+		must.NoError(t, s.Set(t.Context(), MountIn{Dataset: "tank/pot/fscomp/x", Target: "/x", Remount: true}))
+		must.NoError(t, s.Set(t.Context(), MountIn{Dir: dir, Target: "/mnt/a/b"}))
+		must.Eq(t, "/old /old ro\n"+dir+" /mnt/a ro\ntank/pot/fscomp/x /x zfs-remount\n"+dir+" /mnt/a/b\n", s.file(t, fscompConf))
+		must.DirExists(t, filepath.Join(s.tree(), "mnt/a"))
+		_, err := os.Stat(filepath.Join(s.tree(), "mnt/a/b")) // it will be in what is mounted
+		must.ErrorIs(t, err, fs.ErrNotExist)
+	})
+	t.Run("a mount point is used once", func(t *testing.T) {
+		must.ErrorIs(t, s.Set(t.Context(), MountIn{Dir: dir, Target: "/mnt/../mnt/a"}), fs.ErrExist)
+		must.ErrorIs(t, s.Set(t.Context(), MountIn{Dir: dir, Target: "/old"}), fs.ErrExist)
+	})
+	t.Run("no link of the pot's is followed", func(t *testing.T) {
+		must.EqError(t, s.Set(t.Context(), MountIn{Dir: dir, Target: "/home/x"}), "-m: /home is a link to usr/home: say where that is")
+	})
+	t.Run("a pot is not mounted in itself", func(t *testing.T) {
+		for _, dir := range []string{s.tree(), filepath.Dir(s.dir)} {
+			must.ErrorContains(t, s.Set(t.Context(), MountIn{Dir: dir, Target: "/y"}), "are in one another")
+		}
+	})
+	t.Run("what is mounted is not copied to", func(t *testing.T) {
+		must.EqError(t, s.Set(t.Context(), CopyIn{Copy: Copy{Source: dir, Target: "/old/x"}}), "/old/x is in /old, where /old is mounted when the pot runs")
+	})
+	t.Run("each goes by its mount point", func(t *testing.T) {
+		for _, target := range []string{"/old", "/mnt/a", "/x/"} {
+			must.NoError(t, s.Set(t.Context(), MountOut{target}))
+		}
+		must.Eq(t, dir+" /mnt/a/b\n", s.file(t, fscompConf))
+	})
+	t.Run("not while it runs", func(t *testing.T) {
+		h.running["web"] = true
+		must.ErrorIs(t, s.Set(t.Context(), MountIn{Dir: dir, Target: "/z"}), ErrRunning)
+		must.ErrorIs(t, s.Set(t.Context(), MountOut{"/mnt/a/b"}), ErrRunning)
+		must.ErrorIs(t, s.Set(t.Context(), SetAttribute{"no-tmpfs", "YES"}), ErrRunning)
+	})
+	t.Run("a line that is none is an error, and stays", func(t *testing.T) {
+		h.running["web"] = false
+		must.NoError(t, os.WriteFile(filepath.Join(s.dir, fscompConf), []byte("/a /b\n/ \n"), 0o644))
+		must.EqError(t, s.Set(t.Context(), MountOut{"/b"}), `fscomp.conf:2: must be SOURCE MOUNTPOINT [OPTION], not "/ \n"`)
+		must.Eq(t, "/a /b\n/ \n", s.file(t, fscompConf))
+	})
+}
+
+func TestSettings_copies(t *testing.T) {
+	s, h := newSettings(t, "web")
+	from, outside := t.TempDir(), t.TempDir()
+	must.NoError(t, os.WriteFile(filepath.Join(from, "f"), []byte("data"), 0o640))
+	must.NoError(t, os.Symlink(outside, filepath.Join(s.tree(), "trap")))
+	in := func(source, target string) CopyIn { return CopyIn{Copy: Copy{Source: source, Target: target}} }
+
+	t.Run("a file takes the name, or goes into a directory", func(t *testing.T) {
+		must.NoError(t, s.Set(t.Context(), in(from+"/f", "/etc/g")))
+		must.NoError(t, s.Set(t.Context(), in(from+"/f", "/etc/")))
+		must.Eq(t, "data", s.file(t, "m/etc/g")+s.file(t, "m/etc/f")[4:])
+	})
+	t.Run("a directory is copied as one, or into one", func(t *testing.T) {
+		must.NoError(t, s.Set(t.Context(), in(from, "/new")))
+		must.Eq(t, "data", s.file(t, "m/new/f"))
+		must.NoError(t, s.Set(t.Context(), in(from, "/new")))
+		must.Eq(t, "data", s.file(t, "m/new/"+filepath.Base(from)+"/f"))
+		must.NoError(t, s.Set(t.Context(), CopyIn{Copy: Copy{from, "/a/b/c"}, Parents: true}))
+		must.Eq(t, "data", s.file(t, "m/a/b/c/f"))
+	})
+	t.Run("nothing of the host is written to through a link", func(t *testing.T) {
+		must.Error(t, s.Set(t.Context(), in(from+"/f", "/trap/f")))
+		must.Error(t, s.Set(t.Context(), CopyIn{Copy: Copy{from + "/f", "/trap/x/f"}, Parents: true}))
+		must.NoError(t, s.Set(t.Context(), in(from+"/f", "/trap"))) // in the link's place
+		entries, err := os.ReadDir(outside)
+		must.NoError(t, err)
+		must.SliceEmpty(t, entries)
+	})
+	t.Run("nothing of the host is brought out through a link", func(t *testing.T) {
+		must.NoError(t, os.Symlink("/etc", filepath.Join(s.tree(), "out")))
+		must.Error(t, s.Set(t.Context(), CopyOut{Source: "/out/passwd", Dir: outside}))
+		must.NoError(t, s.Set(t.Context(), CopyOut{Source: "/out", Dir: outside})) // the link itself
+		to, err := os.Readlink(filepath.Join(outside, "out"))
+		must.NoError(t, err)
+		must.Eq(t, "/etc", to)
+	})
+	t.Run("a set-uid program comes out as any other", func(t *testing.T) {
+		program := filepath.Join(s.tree(), "su")
+		must.NoError(t, os.WriteFile(program, []byte("#!"), 0o755))
+		must.NoError(t, os.Chmod(program, 0o755|fs.ModeSetuid))
+		must.NoError(t, s.Set(t.Context(), CopyOut{Source: "/su", Dir: outside}))
+		info, err := os.Stat(filepath.Join(outside, "su"))
+		must.NoError(t, err)
+		must.Eq(t, fs.FileMode(0o755), info.Mode())
+	})
+	t.Run("a fifo is not waited for", func(t *testing.T) {
+		must.NoError(t, syscall.Mkfifo(filepath.Join(s.tree(), "fifo"), 0o600))
+		must.ErrorContains(t, s.Set(t.Context(), CopyOut{Source: "/fifo", Dir: outside}), "cannot be copied")
+	})
+	t.Run("a pot that runs is copied to only if that is wanted", func(t *testing.T) {
+		h.running["web"] = true
+		must.ErrorIs(t, s.Set(t.Context(), in(from+"/f", "/etc/h")), ErrRunning)
+		must.ErrorIs(t, s.Set(t.Context(), CopyOut{Source: "/etc", Dir: outside}), ErrRunning)
+		must.NoError(t, s.Set(t.Context(), CopyIn{Copy: Copy{from + "/f", "/etc/h"}, Running: true}))
+		must.NoError(t, s.Set(t.Context(), CopyOut{Source: "/etc", Dir: outside, Running: true}))
+		_, err := os.Stat(filepath.Join(outside, "etc/h"))
+		must.NoError(t, err)
+	})
+}
+
+func TestSettings_hooks(t *testing.T) {
+	s, _ := newSettings(t, "web")
+	program := filepath.Join(t.TempDir(), "p")
+	must.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\n"), 0o750))
+	outside := filepath.Join(t.TempDir(), "o")
+	must.NoError(t, os.Symlink(outside, filepath.Join(s.dir, "conf/poststop.sh.new")))
+	for hook, file := range map[Hook]string{PreStart: "prestart.sh", PostStart: "poststart.sh", PreStop: "prestop.sh", PostStop: "poststop.sh"} {
+		must.NoError(t, s.Set(t.Context(), SetHook{hook, program}))
+		must.Eq(t, "#!/bin/sh\n", s.file(t, "conf/"+file))
+		info, err := os.Stat(filepath.Join(s.dir, "conf", file))
+		must.NoError(t, err)
+		must.Eq(t, fs.FileMode(0o755), info.Mode())
+	}
+	_, err := os.Stat(outside)
+	must.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+func TestOpenSettings(t *testing.T) {
+	_, h := newSettings(t, "web")
+	host := h.host()
+	_, err := OpenSettings(t.Context(), host, "nosuch")
+	must.EqError(t, err, "no pot nosuch: file does not exist")
+	_, err = OpenSettings(t.Context(), host, "../web")
+	must.ErrorContains(t, err, "name: must be letters")
+	h.labels = map[string]string{LabelTask: "x"}
+	_, err = OpenSettings(t.Context(), host, "web")
+	must.ErrorIs(t, err, ErrTasks)
+}
+
+func TestSettings_Attribute(t *testing.T) {
+	s, _ := newSettings(t, "web")
+	for name, want := range map[string]string{"persistent": "YES", "prunable": "", "to-be-pruned": ""} {
+		got, err := s.Attribute(name)
+		must.NoError(t, err)
+		must.Eq(t, want, got)
+	}
+	_, err := s.Attribute("frob")
+	must.EqError(t, err, `-A: no such attribute: "frob"`)
+}
+
+// TestSettings_atOnce is many who change one pot: pot loses all but one of them.
+func TestSettings_atOnce(t *testing.T) {
+	s, h := newSettings(t, "web")
+	names := []Name{"a", "b", "c", "d", "e", "f", "g", "h"}
+	for _, name := range names {
+		addSettings(t, h, name)
+	}
+	var all sync.WaitGroup
+	for _, name := range names {
+		all.Go(func() { must.NoError(t, s.Set(t.Context(), AddDep{name})) })
+	}
+	all.Wait()
+	deps, err := s.Deps()
+	must.NoError(t, err)
+	must.Len(t, len(names), deps)
+	must.Eq(t, settingConf, strings.Join(strings.SplitAfter(s.file(t, potConf), "\n")[:5], ""))
+}
+
+func TestConfLines(t *testing.T) {
+	_, err := ParseConfLines([]byte("a=b\nno line\n"))
+	must.EqError(t, err, `pot.conf:2: no key=value: "no line"`)
+
+	c, err := ParseConfLines([]byte("a=1\n\nb=\"x=y\" \na=2\nc=3")) // no newline at its end
+	must.NoError(t, err)
+	must.Eq(t, []string{"1", "2"}, c.Values("a"))
+	must.Eq(t, "x=y", c.Value("b"))
+	must.Eq(t, "", c.Value("d"))
+	must.NoError(t, c.Set("a", "3", "4"))
+	must.NoError(t, c.Add("c", "5"))
+	must.NoError(t, c.Set("e"))
+	must.Eq(t, "a=3\na=4\n\nb=\"x=y\" \nc=3\nc=5\n", string(c.Bytes()))
+	must.Error(t, c.Set("f", "1\ng=2"))
+	must.Error(t, c.Set("f", strings.Repeat("x", maxConfValue+1)))
+	must.Eq(t, "a=3\na=4\n\nb=\"x=y\" \nc=3\nc=5\n", string(c.Bytes()))
+}
