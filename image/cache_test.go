@@ -18,6 +18,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // small is an image of a few bytes.
@@ -28,6 +29,7 @@ const hello = imagetest.HelloName + "_" + imagetest.HelloTag + ".xz"
 
 // smallServer has it as small_1.0.
 func smallServer(t *testing.T) (*imagetest.Server, image.Ref) {
+	leak.Check(t)
 	s := imagetest.NewServer(t)
 	s.Add("small", "1.0", small, imagetest.NoMeta)
 	return s, image.Ref{Source: s.URL, Name: "small", Tag: "1.0"}
