@@ -33,8 +33,24 @@ func (p *Pot) takeAddress(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if s.Address.IsValid() {
+		return p.claimOwn()
+	}
 	p.record.Address, err = p.addresses.take(ctx, p.name, p.record.Network, others)
 	return err
+}
+
+// claimOwn takes the address on a bridge that the spec asks for.
+func (p *Pot) claimOwn() error {
+	addr := p.record.Spec.Address
+	if !p.record.Network.hosts(addr) {
+		return fmt.Errorf("%s is no pot's address in %s", addr, p.record.Network.Prefix)
+	}
+	if err := p.addresses.claim(addr, p.name); err != nil {
+		return err
+	}
+	p.record.Address = addr
+	return nil
 }
 
 // claimAliases takes the addresses that the spec asks for.

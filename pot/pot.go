@@ -90,6 +90,10 @@ func (p *Pot) unmake(ctx context.Context, steps []step) error {
 
 func (p *Pot) clone(ctx context.Context) (err error) {
 	s := p.record.Spec
+	if s.Own {
+		p.record.Dir, err = p.host.Datasets.Dir(ctx, string(s.Name))
+		return err
+	}
 	p.record.Dir, err = p.host.Datasets.Clone(ctx, Clone{
 		Image: s.Image, Name: string(s.Name), Labels: s.Labels, QuotaBytes: s.DiskBytes,
 	})
@@ -99,6 +103,9 @@ func (p *Pot) clone(ctx context.Context) (err error) {
 // unclone destroys the clone, unless its labels say that it is another's. One with
 // no labels is another tool's, if there is no record of it.
 func (p *Pot) unclone(ctx context.Context) error {
+	if p.record.Spec.Own {
+		return nil
+	}
 	labels, err := p.host.Images.Labels(ctx, string(p.name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -121,14 +128,20 @@ func (p *Pot) takeAttributes(ctx context.Context) error {
 		return err
 	}
 	p.record.Release = conf.Release
+	if p.record.Spec.Own { // nobody but this host's operator has set them
+		p.record.Attributes = ownAttributes(conf.Attributes)
+		return nil
+	}
 	p.record.Attributes, p.record.Refused = merge(conf.Attributes, p.record.Spec.Attributes, p.allowed)
 	return nil
 }
 
 // configure writes the files that make the clone this pot and no other.
 func (p *Pot) configure(context.Context) error {
-	if err := writeConf(p.record.Dir, &p.record); err != nil {
-		return err
+	if !p.record.Spec.Own {
+		if err := writeConf(p.record.Dir, &p.record); err != nil {
+			return err
+		}
 	}
 	return writeEtc(p.tree(), &p.record.Spec, p.record.Address)
 }
