@@ -8,11 +8,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	passwd "github.com/moby/sys/user"
 
 	"nomad-driver-pot/pot/supervise"
 )
@@ -355,4 +358,39 @@ func (s *Settings) hookEnv(ctx context.Context, p *Pot) []string {
 		env = append(env, "_POT_JID="+strconv.Itoa(jail.ID))
 	}
 	return env
+}
+
+// RunsRC tells whether the pot's command is FreeBSD's own, which starts services and
+// ends: the attribute no-rc-script says that it is not.
+func (p *Pot) RunsRC(ctx context.Context) bool {
+	s, err := OpenSettings(ctx, p.host, p.name)
+	if err != nil {
+		return false
+	}
+	value, err := s.Attribute("no-rc-script")
+	return err == nil && value != "YES"
+}
+
+// Shell is the vector of root's shell, by the pot's own passwd(5).
+func (p *Pot) Shell() ([]string, error) {
+	root, err := os.OpenRoot(p.tree())
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	users, err := openBounded(root, "etc/passwd")
+	if err != nil {
+		return nil, err
+	}
+	defer users.Close()
+	found, err := passwd.ParsePasswdFilter(users, func(u passwd.User) bool { return u.Uid == 0 })
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range found {
+		if u.Name == "root" && path.IsAbs(u.Shell) {
+			return []string{u.Shell}, nil
+		}
+	}
+	return []string{"/bin/sh"}, nil
 }
