@@ -34,9 +34,26 @@ func (p *Pot) takeAddress(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	p.change(func(r *record) { r.Network = network })
+	if s.Address.IsValid() {
+		return p.claimOwn()
+	}
 	addr, err := p.addresses.take(ctx, p.name, network, others)
-	p.change(func(r *record) { r.Address, r.Network = addr, network })
+	p.change(func(r *record) { r.Address = addr })
 	return err
+}
+
+// claimOwn takes the address on a bridge that the spec asks for.
+func (p *Pot) claimOwn() error {
+	addr := p.record.Spec.Address
+	if !p.record.Network.hosts(addr) {
+		return fmt.Errorf("%s is no pot's address in %s", addr, p.record.Network.Prefix)
+	}
+	if err := p.addresses.claim(addr, p.name); err != nil {
+		return err
+	}
+	p.change(func(r *record) { r.Address = addr })
+	return nil
 }
 
 // claimAliases takes the addresses that the spec asks for.

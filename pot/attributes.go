@@ -130,6 +130,20 @@ func merge(image, spec Attributes, allowed []string) (all Attributes, refused []
 	return all, refused
 }
 
+// ownAttributes are those of a pot that is no task's, with pot's defaults. raw_sockets
+// is NO in every pot.conf, and pot gives them to every jail.
+func ownAttributes(conf Attributes) Attributes {
+	all := Attributes{"no-tmpfs": "NO"}
+	for _, name := range slices.Sorted(maps.Keys(conf)) {
+		value, err := attributes[name].parse(conf[name])
+		if err != nil || attributes[name].life || name == "raw_sockets" && value == "NO" {
+			continue
+		}
+		all[name] = value
+	}
+	return all
+}
+
 func boolean(value string) (string, error) {
 	switch strings.ToLower(value) {
 	case "yes", "true", "on":

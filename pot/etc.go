@@ -62,9 +62,14 @@ func hosts(s *Spec, addr netip.Addr) []byte {
 const maxResolvConf = 64 << 10
 
 // resolvConf is what the pot resolves names by: the host's own file where the
-// spec does not say. A host without one gives none.
+// spec does not say. A host without one gives none, and nil leaves the pot's.
 func resolvConf(d DNS) ([]byte, error) {
-	if len(d.Servers)+len(d.Searches)+len(d.Options) == 0 {
+	switch {
+	case d.Off:
+		return nil, nil
+	case d.Text != "":
+		return []byte(d.Text), nil
+	case len(d.Servers)+len(d.Searches)+len(d.Options) == 0:
 		data, err := os.ReadFile("/etc/resolv.conf")
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil

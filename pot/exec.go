@@ -42,21 +42,9 @@ const drainWithin = time.Second
 // the command is killed with its process group, and ctx's error returned. A
 // command that ends with a code other than 0 is no error.
 func (p *Pot) Exec(ctx context.Context, e Exec) (supervise.Exit, error) {
-	conf, err := p.imageConf(ctx)
+	process, err := p.process(ctx, e)
 	if err != nil {
 		return supervise.Exit{}, err
-	}
-	who, err := lookupUser(p.tree(), e.User)
-	if err != nil {
-		return supervise.Exit{}, err
-	}
-	jail, err := p.host.Jails.Find(ctx, p.name)
-	if err != nil {
-		return supervise.Exit{}, fmt.Errorf("find jail: %w", err)
-	}
-	process := &supervise.Process{
-		Jail: jail, Argv: e.Argv, Env: environment(who, conf.Env, e.Env),
-		Dir: e.WorkDir, Identity: who.Identity, Terminal: e.Terminal,
 	}
 	streams := pipes
 	if e.Terminal {
@@ -73,6 +61,47 @@ func (p *Pot) Exec(ctx context.Context, e Exec) (supervise.Exit, error) {
 		return supervise.Exit{}, err
 	}
 	return ours.run(ctx, started)
+}
+
+// Spawn runs a command in the pot that goes on when this process ends. It has nothing
+// to read, and what it writes is thrown away; nobody knows how it ends.
+func (p *Pot) Spawn(ctx context.Context, e Exec) error {
+	process, err := p.process(ctx, e)
+	if err != nil {
+		return err
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	process.Stdin, process.Stdout, process.Stderr, process.Terminal = null, null, null, false
+	started, err := process.Start()
+	if err != nil {
+		return err
+	}
+	go started.Wait() // so that it is no zombie while this process is there
+	return nil
+}
+
+// process is a command of the pot, with neither input nor output yet.
+func (p *Pot) process(ctx context.Context, e Exec) (*supervise.Process, error) {
+	conf, err := p.imageConf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	who, err := lookupUser(p.tree(), e.User)
+	if err != nil {
+		return nil, err
+	}
+	jail, err := p.host.Jails.Find(ctx, p.name)
+	if err != nil {
+		return nil, fmt.Errorf("find jail: %w", err)
+	}
+	return &supervise.Process{
+		Jail: jail, Argv: e.Argv, Env: environment(who, conf.Env, e.Env),
+		Dir: e.WorkDir, Identity: who.Identity, Terminal: e.Terminal,
+	}, nil
 }
 
 // streams are this side of a command's input and output.

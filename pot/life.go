@@ -46,6 +46,11 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 	}
 	s := &p.record.Spec
 	p.record.Argv = s.Command
+	if s.Own {
+		if s.Stdout, s.Stderr, err = p.ownOutput(); err != nil {
+			return err
+		}
+	}
 	if len(p.record.Argv) == 0 {
 		p.record.Argv = conf.argv()
 	}

@@ -41,6 +41,11 @@ func ParseNetwork(prefix, gateway string) (Network, error) {
 	return n, nil
 }
 
+// hosts tells whether addr can be a pot's.
+func (n Network) hosts(addr netip.Addr) bool {
+	return n.Prefix.Contains(addr) && addr != n.Gateway && addr != n.Prefix.Addr() && addr != n.broadcast()
+}
+
 func (n Network) broadcast() netip.Addr {
 	b := n.Prefix.Addr().As4()
 	for i := n.Prefix.Bits(); i < 32; i++ {

@@ -25,6 +25,11 @@ type Pot struct {
 
 func (p *Pot) clone(ctx context.Context) error {
 	s := p.record.Spec
+	if s.Own {
+		dir, err := p.host.Datasets.Dir(ctx, string(s.Name))
+		p.change(func(r *record) { r.Dir = dir })
+		return err
+	}
 	dir, err := p.host.Datasets.Clone(ctx, Clone{
 		Image: s.Image, Name: string(s.Name), Labels: s.Labels, QuotaBytes: s.DiskBytes,
 	})
@@ -36,7 +41,10 @@ func (p *Pot) clone(ctx context.Context) error {
 // unclone destroys the clone, unless its labels say that it is another's. One with
 // no labels is another tool's, if there is no record of it.
 func (p *Pot) unclone(ctx context.Context) error {
-	if p.cloned {
+	switch {
+	case p.record.Spec.Own:
+		return nil
+	case p.cloned:
 		return p.host.Datasets.Destroy(ctx, string(p.name))
 	}
 	labels, err := p.host.Images.Labels(ctx, string(p.name))
@@ -62,6 +70,10 @@ func (p *Pot) takeAttributes(ctx context.Context) error {
 	}
 	p.change(func(r *record) {
 		r.Release = conf.Release
+		if r.Spec.Own { // nobody but this host's operator has set them
+			r.Attributes = ownAttributes(conf.Attributes)
+			return
+		}
 		r.Attributes, r.Refused = merge(conf.Attributes, r.Spec.Attributes, p.allowed)
 	})
 	return nil
@@ -69,8 +81,10 @@ func (p *Pot) takeAttributes(ctx context.Context) error {
 
 // configure writes the files that make the clone this pot and no other.
 func (p *Pot) configure(context.Context) error {
-	if err := writeConf(p.record.Dir, &p.record); err != nil {
-		return err
+	if !p.record.Spec.Own {
+		if err := writeConf(p.record.Dir, &p.record); err != nil {
+			return err
+		}
 	}
 	return writeEtc(p.tree(), &p.record.Spec, p.record.Address)
 }

@@ -226,6 +226,12 @@ const (
 	PostStop  Hook = "poststop"
 )
 
+// Hooks are all of them, in the order of a pot's life.
+var Hooks = []Hook{PreStart, PostStart, PreStop, PostStop}
+
+// file is where a pot has its program.
+func (h Hook) file() string { return confDir + "/" + string(h) + ".sh" }
+
 // SetHook has a program run on the host at some time of the pot's life (set-hook, 6.9).
 type SetHook struct {
 	Hook Hook
@@ -267,7 +273,7 @@ func (h SetHook) read() ([]byte, error) {
 	return data, nil
 }
 
-func (h SetHook) set(_ context.Context, s *Settings) error {
+func (h SetHook) set(ctx context.Context, s *Settings) error {
 	program, err := h.read()
 	if err != nil {
 		return err
@@ -282,9 +288,12 @@ func (h SetHook) set(_ context.Context, s *Settings) error {
 		return err
 	}
 	defer unlock()
-	name := confDir + "/" + string(h.Hook) + ".sh"
+	name := h.Hook.file()
 	if err := replace(root, name+".new", program); err != nil {
 		return err
 	}
-	return errors.Join(root.Chmod(name+".new", 0o755), root.Rename(name+".new", name))
+	if err := errors.Join(root.Chmod(name+".new", 0o755), root.Rename(name+".new", name)); err != nil {
+		return err
+	}
+	return s.approve(ctx, name, program)
 }

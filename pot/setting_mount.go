@@ -66,9 +66,14 @@ func formatFSMounts(all []FSMount) []byte {
 	return []byte(b.String())
 }
 
-// editMounts changes the pot's fscomp.conf.
-func (s *Settings) editMounts(change func([]FSMount) ([]FSMount, error)) error {
-	return editFile(s.dir, fscompConf, true, func(data []byte) ([]byte, error) {
+// editMounts changes the pot's fscomp.conf. What else is in it is not approved by that.
+func (s *Settings) editMounts(ctx context.Context, change func([]FSMount) ([]FSMount, error)) error {
+	unapproved := s.approved(ctx, fscompConf)
+	if unapproved != nil && !errors.Is(unapproved, ErrNotApproved) {
+		return unapproved
+	}
+	var after []byte
+	err := editFile(s.dir, fscompConf, true, func(data []byte) ([]byte, error) {
 		all, err := parseFSMounts(data)
 		if err != nil {
 			return nil, err
@@ -79,8 +84,13 @@ func (s *Settings) editMounts(change func([]FSMount) ([]FSMount, error)) error {
 		if all, err = change(all); err != nil {
 			return nil, err
 		}
-		return formatFSMounts(all), nil
+		after = formatFSMounts(all)
+		return after, nil
 	})
+	if err != nil || unapproved != nil {
+		return err
+	}
+	return s.approve(ctx, fscompConf, after)
 }
 
 // tree is the root of the pot's files, seen from the host.
@@ -172,7 +182,7 @@ func (m MountIn) set(ctx context.Context, s *Settings) error {
 	case m.Remount:
 		entry.Option = remountedFS
 	}
-	return s.editMounts(func(all []FSMount) ([]FSMount, error) {
+	return s.editMounts(ctx, func(all []FSMount) ([]FSMount, error) {
 		for _, other := range all {
 			if other.Target == entry.Target {
 				return nil, fmt.Errorf("-m: %s is mounted on %s already: %w", other.Source, other.Target, fs.ErrExist)
@@ -228,7 +238,7 @@ func (m MountOut) set(ctx context.Context, s *Settings) error {
 	if err := s.stopped(ctx); err != nil {
 		return err
 	}
-	return s.editMounts(func(all []FSMount) ([]FSMount, error) {
+	return s.editMounts(ctx, func(all []FSMount) ([]FSMount, error) {
 		left := slices.DeleteFunc(slices.Clone(all), func(other FSMount) bool { return other.Target == path.Clean(m.Target) })
 		if len(left) == len(all) {
 			return nil, fmt.Errorf("-m: nothing is mounted on %s: %w", m.Target, fs.ErrNotExist)

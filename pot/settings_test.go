@@ -3,6 +3,7 @@ package pot
 import (
 	"context"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,7 @@ import (
 type settingHost struct {
 	Jails
 	dir     string
+	mu      sync.Mutex
 	labels  map[string]string
 	running map[Name]bool
 }
@@ -42,6 +44,16 @@ func (h settingDatasets) Dir(_ context.Context, name string) (string, error) {
 	dir := filepath.Join(h.dir, name)
 	_, err := os.Lstat(dir)
 	return dir, err
+}
+
+func (h settingImages) SetLabels(_ context.Context, _ string, labels map[string]string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.labels == nil {
+		h.labels = map[string]string{}
+	}
+	maps.Copy(h.labels, labels)
+	return nil
 }
 
 func (h settingImages) Labels(context.Context, string) (map[string]string, error) {
@@ -326,9 +338,33 @@ func TestSettings_hooks(t *testing.T) {
 		info, err := os.Stat(filepath.Join(s.dir, "conf", file))
 		must.NoError(t, err)
 		must.Eq(t, fs.FileMode(0o755), info.Mode())
+		must.NoError(t, s.approved(t.Context(), hook.file()))
 	}
 	_, err := os.Stat(outside)
 	must.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+// TestSettings_Approve has what came with an image told from what was set here.
+func TestSettings_Approve(t *testing.T) {
+	s, _ := newSettings(t, "web")
+	dir := t.TempDir()
+	must.NoError(t, s.Set(t.Context(), MountIn{Dir: dir, Target: "/x"}))
+	must.NoError(t, s.approved(t.Context(), fscompConf))
+
+	at := filepath.Join(s.dir, fscompConf)
+	must.NoError(t, os.WriteFile(at, []byte(dir+" /x\n/etc /host\n"), 0o644))
+	must.ErrorIs(t, s.approved(t.Context(), fscompConf), ErrNotApproved)
+	_, err := s.Spec(t.Context(), DefaultDNS)
+	must.EqError(t, err, "pot web: fscomp.conf: conf/fscomp.conf of pot web: was not set on this host, and may have come with an image")
+	must.NoError(t, s.Set(t.Context(), MountOut{"/x"}))
+	must.ErrorIs(t, s.approved(t.Context(), fscompConf), ErrNotApproved) // what else is there is no better
+
+	must.NoError(t, os.WriteFile(filepath.Join(s.dir, "conf/prestart.sh"), []byte("#!/bin/sh\n"), 0o755))
+	must.ErrorIs(t, s.approved(t.Context(), PreStart.file()), ErrNotApproved)
+	must.NoError(t, s.Approve(t.Context()))
+	must.NoError(t, s.approved(t.Context(), fscompConf))
+	must.NoError(t, s.approved(t.Context(), PreStart.file()))
+	must.NoError(t, s.approved(t.Context(), PostStop.file())) // there is none
 }
 
 func TestOpenSettings(t *testing.T) {

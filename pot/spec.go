@@ -59,6 +59,9 @@ type DNS struct {
 	Servers  []string
 	Searches []string
 	Options  []string
+
+	Text string `json:",omitempty"` // the whole file, in place of all that
+	Off  bool   `json:",omitempty"` // the pot's file stays as it is
 }
 
 // Spec is what a pot is made from. It is kept on disk with the pot's record, so
@@ -66,12 +69,14 @@ type DNS struct {
 type Spec struct {
 	Name     Name
 	Image    string            // the dataset that it is cloned from
+	Own      bool              `json:",omitempty"` // it has a dataset of its own, which is Image and stays
 	Labels   map[string]string // who it belongs to; kept on its dataset
 	Hostname string            // "": the name
 	Network  NetworkMode
 	Stack    Stack           `json:",omitempty"` // "": IPv4, or what Aliases are
 	Bridge   string          `json:",omitempty"` // of network PrivateBridge
 	Aliases  []InterfaceAddr `json:",omitempty"` // of network Alias
+	Address  netip.Addr      `json:",omitzero"`  // of its own on a bridge; not valid: one that is free
 	Ports    []Port
 	Mounts   []Mount
 	Copies   []Copy `json:",omitempty"`
@@ -101,6 +106,9 @@ func (s *Spec) Validate() error {
 	}
 	if s.Image == "" {
 		fault("image", "must be set")
+	}
+	if s.Own && s.Image != string(s.Name) {
+		fault("image", "must be the pot's own dataset, not %q", s.Image)
 	}
 	if s.WorkDir != "" && !path.IsAbs(s.WorkDir) {
 		fault("work_dir", "must be an absolute path, not %q", s.WorkDir)

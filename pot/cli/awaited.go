@@ -10,9 +10,8 @@ import (
 // awaited are pot's commands that are not there yet: they are refused by name,
 // so that nobody takes a typing error for them or them for one.
 var awaited = strings.Fields(`
-	clone config create create-base de-init destroy exec export get-rss import
-	info last-run-stats list prepare prune ps purge-snapshots rename revert run
-	show signal snapshot start stop term top vnet-start`)
+	clone config create create-base de-init destroy export import info list
+	prepare prune purge-snapshots rename revert show snapshot`)
 
 // addAwaited adds commands that are not there yet, whatever flags they will have.
 func addAwaited(to *cobra.Command, names []string) {

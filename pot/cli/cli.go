@@ -54,6 +54,7 @@ Not there yet: ` + strings.Join(awaited, ", ") + ".",
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(doctorCommand(), imageCommand(), initCommand(), flavourCommand(), versionCommand())
 	root.AddCommand(setCommands()...)
+	root.AddCommand(lifeCommands()...)
 	addAwaited(root, awaited)
 	return root
 }
@@ -89,6 +90,14 @@ func act(do func(c *cobra.Command, args []string) error) func(*cobra.Command, []
 // errSaid is a failure of which nothing is left to say.
 var errSaid = errors.New("said")
 
+// exitStatus is an error that a command ends with in its own way.
+type exitStatus struct {
+	error
+	code int
+}
+
+func (s exitStatus) Unwrap() error { return s.error }
+
 // hinted is an error, and what may help.
 type hinted struct {
 	error
@@ -109,6 +118,10 @@ func report(stderr io.Writer, name string, err error) int {
 	var h hinted
 	if errors.As(err, &h) {
 		fmt.Fprintf(stderr, "%s: hint: %s\n", name, h.hint)
+	}
+	var s exitStatus
+	if errors.As(err, &s) {
+		return s.code
 	}
 	var f failed
 	if errors.As(err, &f) {

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/netip"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -17,12 +19,15 @@ import (
 const (
 	configVariable = "POT_CONFIG"
 	dirVariable    = "POT_DIR"
+
+	supervisorVariable = "POT_SUPERVISOR"
 )
 
 // onPots is what commands about pots have in common: the host that they are on.
 type onPots struct {
 	thisHost
-	dir string
+	dir        string
+	supervisor string
 }
 
 // addOnPots gives a command the flags that say which host's pots it is about. pot's
@@ -33,6 +38,7 @@ func addOnPots(c *cobra.Command) *onPots {
 	f.StringVar(&o.file, "config", cmp.Or(os.Getenv(configVariable), o.defaults.PotConfig), "pot's configuration `file`; also $"+configVariable)
 	f.StringVar(&o.root, "zfs-root", "", "the `dataset` that all others are below, instead of POT_ZFS_ROOT")
 	f.StringVar(&o.dir, "dir", cmp.Or(os.Getenv(dirVariable), o.defaults.Dir), "`directory` of what the driver remembers; also $"+dirVariable)
+	f.StringVar(&o.supervisor, "supervisor", os.Getenv(supervisorVariable), "`path` of pot-supervisor, if it is not beside this program; also $"+supervisorVariable)
 	if f.Lookup("verbose") == nil && f.ShorthandLookup("v") == nil {
 		f.BoolP("verbose", "v", false, "as with pot; there is no more to say")
 	}
@@ -42,7 +48,31 @@ func addOnPots(c *cobra.Command) *onPots {
 // open opens the host.
 func (o *onPots) open() (pot.Host, pot.HostConf, error) {
 	o.defaults.Dir = o.dir
-	return o.thisHost.open(besideThis("pot-supervisor"))
+	return o.thisHost.open(o.supervisorPath())
+}
+
+func (o *onPots) supervisorPath() string {
+	return cmp.Or(o.supervisor, besideThis("pot-supervisor"))
+}
+
+// pots are this host's, the driver's with them: their records are in one place.
+func (o *onPots) pots() (*pot.Pots, pot.HostConf, error) {
+	host, conf, err := o.open()
+	if err != nil {
+		return nil, conf, err
+	}
+	network, err := pot.ParseNetwork(cmp.Or(conf.Network, pot.DefaultNetwork.Prefix.String()), conf.Gateway)
+	if err != nil {
+		return nil, conf, err
+	}
+	c := pot.Config{
+		Dir: o.dir, Network: network, Supervisor: o.supervisorPath(),
+		Bridges: filepath.Join(cmp.Or(conf.FSRoot, o.defaults.PotRoot, o.dir), "bridges"),
+	}
+	if addr, err := netip.ParseAddr(cmp.Or(conf.DNS, pot.DefaultDNS)); err == nil {
+		c.Reserved = append(c.Reserved, addr)
+	}
+	return pot.Open(host, c), conf, nil
 }
 
 // settings are those of a pot.

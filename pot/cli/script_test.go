@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 //	exits STATUS COMMAND...  runs a command that ends with that status
 //	pack FILE...             makes an image FILE.xz of a file, with .meta and .skein
 //	asked FILE               waits until the server was asked for it
+//	until COMMAND...         runs a command again and again, until it ends well
+//	rooted                   keeps other tests of hosts away, and takes pots away at the end
+//	base DIR [PROGRAM]...    makes a tree with a shell, and programs of this machine
 //
 // and $IMAGES, $STREAMS, $KEYS, directories of fixtures; $URL of a server that has
 // $HELLO, what pot exported; and $HELLO without its .meta as bare_1.0.xz, and an
@@ -66,9 +69,12 @@ func TestScripts(t *testing.T) {
 			return os.Geteuid() == 0, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
-			"pack":  pack,
-			"asked": func(ts *testscript.TestScript, _ bool, args []string) { asked(ts, server, args[0]) },
+			"exits":  exits,
+			"rooted": rooted(supervisorFor(t.TempDir())),
+			"base":   base,
+			"until":  until,
+			"pack":   pack,
+			"asked":  func(ts *testscript.TestScript, _ bool, args []string) { asked(ts, server, args[0]) },
 		},
 	})
 }

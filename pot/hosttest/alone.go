@@ -17,8 +17,20 @@ var aloneLock = filepath.Join(os.TempDir(), "nomad-driver-pot-hosttest.lock")
 // behind is looked for on the whole machine.
 func Alone(t testing.TB) {
 	t.Helper()
-	lock, err := os.OpenFile(aloneLock, os.O_CREATE|os.O_RDWR, 0o600)
+	unlock, err := Lock()
 	must.NoError(t, err)
-	t.Cleanup(func() { lock.Close() })
-	must.NoError(t, os.NewSyscallError("flock", syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)))
+	t.Cleanup(unlock)
+}
+
+// Lock is Alone for what is no test of its own.
+func Lock() (unlock func(), err error) {
+	lock, err := os.OpenFile(aloneLock, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		lock.Close()
+		return nil, os.NewSyscallError("flock", err)
+	}
+	return func() { lock.Close() }, nil
 }

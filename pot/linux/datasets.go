@@ -122,7 +122,7 @@ func (d datasets) SetLabels(ctx context.Context, name string, labels map[string]
 		return err
 	}
 	f, err := d.readLabels(name)
-	if err != nil {
+	if err = errors.Join(err, d.prepare()); err != nil {
 		return err
 	}
 	if f.Labels == nil {

@@ -1,0 +1,70 @@
+package pot
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// A pot's hooks are programs that the host runs as root, and its fscomp.conf has
+// directories of the host mounted; an image can bring both (pot-reference 2.5, 2.3).
+// What this host's operator has set is known by its digest, in a label of the dataset,
+// which no image can bring.
+
+// ErrNotApproved is what may have come with an image, and would act on the host.
+var ErrNotApproved = errors.New("was not set on this host, and may have come with an image")
+
+// approvalLabel is the label for a file of conf.
+func approvalLabel(file string) string {
+	return "nomad.pot:" + strings.ReplaceAll(strings.TrimSuffix(path.Base(file), path.Ext(file)), ".", "-")
+}
+
+// approve remembers what a file of conf is to be.
+func (s *Settings) approve(ctx context.Context, file string, data []byte) error {
+	sum := sha256.Sum256(data)
+	return s.host.Images.SetLabels(ctx, string(s.name), map[string]string{approvalLabel(file): hex.EncodeToString(sum[:])})
+}
+
+// approved is nil if a file of conf is what approve was told, or does nothing.
+func (s *Settings) approved(ctx context.Context, file string) error {
+	data, err := s.read(file)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.TrimSpace(data)) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	labels, err := s.host.Images.Labels(ctx, string(s.name))
+	if err != nil {
+		return err
+	}
+	if sum := sha256.Sum256(data); labels[approvalLabel(file)] != hex.EncodeToString(sum[:]) {
+		return fmt.Errorf("%s of pot %s: %w", file, s.name, ErrNotApproved)
+	}
+	return nil
+}
+
+// Approve takes the pot's hooks and its fscomp.conf for the operator's, as they are.
+func (s *Settings) Approve(ctx context.Context) error {
+	files := []string{fscompConf}
+	for _, h := range Hooks {
+		files = append(files, h.file())
+	}
+	var errs []error
+	for _, file := range files {
+		data, err := s.read(file)
+		if err == nil {
+			err = s.approve(ctx, file, data)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

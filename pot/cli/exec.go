@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"os/user"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"nomad-driver-pot/pot"
+)
+
+func execCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "exec -p POT [-t] [-d] [-e VAR=VALUE]... [-u USER | -U USER] COMMAND [ARG]...",
+		Short: "run a command in a pot that runs",
+		Long: `Runs a command in a pot that runs, as root or as another user, and ends with its
+exit status. Nothing of the environment of this command is passed on.`,
+		Args: arguments(),
+	}
+	f := c.Flags()
+	f.SetInterspersed(false) // what follows COMMAND is its own
+	name := potFlag(c)
+	tty := f.BoolP("tty", "t", false, "give it a terminal")
+	detach := f.BoolP("detach", "d", false, "do not wait for its end; its output is thrown away")
+	env := f.StringArrayP("env", "e", nil, "`VAR=value` of its environment; may be repeated")
+	hostUser := f.StringP("host-user", "u", "", "`user` of this host to run it as")
+	potUser := f.StringP("user", "U", "", "`user` of the pot to run it as")
+	o := addOnPots(c)
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		errs := []error{checkPotName(*name)}
+		if len(args) == 0 {
+			errs = append(errs, errors.New("a command is missing"))
+		}
+		if *hostUser != "" && *potUser != "" {
+			errs = append(errs, errors.New("-u and -U: only one of them can be meant"))
+		}
+		if *tty && *detach {
+			errs = append(errs, errors.New("-t and -d: only one of them can be meant"))
+		}
+		if len(*env) > 0 {
+			errs = append(errs, namedAs(pot.SetEnv{Vars: *env}.Validate(), "-E", "-e"))
+		}
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		return act(func(c *cobra.Command, _ []string) error {
+			who := *potUser
+			if *hostUser != "" {
+				u, err := user.Lookup(*hostUser)
+				if err != nil {
+					return fmt.Errorf("cannot run the command: -u: %w", err)
+				}
+				who = u.Uid + ":" + u.Gid
+			}
+			p, err := o.running(c.Context(), pot.Name(*name))
+			if err != nil {
+				return fmt.Errorf("cannot run the command: %w", err)
+			}
+			e := pot.Exec{Argv: args, Env: *env, User: who, Terminal: *tty}
+			if *detach {
+				if err := p.Spawn(c.Context(), e); err != nil {
+					return fmt.Errorf("cannot run the command: %w", err)
+				}
+				return nil
+			}
+			return attach(c, p, e)
+		})(c, nil)
+	}
+	return c
+}
+
+// namedAs is an error about a flag by the name that it has here.
+func namedAs(err error, from, to string) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(strings.ReplaceAll(err.Error(), from, to))
+}
+
+// attach runs a command with this one's input and outputs, and ends as it does.
+func attach(c *cobra.Command, p *pot.Pot, e pot.Exec) error {
+	ctx, cancel := context.WithCancel(c.Context())
+	defer cancel()
+	e.Stdin, e.Stdout, e.Stderr = c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
+	if fd := int(os.Stdin.Fd()); e.Terminal && e.Stdin == os.Stdin && term.IsTerminal(fd) {
+		before, err := term.MakeRaw(fd)
+		if err != nil {
+			return fmt.Errorf("cannot use the terminal: %w", err)
+		}
+		defer term.Restore(fd, before)
+		e.Resize = terminalSizes(ctx, fd)
+		e.Env = append([]string{"TERM=" + os.Getenv("TERM")}, e.Env...)
+	}
+	exit, err := p.Exec(ctx, e)
+	switch {
+	case err != nil:
+		return fmt.Errorf("cannot run the command: %w", err)
+	case exit.Code != 0:
+		return exitStatus{errSaid, exit.Code}
+	}
+	return nil
+}
+
+// terminalSizes are a terminal's, now and whenever it changes, until ctx ends.
+func terminalSizes(ctx context.Context, fd int) <-chan pot.Size {
+	changed := make(chan os.Signal, 1)
+	signal.Notify(changed, syscall.SIGWINCH)
+	sizes := make(chan pot.Size)
+	go func() {
+		defer signal.Stop(changed)
+		for {
+			if cols, rows, err := term.GetSize(fd); err == nil {
+				select {
+				case sizes <- pot.Size{Rows: uint16(rows), Cols: uint16(cols)}:
+				case <-ctx.Done():
+					return
+				}
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return sizes
+}
+
+func termCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "term [-p] POT",
+		Short: "open a shell in a pot that runs",
+		Long:  `Opens root's shell in a pot that runs.`,
+	}
+	force := c.Flags().BoolP("force", "f", false, "start the pot if it is not running")
+	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error { return shell(c, o, name, *force) })
+}
+
+func runCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "run [-p] POT",
+		Short: "start a pot and open a shell in it",
+		Long: `Starts a pot, if it is not running, and opens root's shell in it. The pot goes on
+when the shell ends.`,
+	}
+	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error { return shell(c, o, name, true) })
+}
+
+// shell opens root's shell in a pot, which is started first if that is wanted.
+func shell(c *cobra.Command, o *onPots, name pot.Name, start bool) error {
+	if start {
+		ps, conf, err := o.pots()
+		if err != nil {
+			return fmt.Errorf("cannot start the pot: %w", err)
+		}
+		p, already, err := ps.StartOwn(c.Context(), name, pot.StartOptions{DNS: conf.DNS, Tell: notes(c)})
+		if err != nil {
+			return fmt.Errorf("cannot start the pot: %w", err)
+		}
+		if !already && p.Persistent(c.Context()) && p.RunsRC(c.Context()) {
+			if _, err := p.Wait(c.Context()); err != nil {
+				return fmt.Errorf("cannot wait for the pot: %w", err)
+			}
+		}
+	}
+	p, err := o.running(c.Context(), name)
+	if err != nil {
+		return fmt.Errorf("cannot open a shell: %w", err)
+	}
+	argv, err := p.Shell()
+	if err != nil {
+		return fmt.Errorf("cannot open a shell: %w", err)
+	}
+	return attach(c, p, pot.Exec{Argv: argv, Terminal: term.IsTerminal(int(os.Stdin.Fd()))})
+}

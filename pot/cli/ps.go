@@ -1,0 +1,160 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os/exec"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/pot"
+)
+
+func psCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "ps",
+		Short: "list the pots that run",
+		Long:  `Lists the pots that run: those that were started by hand, and tasks'.`,
+		Args:  arguments(),
+	}
+	c.Flags().BoolP("quiet", "q", false, "as with pot; there is no more than names")
+	o := addOnPots(c)
+	output := addOutput(c)
+	c.RunE = act(func(c *cobra.Command, _ []string) error {
+		ps, _, err := o.pots()
+		if err != nil {
+			return fmt.Errorf("cannot list pots: %w", err)
+		}
+		names, err := ps.Running(c.Context())
+		if err != nil {
+			return fmt.Errorf("cannot list pots: %w", err)
+		}
+		if names == nil {
+			names = []pot.Name{}
+		}
+		return output.tell(c.OutOrStdout(), names, func(w io.Writer) error {
+			for _, name := range names {
+				if _, err := fmt.Fprintln(w, name); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	return c
+}
+
+func lastRunStatsCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "last-run-stats -p POT",
+		Short: "say how a pot's command ended last",
+		Long: `Prints the exit code that a pot's command ended with when it last did, as JSON; {}
+if it never has.`,
+	}
+	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+		ps, _, err := o.pots()
+		if err != nil {
+			return fmt.Errorf("cannot say how the pot ended: %w", err)
+		}
+		if _, err := pot.OpenSettings(c.Context(), ps.Host(), name); err != nil {
+			return fmt.Errorf("cannot say how the pot ended: %w", err)
+		}
+		code, err := ps.LastRun(c.Context(), name)
+		text := fmt.Sprintf(`{ "ExitCode": %d }`, code)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			text = "{}"
+		case err != nil:
+			return fmt.Errorf("cannot say how the pot ended: %w", err)
+		}
+		_, err = fmt.Fprintln(c.OutOrStdout(), text)
+		return err
+	})
+}
+
+// usage is what a pot uses, in the form of pot get-rss -J, which drivers read.
+type usage struct {
+	ResourceUsage struct {
+		MemoryStats struct{ RSS, Swap int64 }
+		CpuStats    struct{ TotalTicks, Percent float64 } //nolint:revive // pot's spelling
+	}
+}
+
+func getRSSCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "get-rss -p POT",
+		Short: "say what a pot that runs uses",
+	}
+	asJSON := c.Flags().BoolP("json", "J", false, "print it as JSON")
+	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+		p, err := o.running(c.Context(), name)
+		if err != nil {
+			return fmt.Errorf("cannot say what the pot uses: %w", err)
+		}
+		u, err := p.Usage(c.Context())
+		if err != nil {
+			return fmt.Errorf("cannot say what the pot uses: %w", err)
+		}
+		if *asJSON {
+			var r usage
+			r.ResourceUsage.MemoryStats.RSS, r.ResourceUsage.MemoryStats.Swap = u.MemoryBytes, u.SwapBytes
+			r.ResourceUsage.CpuStats.Percent = u.CPUPercent
+			return json.NewEncoder(c.OutOrStdout()).Encode(r)
+		}
+		_, err = fmt.Fprintf(c.OutOrStdout(), "Resource usage by the pot %s\n\tcpu time        : %s\n\tpcpu (%%)        : %g\n"+
+			"\tphysical memory : %d\n\tswap memory     : %d\n\tprocesses       : %d\n",
+			name, u.CPUUser+u.CPUSystem, u.CPUPercent, u.MemoryBytes, u.SwapBytes, u.Procs)
+		return err
+	})
+}
+
+func topCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "top -p POT",
+		Short: "show the processes of a pot that runs, as top(1) does",
+	}
+	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+		ps, _, err := o.pots()
+		if err == nil && ps.Host().Name != "freebsd" {
+			err = fmt.Errorf("on a %s host: %w", ps.Host().Name, pot.ErrUnsupported)
+		}
+		if err == nil {
+			_, err = o.running(c.Context(), name)
+		}
+		if err == nil {
+			top := exec.CommandContext(c.Context(), "top", "-J", string(name))
+			top.Stdin, top.Stdout, top.Stderr = c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
+			err = top.Run()
+		}
+		if err != nil {
+			return fmt.Errorf("cannot show the processes: %w", err)
+		}
+		return nil
+	})
+}
+
+func vnetStartCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "vnet-start [-B BRIDGE]",
+		Short: "as with pot; networks of pots are there as soon as a pot needs them",
+		Long: `Does nothing: a bridge, and what leads out of it, is made when the first pot that
+needs it is started, and goes with the last one. pot doctor says what a host lacks
+for that.`,
+		Args: arguments(),
+	}
+	bridge := c.Flags().StringP("bridge", "B", "", "`name` of a private bridge")
+	addOnPots(c)
+	c.RunE = func(*cobra.Command, []string) error {
+		if *bridge == "" {
+			return nil
+		}
+		if err := pot.ValidateBridge(*bridge); err != nil {
+			return fmt.Errorf("-B: %w", err)
+		}
+		return nil
+	}
+	return c
+}

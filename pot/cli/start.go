@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/supervise"
+)
+
+// lifeCommands are pot's commands about pots that run.
+func lifeCommands() []*cobra.Command {
+	return []*cobra.Command{
+		startCommand(), stopCommand(), runCommand(), termCommand(), execCommand(), signalCommand(),
+		psCommand(), lastRunStatsCommand(), getRSSCommand(), topCommand(), vnetStartCommand(),
+	}
+}
+
+// onPot makes c a command about one pot, named with -p or alone behind the command.
+func onPot(c *cobra.Command, do func(c *cobra.Command, o *onPots, name pot.Name) error) *cobra.Command {
+	name := potFlag(c)
+	o := addOnPots(c)
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		switch {
+		case *name == "" && len(args) > 0:
+			*name, args = args[0], args[1:]
+		}
+		if len(args) > 0 {
+			return arguments()(c, args)
+		}
+		if err := checkPotName(*name); err != nil {
+			return err
+		}
+		return act(func(c *cobra.Command, _ []string) error { return do(c, o, pot.Name(*name)) })(c, nil)
+	}
+	return c
+}
+
+// notes says what is as it should not be, where errors go.
+func notes(c *cobra.Command) func(string) {
+	return func(text string) { fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), oneLine(text)) }
+}
+
+// exitFailed is the status of pot start for a command that has failed, so that it is
+// told from a pot that could not be started (pot-reference 7.1).
+const exitFailed = 125
+
+func startCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "start [-p] POT",
+		Short: "start a pot",
+		Long: `Starts a pot, after those that it depends on. One that is not persistent ends with
+its command: that is waited for, and its output shown, and the exit status is 125 if the
+command's is not 0; pot last-run-stats says which it was. One that is persistent stays
+until it is stopped. A pot goes on when this command is interrupted.
+
+Programs to be run on this host, and directories of it to be mounted, that have come with
+an image are refused without --trust.`,
+	}
+	trust := c.Flags().Bool("trust", false, "run hooks and mount directories that were not set on this host")
+	detach := c.Flags().BoolP("detach", "d", false, "do not wait for the end of a pot that is not persistent")
+	c.Flags().BoolP("snapshot", "s", false, "not there yet")
+	_ = c.Flags().MarkHidden("snapshot")
+	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+		if on, _ := c.Flags().GetBool("snapshot"); on {
+			return fmt.Errorf("cannot start the pot: -s is not there yet: pot snapshot takes one")
+		}
+		ps, conf, err := o.pots()
+		if err != nil {
+			return fmt.Errorf("cannot start the pot: %w", err)
+		}
+		p, already, err := ps.StartOwn(c.Context(), name, pot.StartOptions{DNS: conf.DNS, Trust: *trust, Tell: notes(c)})
+		switch {
+		case errors.Is(err, pot.ErrNotApproved):
+			return hinted{fmt.Errorf("cannot start the pot: %w", err), "--trust takes it as it is"}
+		case err != nil:
+			return fmt.Errorf("cannot start the pot: %w", err)
+		case already || *detach:
+			return nil
+		}
+		return waitStarted(c, ps, p)
+	})
+}
+
+// waitStarted waits for what pot start waits for: the end of a pot that ends with its
+// command, or of what another runs to start its services.
+func waitStarted(c *cobra.Command, ps *pot.Pots, p *pot.Pot) error {
+	persistent := p.Persistent(c.Context())
+	if persistent && !p.RunsRC(c.Context()) {
+		return nil
+	}
+	shown := follow(c, p)
+	end, err := p.Wait(c.Context())
+	shown()
+	switch {
+	case c.Context().Err() != nil:
+		return hinted{errors.New("not waited for: the pot goes on"), "pot stop " + string(p.Name()) + " stops it"}
+	case err != nil && !errors.Is(err, supervise.ErrUnknownExit):
+		return fmt.Errorf("cannot wait for the pot: %w", err)
+	case persistent:
+		return nil
+	}
+	ctx := context.WithoutCancel(c.Context())
+	if _, err := ps.StopOwn(ctx, p.Name(), pot.StartOptions{Tell: notes(c)}); err != nil {
+		return fmt.Errorf("cannot take the pot down: %w", err)
+	}
+	if err != nil || end.Code != 0 {
+		return exitStatus{errSaid, exitFailed}
+	}
+	return nil
+}
+
+func stopCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "stop [-p] POT",
+		Short: "stop a pot",
+		Long: `Asks a pot to end: by its attribute exec_stop, if that is set, and by SIGTERM.
+What has not ended after as many seconds as the attribute stop_timeout says is killed.
+One that does not run is left as it is.`,
+	}
+	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+		ps, _, err := o.pots()
+		stopped := false
+		if err == nil {
+			stopped, err = ps.StopOwn(c.Context(), name, pot.StartOptions{Tell: notes(c)})
+		}
+		if err != nil {
+			return fmt.Errorf("cannot stop the pot: %w", err)
+		}
+		if !stopped {
+			notes(c)("pot " + string(name) + " was not running")
+		}
+		return nil
+	})
+}
+
+// running is a pot that runs: one that was started by hand or is a task's.
+func (o *onPots) running(ctx context.Context, name pot.Name) (*pot.Pot, error) {
+	ps, _, err := o.pots()
+	if err != nil {
+		return nil, err
+	}
+	p, err := ps.Find(name)
+	if err == nil {
+		_, err = ps.Host().Jails.Find(ctx, name)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, hinted{fmt.Errorf("pot %s is not running", name), "pot start " + string(name) + " starts it"}
+	}
+	return p, err
+}

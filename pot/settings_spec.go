@@ -1,0 +1,190 @@
+package pot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Spec is what the pot is started by: its dataset is its own, and stays. dns is the
+// address of the pot that others may resolve names by.
+func (s *Settings) Spec(ctx context.Context, dns string) (Spec, error) {
+	conf, err := s.Conf()
+	if err != nil {
+		return Spec{}, fmt.Errorf("pot %s: %w", s.name, err)
+	}
+	spec := Spec{Name: s.name, Image: string(s.name), Own: true, Hostname: conf.Value("host.hostname")}
+	var errs []error
+	fault := func(key string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("pot %s: %s: %w", s.name, key, err))
+		}
+	}
+	if kind := conf.Value("pot.type"); kind != "single" {
+		fault("pot.type", fmt.Errorf("%q: only pots of type single can be started", kind))
+	}
+	for _, key := range []string{"ip4", "pot.export.static.ports"} {
+		if len(conf.Values(key)) > 0 {
+			fault(key, errors.New("is of a pot older than 0.8"))
+		}
+	}
+	spec.connect(conf, fault)
+	for _, text := range strings.Fields(conf.Value("pot.export.ports")) {
+		e, err := ParseExport(text)
+		fault("pot.export.ports", err)
+		spec.Ports = append(spec.Ports, Port{Proto: e.Proto, To: e.Port, Host: netip.AddrPortFrom(netip.IPv4Unspecified(), e.Host)})
+	}
+	if !spec.Network.own() || !spec.Stack.Has4() {
+		spec.Ports = nil // as with pot
+	}
+	for _, line := range conf.Values("pot.hosts") {
+		addr, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+		ip, err := netip.ParseAddr(addr)
+		fault("pot.hosts", err)
+		spec.Hosts = append(spec.Hosts, HostEntry{Name: strings.TrimSpace(name), Addr: ip})
+	}
+	spec.DNS, err = s.dns(conf, dns)
+	fault("pot.dns", err)
+	spec.Limits, err = limitsOf(conf)
+	fault("pot.rss", err)
+	spec.Mounts, err = s.mounts(ctx)
+	fault("fscomp.conf", err)
+	if len(errs) > 0 {
+		return Spec{}, errors.Join(errs...)
+	}
+	return spec, spec.pick()
+}
+
+// connect is how the pot is connected.
+func (s *Spec) connect(conf *ConfLines, fault func(string, error)) {
+	s.Network, s.Stack = NetworkMode(conf.Value("network_type")), Stack(conf.Value("pot.stack"))
+	switch s.Network {
+	case "inherit", "":
+		s.Network, s.Stack = HostNetwork, "" // its addresses are the host's
+	case PrivateBridge:
+		s.Bridge = conf.Value("bridge")
+		if s.Stack == Dual {
+			s.Stack = IPv4 // as with pot
+		}
+	}
+	words := strings.Fields(conf.Value("ip"))
+	switch {
+	case s.Network == Alias:
+		for _, text := range words {
+			a, err := ParseInterfaceAddr(text)
+			fault("ip", err)
+			s.Aliases = append(s.Aliases, a)
+		}
+	case s.Network.own() && len(words) > 0 && s.Stack.Has4():
+		var err error
+		s.Address, err = netip.ParseAddr(words[0])
+		fault("ip", err)
+	}
+}
+
+// dns is what the pot resolves names by.
+func (s *Settings) dns(conf *ConfLines, server string) (DNS, error) {
+	switch kind := conf.Value("pot.dns"); kind {
+	case "", "inherit":
+		return DNS{}, nil
+	case "off":
+		return DNS{Off: true}, nil
+	case "custom":
+		data, err := s.read(confDir + "/resolv.conf")
+		if err != nil {
+			return DNS{}, err
+		}
+		return DNS{Text: string(data[:min(len(data), maxResolvConf)]), Off: len(data) == 0}, nil
+	case "pot":
+		hostname := conf.Value("host.hostname")
+		d := DNS{Servers: []string{server}}
+		if parts := strings.Split(hostname, "."); len(parts) > 1 {
+			d.Searches = []string{parts[1]}
+		}
+		return d, nil
+	default:
+		return DNS{}, fmt.Errorf("no such kind: %q", kind)
+	}
+}
+
+// limitsOf is what set-rss has set. So many processors are a bound on time: which of
+// them they are is for the scheduler.
+func limitsOf(conf *ConfLines) (l Limits, err error) {
+	if text := conf.Value("pot.rss.cpus"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 16)
+		if err != nil {
+			return l, err
+		}
+		l.CPUPercent = 100 * int64(n)
+	}
+	if text := conf.Value("pot.rss.memory"); text != "" {
+		l.MemoryBytes, err = ParseMemory(text)
+	}
+	return l, err
+}
+
+// mounts are what is mounted in the pot when it runs.
+func (s *Settings) mounts(ctx context.Context) ([]Mount, error) {
+	if err := s.approved(ctx, fscompConf); err != nil {
+		return nil, err
+	}
+	lines, err := s.Mounts()
+	if err != nil {
+		return nil, err
+	}
+	var all []Mount
+	for _, line := range lines {
+		line = line.relative(s.tree())
+		switch {
+		case !strings.HasPrefix(line.Source, "/"):
+			return nil, fmt.Errorf("dataset %s: %w", line.Source, ErrUnsupported)
+		case line.Option != "" && line.Option != readOnlyMount && line.Option != "rw":
+			return nil, fmt.Errorf("option %s: %w", line.Option, ErrUnsupported)
+		}
+		if _, err := os.Stat(line.Source); err != nil {
+			return nil, err
+		}
+		all = append(all, Mount{Source: line.Source, Target: line.Target, ReadOnly: line.Option == readOnlyMount})
+	}
+	return all, nil
+}
+
+// pick finds a port of the host for each that has none. It can be another's by the time
+// that it is published; then the start fails, and may be tried again.
+func (s *Spec) pick() error {
+	for i := range s.Ports {
+		p := &s.Ports[i]
+		if p.Host.Port() != 0 {
+			continue
+		}
+		port, err := freePort(p.Proto)
+		if err != nil {
+			return fmt.Errorf("find a free port: %w", err)
+		}
+		p.Host = netip.AddrPortFrom(p.Host.Addr(), port)
+	}
+	return nil
+}
+
+// freePort is one that nobody has now.
+func freePort(proto Proto) (uint16, error) {
+	if proto == UDP {
+		c, err := net.ListenUDP("udp4", nil)
+		if err != nil {
+			return 0, err
+		}
+		defer c.Close()
+		return c.LocalAddr().(*net.UDPAddr).AddrPort().Port(), nil
+	}
+	l, err := net.ListenTCP("tcp4", nil)
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).AddrPort().Port(), nil
+}
