@@ -159,10 +159,10 @@ func TestCache_Fetch_bytes(t *testing.T) {
 		f, err := cache.Fetch(t.Context(), ref, digest(t, moved, imagetest.NoMeta), nil)
 		must.NoError(t, err)
 		defer f.Close()
-		got, err := io.ReadAll(f.Open())
+		got, err := io.ReadAll(opened(t, f, nil))
 		must.NoError(t, err)
 		must.Eq(t, imagetest.Content("moved"), got)
-		got, err = io.ReadAll(before.Open())
+		got, err = io.ReadAll(opened(t, before, nil))
 		must.NoError(t, err)
 		must.Eq(t, imagetest.Content("small"), got)
 	})
@@ -174,7 +174,7 @@ func TestCache_Fetch_bytes(t *testing.T) {
 		defer f.Close()
 		must.NoError(t, os.Remove(filepath.Join(dir, ref.File())))
 		for range 2 {
-			got, err := io.ReadAll(f.Open())
+			got, err := io.ReadAll(opened(t, f, nil))
 			must.NoError(t, err)
 			must.Eq(t, imagetest.Content("small"), got)
 		}
@@ -256,7 +256,7 @@ func TestCache_Fetch_parallel(t *testing.T) {
 				cache := image.NewCache(dir, image.Options{}) // as another process has its own
 				f, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
 				must.NoError(t, err)
-				got, err := io.ReadAll(f.Open())
+				got, err := io.ReadAll(opened(t, f, nil))
 				must.NoError(t, err)
 				must.Eq(t, imagetest.Content("small"), got)
 				f.Close()
