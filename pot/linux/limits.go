@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/opencontainers/cgroups"
 	cgroup1 "github.com/opencontainers/cgroups/fs"
@@ -196,32 +195,11 @@ func (l *limiter) Usage(ctx context.Context, name pot.Name) (pot.Usage, error) {
 	if len(l.dirs(name)) == 0 {
 		return processUsage(jail.ID)
 	}
-	m, err := l.manager(name, pot.Limits{})
+	u, err := groupUsage(name)
 	if err != nil {
-		return pot.Usage{}, err
+		return u, fmt.Errorf("usage of %s: %w", name, err)
 	}
-	stats, err := m.GetStats()
-	if err != nil {
-		return pot.Usage{}, fmt.Errorf("usage of %s: %w", name, err)
-	}
-	u := pot.Usage{
-		CPUUser:     time.Duration(stats.CpuStats.CpuUsage.UsageInUsermode),
-		CPUSystem:   time.Duration(stats.CpuStats.CpuUsage.UsageInKernelmode),
-		MemoryBytes: int64(firstOf(stats.MemoryStats.Stats, "rss", "anon")),
-		SwapBytes:   int64(stats.MemoryStats.SwapOnlyUsage.Usage),
-	}
-	pids, err := cgroups.GetPids(l.dirs(name)[0])
-	u.Procs = len(pids)
-	return u, err
-}
-
-func firstOf(stats map[string]uint64, keys ...string) uint64 {
-	for _, k := range keys {
-		if v, ok := stats[k]; ok {
-			return v
-		}
-	}
-	return 0
+	return u, nil
 }
 
 // OutOfMemory is pot.Limiter's.

@@ -97,7 +97,7 @@ func (l links) Detach(ctx context.Context, name pot.Name) error {
 
 // findBridge finds the bridge that has the gateway's address, or makes it.
 func findBridge(link pot.Link) (netlink.Link, error) {
-	addrs, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	addrs, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
@@ -148,7 +148,7 @@ func newBridge(link pot.Link) (netlink.Link, error) {
 
 // dropBridges removes bridges that we made and that no pot is on.
 func dropBridges() error {
-	all, err := netlink.LinkList()
+	all, err := whole(netlink.LinkList)
 	if err != nil {
 		return fmt.Errorf("list links: %w", err)
 	}
@@ -166,6 +166,20 @@ func dropBridges() error {
 		}
 	}
 	return nil
+}
+
+// listAttempts is how often a list is asked for that others keep changing.
+const listAttempts = 100
+
+// whole is a list that nothing was added to, or taken from, while the kernel gave
+// it out: where many pots come and go, it may take a few attempts.
+func whole[T any](list func() ([]T, error)) (all []T, err error) {
+	for range listAttempts {
+		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return all, err
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {

@@ -58,7 +58,7 @@ func names(dir string) ([]pot.Name, error) {
 // loosePairs are the pots of pairs of which both ends are the host's: that of one
 // that is in a jail has the other end in another network namespace.
 func loosePairs() ([]pot.Name, error) {
-	links, err := netlink.LinkList()
+	links, err := whole(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
