@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 
@@ -39,7 +40,7 @@ func (m marks) marked(context.Context) ([]pot.Name, error) {
 		return nil, err
 	}
 	pairs, err := loosePairs()
-	return append(append(all, jails...), pairs...), err
+	return slices.Concat(all, jails, m.jails.networks.names(), pairs), err
 }
 
 // names are those of the files in a directory; one that is not there has none.
