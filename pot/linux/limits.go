@@ -41,6 +41,8 @@ func newLimiter(dir string) *limiter {
 // needed are the controllers of version 1 that must be there; others may be.
 var needed = []string{"cpu", "cpuacct", "memory"}
 
+var errNoGroups = errors.New("no control group")
+
 // hierarchies are the directories of all our groups, by controller; version 2
 // has one, under "".
 var hierarchies = sync.OnceValues(func() (map[string]string, error) {
@@ -54,7 +56,7 @@ var hierarchies = sync.OnceValues(func() (map[string]string, error) {
 		case err == nil:
 			all[c] = filepath.Join(on, allGroups)
 		case slices.Contains(needed, c):
-			return nil, fmt.Errorf("no control group for %s on this machine", c)
+			return nil, fmt.Errorf("%w for %s on this machine", errNoGroups, c)
 		}
 	}
 	return all, nil
@@ -192,11 +194,11 @@ func (l *limiter) Usage(ctx context.Context, name pot.Name) (pot.Usage, error) {
 	if err != nil {
 		return pot.Usage{}, err
 	}
-	if len(l.dirs(name)) == 0 {
-		return processUsage(jail.ID)
-	}
 	u, err := groupUsage(name)
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoGroups), errors.Is(err, fs.ErrNotExist):
+		return processUsage(jail.ID)
+	case err != nil:
 		return u, fmt.Errorf("usage of %s: %w", name, err)
 	}
 	return u, nil

@@ -4,11 +4,9 @@ package linux
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"nomad-driver-pot/pot"
@@ -26,56 +24,49 @@ func groupUsage(name pot.Name) (u pot.Usage, err error) {
 	}
 	cpu := filepath.Join(bases["cpuacct"], string(name))
 	memory := filepath.Join(bases["memory"], string(name))
-	times, err := readNumbers(cpu, "cpuacct.stat") // cgroup-v1/cpuacct.rst: in USER_HZ
+	times, err := os.ReadFile(filepath.Join(cpu, "cpuacct.stat")) // cgroup-v1/cpuacct.rst: in USER_HZ
 	if err != nil {
 		return u, err
 	}
-	u.CPUUser, u.CPUSystem = time.Duration(times["user"])*ticks, time.Duration(times["system"])*ticks
-	sizes, err := readNumbers(memory, "memory.stat") // cgroup-v1/memory.rst, 5.2
+	u.CPUUser, u.CPUSystem = time.Duration(number(times, "user"))*ticks, time.Duration(number(times, "system"))*ticks
+	sizes, err := os.ReadFile(filepath.Join(memory, "memory.stat")) // cgroup-v1/memory.rst, 5.2
 	if err != nil {
 		return u, err
 	}
-	u.MemoryBytes, u.SwapBytes = sizes["rss"], sizes["swap"]
+	u.MemoryBytes, u.SwapBytes = number(sizes, "rss"), number(sizes, "swap")
 	u.Procs, err = processesIn(cpu)
 	return u, err
 }
 
 // group2Usage is that of a group of version 2: cgroup-v2.rst.
 func group2Usage(dir string) (u pot.Usage, err error) {
-	times, err := readNumbers(dir, "cpu.stat")
+	times, err := os.ReadFile(filepath.Join(dir, "cpu.stat"))
 	if err != nil {
 		return u, err
 	}
-	u.CPUUser = time.Duration(times["user_usec"]) * time.Microsecond
-	u.CPUSystem = time.Duration(times["system_usec"]) * time.Microsecond
-	sizes, err := readNumbers(dir, "memory.stat")
+	u.CPUUser = time.Duration(number(times, "user_usec")) * time.Microsecond
+	u.CPUSystem = time.Duration(number(times, "system_usec")) * time.Microsecond
+	sizes, err := os.ReadFile(filepath.Join(dir, "memory.stat"))
 	if err != nil {
 		return u, err
 	}
-	u.MemoryBytes = sizes["anon"]
+	u.MemoryBytes = number(sizes, "anon")
 	if data, err := os.ReadFile(filepath.Join(dir, "memory.swap.current")); err == nil {
-		u.SwapBytes, _ = strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
+		u.SwapBytes, _ = strconv.ParseInt(string(bytes.TrimSpace(data)), 10, 64)
 	}
 	u.Procs, err = processesIn(dir)
 	return u, err
 }
 
-// readNumbers are the lines "NAME NUMBER" of a file.
-func readNumbers(dir, file string) (map[string]int64, error) {
-	data, err := os.ReadFile(filepath.Join(dir, file))
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]int64{}
-	for line := range strings.Lines(string(data)) {
-		name, number, _ := strings.Cut(strings.TrimSpace(line), " ")
-		n, err := strconv.ParseInt(number, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, file), err)
+// number is that of the line "NAME NUMBER"; 0 if there is none.
+func number(lines []byte, name string) int64 {
+	for line := range bytes.Lines(lines) {
+		if rest, ok := bytes.CutPrefix(line, []byte(name+" ")); ok {
+			n, _ := strconv.ParseInt(string(bytes.TrimSpace(rest)), 10, 64)
+			return n
 		}
-		all[name] = n
 	}
-	return all, nil
+	return 0
 }
 
 // processesIn is how many processes are in a group.
