@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,12 +85,31 @@ type bed struct {
 	dir    string
 	config string
 
+	logged  logged                            // all that the drivers have
 	version string                            // of the drivers that are opened
 	used    map[*dtestutil.DriverHarness]bool // those that hang up with their tasks
 
 	// unlogged tasks have no log collector, which at its end waits for seconds
 	// for a task that never began to write.
 	unlogged bool
+}
+
+// logged is what was written to it.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // newBed needs root. At the end of the test nothing of the driver's is left.
@@ -127,7 +147,8 @@ func (b *bed) open(t testing.TB) {
 	if b.driver != nil {
 		b.driver.Shutdown(context.Background())
 	}
-	b.driver = New(hclog.NewNullLogger(), Native{Name: native.Name, Open: native.Open}, b.version)
+	logger := hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: &b.logged})
+	b.driver = New(logger, Native{Name: native.Name, Open: native.Open}, b.version)
 	harness := dtestutil.NewDriverHarness(t.(*testing.T), b.driver)
 	b.DriverHarness = harness
 	t.Cleanup(func() {
