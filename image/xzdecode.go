@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -83,6 +84,9 @@ func startXZ(ctx context.Context, path string, r, again io.Reader, o DecodeOptio
 	x.cmd.WaitDelay = 10 * time.Second
 	out, err := x.cmd.StdoutPipe()
 	if err == nil {
+		if pipe, ok := out.(*os.File); ok {
+			widen(pipe)
+		}
 		x.out, err = out, x.cmd.Start()
 	}
 	if err != nil {
