@@ -59,11 +59,3 @@ func (m Meta) validate() error {
 	}
 	return errors.Join(errs...)
 }
-
-// alone is an error when the image needs another.
-func (m Meta) alone() error {
-	if m == (Meta{}) {
-		return nil
-	}
-	return fmt.Errorf("layered image: needs %s_%s at snapshot %s: not supported yet", m.Name, m.Tag, m.Snapshot)
-}

@@ -34,6 +34,12 @@ type Datasets interface {
 	// is already there is fs.ErrExist. After an error nothing of name is left.
 	Receive(ctx context.Context, name string, stream io.Reader) error
 
+	// ReceiveLayer is Receive of what is incremental from snapshot of the tree of
+	// origin, which is there. A host that keeps no snapshots reads below, the streams
+	// of origin and of all that is below it, the oldest first; it closes them.
+	ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
+		below func(context.Context) ([]io.ReadCloser, error)) error
+
 	// Rename gives from, and all below it, the name to. A to that is already
 	// there is fs.ErrExist, and from stays.
 	Rename(ctx context.Context, from, to string) error
@@ -83,16 +89,21 @@ func (s *Store) Ensure(ctx context.Context, ref Ref, pin Digest, progress Progre
 		return Snapshot{}, gaveUp(ctx, "wait for", ref.String())
 	}
 	return s.flights.do(ctx, wanted{ref.String(), pin}, progress, func(ctx context.Context, p Progress) (Snapshot, error) {
-		snapshot, err := s.find(ctx, ref, pin)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return snapshot, err
-		}
-		snapshot, err = s.bring(ctx, ref, pin, p)
-		if errors.Is(err, fs.ErrExist) { // another process was faster
-			return s.find(ctx, ref, pin)
-		}
-		return snapshot, err
+		return s.ensure(ctx, ref, pin, p)
 	})
+}
+
+// ensure is Ensure's work, for all who ask for it.
+func (s *Store) ensure(ctx context.Context, ref Ref, pin Digest, p Progress) (Snapshot, error) {
+	snapshot, err := s.find(ctx, ref, pin)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return snapshot, err
+	}
+	snapshot, err = s.bring(ctx, ref, pin, p)
+	if errors.Is(err, fs.ErrExist) { // another process was faster
+		return s.find(ctx, ref, pin)
+	}
+	return snapshot, err
 }
 
 // find is the image that is imported already, if it is the one asked for. It is
@@ -133,7 +144,8 @@ func (s *Store) bring(ctx context.Context, ref Ref, pin Digest, p Progress) (_ S
 		return Snapshot{}, err
 	}
 	defer f.Close()
-	if err := f.Meta.alone(); err != nil {
+	on, err := s.on(ctx, ref, f.Meta, p)
+	if err != nil {
 		return Snapshot{}, s.fault(ctx, ref, err)
 	}
 	if err := s.sweep(ctx); err != nil {
@@ -153,7 +165,7 @@ func (s *Store) bring(ctx context.Context, ref Ref, pin Digest, p Progress) (_ S
 	p.tell("importing %s", ref.File())
 	name := tempPrefix + t.id()
 	decoded := f.Open(ctx, s.cache.options.Decode)
-	err = s.receive(ctx, ref, name, decoded)
+	err = s.receive(ctx, ref, name, decoded, on)
 	decoded.Close()
 	if err != nil {
 		return Snapshot{}, err
@@ -170,16 +182,21 @@ func (s *Store) bring(ctx context.Context, ref Ref, pin Digest, p Progress) (_ S
 
 // receive imports the stream as name, to its end. Nothing of it reaches the host
 // before it has been vetted and its checksums were found to hold.
-func (s *Store) receive(ctx context.Context, ref Ref, name string, decoded io.Reader) error {
+func (s *Store) receive(ctx context.Context, ref Ref, name string, decoded io.Reader, on *layered) error {
 	stream := &stream{r: contextReader{ctx, decoded}}
 	out, in := io.Pipe()
 	vetted := make(chan error, 1)
 	go func() {
-		_, err := zstream.Pass(ctx, in, stream, zstream.Options{}, vet)
+		_, err := zstream.Pass(ctx, in, stream, zstream.Options{}, vet{layer: on != nil}.stream)
 		in.CloseWithError(err) // of nil: the end
 		vetted <- err
 	}()
-	err := s.datasets.Receive(ctx, name, out)
+	var err error
+	if on == nil {
+		err = s.datasets.Receive(ctx, name, out)
+	} else {
+		err = s.datasets.ReceiveLayer(ctx, name, on.dataset, on.Snapshot, out, on.streams)
+	}
 	out.CloseWithError(errNotRead)
 	switch refused := <-vetted; {
 	case ctx.Err() != nil:
@@ -235,5 +252,10 @@ func (s *Store) fault(ctx context.Context, ref Ref, err error) error {
 	if ctx.Err() != nil {
 		return gaveUp(ctx, "import", ref.String())
 	}
-	return &Error{Op: "import", What: ref.String(), Err: err, Retryable: errors.Is(err, syscall.ENOSPC)}
+	retry := errors.Is(err, syscall.ENOSPC)
+	var of *Error // of what it is layered on
+	if errors.As(err, &of) {
+		retry = of.Retryable
+	}
+	return &Error{Op: "import", What: ref.String(), Err: err, Retryable: retry}
 }

@@ -164,7 +164,11 @@ func TestStore_Ensure_refused(t *testing.T) {
 		"what is no stream": {imagetest.XZ([]byte("not a stream")), "-\n",
 			"import REF: not a ZFS send stream: it ends after 12 bytes"},
 		"a layered image": {good, "plain:1.0@1795392222\n",
-			"import REF: layered image: needs plain_1.0 at snapshot 1795392222: not supported yet"},
+			"import REF: layered on SOURCE/plain:1.0: fetch SOURCE/plain_1.0.xz.skein: 404 Not Found"},
+		"a layered image on itself": {good, "bad:1.0@1795392222\n",
+			"import REF: layered on itself, or on more than 16 images: bad_1_0 on bad_1_0"},
+		"a layer that is none": {good, "small:1.0@1700000000\n",
+			`import REF: record 1 at offset 1156: END: dataset "m": it is no layer, and .meta says what it is layered on`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newRig(t)
@@ -172,10 +176,15 @@ func TestStore_Ensure_refused(t *testing.T) {
 			ref := image.Ref{Source: b.server.URL, Name: "bad", Tag: "1.0"}
 			_, err := b.Ensure(t.Context(), ref, anyImage, nil)
 			want := bytes.ReplaceAll([]byte(c.want), []byte("REF"), []byte(ref.String()))
+			want = bytes.ReplaceAll(want, []byte("SOURCE"), []byte(b.server.URL))
 			must.EqError(t, err, string(want))
 			must.False(t, image.Retryable(err))
+			if name == "a layer that is none" {
+				must.NoError(t, b.datasets.Destroy(t.Context(), "small_1_0")) // its origin, which was brought first
+			} else {
+				must.Eq(t, 0, b.datasets.Received())
+			}
 			b.nothingMade(t)
-			must.Eq(t, 0, b.datasets.Received())
 		})
 	}
 	t.Run("a bad digest reaches no dataset", func(t *testing.T) {

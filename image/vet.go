@@ -29,8 +29,11 @@ const ours = "nomad.pot:"
 // maxSnapshots is how many a dataset of an image may have: pot export -F sends all.
 const maxSnapshots = 64
 
-// vet says all that keeps a stream from being an image of a pot (pot-reference 3.2).
-func vet(s *zstream.Stream) error {
+// vet is how a stream is looked at.
+type vet struct{ layer bool } // .meta says what it is layered on
+
+// stream says all that keeps s from being an image of a pot (pot-reference 3.2).
+func (v vet) stream(s *zstream.Stream) error {
 	if !s.Package {
 		return errors.New("no image of a pot: it is not of zfs send -R")
 	}
@@ -41,8 +44,13 @@ func vet(s *zstream.Stream) error {
 	var names []string
 	for _, d := range s.Datasets {
 		names = append(names, d.Name)
-		if d.Origin != 0 {
+		switch tree := d.Name == "m"; {
+		case d.Origin != 0 && !v.layer:
 			fault(d, "it is a layer on snapshot %#x, and .meta names none", d.Origin)
+		case d.Origin != 0 && !tree:
+			fault(d, "it is a layer, and only m may be one")
+		case d.Origin == 0 && v.layer && tree:
+			fault(d, "it is no layer, and .meta says what it is layered on")
 		}
 		if len(d.Snapshots) > maxSnapshots {
 			fault(d, "it has %d snapshots, and at most %d are taken", len(d.Snapshots), maxSnapshots)

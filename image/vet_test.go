@@ -16,8 +16,8 @@ func TestVet(t *testing.T) {
 		}}
 	}
 	t.Run("what pots are kept with is taken", func(t *testing.T) {
-		must.NoError(t, vet(image(nil, nil)))
-		must.NoError(t, vet(image(
+		must.NoError(t, vet{}.stream(image(nil, nil)))
+		must.NoError(t, vet{}.stream(image(
 			map[string]any{"compression": uint64(15), "recordsize": uint64(1 << 20), ":pot.tag": "1.0", "org:note": "x", "mountpoint": "/opt/pot/jails/web"},
 			map[string]any{"mountpoint": "/opt/pot/jails/web/m", "atime": uint64(0)},
 		)))
@@ -29,8 +29,8 @@ func TestVet(t *testing.T) {
 	} {
 		t.Run(property+" is refused", func(t *testing.T) {
 			for _, s := range []*zstream.Stream{image(map[string]any{property: value}, nil), image(nil, map[string]any{property: value})} {
-				must.ErrorContains(t, vet(s), "property "+property+"=")
-				must.ErrorContains(t, vet(s), "is none that an image may have")
+				must.ErrorContains(t, vet{}.stream(s), "property "+property+"=")
+				must.ErrorContains(t, vet{}.stream(s), "is none that an image may have")
 			}
 		})
 	}
@@ -39,7 +39,7 @@ func TestVet(t *testing.T) {
 		s.Datasets[1].Origin = 7
 		s.Datasets[1].Snapshots[0].Properties = map[string]any{"nomad.pot:task": "x"}
 		s.Datasets = append(s.Datasets, zstream.Dataset{Name: "usr.local"})
-		err := vet(s)
+		err := vet{}.stream(s)
 		for _, want := range []string{`dataset ".": property nomad.pot:digest is this driver's own`, "property sharenfs=on",
 			`dataset "m": it is a layer on snapshot 0x7, and .meta names none`, "snapshot 1: property nomad.pot:task is this driver's own",
 			`it is to have a child m, and no others, not ["" "m" "usr.local"]`} {
@@ -49,11 +49,11 @@ func TestVet(t *testing.T) {
 	t.Run("so many snapshots are too many", func(t *testing.T) {
 		s := image(nil, nil)
 		s.Datasets[0].Snapshots = make([]zstream.Snapshot, maxSnapshots+1)
-		must.ErrorContains(t, vet(s), "it has 65 snapshots, and at most 64 are taken")
+		must.ErrorContains(t, vet{}.stream(s), "it has 65 snapshots, and at most 64 are taken")
 	})
 	t.Run("what is not of send -R", func(t *testing.T) {
 		s := image(nil, nil)
 		s.Package = false
-		must.True(t, strings.HasPrefix(vet(s).Error(), "no image of a pot"))
+		must.True(t, strings.HasPrefix(vet{}.stream(s).Error(), "no image of a pot"))
 	})
 }

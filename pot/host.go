@@ -68,6 +68,12 @@ type Images interface {
 	// verified by the caller. After an error nothing of name is left.
 	Receive(ctx context.Context, name string, stream io.Reader) error
 
+	// ReceiveLayer is Receive of what is incremental from snapshot of the tree of
+	// origin, which is there. A host that keeps no snapshots reads below, the streams
+	// of origin and of all that is below it, the oldest first; it closes them.
+	ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
+		below func(context.Context) ([]io.ReadCloser, error)) error
+
 	// Rename gives from, and all below it, the name to.
 	Rename(ctx context.Context, from, to string) error
 

@@ -87,6 +87,33 @@ func (d *Datasets) Receive(ctx context.Context, name string, stream io.Reader) e
 	return nil
 }
 
+// ReceiveLayer is Receive, of what is on an origin that is there. The streams below it
+// are read, as those hosts do that keep no snapshots.
+func (d *Datasets) ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
+	below func(context.Context) ([]io.ReadCloser, error)) error {
+	d.mu.Lock()
+	_, ok := d.sets[origin]
+	d.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("receive %s: origin %s: %w", name, origin, fs.ErrNotExist)
+	}
+	streams, err := below(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range streams {
+		_, read := io.Copy(io.Discard, r)
+		err = errors.Join(err, read, r.Close())
+	}
+	if err == nil {
+		err = d.Receive(ctx, name, stream)
+	}
+	if err == nil {
+		err = d.SetLabels(ctx, name, map[string]string{"origin": fmt.Sprintf("%s@%s, %d streams", origin, snapshot, len(streams))})
+	}
+	return err
+}
+
 // isPackage tells whether b is of send -R, whose first record has a payload.
 func isPackage(b []byte) bool {
 	return len(b) > 16 && bytes.Equal(b[:4], begin[:4]) && bytes.Equal(b[8:16], begin[8:])

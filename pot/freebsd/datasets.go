@@ -61,7 +61,22 @@ var refused = []string{
 
 // Receive is pot.Images'. It takes nothing of a stream but file systems NAME and
 // NAME/m.
-func (d *datasets) Receive(ctx context.Context, name string, stream io.Reader) (err error) {
+func (d *datasets) Receive(ctx context.Context, name string, stream io.Reader) error {
+	return d.receive(ctx, name, "-", stream)
+}
+
+// ReceiveLayer is pot.Images'. It goes to whatever snapshot in the pool has the right
+// guid: that is to be the one that is meant.
+func (d *datasets) ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
+	_ func(context.Context) ([]io.ReadCloser, error)) error {
+	if err := errors.Join(valid(origin), valid(snapshot)); err != nil {
+		return err
+	}
+	return d.receive(ctx, name, d.path(origin)+"/m@"+snapshot, stream)
+}
+
+// receive receives what is on origin, "-" for what is on none.
+func (d *datasets) receive(ctx context.Context, name, origin string, stream io.Reader) (err error) {
 	if err := valid(name); err != nil {
 		return err
 	}
@@ -81,34 +96,36 @@ func (d *datasets) Receive(ctx context.Context, name string, stream io.Reader) (
 	if _, err := d.runner.Run(ctx, stream, append(argv, d.path(name))...); err != nil {
 		return typed(err)
 	}
-	if err := d.checkReceived(ctx, name); err != nil {
+	if err := d.checkReceived(ctx, name, origin); err != nil {
 		return err
 	}
 	return d.mount(ctx, name)
 }
 
-// checkReceived refuses what is no image of a pot. A layer goes to whatever snapshot
-// in the pool has the right guid: its tree's origin is to be an image's tree, and
-// nothing that is not a pot's.
-func (d *datasets) checkReceived(ctx context.Context, name string) error {
+// checkReceived refuses what is no image of a pot, or is on something else than the
+// origin of its tree.
+func (d *datasets) checkReceived(ctx context.Context, name, origin string) error {
 	out, err := d.zfs(ctx, "list", "-Hp", "-r", "-t", "filesystem,volume", "-o", "name,type,origin", d.path(name))
 	if err != nil {
 		return err
 	}
-	want := []string{d.path(name) + "\tfilesystem", d.path(name) + "/m\tfilesystem"}
-	var got, origins []string
+	want := map[string]string{d.path(name) + "\tfilesystem": "-", d.path(name) + "/m\tfilesystem": origin}
+	got := map[string]string{}
 	for line := range strings.Lines(out) {
 		i := strings.LastIndexByte(line, '\t')
-		got, origins = append(got, line[:max(i, 0)]), append(origins, strings.TrimSpace(line[i+1:]))
+		got[line[:max(i, 0)]] = strings.TrimSpace(line[i+1:])
 	}
-	if !slices.Equal(want, slices.Sorted(slices.Values(got))) {
-		return fmt.Errorf("no image of a pot: it is to be a file system with a child m, not %q", got)
+	if !slices.Equal(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got))) {
+		return fmt.Errorf("no image of a pot: it is to be a file system with a child m, not %q", slices.Sorted(maps.Keys(got)))
 	}
-	for _, origin := range origins {
-		of, snapshot, layered := strings.Cut(origin, "@")
-		if layered && (filepath.Dir(filepath.Dir(of)) != d.root+"/jails" || filepath.Base(of) != "m" || snapshot == "") {
-			return fmt.Errorf("it is a layer on %s, which is no image's tree", origin)
+	for dataset, on := range got {
+		if on == want[dataset] {
+			continue
 		}
+		if want[dataset] == "-" {
+			return fmt.Errorf("it is a layer on %s, and is to be on none", on)
+		}
+		return fmt.Errorf("it is a layer on %s, and is to be on %s", on, want[dataset])
 	}
 	return nil
 }

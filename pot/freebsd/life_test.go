@@ -278,15 +278,28 @@ func TestSurprises(t *testing.T) {
 	t.Run("a layer is put on its image, and mounted below its parent", func(t *testing.T) {
 		m := newModel(t)
 		h, _ := m.host(t)
-		must.NoError(t, h.Images.Receive(t.Context(), "new", strings.NewReader("layer")))
+		must.NoError(t, h.Images.ReceiveLayer(t.Context(), "new", "web_1_0", "1700000000", strings.NewReader("layer"), nil))
 		must.Eq(t, []string{"zfs mount tank/pot/jails/new", "zfs mount tank/pot/jails/new/m"}, m.commands[len(m.commands)-2:])
 	})
-	t.Run("a layer that found its origin elsewhere is refused", func(t *testing.T) {
+	t.Run("a layer that found another origin than is meant, or none, is refused", func(t *testing.T) {
+		for stream, want := range map[string]string{
+			"layer of another's": "it is a layer on tank/secrets@1, and is to be on tank/pot/jails/web_1_0/m@1700000000",
+			"image":              "it is a layer on -, and is to be on tank/pot/jails/web_1_0/m@1700000000",
+		} {
+			m := newModel(t)
+			before := m.state()
+			h, _ := m.host(t)
+			err := h.Images.ReceiveLayer(t.Context(), "new", "web_1_0", "1700000000", strings.NewReader(stream), nil)
+			must.ErrorContains(t, err, want)
+			must.Eq(t, before, m.state())
+		}
+	})
+	t.Run("a layer that is said to be none is refused", func(t *testing.T) {
 		m := newModel(t)
 		before := m.state()
 		h, _ := m.host(t)
-		err := h.Images.Receive(t.Context(), "new", strings.NewReader("layer of another's"))
-		must.ErrorContains(t, err, "it is a layer on tank/secrets@1, which is no image's tree")
+		err := h.Images.Receive(t.Context(), "new", strings.NewReader("layer"))
+		must.ErrorContains(t, err, "it is a layer on tank/pot/jails/web_1_0/m@1700000000, and is to be on none")
 		must.Eq(t, before, m.state())
 	})
 	t.Run("a jail in which something does not end is told", func(t *testing.T) {
