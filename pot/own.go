@@ -293,27 +293,37 @@ func (ps *Pots) RunScript(ctx context.Context, name Name, script Script, out io.
 		after := context.WithoutCancel(ctx)
 		err = errors.Join(err, p.host.Jails.Remove(after, name), p.Destroy(after))
 	}()
-	at := "tmp/" + filepath.Base(script.Name)
 	root, err := os.OpenRoot(p.tree())
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	if err := root.Mkdir("tmp", 0o777|fs.ModeSticky); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if err := replace(root, at, script.Data); err != nil {
+	at := "tmp/" + filepath.Base(script.Name)
+	if err := putScript(root, at, script.Data); err != nil {
 		return err
 	}
 	defer root.Remove(at) // in memory it is gone anyway
-	if err := root.Chmod(at, 0o755); err != nil {
-		return err
-	}
 	exit, err := p.Exec(ctx, Exec{Argv: script.Argv("/"+at, name), Stdout: out, Stderr: out})
 	if err == nil && exit.Code != 0 {
 		err = fmt.Errorf("exit status %d", exit.Code)
 	}
 	return err
+}
+
+// putScript makes a program in a pot's directory for temporary files.
+func putScript(root *os.Root, at string, data []byte) error {
+	switch err := root.Mkdir(path.Dir(at), 0o777); {
+	case err == nil:
+		if err := root.Chmod(path.Dir(at), 0o777|fs.ModeSticky); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrExist):
+		return err
+	}
+	if err := replace(root, at, data); err != nil {
+		return err
+	}
+	return root.Chmod(at, 0o755)
 }
 
 // Running names all pots that run: those of tasks, and any other.
