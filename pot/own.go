@@ -83,7 +83,9 @@ func (ps *Pots) makeOwn(ctx context.Context, s *Settings, o StartOptions) (*Pot,
 	if err != nil {
 		return nil, err
 	}
-	if !o.Bare {
+	if o.Bare {
+		spec.Persistent = true // it has no command to end with
+	} else {
 		s.hook(ctx, PreStart, nil, o)
 	}
 	p, err := ps.Create(ctx, spec)
@@ -120,7 +122,7 @@ func (ps *Pots) FindOwn(ctx context.Context, name Name) (*Pot, error) {
 		return nil, err
 	case !p.record.Spec.Own:
 		return nil, fmt.Errorf("pot %s: %w", name, ErrTasks)
-	case jailed == nil && (p.persistent(ctx) || p.Signal(0) == nil):
+	case jailed == nil && (p.Persistent() || p.Signal(0) == nil):
 		return p, nil
 	case jailed != nil && !errors.Is(jailed, fs.ErrNotExist):
 		return nil, jailed
@@ -129,17 +131,9 @@ func (ps *Pots) FindOwn(ctx context.Context, name Name) (*Pot, error) {
 	return nil, p.Destroy(ctx)
 }
 
-// Persistent tells whether the pot stays when its command has ended.
-func (p *Pot) Persistent(ctx context.Context) bool { return p.persistent(ctx) }
-
-func (p *Pot) persistent(ctx context.Context) bool {
-	s, err := OpenSettings(ctx, p.host, p.name)
-	if err != nil {
-		return false
-	}
-	value, err := s.Attribute("persistent")
-	return err == nil && value != "NO"
-}
+// Persistent tells whether the pot stays when its command has ended. What its settings
+// say since it was started is for the next time.
+func (p *Pot) Persistent() bool { return p.record.Spec.Persistent }
 
 // StopOwn stops a pot that was started by hand, and takes away all of it but its
 // dataset. One that does not run is no error.

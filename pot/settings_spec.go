@@ -33,6 +33,7 @@ func (s *Settings) Spec(ctx context.Context, dns string) (Spec, error) {
 			fault(key, errors.New("is of a pot older than 0.8"))
 		}
 	}
+	spec.Persistent = conf.Value("pot.attr.persistent") != "NO"
 	spec.connect(conf, fault)
 	for _, text := range strings.Fields(conf.Value("pot.export.ports")) {
 		e, err := ParseExport(text)

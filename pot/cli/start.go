@@ -90,7 +90,7 @@ an image are refused without --trust.`,
 // waitStarted waits for what pot start waits for: the end of a pot that ends with its
 // command, or of what another runs to start its services.
 func waitStarted(c *cobra.Command, ps *pot.Pots, p *pot.Pot) error {
-	persistent := p.Persistent(c.Context())
+	persistent := p.Persistent()
 	if persistent && !p.RunsRC(c.Context()) {
 		return nil
 	}
