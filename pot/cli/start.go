@@ -64,8 +64,7 @@ an image are refused without --trust.`,
 	}
 	trust := c.Flags().Bool("trust", false, "run hooks and mount directories that were not set on this host")
 	detach := c.Flags().BoolP("detach", "d", false, "do not wait for the end of a pot that is not persistent")
-	c.Flags().BoolP("snapshot", "s", false, "not there yet")
-	_ = c.Flags().MarkHidden("snapshot")
+	c.Flags().BoolP("snapshot", "s", false, "take a snapshot of the pot first; not there yet")
 	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
 		if on, _ := c.Flags().GetBool("snapshot"); on {
 			return fmt.Errorf("cannot start the pot: -s is not there yet: pot snapshot takes one")
