@@ -41,6 +41,26 @@ func TestSettings_Spec(t *testing.T) {
 		}, got)
 		must.NoError(t, got.Validate())
 	})
+	t.Run("pots of one bridge know each other, unless they do not want to", func(t *testing.T) {
+		s, h := newSettings(t, "web")
+		for name, conf := range map[Name]string{
+			"web": "pot.type=single\nnetwork_type=public-bridge\nip=10.192.0.3\npot.hosts=10.0.0.1 own\n",
+			"b":   "network_type=public-bridge\nip=10.192.0.10\n", "c": "network_type=public-bridge\nip=10.192.0.9\n",
+			"private": "network_type=private-bridge\nbridge=x\nip=10.192.0.20\n", "none": "network_type=inherit\n", "ill": "frob\n",
+		} {
+			at := filepath.Join(addSettings(t, h, name).dir, potConf)
+			must.NoError(t, os.WriteFile(at, []byte(conf), 0o644))
+		}
+		got, err := s.Spec(t.Context(), "")
+		must.NoError(t, err)
+		entry := func(name, addr string) HostEntry { return HostEntry{name, netip.MustParseAddr(addr)} }
+		must.Eq(t, []HostEntry{entry("c", "10.192.0.9"), entry("b", "10.192.0.10"), entry("own", "10.0.0.1")}, got.Hosts)
+
+		must.NoError(t, s.Set(t.Context(), SetAttribute{"no-etc-hosts", "YES"}))
+		got, err = s.Spec(t.Context(), "")
+		must.NoError(t, err)
+		must.Eq(t, []HostEntry{entry("own", "10.0.0.1")}, got.Hosts)
+	})
 	t.Run("the host's network has neither addresses nor ports", func(t *testing.T) {
 		got, err := settingsWith(t, "pot.type=single\nnetwork_type=inherit\npot.stack=dual\nip=10.0.0.1\npot.export.ports=80\n").Spec(t.Context(), "")
 		must.NoError(t, err)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -42,6 +43,10 @@ func (s *Settings) Spec(ctx context.Context, dns string) (Spec, error) {
 	}
 	if !spec.Network.own() || !spec.Stack.Has4() {
 		spec.Ports = nil // as with pot
+	}
+	if conf.Value("pot.attr.no-etc-hosts") != "YES" && spec.Network.own() && spec.Stack.Has4() {
+		spec.Hosts, err = s.neighbours(ctx, &spec)
+		fault("neighbours", err)
 	}
 	for _, line := range conf.Values("pot.hosts") {
 		addr, name, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -86,6 +91,34 @@ func (s *Spec) connect(conf *ConfLines, fault func(string, error)) {
 		s.Address, err = netip.ParseAddr(words[0])
 		fault("ip", err)
 	}
+}
+
+// neighbours are the other pots of the same bridge, by name, in the order of their
+// addresses. A pot.conf that cannot be read is of none.
+func (s *Settings) neighbours(ctx context.Context, spec *Spec) ([]HostEntry, error) {
+	names, err := s.host.Images.List(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	var all []HostEntry
+	for _, name := range names {
+		if name == string(s.name) || Name(name).Validate() != nil {
+			continue
+		}
+		other, err := OpenSettings(ctx, s.host, Name(name))
+		if err != nil { // a task's, say
+			continue
+		}
+		conf, err := other.Conf()
+		if err != nil || NetworkMode(conf.Value("network_type")) != spec.Network || conf.Value("bridge") != spec.Bridge {
+			continue
+		}
+		if addr, err := netip.ParseAddr(strings.TrimSpace(conf.Value("ip"))); err == nil {
+			all = append(all, HostEntry{name, addr})
+		}
+	}
+	slices.SortFunc(all, func(a, b HostEntry) int { return a.Addr.Compare(b.Addr) })
+	return all, nil
 }
 
 // dns is what the pot resolves names by.
