@@ -433,3 +433,19 @@ func TestConfLines(t *testing.T) {
 	must.Error(t, c.Set("f", strings.Repeat("x", maxConfValue+1)))
 	must.Eq(t, "a=3\na=4\n\nb=\"x=y\" \nc=3\nc=5\n", string(c.Bytes()))
 }
+
+// TestSettings_environment has every value come back as it was set (pot's start3.sh,
+// and what a shell would make something else of).
+func TestSettings_environment(t *testing.T) {
+	s, _ := newSettings(t, "web")
+	for _, vars := range [][]string{
+		{"VAR=value"}, {"VAR=value", "VAR2=value2"}, {"VAR=value1 value2", "VAR2=value3"}, {"EMPTYVAR="},
+		{"VAR=12*", "VAR2=?h* "}, {`VAR=value1 "value2"`}, {"VAR1=value1", "VAR2=value1 value2", "VAR3=a b c", "VAR4=value4"},
+		{`A=$HOME`, "B=`id`", `C=\`, `D=\"`, `E=\\"x"\`, `F="`, `G=""`, "H=a=b=c", "I=ü\t"}, {"L=" + strings.Repeat("x", 60_000)},
+	} {
+		must.NoError(t, s.Set(t.Context(), SetEnv{vars}))
+		conf, err := s.ReadConf()
+		must.NoError(t, err)
+		must.Eq(t, vars, conf.Env)
+	}
+}
