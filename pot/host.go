@@ -41,6 +41,10 @@ type Host struct {
 	// leaves nothing but records.
 	Marked func(ctx context.Context) ([]Name, error)
 
+	// Mountpoint is where a dataset of any name is mounted. One that is not is
+	// fs.ErrNotExist. It is nil on a host that has datasets of pots alone.
+	Mountpoint func(ctx context.Context, dataset string) (dir string, err error)
+
 	// Setup has the host get what it lacks, as far as a program may do that, and
 	// tells of each thing. It may be called again. It is nil on a host that is as
 	// it should be.

@@ -112,6 +112,20 @@ pot web: pot.rss: must be as in 512M, not "5T"`)
 		must.NoError(t, s.Set(t.Context(), MountIn{Dataset: "tank/x", Target: "/x"}))
 		_, err = s.Spec(t.Context(), "")
 		must.ErrorIs(t, err, ErrUnsupported)
+
+		s.host.Mountpoint = func(_ context.Context, dataset string) (string, error) {
+			if dataset != "tank/x" {
+				return "", os.ErrNotExist
+			}
+			return s.dir, nil
+		}
+		got, err := s.Spec(t.Context(), "")
+		must.NoError(t, err)
+		must.Eq(t, []Mount{{Source: s.dir, Target: "/x"}}, got.Mounts)
+		must.EqError(t, s.Set(t.Context(), MountIn{Dataset: "tank/y", Target: "/y"}), "-z: dataset tank/y: file does not exist")
+		must.NoError(t, s.Set(t.Context(), MountIn{Dataset: "tank/x", Target: "/y", Remount: true}))
+		_, err = s.Spec(t.Context(), "")
+		must.EqError(t, err, "pot web: fscomp.conf: option zfs-remount: not supported on this host")
 	})
 }
 

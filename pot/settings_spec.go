@@ -174,9 +174,10 @@ func (s *Settings) mounts(ctx context.Context) ([]Mount, error) {
 	var all []Mount
 	for _, line := range lines {
 		line = line.relative(s.tree())
+		if line.Source, err = s.sourceOf(ctx, line); err != nil {
+			return nil, err
+		}
 		switch {
-		case !strings.HasPrefix(line.Source, "/"):
-			return nil, fmt.Errorf("dataset %s: %w", line.Source, ErrUnsupported)
 		case line.Option != "" && line.Option != readOnlyMount && line.Option != "rw":
 			return nil, fmt.Errorf("option %s: %w", line.Option, ErrUnsupported)
 		}
@@ -186,6 +187,21 @@ func (s *Settings) mounts(ctx context.Context) ([]Mount, error) {
 		all = append(all, Mount{Source: line.Source, Target: line.Target, ReadOnly: line.Option == readOnlyMount})
 	}
 	return all, nil
+}
+
+// sourceOf is the directory that a line of fscomp.conf has mounted.
+func (s *Settings) sourceOf(ctx context.Context, m FSMount) (string, error) {
+	if strings.HasPrefix(m.Source, "/") {
+		return m.Source, nil
+	}
+	if s.host.Mountpoint == nil {
+		return "", fmt.Errorf("dataset %s: %w", m.Source, ErrUnsupported)
+	}
+	dir, err := s.host.Mountpoint(ctx, m.Source)
+	if err != nil {
+		return "", fmt.Errorf("dataset %s: %w", m.Source, err)
+	}
+	return dir, nil
 }
 
 // pick finds a port of the host for each that has none. It can be another's by the time
