@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,7 +46,7 @@ func (s *Settings) Spec(ctx context.Context, dns string) (Spec, error) {
 		spec.Ports = nil // as with pot
 	}
 	if conf.Value("pot.attr.no-etc-hosts") != "YES" && spec.Network.own() && spec.Stack.Has4() {
-		spec.Hosts, err = s.neighbours(ctx, &spec)
+		spec.Hosts, err = s.neighbours(&spec)
 		fault("neighbours", err)
 	}
 	for _, line := range conf.Values("pot.hosts") {
@@ -95,21 +96,19 @@ func (s *Spec) connect(conf *ConfLines, fault func(string, error)) {
 
 // neighbours are the other pots of the same bridge, by name, in the order of their
 // addresses. A pot.conf that cannot be read is of none.
-func (s *Settings) neighbours(ctx context.Context, spec *Spec) ([]HostEntry, error) {
-	names, err := s.host.Images.List(ctx, "")
+func (s *Settings) neighbours(spec *Spec) ([]HostEntry, error) {
+	jails := filepath.Dir(s.dir)
+	entries, err := os.ReadDir(jails)
 	if err != nil {
 		return nil, err
 	}
 	var all []HostEntry
-	for _, name := range names {
+	for _, e := range entries {
+		name := e.Name()
 		if name == string(s.name) || Name(name).Validate() != nil {
 			continue
 		}
-		other, err := OpenSettings(ctx, s.host, Name(name))
-		if err != nil { // a task's, say
-			continue
-		}
-		conf, err := other.Conf()
+		conf, err := (&Settings{dir: filepath.Join(jails, name)}).Conf()
 		if err != nil || NetworkMode(conf.Value("network_type")) != spec.Network || conf.Value("bridge") != spec.Bridge {
 			continue
 		}

@@ -56,14 +56,6 @@ func (h settingImages) SetLabels(_ context.Context, _ string, labels map[string]
 	return nil
 }
 
-func (h settingImages) List(context.Context, string) (names []string, err error) {
-	entries, err := os.ReadDir(h.dir)
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names, err
-}
-
 func (h settingImages) Labels(context.Context, string) (map[string]string, error) {
 	return h.labels, nil
 }
