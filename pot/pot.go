@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 )
 
@@ -32,7 +33,7 @@ func (p *Pot) steps() []step {
 		{"clone", p.clone, p.unclone},
 		{"address", p.takeAddress, p.releaseAddress},
 		{"attributes", p.takeAttributes, nothing}, // in the record
-		{"configure", p.configure, nothing},       // in the clone, and gone with it
+		{"configure", p.configure, p.unconfigure}, // in the clone, and gone with it
 		{"copy", p.copyIn, nothing},               // into the clone
 		{"mount", p.mount, p.unmount},
 		{"link", p.link, p.unlink},
@@ -144,6 +145,21 @@ func (p *Pot) configure(context.Context) error {
 		}
 	}
 	return writeEtc(p.tree(), &p.record.Spec, p.record.Address)
+}
+
+// unconfigure takes this host's resolver(5) out of a dataset that stays, as pot does: it
+// would go into images. What a pot has made unreachable stays, and its end goes on.
+func (p *Pot) unconfigure(context.Context) error {
+	if !p.record.Spec.Own || p.record.Spec.DNS.Off || p.record.Dir == "" {
+		return nil
+	}
+	root, err := os.OpenRoot(p.tree())
+	if err != nil {
+		return nil
+	}
+	defer root.Close()
+	root.Remove("etc/resolv.conf")
+	return nil
 }
 
 func (p *Pot) copyIn(ctx context.Context) error {
