@@ -54,6 +54,13 @@ type Host struct {
 // LabelTask is the label of a dataset that is a pot's, and no image's: whose it is.
 const LabelTask = "nomad.pot:task"
 
+// Labels of a dataset that is an image which was verified: what it was fetched as, and
+// its digest. They are package image's.
+const (
+	LabelRef    = "nomad.pot:ref"
+	LabelDigest = "nomad.pot:digest"
+)
+
 // SetupOptions are how a host is set up.
 type SetupOptions struct {
 	FSRoot string // where its pots' datasets are mounted
@@ -85,7 +92,8 @@ type Images interface {
 	// from, sorted.
 	Idle(ctx context.Context, label string) ([]string, error)
 
-	// SetLabels adds labels to those of name, which stay with it.
+	// SetLabels adds labels to those of name, which stay with it. One that is ""
+	// is taken away.
 	SetLabels(ctx context.Context, name string, labels map[string]string) error
 
 	// Labels are what SetLabels gave name; none is no error, and a dataset

@@ -53,6 +53,9 @@ func (ps *Pots) startOwn(ctx context.Context, name Name, o StartOptions, begun m
 	if p, err := ps.FindOwn(ctx, name); err != nil || p != nil {
 		return p, true, err
 	}
+	if err := s.own(ctx); err != nil {
+		return nil, false, err
+	}
 	if o.Trust {
 		if err := s.Approve(ctx); err != nil {
 			return nil, false, err

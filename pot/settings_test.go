@@ -24,6 +24,7 @@ type settingHost struct {
 	mu      sync.Mutex
 	labels  map[string]string
 	running map[Name]bool
+	idle    []string
 }
 
 type settingDatasets struct {
@@ -53,8 +54,11 @@ func (h settingImages) SetLabels(_ context.Context, _ string, labels map[string]
 		h.labels = map[string]string{}
 	}
 	maps.Copy(h.labels, labels)
+	maps.DeleteFunc(h.labels, func(_, value string) bool { return value == "" })
 	return nil
 }
+
+func (h settingImages) Idle(context.Context, string) ([]string, error) { return h.idle, nil }
 
 func (h settingImages) Labels(context.Context, string) (map[string]string, error) {
 	return h.labels, nil
@@ -377,6 +381,30 @@ func TestOpenSettings(t *testing.T) {
 	h.labels = map[string]string{LabelTask: "x"}
 	_, err = OpenSettings(t.Context(), host, "web")
 	must.ErrorIs(t, err, ErrTasks)
+}
+
+// TestSettings_own has an image that is changed be no image any more, and one that pots
+// are cloned from not be changed.
+func TestSettings_own(t *testing.T) {
+	s, h := newSettings(t, "web")
+	verified := func() map[string]string {
+		return map[string]string{LabelRef: "x", LabelDigest: "y", "nomad.pot:other": "z"}
+	}
+	h.labels = verified()
+	file := filepath.Join(t.TempDir(), "f")
+	must.NoError(t, os.WriteFile(file, nil, 0o644))
+	for _, change := range []Setting{SetCmd{"sh"}, CopyIn{Copy: Copy{Source: file, Target: "/etc/f"}}} {
+		must.EqError(t, s.Set(t.Context(), change), "web: is an image that pots are cloned from, and stays what it is")
+	}
+	must.Eq(t, "", s.changed(t))
+	must.NoError(t, s.Set(t.Context(), CopyOut{Source: "/etc", Dir: t.TempDir()})) // it is read alone
+	must.Eq(t, verified(), h.labels)
+
+	h.idle = []string{"web"}
+	must.NoError(t, s.Set(t.Context(), SetCmd{"sh"}))
+	must.Eq(t, map[string]string{"nomad.pot:other": "z"}, h.labels)
+	h.idle = nil // it is none any more
+	must.NoError(t, s.Set(t.Context(), SetCmd{"sh"}))
 }
 
 func TestSettings_Attribute(t *testing.T) {

@@ -187,6 +187,16 @@ func (d *datasets) SetLabels(ctx context.Context, name string, labels map[string
 	if err := valid(name); err != nil {
 		return err
 	}
+	labels = maps.Clone(labels)
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if labels[key] != "" {
+			continue
+		}
+		if _, err := d.zfs(ctx, "inherit", key, d.path(name)); err != nil {
+			return err
+		}
+		delete(labels, key)
+	}
 	set := assignments(labels)
 	if len(set) == 0 {
 		return nil
