@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/machine"
 	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/native"
@@ -41,7 +43,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(func() int {
+	os.Exit(leak.Run(func() int {
 		if os.Geteuid() != 0 {
 			return m.Run()
 		}
@@ -50,8 +52,21 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(dir)
 		supervisor, err = hosttest.BuildIn(dir, "nomad-driver-pot/pot/supervise/pot-supervisor")
 		must0(err)
+		defer removeOfHarness()
 		return m.Run()
-	}())
+	}, leak.Foreign))
+}
+
+// removeOfHarness removes what Nomad's harness leaves of its own: sockets, and
+// directories, which must be empty.
+func removeOfHarness() {
+	for _, pattern := range []string{"plugin*", "nomad_driver_harness-*"} {
+		found, err := filepath.Glob(filepath.Join(os.TempDir(), pattern))
+		must0(err)
+		for _, name := range found {
+			must0(os.Remove(name))
+		}
+	}
 }
 
 func must0(err error) {
@@ -70,11 +85,31 @@ type bed struct {
 	dir    string
 	config string
 
-	version string // of the drivers that are opened
+	logged  logged                            // all that the drivers have
+	version string                            // of the drivers that are opened
+	used    map[*dtestutil.DriverHarness]bool // those that hang up with their tasks
 
 	// unlogged tasks have no log collector, which at its end waits for seconds
 	// for a task that never began to write.
 	unlogged bool
+}
+
+// logged is what was written to it.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // newBed needs root. At the end of the test nothing of the driver's is left.
@@ -82,8 +117,9 @@ func newBed(t testing.TB, config string) *bed {
 	t.Helper()
 	need.Have(t, "root", os.Geteuid() == 0)
 	need.Have(t, "a host for pots", native.Name != "")
+	leak.Check(t, leak.Foreign)
 	hosttest.Alone(t)
-	b := &bed{t: t, server: imagetest.NewServer(t), dir: t.TempDir(), version: "1.2.3"}
+	b := &bed{t: t, server: imagetest.NewServer(t), dir: t.TempDir(), version: "1.2.3", used: map[*dtestutil.DriverHarness]bool{}}
 	scratch, remove, err := machine.Scratch(t.TempDir())
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, remove()) })
@@ -111,8 +147,15 @@ func (b *bed) open(t testing.TB) {
 	if b.driver != nil {
 		b.driver.Shutdown(context.Background())
 	}
-	b.driver = New(hclog.NewNullLogger(), Native{Name: native.Name, Open: native.Open}, b.version)
-	b.DriverHarness = dtestutil.NewDriverHarness(t.(*testing.T), b.driver)
+	logger := hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: &b.logged})
+	b.driver = New(logger, Native{Name: native.Name, Open: native.Open}, b.version)
+	harness := dtestutil.NewDriverHarness(t.(*testing.T), b.driver)
+	b.DriverHarness = harness
+	t.Cleanup(func() {
+		if !b.used[harness] {
+			harness.Kill()
+		}
+	})
 	t.Cleanup(func() { b.driver.Shutdown(context.Background()) })
 	v := decode(t, configSpec, b.config)
 	packed, err := msgpack.Marshal(v, v.Type())
@@ -153,6 +196,7 @@ func (b *bed) task(t testing.TB, config string, args ...string) *drivers.TaskCon
 		text += "]\n"
 	}
 	must.NoError(t, cfg.EncodeDriverConfig(decode(t, taskConfigSpec, text)))
+	b.used[b.DriverHarness] = true
 	b.t.Cleanup(b.MkAllocDir(cfg, !b.unlogged))
 	b.t.Cleanup(func() { must.NoError(b.t, b.driver.DestroyTask(cfg.ID, true)) })
 	return cfg

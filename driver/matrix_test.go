@@ -25,7 +25,8 @@ type fate struct {
 	code, sig int
 	oom       bool
 	unknown   string
-	runs      bool // it has not ended
+	runs      bool   // it has not ended
+	unread    string // why nothing can be executed in it
 }
 
 // command is the process ID of a task's command.
@@ -89,17 +90,19 @@ func rebooted(t *testing.T, b *bed, h *drivers.TaskHandle) {
 }
 
 var fates = map[string]fate{
-	"it runs":                      {args: []string{"sleep", "1h"}, befall: func(*testing.T, *bed, *drivers.TaskHandle) {}, runs: true},
-	"it ends well":                 {args: []string{"exit", "0"}, befall: ends},
-	"it ends with a code":          {args: []string{"exit", "3"}, befall: ends, code: 3},
-	"a signal ends it":             {args: []string{"sleep", "1h"}, befall: killed(syscall.SIGTERM), code: 143, sig: 15},
-	"it is killed":                 {args: []string{"sleep", "1h"}, befall: killed(syscall.SIGKILL), code: 137, sig: 9},
-	"it takes too much memory":     {args: []string{"eat", "256"}, memory: 32, befall: ends, code: 137, sig: 9, oom: true},
-	"its jail is taken away":       {args: []string{"sleep", "1h"}, befall: jailGone, code: 137, sig: 9},
-	"the machine is restarted":     {args: []string{"sleep", "1h"}, befall: rebooted, unknown: "how the command ended is not known: its supervisor is gone"},
-	"its exit record is damaged":   {args: []string{"sleep", "1h"}, befall: damaged("exit.json", "{"), unknown: "how the command ended is not known"},
-	"its record is damaged":        {args: []string{"sleep", "1h"}, befall: damaged("record.json", "{"), cannot: "record.json: unexpected end of JSON input"},
-	"its record is of another age": {args: []string{"sleep", "1h"}, befall: damaged("record.json", `{"version": 0}`), cannot: "is of version 0: this driver knows 1"},
+	"it runs":                    {args: []string{"sleep", "1h"}, befall: func(*testing.T, *bed, *drivers.TaskHandle) {}, runs: true},
+	"it ends well":               {args: []string{"exit", "0"}, befall: ends},
+	"it ends with a code":        {args: []string{"exit", "3"}, befall: ends, code: 3},
+	"a signal ends it":           {args: []string{"sleep", "1h"}, befall: killed(syscall.SIGTERM), code: 143, sig: 15},
+	"it is killed":               {args: []string{"sleep", "1h"}, befall: killed(syscall.SIGKILL), code: 137, sig: 9},
+	"it takes too much memory":   {args: []string{"eat", "256"}, memory: 32, befall: ends, code: 137, sig: 9, oom: true},
+	"its jail is taken away":     {args: []string{"sleep", "1h"}, befall: jailGone, code: 137, sig: 9},
+	"the machine is restarted":   {args: []string{"sleep", "1h"}, befall: rebooted, unknown: "how the command ended is not known: its supervisor is gone"},
+	"its exit record is damaged": {args: []string{"sleep", "1h"}, befall: damaged("exit.json", "{"), unknown: "how the command ended is not known"},
+	"its record is damaged":      {args: []string{"sleep", "1h"}, befall: damaged("record.json", "{"), runs: true, unread: "record.json: unexpected end of JSON input"},
+	"its running record is damaged": {args: []string{"sleep", "1h"}, befall: damaged("running.json", "{"),
+		unknown: "how the command ended is not known: "},
+	"its record is of another age": {args: []string{"sleep", "1h"}, befall: damaged("record.json", `{"version": 0}`), runs: true, unread: "is of version 0: this driver knows 1"},
 	"its record is gone": {args: []string{"sleep", "1h"}, befall: func(t *testing.T, b *bed, h *drivers.TaskHandle) {
 		must.NoError(t, os.Remove(recordOf(t, b, h, "record.json")))
 	}, cannot: "is gone"},
@@ -138,6 +141,11 @@ func TestDriver_RecoverTask_matrix(t *testing.T) {
 				status, err := b.InspectTask(id)
 				must.NoError(t, err)
 				must.Eq(t, drivers.TaskStateRunning, status.State)
+				if f.unread != "" {
+					_, err := b.ExecTask(id, []string{"/bin/hello", "id"}, time.Minute)
+					must.ErrorContains(t, err, f.unread)
+					break
+				}
 				must.StrContains(t, b.exec(t, id, "id"), "addr 10.213.")
 			default:
 				must.NoError(t, err)
@@ -152,6 +160,9 @@ func TestDriver_RecoverTask_matrix(t *testing.T) {
 			}
 			// Nomad destroys what ended, and what could not be recovered.
 			must.NoError(t, b.StopTask(id, 5*time.Second, ""))
+			if f.runs {
+				must.Eq(t, 143, b.wait(t, id).ExitCode)
+			}
 			must.NoError(t, b.DestroyTask(id, true))
 		})
 	}

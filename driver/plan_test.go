@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/nomad/helper/pluginutils/hclspecutils"
+	"github.com/hashicorp/nomad/helper/pluginutils/hclutils"
 	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
@@ -365,4 +367,16 @@ func TestUnquote(t *testing.T) {
 		got, _ := unquote(arg)
 		must.Eq(t, want, got)
 	}
+}
+
+// A key that the driver does not have is refused when the job's config is read: it
+// is not passed over. Devices are one, beside Nomad's own.
+func TestTaskConfigSpec_devices(t *testing.T) {
+	schema, diags := hclspecutils.Convert(taskConfigSpec)
+	must.False(t, diags.HasErrors())
+	_, diags, _ = hclutils.ParseHclInterface(map[string]any{
+		"image": "https://images.example.org", "pot": "hello", "tag": "1.0", "devices": []string{"/dev/kmem"},
+	}, schema, nil)
+	must.True(t, diags.HasErrors())
+	must.StrContains(t, diags.Error(), `"devices"`)
 }

@@ -13,8 +13,8 @@ import (
 
 // RecoverTask is drivers.DriverPlugin's: it takes up a task that another plugin
 // process started. One that has ended meanwhile is taken up too, so that
-// WaitTask can tell how. After an error Nomad destroys the task and starts
-// another, so there is none unless the task is gone, or stays out of reach.
+// WaitTask can tell how. After an error Nomad destroys the task and, whatever its
+// restart policy, starts another, so there is none unless the task is gone.
 func (d *Driver) RecoverTask(h *drivers.TaskHandle) error {
 	s, err := readState(h)
 	if err != nil {
@@ -43,13 +43,17 @@ func (d *Driver) recover(cfg *drivers.TaskConfig, s *state) (*task, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("pot %s is gone", s.Pot)
 	}
+	tell := d.events.about(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("pot %s: %w", s.Pot, err)
+		d.logger.Warn("a task's record cannot be read: it goes on, but nothing can be executed in it", "task_id", cfg.ID, "error", err)
+		tell("nothing can be executed in the task any more: %s", oneLine(err))
+		p = b.pots.Remains(pot.Name(s.Pot), err)
 	}
-	if _, _, err := p.Started(); err != nil {
+	// What else is wrong with the supervisor's records is how the task ended.
+	if _, _, err := p.Started(); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("pot %s: its command was never started: %w", s.Pot, err)
 	}
-	return newTask(cfg, d.events.about(cfg), cfg.EnvList(), *s, p), nil
+	return newTask(cfg, tell, cfg.EnvList(), *s, p), nil
 }
 
 // find is pots.Find, tried a few times: not to find out is not the same as to

@@ -3,7 +3,6 @@ package driver
 import (
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,7 +13,6 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/hosttest/machine"
 )
 
 // Everything that a start is refused for has a clear error, and leaves nothing.
@@ -128,25 +126,4 @@ func TestDriver_events(t *testing.T) {
 	must.Eq(t, "quotes taken off, as no shell does it: '1h'", messages[0])
 	must.LessEq(t, 8, len(messages), must.Sprint(messages)) // Nomad keeps ten
 	t.Log(strings.Join(messages, "\n"))
-}
-
-// What is secret is in no file below the state directory, and in no name of a
-// process.
-func TestDriver_secrets(t *testing.T) {
-	b := newBed(t, "")
-	cfg := b.task(t, "", "sleep", "1h")
-	b.start(t, cfg)
-	must.NoError(t, filepath.Walk(b.dir, func(path string, info os.FileInfo, err error) error {
-		if err != nil || !info.Mode().IsRegular() || info.Size() > 1<<20 {
-			return err
-		}
-		data, err := os.ReadFile(path)
-		must.StrNotContains(t, string(data), "planted-secret", must.Sprint(path))
-		return err
-	}))
-	processes, err := machine.Processes()
-	must.NoError(t, err)
-	for _, p := range processes {
-		must.StrNotContains(t, strings.Join(p.Argv, " "), "planted-secret")
-	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"nomad-driver-pot/e2e/cluster"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/hosttest/machine"
 )
 
@@ -26,13 +27,26 @@ const network = "10.199.0.0/16"
 // stopped, and nothing of them may be left.
 func newCluster(t *testing.T) *cluster.Cluster {
 	t.Helper()
-	bin := os.Getenv("POT_BIN")
-	must.NotEq(t, "", bin, must.Sprint("POT_BIN: run make e2e"))
+	return newClusterOf(t, bin(t))
+}
+
+// bin is the directory with all programs.
+func bin(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("POT_BIN")
+	must.NotEq(t, "", dir, must.Sprint("POT_BIN: run make e2e"))
+	return dir
+}
+
+// newClusterOf is newCluster with the plugin that is in a directory of its own.
+func newClusterOf(t *testing.T, plugins string, images ...string) *cluster.Cluster {
+	t.Helper()
 	must.Eq(t, 0, os.Geteuid(), must.Sprint("run as root"))
+	hosttest.Alone(t)
 	dir := t.TempDir()
 	before, err := machine.Look(dir)
 	must.NoError(t, err)
-	c, err := cluster.Start(ctx(t), cluster.Config{Dir: dir, Nomad: filepath.Join(bin, "nomad"), Plugins: bin, Network: network})
+	c, err := cluster.Start(ctx(t), cluster.Config{Dir: dir, Nomad: filepath.Join(bin(t), "nomad"), Plugins: plugins, Network: network})
 	t.Cleanup(func() { must.NoError(t, c.Stop()) })
 	must.NoError(t, err)
 	t.Cleanup(func() {
@@ -40,7 +54,7 @@ func newCluster(t *testing.T) *cluster.Cluster {
 		defer cancel()
 		stopJobs(ended, t, c)
 		must.NoError(t, c.Stop())
-		mustBeAsBefore(t, c, before)
+		mustBeAsBefore(t, c, before, images...)
 		if t.Failed() {
 			t.Log(c.Tail())
 		}
@@ -65,10 +79,11 @@ func stopJobs(ctx context.Context, t *testing.T, c *cluster.Cluster) {
 	must.NoError(t, c.Collect(ctx))
 }
 
-// mustBeAsBefore fails the test if the machine has of pots what it had not.
-func mustBeAsBefore(t *testing.T, c *cluster.Cluster, before machine.State) {
+// mustBeAsBefore fails the test if the machine has of pots what it had not, but
+// for the real image and those named.
+func mustBeAsBefore(t *testing.T, c *cluster.Cluster, before machine.State, images ...string) {
 	t.Helper()
-	now, err := machine.Look(c.StateDir(), imagetest.HelloName+"_1_0")
+	now, err := machine.Look(c.StateDir(), append(images, imagetest.HelloName+"_1_0")...)
 	must.NoError(t, err)
 	must.Eq(t, nil, now.Since(before))
 }

@@ -35,6 +35,7 @@ var imports = map[string][]string{
 	"pot/linux":                    {"pot", "pot/flock", "pot/supervise", "pot/linux/inside", "image/zstream"},
 	"pot/linux/inside":             {},
 	"pot/hosttest/machine":         {"pot/run"},
+	"pot/hosttest/leak":            {},
 	"pot/hosttest/need":            {},
 	"pot/hosttest":                 {"pot/hosttest/need", "pot", "pot/supervise"},
 	"pot/supervise":                {},

@@ -1,7 +1,6 @@
 package image_test
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -12,35 +11,8 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/imagetest"
 )
-
-// benchTree is a tree of some 100 MB: links to what this machine has.
-func benchTree(b *testing.B) string {
-	b.Helper()
-	dir, left := b.TempDir(), int64(100<<20)
-	for i, from := range []string{"/usr/bin", "/usr/lib/x86_64-linux-gnu", "/usr/share", "/bin", "/usr/local/bin", "/usr/include"} {
-		to := filepath.Join(dir, fmt.Sprint(i))
-		must.NoError(b, os.Mkdir(to, 0o755))
-		entries, err := os.ReadDir(from)
-		if err != nil {
-			continue
-		}
-		for _, e := range entries {
-			info, err := e.Info()
-			if err != nil || !info.Mode().IsRegular() || info.Size() > left/4 {
-				continue
-			}
-			data, err := os.ReadFile(filepath.Join(from, e.Name()))
-			must.NoError(b, err)
-			must.NoError(b, os.WriteFile(filepath.Join(to, e.Name()), data, 0o644))
-			left -= info.Size()
-		}
-	}
-	if left > 60<<20 {
-		b.Skip("needs programs of 40 MB in the usual places")
-	}
-	return dir
-}
 
 // BenchmarkBuild is Build against `tar -c | xz -T0 -6` of the same tree, one
 // after the other: "xtar" is the share of the time, "xsize" of the bytes. Both
@@ -51,7 +23,7 @@ func BenchmarkBuild(b *testing.B) {
 			b.Skip("needs " + program)
 		}
 	}
-	tree := benchTree(b)
+	tree := imagetest.Programs(b, 100<<20)
 	for name, command := range map[string]string{"xz": "", "go": "-"} {
 		b.Run(name, func(b *testing.B) {
 			var ours, theirs time.Duration

@@ -32,6 +32,7 @@ type Options struct {
 	Timeout      time.Duration // of a whole fetch: 1 hour
 	StallTimeout time.Duration // in which no byte arrives: 1 minute
 	MaxParallel  int           // fetches at once: 4
+	Decode       DecodeOptions // of what was fetched
 }
 
 // Cache keeps image files in a directory, under the names that pot gives them.

@@ -18,6 +18,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // small is an image of a few bytes.
@@ -28,6 +29,7 @@ const hello = imagetest.HelloName + "_" + imagetest.HelloTag + ".xz"
 
 // smallServer has it as small_1.0.
 func smallServer(t *testing.T) (*imagetest.Server, image.Ref) {
+	leak.Check(t)
 	s := imagetest.NewServer(t)
 	s.Add("small", "1.0", small, imagetest.NoMeta)
 	return s, image.Ref{Source: s.URL, Name: "small", Tag: "1.0"}
@@ -157,10 +159,10 @@ func TestCache_Fetch_bytes(t *testing.T) {
 		f, err := cache.Fetch(t.Context(), ref, digest(t, moved, imagetest.NoMeta), nil)
 		must.NoError(t, err)
 		defer f.Close()
-		got, err := io.ReadAll(f.Open())
+		got, err := io.ReadAll(opened(t, f, nil))
 		must.NoError(t, err)
 		must.Eq(t, imagetest.Content("moved"), got)
-		got, err = io.ReadAll(before.Open())
+		got, err = io.ReadAll(opened(t, before, nil))
 		must.NoError(t, err)
 		must.Eq(t, imagetest.Content("small"), got)
 	})
@@ -172,7 +174,7 @@ func TestCache_Fetch_bytes(t *testing.T) {
 		defer f.Close()
 		must.NoError(t, os.Remove(filepath.Join(dir, ref.File())))
 		for range 2 {
-			got, err := io.ReadAll(f.Open())
+			got, err := io.ReadAll(opened(t, f, nil))
 			must.NoError(t, err)
 			must.Eq(t, imagetest.Content("small"), got)
 		}
@@ -254,7 +256,7 @@ func TestCache_Fetch_parallel(t *testing.T) {
 				cache := image.NewCache(dir, image.Options{}) // as another process has its own
 				f, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
 				must.NoError(t, err)
-				got, err := io.ReadAll(f.Open())
+				got, err := io.ReadAll(opened(t, f, nil))
 				must.NoError(t, err)
 				must.Eq(t, imagetest.Content("small"), got)
 				f.Close()

@@ -1,6 +1,9 @@
 package image
 
-import "fmt"
+import (
+	"fmt"
+	"io"
+)
 
 // Progress is told what is being done, in a few words for people, and a few
 // times a minute at most. It must not wait for anything. It may be nil.
@@ -24,4 +27,18 @@ func size(bytes int64) string {
 		return fmt.Sprintf("%.0f %s", n, units[unit])
 	}
 	return fmt.Sprintf("%.1f %s", n, units[unit])
+}
+
+// counted tells of what is read.
+type counted struct {
+	r           io.Reader
+	done, total int64
+	count       Count
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.done += int64(n)
+	c.count(c.done, c.total)
+	return n, err
 }

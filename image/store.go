@@ -152,7 +152,10 @@ func (s *Store) bring(ctx context.Context, ref Ref, pin Digest, p Progress) (_ S
 	}()
 	p.tell("importing %s", ref.File())
 	name := tempPrefix + t.id()
-	if err := s.receive(ctx, ref, name, f.Open()); err != nil {
+	decoded := f.Open(ctx, s.cache.options.Decode)
+	err = s.receive(ctx, ref, name, decoded)
+	decoded.Close()
+	if err != nil {
 		return Snapshot{}, err
 	}
 	labels := map[string]string{LabelRef: ref.String(), LabelDigest: f.Digest.String()}

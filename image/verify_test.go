@@ -51,7 +51,7 @@ func TestPlace_Open(t *testing.T) {
 			must.Eq(t, string(imagetest.Skein(small, []byte(imagetest.NoMeta))), strings.TrimPrefix(f.Digest.String(), "skein1024:")+"\n")
 			must.MapLen(t, 0, contents(t, keep), must.Sprint("what is kept has no name"))
 			for range 2 { // as often as wanted
-				got, err := io.ReadAll(f.OpenCounted(func(d, n int64) { done, total = d, n }))
+				got, err := io.ReadAll(opened(t, f, func(d, n int64) { done, total = d, n }))
 				must.NoError(t, err)
 				must.Eq(t, string(imagetest.Content("small")), string(got))
 				must.Eq(t, []int64{f.Bytes, f.Bytes}, []int64{done, total})
@@ -83,7 +83,7 @@ func TestPlace_OpenUnverified(t *testing.T) {
 	for _, p := range []image.Place{local, remote} {
 		f, err := p.OpenUnverified(t.Context(), nil, t.TempDir())
 		must.NoError(t, err)
-		got, err := io.ReadAll(f.Open())
+		got, err := io.ReadAll(opened(t, f, nil))
 		must.NoError(t, err)
 		must.Eq(t, string(imagetest.Content("small")), string(got))
 		must.Eq(t, image.Digest{}, f.Digest)

@@ -15,16 +15,27 @@ const maxDictionary = 64 << 20
 // NewXZReader decodes the xz streams in r, which may be padded and follow each
 // other, as xz(1) does. Its Read ends in io.EOF only when r was xz from its
 // first byte to its last and every check in it was right.
-func NewXZReader(r io.Reader) io.Reader {
-	return &xzReader{src: &source{r: r}}
+func NewXZReader(r io.Reader) io.Reader { return newXZReader(r, maxDictionary) }
+
+// newXZReader has a dictionary of that many bytes at most.
+func newXZReader(r io.Reader, dictionary uint32) *xzReader {
+	return &xzReader{src: &source{r: r}, dictionary: dictionary}
+}
+
+// again has it read another file.
+func (x *xzReader) again(r io.Reader) {
+	*x = xzReader{src: &source{r: r}, dictionary: x.dictionary, old: x.z}
 }
 
 // xzReader adds to the decoder what it found wrong, and where.
 type xzReader struct {
 	src     *source
 	z       *xz.Reader // nil until the first Read
+	old     *xz.Reader // of another file, whose memory is used again
 	streams int        // that have ended
-	err     error      // what every Read returns from now on
+
+	dictionary uint32 // bytes
+	err        error  // what every Read returns from now on
 }
 
 func (x *xzReader) Read(p []byte) (n int, err error) {
@@ -32,10 +43,14 @@ func (x *xzReader) Read(p []byte) (n int, err error) {
 		return 0, x.err
 	}
 	for n == 0 && x.err == nil {
-		if x.z == nil {
-			x.z, err = xz.NewReader(x.src, maxDictionary)
-		} else {
+		switch {
+		case x.z != nil:
 			n, err = x.z.Read(p)
+		case x.old != nil:
+			x.z, x.old = x.old, nil
+			err = x.z.Reset(x.src)
+		default:
+			x.z, err = xz.NewReader(x.src, x.dictionary)
 		}
 		if err == io.EOF {
 			// One stream at a time, to tell a bad one from what follows one.
@@ -69,7 +84,7 @@ func (x *xzReader) explain(err error) error {
 	case errors.Is(err, xz.ErrBuf):
 		return fmt.Errorf("xz stream is cut off after %d bytes: %w", x.src.n, io.ErrUnexpectedEOF)
 	case errors.Is(err, xz.ErrMemlimit):
-		return fmt.Errorf("xz stream needs a dictionary of more than %s", size(maxDictionary))
+		return fmt.Errorf("xz stream needs a dictionary of more than %s", size(int64(x.dictionary)))
 	default: // ErrData, ErrOptions, ErrUnsupportedCheck: they begin with "xz: "
 		return err
 	}

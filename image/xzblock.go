@@ -97,13 +97,12 @@ func (b *blockWriter) Close() (err error) {
 }
 
 // streamFlags are those of header and footer: the check is CRC64.
-var streamFlags = []byte{0, 4}
+var streamFlags = [2]byte{0, 4}
 
 // writeAll writes the header, the blocks as they come, the index of them and the
 // footer.
 func (b *blockWriter) writeAll() error {
-	header := append([]byte("\xfd7zXZ\x00"), streamFlags...)
-	if _, err := b.w.Write(appendCRC32(header, streamFlags)); err != nil {
+	if _, err := b.w.Write(streamHeader(streamFlags)); err != nil {
 		return err
 	}
 	var records []byte
@@ -124,12 +123,7 @@ func (b *blockWriter) writeAll() error {
 		records = binary.AppendUvarint(records, block.size)
 	}
 	index := append(binary.AppendUvarint([]byte{0}, count), records...)
-	index = append(index, make([]byte, -len(index)&3)...)
-	index = appendCRC32(index, index)
-	footer := binary.LittleEndian.AppendUint32(nil, uint32(len(index)/4-1))
-	footer = append(footer, streamFlags...)
-	out := append(appendCRC32(index, footer), footer...)
-	_, err := b.w.Write(append(out, "YZ"...))
+	_, err := b.w.Write(endOfStream(index, streamFlags))
 	return err
 }
 

@@ -165,13 +165,20 @@ func (a *addresses) releaseAll(pot Name) error {
 // foreignAddresses are those that pots have which are not ours: the shell tool
 // pot shares the networks, and gives out what no pot.conf says (pot-reference
 // 8.4). A pot.conf that cannot be read stands for none.
-func (p *Pot) foreignAddresses() (foreign, error) {
-	jails := filepath.Dir(p.record.Dir)
+func (p *Pot) foreignAddresses(ctx context.Context) (foreign, error) {
+	all := foreign{addrs: map[netip.Addr]bool{}}
+	image, err := p.host.Datasets.Dir(ctx, p.record.Spec.Image)
+	if errors.Is(err, fs.ErrNotExist) {
+		return all, nil // the clone's fault to tell
+	}
+	if err != nil {
+		return foreign{}, err
+	}
+	jails := filepath.Dir(image)
 	entries, err := os.ReadDir(jails)
 	if err != nil {
 		return foreign{}, err
 	}
-	all := foreign{addrs: map[netip.Addr]bool{}}
 	for _, addr := range p.reserved {
 		all.addrs[addr] = true
 	}

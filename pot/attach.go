@@ -12,19 +12,20 @@ import (
 
 func (p *Pot) takeAddress(ctx context.Context) (err error) {
 	s := &p.record.Spec
+	var network Network
 	switch {
 	case s.Network == Alias:
 		return p.claimAliases()
 	case s.Network == PrivateBridge:
-		if p.record.Network, err = p.bridges.find(s.Bridge); err != nil {
+		if network, err = p.bridges.find(s.Bridge); err != nil {
 			return err
 		}
 	case s.Network == PublicBridge && s.Stack.Has4():
-		p.record.Network = p.network
+		network = p.network
 	default:
 		return nil
 	}
-	others, err := p.foreignAddresses()
+	others, err := p.foreignAddresses(ctx)
 	if err != nil {
 		return err
 	}
@@ -33,10 +34,12 @@ func (p *Pot) takeAddress(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	p.change(func(r *record) { r.Network = network })
 	if s.Address.IsValid() {
 		return p.claimOwn()
 	}
-	p.record.Address, err = p.addresses.take(ctx, p.name, p.record.Network, others)
+	addr, err := p.addresses.take(ctx, p.name, network, others)
+	p.change(func(r *record) { r.Address = addr })
 	return err
 }
 
@@ -49,7 +52,7 @@ func (p *Pot) claimOwn() error {
 	if err := p.addresses.claim(addr, p.name); err != nil {
 		return err
 	}
-	p.record.Address = addr
+	p.change(func(r *record) { r.Address = addr })
 	return nil
 }
 
@@ -63,7 +66,7 @@ func (p *Pot) claimAliases() error {
 			return errors.Join(err, p.addresses.releaseAll(p.name))
 		}
 	}
-	p.record.Address = p.record.Spec.Aliases[0].Addr
+	p.change(func(r *record) { r.Address = r.Spec.Aliases[0].Addr })
 	return nil
 }
 
@@ -111,12 +114,16 @@ func (p *Pot) addAliases(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		p.record.Aliases = append(p.record.Aliases, on)
+		p.change(func(r *record) {
+			r.Aliases = append(r.Aliases, on)
+			if !there {
+				r.Added = append(r.Added, on)
+			}
+		})
 		if there {
 			continue
 		}
-		p.record.Added = append(p.record.Added, on)
-		if err := p.record.write(p.dir); err != nil {
+		if err := p.save(); err != nil {
 			return err
 		}
 		if err := p.host.Aliases.Add(ctx, on); err != nil {

@@ -29,6 +29,8 @@ type HostConf struct {
 	Extra         string // POT_EXTRA_EXTIF, blank between
 	PFRulesHook   string // POT_EXPORT_PORTS_PF_RULES_HOOK
 
+	Tmp string // POT_TMP
+
 	networks map[string]string // POT_NETWORK_x, of further uplinks
 }
 
@@ -51,12 +53,13 @@ type HostConfig struct {
 	InterfaceAddr netip.Addr // of the uplink, for what is translated; not valid: its first
 	Extra         []Uplink
 	Isolate       bool   // pots on a bridge do not reach each other
+	StatusDir     string // where the shell tool looks for what runs; "" for /tmp
 	PFRulesHook   string // path of a program that says the rules of published ports
 }
 
 // Take takes over what pot's configuration says of uplinks.
 func (h *HostConfig) Take(c *HostConf) error {
-	h.Interface, h.Isolate, h.PFRulesHook = c.Interface, c.Isolate, c.PFRulesHook
+	h.Interface, h.Isolate, h.PFRulesHook, h.StatusDir = c.Interface, c.Isolate, c.PFRulesHook, c.Tmp
 	var errs []error
 	wrong := func(key, value string) { errs = append(errs, fmt.Errorf("%s: cannot be %.80q", key, value)) }
 	for _, name := range append(strings.Fields(c.Extra), c.Interface) {
@@ -79,6 +82,9 @@ func (h *HostConfig) Take(c *HostConf) error {
 			}
 		}
 		h.Extra = append(h.Extra, u)
+	}
+	if c.Tmp != "" && !filepath.IsAbs(c.Tmp) {
+		wrong("POT_TMP", c.Tmp)
 	}
 	if c.PFRulesHook != "" && !filepath.IsAbs(c.PFRulesHook) {
 		wrong("POT_EXPORT_PORTS_PF_RULES_HOOK", c.PFRulesHook)
@@ -146,7 +152,7 @@ func (c *HostConf) read(r io.Reader) error {
 		to := map[string]*string{
 			"POT_ZFS_ROOT": &c.ZFSRoot, "POT_CACHE": &c.Cache, "POT_NETWORK": &c.Network,
 			"POT_GATEWAY": &c.Gateway, "POT_EXTIF": &c.Interface, "POT_FS_ROOT": &c.FSRoot, "POT_GROUP": &c.Group,
-			"POT_DNS_IP": &c.DNS, "POT_EXTIF_ADDR": &c.InterfaceAddr, "POT_EXTRA_EXTIF": &c.Extra,
+			"POT_DNS_IP": &c.DNS, "POT_EXTIF_ADDR": &c.InterfaceAddr, "POT_TMP": &c.Tmp, "POT_EXTRA_EXTIF": &c.Extra,
 			"POT_EXPORT_PORTS_PF_RULES_HOOK": &c.PFRulesHook,
 		}[key]
 		isolate, network := "", ""

@@ -27,21 +27,21 @@ func TestReadHostConf(t *testing.T) {
 	})
 	t.Run("further uplinks have networks of their own", func(t *testing.T) {
 		c, err := ReadHostConf(write("uplinks", "POT_EXTIF=em0\nPOT_EXTRA_EXTIF=\"em1 em2\"\nPOT_NETWORK_em1=192.168.0.0/16\nPOT_NETWORK_STACK=dual\n"+
-			"POT_EXTIF_ADDR=192.0.2.1\nPOT_EXPORT_PORTS_PF_RULES_HOOK=/root/rules\n"))
+			"POT_EXTIF_ADDR=192.0.2.1\nPOT_EXPORT_PORTS_PF_RULES_HOOK=/root/rules\nPOT_TMP=/var/tmp\n"))
 		must.NoError(t, err)
 		var h HostConfig
 		must.NoError(t, h.Take(&c))
 		must.Eq(t, HostConfig{
-			Interface: "em0", InterfaceAddr: netip.MustParseAddr("192.0.2.1"), PFRulesHook: "/root/rules",
+			Interface: "em0", InterfaceAddr: netip.MustParseAddr("192.0.2.1"), PFRulesHook: "/root/rules", StatusDir: "/var/tmp",
 			Extra: []Uplink{{"em1", netip.MustParsePrefix("192.168.0.0/16")}, {Interface: "em2"}},
 		}, h)
 	})
 	t.Run("all that is wrong with uplinks is told", func(t *testing.T) {
-		c, err := ReadHostConf(write("wrong", "POT_EXTIF=-a\nPOT_EXTRA_EXTIF=em1\nPOT_NETWORK_em1=all\nPOT_EXTIF_ADDR=em0\nPOT_EXPORT_PORTS_PF_RULES_HOOK=rules\n"))
+		c, err := ReadHostConf(write("wrong", "POT_EXTIF=-a\nPOT_EXTRA_EXTIF=em1\nPOT_NETWORK_em1=all\nPOT_EXTIF_ADDR=em0\nPOT_EXPORT_PORTS_PF_RULES_HOOK=rules\nPOT_TMP=tmp\n"))
 		must.NoError(t, err)
 		err = new(HostConfig).Take(&c)
 		for _, want := range []string{`POT_EXTIF: cannot be "-a"`, `POT_NETWORK_em1: cannot be "all"`, `POT_EXTIF_ADDR: cannot be "em0"`,
-			`POT_EXPORT_PORTS_PF_RULES_HOOK: cannot be "rules"`} {
+			`POT_EXPORT_PORTS_PF_RULES_HOOK: cannot be "rules"`, `POT_TMP: cannot be "tmp"`} {
 			must.ErrorContains(t, err, want)
 		}
 	})

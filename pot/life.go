@@ -84,6 +84,9 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 }
 
 func (p *Pot) imageConf(ctx context.Context) (Conf, error) {
+	if p.unread != nil {
+		return Conf{}, fmt.Errorf("the pot's record cannot be read: %w", p.unread)
+	}
 	dir, err := p.host.Datasets.Dir(ctx, p.record.Spec.Image)
 	if err != nil {
 		return Conf{}, fmt.Errorf("image %s: %w", p.record.Spec.Image, err)
@@ -136,8 +139,11 @@ func environment(who user, more ...[]string) []string {
 // fs.ErrNotExist; one whose end nobody saw is supervise.ErrUnknownExit.
 func (p *Pot) Wait(ctx context.Context) (End, error) {
 	s, err := supervise.Open(p.dir)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return End{}, err
+	case err != nil:
+		return End{}, fmt.Errorf("%w that can be read: %w", supervise.ErrUnknownExit, err)
 	}
 	exit, err := s.Wait(ctx)
 	if err != nil {
@@ -183,10 +189,8 @@ func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration)
 	waiting, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	p.execStop(waiting)
-	if err := p.Signal(sig); err == nil {
+	if err := p.Signal(sig); err == nil { // who cannot be told is killed
 		p.Wait(waiting)
-	} else if !errors.Is(err, supervise.ErrEnded) {
-		return fmt.Errorf("signal: %w", err)
 	}
 	if err := p.host.Jails.Remove(ctx, p.name); err != nil {
 		return err

@@ -8,104 +8,45 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // Pot is one pot. Its methods are for one caller at a time, but for Wait,
 // Usage, Signal and Exec.
 type Pot struct {
 	*Pots
-	name   Name
-	dir    string // of its record
+	name Name
+	dir  string // of its record
+
+	mu     sync.Mutex // for changes of record, which steps make side by side
 	record record
+	unread error // why there is nothing in record
+	cloned bool  // by this process: nobody else's is in its place
 }
 
-// A step makes one part of a pot, and unmakes it. A make that fails leaves
-// nothing of its part behind. An unmake succeeds when the part was never made,
-// or is already gone, so that what a crash left half made can be destroyed.
-type step struct {
-	name         string
-	make, unmake func(context.Context) error
-}
-
-// steps is a pot's life in order: create goes down it, Destroy comes back up.
-func (p *Pot) steps() []step {
-	return []step{
-		{"clone", p.clone, p.unclone},
-		{"address", p.takeAddress, p.releaseAddress},
-		{"attributes", p.takeAttributes, nothing}, // in the record
-		{"configure", p.configure, p.unconfigure}, // in the clone, and gone with it
-		{"copy", p.copyIn, nothing},               // into the clone
-		{"mount", p.mount, p.unmount},
-		{"link", p.link, p.unlink},
-		{"limit", p.limit, p.unlimit},
-		{"jail", p.jail, p.unjail},
-		{"publish", p.publish, p.withdraw},
-	}
-}
-
-func nothing(context.Context) error { return nil }
-
-// create makes the pot. If a step fails, those before it are unmade: what was
-// there already, under the same name, is not ours to take away.
-func (p *Pot) create(ctx context.Context) error {
-	steps := p.steps()
-	for i, s := range steps {
-		err := p.begin(s.name)
-		if err == nil {
-			err = s.make(ctx)
-		}
-		if err != nil {
-			err = fmt.Errorf("%s: %w", s.name, err)
-			return errors.Join(err, p.unmake(context.WithoutCancel(ctx), steps[:i]))
-		}
-	}
-	return p.record.write(p.dir)
-}
-
-// begin writes down that a step is about to be made.
-func (p *Pot) begin(step string) error {
-	p.record.Begun = append(p.record.Begun, step)
-	return p.record.write(p.dir)
-}
-
-// Destroy takes away the pot and all that runs in it. It may be called twice;
-// what could not be taken away is told, and may be tried again.
-func (p *Pot) Destroy(ctx context.Context) error {
-	return p.unmake(ctx, p.steps())
-}
-
-// unmake unmakes steps, last first, and then forgets the pot, unless something
-// could not be unmade.
-func (p *Pot) unmake(ctx context.Context, steps []step) error {
-	var errs []error
-	for i := len(steps) - 1; i >= 0; i-- {
-		if err := steps[i].unmake(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("undo %s: %w", steps[i].name, err))
-		}
-	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	return forget(p.dir)
-}
-
-func (p *Pot) clone(ctx context.Context) (err error) {
+func (p *Pot) clone(ctx context.Context) error {
 	s := p.record.Spec
 	if s.Own {
-		p.record.Dir, err = p.host.Datasets.Dir(ctx, string(s.Name))
+		dir, err := p.host.Datasets.Dir(ctx, string(s.Name))
+		p.change(func(r *record) { r.Dir = dir })
 		return err
 	}
-	p.record.Dir, err = p.host.Datasets.Clone(ctx, Clone{
+	dir, err := p.host.Datasets.Clone(ctx, Clone{
 		Image: s.Image, Name: string(s.Name), Labels: s.Labels, QuotaBytes: s.DiskBytes,
 	})
+	p.change(func(r *record) { r.Dir = dir })
+	p.cloned = err == nil
 	return err
 }
 
 // unclone destroys the clone, unless its labels say that it is another's. One with
 // no labels is another tool's, if there is no record of it.
 func (p *Pot) unclone(ctx context.Context) error {
-	if p.record.Spec.Own {
+	switch {
+	case p.record.Spec.Own:
 		return nil
+	case p.cloned:
+		return p.host.Datasets.Destroy(ctx, string(p.name))
 	}
 	labels, err := p.host.Images.Labels(ctx, string(p.name))
 	switch {
@@ -128,12 +69,14 @@ func (p *Pot) takeAttributes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.record.Release = conf.Release
-	if p.record.Spec.Own { // nobody but this host's operator has set them
-		p.record.Attributes = ownAttributes(conf.Attributes)
-		return nil
-	}
-	p.record.Attributes, p.record.Refused = merge(conf.Attributes, p.record.Spec.Attributes, p.allowed)
+	p.change(func(r *record) {
+		r.Release = conf.Release
+		if r.Spec.Own { // nobody but this host's operator has set them
+			r.Attributes = ownAttributes(conf.Attributes)
+			return
+		}
+		r.Attributes, r.Refused = merge(conf.Attributes, r.Spec.Attributes, p.allowed)
+	})
 	return nil
 }
 

@@ -100,14 +100,25 @@ func (ps *Pots) Find(name Name) (*Pot, error) {
 // Destroy takes away all of the pot of that name, whether it is whole, half
 // made, or was never made; a record that cannot be read is no hindrance.
 func (ps *Pots) Destroy(ctx context.Context, name Name) error {
+	if err := name.Validate(); err != nil {
+		return fmt.Errorf("name: %w", err)
+	}
 	p, err := ps.Find(name)
-	if errors.Is(err, fs.ErrNotExist) || err != nil && name.Validate() == nil {
-		p = ps.pot(name)
-		p.record.Spec.Name = name
-	} else if err != nil {
-		return err
+	if err != nil {
+		p = ps.Remains(name, err)
 	}
 	return p.Destroy(ctx)
+}
+
+// Remains is the pot of that name when its record cannot be read, and why not.
+// What runs in it can be waited for, signalled, measured and stopped, and all of
+// it destroyed, for none of that needs more than the name; nothing more can be
+// started in it.
+func (ps *Pots) Remains(name Name, why error) *Pot {
+	p := ps.pot(name)
+	p.record.Spec.Name = name
+	p.unread = why
+	return p
 }
 
 // Halt kills all that runs in the pot of that name, of which no more needs to be

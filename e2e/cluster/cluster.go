@@ -205,6 +205,10 @@ func (c *Cluster) until(ctx context.Context, ok func() (bool, error), late func(
 // KillAgent kills the client's agent, and nothing else, as a crash would.
 func (c *Cluster) KillAgent() { c.agent.kill() }
 
+// StopAgent has the client's agent end in order, as before an upgrade. Its plugin
+// ends with it; tasks go on.
+func (c *Cluster) StopAgent() { c.agent.stop() }
+
 // Plugin is the process ID of the plugin.
 func (c *Cluster) Plugin() (int, error) {
 	all, err := machine.Processes()

@@ -157,7 +157,8 @@ func (e *extract) extract(ctx context.Context, f *image.File, there bool) (_ *zs
 		return nil, err
 	}
 	defer done()
-	top := &decoded{r: f.OpenCounted(e.bar.of("extracting"))}
+	top := openDecoded(ctx, f, e.bar.of("extracting"))
+	defer top.Close()
 	stream, err := zstream.Extract(ctx, top, dir, zstream.Options{Warn: e.warn, Origins: origins})
 	if err != nil {
 		err = decodeFault(err, append(origins, top))
@@ -167,12 +168,16 @@ func (e *extract) extract(ctx context.Context, f *image.File, there bool) (_ *zs
 
 // decoded remembers what reading the decoded image ended with.
 type decoded struct {
-	r   io.Reader
+	io.ReadCloser
 	err error
 }
 
+func openDecoded(ctx context.Context, f *image.File, count image.Count) *decoded {
+	return &decoded{ReadCloser: f.Open(ctx, image.DecodeOptions{Count: count})}
+}
+
 func (d *decoded) Read(p []byte) (int, error) {
-	n, err := d.r.Read(p)
+	n, err := d.ReadCloser.Read(p)
 	if err != nil {
 		d.err = err
 	}

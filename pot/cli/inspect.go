@@ -138,7 +138,8 @@ func (n *inspection) index(ctx context.Context, o zstream.Options, visit func(zs
 		return nil, nil, err
 	}
 	defer f.Close()
-	top := &decoded{r: f.OpenCounted(n.bar.of("reading"))}
+	top := openDecoded(ctx, f, n.bar.of("reading"))
+	defer top.Close()
 	s, err := zstream.Index(ctx, top, o, visit)
 	if err == nil {
 		return f, s, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -37,10 +38,10 @@ func (o originFiles) places() ([]image.Place, error) {
 // openOrigins are the streams of what an image is layered on, verified as it is.
 // They are in use until done is called.
 func (t trust) openOrigins(ctx context.Context, places []image.Place, dir string, bar *progress) (streams []io.Reader, done func(), err error) {
-	var files []*image.File
+	var opened []io.Closer
 	done = func() {
-		for _, f := range files {
-			f.Close()
+		for _, c := range slices.Backward(opened) {
+			c.Close()
 		}
 	}
 	for _, p := range places {
@@ -49,8 +50,9 @@ func (t trust) openOrigins(ctx context.Context, places []image.Place, dir string
 			done()
 			return nil, nil, fmt.Errorf("origin: %w", err)
 		}
-		files = append(files, f)
-		streams = append(streams, &decoded{r: f.Open()})
+		d := openDecoded(ctx, f, nil)
+		opened = append(opened, f, d)
+		streams = append(streams, d)
 	}
 	return streams, done, nil
 }

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/supervise"
 )
 
 // defaultSignal is pot's, SIGINFO, where there is one.
@@ -126,7 +125,7 @@ func (o *onPots) signal(c *cobra.Command, name pot.Name, sig syscall.Signal, dry
 		sig = 0
 	}
 	err = p.Signal(sig)
-	if errors.Is(err, supervise.ErrEnded) {
+	if errors.Is(err, pot.ErrEnded) {
 		return fmt.Errorf("the command of pot %s has ended", name)
 	}
 	if err != nil || !dry {

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/supervise"
 )
 
 // lifeCommands are pot's commands about pots that run.
@@ -99,7 +98,7 @@ func waitStarted(c *cobra.Command, ps *pot.Pots, p *pot.Pot) error {
 	switch {
 	case c.Context().Err() != nil:
 		return hinted{errors.New("not waited for: the pot goes on"), "pot stop " + string(p.Name()) + " stops it"}
-	case err != nil && !errors.Is(err, supervise.ErrUnknownExit):
+	case err != nil && !errors.Is(err, pot.ErrUnknownExit):
 		return fmt.Errorf("cannot wait for the pot: %w", err)
 	case persistent:
 		return nil

@@ -14,8 +14,8 @@ import (
 // Kinds of failure that callers ask for, beside fs.ErrExist, fs.ErrNotExist and
 // syscall.ENOSPC.
 var (
-	errBusy       = errors.New("busy")
-	errDependents = errors.New("has dependent clones")
+	errBusy       error = syscall.EBUSY
+	errDependents       = errors.New("has dependent clones")
 )
 
 // kinds are what commands say, in the C locale, and what it means. The texts are
@@ -37,9 +37,6 @@ var kinds = []struct {
 	{"ifconfig", "does not exist", fs.ErrNotExist},
 	{"ifconfig", "(SIOCDIFADDR): Can't assign requested address", fs.ErrNotExist},
 	{"ifconfig", "No such file or directory", fs.ErrNotExist},
-	{"umount", "not a file system root directory", fs.ErrNotExist},
-	{"umount", "unknown file system", fs.ErrNotExist},
-	{"umount", "Device busy", errBusy},
 	{"rctl", "No such process", fs.ErrNotExist},
 	{"rctl", "Function not implemented", errNoRacct},
 	{"rctl", "RACCT/RCTL", errNoRacct},

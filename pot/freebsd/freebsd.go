@@ -29,6 +29,7 @@ type Config struct {
 
 	InterfaceAddr netip.Addr   // POT_EXTIF_ADDR: of the uplink, for pf; not valid: its first
 	Extra         []pot.Uplink // POT_EXTRA_EXTIF
+	StatusDir     string       // POT_TMP: where the shell tool looks for what runs; "" for nowhere
 	PFRulesHook   string       // POT_EXPORT_PORTS_PF_RULES_HOOK: path of a program; "" for none
 }
 
@@ -49,7 +50,7 @@ func New(r run.Runner, k Kernel, c Config) pot.Host {
 		Links:      l,
 		Redirects:  redirects{runner: r, kernel: k, config: c},
 		Aliases:    aliases{runner: r, kernel: k, uplink: c.Interface},
-		Jails:      jails{runner: r, kernel: k, mounts: m, links: l},
+		Jails:      jails{runner: r, kernel: k, mounts: m, links: l, statuses: statuses{c.StatusDir}},
 		Limiter:    limiter{runner: r, kernel: k},
 		Check:      checker{runner: r, kernel: k, config: c}.check,
 		Mountpoint: func(_ context.Context, dataset string) (string, error) { return d.mountpoint(dataset) },

@@ -9,28 +9,33 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// network gives the jail's own interfaces their addresses.
-func (j jails) network(ctx context.Context, jail pot.Jail, device pairs) error {
-	if jail.Network == pot.HostNetwork || jail.Network == pot.Alias {
+// loopback gives a jail of its own network what every network has.
+func (j jails) loopback(ctx context.Context, jail pot.Jail) error {
+	return j.within(ctx, jail.Name, "ifconfig", "lo0", "inet", "127.0.0.1/8", "up")
+}
+
+// connect4 gives the jail's end of a pair its address, and the way out.
+func (j jails) connect4(ctx context.Context, jail pot.Jail, device string) error {
+	if device == "" {
 		return nil
 	}
-	commands := [][]string{{"ifconfig", "lo0", "inet", "127.0.0.1/8", "up"}}
-	if device.v4 != "" {
-		commands = append(commands,
-			[]string{"ifconfig", inner(device.v4), "inet", jail.Link.Address.String(), "up"},
-			[]string{"route", "-q", "add", "default", jail.Link.Gateway.String()})
+	err := j.within(ctx, jail.Name, "ifconfig", inner(device), "inet", jail.Link.Address.String(), "up")
+	if err != nil {
+		return err
 	}
-	if device.v6 != "" {
-		commands = append(commands, []string{"ifconfig", inner(device.v6), "inet6", "accept_rtadv", "auto_linklocal", "-ifdisabled", "up"})
+	return j.within(ctx, jail.Name, "route", "-q", "add", "default", jail.Link.Gateway.String())
+}
+
+// connect6 has the jail's end of a pair take its address from routers.
+func (j jails) connect6(ctx context.Context, jail pot.Jail, device string) error {
+	if device == "" {
+		return nil
 	}
-	for _, argv := range commands {
-		if err := j.within(ctx, jail.Name, argv...); err != nil {
-			return err
-		}
+	err := j.within(ctx, jail.Name, "ifconfig", inner(device), "inet6", "accept_rtadv", "auto_linklocal", "-ifdisabled", "up")
+	if err != nil {
+		return err
 	}
-	if device.v6 != "" {
-		j.solicit(ctx, jail, inner(device.v6))
-	}
+	j.solicit(ctx, jail, inner(device))
 	return nil
 }
 

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/run"
 	"nomad-driver-pot/pot/supervise"
@@ -21,10 +23,11 @@ import (
 // jails are jail(8)'s, made to persist: a jail is there until it is removed,
 // whatever runs in it.
 type jails struct {
-	runner run.Runner
-	kernel Kernel
-	mounts mounts
-	links  *links
+	runner   run.Runner
+	kernel   Kernel
+	mounts   mounts
+	links    *links
+	statuses statuses
 }
 
 // Create is pot.Jails'.
@@ -45,15 +48,26 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 	defer func() {
 		if err != nil {
 			undo := context.WithoutCancel(ctx)
-			err = errors.Join(err, j.Remove(undo, jail.Name), j.mounts.umountSystems(undo, jail.Root))
+			err = errors.Join(err, j.Remove(undo, jail.Name), j.mounts.unmountSystems(undo, jail.Root))
 		}
 	}()
-	if err := j.mounts.systems(ctx, jail.Root, jail.Attributes); err != nil {
+	group, ctx := errgroup.WithContext(ctx) // each waits for a command
+	group.Go(func() error { return j.mounts.systems(ctx, jail.Root, jail.Attributes) })
+	group.Go(func() error { return j.cpus(ctx, jail) })
+	if jail.Network != pot.HostNetwork && jail.Network != pot.Alias {
+		group.Go(func() error { return j.loopback(ctx, jail) })
+		group.Go(func() error { return j.connect4(ctx, jail, device.v4) })
+		group.Go(func() error { return j.connect6(ctx, jail, device.v6) })
+	}
+	if err := group.Wait(); err != nil {
 		return err
 	}
-	if err := j.network(ctx, jail, device); err != nil {
-		return err
-	}
+	j.statuses.started(jail.Name, device)
+	return nil
+}
+
+// cpus binds what will run in a jail to its cores.
+func (j jails) cpus(ctx context.Context, jail pot.Jail) error {
 	if jail.CPUs == "" {
 		return nil
 	}
@@ -135,6 +149,7 @@ func (j jails) empty(name pot.Name) bool {
 
 // Remove is pot.Jails'.
 func (j jails) Remove(ctx context.Context, name pot.Name) error {
+	j.statuses.forget(name)
 	id, err := j.kernel.JailID(string(name), false)
 	if err == nil {
 		err = j.kernel.RemoveJail(id)

@@ -20,9 +20,13 @@ type Kernel interface {
 	// jail that is not there has zeros.
 	Usage(jail string) (string, error)
 
-	// Nullfs shows the directory or file from at on. What covers itself, through
-	// another nullfs, is syscall.EDEADLK. (nmount(2), mount_nullfs(8))
-	Nullfs(from, on string, readOnly bool) error
+	// Mount mounts m.From at m.On, with options NAME or NAME=VALUE. What covers
+	// itself, through another nullfs, is syscall.EDEADLK. (nmount(2), mount_nullfs(8))
+	Mount(m MountPoint, options ...string) error
+
+	// Unmount takes away m of Mounts, whatever is in use of it. What is not mounted
+	// any more is fs.ErrNotExist. (unmount(2), MNT_BYFSID, MNT_FORCE)
+	Unmount(m MountPoint) error
 
 	// Mounts are all mounts, the oldest first. (getfsstat(2))
 	Mounts() ([]MountPoint, error)
@@ -43,6 +47,7 @@ type MountPoint struct {
 	Type string // "zfs", "nullfs", "devfs"
 	From string
 	On   string
+	ID   [2]int32 // of the file system: no link can lead it astray
 }
 
 // errNotFreeBSD is what Native's methods end in on other systems.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -76,18 +77,23 @@ func (Native) Usage(jail string) (string, error) {
 	return string(text), nil
 }
 
-// Nullfs is Kernel's. The options are mount_nullfs(8)'s
-// (sbin/mount_nullfs/mount_nullfs.c).
-func (Native) Nullfs(from, on string, readOnly bool) error {
-	options := []string{"fstype", "nullfs", "fspath", on, "target", from}
-	if readOnly {
-		options = append(options, "ro", "")
+// Mount is Kernel's. Options are as mount(8) hands them on, and mount_nullfs(8)
+// (sbin/mount/mount_fs.c, sbin/mount_nullfs/mount_nullfs.c).
+func (Native) Mount(m MountPoint, options ...string) error {
+	source := "from"
+	if m.Type == "nullfs" {
+		source = "target"
+	}
+	words := []string{"fstype", m.Type, "fspath", m.On, source, m.From}
+	for _, o := range options {
+		name, value, _ := strings.Cut(o, "=")
+		words = append(words, name, value)
 	}
 	var iov []unix.Iovec
-	for _, o := range options {
+	for _, word := range words {
 		var v unix.Iovec
-		if o != "" {
-			text, err := unix.ByteSliceFromString(o)
+		if word != "" {
+			text, err := unix.ByteSliceFromString(word)
 			if err != nil {
 				return err
 			}
@@ -111,6 +117,19 @@ func (Native) Nullfs(from, on string, readOnly bool) error {
 	return os.NewSyscallError("nmount", errno)
 }
 
+// Unmount is Kernel's. The name that unmount(2) takes stands for the file system
+// itself (sys/kern/vfs_mount.c, kern_unmount).
+func (Native) Unmount(m MountPoint) error {
+	err := unix.Unmount(fmt.Sprintf("FSID:%d:%d", m.ID[0], m.ID[1]), unix.MNT_BYFSID|unix.MNT_FORCE)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL):
+		return &fs.PathError{Op: "unmount", Path: m.On, Err: fs.ErrNotExist}
+	}
+	return &fs.PathError{Op: "unmount", Path: m.On, Err: err}
+}
+
 // Mounts is Kernel's.
 func (Native) Mounts() ([]MountPoint, error) {
 	for room := 0; ; {
@@ -132,6 +151,7 @@ func (Native) Mounts() ([]MountPoint, error) {
 				Type: unix.ByteSliceToString(s.Fstypename[:]),
 				From: unix.ByteSliceToString(s.Mntfromname[:]),
 				On:   unix.ByteSliceToString(s.Mntonname[:]),
+				ID:   s.Fsid.Val,
 			})
 		}
 		return all, nil

@@ -16,8 +16,11 @@ func (Native) RemoveJail(int) error { return errNotFreeBSD }
 // Usage is Kernel's.
 func (Native) Usage(string) (string, error) { return "", errNotFreeBSD }
 
-// Nullfs is Kernel's.
-func (Native) Nullfs(string, string, bool) error { return errNotFreeBSD }
+// Mount is Kernel's.
+func (Native) Mount(MountPoint, ...string) error { return errNotFreeBSD }
+
+// Unmount is Kernel's.
+func (Native) Unmount(MountPoint) error { return errNotFreeBSD }
 
 // Mounts is Kernel's.
 func (Native) Mounts() ([]MountPoint, error) { return nil, errNotFreeBSD }

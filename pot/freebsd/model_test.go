@@ -34,6 +34,7 @@ type model struct {
 	anchors  map[string]string   // pf
 	messages string
 	lastID   int
+	lastFSID int32
 	lastUnit int
 	commands []string
 
@@ -122,7 +123,7 @@ func (m *model) addDataset(name string) *dataset {
 	d := &dataset{props: map[string]string{}}
 	m.datasets[name] = d
 	must0(os.MkdirAll(m.place(name), 0o755))
-	m.mounts = append(m.mounts, MountPoint{Type: "zfs", From: name, On: m.place(name)})
+	m.addMount(MountPoint{Type: "zfs", From: name, On: m.place(name)})
 	return d
 }
 
@@ -169,7 +170,7 @@ func (m *model) Run(ctx context.Context, stdin io.Reader, argv ...string) (strin
 		return "", &run.Error{Argv: argv, Code: 1, Stderr: "injected"}
 	}
 	acts := map[string]func(io.Reader, []string) (string, string){
-		"zfs": m.zfs, "mount": m.mount, "umount": m.umount, "ifconfig": m.ifconfig, "route": m.route,
+		"zfs": m.zfs, "ifconfig": m.ifconfig, "route": m.route,
 		"jail": m.jail, "jexec": m.ok, "/root/rules": m.hook, "rctl": m.rctl, "pfctl": m.pfctl, "sysctl": m.ok, "cpuset": m.ok, "devfs": m.ok,
 	}
 	act := acts[argv[0]]
@@ -247,7 +248,7 @@ func (m *model) zfs(stdin io.Reader, argv []string) (string, string) {
 		if d == nil {
 			return "", missing
 		}
-		m.mounts = append(m.mounts, MountPoint{"zfs", last, m.place(last)})
+		m.addMount(MountPoint{Type: "zfs", From: last, On: m.place(last)})
 	case "destroy":
 		return "", m.destroy(last, missing)
 	default:
@@ -393,30 +394,10 @@ func (m *model) destroy(name, missing string) string {
 	return ""
 }
 
-func (m *model) mount(_ io.Reader, argv []string) (string, string) {
-	from, on := argv[len(argv)-2], argv[len(argv)-1]
-	if _, err := os.Stat(on); err != nil {
-		panic("mount on what is not there: " + on)
-	}
-	if argv[1] == "devfs" && m.devMem {
-		must0(os.WriteFile(on+"/mem", nil, 0o600))
-	}
-	m.mounts = append(m.mounts, MountPoint{argv[1], from, on})
-	return "", ""
-}
-
-func (m *model) umount(_ io.Reader, argv []string) (string, string) {
-	complaint := ""
-	for _, on := range argv[1:] {
-		i := slices.IndexFunc(m.mounts, func(p MountPoint) bool { return p.On == on })
-		if i < 0 {
-			complaint = "umount: " + on + ": not a file system root directory"
-			continue
-		}
-		os.Remove(on + "/mem")
-		m.mounts = slices.Delete(m.mounts, i, i+1)
-	}
-	return "", complaint
+func (m *model) addMount(p MountPoint) {
+	m.lastFSID++
+	p.ID[0] = m.lastFSID
+	m.mounts = append(m.mounts, p)
 }
 
 func (m *model) ifconfig(_ io.Reader, argv []string) (string, string) {
@@ -626,25 +607,51 @@ func (m *model) Usage(jail string) (string, error) {
 	return "cputime=7,datasize=0,memoryuse=1048576,maxproc=2,swapuse=4096,pcpu=50", nil
 }
 
-// Nullfs is Kernel's.
-func (m *model) Nullfs(from, on string, readOnly bool) error {
+// called takes down a call, and is whether it fails.
+func (m *model) called(words ...string) bool {
+	m.commands = append(m.commands, strings.Join(words, " "))
+	return len(m.commands) == m.failAt
+}
+
+// Mount is Kernel's.
+func (m *model) Mount(p MountPoint, options ...string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	call := fmt.Sprint("nullfs ", from, " ", on)
-	if readOnly {
-		call += " ro"
+	words := []string{"nmount", p.Type, p.On}
+	if p.Type == "nullfs" {
+		words = []string{"nmount", p.Type, p.From, p.On}
 	}
-	m.commands = append(m.commands, call)
-	if len(m.commands) == m.failAt {
+	if m.called(append(words, options...)...) {
 		return errInjected
 	}
-	for i := len(m.mounts) - 1; i >= 0; i-- {
-		p := m.mounts[i]
-		if rel, below := strings.CutPrefix(on, p.On+"/"); below && p.Type == "nullfs" && p.From+"/"+rel == from {
+	if _, err := os.Stat(p.On); err != nil && p.Type != "nullfs" { // what those show is not there
+		panic("mount on what is not there: " + p.On)
+	}
+	for _, over := range slices.Backward(m.mounts) {
+		if rel, below := strings.CutPrefix(p.On, over.On+"/"); below && over.Type == "nullfs" && over.From+"/"+rel == p.From {
 			return syscall.EDEADLK
 		}
 	}
-	m.mounts = append(m.mounts, MountPoint{"nullfs", from, on})
+	if p.Type == "devfs" && m.devMem {
+		must0(os.WriteFile(p.On+"/mem", nil, 0o600))
+	}
+	m.addMount(p)
+	return nil
+}
+
+// Unmount is Kernel's.
+func (m *model) Unmount(p MountPoint) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.called("unmount", p.On) {
+		return errInjected
+	}
+	i := slices.IndexFunc(m.mounts, func(other MountPoint) bool { return p.ID == other.ID })
+	if i < 0 {
+		return fs.ErrNotExist
+	}
+	os.Remove(p.On + "/mem")
+	m.mounts = slices.Delete(m.mounts, i, i+1)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,7 +27,7 @@ type mounts struct {
 // 14.0.
 func (m mounts) Mount(ctx context.Context, root string, what pot.Mount) error {
 	if what.Source == "" {
-		return m.system(ctx, root, what.Target, "tmpfs", "mode=1777")
+		return m.system(root, what.Target, "tmpfs", "mode=1777")
 	}
 	source, err := os.Stat(what.Source)
 	if err != nil {
@@ -39,7 +40,7 @@ func (m mounts) Mount(ctx context.Context, root string, what pot.Mount) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	err = m.kernel.Nullfs(what.Source, on, what.ReadOnly)
+	err = m.nullfs(what.Source, on, what.ReadOnly)
 	if errors.Is(err, syscall.EDEADLK) {
 		return m.split(ctx, root, what, on)
 	}
@@ -84,15 +85,15 @@ func (m mounts) split(ctx context.Context, root string, what pot.Mount, on strin
 		}
 		parts = append(parts, e.Name())
 	}
-	if err := m.umount(ctx, whole.On); err != nil {
+	if err := m.unmount(ctx, whole); err != nil {
 		return err
 	}
-	if err := m.kernel.Nullfs(skeleton, whole.On, true); err != nil {
+	if err := m.nullfs(skeleton, whole.On, true); err != nil {
 		return err
 	}
 	for _, name := range parts {
 		at := filepath.Join(whole.On, name)
-		if err := m.kernel.Nullfs(filepath.Join(whole.From, name), at, at == on && what.ReadOnly); err != nil {
+		if err := m.nullfs(filepath.Join(whole.From, name), at, at == on && what.ReadOnly); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
@@ -155,28 +156,38 @@ func step(r *os.Root, at string, isDir bool) error {
 	return nil
 }
 
+// nullfs shows a directory or a file in another place.
+func (m mounts) nullfs(from, on string, readOnly bool) error {
+	point := MountPoint{Type: "nullfs", From: from, On: on}
+	if readOnly {
+		return m.kernel.Mount(point, "ro")
+	}
+	return m.kernel.Mount(point)
+}
+
 // UnmountAll is pot.Mounts'. It is forced: nothing runs in the pot any more.
 func (m mounts) UnmountAll(ctx context.Context, root string) error {
+	return m.unmountIf(ctx, func(p MountPoint) bool { return strings.HasPrefix(p.On, root+"/") })
+}
+
+// unmountIf unmounts what is to go, the newest first.
+func (m mounts) unmountIf(ctx context.Context, goes func(MountPoint) bool) error {
 	table, err := m.kernel.Mounts()
 	if err != nil {
 		return fmt.Errorf("read mounts: %w", err)
 	}
-	var on []string
-	for i := len(table) - 1; i >= 0; i-- {
-		if strings.HasPrefix(table[i].On, root+"/") {
-			on = append(on, table[i].On)
+	for _, p := range slices.Backward(table) {
+		if !goes(p) {
+			continue
+		}
+		if err := m.unmount(ctx, p); err != nil {
+			return err
 		}
 	}
-	if len(on) == 0 {
-		return nil
-	}
-	return m.umount(ctx, on...)
+	return nil
 }
 
-// umount unmounts in the order given. What is not mounted is no error.
-func (m mounts) umount(ctx context.Context, on ...string) error {
-	return whileBusy(ctx, func() error {
-		_, err := m.runner.Run(ctx, nil, append([]string{"umount", "-f"}, on...)...)
-		return unless(fs.ErrNotExist, typed(err))
-	})
+// unmount unmounts one. What is not mounted is no error.
+func (m mounts) unmount(ctx context.Context, p MountPoint) error {
+	return whileBusy(ctx, func() error { return unless(fs.ErrNotExist, m.kernel.Unmount(p)) })
 }

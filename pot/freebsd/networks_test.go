@@ -239,7 +239,7 @@ func TestAttributes(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, []string{"mlock"}, p.Refused())
 	root := m.place("tank/pot/jails/web/m")
-	must.Eq(t, "zfs create -o quota=1048576 tank/pot/jails/web", m.commands[0])
+	must.Eq(t, "zfs create -o quota=1048576 tank/pot/jails/web", m.command(t, "zfs create"))
 	must.Eq(t, "rctl -a jail:web:maxproc:deny=50 jail:web:openfiles:deny=1000 jail:web:readbps:throttle=1048576 "+
 		"jail:web:writebps:throttle=2097152 jail:web:readiops:throttle=100 jail:web:writeiops:throttle=200", m.command(t, "rctl"))
 	must.Eq(t, "jail -c name=web path="+root+" persist host.hostname=web exec.clean allow.set_hostname=false allow.chflags=true "+
@@ -248,12 +248,12 @@ func TestAttributes(t *testing.T) {
 		"allow.mount.zfs=true ip4=inherit ip6=inherit allow.raw_sockets=true", m.command(t, "jail -c"))
 	var mounted []string
 	for _, c := range m.commands {
-		if strings.HasPrefix(c, "mount ") {
+		if strings.HasPrefix(c, "nmount ") {
 			mounted = append(mounted, strings.ReplaceAll(c, root, ""))
 		}
 	}
-	must.Eq(t, []string{"mount -t tmpfs -o mode=1777 tmpfs /tmp", "mount -t devfs -o ruleset=5 devfs /dev",
-		"mount -t fdescfs fdescfs /dev/fd", "mount -t procfs procfs /proc"}, mounted)
+	must.Eq(t, []string{"nmount tmpfs /tmp mode=1777", "nmount devfs /dev ruleset=5",
+		"nmount fdescfs /dev/fd", "nmount procfs /proc"}, mounted)
 	must.NoError(t, p.Destroy(t.Context()))
 	must.Eq(t, before, m.state())
 

@@ -19,57 +19,42 @@ func (m mounts) systems(ctx context.Context, root string, a pot.Attributes) erro
 		if !a.On(s.attribute) {
 			continue
 		}
-		if err := m.system(ctx, root, s.target, s.attribute, ""); err != nil {
+		if err := m.system(root, s.target, s.attribute); err != nil {
 			return fmt.Errorf("%s: %w", s.target, err)
 		}
 	}
 	return nil
 }
 
-// umountSystems takes away what systems has mounted, all or some of it.
-func (m mounts) umountSystems(ctx context.Context, root string) error {
-	table, err := m.kernel.Mounts()
-	if err != nil {
-		return fmt.Errorf("read mounts: %w", err)
-	}
-	var on []string
-	for i := len(table) - 1; i >= 0; i-- {
-		switch p := table[i]; {
-		case p.Type != "devfs" && p.Type != "fdescfs" && p.Type != "procfs":
-		case p.On == root+"/dev", p.On == root+"/dev/fd", p.On == root+"/proc":
-			on = append(on, p.On)
+// unmountSystems takes away what systems has mounted, all or some of it.
+func (m mounts) unmountSystems(ctx context.Context, root string) error {
+	return m.unmountIf(ctx, func(p MountPoint) bool {
+		switch p.Type {
+		case "devfs", "fdescfs", "procfs":
+			return p.On == root+"/dev" || p.On == root+"/dev/fd" || p.On == root+"/proc"
 		}
-	}
-	if len(on) == 0 {
-		return nil
-	}
-	return m.umount(ctx, on...)
+		return false
+	})
 }
 
 // system mounts a file system that has no source.
-func (m mounts) system(ctx context.Context, root, inside, kind, options string) error {
+func (m mounts) system(root, inside, kind string, options ...string) error {
 	on, err := target(root, inside, true)
 	if err != nil {
 		return err
 	}
-	argv := []string{"mount", "-t", kind}
-	if options != "" {
-		argv = append(argv, "-o", options)
-	}
-	_, err = m.runner.Run(ctx, nil, append(argv, kind, on)...)
-	return typed(err)
+	return m.kernel.Mount(MountPoint{Type: kind, From: kind, On: on}, options...)
 }
 
 // devfs mounts what a jail may see of /dev. A ruleset that is not there would
-// show all of it, and mount(8) would not say so.
+// show all of it, and the kernel would not say so.
 func (m mounts) devfs(ctx context.Context, root, rules string) error {
-	if err := m.system(ctx, root, "/dev", "devfs", "ruleset="+rules); err != nil {
+	if err := m.system(root, "/dev", "devfs", "ruleset="+rules); err != nil {
 		return err
 	}
-	on := filepath.Join(root, "dev")
-	if _, err := os.Lstat(filepath.Join(on, "mem")); err == nil {
+	if _, err := os.Lstat(filepath.Join(root, "dev", "mem")); err == nil {
 		err = fmt.Errorf("devfs ruleset %s is not there, the jail would see all of /dev: service devfs restart", rules)
-		return errors.Join(err, m.umount(context.WithoutCancel(ctx), on))
+		return errors.Join(err, m.unmountSystems(context.WithoutCancel(ctx), root))
 	}
 	return nil
 }

@@ -9,6 +9,9 @@ import (
 	"github.com/shoenig/test/must"
 )
 
+// aloneLock is one for the machine: tests may change where temporary files are.
+var aloneLock = filepath.Join(os.TempDir(), "nomad-driver-pot-hosttest.lock")
+
 // Alone waits until no other test of a host runs on this machine, in whatever
 // package, and keeps others waiting until the end of this one: what pots leave
 // behind is looked for on the whole machine.
@@ -21,7 +24,7 @@ func Alone(t testing.TB) {
 
 // Lock is Alone for what is no test of its own.
 func Lock() (unlock func(), err error) {
-	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "nomad-driver-pot-hosttest.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := os.OpenFile(aloneLock, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}

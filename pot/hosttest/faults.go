@@ -3,6 +3,7 @@ package hosttest
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -21,7 +22,7 @@ type faulty struct {
 	pot.Links
 	pot.Jails
 	pot.Limiter
-	left   int
+	left   atomic.Int64
 	giveUp func(error)
 }
 
@@ -33,7 +34,7 @@ func (f *faulty) host(of pot.Host) pot.Host {
 
 // fail does the call unless it is the one to fail.
 func (f *faulty) fail(ctx context.Context, call func() error) error {
-	if f.left--; f.left != 0 {
+	if f.left.Add(-1) != 0 {
 		return call()
 	}
 	if f.giveUp == nil {
@@ -90,7 +91,8 @@ func testFaults(t *testing.T, bed Bed) {
 	for _, hangs := range []bool{false, true} {
 		for n := 1; ; n++ {
 			ctx, cancel := context.WithCancelCause(t.Context())
-			f := &faulty{left: n}
+			f := new(faulty)
+			f.left.Store(int64(n))
 			if hangs {
 				f.giveUp = cancel
 			}
@@ -108,7 +110,7 @@ func testFaults(t *testing.T, bed Bed) {
 			}
 			cancel(nil)
 			sameState(t, before, bed.State(t))
-			if f.left > 0 {
+			if f.left.Load() > 0 {
 				must.NoError(t, err)
 				must.Greater(t, 5, n, must.Sprint("fewer calls than a start has"))
 				break

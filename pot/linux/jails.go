@@ -29,6 +29,7 @@ type jails struct {
 	dir        string
 	supervisor string
 	limiter    *limiter
+	networks   *networks
 }
 
 func (j jails) path(name pot.Name) string { return filepath.Join(j.dir, string(name)) }
@@ -82,7 +83,13 @@ func (j jails) hold(ctx context.Context, jail pot.Jail) error {
 		Setsid:     true,
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 	}
-	if jail.Network != pot.HostNetwork {
+	start := cmd.Start
+	ns, linked := j.networks.take(jail.Name)
+	switch {
+	case linked:
+		defer ns.Close()
+		start = func() error { return within(ns, cmd.Start) }
+	case jail.Network != pot.HostNetwork:
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNET
 	}
 	stdin, err := cmd.StdinPipe()
@@ -93,7 +100,7 @@ func (j jails) hold(ctx context.Context, jail pot.Jail) error {
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := start(); err != nil {
 		return fmt.Errorf("start first process: %w", err)
 	}
 	onTime := context.AfterFunc(ctx, func() { cmd.Process.Kill() })
@@ -113,7 +120,7 @@ func (j jails) hold(ctx context.Context, jail pot.Jail) error {
 		cmd.Process.Kill()
 		return err
 	}
-	if err := connect(cmd.Process.Pid, jail); err != nil {
+	if err := connect(cmd.Process.Pid, jail, linked); err != nil {
 		return err
 	}
 	err = json.NewEncoder(stdin).Encode(inside.Config{Root: jail.Root, Hostname: jail.Hostname})

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/opencontainers/cgroups"
 	cgroup1 "github.com/opencontainers/cgroups/fs"
@@ -42,6 +41,8 @@ func newLimiter(dir string) *limiter {
 // needed are the controllers of version 1 that must be there; others may be.
 var needed = []string{"cpu", "cpuacct", "memory"}
 
+var errNoGroups = errors.New("no control group")
+
 // hierarchies are the directories of all our groups, by controller; version 2
 // has one, under "".
 var hierarchies = sync.OnceValues(func() (map[string]string, error) {
@@ -55,7 +56,7 @@ var hierarchies = sync.OnceValues(func() (map[string]string, error) {
 		case err == nil:
 			all[c] = filepath.Join(on, allGroups)
 		case slices.Contains(needed, c):
-			return nil, fmt.Errorf("no control group for %s on this machine", c)
+			return nil, fmt.Errorf("%w for %s on this machine", errNoGroups, c)
 		}
 	}
 	return all, nil
@@ -193,35 +194,14 @@ func (l *limiter) Usage(ctx context.Context, name pot.Name) (pot.Usage, error) {
 	if err != nil {
 		return pot.Usage{}, err
 	}
-	if len(l.dirs(name)) == 0 {
+	u, err := groupUsage(name)
+	switch {
+	case errors.Is(err, errNoGroups), errors.Is(err, fs.ErrNotExist):
 		return processUsage(jail.ID)
+	case err != nil:
+		return u, fmt.Errorf("usage of %s: %w", name, err)
 	}
-	m, err := l.manager(name, pot.Limits{})
-	if err != nil {
-		return pot.Usage{}, err
-	}
-	stats, err := m.GetStats()
-	if err != nil {
-		return pot.Usage{}, fmt.Errorf("usage of %s: %w", name, err)
-	}
-	u := pot.Usage{
-		CPUUser:     time.Duration(stats.CpuStats.CpuUsage.UsageInUsermode),
-		CPUSystem:   time.Duration(stats.CpuStats.CpuUsage.UsageInKernelmode),
-		MemoryBytes: int64(firstOf(stats.MemoryStats.Stats, "rss", "anon")),
-		SwapBytes:   int64(stats.MemoryStats.SwapOnlyUsage.Usage),
-	}
-	pids, err := cgroups.GetPids(l.dirs(name)[0])
-	u.Procs = len(pids)
-	return u, err
-}
-
-func firstOf(stats map[string]uint64, keys ...string) uint64 {
-	for _, k := range keys {
-		if v, ok := stats[k]; ok {
-			return v
-		}
-	}
-	return 0
+	return u, nil
 }
 
 // OutOfMemory is pot.Limiter's.

@@ -24,7 +24,8 @@ import (
 // that has its gateway's address (pot-reference 8.2); one that we made says so
 // in its alias, and goes with its last pot.
 type links struct {
-	lock string // a file: bridges are made and removed one at a time
+	lock     string // a file: bridges are made and removed one at a time
+	networks *networks
 }
 
 // bridgeLock is one for the machine, as bridges are: two state directories must
@@ -58,19 +59,26 @@ func (l links) Attach(ctx context.Context, link pot.Link) error {
 	if err != nil {
 		return err
 	}
+	ns, err := newNetwork()
+	if err != nil {
+		return errors.Join(err, dropBridges())
+	}
 	host, inner := ends(link.Pot)
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MasterIndex, attrs.Flags = host, bridge.Attrs().Index, net.FlagUp
-	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: inner}
+	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: inner, PeerNamespace: netlink.NsFd(ns)}
 	if err := netlink.LinkAdd(pair); err != nil {
+		ns.Close()
 		if errors.Is(err, unix.EEXIST) {
 			err = fs.ErrExist
 		}
 		return errors.Join(fmt.Errorf("create %s: %w", host, err), dropBridges())
 	}
 	if err := netlink.LinkSetAlias(pair, string(link.Pot)); err != nil {
+		ns.Close()
 		return errors.Join(fmt.Errorf("describe %s: %w", host, err), netlink.LinkDel(pair), dropBridges())
 	}
+	l.networks.hold(link.Pot, ns)
 	return nil
 }
 
@@ -82,6 +90,9 @@ func (l links) Detach(ctx context.Context, name pot.Name) error {
 		return err
 	}
 	defer unlock()
+	if ns, ok := l.networks.take(name); ok {
+		defer ns.Close()
+	}
 	host, _ := ends(name)
 	pair, err := netlink.LinkByName(host)
 	switch {
@@ -97,7 +108,7 @@ func (l links) Detach(ctx context.Context, name pot.Name) error {
 
 // findBridge finds the bridge that has the gateway's address, or makes it.
 func findBridge(link pot.Link) (netlink.Link, error) {
-	addrs, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	addrs, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
@@ -148,7 +159,7 @@ func newBridge(link pot.Link) (netlink.Link, error) {
 
 // dropBridges removes bridges that we made and that no pot is on.
 func dropBridges() error {
-	all, err := netlink.LinkList()
+	all, err := whole(netlink.LinkList)
 	if err != nil {
 		return fmt.Errorf("list links: %w", err)
 	}
@@ -168,13 +179,27 @@ func dropBridges() error {
 	return nil
 }
 
+// listAttempts is how often a list is asked for that others keep changing.
+const listAttempts = 100
+
+// whole is a list that nothing was added to, or taken from, while the kernel gave
+// it out: where many pots come and go, it may take a few attempts.
+func whole[T any](list func() ([]T, error)) (all []T, err error) {
+	for range listAttempts {
+		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return all, err
+}
+
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// connect puts the pot's end of its link into the network namespace of process
-// pid, and sets the interfaces there up.
-func connect(pid int, jail pot.Jail) error {
+// connect sets the interfaces up in the network namespace of process pid. The
+// pot's end of its link is moved there, unless it is there already.
+func connect(pid int, jail pot.Jail, there bool) error {
 	if jail.Network == pot.HostNetwork {
 		return nil
 	}
@@ -183,10 +208,10 @@ func connect(pid int, jail pot.Jail) error {
 		return fmt.Errorf("open network of first process: %w", err)
 	}
 	defer ns.Close()
-	var inner netlink.Link
-	if jail.Link != (pot.Link{}) {
-		_, name := ends(jail.Name)
-		if inner, err = netlink.LinkByName(name); err != nil {
+	_, name := ends(jail.Name)
+	if jail.Link != (pot.Link{}) && !there {
+		inner, err := netlink.LinkByName(name)
+		if err != nil {
 			return fmt.Errorf("find %s: %w", name, err)
 		}
 		if err := netlink.LinkSetNsFd(inner, int(ns)); err != nil {
@@ -205,10 +230,10 @@ func connect(pid int, jail pot.Jail) error {
 	if err != nil {
 		return fmt.Errorf("set up lo in the jail: %w", err)
 	}
-	if inner == nil {
+	if jail.Link == (pot.Link{}) {
 		return nil
 	}
-	return address(h, inner.Attrs().Name, jail.Link)
+	return address(h, name, jail.Link)
 }
 
 // address sets up the pot's interface from within.

@@ -36,13 +36,14 @@ func New(dir, supervisor string) (pot.Host, error) {
 	}
 	d := datasets{dir: dir}
 	l := newLimiter(dir)
-	j := jails{dir: filepath.Join(dir, "host", "jails"), supervisor: supervisor, limiter: l}
+	n := new(networks)
+	j := jails{dir: filepath.Join(dir, "host", "jails"), supervisor: supervisor, limiter: l, networks: n}
 	return pot.Host{
 		Name:     "linux",
 		Images:   d,
 		Datasets: d,
 		Mounts:   mounts{},
-		Links:    links{lock: bridgeLock},
+		Links:    links{lock: bridgeLock, networks: n},
 		Jails:    j,
 		Limiter:  l,
 		Check:    checker{dir: dir, supervisor: supervisor, limiter: l}.check,

@@ -14,6 +14,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/machine"
 	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/linux"
@@ -30,6 +31,7 @@ func TestHost(t *testing.T) {
 
 // bed is the host in a directory of its own.
 func bed(t testing.TB, program string) hosttest.Bed {
+	leak.Check(t)
 	dir := t.TempDir()
 	host, err := linux.New(dir, program)
 	must.NoError(t, err)

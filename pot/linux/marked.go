@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 
@@ -39,7 +40,7 @@ func (m marks) marked(context.Context) ([]pot.Name, error) {
 		return nil, err
 	}
 	pairs, err := loosePairs()
-	return append(append(all, jails...), pairs...), err
+	return slices.Concat(all, jails, m.jails.networks.names(), pairs), err
 }
 
 // names are those of the files in a directory; one that is not there has none.
@@ -58,7 +59,7 @@ func names(dir string) ([]pot.Name, error) {
 // loosePairs are the pots of pairs of which both ends are the host's: that of one
 // that is in a jail has the other end in another network namespace.
 func loosePairs() ([]pot.Name, error) {
-	links, err := netlink.LinkList()
+	links, err := whole(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}

@@ -1,6 +1,8 @@
 package native
 
 import (
+	"cmp"
+
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/freebsd"
 	"nomad-driver-pot/pot/run"
@@ -14,6 +16,6 @@ func Open(c pot.HostConfig) (pot.Host, error) {
 	return freebsd.New(run.Host{}, freebsd.Native{}, freebsd.Config{
 		ZFSRoot: c.ZFSRoot, Interface: c.Interface, Network: c.Network, Isolate: c.Isolate,
 		Supervisor: c.Supervisor, LockFile: "/var/run/nomad-driver-pot.bridge.lock",
-		InterfaceAddr: c.InterfaceAddr, Extra: c.Extra, PFRulesHook: c.PFRulesHook,
+		InterfaceAddr: c.InterfaceAddr, Extra: c.Extra, PFRulesHook: c.PFRulesHook, StatusDir: cmp.Or(c.StatusDir, "/tmp"),
 	}), nil
 }

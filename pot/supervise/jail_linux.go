@@ -48,16 +48,16 @@ var kept = map[uintptr]bool{
 // it cannot come back to the host.
 func (j Jail) enter(attr *os.ProcAttr, start func() error) error {
 	done := make(chan error)
-	go onOwnThread(func() { done <- j.startWithin(attr, start) })
+	go OnOwnThread(func() { done <- j.startWithin(attr, start) })
 	return <-done
 }
 
 // reopenTerminal does nothing: a terminal outlives those that it controlled.
 func reopenTerminal(*os.ProcAttr) (close func(), err error) { return func() {}, nil }
 
-// onOwnThread runs f on a thread that nothing else will ever use, and that is
+// OnOwnThread runs f on a thread that nothing else will ever use, and that is
 // not the process's first: /proc/self speaks of that one.
-func onOwnThread(f func()) {
+func OnOwnThread(f func()) {
 	runtime.LockOSThread() // not unlocked, the thread ends with its goroutine
 	if syscall.Gettid() != syscall.Getpid() {
 		f()
@@ -67,7 +67,7 @@ func onOwnThread(f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		onOwnThread(f) // this one is taken while the other is at work
+		OnOwnThread(f) // this one is taken while the other is at work
 	}()
 	<-done
 }

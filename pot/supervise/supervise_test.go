@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestOpenOutput(t *testing.T) {
@@ -88,6 +90,7 @@ func TestOpen(t *testing.T) {
 
 // dead is a command whose supervisor is gone.
 func dead(t *testing.T) (*Supervised, string) {
+	leak.Check(t)
 	dir := t.TempDir()
 	must.NoError(t, writeRecord(dir, runningFile, Running{Supervisor: 1, PID: 2, Started: time.Now()}))
 	must.NoError(t, syscall.Mkfifo(filepath.Join(dir, aliveFifo), 0o600))

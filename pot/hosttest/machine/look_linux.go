@@ -48,7 +48,8 @@ func Look(dir string, images ...string) (State, error) {
 }
 
 // processes are the supervisors, and all that does not run in the PID
-// namespace that this process is in.
+// namespace that this process is in. An orphan that has ended is not one of them:
+// it is for process 1 to wait for, and some of those take their time.
 func processes() ([]string, error) {
 	own, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
@@ -66,6 +67,10 @@ func processes() ([]string, error) {
 		}
 		ns, err := os.Readlink(filepath.Join("/proc", e.Name(), "ns/pid"))
 		if err != nil {
+			continue
+		}
+		stat, err := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
+		if err != nil || strings.Contains(string(stat), ") Z 1 ") { // proc(5), stat: state, parent
 			continue
 		}
 		if name := strings.TrimSpace(string(comm)); ns != own || name == "pot-supervisor" {

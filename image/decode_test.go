@@ -1,0 +1,303 @@
+package image_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/pot/hosttest/need"
+)
+
+// opened reads an image that is closed at the end of the test.
+func opened(t *testing.T, f *image.File, count image.Count) io.Reader {
+	t.Helper()
+	r := f.Open(t.Context(), image.DecodeOptions{Count: count})
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// xzFile is b as an image of the cache's, which is not verified.
+func xzFile(t testing.TB, b []byte) *image.File {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "file.xz")
+	must.NoError(t, os.WriteFile(name, b, 0o600))
+	f, err := image.OpenUnverified(name)
+	must.NoError(t, err)
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// ways are all that an image is decoded by.
+func ways(t testing.TB) map[string]image.DecodeOptions {
+	t.Helper()
+	all := map[string]image.DecodeOptions{
+		"serial":   {Command: "-", Workers: 1},
+		"parallel": {Command: "-", Workers: 3},
+	}
+	found, err := exec.LookPath("xz")
+	need.Have(t, "xz", err == nil)
+	all["xz"] = image.DecodeOptions{Command: found, Workers: 2}
+	return all
+}
+
+// text is of that many bytes, and can be compressed somewhat.
+func text(n int) []byte {
+	r := rand.New(rand.NewPCG(1, 2))
+	var b bytes.Buffer
+	for b.Len() < n {
+		fmt.Fprintf(&b, "%x all work and no play %d\n", r.Uint64(), r.IntN(1000))
+	}
+	return b.Bytes()[:n]
+}
+
+// compress is data as xz(1) with those arguments has it.
+func compress(t testing.TB, data []byte, args ...string) []byte {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "xz", append([]string{"-c"}, args...)...)
+	cmd.Stdin = bytes.NewReader(data)
+	out, err := cmd.Output()
+	must.NoError(t, err)
+	return out
+}
+
+// Every way to decode gives the same of what xz(1) can write.
+func TestFile_Open(t *testing.T) {
+	leak.Check(t)
+	all := ways(t)
+	data := text(1 << 20)
+	some := data[:100_000]
+	files := map[string]struct {
+		xz   []byte
+		want []byte
+	}{
+		"nothing":           {compress(t, nil), nil},
+		"one block":         {compress(t, data, "-T1"), data},
+		"blocks":            {compress(t, data, "-T2", "--block-size=200KiB"), data},
+		"blocks, no sizes":  {compress(t, data, "-T1", "--block-size=300KiB"), data},
+		"streams":           {slices.Concat(compress(t, data, "-T2", "--block-size=400KiB"), compress(t, some), compress(t, nil), compress(t, data)), slices.Concat(data, some, data)},
+		"padding":           {slices.Concat(compress(t, data, "-T2", "--block-size=400KiB"), make([]byte, 4096), compress(t, some), make([]byte, 8)), slices.Concat(data, some)},
+		"different checks":  {slices.Concat(compress(t, data, "--check=crc32", "--block-size=400KiB"), compress(t, some, "--check=sha256")), slices.Concat(data, some)},
+		"no check":          {compress(t, data, "--check=none", "--block-size=400KiB"), data},
+		"filter x86":        {compress(t, data, "--x86", "--lzma2=preset=6", "--block-size=400KiB"), data},
+		"filter arm":        {compress(t, data, "--arm", "--delta=dist=4", "--lzma2=preset=1", "--block-size=300KiB"), data},
+		"level 0":           {compress(t, data, "-0", "-T2"), data},
+		"level 9e":          {compress(t, data, "-9e"), data},
+		"many small blocks": {compress(t, data, "-1", "--block-size=4KiB"), data},
+	}
+	for name, c := range files {
+		t.Run(name, func(t *testing.T) {
+			f := xzFile(t, c.xz)
+			for way, o := range all {
+				var last, total int64
+				o.Count = func(d, n int64) { last, total = d, n }
+				r := f.Open(t.Context(), o)
+				got, err := io.ReadAll(r)
+				must.NoError(t, err, must.Sprint(way))
+				must.True(t, bytes.Equal(c.want, got), must.Sprint(way))
+				must.Eq(t, int64(len(c.xz)), total, must.Sprint(way))
+				must.GreaterEq(t, total*9/10, last, must.Sprint(way))
+				n, err := r.Read(make([]byte, 1))
+				must.Eq(t, 0, n)
+				must.Eq(t, io.EOF, err)
+				must.NoError(t, r.Close())
+				must.NoError(t, r.Close())
+			}
+		})
+	}
+	t.Run("the index is read again for each of many files", func(t *testing.T) {
+		f := xzFile(t, files["blocks"].xz)
+		for range 3 {
+			got, err := io.ReadAll(opened(t, f, nil))
+			must.NoError(t, err)
+			must.True(t, bytes.Equal(data, got))
+		}
+	})
+}
+
+// What is not xz from its first byte to its last is refused, whichever way it is
+// decoded.
+func TestFile_Open_damaged(t *testing.T) {
+	leak.Check(t)
+	all := ways(t)
+	data := text(40_000)
+	good := compress(t, data, "-T2", "--block-size=16KiB")
+	refused := func(t *testing.T, b []byte, what string) {
+		t.Helper()
+		f := xzFile(t, b)
+		for way, o := range all {
+			r := f.Open(t.Context(), o)
+			got, err := io.ReadAll(r)
+			must.NoError(t, r.Close())
+			if err == nil && bytes.Equal(data, got) {
+				continue // the first byte of what LZMA has coded stands for nothing
+			}
+			must.Error(t, err, must.Sprint(way, what))
+		}
+	}
+	t.Run("truncations", func(t *testing.T) {
+		for n := 0; n < len(good); n += 1 + n/7 {
+			refused(t, good[:n], fmt.Sprintf(": %d of %d bytes", n, len(good)))
+		}
+	})
+	t.Run("flipped bits of header, index and footer", func(t *testing.T) {
+		for i := range 8 * 160 {
+			at := i
+			if i >= 8*40 { // the first block's header is there; the others are of the end
+				at = 8*len(good) - (i - 8*40) - 1
+			}
+			if i%7 != 0 {
+				continue
+			}
+			bad := slices.Clone(good)
+			bad[at/8] ^= 1 << (at % 8)
+			refused(t, bad, fmt.Sprintf(": bit %d", at))
+		}
+	})
+	for name, bad := range map[string][]byte{
+		"text":                {'t', 'e', 'x', 't'},
+		"garbage before":      append([]byte("garb"), good...),
+		"garbage behind":      append(slices.Clone(good), "garbage"...),
+		"odd padding":         append(slices.Clone(good), 0, 0),
+		"padding before":      append(make([]byte, 8), good...),
+		"half a second one":   append(slices.Clone(good), good[:60]...),
+		"only the end":        good[len(good)-200:],
+		"the index of others": append(slices.Clone(good[:len(good)-40]), compress(t, data)[len(compress(t, data))-40:]...),
+	} {
+		t.Run(name, func(t *testing.T) { refused(t, bad, "") })
+	}
+}
+
+// However large a file claims to be, no more memory is taken than is allowed.
+func TestFile_Open_memory(t *testing.T) {
+	data := text(2 << 20)
+	all := ways(t)
+	t.Run("a dictionary that is too large", func(t *testing.T) {
+		f := xzFile(t, compress(t, data, "-9"))
+		for way, o := range all {
+			o.Memory = 1 << 20
+			r := f.Open(t.Context(), o)
+			_, err := io.ReadAll(r)
+			must.NoError(t, r.Close())
+			must.Error(t, err)
+			must.StrContains(t, err.Error(), "1.0 MiB", must.Sprint(way))
+		}
+	})
+	t.Run("blocks that are too large for two at once are decoded one after the other", func(t *testing.T) {
+		f := xzFile(t, compress(t, data, "-1", "--block-size=1500KiB"))
+		for way, o := range all {
+			o.Memory = 3 << 20 // with the dictionary of 1 MiB
+			got, err := func() ([]byte, error) {
+				r := f.Open(t.Context(), o)
+				defer r.Close()
+				return io.ReadAll(r)
+			}()
+			must.NoError(t, err, must.Sprint(way))
+			must.True(t, bytes.Equal(data, got), must.Sprint(way))
+		}
+	})
+}
+
+// Decoding ends when nobody wants it any more.
+func TestFile_Open_cancelled(t *testing.T) {
+	leak.Check(t)
+	f := xzFile(t, compress(t, text(8<<20), "-0", "--block-size=256KiB"))
+	gone := errors.New("nobody waits")
+	for way, o := range ways(t) {
+		t.Run(way, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			r := f.Open(ctx, o)
+			_, err := io.ReadFull(r, make([]byte, 1000))
+			must.NoError(t, err)
+			cancel(gone)
+			_, err = io.Copy(io.Discard, r)
+			must.ErrorIs(t, err, gone)
+			must.NoError(t, r.Close())
+		})
+		t.Run(way+", closed", func(t *testing.T) {
+			r := f.Open(t.Context(), o)
+			_, err := io.ReadFull(r, make([]byte, 1000))
+			must.NoError(t, err)
+			must.NoError(t, r.Close())
+			_, err = r.Read(make([]byte, 1))
+			must.Error(t, err)
+			must.NotEq(t, io.EOF, err)
+		})
+	}
+}
+
+// An xz(1) that is too old for it is not taken, and what it says is told.
+func TestFile_Open_command(t *testing.T) {
+	program := func(text string) string {
+		name := filepath.Join(t.TempDir(), "xz")
+		must.NoError(t, os.WriteFile(name, []byte("#!/bin/sh\n"+text), 0o755))
+		return name
+	}
+	f := xzFile(t, imagetest.XZ([]byte("content")))
+	t.Run("one that is old", func(t *testing.T) {
+		old := program(`[ "$1" = --robot ] && echo XZ_VERSION=50020122 && exit; echo "not to be run" >&2; exit 1`)
+		t.Setenv("PATH", filepath.Dir(old)+":"+os.Getenv("PATH"))
+		got, err := io.ReadAll(opened(t, f, nil))
+		must.NoError(t, err)
+		must.Eq(t, "content", string(got))
+	})
+	t.Run("one that fails", func(t *testing.T) {
+		for says, want := range map[string]string{
+			"echo xz: disk quota exceeded >&2; exit 1": "xz: disk quota exceeded",
+			"kill -9 $$": "xz: signal: killed",
+			"exit 2":     "xz: exit status 2",
+		} {
+			r := f.Open(t.Context(), image.DecodeOptions{Command: program(says)})
+			_, err := io.ReadAll(r)
+			must.EqError(t, err, want)
+			must.NoError(t, r.Close())
+		}
+		r := f.Open(t.Context(), image.DecodeOptions{Command: "/nonexistent/xz"})
+		_, err := io.ReadAll(r)
+		must.ErrorContains(t, err, "start xz: ")
+		must.NoError(t, r.Close())
+	})
+	t.Run("options of the environment are not for it", func(t *testing.T) {
+		t.Setenv("XZ_OPT", "--nonsense")
+		t.Setenv("XZ_DEFAULTS", strings.Repeat("-k ", 3))
+		got, err := io.ReadAll(opened(t, f, nil))
+		must.NoError(t, err)
+		must.Eq(t, "content", string(got))
+	})
+}
+
+// Whatever bytes there are, all ways to decode them in Go agree.
+func FuzzFile_Open(f *testing.F) {
+	f.Add(imagetest.XZ([]byte("content")))
+	f.Add(slices.Concat(imagetest.XZ([]byte("a")), imagetest.XZ([]byte("b")), make([]byte, 4)))
+	if _, err := exec.LookPath("xz"); err == nil {
+		f.Add(compress(f, text(9000), "-T2", "--block-size=4096"))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		file := xzFile(t, b)
+		read := func(workers int) ([]byte, error) {
+			r := file.Open(t.Context(), image.DecodeOptions{Command: "-", Workers: workers, Memory: 8 << 20})
+			defer r.Close()
+			return io.ReadAll(io.LimitReader(r, 1<<20))
+		}
+		serial, err := read(1)
+		parallel, err2 := read(3)
+		must.Eq(t, err == nil, err2 == nil, must.Sprint(err, err2))
+		if err == nil {
+			must.True(t, bytes.Equal(serial, parallel))
+		}
+	})
+}

@@ -1,0 +1,219 @@
+package image
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+)
+
+// xzPart is a block of an .xz file, as its index has it, and what is needed to
+// decode it on its own.
+type xzPart struct {
+	flags      [2]byte // of its stream
+	at         int64   // offset of its header
+	unpadded   int64   // bytes, without the padding to four
+	size       int64   // of what is in it
+	dictionary int64
+}
+
+func (b xzPart) padded() int64 { return (b.unpadded + 3) &^ 3 }
+
+// memory is what decoding the block takes.
+func (b xzPart) memory() int64 { return b.size + b.dictionary }
+
+// Bounds on what is read of an index: a block for each 8 MiB makes 8 TiB.
+const (
+	maxXZBlocks = 1 << 20
+	maxXZIndex  = 20 * maxXZBlocks
+)
+
+// Sizes of a stream's header, and of its footer (the .xz file format, version 1.2,
+// sections 2.1.1 and 2.1.2).
+const (
+	xzHeaderBytes = 12
+	xzFooterBytes = 12
+)
+
+// splitXZ finds the blocks of an .xz file of that many bytes, from its end. It is
+// false for a file that is not to be had in parts, or is damaged: what is wrong with
+// it is for a reader of the whole to say. No byte of the file is outside of what it
+// has looked at, or the blocks.
+func splitXZ(r io.ReaderAt, end int64) (blocks []xzPart, ok bool) {
+	for end > 0 {
+		end = trimPadding(r, end)
+		begin, of, ok := splitStream(r, end)
+		if !ok || len(blocks)+len(of) > maxXZBlocks {
+			return nil, false
+		}
+		blocks = append(of, blocks...)
+		end = begin
+	}
+	for i := range blocks {
+		if blocks[i].dictionary, ok = dictionaryOf(r, blocks[i]); !ok {
+			return nil, false
+		}
+	}
+	return blocks, len(blocks) > 0
+}
+
+// trimPadding is where a stream ends that zeros follow, four at a time.
+func trimPadding(r io.ReaderAt, end int64) int64 {
+	page := make([]byte, 4096)
+	for end >= 4 {
+		n := min(int64(len(page)), end&^3)
+		if _, err := r.ReadAt(page[:n], end-n); err != nil {
+			return end
+		}
+		kept := bytes.TrimRight(page[:n], "\x00")
+		end -= (n - int64(len(kept))) &^ 3
+		if len(kept) > 0 {
+			break
+		}
+	}
+	return end
+}
+
+// splitStream finds the blocks of the stream that ends there, and where it begins.
+func splitStream(r io.ReaderAt, end int64) (begin int64, blocks []xzPart, ok bool) {
+	if end < xzHeaderBytes+xzFooterBytes {
+		return 0, nil, false
+	}
+	footer := make([]byte, xzFooterBytes) // CRC32, size of the index, flags, "YZ"
+	if _, err := r.ReadAt(footer, end-xzFooterBytes); err != nil ||
+		string(footer[10:]) != "YZ" || crc32.ChecksumIEEE(footer[4:10]) != binary.LittleEndian.Uint32(footer) {
+		return 0, nil, false
+	}
+	indexBytes := (int64(binary.LittleEndian.Uint32(footer[4:])) + 1) * 4
+	at := end - xzFooterBytes - indexBytes
+	if indexBytes > maxXZIndex || at < xzHeaderBytes {
+		return 0, nil, false
+	}
+	index := make([]byte, indexBytes)
+	if _, err := r.ReadAt(index, at); err != nil {
+		return 0, nil, false
+	}
+	if blocks, ok = parseIndex(index); !ok {
+		return 0, nil, false
+	}
+	for i := len(blocks) - 1; i >= 0; i-- {
+		if blocks[i].unpadded > at-xzHeaderBytes {
+			return 0, nil, false
+		}
+		at -= blocks[i].padded()
+		blocks[i].at = at
+		blocks[i].flags = [2]byte(footer[8:10])
+	}
+	begin = at - xzHeaderBytes
+	header := make([]byte, xzHeaderBytes)
+	if begin < 0 {
+		return 0, nil, false
+	}
+	if _, err := r.ReadAt(header, begin); err != nil || !bytes.Equal(header, streamHeader([2]byte(footer[8:10]))) {
+		return 0, nil, false
+	}
+	return begin, blocks, true
+}
+
+// streamHeader begins a stream with those flags.
+func streamHeader(flags [2]byte) []byte {
+	return appendCRC32(append([]byte("\xfd7zXZ\x00"), flags[:]...), flags[:])
+}
+
+// parseIndex reads the sizes of blocks in an index (section 4).
+func parseIndex(index []byte) (blocks []xzPart, ok bool) {
+	body, sum := index[:len(index)-4], index[len(index)-4:]
+	if crc32.ChecksumIEEE(body) != binary.LittleEndian.Uint32(sum) || body[0] != 0 {
+		return nil, false
+	}
+	body = body[1:]
+	number := func() int64 {
+		n, length := binary.Uvarint(body)
+		if length <= 0 || n >= 1<<62 || length > 1 && body[length-1] == 0 {
+			ok = false
+			return 0
+		}
+		body = body[length:]
+		return int64(n)
+	}
+	ok = true
+	count := number()
+	if count > maxXZBlocks {
+		return nil, false
+	}
+	for range count {
+		b := xzPart{unpadded: number(), size: number()}
+		if !ok || b.unpadded < 5 {
+			return nil, false
+		}
+		blocks = append(blocks, b)
+	}
+	return blocks, ok && len(body) < 4 && len(bytes.Trim(body, "\x00")) == 0
+}
+
+// dictionaryOf is what the header of a block asks for (section 3.1). It is false for
+// one that the decoder would not understand.
+func dictionaryOf(r io.ReaderAt, b xzPart) (bytes int64, ok bool) {
+	header := make([]byte, min(1024, b.unpadded))
+	if _, err := r.ReadAt(header, b.at); err != nil || header[0] == 0 || 4*(int(header[0])+1) > len(header) {
+		return 0, false
+	}
+	flags, rest := header[1], header[2:4*int(header[0])]
+	skip := func() (n uint64) {
+		n, length := binary.Uvarint(rest)
+		if length <= 0 {
+			rest = nil
+			return 0
+		}
+		rest = rest[length:]
+		return n
+	}
+	for _, present := range []byte{0x40, 0x80} { // sizes, compressed and not
+		if flags&present != 0 {
+			skip()
+		}
+	}
+	for range flags&3 + 1 {
+		id, length := skip(), skip()
+		if length > uint64(len(rest)) {
+			return 0, false
+		}
+		const lzma2 = 0x21
+		if id == lzma2 && length == 1 {
+			return dictionaryBytes(rest[0])
+		}
+		rest = rest[length:]
+	}
+	return 0, false
+}
+
+// dictionaryBytes are what LZMA2's property byte stands for (section 5.3.1).
+func dictionaryBytes(property byte) (bytes int64, ok bool) {
+	switch {
+	case property > 40:
+		return 0, false
+	case property == 40:
+		return 1<<32 - 1, true
+	}
+	return int64(2|property&1) << (property/2 + 11), true
+}
+
+// alone is the block as a stream of its own.
+func (b xzPart) alone(r io.ReaderAt) io.Reader {
+	index := binary.AppendUvarint([]byte{0, 1}, uint64(b.unpadded))
+	index = binary.AppendUvarint(index, uint64(b.size))
+	return io.MultiReader(
+		bytes.NewReader(streamHeader(b.flags)),
+		io.NewSectionReader(r, b.at, b.padded()),
+		bytes.NewReader(endOfStream(index, b.flags)),
+	)
+}
+
+// endOfStream is an index, without its padding and its check, and the footer.
+func endOfStream(index []byte, flags [2]byte) []byte {
+	index = append(index, make([]byte, -len(index)&3)...)
+	index = appendCRC32(index, index)
+	footer := binary.LittleEndian.AppendUint32(nil, uint32(len(index)/4-1))
+	footer = append(footer, flags[:]...)
+	return append(append(appendCRC32(index, footer), footer...), "YZ"...)
+}

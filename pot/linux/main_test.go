@@ -1,0 +1,17 @@
+//go:build linux
+
+package linux_test
+
+import (
+	"os"
+	"testing"
+
+	"nomad-driver-pot/pot/hosttest/leak"
+)
+
+func TestMain(m *testing.M) {
+	if o := os.Getenv(importVariable); o != "" {
+		os.Exit(importAlone(o)) // a child of BenchmarkImport
+	}
+	os.Exit(leak.Run(m.Run))
+}

@@ -1,0 +1,76 @@
+//go:build linux
+
+package linux
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"nomad-driver-pot/pot"
+)
+
+// groupUsage is what the control groups of a jail say. It is asked for each task
+// each second, so it reads the few files that hold it, and no more.
+func groupUsage(name pot.Name) (u pot.Usage, err error) {
+	bases, err := hierarchies()
+	if err != nil {
+		return u, err
+	}
+	if base, ok := bases[""]; ok {
+		return group2Usage(filepath.Join(base, string(name)))
+	}
+	cpu := filepath.Join(bases["cpuacct"], string(name))
+	memory := filepath.Join(bases["memory"], string(name))
+	times, err := os.ReadFile(filepath.Join(cpu, "cpuacct.stat")) // cgroup-v1/cpuacct.rst: in USER_HZ
+	if err != nil {
+		return u, err
+	}
+	u.CPUUser, u.CPUSystem = time.Duration(number(times, "user"))*ticks, time.Duration(number(times, "system"))*ticks
+	sizes, err := os.ReadFile(filepath.Join(memory, "memory.stat")) // cgroup-v1/memory.rst, 5.2
+	if err != nil {
+		return u, err
+	}
+	u.MemoryBytes, u.SwapBytes = number(sizes, "rss"), number(sizes, "swap")
+	u.Procs, err = processesIn(cpu)
+	return u, err
+}
+
+// group2Usage is that of a group of version 2: cgroup-v2.rst.
+func group2Usage(dir string) (u pot.Usage, err error) {
+	times, err := os.ReadFile(filepath.Join(dir, "cpu.stat"))
+	if err != nil {
+		return u, err
+	}
+	u.CPUUser = time.Duration(number(times, "user_usec")) * time.Microsecond
+	u.CPUSystem = time.Duration(number(times, "system_usec")) * time.Microsecond
+	sizes, err := os.ReadFile(filepath.Join(dir, "memory.stat"))
+	if err != nil {
+		return u, err
+	}
+	u.MemoryBytes = number(sizes, "anon")
+	if data, err := os.ReadFile(filepath.Join(dir, "memory.swap.current")); err == nil {
+		u.SwapBytes, _ = strconv.ParseInt(string(bytes.TrimSpace(data)), 10, 64)
+	}
+	u.Procs, err = processesIn(dir)
+	return u, err
+}
+
+// number is that of the line "NAME NUMBER"; 0 if there is none.
+func number(lines []byte, name string) int64 {
+	for line := range bytes.Lines(lines) {
+		if rest, ok := bytes.CutPrefix(line, []byte(name+" ")); ok {
+			n, _ := strconv.ParseInt(string(bytes.TrimSpace(rest)), 10, 64)
+			return n
+		}
+	}
+	return 0
+}
+
+// processesIn is how many processes are in a group.
+func processesIn(dir string) (int, error) {
+	data, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	return bytes.Count(data, []byte("\n")), err
+}
