@@ -41,6 +41,10 @@ type Host struct {
 	// leaves nothing but records.
 	Marked func(ctx context.Context) ([]Name, error)
 
+	// Mountpoint is where a dataset of any name is mounted. One that is not is
+	// fs.ErrNotExist. It is nil on a host that has datasets of pots alone.
+	Mountpoint func(ctx context.Context, dataset string) (dir string, err error)
+
 	// Setup has the host get what it lacks, as far as a program may do that, and
 	// tells of each thing. It may be called again. It is nil on a host that is as
 	// it should be.
@@ -49,6 +53,13 @@ type Host struct {
 
 // LabelTask is the label of a dataset that is a pot's, and no image's: whose it is.
 const LabelTask = "nomad.pot:task"
+
+// Labels of a dataset that is an image which was verified: what it was fetched as, and
+// its digest. They are package image's.
+const (
+	LabelRef    = "nomad.pot:ref"
+	LabelDigest = "nomad.pot:digest"
+)
 
 // SetupOptions are how a host is set up.
 type SetupOptions struct {
@@ -87,7 +98,8 @@ type Images interface {
 	// from, sorted.
 	Idle(ctx context.Context, label string) ([]string, error)
 
-	// SetLabels adds labels to those of name, which stay with it.
+	// SetLabels adds labels to those of name, which stay with it. One that is ""
+	// is taken away.
 	SetLabels(ctx context.Context, name string, labels map[string]string) error
 
 	// Labels are what SetLabels gave name; none is no error, and a dataset

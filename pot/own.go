@@ -2,22 +2,14 @@ package pot
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
-
-	passwd "github.com/moby/sys/user"
-
-	"nomad-driver-pot/pot/supervise"
 )
 
 // StartOptions say how a pot is started by hand.
@@ -53,6 +45,9 @@ func (ps *Pots) startOwn(ctx context.Context, name Name, o StartOptions, begun m
 	if p, err := ps.FindOwn(ctx, name); err != nil || p != nil {
 		return p, true, err
 	}
+	if err := s.own(ctx); err != nil {
+		return nil, false, err
+	}
 	if o.Trust {
 		if err := s.Approve(ctx); err != nil {
 			return nil, false, err
@@ -83,7 +78,9 @@ func (ps *Pots) makeOwn(ctx context.Context, s *Settings, o StartOptions) (*Pot,
 	if err != nil {
 		return nil, err
 	}
-	if !o.Bare {
+	if o.Bare {
+		spec.Persistent = true // it has no command to end with
+	} else {
 		s.hook(ctx, PreStart, nil, o)
 	}
 	p, err := ps.Create(ctx, spec)
@@ -120,7 +117,7 @@ func (ps *Pots) FindOwn(ctx context.Context, name Name) (*Pot, error) {
 		return nil, err
 	case !p.record.Spec.Own:
 		return nil, fmt.Errorf("pot %s: %w", name, ErrTasks)
-	case jailed == nil && (p.persistent(ctx) || p.Signal(0) == nil):
+	case jailed == nil && (p.Persistent() || p.Signal(0) == nil):
 		return p, nil
 	case jailed != nil && !errors.Is(jailed, fs.ErrNotExist):
 		return nil, jailed
@@ -129,17 +126,9 @@ func (ps *Pots) FindOwn(ctx context.Context, name Name) (*Pot, error) {
 	return nil, p.Destroy(ctx)
 }
 
-// Persistent tells whether the pot stays when its command has ended.
-func (p *Pot) Persistent(ctx context.Context) bool { return p.persistent(ctx) }
-
-func (p *Pot) persistent(ctx context.Context) bool {
-	s, err := OpenSettings(ctx, p.host, p.name)
-	if err != nil {
-		return false
-	}
-	value, err := s.Attribute("persistent")
-	return err == nil && value != "NO"
-}
+// Persistent tells whether the pot stays when its command has ended. What its settings
+// say since it was started is for the next time.
+func (p *Pot) Persistent() bool { return p.record.Spec.Persistent }
 
 // StopOwn stops a pot that was started by hand, and takes away all of it but its
 // dataset. One that does not run is no error.
@@ -193,66 +182,6 @@ func (p *Pot) endAll(ctx context.Context, grace time.Duration) {
 	p.Exec(ctx, Exec{Argv: []string{"/bin/sh", "-c", script}})
 }
 
-// exited is how the command ended, nil if it has not, or was never started.
-func (p *Pot) exited(ctx context.Context) *supervise.Exit {
-	if p.Signal(0) == nil {
-		return nil
-	}
-	s, err := supervise.Open(p.dir)
-	if err != nil {
-		return nil
-	}
-	exit, err := s.Wait(ctx)
-	if err != nil {
-		return nil
-	}
-	return &exit
-}
-
-// runStats is what the pot's command ended with, as pot keeps it.
-type runStats struct{ ExitCode int }
-
-const runStatsFile = confDir + "/.last_run_stats"
-
-// keepStats keeps how the command ended beside the pot, where it outlives what there
-// was of it. What cannot be kept is not missed.
-func (p *Pot) keepStats(ctx context.Context) {
-	exit := p.exited(ctx)
-	dir, err := p.host.Datasets.Dir(ctx, string(p.name))
-	if exit == nil || err != nil {
-		return
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return
-	}
-	defer root.Close()
-	replace(root, runStatsFile, fmt.Appendf(nil, "{ \"ExitCode\": %d }\n", exit.Code))
-}
-
-// LastRun is the exit code that the pot's command ended with when it last did. One that
-// never has is fs.ErrNotExist.
-func (ps *Pots) LastRun(ctx context.Context, name Name) (code int, err error) {
-	s, err := OpenSettings(ctx, ps.host, name)
-	if err != nil {
-		return 0, err
-	}
-	if p, err := ps.Find(name); err == nil && p.record.Spec.Own {
-		if exit := p.exited(ctx); exit != nil {
-			return exit.Code, nil
-		}
-	}
-	data, err := s.read(runStatsFile)
-	if err != nil {
-		return 0, err
-	}
-	var stats runStats
-	if err := json.Unmarshal(data, &stats); err != nil {
-		return 0, fmt.Errorf("%s: %w", runStatsFile, err)
-	}
-	return stats.ExitCode, nil
-}
-
 // ownOutput makes the files that the command of a pot writes to whose outputs nobody
 // else has asked for.
 func (p *Pot) ownOutput() (stdout, stderr string, err error) {
@@ -268,52 +197,6 @@ func (p *Pot) ownOutput() (stdout, stderr string, err error) {
 // Output is where a pot that was started by hand writes to.
 func (p *Pot) Output() (stdout, stderr string) {
 	return filepath.Join(p.dir, "stdout.log"), filepath.Join(p.dir, "stderr.log")
-}
-
-// A Script is run in a pot, before there is anything else in it.
-type Script struct {
-	Name string                             // of its file
-	Data []byte                             // its text
-	Argv func(at string, pot Name) []string // what runs it, when it is there
-}
-
-// RunScript starts the pot without its command, runs a script in it as root, with both
-// outputs going to out, and stops it again. A script that ends with anything but 0 is an
-// error.
-func (ps *Pots) RunScript(ctx context.Context, name Name, script Script, out io.Writer, o StartOptions) (err error) {
-	o.Bare = true
-	p, already, err := ps.StartOwn(ctx, name, o)
-	if err != nil {
-		return err
-	}
-	if already {
-		return fmt.Errorf("pot %s: %w", name, ErrRunning)
-	}
-	defer func() {
-		after := context.WithoutCancel(ctx)
-		err = errors.Join(err, p.host.Jails.Remove(after, name), p.Destroy(after))
-	}()
-	at := "tmp/" + filepath.Base(script.Name)
-	root, err := os.OpenRoot(p.tree())
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	if err := root.Mkdir("tmp", 0o777|fs.ModeSticky); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if err := replace(root, at, script.Data); err != nil {
-		return err
-	}
-	defer root.Remove(at) // in memory it is gone anyway
-	if err := root.Chmod(at, 0o755); err != nil {
-		return err
-	}
-	exit, err := p.Exec(ctx, Exec{Argv: script.Argv("/"+at, name), Stdout: out, Stderr: out})
-	if err == nil && exit.Code != 0 {
-		err = fmt.Errorf("exit status %d", exit.Code)
-	}
-	return err
 }
 
 // Running names all pots that run: those of tasks, and any other.
@@ -339,27 +222,6 @@ func (ps *Pots) Running(ctx context.Context) ([]Name, error) {
 	return running, nil
 }
 
-// hookEnv is what a hook is told of the pot (pot-reference 2.5).
-func (s *Settings) hookEnv(ctx context.Context, p *Pot) []string {
-	env := []string{"PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin", "_POT_NAME=" + string(s.name)}
-	conf, err := s.Conf()
-	if err != nil {
-		return env
-	}
-	ip := strings.TrimSpace(conf.Value("ip"))
-	if p != nil && p.Address().IsValid() {
-		ip = p.Address().String()
-	}
-	env = append(env, "_POT_IP="+ip)
-	if bridge := conf.Value("bridge"); bridge != "" {
-		env = append(env, "_POT_BRIDGE="+bridge)
-	}
-	if jail, err := s.host.Jails.Find(ctx, s.name); err == nil {
-		env = append(env, "_POT_JID="+strconv.Itoa(jail.ID))
-	}
-	return env
-}
-
 // RunsRC tells whether the pot's command is FreeBSD's own, which starts services and
 // ends: the attribute no-rc-script says that it is not.
 func (p *Pot) RunsRC(ctx context.Context) bool {
@@ -369,28 +231,4 @@ func (p *Pot) RunsRC(ctx context.Context) bool {
 	}
 	value, err := s.Attribute("no-rc-script")
 	return err == nil && value != "YES"
-}
-
-// Shell is the vector of root's shell, by the pot's own passwd(5).
-func (p *Pot) Shell() ([]string, error) {
-	root, err := os.OpenRoot(p.tree())
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	users, err := openBounded(root, "etc/passwd")
-	if err != nil {
-		return nil, err
-	}
-	defer users.Close()
-	found, err := passwd.ParsePasswdFilter(users, func(u passwd.User) bool { return u.Uid == 0 })
-	if err != nil {
-		return nil, err
-	}
-	for _, u := range found {
-		if u.Name == "root" && path.IsAbs(u.Shell) {
-			return []string{u.Shell}, nil
-		}
-	}
-	return []string{"/bin/sh"}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -35,4 +36,25 @@ func (s *Settings) hook(ctx context.Context, h Hook, p *Pot, o StartOptions) {
 	if err != nil {
 		o.tell("%s of pot %s: %v", h, s.name, err)
 	}
+}
+
+// hookEnv is what a hook is told of the pot (pot-reference 2.5).
+func (s *Settings) hookEnv(ctx context.Context, p *Pot) []string {
+	env := []string{"PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin", "_POT_NAME=" + string(s.name)}
+	conf, err := s.Conf()
+	if err != nil {
+		return env
+	}
+	ip := strings.TrimSpace(conf.Value("ip"))
+	if p != nil && p.Address().IsValid() {
+		ip = p.Address().String()
+	}
+	env = append(env, "_POT_IP="+ip)
+	if bridge := conf.Value("bridge"); bridge != "" {
+		env = append(env, "_POT_BRIDGE="+bridge)
+	}
+	if jail, err := s.host.Jails.Find(ctx, s.name); err == nil {
+		env = append(env, "_POT_JID="+strconv.Itoa(jail.ID))
+	}
+	return env
 }

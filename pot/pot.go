@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"sync"
 )
@@ -87,6 +88,21 @@ func (p *Pot) configure(context.Context) error {
 		}
 	}
 	return writeEtc(p.tree(), &p.record.Spec, p.record.Address)
+}
+
+// unconfigure takes this host's resolver(5) out of a dataset that stays, as pot does: it
+// would go into images. What a pot has made unreachable stays, and its end goes on.
+func (p *Pot) unconfigure(context.Context) error {
+	if !p.record.Spec.Own || p.record.Spec.DNS.Off || p.record.Dir == "" {
+		return nil
+	}
+	root, err := os.OpenRoot(p.tree())
+	if err != nil {
+		return nil
+	}
+	defer root.Close()
+	root.Remove("etc/resolv.conf")
+	return nil
 }
 
 func (p *Pot) copyIn(ctx context.Context) error {

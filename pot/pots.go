@@ -144,21 +144,30 @@ func (ps *Pots) List() ([]Name, error) {
 }
 
 // Marked names the pots that there is a record of, or that anything on the host is
-// left of, sorted.
+// left of, sorted; but none that was started by hand, whatever its name.
 func (ps *Pots) Marked(ctx context.Context) ([]Name, error) {
 	all, err := ps.List()
-	if err != nil || ps.host.Marked == nil {
-		return all, err
-	}
-	found, err := ps.host.Marked(ctx)
 	if err != nil {
 		return nil, err
+	}
+	own := map[Name]bool{}
+	for _, name := range all {
+		if p, err := ps.Find(name); err == nil && p.record.Spec.Own {
+			own[name] = true
+		}
+	}
+	var found []Name
+	if ps.host.Marked != nil {
+		if found, err = ps.host.Marked(ctx); err != nil {
+			return nil, err
+		}
 	}
 	for _, name := range found {
 		if name.Validate() == nil {
 			all = append(all, name)
 		}
 	}
+	all = slices.DeleteFunc(all, func(name Name) bool { return own[name] })
 	slices.Sort(all)
 	return slices.Compact(all), nil
 }

@@ -175,6 +175,9 @@ func (m MountIn) set(ctx context.Context, s *Settings) error {
 		}
 	} else {
 		entry.Source = m.Dataset
+		if _, err := s.sourceOf(ctx, entry); err != nil && !errors.Is(err, ErrUnsupported) {
+			return fmt.Errorf("-z: %w", err)
+		}
 	}
 	switch {
 	case m.ReadOnly: // as with pot, it wins

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 )
 
 // Settings are what a pot that has a name of its own is made up of, on disk: its
@@ -61,7 +62,32 @@ func (s *Settings) Set(ctx context.Context, setting Setting) error {
 	if err := setting.Validate(); err != nil {
 		return err
 	}
+	if _, looks := setting.(CopyOut); !looks {
+		if err := s.own(ctx); err != nil {
+			return err
+		}
+	}
 	return setting.set(ctx, s)
+}
+
+// ErrCloned is an image that pots have been cloned from.
+var ErrCloned = errors.New("is an image that pots are cloned from, and stays what it is")
+
+// own makes the pot's dataset nobody's image, before it is changed: what has been
+// verified is not what it will be. One that pots are cloned from stays.
+func (s *Settings) own(ctx context.Context) error {
+	labels, err := s.host.Images.Labels(ctx, string(s.name))
+	if err != nil || labels[LabelRef] == "" && labels[LabelDigest] == "" {
+		return err
+	}
+	idle, err := s.host.Images.Idle(ctx, LabelRef)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(idle, string(s.name)) {
+		return fmt.Errorf("%s: %w", s.name, ErrCloned)
+	}
+	return s.host.Images.SetLabels(ctx, string(s.name), map[string]string{LabelRef: "", LabelDigest: ""})
 }
 
 // Conf is the pot's pot.conf.

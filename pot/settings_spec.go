@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -33,6 +35,7 @@ func (s *Settings) Spec(ctx context.Context, dns string) (Spec, error) {
 			fault(key, errors.New("is of a pot older than 0.8"))
 		}
 	}
+	spec.Persistent = conf.Value("pot.attr.persistent") != "NO"
 	spec.connect(conf, fault)
 	for _, text := range strings.Fields(conf.Value("pot.export.ports")) {
 		e, err := ParseExport(text)
@@ -41,6 +44,10 @@ func (s *Settings) Spec(ctx context.Context, dns string) (Spec, error) {
 	}
 	if !spec.Network.own() || !spec.Stack.Has4() {
 		spec.Ports = nil // as with pot
+	}
+	if conf.Value("pot.attr.no-etc-hosts") != "YES" && spec.Network.own() && spec.Stack.Has4() {
+		spec.Hosts, err = s.neighbours(&spec)
+		fault("neighbours", err)
 	}
 	for _, line := range conf.Values("pot.hosts") {
 		addr, name, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -85,6 +92,32 @@ func (s *Spec) connect(conf *ConfLines, fault func(string, error)) {
 		s.Address, err = netip.ParseAddr(words[0])
 		fault("ip", err)
 	}
+}
+
+// neighbours are the other pots of the same bridge, by name, in the order of their
+// addresses. A pot.conf that cannot be read is of none.
+func (s *Settings) neighbours(spec *Spec) ([]HostEntry, error) {
+	jails := filepath.Dir(s.dir)
+	entries, err := os.ReadDir(jails)
+	if err != nil {
+		return nil, err
+	}
+	var all []HostEntry
+	for _, e := range entries {
+		name := e.Name()
+		if name == string(s.name) || Name(name).Validate() != nil {
+			continue
+		}
+		conf, err := (&Settings{dir: filepath.Join(jails, name)}).Conf()
+		if err != nil || NetworkMode(conf.Value("network_type")) != spec.Network || conf.Value("bridge") != spec.Bridge {
+			continue
+		}
+		if addr, err := netip.ParseAddr(strings.TrimSpace(conf.Value("ip"))); err == nil {
+			all = append(all, HostEntry{name, addr})
+		}
+	}
+	slices.SortFunc(all, func(a, b HostEntry) int { return a.Addr.Compare(b.Addr) })
+	return all, nil
 }
 
 // dns is what the pot resolves names by.
@@ -140,9 +173,10 @@ func (s *Settings) mounts(ctx context.Context) ([]Mount, error) {
 	var all []Mount
 	for _, line := range lines {
 		line = line.relative(s.tree())
+		if line.Source, err = s.sourceOf(ctx, line); err != nil {
+			return nil, err
+		}
 		switch {
-		case !strings.HasPrefix(line.Source, "/"):
-			return nil, fmt.Errorf("dataset %s: %w", line.Source, ErrUnsupported)
 		case line.Option != "" && line.Option != readOnlyMount && line.Option != "rw":
 			return nil, fmt.Errorf("option %s: %w", line.Option, ErrUnsupported)
 		}
@@ -152,6 +186,21 @@ func (s *Settings) mounts(ctx context.Context) ([]Mount, error) {
 		all = append(all, Mount{Source: line.Source, Target: line.Target, ReadOnly: line.Option == readOnlyMount})
 	}
 	return all, nil
+}
+
+// sourceOf is the directory that a line of fscomp.conf has mounted.
+func (s *Settings) sourceOf(ctx context.Context, m FSMount) (string, error) {
+	if strings.HasPrefix(m.Source, "/") {
+		return m.Source, nil
+	}
+	if s.host.Mountpoint == nil {
+		return "", fmt.Errorf("dataset %s: %w", m.Source, ErrUnsupported)
+	}
+	dir, err := s.host.Mountpoint(ctx, m.Source)
+	if err != nil {
+		return "", fmt.Errorf("dataset %s: %w", m.Source, err)
+	}
+	return dir, nil
 }
 
 // pick finds a port of the host for each that has none. It can be another's by the time

@@ -24,6 +24,7 @@ type settingHost struct {
 	mu      sync.Mutex
 	labels  map[string]string
 	running map[Name]bool
+	idle    []string
 }
 
 type settingDatasets struct {
@@ -53,8 +54,11 @@ func (h settingImages) SetLabels(_ context.Context, _ string, labels map[string]
 		h.labels = map[string]string{}
 	}
 	maps.Copy(h.labels, labels)
+	maps.DeleteFunc(h.labels, func(_, value string) bool { return value == "" })
 	return nil
 }
+
+func (h settingImages) Idle(context.Context, string) ([]string, error) { return h.idle, nil }
 
 func (h settingImages) Labels(context.Context, string) (map[string]string, error) {
 	return h.labels, nil
@@ -379,6 +383,30 @@ func TestOpenSettings(t *testing.T) {
 	must.ErrorIs(t, err, ErrTasks)
 }
 
+// TestSettings_own has an image that is changed be no image any more, and one that pots
+// are cloned from not be changed.
+func TestSettings_own(t *testing.T) {
+	s, h := newSettings(t, "web")
+	verified := func() map[string]string {
+		return map[string]string{LabelRef: "x", LabelDigest: "y", "nomad.pot:other": "z"}
+	}
+	h.labels = verified()
+	file := filepath.Join(t.TempDir(), "f")
+	must.NoError(t, os.WriteFile(file, nil, 0o644))
+	for _, change := range []Setting{SetCmd{"sh"}, CopyIn{Copy: Copy{Source: file, Target: "/etc/f"}}} {
+		must.EqError(t, s.Set(t.Context(), change), "web: is an image that pots are cloned from, and stays what it is")
+	}
+	must.Eq(t, "", s.changed(t))
+	must.NoError(t, s.Set(t.Context(), CopyOut{Source: "/etc", Dir: t.TempDir()})) // it is read alone
+	must.Eq(t, verified(), h.labels)
+
+	h.idle = []string{"web"}
+	must.NoError(t, s.Set(t.Context(), SetCmd{"sh"}))
+	must.Eq(t, map[string]string{"nomad.pot:other": "z"}, h.labels)
+	h.idle = nil // it is none any more
+	must.NoError(t, s.Set(t.Context(), SetCmd{"sh"}))
+}
+
 func TestSettings_Attribute(t *testing.T) {
 	s, _ := newSettings(t, "web")
 	for name, want := range map[string]string{"persistent": "YES", "prunable": "", "to-be-pruned": ""} {
@@ -424,4 +452,20 @@ func TestConfLines(t *testing.T) {
 	must.Error(t, c.Set("f", "1\ng=2"))
 	must.Error(t, c.Set("f", strings.Repeat("x", maxConfValue+1)))
 	must.Eq(t, "a=3\na=4\n\nb=\"x=y\" \nc=3\nc=5\n", string(c.Bytes()))
+}
+
+// TestSettings_environment has every value come back as it was set (pot's start3.sh,
+// and what a shell would make something else of).
+func TestSettings_environment(t *testing.T) {
+	s, _ := newSettings(t, "web")
+	for _, vars := range [][]string{
+		{"VAR=value"}, {"VAR=value", "VAR2=value2"}, {"VAR=value1 value2", "VAR2=value3"}, {"EMPTYVAR="},
+		{"VAR=12*", "VAR2=?h* "}, {`VAR=value1 "value2"`}, {"VAR1=value1", "VAR2=value1 value2", "VAR3=a b c", "VAR4=value4"},
+		{`A=$HOME`, "B=`id`", `C=\`, `D=\"`, `E=\\"x"\`, `F="`, `G=""`, "H=a=b=c", "I=ü\t"}, {"L=" + strings.Repeat("x", 60_000)},
+	} {
+		must.NoError(t, s.Set(t.Context(), SetEnv{vars}))
+		conf, err := s.ReadConf()
+		must.NoError(t, err)
+		must.Eq(t, vars, conf.Env)
+	}
 }

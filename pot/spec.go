@@ -72,17 +72,19 @@ type Spec struct {
 	Own      bool              `json:",omitempty"` // it has a dataset of its own, which is Image and stays
 	Labels   map[string]string // who it belongs to; kept on its dataset
 	Hostname string            // "": the name
-	Network  NetworkMode
-	Stack    Stack           `json:",omitempty"` // "": IPv4, or what Aliases are
-	Bridge   string          `json:",omitempty"` // of network PrivateBridge
-	Aliases  []InterfaceAddr `json:",omitempty"` // of network Alias
-	Address  netip.Addr      `json:",omitzero"`  // of its own on a bridge; not valid: one that is free
-	Ports    []Port
-	Mounts   []Mount
-	Copies   []Copy `json:",omitempty"`
-	Hosts    []HostEntry
-	DNS      DNS
-	Limits   Limits
+
+	Persistent bool `json:",omitempty"` // it stays when its command has ended; of one that is Own
+	Network    NetworkMode
+	Stack      Stack           `json:",omitempty"` // "": IPv4, or what Aliases are
+	Bridge     string          `json:",omitempty"` // of network PrivateBridge
+	Aliases    []InterfaceAddr `json:",omitempty"` // of network Alias
+	Address    netip.Addr      `json:",omitzero"`  // of its own on a bridge; not valid: one that is free
+	Ports      []Port
+	Mounts     []Mount
+	Copies     []Copy `json:",omitempty"`
+	Hosts      []HostEntry
+	DNS        DNS
+	Limits     Limits
 
 	Attributes Attributes    `json:",omitempty"` // above the image's own
 	DiskBytes  int64         `json:",omitempty"` // that may be written to its dataset; 0: any

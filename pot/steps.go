@@ -28,9 +28,9 @@ func (p *Pot) steps() []step {
 	return []step{
 		{"clone", p.clone, p.unclone, nil},
 		{"address", p.takeAddress, p.releaseAddress, nil},
-		{"attributes", p.takeAttributes, nothing, []string{"clone"}},           // in the record
-		{"configure", p.configure, nothing, []string{"address", "attributes"}}, // in the clone, and gone with it
-		{"copy", p.copyIn, nothing, []string{"configure"}},                     // into the clone
+		{"attributes", p.takeAttributes, nothing, []string{"clone"}},                 // in the record
+		{"configure", p.configure, p.unconfigure, []string{"address", "attributes"}}, // in the clone, and gone with it
+		{"copy", p.copyIn, nothing, []string{"configure"}},                           // into the clone
 		{"mount", p.mount, p.unmount, []string{"copy"}},
 		{"link", p.link, p.unlink, []string{"address"}},
 		{"limit", p.limit, p.unlimit, nil},

@@ -165,7 +165,7 @@ func shell(c *cobra.Command, o *onPots, name pot.Name, start bool) error {
 		if err != nil {
 			return fmt.Errorf("cannot start the pot: %w", err)
 		}
-		if !already && p.Persistent(c.Context()) && p.RunsRC(c.Context()) {
+		if !already && p.Persistent() && p.RunsRC(c.Context()) {
 			if _, err := p.Wait(c.Context()); err != nil {
 				return fmt.Errorf("cannot wait for the pot: %w", err)
 			}

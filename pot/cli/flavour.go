@@ -25,7 +25,7 @@ pot's configuration, and then among those that come with this program.`,
 		Args: commandOf,
 		RunE: needsCommand,
 	}
-	c.AddCommand(flavourCheckCommand(), flavourListCommand(), flavourShowCommand())
+	c.AddCommand(flavourApplyCommand(), flavourCheckCommand(), flavourListCommand(), flavourShowCommand())
 	return c
 }
 

@@ -42,7 +42,23 @@ func addOnPots(c *cobra.Command) *onPots {
 	if f.Lookup("verbose") == nil && f.ShorthandLookup("v") == nil {
 		f.BoolP("verbose", "v", false, "as with pot; there is no more to say")
 	}
+	if f.Lookup("pot") != nil {
+		_ = c.RegisterFlagCompletionFunc("pot", o.completePots)
+	}
 	return o
+}
+
+// completePots are the names of this host's pots, for shells.
+func (o *onPots) completePots(c *cobra.Command, _ []string, begin string) ([]string, cobra.ShellCompDirective) {
+	host, _, err := o.open()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	names, err := host.Images.List(cmp.Or(c.Context(), context.Background()), begin)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // open opens the host.

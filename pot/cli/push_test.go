@@ -8,6 +8,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot"
 )
 
 func TestPushAuth(t *testing.T) {
@@ -47,4 +48,10 @@ func TestPushAuth(t *testing.T) {
 		_, err := pushAuth("https://example.org/", netrc, none)
 		must.EqError(t, err, "--netrc: "+netrc+": "+want)
 	}
+}
+
+// Package pot and package image know each other's labels, and do not import each other.
+func TestLabels(t *testing.T) {
+	must.Eq(t, image.LabelRef, pot.LabelRef)
+	must.Eq(t, image.LabelDigest, pot.LabelDigest)
 }

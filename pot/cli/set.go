@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -52,6 +53,26 @@ func (o *onPots) set(c *cobra.Command, name string, all []pot.Setting) error {
 		return hinted{fmt.Errorf("cannot change the pot: %w", err), "pot stop " + name + " stops it"}
 	case err != nil:
 		return fmt.Errorf("cannot change the pot: %w", err)
+	}
+	for _, setting := range all {
+		if _, ok := setting.(pot.ExportPorts); ok {
+			return sayUnpublished(c, s)
+		}
+	}
+	return nil
+}
+
+// sayUnpublished says so if a pot's ports are not published, as it is connected.
+func sayUnpublished(c *cobra.Command, s *pot.Settings) error {
+	conf, err := s.Conf()
+	if err != nil {
+		return err
+	}
+	switch network := conf.Value("network_type"); {
+	case network != string(pot.PublicBridge) && network != string(pot.PrivateBridge):
+		notes(c)("network " + cmp.Or(network, "inherit") + " publishes no ports: they count when the pot is on a bridge")
+	case conf.Value("pot.stack") == string(pot.IPv6):
+		notes(c)("a pot with IPv6 alone publishes no ports: it has an address that all can reach")
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/supervise"
 )
 
 // defaultSignal is pot's, SIGINFO, where there is one.
@@ -31,10 +30,13 @@ func signalNamed(name string) (syscall.Signal, error) {
 
 func signalCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "signal -p POT [-s SIGNAL]",
-		Short: "send a signal to a pot's command",
-		Long: `Sends a signal to the command of a pot that runs. A pot that is persistent may have
-no command any more: that is an error, but for -f.`,
+		Use:   "signal -p POT [-s SIGNAL] [-P PID | -m PATTERN]",
+		Short: "send a signal to a pot's command, or to others of its processes",
+		Long: `Sends a signal to the command of a pot that runs, or to another of its processes. A
+pot that is persistent may have no command any more: that is an error, but for -f.
+
+A process ID is one as it is seen in the pot; for a PATTERN, of names of processes, the
+pot must have pkill(1). Neither reaches anything outside the pot.`,
 		Args: arguments(),
 	}
 	f := c.Flags()
@@ -43,9 +45,8 @@ no command any more: that is an error, but for -f.`,
 	force := f.BoolP("force", "f", false, "end well whatever becomes of it")
 	all := f.BoolP("list", "l", false, "list the signals that there are")
 	dry := f.BoolP("check", "C", false, "send nothing: print the process that would get it")
-	pid := f.StringP("pid", "P", "", "not there yet")
-	match := f.StringP("match", "m", "", "not there yet")
-	_, _ = f.MarkHidden("pid"), f.MarkHidden("match")
+	pid := f.Uint32P("pid", "P", 0, "`process` of the pot, in place of its command")
+	match := f.StringP("match", "m", "", "`pattern` of names of the pot's processes, in place of its command")
 	o := addOnPots(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if *all {
@@ -59,14 +60,19 @@ no command any more: that is an error, but for -f.`,
 			return err
 		}
 		sig, err := signalNamed(*text)
+		if *pid != 0 && *match != "" {
+			err = errors.Join(err, errors.New("-P and -m: only one of them can be meant"))
+		}
 		if err := errors.Join(checkPotName(*name), err); err != nil {
 			return err
 		}
 		return act(func(c *cobra.Command, _ []string) error {
-			if *pid != "" || *match != "" {
-				return errors.New("cannot send the signal: -P and -m are not there yet")
+			var err error
+			if argv := signalWithin(sig, *pid, *match, *dry); argv != nil {
+				err = o.within(c, pot.Name(*name), argv)
+			} else {
+				err = o.signal(c, pot.Name(*name), sig, *dry)
 			}
-			err := o.signal(c, pot.Name(*name), sig, *dry)
 			if err != nil && *force {
 				notes(c)("signal not sent: " + err.Error())
 				return nil
@@ -80,6 +86,36 @@ no command any more: that is an error, but for -f.`,
 	return c
 }
 
+// signalWithin is the vector, in the pot, that sends a signal to others than its
+// command; nil for that.
+func signalWithin(sig syscall.Signal, pid uint32, match string, dry bool) []string {
+	name := strings.TrimPrefix(unix.SignalName(sig), "SIG")
+	switch {
+	case match != "" && dry:
+		return []string{"pgrep", "--", match}
+	case match != "":
+		return []string{"pkill", "-" + name, "--", match}
+	case pid != 0 && dry:
+		return []string{"/bin/sh", "-c", fmt.Sprintf("kill -0 %d && echo %[1]d", pid)}
+	case pid != 0:
+		return []string{"/bin/sh", "-c", fmt.Sprintf("kill -s %s %d", name, pid)}
+	}
+	return nil
+}
+
+// within runs a command in a pot, whose failure is an error.
+func (o *onPots) within(c *cobra.Command, name pot.Name, argv []string) error {
+	p, err := o.running(c.Context(), name)
+	if err != nil {
+		return err
+	}
+	exit, err := p.Exec(c.Context(), pot.Exec{Argv: argv, Stdout: c.OutOrStdout(), Stderr: c.ErrOrStderr()})
+	if err == nil && exit.Code != 0 {
+		err = fmt.Errorf("%s in pot %s: exit status %d", argv[0], name, exit.Code)
+	}
+	return err
+}
+
 func (o *onPots) signal(c *cobra.Command, name pot.Name, sig syscall.Signal, dry bool) error {
 	p, err := o.running(c.Context(), name)
 	if err != nil {
@@ -89,7 +125,7 @@ func (o *onPots) signal(c *cobra.Command, name pot.Name, sig syscall.Signal, dry
 		sig = 0
 	}
 	err = p.Signal(sig)
-	if errors.Is(err, supervise.ErrEnded) {
+	if errors.Is(err, pot.ErrEnded) {
 		return fmt.Errorf("the command of pot %s has ended", name)
 	}
 	if err != nil || !dry {

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/supervise"
 )
 
 // lifeCommands are pot's commands about pots that run.
@@ -64,8 +63,7 @@ an image are refused without --trust.`,
 	}
 	trust := c.Flags().Bool("trust", false, "run hooks and mount directories that were not set on this host")
 	detach := c.Flags().BoolP("detach", "d", false, "do not wait for the end of a pot that is not persistent")
-	c.Flags().BoolP("snapshot", "s", false, "not there yet")
-	_ = c.Flags().MarkHidden("snapshot")
+	c.Flags().BoolP("snapshot", "s", false, "take a snapshot of the pot first; not there yet")
 	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
 		if on, _ := c.Flags().GetBool("snapshot"); on {
 			return fmt.Errorf("cannot start the pot: -s is not there yet: pot snapshot takes one")
@@ -90,7 +88,7 @@ an image are refused without --trust.`,
 // waitStarted waits for what pot start waits for: the end of a pot that ends with its
 // command, or of what another runs to start its services.
 func waitStarted(c *cobra.Command, ps *pot.Pots, p *pot.Pot) error {
-	persistent := p.Persistent(c.Context())
+	persistent := p.Persistent()
 	if persistent && !p.RunsRC(c.Context()) {
 		return nil
 	}
@@ -100,7 +98,7 @@ func waitStarted(c *cobra.Command, ps *pot.Pots, p *pot.Pot) error {
 	switch {
 	case c.Context().Err() != nil:
 		return hinted{errors.New("not waited for: the pot goes on"), "pot stop " + string(p.Name()) + " stops it"}
-	case err != nil && !errors.Is(err, supervise.ErrUnknownExit):
+	case err != nil && !errors.Is(err, pot.ErrUnknownExit):
 		return fmt.Errorf("cannot wait for the pot: %w", err)
 	case persistent:
 		return nil

@@ -204,6 +204,16 @@ func (d *datasets) SetLabels(ctx context.Context, name string, labels map[string
 	if err := valid(name); err != nil {
 		return err
 	}
+	labels = maps.Clone(labels)
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if labels[key] != "" {
+			continue
+		}
+		if _, err := d.zfs(ctx, "inherit", key, d.path(name)); err != nil {
+			return err
+		}
+		delete(labels, key)
+	}
 	set := assignments(labels)
 	if len(set) == 0 {
 		return nil
@@ -305,17 +315,20 @@ func (d *datasets) newest(ctx context.Context, image string) (string, error) {
 
 // place is where a dataset that is mounted is: the mount table knows without a
 // command.
-func (d *datasets) place(name string) (string, error) {
+func (d *datasets) place(name string) (string, error) { return d.mountpoint(d.path(name)) }
+
+// mountpoint is where a dataset of that whole name is mounted.
+func (d *datasets) mountpoint(dataset string) (string, error) {
 	table, err := d.kernel.Mounts()
 	if err != nil {
 		return "", fmt.Errorf("read mounts: %w", err)
 	}
 	for _, m := range table {
-		if m.Type == "zfs" && m.From == d.path(name) {
+		if m.Type == "zfs" && m.From == dataset {
 			return m.On, nil
 		}
 	}
-	return "", &fs.PathError{Op: "find", Path: d.path(name), Err: fs.ErrNotExist}
+	return "", &fs.PathError{Op: "find", Path: dataset, Err: fs.ErrNotExist}
 }
 
 // Dir is pot.Datasets'. What is not mounted, as after a reboot without zfs mount

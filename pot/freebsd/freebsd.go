@@ -43,17 +43,18 @@ func New(r run.Runner, k Kernel, c Config) pot.Host {
 	d := &datasets{runner: r, kernel: k, root: c.ZFSRoot}
 	l := &links{runner: r, kernel: k, config: c, known: map[pot.Name]attached{}}
 	return pot.Host{
-		Name:      "freebsd",
-		Images:    d,
-		Datasets:  d,
-		Mounts:    m,
-		Links:     l,
-		Redirects: redirects{runner: r, kernel: k, config: c},
-		Aliases:   aliases{runner: r, kernel: k, uplink: c.Interface},
-		Jails:     jails{runner: r, kernel: k, mounts: m, links: l, statuses: statuses{c.StatusDir}},
-		Limiter:   limiter{runner: r, kernel: k},
-		Check:     checker{runner: r, kernel: k, config: c}.check,
-		Marked:    marks{runner: r, kernel: k, datasets: d, links: l}.marked,
+		Name:       "freebsd",
+		Images:     d,
+		Datasets:   d,
+		Mounts:     m,
+		Links:      l,
+		Redirects:  redirects{runner: r, kernel: k, config: c},
+		Aliases:    aliases{runner: r, kernel: k, uplink: c.Interface},
+		Jails:      jails{runner: r, kernel: k, mounts: m, links: l, statuses: statuses{c.StatusDir}},
+		Limiter:    limiter{runner: r, kernel: k},
+		Check:      checker{runner: r, kernel: k, config: c}.check,
+		Mountpoint: func(_ context.Context, dataset string) (string, error) { return d.mountpoint(dataset) },
+		Marked:     marks{runner: r, kernel: k, datasets: d, links: l}.marked,
 		Setup: func(ctx context.Context, o pot.SetupOptions) error {
 			return (&setup{SetupOptions: o, runner: r, kernel: k, config: c}).run(ctx)
 		},

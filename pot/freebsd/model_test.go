@@ -215,6 +215,11 @@ func (m *model) zfs(stdin io.Reader, argv []string) (string, string) {
 			return "", missing
 		}
 		d.set(argv[1 : len(argv)-1])
+	case "inherit":
+		if d == nil {
+			return "", missing
+		}
+		delete(d.props, argv[1])
 	case "create", "clone":
 		if d != nil {
 			return "", fmt.Sprintf("cannot create '%s': dataset already exists", last)

@@ -38,6 +38,12 @@ func testImages(t *testing.T, bed Bed) {
 		got, err := h.Labels(t.Context(), "other")
 		must.NoError(t, err)
 		must.Eq(t, want, got)
+		for range 2 { // one that is not there is no error
+			must.NoError(t, h.SetLabels(t.Context(), "other", map[string]string{"nomad.pot:ref": "", "nomad.pot:x": "y"}))
+		}
+		got, err = h.Labels(t.Context(), "other")
+		must.NoError(t, err)
+		must.Eq(t, map[string]string{"nomad.pot:digest": "d", "nomad.pot:x": "y"}, got)
 		names, err := h.List(t.Context(), "")
 		must.NoError(t, err)
 		must.Eq(t, []string{image, "other"}, names)

@@ -156,6 +156,9 @@ func (d datasets) SetLabels(ctx context.Context, name string, labels map[string]
 	}
 	for k, v := range labels {
 		f.Labels[k] = v
+		if v == "" {
+			delete(f.Labels, k)
+		}
 	}
 	return d.writeLabels(name, f)
 }

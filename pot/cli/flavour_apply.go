@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/flavour"
+	"nomad-driver-pot/pot"
+)
+
+// flavoured is a pot as flavours are applied to it.
+type flavoured struct {
+	pots     *pot.Pots
+	settings *pot.Settings
+	start    pot.StartOptions
+}
+
+// Set is flavour.Pot's.
+func (f flavoured) Set(ctx context.Context, s pot.Setting) error { return f.settings.Set(ctx, s) }
+
+// Run is flavour.Pot's.
+func (f flavoured) Run(ctx context.Context, s *flavour.Script, out io.Writer) error {
+	return f.pots.RunScript(ctx, f.settings.Name(), pot.Script{Name: s.Name, Data: s.Data, Argv: s.Argv}, out, f.start)
+}
+
+// flavour applies flavours, which have been read before anything was made, to a pot.
+// What becomes of one that they fail on is for the caller.
+func (o *onPots) flavour(c *cobra.Command, name pot.Name, all []*flavour.Flavour) error {
+	ps, conf, err := o.pots()
+	if err != nil {
+		return err
+	}
+	s, err := pot.OpenSettings(c.Context(), ps.Host(), name)
+	if err != nil {
+		return err
+	}
+	f := flavoured{pots: ps, settings: s, start: pot.StartOptions{DNS: conf.DNS, Tell: notes(c)}}
+	return flavour.Apply(c.Context(), f, all, c.OutOrStdout())
+}
+
+// flavours reads flavours by their names, in order.
+func (o *onPots) flavours(names []string) ([]*flavour.Flavour, error) {
+	l, err := o.library()
+	if err != nil {
+		return nil, err
+	}
+	return l.Read(names...)
+}
+
+// flavourApplyCommand applies flavours to a pot that is there.
+func flavourApplyCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "apply -p POT FLAVOUR...",
+		Short: "apply flavours to a pot",
+		Long: `Applies flavours to a pot that does not run, as pot create -f does to a new one: of
+each its commands, and then its script, which is run inside the pot, with its output
+shown here. Nothing is changed if anything is wrong with any of them; of one that fails
+half way, what it has changed stays.`,
+	}
+	name := potFlag(c)
+	o := addOnPots(c)
+	c.Args = cobra.MinimumNArgs(1)
+	c.ValidArgsFunction = completeFlavours(o)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := checkPotName(*name); err != nil {
+			return err
+		}
+		return act(func(c *cobra.Command, args []string) error {
+			all, err := o.flavours(args)
+			if err == nil {
+				err = o.flavour(c, pot.Name(*name), all)
+			}
+			if err != nil {
+				return fmt.Errorf("cannot apply: %w", err)
+			}
+			return nil
+		})(c, args)
+	}
+	return c
+}

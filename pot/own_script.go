@@ -1,0 +1,68 @@
+package pot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+)
+
+// A Script is run in a pot, before there is anything else in it.
+type Script struct {
+	Name string                             // of its file
+	Data []byte                             // its text
+	Argv func(at string, pot Name) []string // what runs it, when it is there
+}
+
+// RunScript starts the pot without its command, runs a script in it as root, with both
+// outputs going to out, and stops it again. A script that ends with anything but 0 is an
+// error.
+func (ps *Pots) RunScript(ctx context.Context, name Name, script Script, out io.Writer, o StartOptions) (err error) {
+	o.Bare = true
+	p, already, err := ps.StartOwn(ctx, name, o)
+	if err != nil {
+		return err
+	}
+	if already {
+		return fmt.Errorf("pot %s: %w", name, ErrRunning)
+	}
+	defer func() {
+		after := context.WithoutCancel(ctx)
+		err = errors.Join(err, p.host.Jails.Remove(after, name), p.Destroy(after))
+	}()
+	root, err := os.OpenRoot(p.tree())
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	at := "tmp/" + filepath.Base(script.Name)
+	if err := putScript(root, at, script.Data); err != nil {
+		return err
+	}
+	defer root.Remove(at) // in memory it is gone anyway
+	exit, err := p.Exec(ctx, Exec{Argv: script.Argv("/"+at, name), Stdout: out, Stderr: out})
+	if err == nil && exit.Code != 0 {
+		err = fmt.Errorf("exit status %d", exit.Code)
+	}
+	return err
+}
+
+// putScript makes a program in a pot's directory for temporary files.
+func putScript(root *os.Root, at string, data []byte) error {
+	switch err := root.Mkdir(path.Dir(at), 0o777); {
+	case err == nil:
+		if err := root.Chmod(path.Dir(at), 0o777|fs.ModeSticky); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrExist):
+		return err
+	}
+	if err := replace(root, at, data); err != nil {
+		return err
+	}
+	return root.Chmod(at, 0o755)
+}

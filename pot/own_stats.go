@@ -1,0 +1,70 @@
+package pot
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"nomad-driver-pot/pot/supervise"
+)
+
+// exited is how the command ended, nil if it has not, or was never started.
+func (p *Pot) exited(ctx context.Context) *supervise.Exit {
+	if p.Signal(0) == nil {
+		return nil
+	}
+	s, err := supervise.Open(p.dir)
+	if err != nil {
+		return nil
+	}
+	exit, err := s.Wait(ctx)
+	if err != nil {
+		return nil
+	}
+	return &exit
+}
+
+// runStats is what the pot's command ended with, as pot keeps it.
+type runStats struct{ ExitCode int }
+
+const runStatsFile = confDir + "/.last_run_stats"
+
+// keepStats keeps how the command ended beside the pot, where it outlives what there
+// was of it. What cannot be kept is not missed.
+func (p *Pot) keepStats(ctx context.Context) {
+	exit := p.exited(ctx)
+	dir, err := p.host.Datasets.Dir(ctx, string(p.name))
+	if exit == nil || err != nil {
+		return
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return
+	}
+	defer root.Close()
+	replace(root, runStatsFile, fmt.Appendf(nil, "{ \"ExitCode\": %d }\n", exit.Code))
+}
+
+// LastRun is the exit code that the pot's command ended with when it last did. One that
+// never has is fs.ErrNotExist.
+func (ps *Pots) LastRun(ctx context.Context, name Name) (code int, err error) {
+	s, err := OpenSettings(ctx, ps.host, name)
+	if err != nil {
+		return 0, err
+	}
+	if p, err := ps.Find(name); err == nil && p.record.Spec.Own {
+		if exit := p.exited(ctx); exit != nil {
+			return exit.Code, nil
+		}
+	}
+	data, err := s.read(runStatsFile)
+	if err != nil {
+		return 0, err
+	}
+	var stats runStats
+	if err := json.Unmarshal(data, &stats); err != nil {
+		return 0, fmt.Errorf("%s: %w", runStatsFile, err)
+	}
+	return stats.ExitCode, nil
+}

@@ -1,0 +1,205 @@
+package pot
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+)
+
+// settingsWith is a pot with that pot.conf.
+func settingsWith(t *testing.T, conf string) *Settings {
+	t.Helper()
+	s, _ := newSettings(t, "web")
+	must.NoError(t, os.WriteFile(filepath.Join(s.dir, potConf), []byte(conf), 0o644))
+	return s
+}
+
+func TestSettings_Spec(t *testing.T) {
+	t.Run("all that a pot.conf says of a start is in it", func(t *testing.T) {
+		s := settingsWith(t, "pot.type=single\nhost.hostname=\"web.example\"\nnetwork_type=public-bridge\npot.stack=ipv4\nip=10.192.0.7\n"+
+			"pot.export.ports=80:8080 udp:53:5353\npot.hosts=10.0.0.1 db\npot.dns=pot\npot.rss.cpus=2\npot.rss.memory=64M\npot.attr.persistent=NO\n")
+		dir := t.TempDir()
+		must.NoError(t, s.Set(t.Context(), MountIn{Dir: dir, Target: "/mnt", ReadOnly: true}))
+		got, err := s.Spec(t.Context(), "10.192.0.2")
+		must.NoError(t, err)
+		must.Eq(t, Spec{
+			Name: "web", Image: "web", Own: true, Hostname: "web.example", Network: PublicBridge, Stack: IPv4,
+			Address: netip.MustParseAddr("10.192.0.7"),
+			Ports: []Port{
+				{Proto: TCP, Host: netip.MustParseAddrPort("0.0.0.0:8080"), To: 80},
+				{Proto: UDP, Host: netip.MustParseAddrPort("0.0.0.0:5353"), To: 53},
+			},
+			Hosts:  []HostEntry{{"db", netip.MustParseAddr("10.0.0.1")}},
+			DNS:    DNS{Servers: []string{"10.192.0.2"}, Searches: []string{"example"}},
+			Limits: Limits{CPUPercent: 200, MemoryBytes: 64 << 20},
+			Mounts: []Mount{{Source: dir, Target: "/mnt", ReadOnly: true}},
+		}, got)
+		must.NoError(t, got.Validate())
+	})
+	t.Run("pots of one bridge know each other, unless they do not want to", func(t *testing.T) {
+		s, h := newSettings(t, "web")
+		for name, conf := range map[Name]string{
+			"web": "pot.type=single\nnetwork_type=public-bridge\nip=10.192.0.3\npot.hosts=10.0.0.1 own\n",
+			"b":   "network_type=public-bridge\nip=10.192.0.10\n", "c": "network_type=public-bridge\nip=10.192.0.9\n",
+			"private": "network_type=private-bridge\nbridge=x\nip=10.192.0.20\n", "none": "network_type=inherit\n", "ill": "frob\n",
+		} {
+			at := filepath.Join(addSettings(t, h, name).dir, potConf)
+			must.NoError(t, os.WriteFile(at, []byte(conf), 0o644))
+		}
+		got, err := s.Spec(t.Context(), "")
+		must.NoError(t, err)
+		entry := func(name, addr string) HostEntry { return HostEntry{name, netip.MustParseAddr(addr)} }
+		must.Eq(t, []HostEntry{entry("c", "10.192.0.9"), entry("b", "10.192.0.10"), entry("own", "10.0.0.1")}, got.Hosts)
+
+		must.NoError(t, s.Set(t.Context(), SetAttribute{"no-etc-hosts", "YES"}))
+		got, err = s.Spec(t.Context(), "")
+		must.NoError(t, err)
+		must.Eq(t, []HostEntry{entry("own", "10.0.0.1")}, got.Hosts)
+	})
+	t.Run("the host's network has neither addresses nor ports", func(t *testing.T) {
+		got, err := settingsWith(t, "pot.type=single\nnetwork_type=inherit\npot.stack=dual\nip=10.0.0.1\npot.export.ports=80\n").Spec(t.Context(), "")
+		must.NoError(t, err)
+		must.Eq(t, Spec{Name: "web", Image: "web", Own: true, Persistent: true, Network: HostNetwork}, got)
+	})
+	t.Run("aliases are on their interfaces", func(t *testing.T) {
+		got, err := settingsWith(t, "pot.type=single\nnetwork_type=alias\npot.stack=ipv4\nip=em0|192.0.2.7 192.0.2.8\n").Spec(t.Context(), "")
+		must.NoError(t, err)
+		must.Eq(t, []InterfaceAddr{{"em0", netip.MustParseAddr("192.0.2.7")}, {"", netip.MustParseAddr("192.0.2.8")}}, got.Aliases)
+		must.NoError(t, got.Validate())
+	})
+	t.Run("a private bridge has IPv4 alone", func(t *testing.T) {
+		got, err := settingsWith(t, "pot.type=single\nnetwork_type=private-bridge\nbridge=b\npot.stack=dual\nip=10.0.0.3\n").Spec(t.Context(), "")
+		must.NoError(t, err)
+		must.Eq(t, "b", got.Bridge)
+		must.NoError(t, got.Validate())
+	})
+	t.Run("a port that is free is found", func(t *testing.T) {
+		got, err := settingsWith(t, "pot.type=single\nnetwork_type=public-bridge\npot.export.ports=80 udp:53\n").Spec(t.Context(), "")
+		must.NoError(t, err)
+		must.Positive(t, got.Ports[0].Host.Port())
+		must.Positive(t, got.Ports[1].Host.Port())
+	})
+	t.Run("names are resolved by a file of the pot's own, or as it likes", func(t *testing.T) {
+		s := settingsWith(t, "pot.type=single\npot.dns=custom\n")
+		must.NoError(t, os.WriteFile(filepath.Join(s.dir, "conf/resolv.conf"), []byte("nameserver 192.0.2.1\n"), 0o644))
+		got, err := s.Spec(t.Context(), "")
+		must.NoError(t, err)
+		must.Eq(t, DNS{Text: "nameserver 192.0.2.1\n"}, got.DNS)
+		text, err := resolvConf(got.DNS)
+		must.NoError(t, err)
+		must.Eq(t, "nameserver 192.0.2.1\n", string(text))
+
+		got, err = settingsWith(t, "pot.type=single\npot.dns=off\n").Spec(t.Context(), "")
+		must.NoError(t, err)
+		text, err = resolvConf(got.DNS)
+		must.NoError(t, err)
+		must.Nil(t, text)
+	})
+	t.Run("all that cannot be is told at once", func(t *testing.T) {
+		_, err := settingsWith(t, "pot.type=multi\nip4=inherit\nnetwork_type=public-bridge\nip=x\npot.dns=frob\npot.rss.memory=5T\npot.export.ports=0\n").Spec(t.Context(), "")
+		must.EqError(t, err, `pot web: pot.type: "multi": only pots of type single can be started
+pot web: ip4: is of a pot older than 0.8
+pot web: ip: ParseAddr("x"): unable to parse IP
+pot web: pot.export.ports: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "0"
+pot web: pot.dns: no such kind: "frob"
+pot web: pot.rss: must be as in 512M, not "5T"`)
+		s := settingsWith(t, "pot.type=single\n")
+		must.NoError(t, s.Set(t.Context(), MountIn{Dataset: "tank/x", Target: "/x"}))
+		_, err = s.Spec(t.Context(), "")
+		must.ErrorIs(t, err, ErrUnsupported)
+
+		s.host.Mountpoint = func(_ context.Context, dataset string) (string, error) {
+			if dataset != "tank/x" {
+				return "", os.ErrNotExist
+			}
+			return s.dir, nil
+		}
+		got, err := s.Spec(t.Context(), "")
+		must.NoError(t, err)
+		must.Eq(t, []Mount{{Source: s.dir, Target: "/x"}}, got.Mounts)
+		must.EqError(t, s.Set(t.Context(), MountIn{Dataset: "tank/y", Target: "/y"}), "-z: dataset tank/y: file does not exist")
+		must.NoError(t, s.Set(t.Context(), MountIn{Dataset: "tank/x", Target: "/y", Remount: true}))
+		_, err = s.Spec(t.Context(), "")
+		must.EqError(t, err, "pot web: fscomp.conf: option zfs-remount: not supported on this host")
+	})
+}
+
+func TestSettings_hook(t *testing.T) {
+	s, _ := newSettings(t, "web")
+	program := filepath.Join(t.TempDir(), "p")
+	must.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\necho $_POT_NAME in $PWD with $SECRET\nexit 3\n"), 0o755))
+	t.Setenv("SECRET", "s3cret")
+	var told []string
+	o := StartOptions{Tell: func(text string) { told = append(told, text) }}
+
+	s.hook(t.Context(), PreStart, nil, o) // there is none
+	must.SliceEmpty(t, told)
+	must.NoError(t, s.Set(t.Context(), SetHook{PreStart, program}))
+	s.hook(t.Context(), PreStart, nil, o)
+	must.Eq(t, []string{"prestart of pot web: web in / with", "prestart of pot web: exit status 3"}, told)
+
+	told = nil
+	must.NoError(t, os.WriteFile(filepath.Join(s.dir, "conf/prestart.sh"), []byte("#!/bin/sh\necho from an image\n"), 0o755))
+	s.hook(t.Context(), PreStart, nil, o)
+	must.Eq(t, []string{"conf/prestart.sh of pot web: was not set on this host, and may have come with an image: it is not run"}, told)
+}
+
+// TestPots_Marked has pots that were started by hand be nobody else's to take away,
+// even if one has the name of a task's.
+func TestPots_Marked(t *testing.T) {
+	const own, tasks = Name("web_0badcafe_6f3e6b3c-8f0e-4a35-9c2c-0123456789ab"), Name("task")
+	h := &settingHost{dir: t.TempDir()}
+	host := h.host()
+	host.Marked = func(context.Context) ([]Name, error) { return []Name{"left", own, "no name"}, nil }
+	ps := Open(host, Config{Dir: t.TempDir()})
+	for name, is := range map[Name]bool{own: true, tasks: false} {
+		p := ps.pot(name)
+		must.NoError(t, os.MkdirAll(p.dir, 0o700))
+		r := record{Version: recordVersion, Spec: Spec{Name: name, Image: string(name), Own: is}, Created: time.Now()}
+		must.NoError(t, r.write(p.dir))
+	}
+	got, err := ps.Marked(t.Context())
+	must.NoError(t, err)
+	must.Eq(t, []Name{"left", tasks}, got)
+}
+
+func TestPots_LastRun(t *testing.T) {
+	s, h := newSettings(t, "web")
+	ps := Open(h.host(), Config{Dir: t.TempDir()})
+	_, err := ps.LastRun(t.Context(), "web")
+	must.ErrorIs(t, err, os.ErrNotExist)
+	at := filepath.Join(s.dir, runStatsFile)
+	must.NoError(t, os.WriteFile(at, []byte("{ \"ExitCode\": 7 }\n"), 0o644)) // as pot writes it
+	code, err := ps.LastRun(t.Context(), "web")
+	must.NoError(t, err)
+	must.Eq(t, 7, code)
+	must.NoError(t, os.WriteFile(at, []byte("{"), 0o644))
+	_, err = ps.LastRun(t.Context(), "web")
+	must.ErrorContains(t, err, runStatsFile)
+}
+
+func TestPot_claimOwn(t *testing.T) {
+	ps := Open(Host{}, Config{Dir: t.TempDir(), Network: DefaultNetwork})
+	claim := func(name Name, addr string) error {
+		p := ps.pot(name)
+		p.record.Spec.Address, p.record.Network = netip.MustParseAddr(addr), DefaultNetwork
+		return p.claimOwn()
+	}
+	must.NoError(t, claim("a", "10.192.0.7"))
+	must.ErrorIs(t, claim("b", "10.192.0.7"), os.ErrExist)
+	for _, addr := range []string{"10.192.0.0", "10.192.0.1", "10.255.255.255", "192.0.2.1"} {
+		must.EqError(t, claim("c", addr), addr+" is no pot's address in 10.192.0.0/10")
+	}
+}
+
+func TestOwnAttributes(t *testing.T) {
+	must.Eq(t, Attributes{"no-tmpfs": "NO", "procfs": "YES", "children": "3"}, ownAttributes(Attributes{
+		"procfs": "on", "children": "3", "raw_sockets": "NO", "persistent": "NO", "stop_timeout": "3", "mlock": "perhaps",
+	}))
+	must.Eq(t, Attributes{"no-tmpfs": "YES", "raw_sockets": "YES"}, ownAttributes(Attributes{"no-tmpfs": "YES", "raw_sockets": "YES"}))
+}

@@ -1,0 +1,92 @@
+package pot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// A Hook is when a program of the operator's is run, on the host.
+type Hook string
+
+// Hooks.
+const (
+	PreStart  Hook = "prestart"
+	PostStart Hook = "poststart"
+	PreStop   Hook = "prestop"
+	PostStop  Hook = "poststop"
+)
+
+// Hooks are all of them, in the order of a pot's life.
+var Hooks = []Hook{PreStart, PostStart, PreStop, PostStop}
+
+// file is where a pot has its program.
+func (h Hook) file() string { return confDir + "/" + string(h) + ".sh" }
+
+// SetHook has a program run on the host at some time of the pot's life (set-hook, 6.9).
+type SetHook struct {
+	Hook Hook
+	File string // of the host; it is copied
+}
+
+// maxHook bounds a hook's program.
+const maxHook = 1 << 20
+
+// Validate is Setting's.
+func (h SetHook) Validate() error {
+	_, err := h.read()
+	return err
+}
+
+// read is the program.
+func (h SetHook) read() ([]byte, error) {
+	f, err := os.OpenFile(h.File, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: is no file", h.File)
+	case info.Mode()&0o111 == 0:
+		return nil, fmt.Errorf("%s: is no program: it is not executable", h.File)
+	case info.Size() > maxHook:
+		return nil, fmt.Errorf("%s: is more than %d bytes", h.File, maxHook)
+	}
+	data := make([]byte, info.Size())
+	n, err := f.ReadAt(data, 0)
+	if n < len(data) {
+		return nil, err
+	}
+	return data, nil
+}
+
+func (h SetHook) set(ctx context.Context, s *Settings) error {
+	program, err := h.read()
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	unlock, err := lockConf(root)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	name := h.Hook.file()
+	if err := replace(root, name+".new", program); err != nil {
+		return err
+	}
+	if err := errors.Join(root.Chmod(name+".new", 0o755), root.Rename(name+".new", name)); err != nil {
+		return err
+	}
+	return s.approve(ctx, name, program)
+}
