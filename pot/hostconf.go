@@ -29,9 +29,20 @@ type HostConf struct {
 	Extra         string // POT_EXTRA_EXTIF, blank between
 	PFRulesHook   string // POT_EXPORT_PORTS_PF_RULES_HOOK
 
-	Tmp string // POT_TMP
+	Tmp   string // POT_TMP
+	Stack string // POT_NETWORK_STACK, as it is written: NetworkStack has its meaning
 
 	networks map[string]string // POT_NETWORK_x, of further uplinks
+}
+
+// NetworkStack is what pots have that do not say: as with pot, IPv4 unless one of
+// the other words is set.
+func (c *HostConf) NetworkStack() Stack {
+	switch s := Stack(c.Stack); s {
+	case IPv6, Dual:
+		return s
+	}
+	return IPv4
 }
 
 // Uplink is a further interface of the host that leads to a network.
@@ -153,6 +164,7 @@ func (c *HostConf) read(r io.Reader) error {
 			"POT_ZFS_ROOT": &c.ZFSRoot, "POT_CACHE": &c.Cache, "POT_NETWORK": &c.Network,
 			"POT_GATEWAY": &c.Gateway, "POT_EXTIF": &c.Interface, "POT_FS_ROOT": &c.FSRoot, "POT_GROUP": &c.Group,
 			"POT_DNS_IP": &c.DNS, "POT_EXTIF_ADDR": &c.InterfaceAddr, "POT_TMP": &c.Tmp, "POT_EXTRA_EXTIF": &c.Extra,
+			"POT_NETWORK_STACK":              &c.Stack,
 			"POT_EXPORT_PORTS_PF_RULES_HOOK": &c.PFRulesHook,
 		}[key]
 		isolate, network := "", ""

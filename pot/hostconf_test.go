@@ -29,6 +29,7 @@ func TestReadHostConf(t *testing.T) {
 		c, err := ReadHostConf(write("uplinks", "POT_EXTIF=em0\nPOT_EXTRA_EXTIF=\"em1 em2\"\nPOT_NETWORK_em1=192.168.0.0/16\nPOT_NETWORK_STACK=dual\n"+
 			"POT_EXTIF_ADDR=192.0.2.1\nPOT_EXPORT_PORTS_PF_RULES_HOOK=/root/rules\nPOT_TMP=/var/tmp\n"))
 		must.NoError(t, err)
+		must.Eq(t, Dual, c.NetworkStack())
 		var h HostConfig
 		must.NoError(t, h.Take(&c))
 		must.Eq(t, HostConfig{

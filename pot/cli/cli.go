@@ -52,7 +52,7 @@ Not there yet: ` + strings.Join(awaited, ", ") + ".",
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(flagFault)
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(doctorCommand(), imageCommand(), initCommand(), flavourCommand(), versionCommand())
+	root.AddCommand(configCommand(), doctorCommand(), imageCommand(), initCommand(), flavourCommand(), versionCommand())
 	root.AddCommand(setCommands()...)
 	root.AddCommand(lifeCommands()...)
 	addAwaited(root, awaited)

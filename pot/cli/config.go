@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/pot"
+)
+
+// A configItem is an item of pot's configuration, under the name that pot config -g
+// has for it.
+type configItem struct {
+	Name  string `json:"name"`
+	Label string `json:"-"` // what pot calls it where it is not asked to be quiet
+	Value string `json:"value"`
+}
+
+// configItems are the names of items, in pot's order.
+var configItems = strings.Fields("fs_root zfs_root gateway syslogd pot_prefix fscomp_prefix network_stack")
+
+func configCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "config -g NAME",
+		Short: "say an item of pot's configuration",
+		Long: `Prints what an item of pot's configuration is on this host, set or by default:
+` + strings.Join(configItems, ", ") + ".",
+		Args: arguments(),
+	}
+	name := c.Flags().StringP("get", "g", "", "`name` of the item")
+	quiet := c.Flags().BoolP("quiet", "q", false, "print the value alone")
+	_ = c.RegisterFlagCompletionFunc("get", cobra.FixedCompletions(configItems, cobra.ShellCompDirectiveNoFileComp))
+	o := addOnPots(c)
+	output := addOutput(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if !slices.Contains(configItems, *name) {
+			return fmt.Errorf("-g: must be one of %s, not %q", strings.Join(configItems, ", "), *name)
+		}
+		return act(func(c *cobra.Command, _ []string) error {
+			s, err := o.configItem(*name)
+			if err != nil {
+				return fmt.Errorf("cannot say what %s is: %w", *name, err)
+			}
+			return output.tell(c.OutOrStdout(), s, func(w io.Writer) error {
+				if *quiet {
+					_, err = fmt.Fprintln(w, s.Value)
+				} else {
+					_, err = fmt.Fprintf(w, "%s = %s\n", s.Label, s.Value)
+				}
+				return err
+			})
+		})(c, args)
+	}
+	return c
+}
+
+// configItem is the item of that name, which is one of configItems.
+func (o *onPots) configItem(name string) (configItem, error) {
+	conf, err := pot.ReadHostConf(pot.PotConfs(o.file)...)
+	if err != nil {
+		return configItem{}, err
+	}
+	network, err := pot.ParseNetwork(cmp.Or(conf.Network, pot.DefaultNetwork.Prefix.String()), conf.Gateway)
+	if err != nil {
+		return configItem{}, err
+	}
+	s := configItem{Name: name, Label: strings.ReplaceAll(name, "_prefix", " prefix")}
+	root := cmp.Or(conf.FSRoot, o.defaults.PotRoot, o.dir)
+	switch name {
+	case "fs_root":
+		s.Value = root
+	case "zfs_root":
+		s.Value = cmp.Or(o.root, conf.ZFSRoot, pot.DefaultZFSRoot)
+	case "gateway":
+		s.Value = network.Gateway.String()
+	case "syslogd":
+		s.Label, s.Value = "syslogd flags", fmt.Sprintf("-b 127.0.0.1 -b %s -a %s", network.Gateway, network.Prefix)
+	case "pot_prefix":
+		s.Value = filepath.Join(root, "jails")
+	case "fscomp_prefix":
+		s.Value = filepath.Join(root, "fscomp")
+	case "network_stack":
+		s.Label, s.Value = "network stack", string(conf.NetworkStack())
+	}
+	return s, nil
+}
