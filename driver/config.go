@@ -23,6 +23,10 @@ var taskConfigSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"tag":                hclspec.NewAttr("tag", "string", true),
 	"digest":             hclspec.NewAttr("digest", "string", false),
 	"image_pull_timeout": hclspec.NewAttr("image_pull_timeout", "string", false),
+	"signify_pubkey":     hclspec.NewAttr("signify_pubkey", "string", false),
+	"force_pull":         hclspec.NewAttr("force_pull", "bool", false),
+	"auth":               hclspec.NewBlock("auth", false, authSpec),
+	"auth_soft_fail":     hclspec.NewAttr("auth_soft_fail", "bool", false),
 	"command":            hclspec.NewAttr("command", "string", false),
 	"args":               hclspec.NewAttr("args", "list(string)", false),
 	"work_dir":           hclspec.NewAttr("work_dir", "string", false),
@@ -49,7 +53,11 @@ type TaskConfig struct {
 	Tag              string              `codec:"tag"`                // image.Ref.Tag
 	Digest           string              `codec:"digest"`             // that the image must have
 	ImagePullTimeout string              `codec:"image_pull_timeout"` // at most the plugin's
-	Command          string              `codec:"command"`            // none: the image's own
+	SignifyPubkey    string              `codec:"signify_pubkey"`     // path on the client
+	ForcePull        bool                `codec:"force_pull"`         // image.Terms.Again
+	Auth             AuthConfig          `codec:"auth"`
+	AuthSoftFail     bool                `codec:"auth_soft_fail"` // image.Terms.Optional
+	Command          string              `codec:"command"`        // none: the image's own
 	Args             []string            `codec:"args"`
 	WorkDir          string              `codec:"work_dir"` // in the pot
 	Hostname         string              `codec:"hostname"`
@@ -110,9 +118,10 @@ func (c *TaskConfig) checkMode(f *faults, allowed []pot.NetworkMode) {
 	}
 }
 
-// ref is the image that c names.
-func (c *TaskConfig) ref(f *faults) image.Ref {
-	ref := image.Ref{Source: c.Image, Name: c.Pot, Tag: c.Tag}
+// ref is the image that c names, and who its URL says is asking.
+func (c *TaskConfig) ref(f *faults) (image.Ref, image.Login) {
+	source, login := image.CutLogin(c.Image)
+	ref := image.Ref{Source: source, Name: c.Pot, Tag: c.Tag}
 	var inRef faults
 	inRef.join(ref.Validate())
 	keys := map[string]string{"source": "image", "name": "pot", "tag": "tag"}
@@ -120,7 +129,7 @@ func (c *TaskConfig) ref(f *faults) image.Ref {
 		field, rule, _ := strings.Cut(err.Error(), ": ")
 		f.add("config."+keys[field], "%s", rule)
 	}
-	return ref
+	return ref, login
 }
 
 // pin is the digest that the image must have, zero for any.

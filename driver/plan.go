@@ -23,7 +23,7 @@ const (
 // plan is what a task is started from: all of Nomad's words translated.
 type plan struct {
 	ref        image.Ref
-	pin        image.Digest
+	terms      image.Terms
 	pullWithin time.Duration
 	spec       pot.Spec
 	inPot      portMap
@@ -39,7 +39,8 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 		return nil, fmt.Errorf("internal error: decode config: %w", err)
 	}
 	var f faults
-	p := &plan{ref: c.ref(&f), pin: c.pin(&f), pullWithin: c.pullWithin(&f, b.pull.Timeout)}
+	ref, login := c.ref(&f)
+	p := &plan{ref: ref, terms: c.terms(&f, &b.sources, ref, login), pullWithin: c.pullWithin(&f, b.pull.Timeout)}
 	c.check(&f)
 	c.checkMode(&f, b.modes)
 	published := c.publish(&f, cfg.Resources)

@@ -34,14 +34,25 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"gateway":    hclspec.NewAttr("gateway", "string", false),
 	"supervisor": hclspec.NewAttr("supervisor", "string", false),
 	"cache": hclspec.NewBlock("cache", false, hclspec.NewObject(map[string]*hclspec.Spec{
-		"dir": hclspec.NewAttr("dir", "string", false),
+		"dir":      hclspec.NewAttr("dir", "string", false),
+		"max_size": hclspec.NewAttr("max_size", "string", false),
 	})),
 	"pull": hclspec.NewBlock("pull", false, hclspec.NewObject(map[string]*hclspec.Spec{
 		"max_parallel":   hclspec.NewAttr("max_parallel", "number", false),
 		"timeout":        hclspec.NewAttr("timeout", "string", false),
 		"stall_timeout":  hclspec.NewAttr("stall_timeout", "string", false),
 		"max_image_size": hclspec.NewAttr("max_image_size", "string", false),
+		"decoder_memory": hclspec.NewAttr("decoder_memory", "string", false),
+		"ca_file":        hclspec.NewAttr("ca_file", "string", false),
 	})),
+	"verify": hclspec.NewBlock("verify", false, hclspec.NewObject(map[string]*hclspec.Spec{
+		"require_signature": hclspec.NewAttr("require_signature", "bool", false),
+		"signify_pubkey":    hclspec.NewAttr("signify_pubkey", "string", false),
+	})),
+	"auth": hclspec.NewBlock("auth", false, hclspec.NewObject(map[string]*hclspec.Spec{
+		"file": hclspec.NewAttr("file", "string", false),
+	})),
+	"allowed_images": hclspec.NewAttr("allowed_images", "list(string)", false),
 	"volumes": hclspec.NewBlock("volumes", false, hclspec.NewObject(map[string]*hclspec.Spec{
 		"enabled":       hclspec.NewAttr("enabled", "bool", false),
 		"allowed_paths": hclspec.NewAttr("allowed_paths", "list(string)", false),
@@ -74,6 +85,10 @@ type Config struct {
 	Volumes    VolumesConfig `codec:"volumes"`
 	GC         GCConfig      `codec:"gc"`
 
+	Verify        VerifyConfig   `codec:"verify"`
+	Auth          AuthFileConfig `codec:"auth"`
+	AllowedImages []string       `codec:"allowed_images"` // URLs that images must be below; none: all
+
 	AllowedNetworkModes []string `codec:"allowed_network_modes"`
 	AllowAttributes     []string `codec:"allow_attributes"` // of jobs and images, where they change something
 }
@@ -91,7 +106,8 @@ type GCConfig struct {
 
 // CacheConfig is where image files are kept.
 type CacheConfig struct {
-	Dir string `codec:"dir"`
+	Dir     string `codec:"dir"`
+	MaxSize string `codec:"max_size"` // of all of them, as in "20GiB"
 }
 
 // PullConfig bounds what fetching an image may take.
@@ -100,6 +116,9 @@ type PullConfig struct {
 	Timeout      string `codec:"timeout"`        // of a whole fetch
 	StallTimeout string `codec:"stall_timeout"`  // in which no byte arrives
 	MaxImageSize string `codec:"max_image_size"` // compressed, as in "2GiB"
+
+	DecoderMemory string `codec:"decoder_memory"` // image.DecodeOptions.Memory
+	CAFile        string `codec:"ca_file"`        // of certificate authorities beside the system's
 }
 
 // VolumesConfig says what of the host a job may mount by path. Nomad's own
@@ -133,6 +152,7 @@ type settings struct {
 	host     pot.HostConfig
 	cacheDir string
 	pull     image.Options
+	sources  sources
 	volumes  VolumesConfig
 	modes    []pot.NetworkMode // that are allowed
 
@@ -211,6 +231,8 @@ func (c *Config) settings(native string) (settings, error) {
 	s.host.Network, err = pot.ParseNetwork(cmp.Or(c.Network, shared.Network, pot.DefaultNetwork.Prefix.String()), gateway)
 	f.join(err)
 	s.pull = c.Pull.options(&f)
+	s.pull.CacheBytes = size(&f, "cache.max_size", c.Cache.MaxSize)
+	s.sources = c.sources(&f)
 	s.gc = c.GC.gc(&f)
 
 	s.modes = defaultModes
@@ -270,6 +292,13 @@ func (p *PullConfig) options(f *faults) image.Options {
 	}
 	if p.MaxImageSize != "" {
 		o.MaxBytes = size(f, "pull.max_image_size", p.MaxImageSize)
+	}
+	o.Decode.Memory = size(f, "pull.decoder_memory", p.DecoderMemory)
+	if p.CAFile != "" {
+		var err error
+		if o.Roots, err = image.ReadRoots(absolute(f, "pull.ca_file", p.CAFile, "")); err != nil {
+			f.add("pull.ca_file", "%w", err)
+		}
 	}
 	return o
 }

@@ -108,7 +108,7 @@ func (d *Driver) clone(ctx context.Context, b *backend, p *plan, tell teller, cl
 func (d *Driver) ensure(b *backend, p *plan, tell teller) (image.Snapshot, error) {
 	ctx, cancel := context.WithTimeoutCause(d.ctx, p.pullWithin, fmt.Errorf("not there within %s", p.pullWithin))
 	defer cancel()
-	return b.images.Ensure(ctx, p.ref, p.pin, func(message string) { tell("%s", message) })
+	return b.images.Ensure(ctx, p.ref, p.terms, func(message string) { tell("%s", message) })
 }
 
 // create makes the pot. One of that name is left over from a plugin that was

@@ -144,7 +144,7 @@ func TestBuild_served(t *testing.T) {
 	must.NoError(t, err)
 	store := image.NewStore(image.NewCache(t.TempDir(), image.Options{}), imagetest.NewDatasets())
 	ref := image.Ref{Source: "file://" + o.Dir, Name: "web", Tag: "1.0"}
-	snapshot, err := store.Ensure(t.Context(), ref, a.Digest, nil)
+	snapshot, err := store.Ensure(t.Context(), ref, image.Terms{Digest: a.Digest}, nil)
 	must.NoError(t, err)
 	must.Eq(t, image.Snapshot{Name: "web_1_0", Digest: a.Digest}, snapshot)
 }

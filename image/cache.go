@@ -3,6 +3,7 @@ package image
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"nomad-driver-pot/image/signify"
 	"nomad-driver-pot/image/skein"
 )
 
@@ -28,11 +30,13 @@ const (
 
 // Options bound what a fetch may take. Zero is what the comment says.
 type Options struct {
-	MaxBytes     int64         // of an .xz file: 16 GiB
-	Timeout      time.Duration // of a whole fetch: 1 hour
-	StallTimeout time.Duration // in which no byte arrives: 1 minute
-	MaxParallel  int           // fetches at once: 4
-	Decode       DecodeOptions // of what was fetched
+	MaxBytes     int64          // of an .xz file: 16 GiB
+	Timeout      time.Duration  // of a whole fetch: 1 hour
+	StallTimeout time.Duration  // in which no byte arrives: 1 minute
+	MaxParallel  int            // fetches at once: 4
+	Decode       DecodeOptions  // of what was fetched
+	CacheBytes   int64          // of all files in the cache: no bound
+	Roots        *x509.CertPool // that vouch for servers; nil: the system's
 }
 
 // Cache keeps image files in a directory, under the names that pot gives them.
@@ -52,7 +56,7 @@ func NewCache(dir string, o Options) *Cache {
 	o.Timeout = cmp.Or(o.Timeout, time.Hour)
 	o.StallTimeout = cmp.Or(o.StallTimeout, defaultStallTimeout)
 	o.MaxParallel = cmp.Or(o.MaxParallel, 4)
-	return &Cache{dir: dir, options: o, client: newClient(), slots: make(chan struct{}, o.MaxParallel)}
+	return &Cache{dir: dir, options: o, client: newClient(o.Roots), slots: make(chan struct{}, o.MaxParallel)}
 }
 
 // Fetch returns ref's image, from the cache if it is there and from its source
@@ -60,15 +64,15 @@ func NewCache(dir string, o Options) *Cache {
 // one that the source names now, for names of files do not tell of which source
 // they are. A source that cannot be reached is not asked. Its errors are of type
 // *Error; after one the cache has what it had before.
-func (c *Cache) Fetch(ctx context.Context, ref Ref, pin Digest, progress Progress) (*File, error) {
+func (c *Cache) Fetch(ctx context.Context, ref Ref, terms Terms, progress Progress) (*File, error) {
 	if err := ref.Validate(); err != nil {
 		return nil, &Error{Op: "check", What: "image reference", Err: err}
 	}
 	if err := c.prepare(); err != nil {
 		return nil, c.fault(err)
 	}
-	if pin != (Digest{}) {
-		if f, err := c.cached(ctx, ref, pin, progress); err == nil {
+	if terms.Digest != (Digest{}) && terms.Key == nil && !c.private(ref) {
+		if f, err := c.cached(ctx, ref, terms.Digest, progress); err == nil {
 			return f, nil
 		}
 	}
@@ -87,7 +91,42 @@ func (c *Cache) Fetch(ctx context.Context, ref Ref, pin Digest, progress Progres
 	late := fmt.Errorf("not done within %s", c.options.Timeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, c.options.Timeout, late)
 	defer cancel()
-	return c.fetch(ctx, ref, pin, progress)
+	f, err := c.fetch(ctx, ref, terms, progress)
+	if terms.Optional && !terms.Login.IsZero() && refused(err) {
+		progress.tell("the credentials are refused: asking without them")
+		terms.Login = Login{}
+		f, err = c.fetch(ctx, ref, terms, progress)
+	}
+	return f, err
+}
+
+// private tells whether the files in the cache were had with a Login: who has none
+// that the source takes may not use them.
+func (c *Cache) private(ref Ref) bool {
+	_, err := os.Lstat(filepath.Join(c.dir, ref.File()+privateEnding))
+	return err == nil
+}
+
+// privateEnding is of an empty file beside an image that not all may have.
+const privateEnding = ".private"
+
+// Announced is the digest that the source says the image has, on these terms: to who
+// may ask for it, and signed as it must be.
+func (c *Cache) Announced(ctx context.Context, ref Ref, terms Terms) (Digest, error) {
+	if err := c.prepare(); err != nil {
+		return Digest{}, c.fault(err)
+	}
+	t, err := newTemp(c.dir, fetching)
+	if err != nil {
+		return Digest{}, c.fault(err)
+	}
+	defer t.remove()
+	d, err := c.fetchDigest(ctx, t, ref, terms)
+	if terms.Optional && !terms.Login.IsZero() && refused(err) {
+		terms.Login = Login{}
+		d, err = c.fetchDigest(ctx, t, ref, terms)
+	}
+	return d, err
 }
 
 // prepare makes the directory and removes what crashes have left in it.
@@ -139,23 +178,25 @@ func (c *Cache) cached(ctx context.Context, ref Ref, pin Digest, progress Progre
 
 // fetch brings the three files to a directory of their own and, when they are
 // verified, gives them their names in the cache.
-func (c *Cache) fetch(ctx context.Context, ref Ref, pin Digest, progress Progress) (_ *File, err error) {
+func (c *Cache) fetch(ctx context.Context, ref Ref, terms Terms, progress Progress) (_ *File, err error) {
 	t, err := newTemp(c.dir, fetching)
 	if err != nil {
 		return nil, c.fault(err)
 	}
 	defer t.remove()
 
-	want, err := c.fetchDigest(ctx, t, ref, pin)
-	if pin == (Digest{}) && (err == nil || Retryable(err) && ctx.Err() == nil) {
+	want, err := c.fetchDigest(ctx, t, ref, terms)
+	unreachable := Retryable(err) && ctx.Err() == nil && terms.Key == nil && terms.Digest == (Digest{}) && !c.private(ref)
+	if err == nil || unreachable {
 		if f, err := c.cached(ctx, ref, want, progress); err == nil {
+			f.signed(terms)
 			return f, nil
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	raw, meta, err := c.fetchMeta(ctx, t, ref)
+	raw, meta, err := c.fetchMeta(ctx, t, ref, terms)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +210,7 @@ func (c *Cache) fetch(ctx context.Context, ref Ref, pin Digest, progress Progres
 		}
 	}()
 	h := skein.New()
-	if err := c.download(ctx, ref, "", c.options.MaxBytes, progress, io.MultiWriter(xz, h)); err != nil {
+	if err := c.download(ctx, ref, terms, "", c.options.MaxBytes, progress, io.MultiWriter(xz, h)); err != nil {
 		return nil, err
 	}
 	n, err := xz.Seek(0, io.SeekCurrent)
@@ -179,15 +220,23 @@ func (c *Cache) fetch(ctx context.Context, ref Ref, pin Digest, progress Progres
 	if err := confirm(h, n, raw, want); err != nil {
 		return nil, &Error{Op: "verify", What: ref.String(), Err: err}
 	}
-	if err := c.publish(t, ref); err != nil {
+	if err := c.publish(t, ref, terms); err != nil {
 		return nil, c.fault(err)
 	}
-	return &File{Verified: Verified{Digest: want, Meta: meta, HasMeta: len(raw) > 0, Bytes: n}, xz: xz}, nil
+	f := &File{Verified: Verified{Digest: want, Meta: meta, HasMeta: len(raw) > 0, Bytes: n}, xz: xz}
+	f.signed(terms)
+	return f, nil
 }
 
 // publish moves the files into the cache. The image itself comes last: who
 // sees it finds the others beside it.
-func (c *Cache) publish(t *temp, ref Ref) error {
+func (c *Cache) publish(t *temp, ref Ref, terms Terms) error {
+	mark := filepath.Join(c.dir, ref.File()+privateEnding)
+	if terms.Login.IsZero() {
+		os.Remove(mark)
+	} else if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		return err
+	}
 	for _, ending := range []string{".skein", ".meta", ""} {
 		name := ref.File() + ending
 		if err := os.Rename(filepath.Join(t.dir, name), filepath.Join(c.dir, name)); err != nil {
@@ -199,11 +248,17 @@ func (c *Cache) publish(t *temp, ref Ref) error {
 
 // fetchDigest brings the .skein file: nothing else is fetched if it says that
 // the image is not the one asked for.
-func (c *Cache) fetchDigest(ctx context.Context, t *temp, ref Ref, pin Digest) (Digest, error) {
-	raw, err := c.fetchSmall(ctx, t, ref, ".skein", false)
+func (c *Cache) fetchDigest(ctx context.Context, t *temp, ref Ref, terms Terms) (Digest, error) {
+	raw, err := c.fetchSmall(ctx, t, ref, terms, ".skein", false)
 	if err != nil {
 		return Digest{}, err
 	}
+	if terms.Key != nil {
+		if err := c.verifySignature(ctx, t, ref, terms, raw); err != nil {
+			return Digest{}, err
+		}
+	}
+	pin := terms.Digest
 	d, err := ParseSkein(raw)
 	if err == nil && pin != (Digest{}) && pin != d {
 		err = &DigestError{Want: pin, Got: d}
@@ -214,10 +269,33 @@ func (c *Cache) fetchDigest(ctx context.Context, t *temp, ref Ref, pin Digest) (
 	return d, nil
 }
 
+// verifySignature brings the .skein.sig file. What the key has not signed is not even
+// looked at.
+func (c *Cache) verifySignature(ctx context.Context, t *temp, ref Ref, terms Terms, skein []byte) error {
+	raw, err := c.fetchSmall(ctx, t, ref, terms, ".skein.sig", true)
+	if err != nil {
+		return err
+	}
+	fault := func(err error) error {
+		return &Error{Op: "verify", What: ref.File() + ".skein.sig of " + ref.String(), Err: err}
+	}
+	if len(raw) == 0 {
+		return fault(fmt.Errorf("there is none, and key %s must have signed the image", terms.Key.Number))
+	}
+	signature, err := signify.ParseSignature(raw)
+	if err == nil {
+		err = terms.Key.Verify(skein, signature)
+	}
+	if err != nil {
+		return fault(err)
+	}
+	return nil
+}
+
 // fetchMeta brings the .meta file, and its bytes: they are part of the digest.
 // Images older than pot 0.13 have none, which stands for an empty one.
-func (c *Cache) fetchMeta(ctx context.Context, t *temp, ref Ref) ([]byte, Meta, error) {
-	raw, err := c.fetchSmall(ctx, t, ref, ".meta", true)
+func (c *Cache) fetchMeta(ctx context.Context, t *temp, ref Ref, terms Terms) ([]byte, Meta, error) {
+	raw, err := c.fetchSmall(ctx, t, ref, terms, ".meta", true)
 	if err != nil {
 		return nil, Meta{}, err
 	}
@@ -228,14 +306,15 @@ func (c *Cache) fetchMeta(ctx context.Context, t *temp, ref Ref) ([]byte, Meta, 
 	return raw, m, nil
 }
 
-// fetchSmall brings a file of at most smallLimit bytes.
-func (c *Cache) fetchSmall(ctx context.Context, t *temp, ref Ref, ending string, optional bool) ([]byte, error) {
+// fetchSmall brings a file of at most smallLimit bytes, in the place of one that is
+// there.
+func (c *Cache) fetchSmall(ctx context.Context, t *temp, ref Ref, terms Terms, ending string, optional bool) ([]byte, error) {
 	name := filepath.Join(t.dir, ref.File()+ending)
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, c.fault(err)
 	}
-	err = c.download(ctx, ref, ending, smallLimit, nil, f)
+	err = c.download(ctx, ref, terms, ending, limitOf(ending), nil, f)
 	if optional && errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
@@ -252,14 +331,22 @@ func (c *Cache) fetchSmall(ctx context.Context, t *temp, ref Ref, ending string,
 	return raw, nil
 }
 
-func (c *Cache) download(ctx context.Context, ref Ref, ending string, limit int64, p Progress, w io.Writer) error {
+// limitOf is what a file beside an image may have, in bytes.
+func limitOf(ending string) int64 {
+	if ending == ".skein.sig" {
+		return signify.MaxFileBytes
+	}
+	return smallLimit
+}
+
+func (c *Cache) download(ctx context.Context, ref Ref, terms Terms, ending string, limit int64, p Progress, w io.Writer) error {
 	u, err := ref.url(ending)
 	if err != nil {
 		return &Error{Op: "check", What: "image reference", Err: err}
 	}
 	d := &download{
 		op: "fetch", what: u.Redacted(), url: u, limit: limit,
-		stall: c.options.StallTimeout, progress: p, client: c.client,
+		stall: c.options.StallTimeout, progress: p, client: as(c.client, terms.Login, u),
 	}
 	return d.to(ctx, w)
 }

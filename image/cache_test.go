@@ -61,7 +61,7 @@ func TestCache_Fetch(t *testing.T) {
 
 		var said []string
 		for range 2 {
-			f, err := cache.Fetch(t.Context(), ref, image.Digest{}, func(s string) { said = append(said, s) })
+			f, err := cache.Fetch(t.Context(), ref, image.Terms{}, func(s string) { said = append(said, s) })
 			must.NoError(t, err)
 			defer f.Close()
 			must.Eq(t, int64(len(imagetest.Hello(""))), f.Bytes)
@@ -87,10 +87,10 @@ func TestCache_Fetch(t *testing.T) {
 		second, other := smallServer(t)
 		second.Add("small", "1.0", imagetest.XZ(imagetest.Content("other")), imagetest.NoMeta)
 		cache := image.NewCache(t.TempDir(), image.Options{})
-		a, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
+		a, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
 		must.NoError(t, err)
 		defer a.Close()
-		b, err := cache.Fetch(t.Context(), other, image.Digest{}, nil)
+		b, err := cache.Fetch(t.Context(), other, image.Terms{}, nil)
 		must.NoError(t, err)
 		defer b.Close()
 		must.NotEq(t, a.Digest, b.Digest)
@@ -100,17 +100,17 @@ func TestCache_Fetch(t *testing.T) {
 	t.Run("a source that is ill is not waited for", func(t *testing.T) {
 		server, ref := smallServer(t)
 		cache := image.NewCache(t.TempDir(), image.Options{})
-		want, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
+		want, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
 		must.NoError(t, err)
 		defer want.Close()
 		server.Fail("small_1.0.xz.skein", imagetest.Status(http.StatusServiceUnavailable))
-		got, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
+		got, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
 		must.NoError(t, err)
 		defer got.Close()
 		must.Eq(t, want.Digest, got.Digest)
 		server.Remove("small_1.0.xz.skein")
 		server.Fail("small_1.0.xz.skein", nil)
-		_, err = cache.Fetch(t.Context(), ref, image.Digest{}, nil)
+		_, err = cache.Fetch(t.Context(), ref, image.Terms{}, nil)
 		must.ErrorContains(t, err, "404")
 	})
 	t.Run("an image may have no .meta", func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestCache_Fetch(t *testing.T) {
 		server.Remove("small_1.0.xz.meta")
 		dir := t.TempDir()
 		for range 2 {
-			f, err := image.NewCache(dir, image.Options{}).Fetch(t.Context(), ref, image.Digest{}, nil)
+			f, err := image.NewCache(dir, image.Options{}).Fetch(t.Context(), ref, image.Terms{}, nil)
 			must.NoError(t, err)
 			f.Close()
 		}
@@ -133,7 +133,7 @@ func TestCache_Fetch(t *testing.T) {
 			must.NoError(t, os.WriteFile(name, imagetest.Hello(ending), 0o600))
 		}
 		ref := image.Ref{Source: "file://" + from, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
-		f, err := image.NewCache(t.TempDir(), image.Options{}).Fetch(t.Context(), ref, image.Digest{}, nil)
+		f, err := image.NewCache(t.TempDir(), image.Options{}).Fetch(t.Context(), ref, image.Terms{}, nil)
 		must.NoError(t, err)
 		f.Close()
 	})
@@ -144,19 +144,19 @@ func TestCache_Fetch_bytes(t *testing.T) {
 		server, ref := smallServer(t)
 		server.Put("elsewhere", small)
 		server.Fail("small_1.0.xz", imagetest.Redirect("/other/elsewhere"))
-		f, err := image.NewCache(t.TempDir(), image.Options{}).Fetch(t.Context(), ref, image.Digest{}, nil)
+		f, err := image.NewCache(t.TempDir(), image.Options{}).Fetch(t.Context(), ref, image.Terms{}, nil)
 		must.NoError(t, err)
 		f.Close()
 	})
 	t.Run("a pinned image takes the place of another in the cache", func(t *testing.T) {
 		server, ref := smallServer(t)
 		cache := image.NewCache(t.TempDir(), image.Options{})
-		before, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
+		before, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
 		must.NoError(t, err)
 		defer before.Close()
 		moved := imagetest.XZ(imagetest.Content("moved"))
 		server.Add("small", "1.0", moved, imagetest.NoMeta)
-		f, err := cache.Fetch(t.Context(), ref, digest(t, moved, imagetest.NoMeta), nil)
+		f, err := cache.Fetch(t.Context(), ref, image.Terms{Digest: digest(t, moved, imagetest.NoMeta)}, nil)
 		must.NoError(t, err)
 		defer f.Close()
 		got, err := io.ReadAll(opened(t, f, nil))
@@ -169,7 +169,7 @@ func TestCache_Fetch_bytes(t *testing.T) {
 	t.Run("what was verified stays, whatever becomes of the cache", func(t *testing.T) {
 		_, ref := smallServer(t)
 		dir := t.TempDir()
-		f, err := image.NewCache(dir, image.Options{}).Fetch(t.Context(), ref, image.Digest{}, nil)
+		f, err := image.NewCache(dir, image.Options{}).Fetch(t.Context(), ref, image.Terms{}, nil)
 		must.NoError(t, err)
 		defer f.Close()
 		must.NoError(t, os.Remove(filepath.Join(dir, ref.File())))
@@ -203,12 +203,12 @@ func TestCache_Fetch_repairs(t *testing.T) {
 			server, ref := smallServer(t)
 			dir := t.TempDir()
 			cache := image.NewCache(dir, image.Options{})
-			f, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
+			f, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
 			must.NoError(t, err)
 			f.Close()
 			good := contents(t, dir)
 			must.NoError(t, spoil(filepath.Join(dir, ref.File())))
-			f, err = cache.Fetch(t.Context(), ref, image.Digest{}, nil)
+			f, err = cache.Fetch(t.Context(), ref, image.Terms{}, nil)
 			must.NoError(t, err)
 			f.Close()
 			must.Eq(t, good, contents(t, dir))
@@ -239,7 +239,7 @@ func TestCache_Fetch_parallel(t *testing.T) {
 			})
 			wg.Go(func() {
 				ref := image.Ref{Source: server.URL, Name: "small", Tag: tag}
-				f, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
+				f, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
 				must.NoError(t, err)
 				f.Close()
 			})
@@ -254,7 +254,7 @@ func TestCache_Fetch_parallel(t *testing.T) {
 		for range 8 {
 			wg.Go(func() {
 				cache := image.NewCache(dir, image.Options{}) // as another process has its own
-				f, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
+				f, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
 				must.NoError(t, err)
 				got, err := io.ReadAll(opened(t, f, nil))
 				must.NoError(t, err)
@@ -280,7 +280,7 @@ func TestCache_leftovers(t *testing.T) {
 	defer lock.Close()
 	must.NoError(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
 
-	f, err := image.NewCache(dir, image.Options{}).Fetch(t.Context(), ref, image.Digest{}, nil)
+	f, err := image.NewCache(dir, image.Options{}).Fetch(t.Context(), ref, image.Terms{}, nil)
 	must.NoError(t, err)
 	f.Close()
 	must.DirNotExists(t, crashed)

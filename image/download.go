@@ -16,31 +16,7 @@ import (
 )
 
 // every is how often a long download is spoken of.
-const every = 15 * time.Second
-
-// newClient is an HTTP client that gives files as they are. It has no timeout
-// of its own: a large image takes what it takes, as long as bytes arrive.
-func newClient() *http.Client {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DisableCompression = true
-	return &http.Client{Transport: transport, CheckRedirect: checkRedirect}
-}
-
-// errRedirect is a redirect that is not followed.
-var errRedirect = errors.New("redirect refused")
-
-// checkRedirect follows to http and https alone, and never from the second to
-// the first: who is on the way could answer instead.
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	last := via[len(via)-1].URL.Scheme
-	switch to := req.URL.Scheme; {
-	case to != "http" && to != "https", last == "https" && to == "http":
-		return fmt.Errorf("%w: from %s to %s", errRedirect, last, to)
-	case len(via) >= 10:
-		return fmt.Errorf("%w: the tenth", errRedirect)
-	}
-	return nil
-}
+const every = 10 * time.Second
 
 // A download is one file on its way.
 type download struct {

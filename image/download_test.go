@@ -56,7 +56,7 @@ func TestDownload_stranger(t *testing.T) {
 	defer server.Close()
 	u, err := url.Parse(server.URL)
 	must.NoError(t, err)
-	d := &download{url: u, stall: time.Minute, client: newClient()}
+	d := &download{url: u, stall: time.Minute, client: newClient(nil)}
 	err = d.to(t.Context(), new(bytes.Buffer))
 	var unknown x509.UnknownAuthorityError
 	must.True(t, errors.As(err, &unknown), must.Sprint(err))

@@ -22,6 +22,13 @@ type File struct {
 	xz *os.File
 }
 
+// signed says who has signed the image, as was asked for.
+func (f *File) signed(t Terms) {
+	if t.Key != nil {
+		f.Key = &t.Key.Number
+	}
+}
+
 // Close ends the use of the file, which stays where it is.
 func (f *File) Close() error {
 	if f.xz == nil {

@@ -13,8 +13,8 @@ type flights struct {
 
 // wanted is what makes two works the same.
 type wanted struct {
-	ref string
-	pin Digest
+	ref   string
+	terms Terms // Terms.key
 }
 
 // flight is one work. It goes on while anyone waits for it.

@@ -99,7 +99,7 @@ func TestCache_Fetch_fullDisk(t *testing.T) {
 	dir := filepath.Join(d.dir, "cache")
 	cache := image.NewCache(dir, image.Options{})
 	failed := d.untilRoom(t, 50, func() error {
-		f, err := cache.Fetch(t.Context(), ref, image.Digest{}, nil)
+		f, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
 		if err != nil {
 			must.SliceEmpty(t, d.files(t, dir))
 			return err

@@ -18,7 +18,7 @@ func (r Ref) origin(m Meta) Ref { return Ref{Source: r.Source, Name: m.Name, Tag
 
 // below goes down what ref is layered on, from m, which its .meta says. Each is
 // fetched and given to visit, which tells whether to go on.
-func (s *Store) below(ctx context.Context, ref Ref, m Meta, p Progress, visit func(Ref, *File) (more bool, err error)) error {
+func (s *Store) below(ctx context.Context, ref Ref, terms Terms, m Meta, p Progress, visit func(Ref, *File) (more bool, err error)) error {
 	seen := []string{ref.Dataset()}
 	for more := true; more && m != (Meta{}); {
 		ref = ref.origin(m)
@@ -28,7 +28,7 @@ func (s *Store) below(ctx context.Context, ref Ref, m Meta, p Progress, visit fu
 		if loop || len(seen) > maxLayers+1 {
 			return fmt.Errorf("layered on itself, or on more than %d images: %s", maxLayers, strings.Join(seen, " on "))
 		}
-		f, err := s.cache.Fetch(ctx, ref, Digest{}, p)
+		f, err := s.cache.Fetch(ctx, ref, terms.below(), p)
 		if err != nil {
 			return fmt.Errorf("layered on %s: %w", ref, err)
 		}
@@ -40,6 +40,13 @@ func (s *Store) below(ctx context.Context, ref Ref, m Meta, p Progress, visit fu
 	return nil
 }
 
+// below are the terms for what an image is layered on: the same, but what is of the
+// image alone.
+func (t Terms) below() Terms {
+	t.Digest, t.Again = Digest{}, false
+	return t
+}
+
 // layered is what an image is received on.
 type layered struct {
 	Meta
@@ -48,40 +55,36 @@ type layered struct {
 }
 
 // on sees to it that what ref is layered on is imported, the oldest first.
-func (s *Store) on(ctx context.Context, ref Ref, m Meta, p Progress) (*layered, error) {
+func (s *Store) on(ctx context.Context, ref Ref, terms Terms, m Meta, p Progress) (*layered, error) {
 	if m == (Meta{}) {
 		return nil, nil
 	}
-	if err := s.bringBelow(ctx, ref, m, p); err != nil {
+	if err := s.bringBelow(ctx, ref, terms, m, p); err != nil {
 		return nil, err
 	}
 	return &layered{Meta: m, dataset: ref.origin(m).Dataset(), streams: func(ctx context.Context) ([]io.ReadCloser, error) {
-		return s.streams(ctx, ref, m, p)
+		return s.streams(ctx, ref, terms, m, p)
 	}}, nil
 }
 
 // bringBelow imports what is not there of what ref is layered on.
-func (s *Store) bringBelow(ctx context.Context, ref Ref, m Meta, p Progress) error {
+func (s *Store) bringBelow(ctx context.Context, ref Ref, terms Terms, m Meta, p Progress) error {
 	first := ref.origin(m)
 	if first.Dataset() != ref.Dataset() {
-		switch _, err := s.find(ctx, first, Digest{}); {
+		switch _, err := s.use(ctx, first, terms.below(), p); {
 		case err == nil:
 			return nil
 		case !errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("layered on %s: %w", first, err)
 		}
 	}
-	type image struct {
-		Ref
-		Digest
-	}
-	var missing []image
-	err := s.below(ctx, ref, m, p, func(r Ref, f *File) (bool, error) {
-		missing = append(missing, image{r, f.Digest})
+	var missing []Ref
+	err := s.below(ctx, ref, terms, m, p, func(r Ref, f *File) (bool, error) {
+		missing = append(missing, r)
 		if err := f.Close(); err != nil || f.Meta == (Meta{}) {
 			return false, err
 		}
-		_, err := s.find(ctx, r.origin(f.Meta), Digest{})
+		_, err := s.use(ctx, r.origin(f.Meta), terms.below(), p)
 		if errors.Is(err, fs.ErrNotExist) {
 			return true, nil
 		}
@@ -93,25 +96,25 @@ func (s *Store) bringBelow(ctx context.Context, ref Ref, m Meta, p Progress) err
 	// The oldest first: who waits for another's import waits for one that needs none
 	// that waits for it.
 	for _, i := range slices.Backward(missing) {
-		_, err := s.flights.do(ctx, wanted{i.Ref.String(), Digest{}}, p, func(ctx context.Context, p Progress) (Snapshot, error) {
-			return s.ensure(ctx, i.Ref, i.Digest, p)
+		_, err := s.flights.do(ctx, wanted{i.String(), terms.below().key()}, p, func(ctx context.Context, p Progress) (Snapshot, error) {
+			return s.ensure(ctx, i, terms.below(), p)
 		})
 		if err != nil {
-			return fmt.Errorf("layered on %s: %w", i.Ref, err)
+			return fmt.Errorf("layered on %s: %w", i, err)
 		}
 	}
 	return nil
 }
 
 // streams are those of all that ref is layered on, decoded, the oldest first.
-func (s *Store) streams(ctx context.Context, ref Ref, m Meta, p Progress) (all []io.ReadCloser, err error) {
+func (s *Store) streams(ctx context.Context, ref Ref, terms Terms, m Meta, p Progress) (all []io.ReadCloser, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(all)
 			all = nil
 		}
 	}()
-	err = s.below(ctx, ref, m, p, func(_ Ref, f *File) (bool, error) {
+	err = s.below(ctx, ref, terms, m, p, func(_ Ref, f *File) (bool, error) {
 		all = append([]io.ReadCloser{both{f.Open(ctx, s.cache.options.Decode), f}}, all...)
 		return true, nil
 	})

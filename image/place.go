@@ -26,7 +26,7 @@ var schemes = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 
 // ParsePlace reads the path of an .xz file, or its URL: http, https or file.
 func ParsePlace(s string) (Place, error) {
-	p := Place{shown: s, client: newClient()}
+	p := Place{shown: s, client: newClient(nil)}
 	if !schemes.MatchString(s) {
 		if s == "" {
 			return Place{}, errors.New("must be a path or a URL")

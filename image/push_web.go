@@ -74,7 +74,7 @@ func newWebShelf(base *url.URL, o PushOptions) (*webShelf, error) {
 	if len(header) > 0 && base.Scheme == "http" && !pushLoopback(base.Hostname()) && o.Warn != nil {
 		o.Warn(base.Host + " is told who asks over http, which anyone on the way can read: https hides it")
 	}
-	client := newClient()
+	client := newClient(nil)
 	client.Transport = &pushTransport{next: client.Transport, scheme: base.Scheme, host: base.Host, header: header}
 	return &webShelf{base: base, client: client}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"syscall"
 	"time"
 
@@ -54,6 +55,9 @@ type Datasets interface {
 	// Labels are what SetLabels gave name; none is no error, and a dataset that
 	// is not there is fs.ErrNotExist.
 	Labels(ctx context.Context, name string) (map[string]string, error)
+
+	// Idle names the datasets that have that label and that nothing is cloned from.
+	Idle(ctx context.Context, label string) ([]string, error)
 }
 
 // Snapshot is an image that pots can be cloned from.
@@ -81,37 +85,90 @@ func NewStore(c *Cache, d Datasets) *Store {
 // same at the same time share one fetch and one import; the first to give up
 // does not end them, the last does. Errors of type *Error say whether to ask
 // again: see Retryable.
-func (s *Store) Ensure(ctx context.Context, ref Ref, pin Digest, progress Progress) (Snapshot, error) {
+func (s *Store) Ensure(ctx context.Context, ref Ref, terms Terms, progress Progress) (Snapshot, error) {
 	if err := ref.Validate(); err != nil {
 		return Snapshot{}, &Error{Op: "check", What: "image reference", Err: err}
 	}
 	if ctx.Err() != nil {
 		return Snapshot{}, gaveUp(ctx, "wait for", ref.String())
 	}
-	return s.flights.do(ctx, wanted{ref.String(), pin}, progress, func(ctx context.Context, p Progress) (Snapshot, error) {
-		return s.ensure(ctx, ref, pin, p)
+	return s.flights.do(ctx, wanted{ref.String(), terms.key()}, progress, func(ctx context.Context, p Progress) (Snapshot, error) {
+		return s.ensure(ctx, ref, terms, p)
 	})
 }
 
 // ensure is Ensure's work, for all who ask for it.
-func (s *Store) ensure(ctx context.Context, ref Ref, pin Digest, p Progress) (Snapshot, error) {
-	snapshot, err := s.find(ctx, ref, pin)
+func (s *Store) ensure(ctx context.Context, ref Ref, terms Terms, p Progress) (Snapshot, error) {
+	snapshot, err := s.use(ctx, ref, terms, p)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return snapshot, err
 	}
-	snapshot, err = s.bring(ctx, ref, pin, p)
+	snapshot, err = s.bring(ctx, ref, terms, p)
 	if errors.Is(err, fs.ErrExist) { // another process was faster
-		return s.find(ctx, ref, pin)
+		return s.use(ctx, ref, terms, p)
 	}
 	return snapshot, err
 }
 
+// use is the image that is imported already, if it may be had on these terms. Where
+// it is not known that it may, its source is asked.
+func (s *Store) use(ctx context.Context, ref Ref, terms Terms, p Progress) (Snapshot, error) {
+	snapshot, labels, err := s.find(ctx, ref, terms.Digest)
+	if err != nil {
+		return snapshot, err
+	}
+	unsigned := terms.Key != nil && labels[LabelSigner] != terms.Key.Fingerprint()
+	if !unsigned && !terms.Again && labels[LabelLogin] == "" {
+		return snapshot, nil
+	}
+	p.tell("asking the source whether %s may be used", ref.File())
+	err = s.confirm(ctx, ref, terms, snapshot.Digest)
+	if err == nil && unsigned {
+		err = s.datasets.SetLabels(ctx, snapshot.Name, map[string]string{LabelSigner: terms.Key.Fingerprint()})
+	}
+	if errors.Is(err, errChanged) && terms.Again {
+		err = s.replace(ctx, snapshot.Name, err)
+	}
+	if err != nil {
+		return Snapshot{}, s.unusable(ctx, snapshot.Name, err)
+	}
+	return snapshot, nil
+}
+
+// replace takes away an image, for another is to take its place. It is fs.ErrNotExist
+// when it is gone; one that pots are cloned from stays, and it is why who asks.
+func (s *Store) replace(ctx context.Context, name string, why error) error {
+	idle, err := s.datasets.Idle(ctx, LabelRef)
+	switch {
+	case err != nil:
+		return err
+	case !slices.Contains(idle, name):
+		return &Error{Op: "replace", What: "image " + name, Retryable: true, Err: fmt.Errorf("pots are cloned from it, and %w", why)}
+	}
+	if err := s.datasets.Destroy(ctx, name); err != nil {
+		return err
+	}
+	return fmt.Errorf("image %s: replaced: %w", name, fs.ErrNotExist)
+}
+
+// unusable is an image that is there, and cannot be used.
+func (s *Store) unusable(ctx context.Context, name string, err error) error {
+	if ctx.Err() != nil {
+		return gaveUp(ctx, "use", "image "+name)
+	}
+	var of *Error
+	if errors.As(err, &of) {
+		return of
+	}
+	return &Error{Op: "use", What: "image " + name, Err: err}
+}
+
 // find is the image that is imported already, if it is the one asked for. It is
 // never replaced: pots may be cloned from it.
-func (s *Store) find(ctx context.Context, ref Ref, pin Digest) (Snapshot, error) {
+func (s *Store) find(ctx context.Context, ref Ref, pin Digest) (Snapshot, map[string]string, error) {
 	name := ref.Dataset()
-	fault := func(err error) (Snapshot, error) {
-		return Snapshot{}, &Error{Op: "use", What: "image " + name, Err: err}
+	fault := func(err error) (Snapshot, map[string]string, error) {
+		return Snapshot{}, nil, &Error{Op: "use", What: "image " + name, Err: err}
 	}
 	labels, err := s.datasets.Labels(ctx, name)
 	if err != nil {
@@ -132,19 +189,19 @@ func (s *Store) find(ctx context.Context, ref Ref, pin Digest) (Snapshot, error)
 	case pin == (Digest{}) && from != "" && from != ref.String():
 		return fault(fmt.Errorf("imported from %s, not from %s", from, ref))
 	}
-	return snapshot, nil
+	return snapshot, labels, nil
 }
 
 // bring fetches the image and imports it under a temporary name, which it
 // changes for its own when nothing more can go wrong. Where that is taken, the
 // error is fs.ErrExist.
-func (s *Store) bring(ctx context.Context, ref Ref, pin Digest, p Progress) (_ Snapshot, err error) {
-	f, err := s.cache.Fetch(ctx, ref, pin, p)
+func (s *Store) bring(ctx context.Context, ref Ref, terms Terms, p Progress) (_ Snapshot, err error) {
+	f, err := s.cache.Fetch(ctx, ref, terms, p)
 	if err != nil {
 		return Snapshot{}, err
 	}
 	defer f.Close()
-	on, err := s.on(ctx, ref, f.Meta, p)
+	on, err := s.on(ctx, ref, terms, f.Meta, p)
 	if err != nil {
 		return Snapshot{}, s.fault(ctx, ref, err)
 	}
@@ -171,6 +228,12 @@ func (s *Store) bring(ctx context.Context, ref Ref, pin Digest, p Progress) (_ S
 		return Snapshot{}, err
 	}
 	labels := map[string]string{LabelRef: ref.String(), LabelDigest: f.Digest.String()}
+	if terms.Key != nil {
+		labels[LabelSigner] = terms.Key.Fingerprint()
+	}
+	if s.cache.private(ref) {
+		labels[LabelLogin] = "required"
+	}
 	if err := s.datasets.SetLabels(ctx, name, labels); err != nil {
 		return Snapshot{}, s.fault(ctx, ref, err)
 	}

@@ -57,7 +57,7 @@ func (b *rig) nothingMade(t *testing.T) {
 	must.SliceEmpty(t, left)
 }
 
-var anyImage image.Digest
+var anyImage image.Terms
 
 func TestStore_Ensure(t *testing.T) {
 	t.Run("an image is fetched and imported once", func(t *testing.T) {
@@ -99,10 +99,10 @@ func TestStore_Ensure(t *testing.T) {
 	t.Run("a pinned image is used, wherever it is from", func(t *testing.T) {
 		b := newRig(t)
 		pin := digest(t, smallImage, imagetest.NoMeta)
-		_, err := b.Ensure(t.Context(), b.small, pin, nil)
+		_, err := b.Ensure(t.Context(), b.small, image.Terms{Digest: pin}, nil)
 		must.NoError(t, err)
 		mirror := image.Ref{Source: "https://mirror.example.org", Name: "small", Tag: "1.0"}
-		_, err = b.Ensure(t.Context(), mirror, pin, nil)
+		_, err = b.Ensure(t.Context(), mirror, image.Terms{Digest: pin}, nil)
 		must.NoError(t, err)
 	})
 }
@@ -117,11 +117,11 @@ func TestStore_Ensure_taken(t *testing.T) {
 		want   string
 	}{
 		"another tag of one name": {
-			map[string]string{image.LabelRef: source + "/small:1_0"}, image.Ref{Source: source, Name: "small", Tag: "1.0"}, anyImage,
+			map[string]string{image.LabelRef: source + "/small:1_0"}, image.Ref{Source: source, Name: "small", Tag: "1.0"}, image.Digest{},
 			"use image small_1_0: imported from " + source + "/small:1_0, not from " + source + "/small:1.0",
 		},
 		"another server's": {
-			map[string]string{image.LabelRef: "http://other/small:1.0"}, image.Ref{Source: source, Name: "small", Tag: "1.0"}, anyImage,
+			map[string]string{image.LabelRef: "http://other/small:1.0"}, image.Ref{Source: source, Name: "small", Tag: "1.0"}, image.Digest{},
 			"use image small_1_0: imported from http://other/small:1.0, not from " + source + "/small:1.0",
 		},
 		"another than the pinned": {
@@ -133,14 +133,14 @@ func TestStore_Ensure_taken(t *testing.T) {
 			"use image small_1_0: imported by another tool, with no word of its digest: want skein1024:0100000000000000…",
 		},
 		"one with a bad digest": {
-			map[string]string{image.LabelDigest: "x"}, image.Ref{Source: source, Name: "small", Tag: "1.0"}, anyImage,
+			map[string]string{image.LabelDigest: "x"}, image.Ref{Source: source, Name: "small", Tag: "1.0"}, image.Digest{},
 			`use image small_1_0: nomad.pot:digest: must begin with "skein1024:"`,
 		},
 	} {
 		t.Run(name+" is refused", func(t *testing.T) {
 			b := newRig(t)
 			b.datasets.Put("small_1_0", c.labels)
-			_, err := b.Ensure(t.Context(), c.ref, c.pin, nil)
+			_, err := b.Ensure(t.Context(), c.ref, image.Terms{Digest: c.pin}, nil)
 			must.EqError(t, err, c.want)
 			must.False(t, image.Retryable(err))
 			must.Eq(t, []string{"small_1_0"}, b.datasets.Names())

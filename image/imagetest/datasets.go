@@ -21,6 +21,8 @@ type Datasets struct {
 	// receiving.
 	Receiving func(ctx context.Context, name string) error
 
+	Busy map[string]bool // datasets that something is cloned from
+
 	mu       sync.Mutex
 	sets     map[string]dataset
 	received int
@@ -194,4 +196,19 @@ func (d *Datasets) Received() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.received
+}
+
+// Idle names the datasets that have that label; nothing is cloned from any, unless
+// Busy says so.
+func (d *Datasets) Idle(_ context.Context, label string) ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var all []string
+	for name, set := range d.sets {
+		if _, ok := set.labels[label]; ok && !d.Busy[name] {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return all, nil
 }

@@ -2,6 +2,7 @@ package signify
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 )
@@ -62,6 +63,12 @@ func (k PublicKey) Verify(message []byte, s Signature) error {
 		return ErrSignature
 	}
 	return nil
+}
+
+// Fingerprint tells k from all other keys: "sha256:" and the digest of its number and
+// key, in hexadecimal digits.
+func (k PublicKey) Fingerprint() string {
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(append(k.Number[:], k.key[:]...)))
 }
 
 // Marshal is k as a .pub file with that comment. An error is of the comment.

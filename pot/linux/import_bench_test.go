@@ -56,7 +56,7 @@ func (i importing) run() error {
 		return err
 	}
 	cache := image.NewCache(i.Cache, image.Options{Decode: image.DecodeOptions{Command: i.Command}})
-	_, err = image.NewStore(cache, host.Images).Ensure(context.Background(), i.Ref, i.Digest, nil)
+	_, err = image.NewStore(cache, host.Images).Ensure(context.Background(), i.Ref, image.Terms{Digest: i.Digest}, nil)
 	return err
 }
 
@@ -106,7 +106,7 @@ func benchImport(b *testing.B, tree string, block int) {
 	must.NoError(b, err)
 	file := filepath.Join(dir, "bench_1.0.xz")
 	i := importing{Cache: filepath.Join(dir, "cache"), Ref: image.Ref{Source: "file://" + dir, Name: "bench", Tag: "1.0"}, Digest: a.Digest}
-	f, err := image.NewCache(i.Cache, image.Options{}).Fetch(b.Context(), i.Ref, i.Digest, nil)
+	f, err := image.NewCache(i.Cache, image.Options{}).Fetch(b.Context(), i.Ref, image.Terms{Digest: i.Digest}, nil)
 	must.NoError(b, err)
 	must.NoError(b, f.Close())
 

@@ -84,7 +84,7 @@ func TestLayers(t *testing.T) {
 	for i := range errs {
 		l := layers[2-i%3]
 		asked.Go(func() {
-			_, errs[i] = store.Ensure(t.Context(), image.Ref{Source: server.URL, Name: l.name, Tag: l.tag}, image.Digest{}, nil)
+			_, errs[i] = store.Ensure(t.Context(), image.Ref{Source: server.URL, Name: l.name, Tag: l.tag}, image.Terms{}, nil)
 		})
 	}
 	asked.Wait()
@@ -138,7 +138,7 @@ func TestLayers_refused(t *testing.T) {
 			host, err := linux.New(dir, "/nonexistent")
 			must.NoError(t, err)
 			store := image.NewStore(image.NewCache(t.TempDir(), image.Options{}), host.Images)
-			_, err = store.Ensure(t.Context(), image.Ref{Source: server.URL, Name: "fxchild", Tag: "2.0"}, image.Digest{}, nil)
+			_, err = store.Ensure(t.Context(), image.Ref{Source: server.URL, Name: "fxchild", Tag: "2.0"}, image.Terms{}, nil)
 			must.ErrorContains(t, err, c.want)
 			must.False(t, image.Retryable(err))
 			names, err := host.Images.List(t.Context(), "fxchild")

@@ -1,0 +1,105 @@
+package image
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+)
+
+// newClient is an HTTP client that gives files as they are. It has no timeout
+// of its own: a large image takes what it takes, as long as bytes arrive. A
+// proxy is what the environment says (http.ProxyFromEnvironment). Servers are
+// vouched for by roots, or, if that is nil, by those of the system.
+func newClient(roots *x509.CertPool) *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableCompression = true
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	return &http.Client{Transport: transport, CheckRedirect: checkRedirect}
+}
+
+// maxCABytes is what a file of certificates may have: some hundreds of them.
+const maxCABytes = 1 << 20
+
+// ReadRoots are the system's certificate authorities, and those in file, which
+// has them in PEM.
+func ReadRoots(file string) (*x509.CertPool, error) {
+	text, err := readBounded(file, maxCABytes)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s: no certificate in PEM", file)
+	}
+	return roots, nil
+}
+
+// readBounded reads a regular file of at most that many bytes.
+func readBounded(name string, most int64) ([]byte, error) {
+	f, err := openRegular(name)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer f.Close()
+	return readUpTo(f, most)
+}
+
+// errRedirect is a redirect that is not followed.
+var errRedirect = errors.New("redirect refused")
+
+// checkRedirect follows to http and https alone, and never from the second to
+// the first: who is on the way could answer instead.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	last := via[len(via)-1].URL.Scheme
+	switch to := req.URL.Scheme; {
+	case to != "http" && to != "https", last == "https" && to == "http":
+		return fmt.Errorf("%w: from %s to %s", errRedirect, last, to)
+	case len(via) >= 10:
+		return fmt.Errorf("%w: the tenth", errRedirect)
+	}
+	return nil
+}
+
+// as is client, with l shown to the server of u and to no other, wherever
+// redirects lead. Package http would copy a header of one's own to any host, and
+// Authorization to subdomains.
+func as(client *http.Client, l Login, u *url.URL) *http.Client {
+	if l.IsZero() {
+		return client
+	}
+	c := *client
+	c.Transport = shown{client.Transport, l, origin(u)}
+	return &c
+}
+
+// shown adds a login to requests for one origin.
+type shown struct {
+	to     http.RoundTripper
+	login  Login
+	origin string
+}
+
+// RoundTrip is http.RoundTripper's, which must not change req.
+func (s shown) RoundTrip(req *http.Request) (*http.Response, error) {
+	if origin(req.URL) == s.origin {
+		req = req.Clone(req.Context())
+		s.login.show(req.Header)
+	}
+	return s.to.RoundTrip(req)
+}
+
+// origin is RFC 6454's: scheme, host and port.
+func origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[lower(u.Scheme)]
+	}
+	return lower(u.Scheme) + "://" + hostOf(u) + ":" + port
+}
