@@ -41,6 +41,7 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 		"timeout":        hclspec.NewAttr("timeout", "string", false),
 		"stall_timeout":  hclspec.NewAttr("stall_timeout", "string", false),
 		"max_image_size": hclspec.NewAttr("max_image_size", "string", false),
+		"max_tree_size":  hclspec.NewAttr("max_tree_size", "string", false),
 	})),
 	"volumes": hclspec.NewBlock("volumes", false, hclspec.NewObject(map[string]*hclspec.Spec{
 		"enabled":       hclspec.NewAttr("enabled", "bool", false),
@@ -100,6 +101,7 @@ type PullConfig struct {
 	Timeout      string `codec:"timeout"`        // of a whole fetch
 	StallTimeout string `codec:"stall_timeout"`  // in which no byte arrives
 	MaxImageSize string `codec:"max_image_size"` // compressed, as in "2GiB"
+	MaxTreeSize  string `codec:"max_tree_size"`  // likewise, decompressed
 }
 
 // VolumesConfig says what of the host a job may mount by path. Nomad's own
@@ -264,12 +266,16 @@ func (p *PullConfig) options(f *faults) image.Options {
 		Timeout:      duration(f, "pull.timeout", p.Timeout, defaultPullTimeout),
 		StallTimeout: duration(f, "pull.stall_timeout", p.StallTimeout, defaultStallTimeout),
 		MaxBytes:     defaultImageBytes,
+		MaxTreeBytes: image.DefaultMaxTreeBytes,
 	}
 	if o.MaxParallel < 1 {
 		f.add("pull.max_parallel", "must be at least 1, not %d", p.MaxParallel)
 	}
 	if p.MaxImageSize != "" {
 		o.MaxBytes = size(f, "pull.max_image_size", p.MaxImageSize)
+	}
+	if p.MaxTreeSize != "" {
+		o.MaxTreeBytes = size(f, "pull.max_tree_size", p.MaxTreeSize)
 	}
 	return o
 }

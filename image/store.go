@@ -152,7 +152,7 @@ func (s *Store) bring(ctx context.Context, ref Ref, pin Digest, p Progress) (_ S
 	}()
 	p.tell("importing %s", ref.File())
 	name := tempPrefix + t.id()
-	if err := s.receive(ctx, ref, name, f.Open()); err != nil {
+	if err := s.receive(ctx, ref, t, f.Open()); err != nil {
 		return Snapshot{}, err
 	}
 	labels := map[string]string{LabelRef: ref.String(), LabelDigest: f.Digest.String()}
@@ -165,18 +165,19 @@ func (s *Store) bring(ctx context.Context, ref Ref, pin Digest, p Progress) (_ S
 	return Snapshot{Name: ref.Dataset(), Digest: f.Digest}, nil
 }
 
-// receive imports the stream as name, to its end. Nothing of it reaches the host
-// before it has been vetted and its checksums were found to hold.
-func (s *Store) receive(ctx context.Context, ref Ref, name string, decoded io.Reader) error {
-	stream := &stream{r: contextReader{ctx, decoded}}
+// receive imports the stream under t's name, to its end. Nothing of it reaches the
+// host before it has been vetted and its checksums were found to hold.
+func (s *Store) receive(ctx context.Context, ref Ref, t *temp, decoded io.Reader) error {
+	most := s.cache.options.MaxTreeBytes
+	stream := &stream{r: contextReader{ctx, decoded}, most: most}
 	out, in := io.Pipe()
 	vetted := make(chan error, 1)
 	go func() {
-		_, err := zstream.Pass(ctx, in, stream, zstream.Options{}, vet)
+		_, err := zstream.Pass(ctx, in, stream, zstream.Options{MaxBytes: most, Scratch: t.dir}, vet)
 		in.CloseWithError(err) // of nil: the end
 		vetted <- err
 	}()
-	err := s.datasets.Receive(ctx, name, out)
+	err := s.datasets.Receive(ctx, tempPrefix+t.id(), out)
 	out.CloseWithError(errNotRead)
 	switch refused := <-vetted; {
 	case ctx.Err() != nil:
@@ -199,14 +200,19 @@ func (s *Store) receive(ctx context.Context, ref Ref, name string, decoded io.Re
 var errNotRead = errors.New("the host did not read all of the zfs stream")
 
 // stream remembers what reading it ended with, for errors of the decoder are no
-// faults of the stream's.
+// faults of the stream's. It ends in one when it has more than most bytes: a small
+// .xz can have any number of them.
 type stream struct {
-	r   io.Reader
-	err error
+	r       io.Reader
+	n, most int64
+	err     error
 }
 
 func (s *stream) Read(p []byte) (n int, err error) {
 	n, err = s.r.Read(p)
+	if s.n += int64(n); s.n > s.most {
+		n, err = 0, fmt.Errorf("it has more than the %d bytes allowed when it is decoded", s.most)
+	}
 	if err != nil {
 		s.err = err
 	}
