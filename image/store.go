@@ -173,7 +173,7 @@ func (s *Store) receive(ctx context.Context, ref Ref, t *temp, decoded io.Reader
 	out, in := io.Pipe()
 	vetted := make(chan error, 1)
 	go func() {
-		_, err := zstream.Pass(ctx, in, stream, zstream.Options{MaxBytes: most, Scratch: t.dir}, vet)
+		_, err := zstream.Pass(ctx, in, stream, zstream.Options{MaxBytes: most, Scratch: t.dir, Visit: vetEntry}, vet)
 		in.CloseWithError(err) // of nil: the end
 		vetted <- err
 	}()

@@ -14,9 +14,10 @@ import (
 // the list of a package not before check has seen what it announces; no record
 // before its checksum holds, which for a payload is in the header of the next one,
 // nor when it is none that is sent; and no dataset's end before its tree was gone
-// through. A kernel trusts what it receives, and takes trees that no file system
-// could have been given. What is incremental from what is in none of the Origins has
-// its records looked at no further than their checksums.
+// through, with Options.Visit if that is set. A kernel trusts what it receives, and
+// takes trees that no file system could have been given. With SkipLayers, what is
+// incremental from what is in none of the Origins has its records looked at no
+// further than their checksums.
 //
 // check is given what Head tells, of a list whose checksum holds, or of a stream
 // that is no package. After an error w has the beginning of a stream, and no end.
@@ -33,7 +34,7 @@ func Pass(ctx context.Context, w io.Writer, r io.Reader, o Options, check func(*
 	}
 	defer dir.Close()
 	o = o.withDefaults()
-	o.SkipLayers, o.Keep = true, nil
+	o.Keep = nil
 	l := &library{dir: dir, bare: true, options: o}
 	defer func() { err = errors.Join(err, l.remove()) }()
 	if err := l.readOrigins(ctx); err != nil {
@@ -75,8 +76,11 @@ func (p *passing) end() error {
 	}
 	files, err := openFiles(v.stage, p.options.MaxObjects)
 	if err == nil {
-		seen := func(Entry) error { return nil }
-		w := &walk{files: files, ctx: p.ctx, dataset: v.name, visit: seen, firsts: map[uint64]first{}, seed: maphash.MakeSeed()}
+		visit := p.options.Visit
+		if visit == nil {
+			visit = func(Entry) error { return nil }
+		}
+		w := &walk{files: files, ctx: p.ctx, dataset: v.name, visit: visit, firsts: map[uint64]first{}, seed: maphash.MakeSeed()}
 		err = w.all()
 	}
 	if err != nil && p.ctx.Err() == nil {
