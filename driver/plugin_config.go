@@ -44,6 +44,7 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 		"max_image_size": hclspec.NewAttr("max_image_size", "string", false),
 		"decoder_memory": hclspec.NewAttr("decoder_memory", "string", false),
 		"ca_file":        hclspec.NewAttr("ca_file", "string", false),
+		"max_tree_size":  hclspec.NewAttr("max_tree_size", "string", false),
 	})),
 	"verify": hclspec.NewBlock("verify", false, hclspec.NewObject(map[string]*hclspec.Spec{
 		"require_signature": hclspec.NewAttr("require_signature", "bool", false),
@@ -116,6 +117,7 @@ type PullConfig struct {
 	Timeout      string `codec:"timeout"`        // of a whole fetch
 	StallTimeout string `codec:"stall_timeout"`  // in which no byte arrives
 	MaxImageSize string `codec:"max_image_size"` // compressed, as in "2GiB"
+	MaxTreeSize  string `codec:"max_tree_size"`  // likewise, decompressed
 
 	DecoderMemory string `codec:"decoder_memory"` // image.DecodeOptions.Memory
 	CAFile        string `codec:"ca_file"`        // of certificate authorities beside the system's
@@ -286,12 +288,16 @@ func (p *PullConfig) options(f *faults) image.Options {
 		Timeout:      duration(f, "pull.timeout", p.Timeout, defaultPullTimeout),
 		StallTimeout: duration(f, "pull.stall_timeout", p.StallTimeout, defaultStallTimeout),
 		MaxBytes:     defaultImageBytes,
+		MaxTreeBytes: image.DefaultMaxTreeBytes,
 	}
 	if o.MaxParallel < 1 {
 		f.add("pull.max_parallel", "must be at least 1, not %d", p.MaxParallel)
 	}
 	if p.MaxImageSize != "" {
 		o.MaxBytes = size(f, "pull.max_image_size", p.MaxImageSize)
+	}
+	if p.MaxTreeSize != "" {
+		o.MaxTreeBytes = size(f, "pull.max_tree_size", p.MaxTreeSize)
 	}
 	o.Decode.Memory = size(f, "pull.decoder_memory", p.DecoderMemory)
 	if p.CAFile != "" {

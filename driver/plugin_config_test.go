@@ -29,7 +29,7 @@ func TestConfig_settings(t *testing.T) {
 				Network:    pot.DefaultNetwork,
 				ZFSRoot:    "zroot/pot",
 			},
-			pull:    image.Options{MaxBytes: 16 << 30, Timeout: 30 * time.Minute, StallTimeout: time.Minute, MaxParallel: 4},
+			pull:    image.Options{MaxBytes: 16 << 30, MaxTreeBytes: 64 << 30, Timeout: 30 * time.Minute, StallTimeout: time.Minute, MaxParallel: 4},
 			modes:   defaultModes,
 			gc:      gc{images: true, pots: true, interval: 5 * time.Minute, grace: 5 * time.Minute, imageDelay: time.Hour},
 			bridges: "/var/lib/nomad-driver-pot/bridges",
@@ -58,6 +58,7 @@ func TestConfig_settings(t *testing.T) {
 				timeout        = "10m"
 				stall_timeout  = "20s"
 				max_image_size = "2GiB"
+				max_tree_size  = "8GiB"
 			}
 			volumes {
 				enabled       = true
@@ -83,7 +84,7 @@ func TestConfig_settings(t *testing.T) {
 				Network:    pot.Network{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Gateway: netip.MustParseAddr("10.1.0.254")},
 				ZFSRoot:    "tank/pot",
 			},
-			pull:    image.Options{MaxBytes: 2 << 30, Timeout: 10 * time.Minute, StallTimeout: 20 * time.Second, MaxParallel: 2},
+			pull:    image.Options{MaxBytes: 2 << 30, MaxTreeBytes: 8 << 30, Timeout: 10 * time.Minute, StallTimeout: 20 * time.Second, MaxParallel: 2},
 			volumes: VolumesConfig{Enabled: true, AllowedPaths: []string{"/srv"}},
 			modes:   []pot.NetworkMode{pot.PublicBridge, pot.NoNetwork},
 			bridges: "/pots/bridges",
@@ -130,6 +131,7 @@ func TestConfig_settings_faults(t *testing.T) {
 				timeout        = "10"
 				stall_timeout  = "0s"
 				max_image_size = "huge"
+				max_tree_size  = "0"
 			}
 			volumes { allowed_paths = ["srv"] }
 			allowed_network_modes = ["bridge"]
@@ -144,6 +146,7 @@ func TestConfig_settings_faults(t *testing.T) {
 		`pull.stall_timeout: must be a time, as in 90s or 5m, not "0s"; `+
 		`pull.max_parallel: must be at least 1, not -1; `+
 		`pull.max_image_size: must be a size, as in 2GiB, not "huge"; `+
+		`pull.max_tree_size: must be a size, as in 2GiB, not "0"; `+
 		`allowed_network_modes[0]: must be public-bridge, private-bridge, host, alias or none, not "bridge"; `+
 		`volumes.allowed_paths[0]: must be an absolute path, not "srv"`)
 }

@@ -28,9 +28,13 @@ const (
 	defaultStallTimeout = time.Minute
 )
 
+// DefaultMaxTreeBytes is what an image may have when it is unpacked, in bytes.
+const DefaultMaxTreeBytes = 64 << 30
+
 // Options bound what a fetch may take. Zero is what the comment says.
 type Options struct {
 	MaxBytes     int64          // of an .xz file: 16 GiB
+	MaxTreeBytes int64          // of what is in it, decoded, and of its files: DefaultMaxTreeBytes
 	Timeout      time.Duration  // of a whole fetch: 1 hour
 	StallTimeout time.Duration  // in which no byte arrives: 1 minute
 	MaxParallel  int            // fetches at once: 4
@@ -53,6 +57,7 @@ type Cache struct {
 // NewCache is a cache in dir, which is made when it is first used.
 func NewCache(dir string, o Options) *Cache {
 	o.MaxBytes = cmp.Or(o.MaxBytes, defaultMaxBytes)
+	o.MaxTreeBytes = cmp.Or(o.MaxTreeBytes, DefaultMaxTreeBytes)
 	o.Timeout = cmp.Or(o.Timeout, time.Hour)
 	o.StallTimeout = cmp.Or(o.StallTimeout, defaultStallTimeout)
 	o.MaxParallel = cmp.Or(o.MaxParallel, 4)

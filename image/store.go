@@ -222,7 +222,7 @@ func (s *Store) bring(ctx context.Context, ref Ref, terms Terms, p Progress) (_ 
 	p.tell("importing %s", ref.File())
 	name := tempPrefix + t.id()
 	decoded := f.Open(ctx, s.cache.options.Decode)
-	err = s.receive(ctx, ref, name, decoded, on)
+	err = s.receive(ctx, ref, t, decoded, on)
 	decoded.Close()
 	if err != nil {
 		return Snapshot{}, err
@@ -243,19 +243,31 @@ func (s *Store) bring(ctx context.Context, ref Ref, terms Terms, p Progress) (_ 
 	return Snapshot{Name: ref.Dataset(), Digest: f.Digest}, nil
 }
 
-// receive imports the stream as name, to its end. Nothing of it reaches the host
-// before it has been vetted and its checksums were found to hold.
-func (s *Store) receive(ctx context.Context, ref Ref, name string, decoded io.Reader, on *layered) error {
-	stream := &stream{r: contextReader{ctx, decoded}}
+// receive imports the stream under t's name, to its end. Nothing of it reaches the
+// host before it has been vetted and its checksums were found to hold.
+func (s *Store) receive(ctx context.Context, ref Ref, t *temp, decoded io.Reader, on *layered) error {
+	most := s.cache.options.MaxTreeBytes
+	o := zstream.Options{MaxBytes: most, Scratch: t.dir, Visit: vetEntry}
+	if on != nil {
+		below, err := on.streams(ctx)
+		if err != nil {
+			return s.fault(ctx, ref, err)
+		}
+		defer closeAll(below)
+		for _, r := range below {
+			o.Origins = append(o.Origins, r)
+		}
+	}
+	stream := &stream{r: contextReader{ctx, decoded}, most: most}
 	out, in := io.Pipe()
 	vetted := make(chan error, 1)
 	go func() {
-		_, err := zstream.Pass(ctx, in, stream, zstream.Options{}, vet{layer: on != nil}.stream)
+		_, err := zstream.Pass(ctx, in, stream, o, vet{layer: on != nil}.stream)
 		in.CloseWithError(err) // of nil: the end
 		vetted <- err
 	}()
 	var err error
-	if on == nil {
+	if name := tempPrefix + t.id(); on == nil {
 		err = s.datasets.Receive(ctx, name, out)
 	} else {
 		err = s.datasets.ReceiveLayer(ctx, name, on.dataset, on.Snapshot, out, on.streams)
@@ -282,14 +294,19 @@ func (s *Store) receive(ctx context.Context, ref Ref, name string, decoded io.Re
 var errNotRead = errors.New("the host did not read all of the zfs stream")
 
 // stream remembers what reading it ended with, for errors of the decoder are no
-// faults of the stream's.
+// faults of the stream's. It ends in one when it has more than most bytes: a small
+// .xz can have any number of them.
 type stream struct {
-	r   io.Reader
-	err error
+	r       io.Reader
+	n, most int64
+	err     error
 }
 
 func (s *stream) Read(p []byte) (n int, err error) {
 	n, err = s.r.Read(p)
+	if s.n += int64(n); s.n > s.most {
+		n, err = 0, fmt.Errorf("it has more than the %d bytes allowed when it is decoded", s.most)
+	}
 	if err != nil {
 		s.err = err
 	}

@@ -99,3 +99,13 @@ func builders(dataset string, mountpoint any) bool {
 	at, ok := mountpoint.(string)
 	return ok && path.IsAbs(at) && path.Base(at) == path.Base(dataset)
 }
+
+// vetEntry says what keeps a name from being in an image. The top dataset is for the
+// host alone, which mounts the child m on a directory of it and reads conf: where a
+// link is there instead, a host follows it.
+func vetEntry(e zstream.Entry) error {
+	if e.Dataset == "" && !e.Mode.IsDir() && !e.Mode.IsRegular() {
+		return fmt.Errorf("%q: the top dataset is to have directories and files, and nothing of mode %v", "/"+e.Path, e.Mode)
+	}
+	return nil
+}

@@ -90,7 +90,7 @@ func TestExtract_package(t *testing.T) {
 		return func(e edited) edited { return list(t, e, f) }
 	}
 	refuse(t, []refused{
-		{"no list", func(e edited) edited { e[0].payload = nil; e.setList(nil); return e }, "BEGIN: list: not in XDR"},
+		{"no list", func(e edited) edited { e[0].payload = nil; e.setList(nil); return e }, "BEGIN: list: a package without one"},
 		{"a list without datasets", lists(func(nvlist) nvlist { return nil }), "list: it has no datasets"},
 		{"a raw package", lists(func(l nvlist) nvlist { return append(l, nvpair{"raw", nil}) }), "raw (encrypted) packages are not supported"},
 		{"a dataset twice in the list", lists(func(l nvlist) nvlist {

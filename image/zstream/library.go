@@ -101,11 +101,8 @@ func (l *library) end() error {
 
 // read reads the origins and then r. What is there after it is of r alone.
 func (l *library) read(ctx context.Context, r io.Reader) (*reading, error) {
-	for i, origin := range l.options.Origins {
-		if _, err := read(ctx, origin, l.options, l); err != nil {
-			return nil, fmt.Errorf("origin %d: %w", i+1, err)
-		}
-		l.stream++
+	if err := l.readOrigins(ctx); err != nil {
+		return nil, err
 	}
 	x, err := read(ctx, r, l.options, l)
 	if err != nil {
@@ -119,6 +116,17 @@ func (l *library) read(ctx context.Context, r io.Reader) (*reading, error) {
 		return true
 	})
 	return x, err
+}
+
+// readOrigins reads what the stream is incremental from.
+func (l *library) readOrigins(ctx context.Context) error {
+	for i, origin := range l.options.Origins {
+		if _, err := read(ctx, origin, l.options, l); err != nil {
+			return fmt.Errorf("origin %d: %w", i+1, err)
+		}
+		l.stream++
+	}
+	return nil
 }
 
 // each calls f with every dataset of the stream, in its order, and its files.

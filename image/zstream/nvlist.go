@@ -47,6 +47,9 @@ const (
 
 // unpackList reads a packed list, all of buf.
 func unpackList(buf []byte) (nvlist, error) {
+	if len(buf) == 0 {
+		return nil, errors.New("list: a package without one")
+	}
 	if len(buf) < 4 || buf[0] != 1 { // nvs_header_t: NV_ENCODE_XDR
 		return nil, errors.New("list: not in XDR")
 	}

@@ -2,20 +2,48 @@ package zstream
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
 	"io"
+	"os"
+	"path"
 )
 
 // Pass copies the stream r to w, and nothing of it before it is known to be good:
-// the list of a package not before check has seen what it announces, nor any record
-// before its checksum holds, which for a payload is in the header of the next one.
+// the list of a package not before check has seen what it announces; no record
+// before its checksum holds, which for a payload is in the header of the next one,
+// nor when it is none that is sent; and no dataset's end before its tree was gone
+// through, with Options.Visit if that is set. A kernel trusts what it receives, and
+// takes trees that no file system could have been given. With SkipLayers, what is
+// incremental from what is in none of the Origins has its records looked at no
+// further than their checksums.
+//
 // check is given what Head tells, of a list whose checksum holds, or of a stream
 // that is no package. After an error w has the beginning of a stream, and no end.
-// Options that it needs are MaxBytes and MaxDatasets.
-func Pass(ctx context.Context, w io.Writer, r io.Reader, o Options, check func(*Stream) error) (*Stream, error) {
-	p := &passing{w: w, check: check}
-	x := &reading{records: newRecords(ctx, r), sink: p, options: o.withDefaults(), stream: &Stream{}}
+// What it needs until then is in a new directory of Options.Scratch, as with Index.
+func Pass(ctx context.Context, w io.Writer, r io.Reader, o Options, check func(*Stream) error) (_ *Stream, err error) {
+	scratch, err := os.MkdirTemp(o.Scratch, "zstream-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	dir, err := os.OpenRoot(scratch)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	o = o.withDefaults()
+	o.Keep = nil
+	l := &library{dir: dir, bare: true, options: o}
+	defer func() { err = errors.Join(err, l.remove()) }()
+	if err := l.readOrigins(ctx); err != nil {
+		return nil, err
+	}
+	p := &passing{library: l, ctx: ctx, w: w, check: check}
+	x := &reading{records: newRecords(ctx, r), sink: p, options: o, stream: &Stream{}}
+	p.top = x.stream
 	x.records.each = p.take
-	p.reading = x
 	if err := x.run(); err != nil {
 		return nil, err
 	}
@@ -24,12 +52,41 @@ func Pass(ctx context.Context, w io.Writer, r io.Reader, o Options, check func(*
 
 // passing holds back the last record, and of a package its list as well.
 type passing struct {
-	passed
-	reading *reading
+	*library
+	ctx     context.Context
+	top     *Stream
 	w       io.Writer
 	check   func(*Stream) error
 	held    []byte
 	records int // taken so far
+}
+
+// end is sink's: the END of the dataset is what is held back.
+func (p *passing) end() error {
+	if err := p.library.end(); err != nil || p.reading == nil {
+		return err
+	}
+	v := p.reading
+	err := v.stage.objects.each(func(o *staged) error {
+		o.names = 0 // of the snapshot before
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	files, err := openFiles(v.stage, p.options.MaxObjects)
+	if err == nil {
+		visit := p.options.Visit
+		if visit == nil {
+			visit = func(Entry) error { return nil }
+		}
+		w := &walk{files: files, ctx: p.ctx, dataset: v.name, visit: visit, firsts: map[uint64]first{}, seed: maphash.MakeSeed()}
+		err = w.all()
+	}
+	if err != nil && p.ctx.Err() == nil {
+		err = fmt.Errorf("dataset %q: %w", path.Join(p.top.Top, v.name), err)
+	}
+	return err
 }
 
 // take is given each record whole, after its header's checksum, which is that of

@@ -129,7 +129,10 @@ func (z zap) eachFat(header []byte, f func(entry) error) error {
 	} else if start <= uint64(zapMaxSize/z.block) {
 		at = int64(start) * z.block
 	}
-	if at == 0 || shift > zapMaxShift || at+8<<shift > z.size {
+	if at == 0 {
+		return fmt.Errorf("ZAP: a block at %d, for its table of pointers, is beyond its end", start)
+	}
+	if shift > zapMaxShift || at+8<<shift > z.size {
 		return errors.New("ZAP: its table of pointers is beyond its end")
 	}
 	leaf, table := newLeaf(int(z.block), z.order), make([]byte, 8)

@@ -85,7 +85,7 @@ func TestZAP_damaged(t *testing.T) {
 	}{
 		"a table beyond the end":  {func(d []byte) []byte { le.PutUint64(d[32:], 20); return d }, "its table of pointers is beyond its end"},
 		"a table of 2^64":         {func(d []byte) []byte { le.PutUint64(d[32:], 64); return d }, "its table of pointers is beyond its end"},
-		"a table elsewhere":       {func(d []byte) []byte { le.PutUint64(d[16:], 1<<60); d[24] = 1; return d }, "its table of pointers is beyond its end"},
+		"a table elsewhere":       {func(d []byte) []byte { le.PutUint64(d[16:], 1<<60); d[24] = 1; return d }, "a block at 1152921504606846976, for its table of pointers, is beyond its end"},
 		"a leaf beyond the end":   {func(d []byte) []byte { le.PutUint64(d[8<<10:], 2); return d }, "block 2 is beyond its end"},
 		"a leaf of 2^64":          {func(d []byte) []byte { le.PutUint64(d[8<<10:], 1<<64-1); return d }, "is beyond its end"},
 		"the header as a leaf":    {func(d []byte) []byte { le.PutUint64(d[8<<10:], 0); return d }, "a leaf of type 0x8000000000000001"},

@@ -88,7 +88,11 @@ type Options struct {
 
 	Keep *Keep // of which files Index tells the content; nil: of none
 
-	// SkipLayers has Index pass over what is incremental from snapshots that are in
+	// Visit is called by Pass with every name in a dataset, at each of its snapshots,
+	// before the end of that is passed on; it may be nil. Its error ends it.
+	Visit func(Entry) error
+
+	// SkipLayers has Index and Pass pass over what is incremental from snapshots that are in
 	// none of the Origins, in place of ErrNoOrigin: such a dataset has no entries.
 	SkipLayers bool
 

@@ -1,0 +1,384 @@
+package image_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image/zstream"
+)
+
+// hostileCase is an image whose digest is right and whose stream is not.
+type hostileCase struct {
+	name   string
+	stream func() []byte
+	want   string // in the error, which begins with "import REF: "
+}
+
+// hostileEdit is one that differs from a good one in what edit does.
+func hostileEdit(name, want string, edit func(s *hostileStream)) hostileCase {
+	return hostileCase{name, func() []byte {
+		s := hostileSplit(hostileGood())
+		edit(&s)
+		return s.seal()
+	}, want}
+}
+
+// hostileDamaged are cut and flipped at every kind of record, with no checksum
+// repaired: what is said of them has the record and its place.
+func hostileDamaged() (cases []hostileCase) {
+	s, good := hostileSplit(hostileGood()), hostileGood()
+	seen := map[int]bool{}
+	for i, r := range s {
+		if seen[r.kind()] || i == 1 { // the END of the list is an END
+			continue
+		}
+		seen[r.kind()] = true
+		kind, at := drrNames[r.kind()], s.offset(i)
+		cut := func(what string, n int, want string) {
+			cases = append(cases, hostileCase{"cut " + what + " the " + kind, func() []byte { return good[:n] }, want})
+		}
+		flip := func(what string, n int, want string) {
+			cases = append(cases, hostileCase{"a bit of the " + what + " of the " + kind, func() []byte {
+				bad := bytes.Clone(good)
+				bad[n] ^= 4
+				return bad
+			}, want})
+		}
+		if i > 0 {
+			cut("before", at, fmt.Sprintf("record %d at offset %d: end of the input: more is to come: unexpected EOF", i, at))
+			cut("in", at+100, fmt.Sprintf("record %d at offset %d: header: 100 of 312 bytes: unexpected EOF", i, at))
+			flip("header", at+8+34, fmt.Sprintf("record %d at offset %d: %s: checksum ", i, at, kind))
+		}
+		if n := len(r.payload); n > 0 {
+			cut("in the payload of", at+drrHeader+n/2, fmt.Sprintf("record %d at offset %d: %s: its payload of %d bytes: unexpected EOF", i, at, kind, n))
+			next := at + drrHeader + n
+			flip("payload", at+drrHeader+n/2, fmt.Sprintf("record %d at offset %d: %s: checksum ", i+1, next, drrNames[s[i+1].kind()]))
+		}
+	}
+	return append(cases,
+		hostileCase{"cut before the last END", func() []byte { return good[:len(good)-drrHeader] }, "end of the input: more is to come"},
+		hostileCase{"no stream", func() []byte { return []byte("not a stream") }, "not a ZFS send stream: it ends after 12 bytes"},
+		hostileCase{"an ELF program", func() []byte { return append([]byte("\x7fELF"), make([]byte, 400)...) }, "not a ZFS send stream: it begins with 7f 45 4c 46"},
+		hostileCase{"an empty stream", func() []byte { return nil }, "not a ZFS send stream: it ends after 0 bytes"},
+		hostileCase{"another package behind it", func() []byte { return append(bytes.Clone(good), good...) }, fmt.Sprintf("offset %d: end of the stream: more follows it", len(good))},
+		hostileCase{"a dataset alone, of no package", func() []byte { return s[2:4].seal() }, "no image of a pot: it is not of zfs send -R"},
+	)
+}
+
+// hostileRecords break rules of records; their checksums hold.
+func hostileRecords() []hostileCase {
+	edit := hostileEdit
+	obj := func(name, want string, change func(r *hostileRecord)) hostileCase {
+		return edit(name, want, func(s *hostileStream) { change(s.at(drrObject, s.object("big"))) })
+	}
+	wr := func(name, want string, change func(r *hostileRecord)) hostileCase {
+		return edit(name, want, func(s *hostileStream) { change(s.at(drrWrite, s.object("big"))) })
+	}
+	begin := func(name, want string, change func(r *hostileRecord)) hostileCase {
+		return edit(name, want, func(s *hostileStream) { change((*s)[s.dataset(1)]) })
+	}
+	before := func(name, want string, kind int, r func(*hostileRecord)) hostileCase {
+		return edit(name, want, func(s *hostileStream) {
+			n := hostileRecordOf(kind)
+			r(n)
+			s.insert(s.index(drrWrite, s.object("big"))+1, n)
+		})
+	}
+	nothing := func(*hostileRecord) {}
+	return []hostileCase{
+		obj("object 0", "object 0: no object has that number", func(r *hostileRecord) { r.set64(0, 0) }),
+		obj("an object beyond all numbers", "object 281474976710656: no object has that number", func(r *hostileRecord) { r.set64(0, 1<<48) }),
+		obj("an object of no type", "type 0 is not known", func(r *hostileRecord) { r.set32(8, 0) }),
+		obj("an object of type 300", "type 300 is not known", func(r *hostileRecord) { r.set32(8, 300) }),
+		obj("a bonus of type 300", "attributes of type 300 are not known", func(r *hostileRecord) { r.set32(12, 300) }),
+		obj("a file with a bonus of no file", "attributes of type 7 are not of files", func(r *hostileRecord) { r.set32(12, 7) }),
+		obj("blocks of nothing", "blocks of 0 bytes cannot be", func(r *hostileRecord) { r.set32(16, 0) }),
+		obj("blocks of a part of a sector", "blocks of 700 bytes cannot be", func(r *hostileRecord) { r.set32(16, 700) }),
+		obj("large blocks", "blocks of 1048576 bytes, without feature LARGE_BLOCKS", func(r *hostileRecord) { r.set32(16, 1<<20) }),
+		obj("a large dnode", "a dnode of 16896 bytes, without feature LARGE_DNODE", func(r *hostileRecord) { r.set8(26, 33) }),
+		obj("unknown flags", "flags 0xf0 are not known", func(r *hostileRecord) { r.set8(27, 0xf0) }),
+		obj("a raw bonus", "raw (encrypted) objects are not supported", func(r *hostileRecord) { r.set32(28, 8) }),
+		obj("a bonus that the dnode has no room for", "400 bytes of attributes in a dnode of 512", func(r *hostileRecord) {
+			r.payload = append(r.payload, make([]byte, 400-len(r.payload))...)
+			r.set32(20, 400)
+		}),
+		obj("a bonus of 4 GiB", "a payload of 4294967288 bytes is more than 16777216", func(r *hostileRecord) { r.set32(20, 0xfffffff8) }),
+		edit("an object twice", "OBJECT: object 7: it comes after object 7", func(s *hostileStream) {
+			i := s.index(drrObject, 7)
+			s.insert(i, (*s)[i].clone())
+		}),
+		wr("a write to no object", "object 99: there is none of that number", func(r *hostileRecord) { r.set64(0, 99) }),
+		wr("a write to a directory as if to a file", "it is a directory, and content of type 19 is written to it", func(r *hostileRecord) { r.set64(0, 6) }),
+		wr("a write of nothing", "no block is of 0 bytes at offset 0", func(r *hostileRecord) { r.set64(24, 0); r.payload = nil }),
+		wr("a write that is said to be of a TiB", "a payload of 1099511627776 bytes is more than 16777216", func(r *hostileRecord) { r.set64(24, 1<<40) }),
+		wr("a write of 3 bytes", "a payload of 3 bytes, not a multiple of 4", func(r *hostileRecord) { r.set64(24, 3); r.payload = r.payload[:3] }),
+		wr("a write far out", "bytes at offset 4611686018427387904", func(r *hostileRecord) { r.set64(16, 1<<62) }),
+		wr("a write within a sector", "bytes at offset 77", func(r *hostileRecord) { r.set64(16, 77) }),
+		wr("a write in an unknown compression", "without feature COMPRESSED", func(r *hostileRecord) { r.set8(42, 99); r.set64(88, uint64(len(r.payload))) }),
+		wr("a payload whose lengths do not agree", "its payload is said to be of 8 bytes, and of 131072", func(r *hostileRecord) { r.setLength(8) }),
+		edit("a block twice", "offset 0 is written to after what is before 131072", func(s *hostileStream) {
+			i := s.index(drrWrite, s.object("big"))
+			s.insert(i+1, (*s)[i].clone())
+		}),
+		before("a deduplicated block", "deduplicated streams are not supported", drrWriteByRef, nothing),
+		before("a range of encrypted objects", "raw (encrypted) streams are not supported", drrObjectRange, nothing),
+		before("a redaction", "redacted streams are not supported", drrRedact, nothing),
+		before("a record of no kind", "record of type 77: no such record is known", 77, nothing),
+		before("a BEGIN before the END", "BEGIN: the dataset before has no END", drrBegin, nothing),
+		before("what was written freed", "offset 0 is freed after it was written", drrFree, func(r *hostileRecord) { r.set64(0, 7); r.set64(16, 512) }),
+		before("objects freed beyond all numbers", "18446744073709551615 objects from there cannot be", drrFreeObjects, func(r *hostileRecord) { r.set64(0, 5); r.set64(8, 1<<64-1) }),
+		before("an object freed that was announced", "it is freed after object", drrFreeObjects, func(r *hostileRecord) { r.set64(0, 2); r.set64(8, 1) }),
+		before("a spill block of no object", "SPILL: object 88: there is none of that number", drrSpill, func(r *hostileRecord) { r.set64(0, 88); r.set64(8, 512); r.payload = make([]byte, 512) }),
+		before("a spill block of no sector", "a spill block of 8 bytes cannot be", drrSpill, func(r *hostileRecord) { r.set64(0, 7); r.set64(8, 8); r.payload = make([]byte, 8) }),
+		before("a spill block of a MiB", "a spill block of 1048576 bytes cannot be", drrSpill, func(r *hostileRecord) { r.set64(0, 7); r.set64(8, 1<<20); r.payload = make([]byte, 1<<20) }),
+		before("a compressed spill block", "a compressed spill block (type 15)", drrSpill, func(r *hostileRecord) { r.set64(0, 7); r.set8(25, 15) }),
+		before("an embedded block, unannounced", "an embedded block, without feature EMBED_DATA", drrWriteEmbedded, func(r *hostileRecord) {
+			r.set64(0, 7)
+			r.set64(8, 131072)
+			r.set64(16, 512)
+			r.set32(40, 8)
+			r.set32(44, 8)
+			r.payload = make([]byte, 8)
+		}),
+		before("more embedded than a pointer has", "200 bytes embedded in a block pointer, more than 112", drrWriteEmbedded, func(r *hostileRecord) { r.set32(44, 200) }),
+		edit("a second spill block", "it has a spill block already", func(s *hostileStream) {
+			i := s.index(drrSpill, 0)
+			s.insert(i, (*s)[i].clone())
+		}),
+		edit("the END of another snapshot", "END: it is of snapshot 0x7, not", func(s *hostileStream) { s.at(drrEnd, 0).set64(32, 7) }),
+		begin("a volume", "tank/jails/bad/m is a volume: only file systems are supported", func(r *hostileRecord) { r.set32(24, 3) }),
+		begin("a dataset of no type", "is a dataset of type 9: only file systems", func(r *hostileRecord) { r.set32(24, 9) }),
+		begin("bad magic", "bad magic number 0x7", func(r *hostileRecord) { r.set64(0, 7) }),
+		begin("an encrypted dataset", "features that are not supported: RAW", func(r *hostileRecord) { r.set64(8, 1|1<<24<<2) }),
+		begin("a resumed dataset", "features that are not supported: RESUMING", func(r *hostileRecord) { r.set64(8, 1|1<<20<<2) }),
+		begin("what nobody knows yet", "features that are not supported: unknown bit 50", func(r *hostileRecord) { r.set64(8, 1|1<<50<<2) }),
+		begin("a package in the package", "it begins a package within a package", func(r *hostileRecord) { r.set64(8, 2) }),
+		begin("incremental from itself", "tank/jails/bad/m@1700000000 is incremental from itself", func(r *hostileRecord) { r.set64(40, r.u64(32)) }),
+		begin("incremental from elsewhere", "what it is incremental from is not there: snapshot 0x5", func(r *hostileRecord) { r.set64(40, 5) }),
+		begin("a way out", `"tank/jails/bad/../x@1700000000" is not in the list`, func(r *hostileRecord) { r.setName("tank/jails/bad/../x@1700000000") }),
+		begin("an absolute name", `"/etc@1700000000" is not in the list`, func(r *hostileRecord) { r.setName("/etc@1700000000") }),
+		begin("of another image", `"tank/jails/good/m@1700000000" is not in the list`, func(r *hostileRecord) { r.setName("tank/jails/good/m@1700000000") }),
+		begin("no snapshot", `no name of a snapshot: "tank/jails/bad/m"`, func(r *hostileRecord) { r.setName("tank/jails/bad/m") }),
+		begin("a snapshot with @ in it", `no name of a snapshot: "tank/jails/bad/m@a@b"`, func(r *hostileRecord) { r.setName("tank/jails/bad/m@a@b") }),
+		begin("of no list", `"tank/jails/bad/n@1700000000" is not in the list of the package`, func(r *hostileRecord) { r.setName("tank/jails/bad/n@1700000000") }),
+		begin("of a GUID that was not announced", "in the list of the package, 0x1 here", func(r *hostileRecord) { r.set64(32, 1) }),
+		edit("m twice", `dataset "tank/jails/bad/m" comes twice`, func(s *hostileStream) {
+			m := s.dataset(1)
+			last := len(*s) - 1
+			s.insert(last, slices.Clone((*s)[m:last])...)
+		}),
+		edit("m before its parent", `dataset "tank/jails/bad/m" comes before "tank/jails/bad"`, func(s *hostileStream) {
+			m := s.dataset(1)
+			last := len(*s) - 1
+			*s = slices.Concat((*s)[:2], (*s)[m:last], (*s)[2:m], (*s)[last:])
+		}),
+		edit("m announced, and not sent", "the package has 1 datasets of the 2 in its list", func(s *hostileStream) {
+			*s = slices.Delete(*s, s.dataset(1), len(*s)-1)
+		}),
+	}
+}
+
+// hostileLists announce what no image may have.
+func hostileLists() (cases []hostileCase) {
+	list := func(name, want string, change func(l *hostileSets)) {
+		cases = append(cases, hostileEdit(name, want, func(s *hostileStream) {
+			l := hostileListOf(hostileGood())
+			change(&l)
+			(*s)[0].setPayload(l.pack())
+		}))
+	}
+	packed := func(name, want string, change func(p []byte) []byte) {
+		cases = append(cases, hostileEdit(name, want, func(s *hostileStream) {
+			(*s)[0].setPayload(change(hostileListOf(hostileGood()).pack()))
+		}))
+	}
+	for name, value := range map[string]any{
+		"mountpoint": "/etc", "setuid": uint64(1), "jailed": uint64(1), "sharenfs": "on", "sharesmb": "on", "canmount": uint64(0),
+		"readonly": uint64(1), "quota": uint64(1 << 40), "reservation": uint64(1 << 50), "devices": uint64(1), "exec": uint64(0),
+		"keylocation": "file:///etc/spwd.db", "volsize": uint64(1 << 30), "encryption": uint64(3), "filesystem_limit": uint64(0),
+	} {
+		list("property "+name, fmt.Sprintf("dataset \"m\": property %s=%v is none that an image may have", name, value), func(l *hostileSets) {
+			l.sets[1].props = hostileNV{{name, value}}
+		})
+	}
+	list("a property with a source", "property sharenfs=on is none", func(l *hostileSets) {
+		l.sets[0].props = hostileNV{{"sharenfs", hostileNV{{"value", "on"}, {"source", "x"}}}}
+	})
+	list("a label of ours", "property nomad.pot:digest is this driver's own", func(l *hostileSets) { l.sets[0].props = hostileNV{{"nomad.pot:digest", "x"}} })
+	list("a label of ours on a snapshot", "snapshot 1700000000: property nomad.pot:task is this driver's own", func(l *hostileSets) {
+		l.sets[1].snapProps = hostileNV{{"nomad.pot:task", "x"}}
+	})
+	list("a layer", `dataset "m": it is a layer on snapshot 0x9, and .meta names none`, func(l *hostileSets) { l.sets[1].more = hostileNV{{"origin", uint64(9)}} })
+	list("another child", `it is to have a child m, and no others, not ["" "m" "n"]`, func(l *hostileSets) {
+		l.sets = append(l.sets, hostileSet{name: "tank/jails/bad/n", guid: 9})
+	})
+	list("no child m", `it is to have a child m, and no others, not [""]`, func(l *hostileSets) { l.sets = l.sets[:1] })
+	list("a child of another name", `not ["" "@"]`, func(l *hostileSets) { l.sets[1].name = "tank/jails/bad/@" })
+	list("a child outside", `dataset "tank/jails/bad/../../x": ".." is no name`, func(l *hostileSets) { l.sets[1].name = "tank/jails/bad/../../x" })
+	list("a child of the root", `dataset "/m" is not below "tank/jails/bad"`, func(l *hostileSets) { l.sets[1].name = "/m" })
+	list("a child of another image", `dataset "tank/jails/other/m" is not below`, func(l *hostileSets) { l.sets[1].name = "tank/jails/other/m" })
+	list("a dataset twice", `list: dataset "tank/jails/bad" comes twice`, func(l *hostileSets) { l.sets[1].name = l.sets[0].name })
+	list("no datasets", "list: it has no datasets", func(l *hostileSets) { l.sets = nil })
+	list("a raw package", "raw (encrypted) packages are not supported", func(l *hostileSets) { l.more = hostileNV{{"raw", uint64(1)}} })
+	list("lists in lists", "list: more than 8 within each other", func(l *hostileSets) {
+		for range 20 {
+			l.more = hostileNV{{"x", l.more}}
+		}
+	})
+	list("very many pairs", "list: more than 65536 pairs", func(l *hostileSets) {
+		for range 66_000 {
+			l.more = append(l.more, hostilePair{"x", hostileRaw{typ: 1}})
+		}
+	})
+	list("an array of 4 GiB", "list: 4294967295 bytes where", func(l *hostileSets) { l.more = hostileNV{{"x", hostileRaw{10, 1<<32 - 1, nil}}} })
+	list("a name of 2 GiB", "list: 2147483647 bytes where", func(l *hostileSets) {
+		l.more = hostileNV{{"x", hostileRaw{9, 1, []byte{0x7f, 0xff, 0xff, 0xff}}}}
+	})
+	list("a pair that is larger than its value", `list: "x" has 8 bytes too many`, func(l *hostileSets) {
+		l.more = hostileNV{{"x", hostileRaw{8, 1, make([]byte, 16)}}}
+	})
+	packed("not in XDR", "list: not in XDR", func(p []byte) []byte { p[0] = 0; return p })
+	packed("a list of version 9", "list: version 9 is not known", func(p []byte) []byte { p[7] = 9; return p })
+	packed("a pair of 4 GiB", "list: a pair of 4294967295 bytes where", func(p []byte) []byte { binary.BigEndian.PutUint32(p[12:], 1<<32-1); return p })
+	packed("no list", "list: a package without one", func(p []byte) []byte { return nil })
+	packed("a list with something behind it", "list: 64 bytes follow it", func(p []byte) []byte { return append(p, make([]byte, 64)...) })
+	return cases
+}
+
+// hostileTrees have records that could be, and files that could not.
+func hostileTrees() []hostileCase {
+	edit := hostileEdit
+	attr := func(name, want, of string, change func(r *hostileRecord)) hostileCase {
+		return edit(name, want, func(s *hostileStream) { change(s.at(drrObject, s.object(of))) })
+	}
+	const m = `dataset "tank/jails/bad/m": `
+	return []hostileCase{
+		edit("a name that leads up", m+`directory "/": ".." is no name`, func(s *hostileStream) { s.rename("big", "..") }),
+		edit("a name that leads nowhere", m+`directory "/": "." is no name`, func(s *hostileStream) { s.rename("big", ".") }),
+		edit("a name with a slash", `a name with / or NUL in it: "../x"`, func(s *hostileStream) { s.rename("big", "../x") }),
+		edit("an absolute name of a file", `a name with / or NUL in it: "/etc/passwd"`, func(s *hostileStream) { s.rename("big", "/etc/passwd") }),
+		edit("a name without an end", "ZAP: a name without an end", func(s *hostileStream) { s.rename("big", strings.Repeat("n", 50)) }),
+		edit("a name twice", `directory "/": "long": the directory has two of that name`, func(s *hostileStream) { s.rename("big", "long") }),
+		edit("a directory in place of a link", `directory "/": "out": the directory has two of that name`, func(s *hostileStream) { s.rename("etc", "out") }),
+		edit("a file that is not there", `"big": object 999: there is none of that number`, func(s *hostileStream) { s.point("big", 999, 8) }),
+		edit("a file that is the master node", `"big": object 1: it is a master node, and no file`, func(s *hostileStream) { s.point("big", 1, 8) }),
+		edit("a circle of directories", `directory "/etc": "again": object 6: the directory has a name already`, func(s *hostileStream) { s.point("again", 6, 4) }),
+		edit("a directory in itself", `"passwd": object `, func(s *hostileStream) { s.point("passwd", s.object("etc"), 4) }),
+		edit("a name more than links", `it has more names than its 1 links`, func(s *hostileStream) { s.point("long", s.object("big"), 8) }),
+		edit("a file that its name calls a device", "its name is of type 6, its mode is 100644", func(s *hostileStream) { s.point("big", s.object("big"), 6) }),
+		attr("a file that is a directory by its mode", "it is a file, its mode is 40755", "big", func(r *hostileRecord) { r.setBonus(0, 0o40755) }),
+		attr("a directory that is a file by its mode", "it is a directory, its mode is 100644", "etc", func(r *hostileRecord) { r.setBonus(0, 0o100644) }),
+		attr("a directory that is a link by its mode", `"etc": object 8: attributes: a link without ZPL_SYMLINK`, "etc", func(r *hostileRecord) { r.setBonus(0, 0o120777) }),
+		attr("a file of no kind", "its mode is 30644", "big", func(r *hostileRecord) { r.setBonus(0, 0o30644) }),
+		attr("a negative size", "attribute ZPL_SIZE: -1 bytes", "big", func(r *hostileRecord) { r.setBonus(1, 1<<64-1) }),
+		attr("a foreign owner", "owner 0x100000000, of a foreign domain", "big", func(r *hostileRecord) { r.setBonus(3, 1<<32) }),
+		attr("a time that is none", "2000000000 nanoseconds", "big", func(r *hostileRecord) { r.setBonus(8, 2e9) }),
+		attr("attributes without a header", "attributes: they have no header", "big", func(r *hostileRecord) { r.payload[0] ^= 0xff }),
+		attr("attributes of no layout", "attributes: layout 1000 is not known", "big", func(r *hostileRecord) {
+			binary.LittleEndian.PutUint16(r.payload[4:], binary.LittleEndian.Uint16(r.payload[4:])&^0x3ff|1000)
+		}),
+		attr("a header beyond its attributes", "attributes: a header of 504 bytes in", "big", func(r *hostileRecord) {
+			binary.LittleEndian.PutUint16(r.payload[4:], 63<<10|binary.LittleEndian.Uint16(r.payload[4:])&0x3ff)
+		}),
+		attr("attributes beyond their end", "is beyond their end", "big", func(r *hostileRecord) { binary.LittleEndian.PutUint16(r.payload[6:], 60000) }),
+		attr("a bonus that is not there", "attributes: they have no header", "etc", func(r *hostileRecord) { r.set32(20, 0); r.payload = nil }),
+		edit("a link without a target", "attributes: a link without ZPL_SYMLINK", func(s *hostileStream) {
+			i := s.index(drrSpill, 0)
+			*s = slices.Delete(*s, i, i+1)
+		}),
+		edit("a link with NUL in it", "a link to a path with NUL in it", func(s *hostileStream) {
+			p := s.at(drrSpill, 0).payload
+			p[bytes.Index(p, []byte("long"))] = 0
+		}),
+		edit("a spill block of other magic", `"long": object `, func(s *hostileStream) { s.at(drrSpill, 0).payload[0] ^= 0xff }),
+		edit("no root", "the root: object 999: there is none of that number", func(s *hostileStream) { hostileMaster(*s, "ROOT", 999) }),
+		edit("a root that is a file", "master node", func(s *hostileStream) { hostileMaster(*s, "ROOT", 2) }),
+		edit("a version of a time to come", "file systems of ZPL version 99 are not supported", func(s *hostileStream) { hostileMaster(*s, "VERSION", 99) }),
+		edit("attributes elsewhere", "master node of attributes: object 77: there is none", func(s *hostileStream) { hostileMaster(*s, "SA_ATTRS", 77) }),
+		edit("a master node that is no ZAP", "master node: ZAP: a block of type 0x5 is not known", func(s *hostileStream) {
+			binary.LittleEndian.PutUint64(s.at(drrWrite, 1).payload, 5)
+		}),
+		edit("a ZAP with a header and nothing else", "ZAP: leaves of 512 bytes cannot be", func(s *hostileStream) {
+			p := s.at(drrWrite, 1).payload
+			binary.LittleEndian.PutUint64(p, 1<<63+1)
+			binary.LittleEndian.PutUint64(p[8:], 0x2F52AB2AB)
+		}),
+		hostileLayouts("a ZAP with a table of 2^40 pointers", "ZAP: its table of pointers is beyond its end", 32, 40),
+		hostileLayouts("a ZAP with a table far out", "layouts of attributes: ZAP: a block at", 16, 1<<50),
+		hostileLayouts("a fat ZAP of other magic", "ZAP: bad magic number 0x7", 8, 7),
+		hostileLayouts("a ZAP with keys of numbers", "ZAP: its keys are no names", 96, 2),
+		{"very deep directories", hostileDeep, "more than 512 directories deep"},
+		edit("a link in place of conf", `directory "/": "/conf": the top dataset is to have directories and files`, func(s *hostileStream) {
+			hostileTopLink(*s)
+		}),
+	}
+}
+
+// hostileDeep hangs one chain of directories below another: each could be.
+func hostileDeep() []byte {
+	chain := strings.Repeat("/d", 300)
+	files, err := zstream.NewFiles(map[string]string{"first" + chain + "/leaf": "", "second" + chain + "/f": ""}, time.Unix(1, 0))
+	if err != nil {
+		panic(err)
+	}
+	s := hostileSplit(hostileWrite(files))
+	s.point("leaf", s.object("second"), 4)
+	clear(s.name("second"))
+	return s.seal()
+}
+
+// hostileMaster changes a number in the master node of m.
+func hostileMaster(s hostileStream, name string, v uint64) {
+	p := s.at(drrWrite, 1).payload
+	at := bytes.Index(p, append([]byte(name), 0)) - 14
+	binary.LittleEndian.PutUint64(p[at:], v)
+}
+
+// hostileLayouts changes a number in the header of the layouts of m, a fat ZAP.
+func hostileLayouts(name, want string, at int, v uint64) hostileCase {
+	return hostileEdit(name, want, func(s *hostileStream) {
+		p := s.at(drrWrite, 5).payload
+		binary.LittleEndian.PutUint64(p[at:], v)
+		if at == 16 {
+			binary.LittleEndian.PutUint64(p[24:], 1)
+		}
+	})
+}
+
+// hostileTopLink makes of the top dataset's conf the link that m has as out.
+func hostileTopLink(s hostileStream) {
+	link := s.at(drrObject, s.object("out"))
+	for i, r := range s[:s.dataset(1)] {
+		if r.kind() != drrWrite || r.u32(8) != 20 || !bytes.Contains(r.payload, []byte("conf\x00")) {
+			continue
+		}
+		e := r.payload[bytes.Index(r.payload, []byte("conf\x00"))-14:]
+		number := binary.LittleEndian.Uint64(e) & (1<<48 - 1)
+		binary.LittleEndian.PutUint64(e, number|10<<60)
+		for j, o := range s[i:s.dataset(1)] {
+			if o.kind() == drrObject && o.u64(0) == number {
+				s[i+j] = link.clone()
+				s[i+j].set64(0, number)
+			}
+			if o.kind() == drrWrite && o.u64(0) == number { // it has no content
+				s[i+j] = hostileRecordOf(drrFree)
+				s[i+j].set64(0, number)
+				s[i+j].set64(16, 1<<64-1)
+			}
+		}
+	}
+}
+
+// hostileAll are all of them.
+func hostileAll() []hostileCase {
+	return slices.Concat(hostileDamaged(), hostileRecords(), hostileLists(), hostileTrees())
+}
+
+func TestHostile_count(t *testing.T) { must.GreaterEq(t, 60, len(hostileAll())) }

@@ -1,0 +1,87 @@
+package image_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/imagetest"
+)
+
+// hostileRig is where hostile images are imported: with one in it that is good.
+type hostileRig struct {
+	server *imagetest.Server
+	cache  string
+	state  func(t *testing.T) any // of the datasets
+	*image.Store
+}
+
+// hostileMaxTree is for all of them, and enough for the good one.
+const hostileMaxTree = 8 << 20
+
+func newHostileRig(t *testing.T, d image.Datasets, state func(t *testing.T) any) *hostileRig {
+	r := &hostileRig{cache: t.TempDir(), state: state}
+	r.server, _ = smallServer(t)
+	r.server.Add("kept", "1.0", imagetest.XZ(hostileGood()), imagetest.NoMeta)
+	r.Store = image.NewStore(image.NewCache(r.cache, image.Options{MaxTreeBytes: hostileMaxTree}), d)
+	_, err := r.Ensure(t.Context(), image.Ref{Source: r.server.URL, Name: "kept", Tag: "1.0"}, anyImage, nil)
+	must.NoError(t, err)
+	return r
+}
+
+// refused imports bad:1.0 and returns its error, which must not be one to try again
+// after, with REF for the reference and SRC for the server. All is as it was, but
+// that the cache may have the files, which are what their digest says.
+func (r *hostileRig) refused(t *testing.T) string {
+	t.Helper()
+	files := func() map[string]string {
+		all := contents(t, r.cache)
+		for _, ending := range []string{"", ".meta", ".skein"} {
+			delete(all, "bad_1.0.xz"+ending)
+			must.NoError(t, os.RemoveAll(filepath.Join(r.cache, "bad_1.0.xz"+ending)))
+		}
+		return all
+	}
+	before, sets := files(), r.state(t)
+	ref := image.Ref{Source: r.server.URL, Name: "bad", Tag: "1.0"}
+	_, err := r.Ensure(t.Context(), ref, anyImage, nil)
+	must.Error(t, err)
+	must.False(t, image.Retryable(err), must.Sprint(err))
+	must.Eq(t, before, files())
+	left, globErr := filepath.Glob(filepath.Join(r.cache, ".*"))
+	must.NoError(t, globErr)
+	must.SliceEmpty(t, left)
+	must.Eq(t, sets, r.state(t))
+	return strings.NewReplacer(ref.String(), "REF", r.server.URL, "SRC").Replace(err.Error())
+}
+
+// hostileStreams imports all of the corpus: each is refused, with words of its own.
+func hostileStreams(t *testing.T, r *hostileRig) {
+	said := map[string]string{}
+	for _, c := range hostileAll() {
+		t.Run(c.name, func(t *testing.T) {
+			r.server.Add("bad", "1.0", imagetest.XZ(c.stream()), imagetest.NoMeta)
+			got := r.refused(t)
+			must.StrHasPrefix(t, "import REF: ", got)
+			must.StrContains(t, got, c.want)
+			must.Eq(t, "", said[got], must.Sprint("another case has the same error: ", got))
+			said[got] = c.name
+		})
+	}
+}
+
+// What is refused does not depend on the host: of most of it no host sees a byte, and
+// none sees the record that is bad.
+func TestStore_Ensure_hostile(t *testing.T) {
+	d := imagetest.NewDatasets()
+	r := newHostileRig(t, d, func(*testing.T) any { return d.Names() })
+	d.Receiving = func(context.Context, string) error { return nil }
+	hostileStreams(t, r)
+	hostileArtifacts(t, r)
+	must.Eq(t, 1, d.Received())
+}
