@@ -139,6 +139,7 @@ func (c *Cache) prepare() error {
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return err
 	}
+	c.sweepPartials(time.Now())
 	return sweep(c.dir, fetching, func(*temp) error { return nil })
 }
 
@@ -170,6 +171,7 @@ func (c *Cache) cached(ctx context.Context, ref Ref, pin Digest, progress Progre
 		}
 	}()
 	progress.tell("verifying %s", ref.File())
+	c.touch(ref)
 	h := skein.New()
 	n, err := io.Copy(h, contextReader{ctx, xz})
 	if err != nil {
@@ -205,32 +207,69 @@ func (c *Cache) fetch(ctx context.Context, ref Ref, terms Terms, progress Progre
 	if err != nil {
 		return nil, err
 	}
-	xz, err := os.OpenFile(filepath.Join(t.dir, ref.File()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	p, err := c.openPartial(t, ref, want)
 	if err != nil {
 		return nil, c.fault(err)
 	}
-	defer func() {
-		if err != nil {
-			xz.Close()
-		}
-	}()
-	h := skein.New()
-	if err := c.download(ctx, ref, terms, "", c.options.MaxBytes, progress, io.MultiWriter(xz, h)); err != nil {
+	defer p.close()
+	if err := c.complete(ctx, p, ref, terms, raw, want, progress); err != nil {
 		return nil, err
 	}
-	n, err := xz.Seek(0, io.SeekCurrent)
+	xz, err := p.publish(filepath.Join(t.dir, ref.File()))
+	if err == nil {
+		err = c.publish(t, ref, terms)
+	}
+	if err == nil {
+		err = c.prune(ref, 0)
+	}
 	if err != nil {
+		if xz != nil {
+			xz.Close()
+		}
 		return nil, c.fault(err)
 	}
-	if err := confirm(h, n, raw, want); err != nil {
-		return nil, &Error{Op: "verify", What: ref.String(), Err: err}
-	}
-	if err := c.publish(t, ref, terms); err != nil {
-		return nil, c.fault(err)
-	}
-	f := &File{Verified: Verified{Digest: want, Meta: meta, HasMeta: len(raw) > 0, Bytes: n}, xz: xz}
+	f := &File{Verified: Verified{Digest: want, Meta: meta, HasMeta: len(raw) > 0, Bytes: p.hash.n}, xz: xz}
 	f.signed(terms)
 	return f, nil
+}
+
+// attempts is how often one fetch asks for an .xz, as long as each time more of it
+// arrives; pause is between the first two, and grows.
+const (
+	attempts = 4
+	pause    = 500 * time.Millisecond
+)
+
+// complete brings what is missing of an .xz, and verifies the whole. What is there of
+// it stays for the next who asks, if it may be of use.
+func (c *Cache) complete(ctx context.Context, p *partial, ref Ref, terms Terms, meta []byte, want Digest, progress Progress) error {
+	for n, most := 1, p.hash.n; ; n++ {
+		resumed := p.hash.n > 0
+		err := c.download(ctx, ref, terms, "", c.options.MaxBytes, progress, p)
+		if err == nil {
+			if err = confirm(p.hash.h, p.hash.n, meta, want); err == nil {
+				return nil
+			}
+			err = &Error{Op: "verify", What: ref.String(), Err: err}
+			if restarted := p.restart(); restarted != nil {
+				return c.fault(restarted)
+			}
+			if resumed && n == 1 { // it is not of the same file
+				continue
+			}
+		}
+		p.done = !Retryable(err) && ctx.Err() == nil || errors.Is(err, syscall.ENOSPC)
+		if !Retryable(err) || ctx.Err() != nil || n == attempts || p.hash.n <= most {
+			return err
+		}
+		most = p.hash.n
+		progress.tell("the download of %s was interrupted, and goes on at %s: %v", ref.File(), size(most), err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(n) * pause):
+		}
+	}
 }
 
 // publish moves the files into the cache. The image itself comes last: who
@@ -352,6 +391,10 @@ func (c *Cache) download(ctx context.Context, ref Ref, terms Terms, ending strin
 	d := &download{
 		op: "fetch", what: u.Redacted(), url: u, limit: limit,
 		stall: c.options.StallTimeout, progress: p, client: as(c.client, terms.Login, u),
+	}
+	if part, ok := w.(*partial); ok {
+		d.part = part
+		d.room = func(bytes int64) error { return c.prune(ref, bytes) }
 	}
 	return d.to(ctx, w)
 }

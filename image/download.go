@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -27,6 +28,17 @@ type download struct {
 	progress Progress      // nil for small files
 	count    Count         // likewise
 	client   *http.Client
+
+	part *partial                // what w has already; nil: nothing
+	room func(bytes int64) error // is to make room for what is to come; may be nil
+}
+
+// from is where the download goes on.
+func (d *download) from() int64 {
+	if d.part == nil {
+		return 0
+	}
+	return d.part.hash.n
 }
 
 // Count is told how many bytes of an .xz have been read, of how many, after each
@@ -55,11 +67,20 @@ func (d *download) copy(ctx context.Context, r io.Reader, total int64, arrived f
 	if total > d.limit {
 		return d.final(fmt.Errorf("%d bytes, more than the %d allowed", total, d.limit))
 	}
-	b := &body{ctx: ctx, r: io.LimitReader(r, d.limit+1), total: total, arrived: arrived, tell: d.speak(total)}
+	from := d.from()
+	if d.room != nil && total > from {
+		if err := d.room(total - from); err != nil {
+			return d.final(err)
+		}
+	}
+	b := &body{ctx: ctx, r: io.LimitReader(r, d.limit+1-from), n: from, total: total, arrived: arrived, tell: d.speak(total)}
 	switch _, err := io.Copy(w, b); {
 	case b.err != nil:
 		return d.fault(ctx, b.err)
 	case err != nil: // of w, which says what it is
+		if errors.Is(err, syscall.ENOSPC) && total > 0 {
+			err = fmt.Errorf("%w: there is no room for the last %s of %s", err, size(total-d.from()), size(total))
+		}
 		return &Error{Op: d.op, What: d.what, Err: err, Retryable: errors.Is(err, syscall.ENOSPC)}
 	case b.n > d.limit:
 		return d.final(fmt.Errorf("more than the %d bytes allowed", d.limit))
@@ -76,7 +97,7 @@ func (d *download) speak(total int64) func(n int64) {
 	} else {
 		d.progress.tell("downloading %s (%s)", name, size(total))
 	}
-	began := time.Now()
+	began, from := time.Now(), d.from()
 	spoken := began
 	return func(n int64) {
 		if d.count != nil {
@@ -86,7 +107,7 @@ func (d *download) speak(total int64) func(n int64) {
 			return
 		}
 		spoken = time.Now()
-		rate := float64(n) / time.Since(began).Seconds()
+		rate := float64(n-from) / time.Since(began).Seconds()
 		if total > 0 {
 			d.progress.tell("downloading %s: %d %% of %s, %s/s", name, 100*n/total, size(total), size(int64(rate)))
 		} else {
@@ -102,6 +123,12 @@ func (d *download) open(ctx context.Context) (r io.ReadCloser, total int64, err 
 		if err != nil {
 			return nil, 0, d.final(err)
 		}
+		if d.part != nil {
+			if err := d.part.restart(); err != nil {
+				f.Close()
+				return nil, 0, d.final(err)
+			}
+		}
 		info, err := f.Stat()
 		if err != nil {
 			f.Close()
@@ -113,15 +140,63 @@ func (d *download) open(ctx context.Context) (r io.ReadCloser, total int64, err 
 	if err != nil {
 		return nil, 0, d.final(err)
 	}
+	from := d.from()
+	if from > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
+		if v := d.part.validator(); v != "" {
+			req.Header.Set("If-Range", v)
+		}
+	}
 	resp, err := d.client.Do(req)
 	if err != nil {
 		return nil, 0, err
+	}
+	switch {
+	case from > 0 && resp.StatusCode == http.StatusPartialContent:
+		return d.resumed(resp, from)
+	case from > 0 && resp.StatusCode == http.StatusRequestedRangeNotSatisfiable:
+		resp.Body.Close() // it has become shorter
+		if err := d.part.restart(); err != nil {
+			return nil, 0, d.final(err)
+		}
+		return d.open(ctx)
 	}
 	if resp.StatusCode != http.StatusOK {
 		resp.Body.Close()
 		return nil, 0, d.status(resp.StatusCode)
 	}
+	if d.part != nil {
+		err = d.part.restart()
+		if err == nil {
+			err = d.part.validate(validator(resp.Header))
+		}
+		if err != nil {
+			resp.Body.Close()
+			return nil, 0, &Error{Op: d.op, What: d.what, Err: err, Retryable: errors.Is(err, syscall.ENOSPC)}
+		}
+	}
 	return resp.Body, resp.ContentLength, nil
+}
+
+// resumed is an answer with the rest of a file (RFC 9110, section 14.4).
+func (d *download) resumed(resp *http.Response, from int64) (io.ReadCloser, int64, error) {
+	var first, last, total int64
+	text := resp.Header.Get("Content-Range")
+	_, err := fmt.Sscanf(text, "bytes %d-%d/%d", &first, &last, &total)
+	if err != nil || first != from || last != total-1 || total <= from {
+		resp.Body.Close()
+		return nil, 0, errors.Join(d.part.restart(), fmt.Errorf("asked for all from byte %d, got %.80q", from, text))
+	}
+	return resp.Body, total, nil
+}
+
+// validator is what tells whether a file is still the same: a strong entity tag, or the
+// time of its last change (RFC 9110, section 13.1.5).
+func validator(h http.Header) string {
+	if tag := h.Get("ETag"); strings.HasPrefix(tag, `"`) {
+		return tag
+	}
+	return h.Get("Last-Modified")
 }
 
 // openRegular opens a file, and nothing that would make its reader wait.

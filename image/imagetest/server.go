@@ -3,10 +3,14 @@
 package imagetest
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -42,6 +46,8 @@ type Server struct {
 	files map[string][]byte
 	fails map[string]Fault
 	gets  map[string]int
+	asked map[string][]string // Range headers
+	guard func(*http.Request) bool
 }
 
 // A Fault answers in place of the file, whose bytes it is given.
@@ -49,7 +55,7 @@ type Fault func(w http.ResponseWriter, r *http.Request, file []byte)
 
 // NewServer is a server with the real image, until the test ends.
 func NewServer(t testing.TB) *Server {
-	s := &Server{files: map[string][]byte{}, fails: map[string]Fault{}, gets: map[string]int{}}
+	s := &Server{files: map[string][]byte{}, fails: map[string]Fault{}, gets: map[string]int{}, asked: map[string][]string{}}
 	for _, ending := range []string{"", ".meta", ".skein"} {
 		s.Put(HelloName+"_"+HelloTag+".xz"+ending, Hello(ending))
 	}
@@ -67,16 +73,39 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.gets[name]++
 	file, ok := s.files[name]
 	fail := s.fails[name]
+	guard := s.guard
+	if r.Header.Get("Range") != "" {
+		s.asked[name] = append(s.asked[name], r.Header.Get("Range"))
+	}
 	s.mu.Unlock()
 	switch {
+	case guard != nil && !guard(r):
+		Status(http.StatusUnauthorized)(w, r, nil)
 	case fail != nil:
 		fail(w, r, file)
 	case !ok:
 		http.NotFound(w, r)
 	default:
-		w.Header().Set("Content-Length", strconv.Itoa(len(file)))
-		w.Write(file)
+		w.Header().Set("ETag", Tag(file))
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file))
 	}
+}
+
+// Tag is the entity tag of a file.
+func Tag(file []byte) string { return fmt.Sprintf("\"%x\"", sha256.Sum256(file)) }
+
+// Guard has only those requests be answered that ok likes; nil is all.
+func (s *Server) Guard(ok func(*http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guard = ok
+}
+
+// Ranges are those that were asked for of file.
+func (s *Server) Ranges(file string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked[file])
 }
 
 // Add serves an image: an .xz with those bytes, a .meta, and their digest.
@@ -175,6 +204,7 @@ func Trickle(between time.Duration) Fault {
 // half sends the first half of the file, with the length of all of it.
 func half(w http.ResponseWriter, file []byte) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(file)))
+	w.Header().Set("ETag", Tag(file))
 	w.Write(file[:len(file)/2])
 	w.(http.Flusher).Flush()
 }
