@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -48,6 +51,12 @@ type Datasets interface {
 	// Labels are what SetLabels gave name; none is no error, and a dataset that
 	// is not there is fs.ErrNotExist.
 	Labels(ctx context.Context, name string) (map[string]string, error)
+}
+
+// Lister are Datasets that can be looked through.
+type Lister interface {
+	// List is the names there are that begin with prefix.
+	List(ctx context.Context, prefix string) ([]string, error)
 }
 
 // Snapshot is an image that pots can be cloned from.
@@ -219,9 +228,28 @@ func (s *stream) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// sweep destroys what crashes have left half imported.
+// sweep destroys what crashes have left half imported: also what the cache knows
+// nothing of any more, because it was emptied meanwhile.
 func (s *Store) sweep(ctx context.Context) error {
-	return sweep(s.cache.dir, importing, func(t *temp) error { return s.undo(ctx, t) })
+	if err := sweep(s.cache.dir, importing, func(t *temp) error { return s.undo(ctx, t) }); err != nil {
+		return err
+	}
+	l, ok := s.datasets.(Lister)
+	if !ok {
+		return nil
+	}
+	names, err := l.List(ctx, tempPrefix)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		id := strings.TrimPrefix(name, tempPrefix)
+		_, err := os.Stat(filepath.Join(s.cache.dir, importing+id))
+		if errors.Is(err, fs.ErrNotExist) && abandoned(id) {
+			_ = s.datasets.Destroy(ctx, name) // what cannot be is tried at the next sweep
+		}
+	}
+	return nil
 }
 
 // undo destroys what was made under t's name, also when the time for making it
