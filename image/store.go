@@ -148,6 +148,9 @@ func (s *Store) bring(ctx context.Context, ref Ref, pin Digest, p Progress) (_ S
 	if err := s.sweep(ctx); err != nil {
 		return Snapshot{}, s.cache.fault(err)
 	}
+	if err := s.sweepLost(ctx); err != nil {
+		return Snapshot{}, s.fault(ctx, ref, err)
+	}
 	t, err := newTemp(s.cache.dir, importing)
 	if err != nil {
 		return Snapshot{}, s.cache.fault(err)
@@ -228,18 +231,20 @@ func (s *stream) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// sweep destroys what crashes have left half imported: also what the cache knows
-// nothing of any more, because it was emptied meanwhile.
+// sweep destroys what crashes have left half imported.
 func (s *Store) sweep(ctx context.Context) error {
-	if err := sweep(s.cache.dir, importing, func(t *temp) error { return s.undo(ctx, t) }); err != nil {
-		return err
-	}
+	return sweep(s.cache.dir, importing, func(t *temp) error { return s.undo(ctx, t) })
+}
+
+// sweepLost does so with what the cache knows nothing of any more, because it was
+// emptied meanwhile.
+func (s *Store) sweepLost(ctx context.Context) error {
 	l, ok := s.datasets.(Lister)
 	if !ok {
 		return nil
 	}
 	names, err := l.List(ctx, tempPrefix)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // there are no datasets at all
 		return err
 	}
 	for _, name := range names {
