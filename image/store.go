@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -58,6 +61,12 @@ type Datasets interface {
 
 	// Idle names the datasets that have that label and that nothing is cloned from.
 	Idle(ctx context.Context, label string) ([]string, error)
+}
+
+// Lister are Datasets that can be looked through.
+type Lister interface {
+	// List is the names there are that begin with prefix.
+	List(ctx context.Context, prefix string) ([]string, error)
 }
 
 // Snapshot is an image that pots can be cloned from.
@@ -208,6 +217,9 @@ func (s *Store) bring(ctx context.Context, ref Ref, terms Terms, p Progress) (_ 
 	if err := s.sweep(ctx); err != nil {
 		return Snapshot{}, s.cache.fault(err)
 	}
+	if err := s.sweepLost(ctx); err != nil {
+		return Snapshot{}, s.fault(ctx, ref, err)
+	}
 	t, err := newTemp(s.cache.dir, importing)
 	if err != nil {
 		return Snapshot{}, s.cache.fault(err)
@@ -316,6 +328,27 @@ func (s *stream) Read(p []byte) (n int, err error) {
 // sweep destroys what crashes have left half imported.
 func (s *Store) sweep(ctx context.Context) error {
 	return sweep(s.cache.dir, importing, func(t *temp) error { return s.undo(ctx, t) })
+}
+
+// sweepLost does so with what the cache knows nothing of any more, because it was
+// emptied meanwhile.
+func (s *Store) sweepLost(ctx context.Context) error {
+	l, ok := s.datasets.(Lister)
+	if !ok {
+		return nil
+	}
+	names, err := l.List(ctx, tempPrefix)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // there are no datasets at all
+		return err
+	}
+	for _, name := range names {
+		id := strings.TrimPrefix(name, tempPrefix)
+		_, err := os.Stat(filepath.Join(s.cache.dir, importing+id))
+		if errors.Is(err, fs.ErrNotExist) && abandoned(id) {
+			_ = s.datasets.Destroy(ctx, name) // what cannot be is tried at the next sweep
+		}
+	}
+	return nil
 }
 
 // undo destroys what was made under t's name, also when the time for making it

@@ -5,7 +5,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -23,18 +25,41 @@ type temp struct {
 	lock *os.File
 }
 
-// newTemp makes a directory whose name begins with prefix.
+// atWork are the ids of this process's.
+var atWork sync.Map
+
+// newTemp makes a directory whose name begins with prefix and the number of this
+// process, by which its work is known where the directory is taken away.
 func newTemp(cache, prefix string) (*temp, error) {
 	for {
-		dir, err := os.MkdirTemp(cache, prefix)
+		dir, err := os.MkdirTemp(cache, prefix+strconv.Itoa(os.Getpid())+"-")
 		if err != nil {
 			return nil, err
 		}
 		t, err := lockTemp(dir, 0)
+		if err == nil {
+			atWork.Store(t.id(), true)
+		}
 		if !errors.Is(err, fs.ErrNotExist) { // swept before it was locked
 			return t, err
 		}
 	}
+}
+
+// abandoned tells whether nobody is at work under that id any more: no process has
+// the number that is in it, or this one has, and does not know of it. An id without
+// a number is nobody's to judge.
+func abandoned(id string) bool {
+	number, _, ok := strings.Cut(id, "-")
+	pid, err := strconv.Atoi(number)
+	if !ok || err != nil || pid <= 0 {
+		return false
+	}
+	if pid == os.Getpid() {
+		_, known := atWork.Load(id)
+		return !known
+	}
+	return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
 // lockTemp locks dir, which must still be there when it is.
@@ -62,12 +87,15 @@ func (t *temp) id() string {
 
 // remove takes the directory away with all that is in it.
 func (t *temp) remove() error {
-	defer t.lock.Close()
+	defer t.release()
 	return os.RemoveAll(t.dir)
 }
 
 // release leaves the directory for the next sweep.
-func (t *temp) release() { t.lock.Close() }
+func (t *temp) release() {
+	atWork.Delete(t.id())
+	t.lock.Close()
+}
 
 // sweep calls undo with every directory of that prefix that a crash has left,
 // and removes it if that succeeds. What does not is tried at the next sweep.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -173,6 +174,11 @@ func (d *Datasets) Names() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Sorted(maps.Keys(d.sets))
+}
+
+// List is the names that begin with prefix, sorted.
+func (d *Datasets) List(_ context.Context, prefix string) ([]string, error) {
+	return slices.DeleteFunc(d.Names(), func(name string) bool { return !strings.HasPrefix(name, prefix) }), nil
 }
 
 // StreamOf is what name was received from.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -162,6 +163,16 @@ func BenchmarkSurvey(b *testing.B) {
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
 		_, err := Survey(b.Context(), bytes.NewReader(data), Options{})
+		must.NoError(b, err)
+	}
+}
+
+// BenchmarkPass is what an import waits for beside the host and the decoder.
+func BenchmarkPass(b *testing.B) {
+	data, o := large(b), Options{Scratch: b.TempDir()}
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		_, err := Pass(b.Context(), io.Discard, bytes.NewReader(data), o, func(*Stream) error { return nil })
 		must.NoError(b, err)
 	}
 }

@@ -69,6 +69,33 @@ func TestPass(t *testing.T) {
 			must.True(t, bytes.HasPrefix(good, out), must.Sprint(n))
 		}
 	})
+	t.Run("one with a record that nobody sends: not that record, though its checksum holds", func(t *testing.T) {
+		e := small(t)
+		bad := e.index(1, object, passwd)
+		e[bad].setU32(16, 700)
+		out, _, err := passedOn(t, e.seal(), nil)
+		must.ErrorContains(t, err, "blocks of 700 bytes cannot be")
+		must.Eq(t, len(e[:bad].seal()), len(out))
+	})
+	t.Run("one with a name that leads out: not the end of its dataset", func(t *testing.T) {
+		e := small(t)
+		e.at(1, write, etcDir).setName(0, "../x")
+		out, _, err := passedOn(t, e.seal(), nil)
+		must.ErrorContains(t, err, `a name with / or NUL in it: "../x"`)
+		must.Eq(t, len(e[:e.index(1, end, 0)].seal()), len(out))
+	})
+	t.Run("one with a name that Visit does not like: likewise", func(t *testing.T) {
+		e := small(t)
+		var out bytes.Buffer
+		_, err := Pass(t.Context(), &out, bytes.NewReader(e.seal()), Options{Visit: func(found Entry) error {
+			if found.Dataset == "m" && found.Path == "etc/passwd" {
+				return errors.New("not liked")
+			}
+			return nil
+		}}, func(*Stream) error { return nil })
+		must.ErrorContains(t, err, "not liked")
+		must.Eq(t, len(e[:e.index(1, end, 0)].seal()), out.Len())
+	})
 	t.Run("one with another behind it: not its end", func(t *testing.T) {
 		out, _, err := passedOn(t, append(bytes.Clone(good), good...), nil)
 		must.ErrorContains(t, err, "more follows it")

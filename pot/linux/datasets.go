@@ -20,6 +20,7 @@ import (
 
 	"nomad-driver-pot/image/zstream"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/flock"
 )
 
 // datasets are directories, laid out as below pot's POT_FS_ROOT:
@@ -111,19 +112,44 @@ func (d datasets) receive(ctx context.Context, name string, stream io.Reader, be
 	return nil
 }
 
-// Rename is pot.Images'.
+// Rename is pot.Images'. The labels are there under the new name before the dataset
+// is: a crash leaves no image without them, but labels under the old name, or labels
+// of nothing, which the next to get the name replaces.
 func (d datasets) Rename(ctx context.Context, from, to string) error {
 	if err := errors.Join(valid(from), valid(to)); err != nil {
 		return err
 	}
+	unlock, err := flock.Lock(filepath.Join(d.dir, "rename.lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := os.Lstat(d.path(to)); err == nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: unix.EEXIST}
+	}
+	if err := d.moveLabels(from, to); err != nil {
+		return err
+	}
 	if err := unix.Renameat2(unix.AT_FDCWD, d.path(from), unix.AT_FDCWD, d.path(to), unix.RENAME_NOREPLACE); err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+		err = &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+		if errors.Is(err, fs.ErrExist) { // a clone of that name, whose labels they may be
+			return err
+		}
+		return errors.Join(err, os.RemoveAll(d.label(to)))
 	}
-	err := os.Rename(d.label(from), d.label(to))
+	return os.RemoveAll(d.label(from))
+}
+
+// moveLabels gives the labels of from, if it has any, to a name that nothing has.
+func (d datasets) moveLabels(from, to string) error {
+	data, err := os.ReadFile(d.label(from))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return os.RemoveAll(d.label(to))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return replaceFile(d.label(to), data)
 }
 
 // List is pot.Images'.

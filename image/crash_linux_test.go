@@ -1,0 +1,270 @@
+package image_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/linux"
+)
+
+// What a process that is to be killed is told: in which phase to stop, and where.
+const (
+	crashPhase  = "IMAGE_TEST_CRASH_PHASE"
+	crashDir    = "IMAGE_TEST_CRASH_DIR"
+	crashSource = "IMAGE_TEST_CRASH_SOURCE"
+	crashPin    = "IMAGE_TEST_CRASH_PIN"
+	crashed     = "reached "
+)
+
+// stopping are datasets whose caller gets no further than one of the phases.
+type stopping struct {
+	pot.Images
+	phase string
+}
+
+// stop says that the phase was reached, and does not return from it.
+func (s stopping) stop(phase string) {
+	if s.phase == phase {
+		fmt.Println(crashed + phase)
+		select {}
+	}
+}
+
+func (s stopping) Receive(ctx context.Context, name string, r io.Reader) error {
+	s.stop("before receive")
+	err := s.Images.Receive(ctx, name, readThen{r, 40_000, func() { s.stop("receive") }, new(int)})
+	s.stop("received")
+	return err
+}
+
+func (s stopping) SetLabels(ctx context.Context, name string, labels map[string]string) error {
+	s.stop("label")
+	return s.Images.SetLabels(ctx, name, labels)
+}
+
+func (s stopping) Rename(ctx context.Context, from, to string) error {
+	s.stop("rename")
+	err := s.Images.Rename(ctx, from, to)
+	s.stop("renamed")
+	return err
+}
+
+// readThen calls then when that many bytes have been read.
+type readThen struct {
+	r    io.Reader
+	at   int
+	then func()
+	n    *int
+}
+
+func (r readThen) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	if *r.n += n; *r.n > r.at {
+		r.then()
+	}
+	return n, err
+}
+
+// TestCrash_child is the process that is killed; by itself it does nothing.
+func TestCrash_child(t *testing.T) {
+	phase := os.Getenv(crashPhase)
+	if phase == "" {
+		t.Skip("it is started by others")
+	}
+	host, err := linux.New(filepath.Join(os.Getenv(crashDir), "host"), "/bin/true")
+	must.NoError(t, err)
+	var pin image.Digest
+	if text := os.Getenv(crashPin); text != "" {
+		pin, err = image.ParseDigest(text)
+		must.NoError(t, err)
+	}
+	cache := image.NewCache(filepath.Join(os.Getenv(crashDir), "cache"), image.Options{})
+	store := image.NewStore(cache, stopping{host.Images, phase})
+	_, err = store.Ensure(t.Context(), image.Ref{Source: os.Getenv(crashSource), Name: "good", Tag: "1.0"}, image.Terms{Digest: pin}, func(s string) {
+		if phase == "verify" && strings.HasPrefix(s, "verifying ") {
+			stopping{phase: phase}.stop(phase)
+		}
+	})
+	t.Fatalf("it was not stopped: %v", err)
+}
+
+// crashRig is where processes are killed.
+type crashRig struct {
+	dir    string
+	server *imagetest.Server
+	ref    image.Ref
+	pin    image.Digest // for the verify phase, in which the cache has the image
+	host   pot.Host
+}
+
+func newCrashRig(t *testing.T) *crashRig {
+	r := &crashRig{dir: t.TempDir()}
+	r.server, _ = smallServer(t)
+	xz := imagetest.XZ(hostileGood())
+	r.server.Add("good", "1.0", xz, imagetest.NoMeta)
+	r.ref = image.Ref{Source: r.server.URL, Name: "good", Tag: "1.0"}
+	r.pin = digest(t, xz, imagetest.NoMeta)
+	var err error
+	r.host, err = linux.New(filepath.Join(r.dir, "host"), "/bin/true")
+	must.NoError(t, err)
+	return r
+}
+
+// start is a process that has come as far as that phase.
+func (r *crashRig) start(t *testing.T, phase string) (kill func()) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCrash_child$", "-test.v")
+	cmd.Env = append(os.Environ(), crashPhase+"="+phase, crashDir+"="+r.dir, crashSource+"="+r.ref.Source, "TMPDIR="+t.TempDir())
+	if phase == "verify" {
+		cmd.Env = append(cmd.Env, crashPin+"="+r.pin.String())
+	}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	must.NoError(t, err)
+	reached := make(chan struct{})
+	if phase == "download" {
+		r.server.Fail(r.ref.File(), func(w http.ResponseWriter, q *http.Request, file []byte) {
+			w.Write(file[:len(file)/2])
+			w.(http.Flusher).Flush()
+			close(reached)
+			<-q.Context().Done()
+		})
+	}
+	must.NoError(t, cmd.Start())
+	if phase == "download" {
+		<-reached
+	} else {
+		var said []string
+		for lines := bufio.NewScanner(out); ; {
+			must.True(t, lines.Scan(), must.Sprint(said))
+			said = append(said, lines.Text())
+			if strings.HasSuffix(lines.Text(), crashed+phase) {
+				break
+			}
+		}
+	}
+	return func() {
+		must.NoError(t, cmd.Process.Kill())
+		must.Error(t, cmd.Wait())
+		r.server.Fail(r.ref.File(), nil)
+	}
+}
+
+// ensure imports the image and looks for what is left of other imports.
+func (r *crashRig) ensure(t *testing.T) {
+	t.Helper()
+	store := image.NewStore(image.NewCache(filepath.Join(r.dir, "cache"), image.Options{}), r.host.Images)
+	got, err := store.Ensure(t.Context(), r.ref, image.Terms{Digest: r.pin}, nil)
+	must.NoError(t, err)
+	must.Eq(t, image.Snapshot{Name: "good_1_0", Digest: r.pin}, got)
+}
+
+// names are what is in the directories of the cache and the host.
+func (r *crashRig) names(t *testing.T) (all []string) {
+	t.Helper()
+	for _, dir := range []string{"cache", "host/jails", "host/labels", "host/layers"} {
+		entries, err := os.ReadDir(filepath.Join(r.dir, dir))
+		must.NoError(t, err)
+		for _, e := range entries {
+			all = append(all, dir+"/"+e.Name())
+		}
+	}
+	return all
+}
+
+// onlyGood is what there is when nothing is left over.
+var onlyGood = []string{
+	"cache/good_1.0.xz", "cache/good_1.0.xz.meta", "cache/good_1.0.xz.skein", "host/jails/good_1_0", "host/labels/good_1_0",
+}
+
+var crashPhases = []string{"download", "verify", "before receive", "receive", "received", "label", "rename", "renamed"}
+
+// fill has the cache know the image, where the phase is that of verifying it.
+func (r *crashRig) fill(t *testing.T, phase string) {
+	if phase == "verify" {
+		f, err := image.NewCache(filepath.Join(r.dir, "cache"), image.Options{}).Fetch(t.Context(), r.ref, anyImage, nil)
+		must.NoError(t, err)
+		must.NoError(t, f.Close())
+	}
+}
+
+// A process that is killed in whatever phase of an import leaves nothing that the
+// next import does not take away, and nothing that it fails by.
+func TestStore_Ensure_killed(t *testing.T) {
+	for _, phase := range crashPhases {
+		t.Run("in phase "+phase, func(t *testing.T) {
+			r := newCrashRig(t)
+			r.fill(t, phase)
+			r.start(t, phase)()
+			r.ensure(t)
+			r.afterwards(t)
+			must.Eq(t, onlyGood, r.names(t))
+		})
+		t.Run("in phase "+phase+" and the cache emptied", func(t *testing.T) {
+			r := newCrashRig(t)
+			r.fill(t, phase)
+			r.start(t, phase)()
+			must.NoError(t, os.RemoveAll(filepath.Join(r.dir, "cache")))
+			r.ensure(t)
+			r.afterwards(t)
+			must.Eq(t, onlyGood, r.names(t))
+		})
+	}
+}
+
+// afterwards imports another image, and takes that away with its files. What is left
+// of one that was killed when it had done all but to say so is found then: an image
+// that is there needs no import, and nothing is looked for. The good image is fetched
+// again where the cache was emptied, so that it looks as ever.
+func (r *crashRig) afterwards(t *testing.T) {
+	t.Helper()
+	r.server.Add("other", "1.0", smallImage, imagetest.NoMeta)
+	cache := filepath.Join(r.dir, "cache")
+	for _, ref := range []image.Ref{{Source: r.server.URL, Name: "other", Tag: "1.0"}, r.ref} {
+		f, err := image.NewCache(cache, image.Options{}).Fetch(t.Context(), ref, anyImage, nil)
+		must.NoError(t, err)
+		must.NoError(t, f.Close())
+	}
+	other := image.Ref{Source: r.server.URL, Name: "other", Tag: "1.0"}
+	_, err := image.NewStore(image.NewCache(cache, image.Options{}), r.host.Images).Ensure(t.Context(), other, anyImage, nil)
+	must.NoError(t, err)
+	must.NoError(t, r.host.Images.Destroy(t.Context(), "other_1_0"))
+	files, err := filepath.Glob(filepath.Join(cache, "other_1.0.xz*"))
+	must.NoError(t, err)
+	for _, f := range files {
+		must.NoError(t, os.Remove(f))
+	}
+}
+
+// What another process is making is let be, with the cache and without.
+func TestStore_Ensure_alive(t *testing.T) {
+	for name, wipe := range map[string]bool{"as it is": false, "emptied": true} {
+		t.Run("the cache "+name, func(t *testing.T) {
+			r := newCrashRig(t)
+			kill := r.start(t, "rename")
+			if wipe {
+				must.NoError(t, os.RemoveAll(filepath.Join(r.dir, "cache")))
+			}
+			r.ensure(t)
+			made, err := r.host.Images.List(t.Context(), "_import-")
+			must.NoError(t, err)
+			must.Len(t, 1, made)
+			kill()
+			r.afterwards(t)
+			must.Eq(t, onlyGood, r.names(t))
+		})
+	}
+}

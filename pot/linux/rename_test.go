@@ -1,0 +1,49 @@
+//go:build linux
+
+package linux
+
+import (
+	"io/fs"
+	"os"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
+)
+
+// What a crash in the middle of a rename leaves is in nobody's way.
+func TestDatasets_Rename_afterCrash(t *testing.T) {
+	leak.Check(t)
+	d := datasets{dir: t.TempDir()}
+	must.NoError(t, d.prepare())
+	must.NoError(t, os.Mkdir(d.path("from"), 0o755))
+	must.NoError(t, d.SetLabels(t.Context(), "from", map[string]string{"a": "new"}))
+	must.NoError(t, d.writeLabels("to", labelFile{Labels: map[string]string{"b": "of nothing"}}))
+	must.NoError(t, d.Rename(t.Context(), "from", "to"))
+	labels, err := d.Labels(t.Context(), "to")
+	must.NoError(t, err)
+	must.Eq(t, map[string]string{"a": "new"}, labels)
+	must.FileNotExists(t, d.label("from"))
+
+	t.Run("and an image without labels gets none of those", func(t *testing.T) {
+		must.NoError(t, os.Mkdir(d.path("bare"), 0o755))
+		must.NoError(t, d.writeLabels("next", labelFile{Labels: map[string]string{"b": "of nothing"}}))
+		must.NoError(t, d.Rename(t.Context(), "bare", "next"))
+		labels, err := d.Labels(t.Context(), "next")
+		must.NoError(t, err)
+		must.MapEmpty(t, labels)
+	})
+	t.Run("a name that is taken keeps its labels", func(t *testing.T) {
+		must.NoError(t, os.Mkdir(d.path("other"), 0o755))
+		must.NoError(t, d.SetLabels(t.Context(), "other", map[string]string{"c": "other"}))
+		must.ErrorIs(t, d.Rename(t.Context(), "other", "to"), fs.ErrExist)
+		labels, err := d.Labels(t.Context(), "to")
+		must.NoError(t, err)
+		must.Eq(t, map[string]string{"a": "new"}, labels)
+	})
+	t.Run("what is not there leaves no labels", func(t *testing.T) {
+		must.ErrorIs(t, d.Rename(t.Context(), "none", "nothing"), fs.ErrNotExist)
+		must.FileNotExists(t, d.label("nothing"))
+	})
+}
