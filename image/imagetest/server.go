@@ -179,6 +179,18 @@ func HangUp() Fault {
 	}
 }
 
+// HangUpAfter sends that much of the file, calls then, and closes the connection.
+func HangUpAfter(n int, then func()) Fault {
+	return func(w http.ResponseWriter, _ *http.Request, file []byte) {
+		w.Header().Set("Content-Length", strconv.Itoa(len(file)))
+		w.Header().Set("ETag", Tag(file))
+		w.Write(file[:n])
+		w.(http.Flusher).Flush()
+		then()
+		panic(http.ErrAbortHandler)
+	}
+}
+
 // Stall sends half of the file, and nothing more until the client hangs up.
 func Stall() Fault {
 	return func(w http.ResponseWriter, r *http.Request, file []byte) {

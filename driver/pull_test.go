@@ -1,0 +1,183 @@
+package driver
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hashicorp/nomad/nomad/structs"
+	"github.com/hashicorp/nomad/plugins/drivers"
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/signify"
+)
+
+// keyFile is a new public key, in a file.
+func keyFile(t *testing.T) (path string, secret signify.SecretKey) {
+	t.Helper()
+	secret, err := signify.NewKey()
+	must.NoError(t, err)
+	text, err := secret.Public().Marshal("test")
+	must.NoError(t, err)
+	path = filepath.Join(t.TempDir(), "key.pub")
+	must.NoError(t, os.WriteFile(path, text, 0o644))
+	return path, secret
+}
+
+// A job may ask for more than the operator does, and not for less.
+func TestTaskConfig_terms(t *testing.T) {
+	ours, _ := keyFile(t)
+	theirs, _ := keyFile(t)
+	logins := filepath.Join(t.TempDir(), "auth.json")
+	must.NoError(t, os.WriteFile(logins, []byte(`{"https://images.example.org/pots": {"token": "of-the-node"}}`), 0o600))
+	must.NoError(t, os.WriteFile(logins+".public", []byte(`{}`), 0o644))
+	for name, c := range map[string]struct {
+		plugin, task string
+		check        func(t *testing.T, terms image.Terms)
+		want         string
+	}{
+		"nothing": {check: func(t *testing.T, terms image.Terms) { must.True(t, terms == image.Terms{}) }},
+		"all of a job's own": {task: `force_pull = true
+			auth_soft_fail = true
+			auth { token = "t" }`, check: func(t *testing.T, terms image.Terms) {
+			must.True(t, terms == image.Terms{Again: true, Optional: true, Login: image.Login{Token: "t"}})
+		}},
+		"a key of the job's": {task: fmt.Sprintf("signify_pubkey = %q", ours), check: func(t *testing.T, terms image.Terms) {
+			must.NotNil(t, terms.Key)
+		}},
+		"a key of the node's": {plugin: fmt.Sprintf("verify { signify_pubkey = %q }", ours), check: func(t *testing.T, terms image.Terms) {
+			must.NotNil(t, terms.Key)
+		}},
+		"another key than the node's": {
+			plugin: fmt.Sprintf("verify { signify_pubkey = %q }", ours), task: fmt.Sprintf("signify_pubkey = %q", theirs),
+			want: "config.signify_pubkey: is key ",
+		},
+		"no key where one is required":   {plugin: "verify { require_signature = true }", want: "config.signify_pubkey: must be set: this client takes signed images alone"},
+		"a key that is no absolute path": {task: `signify_pubkey = "key.pub"`, want: "config.signify_pubkey: must be an absolute path"},
+		"a key that is none":             {task: `signify_pubkey = "/etc/passwd"`, want: "config.signify_pubkey: /etc/passwd: not a signify public key"},
+		"a login of the node's":          {plugin: fmt.Sprintf("auth { file = %q }", logins), check: func(t *testing.T, terms image.Terms) { must.True(t, terms.Login == image.Login{Token: "of-the-node"}) }},
+		"a login of the job's before it": {plugin: fmt.Sprintf("auth { file = %q }", logins), task: `auth { header = "X: y" }`, check: func(t *testing.T, terms image.Terms) { must.True(t, terms.Login == image.Login{Header: "X: y"}) }},
+		"two logins in one":              {task: "auth {\n token = \"geheim\"\n username = \"a\"\n}", want: "config.auth: must be username and password, token, or header: one of them"},
+		"a source that is allowed":       {plugin: `allowed_images = ["https://images.example.org"]`, check: func(*testing.T, image.Terms) {}},
+		"a source that is not":           {plugin: `allowed_images = ["https://images.example.org/pots-of-mine", "file:///srv"]`, want: "config.image: is below none of the URLs in this client's allowed_images"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := backendOf(t, c.plugin).plan(taskOf(t, least+c.task))
+			if c.want != "" {
+				must.ErrorContains(t, err, c.want)
+				must.StrNotContains(t, err.Error(), "geheim")
+				return
+			}
+			must.NoError(t, err)
+			c.check(t, p.terms)
+		})
+	}
+	for body, want := range map[string]string{
+		fmt.Sprintf("auth { file = %q }", logins+".public"): "auth.file: " + logins + ".public: others can use it",
+		`verify { signify_pubkey = "/nonexistent" }`:        "verify.signify_pubkey: ",
+		`allowed_images = ["https://x/..%2f"]`:              "allowed_images[0]: must not have",
+		`pull { ca_file = "/etc/passwd" }`:                  "pull.ca_file: /etc/passwd: no certificate in PEM",
+		`pull { decoder_memory = "much" }`:                  "pull.decoder_memory: must be a size",
+		`cache { max_size = "0" }`:                          "cache.max_size: must be a size",
+	} {
+		_, err := configOf(t, body).settings("linux")
+		must.ErrorContains(t, err, want)
+	}
+}
+
+// A user in the URL of an image is a login, and no part of its name.
+func TestTaskConfig_login(t *testing.T) {
+	p, err := backendOf(t, "").plan(taskOf(t, strings.Replace(least, "https://", "https://ann:geheim@", 1)))
+	must.NoError(t, err)
+	must.Eq(t, "https://images.example.org/pots", p.ref.Source)
+	must.True(t, p.terms.Login == image.Login{Username: "ann", Password: "geheim"})
+	must.StrNotContains(t, fmt.Sprintf("%+v %#v", p.terms, p.terms), "geheim")
+	_, err = backendOf(t, "").plan(taskOf(t, strings.Replace(least, "https://", "https://ann:geheim@", 1)+`auth { token = "geheim" }`))
+	must.ErrorContains(t, err, "config.auth: cannot be set with a user in image")
+	must.StrNotContains(t, err.Error(), "geheim")
+}
+
+// startAll starts tasks at once.
+func startAll(b *bed, all []*drivers.TaskConfig) []error {
+	errs := make([]error, len(all))
+	var started sync.WaitGroup
+	for i, cfg := range all {
+		started.Go(func() { _, _, errs[i] = b.StartTask(cfg) })
+	}
+	started.Wait()
+	return errs
+}
+
+// However many tasks want an image that is not there, it is fetched and imported once;
+// when its server dies half way all are told the same, and the next go on with what
+// has come.
+func TestDriver_StartTask_together(t *testing.T) {
+	b := newBed(t, "")
+	b.unlogged = true
+	file := imagetest.HelloName + "_" + imagetest.HelloTag + ".xz"
+	tasks := func() (all []*drivers.TaskConfig) {
+		for range 20 {
+			all = append(all, b.task(t, `network_mode = "none"`, "sleep", "1h"))
+		}
+		return all
+	}
+	var lock sync.Mutex
+	dead := false
+	b.server.Fail(file, func(w http.ResponseWriter, r *http.Request, xz []byte) {
+		imagetest.HangUpAfter(len(xz)/2, func() {
+			lock.Lock()
+			defer lock.Unlock()
+			dead = true
+		})(w, r, xz)
+	})
+	b.server.Guard(func(*http.Request) bool {
+		lock.Lock()
+		defer lock.Unlock()
+		if dead {
+			panic(http.ErrAbortHandler)
+		}
+		return true
+	})
+	errs := startAll(b, tasks())
+	for _, err := range errs {
+		must.Error(t, err)
+		must.True(t, structs.IsRecoverable(err), must.Sprint(err))
+		must.Eq(t, errs[0].Error(), err.Error())
+	}
+	nothingLeft(t, b.dir)
+
+	b.server.Fail(file, nil)
+	lock.Lock()
+	dead = false
+	lock.Unlock()
+	before := map[string]int{}
+	for _, ending := range []string{"", ".meta", ".skein"} {
+		before[ending] = b.server.Gets(file + ending)
+	}
+	all := tasks()
+	for _, err := range startAll(b, all) {
+		must.NoError(t, err)
+	}
+	for ending, n := range before {
+		must.Eq(t, n+1, b.server.Gets(file+ending), must.Sprint(ending))
+	}
+	ranges := b.server.Ranges(file)
+	must.SliceNotEmpty(t, ranges)
+	must.Eq(t, fmt.Sprintf("bytes=%d-", len(imagetest.Hello(""))/2), ranges[len(ranges)-1])
+	for _, cfg := range all {
+		status, err := b.InspectTask(cfg.ID)
+		must.NoError(t, err)
+		must.Eq(t, drivers.TaskStateRunning, status.State)
+	}
+	images, err := b.driver.current().pots.Host().Images.List(t.Context(), "")
+	must.NoError(t, err)
+	images = slices.DeleteFunc(images, func(name string) bool { return strings.HasPrefix(name, "web_") })
+	must.Len(t, 1, images)
+}
