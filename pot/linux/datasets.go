@@ -119,11 +119,12 @@ func (d datasets) Rename(ctx context.Context, from, to string) error {
 	if err := unix.Renameat2(unix.AT_FDCWD, d.path(from), unix.AT_FDCWD, d.path(to), unix.RENAME_NOREPLACE); err != nil {
 		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
 	}
-	err := os.Rename(d.label(from), d.label(to))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	for _, of := range []func(string) string{d.label, d.kept} {
+		if err := os.Rename(of(from), of(to)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // List is pot.Images'.
@@ -244,6 +245,9 @@ func (d datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err error
 	if err := errors.Join(valid(image), valid(name), d.prepare()); err != nil {
 		return "", err
 	}
+	if c.Snapshot != "" {
+		return d.cloneKept(ctx, c)
+	}
 	lower := filepath.Join(d.path(image), "m")
 	var root unix.Stat_t
 	if err := unix.Stat(lower, &root); err != nil {
@@ -328,6 +332,7 @@ func (d datasets) Destroy(ctx context.Context, name string) error {
 		os.RemoveAll(d.path(name)),
 		os.RemoveAll(d.layer(name)),
 		os.RemoveAll(d.label(name)),
+		os.RemoveAll(d.kept(name)),
 	)
 }
 
