@@ -145,6 +145,10 @@ type Snapshots interface {
 	// does. Of a clone it is incremental, on a host whose clones are. What was
 	// written before an error is no stream.
 	Send(ctx context.Context, pot, snapshot string, w io.Writer) error
+
+	// Origin is the pot, and its snapshot, that the tree is a clone of; "" if it is of
+	// none, as on a host whose copies need nothing of what they are of.
+	Origin(ctx context.Context, pot string) (of, snapshot string, err error)
 }
 
 // A Snapshot is one of a dataset.

@@ -205,6 +205,9 @@ func (m *model) zfs(stdin io.Reader, argv []string) (string, string) {
 		if d == nil {
 			return "", missing
 		}
+		if slices.Contains(argv, "origin") {
+			return cmp.Or(d.origin, "-") + "\n", ""
+		}
 		out := ""
 		for k, v := range d.props {
 			out += k + "\t" + v + "\n"

@@ -114,4 +114,21 @@ func (s snapshots) Send(ctx context.Context, name, snapshot string, w io.Writer)
 	return typed(r.Stream(ctx, w, "zfs", "send", "-R", at))
 }
 
+// Origin is pot.Snapshots'.
+func (s snapshots) Origin(ctx context.Context, name string) (of, snapshot string, err error) {
+	if err := valid(name); err != nil {
+		return "", "", err
+	}
+	out, err := s.zfs(ctx, "get", "-Hp", "-o", "value", "origin", s.path(name)+"/m")
+	if out = strings.TrimSpace(out); err != nil || out == "-" {
+		return "", "", err
+	}
+	at, snapshot, _ := strings.Cut(out, "@")
+	of, below := strings.CutPrefix(strings.TrimSuffix(at, "/m"), s.root+"/jails/")
+	if !below || valid(of) != nil || s.path(of)+"/m" != at {
+		return "", "", fmt.Errorf("%s/m is a clone of %s, which is no pot's tree", s.path(name), out)
+	}
+	return of, snapshot, nil
+}
+
 var _ pot.Snapshots = snapshots{}

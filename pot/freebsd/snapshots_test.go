@@ -108,6 +108,16 @@ func TestSnapshots(t *testing.T) {
 		_, err := s.Clone(ctx, pot.Clone{Image: "web_1_0", Name: "copy", Snapshot: "1800000000"})
 		must.NoError(t, err)
 		must.Eq(t, "tank/pot/jails/web_1_0/m@1800000000", m.datasets["tank/pot/jails/copy/m"].origin)
+		of, at, err := s.Origin(ctx, "copy")
+		must.NoError(t, err)
+		must.Eq(t, []string{"web_1_0", "1800000000"}, []string{of, at})
+		of, _, err = s.Origin(ctx, "web_1_0")
+		must.NoError(t, err)
+		must.Eq(t, "", of)
+		m.datasets["tank/pot/jails/copy/m"].origin = "tank/secrets@1"
+		_, _, err = s.Origin(ctx, "copy")
+		must.ErrorContains(t, err, "no pot's tree")
+		m.datasets["tank/pot/jails/copy/m"].origin = "tank/pot/jails/web_1_0/m@1800000000"
 		must.ErrorIs(t, s.Destroy(ctx, "web_1_0", "1800000000"), errDependents)
 		must.NoError(t, s.datasets.Destroy(ctx, "copy"))
 		must.NoError(t, s.Destroy(ctx, "web_1_0", "1800000000"))

@@ -226,6 +226,12 @@ func (s snapshots) Send(ctx context.Context, name, snapshot string, w io.Writer)
 	return err
 }
 
+// Origin is pot.Snapshots'.
+func (s snapshots) Origin(ctx context.Context, name string) (of, snapshot string, err error) {
+	_, err = s.Dir(ctx, name)
+	return "", "", err
+}
+
 // cloneKept is Clone of a snapshot: a copy, which needs nothing of what it is of.
 func (d datasets) cloneKept(ctx context.Context, c pot.Clone) (dir string, err error) {
 	if err := errors.Join(valid(c.Snapshot), valid(c.Image)); err != nil {
