@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -251,18 +250,15 @@ func (o *onPots) baseFile(base string) (file, release string, err error) {
 	if strings.Contains(base, "/") || strings.Contains(base, ".t") {
 		return base, "", nil
 	}
-	conf, err := pot.ReadHostConf(pot.PotConfs(o.file)...)
-	if err != nil {
+	if !releaseNames.MatchString(base) {
+		return "", "", fmt.Errorf("-b: must be a release, as in 14.2, or the path of an archive, not %.80q", base)
+	}
+	if file, err = o.cachedBase(base); err != nil {
 		return "", "", err
 	}
 	release = base
-	if !strings.Contains(base, "-") {
-		base += "-RELEASE"
-	}
-	cache := cmp.Or(conf.Cache, o.defaults.Cache, filepath.Join(o.dir, "cache"))
-	file = filepath.Join(cache, base+"_base.txz")
 	if _, err := os.Stat(file); err != nil {
-		return "", "", hinted{fmt.Errorf("release %s: %w", release, err), "its base.txz goes there; or -b is the path of an archive"}
+		return "", "", hinted{fmt.Errorf("release %s: %w", release, err), "pot create-base -r " + release + " fetches it; or -b is the path of an archive"}
 	}
 	return file, release, nil
 }

@@ -13,7 +13,7 @@ import (
 // them away.
 func datasetCommands() []*cobra.Command {
 	return []*cobra.Command{
-		snapshotCommand(), purgeSnapshotsCommand(), revertCommand(), exportCommand(), importCommand(), createCommand(),
+		snapshotCommand(), purgeSnapshotsCommand(), revertCommand(), exportCommand(), importCommand(), createCommand(), createBaseCommand(),
 		infoCommand(), listCommand(), showCommand(), destroyCommand(), cloneCommand(), renameCommand(), pruneCommand(),
 	}
 }
