@@ -144,7 +144,14 @@ func (b *build) path(ending string) string {
 }
 
 // make builds in a directory beside the image's place.
-func (b *build) make(ctx context.Context) (err error) {
+func (b *build) make(ctx context.Context) error {
+	return b.withFiles(ctx, func(files *zstream.Files) error {
+		return b.place(func() error { return b.compress(ctx, files) })
+	})
+}
+
+// withFiles reads the root tree, of which use writes what it wants.
+func (b *build) withFiles(ctx context.Context, use func(*zstream.Files) error) (err error) {
 	files, err := b.files(ctx)
 	if b.root != nil {
 		defer b.root.Close()
@@ -161,12 +168,17 @@ func (b *build) make(ctx context.Context) (err error) {
 	if b.AllRoot {
 		files.SetOwner(0, 0)
 	}
+	return use(files)
+}
+
+// place has the files of an image written, and gives them their names.
+func (b *build) place(write func() error) (err error) {
 	_ = sweep(b.Dir, building, func(*temp) error { return nil })
 	if b.temp, err = newTemp(b.Dir, building); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.temp.remove()) }()
-	if err := b.compress(ctx, files); err != nil {
+	if err := write(); err != nil {
 		return err
 	}
 	return b.publish()
@@ -174,25 +186,38 @@ func (b *build) make(ctx context.Context) (err error) {
 
 // compress writes the .xz, and all that follows from it.
 func (b *build) compress(ctx context.Context, files *zstream.Files) error {
-	top, err := zstream.NewFiles(map[string]string{
-		"conf/pot.conf": b.conf, "conf/fscomp.conf": "", "m/": "",
-	}, b.Created)
+	top, err := b.top()
 	if err != nil {
 		return err
 	}
+	return b.pack(ctx, Meta{}, func(ctx context.Context, w io.Writer) error {
+		return b.writeTrees(ctx, w, top, files)
+	})
+}
+
+// top is the dataset that the root tree's is in.
+func (b *build) top() (*zstream.Files, error) {
+	return zstream.NewFiles(map[string]string{
+		"conf/pot.conf": b.conf, "conf/fscomp.conf": "", "m/": "",
+	}, b.Created)
+}
+
+// pack writes the files of an image: the stream that send writes, compressed, and
+// all that follows from it.
+func (b *build) pack(ctx context.Context, meta Meta, send func(context.Context, io.Writer) error) error {
 	digest := skein.New()
-	err = b.writeFile("", func(f io.Writer) error {
-		return b.writeStream(ctx, io.MultiWriter(f, digest, &b.out), top, files)
+	err := b.writeFile("", func(f io.Writer) error {
+		return b.writeStream(ctx, io.MultiWriter(f, digest, &b.out), send)
 	})
 	if err != nil {
 		return err
 	}
 	b.artifacts.Bytes = b.out.Load()
-	const alone = "-\n" // cloned from nothing
-	digest.Write([]byte(alone))
+	origin := meta.String() + "\n"
+	digest.Write([]byte(origin))
 	b.artifacts.Digest = sum(digest)
 	text := []byte(hex.EncodeToString(b.artifacts.Digest[:]) + "\n")
-	err = errors.Join(b.writeBytes(".meta", []byte(alone)), b.writeBytes(".skein", text))
+	err = errors.Join(b.writeBytes(".meta", []byte(origin)), b.writeBytes(".skein", text))
 	if err != nil || b.Signer == nil {
 		return err
 	}
@@ -203,8 +228,8 @@ func (b *build) compress(ctx context.Context, files *zstream.Files) error {
 	return b.writeBytes(".skein.sig", signature)
 }
 
-// writeStream writes the compressed stream to w.
-func (b *build) writeStream(ctx context.Context, w io.Writer, top, files *zstream.Files) error {
+// writeStream writes the stream that send writes, compressed, to w.
+func (b *build) writeStream(ctx context.Context, w io.Writer, send func(context.Context, io.Writer) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	z, err := NewXZWriter(ctx, w, b.XZ)
@@ -212,15 +237,7 @@ func (b *build) writeStream(ctx context.Context, w io.Writer, top, files *zstrea
 		return err
 	}
 	var size counter
-	o := zstream.WriteOptions{
-		// Where pot has a pot by default; only what is below it counts.
-		Dataset: "zroot/pot/jails/" + Ref{Name: b.Name, Tag: b.Tag}.Dataset(), Snapshot: b.artifacts.Snapshot, Created: b.Created,
-	}
-	if b.Progress != nil {
-		o.Progress = func(done, total int64) { b.Progress(BuildProgress{done, total, b.out.Load()}) }
-	}
-	s, err := zstream.Write(ctx, io.MultiWriter(z, &size), o,
-		zstream.FileSystem{Name: "", Files: top}, zstream.FileSystem{Name: "m", Files: files})
+	err = send(ctx, io.MultiWriter(z, &size))
 	if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, io.ErrClosedPipe) {
 		cancel() // the compressor need not go on, and has nothing to tell
 		_ = z.Close()
@@ -229,11 +246,25 @@ func (b *build) writeStream(ctx context.Context, w io.Writer, top, files *zstrea
 	if closed := z.Close(); closed != nil {
 		err = closed
 	}
-	if err != nil {
-		return err
+	b.artifacts.Stream = size.Load()
+	return err
+}
+
+// writeTrees writes the stream of a pot with that root tree.
+func (b *build) writeTrees(ctx context.Context, w io.Writer, top, files *zstream.Files) error {
+	o := zstream.WriteOptions{
+		// Where pot has a pot by default; only what is below it counts.
+		Dataset: "zroot/pot/jails/" + Ref{Name: b.Name, Tag: b.Tag}.Dataset(), Snapshot: b.artifacts.Snapshot, Created: b.Created,
 	}
-	b.artifacts.Stream, b.artifacts.Files = size.Load(), s.Datasets[1].Files
-	return nil
+	if b.Progress != nil {
+		o.Progress = func(done, total int64) { b.Progress(BuildProgress{done, total, b.out.Load()}) }
+	}
+	s, err := zstream.Write(ctx, w, o,
+		zstream.FileSystem{Name: "", Files: top}, zstream.FileSystem{Name: "m", Files: files})
+	if err == nil {
+		b.artifacts.Files = s.Datasets[1].Files
+	}
+	return err
 }
 
 // writeBytes makes one of the small files.

@@ -74,7 +74,8 @@ func (a *addresses) take(ctx context.Context, pot Name, n Network, others foreig
 	}
 }
 
-// claim takes the one address that is asked for. Another pot's is fs.ErrExist.
+// claim takes the one address that is asked for, or keeps it. Another pot's is
+// fs.ErrExist.
 func (a *addresses) claim(addr netip.Addr, pot Name) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -86,6 +87,9 @@ func (a *addresses) claim(addr netip.Addr, pot Name) error {
 		return err
 	}
 	owner, _ := os.ReadFile(filepath.Join(a.dir, addr.String()))
+	if string(owner) == string(pot) {
+		return nil
+	}
 	return fmt.Errorf("address %s: pot %.200q has it: %w", addr, owner, fs.ErrExist)
 }
 

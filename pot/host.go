@@ -21,9 +21,12 @@ type Host struct {
 	Images   Images
 	Datasets Datasets
 	Mounts   Mounts
-	Links    Links
-	Jails    Jails
-	Limiter  Limiter
+
+	// Snapshots are of pots with a dataset of their own.
+	Snapshots Snapshots
+	Links     Links
+	Jails     Jails
+	Limiter   Limiter
 
 	// Redirects are nil on a host where supervisors alone publish ports.
 	Redirects Redirects
@@ -122,9 +125,45 @@ type Datasets interface {
 	Destroy(ctx context.Context, name string) error
 }
 
+// Snapshots are what pots with a dataset of their own were at a time: NAME and its
+// child NAME/m together, under one name, without the @. No such pot is fs.ErrNotExist.
+type Snapshots interface {
+	// Take makes one. One of that name is fs.ErrExist.
+	Take(ctx context.Context, pot, snapshot string) error
+
+	// List is all there are, the oldest first; of the same time NAME's before NAME/m's.
+	List(ctx context.Context, pot string) ([]Snapshot, error)
+
+	// Destroy removes one. One that is gone is no error, one that a pot is cloned
+	// from is one.
+	Destroy(ctx context.Context, pot, snapshot string) error
+
+	// Rollback makes the pot what it was at its newest snapshot, whose name this is.
+	Rollback(ctx context.Context, pot, snapshot string) error
+
+	// Send writes the zfs send stream of one, with all before it, as zfs send -R
+	// does. Of a clone it is incremental, on a host whose clones are. What was
+	// written before an error is no stream.
+	Send(ctx context.Context, pot, snapshot string, w io.Writer) error
+
+	// Origin is the pot, and its snapshot, that the tree is a clone of; "" if it is of
+	// none, as on a host whose copies need nothing of what they are of.
+	Origin(ctx context.Context, pot string) (of, snapshot string, err error)
+}
+
+// A Snapshot is one of a dataset.
+type Snapshot struct {
+	Child     string // "" for the pot's dataset, "m" for its tree
+	Name      string // without the @
+	Created   time.Time
+	UsedBytes int64  // by it alone
+	GUID      uint64 // 0 where a host does not tell
+}
+
 // A Clone is what a pot's dataset is made from.
 type Clone struct {
 	Image, Name string
+	Snapshot    string // of the image: "" for the newest
 	Labels      map[string]string
 	QuotaBytes  int64 // of what is written to it; 0 for none
 }

@@ -184,7 +184,7 @@ type built struct {
 	KeyNumber   string   `json:"key_number,omitempty"` // of the key that has signed it
 	Bytes       int64    `json:"bytes"`                // of the .xz
 	StreamBytes int64    `json:"stream_bytes"`
-	Names       int64    `json:"names"` // in the tree
+	Names       int64    `json:"names,omitempty"` // in the tree; 0 where that was not read
 }
 
 // text says the digest, and the paths in a line each.

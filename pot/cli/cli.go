@@ -55,6 +55,7 @@ Not there yet: ` + strings.Join(awaited, ", ") + ".",
 	root.AddCommand(configCommand(), doctorCommand(), imageCommand(), initCommand(), flavourCommand(), versionCommand())
 	root.AddCommand(setCommands()...)
 	root.AddCommand(lifeCommands()...)
+	root.AddCommand(datasetCommands()...)
 	addAwaited(root, awaited)
 	return root
 }

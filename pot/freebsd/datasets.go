@@ -273,7 +273,7 @@ func (d *datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err erro
 			err = errors.Join(err, d.Destroy(context.WithoutCancel(ctx), c.Name))
 		}
 	}()
-	if err := d.cloneTree(ctx, c.Image, c.Name); err != nil {
+	if err := d.cloneTree(ctx, c); err != nil {
 		return "", err
 	}
 	if dir, err = d.place(c.Name); err != nil {
@@ -283,7 +283,15 @@ func (d *datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err erro
 }
 
 // cloneTree clones an image's tree.
-func (d *datasets) cloneTree(ctx context.Context, image, name string) error {
+func (d *datasets) cloneTree(ctx context.Context, c pot.Clone) error {
+	image, name := c.Image, c.Name
+	if c.Snapshot != "" {
+		if err := valid(c.Snapshot); err != nil {
+			return err
+		}
+		_, err := d.zfs(ctx, "clone", d.path(image)+"/m@"+c.Snapshot, d.path(name)+"/m")
+		return err
+	}
 	known, ok := d.snapshots.Load(image)
 	if ok {
 		_, err := d.zfs(ctx, "clone", known.(string), d.path(name)+"/m")

@@ -46,6 +46,7 @@ func New(r run.Runner, k Kernel, c Config) pot.Host {
 		Name:       "freebsd",
 		Images:     d,
 		Datasets:   d,
+		Snapshots:  snapshots{d},
 		Mounts:     m,
 		Links:      l,
 		Redirects:  redirects{runner: r, kernel: k, config: c},

@@ -205,6 +205,9 @@ func (m *model) zfs(stdin io.Reader, argv []string) (string, string) {
 		if d == nil {
 			return "", missing
 		}
+		if slices.Contains(argv, "origin") {
+			return cmp.Or(d.origin, "-") + "\n", ""
+		}
 		out := ""
 		for k, v := range d.props {
 			out += k + "\t" + v + "\n"
@@ -249,7 +252,12 @@ func (m *model) zfs(stdin io.Reader, argv []string) (string, string) {
 			return "", missing
 		}
 		m.addMount(MountPoint{Type: "zfs", From: last, On: m.place(last)})
+	case "snapshot", "rollback", "send":
+		return "", m.snapshot(argv[0], last)
 	case "destroy":
+		if strings.Contains(last, "@") {
+			return "", m.snapshot(argv[0], last)
+		}
 		return "", m.destroy(last, missing)
 	default:
 		panic("the model has no zfs " + argv[0])
@@ -293,6 +301,8 @@ func (m *model) zfsList(argv []string, last string, d *dataset, missing string) 
 				out += name + "@" + s + "\t" + clones + "\n"
 			}
 		}
+	case slices.Contains(argv, "name,creation,used,guid"):
+		out = m.showSnapshots(last)
 	case slices.Contains(argv, "snapshot"):
 		for _, s := range d.snapshots {
 			out += last + "@" + s + "\n"

@@ -137,6 +137,9 @@ func (d datasets) Rename(ctx context.Context, from, to string) error {
 		}
 		return errors.Join(err, os.RemoveAll(d.label(to)))
 	}
+	if err := os.Rename(d.kept(from), d.kept(to)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	return os.RemoveAll(d.label(from))
 }
 
@@ -270,6 +273,9 @@ func (d datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err error
 	if err := errors.Join(valid(image), valid(name), d.prepare()); err != nil {
 		return "", err
 	}
+	if c.Snapshot != "" {
+		return d.cloneKept(ctx, c)
+	}
 	lower := filepath.Join(d.path(image), "m")
 	var root unix.Stat_t
 	if err := unix.Stat(lower, &root); err != nil {
@@ -354,6 +360,7 @@ func (d datasets) Destroy(ctx context.Context, name string) error {
 		os.RemoveAll(d.path(name)),
 		os.RemoveAll(d.layer(name)),
 		os.RemoveAll(d.label(name)),
+		os.RemoveAll(d.kept(name)),
 	)
 }
 

@@ -39,15 +39,16 @@ func New(dir, supervisor string) (pot.Host, error) {
 	n := new(networks)
 	j := jails{dir: filepath.Join(dir, "host", "jails"), supervisor: supervisor, limiter: l, networks: n}
 	return pot.Host{
-		Name:     "linux",
-		Images:   d,
-		Datasets: d,
-		Mounts:   mounts{},
-		Links:    links{lock: bridgeLock, networks: n},
-		Jails:    j,
-		Limiter:  l,
-		Check:    checker{dir: dir, supervisor: supervisor, limiter: l}.check,
-		Marked:   marks{datasets: d, jails: j}.marked,
+		Name:      "linux",
+		Images:    d,
+		Datasets:  d,
+		Snapshots: snapshots{d},
+		Mounts:    mounts{},
+		Links:     links{lock: bridgeLock, networks: n},
+		Jails:     j,
+		Limiter:   l,
+		Check:     checker{dir: dir, supervisor: supervisor, limiter: l}.check,
+		Marked:    marks{datasets: d, jails: j}.marked,
 	}, nil
 }
 

@@ -24,6 +24,12 @@ type Runner interface {
 	Run(ctx context.Context, stdin io.Reader, argv ...string) (stdout string, err error)
 }
 
+// Streamer is a Runner that can hand on what a command prints as it comes, however
+// much that is.
+type Streamer interface {
+	Stream(ctx context.Context, stdout io.Writer, argv ...string) error
+}
+
 // Error is a command that ran and failed.
 type Error struct {
 	Argv   []string
@@ -57,14 +63,32 @@ const (
 )
 
 // Run is Runner's. When ctx ends the command is ended, and ctx's cause returned.
-func (Host) Run(ctx context.Context, stdin io.Reader, argv ...string) (string, error) {
-	path, err := find(argv[0])
-	if err != nil {
+func (h Host) Run(ctx context.Context, stdin io.Reader, argv ...string) (string, error) {
+	var stdout output
+	err := h.run(ctx, stdin, &stdout, argv)
+	if stdout.full && ctx.Err() == nil {
+		return "", fmt.Errorf("%s: more than %d bytes of output", strings.Join(argv, " "), maxOutput)
+	}
+	var failed *Error
+	if err != nil && !errors.As(err, &failed) {
 		return "", err
 	}
+	return stdout.String(), err
+}
+
+// Stream is Streamer's.
+func (h Host) Stream(ctx context.Context, stdout io.Writer, argv ...string) error {
+	return h.run(ctx, nil, stdout, argv)
+}
+
+func (Host) run(ctx context.Context, stdin io.Reader, stdout io.Writer, argv []string) error {
+	path, err := find(argv[0])
+	if err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, path, argv[1:]...)
-	var stdout, stderr output
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
+	var stderr output
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, &stderr
 	cmd.Env = []string{"LC_ALL=C", "PATH=" + strings.Join(dirs, ":")}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us
@@ -74,15 +98,13 @@ func (Host) Run(ctx context.Context, stdin io.Reader, argv ...string) (string, e
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("%s: %w", strings.Join(argv, " "), context.Cause(ctx))
-	case stdout.full:
-		return "", fmt.Errorf("%s: more than %d bytes of output", strings.Join(argv, " "), maxOutput)
+		return fmt.Errorf("%s: %w", strings.Join(argv, " "), context.Cause(ctx))
 	case errors.As(err, &exit):
-		return stdout.String(), &Error{Argv: argv, Code: exit.ExitCode(), Stderr: strings.TrimSpace(stderr.String())}
+		return &Error{Argv: argv, Code: exit.ExitCode(), Stderr: strings.TrimSpace(stderr.String())}
 	case err != nil:
-		return "", fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
+		return fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
 	}
-	return stdout.String(), nil
+	return nil
 }
 
 // find is the path of a command, which may be one.

@@ -1,0 +1,264 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/flavour"
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot"
+)
+
+// creating is a pot that is made, anew or of another.
+type creating struct {
+	name     string
+	kind     string
+	base     string // a release, or an archive
+	of       string // the pot that it is cloned from
+	snapshot string
+	first    bool // a snapshot of that is taken if it has none
+	network  string
+	connect  pot.Connect
+	stack    string
+	dns      string
+	flavours []string
+	keep     bool
+}
+
+// addFlags gives c the flags of both.
+func (m *creating) addFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVarP(&m.name, "pot", "p", "", "`name` of the new pot")
+	f.StringVarP(&m.network, "network", "N", "", "`network`: inherit, public-bridge, private-bridge or alias")
+	f.StringArrayVarP(&m.connect.Addresses, "ip", "i", nil, "`address` of the pot, or auto; may be repeated for network alias")
+	f.StringVarP(&m.connect.Bridge, "bridge", "B", "", "the private `bridge`")
+	f.StringVarP(&m.stack, "stack", "S", "", "`stack`: ipv4, ipv6 or dual")
+	f.StringVarP(&m.dns, "dns", "d", "", "what names are resolved `by`: inherit, pot, off or custom:FILE")
+	f.StringArrayVarP(&m.flavours, "flavour", "f", nil, "`flavour` to be applied; may be repeated")
+	f.BoolVarP(&m.keep, "keep", "k", false, "keep what there is of a pot that could not be made")
+}
+
+func createCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "create -p POT -b TAR -t single",
+		Short: "make a pot",
+		Long: `Makes a pot whose tree is that of an archive, as FreeBSD's base.txz is: -b is its path,
+or a release whose archive is in the cache as RELEASE-RELEASE_base.txz, where pot has it
+too. Flavours are read before anything is made, and applied in order; if one fails, the
+pot is destroyed, unless -k keeps it.`,
+		Example: `    pot create -p test -b 14.2 -t single -N public-bridge -f nginx`,
+		Args:    arguments(),
+	}
+	m := &creating{}
+	m.addFlags(c)
+	c.Flags().StringVarP(&m.kind, "type", "t", "single", "`type` of the pot: single")
+	c.Flags().StringVarP(&m.base, "base", "b", "", "`release` of FreeBSD, or an archive of a tree")
+	o := addOnPots(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		m.network = cmp.Or(m.network, "inherit")
+		errs := []error{checkPotName(m.name), m.understand()}
+		switch {
+		case m.kind == "multi":
+			errs = append(errs, errors.New("-t: pots of type multi share trees of a base, which no image can hold: only single is made"))
+		case m.kind != "single":
+			errs = append(errs, fmt.Errorf("-t: must be single, not %q", m.kind))
+		}
+		if m.base == "" {
+			errs = append(errs, errors.New("-b: a release or an archive must be set"))
+		}
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		return act(func(c *cobra.Command, _ []string) error { return m.run(c, o, "create", m.anew) })(c, nil)
+	}
+	return c
+}
+
+func cloneCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "clone -p POT -P OF",
+		Short: "make a pot of another",
+		Long: `Makes a pot of another as it was at its newest snapshot, or at another, with the
+settings that it has now, and its network unless -N says another.`,
+		Args: arguments(),
+	}
+	m := &creating{}
+	m.addFlags(c)
+	c.Flags().StringVarP(&m.of, "of", "P", "", "`name` of the pot that is cloned")
+	c.Flags().StringVarP(&m.snapshot, "snapshot", "s", "", "`snapshot` of that, instead of its newest")
+	c.Flags().BoolVarP(&m.first, "force", "F", false, "take a snapshot if it has none")
+	o := addOnPots(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		errs := []error{checkPotName(m.name), m.understand()}
+		if m.of == "" {
+			errs = append(errs, errors.New("-P: the pot that is cloned must be set"))
+		}
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		return act(func(c *cobra.Command, _ []string) error { return m.run(c, o, "clone", m.again) })(c, nil)
+	}
+	return c
+}
+
+// understand is what is wrong with the flags that both have.
+func (m *creating) understand() error {
+	m.connect.Stack = pot.Stack(m.stack)
+	var errs []error
+	if m.dns != "" {
+		errs = append(errs, pot.SetDNS{Kind: m.dns}.Validate())
+	}
+	if m.network != "" {
+		m.connect.Network = networkMode(m.network)
+		errs = append(errs, m.connect.Validate())
+	}
+	return errors.Join(errs...)
+}
+
+// networkMode is pot's word for a network, as it is kept here.
+func networkMode(word string) pot.NetworkMode {
+	if word == "inherit" || word == "" {
+		return pot.HostNetwork
+	}
+	return pot.NetworkMode(word)
+}
+
+// run makes a pot. Flavours are read before, so that nobody waits for a pot to be told
+// of a typing error.
+func (m *creating) run(c *cobra.Command, o *onPots, what string, make func(*cobra.Command, *onPots, *pot.Pots) (*pot.Settings, error)) error {
+	fail := func(err error) error { return fmt.Errorf("cannot %s the pot: %w", what, err) }
+	all, err := o.flavours(m.flavours)
+	if err != nil {
+		return fail(err)
+	}
+	ps, _, err := o.pots()
+	if err != nil {
+		return fail(err)
+	}
+	s, err := make(c, o, ps)
+	if err != nil {
+		return fail(err)
+	}
+	if err := m.finish(c, o, ps, s, all); err != nil {
+		if !m.keep {
+			err = errors.Join(err, ps.DestroyOwn(context.WithoutCancel(c.Context()), s.Name(), true, pot.StartOptions{Tell: notes(c)}))
+		}
+		return fail(err)
+	}
+	return nil
+}
+
+// finish connects the pot and applies its flavours.
+func (m *creating) finish(c *cobra.Command, o *onPots, ps *pot.Pots, s *pot.Settings, all []*flavour.Flavour) error {
+	addr, err := ps.Connect(c.Context(), s, m.connect)
+	if err != nil {
+		return err
+	}
+	if addr.IsValid() {
+		notes(c)("address of " + string(s.Name()) + ": " + addr.String())
+	}
+	if m.dns != "" {
+		if err := s.Set(c.Context(), pot.SetDNS{Kind: m.dns}); err != nil {
+			return err
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return o.flavour(c, s.Name(), all)
+}
+
+// anew makes the pot from an archive. It is one stream, which is received whole or not
+// at all: nothing is written to a tree by its names.
+func (m *creating) anew(c *cobra.Command, o *onPots, ps *pot.Pots) (*pot.Settings, error) {
+	ctx, cancel := context.WithCancel(c.Context())
+	defer cancel()
+	file, release, err := o.baseFile(m.base)
+	if err != nil {
+		return nil, err
+	}
+	r, w := io.Pipe()
+	written := make(chan error, 1)
+	go func() {
+		err := image.Stream(ctx, w, image.BuildOptions{
+			Name: m.name, Tag: "new", From: file, Spool: o.spool(),
+			Conf: image.PotConf{Base: release}, Warn: notes(c),
+		})
+		w.CloseWithError(err)
+		written <- err
+	}()
+	s, err := ps.CreateOwn(ctx, pot.Name(m.name), r)
+	cancel()
+	r.CloseWithError(io.ErrClosedPipe)
+	if unread := <-written; err != nil && unread != nil && !errors.Is(unread, io.ErrClosedPipe) && !errors.Is(unread, context.Canceled) {
+		err = unread
+	}
+	return s, err
+}
+
+// again makes the pot of another.
+func (m *creating) again(c *cobra.Command, o *onPots, ps *pot.Pots) (*pot.Settings, error) {
+	of, err := pot.OpenSettings(c.Context(), ps.Host(), pot.Name(m.of))
+	if err != nil {
+		return nil, err
+	}
+	conf, err := of.Conf()
+	if err != nil {
+		return nil, err
+	}
+	if m.network == "" {
+		m.connect.Network = networkMode(conf.Value("network_type"))
+		m.connect.Bridge = cmp.Or(m.connect.Bridge, conf.Value("bridge"))
+		if m.connect.Network != pot.PrivateBridge {
+			m.connect.Bridge = ""
+		}
+	}
+	m.connect.Stack = cmp.Or(m.connect.Stack, pot.Stack(conf.Value("pot.stack")))
+	if err := m.connect.Validate(); err != nil {
+		return nil, err
+	}
+	if names, err := of.SnapshotNames(c.Context()); err == nil && len(names) == 0 && m.first {
+		if _, err := of.Snapshot(c.Context(), false); err != nil {
+			return nil, err
+		}
+	}
+	s, err := ps.CloneOwn(c.Context(), pot.Name(m.name), pot.Name(m.of), m.snapshot)
+	if errors.Is(err, pot.ErrNoSnapshot) {
+		err = hinted{err, "-F takes one"}
+	}
+	return s, err
+}
+
+// spool is where an archive's contents are kept while they are read: on the pots' own
+// disk, which has room for them.
+func (o *onPots) spool() string {
+	if err := os.MkdirAll(o.dir, 0o700); err != nil {
+		return ""
+	}
+	return o.dir
+}
+
+// baseFile is the archive that -b says, and the release in it, "" if that is not said.
+func (o *onPots) baseFile(base string) (file, release string, err error) {
+	if strings.Contains(base, "/") || strings.Contains(base, ".t") {
+		return base, "", nil
+	}
+	if !releaseNames.MatchString(base) {
+		return "", "", fmt.Errorf("-b: must be a release, as in 14.2, or the path of an archive, not %.80q", base)
+	}
+	if file, err = o.cachedBase(base); err != nil {
+		return "", "", err
+	}
+	release = base
+	if _, err := os.Stat(file); err != nil {
+		return "", "", hinted{fmt.Errorf("release %s: %w", release, err), "pot create-base -r " + release + " fetches it; or -b is the path of an archive"}
+	}
+	return file, release, nil
+}

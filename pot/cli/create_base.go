@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/pot"
+)
+
+// Bounds on what a mirror sends, in bytes.
+const (
+	maxManifest = 1 << 20
+	maxBase     = 4 << 30
+)
+
+// releaseNames are FreeBSD's, with or without what they end in.
+var releaseNames = regexp.MustCompile(`^[0-9]{1,3}\.[0-9]{1,3}(-[A-Z]+[0-9]*)?$`)
+
+// createBaseCommand fetches a release.
+func createBaseCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "create-base -r RELEASE",
+		Short: "fetch a release of FreeBSD, for pots to be made of",
+		Long: `Fetches a release's base.txz into the cache, checked against the SHA-256 in the
+MANIFEST beside it, and prints its path: pot create -b RELEASE takes it from there. The
+mirror is one of FreeBSD's, or a directory as file:///DIR.`,
+		Args: arguments(),
+	}
+	release := c.Flags().StringP("release", "r", "", "`release`, as in 14.2")
+	mirror := c.Flags().StringP("mirror", "U", defaultMirror(), "`URL` of the directory with releases")
+	o := addOnPots(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if !releaseNames.MatchString(*release) {
+			return fmt.Errorf("-r: must be a release, as in 14.2, not %.80q", *release)
+		}
+		return act(func(c *cobra.Command, _ []string) error {
+			file, err := o.cachedBase(*release)
+			if err == nil {
+				err = fetchBase(c.Context(), strings.TrimSuffix(*mirror, "/")+"/"+fullRelease(*release), file)
+			}
+			if err != nil {
+				return fmt.Errorf("cannot fetch release %s: %w", *release, err)
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), file)
+			return err
+		})(c, nil)
+	}
+	return c
+}
+
+// defaultMirror is FreeBSD's, of this machine's architecture (freebsd.org, where
+// directories are MACHINE/ARCH).
+func defaultMirror() string {
+	arch := map[string]string{"arm64": "arm64/aarch64"}[runtime.GOARCH]
+	return "https://download.freebsd.org/releases/" + cmp.Or(arch, "amd64/amd64")
+}
+
+// fullRelease is a release's whole name.
+func fullRelease(release string) string {
+	if strings.Contains(release, "-") {
+		return release
+	}
+	return release + "-RELEASE"
+}
+
+// cachedBase is where a release's archive is kept, as by pot (pot-reference 4.1).
+func (o *onPots) cachedBase(release string) (string, error) {
+	conf, err := pot.ReadHostConf(pot.PotConfs(o.file)...)
+	cache := cmp.Or(conf.Cache, o.defaults.Cache, filepath.Join(o.dir, "cache"))
+	return filepath.Join(cache, fullRelease(release)+"_base.txz"), err
+}
+
+// fetchBase brings base.txz to a file, which takes its name when it has been verified.
+func fetchBase(ctx context.Context, from, file string) error {
+	var manifest bytes.Buffer
+	if err := download(ctx, from+"/MANIFEST", &manifest, maxManifest); err != nil {
+		return err
+	}
+	want, err := baseSum(&manifest)
+	if err != nil {
+		return fmt.Errorf("%s/MANIFEST: %w", from, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), ".base-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // it has another name by then
+	sum := sha256.New()
+	err = download(ctx, from+"/base.txz", io.MultiWriter(f, sum), maxBase)
+	if got := hex.EncodeToString(sum.Sum(nil)); err == nil && got != want {
+		err = fmt.Errorf("%s/base.txz is not what MANIFEST says: want sha256:%s, got sha256:%s", from, want, got)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
+}
+
+// sums are those that MANIFEST has.
+var sums = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// baseSum is the SHA-256 of base.txz that a MANIFEST says: lines of words with tabs
+// between, the file and its sum first (FreeBSD release/scripts/make-manifest.sh).
+func baseSum(r io.Reader) (string, error) {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		words := strings.Split(lines.Text(), "\t")
+		if words[0] == "base.txz" && len(words) > 1 && sums.MatchString(words[1]) {
+			return words[1], nil
+		}
+	}
+	return "", errors.Join(lines.Err(), errors.New("has no SHA-256 of base.txz"))
+}
+
+// download writes what is at a URL, or in a file, to w; more than limit bytes are an
+// error.
+func download(ctx context.Context, url string, w io.Writer, limit int64) error {
+	var body io.ReadCloser
+	if path, local := strings.CutPrefix(url, "file://"); local {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		body = f
+	} else {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		if body = resp.Body; resp.StatusCode != http.StatusOK {
+			body.Close()
+			return fmt.Errorf("get %s: %s", url, resp.Status)
+		}
+	}
+	defer body.Close()
+	n, err := io.Copy(w, io.LimitReader(body, limit+1))
+	if err == nil && n > limit {
+		err = fmt.Errorf("%s: more than %d bytes", url, limit)
+	}
+	return err
+}

@@ -1,0 +1,242 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot"
+)
+
+// labelTag is what a pot was exported as last, and of which snapshot.
+const (
+	labelTag  = "nomad.pot:tag"
+	labelSnap = "nomad.pot:snap"
+)
+
+// exportCommand makes an image of a pot.
+func exportCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "export -p POT [-t TAG]",
+		Short: "make an image of a pot",
+		Long: `Makes the image POT_TAG.xz, and the files beside it, of the one snapshot that a pot
+has. An image of that name is replaced, once the new one is whole.
+
+A pot with no snapshot, or with several, is refused; -A takes one, or destroys all but the
+newest, and -F takes the newest as it is.`,
+		Example: `    pot export -p test -t 1.0 -D /srv/images -S pots.sec`,
+	}
+	e := &exporting{}
+	f := c.Flags()
+	f.StringVarP(&e.tag, "tag", "t", "", "`tag` of the image: its version (default the snapshot's name)")
+	f.StringVarP(&e.snapshot, "snapshot", "s", "", "`snapshot` to be exported, of several")
+	f.StringVarP(&e.dir, "directory", "D", ".", "`directory` for the files")
+	f.IntVarP(&e.level, "level", "l", image.DefaultXZLevel, "`level` of compression, 0 to 9")
+	f.BoolVarP(&e.force, "force", "F", false, "export the newest of several snapshots")
+	f.BoolVarP(&e.mend, "auto", "A", false, "take a snapshot if there is none, destroy all but the newest of several")
+	f.BoolVarP(&e.versions, "check", "c", false, "refuse a tag that is a lower version than the last one")
+	f.StringVarP(&e.seckey, "seckey", "S", "", "secret key `file` of signify(1) to sign with")
+	output := addOutput(c)
+	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+		s, err := o.settings(c.Context(), string(name))
+		if err != nil {
+			return fmt.Errorf("cannot export the pot: %w", err)
+		}
+		host, _, err := o.open()
+		if err != nil {
+			return fmt.Errorf("cannot export the pot: %w", err)
+		}
+		e.images, e.pot, e.name, e.note = host.Images, s, name, notes(c)
+		made, err := e.run(c.Context())
+		if err != nil {
+			return err
+		}
+		return output.tell(c.OutOrStdout(), made, made.exported)
+	})
+}
+
+// exporting is an export.
+type exporting struct {
+	tag, snapshot, dir, seckey string
+	level                      int
+	force, mend, versions      bool
+
+	images pot.Images
+	pot    *pot.Settings
+	name   pot.Name
+	note   func(string)
+}
+
+func (e *exporting) run(ctx context.Context) (*built, error) {
+	fail := func(err error) (*built, error) { return nil, running("export the pot", e.name, err) }
+	if e.level < 0 || e.level > 9 {
+		return fail(fmt.Errorf("-l: must be 0 to 9, not %d", e.level))
+	}
+	if info, err := os.Stat(e.dir); err != nil || !info.IsDir() {
+		return fail(fmt.Errorf("-D: %s is no directory", e.dir))
+	}
+	conf, err := e.pot.Conf()
+	if err != nil {
+		return fail(err)
+	}
+	if kind := conf.Value("pot.type"); kind != "single" {
+		return fail(fmt.Errorf("pot %s: only pots of type single can be exported, not of %q", e.name, kind))
+	}
+	made := &built{Name: string(e.name)}
+	o := image.ExportOptions{Name: string(e.name), Dir: e.dir, Replace: true, XZ: image.XZOptions{Level: max(1, e.level)}}
+	if e.seckey != "" {
+		s, err := newSigner(ctx, e.seckey)
+		if err != nil {
+			return nil, fmt.Errorf("cannot use the secret key: %w", err)
+		}
+		o.Signer, made.KeyNumber = s, s.key.Number.String()
+	}
+	if o.Snapshot, err = e.choose(ctx); err != nil {
+		if errors.Is(err, errCount) {
+			return nil, hinted{fmt.Errorf("cannot export the pot: %w", err), "-A mends that"}
+		}
+		return fail(err)
+	}
+	o.Tag = e.tag
+	if o.Tag == "" {
+		o.Tag = o.Snapshot
+	}
+	if err := e.check(ctx, o); err != nil {
+		return fail(err)
+	}
+	if o.Origin, err = e.origin(ctx); err != nil {
+		return fail(err)
+	}
+	o.Send = func(ctx context.Context, w io.Writer) error { return e.pot.Send(ctx, o.Snapshot, w) }
+	a, err := image.Export(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("cannot %w", err)
+	}
+	if err := e.images.SetLabels(ctx, string(e.name), map[string]string{labelTag: o.Tag, labelSnap: o.Snapshot}); err != nil {
+		return fail(err)
+	}
+	made.Tag, made.Digest, made.Snapshot, made.Bytes, made.StreamBytes = o.Tag, a.Digest.String(), o.Snapshot, a.Bytes, a.Stream
+	for _, file := range []string{a.XZ, a.Meta, a.Skein, a.Signature} {
+		if file != "" {
+			made.Files = append(made.Files, file)
+		}
+	}
+	return made, nil
+}
+
+// errCount is a pot that has not the one snapshot that an image is made of.
+var errCount = errors.New("an image is made of one")
+
+// choose is the snapshot that is exported.
+func (e *exporting) choose(ctx context.Context) (string, error) {
+	names, err := e.pot.SnapshotNames(ctx)
+	if err != nil {
+		return "", err
+	}
+	if e.snapshot != "" {
+		for _, name := range names {
+			if name == e.snapshot {
+				return name, nil
+			}
+		}
+		return "", fmt.Errorf("pot %s: no snapshot %s: there are %q", e.name, e.snapshot, names)
+	}
+	switch {
+	case len(names) == 0 && e.mend:
+		return e.pot.Snapshot(ctx, false)
+	case len(names) == 0:
+		return "", fmt.Errorf("pot %s has no snapshot: %w", e.name, errCount)
+	case len(names) > 1 && e.force:
+		e.note(fmt.Sprintf("pot %s has %d snapshots: the newest is exported, and on ZFS those before it with it", e.name, len(names)))
+	case len(names) > 1 && e.mend:
+		if _, err := e.pot.PurgeSnapshots(ctx, false); err != nil {
+			return "", err
+		}
+	case len(names) > 1:
+		return "", fmt.Errorf("pot %s has %d snapshots: %w", e.name, len(names), errCount)
+	}
+	return names[len(names)-1], nil
+}
+
+// check refuses a tag that is a step back, if it is to.
+func (e *exporting) check(ctx context.Context, o image.ExportOptions) error {
+	labels, err := e.images.Labels(ctx, string(e.name))
+	last := labels[labelTag]
+	if err != nil || !e.versions || last == "" {
+		return err
+	}
+	switch order := compareVersions(o.Tag, last); {
+	case order < 0:
+		return fmt.Errorf("-t: %s is lower than %s, which was exported before", o.Tag, last)
+	case order == 0 && labels[labelSnap] != o.Snapshot:
+		return fmt.Errorf("-t: another snapshot was exported as %s, %s", last, labels[labelSnap])
+	}
+	return nil
+}
+
+// origin is what the pot was cloned from, whose image the pot's is incremental from.
+func (e *exporting) origin(ctx context.Context) (image.Meta, error) {
+	of, snapshot, err := e.pot.Origin(ctx)
+	if err != nil || of == "" {
+		return image.Meta{}, err
+	}
+	labels, err := e.images.Labels(ctx, of)
+	if err != nil {
+		return image.Meta{}, err
+	}
+	if ref := labels[image.LabelRef]; ref != "" {
+		r, err := image.ParseRef(ref)
+		return image.Meta{Name: r.Name, Tag: r.Tag, Snapshot: snapshot}, err
+	}
+	switch {
+	case labels[labelTag] == "":
+		return image.Meta{}, fmt.Errorf("pot %s, which it is cloned from, was never exported: export that first", of)
+	case labels[labelSnap] != snapshot:
+		return image.Meta{}, fmt.Errorf("pot %s was exported last at snapshot %s, and cloned at %s", of, labels[labelSnap], snapshot)
+	}
+	return image.Meta{Name: of, Tag: labels[labelTag], Snapshot: snapshot}, nil
+}
+
+// compareVersions is sort -V's order, of what is letters and numbers: runs of digits
+// compare as numbers.
+func compareVersions(a, b string) int {
+	digits := func(s string) (run, rest string) {
+		i := strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' })
+		if i < 0 {
+			i = len(s)
+		}
+		return s[:i], s[i:]
+	}
+	for a != "" && b != "" {
+		x, restA := digits(a)
+		y, restB := digits(b)
+		if x == "" || y == "" {
+			if a[0] != b[0] {
+				return strings.Compare(a[:1], b[:1])
+			}
+			a, b = a[1:], b[1:]
+			continue
+		}
+		x, y = strings.TrimLeft(x, "0"), strings.TrimLeft(y, "0")
+		if len(x) != len(y) {
+			return len(x) - len(y)
+		}
+		if x != y {
+			return strings.Compare(x, y)
+		}
+		a, b = restA, restB
+	}
+	return len(a) - len(b)
+}
+
+// exported says the files and the digest, a line each.
+func (b *built) exported(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "%s\n%d bytes, from a stream of %d\n%s\n", strings.Join(b.Files, "\n"), b.Bytes, b.StreamBytes, b.Digest)
+	return err
+}

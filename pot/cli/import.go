@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot"
+)
+
+// importCommand makes a pot of an image.
+func importCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "import -p NAME -t TAG -U URL",
+		Short: "make a pot of an image",
+		Long: `Fetches the image NAME_TAG.xz from a server, or a directory as file:///DIR, verifies
+it, and makes the pot NAME_TAG of it, with _ for the dots of its tag. With -C the image
+must be signed with that key. What it is layered on is fetched first. A pot whose image
+is on the public network is given an address.`,
+		Example: `    pot import -p test -t 1.0 -U file:///srv/images
+    pot import -p test -t 1.0 -U https://images.example.org/pots -C pots.pub`,
+		Args: arguments(),
+	}
+	var ref image.Ref
+	var pubkey string
+	c.Flags().StringVarP(&ref.Name, "pot", "p", "", "`name` of the pot that was exported")
+	c.Flags().StringVarP(&ref.Tag, "tag", "t", "", "`tag` of the image: its version")
+	c.Flags().StringVarP(&ref.Source, "url", "U", "", "`URL` of the directory with the image")
+	addPubkey(c, &pubkey)
+	o := addOnPots(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := ref.Validate(); err != nil {
+			return err
+		}
+		if err := pot.Name(ref.Dataset()).Validate(); err != nil {
+			return fmt.Errorf("-p: %w", err)
+		}
+		return act(func(c *cobra.Command, _ []string) error {
+			name, err := o.importImage(c, ref, pubkey)
+			if err != nil {
+				return fmt.Errorf("cannot import: %w", err)
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), name)
+			return err
+		})(c, nil)
+	}
+	return c
+}
+
+// importImage makes the pot, whose name it returns.
+func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (name pot.Name, err error) {
+	ctx := c.Context()
+	ps, conf, err := o.pots()
+	if err != nil {
+		return "", err
+	}
+	name = pot.Name(ref.Dataset())
+	if names, err := ps.Host().Images.List(ctx, string(name)); err != nil || len(names) > 0 && names[0] == string(name) {
+		return "", cmp.Or(err, fmt.Errorf("pot %s is there already", name))
+	}
+	check, err := checks(pubkey, nil)
+	if err != nil {
+		return "", err
+	}
+	cache := cmp.Or(conf.Cache, o.defaults.Cache, filepath.Join(o.dir, "cache"))
+	store := image.NewStore(image.NewCache(cache, image.Options{}), ps.Host().Images)
+	if _, err := store.Ensure(ctx, ref, image.Terms{Key: check.Key}, nil); err != nil {
+		return "", err
+	}
+	if err := o.settle(c, ps, name); err != nil {
+		after := context.WithoutCancel(ctx)
+		return "", errors.Join(err, ps.DestroyOwn(after, name, false, pot.StartOptions{}))
+	}
+	return name, nil
+}
+
+// settle makes what was imported a pot of this host: with a snapshot, its own name
+// and an address.
+func (o *onPots) settle(c *cobra.Command, ps *pot.Pots, name pot.Name) error {
+	ctx := c.Context()
+	s, err := pot.OpenSettings(ctx, ps.Host(), name)
+	if err != nil {
+		return err
+	}
+	conf, err := s.Conf()
+	if err != nil {
+		return err
+	}
+	if err := s.Set(ctx, pot.SetHostname{Hostname: string(name)}); err != nil {
+		return err
+	}
+	connect := pot.Connect{Network: pot.NetworkMode(conf.Value("network_type")), Stack: pot.Stack(conf.Value("pot.stack"))}
+	switch connect.Network {
+	case pot.PublicBridge:
+		addr, err := ps.Connect(ctx, s, connect)
+		if err != nil {
+			return err
+		}
+		if addr.IsValid() {
+			notes(c)("address of " + string(name) + ": " + addr.String())
+		}
+	case pot.PrivateBridge, pot.Alias:
+		notes(c)("network " + string(connect.Network) + " of " + string(name) + " is the other host's: pot clone -N sets another")
+	}
+	if names, err := s.SnapshotNames(ctx); err != nil || len(names) > 0 {
+		return err
+	}
+	_, err = s.Snapshot(ctx, false)
+	return err
+}

@@ -1,0 +1,255 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot"
+)
+
+func infoCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "info -p POT",
+		Short: "say what there is to know of a pot",
+		Long:  `Says how a pot is set up and connected, and whether it runs; with -v its datasets, snapshots and limits too.`,
+	}
+	verbose := c.Flags().BoolP("verbose", "v", false, "say more")
+	quiet := c.Flags().BoolP("quiet", "q", false, "say nothing: the exit status is 1 if there is no such pot")
+	snapshots := c.Flags().BoolP("snapshots", "s", false, "list the names of its snapshots alone")
+	runs := c.Flags().BoolP("running", "r", false, "with -q: whether it runs")
+	output := addOutput(c)
+	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+		i, err := o.info(c.Context(), name)
+		switch {
+		case err != nil:
+			return fmt.Errorf("cannot say what the pot is: %w", err)
+		case *quiet && *runs && !i.Active:
+			return exitStatus{errSaid, 1}
+		case *quiet:
+			return nil
+		case *snapshots:
+			return output.tell(c.OutOrStdout(), i.Snapshots, i.snapshotText)
+		}
+		return output.tell(c.OutOrStdout(), i, func(w io.Writer) error { return i.text(w, *verbose) })
+	})
+}
+
+// info is what there is to know of a pot.
+type info struct {
+	Name       string            `json:"name"`
+	Type       string            `json:"type"`
+	Base       string            `json:"base"`
+	Level      string            `json:"level"`
+	Network    string            `json:"network_type"`
+	Stack      string            `json:"stack,omitempty"`
+	IP         string            `json:"ip,omitempty"`
+	Bridge     string            `json:"bridge,omitempty"`
+	Ports      []string          `json:"ports"`
+	Active     bool              `json:"active"`
+	Command    string            `json:"cmd"`
+	Datasets   []string          `json:"datasets"`
+	Snapshots  []snapshotInfo    `json:"snapshots"`
+	Attributes map[string]string `json:"attributes"`
+	CPUs       string            `json:"cpus,omitempty"`
+	Memory     string            `json:"memory,omitempty"`
+}
+
+// snapshotInfo is a snapshot.
+type snapshotInfo struct {
+	Name    string `json:"name"` // with its dataset's
+	Created int64  `json:"created"`
+	Bytes   int64  `json:"used_bytes"`
+}
+
+// info is that of a pot.
+func (o *onPots) info(ctx context.Context, name pot.Name) (*info, error) {
+	host, _, err := o.open()
+	if err != nil {
+		return nil, err
+	}
+	root, err := o.zfsRoot()
+	if err != nil {
+		return nil, err
+	}
+	s, err := pot.OpenSettings(ctx, host, name)
+	if err != nil {
+		return nil, err
+	}
+	conf, err := s.Conf()
+	if err != nil {
+		return nil, fmt.Errorf("pot %s: %w", name, err)
+	}
+	v := conf.Value
+	i := &info{
+		Name: string(name), Type: v("pot.type"), Base: v("pot.base"), Level: v("pot.level"),
+		Network: cmp.Or(v("network_type"), "inherit"), Stack: v("pot.stack"), IP: v("ip"), Bridge: v("bridge"),
+		Ports: strings.Fields(v("pot.export.ports")), Command: v("pot.cmd"), Attributes: map[string]string{},
+		Datasets: []string{string(name) + "/m"}, Snapshots: []snapshotInfo{},
+		CPUs: v("pot.rss.cpus"), Memory: v("pot.rss.memory"),
+	}
+	mounts, err := s.Mounts()
+	for _, m := range mounts {
+		i.Datasets = append(i.Datasets, strings.TrimSpace(fmt.Sprint(m)))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pot %s: %w", name, err)
+	}
+	if i.Active, err = s.Running(ctx); err != nil {
+		return nil, err
+	}
+	all, err := s.Snapshots(ctx)
+	for _, one := range all {
+		at := filepath.Join(root, "jails", string(name), one.Child) + "@" + one.Name
+		i.Snapshots = append(i.Snapshots, snapshotInfo{at, one.Created.Unix(), one.UsedBytes})
+	}
+	initial := image.DefaultAttributes()
+	for _, a := range infoAttributes() {
+		i.Attributes[a] = cmp.Or(v("pot.attr."+a), initial[a], "NO")
+	}
+	return i, err
+}
+
+// Attributes in pot's order: those of a pot's life, then those of its jail.
+var (
+	lifeAttributes = strings.Fields("start-at-boot early-start-at-boot persistent no-rc-script prunable localhost-tunnel no-tmpfs no-etc-hosts to-be-pruned")
+	jailAttributes = strings.Fields(`enforce_statfs mount fdescfs linprocfs nullfs procfs tmpfs zfs raw_sockets
+		sysvshm sysvsem sysvmsg children mlock devfs_ruleset exec_stop stop_timeout`)
+)
+
+func infoAttributes() []string {
+	return append(append([]string{}, lifeAttributes...), jailAttributes...)
+}
+
+// text says it as pot does.
+func (i *info) text(w io.Writer, verbose bool) error {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("pot name : %s", i.Name)
+	line("\ttype : %s", i.Type)
+	line("\tbase : %s", i.Base)
+	line("\tlevel : %s", i.Level)
+	line("\tnetwork_type : %s", i.Network)
+	if i.Network != "inherit" {
+		line("\tip : %s", i.IP)
+		if i.Network == string(pot.PrivateBridge) {
+			line("\tbridge : %s", i.Bridge)
+		}
+		switch {
+		case verbose && len(i.Ports) == 0:
+			line("\t\tno ports exported")
+		case verbose:
+			line("\t\texported ports: %s", strings.Join(i.Ports, " "))
+		}
+	}
+	line("\tactive : %t", i.Active)
+	if verbose {
+		line("\tdatasets:")
+		for _, d := range i.Datasets {
+			line("\t\t%s", d)
+		}
+		line("\tsnapshots:")
+		for _, s := range i.Snapshots {
+			line("\t\t%s", s.Name)
+		}
+	}
+	for title, names := range map[string][]string{"attributes": lifeAttributes} {
+		line("\t%s:", title)
+		for _, a := range names {
+			line("\t\t%s: %s", a, i.Attributes[a])
+		}
+	}
+	line("\tjail attributes:")
+	for _, a := range jailAttributes {
+		line("\t\t%s: %s", a, i.Attributes[a])
+	}
+	if verbose && i.CPUs+i.Memory != "" {
+		line("\tresource limits:")
+		if i.CPUs != "" {
+			line("\t\tmax amount cpus: %s", i.CPUs)
+		}
+		if i.Memory != "" {
+			line("\t\tmax amount memory: %s", i.Memory)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// snapshotText are the names of the pot's own dataset's, a line each.
+func (i *info) snapshotText(w io.Writer) error {
+	for _, s := range i.Snapshots {
+		if of, name, _ := strings.Cut(s.Name, "@"); filepath.Base(of) == i.Name {
+			if _, err := fmt.Fprintln(w, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// showCommand says what pots use.
+func showCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "show [-p POT]",
+		Short: "say what the pots that run use",
+		Args:  arguments(),
+	}
+	only := potFlag(c)
+	o := addOnPots(c)
+	output := addOutput(c)
+	c.RunE = act(func(c *cobra.Command, _ []string) error {
+		all, err := o.usages(c.Context(), pot.Name(*only))
+		if err != nil {
+			return fmt.Errorf("cannot say what pots use: %w", err)
+		}
+		return output.tell(c.OutOrStdout(), all, func(w io.Writer) error {
+			for _, u := range all {
+				if _, err := fmt.Fprintf(w, "pot %s\n\tresident memory : %d bytes\n\tprocesses : %d\n\tcpu time : %.2f s\n", u.Name, u.Memory, u.Processes, u.CPU); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	return c
+}
+
+// potUsage is what a pot uses.
+type potUsage struct {
+	Name      pot.Name `json:"name"`
+	Memory    int64    `json:"memory_bytes"`
+	Processes int      `json:"processes"`
+	CPU       float64  `json:"cpu_seconds"`
+}
+
+// usages are those of all that run, or of one.
+func (o *onPots) usages(ctx context.Context, only pot.Name) ([]potUsage, error) {
+	ps, _, err := o.pots()
+	if err != nil {
+		return nil, err
+	}
+	names, err := ps.Running(ctx)
+	all := []potUsage{}
+	for _, name := range names {
+		if only != "" && name != only {
+			continue
+		}
+		u, err := ps.Host().Limiter.Usage(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, potUsage{name, u.MemoryBytes, u.Procs, (u.CPUUser + u.CPUSystem).Seconds()})
+	}
+	if err == nil && only != "" && len(all) == 0 {
+		err = errors.New("pot " + string(only) + " is not running")
+	}
+	return all, err
+}

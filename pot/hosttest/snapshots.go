@@ -1,0 +1,94 @@
+package hosttest
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot"
+)
+
+func testSnapshots(t *testing.T, bed Bed) {
+	h, s := bed.Host, bed.Host.Snapshots
+	const name, first, second = "own", "1800000000", "1800000001"
+	must.NoError(t, h.Images.Receive(t.Context(), name, bed.Stream()))
+	t.Cleanup(func() { must.NoError(t, h.Datasets.Destroy(context.Background(), name)) })
+	dir, err := h.Datasets.Dir(t.Context(), name)
+	must.NoError(t, err)
+	file, hook := filepath.Join(dir, "m/etc/note"), filepath.Join(dir, "conf/prestart.sh")
+	must.NoError(t, os.WriteFile(file, []byte("one"), 0o640))
+	must.NoError(t, os.WriteFile(hook, []byte("#!/bin/sh\n"), 0o755))
+	names := func(t *testing.T) (all []string) {
+		list, err := s.List(t.Context(), name)
+		must.NoError(t, err)
+		for _, one := range list {
+			if one.Child == "" && one.Name >= first {
+				all = append(all, one.Name)
+			}
+		}
+		return all
+	}
+	t.Run("one is taken once", func(t *testing.T) {
+		must.NoError(t, s.Take(t.Context(), name, first))
+		must.ErrorIs(t, s.Take(t.Context(), name, first), fs.ErrExist)
+		must.ErrorIs(t, s.Take(t.Context(), "nosuch", first), fs.ErrNotExist)
+		must.Eq(t, []string{first}, names(t))
+	})
+	t.Run("a pot is what it was again, at the newest", func(t *testing.T) {
+		must.NoError(t, os.WriteFile(file, []byte("two"), 0o640))
+		must.NoError(t, s.Take(t.Context(), name, second))
+		must.NoError(t, os.WriteFile(file, []byte("three"), 0o640))
+		must.NoError(t, os.Remove(hook))
+		must.Error(t, s.Rollback(t.Context(), name, first))
+		must.NoError(t, s.Rollback(t.Context(), name, second))
+		must.FileContains(t, file, "two")
+		must.FileMode(t, hook, 0o755)
+	})
+	t.Run("a clone is what the pot was, and has no settings", func(t *testing.T) {
+		dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: name, Name: "copy", Snapshot: first})
+		must.NoError(t, err)
+		must.FileContains(t, filepath.Join(dir, "m/etc/note"), "one")
+		left, err := os.ReadDir(filepath.Join(dir, "conf"))
+		must.NoError(t, err)
+		must.SliceEmpty(t, left)
+		must.NoError(t, h.Datasets.Destroy(t.Context(), "copy"))
+	})
+	t.Run("what is sent can be received", func(t *testing.T) {
+		var b bytes.Buffer
+		must.NoError(t, s.Send(t.Context(), name, second, &b))
+		must.NoError(t, h.Images.Receive(t.Context(), "again", &b))
+		dir, err := h.Datasets.Dir(t.Context(), "again")
+		must.NoError(t, err)
+		must.FileContains(t, filepath.Join(dir, "m/etc/note"), "two")
+		must.FileMode(t, filepath.Join(dir, "conf/prestart.sh"), 0o755)
+		must.NoError(t, h.Datasets.Destroy(t.Context(), "again"))
+		must.Error(t, s.Send(t.Context(), name, "5", io.Discard))
+	})
+	t.Run("one goes, twice, and the other stays", func(t *testing.T) {
+		must.NoError(t, s.Destroy(t.Context(), name, first))
+		must.NoError(t, s.Destroy(t.Context(), name, first))
+		must.Eq(t, []string{second}, names(t))
+	})
+	t.Run("they go with the pot's name, and with the pot", func(t *testing.T) {
+		must.NoError(t, h.Images.Rename(t.Context(), name, "other"))
+		list, err := s.List(t.Context(), "other")
+		must.NoError(t, err)
+		must.Eq(t, second, list[len(list)-1].Name)
+		must.NoError(t, h.Datasets.Destroy(t.Context(), "other"))
+		_, err = s.List(t.Context(), "other")
+		must.ErrorIs(t, err, fs.ErrNotExist)
+	})
+	t.Run("names are no paths", func(t *testing.T) {
+		for _, bad := range []string{"", "..", "a/b", "/x"} {
+			must.Error(t, s.Take(t.Context(), image, bad))
+			must.Error(t, s.Take(t.Context(), bad, first))
+			must.Error(t, s.Destroy(t.Context(), image, bad))
+		}
+	})
+}

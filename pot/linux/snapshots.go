@@ -1,0 +1,251 @@
+//go:build linux
+
+package linux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"nomad-driver-pot/image/zstream"
+	"nomad-driver-pot/pot"
+)
+
+// snapshots are kept as the very streams that they are sent as:
+//
+//	DIR/snapshots/NAME/SNAPSHOT
+type snapshots struct{ datasets }
+
+func (d datasets) kept(name string) string { return filepath.Join(d.dir, "snapshots", name) }
+
+// file is where a snapshot is.
+func (s snapshots) file(ctx context.Context, name, snapshot string) (string, error) {
+	if err := valid(snapshot); err != nil {
+		return "", err
+	}
+	_, err := s.Dir(ctx, name)
+	return filepath.Join(s.kept(name), snapshot), err
+}
+
+// Take is pot.Snapshots'.
+func (s snapshots) Take(ctx context.Context, name, snapshot string) (err error) {
+	file, err := s.file(ctx, name, snapshot)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, &fs.PathError{Op: "snapshot", Path: file, Err: fs.ErrExist})
+	}
+	if err := os.MkdirAll(s.kept(name), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(s.kept(name), ".new-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err == nil {
+			err = os.Link(f.Name(), file)
+		}
+		err = errors.Join(err, os.Remove(f.Name()))
+	}()
+	return s.write(ctx, f, name, snapshot)
+}
+
+// write makes the stream of what the pot is now.
+func (s snapshots) write(ctx context.Context, w io.Writer, name, snapshot string) error {
+	created := time.Now()
+	if seconds, err := strconv.ParseInt(snapshot, 10, 64); err == nil && seconds > 0 {
+		created = time.Unix(seconds, 0)
+	}
+	top, err := os.MkdirTemp(s.kept(name), ".top-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(top)
+	if err := errors.Join(os.Chmod(top, 0o755), copyConf(s.path(name), top), os.Mkdir(filepath.Join(top, "m"), 0o755)); err != nil {
+		return err
+	}
+	var systems []zstream.FileSystem
+	for child, dir := range map[string]string{"": top, "m": filepath.Join(s.path(name), "m")} {
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			return err
+		}
+		defer root.Close()
+		files, err := zstream.ReadDir(ctx, root)
+		if err != nil {
+			return err
+		}
+		defer files.Close()
+		systems = append(systems, zstream.FileSystem{Name: child, Files: files})
+	}
+	slices.SortFunc(systems, func(a, b zstream.FileSystem) int { return strings.Compare(a.Name, b.Name) })
+	_, err = zstream.Write(ctx, w, zstream.WriteOptions{
+		Dataset: "zroot/pot/jails/" + name, Snapshot: snapshot, Created: created,
+	}, systems...)
+	return err
+}
+
+// maxConfFile bounds a file of a pot's conf, in bytes.
+const maxConfFile = 16 << 20
+
+// copyConf copies the files of a pot's conf, which are its settings and its hooks.
+func copyConf(from, to string) error {
+	src, err := os.OpenRoot(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	if err := os.Mkdir(filepath.Join(to, "conf"), 0o755); err != nil {
+		return err
+	}
+	entries, err := fs.ReadDir(src.FS(), "conf")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			continue // none that pot makes
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if info.Size() > maxConfFile {
+			return fmt.Errorf("conf/%s: is larger than %d bytes", e.Name(), maxConfFile)
+		}
+		data, err := src.ReadFile("conf/" + e.Name())
+		at := filepath.Join(to, "conf", e.Name())
+		if err == nil {
+			err = errors.Join(os.WriteFile(at, data, 0o600), os.Chmod(at, info.Mode().Perm()), os.Chtimes(at, info.ModTime(), info.ModTime()))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// List is pot.Snapshots'.
+func (s snapshots) List(ctx context.Context, name string) ([]pot.Snapshot, error) {
+	if _, err := s.Dir(ctx, name); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(s.kept(name))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var all []pot.Snapshot
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || strings.HasPrefix(e.Name(), ".") {
+			continue // gone meanwhile, or half made
+		}
+		all = append(all, pot.Snapshot{Name: e.Name(), Created: info.ModTime()},
+			pot.Snapshot{Child: "m", Name: e.Name(), Created: info.ModTime(), UsedBytes: info.Size()})
+	}
+	slices.SortStableFunc(all, func(a, b pot.Snapshot) int { return a.Created.Compare(b.Created) })
+	return all, nil
+}
+
+// Destroy is pot.Snapshots'.
+func (s snapshots) Destroy(ctx context.Context, name, snapshot string) error {
+	file, err := s.file(ctx, name, snapshot)
+	if err == nil {
+		err = os.Remove(file)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Rollback is pot.Snapshots'. What was there is kept until all of the snapshot is.
+func (s snapshots) Rollback(ctx context.Context, name, snapshot string) error {
+	all, err := s.List(ctx, name)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 || all[len(all)-1].Name != snapshot {
+		return fmt.Errorf("snapshot %s@%s: is not the newest there is: %w", name, snapshot, fs.ErrNotExist)
+	}
+	if left, err := mountsBelow(s.path(name)); err != nil || len(left) > 0 {
+		return errors.Join(err, fmt.Errorf("roll back %s: mounted in it: %s", name, strings.Join(left, ", ")))
+	}
+	again := "_rollback-" + name
+	if err := errors.Join(valid(again), s.datasets.Destroy(ctx, again)); err != nil {
+		return err
+	}
+	if err := s.receiveKept(ctx, again, name, snapshot); err != nil {
+		return err
+	}
+	old := "_rolled-" + name
+	err = os.Rename(s.path(name), s.path(old))
+	if err == nil {
+		err = os.Rename(s.path(again), s.path(name))
+	}
+	return errors.Join(err, os.RemoveAll(s.path(old)))
+}
+
+// receiveKept makes a dataset of a snapshot.
+func (d datasets) receiveKept(ctx context.Context, to, name, snapshot string) error {
+	f, err := os.Open(filepath.Join(d.kept(name), snapshot))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return d.Receive(ctx, to, f)
+}
+
+// Send is pot.Snapshots'. All before it is not sent: here each stands alone.
+func (s snapshots) Send(ctx context.Context, name, snapshot string, w io.Writer) error {
+	file, err := s.file(ctx, name, snapshot)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	stop := context.AfterFunc(ctx, func() { f.Close() })
+	defer stop()
+	_, err = io.Copy(w, f)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// Origin is pot.Snapshots'.
+func (s snapshots) Origin(ctx context.Context, name string) (of, snapshot string, err error) {
+	_, err = s.Dir(ctx, name)
+	return "", "", err
+}
+
+// cloneKept is Clone of a snapshot: a copy, which needs nothing of what it is of.
+func (d datasets) cloneKept(ctx context.Context, c pot.Clone) (dir string, err error) {
+	if err := errors.Join(valid(c.Snapshot), valid(c.Image)); err != nil {
+		return "", err
+	}
+	if err := d.receiveKept(ctx, c.Name, c.Image, c.Snapshot); err != nil {
+		return "", err
+	}
+	dir = d.path(c.Name)
+	conf := filepath.Join(dir, "conf")
+	if err := errors.Join(os.RemoveAll(conf), os.Mkdir(conf, 0o755), d.writeLabels(c.Name, labelFile{Labels: c.Labels})); err != nil {
+		return "", errors.Join(err, d.Destroy(context.WithoutCancel(ctx), c.Name))
+	}
+	return dir, nil
+}
+
+var _ pot.Snapshots = snapshots{}

@@ -1,0 +1,210 @@
+package pot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"strings"
+)
+
+// Connect says how a pot with a dataset of its own is connected (pot create -N -S -B
+// -i, pot-reference 4.1).
+type Connect struct {
+	Network   NetworkMode // HostNetwork for pot's inherit
+	Stack     Stack       // "": IPv4
+	Bridge    string      // of PrivateBridge
+	Addresses []string    // "auto" or none is one that is free
+}
+
+// auto is the address that is found.
+const auto = "auto"
+
+// Validate returns every fault in c, whatever pot it is for, each led by its option.
+func (c Connect) Validate() error {
+	var errs []error
+	fault := func(text string, args ...any) { errs = append(errs, fmt.Errorf(text, args...)) }
+	switch c.Network {
+	case HostNetwork, PublicBridge, PrivateBridge, Alias:
+	default:
+		fault("-N: must be inherit, public-bridge, private-bridge or alias, not %q", c.Network)
+	}
+	if c.Stack != "" && c.Stack != IPv4 && c.Stack != IPv6 && c.Stack != Dual {
+		fault("-S: must be ipv4, ipv6 or dual, not %q", c.Stack)
+	}
+	switch {
+	case c.Network == PrivateBridge:
+		if err := ValidateBridge(c.Bridge); err != nil {
+			fault("-B: %w", err)
+		}
+	case c.Bridge != "":
+		fault("-B: is for network private-bridge, not %s", c.Network)
+	}
+	switch {
+	case c.Network == HostNetwork && len(c.Addresses) > 0:
+		fault("-i: network inherit has the host's addresses")
+	case c.Network == Alias && len(c.Addresses) == 0:
+		fault("-i: network alias needs an address")
+	case c.Network.own() && len(c.Addresses) > 1:
+		fault("-i: a pot on a bridge has one address")
+	}
+	for _, text := range c.Addresses {
+		var err error
+		switch {
+		case c.Network == Alias:
+			_, err = ParseInterfaceAddr(text)
+		case text != auto:
+			_, err = netip.ParseAddr(text)
+		}
+		if err != nil {
+			fault("-i: %w", err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Connect sets how the pot, which must not run, is connected, and returns the address
+// that was found for it; not valid if none was looked for. Addresses are given out with
+// those of tasks' pots; the pot's pot.conf keeps it from then on.
+func (ps *Pots) Connect(ctx context.Context, s *Settings, c Connect) (addr netip.Addr, err error) {
+	if err := errors.Join(c.Validate(), s.stopped(ctx)); err != nil {
+		return addr, err
+	}
+	if c.Network == Alias && ps.host.Aliases == nil {
+		return addr, fmt.Errorf("network %s: %w", Alias, ErrUnsupported)
+	}
+	ip := strings.Join(c.Addresses, " ")
+	if c.Network.own() && c.Stack != IPv6 {
+		if addr, err = ps.addressFor(ctx, s, c); err != nil {
+			return addr, err
+		}
+		ip = addr.String()
+	}
+	err = s.Set(ctx, connected{c, ip})
+	if err != nil && addr.IsValid() {
+		err = errors.Join(err, ps.addresses.release(addr, s.name))
+	}
+	return addr, err
+}
+
+// addressFor takes an address on a bridge for a pot. It stays taken until the pot, in
+// whose pot.conf it is then, has been started and stopped, or is destroyed.
+func (ps *Pots) addressFor(ctx context.Context, s *Settings, c Connect) (addr netip.Addr, err error) {
+	network := ps.network
+	if c.Network == PrivateBridge {
+		if network, err = ps.bridges.find(c.Bridge); err != nil {
+			return addr, err
+		}
+	}
+	p := ps.pot(s.name)
+	p.record.Spec.Image = string(s.name)
+	others, err := p.foreignAddresses(ctx)
+	if err != nil {
+		return addr, err
+	}
+	if c.Network == PublicBridge {
+		if others.networks, err = ps.bridges.networks(); err != nil {
+			return addr, err
+		}
+	}
+	if len(c.Addresses) == 0 || c.Addresses[0] == auto {
+		return ps.addresses.take(ctx, s.name, network, others)
+	}
+	if addr, err = netip.ParseAddr(c.Addresses[0]); err != nil {
+		return addr, err
+	}
+	switch {
+	case !network.hosts(addr):
+		return addr, fmt.Errorf("%s is no pot's address in %s", addr, network.Prefix)
+	case others.has(addr):
+		return addr, fmt.Errorf("address %s: another has it: %w", addr, fs.ErrExist)
+	}
+	return addr, ps.addresses.claim(addr, s.name)
+}
+
+// connected is a Connect with its address, as pot.conf has it.
+type connected struct {
+	Connect
+	ip string
+}
+
+func (c connected) set(ctx context.Context, s *Settings) error {
+	stack, network, vnet := c.Stack, string(c.Network), "false"
+	if stack == "" {
+		stack = IPv4
+	}
+	if c.Network == HostNetwork {
+		network = "inherit"
+	}
+	if c.Network.own() {
+		vnet = "true"
+	}
+	one := func(text string) []string {
+		if text == "" {
+			return nil
+		}
+		return []string{text}
+	}
+	return s.edit(func(conf *ConfLines) error {
+		return errors.Join(
+			conf.Set("pot.stack", string(stack)), conf.Set("network_type", network), conf.Set("vnet", vnet),
+			conf.Set("ip", one(c.ip)...), conf.Set("bridge", one(c.Bridge)...),
+		)
+	})
+}
+
+// SetDNS is what the pot resolves names by (pot create -d): inherit, pot, off, or
+// custom:FILE, which is copied.
+type SetDNS struct{ Kind string }
+
+const customDNS = "custom:"
+
+// Validate is Setting's.
+func (d SetDNS) Validate() error {
+	file, custom := strings.CutPrefix(d.Kind, customDNS)
+	switch {
+	case custom && file != "", d.Kind == "inherit", d.Kind == "pot", d.Kind == "off":
+		return nil
+	}
+	return fmt.Errorf("-d: must be inherit, pot, off or custom:FILE, not %.80q", d.Kind)
+}
+
+func (d SetDNS) set(ctx context.Context, s *Settings) error {
+	kind := d.Kind
+	if file, custom := strings.CutPrefix(d.Kind, customDNS); custom {
+		kind = "custom"
+		info, err := os.Stat(file)
+		if err == nil && (!info.Mode().IsRegular() || info.Size() > maxResolvConf) {
+			err = fmt.Errorf("%s: must be a file of at most %d bytes", file, maxResolvConf)
+		}
+		if err != nil {
+			return err
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		err = editFile(s.dir, confDir+"/resolv.conf", true, func([]byte) ([]byte, error) { return data, nil })
+		if err != nil {
+			return err
+		}
+	}
+	return s.edit(func(conf *ConfLines) error { return conf.Set("pot.dns", kind) })
+}
+
+// SetHostname is the pot's own name for itself.
+type SetHostname struct{ Hostname string }
+
+// Validate is Setting's.
+func (h SetHostname) Validate() error {
+	if !hostnames.MatchString(h.Hostname) {
+		return fmt.Errorf("hostname: must be letters, digits, - and dots, not %.80q", h.Hostname)
+	}
+	return nil
+}
+
+func (h SetHostname) set(_ context.Context, s *Settings) error {
+	return s.edit(func(conf *ConfLines) error { return conf.Set("host.hostname", `"`+h.Hostname+`"`) })
+}

@@ -1,0 +1,92 @@
+package pot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+)
+
+// CreateOwn makes a pot with a dataset of its own from a zfs send stream, which holds
+// its tree and its pot.conf. Its snapshot does not stay. A name that is taken is
+// fs.ErrExist; after an error nothing of the pot is left.
+func (ps *Pots) CreateOwn(ctx context.Context, name Name, stream io.Reader) (*Settings, error) {
+	if err := name.Validate(); err != nil {
+		return nil, fmt.Errorf("name: %w", err)
+	}
+	if err := ps.host.Images.Receive(ctx, string(name), stream); err != nil {
+		return nil, err
+	}
+	s, err := OpenSettings(ctx, ps.host, name)
+	if err == nil {
+		_, err = s.PurgeSnapshots(ctx, true)
+	}
+	if err != nil {
+		return nil, errors.Join(err, ps.host.Datasets.Destroy(context.WithoutCancel(ctx), string(name)))
+	}
+	return s, nil
+}
+
+// CloneOwn makes a pot of another as it was at a snapshot, "" for its newest. It has
+// the other's settings as they are now, but its name and how it is connected; hooks and
+// mounts only as far as they were the operator's. After an error nothing of it is left.
+func (ps *Pots) CloneOwn(ctx context.Context, name, of Name, snapshot string) (_ *Settings, err error) {
+	if err := name.Validate(); err != nil {
+		return nil, fmt.Errorf("name: %w", err)
+	}
+	from, err := OpenSettings(ctx, ps.host, of)
+	if err != nil {
+		return nil, err
+	}
+	names, err := from.snapshotNames(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(names) == 0:
+		return nil, fmt.Errorf("pot %s: %w", of, ErrNoSnapshot)
+	case snapshot == "":
+		snapshot = names[len(names)-1]
+	case !slices.Contains(names, snapshot):
+		return nil, fmt.Errorf("pot %s: no snapshot %s: %w", of, snapshot, fs.ErrNotExist)
+	}
+	dir, err := ps.host.Datasets.Clone(ctx, Clone{Image: string(of), Name: string(name), Snapshot: snapshot})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ps.host.Datasets.Destroy(context.WithoutCancel(ctx), string(name)))
+		}
+	}()
+	s := &Settings{host: ps.host, name: name, dir: dir}
+	return s, s.takeOver(ctx, from)
+}
+
+// takeOver copies another pot's settings.
+func (s *Settings) takeOver(ctx context.Context, from *Settings) error {
+	files := []string{potConf, fscompConf, confDir + "/resolv.conf"}
+	for _, h := range Hooks {
+		files = append(files, h.file())
+	}
+	for _, file := range files {
+		data, err := from.read(file)
+		if errors.Is(err, fs.ErrNotExist) && file != potConf {
+			continue
+		}
+		if err == nil {
+			err = editFile(s.dir, file, true, func([]byte) ([]byte, error) { return data, nil })
+		}
+		if err == nil && file != potConf && from.approved(ctx, file) == nil {
+			err = s.approve(ctx, file, data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	err := s.edit(func(c *ConfLines) error {
+		return errors.Join(c.Set("pot.attr."+readOnly), c.Set("ip"), c.Set("bridge"))
+	})
+	return errors.Join(err, s.Set(ctx, SetHostname{string(s.name)}))
+}

@@ -1,0 +1,121 @@
+package pot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+)
+
+// DestroyOwn takes away a pot with a dataset of its own, with all that there is of it.
+// One that runs is ErrRunning, unless it is to be stopped before.
+func (ps *Pots) DestroyOwn(ctx context.Context, name Name, stop bool, o StartOptions) error {
+	s, err := OpenSettings(ctx, ps.host, name)
+	if err != nil {
+		return err
+	}
+	if stop {
+		if _, err := ps.StopOwn(ctx, name, o); err != nil {
+			return err
+		}
+	} else if p, err := ps.FindOwn(ctx, name); err != nil || p != nil {
+		if err == nil {
+			err = ErrRunning
+		}
+		return fmt.Errorf("pot %s: %w", name, err)
+	}
+	if err := ps.host.Datasets.Destroy(ctx, string(s.name)); err != nil {
+		return fmt.Errorf("pot %s: %w", name, err)
+	}
+	return ps.addresses.releaseAll(name)
+}
+
+// RenameOwn gives a pot that does not run another name, which other pots' dependencies
+// on it then have too.
+func (ps *Pots) RenameOwn(ctx context.Context, from, to Name) error {
+	if err := to.Validate(); err != nil {
+		return fmt.Errorf("name: %w", err)
+	}
+	s, err := OpenSettings(ctx, ps.host, from)
+	if err != nil {
+		return err
+	}
+	if err := s.stopped(ctx); err != nil {
+		return err
+	}
+	conf, err := s.Conf()
+	if err != nil {
+		return fmt.Errorf("pot %s: %w", from, err)
+	}
+	if err := ps.host.Images.Rename(ctx, string(from), string(to)); err != nil {
+		return err
+	}
+	if err := ps.addresses.releaseAll(from); err != nil { // pot.conf has it
+		return err
+	}
+	if s, err = OpenSettings(ctx, ps.host, to); err != nil {
+		return err
+	}
+	if conf.Value("host.hostname") == string(from) {
+		if err := s.Set(ctx, SetHostname{string(to)}); err != nil {
+			return err
+		}
+	}
+	return ps.renameDeps(ctx, filepath.Dir(s.dir), from, to)
+}
+
+// renameDeps has all pots that depend on from depend on to.
+func (ps *Pots) renameDeps(ctx context.Context, jails string, from, to Name) error {
+	names, err := ps.Own(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		s := &Settings{host: ps.host, name: name, dir: filepath.Join(jails, string(name))}
+		conf, err := s.Conf()
+		if err != nil {
+			continue // of another's making
+		}
+		deps := conf.Values("pot.depend")
+		changed := false
+		for i, d := range deps {
+			if d == string(from) {
+				deps[i], changed = string(to), true
+			}
+		}
+		if changed {
+			if err := s.edit(func(c *ConfLines) error { return c.Set("pot.depend", deps...) }); err != nil {
+				return fmt.Errorf("pot %s, which depends on %s: %w", name, from, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Own names the pots that have a dataset of their own, and images: all that are no
+// task's, sorted.
+func (ps *Pots) Own(ctx context.Context) ([]Name, error) {
+	names, err := ps.host.Images.List(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	var all []Name
+	for _, text := range names {
+		name := Name(text)
+		if name.Validate() != nil || text[0] == '_' { // one that is being imported
+			continue
+		}
+		labels, err := ps.host.Images.Labels(ctx, text)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if labels[LabelTask] == "" {
+			all = append(all, name)
+		}
+	}
+	return all, nil
+}
