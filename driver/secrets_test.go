@@ -3,6 +3,7 @@ package driver
 import (
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,7 +46,8 @@ func TestDriver_secrets(t *testing.T) {
 		}
 	}()
 
-	cfg := b.task(t, "", "signals")
+	b.server.Guard(func(r *http.Request) bool { return r.Header.Get("Authorization") == "Bearer "+planted })
+	cfg := b.task(t, fmt.Sprintf("auth { token = %q }", planted), "signals")
 	secrets := cfg.TaskDir().SecretsDir
 	for _, name := range []string{"token", "rendered.env"} {
 		must.NoError(t, os.WriteFile(filepath.Join(secrets, name), []byte(planted), 0o600))
@@ -68,7 +70,10 @@ func TestDriver_secrets(t *testing.T) {
 	// Nor when a start fails.
 	b.unlogged = true
 	for _, config := range []string{
-		fmt.Sprintf("image = %q", strings.Replace(b.server.URL, "://", "://user:"+planted+"@", 1)),
+		fmt.Sprintf("image = %q", strings.Replace(b.server.URL, "://", "://user:"+planted+"@", 1)), // 401
+		fmt.Sprintf("auth { header = %q }", "X-Token: "+planted),
+		fmt.Sprintf("auth { token = %q }\npot = \"none\"", planted),
+		fmt.Sprintf("auth { token = %q }", planted+"\n"),
 		fmt.Sprintf("image = %q", "http://user:"+planted+"@bad host"),
 		fmt.Sprintf("image = %q", b.server.URL+"?token="+planted),
 		fmt.Sprintf("image = %q", b.server.URL+"#"+planted),

@@ -15,7 +15,7 @@ const module = "nomad-driver-pot"
 // diagram that the layout follows, with the outermost first. "" is plugin.go.
 var imports = map[string][]string{
 	"":       {"driver", "pot/cli", "pot/native"},
-	"driver": {"image", "pot", "pot/supervise", "flavour"},
+	"driver": {"image", "image/signify", "pot", "pot/supervise", "flavour"},
 
 	"flavour":     {"pot"},
 	"pot/cli":     {"image", "image/signify", "image/zstream", "pot", "pot/native", "flavour"},

@@ -10,7 +10,7 @@ import (
 // awaited are pot's commands that are not there yet: they are refused by name,
 // so that nobody takes a typing error for them or them for one.
 var awaited = strings.Fields(`
-	create-private-bridge de-init prepare`)
+	create-private-bridge de-init`)
 
 // addAwaited adds commands that are not there yet, whatever flags they will have.
 func addAwaited(to *cobra.Command, names []string) {

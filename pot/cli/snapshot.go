@@ -14,7 +14,7 @@ import (
 func datasetCommands() []*cobra.Command {
 	return []*cobra.Command{
 		snapshotCommand(), purgeSnapshotsCommand(), revertCommand(), exportCommand(), importCommand(), createCommand(), createBaseCommand(),
-		infoCommand(), listCommand(), showCommand(), destroyCommand(), cloneCommand(), renameCommand(), pruneCommand(),
+		infoCommand(), listCommand(), showCommand(), destroyCommand(), cloneCommand(), renameCommand(), pruneCommand(), prepareCommand(),
 	}
 }
 

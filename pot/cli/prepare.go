@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot"
+)
+
+// preparing is a pot that is made of an image, as nomad-pot-driver has it made.
+type preparing struct {
+	creating
+	image   image.Ref
+	id      string // of the allocation
+	as      string // in the place of the image's name
+	command string
+	ports   []string
+	pubkey  string
+	start   bool
+}
+
+func prepareCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "prepare -p NAME -t TAG -U URL -a ID",
+		Short: "make a pot of an image, to be started once",
+		Long: `Imports an image, unless that has been done, and clones it as NAME_TAG_ID, or as what
+-n sets and ID, with _ for dots. The pot has what an allocation needs: it is not
+persistent, runs its command alone, and is pruned once it has run.`,
+		Example: `    pot prepare -U https://images.example.org/pots -p web -t 1.0 -a 7d1f -n shop -c '/usr/local/bin/web -v' -N public-bridge -e 8080:18080`,
+		Args:    arguments(),
+	}
+	m := &preparing{}
+	f := c.Flags()
+	f.StringVarP(&m.image.Name, "pot", "p", "", "`name` of the pot that was exported")
+	f.StringVarP(&m.image.Tag, "tag", "t", "", "`tag` of the image: its version")
+	f.StringVarP(&m.image.Source, "url", "U", "", "`URL` of the directory with the image")
+	f.StringVarP(&m.id, "allocation", "a", "", "`ID` that the pot's name ends in")
+	f.StringVarP(&m.as, "name", "n", "", "what the pot's `name` begins with, instead of the image's")
+	f.StringVarP(&m.command, "cmd", "c", "", "`command` of the pot, instead of the image's")
+	f.StringArrayVarP(&m.ports, "port", "e", nil, "`port` to publish; may be repeated: see pot export-ports")
+	f.StringVarP(&m.network, "network", "N", "", "`network`: inherit, public-bridge, private-bridge or alias, instead of the image's")
+	f.StringArrayVarP(&m.connect.Addresses, "ip", "i", nil, "`address` of the pot, or auto; may be repeated for network alias")
+	f.StringVarP(&m.connect.Bridge, "bridge", "B", "", "the private `bridge`")
+	f.StringVarP(&m.stack, "stack", "S", "", "`stack`: ipv4, ipv6 or dual")
+	f.StringVarP(&m.dns, "dns", "d", "", "what names are resolved `by`: inherit, pot, off or custom:FILE")
+	f.BoolVarP(&m.start, "start", "s", false, "start the pot")
+	addPubkey(c, &m.pubkey)
+	o := addOnPots(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := m.understand(); err != nil {
+			return err
+		}
+		return act(func(c *cobra.Command, _ []string) error { return m.run(c, o) })(c, nil)
+	}
+	return c
+}
+
+// understand is what is wrong with the flags, and the name of the pot.
+func (m *preparing) understand() error {
+	errs := []error{m.image.Validate(), m.creating.understand()}
+	if m.id == "" {
+		errs = append(errs, errors.New("-a: an ID must be set"))
+	}
+	m.of = m.image.Dataset()
+	m.name = strings.ReplaceAll(cmp.Or(m.as, m.of)+"_"+m.id, ".", "_")
+	errs = append(errs, checkPotName(m.name))
+	for _, s := range m.settings() {
+		errs = append(errs, s.Validate())
+	}
+	return errors.Join(errs...)
+}
+
+// settings are what the pot is to have, whatever the image says.
+func (m *preparing) settings() []pot.Setting {
+	all := []pot.Setting{}
+	if m.command != "" {
+		all = append(all, pot.SetCmd{Command: m.command})
+	}
+	for _, a := range []struct{ name, value string }{
+		{"persistent", "NO"}, {"no-rc-script", "YES"}, {"prunable", "YES"},
+		{"localhost-tunnel", "YES"}, {"no-etc-hosts", "YES"}, {"no-tmpfs", "YES"},
+	} {
+		all = append(all, pot.SetAttribute{Name: a.name, Value: a.value})
+	}
+	if len(m.ports) > 0 {
+		all = append(all, pot.ExportPorts{Ports: m.ports})
+	}
+	return all
+}
+
+// run imports the image and makes the pot, or leaves no pot.
+func (m *preparing) run(c *cobra.Command, o *onPots) error {
+	ps, conf, err := o.pots()
+	if err != nil {
+		return fmt.Errorf("cannot prepare the pot: %w", err)
+	}
+	there, err := ps.Host().Images.List(c.Context(), m.of)
+	if err == nil && (len(there) == 0 || there[0] != m.of) {
+		_, err = o.importImage(c, m.image, m.pubkey)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot prepare the pot: %w", err)
+	}
+	m.first = true
+	if err := m.creating.run(c, o, "prepare", m.again); err != nil {
+		return err
+	}
+	err = o.set(c, m.name, m.settings())
+	if err == nil && m.start {
+		_, _, err = ps.StartOwn(c.Context(), pot.Name(m.name), pot.StartOptions{DNS: conf.DNS, Tell: notes(c)})
+	}
+	if err != nil {
+		after := context.WithoutCancel(c.Context())
+		return errors.Join(err, ps.DestroyOwn(after, pot.Name(m.name), true, pot.StartOptions{Tell: notes(c)}))
+	}
+	_, err = fmt.Fprintln(c.OutOrStdout(), m.name)
+	return err
+}
