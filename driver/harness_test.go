@@ -152,8 +152,9 @@ func (b *bed) open(t testing.TB) {
 	harness := dtestutil.NewDriverHarness(t.(*testing.T), b.driver)
 	b.DriverHarness = harness
 	t.Cleanup(func() {
-		if !b.used[harness] {
-			harness.Kill()
+		if !b.used[harness] { // Kill stops go-plugin's server twice at once, which is a race in it
+			none := uuid.Generate()
+			harness.MkAllocDir(&drivers.TaskConfig{ID: none, AllocID: none, Name: "none"}, false)()
 		}
 	})
 	t.Cleanup(func() { b.driver.Shutdown(context.Background()) })
