@@ -125,9 +125,24 @@ func (d *datasets) checkReceived(ctx context.Context, name, origin string) error
 		if want[dataset] == "-" {
 			return fmt.Errorf("it is a layer on %s, and is to be on none", on)
 		}
-		return fmt.Errorf("it is a layer on %s, and is to be on %s", on, want[dataset])
+		if same, err := d.sameSnapshot(ctx, on, want[dataset]); err != nil || !same {
+			return errors.Join(err, fmt.Errorf("it is a layer on %s, and is to be on %s", on, want[dataset]))
+		}
 	}
 	return nil
+}
+
+// sameSnapshot tells whether on is a pot's snapshot, and the very one that want is: on
+// the host that an image was made on, the pot that it was made of has it as well, and
+// zfs takes whichever it finds first.
+func (d *datasets) sameSnapshot(ctx context.Context, on, want string) (bool, error) {
+	of, _, _ := strings.Cut(on, "@")
+	if filepath.Dir(filepath.Dir(of)) != d.root+"/jails" || filepath.Base(of) != "m" {
+		return false, nil
+	}
+	out, err := d.zfs(ctx, "get", "-Hp", "-o", "value", "guid", on, want)
+	guids := strings.Fields(out)
+	return err == nil && len(guids) == 2 && guids[0] == guids[1], err
 }
 
 // mount mounts an image and its tree, as the shell tool has them. What is

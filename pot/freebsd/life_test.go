@@ -281,10 +281,16 @@ func TestSurprises(t *testing.T) {
 		must.NoError(t, h.Images.ReceiveLayer(t.Context(), "new", "web_1_0", "1700000000", strings.NewReader("layer"), nil))
 		must.Eq(t, []string{"zfs mount tank/pot/jails/new", "zfs mount tank/pot/jails/new/m"}, m.commands[len(m.commands)-2:])
 	})
+	t.Run("a layer is on its image also where that is the pot's that was exported", func(t *testing.T) {
+		m := newModel(t)
+		h, _ := m.host(t)
+		must.NoError(t, h.Images.ReceiveLayer(t.Context(), "new", "web_1_0", "1700000000", strings.NewReader("layer of its pot"), nil))
+	})
 	t.Run("a layer that found another origin than is meant, or none, is refused", func(t *testing.T) {
 		for stream, want := range map[string]string{
-			"layer of another's": "it is a layer on tank/secrets@1, and is to be on tank/pot/jails/web_1_0/m@1700000000",
-			"image":              "it is a layer on -, and is to be on tank/pot/jails/web_1_0/m@1700000000",
+			"layer of another's":   "it is a layer on tank/secrets@1, and is to be on tank/pot/jails/web_1_0/m@1700000000",
+			"layer of another pot": "it is a layer on tank/pot/jails/db/m@1800000000, and is to be on tank/pot/jails/web_1_0/m@1700000000",
+			"image":                "it is a layer on -, and is to be on tank/pot/jails/web_1_0/m@1700000000",
 		} {
 			m := newModel(t)
 			before := m.state()

@@ -202,6 +202,14 @@ func (m *model) zfs(stdin io.Reader, argv []string) (string, string) {
 		if slices.Contains(argv, "-d") {
 			return m.withProperty(argv[len(argv)-2]), ""
 		}
+		if slices.Contains(argv, "guid") { // of snapshots: those of one time are one
+			out := ""
+			for _, of := range argv[len(argv)-2:] {
+				_, at, _ := strings.Cut(of, "@")
+				out += at + "\n"
+			}
+			return out, ""
+		}
 		if d == nil {
 			return "", missing
 		}
@@ -336,10 +344,11 @@ func (m *model) receive(stdin io.Reader, name string) string {
 	case "cut": // leaves what it has made so far
 		m.unmounted(name)
 		return "cannot receive new filesystem stream: incomplete stream"
-	case "layer of another's", "layer":
+	case "layer of another's", "layer", "layer of its pot", "layer of another pot":
 		m.unmounted(name)
 		m.unmounted(name + "/m").origin = map[string]string{
 			"layer": "tank/pot/jails/web_1_0/m@1700000000", "layer of another's": "tank/secrets@1",
+			"layer of its pot": "tank/pot/jails/web/m@1700000000", "layer of another pot": "tank/pot/jails/db/m@1800000000",
 		}[string(text)]
 	case "more children":
 		m.unmounted(name)
