@@ -76,19 +76,17 @@ func supported(jail pot.Jail) error {
 // jail. If this process is gone before that is written, so is the other: its
 // config never comes.
 func (j jails) hold(ctx context.Context, jail pot.Jail) error {
-	cmd := exec.Command(j.supervisor, "jail")
+	cmd := exec.Command(bareProgram, "jail")
 	cmd.Dir = "/"
 	cmd.Env = []string{}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
-		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
+		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 	}
-	start := cmd.Start
 	ns, linked := j.networks.take(jail.Name)
 	switch {
 	case linked:
 		defer ns.Close()
-		start = func() error { return within(ns, cmd.Start) }
 	case jail.Network != pot.HostNetwork:
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNET
 	}
@@ -100,7 +98,13 @@ func (j jails) hold(ctx context.Context, jail pot.Jail) error {
 	if err != nil {
 		return err
 	}
-	if err := start(); err != nil {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	cmd.Stderr = null // by itself cmd would open it where there is none
+	if err := oneBare.within(ns, jail.Root, j.supervisor, cmd.Start); err != nil {
 		return fmt.Errorf("start first process: %w", err)
 	}
 	onTime := context.AfterFunc(ctx, func() { cmd.Process.Kill() })
@@ -123,7 +127,7 @@ func (j jails) hold(ctx context.Context, jail pot.Jail) error {
 	if err := connect(cmd.Process.Pid, jail, linked); err != nil {
 		return err
 	}
-	err = json.NewEncoder(stdin).Encode(inside.Config{Root: jail.Root, Hostname: jail.Hostname})
+	err = json.NewEncoder(stdin).Encode(inside.Config{Root: bareRoot, Hostname: jail.Hostname})
 	if err = errors.Join(err, stdin.Close()); err != nil {
 		return err
 	}

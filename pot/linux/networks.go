@@ -51,7 +51,10 @@ func (n *networks) take(name pot.Name) (ns netns.NsHandle, ok bool) {
 	defer n.mu.Unlock()
 	ns, ok = n.held[name]
 	delete(n.held, name)
-	return ns, ok
+	if !ok {
+		return netns.None(), false
+	}
+	return ns, true
 }
 
 // names are the pots that something is held for.
@@ -62,17 +65,4 @@ func (n *networks) names() (all []pot.Name) {
 		all = append(all, name)
 	}
 	return all
-}
-
-// within runs f, and so what it starts, in ns.
-func within(ns netns.NsHandle, f func() error) error {
-	done := make(chan error)
-	go supervise.OnOwnThread(func() {
-		err := netns.Set(ns)
-		if err == nil {
-			err = f()
-		}
-		done <- err
-	})
-	return <-done
 }

@@ -24,14 +24,18 @@ func process(dir string) []string {
 }
 
 // descriptors are those that are open, by what they are open on. The runtime's
-// own come when they are first needed, and stay.
+// own come when they are first needed, and stay; and so does one mount namespace,
+// which package linux has for all its jails.
 func descriptors() (all []string) {
+	kept := false
 	found, _ := filepath.Glob("/proc/self/fd/*")
 	for _, fd := range found {
 		on, err := os.Readlink(fd)
 		switch {
 		case err != nil, on == "anon_inode:[eventpoll]", on == "anon_inode:[eventfd]":
 		case strings.HasPrefix(on, "/proc/"): // this one
+		case strings.HasPrefix(on, "mnt:") && !kept:
+			kept = true
 		case on == "/sys/fs/cgroup": // package cgroups opens it once, for good
 		default:
 			all = append(all, fmt.Sprintf("descriptor %s on %s", filepath.Base(fd), on))

@@ -21,7 +21,7 @@ import (
 
 // Config is what the jail is to be.
 type Config struct {
-	Root     string `json:"root"`
+	Root     string `json:"root"` // a mount, seen by nobody else
 	Hostname string `json:"hostname"`
 }
 
@@ -71,22 +71,15 @@ func reap() {
 
 // make makes the namespaces what c says.
 func (c Config) make() error {
-	// From here on no mount is seen by the host, and none of the host's is here.
-	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make mounts private: %w", err)
-	}
-	if err := syscall.Mount(c.Root, c.Root, "", syscall.MS_BIND|syscall.MS_REC, ""); err != nil {
-		return fmt.Errorf("bind %s: %w", c.Root, err)
-	}
 	root, err := os.OpenRoot(c.Root)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	if err := mountProc(root); err != nil {
+	if err := mountDev(root); err != nil {
 		return err
 	}
-	if err := mountDev(root); err != nil {
+	if err := mountProc(root); err != nil {
 		return err
 	}
 	// pivot_root(2), "pivot_root(".", ".")": the old root ends up on top.
@@ -97,7 +90,7 @@ func (c Config) make() error {
 		return fmt.Errorf("pivot_root: %w", err)
 	}
 	if err := syscall.Unmount(".", syscall.MNT_DETACH); err != nil {
-		return fmt.Errorf("let go of the host's root: %w", err)
+		return fmt.Errorf("let go of the old root: %w", err)
 	}
 	if err := os.Chdir("/"); err != nil {
 		return err
@@ -151,7 +144,7 @@ func mountProc(root *os.Root) error {
 		}
 	}
 	for _, name := range maskedProc {
-		err := syscall.Mount(os.DevNull, filepath.Join(proc, name), "", syscall.MS_BIND, "")
+		err := syscall.Mount(filepath.Join(root.Name(), os.DevNull), filepath.Join(proc, name), "", syscall.MS_BIND, "")
 		if err != nil && !errors.Is(err, syscall.ENOENT) {
 			return fmt.Errorf("mask /proc/%s: %w", name, err)
 		}
