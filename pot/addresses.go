@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -186,9 +187,13 @@ func (p *Pot) foreignAddresses(ctx context.Context) (foreign, error) {
 	for _, addr := range p.reserved {
 		all.addrs[addr] = true
 	}
+	ours, err := p.Pots.List()
+	if err != nil {
+		return foreign{}, err
+	}
 	for _, e := range entries {
-		if _, err := os.Lstat(filepath.Join(p.Pots.dir, e.Name())); err == nil {
-			continue // ours: its address is a file
+		if _, ok := slices.BinarySearch(ours, Name(e.Name())); ok {
+			continue // its address is a file
 		}
 		conf, err := imageConf(filepath.Join(jails, e.Name()))
 		if err != nil {

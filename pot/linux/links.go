@@ -65,7 +65,7 @@ func (l links) Attach(ctx context.Context, link pot.Link) error {
 	}
 	host, inner := ends(link.Pot)
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MasterIndex, attrs.Flags = host, bridge.Attrs().Index, net.FlagUp
+	attrs.Name, attrs.MasterIndex = host, bridge.Attrs().Index
 	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: inner, PeerNamespace: netlink.NsFd(ns)}
 	if err := netlink.LinkAdd(pair); err != nil {
 		ns.Close()
@@ -74,9 +74,13 @@ func (l links) Attach(ctx context.Context, link pot.Link) error {
 		}
 		return errors.Join(fmt.Errorf("create %s: %w", host, err), dropBridges())
 	}
-	if err := netlink.LinkSetAlias(pair, string(link.Pot)); err != nil {
+	err = netlink.LinkSetAlias(pair, string(link.Pot))
+	if err == nil {
+		err = setUp(new(netlink.Handle), pair)
+	}
+	if err != nil {
 		ns.Close()
-		return errors.Join(fmt.Errorf("describe %s: %w", host, err), netlink.LinkDel(pair), dropBridges())
+		return errors.Join(fmt.Errorf("set up %s: %w", host, err), netlink.LinkDel(pair), dropBridges())
 	}
 	l.networks.hold(link.Pot, ns)
 	return nil
@@ -236,6 +240,18 @@ func connect(pid int, jail pot.Jail, there bool) error {
 	return address(h, name, jail.Link)
 }
 
+// setUp sets up an end of a pair. It gets no address of IPv6 by itself: to look for
+// others of such an address, and for routers, each pot's two ends would send what
+// the bridge then hands to all the others.
+func setUp(h *netlink.Handle, end netlink.Link) error {
+	const none = 1 // IN6_ADDR_GEN_MODE_NONE (linux/if_link.h)
+	err := h.LinkSetIP6AddrGenMode(end, none)
+	if err != nil && !errors.Is(err, unix.EAFNOSUPPORT) { // no IPv6 on this machine
+		return err
+	}
+	return h.LinkSetUp(end)
+}
+
 // address sets up the pot's interface from within.
 func address(h *netlink.Handle, name string, link pot.Link) error {
 	inner, err := h.LinkByName(name)
@@ -246,7 +262,7 @@ func address(h *netlink.Handle, name string, link pot.Link) error {
 		err = h.AddrAdd(inner, &netlink.Addr{IPNet: ipNet(link.Address)})
 	}
 	if err == nil {
-		err = h.LinkSetUp(inner)
+		err = setUp(h, inner)
 	}
 	if err == nil {
 		err = h.RouteAdd(&netlink.Route{LinkIndex: inner.Attrs().Index, Gw: link.Gateway.AsSlice()})

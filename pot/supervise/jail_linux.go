@@ -114,8 +114,9 @@ func (j Jail) joinCgroups() (group *os.File, err error) {
 		if _, err := os.Stat(filepath.Join(dir, "cgroup.controllers")); err == nil {
 			return os.Open(dir)
 		}
-		tid := strconv.Itoa(syscall.Gettid())
-		if err := os.WriteFile(filepath.Join(dir, "tasks"), []byte(tid), 0); err != nil {
+		// 0 is the thread that writes. For one that is named the kernel would wait until
+		// no process anywhere is starting a thread or ending, for many milliseconds.
+		if err := os.WriteFile(filepath.Join(dir, "tasks"), []byte("0"), 0); err != nil {
 			return nil, fmt.Errorf("join control group: %w", err)
 		}
 	}

@@ -82,15 +82,16 @@ func (c Config) make() error {
 	if err := mountProc(root); err != nil {
 		return err
 	}
-	// pivot_root(2), "pivot_root(".", ".")": the old root ends up on top.
+	// Not pivot_root(2), which looks at every thread of the machine. What is under
+	// the new root has no name for anybody here.
 	if err := os.Chdir(c.Root); err != nil {
 		return err
 	}
-	if err := syscall.PivotRoot(".", "."); err != nil {
-		return fmt.Errorf("pivot_root: %w", err)
+	if err := syscall.Mount(".", "/", "", syscall.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("move root: %w", err)
 	}
-	if err := syscall.Unmount(".", syscall.MNT_DETACH); err != nil {
-		return fmt.Errorf("let go of the old root: %w", err)
+	if err := syscall.Chroot("."); err != nil {
+		return fmt.Errorf("chroot: %w", err)
 	}
 	if err := os.Chdir("/"); err != nil {
 		return err
