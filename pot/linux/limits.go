@@ -190,15 +190,15 @@ func (l *limiter) dirs(name pot.Name) []string {
 
 // Usage is pot.Limiter's.
 func (l *limiter) Usage(ctx context.Context, name pot.Name) (pot.Usage, error) {
-	jail, err := l.read(name)
-	if err != nil {
-		return pot.Usage{}, err
-	}
 	u, err := groupUsage(name)
-	switch {
-	case errors.Is(err, errNoGroups), errors.Is(err, fs.ErrNotExist):
+	if errors.Is(err, errNoGroups) || errors.Is(err, fs.ErrNotExist) {
+		jail, err := l.read(name)
+		if err != nil {
+			return pot.Usage{}, err
+		}
 		return processUsage(jail.ID)
-	case err != nil:
+	}
+	if err != nil {
 		return u, fmt.Errorf("usage of %s: %w", name, err)
 	}
 	return u, nil

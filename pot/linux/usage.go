@@ -9,12 +9,15 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"nomad-driver-pot/pot"
 )
 
 // groupUsage is what the control groups of a jail say. It is asked for each task
 // each second, so it reads the few files that hold it, and no more.
 func groupUsage(name pot.Name) (u pot.Usage, err error) {
+	var buf [statBytes]byte
 	bases, err := hierarchies()
 	if err != nil {
 		return u, err
@@ -24,12 +27,12 @@ func groupUsage(name pot.Name) (u pot.Usage, err error) {
 	}
 	cpu := filepath.Join(bases["cpuacct"], string(name))
 	memory := filepath.Join(bases["memory"], string(name))
-	times, err := os.ReadFile(filepath.Join(cpu, "cpuacct.stat")) // cgroup-v1/cpuacct.rst: in USER_HZ
+	times, err := readStat(buf[:], filepath.Join(cpu, "cpuacct.stat")) // cgroup-v1/cpuacct.rst: in USER_HZ
 	if err != nil {
 		return u, err
 	}
 	u.CPUUser, u.CPUSystem = time.Duration(number(times, "user"))*ticks, time.Duration(number(times, "system"))*ticks
-	sizes, err := os.ReadFile(filepath.Join(memory, "memory.stat")) // cgroup-v1/memory.rst, 5.2
+	sizes, err := readStat(buf[:], filepath.Join(memory, "memory.stat")) // cgroup-v1/memory.rst, 5.2
 	if err != nil {
 		return u, err
 	}
@@ -40,22 +43,41 @@ func groupUsage(name pot.Name) (u pot.Usage, err error) {
 
 // group2Usage is that of a group of version 2: cgroup-v2.rst.
 func group2Usage(dir string) (u pot.Usage, err error) {
-	times, err := os.ReadFile(filepath.Join(dir, "cpu.stat"))
+	var buf [statBytes]byte
+	times, err := readStat(buf[:], filepath.Join(dir, "cpu.stat"))
 	if err != nil {
 		return u, err
 	}
 	u.CPUUser = time.Duration(number(times, "user_usec")) * time.Microsecond
 	u.CPUSystem = time.Duration(number(times, "system_usec")) * time.Microsecond
-	sizes, err := os.ReadFile(filepath.Join(dir, "memory.stat"))
+	sizes, err := readStat(buf[:], filepath.Join(dir, "memory.stat"))
 	if err != nil {
 		return u, err
 	}
 	u.MemoryBytes = number(sizes, "anon")
-	if data, err := os.ReadFile(filepath.Join(dir, "memory.swap.current")); err == nil {
+	if data, err := readStat(buf[:], filepath.Join(dir, "memory.swap.current")); err == nil {
 		u.SwapBytes, _ = strconv.ParseInt(string(bytes.TrimSpace(data)), 10, 64)
 	}
 	u.Procs, err = processesIn(dir)
 	return u, err
+}
+
+// statBytes are more than any file has that readStat reads.
+const statBytes = 8 << 10
+
+// readStat is a file of a control group, which the kernel gives out with one read,
+// in buf.
+func readStat(buf []byte, path string) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	n, err := unix.Read(fd, buf)
+	if err != nil {
+		return nil, &os.PathError{Op: "read", Path: path, Err: err}
+	}
+	return buf[:n], nil
 }
 
 // number is that of the line "NAME NUMBER"; 0 if there is none.
