@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -179,23 +178,23 @@ func (p *Pot) foreignAddresses(ctx context.Context) (foreign, error) {
 	if err != nil {
 		return foreign{}, err
 	}
-	jails := filepath.Dir(image)
-	entries, err := os.ReadDir(jails)
-	if err != nil {
-		return foreign{}, err
-	}
 	for _, addr := range p.reserved {
 		all.addrs[addr] = true
 	}
-	ours, err := p.Pots.List()
+	ours, err := namesIn(p.Pots.dir)
 	if err != nil {
 		return foreign{}, err
 	}
-	for _, e := range entries {
-		if _, ok := slices.BinarySearch(ours, Name(e.Name())); ok {
+	jails := filepath.Dir(image)
+	there, err := namesIn(jails)
+	if err != nil {
+		return foreign{}, err
+	}
+	for name := range there {
+		if ours[name] {
 			continue // its address is a file
 		}
-		conf, err := imageConf(filepath.Join(jails, e.Name()))
+		conf, err := imageConf(filepath.Join(jails, name))
 		if err != nil {
 			continue
 		}
@@ -204,4 +203,19 @@ func (p *Pot) foreignAddresses(ctx context.Context) (foreign, error) {
 		}
 	}
 	return all, nil
+}
+
+// namesIn are those of a directory's entries.
+func namesIn(dir string) (map[string]bool, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
+	all := make(map[string]bool, len(names))
+	for _, name := range names {
+		all[name] = true
+	}
+	return all, err
 }

@@ -45,16 +45,16 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 		return err
 	}
 	s := &p.record.Spec
-	p.record.Argv = s.Command
+	argv := s.Command
 	if s.Own {
 		if s.Stdout, s.Stderr, err = p.ownOutput(); err != nil {
 			return err
 		}
 	}
-	if len(p.record.Argv) == 0 {
-		p.record.Argv = conf.argv()
+	if len(argv) == 0 {
+		argv = conf.argv()
 	}
-	if len(p.record.Argv) == 0 {
+	if len(argv) == 0 {
 		return fmt.Errorf("no command: the job sets none, and neither does pot.cmd of image %s", s.Image)
 	}
 	who, err := lookupUser(p.tree(), s.User)
@@ -65,13 +65,14 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 	if err != nil {
 		return fmt.Errorf("find jail: %w", err)
 	}
-	if err := p.begin("start"); err != nil {
+	p.change(func(r *record) { r.Argv = argv })
+	if err := p.save(); err != nil {
 		return err
 	}
 	_, err = supervise.Start(ctx, p.supervisor, supervise.Task{
 		Dir:      p.dir,
 		Jail:     jail,
-		Argv:     p.record.Argv,
+		Argv:     argv,
 		Env:      environment(who, conf.Env, env),
 		WorkDir:  s.WorkDir,
 		Identity: who.Identity,

@@ -20,6 +20,7 @@ type Pot struct {
 
 	mu     sync.Mutex // for changes of record, which steps make side by side
 	record record
+	saved  bool  // record is what was last written
 	unread error // why there is nothing in record
 	cloned bool  // by this process: nobody else's is in its place
 }

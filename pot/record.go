@@ -27,8 +27,7 @@ type record struct {
 	Aliases    []InterfaceAddr `json:"aliases,omitempty"`    // that the jail has
 	Added      []InterfaceAddr `json:"added,omitempty"`      // those of them that were not there before
 
-	Argv    []string  `json:"argv,omitempty"`  // what was started
-	Begun   []string  `json:"begun,omitempty"` // steps, in order
+	Argv    []string  `json:"argv,omitempty"` // what was started
 	Created time.Time `json:"created"`
 }
 

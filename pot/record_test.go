@@ -14,7 +14,7 @@ import (
 func TestRecord(t *testing.T) {
 	dir := t.TempDir()
 	r := &record{
-		Version: recordVersion, Dir: "/x", Address: netip.MustParseAddr("10.192.0.2"), Begun: []string{"clone"},
+		Version: recordVersion, Dir: "/x", Address: netip.MustParseAddr("10.192.0.2"),
 		Spec: Spec{Name: "web", Image: "i", Network: PublicBridge, Command: []string{"a"}}, Created: time.Now().UTC(),
 	}
 	must.NoError(t, r.write(dir))

@@ -63,7 +63,7 @@ func (p *Pot) create(ctx context.Context) error {
 			if going.Err() != nil {
 				return nil // whoever failed says why
 			}
-			err := p.begin(s.name)
+			err := p.save()
 			if err == nil {
 				err = s.make(going)
 			}
@@ -94,24 +94,25 @@ func (p *Pot) create(ctx context.Context) error {
 	return errors.Join(err, p.unmake(context.WithoutCancel(ctx), undo))
 }
 
-// begin writes down that a step is about to be made.
-func (p *Pot) begin(step string) error {
-	p.change(func(r *record) { r.Begun = append(r.Begun, step) })
-	return p.save()
-}
-
 // change changes the record, which another step may be writing.
 func (p *Pot) change(f func(*record)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f(&p.record)
+	p.saved = false
 }
 
-// save writes the record.
+// save writes the record, if what is on disk is another: no part is made before
+// all that is known by then is there.
 func (p *Pot) save() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.record.write(p.dir)
+	if p.saved {
+		return nil
+	}
+	err := p.record.write(p.dir)
+	p.saved = err == nil
+	return err
 }
 
 // Destroy takes away the pot and all that runs in it. It may be called twice;

@@ -132,6 +132,7 @@ func (j jails) hold(ctx context.Context, jail pot.Jail) error {
 		return err
 	}
 	answer, err := bufio.NewReader(stdout).ReadString('\n')
+	stdout.Close() // now: what is open here, every later start copies and closes
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

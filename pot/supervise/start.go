@@ -75,6 +75,7 @@ func converse(ctx context.Context, cmd *exec.Cmd, asked []byte) (reply, error) {
 	if err == nil {
 		err = json.NewDecoder(io.LimitReader(stdout, maxRecord)).Decode(&r)
 	}
+	stdout.Close() // now: what is open here, every later start copies and closes
 	if !onTime() {
 		err = context.Cause(ctx)
 	}
