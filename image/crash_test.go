@@ -1,3 +1,5 @@
+//go:build linux || freebsd
+
 package image_test
 
 import (
@@ -17,13 +19,13 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/linux"
 )
 
 // What a process that is to be killed is told: in which phase to stop, and where.
 const (
 	crashPhase  = "IMAGE_TEST_CRASH_PHASE"
 	crashDir    = "IMAGE_TEST_CRASH_DIR"
+	crashPlace  = "IMAGE_TEST_CRASH_PLACE"
 	crashSource = "IMAGE_TEST_CRASH_SOURCE"
 	crashPin    = "IMAGE_TEST_CRASH_PIN"
 	crashed     = "reached "
@@ -84,16 +86,16 @@ func TestCrash_child(t *testing.T) {
 	if phase == "" {
 		t.Skip("it is started by others")
 	}
-	host, err := linux.New(filepath.Join(os.Getenv(crashDir), "host"), "/bin/true")
-	must.NoError(t, err)
+	host := hostPlace(os.Getenv(crashPlace)).open(t)
 	var pin image.Digest
 	if text := os.Getenv(crashPin); text != "" {
+		var err error
 		pin, err = image.ParseDigest(text)
 		must.NoError(t, err)
 	}
 	cache := image.NewCache(filepath.Join(os.Getenv(crashDir), "cache"), image.Options{})
 	store := image.NewStore(cache, stopping{host.Images, phase})
-	_, err = store.Ensure(t.Context(), image.Ref{Source: os.Getenv(crashSource), Name: "good", Tag: "1.0"}, image.Terms{Digest: pin}, func(s string) {
+	_, err := store.Ensure(t.Context(), image.Ref{Source: os.Getenv(crashSource), Name: "good", Tag: "1.0"}, image.Terms{Digest: pin}, func(s string) {
 		if phase == "verify" && strings.HasPrefix(s, "verifying ") {
 			stopping{phase: phase}.stop(phase)
 		}
@@ -107,19 +109,18 @@ type crashRig struct {
 	server *imagetest.Server
 	ref    image.Ref
 	pin    image.Digest // for the verify phase, in which the cache has the image
+	place  hostPlace
 	host   pot.Host
 }
 
 func newCrashRig(t *testing.T) *crashRig {
-	r := &crashRig{dir: t.TempDir()}
+	r := &crashRig{dir: t.TempDir(), place: newHostPlace(t)}
 	r.server, _ = smallServer(t)
 	xz := imagetest.XZ(hostileGood())
 	r.server.Add("good", "1.0", xz, imagetest.NoMeta)
 	r.ref = image.Ref{Source: r.server.URL, Name: "good", Tag: "1.0"}
 	r.pin = digest(t, xz, imagetest.NoMeta)
-	var err error
-	r.host, err = linux.New(filepath.Join(r.dir, "host"), "/bin/true")
-	must.NoError(t, err)
+	r.host = r.place.open(t)
 	return r
 }
 
@@ -127,7 +128,7 @@ func newCrashRig(t *testing.T) *crashRig {
 func (r *crashRig) start(t *testing.T, phase string) (kill func()) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCrash_child$", "-test.v")
-	cmd.Env = append(os.Environ(), crashPhase+"="+phase, crashDir+"="+r.dir, crashSource+"="+r.ref.Source, "TMPDIR="+t.TempDir())
+	cmd.Env = append(os.Environ(), crashPhase+"="+phase, crashDir+"="+r.dir, crashPlace+"="+string(r.place), crashSource+"="+r.ref.Source, "TMPDIR="+t.TempDir())
 	if phase == "verify" {
 		cmd.Env = append(cmd.Env, crashPin+"="+r.pin.String())
 	}
@@ -172,22 +173,17 @@ func (r *crashRig) ensure(t *testing.T) {
 	must.Eq(t, image.Snapshot{Name: "good_1_0", Digest: r.pin}, got)
 }
 
-// names are what is in the directories of the cache and the host.
-func (r *crashRig) names(t *testing.T) (all []string) {
+// onlyGood checks that there are the image, its files in the cache, and no more.
+func (r *crashRig) onlyGood(t *testing.T) {
 	t.Helper()
-	for _, dir := range []string{"cache", "host/jails", "host/labels", "host/layers"} {
-		entries, err := os.ReadDir(filepath.Join(r.dir, dir))
-		must.NoError(t, err)
-		for _, e := range entries {
-			all = append(all, dir+"/"+e.Name())
-		}
+	entries, err := os.ReadDir(filepath.Join(r.dir, "cache"))
+	must.NoError(t, err)
+	var cached []string
+	for _, e := range entries {
+		cached = append(cached, e.Name())
 	}
-	return all
-}
-
-// onlyGood is what there is when nothing is left over.
-var onlyGood = []string{
-	"cache/good_1.0.xz", "cache/good_1.0.xz.meta", "cache/good_1.0.xz.skein", "host/jails/good_1_0", "host/labels/good_1_0",
+	must.Eq(t, []string{"good_1.0.xz", "good_1.0.xz.meta", "good_1.0.xz.skein"}, cached)
+	must.Eq(t, namesOf("good_1_0"), r.place.names(t))
 }
 
 var crashPhases = []string{"download", "verify", "before receive", "receive", "received", "label", "rename", "renamed"}
@@ -211,7 +207,7 @@ func TestStore_Ensure_killed(t *testing.T) {
 			r.start(t, phase)()
 			r.ensure(t)
 			r.afterwards(t)
-			must.Eq(t, onlyGood, r.names(t))
+			r.onlyGood(t)
 		})
 		t.Run("in phase "+phase+" and the cache emptied", func(t *testing.T) {
 			r := newCrashRig(t)
@@ -220,7 +216,7 @@ func TestStore_Ensure_killed(t *testing.T) {
 			must.NoError(t, os.RemoveAll(filepath.Join(r.dir, "cache")))
 			r.ensure(t)
 			r.afterwards(t)
-			must.Eq(t, onlyGood, r.names(t))
+			r.onlyGood(t)
 		})
 	}
 }
@@ -264,7 +260,7 @@ func TestStore_Ensure_alive(t *testing.T) {
 			must.Len(t, 1, made)
 			kill()
 			r.afterwards(t)
-			must.Eq(t, onlyGood, r.names(t))
+			r.onlyGood(t)
 		})
 	}
 }
