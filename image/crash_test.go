@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -41,7 +42,7 @@ type stopping struct {
 func (s stopping) stop(phase string) {
 	if s.phase == phase {
 		fmt.Println(crashed + phase)
-		select {}
+		time.Sleep(time.Hour)
 	}
 }
 

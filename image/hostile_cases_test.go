@@ -288,6 +288,15 @@ func hostileTrees() []hostileCase {
 			binary.LittleEndian.PutUint16(r.payload[4:], 63<<10|binary.LittleEndian.Uint16(r.payload[4:])&0x3ff)
 		}),
 		attr("attributes beyond their end", "is beyond their end", "big", func(r *hostileRecord) { binary.LittleEndian.PutUint16(r.payload[6:], 60000) }),
+		attr("attributes with no room for a header", "attributes: a header of 0 bytes in", "big", func(r *hostileRecord) {
+			binary.LittleEndian.PutUint16(r.payload[4:], binary.LittleEndian.Uint16(r.payload[4:])&0x3ff)
+		}),
+		attr("attributes without an owner", "attributes: 0 bytes behind their header", "big", func(r *hostileRecord) { r.payload = r.payload[:8]; r.set32(20, 8) }),
+		attr("a project beyond the attributes", "fewer than a project needs", "big", func(r *hostileRecord) {
+			r.setBonus(6, 1<<47)
+			r.payload = r.payload[:128]
+			r.set32(20, 128)
+		}),
 		attr("a bonus that is not there", "attributes: they have no header", "etc", func(r *hostileRecord) { r.set32(20, 0); r.payload = nil }),
 		edit("a link without a target", "attributes: a link without ZPL_SYMLINK", func(s *hostileStream) {
 			i := s.index(drrSpill, 0)

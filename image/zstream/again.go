@@ -44,11 +44,7 @@ func (s *stage) isSame(o, old *staged, bonus []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	before, ok := glance(s.order, old.bonusType, was)
-	now, ok2 := glance(s.order, o.bonusType, bonus)
-	if !ok || !ok2 {
-		return false, errors.New("attributes: there is no generation")
-	}
+	before, now := glance(s.order, old.bonusType, was), glance(s.order, o.bonusType, bonus)
 	if before.generation != now.generation {
 		return false, nil
 	}
@@ -67,17 +63,11 @@ type glimpse struct{ mode, size, generation, flags uint64 }
 // isLink tells whether it is a symbolic one.
 func (g glimpse) isLink() bool { return g.mode&0o170000 == 0o120000 }
 
-// glance reads it.
-func glance(o order, typ objectType, bonus []byte) (g glimpse, ok bool) {
-	switch {
-	case typ == typeZnode && len(bonus) >= znodeSize:
-		return glimpse{o.u64(bonus[72:]), o.u64(bonus[80:]), o.u64(bonus[64:]), o.u64(bonus[120:])}, true
-	case typ != typeSA || len(bonus) < 8 || o.u32(bonus) != saMagic:
-		return g, false
+// glance reads it from what is accountable.
+func glance(o order, typ objectType, bonus []byte) glimpse {
+	if typ == typeZnode {
+		return glimpse{o.u64(bonus[72:]), o.u64(bonus[80:]), o.u64(bonus[64:]), o.u64(bonus[120:])}
 	}
 	at := int(o.u16(bonus[4:])>>10) * 8 // SA_HDR_SIZE
-	if at < 8 || at+56 > len(bonus) {
-		return g, false
-	}
-	return glimpse{o.u64(bonus[at:]), o.u64(bonus[at+8:]), o.u64(bonus[at+16:]), o.u64(bonus[at+48:])}, true
+	return glimpse{o.u64(bonus[at:]), o.u64(bonus[at+8:]), o.u64(bonus[at+16:]), o.u64(bonus[at+flagsAt:])}
 }

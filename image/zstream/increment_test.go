@@ -162,7 +162,7 @@ func TestIncrement_generation(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, string(make([]byte, 518)), content(t, dir, "etc/passwd"))
 	_, err = grown(func(p *piece) { p.setU32(20, 0); p.payload = nil })
-	must.ErrorContains(t, err, "object 14: attributes: there is no generation")
+	must.ErrorContains(t, err, "object 14: attributes: they have no header")
 }
 
 func TestIncrement_refused(t *testing.T) {

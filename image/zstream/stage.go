@@ -101,6 +101,9 @@ func (s *stage) add(rec *record) error {
 		return err
 	}
 	bonus := rec.payload[:o.bonus]
+	if err := accountable(s.order, o.bonusType, bonus); err != nil {
+		return objectError(o.number, err)
+	}
 	o.home = s.homeOf(&o, bonus)
 	if before := s.objects.before(o.number); before != nil && before.number+uint64(before.slots) > o.number {
 		return objectError(o.number, fmt.Errorf("it is within the dnode of object %d", before.number))
@@ -136,15 +139,15 @@ func (s *stage) homeOf(o *staged, bonus []byte) home {
 	if h != inFile {
 		return h
 	}
-	is, ok := glance(s.order, o.bonusType, bonus)
+	is := glance(s.order, o.bonusType, bonus) // the rules have seen that files have it
 	switch old := s.objects.lookup(o.number); {
-	case ok && (is.flags&flagXattr != 0 || is.isLink()):
+	case is.flags&flagXattr != 0 || is.isLink():
 		return inJournal
 	case !s.bare:
 		return inFile
 	case old != nil && old.typ == typePlainFile && old.home == nowhere:
 		return nowhere // what it had before is not known, and may not come again
-	case ok && s.keep.take(is.size, o.block):
+	case s.keep.take(is.size, o.block):
 		return inJournal
 	}
 	return nowhere
