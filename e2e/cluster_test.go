@@ -30,6 +30,13 @@ func newCluster(t *testing.T) *cluster.Cluster {
 	return newClusterOf(t, bin(t))
 }
 
+// newClusterWith is newCluster with more in its configuration.
+func newClusterWith(t *testing.T, config cluster.Config, images ...string) *cluster.Cluster {
+	t.Helper()
+	config.Plugins = bin(t)
+	return startCluster(t, config, images...)
+}
+
 // bin is the directory with all programs.
 func bin(t *testing.T) string {
 	t.Helper()
@@ -41,12 +48,18 @@ func bin(t *testing.T) string {
 // newClusterOf is newCluster with the plugin that is in a directory of its own.
 func newClusterOf(t *testing.T, plugins string, images ...string) *cluster.Cluster {
 	t.Helper()
+	return startCluster(t, cluster.Config{Plugins: plugins}, images...)
+}
+
+func startCluster(t *testing.T, config cluster.Config, images ...string) *cluster.Cluster {
+	t.Helper()
 	must.Eq(t, 0, os.Geteuid(), must.Sprint("run as root"))
 	hosttest.Alone(t)
 	dir := t.TempDir()
 	before, err := machine.Look(dir)
 	must.NoError(t, err)
-	c, err := cluster.Start(ctx(t), cluster.Config{Dir: dir, Nomad: filepath.Join(bin(t), "nomad"), Plugins: plugins, Network: network})
+	config.Dir, config.Nomad, config.Network = dir, filepath.Join(bin(t), "nomad"), network
+	c, err := cluster.Start(ctx(t), config)
 	t.Cleanup(func() { must.NoError(t, c.Stop()) })
 	must.NoError(t, err)
 	t.Cleanup(func() {
@@ -97,6 +110,7 @@ type job struct {
 	tag    string // "1.0" if it is not set
 	config string // more lines of the task's config
 	group  string // more lines of the group
+	task   string // more lines of the task
 }
 
 // hcl is the job's file. Nothing in it is tried twice.
@@ -129,13 +143,14 @@ job %q {
         tag   = %q
         %s
       }
+      %s
       resources {
         cpu    = 20
         memory = 32
       }
     }
   }
-}`, j.name, or(j.kind, "batch"), j.group, or(j.image, c.Images), or(j.pot, imagetest.HelloName), or(j.tag, "1.0"), j.config)
+}`, j.name, or(j.kind, "batch"), j.group, or(j.image, c.Images), or(j.pot, imagetest.HelloName), or(j.tag, "1.0"), j.config, j.task)
 }
 
 // hello is the configuration of a task that runs the image's program with args,

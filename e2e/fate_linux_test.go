@@ -39,13 +39,19 @@ func serveFate(t *testing.T) (url string) {
 		Conf: image.PotConf{Command: "/bin/fate"}, XZ: image.XZOptions{Workers: 1},
 	})
 	must.NoError(t, err)
+	return serve(t, a).URL
+}
+
+// serve serves an image until the test ends.
+func serve(t *testing.T, a image.Artifacts) *imagetest.Server {
+	t.Helper()
 	s := imagetest.NewServer(t)
 	for _, path := range []string{a.XZ, a.Meta, a.Skein} {
 		data, err := os.ReadFile(path)
 		must.NoError(t, err)
 		s.Put(filepath.Base(path), data)
 	}
-	return s.URL
+	return s
 }
 
 // fate is what becomes of a task while something of Nomad's is dead.

@@ -36,7 +36,7 @@ func (c *Cluster) start(role string) (*agent, error) {
 		"Server": role == "server", "DataDir": c.path(role),
 		"ServerHTTP": c.ports.server, "RPC": c.ports.rpc, "Serf": c.ports.serf, "ClientHTTP": c.ports.client,
 		"PluginDir": c.config.Plugins, "StateDir": c.StateDir(), "Network": c.config.Network,
-		"ZFSRoot": c.zfsRoot, "Loopback": loopback(),
+		"ZFSRoot": c.zfsRoot, "Loopback": loopback(), "Trace": c.config.Trace, "Driver": c.config.Driver,
 	})
 	if err != nil {
 		return nil, err

@@ -26,6 +26,8 @@ type Config struct {
 	Nomad   string // path of the agent's program
 	Plugins string // directory with nomad-driver-pot and pot-supervisor
 	Network string // of the pots; "" for the driver's default
+	Trace   bool   // the client and the plugin log all that they can
+	Driver  string // more lines of the plugin's configuration, in HCL
 }
 
 // Cluster is a running server and client, with their image server.
