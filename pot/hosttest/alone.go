@@ -2,15 +2,14 @@ package hosttest
 
 import (
 	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 
 	"github.com/shoenig/test/must"
 )
 
-// aloneLock is one for the machine: tests may change where temporary files are.
-var aloneLock = filepath.Join(os.TempDir(), "nomad-driver-pot-hosttest.lock")
+// aloneLock is one for the machine, wherever tests have their temporary files.
+const aloneLock = "/tmp/nomad-driver-pot-hosttest.lock"
 
 // Alone waits until no other test of a host runs on this machine, in whatever
 // package, and keeps others waiting until the end of this one: what pots leave
