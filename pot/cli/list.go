@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -21,10 +22,14 @@ func listCommand() *cobra.Command {
 	quiet := c.Flags().BoolP("quiet", "q", false, "list names alone")
 	c.Flags().BoolP("pots", "p", true, "list pots, as without it")
 	flavours := c.Flags().BoolP("flavours", "F", false, "list flavours")
+	bridges := c.Flags().BoolP("bridges", "B", false, "list private bridges")
 	c.Flags().BoolP("all", "a", false, "as without it")
 	o := addOnPots(c)
 	output := addOutput(c)
 	c.RunE = act(func(c *cobra.Command, _ []string) error {
+		if *bridges {
+			return o.listBridges(c, *quiet, output)
+		}
 		if *flavours {
 			l, err := o.library()
 			var all []flavour.Found
@@ -80,14 +85,19 @@ func (o *onPots) list(c *cobra.Command) ([]*info, error) {
 
 func destroyCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "destroy -p POT",
-		Short: "take a pot away, with all that is in it",
+		Use:   "destroy -p POT | -B BRIDGE",
+		Short: "take a pot away, with all that is in it, or a private bridge",
 		Long: `Takes a pot away, with its tree, its settings and its snapshots. One that runs is
-refused without -F, which stops it; one that others are cloned from is refused.`,
+refused without -F, which stops it; one that others are cloned from is refused. A private
+bridge that a pot is for is refused too.`,
 	}
+	bridge := c.Flags().StringP("bridge", "B", "", "`name` of a private bridge, instead of a pot")
 	stop := c.Flags().BoolP("force", "F", false, "stop a pot that runs")
 	c.Flags().BoolP("recursive", "r", false, "as with pot, of pots of type single: nothing more")
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	name := potFlag(c)
+	o := addOnPots(c)
+	c.Args = cobra.ArbitraryArgs
+	pots := aboutPot(o, name, func(c *cobra.Command, o *onPots, name pot.Name) error {
 		ps, conf, err := o.pots()
 		if err == nil {
 			err = ps.DestroyOwn(c.Context(), name, *stop, pot.StartOptions{DNS: conf.DNS, Tell: notes(c)})
@@ -97,6 +107,16 @@ refused without -F, which stops it; one that others are cloned from is refused.`
 		}
 		return nil
 	})
+	c.RunE = func(c *cobra.Command, args []string) error {
+		switch {
+		case *bridge == "":
+			return pots(c, args)
+		case *name != "" || len(args) > 0:
+			return errors.New("-B: a bridge is taken away, or a pot, but not both")
+		}
+		return act(func(c *cobra.Command, _ []string) error { return o.destroyBridge(c, *bridge) })(c, nil)
+	}
+	return c
 }
 
 func renameCommand() *cobra.Command {
