@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -79,6 +81,28 @@ func (o *onPots) listBridges(c *cobra.Command, quiet bool, output *output) error
 		}
 		return nil
 	})
+}
+
+// infoBridge prints a private bridge.
+func (o *onPots) infoBridge(c *cobra.Command, name string, quiet bool, output *output) error {
+	ps, _, err := o.pots()
+	var all []pot.Bridge
+	if err == nil {
+		all, err = ps.Bridges()
+	}
+	if err != nil {
+		return fmt.Errorf("cannot say what the bridge is: %w", err)
+	}
+	at := slices.IndexFunc(all, func(b pot.Bridge) bool { return b.Name == name })
+	switch {
+	case at < 0 && quiet:
+		return exitStatus{errSaid, 1}
+	case at < 0:
+		return fmt.Errorf("cannot say what the bridge is: bridge %s: %w", name, fs.ErrNotExist)
+	case quiet:
+		return nil
+	}
+	return output.tell(c.OutOrStdout(), all[at], func(w io.Writer) error { return tellBridge(w, all[at]) })
 }
 
 // destroyBridge forgets a bridge.

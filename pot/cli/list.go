@@ -1,9 +1,9 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -94,10 +94,10 @@ bridge that a pot is for is refused too.`,
 	bridge := c.Flags().StringP("bridge", "B", "", "`name` of a private bridge, instead of a pot")
 	stop := c.Flags().BoolP("force", "F", false, "stop a pot that runs")
 	c.Flags().BoolP("recursive", "r", false, "as with pot, of pots of type single: nothing more")
-	name := potFlag(c)
-	o := addOnPots(c)
-	c.Args = cobra.ArbitraryArgs
-	pots := aboutPot(o, name, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	c.Flags().BoolP("quiet", "q", false, "as without it")
+	return onPotOr(c, bridge, func(c *cobra.Command, o *onPots) error {
+		return o.destroyBridge(c, *bridge)
+	}, func(c *cobra.Command, o *onPots, name pot.Name) error {
 		ps, conf, err := o.pots()
 		if err == nil {
 			err = ps.DestroyOwn(c.Context(), name, *stop, pot.StartOptions{DNS: conf.DNS, Tell: notes(c)})
@@ -107,16 +107,6 @@ bridge that a pot is for is refused too.`,
 		}
 		return nil
 	})
-	c.RunE = func(c *cobra.Command, args []string) error {
-		switch {
-		case *bridge == "":
-			return pots(c, args)
-		case *name != "" || len(args) > 0:
-			return errors.New("-B: a bridge is taken away, or a pot, but not both")
-		}
-		return act(func(c *cobra.Command, _ []string) error { return o.destroyBridge(c, *bridge) })(c, nil)
-	}
-	return c
 }
 
 func renameCommand() *cobra.Command {
@@ -147,6 +137,8 @@ run, and prints their names.`,
 		Args: arguments(),
 	}
 	dry := c.Flags().BoolP("dry-run", "n", false, "print their names, and destroy nothing")
+	quiet := c.Flags().BoolP("quiet", "q", false, "print nothing")
+	grace := c.Flags().BoolP("grace", "g", false, "leave pots whose command has ended within the last minute")
 	o := addOnPots(c)
 	c.RunE = act(func(c *cobra.Command, _ []string) error {
 		ps, _, err := o.pots()
@@ -158,12 +150,17 @@ run, and prints their names.`,
 			if i.Active || i.Attributes["prunable"] != "YES" || i.Attributes["to-be-pruned"] != "YES" {
 				continue
 			}
+			if ended, err := ps.LastEnd(c.Context(), pot.Name(i.Name)); *grace && err == nil && time.Since(ended) < time.Minute {
+				continue
+			}
 			if !*dry {
 				if err := ps.DestroyOwn(c.Context(), pot.Name(i.Name), false, pot.StartOptions{}); err != nil {
 					return fmt.Errorf("cannot prune: %w", err)
 				}
 			}
-			fmt.Fprintln(c.OutOrStdout(), i.Name)
+			if !*quiet {
+				fmt.Fprintln(c.OutOrStdout(), i.Name)
+			}
 		}
 		return err
 	})

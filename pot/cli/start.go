@@ -28,6 +28,24 @@ func onPot(c *cobra.Command, do func(c *cobra.Command, o *onPots, name pot.Name)
 	return c
 }
 
+// onPotOr is onPot, or about a private bridge if that is named.
+func onPotOr(c *cobra.Command, bridge *string, aboutBridge func(c *cobra.Command, o *onPots) error, do func(c *cobra.Command, o *onPots, name pot.Name) error) *cobra.Command {
+	name := potFlag(c)
+	o := addOnPots(c)
+	pots := aboutPot(o, name, do)
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		switch {
+		case *bridge == "":
+			return pots(c, args)
+		case *name != "" || len(args) > 0:
+			return errors.New("-B: it is about a bridge, or about a pot, but not both")
+		}
+		return act(func(c *cobra.Command, _ []string) error { return aboutBridge(c, o) })(c, nil)
+	}
+	return c
+}
+
 // aboutPot does something about the pot that is named.
 func aboutPot(o *onPots, name *string, do func(c *cobra.Command, o *onPots, name pot.Name) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
