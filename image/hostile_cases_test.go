@@ -12,6 +12,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image/zstream"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // hostileCase is an image whose digest is right and whose stream is not.
@@ -390,4 +391,7 @@ func hostileAll() []hostileCase {
 	return slices.Concat(hostileDamaged(), hostileRecords(), hostileLists(), hostileTrees())
 }
 
-func TestHostile_count(t *testing.T) { must.GreaterEq(t, 60, len(hostileAll())) }
+func TestHostile_count(t *testing.T) {
+	leak.Check(t)
+	must.GreaterEq(t, 60, len(hostileAll()))
+}

@@ -6,9 +6,12 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestNetwork_partFor(t *testing.T) {
+	leak.Check(t)
 	for pots, bits := range map[int]int{2: 29, 5: 29, 6: 28, 13: 28, 14: 27, 253: 24, 254: 23} {
 		got, err := DefaultNetwork.partFor(pots)
 		must.NoError(t, err)
@@ -21,6 +24,7 @@ func TestNetwork_partFor(t *testing.T) {
 }
 
 func TestNetwork_part(t *testing.T) {
+	leak.Check(t)
 	small := Network{netip.MustParsePrefix("10.1.0.0/24"), netip.MustParseAddr("10.1.0.1")}
 	for _, c := range []struct {
 		name  string

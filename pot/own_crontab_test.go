@@ -7,9 +7,12 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestSettings_fitCrontab(t *testing.T) {
+	leak.Check(t)
 	// As in FreeBSD 14.2's etc/crontab (usr.sbin/cron/cron).
 	const text = "SHELL=/bin/sh\n*/11\t*\t*\t*\t*\toperator /usr/libexec/save-entropy\n#1 adjkerntz\n1,31\t0-5\t*\t*\t*\troot\tadjkerntz -a\n0\t*\t*\t*\t*\troot\tnewsyslog"
 	want := strings.NewReplacer("*/11", "#*/11", "1,31", "#1,31").Replace(text)
@@ -38,6 +41,7 @@ func TestSettings_fitCrontab(t *testing.T) {
 }
 
 func TestAliasEnvironment(t *testing.T) {
+	leak.Check(t)
 	must.Eq(t, []string{
 		"_POT_IP=10.0.0.1", "_POT_IP_0=10.0.0.1", "_POT_NIC_0=em1", "_POT_IP_1=10.0.0.2", "_POT_NIC_1=em0",
 		"_POT_IP_2=fd00::1", "_POT_NIC_2=em0", "_POT_IP_LIST=_POT_IP_0 _POT_IP_1 _POT_IP_2", "_POT_NIC_LIST=_POT_NIC_0 _POT_NIC_1 _POT_NIC_2",

@@ -11,6 +11,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // packed is data in each of the ways that ZFS has, padded to sectors as on disk.
@@ -88,6 +90,7 @@ func packLZJB(data []byte) (out []byte) {
 }
 
 func TestUnpack(t *testing.T) {
+	leak.Check(t)
 	random := make([]byte, 4096)
 	r := rand.NewChaCha8([32]byte{1})
 	_, _ = r.Read(random)
@@ -117,6 +120,7 @@ func TestUnpack(t *testing.T) {
 
 // TestUnpack_vector is LZJB and ZLE by hand.
 func TestUnpack_vector(t *testing.T) {
+	leak.Check(t)
 	var u unpacker
 	got, err := u.unpack(compressLZJB, []byte{0b0000_1000, 'a', 'b', 'c', 1 << 2, 3, 'd'}, 8)
 	must.NoError(t, err)
@@ -127,6 +131,7 @@ func TestUnpack_vector(t *testing.T) {
 }
 
 func TestUnpack_refused(t *testing.T) {
+	leak.Check(t)
 	data := []byte(strings.Repeat("abcdefgabcdefghijklmnop", 400))[:8192]
 	for c, p := range packed(t, data) {
 		var u unpacker
@@ -164,6 +169,7 @@ func TestUnpack_refused(t *testing.T) {
 
 // TestExtract_bomb is content that says it is larger than it is, and that is.
 func TestExtract_bomb(t *testing.T) {
+	leak.Check(t)
 	zeros := make([]byte, 1<<20)
 	bomb := func(c compression, claimed uint64) func(e edited) edited {
 		return func(e edited) edited {
@@ -193,6 +199,7 @@ func TestExtract_bomb(t *testing.T) {
 }
 
 func TestExtract_embedded(t *testing.T) {
+	leak.Check(t)
 	make := func(change func(p *piece)) func(e edited) edited {
 		return func(e edited) edited {
 			i := e.index(1, write, passwd)

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // passedOn is what Pass lets through of data.
@@ -22,6 +24,7 @@ func passedOn(t testing.TB, data []byte, check func(*Stream) error) ([]byte, *St
 
 // A stream that is good passes as it is, and one that is not never comes to its end.
 func TestPass(t *testing.T) {
+	leak.Check(t)
 	good := stream(t, "plain_1.0.xz")
 	t.Run("a good one", func(t *testing.T) {
 		var seen *Stream
@@ -111,6 +114,7 @@ func TestPass(t *testing.T) {
 
 // What this machine's tests have of each kind of stream passes.
 func TestPass_all(t *testing.T) {
+	leak.Check(t)
 	files, err := filepath.Glob("testdata/*.xz")
 	must.NoError(t, err)
 	must.SliceNotEmpty(t, files)

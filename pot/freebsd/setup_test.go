@@ -9,10 +9,12 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/run"
 )
 
 func TestSettings(t *testing.T) {
+	leak.Check(t)
 	text := "# host\nhostname=\"a\"\npf_enable=NO # yet\n pf_enable='YES'\n#gateway_enable=\"YES\"\n"
 	for key, want := range map[string]string{"hostname": "a", "pf_enable": "YES"} {
 		got, ok := readSetting(text, key)
@@ -66,6 +68,7 @@ func bare() *run.Log {
 }
 
 func TestSetup(t *testing.T) {
+	leak.Check(t)
 	t.Run("a bare host gets all, in order", func(t *testing.T) {
 		log := bare()
 		s, told := newSetup(t, log)
@@ -138,6 +141,7 @@ func TestSetup(t *testing.T) {
 }
 
 func TestTeardown(t *testing.T) {
+	leak.Check(t)
 	set := func(t *testing.T, children string) (*setup, *run.Log, *[]string) {
 		log := &run.Log{Answers: map[string]run.Answer{
 			"zfs list -H -d 1 -t filesystem,volume -o name tank/pot": {Stdout: children},
