@@ -67,9 +67,9 @@ var ErrInUse = errors.New("is in use")
 // DestroyBridge forgets a private bridge. One that a pot is for is ErrInUse; none of
 // that name is fs.ErrNotExist.
 func (ps *Pots) DestroyBridge(ctx context.Context, name string) error {
-	if _, err := ps.bridges.find(name); err != nil {
+	if _, err := ps.bridges.find(name); errors.Is(err, fs.ErrNotExist) || ValidateBridge(name) != nil {
 		return err
-	}
+	} // one that cannot be read is one that nobody needs
 	confs, err := ps.confs(ctx)
 	if err != nil {
 		return err
