@@ -56,8 +56,8 @@ func (r *reconciler) pass(ctx context.Context, b *backend, now time.Time) {
 		r.driver.logger.Warn("cannot look for what is left of tasks", "error", err)
 		return
 	}
-	tasks := r.driver.tasks.pots()
-	strays := slices.DeleteFunc(marked, func(name pot.Name) bool { return !isTasks(name) || tasks[name] })
+	known := r.known(b, now)
+	strays := slices.DeleteFunc(marked, func(name pot.Name) bool { return !isTasks(name) || known(name) })
 	for name := range r.seen {
 		if !slices.Contains(strays, name) {
 			delete(r.seen, name)
@@ -70,15 +70,27 @@ func (r *reconciler) pass(ctx context.Context, b *backend, now time.Time) {
 			r.seen[name] = now
 			since = now
 		}
-		if age := now.Sub(since); age >= b.gc.grace {
-			r.take(ctx, b, name, age)
+		if now.Sub(since) >= b.gc.grace {
+			r.take(ctx, b, name, now)
 		}
 	}
 }
 
+// known tells whether Nomad knows of a task. Of one that the plugin started for an
+// agent that was killed before it was told, it does not: the next agent, which goes on
+// with this plugin, has not spoken of it when it has been there for the grace.
+func (r *reconciler) known(b *backend, now time.Time) func(pot.Name) bool {
+	all, unheard := r.driver.tasks.pots()
+	there := r.driver.agent.since(now) >= b.gc.grace
+	return func(name pot.Name) bool {
+		_, strange := unheard[name]
+		return all[name] && !(strange && there)
+	}
+}
+
 // take takes away a stray, unless this is a dry run.
-func (r *reconciler) take(ctx context.Context, b *backend, name pot.Name, age time.Duration) {
-	log := r.driver.logger.With("pot", name, "seen_for", age.Round(time.Second))
+func (r *reconciler) take(ctx context.Context, b *backend, name pot.Name, now time.Time) {
+	log := r.driver.logger.With("pot", name, "seen_for", now.Sub(r.seen[name]).Round(time.Second))
 	if b.gc.dryRun {
 		if !r.told[name] {
 			log.Info("would take away what is left of a task that Nomad does not know: gc.dry_run is set")
@@ -86,12 +98,16 @@ func (r *reconciler) take(ctx context.Context, b *backend, name pot.Name, age ti
 		}
 		return
 	}
-	if r.driver.tasks.pots()[name] {
-		return // it is known since
+	if r.known(b, now)(name) {
+		return // it is since
 	}
 	ctx, cancel := context.WithTimeout(ctx, passWithin)
 	defer cancel()
-	if err := b.pots.Destroy(ctx, name); err != nil {
+	destroy := func() error { return b.pots.Destroy(ctx, name) }
+	if _, unheard := r.driver.tasks.pots(); unheard[name] != "" {
+		destroy = func() error { return r.driver.DestroyTask(string(unheard[name]), true) }
+	}
+	if err := destroy(); err != nil {
 		log.Warn("cannot take away what is left of a task that Nomad does not know", "error", err)
 		return
 	}
