@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
@@ -9,7 +8,6 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot"
 )
 
 // Whoever is told that a task has been stopped, or destroyed, may count on it: a
@@ -71,50 +69,4 @@ func TestDriver_StartTask_calledOff(t *testing.T) {
 		}
 		must.Positive(t, calledOff)
 	})
-}
-
-// An agent that is killed while it waits for a start is followed by one that goes on
-// with the same plugin and starts the task again: of the first it will never speak.
-func TestReconciler_unheard(t *testing.T) {
-	b := newBed(t, "")
-	b.unlogged = true
-	unheard, waited, recovered := b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h")
-	b.start(t, unheard)
-	b.start(t, waited)
-	handle, _ := b.start(t, recovered)
-	_, err := b.driver.WaitTask(t.Context(), waited.ID)
-	must.NoError(t, err)
-	must.NoError(t, b.RecoverTask(handle))
-	back := b.driver.current()
-	there := func() []pot.Name {
-		marked, err := back.pots.Marked(t.Context())
-		must.NoError(t, err)
-		return marked
-	}
-	all := there()
-	must.Len(t, 3, all)
-
-	r := newReconciler(b.driver)
-	now := time.Now()
-	for _, later := range []time.Duration{0, 10 * time.Minute, time.Hour} { // no agent is there
-		r.pass(t.Context(), back, now.Add(later))
-		must.Eq(t, all, there())
-	}
-
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	b.driver.looking.Do(func() {}) // this test reconciles
-	looks, err := b.driver.Fingerprint(ctx)
-	must.NoError(t, err)
-	<-looks
-	now = time.Now()
-	for _, later := range []time.Duration{time.Minute, 6 * time.Minute, 10 * time.Minute} { // it may yet speak of it
-		r.pass(t.Context(), back, now.Add(later))
-		must.Eq(t, all, there())
-	}
-	r.pass(t.Context(), back, now.Add(12*time.Minute))
-	left := there()
-	must.SliceContainsAll(t, left, []pot.Name{TaskID(waited.ID).PotName(), TaskID(recovered.ID).PotName()})
-	_, err = b.InspectTask(unheard.ID)
-	must.ErrorContains(t, err, "task not found")
 }

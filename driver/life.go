@@ -89,6 +89,9 @@ func (d *Driver) DestroyTask(id string, force bool) error {
 	}
 	err := d.destroyTask(TaskID(id), t)
 	if err != nil {
+		if t != nil {
+			t.left.Store(true)
+		}
 		d.logger.Error("cannot destroy task", "task_id", id, "error", err)
 		return fmt.Errorf("cannot destroy task: %w", err)
 	}

@@ -76,15 +76,16 @@ func (r *reconciler) pass(ctx context.Context, b *backend, now time.Time) {
 	}
 }
 
-// known tells whether Nomad knows of a task. Of one that the plugin started for an
-// agent that was killed before it was told, it does not: the next agent, which goes on
-// with this plugin, has not spoken of it when it has been there for the grace.
+// known tells whether Nomad knows of a task, and will say when it is to end. Of one
+// that could not be destroyed it has forgotten. Of one that the plugin started for an
+// agent that was killed before it was told, it never knew: the next agent, which goes
+// on with this plugin, has not spoken of it when it has been there for the grace.
 func (r *reconciler) known(b *backend, now time.Time) func(pot.Name) bool {
-	all, unheard := r.driver.tasks.pots()
+	all := r.driver.tasks.pots()
 	there := r.driver.agent.since(now) >= b.gc.grace
 	return func(name pot.Name) bool {
-		_, strange := unheard[name]
-		return all[name] && !(strange && there)
+		t, ok := all[name]
+		return ok && (t == nil || !t.left.Load() && (t.heard.Load() || !there))
 	}
 }
 
@@ -104,8 +105,8 @@ func (r *reconciler) take(ctx context.Context, b *backend, name pot.Name, now ti
 	ctx, cancel := context.WithTimeout(ctx, passWithin)
 	defer cancel()
 	destroy := func() error { return b.pots.Destroy(ctx, name) }
-	if _, unheard := r.driver.tasks.pots(); unheard[name] != "" {
-		destroy = func() error { return r.driver.DestroyTask(string(unheard[name]), true) }
+	if t := r.driver.tasks.pots()[name]; t != nil {
+		destroy = func() error { return r.driver.DestroyTask(string(t.id), true) }
 	}
 	if err := destroy(); err != nil {
 		log.Warn("cannot take away what is left of a task that Nomad does not know", "error", err)

@@ -31,6 +31,10 @@ type task struct {
 	// never learns that there is such a task.
 	heard atomic.Bool
 
+	// left is that it could not be destroyed when Nomad asked for that, which it
+	// does once.
+	left atomic.Bool
+
 	ended     chan struct{} // closed when what is below is there
 	result    drivers.ExitResult
 	completed time.Time

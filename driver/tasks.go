@@ -80,19 +80,19 @@ func (ts *tasks) find(id TaskID) *task {
 	return ts.byID[id]
 }
 
-// pots are the names of the pots of all tasks, of those that are being started too,
-// and those of them that Nomad has not spoken of since.
-func (ts *tasks) pots() (all map[pot.Name]bool, unheard map[pot.Name]TaskID) {
+// pots are the pots of all tasks, of those that are being started too, by name. The
+// task of one that is is nil.
+func (ts *tasks) pots() map[pot.Name]*task {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	all, unheard = map[pot.Name]bool{}, map[pot.Name]TaskID{}
+	all := map[pot.Name]*task{}
 	for id, t := range ts.byID {
-		all[id.PotName()] = true
-		if t != nil && !t.heard.Load() {
-			unheard[id.PotName()] = id
+		all[id.PotName()] = t
+		if t != nil { // another driver's version may have called it otherwise
+			all[pot.Name(t.state.Pot)] = t
 		}
 	}
-	return all, unheard
+	return all
 }
 
 // known is the task that Nomad means. Nomad cannot tell one error of a plugin
