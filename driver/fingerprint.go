@@ -20,9 +20,9 @@ const fingerprintPeriod = 30 * time.Second
 // Fingerprint is drivers.DriverPlugin's: the host as it is now, and at each
 // period.
 func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, error) {
-	d.looking.Do(func() { go d.reconcile() })
 	looks := make(chan *drivers.Fingerprint)
 	goes := d.agent.listens()
+	d.looking.Do(func() { go d.reconcile() })
 	go func() {
 		defer close(looks)
 		defer goes()

@@ -24,22 +24,34 @@ func newReconciler(d *Driver) *reconciler {
 }
 
 // reconcile goes on until the plugin ends. It is begun by the first fingerprint:
-// Nomad starts plugin processes that are never asked for one, and run no tasks.
+// Nomad starts plugin processes that are never asked for one, and run no tasks. A
+// plugin whose agent was killed takes nothing away: what it does not know may belong
+// to an agent that has come since, with a plugin of its own.
 func (d *Driver) reconcile() {
 	r := newReconciler(d)
 	for {
 		b := d.current()
-		if b.pots != nil && b.enabled && b.gc.pots {
-			r.pass(d.ctx, b, time.Now())
-		}
-		if b.pots != nil && b.enabled && b.gc.images {
-			r.collect(d.ctx, b, time.Now())
+		switch {
+		case d.agent.since(time.Now()) < 0:
+			r = newReconciler(d) // whatever was seen is to be seen again
+		case b.pots != nil && b.enabled:
+			r.look(d.ctx, b, time.Now())
 		}
 		select {
 		case <-time.After(cmp.Or(b.gc.interval, defaultInterval)):
 		case <-d.ctx.Done():
 			return
 		}
+	}
+}
+
+// look takes away what the configuration says.
+func (r *reconciler) look(ctx context.Context, b *backend, now time.Time) {
+	if b.gc.pots {
+		r.pass(ctx, b, now)
+	}
+	if b.gc.images {
+		r.collect(ctx, b, now)
 	}
 }
 

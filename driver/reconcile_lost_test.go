@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -86,4 +87,42 @@ func TestReconciler_left(t *testing.T) {
 	nothingLeft(t, b.dir)
 	_, err = b.InspectTask(cfg.ID)
 	must.ErrorContains(t, err, "task not found")
+}
+
+// A plugin whose agent was killed may find the tasks of another agent's.
+func TestReconciler_agentGone(t *testing.T) {
+	b := newBed(t, `gc {
+		interval       = "20ms"
+		creation_grace = "20ms"
+		image_delay    = "20ms"
+	}`)
+	b.unlogged = true
+	first := b.driver
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	looks, err := first.Fingerprint(ctx)
+	must.NoError(t, err)
+	<-looks
+	cancel()
+	for range looks {
+		// until it is over
+	}
+	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
+	b.start(t, cfg)
+	first.tasks.settle(TaskID(cfg.ID), nil) // as one that another plugin has started
+	time.Sleep(time.Second)
+	back := first.current()
+	_, err = back.pots.Find(TaskID(cfg.ID).PotName())
+	must.NoError(t, err)
+
+	looks, err = first.Fingerprint(t.Context())
+	must.NoError(t, err)
+	<-looks
+	eventually(t, func() error {
+		_, err := back.pots.Find(TaskID(cfg.ID).PotName())
+		if err == nil {
+			return errors.New("it is still there")
+		}
+		return nil
+	})
 }
