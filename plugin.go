@@ -3,6 +3,8 @@ package main
 
 import (
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/nomad/plugins"
@@ -18,6 +20,10 @@ import (
 func main() {
 	h := base.Handshake
 	if os.Getenv(h.MagicCookieKey) == h.MagicCookieValue {
+		// Its log goes to the agent. When that is killed, the first word of the log would
+		// be the end of a plugin that the next agent goes on with (os/signal, SIGPIPE).
+		// Ignored, it would be ignored in whatever is executed from here, too.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 		plugins.Serve(func(logger hclog.Logger) any {
 			return driver.New(logger, driver.Native{Name: native.Name, Open: native.Open}, cli.Version)
 		})

@@ -40,6 +40,8 @@ type Driver struct {
 	tasks   tasks
 	sweeper sweeper
 	looking sync.Once // begins reconcile
+	agent   agent
+	checks  checks
 
 	starting sync.RWMutex // is read-locked from finding an image until it is cloned
 

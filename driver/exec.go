@@ -40,8 +40,13 @@ func (d *Driver) ExecTask(id string, argv []string, timeout time.Duration) (*dri
 // ExecTaskStreaming is drivers.ExecTaskStreamingDriver's: nomad alloc exec.
 func (d *Driver) ExecTaskStreaming(ctx context.Context, id string, o *drivers.ExecOptions) (*drivers.ExitResult, error) {
 	// Closed any sooner, a word too many of the user's would be an error, and
-	// the exit code lost.
-	context.AfterFunc(ctx, func() { o.Stdin.Close() })
+	// the exit code lost. Of outputs that nobody reads any more, one may be in the
+	// middle of being written.
+	context.AfterFunc(ctx, func() {
+		o.Stdin.Close()
+		o.Stdout.Close()
+		o.Stderr.Close()
+	})
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends sizes
 	defer o.Stdout.Close()
@@ -80,7 +85,8 @@ func (t *task) exec(ctx context.Context, e pot.Exec) (supervise.Exit, error) {
 	return t.pot.Exec(ctx, e)
 }
 
-// sizes translates a terminal's sizes until ctx ends.
+// sizes translates a terminal's sizes until ctx ends. Where there is no terminal,
+// or it is slow, only the newest is kept: whoever sends them has input to send too.
 func sizes(ctx context.Context, in <-chan drivers.TerminalSize) <-chan pot.Size {
 	if in == nil {
 		return nil
@@ -88,18 +94,17 @@ func sizes(ctx context.Context, in <-chan drivers.TerminalSize) <-chan pot.Size 
 	out := make(chan pot.Size)
 	go func() {
 		defer close(out)
+		var newest pot.Size
+		var to chan<- pot.Size // nil while there is nothing to send
 		for {
-			var size drivers.TerminalSize
-			var ok bool
 			select {
-			case size, ok = <-in:
-			case <-ctx.Done():
-			}
-			if !ok {
-				return
-			}
-			select {
-			case out <- pot.Size{Rows: uint16(size.Height), Cols: uint16(size.Width)}:
+			case size, ok := <-in:
+				if !ok {
+					return
+				}
+				newest, to = pot.Size{Rows: uint16(size.Height), Cols: uint16(size.Width)}, out
+			case to <- newest:
+				to = nil
 			case <-ctx.Done():
 				return
 			}

@@ -20,29 +20,33 @@ const fingerprintPeriod = 30 * time.Second
 // Fingerprint is drivers.DriverPlugin's: the host as it is now, and at each
 // period.
 func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, error) {
-	d.looking.Do(func() { go d.reconcile() })
 	looks := make(chan *drivers.Fingerprint)
+	goes := d.agent.listens()
+	d.looking.Do(func() { go d.reconcile() })
 	go func() {
 		defer close(looks)
+		defer goes()
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(d.ctx, cancel)()
 		ticks := time.NewTicker(fingerprintPeriod)
 		defer ticks.Stop()
 		var last drivers.Fingerprint
 		for {
 			now := d.look(ctx, last.Health)
+			if ctx.Err() != nil {
+				return // nobody waited for it
+			}
 			d.report(&last, now)
 			last = *now
 			select {
 			case looks <- now:
 			case <-ctx.Done():
 				return
-			case <-d.ctx.Done():
-				return
 			}
 			select {
 			case <-ticks.C:
 			case <-ctx.Done():
-				return
-			case <-d.ctx.Done():
 				return
 			}
 		}
@@ -72,7 +76,7 @@ func (d *Driver) look(ctx context.Context, last drivers.HealthState) *drivers.Fi
 	case b.fault != nil:
 		found = []pot.Finding{{Weight: pot.Fatal, Key: "host", Text: b.fault.Error()}}
 	default:
-		found = b.pots.Host().Check(ctx)
+		found = d.checks.check(ctx, b.pots.Host())
 		found = append(found, pot.Finding{Key: "host", Text: b.pots.Host().Name})
 	}
 	if os.Geteuid() != 0 && !slices.ContainsFunc(found, fatal) {

@@ -37,7 +37,8 @@ func (d *Driver) WaitTask(ctx context.Context, id string) (<-chan *drivers.ExitR
 const defaultSignal = syscall.SIGTERM
 
 // StopTask is drivers.DriverPlugin's. It returns when nothing runs any more,
-// and may be called for a task that has ended or that nobody knows. A
+// and may be called for a task that has ended or that nobody knows; a start that is
+// under way is called off. A
 // kill_signal that does not exist must not keep the task alive: it is told, and
 // the default sent.
 func (d *Driver) StopTask(id string, timeout time.Duration, signal string) error {
@@ -48,7 +49,7 @@ func (d *Driver) StopTask(id string, timeout time.Duration, signal string) error
 			sig = defaultSignal
 		}
 	}
-	t := d.tasks.find(TaskID(id))
+	t := d.tasks.callOff(TaskID(id))
 	if t != nil && wrong != nil {
 		t.tell("kill_signal: %v: %s is sent", wrong, unix.SignalName(sig))
 	}
@@ -82,16 +83,21 @@ func (d *Driver) stopTask(id TaskID, t *task, sig syscall.Signal, timeout time.D
 // DestroyTask is drivers.DriverPlugin's. A task that nobody knows is what
 // remains when it could not be recovered: its pot is found by its name.
 func (d *Driver) DestroyTask(id string, force bool) error {
-	t := d.tasks.find(TaskID(id))
+	t := d.tasks.callOff(TaskID(id))
 	if t != nil && t.running() && !force {
 		return errors.New("cannot destroy task: it is running, and force is not set")
 	}
 	err := d.destroyTask(TaskID(id), t)
 	if err != nil {
+		if t != nil {
+			t.left.Store(true)
+		}
 		d.logger.Error("cannot destroy task", "task_id", id, "error", err)
 		return fmt.Errorf("cannot destroy task: %w", err)
 	}
-	d.tasks.settle(TaskID(id), nil)
+	if t != nil {
+		d.tasks.settle(TaskID(id), nil)
+	}
 	return nil
 }
 

@@ -23,13 +23,22 @@ const (
 // mounts are what a pot gets to see of the host: the task's own directories,
 // Nomad's volumes, and what the job mounts by path. The logs are read-only: who
 // could swap the fifos there for links would have root open what they point to.
-func (c *TaskConfig) mounts(f *faults, cfg *drivers.TaskConfig, volumes VolumesConfig) []pot.Mount {
+// places are where the job asks for each.
+func (c *TaskConfig) mounts(f *faults, cfg *drivers.TaskConfig, volumes VolumesConfig) (all []pot.Mount, places []string) {
 	dir := cfg.TaskDir()
-	all := []pot.Mount{
+	all = []pot.Mount{
 		{Source: dir.SharedAllocDir, Target: allocTarget},
 		{Source: dir.LogDir, Target: logsTarget, ReadOnly: true},
 		{Source: dir.LocalDir, Target: localTarget},
 		{Source: dir.SecretsDir, Target: secretsTarget},
+	}
+	for _, own := range all {
+		places = append(places, own.Target)
+	}
+	add := func(where string, m pot.Mount) {
+		if more := appendMount(f, where, all, m); len(more) > len(all) {
+			all, places = more, append(places, where)
+		}
 	}
 	for i, m := range cfg.Mounts {
 		where := fmt.Sprintf("volume_mount[%d]", i)
@@ -39,7 +48,7 @@ func (c *TaskConfig) mounts(f *faults, cfg *drivers.TaskConfig, volumes VolumesC
 		if m.SELinuxLabel != "" {
 			f.add(where+".selinux_label", "not supported: %q", m.SELinuxLabel)
 		}
-		all = appendMount(f, where, all, pot.Mount{Source: m.HostPath, Target: m.TaskPath, ReadOnly: m.Readonly})
+		add(where, pot.Mount{Source: m.HostPath, Target: m.TaskPath, ReadOnly: m.Readonly})
 	}
 	for _, set := range []struct {
 		key      string
@@ -47,23 +56,22 @@ func (c *TaskConfig) mounts(f *faults, cfg *drivers.TaskConfig, volumes VolumesC
 		readOnly bool
 	}{{"mount", c.Mount, false}, {"mount_read_only", c.MountReadOnly, true}} {
 		pathPairs(f, set.key, set.mounts, jobPathsOf(cfg, volumes), func(where, source, target string) {
-			all = appendMount(f, where, all, pot.Mount{Source: source, Target: target, ReadOnly: set.readOnly})
+			add(where, pot.Mount{Source: source, Target: target, ReadOnly: set.readOnly})
 		})
 	}
-	return all
+	return all, places
 }
 
 // copies are what is copied into the pot, of what the job may mount.
-func (c *TaskConfig) copies(f *faults, cfg *drivers.TaskConfig, volumes VolumesConfig) []pot.Copy {
-	var all []pot.Copy
+func (c *TaskConfig) copies(f *faults, cfg *drivers.TaskConfig, volumes VolumesConfig) (all []pot.Copy, places []string) {
 	pathPairs(f, "copy", c.Copy, jobPathsOf(cfg, volumes), func(where, source, target string) {
 		if !path.IsAbs(target) || path.Clean(target) == "/" {
 			f.add(where, "target must be an absolute path below /, not %q", target)
 			return
 		}
-		all = append(all, pot.Copy{Source: source, Target: target})
+		all, places = append(all, pot.Copy{Source: source, Target: target}), append(places, where)
 	})
-	return all
+	return all, places
 }
 
 // pathPairs are those of SOURCE:TARGET, with the sources as they really are.

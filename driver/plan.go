@@ -1,9 +1,12 @@
 package driver
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,6 +48,8 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 	c.checkMode(&f, b.modes)
 	published := c.publish(&f, cfg.Resources)
 	p.inPot = published.inPot
+	mounts, mountPlaces := c.mounts(&f, cfg, b.volumes)
+	copies, copyPlaces := c.copies(&f, cfg, b.volumes)
 	p.spec = pot.Spec{
 		Name:     TaskID(cfg.ID).PotName(),
 		Image:    p.ref.Dataset(),
@@ -55,8 +60,8 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 		Bridge:   c.Bridge,
 		Aliases:  c.aliases(&f),
 		Ports:    published.ports,
-		Mounts:   c.mounts(&f, cfg, b.volumes),
-		Copies:   c.copies(&f, cfg, b.volumes),
+		Mounts:   mounts,
+		Copies:   copies,
 		Hosts:    c.hosts(&f),
 		DNS:      resolver(&f, cfg.DNS),
 		Limits:   c.limits(&f, cfg.Resources, b.compute),
@@ -73,34 +78,57 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 	for i, dev := range cfg.Devices {
 		f.add(fmt.Sprintf("device[%d]", i), "not supported yet: %s", dev.HostPath)
 	}
-	if len(f) == 0 {
-		f.joinSpec(p.spec.Validate())
-	}
+	f.joinSpec(p.spec.Validate(), map[string][]string{"mounts": mountPlaces, "copies": copyPlaces})
 	return p, f.err()
 }
 
-// joinSpec adds the faults of a spec, by the names of what a job's author wrote.
-func (f *faults) joinSpec(err error) {
-	keys := map[string]string{"network": "network_mode", "stack": "network_stack", "bridge": "bridge", "ip": "ip"}
+// specKeys are what parts of a spec are called in a job.
+var specKeys = map[string]string{
+	"network": "config.network_mode", "stack": "config.network_stack", "bridge": "config.bridge", "ip": "config.ip",
+	"ports": "config.ports", "hostname": "config.hostname", "work_dir": "config.work_dir", "attributes": "config.attributes",
+	"disk": "config.limits.disk", "wallclock": "config.limits.wallclock",
+}
+
+// specFault is where in a spec a fault is, and what of that.
+var specFault = regexp.MustCompile(`^([a-z_]+)(?:\[(\d+)\])?: `)
+
+// joinSpec adds the faults of a spec, each at the place that a job's author wrote,
+// or at one of places for the parts that have several. One of a place where there
+// is a fault already says no more.
+func (f *faults) joinSpec(err error, places map[string][]string) {
+	taken := map[string]bool{}
+	for _, fault := range *f {
+		where, _, _ := strings.Cut(fault.Error(), ": ")
+		key, _, _ := strings.Cut(where, "[")
+		taken[where], taken[key] = true, true
+	}
 	var all faults
 	all.join(err)
 	for _, fault := range all {
-		part, _, _ := strings.Cut(fault.Error(), ":")
-		part, _, _ = strings.Cut(part, "[")
-		if key, ok := keys[part]; ok {
-			fault = fmt.Errorf("config.%s%w", key, behind{fault, part})
+		part := specFault.FindStringSubmatch(fault.Error())
+		if part == nil {
+			*f = append(*f, fault)
+			continue
 		}
-		*f = append(*f, fault)
+		where := cmp.Or(specKeys[part[1]], part[1])
+		if i, err := strconv.Atoi(part[2]); err == nil && i < len(places[part[1]]) {
+			where = places[part[1]][i]
+		}
+		if !taken[where] {
+			*f = append(*f, elsewhere{fault, where + strings.TrimPrefix(fault.Error(), strings.TrimSuffix(part[0], ": "))})
+		}
 	}
 }
 
-// behind is a fault without the name that its text begins with.
-type behind struct {
+// elsewhere is a fault that is told of another place.
+type elsewhere struct {
 	error
-	name string
+	text string
 }
 
-func (b behind) Error() string { return strings.TrimPrefix(b.error.Error(), b.name) }
+func (e elsewhere) Error() string { return e.text }
+
+func (e elsewhere) Unwrap() error { return e.error }
 
 // output is where a command's goes. A task whose logs are disabled has /dev/null
 // for a fifo (Nomad's logmon_hook.go).

@@ -163,7 +163,7 @@ var planFaults = []struct {
 		want: `config.copy[0]: target must be an absolute path below /, not "data"`},
 	{name: "what is copied", plugin: `volumes { enabled = true }`, config: least + `copy = ["THERE:/data"]`},
 	{name: "what is copied is not the host's to fill", plugin: `volumes { enabled = true }`, config: least + `copy = ["THERE:/dev/x"]`,
-		want: `copies[0]: target must be an absolute path in the pot's own tree, not "/dev/x"`},
+		want: `config.copy[0]: target must be an absolute path in the pot's own tree, not "/dev/x"`},
 	{name: "a host has an address", config: least + `extra_hosts = ["db", "db:x", ":10.0.0.1"]`,
 		want: `config.extra_hosts[0]: must be NAME:ADDRESS, not "db"; ` +
 			`config.extra_hosts[1]: must be NAME:ADDRESS, not "db:x"; ` +
@@ -181,7 +181,12 @@ var planFaults = []struct {
 	{name: "a mount's source must exist", plugin: `volumes { enabled = true }`, config: least + `mount = ["/no/such:/data"]`,
 		want: `config.mount[0]: source lstat /no: no such file or directory`},
 	{name: "a tree of the host's is not a target", plugin: `volumes { enabled = true }`, config: least + `mount = ["THERE:/dev/x"]`,
-		want: `mounts[4]: target "/dev/x" is the host's to fill`},
+		want: `config.mount[0]: target "/dev/x" is the host's to fill`},
+	{name: "a volume's target is told as the job has it", config: least, change: func(c *drivers.TaskConfig) {
+		c.Mounts = []*drivers.MountConfig{{HostPath: "/vol", TaskPath: "/data"}, {HostPath: "/vol", TaskPath: "/proc/x"}}
+	}, want: `volume_mount[1]: target "/proc/x" is the host's to fill`},
+	{name: "ports need IPv4", config: least + `network_stack = "ipv6"`,
+		want: `config.ports: cannot be published from a pot without IPv4`},
 	{name: "devices are refused", config: least, change: func(c *drivers.TaskConfig) {
 		c.Devices = []*drivers.DeviceConfig{{HostPath: "/dev/kmem"}}
 	}, want: `device[0]: not supported yet: /dev/kmem`},
@@ -193,6 +198,19 @@ var planFaults = []struct {
 	}, want: `network.dns.servers[0]: must be an address, not "one.example.org"`},
 	{name: "a hard limit needs to know the machine", config: least + `cpu_hard_limit = true`,
 		want: `config.cpu_hard_limit: this client does not know its cores' speed: set cpu_total_compute in its configuration`},
+	{name: "faults of parts do not hide those of the whole", plugin: `volumes { enabled = true }`, config: least + `args = ["x"]
+			hostname = "a b"
+			network_mode = "private-bridge"
+			network_stack = "ipv6"
+			mount = ["data", "THERE:/proc/x"]
+			copy = ["THERE:/dev"]
+			extra_hosts = ["db"]`,
+		want: `config.args: needs command to be set; config.hostname: must be letters, digits, - and ., at most 63 in all, not "a b"; ` +
+			`config.mount[0]: must be SOURCE:TARGET, not "data"; config.extra_hosts[0]: must be NAME:ADDRESS, not "db"; ` +
+			`config.network_stack: private-bridge has IPv4 alone, not ipv6; config.bridge: must be set; ` +
+			`config.ports: cannot be published from a pot without IPv4; ` +
+			`config.mount[1]: target "/proc/x" is the host's to fill; ` +
+			`config.copy[0]: target must be an absolute path in the pot's own tree, not "/dev"`},
 	{name: "all faults are told at once", config: strings.Replace(least, `"1.0"`, `""`, 1) + `args = ["x"]
 			network_mode = "x"`,
 		want: `config.tag: must be set; config.args: needs command to be set; ` +

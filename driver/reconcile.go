@@ -24,22 +24,34 @@ func newReconciler(d *Driver) *reconciler {
 }
 
 // reconcile goes on until the plugin ends. It is begun by the first fingerprint:
-// Nomad starts plugin processes that are never asked for one, and run no tasks.
+// Nomad starts plugin processes that are never asked for one, and run no tasks. A
+// plugin whose agent was killed takes nothing away: what it does not know may belong
+// to an agent that has come since, with a plugin of its own.
 func (d *Driver) reconcile() {
 	r := newReconciler(d)
 	for {
 		b := d.current()
-		if b.pots != nil && b.enabled && b.gc.pots {
-			r.pass(d.ctx, b, time.Now())
-		}
-		if b.pots != nil && b.enabled && b.gc.images {
-			r.collect(d.ctx, b, time.Now())
+		switch {
+		case d.agent.since(time.Now()) < 0:
+			r = newReconciler(d) // whatever was seen is to be seen again
+		case b.pots != nil && b.enabled:
+			r.look(d.ctx, b, time.Now())
 		}
 		select {
 		case <-time.After(cmp.Or(b.gc.interval, defaultInterval)):
 		case <-d.ctx.Done():
 			return
 		}
+	}
+}
+
+// look takes away what the configuration says.
+func (r *reconciler) look(ctx context.Context, b *backend, now time.Time) {
+	if b.gc.pots {
+		r.pass(ctx, b, now)
+	}
+	if b.gc.images {
+		r.collect(ctx, b, now)
 	}
 }
 
@@ -56,8 +68,8 @@ func (r *reconciler) pass(ctx context.Context, b *backend, now time.Time) {
 		r.driver.logger.Warn("cannot look for what is left of tasks", "error", err)
 		return
 	}
-	tasks := r.driver.tasks.pots()
-	strays := slices.DeleteFunc(marked, func(name pot.Name) bool { return !isTasks(name) || tasks[name] })
+	known := r.known(b, now)
+	strays := slices.DeleteFunc(marked, func(name pot.Name) bool { return !isTasks(name) || known(name) })
 	for name := range r.seen {
 		if !slices.Contains(strays, name) {
 			delete(r.seen, name)
@@ -70,15 +82,28 @@ func (r *reconciler) pass(ctx context.Context, b *backend, now time.Time) {
 			r.seen[name] = now
 			since = now
 		}
-		if age := now.Sub(since); age >= b.gc.grace {
-			r.take(ctx, b, name, age)
+		if now.Sub(since) >= b.gc.grace {
+			r.take(ctx, b, name, now)
 		}
 	}
 }
 
+// known tells whether Nomad knows of a task, and will say when it is to end. Of one
+// that could not be destroyed it has forgotten. Of one that the plugin started for an
+// agent that was killed before it was told, it never knew: the next agent, which goes
+// on with this plugin, has not spoken of it when it has been there for the grace.
+func (r *reconciler) known(b *backend, now time.Time) func(pot.Name) bool {
+	all := r.driver.tasks.pots()
+	there := r.driver.agent.since(now) >= b.gc.grace
+	return func(name pot.Name) bool {
+		t, ok := all[name]
+		return ok && (t == nil || !t.left.Load() && (t.heard.Load() || !there))
+	}
+}
+
 // take takes away a stray, unless this is a dry run.
-func (r *reconciler) take(ctx context.Context, b *backend, name pot.Name, age time.Duration) {
-	log := r.driver.logger.With("pot", name, "seen_for", age.Round(time.Second))
+func (r *reconciler) take(ctx context.Context, b *backend, name pot.Name, now time.Time) {
+	log := r.driver.logger.With("pot", name, "seen_for", now.Sub(r.seen[name]).Round(time.Second))
 	if b.gc.dryRun {
 		if !r.told[name] {
 			log.Info("would take away what is left of a task that Nomad does not know: gc.dry_run is set")
@@ -86,12 +111,16 @@ func (r *reconciler) take(ctx context.Context, b *backend, name pot.Name, age ti
 		}
 		return
 	}
-	if r.driver.tasks.pots()[name] {
-		return // it is known since
+	if r.known(b, now)(name) {
+		return // it is since
 	}
 	ctx, cancel := context.WithTimeout(ctx, passWithin)
 	defer cancel()
-	if err := b.pots.Destroy(ctx, name); err != nil {
+	destroy := func() error { return b.pots.Destroy(ctx, name) }
+	if t := r.driver.tasks.pots()[name]; t != nil {
+		destroy = func() error { return r.driver.DestroyTask(string(t.id), true) }
+	}
+	if err := destroy(); err != nil {
 		log.Warn("cannot take away what is left of a task that Nomad does not know", "error", err)
 		return
 	}

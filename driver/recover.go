@@ -21,10 +21,14 @@ func (d *Driver) RecoverTask(h *drivers.TaskHandle) error {
 		return fmt.Errorf("cannot recover task: %w", err)
 	}
 	id := TaskID(h.Config.ID)
-	if !d.tasks.claim(id) {
+	if _, ok := d.tasks.take(d.ctx, id); !ok {
+		d.known(string(id))
 		return nil // the agent was restarted, and this plugin was not
 	}
 	t, err := d.recover(h.Config, s)
+	if t != nil {
+		t.heard.Store(true)
+	}
 	d.tasks.settle(id, t)
 	if err != nil {
 		d.logger.Warn("cannot recover task", "task_id", id, "error", err)

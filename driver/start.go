@@ -15,17 +15,19 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// startWithin bounds a start once the image is there: Nomad cannot call one off.
+// startWithin bounds a start once the image is there: Nomad waits for it, whatever
+// becomes of the task meanwhile.
 const startWithin = 2 * time.Minute
 
 // StartTask is drivers.DriverPlugin's. After an error nothing of the task is
 // left. Nomad shows the error as an event of the task.
 func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drivers.DriverNetwork, error) {
 	id := TaskID(cfg.ID)
-	if !d.tasks.claim(id) {
+	ctx, ok := d.tasks.take(d.ctx, id)
+	if !ok {
 		return nil, nil, fmt.Errorf("cannot start task: %s is started already", id)
 	}
-	t, handle, err := d.start(cfg)
+	t, handle, err := d.start(ctx, cfg)
 	d.tasks.settle(id, t)
 	if err != nil {
 		d.logger.Error("cannot start task", "task_id", cfg.ID, "error", err)
@@ -49,7 +51,7 @@ func startError(err error) error {
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // start goes down a task's path: its image, its pot, its command.
-func (d *Driver) start(cfg *drivers.TaskConfig) (*task, *drivers.TaskHandle, error) {
+func (d *Driver) start(ctx context.Context, cfg *drivers.TaskConfig) (*task, *drivers.TaskHandle, error) {
 	b, err := d.ready()
 	if err != nil {
 		return nil, nil, err
@@ -63,14 +65,14 @@ func (d *Driver) start(cfg *drivers.TaskConfig) (*task, *drivers.TaskHandle, err
 		tell("quotes taken off, as no shell does it: %s", strings.Join(p.unquoted, " "))
 	}
 	clock := newStopwatch()
-	made, snapshot, err := d.clone(d.ctx, b, p, tell, clock)
+	made, snapshot, err := d.clone(ctx, b, p, tell, clock)
 	if err != nil {
 		return nil, nil, err
 	}
 	if refused := made.Refused(); len(refused) > 0 {
 		tell("attributes of the image that are not allowed on this client, and not set: %s", strings.Join(refused, ", "))
 	}
-	ctx, cancel := context.WithTimeoutCause(d.ctx, startWithin, errStartWithin)
+	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, errStartWithin)
 	defer cancel()
 	t, handle, err := run(ctx, made, p, snapshot, cfg, tell)
 	if err != nil {
@@ -88,7 +90,7 @@ var errStartWithin = fmt.Errorf("not done within %s", startWithin)
 func (d *Driver) clone(ctx context.Context, b *backend, p *plan, tell teller, clock *stopwatch) (*pot.Pot, image.Snapshot, error) {
 	d.starting.RLock()
 	defer d.starting.RUnlock()
-	snapshot, err := d.ensure(b, p, tell)
+	snapshot, err := d.ensure(ctx, b, p, tell)
 	if err != nil {
 		return nil, snapshot, err
 	}
@@ -105,8 +107,8 @@ func (d *Driver) clone(ctx context.Context, b *backend, p *plan, tell teller, cl
 }
 
 // ensure has the image ready to be cloned.
-func (d *Driver) ensure(b *backend, p *plan, tell teller) (image.Snapshot, error) {
-	ctx, cancel := context.WithTimeoutCause(d.ctx, p.pullWithin, fmt.Errorf("not there within %s", p.pullWithin))
+func (d *Driver) ensure(ctx context.Context, b *backend, p *plan, tell teller) (image.Snapshot, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.pullWithin, fmt.Errorf("not there within %s", p.pullWithin))
 	defer cancel()
 	return b.images.Ensure(ctx, p.ref, p.terms, func(message string) { tell("%s", message) })
 }

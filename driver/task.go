@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,14 @@ type task struct {
 	state   state
 	pot     *pot.Pot
 	changes sync.Mutex // one stop or destroy at a time
+
+	// heard is that Nomad has spoken of it. An agent that is killed during a start
+	// never learns that there is such a task.
+	heard atomic.Bool
+
+	// left is that it could not be destroyed when Nomad asked for that, which it
+	// does once.
+	left atomic.Bool
 
 	ended     chan struct{} // closed when what is below is there
 	result    drivers.ExitResult

@@ -122,17 +122,18 @@ func TestLookupUser(t *testing.T) {
 	must.NoError(t, os.WriteFile(filepath.Join(tree, "etc/passwd"), []byte("root:*:0:0:Charlie:/root:/bin/sh\nweb:*:80:81:w:/www:/bin/sh\n"), 0o644))
 	must.NoError(t, os.WriteFile(filepath.Join(tree, "etc/group"), []byte("web:*:81:\nlog:*:90:web\n"), 0o644))
 	for who, want := range map[string]struct {
-		uid, gid uint32
-		home     string
+		uid, gid   uint32
+		home, name string
 	}{
-		"": {0, 0, "/root"}, "root": {0, 0, "/root"}, "web": {80, 81, "/www"}, "80": {80, 81, "/www"},
-		"1000:1001": {1000, 1001, "/"}, "web:log": {80, 90, "/www"},
+		"": {0, 0, "/root", "root"}, "root": {0, 0, "/root", "root"}, "web": {80, 81, "/www", "web"}, "80": {80, 81, "/www", "web"},
+		"1000:1001": {1000, 1001, "/", ""}, "web:log": {80, 90, "/www", "web"}, "80:90": {80, 90, "/www", "web"},
 	} {
 		u, err := lookupUser(tree, who)
 		must.NoError(t, err, must.Sprint(who))
 		must.Eq(t, want.uid, u.UID)
 		must.Eq(t, want.gid, u.GID)
 		must.Eq(t, want.home, u.home)
+		must.Eq(t, want.name, u.name)
 	}
 	for _, who := range []string{"nosuch", "web:nosuch", "-1"} {
 		_, err := lookupUser(tree, who)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -154,7 +156,7 @@ func (p *Pot) Wait(ctx context.Context) (End, error) {
 		return End{}, err
 	}
 	end := End{Exit: exit}
-	if exit.Signal == int(syscall.SIGKILL) {
+	if exit.Signal == int(syscall.SIGKILL) && !exit.Overdue && !p.killed() {
 		end.OutOfMemory, err = p.host.Limiter.OutOfMemory(ctx, p.name)
 	}
 	return end, err
@@ -179,7 +181,27 @@ func (p *Pot) Signal(sig syscall.Signal) error {
 	if err != nil {
 		return err
 	}
+	if sig == syscall.SIGKILL {
+		p.willKill()
+	}
 	return s.Signal(sig)
+}
+
+// killedFile is in the directory of a pot whose command was killed from here.
+const killedFile = "killed"
+
+// willKill writes down that the command is about to be killed, if it has not ended:
+// that something else in the pot was killed for want of memory, maybe days ago, is
+// not why. It is no reason to let a pot live that it cannot be written.
+func (p *Pot) willKill() {
+	if s, err := supervise.Open(p.dir); err == nil && s.Signal(0) == nil {
+		os.WriteFile(filepath.Join(p.dir, killedFile), nil, 0o600)
+	}
+}
+
+func (p *Pot) killed() bool {
+	_, err := os.Stat(filepath.Join(p.dir, killedFile))
+	return err == nil
 }
 
 // killWithin bounds the wait for a record of a command that was killed.
@@ -196,6 +218,7 @@ func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration)
 	if err := p.Signal(sig); err == nil { // who cannot be told is killed
 		p.Wait(waiting)
 	}
+	p.willKill()
 	if err := p.host.Jails.Remove(ctx, p.name); err != nil {
 		return err
 	}

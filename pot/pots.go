@@ -127,6 +127,7 @@ func (ps *Pots) Halt(ctx context.Context, name Name) error {
 	if err := name.Validate(); err != nil {
 		return fmt.Errorf("name: %w", err)
 	}
+	ps.pot(name).willKill()
 	return ps.host.Jails.Remove(ctx, name)
 }
 

@@ -186,10 +186,23 @@ func (s *Spec) validateAttributes(fault fault) {
 	}
 }
 
-// mounts are all of a pot's, in order: /tmp first, since it hides what is below.
+// mounts are all of a pot's, in order, but that what is above comes before what is
+// below it, which it would hide; so does /tmp.
 func (s *Spec) mounts(a Attributes) []Mount {
-	if a.On("no-tmpfs") {
-		return s.Mounts
+	left := slices.Clone(s.Mounts)
+	if !a.On("no-tmpfs") {
+		left = append([]Mount{{Target: "/tmp"}}, left...)
 	}
-	return append([]Mount{{Target: "/tmp"}}, s.Mounts...)
+	var all []Mount
+	for len(left) > 0 {
+		i := max(0, slices.IndexFunc(left, func(m Mount) bool {
+			return !slices.ContainsFunc(left, func(other Mount) bool {
+				target, above := path.Clean(m.Target), path.Clean(other.Target)
+				return target != above && below(target, above)
+			})
+		}))
+		all = append(all, left[i])
+		left = slices.Delete(left, i, i+1)
+	}
+	return all
 }

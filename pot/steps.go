@@ -85,6 +85,9 @@ func (p *Pot) create(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err) // what a step sees of it can be anything
+	}
 	var undo []step
 	for i, s := range steps {
 		if begun[i] {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -17,7 +18,7 @@ import (
 // user is whom a command runs as, by the pot's own passwd(5) and group(5).
 type user struct {
 	supervise.Identity
-	name string
+	name string // "" if it has none
 	home string
 }
 
@@ -52,10 +53,31 @@ func lookupUser(tree, who string) (user, error) {
 		u.Groups = append(u.Groups, uint32(g))
 	}
 	u.name, _, _ = strings.Cut(who, ":")
-	if u.name == "" {
-		u.name = "root"
+	if _, err := strconv.Atoi(u.name); err == nil || u.name == "" {
+		u.name, err = nameOf(root, found.Uid)
+		return u, err
 	}
 	return u, nil
+}
+
+// nameOf is the name of a user; root has one in any case, and others none if passwd(5)
+// does not say.
+func nameOf(root *os.Root, uid int) (string, error) {
+	users, err := openBounded(root, "etc/passwd")
+	if err != nil {
+		return "", err
+	}
+	defer users.Close()
+	all, err := passwd.ParsePasswdFilter(users, func(u passwd.User) bool { return u.Uid == uid })
+	switch {
+	case err != nil:
+		return "", err
+	case len(all) > 0:
+		return all[0].Name, nil
+	case uid == 0:
+		return "root", nil
+	}
+	return "", nil
 }
 
 // openBounded opens a file of the pot's tree for reading no more than

@@ -255,6 +255,26 @@ func testLimits(t *testing.T, bed Bed) {
 		must.Eq(t, int(syscall.SIGKILL), end.Signal)
 		must.False(t, end.OutOfMemory)
 	})
+	t.Run("a command that is killed here was not for what became of another", func(t *testing.T) {
+		s := spec("deaf", "signals")
+		s.Limits = pot.Limits{MemoryBytes: 64 << 20}
+		tk := start(t, bed, s)
+		tk.says(t, "ready")
+		exit, err := tk.Exec(t.Context(), pot.Exec{Argv: []string{"/bin/hello", "eat", "256"}})
+		must.NoError(t, err)
+		must.Eq(t, int(syscall.SIGKILL), exit.Signal)
+		must.NoError(t, tk.Stop(t.Context(), syscall.SIGTERM, 100*time.Millisecond))
+		end := tk.wait(t)
+		must.Eq(t, int(syscall.SIGKILL), end.Signal)
+		must.False(t, end.OutOfMemory)
+	})
+	t.Run("a weight is as near as the host can have it", func(t *testing.T) {
+		for name, weight := range map[pot.Name]int64{"light": 1, "heavy": 1 << 20} {
+			s := spec(name, "exit", "0")
+			s.Limits = pot.Limits{CPUShares: weight}
+			must.Eq(t, 0, start(t, bed, s).wait(t).Code)
+		}
+	})
 	t.Run("usage grows with work", func(t *testing.T) {
 		s := spec("spinner", "spin", "10m")
 		s.Limits = pot.Limits{CPUPercent: 50, CPUShares: 100}

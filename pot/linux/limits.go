@@ -90,7 +90,7 @@ func (l *limiter) manager(name pot.Name, limits pot.Limits) (cgroups.Manager, er
 	const period = 100_000 // microseconds: cgroup-v2.rst, cpu.max
 	r := &cgroups.Resources{
 		Memory:      limits.MemoryBytes,
-		CpuShares:   uint64(limits.CPUShares),
+		CpuShares:   shares(limits.CPUShares),
 		CpusetCpus:  limits.CPUs,
 		SkipDevices: true,
 	}
@@ -113,6 +113,16 @@ func (l *limiter) manager(name pot.Name, limits pot.Limits) (cgroups.Manager, er
 		paths[c] = filepath.Join(base, string(name))
 	}
 	return cgroup1.NewManager(config, paths)
+}
+
+// shares is a weight within what the kernel takes (kernel/sched/sched.h,
+// MIN_SHARES and MAX_SHARES). It is one against others', so the nearest will do.
+func shares(weight int64) uint64 {
+	const least, most = 2, 1 << 18
+	if weight <= 0 {
+		return 0 // none is asked for
+	}
+	return uint64(min(max(weight, least), most))
 }
 
 // Set is pot.Limiter's. Where there are no control groups nothing is bound:

@@ -1,0 +1,37 @@
+package driver
+
+import (
+	"sync"
+	"time"
+)
+
+// agent is Nomad's, as far as it can be seen from here: one that lives listens for
+// fingerprints all the time, from when it has restored what it knows.
+type agent struct {
+	mu        sync.Mutex
+	listeners int
+	came      time.Time // the last of them
+}
+
+// listens is that one has come, who goes with the function that is returned.
+func (a *agent) listens() (goes func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.listeners++
+	a.came = time.Now()
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.listeners--
+	}
+}
+
+// since is how long an agent has been there, less than nothing if none is.
+func (a *agent) since(now time.Time) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.listeners == 0 {
+		return -1
+	}
+	return now.Sub(a.came)
+}

@@ -1,0 +1,74 @@
+package driver
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
+)
+
+// Whoever is told that a task has been stopped, or destroyed, may count on it: a
+// start that was under way does not come to its end afterwards.
+func TestDriver_StartTask_calledOff(t *testing.T) {
+	leak.Check(t, leak.Foreign)
+	b := newBed(t, "")
+	b.unlogged = true
+
+	t.Run("while its image is fetched", func(t *testing.T) {
+		b.server.Fail(imagetest.HelloName+"_1.0.xz", imagetest.Stall())
+		cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
+		ended := make(chan error, 1)
+		go func() {
+			_, _, err := b.driver.StartTask(cfg)
+			ended <- err
+		}()
+		eventually(t, func() error {
+			if b.server.Gets(imagetest.HelloName+"_1.0.xz") == 0 {
+				return errors.New("nothing is asked of the server")
+			}
+			return nil
+		})
+		must.NoError(t, b.StopTask(cfg.ID, time.Minute, ""))
+		select {
+		case err := <-ended:
+			must.ErrorContains(t, err, "called off")
+		case <-time.After(10 * time.Second):
+			t.Fatal("it is still being started")
+		}
+		nothingLeft(t, b.dir)
+	})
+
+	t.Run("at any time", func(t *testing.T) {
+		b.server.Fail(imagetest.HelloName+"_1.0.xz", nil)
+		b.start(t, b.task(t, `network_mode = "none"`, "sleep", "1h")) // the image is there
+		calledOff := 0
+		for delay := time.Duration(0); delay < 60*time.Millisecond; delay += 3 * time.Millisecond {
+			cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
+			ended := make(chan error, 1)
+			go func() {
+				_, _, err := b.driver.StartTask(cfg)
+				ended <- err
+			}()
+			time.Sleep(delay)
+			must.NoError(t, b.StopTask(cfg.ID, 0, ""))
+			select {
+			case err := <-ended:
+				if err != nil {
+					must.ErrorContains(t, err, "called off")
+					calledOff++
+					break
+				}
+				must.Positive(t, b.wait(t, cfg.ID).Signal)
+			default: // it is not even claimed: nothing was there to be stopped
+				must.Eq(t, 0, delay, must.Sprint("it goes on after the stop"))
+				<-ended
+			}
+			must.NoError(t, b.DestroyTask(cfg.ID, true))
+		}
+		must.Positive(t, calledOff)
+	})
+}

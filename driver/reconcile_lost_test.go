@@ -1,0 +1,132 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/nomad/plugins/drivers"
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
+)
+
+// An agent that is killed while it waits for a start is followed by one that goes on
+// with the same plugin and starts the task again: of the first it will never speak.
+func TestReconciler_unheard(t *testing.T) {
+	leak.Check(t, leak.Foreign)
+	b := newBed(t, "")
+	b.unlogged = true
+	unheard, waited, recovered := b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h")
+	b.start(t, unheard)
+	b.start(t, waited)
+	handle, _ := b.start(t, recovered)
+	_, err := b.driver.WaitTask(t.Context(), waited.ID)
+	must.NoError(t, err)
+	must.NoError(t, b.RecoverTask(handle))
+	back := b.driver.current()
+	there := func() []pot.Name {
+		marked, err := back.pots.Marked(t.Context())
+		must.NoError(t, err)
+		return marked
+	}
+	all := there()
+	must.Len(t, 3, all)
+
+	r := newReconciler(b.driver)
+	now := time.Now()
+	for _, later := range []time.Duration{0, 10 * time.Minute, time.Hour} { // no agent is there
+		r.pass(t.Context(), back, now.Add(later))
+		must.Eq(t, all, there())
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	b.driver.looking.Do(func() {}) // this test reconciles
+	looks, err := b.driver.Fingerprint(ctx)
+	must.NoError(t, err)
+	<-looks
+	now = time.Now()
+	for _, later := range []time.Duration{time.Minute, 6 * time.Minute, 10 * time.Minute} { // it may yet speak of it
+		r.pass(t.Context(), back, now.Add(later))
+		must.Eq(t, all, there())
+	}
+	r.pass(t.Context(), back, now.Add(12*time.Minute))
+	left := there()
+	must.SliceContainsAll(t, left, []pot.Name{TaskID(waited.ID).PotName(), TaskID(recovered.ID).PotName()})
+	_, err = b.InspectTask(unheard.ID)
+	must.ErrorContains(t, err, "task not found")
+}
+
+// Nomad asks once for the end of a task, and forgets it whatever the answer is.
+func TestReconciler_left(t *testing.T) {
+	leak.Check(t, leak.Foreign)
+	b := newBed(t, "")
+	b.unlogged = true
+	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
+	volume := t.TempDir()
+	must.NoError(t, os.WriteFile(volume+"/there", nil, 0o644))
+	cfg.Mounts = []*drivers.MountConfig{{HostPath: volume, TaskPath: "/volume"}}
+	b.start(t, cfg)
+	back := b.driver.current()
+	name := TaskID(cfg.ID).PotName()
+	dir, err := back.pots.Host().Datasets.Dir(t.Context(), string(name))
+	must.NoError(t, err)
+	busy, err := os.Open(filepath.Join(dir, "m/volume/there"))
+	must.NoError(t, err)
+	defer busy.Close()
+	must.ErrorContains(t, b.DestroyTask(cfg.ID, true), "busy")
+
+	r := newReconciler(b.driver)
+	now := time.Now()
+	r.pass(t.Context(), back, now)
+	must.MapContainsKey(t, r.seen, name)
+	busy.Close()
+	r.pass(t.Context(), back, now.Add(6*time.Minute))
+	nothingLeft(t, b.dir)
+	_, err = b.InspectTask(cfg.ID)
+	must.ErrorContains(t, err, "task not found")
+}
+
+// A plugin whose agent was killed may find the tasks of another agent's.
+func TestReconciler_agentGone(t *testing.T) {
+	leak.Check(t, leak.Foreign)
+	b := newBed(t, `gc {
+		interval       = "20ms"
+		creation_grace = "20ms"
+		image_delay    = "20ms"
+	}`)
+	b.unlogged = true
+	first := b.driver
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	looks, err := first.Fingerprint(ctx)
+	must.NoError(t, err)
+	<-looks
+	cancel()
+	for range looks {
+		// until it is over
+	}
+	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
+	b.start(t, cfg)
+	first.tasks.settle(TaskID(cfg.ID), nil) // as one that another plugin has started
+	time.Sleep(time.Second)
+	back := first.current()
+	_, err = back.pots.Find(TaskID(cfg.ID).PotName())
+	must.NoError(t, err)
+
+	looks, err = first.Fingerprint(t.Context())
+	must.NoError(t, err)
+	<-looks
+	eventually(t, func() error {
+		_, err := back.pots.Find(TaskID(cfg.ID).PotName())
+		if err == nil {
+			return errors.New("it is still there")
+		}
+		return nil
+	})
+}
