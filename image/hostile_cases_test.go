@@ -148,6 +148,61 @@ func hostileRecords() []hostileCase {
 			r.payload = make([]byte, 8)
 		}),
 		before("more embedded than a pointer has", "200 bytes embedded in a block pointer, more than 112", drrWriteEmbedded, func(r *hostileRecord) { r.set32(44, 200) }),
+		obj("a file that is of dnodes", "objects of type 10 are not of file systems", func(r *hostileRecord) { r.set32(8, 10) }),
+		obj("a file that is a set of objects", "objects of type 11 are not of file systems", func(r *hostileRecord) { r.set32(8, 11) }),
+		obj("a file that is a log", "objects of type 9 are not of file systems", func(r *hostileRecord) { r.set32(8, 9) }),
+		obj("a file of a type that none has yet", "objects of type 133 are not of file systems", func(r *hostileRecord) { r.set32(8, 0x85) }),
+		obj("a checksum of its own", "a checksum of its own: 9", func(r *hostileRecord) { r.set8(24, 9) }),
+		obj("a compression of its own", "a compression of its own: 16", func(r *hostileRecord) { r.set8(25, 16) }),
+		edit("a master node with a bonus of a dataset", "attributes of type 16, where it is a master node", func(s *hostileStream) { s.at(drrObject, 1).set32(12, 16) }),
+		edit("a master node with the attributes of a file", "attributes of type 44, where it is a master node", func(s *hostileStream) {
+			r := s.at(drrObject, 1)
+			r.set32(12, 44)
+			r.payload = bytes.Clone(s.at(drrObject, s.object("big")).payload)
+			r.set32(20, uint32(len(r.payload)))
+		}),
+		edit("a bonus of no type", "8 bytes of attributes of no type", func(s *hostileStream) {
+			r := s.at(drrObject, 1)
+			r.payload = make([]byte, 8)
+			r.set32(20, 8)
+		}),
+		obj("a bonus where the spill block's pointer is", "248 bytes of attributes where a spill block leaves 192", func(r *hostileRecord) {
+			r.payload = append(r.payload, make([]byte, 248-len(r.payload))...)
+			r.set32(20, 248)
+			r.set8(27, 4)
+		}),
+		edit("a spill block of a part of a sector", "a spill block of 516 bytes cannot be", func(s *hostileStream) {
+			r := s.at(drrSpill, 0)
+			r.payload = append(r.payload[:512:512], 0, 0, 0, 0)
+			r.set64(8, 516)
+		}),
+		edit("a spill block of a type far out", "a spill block of type 1879048192", func(s *hostileStream) { s.at(drrSpill, 0).set32(76, 0x70000000) }),
+		edit("a spill block that was there before", "its spill block is said to be as it was, and there was none", func(s *hostileStream) { s.at(drrSpill, 0).set8(24, 4) }),
+		before("a spill block of what has no attributes", "attributes of type 0 have no spill block", drrSpill, func(r *hostileRecord) { r.set64(0, 1); r.set64(8, 512); r.payload = make([]byte, 512) }),
+		wr("a write between two blocks", "offset 512 is not where a block of 131072 bytes begins", func(r *hostileRecord) { r.set64(16, 512) }),
+		edit("a second block of what has one", "offset 1536 is beyond its one block of 1536 bytes", func(s *hostileStream) {
+			s.at(drrObject, s.object("big")).set32(16, 1536)
+			r := s.at(drrWrite, s.object("big"))
+			r.set64(16, 1536)
+			r.set64(24, 1536)
+			r.payload = r.payload[:1536]
+		}),
+		edit("a write of more than the one block", "a block of 131072 bytes, where all are of 1536", func(s *hostileStream) { s.at(drrObject, s.object("big")).set32(16, 1536) }),
+		edit("a write of a part of a directory", "object 6: a block of 512 bytes, where all are of 1024", func(s *hostileStream) { s.at(drrObject, 6).set32(16, 1024) }),
+		hostilePacked("a block that is compressed to more", "a block of 131072 bytes that is compressed to 131584", 15, func(r *hostileRecord) { r.payload = make([]byte, 131584) }),
+		hostilePacked("a block that is compressed to a part of a sector", "a block of 131072 bytes that is compressed to 1020", 15, func(r *hostileRecord) { r.payload = r.payload[:1020] }),
+		hostilePacked("a block that is compressed to nothing", "a block of 131072 bytes that is compressed to 0", 15, func(r *hostileRecord) { r.payload = nil }),
+		hostilePacked("a compression that is off", "a compressed block whose compression is off", 2, func(r *hostileRecord) {}),
+		hostilePacked("a compression that nobody has", "compression 77, of 512 bytes to 131072: it is not known", 77, func(r *hostileRecord) { r.payload = r.payload[:512] }),
+		hostilePacked("an LZJB block that is cut", "lzjb, of 512 bytes to 131072", 3, func(r *hostileRecord) { r.payload = make([]byte, 512) }),
+		edit("a compressed directory", "a compressed block, where it is a directory", func(s *hostileStream) {
+			(*s)[s.dataset(1)].set64(8, 1|(1<<2|1<<17|1<<22)<<2)
+			r := s.at(drrWrite, 6)
+			r.set8(42, 15)
+			r.set64(88, 512)
+			r.payload = append([]byte{0, 0, 1, 0}, make([]byte, 508)...)
+		}),
+		before("all objects freed again", "it is freed after object", drrFreeObjects, func(r *hostileRecord) { r.set64(8, 1<<40) }),
 		edit("a second spill block", "it has a spill block already", func(s *hostileStream) {
 			i := s.index(drrSpill, 0)
 			s.insert(i, (*s)[i].clone())
@@ -183,6 +238,17 @@ func hostileRecords() []hostileCase {
 			*s = slices.Delete(*s, s.dataset(1), len(*s)-1)
 		}),
 	}
+}
+
+// hostilePacked has the first block of big compressed.
+func hostilePacked(name, want string, compression byte, change func(r *hostileRecord)) hostileCase {
+	return hostileEdit(name, want, func(s *hostileStream) {
+		(*s)[s.dataset(1)].set64(8, 1|(1<<2|1<<17|1<<22)<<2) // SA_SPILL, LZ4, COMPRESSED
+		r := s.at(drrWrite, s.object("big"))
+		r.set8(42, compression)
+		change(r)
+		r.set64(88, uint64(len(r.payload)))
+	})
 }
 
 // hostileLists announce what no image may have.
