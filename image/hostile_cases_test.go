@@ -389,6 +389,47 @@ func hostileTrees() []hostileCase {
 		hostileLayouts("a ZAP with a table far out", "layouts of attributes: ZAP: a block at", 16, 1<<50),
 		hostileLayouts("a fat ZAP of other magic", "ZAP: bad magic number 0x7", 8, 7),
 		hostileLayouts("a ZAP with keys of numbers", "ZAP: its keys are no names", 96, 2),
+		edit("a file larger than its one block", "3000 bytes in the one block of 1536", func(s *hostileStream) {
+			number := s.object("passwd")
+			s.at(drrObject, number).set32(16, 1536)
+			s.at(drrObject, number).setBonus(1, 3000)
+			r := s.at(drrWrite, number)
+			r.payload = append(r.payload, make([]byte, 1536-len(r.payload))...)
+			r.set64(24, 1536)
+		}),
+		attr("a directory that says it is elsewhere", `"etc": it is in directory 6, and says 8`, "etc", func(r *hostileRecord) { r.setBonus(5, r.u64(0)) }),
+		edit("a root that is in another directory", "the root: it is in directory 6, and says 8", func(s *hostileStream) { s.at(drrObject, 6).setBonus(5, 8) }),
+		edit("a directory with links too few", "a directory of 2 links with 1 in it", func(s *hostileStream) { s.at(drrObject, 6).setBonus(15, 2) }),
+		edit("a directory with more names than it says", "a directory of size 2 with 4 names", func(s *hostileStream) { s.at(drrObject, 6).setBonus(1, 2) }),
+		attr("a file without links", `"big": object 7: it has more names than its 0 links`, "big", func(r *hostileRecord) { r.setBonus(15, 0) }),
+		attr("a list with more entries than there are", "it is said to have 2147483647 entries", "big", func(r *hostileRecord) { r.setBonus(16, 1<<31-1) }),
+		edit("foreign owners", "master node: names of foreign owners are not supported", func(s *hostileStream) { hostileMasterName(*s, "utf8only", "FUID", 7) }),
+		edit("quotas that are a file", "master node: userquota@: object 7: it is a file", func(s *hostileStream) { hostileMasterName(*s, "utf8only", "userquota@", 7) }),
+		edit("shares that are a file", "master node: SHARES: object 7: it is a file", func(s *hostileStream) { hostileMasterName(*s, "utf8only", "SHARES", 7) }),
+		edit("no queue", "queue of files to remove: object 7: it is a file", func(s *hostileStream) { hostileMaster(*s, "DELETE_QUEUE", 7) }),
+		edit("a file to remove that has a name", "queue of files to remove: object 7: it has a name in the tree", func(s *hostileStream) { hostileQueue(*s, "7", 7) }),
+		edit("a file to remove that is not there", "queue of files to remove: object 99: there is none of that number", func(s *hostileStream) { hostileQueue(*s, "63", 99) }),
+		edit("a file to remove by another name", `queue of files to remove: "8" is object 7`, func(s *hostileStream) { hostileQueue(*s, "8", 7) }),
+		edit("a name that is the 65537th of its hash", `ZAP: "big" is number 65536 of its hash`, func(s *hostileStream) { binary.LittleEndian.PutUint32(s.name("big")[8:], 65536) }),
+		edit("a normalized name beyond ASCII", "names beyond ASCII that are normalized are not supported", func(s *hostileStream) {
+			binary.LittleEndian.PutUint64(s.at(drrWrite, 6).payload[16:], 0x10)
+			s.rename("big", "b\u00efg")
+		}),
+		hostileLayouts("a ZAP that puts the next block on its first", "and the next is to be 0", 56, 0),
+		hostileLayouts("a ZAP with a table larger than its header", "ZAP: a table of 2^11 pointers in a header of 16384 bytes", 32, 11),
+		hostileLayouts("a ZAP with another next table", "ZAP: a table of 0 blocks, of which 0 are copied", 40, 1),
+		hostileLayouts("a ZAP with more entries than there are", "ZAP: it is said to have 1000 entries", 72, 1000),
+		hostileLayouts("a ZAP with more leaves than there are", "ZAP: it is said to have 9 leaves", 64, 9),
+		hostileLayouts("a ZAP with one pointer that leads away", "ZAP: pointers to blocks 1 and 77 where all are of one leaf", 8192+8*500, 77),
+		hostileLeaf("a leaf with a chain that leads out", "ZAP: a chain leads to chunk 60000 of 638", func(p []byte) { binary.LittleEndian.PutUint16(p[hostileBucket(p):], 60000) }),
+		hostileLeaf("a leaf with a chain in a circle", "is in two chains", func(p []byte) {
+			c := binary.LittleEndian.Uint16(p[hostileBucket(p):])
+			binary.LittleEndian.PutUint16(p[1072+24*int(c)+2:], c)
+		}),
+		hostileLeaf("a leaf whose free chunks lead out", "ZAP: a chain leads to chunk 50000 of 638", func(p []byte) { binary.LittleEndian.PutUint16(p[34:], 50000) }),
+		hostileLeaf("a leaf whose free chunks are not free", "in a chain of those of type 253", func(p []byte) { binary.LittleEndian.PutUint16(p[34:], 0) }),
+		hostileLeaf("a leaf with more free chunks than it says", "ZAP: a leaf has more free chunks than it says", func(p []byte) { binary.LittleEndian.PutUint16(p[28:], 1) }),
+		hostileLeaf("a leaf with an entry in no chain", "ZAP: a leaf of ", func(p []byte) { binary.LittleEndian.PutUint16(p[hostileBucket(p):], 0xffff) }),
 		{"very deep directories", hostileDeep, "more than 512 directories deep"},
 		edit("a link in place of conf", `directory "/": "/conf": the top dataset is to have directories and files`, func(s *hostileStream) {
 			hostileTopLink(*s)
@@ -404,6 +445,12 @@ func hostileDeep() []byte {
 		panic(err)
 	}
 	s := hostileSplit(hostileWrite(files))
+	for _, r := range s[s.dataset(1):] {
+		if r.kind() == drrWrite && bytes.Contains(r.payload, []byte("leaf\x00")) {
+			s.at(drrObject, s.object("second")).setBonus(5, r.u64(0))
+			s.at(drrObject, r.u64(0)).setBonus(15, 3)
+		}
+	}
 	s.point("leaf", s.object("second"), 4)
 	clear(s.name("second"))
 	return s.seal()
@@ -414,6 +461,46 @@ func hostileMaster(s hostileStream, name string, v uint64) {
 	p := s.at(drrWrite, 1).payload
 	at := bytes.Index(p, append([]byte(name), 0)) - 14
 	binary.LittleEndian.PutUint64(p[at:], v)
+}
+
+// hostileMasterName has another entry in the place of one in the master node.
+func hostileMasterName(s hostileStream, was, name string, v uint64) {
+	p := s.at(drrWrite, 1).payload
+	at := bytes.Index(p, append([]byte(was), 0)) - 14
+	binary.LittleEndian.PutUint64(p[at:], v)
+	clear(p[at+14 : at+64])
+	copy(p[at+14:], name)
+}
+
+// hostileQueue puts an entry into the queue of files to remove, which has none.
+func hostileQueue(s hostileStream, name string, v uint64) {
+	for _, r := range s[s.dataset(1):] {
+		if r.kind() == drrWrite && r.u32(8) == 22 {
+			binary.LittleEndian.PutUint64(r.payload[64:], v)
+			copy(r.payload[64+14:], name)
+		}
+	}
+}
+
+// hostileLeaf changes the leaf of the layouts of m.
+func hostileLeaf(name, want string, change func(p []byte)) hostileCase {
+	return hostileEdit(name, want, func(s *hostileStream) {
+		i := s.index(drrWrite, 5)
+		for (*s)[i].u64(16) != 16384 {
+			i++
+		}
+		change((*s)[i].payload)
+	})
+}
+
+// hostileBucket is where the first chain of a leaf begins that is not empty.
+func hostileBucket(leaf []byte) int {
+	for at := 48; at < 48+1024; at += 2 {
+		if binary.LittleEndian.Uint16(leaf[at:]) != 0xffff {
+			return at
+		}
+	}
+	panic("the leaf has no entries")
 }
 
 // hostileLayouts changes a number in the header of the layouts of m, a fat ZAP.
