@@ -220,6 +220,7 @@ func hostileRecords() []hostileCase {
 		begin("a way out", `"tank/jails/bad/../x@1700000000" is not in the list`, func(r *hostileRecord) { r.setName("tank/jails/bad/../x@1700000000") }),
 		begin("an absolute name", `"/etc@1700000000" is not in the list`, func(r *hostileRecord) { r.setName("/etc@1700000000") }),
 		begin("of another image", `"tank/jails/good/m@1700000000" is not in the list`, func(r *hostileRecord) { r.setName("tank/jails/good/m@1700000000") }),
+		begin("a name without an end", `a name without an end: "xxxx`, func(r *hostileRecord) { r.setName(strings.Repeat("x", 256)) }),
 		begin("no snapshot", `no name of a snapshot: "tank/jails/bad/m"`, func(r *hostileRecord) { r.setName("tank/jails/bad/m") }),
 		begin("a snapshot with @ in it", `no name of a snapshot: "tank/jails/bad/m@a@b"`, func(r *hostileRecord) { r.setName("tank/jails/bad/m@a@b") }),
 		begin("of no list", `"tank/jails/bad/n@1700000000" is not in the list of the package`, func(r *hostileRecord) { r.setName("tank/jails/bad/n@1700000000") }),
@@ -415,6 +416,16 @@ func hostileTrees() []hostileCase {
 			binary.LittleEndian.PutUint64(s.at(drrWrite, 6).payload[16:], 0x10)
 			s.rename("big", "b\u00efg")
 		}),
+		hostileRegistry("an attribute of a number beyond all", `registry of attributes: "ZPL_PROJID" has number 60000 of 22`, "ZPL_PROJID", 8<<24|60000),
+		hostileRegistry("a parent of 4000 bytes", "registry of attributes: ZPL_PARENT is of 4000 bytes, not 8", "ZPL_PARENT", 4000<<24|7),
+		hostileRegistry("a parent of another number", "registry of attributes: ZPL_PARENT has number 21, not 7", "ZPL_PARENT", 8<<24|21),
+		hostileRegistry("an attribute swapped in no way", "registry of attributes: ZPL_XATTR is swapped in way 200, which is none", "ZPL_XATTR", 8<<24|200<<16|9),
+		edit("fewer attributes than a kernel has", "registry of attributes: there are 15, fewer than 16", func(s *hostileStream) {
+			p := s.at(drrWrite, 4).payload
+			for at := 64 * 16; at < len(p); at += 64 {
+				clear(p[at+14 : at+64])
+			}
+		}),
 		hostileLayouts("a ZAP that puts the next block on its first", "and the next is to be 0", 56, 0),
 		hostileLayouts("a ZAP with a table larger than its header", "ZAP: a table of 2^11 pointers in a header of 16384 bytes", 32, 11),
 		hostileLayouts("a ZAP with another next table", "ZAP: a table of 0 blocks, of which 0 are copied", 40, 1),
@@ -480,6 +491,14 @@ func hostileQueue(s hostileStream, name string, v uint64) {
 			copy(r.payload[64+14:], name)
 		}
 	}
+}
+
+// hostileRegistry changes what the registry of m has of an attribute.
+func hostileRegistry(name, want, attribute string, v uint64) hostileCase {
+	return hostileEdit(name, want, func(s *hostileStream) {
+		p := s.at(drrWrite, 4).payload
+		binary.LittleEndian.PutUint64(p[bytes.Index(p, append([]byte(attribute), 0))-14:], v)
+	})
 }
 
 // hostileLeaf changes the leaf of the layouts of m.
