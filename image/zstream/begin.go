@@ -47,7 +47,8 @@ func parseBegin(rec *record) (beginning, error) {
 		return b, err
 	}
 	name, _, ended := bytes.Cut(rec.body[48:304], []byte{0}) // drr_toname
-	if !ended {                                              // receivers go on to the next NUL (libzfs_sendrecv.c, zfs_receive_one)
+	// Receivers go on to the next NUL (lib/libzfs/libzfs_sendrecv.c, zfs_receive_one).
+	if !ended {
 		return b, fmt.Errorf("a name without an end: %.40q", name)
 	}
 	dataset, snapshot, ok := strings.Cut(string(name), "@")

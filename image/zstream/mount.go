@@ -98,6 +98,7 @@ func (f *files) checkQueued(e entry) error {
 	if err != nil {
 		return objectError(number, err)
 	}
+	o.names = 2 // a directory of extended attributes is queued with its file gone
 	return nil
 }
 
