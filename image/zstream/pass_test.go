@@ -112,6 +112,20 @@ func TestPass(t *testing.T) {
 	})
 }
 
+func TestPass_byteOrder(t *testing.T) {
+	err := (&passing{}).begin(beginning{order: order{big: !machineIsBig}}, nil)
+	must.EqError(t, err, "it is of a machine of another byte order: a kernel is not given it")
+}
+
+// Entries that a kernel takes for the same.
+func TestMicroOrder(t *testing.T) {
+	m := microOrder{salt: 7, norm: normUpper, seen: map[uint64]bool{}}
+	must.NoError(t, m.add([]byte("name"), 0))
+	must.NoError(t, m.add([]byte("other"), 0))
+	must.NoError(t, m.add([]byte("name"), 1))
+	must.EqError(t, m.add([]byte("NAME"), 1), "ZAP: two names of one hash and one number")
+}
+
 // What this machine's tests have of each kind of stream passes.
 func TestPass_all(t *testing.T) {
 	leak.Check(t)

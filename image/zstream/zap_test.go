@@ -98,7 +98,7 @@ func TestZAP_damaged(t *testing.T) {
 		"keys that are no names":  {func(d []byte) []byte { d[96] |= 2; return d }, "its keys are no names"},
 		"another prefix":          {func(d []byte) []byte { d[leafAt+16] = 1; return d }, "a leaf for 0x1 of 0 bits"},
 		"a prefix too long":       {func(d []byte) []byte { d[leafAt+32] = 60; return d }, "a leaf for 0x0 of 60 bits"},
-		"half of the hashes":      {func(d []byte) []byte { d[leafAt+32] = 1; return d }, "a leaf for 0x0 of 1 bits"},
+		"half of the hashes":      {func(d []byte) []byte { d[leafAt+32] = 1; return d }, "in the wrong chain"},
 		"too few entries":         {func(d []byte) []byte { d[leafAt+30]++; return d }, "a leaf is said to have 1 entries more"},
 		"an odd integer":          {func(d []byte) []byte { d[entryAt(d)+1] = 3; return d }, "integers of 3 bytes cannot be"},
 		"no name":                 {func(d []byte) []byte { le.PutUint16(d[entryAt(d)+6:], 0); return d }, "a name of 0 bytes"},
