@@ -279,7 +279,6 @@ func hostileLists() (cases []hostileCase) {
 	list("a property with a source", "property sharenfs=on is none", func(l *hostileSets) {
 		l.sets[0].props = hostileNV{{"sharenfs", hostileNV{{"value", "on"}, {"source", "x"}}}}
 	})
-	list("a label of ours", "property nomad.pot:digest is this driver's own", func(l *hostileSets) { l.sets[0].props = hostileNV{{"nomad.pot:digest", "x"}} })
 	list("a label of ours on a snapshot", "snapshot 1700000000: property nomad.pot:task is this driver's own", func(l *hostileSets) {
 		l.sets[1].snapProps = hostileNV{{"nomad.pot:task", "x"}}
 	})

@@ -23,7 +23,8 @@ var tolerated = map[string]bool{
 	"version": true, "xattr": true,
 }
 
-// ours begins the user properties that are labels of this driver's.
+// ours begins the user properties that are labels of this driver's, which no snapshot
+// has.
 const ours = "nomad.pot:"
 
 // maxSnapshots is how many a dataset of an image may have: pot export -F sends all.
@@ -83,9 +84,9 @@ func vetProperties(top string, d zstream.Dataset, fault func(zstream.Dataset, st
 	for _, name := range slices.Sorted(maps.Keys(d.Properties)) {
 		switch value := d.Properties[name]; {
 		case tolerated[name]:
-		case strings.HasPrefix(name, ours):
-			fault(d, "property %s is this driver's own", name)
-		case strings.Contains(name, ":"): // a user's, which means nothing to ZFS
+		case strings.Contains(name, ":"):
+			// A user's, which means nothing to ZFS. Labels of ours are in what is
+			// exported of a pot that has some; no host takes them from a stream.
 		case name == "mountpoint" && builders(path.Join(top, d.Name), value):
 		default:
 			fault(d, "property %s=%v is none that an image may have", name, value)
