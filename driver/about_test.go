@@ -15,6 +15,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // keys are those of a schema: "cache.dir" where one is within another.
@@ -48,12 +49,14 @@ func tags(t reflect.Type, prefix string) []string {
 
 // A key is in the schema and in the struct, or in neither.
 func TestAbout_keys(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	must.Eq(t, keys(configSpec, ""), tags(reflect.TypeFor[Config](), ""))
 	must.Eq(t, keys(taskConfigSpec, ""), tags(reflect.TypeFor[TaskConfig](), ""))
 }
 
 // The README tells of each key there is, and of no other.
 func TestAbout_readme(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	text, err := os.ReadFile("../README.md")
 	must.NoError(t, err)
 	for section, spec := range map[string]*hclspec.Spec{"Plugin configuration": configSpec, "Task configuration": taskConfigSpec} {
@@ -74,6 +77,7 @@ func TestAbout_readme(t *testing.T) {
 
 // Job files for nomad-pot-driver 0.10 go on working.
 func TestAbout_oldKeys(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	have := keys(taskConfigSpec, "")
 	for _, key := range []string{"image", "pot", "tag", "command", "args", "port_map", "network_mode", "mount", "copy", "mount_read_only", "extra_hosts", "attributes"} {
 		must.SliceContains(t, have, key)
@@ -82,6 +86,7 @@ func TestAbout_oldKeys(t *testing.T) {
 
 // The jobs that are shown as examples are without fault.
 func TestAbout_exampleJobs(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	files, err := filepath.Glob("../example-jobs/*.nomad.hcl")
 	must.NoError(t, err)
 	must.SliceNotEmpty(t, files)

@@ -12,6 +12,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/zstream"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // builtName is the image of TestDriver_builtImage.
@@ -42,6 +43,7 @@ func (b *bed) build(t *testing.T, motd string, conf image.PotConf) image.Artifac
 
 // TestDriver_builtImage runs what was built here, as any other image.
 func TestDriver_builtImage(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	a := b.build(t, "made anew\n", image.PotConf{
 		Base: "14.2", Command: "/bin/hello env", Env: []string{`GREETING="hi" there`},

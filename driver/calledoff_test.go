@@ -8,11 +8,13 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // Whoever is told that a task has been stopped, or destroyed, may count on it: a
 // start that was under way does not come to its end afterwards.
 func TestDriver_StartTask_calledOff(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
 

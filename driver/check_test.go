@@ -14,12 +14,14 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // A host whose commands hang, as on a pool without its disks, is one on which no
 // task can start: Nomad must learn it, and again when the host is back.
 func TestDriver_Fingerprint_hangs(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	need.Have(t, "root", os.Geteuid() == 0)
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})

@@ -15,6 +15,8 @@ import (
 	"github.com/shoenig/test/must"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/msgpack"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 const (
@@ -89,6 +91,7 @@ func backendOf(t testing.TB, body string) *backend {
 }
 
 func TestDriver_PluginInfo(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	info, err := (&Driver{version: "1.2.3"}).PluginInfo()
 	must.NoError(t, err)
 	must.Eq(t, "pot", info.Name)

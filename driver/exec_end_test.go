@@ -8,11 +8,14 @@ import (
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // What Nomad's server gives a driver are pipes, which nobody reads any more when
 // the user has hung up: the write that is under way then must not last for ever.
 func TestDriver_ExecTaskStreaming_hungUp(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
 	b.start(t, cfg)
@@ -46,6 +49,7 @@ func TestDriver_ExecTaskStreaming_hungUp(t *testing.T) {
 // Sizes come by the way that input does: those that nobody wants must not be in
 // its way.
 func TestSizes(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	ctx, cancel := context.WithCancel(t.Context())
 	in := make(chan drivers.TerminalSize)
 	out := sizes(ctx, in)

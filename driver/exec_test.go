@@ -16,9 +16,12 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	dtestutil "github.com/hashicorp/nomad/plugins/drivers/testutils"
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestDriver_ExecTask(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	cfg := b.task(t, "network_mode = \"none\"\nwork_dir = \"/local\"\nhostname = \"inside\"", "sleep", "1h")
 	cfg.User = "web"
@@ -88,6 +91,7 @@ type closer struct{ io.Writer }
 func (closer) Close() error { return nil }
 
 func TestDriver_ExecTaskStreaming(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
 	b.start(t, cfg)
@@ -131,6 +135,7 @@ func TestDriver_ExecTaskStreaming(t *testing.T) {
 // by this machine. TestExecFSIsolation is not among them: it looks for control
 // groups of Nomad's own making.
 func TestDriver_ExecTaskStreaming_conformance(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "volumes { enabled = true }")
 	var mounts []string
 	for _, dir := range []string{"/bin", "/usr", "/lib", "/lib64", "/libexec"} {

@@ -15,6 +15,7 @@ import (
 	"github.com/zclconf/go-cty/cty/msgpack"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
@@ -44,6 +45,7 @@ func texts(f *drivers.Fingerprint) map[string]string {
 }
 
 func TestDriver_Fingerprint(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	need.Have(t, "root", os.Geteuid() == 0)
 	found := []pot.Finding{
 		{Weight: pot.Fact, Key: "bridge", Text: "pot0"},
@@ -114,6 +116,7 @@ func TestDriver_Fingerprint(t *testing.T) {
 }
 
 func TestDriver_Fingerprint_noHost(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	var none []pot.Finding
 	for _, tc := range []struct {
 		name, config string
@@ -136,6 +139,7 @@ func TestDriver_Fingerprint_noHost(t *testing.T) {
 }
 
 func TestDriver_Fingerprint_noRoot(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	need.Have(t, "a user who is not root", os.Geteuid() != 0)
 	var none []pot.Finding
 	d, _ := checked(t, "", &none, nil)

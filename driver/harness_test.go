@@ -117,7 +117,7 @@ func newBed(t testing.TB, config string) *bed {
 	t.Helper()
 	need.Have(t, "root", os.Geteuid() == 0)
 	need.Have(t, "a host for pots", native.Name != "")
-	leak.Check(t, leak.Foreign)
+	t.Cleanup(removeOfHarness)
 	hosttest.Alone(t)
 	b := &bed{t: t, server: imagetest.NewServer(t), dir: t.TempDir(), version: "1.2.3", used: map[*dtestutil.DriverHarness]bool{}}
 	scratch, remove, err := machine.Scratch(t.TempDir())

@@ -20,10 +20,12 @@ import (
 
 	"nomad-driver-pot/image/imagetest"
 
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
 func TestDriver_life(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	cfg := b.task(t, `hostname = "web.example"`, "serve", ":8080")
 	cfg.Resources.Ports = ports(structs.AllocatedPortMapping{Label: "http", Value: 28080, To: 8080, HostIP: "127.0.0.1"})
@@ -115,6 +117,7 @@ func testEnd(t *testing.T, b *bed, cfg *drivers.TaskConfig) {
 }
 
 func TestDriver_mounts(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	volume, err := filepath.EvalSymlinks(t.TempDir())
 	must.NoError(t, err)
 	must.NoError(t, os.WriteFile(volume+"/there", []byte("from the host\n"), 0o644))
@@ -148,6 +151,7 @@ func TestDriver_mounts(t *testing.T) {
 }
 
 func TestDriver_ends(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	for _, tc := range []struct {
 		args         []string
@@ -174,6 +178,7 @@ func TestDriver_ends(t *testing.T) {
 }
 
 func TestDriver_waiters(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
 	b.start(t, cfg)
@@ -205,6 +210,7 @@ func TestDriver_waiters(t *testing.T) {
 }
 
 func TestDriver_signals(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	cfg := b.task(t, `network_mode = "none"`, "signals")
 	b.start(t, cfg)
@@ -250,6 +256,7 @@ func TestDriver_signals(t *testing.T) {
 }
 
 func TestDriver_memory(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	need.Have(t, "limits", !slices.Contains([]string{"", "false"}, b.look(t, "driver.pot.limits")))
 	cfg := b.task(t, `network_mode = "none"`, "eat", "200")
@@ -260,6 +267,7 @@ func TestDriver_memory(t *testing.T) {
 }
 
 func TestDriver_ofOneImage(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	var all sync.WaitGroup
 	for range 5 {
@@ -274,6 +282,7 @@ func TestDriver_ofOneImage(t *testing.T) {
 }
 
 func TestDriver_repeated(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	var times []time.Duration
 	for range 20 {

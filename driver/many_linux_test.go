@@ -15,6 +15,7 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/machine"
 )
 
@@ -34,6 +35,7 @@ const defaultTasks = 200
 // Many tasks at once all run, all stop, and nothing of them is left. How long their
 // starts take, and what they cost, is logged; make bench holds it to its figures.
 func TestDriver_manyTasks(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // fate is what becomes of a task while no plugin looks.
@@ -111,6 +112,7 @@ var fates = map[string]fate{
 // Whatever becomes of tasks while no plugin looks, the next one, of whatever
 // version, tells how it was, or that nobody knows; and takes everything away.
 func TestDriver_RecoverTask_matrix(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
 	handles := map[string]*drivers.TaskHandle{}

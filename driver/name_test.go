@@ -5,9 +5,12 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestTaskID_PotName(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	const alloc, invocation = testAlloc, "0badcafe"
 	for _, tc := range []struct{ name, id, want string }{
 		{"a plain task is seen in the name", testID, "web_0badcafe_" + testAlloc},

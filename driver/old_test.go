@@ -11,10 +11,12 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // Job files that were written for nomad-pot-driver 0.10 mean what they meant.
 func TestOldJobs(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	here := t.TempDir()
 	for _, name := range []string{"web.conf", "www", "certs"} {
 		must.NoError(t, os.Mkdir(filepath.Join(here, name), 0o755))

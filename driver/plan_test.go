@@ -17,9 +17,11 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestBackend_plan(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	cfg := taskOf(t, least+`
 		command      = "/bin/hello"
 		args         = ["-g", "'daemon off;'"]
@@ -216,6 +218,7 @@ var planFaults = []struct {
 }
 
 func TestBackend_plan_faults(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	there := strings.NewReplacer("THERE", t.TempDir())
 	for _, tc := range planFaults {
 		t.Run(tc.name, func(t *testing.T) {
@@ -237,6 +240,7 @@ func TestBackend_plan_faults(t *testing.T) {
 }
 
 func TestTaskConfig_publish(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	group := ports(
 		structs.AllocatedPortMapping{Label: "dyn", Value: 25001, HostIP: "2001:db8::5"},
 		structs.AllocatedPortMapping{Label: "http", Value: 25000, To: 8080})
@@ -282,6 +286,7 @@ func TestTaskConfig_publish(t *testing.T) {
 }
 
 func TestPlan_env(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	cfg := taskOf(t, least+`port_map { http-admin = 80 }`)
 	cfg.Resources.Ports = ports(structs.AllocatedPortMapping{Label: "http-admin", Value: 25000})
 	p, err := backendOf(t, "").plan(cfg)
@@ -290,6 +295,7 @@ func TestPlan_env(t *testing.T) {
 }
 
 func TestTaskConfig_mounts(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	must.NoError(t, err)
 	alloc, allowed, other := filepath.Join(dir, "alloc"), filepath.Join(dir, "allowed"), filepath.Join(dir, "other")
@@ -346,6 +352,7 @@ func TestTaskConfig_mounts(t *testing.T) {
 }
 
 func TestTaskConfig_limits(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	for _, tc := range []struct {
 		name          string
 		memory, most  int64
@@ -372,6 +379,7 @@ func TestTaskConfig_limits(t *testing.T) {
 }
 
 func TestUnquote(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	for arg, want := range map[string]string{
 		`'daemon off;'`: `daemon off;`,
 		`"a b"`:         `a b`,
@@ -390,6 +398,7 @@ func TestUnquote(t *testing.T) {
 // A key that the driver does not have is refused when the job's config is read: it
 // is not passed over. Devices are one, beside Nomad's own.
 func TestTaskConfigSpec_devices(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	schema, diags := hclspecutils.Convert(taskConfigSpec)
 	must.False(t, diags.HasErrors())
 	_, diags, _ = hclutils.ParseHclInterface(map[string]any{

@@ -14,9 +14,11 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestConfig_settings(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	t.Run("nothing set is all defaults", func(t *testing.T) {
 		s, err := configOf(t, "").settings("linux")
 		must.NoError(t, err)
@@ -119,6 +121,7 @@ func TestConfig_settings(t *testing.T) {
 }
 
 func TestConfig_settings_faults(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	_, err := configOf(t, `
 			host       = "windows"
 			zfs_root   = "-r zroot"
@@ -152,6 +155,7 @@ func TestConfig_settings_faults(t *testing.T) {
 }
 
 func TestDriver_SetConfig(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	opened := ""
 	d := New(hclog.NewNullLogger(), Native{Name: "linux", Open: func(c pot.HostConfig) (pot.Host, error) {
 		opened = c.Dir

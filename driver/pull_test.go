@@ -17,6 +17,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/signify"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // keyFile is a new public key, in a file.
@@ -33,6 +34,7 @@ func keyFile(t *testing.T) (path string, secret signify.SecretKey) {
 
 // A job may ask for more than the operator does, and not for less.
 func TestTaskConfig_terms(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	ours, _ := keyFile(t)
 	theirs, _ := keyFile(t)
 	logins := filepath.Join(t.TempDir(), "auth.json")
@@ -94,6 +96,7 @@ func TestTaskConfig_terms(t *testing.T) {
 
 // A user in the URL of an image is a login, and no part of its name.
 func TestTaskConfig_login(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	p, err := backendOf(t, "").plan(taskOf(t, strings.Replace(least, "https://", "https://ann:geheim@", 1)))
 	must.NoError(t, err)
 	must.Eq(t, "https://images.example.org/pots", p.ref.Source)
@@ -119,6 +122,7 @@ func startAll(b *bed, all []*drivers.TaskConfig) []error {
 // when its server dies half way all are told the same, and the next go on with what
 // has come.
 func TestDriver_StartTask_together(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
 	file := imagetest.HelloName + "_" + imagetest.HelloTag + ".xz"

@@ -12,11 +12,13 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // An agent that is killed while it waits for a start is followed by one that goes on
 // with the same plugin and starts the task again: of the first it will never speak.
 func TestReconciler_unheard(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
 	unheard, waited, recovered := b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h")
@@ -62,6 +64,7 @@ func TestReconciler_unheard(t *testing.T) {
 
 // Nomad asks once for the end of a task, and forgets it whatever the answer is.
 func TestReconciler_left(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
 	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
@@ -91,6 +94,7 @@ func TestReconciler_left(t *testing.T) {
 
 // A plugin whose agent was killed may find the tasks of another agent's.
 func TestReconciler_agentGone(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, `gc {
 		interval       = "20ms"
 		creation_grace = "20ms"

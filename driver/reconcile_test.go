@@ -12,9 +12,11 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestIsTasks(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	for _, id := range []TaskID{testID, testAlloc + "/a task with a long name.éü/0badcafe", "what Nomad never made"} {
 		must.True(t, isTasks(id.PotName()), must.Sprint(id.PotName()))
 	}
@@ -26,6 +28,7 @@ func TestIsTasks(t *testing.T) {
 // What is left of tasks that Nomad does not know goes after the grace; what it
 // knows, and what is no task's, stays.
 func TestReconciler(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
 	known, stray, lost := b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h")
@@ -75,6 +78,7 @@ func TestReconciler(t *testing.T) {
 // An image goes when nothing has been cloned from it for the delay, and is fetched
 // again when it is asked for.
 func TestReconciler_collect(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
 	cfg := b.task(t, "", "sleep", "1h")

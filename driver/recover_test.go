@@ -10,6 +10,8 @@ import (
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // forgotten is a handle as an agent has it after a restart: without the
@@ -27,6 +29,7 @@ func forgotten(t testing.TB, h *drivers.TaskHandle) *drivers.TaskHandle {
 }
 
 func TestDriver_RecoverTask(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	running := b.task(t, "", "signals")
 	ended := b.task(t, `network_mode = "none"`, "exit", "3")
@@ -104,6 +107,7 @@ func TestDriver_RecoverTask(t *testing.T) {
 
 // TestDriver_StartTask_again is what Nomad does when the plugin dies in a start.
 func TestDriver_StartTask_again(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	cfg := b.task(t, "", "sleep", "1h")
 	b.start(t, cfg)

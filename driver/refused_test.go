@@ -14,10 +14,12 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // Everything that a start is refused for has a clear error, and leaves nothing.
 func TestDriver_StartTask_refused(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	const xz = imagetest.HelloName + "_1.0.xz"
 	for _, tc := range []struct {
 		name        string
@@ -93,6 +95,7 @@ func TestDriver_StartTask_refused(t *testing.T) {
 // A port that somebody else has is found out when the command is started: the
 // last thing of all, so everything is there to be left behind.
 func TestDriver_StartTask_portTaken(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -107,6 +110,7 @@ func TestDriver_StartTask_portTaken(t *testing.T) {
 }
 
 func TestDriver_events(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	events, err := b.TaskEvents(t.Context())
 	must.NoError(t, err)

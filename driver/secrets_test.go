@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/machine"
 )
 
@@ -31,6 +32,7 @@ func holdsNone(t *testing.T, what, text string) {
 // What is secret is in the task and in what Nomad made for it, and nowhere else: in
 // no file of ours, log, event, handle, error, command line or environment.
 func TestDriver_secrets(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	events, err := b.driver.TaskEvents(t.Context())
 	must.NoError(t, err)

@@ -6,9 +6,12 @@ import (
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestState(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	s := &state{
 		Pot: "web_1", Image: "https://images.example.org/pots/web:1.0", Digest: "skein1024:00",
 		Started: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), IP: "10.192.0.2",

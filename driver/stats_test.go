@@ -11,9 +11,11 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestResources(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	u := pot.Usage{CPUUser: time.Second, CPUSystem: time.Second, MemoryBytes: 1 << 20, SwapBytes: 4096}
 	c := newCPU(cpustats.Compute{TotalCompute: 8000, NumCores: 4})
 	must.Zero(t, resources(u, c).ResourceUsage.CpuStats.Percent) // nothing to compare with
@@ -37,6 +39,7 @@ func TestResources(t *testing.T) {
 }
 
 func TestDriver_TaskStats(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	cfg := b.task(t, `network_mode = "none"`, "spin", "10s")
 	b.start(t, cfg)

@@ -10,6 +10,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // meter measures tasks by their IDs.
@@ -21,6 +22,7 @@ func (m meter) measure(_ context.Context, t *task) (pot.Usage, error) {
 }
 
 func TestSweeper(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	synctest.Test(t, func(t *testing.T) {
 		m := meter{}
 		s := sweeper{measure: m.measure}
@@ -74,6 +76,7 @@ func TestSweeper(t *testing.T) {
 
 // Who does not listen misses samples, and holds up nobody.
 func TestSweeper_slow(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	synctest.Test(t, func(t *testing.T) {
 		m := meter{}
 		s := sweeper{measure: m.measure}

@@ -6,10 +6,12 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // What a driver of another version has called its pots is theirs all the same.
 func TestTasks_pots(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	var ts tasks
 	_, ok := ts.take(t.Context(), testID)
 	must.True(t, ok)

@@ -15,6 +15,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // library is one whose directories have those files, by "flavours/NAME" and
@@ -47,6 +48,7 @@ func settings(t *testing.T, text string) ([]pot.Setting, error) {
 }
 
 func TestLibrary_Read(t *testing.T) {
+	leak.Check(t)
 	t.Run("every command becomes what the command line has for it", func(t *testing.T) {
 		got, err := settings(t, "# the web server\n"+
 			"\n"+
@@ -142,6 +144,7 @@ no such flavour: three: file does not exist`, "DIR", l.Dir), err.Error())
 }
 
 func TestLibrary_find(t *testing.T) {
+	leak.Check(t)
 	l := library(t, map[string]string{
 		"flavours/web": "set-rss -C 1\n", "flavours/web.sh": "true\n",
 		"here/web":    "set-rss -C 2\n",
@@ -221,6 +224,7 @@ func (a *applied) Run(_ context.Context, s *Script, out io.Writer) error {
 }
 
 func TestApply(t *testing.T) {
+	leak.Check(t)
 	l := library(t, map[string]string{
 		"flavours/a": "set-rss -C 1\nset-rss -C 2\n", "flavours/a.sh": "true\n", "flavours/b": "set-cmd -c sh\n",
 	})
@@ -252,6 +256,7 @@ func TestApply(t *testing.T) {
 
 // TestParse_asShell has a shell split the lines that are understood, as pot does.
 func TestParse_asShell(t *testing.T) {
+	leak.Check(t)
 	sh, err := exec.LookPath("sh")
 	must.NoError(t, err)
 	for _, line := range []string{

@@ -11,9 +11,11 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestOwn(t *testing.T) {
+	leak.Check(t)
 	l := &Library{WorkDir: t.TempDir()}
 	found, err := l.List()
 	must.NoError(t, err)
@@ -58,6 +60,7 @@ func runOwn(t *testing.T, name, root string, tools map[string]string, replace ..
 }
 
 func TestOwn_slim(t *testing.T) {
+	leak.Check(t)
 	root := t.TempDir()
 	for _, name := range []string{
 		"bin/sh", "boot/kernel/kernel", "usr/bin/clang", "usr/bin/grep", "usr/include/stdio.h", "usr/lib/libc.a",
@@ -87,6 +90,7 @@ func TestOwn_slim(t *testing.T) {
 }
 
 func TestOwn_fbsdUpdate(t *testing.T) {
+	leak.Check(t)
 	for _, c := range []struct {
 		ready, log string
 		ok         bool
@@ -111,6 +115,7 @@ func TestOwn_fbsdUpdate(t *testing.T) {
 }
 
 func TestOwn_pkg(t *testing.T) {
+	leak.Check(t)
 	for fail, log := range map[string]string{"": "bootstrap yes\nupdate -q yes\n", "bootstrap": "bootstrap yes\n"} {
 		root := t.TempDir()
 		tool := map[string]string{"pkg": `echo "$* $ASSUME_ALWAYS_YES" >> ` + root + `/log; [ "$1" != "` + fail + `" ]`}

@@ -22,6 +22,7 @@ import (
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/skein"
 	"nomad-driver-pot/image/zstream"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // buildOptions are for an image of what is in from.
@@ -85,6 +86,7 @@ func (s signer) Sign(message []byte) ([]byte, error) {
 }
 
 func TestBuild(t *testing.T) {
+	leak.Check(t)
 	o := buildOptions(t, webTree(t))
 	o.Signer = signer("signed: ")
 	var last image.BuildProgress
@@ -139,6 +141,7 @@ func TestBuild(t *testing.T) {
 
 // TestBuild_served has what was built fetched as any other image.
 func TestBuild_served(t *testing.T) {
+	leak.Check(t)
 	o := buildOptions(t, webTree(t))
 	a, err := image.Build(t.Context(), o)
 	must.NoError(t, err)
@@ -160,6 +163,7 @@ func tarOf(t testing.TB, dir string) []byte {
 }
 
 func TestBuild_archives(t *testing.T) {
+	leak.Check(t)
 	plain := tarOf(t, webTree(t))
 	var zipped bytes.Buffer
 	z := gzip.NewWriter(&zipped)
@@ -194,6 +198,7 @@ func TestBuild_archives(t *testing.T) {
 }
 
 func TestBuild_nothingIsLeft(t *testing.T) {
+	leak.Check(t)
 	tree := webTree(t)
 	enough := errors.New("enough")
 	for name, c := range map[string]struct {
@@ -228,6 +233,7 @@ func TestBuild_nothingIsLeft(t *testing.T) {
 }
 
 func TestPotConf(t *testing.T) {
+	leak.Check(t)
 	o := buildOptions(t, webTree(t))
 	o.Conf = image.PotConf{
 		Base: "14.2", Ports: []string{"80", "udp:53"}, Env: []string{`A="x" y`},
@@ -308,6 +314,7 @@ func xzBoth(t *testing.T, f func(*testing.T, image.XZOptions)) {
 }
 
 func TestXZWriter(t *testing.T) {
+	leak.Check(t)
 	xzBoth(t, func(t *testing.T, o image.XZOptions) {
 		o.Block = 64 << 10
 		r := rand.New(rand.NewSource(2))

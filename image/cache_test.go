@@ -57,6 +57,7 @@ func contents(t *testing.T, dir string) map[string]string {
 }
 
 func TestCache_Fetch(t *testing.T) {
+	leak.Check(t)
 	t.Run("an image is fetched once and verified at each use", func(t *testing.T) {
 		server := imagetest.NewServer(t)
 		ref := image.Ref{Source: server.URL, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
@@ -144,6 +145,7 @@ func TestCache_Fetch(t *testing.T) {
 }
 
 func TestCache_Fetch_bytes(t *testing.T) {
+	leak.Check(t)
 	t.Run("a redirect is followed", func(t *testing.T) {
 		server, ref := smallServer(t)
 		server.Put("elsewhere", small)
@@ -186,6 +188,7 @@ func TestCache_Fetch_bytes(t *testing.T) {
 }
 
 func TestCache_Fetch_repairs(t *testing.T) {
+	leak.Check(t)
 	for name, spoil := range map[string]func(file string) error{
 		"a flipped bit in the image": func(file string) error {
 			b, _ := os.ReadFile(file)
@@ -222,6 +225,7 @@ func TestCache_Fetch_repairs(t *testing.T) {
 }
 
 func TestCache_Fetch_parallel(t *testing.T) {
+	leak.Check(t)
 	t.Run("no more fetches at once than allowed", func(t *testing.T) {
 		server, _ := smallServer(t)
 		var mu sync.Mutex
@@ -272,6 +276,7 @@ func TestCache_Fetch_parallel(t *testing.T) {
 }
 
 func TestCache_leftovers(t *testing.T) {
+	leak.Check(t)
 	_, ref := smallServer(t)
 	dir := t.TempDir()
 	crashed, live := filepath.Join(dir, ".fetch-1"), filepath.Join(dir, ".fetch-2")

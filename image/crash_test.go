@@ -20,6 +20,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // What a process that is to be killed is told: in which phase to stop, and where.
@@ -83,6 +84,7 @@ func (r readThen) Read(p []byte) (int, error) {
 
 // TestCrash_child is the process that is killed; by itself it does nothing.
 func TestCrash_child(t *testing.T) {
+	leak.Check(t)
 	phase := os.Getenv(crashPhase)
 	if phase == "" {
 		t.Skip("it is started by others")
@@ -201,6 +203,7 @@ func (r *crashRig) fill(t *testing.T, phase string) {
 // A process that is killed in whatever phase of an import leaves nothing that the
 // next import does not take away, and nothing that it fails by.
 func TestStore_Ensure_killed(t *testing.T) {
+	leak.Check(t)
 	for _, phase := range crashPhases {
 		t.Run("in phase "+phase, func(t *testing.T) {
 			r := newCrashRig(t)
@@ -248,6 +251,7 @@ func (r *crashRig) afterwards(t *testing.T) {
 
 // What another process is making is let be, with the cache and without.
 func TestStore_Ensure_alive(t *testing.T) {
+	leak.Check(t)
 	for name, wipe := range map[string]bool{"as it is": false, "emptied": true} {
 		t.Run("the cache "+name, func(t *testing.T) {
 			r := newCrashRig(t)

@@ -183,6 +183,7 @@ func TestFile_Open_damaged(t *testing.T) {
 
 // However large a file claims to be, no more memory is taken than is allowed.
 func TestFile_Open_memory(t *testing.T) {
+	leak.Check(t)
 	data := text(2 << 20)
 	all := ways(t)
 	t.Run("a dictionary that is too large", func(t *testing.T) {
@@ -241,6 +242,7 @@ func TestFile_Open_cancelled(t *testing.T) {
 
 // An xz(1) that is too old for it is not taken, and what it says is told.
 func TestFile_Open_command(t *testing.T) {
+	leak.Check(t)
 	program := func(text string) string {
 		name := filepath.Join(t.TempDir(), "xz")
 		must.NoError(t, os.WriteFile(name, []byte("#!/bin/sh\n"+text), 0o755))

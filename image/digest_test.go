@@ -8,11 +8,13 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 var zeros = strings.Repeat("0", 256)
 
 func TestParseSkein(t *testing.T) {
+	leak.Check(t)
 	t.Run("a digest is what skein1024 -q prints", func(t *testing.T) {
 		d, err := image.ParseSkein(imagetest.Hello(".skein"))
 		must.NoError(t, err)
@@ -39,6 +41,7 @@ func TestParseSkein(t *testing.T) {
 }
 
 func TestParseDigest(t *testing.T) {
+	leak.Check(t)
 	d, err := image.ParseDigest("skein1024:" + zeros[1:] + "1")
 	must.NoError(t, err)
 	must.Eq(t, "skein1024:"+zeros[1:]+"1", d.String())
@@ -66,6 +69,7 @@ func FuzzParseSkein(f *testing.F) {
 }
 
 func TestParseMeta(t *testing.T) {
+	leak.Check(t)
 	for text, want := range map[string]image.Meta{
 		"":                             {},
 		"-\n":                          {},

@@ -12,9 +12,12 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestDownload_speak(t *testing.T) {
+	leak.Check(t)
 	for total, want := range map[int64][]string{
 		200 << 20: {"downloading a_1.xz (200 MiB)", "downloading a_1.xz: 25 % of 200 MiB, 2.5 MiB/s"},
 		-1:        {"downloading a_1.xz", "downloading a_1.xz: 50.0 MiB, 2.5 MiB/s"},
@@ -33,6 +36,7 @@ func TestDownload_speak(t *testing.T) {
 }
 
 func TestSize(t *testing.T) {
+	leak.Check(t)
 	for bytes, want := range map[int64]string{
 		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 843904: "824 KiB", 5 << 40: "5.0 TiB", 5 << 50: "5120 TiB",
 	} {
@@ -41,6 +45,7 @@ func TestSize(t *testing.T) {
 }
 
 func TestCheckRedirect(t *testing.T) {
+	leak.Check(t)
 	follow := func(from, to string) error {
 		return checkRedirect(&http.Request{URL: &url.URL{Scheme: to}}, []*http.Request{{URL: &url.URL{Scheme: from}}})
 	}
@@ -52,6 +57,7 @@ func TestCheckRedirect(t *testing.T) {
 }
 
 func TestDownload_stranger(t *testing.T) {
+	leak.Check(t)
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
 	u, err := url.Parse(server.URL)

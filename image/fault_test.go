@@ -15,6 +15,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // fetchError fetches small_1.0 into a cache that has something else, and checks
@@ -37,6 +38,7 @@ func fetchError(t *testing.T, ref image.Ref, pin image.Digest, o image.Options) 
 // Each fault of a server: what is said of it, with SRC for its URL, and whether
 // asking again may help.
 func TestCache_Fetch_faults(t *testing.T) {
+	leak.Check(t)
 	const xz, skein, meta = "small_1.0.xz", "small_1.0.xz.skein", "small_1.0.xz.meta"
 	wrong := imagetest.Skein([]byte("other"), nil)
 	for name, c := range map[string]struct {
@@ -101,6 +103,7 @@ func endless(w http.ResponseWriter, _ *http.Request, _ []byte) {
 func shown(skein []byte) string { return "skein1024:" + string(skein[:16]) + "…" }
 
 func TestCache_Fetch_errors(t *testing.T) {
+	leak.Check(t)
 	t.Run("nobody listens", func(t *testing.T) {
 		ref := image.Ref{Source: "http://127.0.0.1:1", Name: "a", Tag: "1"}
 		err := fetchError(t, ref, image.Digest{}, image.Options{})

@@ -13,6 +13,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // asked waits until the server is asked for file.
@@ -25,6 +26,7 @@ func (b *rig) asked(t *testing.T, file string) {
 }
 
 func TestStore_Ensure_together(t *testing.T) {
+	leak.Check(t)
 	t.Run("twenty who ask at once share one fetch and one import", func(t *testing.T) {
 		b := newRig(t)
 		b.server.Fail(b.small.File(), imagetest.Trickle(20*time.Millisecond))
@@ -73,6 +75,7 @@ func TestStore_Ensure_together(t *testing.T) {
 }
 
 func TestStore_Ensure_cancel(t *testing.T) {
+	leak.Check(t)
 	t.Run("one who gives up does not end it for another", func(t *testing.T) {
 		b := newRig(t)
 		b.server.Fail(b.small.File(), imagetest.Trickle(30*time.Millisecond))

@@ -92,6 +92,7 @@ func (d *fullDisk) untilRoom(t *testing.T, most int64, try func() error) (failed
 // A disk that is full at whatever write of a download fails it, with that said,
 // and leaves nothing in the cache; with room it succeeds.
 func TestCache_Fetch_fullDisk(t *testing.T) {
+	leak.Check(t)
 	d := newFullDisk(t)
 	server := imagetest.NewServer(t)
 	server.Add("big", "1.0", imagetest.XZ(make([]byte, 5*os.Getpagesize())), imagetest.NoMeta)
@@ -113,6 +114,7 @@ func TestCache_Fetch_fullDisk(t *testing.T) {
 // Likewise an import, by a real host: nothing of it is left but directories, and
 // the cache keeps the image.
 func TestStore_Ensure_fullDisk(t *testing.T) {
+	leak.Check(t)
 	d := newFullDisk(t)
 	b := newRig(t)
 	b.server.Add("small", "1.0", imagetest.XZ(imagetest.Stream(strings.Repeat("content ", os.Getpagesize()))), imagetest.NoMeta)

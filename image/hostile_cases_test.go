@@ -12,6 +12,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image/zstream"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // hostileCase is an image whose digest is right and whose stream is not.
@@ -148,6 +149,61 @@ func hostileRecords() []hostileCase {
 			r.payload = make([]byte, 8)
 		}),
 		before("more embedded than a pointer has", "200 bytes embedded in a block pointer, more than 112", drrWriteEmbedded, func(r *hostileRecord) { r.set32(44, 200) }),
+		obj("a file that is of dnodes", "objects of type 10 are not of file systems", func(r *hostileRecord) { r.set32(8, 10) }),
+		obj("a file that is a set of objects", "objects of type 11 are not of file systems", func(r *hostileRecord) { r.set32(8, 11) }),
+		obj("a file that is a log", "objects of type 9 are not of file systems", func(r *hostileRecord) { r.set32(8, 9) }),
+		obj("a file of a type that none has yet", "objects of type 133 are not of file systems", func(r *hostileRecord) { r.set32(8, 0x85) }),
+		obj("a checksum of its own", "a checksum of its own: 9", func(r *hostileRecord) { r.set8(24, 9) }),
+		obj("a compression of its own", "a compression of its own: 16", func(r *hostileRecord) { r.set8(25, 16) }),
+		edit("a master node with a bonus of a dataset", "attributes of type 16, where it is a master node", func(s *hostileStream) { s.at(drrObject, 1).set32(12, 16) }),
+		edit("a master node with the attributes of a file", "attributes of type 44, where it is a master node", func(s *hostileStream) {
+			r := s.at(drrObject, 1)
+			r.set32(12, 44)
+			r.payload = bytes.Clone(s.at(drrObject, s.object("big")).payload)
+			r.set32(20, uint32(len(r.payload)))
+		}),
+		edit("a bonus of no type", "8 bytes of attributes of no type", func(s *hostileStream) {
+			r := s.at(drrObject, 1)
+			r.payload = make([]byte, 8)
+			r.set32(20, 8)
+		}),
+		obj("a bonus where the spill block's pointer is", "248 bytes of attributes where a spill block leaves 192", func(r *hostileRecord) {
+			r.payload = append(r.payload, make([]byte, 248-len(r.payload))...)
+			r.set32(20, 248)
+			r.set8(27, 4)
+		}),
+		edit("a spill block of a part of a sector", "a spill block of 516 bytes cannot be", func(s *hostileStream) {
+			r := s.at(drrSpill, 0)
+			r.payload = append(r.payload[:512:512], 0, 0, 0, 0)
+			r.set64(8, 516)
+		}),
+		edit("a spill block of a type far out", "a spill block of type 1879048192", func(s *hostileStream) { s.at(drrSpill, 0).set32(76, 0x70000000) }),
+		edit("a spill block that was there before", "its spill block is said to be as it was, and there was none", func(s *hostileStream) { s.at(drrSpill, 0).set8(24, 4) }),
+		before("a spill block of what has no attributes", "attributes of type 0 have no spill block", drrSpill, func(r *hostileRecord) { r.set64(0, 1); r.set64(8, 512); r.payload = make([]byte, 512) }),
+		wr("a write between two blocks", "offset 512 is not where a block of 131072 bytes begins", func(r *hostileRecord) { r.set64(16, 512) }),
+		edit("a second block of what has one", "offset 1536 is beyond its one block of 1536 bytes", func(s *hostileStream) {
+			s.at(drrObject, s.object("big")).set32(16, 1536)
+			r := s.at(drrWrite, s.object("big"))
+			r.set64(16, 1536)
+			r.set64(24, 1536)
+			r.payload = r.payload[:1536]
+		}),
+		edit("a write of more than the one block", "a block of 131072 bytes, where all are of 1536", func(s *hostileStream) { s.at(drrObject, s.object("big")).set32(16, 1536) }),
+		edit("a write of a part of a directory", "object 6: a block of 512 bytes, where all are of 1024", func(s *hostileStream) { s.at(drrObject, 6).set32(16, 1024) }),
+		hostilePacked("a block that is compressed to more", "a block of 131072 bytes that is compressed to 131584", 15, func(r *hostileRecord) { r.payload = make([]byte, 131584) }),
+		hostilePacked("a block that is compressed to a part of a sector", "a block of 131072 bytes that is compressed to 1020", 15, func(r *hostileRecord) { r.payload = r.payload[:1020] }),
+		hostilePacked("a block that is compressed to nothing", "a block of 131072 bytes that is compressed to 0", 15, func(r *hostileRecord) { r.payload = nil }),
+		hostilePacked("a compression that is off", "a compressed block whose compression is off", 2, func(r *hostileRecord) {}),
+		hostilePacked("a compression that nobody has", "compression 77, of 512 bytes to 131072: it is not known", 77, func(r *hostileRecord) { r.payload = r.payload[:512] }),
+		hostilePacked("an LZJB block that is cut", "lzjb, of 512 bytes to 131072", 3, func(r *hostileRecord) { r.payload = make([]byte, 512) }),
+		edit("a compressed directory", "a compressed block, where it is a directory", func(s *hostileStream) {
+			(*s)[s.dataset(1)].set64(8, 1|(1<<2|1<<17|1<<22)<<2)
+			r := s.at(drrWrite, 6)
+			r.set8(42, 15)
+			r.set64(88, 512)
+			r.payload = append([]byte{0, 0, 1, 0}, make([]byte, 508)...)
+		}),
+		before("all objects freed again", "it is freed after object", drrFreeObjects, func(r *hostileRecord) { r.set64(8, 1<<40) }),
 		edit("a second spill block", "it has a spill block already", func(s *hostileStream) {
 			i := s.index(drrSpill, 0)
 			s.insert(i, (*s)[i].clone())
@@ -165,6 +221,7 @@ func hostileRecords() []hostileCase {
 		begin("a way out", `"tank/jails/bad/../x@1700000000" is not in the list`, func(r *hostileRecord) { r.setName("tank/jails/bad/../x@1700000000") }),
 		begin("an absolute name", `"/etc@1700000000" is not in the list`, func(r *hostileRecord) { r.setName("/etc@1700000000") }),
 		begin("of another image", `"tank/jails/good/m@1700000000" is not in the list`, func(r *hostileRecord) { r.setName("tank/jails/good/m@1700000000") }),
+		begin("a name without an end", `a name without an end: "xxxx`, func(r *hostileRecord) { r.setName(strings.Repeat("x", 256)) }),
 		begin("no snapshot", `no name of a snapshot: "tank/jails/bad/m"`, func(r *hostileRecord) { r.setName("tank/jails/bad/m") }),
 		begin("a snapshot with @ in it", `no name of a snapshot: "tank/jails/bad/m@a@b"`, func(r *hostileRecord) { r.setName("tank/jails/bad/m@a@b") }),
 		begin("of no list", `"tank/jails/bad/n@1700000000" is not in the list of the package`, func(r *hostileRecord) { r.setName("tank/jails/bad/n@1700000000") }),
@@ -183,6 +240,17 @@ func hostileRecords() []hostileCase {
 			*s = slices.Delete(*s, s.dataset(1), len(*s)-1)
 		}),
 	}
+}
+
+// hostilePacked has the first block of big compressed.
+func hostilePacked(name, want string, compression byte, change func(r *hostileRecord)) hostileCase {
+	return hostileEdit(name, want, func(s *hostileStream) {
+		(*s)[s.dataset(1)].set64(8, 1|(1<<2|1<<17|1<<22)<<2) // SA_SPILL, LZ4, COMPRESSED
+		r := s.at(drrWrite, s.object("big"))
+		r.set8(42, compression)
+		change(r)
+		r.set64(88, uint64(len(r.payload)))
+	})
 }
 
 // hostileLists announce what no image may have.
@@ -323,6 +391,57 @@ func hostileTrees() []hostileCase {
 		hostileLayouts("a ZAP with a table far out", "layouts of attributes: ZAP: a block at", 16, 1<<50),
 		hostileLayouts("a fat ZAP of other magic", "ZAP: bad magic number 0x7", 8, 7),
 		hostileLayouts("a ZAP with keys of numbers", "ZAP: its keys are no names", 96, 2),
+		edit("a file larger than its one block", "3000 bytes in the one block of 1536", func(s *hostileStream) {
+			number := s.object("passwd")
+			s.at(drrObject, number).set32(16, 1536)
+			s.at(drrObject, number).setBonus(1, 3000)
+			r := s.at(drrWrite, number)
+			r.payload = append(r.payload, make([]byte, 1536-len(r.payload))...)
+			r.set64(24, 1536)
+		}),
+		attr("a directory that says it is elsewhere", `"etc": it is in directory 6, and says 8`, "etc", func(r *hostileRecord) { r.setBonus(5, r.u64(0)) }),
+		edit("a root that is in another directory", "the root: it is in directory 6, and says 8", func(s *hostileStream) { s.at(drrObject, 6).setBonus(5, 8) }),
+		edit("a directory with links too few", "a directory of 2 links with 1 in it", func(s *hostileStream) { s.at(drrObject, 6).setBonus(15, 2) }),
+		edit("a directory with more names than it says", "a directory of size 2 with 4 names", func(s *hostileStream) { s.at(drrObject, 6).setBonus(1, 2) }),
+		attr("a file without links", `"big": object 7: it has more names than its 0 links`, "big", func(r *hostileRecord) { r.setBonus(15, 0) }),
+		attr("a list with more entries than there are", "it is said to have 2147483647 entries", "big", func(r *hostileRecord) { r.setBonus(16, 1<<31-1) }),
+		edit("foreign owners", "master node: names of foreign owners are not supported", func(s *hostileStream) { hostileMasterName(*s, "utf8only", "FUID", 7) }),
+		edit("quotas that are a file", "master node: userquota@: object 7: it is a file", func(s *hostileStream) { hostileMasterName(*s, "utf8only", "userquota@", 7) }),
+		edit("shares that are a file", "master node: SHARES: object 7: it is a file", func(s *hostileStream) { hostileMasterName(*s, "utf8only", "SHARES", 7) }),
+		edit("no queue", "queue of files to remove: object 7: it is a file", func(s *hostileStream) { hostileMaster(*s, "DELETE_QUEUE", 7) }),
+		edit("a file to remove that has a name", "queue of files to remove: object 7: it has a name in the tree", func(s *hostileStream) { hostileQueue(*s, "7", 7) }),
+		edit("a file to remove that is not there", "queue of files to remove: object 99: there is none of that number", func(s *hostileStream) { hostileQueue(*s, "63", 99) }),
+		edit("a file to remove by another name", `queue of files to remove: "8" is object 7`, func(s *hostileStream) { hostileQueue(*s, "8", 7) }),
+		edit("a name that is the 65537th of its hash", `ZAP: "big" is number 65536 of its hash`, func(s *hostileStream) { binary.LittleEndian.PutUint32(s.name("big")[8:], 65536) }),
+		edit("a normalized name beyond ASCII", "names beyond ASCII that are normalized are not supported", func(s *hostileStream) {
+			binary.LittleEndian.PutUint64(s.at(drrWrite, 6).payload[16:], 0x10)
+			s.rename("big", "b\u00efg")
+		}),
+		hostileRegistry("an attribute of a number beyond all", `registry of attributes: "ZPL_PROJID" has number 60000 of 22`, "ZPL_PROJID", 8<<24|60000),
+		hostileRegistry("a parent of 4000 bytes", "registry of attributes: ZPL_PARENT is of 4000 bytes, not 8", "ZPL_PARENT", 4000<<24|7),
+		hostileRegistry("a parent of another number", "registry of attributes: ZPL_PARENT has number 21, not 7", "ZPL_PARENT", 8<<24|21),
+		hostileRegistry("an attribute swapped in no way", "registry of attributes: ZPL_XATTR is swapped in way 200, which is none", "ZPL_XATTR", 8<<24|200<<16|9),
+		edit("fewer attributes than a kernel has", "registry of attributes: there are 15, fewer than 16", func(s *hostileStream) {
+			p := s.at(drrWrite, 4).payload
+			for at := 64 * 16; at < len(p); at += 64 {
+				clear(p[at+14 : at+64])
+			}
+		}),
+		hostileLayouts("a ZAP that puts the next block on its first", "and the next is to be 0", 56, 0),
+		hostileLayouts("a ZAP with a table larger than its header", "ZAP: a table of 2^11 pointers in a header of 16384 bytes", 32, 11),
+		hostileLayouts("a ZAP with another next table", "ZAP: a table of 0 blocks, of which 0 are copied", 40, 1),
+		hostileLayouts("a ZAP with more entries than there are", "ZAP: it is said to have 1000 entries", 72, 1000),
+		hostileLayouts("a ZAP with more leaves than there are", "ZAP: it is said to have 9 leaves", 64, 9),
+		hostileLayouts("a ZAP with one pointer that leads away", "ZAP: pointers to blocks 1 and 77 where all are of one leaf", 8192+8*500, 77),
+		hostileLeaf("a leaf with a chain that leads out", "ZAP: a chain leads to chunk 60000 of 638", func(p []byte) { binary.LittleEndian.PutUint16(p[hostileBucket(p):], 60000) }),
+		hostileLeaf("a leaf with a chain in a circle", "is in two chains", func(p []byte) {
+			c := binary.LittleEndian.Uint16(p[hostileBucket(p):])
+			binary.LittleEndian.PutUint16(p[1072+24*int(c)+2:], c)
+		}),
+		hostileLeaf("a leaf whose free chunks lead out", "ZAP: a chain leads to chunk 50000 of 638", func(p []byte) { binary.LittleEndian.PutUint16(p[34:], 50000) }),
+		hostileLeaf("a leaf whose free chunks are not free", "in a chain of those of type 253", func(p []byte) { binary.LittleEndian.PutUint16(p[34:], 0) }),
+		hostileLeaf("a leaf with more free chunks than it says", "ZAP: a leaf has more free chunks than it says", func(p []byte) { binary.LittleEndian.PutUint16(p[28:], 1) }),
+		hostileLeaf("a leaf with an entry in no chain", "ZAP: a leaf of ", func(p []byte) { binary.LittleEndian.PutUint16(p[hostileBucket(p):], 0xffff) }),
 		{"very deep directories", hostileDeep, "more than 512 directories deep"},
 		edit("a link in place of conf", `directory "/": "/conf": the top dataset is to have directories and files`, func(s *hostileStream) {
 			hostileTopLink(*s)
@@ -338,6 +457,12 @@ func hostileDeep() []byte {
 		panic(err)
 	}
 	s := hostileSplit(hostileWrite(files))
+	for _, r := range s[s.dataset(1):] {
+		if r.kind() == drrWrite && bytes.Contains(r.payload, []byte("leaf\x00")) {
+			s.at(drrObject, s.object("second")).setBonus(5, r.u64(0))
+			s.at(drrObject, r.u64(0)).setBonus(15, 3)
+		}
+	}
 	s.point("leaf", s.object("second"), 4)
 	clear(s.name("second"))
 	return s.seal()
@@ -348,6 +473,54 @@ func hostileMaster(s hostileStream, name string, v uint64) {
 	p := s.at(drrWrite, 1).payload
 	at := bytes.Index(p, append([]byte(name), 0)) - 14
 	binary.LittleEndian.PutUint64(p[at:], v)
+}
+
+// hostileMasterName has another entry in the place of one in the master node.
+func hostileMasterName(s hostileStream, was, name string, v uint64) {
+	p := s.at(drrWrite, 1).payload
+	at := bytes.Index(p, append([]byte(was), 0)) - 14
+	binary.LittleEndian.PutUint64(p[at:], v)
+	clear(p[at+14 : at+64])
+	copy(p[at+14:], name)
+}
+
+// hostileQueue puts an entry into the queue of files to remove, which has none.
+func hostileQueue(s hostileStream, name string, v uint64) {
+	for _, r := range s[s.dataset(1):] {
+		if r.kind() == drrWrite && r.u32(8) == 22 {
+			binary.LittleEndian.PutUint64(r.payload[64:], v)
+			copy(r.payload[64+14:], name)
+		}
+	}
+}
+
+// hostileRegistry changes what the registry of m has of an attribute.
+func hostileRegistry(name, want, attribute string, v uint64) hostileCase {
+	return hostileEdit(name, want, func(s *hostileStream) {
+		p := s.at(drrWrite, 4).payload
+		binary.LittleEndian.PutUint64(p[bytes.Index(p, append([]byte(attribute), 0))-14:], v)
+	})
+}
+
+// hostileLeaf changes the leaf of the layouts of m.
+func hostileLeaf(name, want string, change func(p []byte)) hostileCase {
+	return hostileEdit(name, want, func(s *hostileStream) {
+		i := s.index(drrWrite, 5)
+		for (*s)[i].u64(16) != 16384 {
+			i++
+		}
+		change((*s)[i].payload)
+	})
+}
+
+// hostileBucket is where the first chain of a leaf begins that is not empty.
+func hostileBucket(leaf []byte) int {
+	for at := 48; at < 48+1024; at += 2 {
+		if binary.LittleEndian.Uint16(leaf[at:]) != 0xffff {
+			return at
+		}
+	}
+	panic("the leaf has no entries")
 }
 
 // hostileLayouts changes a number in the header of the layouts of m, a fat ZAP.
@@ -390,4 +563,7 @@ func hostileAll() []hostileCase {
 	return slices.Concat(hostileDamaged(), hostileRecords(), hostileLists(), hostileTrees())
 }
 
-func TestHostile_count(t *testing.T) { must.GreaterEq(t, 60, len(hostileAll())) }
+func TestHostile_count(t *testing.T) {
+	leak.Check(t)
+	must.GreaterEq(t, 60, len(hostileAll()))
+}

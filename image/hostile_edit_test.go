@@ -14,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image/zstream"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // Kinds of records, and where the stream has what is edited (OpenZFS
@@ -262,6 +263,7 @@ func hostileWrite(m *zstream.Files) []byte {
 
 // The editor changes nothing by itself, and what it makes is a good stream.
 func TestHostile_editor(t *testing.T) {
+	leak.Check(t)
 	good := hostileGood()
 	s := hostileSplit(good)
 	must.True(t, bytes.Equal(good, s.seal()))

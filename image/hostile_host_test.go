@@ -11,10 +11,13 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // The whole corpus, by a host of this machine.
 func TestStore_Ensure_hostileHost(t *testing.T) {
+	leak.Check(t)
 	place := newHostPlace(t)
 	r := newHostileRig(t, place.open(t).Images, place.state)
 	t.Run("streams", func(t *testing.T) { hostileStreams(t, r) })
@@ -27,6 +30,7 @@ const hostilePeak = 256 << 10
 
 // The corpus is imported by a process of its own, whose memory has a bound.
 func TestStore_Ensure_hostileMemory(t *testing.T) {
+	leak.Check(t)
 	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 		t.Skip("the race detector has memory of its own")
 	}

@@ -10,6 +10,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // hostileRig is where hostile images are imported: with one in it that is good.
@@ -77,6 +78,7 @@ func hostileStreams(t *testing.T, r *hostileRig) {
 // What is refused does not depend on the host: this one would take anything that has
 // an end, and of none of these it sees that.
 func TestStore_Ensure_hostile(t *testing.T) {
+	leak.Check(t)
 	d := imagetest.NewDatasets()
 	r := newHostileRig(t, d, func(*testing.T) any { return d.Names() })
 	hostileStreams(t, r)

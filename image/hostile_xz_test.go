@@ -13,6 +13,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // hostileFiles are what a server may have for bad_1.0.
@@ -134,6 +135,7 @@ func hostileSqueeze(data []byte) []byte {
 func hostileZeros() []byte { return hostileSqueeze(make([]byte, hostileSize)) }
 
 func TestHostile_bomb(t *testing.T) {
+	leak.Check(t)
 	must.Greater(t, 1000, hostileSize/len(hostileZeros()))
 	must.Greater(t, 100, hostileSize/len(hostileBomb(drrWrite)))
 }

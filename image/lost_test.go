@@ -12,11 +12,13 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // Names of imports that the cache has nothing of are taken away when nobody can be at
 // work on them, and only then.
 func TestStore_lost(t *testing.T) {
+	leak.Check(t)
 	b := newRig(t)
 	gone := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
 	must.NoError(t, gone.Run())
@@ -38,6 +40,7 @@ func TestStore_lost(t *testing.T) {
 
 // Datasets that cannot be looked through are the host's fault, and said to be.
 func TestStore_lost_unlisted(t *testing.T) {
+	leak.Check(t)
 	b := newRig(t)
 	store := image.NewStore(image.NewCache(b.cache, image.Options{}), unlisted{b.datasets})
 	_, err := store.Ensure(t.Context(), b.small, anyImage, nil)

@@ -5,9 +5,12 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestParsePlace(t *testing.T) {
+	leak.Check(t)
 	here, err := filepath.Abs("")
 	must.NoError(t, err)
 	for s, want := range map[string]string{

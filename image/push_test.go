@@ -15,6 +15,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // pushed is an image on disk, of that content, and its place.
@@ -51,6 +52,7 @@ func samePushed(t *testing.T, p image.Place, at string) {
 }
 
 func TestPush_server(t *testing.T) {
+	leak.Check(t)
 	t.Run("the .skein comes last, when all else is right", func(t *testing.T) {
 		s, p := imagetest.NewShelf(t), pushed(t, "one", "-\n")
 		var sent, back int64
@@ -163,6 +165,7 @@ func TestPush_server(t *testing.T) {
 }
 
 func TestPush_auth(t *testing.T) {
+	leak.Check(t)
 	for ask, auth := range map[string]image.PushAuth{
 		"Authorization: Bearer s3cret":           {Token: "s3cret"},
 		"Authorization: Basic bWU6czNjcmV0":      {Username: "me", Password: "s3cret"},
@@ -202,6 +205,7 @@ func TestPush_auth(t *testing.T) {
 }
 
 func TestPush_directory(t *testing.T) {
+	leak.Check(t)
 	t.Run("all files are there, for all to read, and no others", func(t *testing.T) {
 		dir, p := t.TempDir(), pushed(t, "one", "-\n")
 		got, err := image.Push(t.Context(), p, "file://"+dir, image.PushOptions{})
@@ -275,6 +279,7 @@ func pushedNames(t *testing.T, dir string) (all []string) {
 }
 
 func TestPush_refused(t *testing.T) {
+	leak.Check(t)
 	s := imagetest.NewShelf(t)
 	damaged := pushed(t, "one", "-\n")
 	must.NoError(t, os.WriteFile(damaged.String(), []byte("two"), 0o600))

@@ -8,11 +8,13 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 const source = "https://images.example.org/pots"
 
 func TestRef(t *testing.T) {
+	leak.Check(t)
 	t.Run("names are those of pot", func(t *testing.T) {
 		ref := image.Ref{Source: source, Name: "nginx-amd64-14_2", Tag: "1.24.1"}
 		must.NoError(t, ref.Validate())
@@ -28,6 +30,7 @@ func TestRef(t *testing.T) {
 }
 
 func TestRef_Validate(t *testing.T) {
+	leak.Check(t)
 	part := func(s string) string {
 		return "must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not " + s
 	}
@@ -64,6 +67,7 @@ func TestRef_Validate(t *testing.T) {
 }
 
 func TestRef_Validate_source(t *testing.T) {
+	leak.Check(t)
 	for source, fault := range map[string]string{
 		"http://127.0.0.1:8080":      "",
 		"https://images.example.org": "",
@@ -104,6 +108,7 @@ func TestRef_Validate_source(t *testing.T) {
 }
 
 func TestParseRef(t *testing.T) {
+	leak.Check(t)
 	for _, s := range []string{source + "/hello:1.0", "file:///hello:1.0", "http://127.0.0.1:80/hello:1.0"} {
 		ref, err := image.ParseRef(s)
 		must.NoError(t, err, must.Sprint(s))

@@ -58,6 +58,7 @@ func partials(t *testing.T, dir string) (names []string) {
 
 // A download that breaks off goes on where it was.
 func TestCache_Fetch_resume(t *testing.T) {
+	leak.Check(t)
 	content := noise(100_000)
 	begin := func(t *testing.T) (*imagetest.Server, image.Ref, string, *image.Cache) {
 		leak.Check(t)
@@ -164,6 +165,7 @@ func TestCache_Fetch_resume(t *testing.T) {
 
 // The cache keeps to its size, and what was used last.
 func TestCache_Fetch_prune(t *testing.T) {
+	leak.Check(t)
 	s := imagetest.NewServer(t)
 	dir := t.TempDir()
 	cache := image.NewCache(dir, image.Options{CacheBytes: 25_000})

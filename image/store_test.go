@@ -20,6 +20,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // rig is a store with all that is around it.
@@ -62,6 +63,7 @@ func (b *rig) nothingMade(t *testing.T) {
 var anyImage image.Terms
 
 func TestStore_Ensure(t *testing.T) {
+	leak.Check(t)
 	t.Run("an image is fetched and imported once", func(t *testing.T) {
 		b := newRig(t)
 		ref := image.Ref{Source: b.server.URL, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
@@ -111,6 +113,7 @@ func TestStore_Ensure(t *testing.T) {
 
 // What is there already is never replaced, nor taken for something else.
 func TestStore_Ensure_taken(t *testing.T) {
+	leak.Check(t)
 	pin := image.Digest{1}
 	for name, c := range map[string]struct {
 		labels map[string]string
@@ -151,6 +154,7 @@ func TestStore_Ensure_taken(t *testing.T) {
 }
 
 func TestStore_Ensure_refused(t *testing.T) {
+	leak.Check(t)
 	good := imagetest.XZ(imagetest.Stream("content"))
 	for name, c := range map[string]struct {
 		xz   []byte
@@ -221,6 +225,7 @@ func TestStore_Ensure_refused(t *testing.T) {
 }
 
 func TestStore_Ensure_race(t *testing.T) {
+	leak.Check(t)
 	t.Run("another process that was faster has made the image", func(t *testing.T) {
 		b := newRig(t)
 		labels := map[string]string{image.LabelRef: b.small.String()}
@@ -251,6 +256,7 @@ func TestStore_Ensure_race(t *testing.T) {
 }
 
 func TestStore_leftovers(t *testing.T) {
+	leak.Check(t)
 	b := newRig(t)
 	crashed, live := filepath.Join(b.cache, ".import-1"), filepath.Join(b.cache, ".import-2")
 	for _, d := range []string{crashed, live} {
@@ -272,6 +278,7 @@ func TestStore_leftovers(t *testing.T) {
 }
 
 func TestStore_Ensure_undo(t *testing.T) {
+	leak.Check(t)
 	b := newRig(t)
 	d := &stubborn{Datasets: b.datasets, busy: true}
 	store := image.NewStore(image.NewCache(b.cache, image.Options{}), d)
@@ -315,6 +322,7 @@ func (h hasty) Receive(ctx context.Context, name string, r io.Reader) error {
 // A missing file is no missing dataset: errors of the source do not look like
 // those of the host.
 func TestStore_Ensure_missing(t *testing.T) {
+	leak.Check(t)
 	b := newRig(t)
 	_, err := b.Ensure(t.Context(), image.Ref{Source: b.server.URL, Name: "none", Tag: "1"}, anyImage, nil)
 	must.EqError(t, err, "fetch "+b.server.URL+"/none_1.xz.skein: 404 Not Found")

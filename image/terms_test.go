@@ -14,6 +14,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/signify"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // newSigner is a new key pair.
@@ -36,6 +37,7 @@ func serveSignature(t *testing.T, s *imagetest.Server, name string, skein []byte
 // An image is taken if it is signed by the key that is asked for, in whatever way it
 // came to be there.
 func TestStore_Ensure_signed(t *testing.T) {
+	leak.Check(t)
 	xz := smallImage
 	secret, key := newSigner(t)
 	other, otherKey := newSigner(t)
@@ -102,6 +104,7 @@ func TestStore_Ensure_signed(t *testing.T) {
 
 // Who may not ask the source may not use what others had from it.
 func TestStore_Ensure_login(t *testing.T) {
+	leak.Check(t)
 	logins := map[string]image.Login{
 		"basic":  {Username: "ann", Password: "geheim-1"},
 		"bearer": {Token: "geheim-2"},
@@ -169,6 +172,7 @@ func TestStore_Ensure_login(t *testing.T) {
 // Asked again, a source that serves another image has it take the place of the one
 // that is there, unless that is in use.
 func TestStore_Ensure_again(t *testing.T) {
+	leak.Check(t)
 	b := newRig(t)
 	first, err := b.Ensure(t.Context(), b.small, anyImage, nil)
 	must.NoError(t, err)
@@ -196,6 +200,7 @@ func TestStore_Ensure_again(t *testing.T) {
 
 // A server is who a private authority says it is.
 func TestReadRoots(t *testing.T) {
+	leak.Check(t)
 	files := imagetest.NewServer(t)
 	server := httptest.NewTLSServer(files)
 	defer server.Close()
@@ -221,6 +226,7 @@ func TestReadRoots(t *testing.T) {
 
 // What is below a URL is so by its parts, not by its letters.
 func TestPrefix(t *testing.T) {
+	leak.Check(t)
 	for prefix, sources := range map[string]map[string]bool{
 		"https://example.org/pots": {
 			"https://example.org/pots": true, "https://example.org/pots/": true, "https://example.org/pots/a/b": true,
@@ -249,6 +255,7 @@ func TestPrefix(t *testing.T) {
 
 // A file of credentials is for its owner alone, and quotes none of them.
 func TestReadLogins(t *testing.T) {
+	leak.Check(t)
 	file := filepath.Join(t.TempDir(), "auth.json")
 	write := func(text string, mode os.FileMode) {
 		must.NoError(t, os.WriteFile(file, []byte(text), 0o600))

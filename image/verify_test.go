@@ -16,6 +16,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/signify"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // placed are small_1.0's files in a directory and on a server.
@@ -35,6 +36,7 @@ func placed(t *testing.T) (local, remote image.Place, dir string, server *imaget
 }
 
 func TestPlace_Open(t *testing.T) {
+	leak.Check(t)
 	local, remote, _, server := placed(t)
 	for name, p := range map[string]image.Place{"on disk": local, "on a server": remote} {
 		t.Run(name, func(t *testing.T) {
@@ -75,6 +77,7 @@ func TestPlace_Open(t *testing.T) {
 }
 
 func TestPlace_OpenUnverified(t *testing.T) {
+	leak.Check(t)
 	local, remote, dir, server := placed(t)
 	for _, ending := range []string{".skein", ".meta"} {
 		server.Remove("small_1.0.xz" + ending)
@@ -103,6 +106,7 @@ func sign(t *testing.T, server *imagetest.Server, skein []byte) signify.PublicKe
 }
 
 func TestPlace_Verify_signature(t *testing.T) {
+	leak.Check(t)
 	_, p, _, server := placed(t)
 	skein := imagetest.Skein(small, []byte(imagetest.NoMeta))
 	first := sign(t, server, skein)
@@ -133,6 +137,7 @@ func TestPlace_Verify_signature(t *testing.T) {
 
 // Each fault of a server, with SRC for the place.
 func TestPlace_Verify_faults(t *testing.T) {
+	leak.Check(t)
 	const xz, skein, meta, sig = "small_1.0.xz", "small_1.0.xz.skein", "small_1.0.xz.meta", "small_1.0.xz.skein.sig"
 	for name, c := range map[string]struct {
 		file  string
@@ -177,6 +182,7 @@ func TestPlace_Verify_faults(t *testing.T) {
 }
 
 func TestPlace_Verify_local(t *testing.T) {
+	leak.Check(t)
 	local, remote, dir, server := placed(t)
 	path := filepath.Join(dir, "small_1.0.xz")
 	t.Run("a fifo is not waited for", func(t *testing.T) {
@@ -214,6 +220,7 @@ func TestPlace_Verify_local(t *testing.T) {
 }
 
 func TestMeta_String(t *testing.T) {
+	leak.Check(t)
 	for _, s := range []string{"-", "base:14.2@1795392222"} {
 		m, err := image.ParseMeta([]byte(s + "\n"))
 		must.NoError(t, err)

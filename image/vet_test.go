@@ -7,9 +7,11 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image/zstream"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestVet(t *testing.T) {
+	leak.Check(t)
 	image := func(of, m map[string]any) *zstream.Stream {
 		return &zstream.Stream{Top: "tank/jails/web", Package: true, Datasets: []zstream.Dataset{
 			{Properties: of, Snapshots: []zstream.Snapshot{{Name: "1"}}}, {Name: "m", Properties: m, Snapshots: []zstream.Snapshot{{Name: "1"}}},

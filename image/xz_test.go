@@ -17,6 +17,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
@@ -50,6 +51,7 @@ func (h *hesitant) Read(p []byte) (int, error) {
 }
 
 func TestXZReader(t *testing.T) {
+	leak.Check(t)
 	data := bytes.Repeat([]byte("all work and no play\n"), 10000)
 	good := imagetest.XZ(data)
 
@@ -100,6 +102,7 @@ func TestXZReader(t *testing.T) {
 }
 
 func TestXZReader_errors(t *testing.T) {
+	leak.Check(t)
 	good := imagetest.XZ([]byte("content"))
 	flipped := slices.Clone(good)
 	flipped[26] ^= 1
@@ -135,6 +138,7 @@ func TestXZReader_errors(t *testing.T) {
 
 // xz(1) is the reference, where there is one.
 func TestXZReader_hello(t *testing.T) {
+	leak.Check(t)
 	xz, err := exec.LookPath("xz")
 	need.Have(t, "xz", err == nil)
 	cmd := exec.CommandContext(t.Context(), xz, "-dc")

@@ -148,22 +148,27 @@ func (a *addresses) release(addr netip.Addr, pot Name) error {
 	return os.Remove(path)
 }
 
-// releaseAll gives back whatever pot has: what to do when its record is lost.
-func (a *addresses) releaseAll(pot Name) error {
+// all are those that pots have.
+func (a *addresses) all() (all []netip.Addr, err error) {
 	entries, err := os.ReadDir(a.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return nil, err
 	}
 	for _, e := range entries {
-		addr, err := netip.ParseAddr(e.Name())
-		if err != nil {
-			continue
-		}
-		if err := a.release(addr, pot); err != nil {
-			return err
+		if addr, err := netip.ParseAddr(e.Name()); err == nil {
+			all = append(all, addr)
 		}
 	}
-	return nil
+	return all, nil
+}
+
+// releaseAll gives back whatever pot has: what to do when its record is lost.
+func (a *addresses) releaseAll(pot Name) error {
+	all, err := a.all()
+	for _, addr := range all {
+		err = errors.Join(err, a.release(addr, pot))
+	}
+	return err
 }
 
 // foreignAddresses are those that pots have which are not ours: the shell tool
@@ -182,7 +187,7 @@ func (p *Pot) foreignAddresses(ctx context.Context) (foreign, error) {
 		all.addrs[addr] = true
 	}
 	ours, err := namesIn(p.Pots.dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // of the first pot of all
 		return foreign{}, err
 	}
 	jails := filepath.Dir(image)

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // network is one whose gateway is the first address.
@@ -25,6 +27,7 @@ func newAddresses(t *testing.T) *addresses {
 }
 
 func TestAddresses(t *testing.T) {
+	leak.Check(t)
 	t.Run("what others have is passed over", func(t *testing.T) {
 		a, n := newAddresses(t), network(t, "10.0.0.0/29")
 		others := foreign{addrs: map[netip.Addr]bool{netip.MustParseAddr("10.0.0.2"): true, netip.MustParseAddr("10.0.0.4"): true}}

@@ -5,9 +5,12 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestParseAttribute(t *testing.T) {
+	leak.Check(t)
 	for text, want := range map[string]string{
 		"mlock:on": "YES", "mlock:False": "NO", "sysvshm:inherit": "inherit", "children:007": "7", "devfs_ruleset:5": "5",
 		"exec_stop:/bin/sh /etc/rc.shutdown A=1": "/bin/sh /etc/rc.shutdown A=1", "no-tmpfs:no": "NO",
@@ -37,6 +40,7 @@ func TestParseAttribute(t *testing.T) {
 
 // An image's attributes count as far as they are allowed, below the task's own.
 func TestMerge(t *testing.T) {
+	leak.Check(t)
 	image := Attributes{"mlock": "YES", "children": "5", "zfs": "NO", "persistent": "YES", "no-tmpfs": "NO", "raw_sockets": "NO",
 		"sysvshm": "garbage", "devfs_ruleset": "7"}
 	all, refused := merge(image, Attributes{"devfs_ruleset": "4"}, []string{"children"})

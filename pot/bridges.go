@@ -67,26 +67,12 @@ func readBridge(r io.Reader) (Network, error) {
 }
 
 // networks are those of all private bridges: their addresses are not for pots on
-// the public one. A file that is none of a bridge is passed over, as by pot.
+// the public one.
 func (b bridges) networks() ([]netip.Prefix, error) {
-	if b.dir == "" {
-		return nil, nil
-	}
-	entries, err := os.ReadDir(b.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if len(entries) > maxBridges {
-		return nil, fmt.Errorf("%s: %d private bridges are too many", b.dir, len(entries))
-	}
+	list, err := b.list()
 	var all []netip.Prefix
-	for _, e := range entries {
-		if n, err := b.find(e.Name()); err == nil {
-			all = append(all, n.Prefix)
-		}
+	for _, b := range list {
+		all = append(all, b.Prefix)
 	}
-	return all, nil
+	return all, err
 }

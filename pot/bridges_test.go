@@ -9,9 +9,12 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestBridges(t *testing.T) {
+	leak.Check(t)
 	dir := t.TempDir()
 	write := func(name, text string) { must.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644)) }
 	write("db", "net=10.192.8.0/29\ngateway=10.192.8.1\nname=db\n")

@@ -24,6 +24,7 @@ type Conf struct {
 	Env        []string     // pot.env: NAME=value
 	Addresses  []netip.Addr // ip: of its own; what is none is passed over
 	Release    string       // osrelease
+	Bridge     string       // bridge: the private one that it is for
 	Attributes Attributes   // pot.attr.*, as they are written
 }
 
@@ -41,6 +42,8 @@ func ReadConf(r io.Reader) (Conf, error) {
 		switch key {
 		case "osrelease":
 			c.Release = strings.Trim(strings.TrimSpace(value), `"`)
+		case "bridge":
+			c.Bridge = strings.Trim(strings.TrimSpace(value), `"`)
 		case "pot.cmd":
 			c.Cmd = strings.TrimSpace(value) // the last one counts
 		case "ip":

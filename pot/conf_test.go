@@ -8,9 +8,12 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestReadConf(t *testing.T) {
+	leak.Check(t)
 	for name, c := range map[string]struct {
 		text string
 		want Conf
@@ -53,6 +56,7 @@ func FuzzReadConf(f *testing.F) {
 }
 
 func TestConf_argv(t *testing.T) {
+	leak.Check(t)
 	for cmd, want := range map[string][]string{
 		"":                        nil,
 		"/bin/hello  serve :8080": {"/bin/hello", "serve", ":8080"},
@@ -68,6 +72,7 @@ func TestConf_argv(t *testing.T) {
 }
 
 func TestWriteConf(t *testing.T) {
+	leak.Check(t)
 	dir := t.TempDir()
 	r := &record{
 		Spec:    Spec{Name: "web", Hostname: "web.example.org", Network: PublicBridge},
@@ -81,6 +86,7 @@ func TestWriteConf(t *testing.T) {
 }
 
 func TestWriteEtc(t *testing.T) {
+	leak.Check(t)
 	outside := filepath.Join(t.TempDir(), "victim")
 	must.NoError(t, os.WriteFile(outside, []byte("safe"), 0o644))
 	s := &Spec{Name: "web", DNS: DNS{Servers: []string{"1.1.1.1"}, Searches: []string{"a", "b"}, Options: []string{"ndots:2"}}}
@@ -110,6 +116,7 @@ func TestWriteEtc(t *testing.T) {
 }
 
 func TestLookupUser(t *testing.T) {
+	leak.Check(t)
 	tree := t.TempDir()
 	must.NoError(t, os.Mkdir(filepath.Join(tree, "etc"), 0o755))
 	must.NoError(t, os.WriteFile(filepath.Join(tree, "etc/passwd"), []byte("root:*:0:0:Charlie:/root:/bin/sh\nweb:*:80:81:w:/www:/bin/sh\n"), 0o644))

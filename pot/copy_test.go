@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // tree is a directory with files by their contents, links by "-> target", and
@@ -31,6 +33,7 @@ func treeOf(t *testing.T, files map[string]string) string {
 }
 
 func TestCopyIn(t *testing.T) {
+	leak.Check(t)
 	at := time.Date(2020, 1, 2, 3, 4, 5, 6789, time.UTC)
 	source := treeOf(t, map[string]string{"conf/a": "A", "conf/deep/b": "B", "conf/link": "-> /etc/passwd", "one": "1"})
 	must.NoError(t, os.Chtimes(filepath.Join(source, "one"), at, at))

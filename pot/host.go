@@ -52,6 +52,11 @@ type Host struct {
 	// tells of each thing. It may be called again. It is nil on a host that is as
 	// it should be.
 	Setup func(ctx context.Context, o SetupOptions) error
+
+	// Teardown takes away what Setup makes, with all pots and images, as far as it is
+	// pots' alone, and tells of each thing, and of what it leaves. It may be called
+	// again. It is nil with Setup.
+	Teardown func(ctx context.Context, o SetupOptions) error
 }
 
 // LabelTask is the label of a dataset that is a pot's, and no image's: whose it is.

@@ -18,6 +18,9 @@ import (
 // Name is the pot's name.
 func (p *Pot) Name() Name { return p.name }
 
+// IsOwn tells whether somebody started the pot by hand: others are tasks'.
+func (p *Pot) IsOwn() bool { return p.record.Spec.Own }
+
 // Address is the pot's on the public network; it is not valid when the pot has
 // none of its own.
 func (p *Pot) Address() netip.Addr { return p.record.Address }

@@ -4,9 +4,12 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestParseNetwork(t *testing.T) {
+	leak.Check(t)
 	for name, c := range map[string]struct{ prefix, gateway, want string }{
 		"pot's own":                     {"10.192.0.0/10", "10.192.0.1", ""},
 		"no gateway is the first":       {"10.0.0.0/24", "", ""},

@@ -23,6 +23,9 @@ func (ps *Pots) CreateOwn(ctx context.Context, name Name, stream io.Reader) (*Se
 	if err == nil {
 		_, err = s.PurgeSnapshots(ctx, true)
 	}
+	if err == nil {
+		err = s.fitCrontab()
+	}
 	if err != nil {
 		return nil, errors.Join(err, ps.host.Datasets.Destroy(context.WithoutCancel(ctx), string(name)))
 	}

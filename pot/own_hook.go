@@ -3,9 +3,12 @@ package pot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"net/netip"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,18 +41,34 @@ func (s *Settings) hook(ctx context.Context, h Hook, p *Pot, o StartOptions) {
 	}
 }
 
-// hookEnv is what a hook is told of the pot (pot-reference 2.5).
+// hookEnv is what a hook is told of the pot.
 func (s *Settings) hookEnv(ctx context.Context, p *Pot) []string {
-	env := []string{"PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin", "_POT_NAME=" + string(s.name)}
+	env := []string{"PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"}
+	var addr netip.Addr
+	if p != nil {
+		addr = p.Address()
+	}
+	return append(env, s.Environment(ctx, addr)...)
+}
+
+// Environment is what programs on this host are told of the pot, as NAME=value
+// (pot-reference 2.5); addr is its own where it has another than its pot.conf says.
+// Values are what an image may have set, and for no shell as they are.
+func (s *Settings) Environment(ctx context.Context, addr netip.Addr) []string {
+	env := []string{"_POT_NAME=" + string(s.name)}
 	conf, err := s.Conf()
 	if err != nil {
 		return env
 	}
 	ip := strings.TrimSpace(conf.Value("ip"))
-	if p != nil && p.Address().IsValid() {
-		ip = p.Address().String()
+	switch {
+	case NetworkMode(conf.Value("network_type")) == Alias:
+		env = append(env, aliasEnvironment(ip)...)
+	case addr.IsValid():
+		env = append(env, "_POT_IP="+addr.String())
+	default:
+		env = append(env, "_POT_IP="+ip)
 	}
-	env = append(env, "_POT_IP="+ip)
 	if bridge := conf.Value("bridge"); bridge != "" {
 		env = append(env, "_POT_BRIDGE="+bridge)
 	}
@@ -57,4 +76,25 @@ func (s *Settings) hookEnv(ctx context.Context, p *Pot) []string {
 		env = append(env, "_POT_JID="+strconv.Itoa(jail.ID))
 	}
 	return env
+}
+
+// aliasEnvironment is that of several addresses, IPv4 first, with the interfaces that
+// they are on.
+func aliasEnvironment(ip string) (env []string) {
+	var all []InterfaceAddr
+	for word := range strings.FieldsSeq(ip) {
+		if a, err := ParseInterfaceAddr(word); err == nil {
+			all = append(all, a)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b InterfaceAddr) int { return a.Addr.BitLen() - b.Addr.BitLen() })
+	var ips, nics []string
+	for i, a := range all {
+		if i == 0 {
+			env = append(env, "_POT_IP="+a.Addr.String())
+		}
+		ips, nics = append(ips, fmt.Sprintf("_POT_IP_%d", i)), append(nics, fmt.Sprintf("_POT_NIC_%d", i))
+		env = append(env, ips[i]+"="+a.Addr.String(), nics[i]+"="+a.Interface)
+	}
+	return append(env, "_POT_IP_LIST="+strings.Join(ips, " "), "_POT_NIC_LIST="+strings.Join(nics, " "))
 }

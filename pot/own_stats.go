@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"time"
 
 	"nomad-driver-pot/pot/supervise"
 )
@@ -44,6 +45,24 @@ func (p *Pot) keepStats(ctx context.Context) {
 	}
 	defer root.Close()
 	replace(root, runStatsFile, fmt.Appendf(nil, "{ \"ExitCode\": %d }\n", exit.Code))
+}
+
+// LastEnd is when the pot's command ended last. One that never has is fs.ErrNotExist.
+func (ps *Pots) LastEnd(ctx context.Context, name Name) (time.Time, error) {
+	s, err := OpenSettings(ctx, ps.host, name)
+	if err != nil {
+		return time.Time{}, err
+	}
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer root.Close()
+	info, err := root.Lstat(runStatsFile)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return info.ModTime(), nil
 }
 
 // LastRun is the exit code that the pot's command ended with when it last did. One that

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // settingsWith is a pot with that pot.conf.
@@ -20,6 +22,7 @@ func settingsWith(t *testing.T, conf string) *Settings {
 }
 
 func TestSettings_Spec(t *testing.T) {
+	leak.Check(t)
 	t.Run("all that a pot.conf says of a start is in it", func(t *testing.T) {
 		s := settingsWith(t, "pot.type=single\nhost.hostname=\"web.example\"\nnetwork_type=public-bridge\npot.stack=ipv4\nip=10.192.0.7\n"+
 			"pot.export.ports=80:8080 udp:53:5353\npot.hosts=10.0.0.1 db\npot.dns=pot\npot.rss.cpus=2\npot.rss.memory=64M\npot.attr.persistent=NO\n")
@@ -130,6 +133,7 @@ pot web: pot.rss: must be as in 512M, not "5T"`)
 }
 
 func TestSettings_hook(t *testing.T) {
+	leak.Check(t)
 	s, _ := newSettings(t, "web")
 	program := filepath.Join(t.TempDir(), "p")
 	must.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\necho $_POT_NAME in $PWD with $SECRET\nexit 3\n"), 0o755))
@@ -152,6 +156,7 @@ func TestSettings_hook(t *testing.T) {
 // TestPots_Marked has pots that were started by hand be nobody else's to take away,
 // even if one has the name of a task's.
 func TestPots_Marked(t *testing.T) {
+	leak.Check(t)
 	const own, tasks = Name("web_0badcafe_6f3e6b3c-8f0e-4a35-9c2c-0123456789ab"), Name("task")
 	h := &settingHost{dir: t.TempDir()}
 	host := h.host()
@@ -169,6 +174,7 @@ func TestPots_Marked(t *testing.T) {
 }
 
 func TestPots_LastRun(t *testing.T) {
+	leak.Check(t)
 	s, h := newSettings(t, "web")
 	ps := Open(h.host(), Config{Dir: t.TempDir()})
 	_, err := ps.LastRun(t.Context(), "web")
@@ -184,6 +190,7 @@ func TestPots_LastRun(t *testing.T) {
 }
 
 func TestPot_claimOwn(t *testing.T) {
+	leak.Check(t)
 	ps := Open(Host{}, Config{Dir: t.TempDir(), Network: DefaultNetwork})
 	claim := func(name Name, addr string) error {
 		p := ps.pot(name)
@@ -198,6 +205,7 @@ func TestPot_claimOwn(t *testing.T) {
 }
 
 func TestOwnAttributes(t *testing.T) {
+	leak.Check(t)
 	must.Eq(t, Attributes{"no-tmpfs": "NO", "procfs": "YES", "children": "3"}, ownAttributes(Attributes{
 		"procfs": "on", "children": "3", "raw_sockets": "NO", "persistent": "NO", "stop_timeout": "3", "mlock": "perhaps",
 	}))

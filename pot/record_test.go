@@ -9,9 +9,12 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestRecord(t *testing.T) {
+	leak.Check(t)
 	dir := t.TempDir()
 	r := &record{
 		Version: recordVersion, Dir: "/x", Address: netip.MustParseAddr("10.192.0.2"),
@@ -45,6 +48,7 @@ func TestRecord(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
+	leak.Check(t)
 	got := environment(user{name: "web", home: "/www"}, []string{"A=image", "B=image"}, []string{"B=task", "PATH=/bin", "C="})
 	must.Eq(t, []string{"PATH=/bin", "HOME=/www", "USER=web", "A=image", "B=task", "C="}, got)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -118,6 +119,7 @@ func (s *Settings) changed(t *testing.T) string {
 }
 
 func TestSettings_Set(t *testing.T) {
+	leak.Check(t)
 	for name, c := range map[string]struct {
 		set  []Setting
 		want string
@@ -164,6 +166,7 @@ func TestSettings_Set(t *testing.T) {
 }
 
 func TestSettings_Set_refused(t *testing.T) {
+	leak.Check(t)
 	file := filepath.Join(t.TempDir(), "file")
 	must.NoError(t, os.WriteFile(file, nil, 0o644))
 	for _, c := range []struct {
@@ -221,6 +224,7 @@ func TestSettings_Set_refused(t *testing.T) {
 }
 
 func TestSettings_mounts(t *testing.T) {
+	leak.Check(t)
 	s, h := newSettings(t, "web")
 	dir := t.TempDir()
 	must.NoError(t, os.Symlink("usr/home", filepath.Join(s.tree(), "home")))
@@ -271,6 +275,7 @@ func TestSettings_mounts(t *testing.T) {
 }
 
 func TestSettings_copies(t *testing.T) {
+	leak.Check(t)
 	s, h := newSettings(t, "web")
 	from, outside := t.TempDir(), t.TempDir()
 	must.NoError(t, os.WriteFile(filepath.Join(from, "f"), []byte("data"), 0o640))
@@ -331,6 +336,7 @@ func TestSettings_copies(t *testing.T) {
 }
 
 func TestSettings_hooks(t *testing.T) {
+	leak.Check(t)
 	s, _ := newSettings(t, "web")
 	program := filepath.Join(t.TempDir(), "p")
 	must.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\n"), 0o750))
@@ -350,6 +356,7 @@ func TestSettings_hooks(t *testing.T) {
 
 // TestSettings_Approve has what came with an image told from what was set here.
 func TestSettings_Approve(t *testing.T) {
+	leak.Check(t)
 	s, _ := newSettings(t, "web")
 	dir := t.TempDir()
 	must.NoError(t, s.Set(t.Context(), MountIn{Dir: dir, Target: "/x"}))
@@ -372,6 +379,7 @@ func TestSettings_Approve(t *testing.T) {
 }
 
 func TestOpenSettings(t *testing.T) {
+	leak.Check(t)
 	_, h := newSettings(t, "web")
 	host := h.host()
 	_, err := OpenSettings(t.Context(), host, "nosuch")
@@ -386,6 +394,7 @@ func TestOpenSettings(t *testing.T) {
 // TestSettings_own has an image that is changed be no image any more, and one that pots
 // are cloned from not be changed.
 func TestSettings_own(t *testing.T) {
+	leak.Check(t)
 	s, h := newSettings(t, "web")
 	verified := func() map[string]string {
 		return map[string]string{LabelRef: "x", LabelDigest: "y", "nomad.pot:other": "z"}
@@ -408,6 +417,7 @@ func TestSettings_own(t *testing.T) {
 }
 
 func TestSettings_Attribute(t *testing.T) {
+	leak.Check(t)
 	s, _ := newSettings(t, "web")
 	for name, want := range map[string]string{"persistent": "YES", "prunable": "", "to-be-pruned": ""} {
 		got, err := s.Attribute(name)
@@ -420,6 +430,7 @@ func TestSettings_Attribute(t *testing.T) {
 
 // TestSettings_atOnce is many who change one pot: pot loses all but one of them.
 func TestSettings_atOnce(t *testing.T) {
+	leak.Check(t)
 	s, h := newSettings(t, "web")
 	names := []Name{"a", "b", "c", "d", "e", "f", "g", "h"}
 	for _, name := range names {
@@ -437,6 +448,7 @@ func TestSettings_atOnce(t *testing.T) {
 }
 
 func TestConfLines(t *testing.T) {
+	leak.Check(t)
 	_, err := ParseConfLines([]byte("a=b\nno line\n"))
 	must.EqError(t, err, `pot.conf:2: no key=value: "no line"`)
 
@@ -457,6 +469,7 @@ func TestConfLines(t *testing.T) {
 // TestSettings_environment has every value come back as it was set (pot's start3.sh,
 // and what a shell would make something else of).
 func TestSettings_environment(t *testing.T) {
+	leak.Check(t)
 	s, _ := newSettings(t, "web")
 	for _, vars := range [][]string{
 		{"VAR=value"}, {"VAR=value", "VAR2=value2"}, {"VAR=value1 value2", "VAR2=value3"}, {"EMPTYVAR="},

@@ -6,9 +6,12 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestName_Validate(t *testing.T) {
+	leak.Check(t)
 	for _, good := range []Name{"web", "web_1", "a-b", "1a", "_import", Name(strings.Repeat("x", maxName))} {
 		must.NoError(t, good.Validate(), must.Sprint(good))
 	}
@@ -43,6 +46,7 @@ func FuzzName(f *testing.F) {
 }
 
 func TestSpec_Validate(t *testing.T) {
+	leak.Check(t)
 	port := netip.MustParseAddrPort("127.0.0.1:80")
 	s := Spec{
 		Name: "a.b", Network: HostNetwork, Hostname: "a b", WorkDir: "rel",
@@ -99,6 +103,7 @@ func TestSpec_Validate(t *testing.T) {
 }
 
 func TestParseInterfaceAddr(t *testing.T) {
+	leak.Check(t)
 	for _, good := range []string{"192.0.2.7", "em0|192.0.2.7", "2001:db8::7", "vlan0.7|2001:db8::7"} {
 		a, err := ParseInterfaceAddr(good)
 		must.NoError(t, err)
@@ -112,6 +117,7 @@ func TestParseInterfaceAddr(t *testing.T) {
 }
 
 func TestSpec_mounts(t *testing.T) {
+	leak.Check(t)
 	s := Spec{Mounts: []Mount{{Target: "/a/b/c"}, {Target: "/tmp/x"}, {Target: "/a"}, {Target: "/b//"}, {Target: "/a/b"}}}
 	var got []string
 	for _, m := range s.mounts(Attributes{"no-tmpfs": "NO"}) {

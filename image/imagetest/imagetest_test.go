@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
 func TestXZ(t *testing.T) {
+	leak.Check(t)
 	xz, err := exec.LookPath("xz")
 	need.Have(t, "xz", err == nil)
 	for _, n := range []int{0, 1, 2, 3, 4, 65535, 65536, 65537, 300000} {
@@ -23,11 +25,13 @@ func TestXZ(t *testing.T) {
 }
 
 func TestHello(t *testing.T) {
+	leak.Check(t)
 	must.Eq(t, string(Hello(".skein")), string(Skein(Hello(""), Hello(".meta"))))
 	must.Eq(t, NoMeta, string(Hello(".meta")))
 }
 
 func TestDatasets_Receive(t *testing.T) {
+	leak.Check(t)
 	d := NewDatasets()
 	must.NoError(t, d.Receive(t.Context(), "a", bytes.NewReader(Stream("x"))))
 	must.EqError(t, d.Receive(t.Context(), "b", bytes.NewReader([]byte("x"))),

@@ -11,6 +11,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image/signify"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestParseSecretKey_encrypted(t *testing.T) {
@@ -46,6 +47,7 @@ func changed(t testing.TB, name string, at int, x byte) []byte {
 }
 
 func TestParseSecretKey_damaged(t *testing.T) {
+	leak.Check(t)
 	const notIts = "line 2: the key is not what its checksum is of"
 	for at, want := range map[int]string{
 		0:  `line 2: algorithm "Dd", not "Ed"`,
@@ -61,6 +63,7 @@ func TestParseSecretKey_damaged(t *testing.T) {
 // A key whose public half is of another would sign two ways, from which the
 // secret half can be reckoned.
 func TestParseSecretKey_mixed(t *testing.T) {
+	leak.Check(t)
 	public, err := signify.NewKey()
 	must.NoError(t, err)
 	file, err := signify.Mixed(public).Marshal("mixed", nil)
@@ -70,6 +73,7 @@ func TestParseSecretKey_mixed(t *testing.T) {
 }
 
 func TestReadSecretKey(t *testing.T) {
+	leak.Check(t)
 	_, err := signify.ReadSecretKey("testdata/none.sec", nil)
 	must.EqError(t, err, "open testdata/none.sec: no such file or directory")
 	_, err = signify.ReadSecretKey("testdata/locked.sec", nil)
@@ -101,6 +105,7 @@ func TestNewKey(t *testing.T) {
 
 // No way of printing a key shows it.
 func TestSecretKey_String(t *testing.T) {
+	leak.Check(t)
 	k, err := signify.ReadSecretKey("testdata/plain.sec", nil)
 	must.NoError(t, err)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
@@ -110,6 +115,7 @@ func TestSecretKey_String(t *testing.T) {
 }
 
 func TestMarshal_comments(t *testing.T) {
+	leak.Check(t)
 	k, err := signify.NewKey()
 	must.NoError(t, err)
 	s := k.Sign(nil)

@@ -11,6 +11,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image/signify"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // What signify of OpenBSD made, by its Debian port 31: keys without and with a
@@ -64,6 +65,7 @@ func TestVectors(t *testing.T) {
 }
 
 func TestPublicKey_Verify(t *testing.T) {
+	leak.Check(t)
 	public, err := signify.ParsePublicKey(vector(t, "plain.pub"))
 	must.NoError(t, err)
 	file := vector(t, "message.plain.sig")
@@ -98,6 +100,7 @@ func TestPublicKey_Verify(t *testing.T) {
 }
 
 func TestReadPublicKey(t *testing.T) {
+	leak.Check(t)
 	_, err := signify.ReadPublicKey("testdata/none.pub")
 	must.EqError(t, err, "open testdata/none.pub: no such file or directory")
 	_, err = signify.ReadPublicKey("testdata")
@@ -112,6 +115,7 @@ func TestReadPublicKey(t *testing.T) {
 
 // What is wrong with a file, and what is said of it.
 func TestParsePublicKey_faults(t *testing.T) {
+	leak.Check(t)
 	good := string(vector(t, "plain.pub"))
 	comment, key, _ := strings.Cut(good, "\n")
 	for name, c := range map[string]struct{ file, want string }{

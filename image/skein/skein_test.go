@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // descending is the message of the specification's test vectors: FF FE FD ...
@@ -26,6 +28,7 @@ func descending(n int) []byte {
 
 // Skein 1.3, appendix C.3.
 func TestSum_specification(t *testing.T) {
+	leak.Check(t)
 	for n, want := range map[int]string{
 		1:   "e62c05802ea0152407cdd8787fda9e35703de862a4fbc119cff8590afe79250bccc8b3faf1bd2422ab5c0d263fb2f8afb3f796f048000381531b6f00d85161bc0fff4bef2486b1ebcd3773fabf50ad4ad5639af9040e3f29c6c931301bf79832e9da09857e831e82ef8b4691c235656515d437d2bda33bcec001c67ffde15ba8",
 		128: "1f3e02c46fb80a3fcd2dfbbc7c173800b40c60c2354af551189ebf433c3d85f9ff1803e6d920493179ed7ae7fce69c3581a5a2f82d3e0c7a295574d0cd7d217c484d2f6313d59a7718ead07d0729c24851d7e7d2491b902d489194e6b7d369db0ab7aa106f0ee0a39a42efc54f18d93776080985f907574f995ec6a37153a578",
@@ -41,6 +44,7 @@ func TestSum_specification(t *testing.T) {
 // testdata/skein1024.txt is a message and what FreeBSD's skein1024 says of it,
 // a line each.
 func TestSum_freebsd(t *testing.T) {
+	leak.Check(t)
 	f, err := os.Open("testdata/skein1024.txt")
 	must.NoError(t, err)
 	defer f.Close()
@@ -71,6 +75,7 @@ func message(t *testing.T, name string) []byte {
 }
 
 func TestSum_plain(t *testing.T) {
+	leak.Check(t)
 	for n := range 3*BlockSize + 2 {
 		message := descending(n)
 		sum := Sum(message)
@@ -79,6 +84,7 @@ func TestSum_plain(t *testing.T) {
 }
 
 func TestHash(t *testing.T) {
+	leak.Check(t)
 	t.Run("Sum does not change what is hashed", func(t *testing.T) {
 		message := descending(1000)
 		h := New()

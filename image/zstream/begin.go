@@ -46,7 +46,11 @@ func parseBegin(rec *record) (beginning, error) {
 	if err := checkFeatures(b.features); err != nil {
 		return b, err
 	}
-	name, _, _ := bytes.Cut(rec.body[48:304], []byte{0}) // drr_toname
+	name, _, ended := bytes.Cut(rec.body[48:304], []byte{0}) // drr_toname
+	// Receivers go on to the next NUL (lib/libzfs/libzfs_sendrecv.c, zfs_receive_one).
+	if !ended {
+		return b, fmt.Errorf("a name without an end: %.40q", name)
+	}
 	dataset, snapshot, ok := strings.Cut(string(name), "@")
 	if !ok || dataset == "" || snapshot == "" || strings.ContainsAny(snapshot, "@/") {
 		return b, fmt.Errorf("no name of a snapshot: %q", name)

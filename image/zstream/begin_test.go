@@ -8,6 +8,8 @@ import (
 
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // setName gives a BEGIN another name.
@@ -26,6 +28,7 @@ func withFeature(bit int) func(e edited) edited {
 }
 
 func TestExtract_begin(t *testing.T) {
+	leak.Check(t)
 	begins := func(f func(p *piece)) func(e edited) edited {
 		return func(e edited) edited { f(e.at(1, begin, 0)); return e }
 	}
@@ -84,6 +87,7 @@ func renamed(t *testing.T, name string) func(e edited) edited {
 }
 
 func TestExtract_package(t *testing.T) {
+	leak.Check(t)
 	same := list(t, small(t), func(l nvlist) nvlist { return l })
 	must.Len(t, len(small(t)[0].payload), same[0].payload, must.Sprint("a list is packed as it was"))
 	lists := func(f func(l nvlist) nvlist) func(e edited) edited {
@@ -149,6 +153,7 @@ func TestExtract_package(t *testing.T) {
 }
 
 func TestUnpackList(t *testing.T) {
+	leak.Check(t)
 	all := nvlist{
 		{"all", nil}, {"truth", true}, {"lie", false}, {"number", uint64(1 << 63)}, {"negative", int64(-3)},
 		{"text", "a text"}, {"", ""}, {"bytes", []byte{1, 2, 3, 4, 5}},
@@ -242,6 +247,7 @@ func xdrBytes(p []byte) []byte {
 }
 
 func TestCheckName(t *testing.T) {
+	leak.Check(t)
 	for _, name := range []string{"a", "...", " ", "a\nb", "\xff", strings.Repeat("n", 255)} {
 		must.NoError(t, checkName(name, maxName))
 	}
@@ -251,6 +257,7 @@ func TestCheckName(t *testing.T) {
 }
 
 func TestError(t *testing.T) {
+	leak.Check(t)
 	cause := errors.New("it is broken")
 	var err error = &Error{Record: 17, Offset: 40560, Op: "WRITE", Err: cause}
 	must.EqError(t, err, "record 17 at offset 40560: WRITE: it is broken")

@@ -23,22 +23,25 @@ func (s *stage) write(rec *record) (content int64, err error) {
 	if err == nil {
 		err = s.rules.write(b, o, rec.kind == writeEmbedded)
 	}
-	if err != nil || o.typ.home() == nowhere {
+	if err != nil {
 		return 0, err
+	}
+	// What a kernel keeps compressed is looked at before it has it, of whatever use
+	// it is here: it reads beyond what is there of an LZJB block that is cut
+	// (module/zfs/lzjb.c, lzjb_decompress).
+	data, err := s.unpack.unpack(b.compression, b.packed, int(b.size))
+	if err != nil {
+		return 0, objectError(b.object, err)
+	}
+	if o.typ.home() == nowhere {
+		return 0, nil
 	}
 	if o.typ == typePlainFile {
 		content = int64(b.length)
 	}
 	end := int64(b.offset + b.length)
 	if o.home != nowhere {
-		data, err := s.unpack.unpack(b.compression, b.packed, int(b.size))
-		if err == nil && b.size < b.length {
-			data = append(data[:len(data):len(data)], make([]byte, b.length-b.size)...)
-		}
-		if err == nil {
-			err = s.put(o, data, int64(b.offset))
-		}
-		if err != nil {
+		if err := s.put(o, data, int64(b.offset)); err != nil {
 			return 0, objectError(b.object, err)
 		}
 	}
@@ -119,6 +122,9 @@ func (s *stage) free(rec *record) error {
 		return err
 	}
 	o, err := s.objects.find(number)
+	if err == nil {
+		err = s.rules.tear(o, from, to)
+	}
 	if err != nil || from >= to || int64(from) >= o.size {
 		return err
 	}

@@ -24,6 +24,8 @@ import (
 
 	"github.com/mikelolasagasti/xz"
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // stream is a fixture that FreeBSD 14.2 made, unpacked.
@@ -98,6 +100,7 @@ func extractFrom(t testing.TB, ctx context.Context, r io.Reader, o Options) (str
 var asRoot = os.Geteuid() == 0
 
 func TestExtract_fixtures(t *testing.T) {
+	leak.Check(t)
 	for _, c := range []struct {
 		image, manifest, tree string
 		origin                string
@@ -232,6 +235,7 @@ func look(t *testing.T, path string, w line, byInode map[uint64]string) line {
 }
 
 func TestExtract_hello(t *testing.T) {
+	leak.Check(t)
 	for _, name := range []string{"hello-linux_1.0.xz", "hello-freebsd_1.0.xz"} {
 		t.Run(name, func(t *testing.T) {
 			dir, s, err := extract(t, stream(t, name), Options{})
@@ -254,6 +258,7 @@ func TestExtract_hello(t *testing.T) {
 }
 
 func TestExtract_top(t *testing.T) {
+	leak.Check(t)
 	e := small(t)
 	top := e.at(0, object, 34)
 	binary.LittleEndian.PutUint64(top.attribute("ZPL_MODE"), 0o041750)
@@ -268,6 +273,7 @@ func TestExtract_top(t *testing.T) {
 }
 
 func TestExtract_holes(t *testing.T) {
+	leak.Check(t)
 	dir, _, err := extract(t, stream(t, "bare-m.xz"), Options{})
 	must.NoError(t, err)
 	info, err := os.Stat(filepath.Join(dir, "sparse"))
@@ -277,6 +283,7 @@ func TestExtract_holes(t *testing.T) {
 }
 
 func TestExtract_notEmpty(t *testing.T) {
+	leak.Check(t)
 	dir := t.TempDir()
 	root, err := os.OpenRoot(dir)
 	must.NoError(t, err)
@@ -296,6 +303,7 @@ type reads struct {
 func (r reads) Read(p []byte) (int, error) { r.f(); return r.r.Read(p) }
 
 func TestExtract_cancelled(t *testing.T) {
+	leak.Check(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")
 	n := 0
@@ -311,6 +319,7 @@ func TestExtract_cancelled(t *testing.T) {
 
 // TestExtract_memory holds a file of 256 MiB to a few MiB of memory.
 func TestExtract_memory(t *testing.T) {
+	leak.Check(t)
 	if testing.Short() {
 		t.Skip("writes 256 MiB")
 	}

@@ -14,7 +14,10 @@ type files struct {
 	version uint64 // of the ZPL
 	root    uint64 // the object of the top directory
 	table   *attributeTable
-	buf     []byte // for attributes
+	master  map[string]uint64 // the entries of the master node
+	mounted bool              // a kernel is to mount it: it is more strict
+	lists   map[uint64]uint64 // of objects with access control lists, whose those are
+	buf     []byte            // for attributes
 
 	limit  int64 // on names
 	names  int64
@@ -44,7 +47,7 @@ const (
 
 // openFiles reads the master node: where the root is, and how attributes are laid out.
 func openFiles(s *stage, limit int64) (*files, error) {
-	f := &files{stage: s, buf: make([]byte, maxBonus+maxSpill), limit: limit, budget: budget{limit, maxKept}}
+	f := &files{stage: s, buf: make([]byte, maxBonus+maxSpill), limit: limit, budget: budget{limit, maxKept}, lists: map[uint64]uint64{}}
 	if err := s.closeContent(); err != nil {
 		return nil, err
 	}
@@ -52,6 +55,7 @@ func openFiles(s *stage, limit int64) (*files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("master node: %w", err)
 	}
+	f.master = m
 	f.version, f.root = m["VERSION"], m["ROOT"]
 	if f.version < 1 || f.version > zplSA {
 		return nil, fmt.Errorf("file systems of ZPL version %d are not supported: only of 1 to %d", f.version, zplSA)
@@ -71,7 +75,9 @@ func openFiles(s *stage, limit int64) (*files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("layouts of attributes: %w", err)
 	}
-	f.table, err = newAttributeTable(registry, layouts)
+	if f.table, err = newAttributeTable(registry, layouts); err == nil {
+		err = f.table.check()
+	}
 	return f, err
 }
 
@@ -110,9 +116,13 @@ func (f *files) node(number uint64) (*staged, *node, error) {
 	if isDir := err == nil && n.kind() == unix.S_IFDIR; err == nil && isDir != (o.typ == typeDirectory) {
 		err = fmt.Errorf("it is %v, its mode is %o", o.typ, n.mode)
 	}
+	if err == nil && f.mounted {
+		err = n.checkBlocks(o)
+	}
 	if err != nil {
 		return nil, nil, objectError(number, err)
 	}
+	n.object = number
 	return o, n, nil
 }
 
@@ -184,7 +194,7 @@ func (f *files) named(e entry) (*staged, *node, error) {
 		err = fmt.Errorf("its name is of type %d, its mode is %o", kind, n.mode)
 	case isDir && o.names > 1:
 		err = errors.New("the directory has a name already")
-	case !isDir && uint64(o.names) > max(n.links, 1):
+	case !isDir && (uint64(o.names) > max(n.links, 1) || f.mounted && n.links == 0): // zfs_link_destroy panics
 		err = fmt.Errorf("it has more names than its %d links", n.links)
 	case o.data && n.kind() != unix.S_IFREG && !isDir && !(n.old && n.kind() == unix.S_IFLNK):
 		err = fmt.Errorf("a file of mode %o with content", n.mode)
@@ -199,9 +209,22 @@ func (f *files) named(e entry) (*staged, *node, error) {
 
 // acl is the access control list of a file; nil if that is what the mode says.
 func (f *files) acl(n *node) ([]ACE, error) {
-	if n.flags&aclTrivial != 0 {
+	if n.flags&aclTrivial != 0 && !f.mounted {
 		return nil, nil
 	}
+	list, err := f.entries(n)
+	if err == nil && n.has["ZPL_DACL_COUNT"] && n.aceCount != uint64(len(list)) && f.mounted {
+		// It makes room for as many (module/zfs/zfs_acl.c, zfs_getacl).
+		err = fmt.Errorf("access control list: it is said to have %d entries, and has %d", n.aceCount, len(list))
+	}
+	if n.flags&aclTrivial != 0 {
+		list = nil
+	}
+	return list, err
+}
+
+// entries are those of the access control list, wherever it is.
+func (f *files) entries(n *node) ([]ACE, error) {
 	if !n.old {
 		return parseACEs(f.stage.order, n.aces)
 	}
@@ -209,6 +232,9 @@ func (f *files) acl(n *node) ([]ACE, error) {
 		o, err := f.stage.objects.find(object)
 		if err == nil && o.home != inJournal {
 			err = objectError(object, errors.New("it is no access control list"))
+		}
+		if err == nil && f.mounted {
+			err = f.checkACL(o, n)
 		}
 		if err == nil {
 			err = f.budget.spend(1, int64(n.acl.size))

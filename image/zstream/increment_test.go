@@ -9,6 +9,8 @@ import (
 
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // bare is dataset m of small alone, as `zfs send` without -R makes it.
@@ -82,6 +84,7 @@ func content(t *testing.T, dir, name string) string {
 }
 
 func TestIncrement(t *testing.T) {
+	leak.Check(t)
 	base, _, err := extract(t, bare(t).seal(), Options{})
 	must.NoError(t, err)
 	t.Run("nothing changed", func(t *testing.T) {
@@ -143,6 +146,7 @@ func TestIncrement(t *testing.T) {
 // of many blocks whose own are larger now is the same, or it is another, which the
 // generation tells.
 func TestIncrement_generation(t *testing.T) {
+	leak.Check(t)
 	base := bare(t)
 	base[base.index(0, object, passwd)].setU32(16, 512)
 	at := base.index(0, write, passwd)
@@ -166,6 +170,7 @@ func TestIncrement_generation(t *testing.T) {
 }
 
 func TestIncrement_refused(t *testing.T) {
+	leak.Check(t)
 	for _, c := range []struct {
 		name   string
 		pieces edited
@@ -263,6 +268,7 @@ func several(t *testing.T, clone bool) edited {
 }
 
 func TestExtract_snapshots(t *testing.T) {
+	leak.Check(t)
 	// The top dataset has no snapshot of that name: it need not come up to it.
 	dir, s, err := extract(t, several(t, false).seal(), Options{})
 	must.NoError(t, err)

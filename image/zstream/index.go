@@ -92,6 +92,7 @@ type above struct {
 	dir    *above
 	name   string
 	object uint64
+	says   dirCount
 }
 
 // path is the way to a name in the directory.
@@ -116,12 +117,17 @@ func (w *walk) all() error {
 	if err := w.visit(e); err != nil {
 		return err
 	}
-	return w.fill(nil, w.root, 0)
+	if w.mounted {
+		if err := n.checkDir(w.root); err != nil {
+			return fmt.Errorf("the root: %w", err)
+		}
+	}
+	return w.fill(nil, w.root, dirCount{n.links, n.size}, 0)
 }
 
 // fill visits what is in a directory: first all names, then what is in those that
 // are directories.
-func (w *walk) fill(dir *above, object uint64, depth int) error {
+func (w *walk) fill(dir *above, object uint64, says dirCount, depth int) error {
 	name := func() string { return "/" + strings.TrimSuffix(dir.path(""), "/") }
 	if depth > maxDepth {
 		return fmt.Errorf("%q: more than %d directories deep", name(), maxDepth)
@@ -138,25 +144,28 @@ func (w *walk) fill(dir *above, object uint64, depth int) error {
 			return fmt.Errorf("%q: the directory has two of that name", e.name)
 		}
 		seen[sum] = true
-		sub, err := w.add(dir, prefix, e)
+		sub, err := w.add(dir, object, prefix, e)
 		if sub != nil {
 			below = append(below, sub)
 		}
 		return err
 	})
+	if err == nil && w.mounted {
+		err = says.check(int64(len(below)), int64(len(seen)))
+	}
 	if err != nil {
 		return fmt.Errorf("directory %q: %w", name(), err)
 	}
 	for _, sub := range below {
-		if err := w.fill(sub, sub.object, depth+1); err != nil {
+		if err := w.fill(sub, sub.object, sub.says, depth+1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// add visits what an entry names. If that is a directory it is returned.
-func (w *walk) add(dir *above, prefix string, e entry) (sub *above, err error) {
+// add visits what an entry of the directory dir, which is object in, names. If that is a directory it is returned.
+func (w *walk) add(dir *above, in uint64, prefix string, e entry) (sub *above, err error) {
 	if w.ctx.Err() != nil {
 		return nil, context.Cause(w.ctx)
 	}
@@ -182,7 +191,12 @@ func (w *walk) add(dir *above, prefix string, e entry) (sub *above, err error) {
 		w.firsts[o.number] = first{dir, name}
 	}
 	if n.kind() == unix.S_IFDIR {
-		sub = &above{dir, name, o.number}
+		sub = &above{dir, name, o.number, dirCount{n.links, n.size}}
+		if w.mounted {
+			if err := n.checkDir(in); err != nil {
+				return nil, fmt.Errorf("%q: %w", name, err)
+			}
+		}
 	}
 	return sub, w.visit(found)
 }

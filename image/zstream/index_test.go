@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // index is all entries of data, which is on top of the origins.
@@ -37,6 +39,7 @@ func readers(all [][]byte) (list []io.Reader) {
 // what FreeBSD saw: as an index, and as a tree. The later ones of a chain are on
 // top of those before.
 func TestFixtures(t *testing.T) {
+	leak.Check(t)
 	for _, chain := range [][]string{
 		{"fxdn_1.0"}, {"fxgzip_1.0"}, {"fxzstd_1.0"}, {"fxlce_1.0"}, {"fxrs1mL_1.0"}, {"fxxadir_1.0"}, {"fxsmall_1.0"},
 		{"fxsmall_1.0", "fxchild_2.0"}, {"fxsmall_1.0", "fxchild_2.0", "fxgrand_3.1.4"},
@@ -75,6 +78,7 @@ func TestFixtures(t *testing.T) {
 }
 
 func TestIndex_visit(t *testing.T) {
+	leak.Check(t)
 	enough := errors.New("enough")
 	n := 0
 	_, err := Index(t.Context(), bytes.NewReader(smallStream()), Options{Scratch: t.TempDir()}, func(Entry) error {
@@ -88,6 +92,7 @@ func TestIndex_visit(t *testing.T) {
 }
 
 func TestIndex_cancelled(t *testing.T) {
+	leak.Check(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := Index(ctx, bytes.NewReader(smallStream()), Options{Scratch: t.TempDir()}, func(Entry) error {
 		cancel()
@@ -97,6 +102,7 @@ func TestIndex_cancelled(t *testing.T) {
 }
 
 func TestHead(t *testing.T) {
+	leak.Check(t)
 	data := bare(t).seal()
 	s, err := Head(t.Context(), bytes.NewReader(data[:headerSize]))
 	must.NoError(t, err)
@@ -113,6 +119,7 @@ func TestHead(t *testing.T) {
 // TestSurvey_damaged makes sure that a survey tells what is not as it was sent,
 // though it looks at no more than the beginnings.
 func TestSurvey_damaged(t *testing.T) {
+	leak.Check(t)
 	data := stream(t, "fxsmall_1.0.xz")
 	for _, at := range []int{len(data) / 3, len(data) / 2, len(data) - 2000} {
 		bad := bytes.Clone(data)

@@ -8,10 +8,13 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // TestKept holds extents to a slice of bytes that the same is done to.
 func TestKept(t *testing.T) {
+	leak.Check(t)
 	const size = 64
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
@@ -58,6 +61,7 @@ func TestKept(t *testing.T) {
 }
 
 func TestKept_parts(t *testing.T) {
+	leak.Check(t)
 	f, err := os.Create(filepath.Join(t.TempDir(), "journal"))
 	must.NoError(t, err)
 	defer f.Close()
@@ -70,6 +74,7 @@ func TestKept_parts(t *testing.T) {
 
 // TestObjects holds the chunks to a map that the same is done to.
 func TestObjects(t *testing.T) {
+	leak.Check(t)
 	r := rand.New(rand.NewPCG(3, 4))
 	var os objects
 	want := map[uint64]bool{}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // keptBy is the content that an index tells, by path.
@@ -32,6 +34,7 @@ func inConf(dataset string, maxBytes int64) *Keep {
 }
 
 func TestIndex_keep(t *testing.T) {
+	leak.Check(t)
 	for _, chain := range [][]string{{"fxsmall_1.0"}, {"fxzstd_1.0"}, {"fxsmall_1.0", "fxchild_2.0"}, {"hello-freebsd_1.0"}} {
 		name := chain[len(chain)-1]
 		t.Run(name+" says what FreeBSD wrote", func(t *testing.T) {
@@ -55,6 +58,7 @@ func TestIndex_keep(t *testing.T) {
 }
 
 func TestIndex_keepBounds(t *testing.T) {
+	leak.Check(t)
 	text := strings.Repeat("0123456789abcdef", 20_000) // of several blocks
 	files := ofTar(t, archiveOf(t,
 		tar.Header{Name: "conf/", Typeflag: tar.TypeDir, Mode: 0o755},
@@ -88,6 +92,7 @@ func TestIndex_keepBounds(t *testing.T) {
 }
 
 func TestKeeping_take(t *testing.T) {
+	leak.Check(t)
 	k := keeping{1 << 20, 4096}
 	must.False(t, k.take(1<<20+1, 512))
 	must.False(t, k.take(1, 0), must.Sprint("no blocks"))
@@ -102,6 +107,7 @@ func TestKeeping_take(t *testing.T) {
 
 // A file that was too large, and shrinks, has lost what did not change.
 func TestIndex_keepShrunk(t *testing.T) {
+	leak.Check(t)
 	s := &stage{bare: true, keep: keeping{100, 4096}}
 	s.objects.add(staged{number: 7, typ: typePlainFile, home: nowhere, block: 512})
 	must.Eq(t, nowhere, s.homeOf(&staged{number: 7, typ: typePlainFile, bonusType: typeZnode, block: 512}, make([]byte, znodeSize)))
@@ -109,6 +115,7 @@ func TestIndex_keepShrunk(t *testing.T) {
 }
 
 func TestIndex_skipLayers(t *testing.T) {
+	leak.Check(t)
 	child := stream(t, "fxchild_2.0.xz")
 	_, _, err := index(t, child)
 	must.ErrorIs(t, err, ErrNoOrigin)

@@ -8,12 +8,14 @@ import (
 
 // leaf is one of a fat ZAP (OpenZFS include/sys/zap_leaf.h, zap_leaf_phys_t): a
 // header of 48 bytes, a hash table of 2 bytes for every 32 of the block, which
-// is not needed to read all, and chunks of 24. Its entry is one chunk, with the
+// is not needed to read all (leaf_check.go), and chunks of 24. Its entry is one chunk, with the
 // numbers of those where the chains of its name and its value begin.
 type leaf struct {
 	order  order
 	block  []byte
 	chunks []byte
+	seen   []bool // of the chunks, by check
+	count  uint64 // of entries, when each is done
 	name   []byte
 	raw    []byte
 	value  []uint64
@@ -61,6 +63,7 @@ func (l *leaf) span(i uint64, shift uint) (uint64, error) {
 // each calls f with every entry.
 func (l *leaf) each(f func(entry) error) error {
 	count := int(l.order.u16(l.block[30:])) // lh_nentries
+	l.count = uint64(count)
 	left := len(l.chunks) / chunkSize
 	for at := 0; at+chunkSize <= len(l.chunks); at += chunkSize {
 		c := l.chunks[at : at+chunkSize]
@@ -83,7 +86,7 @@ func (l *leaf) each(f func(entry) error) error {
 	if count != 0 {
 		return fmt.Errorf("ZAP: a leaf is said to have %d entries more", count)
 	}
-	return nil
+	return l.check()
 }
 
 // entry reads one, and tells how many chunks it is of. Of struct zap_leaf_entry:

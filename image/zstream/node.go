@@ -21,6 +21,9 @@ type node struct {
 	ctime      unix.Timespec
 	crtime     unix.Timespec
 	generation uint64
+	object     uint64 // its number
+	parent     uint64 // the directory that it is in; of extended attributes, what they are of
+	aceCount   uint64 // of aces
 	rdev       uint64 // major above minor, of 32 bits each
 	flags      uint64 // z_pflags
 	symlink    string
@@ -33,11 +36,14 @@ type node struct {
 	has map[string]bool // which of required were set
 }
 
-// sizes are those of the attributes that a node takes over, in bytes
-// (module/zfs/zfs_sa.c, zfs_attr_table); what varies is not here.
+// sizes are those of attributes, in bytes, 0 where it varies (module/zfs/zfs_sa.c,
+// zfs_attr_table). A kernel copies as much as the registry says to where it has
+// room for so much (sa.c, sa_attr_op).
 var sizes = map[string]int{
 	"ZPL_MODE": 8, "ZPL_SIZE": 8, "ZPL_LINKS": 8, "ZPL_UID": 8, "ZPL_GID": 8, "ZPL_FLAGS": 8,
 	"ZPL_ATIME": 16, "ZPL_MTIME": 16, "ZPL_CTIME": 16, "ZPL_CRTIME": 16, "ZPL_RDEV": 8, "ZPL_XATTR": 8, "ZPL_GEN": 8,
+	"ZPL_PARENT": 8, "ZPL_DACL_COUNT": 8, "ZPL_PROJID": 8, "ZPL_SCANSTAMP": 32, "ZPL_PAD": 32, "ZPL_ZNODE_ACL": 88,
+	"ZPL_SYMLINK": 0, "ZPL_DACL_ACES": 0, "ZPL_DXATTR": 0,
 }
 
 // required are those that every file has.
@@ -95,6 +101,10 @@ func (n *node) set(o order, name string, value []byte) (err error) {
 		n.generation = u64(0)
 	case "ZPL_RDEV":
 		n.rdev = u64(0)
+	case "ZPL_PARENT":
+		n.parent = u64(0)
+	case "ZPL_DACL_COUNT":
+		n.aceCount = u64(0)
 	case "ZPL_FLAGS":
 		n.flags = u64(0)
 	case "ZPL_XATTR":

@@ -13,8 +13,13 @@ type objectType uint8
 
 // The types that a file system's tree is made of.
 const (
-	typeACL        objectType = 18 // entries of an access control list, before ZPL version 5
-	typeOldACL     objectType = 14 // the same, before version 3
+	typeACL        objectType = 33 // entries of an access control list, before ZPL version 5
+	typeOldACL     objectType = 18 // the same, before version 3
+	typeSysACL     objectType = 34 // of a bonus alone: those of objects of typeACL
+	typeUnlinked   objectType = 22 // files that are open and have no name
+	typeFUIDs      objectType = 35 // domains of foreign owners
+	typeFUIDSize   objectType = 36 // of a bonus alone
+	typeQuota      objectType = 40
 	typeZnode      objectType = 17 // of a bonus alone, before ZPL version 5
 	typePlainFile  objectType = 19
 	typeDirectory  objectType = 20
@@ -40,6 +45,10 @@ func (t objectType) String() string {
 		return "a registry of attributes"
 	case typeSALayouts:
 		return "layouts of attributes"
+	case typeUnlinked:
+		return "a queue of files to remove"
+	case typeQuota:
+		return "a list of quotas"
 	}
 	return fmt.Sprintf("an object of type %d", uint8(t))
 }
@@ -48,7 +57,7 @@ func (t objectType) String() string {
 type home uint8
 
 const (
-	nowhere   home = iota // it has no use: quotas, names of foreign owners
+	nowhere   home = iota // it has no use: names of foreign owners
 	inJournal             // it is read again
 	inFile                // it is what a file will have
 )
@@ -58,7 +67,7 @@ func (t objectType) home() home {
 	switch t {
 	case typePlainFile:
 		return inFile
-	case typeDirectory, typeMaster, typeSAMaster, typeSARegistry, typeSALayouts, typeACL, typeOldACL:
+	case typeDirectory, typeMaster, typeSAMaster, typeSARegistry, typeSALayouts, typeACL, typeOldACL, typeUnlinked, typeQuota:
 		return inJournal
 	}
 	return nowhere

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // swap turns numbers of that many bytes around, all there are in p.
@@ -176,6 +178,7 @@ func readFiles(t testing.TB, data []byte, origins [][]byte, f func(*files)) {
 
 // TestBigEndian reads streams of the other order: what comes of them is the same.
 func TestBigEndian(t *testing.T) {
+	leak.Check(t)
 	for _, name := range []string{"fxsmall_1.0", "fxdn_1.0", "fxxadir_1.0"} {
 		t.Run(name, func(t *testing.T) {
 			little := stream(t, name+".xz")

@@ -2,6 +2,7 @@ package zstream
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -61,6 +62,19 @@ type passing struct {
 	records int // taken so far
 }
 
+// begin is sink's. What is of another byte order a kernel turns around as it comes,
+// before anybody has gone through it, and panics at what it does not know
+// (module/zfs/zap_leaf.c, zap_leaf_byteswap); it would be of no use to it either.
+func (p *passing) begin(b beginning, clones map[uint64]int) error {
+	if b.order.big != machineIsBig {
+		return errors.New("it is of a machine of another byte order: a kernel is not given it")
+	}
+	return p.library.begin(b, clones)
+}
+
+// machineIsBig tells the byte order of this machine.
+var machineIsBig = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
+
 // end is sink's: the END of the dataset is what is held back.
 func (p *passing) end() error {
 	if err := p.library.end(); err != nil || p.reading == nil {
@@ -81,7 +95,13 @@ func (p *passing) end() error {
 			visit = func(Entry) error { return nil }
 		}
 		w := &walk{files: files, ctx: p.ctx, dataset: v.name, visit: visit, firsts: map[uint64]first{}, seed: maphash.MakeSeed()}
-		err = w.all()
+		files.mounted = true
+		if err = files.checkMaster(); err == nil {
+			err = w.all()
+		}
+		if err == nil {
+			err = files.checkQueue()
+		}
 	}
 	if err != nil && p.ctx.Err() == nil {
 		err = fmt.Errorf("dataset %q: %w", path.Join(p.top.Top, v.name), err)

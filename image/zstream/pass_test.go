@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // passedOn is what Pass lets through of data.
@@ -22,6 +24,7 @@ func passedOn(t testing.TB, data []byte, check func(*Stream) error) ([]byte, *St
 
 // A stream that is good passes as it is, and one that is not never comes to its end.
 func TestPass(t *testing.T) {
+	leak.Check(t)
 	good := stream(t, "plain_1.0.xz")
 	t.Run("a good one", func(t *testing.T) {
 		var seen *Stream
@@ -109,8 +112,23 @@ func TestPass(t *testing.T) {
 	})
 }
 
+func TestPass_byteOrder(t *testing.T) {
+	err := (&passing{}).begin(beginning{order: order{big: !machineIsBig}}, nil)
+	must.EqError(t, err, "it is of a machine of another byte order: a kernel is not given it")
+}
+
+// Entries that a kernel takes for the same.
+func TestMicroOrder(t *testing.T) {
+	m := microOrder{salt: 7, norm: normUpper, seen: map[uint64]bool{}}
+	must.NoError(t, m.add([]byte("name"), 0))
+	must.NoError(t, m.add([]byte("other"), 0))
+	must.NoError(t, m.add([]byte("name"), 1))
+	must.EqError(t, m.add([]byte("NAME"), 1), "ZAP: two names of one hash and one number")
+}
+
 // What this machine's tests have of each kind of stream passes.
 func TestPass_all(t *testing.T) {
+	leak.Check(t)
 	files, err := filepath.Glob("testdata/*.xz")
 	must.NoError(t, err)
 	must.SliceNotEmpty(t, files)

@@ -13,9 +13,12 @@ import (
 	"testing/iotest"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestExtract_notStream(t *testing.T) {
+	leak.Check(t)
 	image, err := os.ReadFile("testdata/hello-linux_1.0.xz")
 	must.NoError(t, err)
 	good := small(t).seal()
@@ -63,6 +66,7 @@ func everyKind(t *testing.T, e edited, f func(k kind, offset int64, p *piece)) {
 }
 
 func TestExtract_truncated(t *testing.T) {
+	leak.Check(t)
 	e := spilled(t)
 	data := e.seal()
 	cutAt := func(name string, at int64, op string) {
@@ -87,6 +91,7 @@ func TestExtract_truncated(t *testing.T) {
 }
 
 func TestExtract_damaged(t *testing.T) {
+	leak.Check(t)
 	e := spilled(t)
 	data := e.seal()
 	flip := func(name string, at int64) {
@@ -146,6 +151,7 @@ func (e edited) offset(dataset int, k kind, object uint64) (p *piece, offset int
 }
 
 func TestExtract_end(t *testing.T) {
+	leak.Check(t)
 	data := small(t).seal()
 	for name, more := range map[string][]byte{
 		"a byte":          {0},
@@ -204,6 +210,7 @@ func refuse(t *testing.T, all []refused) {
 }
 
 func TestExtract_records(t *testing.T) {
+	leak.Check(t)
 	kindTo := func(k kind) func(e edited) edited {
 		return func(e edited) edited {
 			binary.LittleEndian.PutUint32(e.at(1, write, passwd).header[:], uint32(k))
@@ -285,6 +292,7 @@ func TestExtract_records(t *testing.T) {
 }
 
 func TestExtract_spill(t *testing.T) {
+	leak.Check(t)
 	_, _, err := extract(t, spilled(t).seal(), Options{})
 	must.NoError(t, err)
 	for _, c := range []refused{
@@ -313,6 +321,7 @@ func TestExtract_spill(t *testing.T) {
 }
 
 func TestExtract_bounds(t *testing.T) {
+	leak.Check(t)
 	data := small(t).seal()
 	for _, c := range []struct {
 		o    Options
@@ -328,6 +337,7 @@ func TestExtract_bounds(t *testing.T) {
 }
 
 func TestFletcher4(t *testing.T) {
+	leak.Check(t)
 	// By hand: of words 1, 2, 3 the sums are 1 3 6, 1 4 10, 1 5 15, 1 6 21.
 	data := []byte{1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0}
 	var whole fletcher4

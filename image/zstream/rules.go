@@ -21,6 +21,8 @@ type rules struct {
 	written uint64 // object of the last WRITE
 	offset  uint64 // and where that ended
 	spilled uint64 // object of the last SPILL
+
+	torn map[uint64]uint64 // of objects, where a block of which a part was freed begins, and 1
 }
 
 // Bounds, by their names in OpenZFS. Nothing that it sends is beyond them.
@@ -72,6 +74,8 @@ func (r *rules) object(rec *record) (staged, error) {
 		err = fmt.Errorf("flags %#x are not known", rec.u8(27))
 	case o.typ.isFile() && o.bonusType != typeSA && o.bonusType != typeZnode:
 		err = fmt.Errorf("attributes of type %d are not of files", o.bonusType)
+	default:
+		err = o.known(rec)
 	}
 	if err != nil {
 		return o, objectError(o.number, err)
@@ -106,6 +110,10 @@ func (r *rules) write(b block, o *staged, embedded bool) error {
 		err = errors.New("an embedded block, without feature EMBED_DATA")
 	case b.compression.feature()&^r.features != 0:
 		err = fmt.Errorf("a block in %v, without that feature", b.compression)
+	case r.torn[b.object] == b.offset+1 && b.length == uint64(o.block):
+		err = fmt.Errorf("the block at offset %d is written after a part of it was freed", b.offset)
+	default:
+		err = o.fits(b, embedded)
 	}
 	if err != nil {
 		return objectError(b.object, err)
@@ -114,14 +122,25 @@ func (r *rules) write(b block, o *staged, embedded bool) error {
 	return nil
 }
 
-// spill checks a SPILL record, of attributes for which the bonus has no room. Of
-// struct drr_spill: object at 0, length 8.
-func (r *rules) spill(rec *record) (err error) {
+// spill checks a SPILL record, of attributes for which the bonus of o has no room.
+// Of struct drr_spill: object at 0, length 8, flags 24, type 76, by which, whatever
+// it is, the kernel looks up a table (dmu_recv.c, receive_spill). It makes the
+// block of whole sectors, and copies as much as was sent over it (dbuf.c,
+// dbuf_spill_set_blksz).
+func (r *rules) spill(rec *record, o *staged) (err error) {
 	switch number := rec.u64(0); {
 	case number == r.spilled:
 		err = errors.New("it has a spill block already")
-	case len(rec.payload) < sector || len(rec.payload) > maxSpill:
+	case len(rec.payload) < sector || len(rec.payload) > maxSpill || len(rec.payload)%sector != 0:
 		err = fmt.Errorf("a spill block of %d bytes cannot be", len(rec.payload))
+	case rec.u32(76) != 0 && rec.u32(76) != uint32(typeSA):
+		err = fmt.Errorf("a spill block of type %d", rec.u32(76))
+	case o.bonusType != typeSA:
+		err = fmt.Errorf("attributes of type %d have no spill block", o.bonusType)
+	case !o.hasRoom(int(o.bonus)):
+		err = fmt.Errorf("%d bytes of attributes where a spill block leaves %d", o.bonus, o.room())
+	case r.spills && rec.u8(24)&spillUnmodified != 0 && o.spill == 0:
+		err = errors.New("its spill block is said to be as it was, and there was none")
 	default:
 		r.spilled = number
 		return nil
@@ -163,10 +182,8 @@ func (r *rules) freeObjects(rec *record) (from, to uint64, err error) {
 		return 0, 0, objectError(from, fmt.Errorf("%d objects from there cannot be", rec.u64(8)))
 	case from >= to:
 		return from, from, nil
-	case rec.u64(0) != 0 && from < r.next:
+	case from < r.next:
 		return 0, 0, objectError(from, fmt.Errorf("it is freed after object %d was announced", r.last))
-	case from < r.next: // FREEOBJECTS from 0 on
-		from = r.next
 	}
 	return from, to, nil
 }

@@ -3,6 +3,7 @@ package zstream
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -59,7 +60,45 @@ func (t *attributeTable) register(e entry) error {
 	if want, fixed := sizes[r.name]; fixed && r.size != want {
 		return fmt.Errorf("%s is of %d bytes, not %d", r.name, r.size, want)
 	}
+	if at := slices.Index(legacy, r.name); at >= 0 && int(n) != at {
+		return fmt.Errorf("%s has number %d, not %d", r.name, n, at)
+	}
+	if v>>16&0xff > maxSwap { // ATTR_BSWAP
+		return fmt.Errorf("%s is swapped in way %d, which is none", r.name, v>>16&0xff)
+	}
 	t.known[n] = r
+	return nil
+}
+
+// maxSwap is SA_ACL, the last of sa_bswap_type_t (include/sys/sa.h).
+const maxSwap = 4
+
+// legacy are the attributes that have their numbers always (module/zfs/sa.c,
+// sa_legacy_attrs).
+var legacy = []string{
+	"ZPL_ATIME", "ZPL_MTIME", "ZPL_CTIME", "ZPL_CRTIME", "ZPL_GEN", "ZPL_MODE", "ZPL_SIZE", "ZPL_PARENT",
+	"ZPL_LINKS", "ZPL_XATTR", "ZPL_RDEV", "ZPL_FLAGS", "ZPL_UID", "ZPL_GID", "ZPL_PAD", "ZPL_ZNODE_ACL",
+}
+
+// check makes sure that numbers are below how many there are, and that layouts are
+// of those: a kernel has a table of as many, and looks no further when it mounts
+// (module/zfs/sa.c, sa_attr_table_setup, sa_add_layout_entry).
+func (t *attributeTable) check() error {
+	if len(t.known) < len(legacy) {
+		return fmt.Errorf("registry of attributes: there are %d, fewer than %d", len(t.known), len(legacy))
+	}
+	for n, r := range t.known {
+		if int(n) >= len(t.known) {
+			return fmt.Errorf("registry of attributes: %q has number %d of %d", r.name, n, len(t.known))
+		}
+	}
+	for number, layout := range t.layouts {
+		for _, n := range layout {
+			if _, ok := t.known[n]; !ok {
+				return fmt.Errorf("layouts of attributes: number %d of layout %d is not registered", n, number)
+			}
+		}
+	}
 	return nil
 }
 
@@ -72,12 +111,29 @@ func (t *attributeTable) layOut(e entry) error {
 	if len(t.layouts) >= maxLayouts {
 		return fmt.Errorf("there are more than %d", maxLayouts)
 	}
+	// Those of 0 and 1 a kernel adds itself, and panics at any that is there already
+	// (module/zfs/sa.c, sa_setup, sa_add_layout_entry).
+	if _, taken := t.layouts[uint16(n)]; taken || n < 2 || n > maxLayouts {
+		return fmt.Errorf("there can be no layout %q", e.name)
+	}
 	list := make([]uint16, len(e.value))
 	for i, v := range e.value {
 		list[i] = uint16(v)
 	}
 	t.layouts[uint16(n)] = list
 	return nil
+}
+
+// headerSize is how large a header is for a layout (SA_HDR_SIZE_MATCH_LAYOUT): by
+// that a kernel finds what is behind it, by what the header says, owners.
+func (t *attributeTable) headerSize(layout []uint16) int {
+	size := 6
+	for _, n := range layout {
+		if t.known[n].size == 0 {
+			size += 2
+		}
+	}
+	return (size + 7) &^ 7
 }
 
 // each calls f with every attribute in a bonus or spill buffer: an sa_hdr_phys_t
@@ -99,6 +155,9 @@ func (t *attributeTable) each(buf []byte, f func(name string, value []byte) erro
 	// The lengths follow the first 6 bytes, up to the end of the header.
 	if at < 8 || at > len(buf) {
 		return fmt.Errorf("attributes: a header of %d bytes in %d", at, len(buf))
+	}
+	if want := t.headerSize(layout); at != want {
+		return fmt.Errorf("attributes: a header of %d bytes, where layout %d has one of %d", at, number, want)
 	}
 	lengths := buf[6:at] // sa_lengths
 	for _, n := range layout {

@@ -70,7 +70,7 @@ func (s *stage) remove() error {
 
 // begin readies the stage for the records of a substream.
 func (s *stage) begin(b beginning) {
-	s.rules = rules{features: b.features, spills: b.flags&beginSpills != 0}
+	s.rules = rules{features: b.features, spills: b.flags&beginSpills != 0, torn: map[uint64]uint64{}}
 }
 
 // record takes one of them. It tells how much of files' content that was.
@@ -120,6 +120,9 @@ func (s *stage) add(rec *record) error {
 	} else if s.objects.count >= s.limit {
 		return objectError(o.number, fmt.Errorf("there are more than %d objects", s.limit))
 	}
+	if (o.spill > 0 || rec.u8(27)&objectSpill != 0) && !o.hasRoom(len(bonus)) {
+		return objectError(o.number, fmt.Errorf("%d bytes of attributes where a spill block leaves %d", len(bonus), o.room()))
+	}
 	if o.attrs, err = s.journal.add(bonus); err != nil {
 		return err
 	}
@@ -158,7 +161,7 @@ func (s *stage) homeOf(o *staged, bonus []byte) home {
 func (s *stage) addSpill(rec *record) error {
 	o, err := s.objects.find(rec.u64(0))
 	if err == nil {
-		err = s.rules.spill(rec)
+		err = s.rules.spill(rec, o)
 	}
 	if err != nil {
 		return err

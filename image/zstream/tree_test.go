@@ -11,6 +11,8 @@ import (
 
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // attribute is where one is in the bonus of a file or a directory of small,
@@ -39,6 +41,7 @@ const kindObject = object
 func direntOf(object uint64, mode uint32) uint64 { return uint64(mode>>12)<<60 | object }
 
 func TestExtract_names(t *testing.T) {
+	leak.Check(t)
 	name := func(name string) func(e edited) edited {
 		return func(e edited) edited { e.at(1, write, etcDir).setName(0, name); return e }
 	}
@@ -74,6 +77,7 @@ func TestExtract_names(t *testing.T) {
 }
 
 func TestExtract_names_bound(t *testing.T) {
+	leak.Check(t)
 	_, _, err := extract(t, smallStream(), Options{MaxObjects: 60})
 	must.NoError(t, err)
 	e := small(t)
@@ -96,6 +100,7 @@ func TestExtract_names_bound(t *testing.T) {
 }
 
 func TestExtract_attributes(t *testing.T) {
+	leak.Check(t)
 	raw := func(f func(bonus []byte)) func(e edited) edited {
 		return func(e edited) edited { f(e.at(1, object, passwd).payload); return e }
 	}
@@ -149,6 +154,7 @@ func TestExtract_attributes(t *testing.T) {
 }
 
 func TestExtract_masterNode(t *testing.T) {
+	leak.Check(t)
 	drop := func(k kind, object uint64) func(e edited) edited {
 		return func(e edited) edited {
 			i := e.index(1, k, object)
@@ -177,6 +183,7 @@ func TestExtract_masterNode(t *testing.T) {
 }
 
 func TestExtract_sizes(t *testing.T) {
+	leak.Check(t)
 	path := "m/etc/passwd"
 	for _, size := range []uint64{0, 1, 511, 512, 513, 1 << 20} {
 		e := setAttribute(passwd, "ZPL_SIZE", size)(small(t))
@@ -190,6 +197,7 @@ func TestExtract_sizes(t *testing.T) {
 }
 
 func TestExtract_without(t *testing.T) {
+	leak.Check(t)
 	if asRoot {
 		t.Skip("for those who are not root")
 	}

@@ -14,9 +14,6 @@ const (
 	firstFile
 )
 
-// typeUnlinked is DMU_OT_UNLINKED_SET, files that are open and have no name.
-const typeUnlinked objectType = 22
-
 // number is the object of a file.
 func (t *Files) number(i uint32) uint64 { return firstFile + uint64(t.at[i]) }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/machine"
 	"nomad-driver-pot/pot/hosttest/need"
 )
@@ -31,6 +32,7 @@ func zfs(t testing.TB, stdin []byte, argv ...string) []byte {
 // TestWrite_received has the kernel receive what is written, mount it and go on
 // with it, and holds it to what it was made from.
 func TestWrite_received(t *testing.T) {
+	leak.Check(t)
 	need.Have(t, "root", asRoot)
 	_, err := exec.LookPath("zfs")
 	need.Have(t, "zfs", err == nil)

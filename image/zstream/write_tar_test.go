@@ -19,6 +19,7 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
@@ -58,6 +59,7 @@ func oddsTar(t testing.TB) []byte {
 }
 
 func TestReadTar(t *testing.T) {
+	leak.Check(t)
 	src := t.TempDir()
 	makeOdds(t, src)
 	files := ofTar(t, oddsTar(t))
@@ -98,6 +100,7 @@ func archiveOf(t testing.TB, headers ...tar.Header) []byte {
 }
 
 func TestReadTar_refused(t *testing.T) {
+	leak.Check(t)
 	reg := func(name string) tar.Header { return tar.Header{Name: name, Typeflag: tar.TypeReg} }
 	link := func(name, to string) tar.Header {
 		return tar.Header{Name: name, Linkname: to, Typeflag: tar.TypeLink}
@@ -146,6 +149,7 @@ type readError struct{ err error }
 func (r readError) Read([]byte) (int, error) { return 0, r.err }
 
 func TestReadTar_again(t *testing.T) {
+	leak.Check(t)
 	files := ofTar(t, archiveOf(t,
 		tar.Header{Name: "a", Typeflag: tar.TypeReg, Mode: 0o600},
 		tar.Header{Name: "deep/in/x", Typeflag: tar.TypeReg, Mode: 0o600},
@@ -170,6 +174,7 @@ func TestReadTar_again(t *testing.T) {
 }
 
 func TestReadTar_sparse(t *testing.T) {
+	leak.Check(t)
 	_, err := exec.LookPath("tar")
 	need.Have(t, "tar", err == nil)
 	src := t.TempDir()
@@ -195,6 +200,7 @@ func TestReadTar_sparse(t *testing.T) {
 
 // TestWrite_memory holds files of 300 MiB in all to a few MiB of memory.
 func TestWrite_memory(t *testing.T) {
+	leak.Check(t)
 	if testing.Short() {
 		t.Skip("writes 300 MiB")
 	}

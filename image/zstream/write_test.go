@@ -19,6 +19,7 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
@@ -213,6 +214,7 @@ func sumOf(data []byte) (f fletcher4) {
 }
 
 func TestWrite_oddFiles(t *testing.T) {
+	leak.Check(t)
 	src := t.TempDir()
 	makeOdds(t, src)
 	stream := sent(t, ofDir(t, src))
@@ -256,6 +258,7 @@ func zstreamDump(t testing.TB, stream []byte) {
 }
 
 func TestReadDir_xattrs(t *testing.T) {
+	leak.Check(t)
 	src := t.TempDir()
 	for name, size := range map[string]int{"some": 10, "large": 1000, "none": 0} {
 		at := filepath.Join(src, name)
@@ -296,6 +299,7 @@ func TestReadDir_xattrs(t *testing.T) {
 }
 
 func TestWrite_usrShare(t *testing.T) {
+	leak.Check(t)
 	const share = "/usr/share"
 	if _, err := os.Stat(share); err != nil || testing.Short() {
 		t.Skip("needs " + share + ", and writes all of it")
@@ -316,6 +320,7 @@ func TestWrite_usrShare(t *testing.T) {
 
 // TestWrite_large is a file of 3 GiB that is mostly holes.
 func TestWrite_large(t *testing.T) {
+	leak.Check(t)
 	src := t.TempDir()
 	f, err := os.Create(filepath.Join(src, "large"))
 	must.NoError(t, err)
@@ -346,6 +351,7 @@ func TestWrite_large(t *testing.T) {
 }
 
 func TestWrite_changed(t *testing.T) {
+	leak.Check(t)
 	src := t.TempDir()
 	at := filepath.Join(src, "log")
 	must.NoError(t, os.WriteFile(at, []byte("one"), 0o600))
@@ -360,6 +366,7 @@ func TestWrite_changed(t *testing.T) {
 }
 
 func TestWrite_cancelled(t *testing.T) {
+	leak.Check(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")
 	cancel(enough)
@@ -368,6 +375,7 @@ func TestWrite_cancelled(t *testing.T) {
 }
 
 func TestWrite_names(t *testing.T) {
+	leak.Check(t)
 	for _, c := range []struct {
 		err     string
 		o       WriteOptions

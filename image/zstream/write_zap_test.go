@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // built is a ZAP as it stands in its object.
@@ -152,6 +154,7 @@ func numbered(n, length int, seed int64) []zapEntry {
 }
 
 func TestZAP_written(t *testing.T) {
+	leak.Check(t)
 	for _, c := range []struct{ n, length int }{
 		{0, 0}, {1, 49}, {6, 49}, {7, 49}, {8, 49}, {2047, 49}, {2048, 49}, {1, 50}, {1, 255},
 		{300, 255}, {20_000, 12}, {20_000, 255}, {100_000, 30},
@@ -193,6 +196,7 @@ func sameHash(t testing.TB, z zapWriter, n int) []zapEntry {
 }
 
 func TestZAP_sameHash(t *testing.T) {
+	leak.Check(t)
 	entries := sameHash(t, newZAP(77, nil), 5)
 	checkZAP(t, entries)
 	checkZAP(t, append(entries, zapEntry{name: strings.Repeat("a fat one", 10)}))
@@ -200,6 +204,7 @@ func TestZAP_sameHash(t *testing.T) {
 
 // TestZAP_hash is of names in a microzap and a fat ZAP that FreeBSD 14.2 made.
 func TestZAP_hash(t *testing.T) {
+	leak.Check(t)
 	e := small(t)
 	for i, p := range e {
 		if p.kind() != write || len(p.payload) < fatBlock || binary.LittleEndian.Uint64(p.payload) != zapLeafBlock {
@@ -246,6 +251,7 @@ func FuzzZAP_written(f *testing.F) {
 }
 
 func TestWrite_manyNames(t *testing.T) {
+	leak.Check(t)
 	if testing.Short() {
 		t.Skip("makes 100,000 files")
 	}
@@ -270,6 +276,7 @@ func TestWrite_manyNames(t *testing.T) {
 // TestTrivialACL holds lists to those that FreeBSD 14.2 made for these modes, and
 // to the one that POSIX has for a mode that denies what it gives to others.
 func TestTrivialACL(t *testing.T) {
+	leak.Check(t)
 	for mode, want := range map[uint32]string{
 		0o755: "00000010bf011e0000004020a900120000000040a9001200",
 		0o644: "000000109f011e0000004020890012000000004089001200",
@@ -282,6 +289,7 @@ func TestTrivialACL(t *testing.T) {
 }
 
 func TestNvlist_pack(t *testing.T) {
+	leak.Check(t)
 	list := nvlist{{"tosnap", "1795392222"}, {"number", uint64(1) << 63}, {"empty", nvlist{}},
 		{"in it", nvlist{{"bytes", []byte("odd")}, {"none", []byte{}}}}}
 	back, err := unpackList(list.pack())

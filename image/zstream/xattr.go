@@ -58,7 +58,7 @@ func (f *files) xattrs(n *node) ([]Xattr, error) {
 	}
 	all := map[string]Xattr{}
 	if n.xattrDir != 0 {
-		if err := f.addXattrDir(all, n.xattrDir); err != nil {
+		if err := f.addXattrDir(all, n.xattrDir, n.object); err != nil {
 			return nil, fmt.Errorf("extended attributes: %w", err)
 		}
 	}
@@ -98,9 +98,12 @@ func addXattr(all map[string]Xattr, name string, size int64, value []byte) error
 	return err
 }
 
-// addXattrDir adds those in a directory: each is a file.
-func (f *files) addXattrDir(all map[string]Xattr, dir uint64) error {
+// addXattrDir adds those in the directory of an object: each is a file.
+func (f *files) addXattrDir(all map[string]Xattr, dir, of uint64) error {
 	z, err := f.stage.zap(dir, typeDirectory)
+	if err == nil && f.mounted {
+		err = f.checkXattrDir(dir, of)
+	}
 	if err != nil {
 		return err
 	}
@@ -116,6 +119,12 @@ func (f *files) addXattrDir(all map[string]Xattr, dir uint64) error {
 		}
 		if n.kind() != unix.S_IFREG || n.flags&flagXattr == 0 || o.home != inJournal {
 			return fmt.Errorf("%q: %w", e.name, objectError(number, errors.New("it is no extended attribute")))
+		}
+		if f.mounted {
+			if n.links == 0 || n.parent != dir {
+				return fmt.Errorf("%q: object %d has %d links, and says that it is in directory %d", e.name, number, n.links, n.parent)
+			}
+			o.names = 1
 		}
 		var value []byte
 		if n.size <= MaxXattr {

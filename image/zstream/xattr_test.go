@@ -8,9 +8,12 @@ import (
 
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestNewXattr(t *testing.T) {
+	leak.Check(t)
 	for name, want := range map[string]Xattr{
 		"colour":                   {Namespace: "user", Name: "colour"},
 		"user.colour":              {Namespace: "user", Name: "colour"},
@@ -31,6 +34,7 @@ func TestNewXattr(t *testing.T) {
 }
 
 func TestXattrs(t *testing.T) {
+	leak.Check(t)
 	fresh := func() *files { return &files{budget: budget{10, 1000}} }
 	many := make(nvlist, maxXattrs+1)
 	for i := range many {
@@ -87,6 +91,7 @@ func xattred(t testing.TB) (e edited, file, dir, value uint64) {
 
 // TestXattrs_directory is directories of extended attributes that are none.
 func TestXattrs_directory(t *testing.T) {
+	leak.Check(t)
 	_, _, dir, value := xattred(t)
 	for _, c := range []struct {
 		name   string
@@ -130,6 +135,7 @@ func TestXattrs_directory(t *testing.T) {
 }
 
 func TestACL(t *testing.T) {
+	leak.Check(t)
 	for n := 1; n < 16; n++ {
 		_, err := parseACEs(order{}, make([]byte, n))
 		must.EqError(t, err, "access control list: an entry is cut")
@@ -164,6 +170,7 @@ func TestACL(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
+	leak.Check(t)
 	must.Eq(t, "-", Flags(aclTrivial).String())
 	must.Eq(t, "schg,uarch", Flags(1<<36|1<<35|aclTrivial).String())
 	must.Eq(t, 0x20800, Flags(1<<36|1<<35).Stat())

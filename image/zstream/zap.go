@@ -36,8 +36,8 @@ const (
 	zapMaxShift = 27 // of a table of 1 GiB
 )
 
-// zapUint64Key is ZAP_FLAG_UINT64_KEY (zap.h): keys are no names.
-const zapUint64Key = 1 << 1
+// zapHash64 is ZAP_FLAG_HASH64 (zap.h). With the others keys are no names.
+const zapHash64 = 1 << 0
 
 // entry is a name and its value. Both are overwritten by the next.
 type entry struct {
@@ -88,7 +88,8 @@ func (z zap) readBlock(b []byte, n uint64) error {
 // eachMicro reads a microzap: a header, then entries, of 64 bytes each.
 func eachMicro(block []byte, o order, f func(entry) error) error {
 	const size, nameAt = 64, 14 // MZAP_ENT_LEN, offsetof (mzap_ent_phys_t, mze_name)
-	value := make([]uint64, 1)
+	value, sorted := make([]uint64, 1), newMicroOrder(block, o)
+	var clash error
 	for at := size; at+size <= len(block); at += size {
 		name, _, ended := bytes.Cut(block[at+nameAt:at+size], []byte{0})
 		if len(name) == 0 {
@@ -97,12 +98,15 @@ func eachMicro(block []byte, o order, f func(entry) error) error {
 		if !ended {
 			return fmt.Errorf("ZAP: a name without an end: %q", name)
 		}
+		if err := sorted.add(name, o.u32(block[at+8:])); clash == nil {
+			clash = err // names come first: two of one are said to be so
+		}
 		value[0] = o.u64(block[at:])
 		if err := f(entry{name, value}); err != nil {
 			return err
 		}
 	}
-	return nil
+	return clash
 }
 
 // eachFat goes through the table of pointers. It is indexed by the first bits of
@@ -119,7 +123,7 @@ func (z zap) eachFat(header []byte, f func(entry) error) error {
 	if z.block < zapMinFat || z.block > oldMaxBlock || z.block&(z.block-1) != 0 {
 		return fmt.Errorf("ZAP: leaves of %d bytes cannot be", z.block)
 	}
-	if u64(96)&zapUint64Key != 0 { // zap_flags
+	if u64(96)&^zapHash64 != 0 { // zap_flags
 		return errors.New("ZAP: its keys are no names")
 	}
 	start, blocks, shift := u64(16), u64(24), u64(32) // zap_ptrtbl: zt_blk, zt_numblks, zt_shift
@@ -135,6 +139,10 @@ func (z zap) eachFat(header []byte, f func(entry) error) error {
 	if shift > zapMaxShift || at+8<<shift > z.size {
 		return errors.New("ZAP: its table of pointers is beyond its end")
 	}
+	if err := z.checkHeader(header); err != nil {
+		return err
+	}
+	leaves, entries := uint64(0), uint64(0)
 	leaf, table := newLeaf(int(z.block), z.order), make([]byte, 8)
 	for i := uint64(0); i < 1<<shift; {
 		if _, err := z.data.ReadAt(table, at+int64(i)*8); err != nil {
@@ -147,10 +155,13 @@ func (z zap) eachFat(header []byte, f func(entry) error) error {
 		if err != nil {
 			return err
 		}
+		if err := z.checkSpan(header, at+int64(i)*8, span, z.order.u64(table)); err != nil {
+			return err
+		}
 		if err := leaf.each(f); err != nil {
 			return err
 		}
-		i += span
+		i, leaves, entries = i+span, leaves+1, entries+leaf.count
 	}
-	return nil
+	return z.checkCounts(header, leaves, entries)
 }

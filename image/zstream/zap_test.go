@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // fat is a ZAP of two blocks, header and leaf: the layouts of attributes.
@@ -49,6 +51,7 @@ func all(data []byte, block int64) (map[string][]uint64, error) {
 }
 
 func TestZAP(t *testing.T) {
+	leak.Check(t)
 	t.Run("micro", func(t *testing.T) {
 		got, err := all(micro("one", 1, "", 7, "three", 3), 512)
 		must.NoError(t, err)
@@ -70,6 +73,7 @@ func TestZAP(t *testing.T) {
 }
 
 func TestZAP_damaged(t *testing.T) {
+	leak.Check(t)
 	const leafAt = 16 << 10
 	le := binary.LittleEndian
 	entryAt := func(d []byte) int { // the first entry's chunk
@@ -94,7 +98,7 @@ func TestZAP_damaged(t *testing.T) {
 		"keys that are no names":  {func(d []byte) []byte { d[96] |= 2; return d }, "its keys are no names"},
 		"another prefix":          {func(d []byte) []byte { d[leafAt+16] = 1; return d }, "a leaf for 0x1 of 0 bits"},
 		"a prefix too long":       {func(d []byte) []byte { d[leafAt+32] = 60; return d }, "a leaf for 0x0 of 60 bits"},
-		"half of the hashes":      {func(d []byte) []byte { d[leafAt+32] = 1; return d }, "a leaf for 0x0 of 1 bits"},
+		"half of the hashes":      {func(d []byte) []byte { d[leafAt+32] = 1; return d }, "in the wrong chain"},
 		"too few entries":         {func(d []byte) []byte { d[leafAt+30]++; return d }, "a leaf is said to have 1 entries more"},
 		"an odd integer":          {func(d []byte) []byte { d[entryAt(d)+1] = 3; return d }, "integers of 3 bytes cannot be"},
 		"no name":                 {func(d []byte) []byte { le.PutUint16(d[entryAt(d)+6:], 0); return d }, "a name of 0 bytes"},
@@ -133,6 +137,7 @@ func TestZAP_damaged(t *testing.T) {
 }
 
 func TestAttributeTable(t *testing.T) {
+	leak.Check(t)
 	layouts := zap{data: bytes.NewReader(fat(t)), size: 32 << 10, block: 16 << 10}
 	registry := func(entries ...any) zap { return zap{data: bytes.NewReader(micro(entries...)), size: 512, block: 512} }
 	size := func(n, size int) int { return size<<24 | n }

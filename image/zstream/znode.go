@@ -12,14 +12,14 @@ import (
 const znodeSize = 264
 
 // setZnode takes the attributes of a znode over: of struct znode_phys, zp_atime at
-// 0, mtime 16, ctime 32, crtime 48, gen 64, mode 72, size 80, links 96, xattr 104,
+// 0, mtime 16, ctime 32, crtime 48, gen 64, mode 72, size 80, parent 88, links 96, xattr 104,
 // rdev 112, flags 120, uid 128, gid 136, acl 176.
 func (n *node) setZnode(o order, bonus []byte) error {
 	if len(bonus) < znodeSize {
 		return fmt.Errorf("attributes: %d bytes, fewer than %d", len(bonus), znodeSize)
 	}
 	for name, at := range map[string]int{
-		"ZPL_ATIME": 0, "ZPL_MTIME": 16, "ZPL_CTIME": 32, "ZPL_CRTIME": 48, "ZPL_GEN": 64, "ZPL_MODE": 72, "ZPL_SIZE": 80,
+		"ZPL_ATIME": 0, "ZPL_MTIME": 16, "ZPL_CTIME": 32, "ZPL_CRTIME": 48, "ZPL_GEN": 64, "ZPL_MODE": 72, "ZPL_SIZE": 80, "ZPL_PARENT": 88,
 		"ZPL_LINKS": 96, "ZPL_XATTR": 104, "ZPL_RDEV": 112, "ZPL_FLAGS": 120, "ZPL_UID": 128, "ZPL_GID": 136,
 	} {
 		if err := n.set(o, name, bonus[at:]); err != nil {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // old is small as a file system of that ZPL version before 5 would have sent it:
@@ -73,6 +75,7 @@ func znode(n *node) []byte {
 
 // TestOldVersions reads file systems from before system attributes.
 func TestOldVersions(t *testing.T) {
+	leak.Check(t)
 	want, _, err := index(t, smallStream())
 	must.NoError(t, err)
 	for version := uint64(1); version < zplSA; version++ {

@@ -5,15 +5,19 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestSignatureComment(t *testing.T) {
+	leak.Check(t)
 	must.Eq(t, "verify with pots.pub", signatureComment("/keys/pots.sec", "pots secret key"))
 	must.Eq(t, "signature from pots secret key", signatureComment("/keys/pots", "pots secret key"))
 	must.Eq(t, "signature from pots secret key", signatureComment(".sec", "pots secret key"))
 }
 
 func TestSourceDate(t *testing.T) {
+	leak.Check(t)
 	got, err := sourceDate("1795392222")
 	must.NoError(t, err)
 	must.Eq(t, time.Unix(1795392222, 0), got)

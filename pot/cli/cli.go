@@ -39,9 +39,7 @@ func New(name string) *cobra.Command {
 		Use:   name,
 		Short: "run packaged FreeBSD jails",
 		Long: name + ` runs pots, packaged FreeBSD jails. Started by a Nomad agent it is the task
-driver "pot": put it into the agent's plugin_dir and name it in a plugin block.
-
-Not there yet: ` + strings.Join(awaited, ", ") + ".",
+driver "pot": put it into the agent's plugin_dir and name it in a plugin block.`,
 		Version:           Version,
 		Args:              commandOf,
 		RunE:              needsCommand,
@@ -52,11 +50,10 @@ Not there yet: ` + strings.Join(awaited, ", ") + ".",
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(flagFault)
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(configCommand(), doctorCommand(), imageCommand(), initCommand(), flavourCommand(), versionCommand())
+	root.AddCommand(configCommand(), doctorCommand(), imageCommand(), initCommand(), deInitCommand(), flavourCommand(), versionCommand())
 	root.AddCommand(setCommands()...)
 	root.AddCommand(lifeCommands()...)
 	root.AddCommand(datasetCommands()...)
-	addAwaited(root, awaited)
 	return root
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -21,6 +22,7 @@ type creating struct {
 	name     string
 	kind     string
 	base     string // a release, or an archive
+	mirror   string // where releases are
 	of       string // the pot that it is cloned from
 	snapshot string
 	first    bool // a snapshot of that is taken if it has none
@@ -50,8 +52,8 @@ func createCommand() *cobra.Command {
 		Use:   "create -p POT -b TAR -t single",
 		Short: "make a pot",
 		Long: `Makes a pot whose tree is that of an archive, as FreeBSD's base.txz is: -b is its path,
-or a release whose archive is in the cache as RELEASE-RELEASE_base.txz, where pot has it
-too. Flavours are read before anything is made, and applied in order; if one fails, the
+or a release, whose archive is taken from the cache, where pot has it too, and fetched
+first if it is not there, as pot create-base does. Flavours are read before anything is made, and applied in order; if one fails, the
 pot is destroyed, unless -k keeps it.`,
 		Example: `    pot create -p test -b 14.2 -t single -N public-bridge -f nginx`,
 		Args:    arguments(),
@@ -60,6 +62,7 @@ pot is destroyed, unless -k keeps it.`,
 	m.addFlags(c)
 	c.Flags().StringVarP(&m.kind, "type", "t", "single", "`type` of the pot: single")
 	c.Flags().StringVarP(&m.base, "base", "b", "", "`release` of FreeBSD, or an archive of a tree")
+	c.Flags().StringVarP(&m.mirror, "mirror", "U", defaultMirror(), "`URL` of the directory with releases")
 	o := addOnPots(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		m.network = cmp.Or(m.network, "inherit")
@@ -180,7 +183,7 @@ func (m *creating) finish(c *cobra.Command, o *onPots, ps *pot.Pots, s *pot.Sett
 func (m *creating) anew(c *cobra.Command, o *onPots, ps *pot.Pots) (*pot.Settings, error) {
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
-	file, release, err := o.baseFile(m.base)
+	file, release, err := o.baseFile(ctx, m.base, m.mirror)
 	if err != nil {
 		return nil, err
 	}
@@ -245,8 +248,9 @@ func (o *onPots) spool() string {
 	return o.dir
 }
 
-// baseFile is the archive that -b says, and the release in it, "" if that is not said.
-func (o *onPots) baseFile(base string) (file, release string, err error) {
+// baseFile is the archive that -b says, fetched if need be, and the release in it, ""
+// if that is not said.
+func (o *onPots) baseFile(ctx context.Context, base, mirror string) (file, release string, err error) {
 	if strings.Contains(base, "/") || strings.Contains(base, ".t") {
 		return base, "", nil
 	}
@@ -256,9 +260,10 @@ func (o *onPots) baseFile(base string) (file, release string, err error) {
 	if file, err = o.cachedBase(base); err != nil {
 		return "", "", err
 	}
-	release = base
-	if _, err := os.Stat(file); err != nil {
-		return "", "", hinted{fmt.Errorf("release %s: %w", release, err), "pot create-base -r " + release + " fetches it; or -b is the path of an archive"}
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		if err := fetchBase(ctx, mirrored(mirror, base), file); err != nil {
+			return "", "", hinted{fmt.Errorf("fetch release %s: %w", base, err), "-b may be the path of an archive instead, and -U another mirror"}
+		}
 	}
-	return file, release, nil
+	return file, base, nil
 }

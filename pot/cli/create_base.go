@@ -51,7 +51,7 @@ mirror is one of FreeBSD's, or a directory as file:///DIR.`,
 		return act(func(c *cobra.Command, _ []string) error {
 			file, err := o.cachedBase(*release)
 			if err == nil {
-				err = fetchBase(c.Context(), strings.TrimSuffix(*mirror, "/")+"/"+fullRelease(*release), file)
+				err = fetchBase(c.Context(), mirrored(*mirror, *release), file)
 			}
 			if err != nil {
 				return fmt.Errorf("cannot fetch release %s: %w", *release, err)
@@ -68,6 +68,11 @@ mirror is one of FreeBSD's, or a directory as file:///DIR.`,
 func defaultMirror() string {
 	arch := map[string]string{"arm64": "arm64/aarch64"}[runtime.GOARCH]
 	return "https://download.freebsd.org/releases/" + cmp.Or(arch, "amd64/amd64")
+}
+
+// mirrored is a release's directory on a mirror.
+func mirrored(mirror, release string) string {
+	return strings.TrimSuffix(mirror, "/") + "/" + fullRelease(release)
 }
 
 // fullRelease is a release's whole name.

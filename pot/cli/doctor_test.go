@@ -7,10 +7,12 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // Findings are told a line each, or as JSON.
 func TestTell(t *testing.T) {
+	leak.Check(t)
 	found := []pot.Finding{
 		{Weight: pot.Fact, Key: "host", Text: "freebsd"},
 		{Weight: pot.Absent, Key: "limits", Text: "are off: set kern.racct.enable=1"},

@@ -10,10 +10,12 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // Who gives up while files are made is told so, and finds none of them.
 func TestExtract_givenUp(t *testing.T) {
+	leak.Check(t)
 	const file = "../../image/imagetest/testdata/hello-linux_1.0.xz"
 	from, err := image.ParsePlace(file)
 	must.NoError(t, err)

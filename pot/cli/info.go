@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"path/filepath"
 	"strings"
 
@@ -17,16 +18,21 @@ import (
 
 func infoCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "info -p POT",
-		Short: "say what there is to know of a pot",
-		Long:  `Says how a pot is set up and connected, and whether it runs; with -v its datasets, snapshots and limits too.`,
+		Use:   "info -p POT | -B BRIDGE",
+		Short: "say what there is to know of a pot, or of a private bridge",
+		Long: `Says how a pot is set up and connected, and whether it runs; with -v its datasets, snapshots and limits too.
+With -E that is for a shell: eval "$(pot info -E -p POT)" sets _POT_NAME, _POT_IP and their like.`,
 	}
+	bridge := c.Flags().StringP("bridge", "B", "", "`name` of a private bridge, instead of a pot")
+	environment := c.Flags().BoolP("environment", "E", false, "say what hooks are told of it, as commands of a shell")
 	verbose := c.Flags().BoolP("verbose", "v", false, "say more")
 	quiet := c.Flags().BoolP("quiet", "q", false, "say nothing: the exit status is 1 if there is no such pot")
 	snapshots := c.Flags().BoolP("snapshots", "s", false, "list the names of its snapshots alone")
 	runs := c.Flags().BoolP("running", "r", false, "with -q: whether it runs")
 	output := addOutput(c)
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPotOr(c, bridge, func(c *cobra.Command, o *onPots) error {
+		return o.infoBridge(c, *bridge, *quiet, output)
+	}, func(c *cobra.Command, o *onPots, name pot.Name) error {
 		i, err := o.info(c.Context(), name)
 		switch {
 		case err != nil:
@@ -35,11 +41,34 @@ func infoCommand() *cobra.Command {
 			return exitStatus{errSaid, 1}
 		case *quiet:
 			return nil
+		case *environment:
+			return o.environment(c, name)
 		case *snapshots:
 			return output.tell(c.OutOrStdout(), i.Snapshots, i.snapshotText)
 		}
 		return output.tell(c.OutOrStdout(), i, func(w io.Writer) error { return i.text(w, *verbose) })
 	})
+}
+
+// environment says what hooks are told of a pot, quoted: an image may have set it.
+func (o *onPots) environment(c *cobra.Command, name pot.Name) error {
+	ps, _, err := o.pots()
+	if err != nil {
+		return fmt.Errorf("cannot say what the pot is: %w", err)
+	}
+	s, err := pot.OpenSettings(c.Context(), ps.Host(), name)
+	if err != nil {
+		return fmt.Errorf("cannot say what the pot is: %w", err)
+	}
+	var addr netip.Addr
+	if p, err := ps.Find(name); err == nil {
+		addr = p.Address()
+	}
+	for _, set := range s.Environment(c.Context(), addr) {
+		key, value, _ := strings.Cut(set, "=")
+		fmt.Fprintf(c.OutOrStdout(), "export %s='%s'\n", key, strings.ReplaceAll(value, "'", `'\''`))
+	}
+	return nil
 }
 
 // info is what there is to know of a pot.
@@ -203,6 +232,9 @@ func showCommand() *cobra.Command {
 		Args:  arguments(),
 	}
 	only := potFlag(c)
+	c.Flags().BoolP("running", "r", false, "as without it: pots that do not run use nothing")
+	c.Flags().BoolP("all", "a", false, "as without it")
+	c.MarkFlagsMutuallyExclusive("pot", "running", "all")
 	o := addOnPots(c)
 	output := addOutput(c)
 	c.RunE = act(func(c *cobra.Command, _ []string) error {

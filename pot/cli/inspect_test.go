@@ -16,6 +16,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/zstream"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // member is a file in an archive.
@@ -78,6 +79,7 @@ pot.env="A=\"b\"=c"
 bad=` + "\x1b[2J\n"
 
 func TestInspect_warnings(t *testing.T) {
+	leak.Check(t)
 	top := treeOf(t, dir("m/"), dir("conf/"), file("conf/pot.conf", hostileConf), script("conf/prestart.sh", 0o755), script("conf/old.sh", 0o644),
 		file("conf/fscomp.conf", "/etc /host ro\n\ntank/secret /x\x1b[2J\n"))
 	m := treeOf(t, dir("dev/"), member{tar.Header{Name: "dev/mem", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 1, Mode: 0o666}, ""},
@@ -110,6 +112,7 @@ func TestInspect_warnings(t *testing.T) {
 }
 
 func TestInspect_oddConf(t *testing.T) {
+	leak.Check(t)
 	for _, c := range []struct {
 		what, want string
 		members    []member
@@ -139,6 +142,7 @@ func TestInspect_oddConf(t *testing.T) {
 }
 
 func TestInspect_manyHooks(t *testing.T) {
+	leak.Check(t)
 	members := []member{dir("conf/"), file("conf/pot.conf", "pot.level=0\n")}
 	for i := range maxHooks + 5 {
 		members = append(members, script(fmt.Sprintf("conf/%d.sh", i), 0o755))
@@ -149,6 +153,7 @@ func TestInspect_manyHooks(t *testing.T) {
 }
 
 func TestActing(t *testing.T) {
+	leak.Check(t)
 	for _, c := range []struct {
 		name  string
 		value any
@@ -177,6 +182,7 @@ func TestActing(t *testing.T) {
 }
 
 func TestNamed(t *testing.T) {
+	leak.Check(t)
 	for _, c := range [][4]string{ // file, pot that was exported, name, tag
 		{"hello_1.0.xz", "hello", "hello", "1.0"},
 		{"nginx-amd64-14_2_1.24.1.xz", "nginx-amd64-14_2", "nginx-amd64-14_2", "1.24.1"},
@@ -192,6 +198,7 @@ func TestNamed(t *testing.T) {
 }
 
 func TestLsMode(t *testing.T) {
+	leak.Check(t)
 	for want, mode := range map[string]fs.FileMode{
 		"-rwxr-xr-x": 0o755, "drwxrwxrwt": fs.ModeDir | fs.ModeSticky | 0o777, "-rwsr-Sr-T": fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky | 0o744,
 		"crw-rw-rw-": fs.ModeDevice | fs.ModeCharDevice | 0o666, "brw-------": fs.ModeDevice | 0o600, "lrwxrwxrwx": fs.ModeSymlink | 0o777,
@@ -202,6 +209,7 @@ func TestLsMode(t *testing.T) {
 }
 
 func TestListed_names(t *testing.T) {
+	leak.Check(t)
 	var out bytes.Buffer
 	line := lister(&out, "json")
 	must.NoError(t, line(zstream.Entry{Dataset: "m", Path: "a\xff", Mode: fs.ModeDevice | fs.ModeCharDevice | 0o666, Major: 13, Minor: 0}))

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,10 +22,14 @@ func listCommand() *cobra.Command {
 	quiet := c.Flags().BoolP("quiet", "q", false, "list names alone")
 	c.Flags().BoolP("pots", "p", true, "list pots, as without it")
 	flavours := c.Flags().BoolP("flavours", "F", false, "list flavours")
+	bridges := c.Flags().BoolP("bridges", "B", false, "list private bridges")
 	c.Flags().BoolP("all", "a", false, "as without it")
 	o := addOnPots(c)
 	output := addOutput(c)
 	c.RunE = act(func(c *cobra.Command, _ []string) error {
+		if *bridges {
+			return o.listBridges(c, *quiet, output)
+		}
 		if *flavours {
 			l, err := o.library()
 			var all []flavour.Found
@@ -80,14 +85,19 @@ func (o *onPots) list(c *cobra.Command) ([]*info, error) {
 
 func destroyCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "destroy -p POT",
-		Short: "take a pot away, with all that is in it",
+		Use:   "destroy -p POT | -B BRIDGE",
+		Short: "take a pot away, with all that is in it, or a private bridge",
 		Long: `Takes a pot away, with its tree, its settings and its snapshots. One that runs is
-refused without -F, which stops it; one that others are cloned from is refused.`,
+refused without -F, which stops it; one that others are cloned from is refused. A private
+bridge that a pot is for is refused too.`,
 	}
+	bridge := c.Flags().StringP("bridge", "B", "", "`name` of a private bridge, instead of a pot")
 	stop := c.Flags().BoolP("force", "F", false, "stop a pot that runs")
 	c.Flags().BoolP("recursive", "r", false, "as with pot, of pots of type single: nothing more")
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	c.Flags().BoolP("quiet", "q", false, "as without it")
+	return onPotOr(c, bridge, func(c *cobra.Command, o *onPots) error {
+		return o.destroyBridge(c, *bridge)
+	}, func(c *cobra.Command, o *onPots, name pot.Name) error {
 		ps, conf, err := o.pots()
 		if err == nil {
 			err = ps.DestroyOwn(c.Context(), name, *stop, pot.StartOptions{DNS: conf.DNS, Tell: notes(c)})
@@ -127,6 +137,8 @@ run, and prints their names.`,
 		Args: arguments(),
 	}
 	dry := c.Flags().BoolP("dry-run", "n", false, "print their names, and destroy nothing")
+	quiet := c.Flags().BoolP("quiet", "q", false, "print nothing")
+	grace := c.Flags().BoolP("grace", "g", false, "leave pots whose command has ended within the last minute")
 	o := addOnPots(c)
 	c.RunE = act(func(c *cobra.Command, _ []string) error {
 		ps, _, err := o.pots()
@@ -138,12 +150,17 @@ run, and prints their names.`,
 			if i.Active || i.Attributes["prunable"] != "YES" || i.Attributes["to-be-pruned"] != "YES" {
 				continue
 			}
+			if ended, err := ps.LastEnd(c.Context(), pot.Name(i.Name)); *grace && err == nil && time.Since(ended) < time.Minute {
+				continue
+			}
 			if !*dry {
 				if err := ps.DestroyOwn(c.Context(), pot.Name(i.Name), false, pot.StartOptions{}); err != nil {
 					return fmt.Errorf("cannot prune: %w", err)
 				}
 			}
-			fmt.Fprintln(c.OutOrStdout(), i.Name)
+			if !*quiet {
+				fmt.Fprintln(c.OutOrStdout(), i.Name)
+			}
 		}
 		return err
 	})

@@ -15,6 +15,7 @@ import (
 
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot/cli"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // onTerminal is what a command shows on the terminal that its stderr is.
@@ -55,6 +56,7 @@ var (
 )
 
 func TestProgress_terminal(t *testing.T) {
+	leak.Check(t)
 	name := imagetest.HelloName + "_" + imagetest.HelloTag + ".xz"
 	for length, want := range map[bool]*regexp.Regexp{true: bar, false: spinner} {
 		server := imagetest.NewServer(t)
@@ -68,6 +70,7 @@ func TestProgress_terminal(t *testing.T) {
 
 // Where nobody looks, nothing is shown: not even in a file that is no terminal.
 func TestProgress_file(t *testing.T) {
+	leak.Check(t)
 	server := imagetest.NewServer(t)
 	f, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	must.NoError(t, err)

@@ -9,9 +9,11 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestPushAuth(t *testing.T) {
+	leak.Check(t)
 	netrc := filepath.Join(t.TempDir(), "netrc")
 	must.NoError(t, os.WriteFile(netrc, []byte("machine other login o password p\nmachine example.org\n\tlogin me account x password s3cret\n"+
 		"machine example.org login late password late\ndefault login anonymous password any\n"), 0o600))
@@ -52,6 +54,7 @@ func TestPushAuth(t *testing.T) {
 
 // Package pot and package image know each other's labels, and do not import each other.
 func TestLabels(t *testing.T) {
+	leak.Check(t)
 	must.Eq(t, image.LabelRef, pot.LabelRef)
 	must.Eq(t, image.LabelDigest, pot.LabelDigest)
 }

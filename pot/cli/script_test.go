@@ -14,13 +14,19 @@ import (
 
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot/cli"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // The stories run this very test binary, as both names of the program.
 func TestMain(m *testing.M) {
 	run := func() { os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr)) }
-	testscript.Main(m, map[string]func(){"pot": run, "nomad-driver-pot": run})
+	testscript.Main(unleaking{m}, map[string]func(){"pot": run, "nomad-driver-pot": run})
 }
+
+// unleaking are tests that leave nothing behind.
+type unleaking struct{ *testing.M }
+
+func (m unleaking) Run() int { return leak.Run(m.M.Run) }
 
 // The commands as stories: testdata/script. They have, beside testscript's own:
 //
@@ -36,6 +42,14 @@ func TestMain(m *testing.M) {
 // image whose end does not come as stalled_1.0.xz; and $SHELF, where images can be
 // published by who has the token s3cret.
 func TestScripts(t *testing.T) {
+	leak.Check(t)
+	t.Cleanup(func() { // testscript's own, of which it loses count when not all stories are run
+		found, err := filepath.Glob(filepath.Join(os.TempDir(), "go-test-script*"))
+		must.NoError(t, err)
+		for _, dir := range found {
+			must.NoError(t, os.Remove(dir)) // it is empty
+		}
+	})
 	server := imagetest.NewServer(t)
 	server.Put("bare_1.0.xz", imagetest.Hello(""))
 	server.Put("bare_1.0.xz.skein", imagetest.Skein(imagetest.Hello(""), nil))

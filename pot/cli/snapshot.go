@@ -15,6 +15,7 @@ func datasetCommands() []*cobra.Command {
 	return []*cobra.Command{
 		snapshotCommand(), purgeSnapshotsCommand(), revertCommand(), exportCommand(), importCommand(), createCommand(), createBaseCommand(),
 		infoCommand(), listCommand(), showCommand(), destroyCommand(), cloneCommand(), renameCommand(), pruneCommand(), prepareCommand(),
+		createPrivateBridgeCommand(),
 	}
 }
 

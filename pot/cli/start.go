@@ -24,7 +24,31 @@ func onPot(c *cobra.Command, do func(c *cobra.Command, o *onPots, name pot.Name)
 	name := potFlag(c)
 	o := addOnPots(c)
 	c.Args = cobra.ArbitraryArgs
+	c.RunE = aboutPot(o, name, do)
+	return c
+}
+
+// onPotOr is onPot, or about a private bridge if that is named.
+func onPotOr(c *cobra.Command, bridge *string, aboutBridge func(c *cobra.Command, o *onPots) error, do func(c *cobra.Command, o *onPots, name pot.Name) error) *cobra.Command {
+	name := potFlag(c)
+	o := addOnPots(c)
+	pots := aboutPot(o, name, do)
+	c.Args = cobra.ArbitraryArgs
 	c.RunE = func(c *cobra.Command, args []string) error {
+		switch {
+		case *bridge == "":
+			return pots(c, args)
+		case *name != "" || len(args) > 0:
+			return errors.New("-B: it is about a bridge, or about a pot, but not both")
+		}
+		return act(func(c *cobra.Command, _ []string) error { return aboutBridge(c, o) })(c, nil)
+	}
+	return c
+}
+
+// aboutPot does something about the pot that is named.
+func aboutPot(o *onPots, name *string, do func(c *cobra.Command, o *onPots, name pot.Name) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
 		switch {
 		case *name == "" && len(args) > 0:
 			*name, args = args[0], args[1:]
@@ -37,7 +61,6 @@ func onPot(c *cobra.Command, do func(c *cobra.Command, o *onPots, name pot.Name)
 		}
 		return act(func(c *cobra.Command, _ []string) error { return do(c, o, pot.Name(*name)) })(c, nil)
 	}
-	return c
 }
 
 // notes says what is as it should not be, where errors go.
@@ -63,12 +86,12 @@ an image are refused without --trust.`,
 	}
 	trust := c.Flags().Bool("trust", false, "run hooks and mount directories that were not set on this host")
 	detach := c.Flags().BoolP("detach", "d", false, "do not wait for the end of a pot that is not persistent")
-	c.Flags().BoolP("snapshot", "s", false, "take a snapshot of the pot first; not there yet")
+	snapshot := c.Flags().BoolP("snapshot", "s", false, "take a snapshot of the pot first, if it does not run")
 	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
-		if on, _ := c.Flags().GetBool("snapshot"); on {
-			return fmt.Errorf("cannot start the pot: -s is not there yet: pot snapshot takes one")
-		}
 		ps, conf, err := o.pots()
+		if err == nil && *snapshot {
+			err = snapshotFirst(c.Context(), ps, name)
+		}
 		if err != nil {
 			return fmt.Errorf("cannot start the pot: %w", err)
 		}
@@ -83,6 +106,19 @@ an image are refused without --trust.`,
 		}
 		return waitStarted(c, ps, p)
 	})
+}
+
+// snapshotFirst takes a snapshot of a pot that does not run.
+func snapshotFirst(ctx context.Context, ps *pot.Pots, name pot.Name) error {
+	s, err := pot.OpenSettings(ctx, ps.Host(), name)
+	if err != nil {
+		return err
+	}
+	if p, err := ps.FindOwn(ctx, name); err != nil || p != nil {
+		return err
+	}
+	_, err = s.Snapshot(ctx, false)
+	return err
 }
 
 // waitStarted waits for what pot start waits for: the end of a pot that ends with its

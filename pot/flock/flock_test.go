@@ -6,9 +6,12 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestLock(t *testing.T) {
+	leak.Check(t)
 	path := filepath.Join(t.TempDir(), "lock")
 	var wg sync.WaitGroup
 	inside, most := 0, 0

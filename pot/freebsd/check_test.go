@@ -9,11 +9,13 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/run"
 )
 
 // What a host lacks is told with what mends it.
 func TestCheck(t *testing.T) {
+	leak.Check(t)
 	m := newModel(t)
 	h, _ := m.host(t)
 	if os.Geteuid() != 0 {

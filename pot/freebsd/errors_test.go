@@ -9,11 +9,13 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/run"
 )
 
 // Complaints that a real FreeBSD made are taken for what they are.
 func TestTyped_real(t *testing.T) {
+	leak.Check(t)
 	text, err := os.ReadFile("testdata/errors.txt")
 	must.NoError(t, err)
 	known := map[string]error{"exist": fs.ErrExist, "not exist": fs.ErrNotExist, "busy": errBusy, "dependents": errDependents}
@@ -41,6 +43,7 @@ func TestTyped_real(t *testing.T) {
 
 // An interface is what `ifconfig -a` of a FreeBSD 14.2 says it is.
 func TestParseInterfaces(t *testing.T) {
+	leak.Check(t)
 	text, err := os.ReadFile("testdata/ifconfig.txt")
 	must.NoError(t, err)
 	all := parseInterfaces(string(text))

@@ -59,5 +59,8 @@ func New(r run.Runner, k Kernel, c Config) pot.Host {
 		Setup: func(ctx context.Context, o pot.SetupOptions) error {
 			return (&setup{SetupOptions: o, runner: r, kernel: k, config: c}).run(ctx)
 		},
+		Teardown: func(ctx context.Context, o pot.SetupOptions) error {
+			return (&setup{SetupOptions: o, runner: r, kernel: k, config: c}).undo(ctx)
+		},
 	}
 }

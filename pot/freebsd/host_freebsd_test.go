@@ -15,6 +15,7 @@ import (
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/freebsd"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/machine"
 	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/run"
@@ -42,6 +43,7 @@ func hello() io.Reader { return image.NewXZReader(bytes.NewReader(imagetest.Hell
 
 // TestHost holds this machine to what every host must do.
 func TestHost(t *testing.T) {
+	leak.Check(t)
 	open := scratch(t, run.Host{})
 	program := hosttest.Build(t, supervisor)
 	hosttest.Run(t, func(t testing.TB) hosttest.Bed {

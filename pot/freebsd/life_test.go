@@ -16,6 +16,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // host is m as a host, and the pots on it.
@@ -58,6 +59,7 @@ func web(t testing.TB) pot.Spec {
 
 // The commands of a start and of an end, as they are run, and what is left.
 func TestLife(t *testing.T) {
+	leak.Check(t)
 	m := newModel(t)
 	before := m.state()
 	h, pots := m.host(t)
@@ -179,6 +181,7 @@ func inOrder(t *testing.T, commands []string, beginnings ...string) {
 
 // A second start needs at most 15 commands; mounts are no commands.
 func TestLife_commands(t *testing.T) {
+	leak.Check(t)
 	m := newModel(t)
 	_, pots := m.host(t)
 	first, second := web(t), web(t)
@@ -204,6 +207,7 @@ func TestLife_commands(t *testing.T) {
 
 // Each command of a start fails once, and nothing is left.
 func TestLife_faults(t *testing.T) {
+	leak.Check(t)
 	for n := 1; ; n++ {
 		m := newModel(t)
 		before := m.state()
@@ -228,6 +232,7 @@ func TestLife_faults(t *testing.T) {
 
 // A start that is called off leaves nothing.
 func TestLife_cancelled(t *testing.T) {
+	leak.Check(t)
 	m := newModel(t)
 	before := m.state()
 	_, pots := m.host(t)
@@ -240,6 +245,7 @@ func TestLife_cancelled(t *testing.T) {
 
 // What freebsd/README.md was surprised by.
 func TestSurprises(t *testing.T) {
+	leak.Check(t)
 	t.Run("a devfs ruleset that is not there is found out", func(t *testing.T) {
 		m := newModel(t)
 		m.devMem = true
@@ -366,6 +372,7 @@ func TestSurprises(t *testing.T) {
 
 // Errors of commands are of the kinds that callers ask for.
 func TestTyped(t *testing.T) {
+	leak.Check(t)
 	m := newModel(t)
 	h, _ := m.host(t)
 	_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "nosuch", Name: "x"})
@@ -386,6 +393,7 @@ func TestTyped(t *testing.T) {
 
 // Images are idle when nothing is cloned from them.
 func TestIdle(t *testing.T) {
+	leak.Check(t)
 	m := newModel(t)
 	m.addImage("other_1_0")
 	h, _ := m.host(t)

@@ -7,11 +7,13 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/run"
 )
 
 // What is left of pots is found, whatever it is; what a jail here has is not loose.
 func TestMarked(t *testing.T) {
+	leak.Check(t)
 	pfDevice = os.DevNull
 	m := newModel(t)
 	m.jails["runs"] = &modelJail{id: 1}

@@ -12,6 +12,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // command is the one that begins so, of those that were run.
@@ -60,6 +61,7 @@ func netModel(t testing.TB) *model {
 
 // A pot's jail is connected as it is asked for, and all of that is taken away.
 func TestNetworks(t *testing.T) {
+	leak.Check(t)
 	for name, want := range map[string][]string{
 		"public":  {"vnet vnet.interface=epair2b allow.socket_af=true allow.raw_sockets=true"},
 		"dual":    {"vnet vnet.interface=epair2b vnet.interface=epair4b allow.socket_af=true allow.raw_sockets=true"},
@@ -89,6 +91,7 @@ func TestNetworks(t *testing.T) {
 
 // Each command of a start fails once, whatever the network, and nothing is left.
 func TestNetworks_faults(t *testing.T) {
+	leak.Check(t)
 	for name := range connections(t) {
 		t.Run(name, func(t *testing.T) {
 			for n := 1; ; n++ {
@@ -112,6 +115,7 @@ func TestNetworks_faults(t *testing.T) {
 }
 
 func TestNetworks_details(t *testing.T) {
+	leak.Check(t)
 	create := func(t *testing.T, m *model, name string) *pot.Pots {
 		_, pots := m.host(t)
 		_, err := pots.Create(t.Context(), connections(t)[name])
@@ -220,6 +224,7 @@ func TestNetworks_details(t *testing.T) {
 
 // What a jail may do, and how much, is as its attributes and limits say.
 func TestAttributes(t *testing.T) {
+	leak.Check(t)
 	m := newModel(t)
 	before := m.state()
 	image := m.place("tank/pot/jails/web_1_0/conf/pot.conf")

@@ -17,6 +17,7 @@ import (
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/machine"
 	"nomad-driver-pot/pot/run"
 )
@@ -24,6 +25,7 @@ import (
 // TestOptions is what FreeBSD alone has: that the kernel and the commands take it,
 // and that it is taken away again.
 func TestOptions(t *testing.T) {
+	leak.Check(t)
 	open := scratch(t, run.Host{})
 	program := hosttest.Build(t, supervisor)
 	h := open(program)

@@ -9,6 +9,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // zfsOf are the commands that are zfs(8)'s.
@@ -19,6 +20,7 @@ func zfsOf(commands []string) []string {
 // A pot that is started by hand has a dataset of its own, as the shell tool makes one:
 // all commands but those of datasets are a task's pot's.
 func TestStartOwn(t *testing.T) {
+	leak.Check(t)
 	m := newModel(t)
 	h, pots := m.host(t)
 	m.addDataset("tank/pot/fscomp/data")

@@ -9,10 +9,12 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/run"
 )
 
 func TestSettings(t *testing.T) {
+	leak.Check(t)
 	text := "# host\nhostname=\"a\"\npf_enable=NO # yet\n pf_enable='YES'\n#gateway_enable=\"YES\"\n"
 	for key, want := range map[string]string{"hostname": "a", "pf_enable": "YES"} {
 		got, ok := readSetting(text, key)
@@ -66,6 +68,7 @@ func bare() *run.Log {
 }
 
 func TestSetup(t *testing.T) {
+	leak.Check(t)
 	t.Run("a bare host gets all, in order", func(t *testing.T) {
 		log := bare()
 		s, told := newSetup(t, log)
@@ -134,5 +137,72 @@ func TestSetup(t *testing.T) {
 		s.PF = false
 		must.NoError(t, s.run(t.Context()))
 		must.FileNotExists(t, s.root+"/etc/pf.conf")
+	})
+}
+
+func TestTeardown(t *testing.T) {
+	leak.Check(t)
+	set := func(t *testing.T, children string) (*setup, *run.Log, *[]string) {
+		log := &run.Log{Answers: map[string]run.Answer{
+			"zfs list -H -d 1 -t filesystem,volume -o name tank/pot": {Stdout: children},
+		}}
+		s, told := newSetup(t, log)
+		must.NoError(t, os.MkdirAll(s.FSRoot+"/bridges", 0o755))
+		must.NoError(t, os.WriteFile(s.root+"/etc/pf.conf", []byte("nat-anchor pot-nat\nrdr-anchor \"pot-rdr/*\"\nset skip on lo0\nnat-anchor \"pot-nat-own\"\npass\n"), 0o600))
+		return s, log, told
+	}
+	const whole = "tank/pot\ntank/pot/jails\ntank/pot/bases\ntank/pot/fscomp\ntank/pot/cache\n"
+	t.Run("all that is pot's goes, and what stays is said", func(t *testing.T) {
+		s, log, told := set(t, whole)
+		must.NoError(t, s.undo(t.Context()))
+		must.Eq(t, []string{
+			"took away anchors from pf.conf", "took away dataset tank/pot/bases", "took away dataset tank/pot/cache",
+			"took away dataset tank/pot/fscomp", "took away dataset tank/pot/jails", "took away dataset tank/pot",
+			"took away /opt/pot/bridges",
+			"left alone: group pot; gateway_enable and pf_enable in /etc/rc.conf, kern.racct.enable in /boot/loader.conf",
+		}, *told)
+		text, err := os.ReadFile(s.root + "/etc/pf.conf")
+		must.NoError(t, err)
+		must.Eq(t, "set skip on lo0\nnat-anchor \"pot-nat-own\"\npass\n", string(text))
+		must.FileContains(t, s.root+"/etc/pf.conf.before-pot", "rdr-anchor")
+		must.DirNotExists(t, s.FSRoot)
+		must.StrContains(t, log.String(), "zfs destroy -r tank/pot/jails\nzfs destroy tank/pot\n")
+		must.StrContains(t, log.String(), "pfctl -a pot-nat -F nat\npfctl -f "+s.root+"/etc/pf.conf\n")
+	})
+	t.Run("a host that has nothing is left alone", func(t *testing.T) {
+		log := &run.Log{Answers: map[string]run.Answer{
+			"zfs list -H -d 1 -t filesystem,volume -o name tank/pot": {Err: &run.Error{Argv: []string{"zfs"}, Code: 1, Stderr: "cannot open 'tank/pot': dataset does not exist"}},
+		}}
+		s, told := newSetup(t, log)
+		must.NoError(t, s.undo(t.Context()))
+		must.Len(t, 1, *told)
+		must.StrNotContains(t, log.String(), "destroy")
+		must.StrNotContains(t, log.String(), "pfctl")
+	})
+	t.Run("a dry run changes nothing", func(t *testing.T) {
+		s, log, told := set(t, whole)
+		s.DryRun = true
+		must.NoError(t, s.undo(t.Context()))
+		must.Eq(t, "would take away anchors from pf.conf", (*told)[0])
+		must.DirExists(t, s.FSRoot+"/bridges")
+		must.FileContains(t, s.root+"/etc/pf.conf", "rdr-anchor")
+		must.StrNotContains(t, log.String(), "destroy")
+	})
+	t.Run("what is not pot's keeps all", func(t *testing.T) {
+		s, log, _ := set(t, whole+"tank/pot/home\n")
+		must.ErrorContains(t, s.undo(t.Context()), "dataset tank/pot/home: is none of pot's")
+		must.StrNotContains(t, log.String(), "destroy")
+		must.FileContains(t, s.root+"/etc/pf.conf", "rdr-anchor")
+	})
+	t.Run("a pool is nobody's to take away", func(t *testing.T) {
+		s, _, _ := set(t, "")
+		s.config.ZFSRoot = "tank"
+		must.ErrorContains(t, s.undo(t.Context()), "dataset tank: is a whole pool")
+	})
+	t.Run("one that cannot be destroyed is told", func(t *testing.T) {
+		s, log, _ := set(t, whole)
+		log.Answers["zfs destroy -r tank/pot/jails"] = run.Answer{Err: &run.Error{Argv: []string{"zfs"}, Code: 1, Stderr: "cannot unmount: pool or dataset is busy"}}
+		must.ErrorContains(t, s.undo(t.Context()), "dataset tank/pot/jails: ")
+		must.StrNotContains(t, log.String(), "zfs destroy tank/pot\n")
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/run"
 )
 
@@ -72,6 +73,7 @@ func (m *model) Stream(ctx context.Context, w io.Writer, argv ...string) error {
 }
 
 func TestSnapshots(t *testing.T) {
+	leak.Check(t)
 	m := newModel(t)
 	s := snapshots{&datasets{runner: m, kernel: m, root: "tank/pot"}}
 	ctx := t.Context()

@@ -6,10 +6,13 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // The shell tool is told what runs, with which interfaces, for as long as it does.
 func TestStatus(t *testing.T) {
+	leak.Check(t)
 	for name, want := range map[string]string{
 		"public": "epair2a", "dual": "epair2a:epair4a", "host": "",
 	} {
@@ -45,6 +48,7 @@ func TestStatus(t *testing.T) {
 
 // A pot starts where no status can be written.
 func TestStatus_nowhere(t *testing.T) {
+	leak.Check(t)
 	m := newModel(t)
 	m.configure = func(c *Config) { c.StatusDir = "/nonexistent" }
 	_, pots := m.host(t)

@@ -217,6 +217,14 @@ func testExec(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		must.Eq(t, 0, exit.Code)
 	})
+	t.Run("a directory may be open meanwhile", func(t *testing.T) {
+		open, err := os.OpenRoot("/")
+		must.NoError(t, err)
+		defer open.Close()
+		exit, err := tk.Exec(t.Context(), pot.Exec{Argv: []string{"hello", "exit", "4"}})
+		must.NoError(t, err)
+		must.Eq(t, 4, exit.Code)
+	})
 	t.Run("what is not there is told", func(t *testing.T) {
 		_, err := tk.Exec(t.Context(), pot.Exec{Argv: []string{"nosuch"}})
 		must.ErrorIs(t, err, fs.ErrNotExist)

@@ -19,6 +19,7 @@ import (
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/machine"
 	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/linux"
@@ -27,6 +28,7 @@ import (
 // A disk that is full at whatever write of a start fails it, with that said and
 // nothing left; with room it succeeds.
 func TestFullDisk(t *testing.T) {
+	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
 	hosttest.Alone(t)
 	program := hosttest.Build(t, supervisor)

@@ -70,6 +70,7 @@ func tree(t *testing.T, dir string) map[string]string {
 // A layered image is imported on what it is layered on, which is fetched and imported
 // first, once, however many ask for any of them.
 func TestLayers(t *testing.T) {
+	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
 	leak.Check(t)
 	server := imagetest.NewServer(t)
@@ -116,6 +117,7 @@ func TestLayers(t *testing.T) {
 
 // What an image is layered on is what its .meta says, or nothing is left of it.
 func TestLayers_refused(t *testing.T) {
+	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
 	for name, c := range map[string]struct {
 		of, meta string

@@ -23,6 +23,7 @@ import (
 const supervisor = "nomad-driver-pot/pot/supervise/pot-supervisor"
 
 func TestHost(t *testing.T) {
+	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
 	hosttest.Alone(t)
 	program := hosttest.Build(t, supervisor)
@@ -49,6 +50,7 @@ func bed(t testing.TB, program string) hosttest.Bed {
 }
 
 func TestNew(t *testing.T) {
+	leak.Check(t)
 	for _, dir := range []string{"", "relative", "/a,b", "/a:b", `/a\b`} {
 		t.Run(fmt.Sprintf("%q is refused", dir), func(t *testing.T) {
 			_, err := linux.New(dir, "/bin/true")

@@ -9,10 +9,12 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // What only FreeBSD has is refused by name.
 func TestUnsupported(t *testing.T) {
+	leak.Check(t)
 	for name, call := range map[string]func() error{
 		"attribute mlock=YES": func() error {
 			return supported(pot.Jail{Attributes: pot.Attributes{"mlock": "YES", "children": "0"}})

@@ -11,9 +11,11 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestNumber(t *testing.T) {
+	leak.Check(t)
 	lines := []byte("rss_huge 7\nrss 4096\nswap 12\n")
 	must.Eq(t, 4096, number(lines, "rss"))
 	must.Eq(t, 12, number(lines, "swap"))
@@ -24,6 +26,7 @@ func TestNumber(t *testing.T) {
 
 // TestGroup2Usage reads what a machine with control groups of version 2 has.
 func TestGroup2Usage(t *testing.T) {
+	leak.Check(t)
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"cpu.stat":            "usage_usec 3000000\nuser_usec 2000000\nsystem_usec 1000000\n",

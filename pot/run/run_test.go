@@ -9,10 +9,12 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/run"
 )
 
 func TestHost_Run(t *testing.T) {
+	leak.Check(t)
 	t.Setenv("POT_TEST_SECRET", "planted")
 	t.Run("what a command prints is returned, in the C locale and without our environment", func(t *testing.T) {
 		out, err := run.Host{}.Run(t.Context(), strings.NewReader("fed"), "sh", "-c", "cat; env; pwd")
@@ -52,6 +54,7 @@ func TestHost_Run(t *testing.T) {
 }
 
 func TestLog(t *testing.T) {
+	leak.Check(t)
 	log := &run.Log{Answers: map[string]run.Answer{
 		"zfs list": {Stdout: "tank\n"},
 		"jail -c":  {Err: &run.Error{Argv: []string{"jail", "-c"}, Code: 1, Stderr: "no"}},

@@ -24,6 +24,22 @@ func reopenTerminal(attr *os.ProcAttr) (close func(), err error) {
 	return func() { tty.Close() }, nil
 }
 
+// mustBeAlone: who has a directory open cannot attach to a jail, nor can its children
+// (sys/kern/kern_descrip.c, pwd_chroot_chdir: EPERM).
+const mustBeAlone = true
+
+// attach moves this process into the jail.
+func (j Jail) attach() error {
+	_, _, errno := syscall.Syscall(syscall.SYS_JAIL_ATTACH, uintptr(j.ID), 0, 0)
+	switch errno {
+	case 0:
+		return nil
+	case syscall.EINVAL: // jail_attach(2): no such jail
+		return fmt.Errorf("enter jail: it is gone: %w", errno)
+	}
+	return fmt.Errorf("enter jail: %w", os.NewSyscallError("jail_attach", errno))
+}
+
 // enter runs start, with attr saying that the child attaches to the jail before
 // it executes anything (jail_attach(2)).
 func (j Jail) enter(attr *os.ProcAttr, start func() error) error {

@@ -44,6 +44,14 @@ var kept = map[uintptr]bool{
 	31: true, // CAP_SETFCAP
 }
 
+// mustBeAlone: a process may have open whatever it likes.
+const mustBeAlone = false
+
+// attach is for hosts where a process can be moved as a whole.
+func (j Jail) attach() error {
+	return errors.New("internal error: threads enter jails here, not processes")
+}
+
 // enter runs start on a thread that is in the jail. The thread ends with it:
 // it cannot come back to the host.
 func (j Jail) enter(attr *os.ProcAttr, start func() error) error {

@@ -21,6 +21,9 @@ type Process struct {
 
 	// Terminal makes Stdin the process's controlling terminal.
 	Terminal bool
+
+	// By is the path of a pot-supervisor, for callers that have more open than it has.
+	By string
 }
 
 // defaultPath is where commands are looked for when the environment does not
@@ -32,6 +35,9 @@ const defaultPath = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bi
 func (p *Process) Start() (*os.Process, error) {
 	if len(p.Argv) == 0 || p.Argv[0] == "" {
 		return nil, errors.New("no command to start")
+	}
+	if p.By != "" && mustBeAlone {
+		return p.startBy(p.By)
 	}
 	attr := &os.ProcAttr{
 		Dir:   p.Dir,
@@ -59,37 +65,49 @@ func (p *Process) Start() (*os.Process, error) {
 	return process, err
 }
 
-// startFirst starts the first candidate for the command that is there. It is
-// the kernel that looks, from within the jail: a path means what it means there.
-func (p *Process) startFirst(attr *os.ProcAttr) (*os.Process, error) {
-	var refused error
-	for i, path := range p.candidates() {
-		if i > 0 && p.Terminal {
+// startFirst starts the first candidate for the command that is there.
+func (p *Process) startFirst(attr *os.ProcAttr) (process *os.Process, err error) {
+	first := true
+	err = p.each(attr.Dir, func(path string) error {
+		if !first && p.Terminal {
 			close, err := reopenTerminal(attr)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			defer close()
 		}
-		process, err := os.StartProcess(path, p.Argv, attr)
+		first = false
+		var err error
+		process, err = os.StartProcess(path, p.Argv, attr)
+		return err
+	})
+	return process, err
+}
+
+// each tries candidates until one is there. It is the kernel that looks, from within
+// the jail: a path means what it means there.
+func (p *Process) each(dir string, try func(path string) error) error {
+	var refused error
+	for _, path := range p.candidates() {
+		err := try(path)
 		switch {
 		case err == nil:
-			return process, nil
+			return nil
 		case errors.Is(err, syscall.EACCES):
 			refused = err
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 			// or the directory is missing: execve(2) and chdir(2) say the same
 		default:
-			return nil, fmt.Errorf("start %s: %w", path, cause(err))
+			return fmt.Errorf("start %s: %w", path, cause(err))
 		}
 	}
 	if refused != nil {
-		return nil, fmt.Errorf("start %s: %w", p.Argv[0], cause(refused))
+		return fmt.Errorf("start %s: %w", p.Argv[0], cause(refused))
 	}
-	if attr.Dir != "/" {
-		return nil, fmt.Errorf("start %s in %s: one of them is not in the pot: %w", p.Argv[0], attr.Dir, fs.ErrNotExist)
+	if dir != "/" {
+		return fmt.Errorf("start %s in %s: one of them is not in the pot: %w", p.Argv[0], dir, fs.ErrNotExist)
 	}
-	return nil, fmt.Errorf("start %s: not in the pot: %w", p.Argv[0], fs.ErrNotExist)
+	return fmt.Errorf("start %s: not in the pot: %w", p.Argv[0], fs.ErrNotExist)
 }
 
 // candidates are the paths that the command may be at.

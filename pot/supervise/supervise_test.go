@@ -22,6 +22,7 @@ import (
 )
 
 func TestOpenOutput(t *testing.T) {
+	leak.Check(t)
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
 	must.NoError(t, syscall.Mkfifo(fifo, 0o600))
@@ -70,6 +71,7 @@ func TestOpenOutput(t *testing.T) {
 }
 
 func TestOpen(t *testing.T) {
+	leak.Check(t)
 	t.Run("a command that was never started is not there", func(t *testing.T) {
 		_, err := Open(t.TempDir())
 		must.ErrorIs(t, err, fs.ErrNotExist)
@@ -101,6 +103,7 @@ func dead(t *testing.T) (*Supervised, string) {
 }
 
 func TestSupervised_Wait(t *testing.T) {
+	leak.Check(t)
 	t.Run("an end that was recorded is told, again and again", func(t *testing.T) {
 		s, dir := dead(t)
 		want := Exit{Code: 137, Signal: 9, Ended: time.Now().UTC()}
@@ -134,11 +137,13 @@ func TestSupervised_Wait(t *testing.T) {
 }
 
 func TestSupervised_Signal(t *testing.T) {
+	leak.Check(t)
 	s, _ := dead(t)
 	must.ErrorIs(t, s.Signal(syscall.SIGTERM), ErrEnded)
 }
 
 func TestRun(t *testing.T) {
+	leak.Check(t)
 	run := func(t *testing.T, task string) (int, reply) {
 		r, w, err := os.Pipe()
 		must.NoError(t, err)
@@ -163,6 +168,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestProcess_candidates(t *testing.T) {
+	leak.Check(t)
 	for name, c := range map[string]struct {
 		argv, env, want []string
 	}{
@@ -180,6 +186,7 @@ func TestProcess_candidates(t *testing.T) {
 }
 
 func TestForward(t *testing.T) {
+	leak.Check(t)
 	t.Run("a protocol that is not known is refused", func(t *testing.T) {
 		_, err := forward(Forward{Proto: "sctp"})
 		must.ErrorContains(t, err, `no such protocol: "sctp"`)

@@ -11,11 +11,13 @@ import (
 	"github.com/spf13/pflag"
 
 	"nomad-driver-pot/pot/cli"
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // Each command has its page, and each of its flags is there; what is not there
 // yet has none.
 func TestWrite(t *testing.T) {
+	leak.Check(t)
 	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
 	dir := filepath.Join(t.TempDir(), "man1")
 	must.NoError(t, write(dir))

@@ -1,0 +1,79 @@
+package e2e
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+)
+
+// unchecked are the directories whose tests need not look for what they leave: real
+// agents, whose tests look at the whole machine, and what does the looking.
+var unchecked = []string{"e2e", "pot/hosttest"}
+
+// Every test looks for what it has left when it has ended: leak.Check is the first
+// that it does. One that runs beside others cannot; its package's TestMain does.
+func TestLeaks(t *testing.T) {
+	checked, parallel := 0, 0
+	must.NoError(t, filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		below, _ := filepath.Rel("..", path)
+		for _, dir := range unchecked {
+			if below == dir {
+				return fs.SkipDir
+			}
+		}
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		for _, decl := range file.Decls {
+			f, ok := decl.(*ast.FuncDecl)
+			if !ok || f.Recv != nil || !strings.HasPrefix(f.Name.Name, "Test") || f.Name.Name == "TestMain" {
+				continue
+			}
+			switch first := firstCall(f); first {
+			case "leak.Check":
+				checked++
+			case "t.Parallel":
+				parallel++
+			default:
+				t.Errorf("%s: %s does not begin with leak.Check but with %q", below, f.Name.Name, first)
+			}
+		}
+		return nil
+	}))
+	must.Greater(t, 250, checked)
+	must.Less(t, 10, parallel)
+}
+
+// firstCall is what a function calls first, as in "leak.Check"; "" if that is no call.
+func firstCall(f *ast.FuncDecl) string {
+	if len(f.Body.List) == 0 {
+		return ""
+	}
+	statement, ok := f.Body.List[0].(*ast.ExprStmt)
+	if !ok {
+		return ""
+	}
+	call, ok := statement.X.(*ast.CallExpr)
+	if !ok {
+		return ""
+	}
+	of, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return ""
+	}
+	pkg, _ := of.X.(*ast.Ident)
+	if pkg == nil {
+		return ""
+	}
+	return pkg.Name + "." + of.Sel.Name
+}

@@ -1,0 +1,96 @@
+package zstream
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+)
+
+// A kernel goes by the chains of a leaf wherever they lead: to look a name up by
+// those of its hash, to make room for one by that of what is free, to take one
+// away by those of its arrays (module/zfs/zap_leaf.c, zap_leaf_lookup,
+// zap_leaf_chunk_alloc, zap_leaf_array_free). What they lead to it reads and
+// writes; in a circle it goes for ever.
+
+// check goes through all chains: each chunk is in one at most, of its type.
+func (l *leaf) check() error {
+	o := l.order
+	if l.seen == nil {
+		l.seen = make([]bool, len(l.chunks)/chunkSize)
+	}
+	clear(l.seen)
+	buckets, length := len(l.block)/32, uint(o.u16(l.block[32:])) // ZAP_LEAF_HASH_NUMENTRIES, lh_prefix_len
+	shift, prefix := uint(bits.Len(uint(buckets))-1), o.u64(l.block[16:])
+	count := 0
+	for i := range buckets {
+		for next := o.u16(l.block[leafHeader+2*i:]); next != chainEnd; count++ {
+			c, err := l.claim(next, chunkEntry)
+			if err != nil {
+				return err
+			}
+			hash := o.u64(c[16:])                                                  // le_hash
+			if hash>>(64-length) != prefix || int(hash<<length>>(64-shift)) != i { // LEAF_HASH
+				return fmt.Errorf("ZAP: an entry of hash %#x in the wrong chain", hash)
+			}
+			if err := l.checkArrays(c); err != nil {
+				return err
+			}
+			next = o.u16(c[2:]) // le_next
+		}
+	}
+	if said := int(o.u16(l.block[30:])); count != said { // lh_nentries
+		return fmt.Errorf("ZAP: a leaf of %d entries has %d in its chains", said, count)
+	}
+	next := o.u16(l.block[34:])          // lh_freelist
+	for range int(o.u16(l.block[28:])) { // lh_nfree
+		c, err := l.claim(next, chunkFree)
+		if err != nil {
+			return err
+		}
+		next = o.u16(c[1+arrayBytes:]) // lf_next
+	}
+	if next != chainEnd {
+		return errors.New("ZAP: a leaf has more free chunks than it says")
+	}
+	return nil
+}
+
+// checkArrays goes through those of an entry's name and value.
+func (l *leaf) checkArrays(c []byte) error {
+	o := l.order
+	for _, a := range []struct {
+		next uint16
+		size int
+	}{
+		{o.u16(c[4:]), int(o.u16(c[6:]))},
+		{o.u16(c[8:]), int(o.u16(c[10:])) * int(c[1])},
+	} {
+		for range chunksFor(a.size) {
+			chunk, err := l.claim(a.next, chunkArray)
+			if err != nil {
+				return err
+			}
+			a.next = o.u16(chunk[1+arrayBytes:]) // la_next
+		}
+		if a.next != chainEnd {
+			return errors.New("ZAP: a chain of chunks is longer than its entry")
+		}
+	}
+	return nil
+}
+
+// claim is a chunk that no chain has had so far.
+func (l *leaf) claim(n uint16, kind byte) ([]byte, error) {
+	if int(n) >= len(l.seen) {
+		return nil, fmt.Errorf("ZAP: a chain leads to chunk %d of %d", n, len(l.seen))
+	}
+	c := l.chunks[int(n)*chunkSize:][:chunkSize]
+	if c[0] != kind {
+		return nil, fmt.Errorf("ZAP: a chunk of type %d in a chain of those of type %d", c[0], kind)
+	}
+	if l.seen[n] {
+		return nil, fmt.Errorf("ZAP: chunk %d is in two chains", n)
+	}
+	l.seen[n] = true
+	return c, nil
+}

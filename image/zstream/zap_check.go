@@ -1,0 +1,105 @@
+package zstream
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/bits"
+)
+
+// checkHeader checks what a kernel goes by to find leaves in a fat ZAP and to make
+// more (module/zfs/zap.c, zap_table_load, zap_grow_ptrtbl, zap_allocate_blocks).
+// Of struct zap_phys: of the table zt_blk at 16, zt_numblks 24, zt_shift 32,
+// zt_nextblk 40, zt_blks_copied 48; zap_freeblk 56.
+func (z zap) checkHeader(header []byte) error {
+	u64 := func(at int) uint64 { return z.order.u64(header[at:]) }
+	blocks, shift, next, copied, free := u64(24), u64(32), u64(40), u64(48), u64(56)
+	perBlock := uint64(bits.Len64(uint64(z.block))) - 1 - 3 // of pointers, as a shift
+	switch have := uint64((z.size + z.block - 1) / z.block); {
+	case blocks == 0 && shift != perBlock-1: // ZAP_EMBEDDED_PTRTBL_SHIFT
+		return fmt.Errorf("ZAP: a table of 2^%d pointers in a header of %d bytes", shift, z.block)
+	case blocks != 0 && (shift < perBlock || blocks != 1<<(shift-perBlock)):
+		return fmt.Errorf("ZAP: a table of 2^%d pointers in %d blocks", shift, blocks)
+	case free < have || free > uint64(zapMaxSize/z.block):
+		return fmt.Errorf("ZAP: it has %d blocks, and the next is to be %d", have, free)
+	case next == 0 && copied != 0, next != 0 && (blocks == 0 || copied >= blocks):
+		return fmt.Errorf("ZAP: a table of %d blocks, of which %d are copied", blocks, copied)
+	case next != 0 && (next < u64(16)+blocks || next > free || free-next < 2*blocks):
+		return fmt.Errorf("ZAP: its next table, at block %d, is not its own", next)
+	}
+	return nil
+}
+
+// checkSpan makes sure that n pointers at an offset, the first of which is known,
+// are all to the same leaf, and that this is not where the next table goes.
+func (z zap) checkSpan(header []byte, at int64, n, to uint64) error {
+	next, blocks := z.order.u64(header[40:]), z.order.u64(header[24:])
+	if next != 0 && to >= next && to < next+2*blocks {
+		return fmt.Errorf("ZAP: a leaf at block %d, which is of its next table", to)
+	}
+	part := make([]byte, min(n*8, 64<<10))
+	for n > 0 {
+		part = part[:min(n*8, uint64(len(part)))]
+		if _, err := z.data.ReadAt(part, at); err != nil {
+			return fmt.Errorf("ZAP: its table of pointers: %w", cut(err))
+		}
+		for p := part; len(p) > 0; p = p[8:] {
+			if z.order.u64(p) != to {
+				return fmt.Errorf("ZAP: pointers to blocks %d and %d where all are of one leaf", to, z.order.u64(p))
+			}
+		}
+		n, at = n-uint64(len(part)/8), at+int64(len(part))
+	}
+	return nil
+}
+
+// checkCounts compares what the header says, zap_num_leafs at 64 and
+// zap_num_entries 72, with what there is: arrays are made as large as that (sa.c,
+// sa_attr_table_setup).
+func (z zap) checkCounts(header []byte, leaves, entries uint64) error {
+	if said := z.order.u64(header[64:]); said != leaves {
+		return fmt.Errorf("ZAP: it is said to have %d leaves, and has %d", said, leaves)
+	}
+	if said := z.order.u64(header[72:]); said != entries {
+		return fmt.Errorf("ZAP: it is said to have %d entries, and has %d", said, entries)
+	}
+	return nil
+}
+
+// normUpper is U8_TEXTPREP_TOUPPER (include/sys/u8_textprep.h).
+const normUpper = 2
+
+// microOrder finds entries of a microzap that a kernel cannot tell apart. It sorts
+// them by hash and cd when it opens it, and panics at two that are the same, or
+// were the same in 16 bits of cd (module/zfs/zap_micro.c, mze_insert; btree.c,
+// zfs_btree_add). What hash a name has when its file system normalizes is known
+// here of ASCII alone. Of struct mzap_phys: mz_salt at 8, mz_normflags 16; of
+// mzap_ent_phys: mze_cd 8.
+type microOrder struct {
+	salt, norm uint64
+	seen       map[uint64]bool
+}
+
+func newMicroOrder(block []byte, o order) microOrder {
+	return microOrder{o.u64(block[8:]), o.u64(block[16:]), map[uint64]bool{}}
+}
+
+func (m microOrder) add(name []byte, cd uint32) error {
+	if m.norm != 0 {
+		if bytes.ContainsFunc(name, func(r rune) bool { return r >= 0x80 }) {
+			return fmt.Errorf("ZAP: names beyond ASCII that are normalized are not supported: %q", name)
+		}
+		if m.norm&normUpper != 0 {
+			name = bytes.ToUpper(name)
+		}
+	}
+	if cd > 0xffff {
+		return fmt.Errorf("ZAP: %q is number %d of its hash", name, cd)
+	}
+	key := zapWriter{salt: m.salt}.hash(string(name)) | uint64(cd) // whose last bits are zero
+	if m.seen[key] {
+		return errors.New("ZAP: two names of one hash and one number")
+	}
+	m.seen[key] = true
+	return nil
+}

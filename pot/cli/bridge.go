@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/pot"
+)
+
+// createPrivateBridgeCommand makes a bridge for some pots.
+func createPrivateBridgeCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "create-private-bridge -B NAME -S SIZE",
+		Short: "set a part of the pots' network aside for some of them",
+		Long: `Sets the first free part of the pots' network aside for a private bridge, and prints
+what was found: pot create -N private-bridge -B NAME puts pots on it, and so does
+network_mode "private-bridge" of a job's task. The size is how many pots there will be;
+the gateway's address is beside theirs. The interface itself comes with the first pot.`,
+		Example: `    pot create-private-bridge -B db -S 5`,
+		Args:    arguments(),
+	}
+	name := c.Flags().StringP("bridge", "B", "", "`name` of the bridge")
+	size := c.Flags().IntP("size", "S", 0, "how many `pots` there will be")
+	o := addOnPots(c)
+	output := addOutput(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		var errs []error
+		if err := pot.ValidateBridge(*name); err != nil {
+			errs = append(errs, fmt.Errorf("-B: %w", err))
+		}
+		if *size == 0 {
+			errs = append(errs, errors.New("-S: how many pots there will be must be set"))
+		}
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		return act(func(c *cobra.Command, _ []string) error {
+			ps, _, err := o.pots()
+			var made pot.Bridge
+			if err == nil {
+				made, err = ps.CreateBridge(c.Context(), *name, *size)
+			}
+			if err != nil {
+				return fmt.Errorf("cannot make the bridge: %w", err)
+			}
+			return output.tell(c.OutOrStdout(), made, func(w io.Writer) error { return tellBridge(w, made) })
+		})(c, nil)
+	}
+	return c
+}
+
+// tellBridge is a bridge in words, as pot keeps it.
+func tellBridge(w io.Writer, b pot.Bridge) error {
+	_, err := fmt.Fprintf(w, "name=%s\nnet=%s\ngateway=%s\n", b.Name, b.Prefix, b.Gateway)
+	return err
+}
+
+// listBridges prints the private bridges.
+func (o *onPots) listBridges(c *cobra.Command, quiet bool, output *output) error {
+	ps, _, err := o.pots()
+	all := []pot.Bridge{}
+	if err == nil {
+		var found []pot.Bridge
+		found, err = ps.Bridges()
+		all = append(all, found...)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot list bridges: %w", err)
+	}
+	return output.tell(c.OutOrStdout(), all, func(w io.Writer) error {
+		for _, b := range all {
+			if !quiet {
+				fmt.Fprint(w, "bridge: ")
+			}
+			fmt.Fprintln(w, b.Name)
+		}
+		return nil
+	})
+}
+
+// infoBridge prints a private bridge.
+func (o *onPots) infoBridge(c *cobra.Command, name string, quiet bool, output *output) error {
+	ps, _, err := o.pots()
+	var all []pot.Bridge
+	if err == nil {
+		all, err = ps.Bridges()
+	}
+	if err != nil {
+		return fmt.Errorf("cannot say what the bridge is: %w", err)
+	}
+	at := slices.IndexFunc(all, func(b pot.Bridge) bool { return b.Name == name })
+	switch {
+	case at < 0 && quiet:
+		return exitStatus{errSaid, 1}
+	case at < 0:
+		return fmt.Errorf("cannot say what the bridge is: bridge %s: %w", name, fs.ErrNotExist)
+	case quiet:
+		return nil
+	}
+	return output.tell(c.OutOrStdout(), all[at], func(w io.Writer) error { return tellBridge(w, all[at]) })
+}
+
+// destroyBridge forgets a bridge.
+func (o *onPots) destroyBridge(c *cobra.Command, name string) error {
+	ps, _, err := o.pots()
+	if err == nil {
+		err = ps.DestroyBridge(c.Context(), name)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot take the bridge away: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package freebsd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// parts are what pot init makes below the dataset of all.
+var parts = []string{"bases", "cache", "fscomp", "jails"}
+
+// undo is Host.Teardown: pot's lines of pf.conf, the datasets, and what is on
+// directories beside them. Settings that others may have come to rely on are told.
+func (s *setup) undo(ctx context.Context) error {
+	root := s.config.ZFSRoot
+	if !strings.Contains(root, "/") {
+		return fmt.Errorf("dataset %s: is a whole pool, which is nobody's to take away", root)
+	}
+	below, there, err := s.below(ctx, root)
+	if err != nil {
+		return err
+	}
+	for _, name := range below {
+		if !slices.Contains(parts, name) {
+			return fmt.Errorf("dataset %s/%s: is none of pot's: move it away, or destroy %s by hand", root, name, root)
+		}
+	}
+	type act struct {
+		what string
+		do   func() error
+	}
+	var acts []act
+	if s.PF {
+		file, had, without, err := s.foreignRules()
+		if err != nil {
+			return err
+		}
+		if had != without {
+			acts = append(acts, act{"anchors from pf.conf", func() error { return s.takeRules(ctx, file, without) }})
+		}
+	}
+	for _, name := range below {
+		acts = append(acts, act{"dataset " + root + "/" + name, func() error { return s.destroy(ctx, "-r", root+"/"+name) }})
+	}
+	if there {
+		acts = append(acts, act{"dataset " + root, func() error { return s.destroy(ctx, root) }})
+	}
+	bridges := filepath.Join(s.FSRoot, "bridges")
+	if _, err := os.Lstat(bridges); err == nil {
+		acts = append(acts, act{bridges, func() error { return os.RemoveAll(bridges) }})
+	}
+	for _, a := range acts {
+		if s.DryRun {
+			s.Tell("would take away " + a.what)
+			continue
+		}
+		if err := a.do(); err != nil {
+			return fmt.Errorf("%s: %w", a.what, err)
+		}
+		s.Tell("took away " + a.what)
+	}
+	if !s.DryRun {
+		os.Remove(s.FSRoot) // what is in it is not pot's
+	}
+	s.Tell(fmt.Sprintf("left alone: group %s; gateway_enable and pf_enable in /etc/rc.conf, kern.racct.enable in /boot/loader.conf", s.Group))
+	return nil
+}
+
+// below are the children of a dataset, and whether it is there.
+func (s *setup) below(ctx context.Context, dataset string) (names []string, there bool, err error) {
+	out, err := s.runner.Run(ctx, nil, "zfs", "list", "-H", "-d", "1", "-t", "filesystem,volume", "-o", "name", dataset)
+	if err = typed(err); errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	for line := range strings.Lines(out) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), dataset+"/"); ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, true, nil
+}
+
+func (s *setup) destroy(ctx context.Context, args ...string) error {
+	_, err := s.runner.Run(ctx, nil, append([]string{"zfs", "destroy"}, args...)...)
+	if err = typed(err); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// foreignRules is pf's file, with pot's lines and without.
+func (s *setup) foreignRules() (file, had, without string, err error) {
+	if file, err = s.pfFile(); err != nil {
+		return "", "", "", err
+	}
+	file = s.root + file
+	if had, err = readConfFile(file); err != nil {
+		return "", "", "", err
+	}
+	return file, had, withoutAnchors(had), nil
+}
+
+// withoutAnchors is pf.conf(5) without the lines that are pot's, as both tools write
+// them.
+func withoutAnchors(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		words := strings.ReplaceAll(strings.Join(strings.Fields(line), " "), `"`, "")
+		if words != "nat-anchor "+natAnchor && words != "rdr-anchor "+rdrAnchor+"/*" {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// takeRules writes and loads the rules, and empties what was in the anchors.
+func (s *setup) takeRules(ctx context.Context, file, text string) error {
+	if err := writeConfFile(file, text); err != nil || !havePF() {
+		return err
+	}
+	if _, err := s.runner.Run(ctx, nil, "pfctl", "-a", natAnchor, "-F", "nat"); err != nil {
+		return err
+	}
+	_, err := s.runner.Run(ctx, nil, "pfctl", "-f", file)
+	return err
+}

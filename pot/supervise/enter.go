@@ -1,0 +1,139 @@
+package supervise
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// entering is what a pot-supervisor is told that is to become a command in a jail.
+type entering struct {
+	Jail     Jail     `json:"jail"`
+	Argv     []string `json:"argv"`
+	Env      []string `json:"env"`
+	Dir      string   `json:"dir"`
+	Identity Identity `json:"identity"`
+}
+
+// notEntered is what it says if it cannot.
+type notEntered struct {
+	Fault   string `json:"fault"`
+	Missing bool   `json:"missing"` // the command is not there
+}
+
+// Descriptors of a pot-supervisor that is to become a command, beside the command's.
+const (
+	enteringFD   = 3
+	notEnteredFD = 4
+)
+
+// startBy has program become the command: it has no directory open, as this process
+// may have, and jail_attach(2) refuses those that have.
+func (p *Process) startBy(program string) (*os.Process, error) {
+	asked, err := json.Marshal(entering{Jail: p.Jail, Argv: p.Argv, Env: p.Env, Dir: p.Dir, Identity: p.Identity})
+	if err != nil {
+		return nil, fmt.Errorf("internal error: encode command: %w", err)
+	}
+	theirs, tell, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer tell.Close()
+	said, say, err := os.Pipe()
+	if err != nil {
+		theirs.Close()
+		return nil, err
+	}
+	defer said.Close()
+	process, err := os.StartProcess(program, []string{program, "enter"}, &os.ProcAttr{
+		Dir: "/", Env: []string{}, Files: []*os.File{p.Stdin, p.Stdout, p.Stderr, theirs, say},
+		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: p.Terminal},
+	})
+	theirs.Close()
+	say.Close()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", p.Argv[0], err)
+	}
+	_, err = tell.Write(asked)
+	err = errors.Join(err, tell.Close())
+	answer, unread := io.ReadAll(io.LimitReader(said, maxRecord)) // ends when the command is executed
+	if err = errors.Join(err, unread); err == nil && len(answer) == 0 {
+		return process, nil
+	}
+	process.Kill()
+	process.Wait()
+	var fault notEntered
+	switch {
+	case len(answer) == 0:
+		return nil, fmt.Errorf("start %s: %w", p.Argv[0], err)
+	case json.Unmarshal(answer, &fault) != nil:
+		return nil, fmt.Errorf("start %s: %q", p.Argv[0], answer)
+	case fault.Missing:
+		return nil, missing{fault.Fault}
+	}
+	return nil, errors.New(fault.Fault)
+}
+
+// missing is a command that is not in the jail.
+type missing struct{ text string }
+
+func (m missing) Error() string        { return m.text }
+func (m missing) Is(target error) bool { return target == fs.ErrNotExist }
+
+// Enter is the whole life of a pot-supervisor that is to become a command: it returns,
+// with the process's exit status, if it does not.
+func Enter() int {
+	in, out := os.NewFile(enteringFD, "command"), os.NewFile(notEnteredFD, "fault")
+	syscall.CloseOnExec(notEnteredFD)
+	var e entering
+	err := json.NewDecoder(io.LimitReader(in, maxTask)).Decode(&e)
+	in.Close()
+	if err == nil {
+		err = e.become()
+	}
+	json.NewEncoder(out).Encode(notEntered{Fault: err.Error(), Missing: errors.Is(err, fs.ErrNotExist)})
+	return 1
+}
+
+// become executes the command in the jail. It does not return without an error.
+func (e *entering) become() error {
+	p := &Process{Jail: e.Jail, Argv: e.Argv, Env: e.Env, Dir: e.Dir}
+	if len(p.Argv) == 0 {
+		return errors.New("no command to start")
+	}
+	if err := e.Jail.attach(); err != nil {
+		return err
+	}
+	if err := e.Identity.assume(); err != nil {
+		return fmt.Errorf("start %s: %w", p.Argv[0], err)
+	}
+	if p.Dir == "" {
+		p.Dir = "/"
+	}
+	if err := os.Chdir(p.Dir); err != nil {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+			return fmt.Errorf("start %s in %s: one of them is not in the pot: %w", p.Argv[0], p.Dir, fs.ErrNotExist)
+		}
+		return fmt.Errorf("start %s in %s: %w", p.Argv[0], p.Dir, cause(err))
+	}
+	return p.each(p.Dir, func(path string) error { return syscall.Exec(path, p.Argv, p.Env) })
+}
+
+// assume gives the process that user and those groups.
+func (i Identity) assume() error {
+	groups := make([]int, len(i.Groups))
+	for n, g := range i.Groups {
+		groups[n] = int(g)
+	}
+	if err := syscall.Setgroups(groups); err != nil {
+		return os.NewSyscallError("setgroups", err)
+	}
+	if err := syscall.Setgid(int(i.GID)); err != nil {
+		return os.NewSyscallError("setgid", err)
+	}
+	return os.NewSyscallError("setuid", syscall.Setuid(int(i.UID)))
+}
