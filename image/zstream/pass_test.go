@@ -113,12 +113,14 @@ func TestPass(t *testing.T) {
 }
 
 func TestPass_byteOrder(t *testing.T) {
+	leak.Check(t)
 	err := (&passing{}).begin(beginning{order: order{big: !machineIsBig}}, nil)
 	must.EqError(t, err, "it is of a machine of another byte order: a kernel is not given it")
 }
 
 // Entries that a kernel takes for the same.
 func TestMicroOrder(t *testing.T) {
+	leak.Check(t)
 	m := microOrder{salt: 7, norm: normUpper, seen: map[uint64]bool{}}
 	must.NoError(t, m.add([]byte("name"), 0))
 	must.NoError(t, m.add([]byte("other"), 0))
