@@ -53,19 +53,22 @@ func TestDriver_StartTask_calledOff(t *testing.T) {
 				_, _, err := b.driver.StartTask(cfg)
 				ended <- err
 			}()
+			eventually(t, func() error {
+				if _, claimed := b.driver.tasks.pots()[TaskID(cfg.ID).PotName()]; !claimed && len(ended) == 0 {
+					return errors.New("it is not being started yet")
+				}
+				return nil
+			})
 			time.Sleep(delay)
 			must.NoError(t, b.StopTask(cfg.ID, 0, ""))
-			select {
-			case err := <-ended:
-				if err != nil {
-					must.ErrorContains(t, err, "called off")
-					calledOff++
-					break
-				}
+			if running := b.driver.tasks.find(TaskID(cfg.ID)); running != nil {
 				must.Positive(t, b.wait(t, cfg.ID).Signal)
-			default: // it is not even claimed: nothing was there to be stopped
-				must.Eq(t, 0, delay, must.Sprint("it goes on after the stop"))
-				<-ended
+			}
+			if err := <-ended; err != nil {
+				must.ErrorContains(t, err, "called off")
+				calledOff++
+			} else {
+				must.False(t, b.driver.tasks.find(TaskID(cfg.ID)).running())
 			}
 			must.NoError(t, b.DestroyTask(cfg.ID, true))
 		}

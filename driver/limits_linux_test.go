@@ -1,0 +1,32 @@
+package driver
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/need"
+)
+
+// The cores that Nomad gives a task are those that it runs on, and what is executed
+// in it too.
+func TestDriver_cores(t *testing.T) {
+	b := newBed(t, "")
+	b.unlogged = true
+	need.Have(t, "limits", !slices.Contains([]string{"", "false"}, b.look(t, "driver.pot.limits")))
+	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
+	cfg.Resources.LinuxResources.CpusetCpus = "0"
+	b.start(t, cfg)
+	status, err := b.InspectTask(cfg.ID)
+	must.NoError(t, err)
+	own, err := os.ReadFile("/proc/" + status.DriverAttributes["pid"] + "/status")
+	must.NoError(t, err)
+	for _, text := range []string{string(own), b.exec(t, cfg.ID, "cat", "/proc/self/status")} {
+		_, rest, _ := strings.Cut(text, "Cpus_allowed_list:")
+		allowed, _, _ := strings.Cut(rest, "\n")
+		must.Eq(t, "0", strings.TrimSpace(allowed))
+	}
+}
