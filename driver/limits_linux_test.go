@@ -8,12 +8,14 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // The cores that Nomad gives a task are those that it runs on, and what is executed
 // in it too.
 func TestDriver_cores(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
 	need.Have(t, "limits", !slices.Contains([]string{"", "false"}, b.look(t, "driver.pot.limits")))
