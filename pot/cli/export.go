@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,12 +33,12 @@ A pot with no snapshot, or with several, is refused; -A takes one, or destroys a
 newest, and -F takes the newest as it is.`,
 		Example: `    pot export -p test -t 1.0 -D /srv/images -S pots.sec`,
 	}
-	e := &exporting{}
+	e := &exporting{level: image.DefaultXZLevel}
 	f := c.Flags()
 	f.StringVarP(&e.tag, "tag", "t", "", "`tag` of the image: its version (default the snapshot's name)")
 	f.StringVarP(&e.snapshot, "snapshot", "s", "", "`snapshot` to be exported, of several")
 	f.StringVarP(&e.dir, "directory", "D", ".", "`directory` for the files")
-	f.IntVarP(&e.level, "level", "l", image.DefaultXZLevel, "`level` of compression, 0 to 9")
+	f.VarP(&e.level, "level", "l", "`level` of compression, 0 to 9")
 	f.BoolVarP(&e.force, "force", "F", false, "export the newest of several snapshots")
 	f.BoolVarP(&e.mend, "auto", "A", false, "take a snapshot if there is none, destroy all but the newest of several")
 	f.BoolVarP(&e.versions, "check", "c", false, "refuse a tag that is a lower version than the last one")
@@ -61,10 +62,24 @@ newest, and -F takes the newest as it is.`,
 	})
 }
 
+// xzLevel is a flag for a level of xz(1).
+type xzLevel int
+
+func (l *xzLevel) String() string { return strconv.Itoa(int(*l)) }
+func (l *xzLevel) Type() string   { return "level" }
+func (l *xzLevel) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || n > 9 {
+		return fmt.Errorf("must be 0 to 9, not %q", s)
+	}
+	*l = xzLevel(n)
+	return nil
+}
+
 // exporting is an export.
 type exporting struct {
 	tag, snapshot, dir, seckey string
-	level                      int
+	level                      xzLevel
 	force, mend, versions      bool
 
 	images pot.Images
@@ -75,9 +90,6 @@ type exporting struct {
 
 func (e *exporting) run(ctx context.Context) (*built, error) {
 	fail := func(err error) (*built, error) { return nil, running("export the pot", e.name, err) }
-	if e.level < 0 || e.level > 9 {
-		return fail(fmt.Errorf("-l: must be 0 to 9, not %d", e.level))
-	}
 	if info, err := os.Stat(e.dir); err != nil || !info.IsDir() {
 		return fail(fmt.Errorf("-D: %s is no directory", e.dir))
 	}
@@ -89,7 +101,7 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 		return fail(fmt.Errorf("pot %s: only pots of type single can be exported, not of %q", e.name, kind))
 	}
 	made := &built{Name: string(e.name)}
-	o := image.ExportOptions{Name: string(e.name), Dir: e.dir, Replace: true, XZ: image.XZOptions{Level: max(1, e.level)}}
+	o := image.ExportOptions{Name: string(e.name), Dir: e.dir, Replace: true, XZ: image.XZOptions{Level: int(max(1, e.level))}}
 	if e.seckey != "" {
 		s, err := newSigner(ctx, e.seckey)
 		if err != nil {

@@ -28,7 +28,7 @@ With -E that is for a shell: eval "$(pot info -E -p POT)" sets _POT_NAME, _POT_I
 	verbose := c.Flags().BoolP("verbose", "v", false, "say more")
 	quiet := c.Flags().BoolP("quiet", "q", false, "say nothing: the exit status is 1 if there is no such pot")
 	snapshots := c.Flags().BoolP("snapshots", "s", false, "list the names of its snapshots alone")
-	runs := c.Flags().BoolP("running", "r", false, "with -q: whether it runs")
+	runs := c.Flags().BoolP("running", "r", false, "say nothing: the exit status is 1 if it does not run")
 	output := addOutput(c)
 	return onPotOr(c, bridge, func(c *cobra.Command, o *onPots) error {
 		return o.infoBridge(c, *bridge, *quiet, output)
@@ -37,9 +37,9 @@ With -E that is for a shell: eval "$(pot info -E -p POT)" sets _POT_NAME, _POT_I
 		switch {
 		case err != nil:
 			return fmt.Errorf("cannot say what the pot is: %w", err)
-		case *quiet && *runs && !i.Active:
+		case *runs && !i.Active:
 			return exitStatus{errSaid, 1}
-		case *quiet:
+		case *quiet, *runs:
 			return nil
 		case *environment:
 			return o.environment(c, name)
