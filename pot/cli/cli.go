@@ -58,15 +58,16 @@ driver "pot": put it into the agent's plugin_dir and name it in a plugin block.`
 }
 
 func versionCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "version",
 		Short: "print the version",
 		Args:  arguments(),
-		RunE: act(func(c *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(c.OutOrStdout(), "%s %s\n", c.Root().Name(), Version)
-			return err
-		}),
 	}
+	output := addOutput(c)
+	c.RunE = act(func(c *cobra.Command, _ []string) error {
+		return output.line(c.OutOrStdout(), "version", Version, c.Root().Name()+" "+Version)
+	})
+	return c
 }
 
 // failed is an error of a command that was understood. All others are of what

@@ -44,6 +44,7 @@ mirror is one of FreeBSD's, or a directory as file:///DIR.`,
 	release := c.Flags().StringP("release", "r", "", "`release`, as in 14.2")
 	mirror := c.Flags().StringP("mirror", "U", defaultMirror(), "`URL` of the directory with releases")
 	o := addOnPots(c)
+	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if !releaseNames.MatchString(*release) {
 			return fmt.Errorf("-r: must be a release, as in 14.2, not %.80q", *release)
@@ -56,8 +57,7 @@ mirror is one of FreeBSD's, or a directory as file:///DIR.`,
 			if err != nil {
 				return fmt.Errorf("cannot fetch release %s: %w", *release, err)
 			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), file)
-			return err
+			return output.line(c.OutOrStdout(), "file", file, file)
 		})(c, nil)
 	}
 	return c

@@ -33,6 +33,7 @@ is on the public network is given an address.`,
 	c.Flags().StringVarP(&ref.Source, "url", "U", "", "`URL` of the directory with the image")
 	addPubkey(c, &pubkey)
 	o := addOnPots(c)
+	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := ref.Validate(); err != nil {
 			return err
@@ -45,8 +46,7 @@ is on the public network is given an address.`,
 			if err != nil {
 				return fmt.Errorf("cannot import: %w", err)
 			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), name)
-			return err
+			return output.line(c.OutOrStdout(), "pot", string(name), string(name))
 		})(c, nil)
 	}
 	return c

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -140,11 +141,13 @@ run, and prints their names.`,
 	quiet := c.Flags().BoolP("quiet", "q", false, "print nothing")
 	grace := c.Flags().BoolP("grace", "g", false, "leave pots whose command has ended within the last minute")
 	o := addOnPots(c)
+	output := addOutput(c)
 	c.RunE = act(func(c *cobra.Command, _ []string) error {
 		ps, _, err := o.pots()
 		if err != nil {
 			return fmt.Errorf("cannot prune: %w", err)
 		}
+		var pruned []string
 		all, err := o.list(c)
 		for _, i := range all {
 			if i.Active || i.Attributes["prunable"] != "YES" || i.Attributes["to-be-pruned"] != "YES" {
@@ -155,12 +158,13 @@ run, and prints their names.`,
 			}
 			if !*dry {
 				if err := ps.DestroyOwn(c.Context(), pot.Name(i.Name), false, pot.StartOptions{}); err != nil {
-					return fmt.Errorf("cannot prune: %w", err)
+					return errors.Join(fmt.Errorf("cannot prune: %w", err), output.lines(c.OutOrStdout(), pruned))
 				}
 			}
-			if !*quiet {
-				fmt.Fprintln(c.OutOrStdout(), i.Name)
-			}
+			pruned = append(pruned, i.Name)
+		}
+		if !*quiet {
+			err = errors.Join(err, output.lines(c.OutOrStdout(), pruned))
 		}
 		return err
 	})

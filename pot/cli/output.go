@@ -30,6 +30,26 @@ func (o *output) Set(s string) error {
 	return nil
 }
 
+// line tells one thing: text in a line, or, as JSON, value under its key.
+func (o output) line(w io.Writer, key, value, text string) error {
+	return o.tell(w, map[string]string{key: value}, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, text)
+		return err
+	})
+}
+
+// lines tells names: in a line each, or, as JSON, in an array.
+func (o output) lines(w io.Writer, all []string) error {
+	return o.tell(w, append([]string{}, all...), func(w io.Writer) error {
+		for _, name := range all {
+			if _, err := fmt.Fprintln(w, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // tell writes v as JSON if that was asked for, and else what text writes.
 func (o output) tell(w io.Writer, v any, text func(io.Writer) error) error {
 	if o != "json" {

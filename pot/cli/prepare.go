@@ -15,6 +15,7 @@ import (
 
 // preparing is a pot that is made of an image, as nomad-pot-driver has it made.
 type preparing struct {
+	output *output
 	creating
 	image   image.Ref
 	id      string // of the allocation
@@ -52,6 +53,7 @@ persistent, runs its command alone, and is pruned once it has run.`,
 	f.BoolVarP(&m.start, "start", "s", false, "start the pot")
 	addPubkey(c, &m.pubkey)
 	o := addOnPots(c)
+	m.output = addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := m.understand(); err != nil {
 			return err
@@ -119,6 +121,5 @@ func (m *preparing) run(c *cobra.Command, o *onPots) error {
 		after := context.WithoutCancel(c.Context())
 		return errors.Join(err, ps.DestroyOwn(after, pot.Name(m.name), true, pot.StartOptions{Tell: notes(c)}))
 	}
-	_, err = fmt.Fprintln(c.OutOrStdout(), m.name)
-	return err
+	return m.output.line(c.OutOrStdout(), "pot", m.name, m.name)
 }

@@ -54,6 +54,7 @@ func lastRunStatsCommand() *cobra.Command {
 		Long: `Prints the exit code that a pot's command ended with when it last did, as JSON; {}
 if it never has.`,
 	}
+	addOutput(c) // both are the same
 	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
 		ps, _, err := o.pots()
 		if err != nil {
@@ -88,7 +89,8 @@ func getRSSCommand() *cobra.Command {
 		Use:   "get-rss -p POT",
 		Short: "say what a pot that runs uses",
 	}
-	asJSON := c.Flags().BoolP("json", "J", false, "print it as JSON")
+	asJSON := c.Flags().BoolP("json", "J", false, "print it as JSON, as -o json does")
+	output := addOutput(c)
 	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
 		p, err := o.running(c.Context(), name)
 		if err != nil {
@@ -98,7 +100,7 @@ func getRSSCommand() *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("cannot say what the pot uses: %w", err)
 		}
-		if *asJSON {
+		if *asJSON || *output == "json" {
 			var r usage
 			r.ResourceUsage.MemoryStats.RSS, r.ResourceUsage.MemoryStats.Swap = u.MemoryBytes, u.SwapBytes
 			r.ResourceUsage.CpuStats.Percent = u.CPUPercent

@@ -100,6 +100,7 @@ func getAttributeCommand() *cobra.Command {
 	quiet := c.Flags().BoolP("quiet", "q", false, "print the value alone")
 	completeAttributes(c)
 	o := addOnPots(c)
+	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		err := checkPotName(*name)
 		if *attribute == "" {
@@ -124,8 +125,7 @@ func getAttributeCommand() *cobra.Command {
 			case value == "":
 				text = "The attribute " + *attribute + " is not set for the pot " + *name
 			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), text)
-			return err
+			return output.line(c.OutOrStdout(), *attribute, value, text)
 		})(c, nil)
 	}
 	return c

@@ -36,6 +36,7 @@ func snapshotCommand() *cobra.Command {
 name, which is printed, is the time in seconds since 1970.`,
 	}
 	replace := c.Flags().BoolP("replace", "r", false, "destroy the oldest snapshot before")
+	output := addOutput(c)
 	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
 		s, err := o.settings(c.Context(), string(name))
 		if err != nil {
@@ -45,8 +46,8 @@ name, which is printed, is the time in seconds since 1970.`,
 		if err != nil {
 			return running("take a snapshot", name, err)
 		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%s@%s\n", name, taken)
-		return err
+		at := string(name) + "@" + taken
+		return output.line(c.OutOrStdout(), "snapshot", at, at)
 	})
 }
 
@@ -58,15 +59,17 @@ func purgeSnapshotsCommand() *cobra.Command {
 another pot is cloned from stays, and is an error.`,
 	}
 	all := c.Flags().BoolP("all", "a", false, "destroy the newest too")
+	output := addOutput(c)
 	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
 		s, err := o.settings(c.Context(), string(name))
 		if err != nil {
 			return fmt.Errorf("cannot destroy snapshots: %w", err)
 		}
 		gone, err := s.PurgeSnapshots(c.Context(), *all)
-		for _, snapshot := range gone {
-			fmt.Fprintf(c.OutOrStdout(), "%s@%s\n", name, snapshot)
+		for i := range gone {
+			gone[i] = string(name) + "@" + gone[i]
 		}
+		err = errors.Join(err, output.lines(c.OutOrStdout(), gone))
 		if err != nil {
 			return fmt.Errorf("cannot destroy snapshots: %w", err)
 		}
@@ -81,6 +84,7 @@ func revertCommand() *cobra.Command {
 		Long: `Makes a pot that does not run what it was at its newest snapshot, whose name is
 printed. What was changed since is lost.`,
 	}
+	output := addOutput(c)
 	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
 		s, err := o.settings(c.Context(), string(name))
 		if err != nil {
@@ -93,7 +97,7 @@ printed. What was changed since is lost.`,
 		if err != nil {
 			return running("revert the pot", name, err)
 		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%s@%s\n", name, to)
-		return err
+		at := string(name) + "@" + to
+		return output.line(c.OutOrStdout(), "snapshot", at, at)
 	})
 }
