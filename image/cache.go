@@ -41,6 +41,18 @@ type Options struct {
 	Decode       DecodeOptions  // of what was fetched
 	CacheBytes   int64          // of all files in the cache: no bound
 	Roots        *x509.CertPool // that vouch for servers; nil: the system's
+
+	// Watch is asked, whenever an .xz is begun to be downloaded or imported, for who is
+	// to be told how far that has come. It and what it returns may be nil.
+	Watch func(what string) Count
+}
+
+// watch is who is told about what.
+func (o Options) watch(what string) Count {
+	if o.Watch == nil {
+		return nil
+	}
+	return o.Watch(what)
 }
 
 // Cache keeps image files in a directory, under the names that pot gives them.
@@ -394,6 +406,7 @@ func (c *Cache) download(ctx context.Context, ref Ref, terms Terms, ending strin
 	}
 	if part, ok := w.(*partial); ok {
 		d.part = part
+		d.count = c.options.watch("downloading " + ref.File())
 		d.room = func(bytes int64) error { return c.prune(ref, bytes) }
 	}
 	return d.to(ctx, w)

@@ -233,7 +233,9 @@ func (s *Store) bring(ctx context.Context, ref Ref, terms Terms, p Progress) (_ 
 	}()
 	p.tell("importing %s", ref.File())
 	name := tempPrefix + t.id()
-	decoded := f.Open(ctx, s.cache.options.Decode)
+	decode := s.cache.options.Decode
+	decode.Count = s.cache.options.watch("importing " + ref.File())
+	decoded := f.Open(ctx, decode)
 	err = s.receive(ctx, ref, t, decoded, on)
 	decoded.Close()
 	if err != nil {

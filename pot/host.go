@@ -162,6 +162,7 @@ type Snapshot struct {
 	Name      string // without the @
 	Created   time.Time
 	UsedBytes int64  // by it alone
+	HeldBytes int64  // by all that is in it, not compressed: its stream is about as long
 	GUID      uint64 // 0 where a host does not tell
 }
 

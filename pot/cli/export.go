@@ -54,7 +54,9 @@ newest, and -F takes the newest as it is.`,
 			return fmt.Errorf("cannot export the pot: %w", err)
 		}
 		e.images, e.pot, e.name, e.note = host.Images, s, name, notes(c)
+		e.bar = newProgress(c.ErrOrStderr())
 		made, err := e.run(c.Context())
+		e.bar.done()
 		if err != nil {
 			return err
 		}
@@ -86,6 +88,7 @@ type exporting struct {
 	pot    *pot.Settings
 	name   pot.Name
 	note   func(string)
+	bar    *progress
 }
 
 func (e *exporting) run(ctx context.Context) (*built, error) {
@@ -126,6 +129,9 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 		return fail(err)
 	}
 	o.Send = func(ctx context.Context, w io.Writer) error { return e.pot.Send(ctx, o.Snapshot, w) }
+	if o.Progress, err = e.watch(ctx, o); err != nil {
+		return fail(err)
+	}
 	a, err := image.Export(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("cannot %w", err)
@@ -140,6 +146,34 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 		}
 	}
 	return made, nil
+}
+
+// watch is who is told how much of the stream has been read. How long that will be is
+// not known before: it is about what the snapshot holds, unless it is an increment.
+func (e *exporting) watch(ctx context.Context, o image.ExportOptions) (func(n int64), error) {
+	count := e.bar.of("exporting " + o.Name + "_" + o.Tag)
+	if count == nil {
+		return nil, nil
+	}
+	total := int64(-1)
+	if o.Origin == (image.Meta{}) {
+		all, err := e.pot.Snapshots(ctx)
+		if err != nil {
+			return nil, err
+		}
+		total = 0
+		for _, one := range all {
+			if one.Name == o.Snapshot {
+				total += one.HeldBytes
+			}
+		}
+	}
+	return func(n int64) {
+		if total >= 0 {
+			total = max(total, n)
+		}
+		count(n, total)
+	}, nil
 }
 
 // errCount is a pot that has not the one snapshot that an image is made of.

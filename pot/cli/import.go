@@ -68,8 +68,11 @@ func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (na
 		return "", err
 	}
 	cache := cmp.Or(conf.Cache, o.defaults.Cache, filepath.Join(o.dir, "cache"))
-	store := image.NewStore(image.NewCache(cache, image.Options{}), ps.Host().Images)
-	if _, err := store.Ensure(ctx, ref, image.Terms{Key: check.Key}, nil); err != nil {
+	bar := newProgress(c.ErrOrStderr())
+	store := image.NewStore(image.NewCache(cache, image.Options{Watch: bar.of}), ps.Host().Images)
+	_, err = store.Ensure(ctx, ref, image.Terms{Key: check.Key}, nil)
+	bar.done()
+	if err != nil {
 		return "", err
 	}
 	if err := o.settle(c, ps, name); err != nil {

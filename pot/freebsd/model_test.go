@@ -309,7 +309,7 @@ func (m *model) zfsList(argv []string, last string, d *dataset, missing string) 
 				out += name + "@" + s + "\t" + clones + "\n"
 			}
 		}
-	case slices.Contains(argv, "name,creation,used,guid"):
+	case slices.Contains(argv, "name,creation,used,guid,logicalreferenced"):
 		out = m.showSnapshots(last)
 	case slices.Contains(argv, "snapshot"):
 		for _, s := range d.snapshots {

@@ -38,7 +38,7 @@ func (s snapshots) List(ctx context.Context, name string) ([]pot.Snapshot, error
 	if err := valid(name); err != nil {
 		return nil, err
 	}
-	out, err := s.zfs(ctx, "list", "-Hp", "-d", "2", "-t", "snapshot", "-s", "createtxg", "-s", "name", "-o", "name,creation,used,guid", s.path(name))
+	out, err := s.zfs(ctx, "list", "-Hp", "-d", "2", "-t", "snapshot", "-s", "createtxg", "-s", "name", "-o", "name,creation,used,guid,logicalreferenced", s.path(name))
 	if err != nil {
 		return nil, err
 	}
@@ -55,16 +55,17 @@ func (s snapshots) List(ctx context.Context, name string) ([]pot.Snapshot, error
 
 // parse reads a line of zfs list.
 func (s snapshots) parse(name string, words []string) (one pot.Snapshot, err error) {
-	if len(words) != 4 {
-		return one, errors.New("must be of four words")
+	if len(words) != 5 {
+		return one, errors.New("must be of five words")
 	}
 	of, snapshot, _ := strings.Cut(words[0], "@")
 	one.Child, one.Name = strings.TrimPrefix(strings.TrimPrefix(of, s.path(name)), "/"), snapshot
 	created, err1 := strconv.ParseInt(words[1], 10, 64)
 	used, err2 := strconv.ParseInt(words[2], 10, 64)
 	guid, err3 := strconv.ParseUint(words[3], 10, 64)
-	one.Created, one.UsedBytes, one.GUID = time.Unix(created, 0), used, guid
-	return one, errors.Join(err1, err2, err3)
+	held, err4 := strconv.ParseInt(words[4], 10, 64)
+	one.Created, one.UsedBytes, one.HeldBytes, one.GUID = time.Unix(created, 0), used, held, guid
+	return one, errors.Join(err1, err2, err3, err4)
 }
 
 // Destroy is pot.Snapshots'.

@@ -53,11 +53,11 @@ func (m *model) snapshot(what, at string) string {
 	return ""
 }
 
-// showSnapshots is zfs list -t snapshot -o name,creation,used,guid.
+// showSnapshots is zfs list -t snapshot -o name,creation,used,guid,logicalreferenced.
 func (m *model) showSnapshots(of string) (out string) {
 	for _, name := range []string{of, of + "/m"} {
 		for i, s := range m.datasets[name].snapshots {
-			out += fmt.Sprintf("%s@%s\t%s\t%d\t%d\n", name, s, s, 4096, 18446744073709551610+uint64(i))
+			out += fmt.Sprintf("%s@%s\t%s\t%d\t%d\t%d\n", name, s, s, 4096, 18446744073709551610+uint64(i), 65536)
 		}
 	}
 	return out
@@ -85,9 +85,9 @@ func TestSnapshots(t *testing.T) {
 		all, err := s.List(ctx, "web_1_0")
 		must.NoError(t, err)
 		must.Eq(t, []pot.Snapshot{
-			{Name: "1800000000", Created: time.Unix(1800000000, 0), UsedBytes: 4096, GUID: 18446744073709551610},
-			{Child: "m", Name: "1700000000", Created: time.Unix(1700000000, 0), UsedBytes: 4096, GUID: 18446744073709551610},
-			{Child: "m", Name: "1800000000", Created: time.Unix(1800000000, 0), UsedBytes: 4096, GUID: 18446744073709551611},
+			{Name: "1800000000", Created: time.Unix(1800000000, 0), UsedBytes: 4096, HeldBytes: 65536, GUID: 18446744073709551610},
+			{Child: "m", Name: "1700000000", Created: time.Unix(1700000000, 0), UsedBytes: 4096, HeldBytes: 65536, GUID: 18446744073709551610},
+			{Child: "m", Name: "1800000000", Created: time.Unix(1800000000, 0), UsedBytes: 4096, HeldBytes: 65536, GUID: 18446744073709551611},
 		}, all)
 	})
 	t.Run("it is sent with all before it", func(t *testing.T) {
@@ -100,7 +100,7 @@ func TestSnapshots(t *testing.T) {
 		m.commands = nil
 		must.NoError(t, s.Rollback(ctx, "web_1_0", "1800000000"))
 		must.Eq(t, []string{
-			"zfs list -Hp -d 2 -t snapshot -s createtxg -s name -o name,creation,used,guid tank/pot/jails/web_1_0",
+			"zfs list -Hp -d 2 -t snapshot -s createtxg -s name -o name,creation,used,guid,logicalreferenced tank/pot/jails/web_1_0",
 			"zfs rollback tank/pot/jails/web_1_0/m@1800000000", "zfs rollback tank/pot/jails/web_1_0@1800000000",
 		}, m.commands)
 		must.ErrorContains(t, s.Rollback(ctx, "web_1_0", "1700000000"), "more recent snapshots")
@@ -133,8 +133,8 @@ func TestSnapshots(t *testing.T) {
 		}
 	})
 	t.Run("what zfs does not say is no snapshot", func(t *testing.T) {
-		const list = "zfs list -Hp -d 2 -t snapshot -s createtxg -s name -o name,creation,used,guid tank/pot/jails/x"
-		for _, line := range []string{"a@b\t1\t2\n", "a@b\tx\t2\t3\n", "\n"} {
+		const list = "zfs list -Hp -d 2 -t snapshot -s createtxg -s name -o name,creation,used,guid,logicalreferenced tank/pot/jails/x"
+		for _, line := range []string{"a@b\t1\t2\n", "a@b\tx\t2\t3\t4\n", "a@b\t1\t2\t3\t-\n", "\n"} {
 			log := &run.Log{Answers: map[string]run.Answer{list: {Stdout: line}}}
 			_, err := snapshots{&datasets{runner: log, root: "tank/pot"}}.List(ctx, "x")
 			must.ErrorContains(t, err, "zfs list tank/pot/jails/x")

@@ -151,7 +151,7 @@ func (s snapshots) List(ctx context.Context, name string) ([]pot.Snapshot, error
 			continue // gone meanwhile, or half made
 		}
 		all = append(all, pot.Snapshot{Name: e.Name(), Created: info.ModTime()},
-			pot.Snapshot{Child: "m", Name: e.Name(), Created: info.ModTime(), UsedBytes: info.Size()})
+			pot.Snapshot{Child: "m", Name: e.Name(), Created: info.ModTime(), UsedBytes: info.Size(), HeldBytes: info.Size()})
 	}
 	slices.SortStableFunc(all, func(a, b pot.Snapshot) int { return a.Created.Compare(b.Created) })
 	return all, nil

@@ -1,0 +1,44 @@
+package cli_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/pot/hosttest/need"
+)
+
+// What is imported and what is exported takes a while, and says how long it will.
+func TestProgress_pots(t *testing.T) {
+	leak.Check(t)
+	need.Have(t, "linux", runtime.GOOS == "linux")
+	need.Have(t, "root", os.Geteuid() == 0)
+	dir := t.TempDir()
+	t.Setenv("POT_DIR", filepath.Join(dir, "state"))
+	t.Setenv("POT_CONFIG", filepath.Join(dir, "pot.conf"))
+	name := imagetest.HelloName + "_" + imagetest.HelloTag + ".xz"
+	server := imagetest.NewServer(t)
+	server.Fail(name, slow(true))
+
+	text := onTerminal(t, "pot", "import", "-p", imagetest.HelloName, "-t", imagetest.HelloTag, "-U", server.URL)
+	shown := regexp.MustCompile(`downloading ` + regexp.QuoteMeta(name) + ` +\d+% \|█* *\| \([\d.]+/\d+ [KM]iB, [\d.]+ [KM]?i?B/s\) \[\d+s:\d+s\]`)
+	must.True(t, shown.MatchString(text), must.Sprintf("%q", text))
+	must.StrContains(t, text, "importing "+name)
+
+	// A file of its own that is not to be compressed: it takes as long as it is large.
+	own := filepath.Join(dir, "state/jails", imagetest.HelloName+"_1_0", "m/noise")
+	must.NoError(t, exec.Command("dd", "if=/dev/urandom", "of="+own, "bs=1M", "count=16").Run())
+	pot := imagetest.HelloName + "_1_0"
+	text = onTerminal(t, "pot", "snapshot", "-p", pot, "-r")
+	must.Eq(t, "", text)
+	text = onTerminal(t, "pot", "export", "-p", pot, "-t", "2", "-D", dir, "-F", "-l", "1")
+	shown = regexp.MustCompile(`exporting ` + pot + `_2 +\d+% \|█* *\| \([\d.]+/\d+ MiB, [\d.]+ [KM]?i?B/s\) \[\d+s:\d+s\]`)
+	must.True(t, shown.MatchString(text), must.Sprintf("%q", text))
+}
