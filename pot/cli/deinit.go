@@ -28,8 +28,11 @@ one, nothing is done. What was set in rc.conf and loader.conf stays, and is said
 	minimal := c.Flags().BoolP("minimal", "m", false, "leave pf alone")
 	dry := c.Flags().BoolP("dry-run", "n", false, "say what would be taken away, and take nothing")
 	o := addOnPots(c)
+	output := addOutput(c)
 	c.RunE = act(func(c *cobra.Command, _ []string) error {
-		if err := o.deInit(c, *force, pot.SetupOptions{PF: !*minimal, DryRun: *dry}); err != nil {
+		say, said := output.said(c.OutOrStdout())
+		err := o.deInit(c, *force, pot.SetupOptions{PF: !*minimal, DryRun: *dry, Tell: say})
+		if err = errors.Join(err, said()); err != nil {
 			return fmt.Errorf("cannot undo the setting up: %w", err)
 		}
 		return nil
@@ -59,7 +62,7 @@ func (o *onPots) deInit(c *cobra.Command, force bool, options pot.SetupOptions) 
 	}
 	for _, name := range own {
 		if options.DryRun {
-			fmt.Fprintf(c.OutOrStdout(), "would take away pot %s\n", name)
+			options.Tell("would take away pot " + string(name))
 			continue
 		}
 		if _, err := ps.StopOwn(ctx, name, pot.StartOptions{DNS: conf.DNS, Tell: notes(c)}); err != nil {
@@ -68,11 +71,10 @@ func (o *onPots) deInit(c *cobra.Command, force bool, options pot.SetupOptions) 
 	}
 	host := ps.Host()
 	if host.Teardown == nil {
-		return o.destroyAll(ctx, c, ps, own, options.DryRun)
+		return o.destroyAll(ctx, c, ps, own, options)
 	}
 	options.FSRoot = cmp.Or(conf.FSRoot, defaultFSRoot)
 	options.Group = cmp.Or(conf.Group, defaultGroup)
-	options.Tell = func(what string) { fmt.Fprintln(c.OutOrStdout(), what) }
 	return host.Teardown(ctx, options)
 }
 
@@ -96,8 +98,8 @@ func noTasks(ps *pot.Pots) error {
 
 // destroyAll takes away pots and bridges where that is all there is: clones before what
 // they are of.
-func (o *onPots) destroyAll(ctx context.Context, c *cobra.Command, ps *pot.Pots, own []pot.Name, dry bool) error {
-	for left := own; len(left) > 0 && !dry; {
+func (o *onPots) destroyAll(ctx context.Context, c *cobra.Command, ps *pot.Pots, own []pot.Name, options pot.SetupOptions) error {
+	for left := own; len(left) > 0 && !options.DryRun; {
 		var kept []pot.Name
 		var errs []error
 		for _, name := range left {
@@ -105,7 +107,7 @@ func (o *onPots) destroyAll(ctx context.Context, c *cobra.Command, ps *pot.Pots,
 				kept, errs = append(kept, name), append(errs, err)
 				continue
 			}
-			fmt.Fprintf(c.OutOrStdout(), "took away pot %s\n", name)
+			options.Tell("took away pot " + string(name))
 		}
 		if len(kept) == len(left) {
 			return errors.Join(errs...)
@@ -117,14 +119,14 @@ func (o *onPots) destroyAll(ctx context.Context, c *cobra.Command, ps *pot.Pots,
 		return err
 	}
 	for _, b := range all {
-		if dry {
-			fmt.Fprintf(c.OutOrStdout(), "would take away bridge %s\n", b.Name)
+		if options.DryRun {
+			options.Tell("would take away bridge " + b.Name)
 			continue
 		}
 		if err := ps.DestroyBridge(ctx, b.Name); err != nil {
 			return err
 		}
-		fmt.Fprintf(c.OutOrStdout(), "took away bridge %s\n", b.Name)
+		options.Tell("took away bridge " + b.Name)
 	}
 	return nil
 }

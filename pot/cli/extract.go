@@ -35,6 +35,7 @@ Without root, owners and devices are left out, and that is said.`,
 	}
 	trust := addTrust(c)
 	below := addOrigins(c)
+	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := trust.check(); err != nil {
 			return err
@@ -62,7 +63,8 @@ Without root, owners and devices are left out, and that is said.`,
 			if err != nil {
 				return err
 			}
-			return summary(c.OutOrStdout(), p, args[1], stream)
+			all := extractedTo(args[1], stream)
+			return output.tell(c.OutOrStdout(), all, func(w io.Writer) error { return extractedText(w, all) })
 		})(c, args)
 	}
 	return c
@@ -184,11 +186,26 @@ func (d *decoded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// summary says what was made.
-func summary(w io.Writer, p image.Place, dir string, s *zstream.Stream) error {
+// extracted is a file system whose files were made.
+type extracted struct {
+	Dir      string `json:"dir"`
+	Snapshot string `json:"snapshot"`
+	Files    int64  `json:"files"`
+	Bytes    int64  `json:"bytes"`
+}
+
+// extractedTo is what was made of a stream in dir.
+func extractedTo(dir string, s *zstream.Stream) []extracted {
+	all := []extracted{}
 	for _, d := range s.Datasets {
-		_, err := fmt.Fprintf(w, "%s: snapshot %s, %d files, %d bytes\n", filepath.Join(dir, d.Name), d.Snapshot, d.Files, d.Bytes)
-		if err != nil {
+		all = append(all, extracted{filepath.Join(dir, d.Name), d.Snapshot, int64(d.Files), int64(d.Bytes)})
+	}
+	return all
+}
+
+func extractedText(w io.Writer, all []extracted) error {
+	for _, d := range all {
+		if _, err := fmt.Fprintf(w, "%s: snapshot %s, %d files, %d bytes\n", d.Dir, d.Snapshot, d.Files, d.Bytes); err != nil {
 			return err
 		}
 	}

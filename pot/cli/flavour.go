@@ -69,33 +69,50 @@ by file and line. Nothing is changed.`,
 	}
 	o := addOnPots(c)
 	c.ValidArgsFunction = completeFlavours(o)
+	output := addOutput(c)
 	c.RunE = act(func(c *cobra.Command, args []string) error {
 		l, err := o.library()
 		if err != nil {
 			return err
 		}
+		all := []checkedFlavour{}
 		bad := false
 		for _, name := range args {
-			all, err := l.Read(name)
+			read, err := l.Read(name)
 			if err != nil { // a line each: there may be many
 				fmt.Fprintln(c.ErrOrStderr(), err)
 				bad = true
 				continue
 			}
-			script := "no script"
-			if s := all[0].Script; s != nil {
-				script = "a script"
-			}
-			if _, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s, %s\n", name, counted(len(all[0].Steps), "command"), script); err != nil {
-				return err
-			}
+			all = append(all, checkedFlavour{name, len(read[0].Steps), read[0].Script != nil})
 		}
-		if bad {
-			return errSaid
+		err = output.tell(c.OutOrStdout(), all, func(w io.Writer) error { return checkedText(w, all) })
+		if err == nil && bad {
+			err = errSaid
 		}
-		return nil
+		return err
 	})
 	return c
+}
+
+// checkedFlavour is a flavour that nothing is wrong with.
+type checkedFlavour struct {
+	Name     string `json:"name"`
+	Commands int    `json:"commands"`
+	Script   bool   `json:"script"`
+}
+
+func checkedText(w io.Writer, all []checkedFlavour) error {
+	for _, f := range all {
+		script := "no script"
+		if f.Script {
+			script = "a script"
+		}
+		if _, err := fmt.Fprintf(w, "%s: %s, %s\n", f.Name, counted(f.Commands, "command"), script); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // counted is a number of things, in words.
@@ -149,6 +166,7 @@ func flavourShowCommand() *cobra.Command {
 	}
 	o := addOnPots(c)
 	c.ValidArgsFunction = completeFlavours(o)
+	output := addOutput(c)
 	c.RunE = act(func(c *cobra.Command, args []string) error {
 		l, err := o.library()
 		if err != nil {
@@ -158,8 +176,11 @@ func flavourShowCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		_, err = c.OutOrStdout().Write(append(commands, script...))
-		return err
+		shown := map[string]string{"commands": string(commands), "script": string(script)}
+		return output.tell(c.OutOrStdout(), shown, func(w io.Writer) error {
+			_, err := w.Write(append(commands, script...))
+			return err
+		})
 	})
 	return c
 }

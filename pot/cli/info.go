@@ -42,7 +42,7 @@ With -E that is for a shell: eval "$(pot info -E -p POT)" sets _POT_NAME, _POT_I
 		case *quiet, *runs:
 			return nil
 		case *environment:
-			return o.environment(c, name)
+			return o.environment(c, name, output)
 		case *snapshots:
 			return output.tell(c.OutOrStdout(), i.Snapshots, i.snapshotText)
 		}
@@ -51,7 +51,7 @@ With -E that is for a shell: eval "$(pot info -E -p POT)" sets _POT_NAME, _POT_I
 }
 
 // environment says what hooks are told of a pot, quoted: an image may have set it.
-func (o *onPots) environment(c *cobra.Command, name pot.Name) error {
+func (o *onPots) environment(c *cobra.Command, name pot.Name, output *output) error {
 	ps, _, err := o.pots()
 	if err != nil {
 		return fmt.Errorf("cannot say what the pot is: %w", err)
@@ -64,11 +64,21 @@ func (o *onPots) environment(c *cobra.Command, name pot.Name) error {
 	if p, err := ps.Find(name); err == nil {
 		addr = p.Address()
 	}
-	for _, set := range s.Environment(c.Context(), addr) {
+	all := s.Environment(c.Context(), addr)
+	values := map[string]string{}
+	for _, set := range all {
 		key, value, _ := strings.Cut(set, "=")
-		fmt.Fprintf(c.OutOrStdout(), "export %s='%s'\n", key, strings.ReplaceAll(value, "'", `'\''`))
+		values[key] = value
 	}
-	return nil
+	return output.tell(c.OutOrStdout(), values, func(w io.Writer) error {
+		for _, set := range all {
+			key, value, _ := strings.Cut(set, "=")
+			if _, err := fmt.Fprintf(w, "export %s='%s'\n", key, strings.ReplaceAll(value, "'", `'\''`)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // info is what there is to know of a pot.

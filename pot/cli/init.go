@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -36,14 +37,16 @@ a file that is changed is kept beside itself, with .before-pot behind its name.`
 	dry := c.Flags().BoolP("dry-run", "n", false, "say what would be made, and make nothing")
 	minimal := c.Flags().BoolP("minimal", "m", false, "leave pf alone")
 	c.Flags().BoolP("syslogd", "s", false, "as with pot, leave syslogd alone: it always is")
+	output := addOutput(c)
 	c.RunE = act(func(c *cobra.Command, _ []string) error {
+		say, said := output.said(c.OutOrStdout())
 		host, conf, err := this.open(besideThis("pot-supervisor"))
 		if err != nil {
 			return fmt.Errorf("cannot set up this host: %w", err)
 		}
 		if host.Setup == nil {
-			_, err := fmt.Fprintf(c.OutOrStdout(), "a %s host needs no setting up\n", host.Name)
-			return err
+			say("a " + host.Name + " host needs no setting up")
+			return said()
 		}
 		if !*dry && os.Geteuid() != 0 {
 			return hinted{fmt.Errorf("cannot set up this host: not root"), "-n says what would be made"}
@@ -55,9 +58,9 @@ a file that is changed is kept beside itself, with .before-pot behind its name.`
 			Cache:  cmp.Or(conf.Cache, defaultCache),
 			Group:  cmp.Or(conf.Group, defaultGroup),
 			PF:     !*minimal, DryRun: *dry,
-			Tell: func(what string) { fmt.Fprintln(c.OutOrStdout(), what) },
+			Tell: say,
 		})
-		if err != nil {
+		if err = errors.Join(err, said()); err != nil {
 			return fmt.Errorf("cannot set up this host: %w", err)
 		}
 		return nil

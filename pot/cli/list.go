@@ -51,11 +51,16 @@ func listCommand() *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("cannot list pots: %w", err)
 		}
+		if *quiet {
+			var names []string
+			for _, i := range all {
+				names = append(names, i.Name)
+			}
+			return output.lines(c.OutOrStdout(), names)
+		}
 		return output.tell(c.OutOrStdout(), all, func(w io.Writer) error {
 			for _, i := range all {
-				if *quiet {
-					fmt.Fprintln(w, i.Name)
-				} else if err := i.text(w, false); err != nil {
+				if err := i.text(w, false); err != nil {
 					return err
 				}
 			}

@@ -50,6 +50,16 @@ func (o output) lines(w io.Writer, all []string) error {
 	})
 }
 
+// said prints lines as they come, and keeps them where JSON was asked for, which end
+// then prints in an array.
+func (o output) said(w io.Writer) (line func(string), end func() error) {
+	if o != "json" {
+		return func(text string) { fmt.Fprintln(w, text) }, func() error { return nil }
+	}
+	var all []string
+	return func(text string) { all = append(all, text) }, func() error { return o.lines(w, all) }
+}
+
 // tell writes v as JSON if that was asked for, and else what text writes.
 func (o output) tell(w io.Writer, v any, text func(io.Writer) error) error {
 	if o != "json" {

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"syscall"
 
@@ -48,6 +50,7 @@ pot must have pkill(1). Neither reaches anything outside the pot.`,
 	pid := f.Uint32P("pid", "P", 0, "`process` of the pot, in place of its command")
 	match := f.StringP("match", "m", "", "`pattern` of names of the pot's processes, in place of its command")
 	o := addOnPots(c)
+	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if *all {
 			var names []string
@@ -56,8 +59,10 @@ pot must have pkill(1). Neither reaches anything outside the pot.`,
 					names = append(names, strings.TrimPrefix(name, "SIG"))
 				}
 			}
-			_, err := fmt.Fprintln(c.OutOrStdout(), strings.Join(names, " "))
-			return err
+			return output.tell(c.OutOrStdout(), names, func(w io.Writer) error {
+				_, err := fmt.Fprintln(w, strings.Join(names, " "))
+				return err
+			})
 		}
 		sig, err := signalNamed(*text)
 		if *pid != 0 && *match != "" {
@@ -67,11 +72,15 @@ pot must have pkill(1). Neither reaches anything outside the pot.`,
 			return err
 		}
 		return act(func(c *cobra.Command, _ []string) error {
+			var found bytes.Buffer
 			var err error
 			if argv := signalWithin(sig, *pid, *match, *dry); argv != nil {
-				err = o.within(c, pot.Name(*name), argv)
+				err = o.within(c, pot.Name(*name), argv, &found)
 			} else {
-				err = o.signal(c, pot.Name(*name), sig, *dry)
+				err = o.signal(c, pot.Name(*name), sig, *dry, &found)
+			}
+			if *dry && err == nil {
+				return output.lines(c.OutOrStdout(), strings.Fields(found.String()))
 			}
 			if err != nil && *force {
 				notes(c)("signal not sent: " + err.Error())
@@ -104,19 +113,19 @@ func signalWithin(sig syscall.Signal, pid uint32, match string, dry bool) []stri
 }
 
 // within runs a command in a pot, whose failure is an error.
-func (o *onPots) within(c *cobra.Command, name pot.Name, argv []string) error {
+func (o *onPots) within(c *cobra.Command, name pot.Name, argv []string, stdout io.Writer) error {
 	p, err := o.running(c.Context(), name)
 	if err != nil {
 		return err
 	}
-	exit, err := p.Exec(c.Context(), pot.Exec{Argv: argv, Stdout: c.OutOrStdout(), Stderr: c.ErrOrStderr()})
+	exit, err := p.Exec(c.Context(), pot.Exec{Argv: argv, Stdout: stdout, Stderr: c.ErrOrStderr()})
 	if err == nil && exit.Code != 0 {
 		err = fmt.Errorf("%s in pot %s: exit status %d", argv[0], name, exit.Code)
 	}
 	return err
 }
 
-func (o *onPots) signal(c *cobra.Command, name pot.Name, sig syscall.Signal, dry bool) error {
+func (o *onPots) signal(c *cobra.Command, name pot.Name, sig syscall.Signal, dry bool, stdout io.Writer) error {
 	p, err := o.running(c.Context(), name)
 	if err != nil {
 		return err
@@ -135,6 +144,6 @@ func (o *onPots) signal(c *cobra.Command, name pot.Name, sig syscall.Signal, dry
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(c.OutOrStdout(), id)
+	_, err = fmt.Fprintln(stdout, id)
 	return err
 }
