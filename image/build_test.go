@@ -333,9 +333,25 @@ func TestXZWriter(t *testing.T) {
 			xzSees(t, out.Bytes(), (len(data)+o.Block-1)/o.Block)
 		}
 	})
+	t.Run("a level is xz's own, down to 0", func(t *testing.T) {
+		// xz(1): 256 KiB, 1 MiB and 8 MiB; the .xz file format, section 5.3.1.
+		for level, dictionary := range map[int]byte{image.XZLevel0: 12, 1: 16, 0: 22, 6: 22} {
+			for _, command := range []string{"", "-"} {
+				var out bytes.Buffer
+				w, err := image.NewXZWriter(t.Context(), &out, image.XZOptions{Level: level, Command: command, Workers: 1})
+				must.NoError(t, err)
+				_, err = w.Write(make([]byte, 5<<20))
+				must.NoError(t, err)
+				must.NoError(t, w.Close())
+				header := out.Bytes()[12:][:4*(1+int(out.Bytes()[12]))] // its own size is first
+				must.True(t, bytes.Contains(header, []byte{0x21, 1, dictionary}), must.Sprintf("level %d of %q: % x", level, command, header))
+			}
+		}
+	})
 	t.Run("options that cannot be", func(t *testing.T) {
 		for err, o := range map[string]image.XZOptions{
-			"xz: level must be 1 to 9, not 10":                     {Level: 10},
+			"xz: level must be 0 to 9, not 10":                     {Level: 10},
+			"xz: level must be 0 to 9, not -2":                     {Level: -2},
 			"xz: block must be of 65536 to 268435456 bytes, not 1": {Block: 1},
 		} {
 			_, got := image.NewXZWriter(t.Context(), io.Discard, o)

@@ -16,6 +16,9 @@ import (
 // DefaultXZLevel is what xz(1) and pot have too.
 const DefaultXZLevel = 6
 
+// XZLevel0 is xz's own level 0: a Level of 0 is the default.
+const XZLevel0 = -1
+
 // DefaultXZBlock is how much an .xz holds in one block, in bytes. Blocks are
 // decoded in parallel, each in its own memory; xz's own default, three times the
 // dictionary, is larger by far and the file smaller by some 2 %.
@@ -27,7 +30,7 @@ type XZOptions struct {
 	// which is no slower, but whose files are some 20 % larger.
 	Command string
 
-	Level   int // 1 to 9; 0 is DefaultXZLevel
+	Level   int // 1 to 9, or XZLevel0; 0 is DefaultXZLevel
 	Block   int // bytes; 0 is DefaultXZBlock
 	Workers int // cores; must be set
 }
@@ -40,9 +43,6 @@ const (
 
 // withDefaults is o with nothing left at zero, and the command found.
 func (o XZOptions) withDefaults() (XZOptions, error) {
-	if o.Level == 0 {
-		o.Level = DefaultXZLevel
-	}
 	if o.Block == 0 {
 		o.Block = DefaultXZBlock
 	}
@@ -54,8 +54,14 @@ func (o XZOptions) withDefaults() (XZOptions, error) {
 		}
 	}
 	switch {
-	case o.Level < 1 || o.Level > 9:
-		return o, fmt.Errorf("xz: level must be 1 to 9, not %d", o.Level)
+	case o.Level == 0:
+		o.Level = DefaultXZLevel
+	case o.Level == XZLevel0:
+		o.Level = 0
+	}
+	switch {
+	case o.Level < 0 || o.Level > 9:
+		return o, fmt.Errorf("xz: level must be 0 to 9, not %d", o.Level)
 	case o.Block < minXZBlock || o.Block > maxXZBlock:
 		return o, fmt.Errorf("xz: block must be of %d to %d bytes, not %d", minXZBlock, maxXZBlock, o.Block)
 	}

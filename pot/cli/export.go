@@ -78,6 +78,14 @@ func (l *xzLevel) Set(s string) error {
 	return nil
 }
 
+// options is the level as it is said in image.XZOptions.
+func (l xzLevel) options() int {
+	if l == 0 {
+		return image.XZLevel0
+	}
+	return int(l)
+}
+
 // exporting is an export.
 type exporting struct {
 	tag, snapshot, dir, seckey string
@@ -104,7 +112,7 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 		return fail(fmt.Errorf("pot %s: only pots of type single can be exported, not of %q", e.name, kind))
 	}
 	made := &built{Name: string(e.name)}
-	o := image.ExportOptions{Name: string(e.name), Dir: e.dir, Replace: true, XZ: image.XZOptions{Level: int(max(1, e.level))}}
+	o := image.ExportOptions{Name: string(e.name), Dir: e.dir, Replace: true, XZ: image.XZOptions{Level: e.level.options()}}
 	if e.seckey != "" {
 		s, err := newSigner(ctx, e.seckey)
 		if err != nil {
