@@ -99,7 +99,7 @@ func (p *Pot) link(ctx context.Context) error {
 	case p.record.Spec.Network == Alias:
 		err := p.addAliases(ctx)
 		if err != nil {
-			err = errors.Join(err, p.removeAliases(context.WithoutCancel(ctx)))
+			err = errors.Join(err, Undo(ctx, p.removeAliases))
 		}
 		return err
 	}

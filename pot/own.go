@@ -88,7 +88,7 @@ func (ps *Pots) makeOwn(ctx context.Context, s *Settings, o StartOptions) (*Pot,
 		return p, err
 	}
 	if err := p.Start(ctx, nil); err != nil {
-		return nil, errors.Join(err, p.Destroy(context.WithoutCancel(ctx)))
+		return nil, errors.Join(err, Undo(ctx, p.Destroy))
 	}
 	err = s.edit(func(c *ConfLines) error {
 		if c.Value("pot.attr.prunable") != "YES" {

@@ -27,9 +27,14 @@ func (ps *Pots) CreateOwn(ctx context.Context, name Name, stream io.Reader) (*Se
 		err = s.fitCrontab()
 	}
 	if err != nil {
-		return nil, errors.Join(err, ps.host.Datasets.Destroy(context.WithoutCancel(ctx), string(name)))
+		return nil, errors.Join(err, ps.undoOwn(ctx, name))
 	}
 	return s, nil
+}
+
+// undoOwn takes away the dataset of a pot that could not be made.
+func (ps *Pots) undoOwn(ctx context.Context, name Name) error {
+	return Undo(ctx, func(ctx context.Context) error { return ps.host.Datasets.Destroy(ctx, string(name)) })
 }
 
 // CloneOwn makes a pot of another as it was at a snapshot, "" for its newest. It has
@@ -60,7 +65,7 @@ func (ps *Pots) CloneOwn(ctx context.Context, name, of Name, snapshot string) (_
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, ps.host.Datasets.Destroy(context.WithoutCancel(ctx), string(name)))
+			err = errors.Join(err, ps.undoOwn(ctx, name))
 		}
 	}()
 	s := &Settings{host: ps.host, name: name, dir: dir}

@@ -31,8 +31,9 @@ func (ps *Pots) RunScript(ctx context.Context, name Name, script Script, out io.
 		return fmt.Errorf("pot %s: %w", name, ErrRunning)
 	}
 	defer func() {
-		after := context.WithoutCancel(ctx)
-		err = errors.Join(err, p.host.Jails.Remove(after, name), p.Destroy(after))
+		err = errors.Join(err, Undo(ctx, func(ctx context.Context) error {
+			return errors.Join(p.host.Jails.Remove(ctx, name), p.Destroy(ctx))
+		}))
 	}()
 	root, err := os.OpenRoot(p.tree())
 	if err != nil {

@@ -119,7 +119,7 @@ func (p *Pot) mount(ctx context.Context) error {
 	for _, m := range p.record.Spec.mounts(p.record.Attributes) {
 		if err := p.host.Mounts.Mount(ctx, p.tree(), m); err != nil {
 			err = fmt.Errorf("%s on %s: %w", m.Source, m.Target, err)
-			return errors.Join(err, p.unmount(context.WithoutCancel(ctx)))
+			return errors.Join(err, Undo(ctx, p.unmount))
 		}
 	}
 	return nil

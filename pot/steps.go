@@ -94,7 +94,7 @@ func (p *Pot) create(ctx context.Context) error {
 			undo = append(undo, s)
 		}
 	}
-	return errors.Join(err, p.unmake(context.WithoutCancel(ctx), undo))
+	return errors.Join(err, Undo(ctx, func(ctx context.Context) error { return p.unmake(ctx, undo) }))
 }
 
 // change changes the record, which another step may be writing.
@@ -150,5 +150,14 @@ func (p *Pot) unmake(ctx context.Context, steps []step) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	p.awaitEnd(ctx)
 	return forget(p.dir)
+}
+
+// awaitEnd waits until a supervisor whose command has been killed has written that down:
+// it would do so into a directory that is being removed.
+func (p *Pot) awaitEnd(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, killWithin)
+	defer cancel()
+	_, _ = p.Wait(ctx) // however it ended
 }

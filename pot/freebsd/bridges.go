@@ -40,8 +40,10 @@ func (l *links) bridge(ctx context.Context, link pot.Link) (string, error) {
 		return "", err
 	}
 	if err := nat(ctx, l.runner, l.config); err != nil {
-		_, undone := l.ifconfig(context.WithoutCancel(ctx), bridge, "destroy")
-		return "", errors.Join(err, undone)
+		return "", errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error {
+			_, err := l.ifconfig(ctx, bridge, "destroy")
+			return err
+		}))
 	}
 	return bridge, nil
 }

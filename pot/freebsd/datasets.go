@@ -90,7 +90,7 @@ func (d *datasets) receive(ctx context.Context, name, origin string, stream io.R
 	defer func() {
 		// A receive that fails leaves what it has made so far.
 		if err != nil && !errors.Is(err, fs.ErrExist) {
-			err = errors.Join(err, d.Destroy(context.WithoutCancel(ctx), name))
+			err = errors.Join(err, d.undo(ctx, name))
 		}
 	}()
 	if _, err := d.runner.Run(ctx, stream, append(argv, d.path(name))...); err != nil {
@@ -100,6 +100,11 @@ func (d *datasets) receive(ctx context.Context, name, origin string, stream io.R
 		return err
 	}
 	return d.mount(ctx, name)
+}
+
+// undo destroys what could not be made as a whole.
+func (d *datasets) undo(ctx context.Context, name string) error {
+	return pot.Undo(ctx, func(ctx context.Context) error { return d.Destroy(ctx, name) })
 }
 
 // checkReceived refuses what is no image of a pot, or is on something else than the
@@ -285,7 +290,7 @@ func (d *datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err erro
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, d.Destroy(context.WithoutCancel(ctx), c.Name))
+			err = errors.Join(err, d.undo(ctx, c.Name))
 		}
 	}()
 	if err := d.cloneTree(ctx, c); err != nil {

@@ -47,8 +47,9 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			undo := context.WithoutCancel(ctx)
-			err = errors.Join(err, j.Remove(undo, jail.Name), j.mounts.unmountSystems(undo, jail.Root))
+			err = errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error {
+				return errors.Join(j.Remove(ctx, jail.Name), j.mounts.unmountSystems(ctx, jail.Root))
+			}))
 		}
 	}()
 	group, ctx := errgroup.WithContext(ctx) // each waits for a command
@@ -84,7 +85,7 @@ func (j jails) createFailed(ctx context.Context, jail pot.Jail, err error) error
 	if errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return errors.Join(err, j.Remove(context.WithoutCancel(ctx), jail.Name))
+	return errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return j.Remove(ctx, jail.Name) }))
 }
 
 // releases are what osrelease may be: freebsd-version(1).

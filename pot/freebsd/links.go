@@ -84,7 +84,7 @@ func (l *links) Attach(ctx context.Context, link pot.Link) (err error) {
 	var made attached
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, l.undo(context.WithoutCancel(ctx), made.pairs))
+			err = errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return l.undo(ctx, made.pairs) }))
 		}
 	}()
 	if link.Address.IsValid() {

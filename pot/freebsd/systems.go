@@ -54,7 +54,7 @@ func (m mounts) devfs(ctx context.Context, root, rules string) error {
 	}
 	if _, err := os.Lstat(filepath.Join(root, "dev", "mem")); err == nil {
 		err = fmt.Errorf("devfs ruleset %s is not there, the jail would see all of /dev: service devfs restart", rules)
-		return errors.Join(err, m.unmountSystems(context.WithoutCancel(ctx), root))
+		return errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return m.unmountSystems(ctx, root) }))
 	}
 	return nil
 }

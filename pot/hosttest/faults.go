@@ -85,6 +85,92 @@ func (f *faulty) Set(ctx context.Context, name pot.Name, l pot.Limits) error {
 	return f.fail(ctx, func() error { return f.Limiter.Set(ctx, name, l) })
 }
 
+// undoing is a host whose n-th call that takes something away fails, or hangs.
+type undoing struct{ *faulty }
+
+func (u undoing) host(of pot.Host) pot.Host {
+	u.faulty.host(of)
+	of.Datasets, of.Mounts, of.Links, of.Jails, of.Limiter = undoingDatasets{u}, undoingMounts{u}, undoingLinks{u}, undoingJails{u}, undoingLimiter{u}
+	return of
+}
+
+type undoingDatasets struct{ undoing }
+type undoingMounts struct{ undoing }
+type undoingLinks struct{ undoing }
+type undoingJails struct{ undoing }
+type undoingLimiter struct{ undoing }
+
+func (u undoingDatasets) Clone(ctx context.Context, c pot.Clone) (string, error) {
+	return u.Datasets.Clone(ctx, c)
+}
+func (u undoingDatasets) Destroy(ctx context.Context, name string) error {
+	return u.fail(ctx, func() error { return u.Datasets.Destroy(ctx, name) })
+}
+
+func (u undoingMounts) Mount(ctx context.Context, root string, m pot.Mount) error {
+	return u.Mounts.Mount(ctx, root, m)
+}
+func (u undoingMounts) UnmountAll(ctx context.Context, root string) error {
+	return u.fail(ctx, func() error { return u.Mounts.UnmountAll(ctx, root) })
+}
+
+func (u undoingLinks) Attach(ctx context.Context, l pot.Link) error { return u.Links.Attach(ctx, l) }
+func (u undoingLinks) Detach(ctx context.Context, name pot.Name) error {
+	return u.fail(ctx, func() error { return u.Links.Detach(ctx, name) })
+}
+
+func (u undoingJails) Create(ctx context.Context, j pot.Jail) error { return u.Jails.Create(ctx, j) }
+func (u undoingJails) Find(ctx context.Context, name pot.Name) (supervise.Jail, error) {
+	return u.Jails.Find(ctx, name)
+}
+func (u undoingJails) Remove(ctx context.Context, name pot.Name) error {
+	return u.fail(ctx, func() error { return u.Jails.Remove(ctx, name) })
+}
+
+func (u undoingLimiter) Set(ctx context.Context, name pot.Name, l pot.Limits) error {
+	return u.Limiter.Set(ctx, name, l)
+}
+func (u undoingLimiter) Clear(ctx context.Context, name pot.Name) error {
+	return u.fail(ctx, func() error { return u.Limiter.Clear(ctx, name) })
+}
+
+// testUndoFaults has every call of an end fail once, and then every one hang once: it is
+// told, and tried again nothing is left.
+func testUndoFaults(t *testing.T, bed Bed) {
+	for _, hangs := range []bool{false, true} {
+		for n := 1; ; n++ {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			u := undoing{new(faulty)}
+			broken := bed
+			broken.Host = u.host(bed.Host)
+			before := bed.State(t)
+			s := spec("web", "signals")
+			s.Network = pot.PublicBridge
+			s.Mounts = []pot.Mount{{Source: t.TempDir(), Target: "/a"}}
+			p, err := broken.pots().Create(t.Context(), s)
+			must.NoError(t, err)
+			must.NoError(t, p.Start(t.Context(), nil))
+			if hangs {
+				u.giveUp = cancel
+			}
+			u.left.Store(int64(n))
+			err = p.Destroy(ctx)
+			over := u.left.Load() > 0
+			cancel(nil)
+			if !over {
+				must.ErrorIs(t, err, errInjected, must.Sprintf("call %d", n))
+				must.NoError(t, bed.pots().Destroy(t.Context(), "web"))
+			}
+			sameState(t, before, bed.State(t))
+			if over {
+				must.NoError(t, err)
+				must.Greater(t, 4, n, must.Sprint("fewer calls than an end has"))
+				break
+			}
+		}
+	}
+}
+
 // testFaults has every call of a start fail once, and then every one hang once.
 func testFaults(t *testing.T, bed Bed) {
 	source := t.TempDir()

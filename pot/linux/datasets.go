@@ -287,7 +287,7 @@ func (d datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err error
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, d.Destroy(context.WithoutCancel(ctx), name))
+			err = errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return d.Destroy(ctx, name) }))
 		}
 	}()
 	if err := d.writeLabels(name, labelFile{Origin: image, Labels: c.Labels}); err != nil {

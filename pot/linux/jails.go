@@ -52,7 +52,7 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 	defer cancel()
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, j.Remove(context.WithoutCancel(ctx), jail.Name))
+			err = errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return j.Remove(ctx, jail.Name) }))
 		}
 	}()
 	return j.hold(ctx, jail)

@@ -243,7 +243,7 @@ func (d datasets) cloneKept(ctx context.Context, c pot.Clone) (dir string, err e
 	dir = d.path(c.Name)
 	conf := filepath.Join(dir, "conf")
 	if err := errors.Join(os.RemoveAll(conf), os.Mkdir(conf, 0o755), d.writeLabels(c.Name, labelFile{Labels: c.Labels})); err != nil {
-		return "", errors.Join(err, d.Destroy(context.WithoutCancel(ctx), c.Name))
+		return "", errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return d.Destroy(ctx, c.Name) }))
 	}
 	return dir, nil
 }
