@@ -43,7 +43,7 @@ func (b *bare) within(net netns.NsHandle, root, program string, f func() error) 
 	if err != nil {
 		return err
 	}
-	tree, err := detached(root, unix.AT_RECURSIVE)
+	tree, err := detached(root, unix.AT_RECURSIVE|unix.AT_SYMLINK_NOFOLLOW)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func enter(net, mounts netns.NsHandle) error {
 // detached is a copy of the mount at path, that is mounted nowhere yet
 // (open_tree(2), Linux 5.2).
 func detached(path string, flags uint) (int, error) {
-	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW|flags)
+	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|flags)
 	if err != nil {
 		return -1, &os.PathError{Op: "open_tree", Path: path, Err: err}
 	}

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/machine"
@@ -28,6 +30,21 @@ func TestHost(t *testing.T) {
 	hosttest.Alone(t)
 	program := hosttest.Build(t, supervisor)
 	hosttest.Run(t, func(t testing.TB) hosttest.Bed { return bed(t, program) })
+}
+
+// The supervisor may be installed as a link.
+func TestJails_linkedSupervisor(t *testing.T) {
+	leak.Check(t)
+	need.Have(t, "root", os.Geteuid() == 0)
+	hosttest.Alone(t)
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link")
+	must.NoError(t, os.Symlink(hosttest.Build(t, supervisor), link))
+	must.NoError(t, os.Mkdir(filepath.Join(dir, "m"), 0o755))
+	host, err := linux.New(filepath.Join(dir, "state"), link)
+	must.NoError(t, err)
+	must.NoError(t, host.Jails.Create(t.Context(), pot.Jail{Name: "web", Root: filepath.Join(dir, "m"), Hostname: "web", Network: pot.HostNetwork}))
+	must.NoError(t, host.Jails.Remove(t.Context(), "web"))
 }
 
 // bed is the host in a directory of its own.
