@@ -21,7 +21,13 @@ const (
 // ready.
 type checks struct {
 	mu    sync.Mutex
-	going chan []pot.Finding // nil if there is none
+	going *check // nil if there is none
+}
+
+// check is one look, for all who wait for it.
+type check struct {
+	done  chan struct{} // closed when found is there
+	found []pot.Finding
 }
 
 // check is what the host's Check finds, or that it does not answer.
@@ -30,11 +36,8 @@ func (c *checks) check(ctx context.Context, host pot.Host) []pot.Finding {
 	timer := time.NewTimer(answerWithin)
 	defer timer.Stop()
 	select {
-	case found := <-going:
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.going = nil
-		return found
+	case <-going.done:
+		return going.found
 	case <-timer.C:
 	case <-ctx.Done():
 	}
@@ -43,17 +46,22 @@ func (c *checks) check(ctx context.Context, host pot.Host) []pot.Finding {
 }
 
 // begin looks, unless a look is under way that has not come back.
-func (c *checks) begin(host pot.Host) <-chan []pot.Finding {
+func (c *checks) begin(host pot.Host) *check {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.going == nil {
-		found := make(chan []pot.Finding, 1)
-		c.going = found
-		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), checkWithin)
-			defer cancel()
-			found <- host.Check(ctx)
-		}()
+		c.going = &check{done: make(chan struct{})}
+		go c.look(c.going, host)
 	}
 	return c.going
+}
+
+func (c *checks) look(going *check, host pot.Host) {
+	ctx, cancel := context.WithTimeout(context.Background(), checkWithin)
+	defer cancel()
+	going.found = host.Check(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.going = nil
+	close(going.done)
 }

@@ -55,3 +55,25 @@ func TestDriver_Fingerprint_hangs(t *testing.T) {
 		}
 	})
 }
+
+// All who ask while a look is under way are told what it finds.
+func TestChecks_several(t *testing.T) {
+	leak.Check(t, leak.Foreign)
+	synctest.Test(t, func(t *testing.T) {
+		looks := 0
+		host := pot.Host{Check: func(context.Context) []pot.Finding {
+			looks++
+			time.Sleep(time.Second)
+			return []pot.Finding{{Key: "found"}}
+		}}
+		var c checks
+		all := make(chan []pot.Finding)
+		for range 3 {
+			go func() { all <- c.check(t.Context(), host) }()
+		}
+		for range 3 {
+			must.Eq(t, []pot.Finding{{Key: "found"}}, <-all)
+		}
+		must.Eq(t, 1, looks)
+	})
+}
