@@ -53,8 +53,8 @@ func createCommand() *cobra.Command {
 		Short: "make a pot",
 		Long: `Makes a pot whose tree is that of an archive, as FreeBSD's base.txz is: -b is its path,
 or a release, whose archive is taken from the cache, where pot has it too, and fetched
-first if it is not there, as pot create-base does. Flavours are read before anything is made, and applied in order; if one fails, the
-pot is destroyed, unless -k keeps it.`,
+first if it is not there, as pot create-base does. Flavours are read before anything is
+made, and applied in order; if one fails, the pot is destroyed, unless -k keeps it.`,
 		Example: `    pot create -p test -b 14.2 -t single -N public-bridge -f nginx`,
 		Args:    arguments(),
 	}

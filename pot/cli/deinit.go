@@ -60,18 +60,12 @@ func (o *onPots) deInit(c *cobra.Command, force bool, options pot.SetupOptions) 
 	if len(own) > 0 && !force {
 		return hinted{fmt.Errorf("there are pots and images: %s", names(own)), "-f takes them away too"}
 	}
-	for _, name := range own {
-		if options.DryRun {
-			options.Tell("would take away pot " + string(name))
-			continue
-		}
-		if _, err := ps.StopOwn(ctx, name, pot.StartOptions{DNS: conf.DNS, Tell: notes(c)}); err != nil {
-			return err
-		}
+	if err := o.destroyAll(ctx, c, ps, own, options); err != nil {
+		return err
 	}
 	host := ps.Host()
 	if host.Teardown == nil {
-		return o.destroyAll(ctx, c, ps, own, options)
+		return nil
 	}
 	options.FSRoot = cmp.Or(conf.FSRoot, defaultFSRoot)
 	options.Group = cmp.Or(conf.Group, defaultGroup)
@@ -96,13 +90,17 @@ func noTasks(ps *pot.Pots) error {
 	return hinted{fmt.Errorf("there are pots of tasks: %s", names(tasks)), "nomad node drain, and nomad system gc, end them"}
 }
 
-// destroyAll takes away pots and bridges where that is all there is: clones before what
-// they are of.
+// destroyAll takes away pots, with their addresses, and bridges: clones before what they
+// are of.
 func (o *onPots) destroyAll(ctx context.Context, c *cobra.Command, ps *pot.Pots, own []pot.Name, options pot.SetupOptions) error {
-	for left := own; len(left) > 0 && !options.DryRun; {
+	for left := own; len(left) > 0; {
 		var kept []pot.Name
 		var errs []error
 		for _, name := range left {
+			if options.DryRun {
+				options.Tell("would take away pot " + string(name))
+				continue
+			}
 			if err := ps.DestroyOwn(ctx, name, true, pot.StartOptions{Tell: notes(c)}); err != nil {
 				kept, errs = append(kept, name), append(errs, err)
 				continue

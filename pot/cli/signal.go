@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -72,7 +71,7 @@ pot must have pkill(1). Neither reaches anything outside the pot.`,
 			return err
 		}
 		return act(func(c *cobra.Command, _ []string) error {
-			var found bytes.Buffer
+			var found firstBytes
 			var err error
 			if argv := signalWithin(sig, *pid, *match, *dry); argv != nil {
 				err = o.within(c, pot.Name(*name), argv, &found)
@@ -146,4 +145,15 @@ func (o *onPots) signal(c *cobra.Command, name pot.Name, sig syscall.Signal, dry
 	}
 	_, err = fmt.Fprintln(stdout, id)
 	return err
+}
+
+// firstBytes is the beginning of what is written to it: a pot's program may say
+// anything.
+type firstBytes struct{ strings.Builder }
+
+const maxFound = 1 << 20
+
+func (b *firstBytes) Write(p []byte) (int, error) {
+	b.Builder.Write(p[:min(len(p), maxFound-b.Len())])
+	return len(p), nil
 }
