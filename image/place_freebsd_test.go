@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -65,3 +66,10 @@ func (p hostPlace) zfs(t *testing.T, argv ...string) string {
 // namesOf are those that there are of one image alone: the pot and its files, and a
 // snapshot of each.
 func namesOf(image string) []string { return []string{image, image, image + "/m", image + "/m"} }
+
+// peakMemory is the most that this process had resident, in KiB.
+func peakMemory(t *testing.T) int {
+	var u syscall.Rusage
+	must.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return int(u.Maxrss)
+}

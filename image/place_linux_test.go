@@ -1,6 +1,7 @@
 package image_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -56,3 +57,14 @@ func (p hostPlace) names(t *testing.T) (all []string) {
 
 // namesOf are those that there are of one image alone.
 func namesOf(image string) []string { return []string{"jails/" + image, "labels/" + image} }
+
+// peakMemory is the most that this process had resident, in KiB: getrusage(2) would count
+// that of the process that started it as well.
+func peakMemory(t *testing.T) int {
+	status, err := os.ReadFile("/proc/self/status")
+	must.NoError(t, err)
+	var kib int
+	_, err = fmt.Sscanf(string(status[bytes.Index(status, []byte("VmHWM:")):]), "VmHWM: %d kB", &kib)
+	must.NoError(t, err)
+	return kib
+}
