@@ -51,7 +51,9 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 	}
 	s := &p.record.Spec
 	argv := s.Command
+	var most int64
 	if s.Own {
+		most = OwnOutputBytes
 		if s.Stdout, s.Stderr, err = p.ownOutput(); err != nil {
 			return err
 		}
@@ -85,6 +87,8 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 		Stderr:   s.Stderr,
 		Forwards: p.forwards(),
 		Within:   s.WallClock,
+
+		OutputBytes: most,
 	})
 	return err
 }

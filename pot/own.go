@@ -194,7 +194,11 @@ func (p *Pot) ownOutput() (stdout, stderr string, err error) {
 	return stdout, stderr, err
 }
 
-// Output is where a pot that was started by hand writes to.
+// OwnOutputBytes is what a file of the output of a pot that was started by hand holds.
+// There are two of each output: when one is full it takes the place of the older.
+const OwnOutputBytes = 16 << 20
+
+// Output is where what a pot that was started by hand writes is kept: the newest of it.
 func (p *Pot) Output() (stdout, stderr string) {
 	return filepath.Join(p.dir, "stdout.log"), filepath.Join(p.dir, "stderr.log")
 }

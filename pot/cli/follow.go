@@ -29,13 +29,13 @@ func follow(c *cobra.Command, p *pot.Pot) (done func()) {
 	}
 }
 
-// followFile copies a file that grows.
+// followFile copies a file that grows, and those that take its place.
 func followFile(name string, to io.Writer, ended <-chan struct{}) {
 	f, err := os.Open(name)
 	if err != nil {
 		return
 	}
-	defer f.Close()
+	defer func() { f.Close() }()
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
@@ -45,8 +45,33 @@ func followFile(name string, to io.Writer, ended <-chan struct{}) {
 			last = true
 		case <-tick.C:
 		}
-		if _, err := io.Copy(to, f); err != nil || last {
+		for again := true; again; {
+			next := followed(name, f)
+			if _, err := io.Copy(to, f); err != nil { // to its end, if there is another
+				return
+			}
+			if again = next != nil; again {
+				f.Close()
+				f = next
+			}
+		}
+		if last {
 			return
 		}
 	}
+}
+
+// followed is the file that has taken f's place, if one has: nothing more is written to f.
+func followed(name string, f *os.File) *os.File {
+	next, err := os.Open(name)
+	if err != nil {
+		return nil // between the two
+	}
+	was, err1 := f.Stat()
+	is, err2 := next.Stat()
+	if err1 != nil || err2 != nil || os.SameFile(was, is) {
+		next.Close()
+		return nil
+	}
+	return next
 }

@@ -79,7 +79,8 @@ func startCommand() *cobra.Command {
 		Long: `Starts a pot, after those that it depends on. One that is not persistent ends with
 its command: that is waited for, and its output shown, and the exit status is 125 if the
 command's is not 0; pot last-run-stats says which it was. One that is persistent stays
-until it is stopped. A pot goes on when this command is interrupted.
+until it is stopped. A pot goes on when this command is interrupted. Of each of its outputs
+the last 16 MiB are kept while it is there, and at most twice that.
 
 Programs to be run on this host, and directories of it to be mounted, that have come with
 an image are refused without --trust.`,

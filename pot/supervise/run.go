@@ -35,6 +35,7 @@ func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 	}
 	stdin.Close()
 	s := &supervisor{task: t}
+	defer s.linger()
 	defer s.close()
 	if err := s.start(); err != nil {
 		answer(reply{Fault: err.Error()})
@@ -56,6 +57,7 @@ type supervisor struct {
 	command *os.Process
 	overdue atomic.Bool
 	open    []io.Closer // held while the command runs, closed last first
+	keepers []*keeper   // outputs that are bounded
 }
 
 // close lets go of all that the supervisor holds.
@@ -64,6 +66,14 @@ func (s *supervisor) close() {
 		s.open[i].Close()
 	}
 	s.open = nil
+}
+
+// linger waits until nothing in the jail can write to what is kept: nobody else has an
+// end of those pipes, and who has may have been left behind by the command.
+func (s *supervisor) linger() {
+	for _, k := range s.keepers {
+		<-k.ended
+	}
 }
 
 // start opens what the command needs and starts it.
@@ -120,16 +130,31 @@ func (s *supervisor) startCommand() error {
 		if out.path == "" {
 			continue
 		}
-		w, keep, err := openOutput(out.path)
+		w, err := s.output(out.path)
 		if err != nil {
 			return err
 		}
 		defer w.Close()
-		s.open = append(s.open, keep)
 		*out.file = w
 	}
 	s.command, err = p.Start()
 	return err
+}
+
+// output opens one of them.
+func (s *supervisor) output(path string) (*os.File, error) {
+	if s.task.OutputBytes > 0 {
+		k, w, err := keepOutput(path, s.task.OutputBytes)
+		if err == nil {
+			s.keepers = append(s.keepers, k)
+		}
+		return w, err
+	}
+	w, keep, err := openOutput(path)
+	if err == nil {
+		s.open = append(s.open, keep)
+	}
+	return w, err
 }
 
 // wait waits for the command's end and writes it down.
@@ -145,6 +170,9 @@ func (s *supervisor) wait() int {
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "wait for the command: %v\n", err)
 		return 1
+	}
+	for _, k := range s.keepers {
+		k.settle() // who is told of the end may look at once
 	}
 	exit := ExitOf(state)
 	exit.Overdue = s.overdue.Load() && exit.Signal == int(syscall.SIGKILL)

@@ -57,6 +57,12 @@ type Task struct {
 	Identity Identity
 	Stdout   string // a fifo or a file that exists, "" for /dev/null
 	Stderr   string
+
+	// OutputBytes bounds what is kept of each output, in a file: as much, and as much
+	// again in another, whose name ends in OlderOutput. 0 is for outputs that are the
+	// command's own, whatever they are.
+	OutputBytes int64
+
 	Forwards []Forward
 	Within   time.Duration // after which the command is killed; 0: never
 }

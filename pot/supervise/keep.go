@@ -1,0 +1,163 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// OlderOutput is what the name of a file of output ends in that was full.
+const OlderOutput = ".1"
+
+// pipeBytes is the most that a pipe holds: pipe-max-size of Linux (pipe(7)), more than
+// FreeBSD has (sys/pipe.h, BIG_PIPE_SIZE).
+const pipeBytes = 1 << 20
+
+// keeper keeps the newest of what a command writes to one of its outputs, in two files:
+// it comes through a pipe, and a file that is full takes the place of the older one. A
+// command is never held up for want of room, nor told of it: what cannot be written is
+// lost.
+type keeper struct {
+	from *os.File // the pipe
+	dir  *os.Root
+	base string
+	max  int64 // bytes in a file
+
+	file *os.File
+	size int64
+	err  error // that was told last
+
+	settled  chan struct{} // closed when all that was written before settle is kept
+	ended    chan struct{} // closed when nobody can write any more
+}
+
+// keepOutput is for a command's output to be kept in path, a file that is there, and
+// whose directory is the supervisor's own. w is for the command, and must be closed here
+// once it has it.
+func keepOutput(path string, max int64) (k *keeper, w *os.File, err error) {
+	k = &keeper{base: filepath.Base(path), max: max, settled: make(chan struct{}), ended: make(chan struct{})}
+	if k.dir, err = os.OpenRoot(filepath.Dir(path)); err != nil {
+		return nil, nil, err
+	}
+	k.file, err = k.dir.OpenFile(k.base, os.O_WRONLY|os.O_TRUNC|syscall.O_NOFOLLOW, 0)
+	if err == nil {
+		k.from, w, err = os.Pipe()
+	}
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open output: %w", err), k.close())
+	}
+	go k.run()
+	return k, w, nil
+}
+
+func (k *keeper) close() error {
+	err := k.dir.Close()
+	if k.file != nil {
+		err = errors.Join(err, k.file.Close())
+	}
+	if k.from != nil {
+		err = errors.Join(err, k.from.Close())
+	}
+	return err
+}
+
+// run keeps what comes until nobody can write any more: what a command has left behind
+// in its jail goes on writing when it has ended.
+func (k *keeper) run() {
+	defer close(k.ended)
+	defer k.close()
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := k.from.Read(buf)
+		k.write(buf[:n])
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			k.drain(buf)
+			err = k.from.SetReadDeadline(time.Time{})
+			close(k.settled)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// settle waits until all that was written before is kept. It is called once.
+func (k *keeper) settle() {
+	k.from.SetReadDeadline(time.Now())
+	select {
+	case <-k.settled:
+	case <-k.ended:
+	}
+}
+
+// drain keeps what the pipe holds. A file that is past its deadline is not read by its
+// own methods.
+func (k *keeper) drain(buf []byte) {
+	conn, err := k.from.SyscallConn()
+	if err != nil {
+		return
+	}
+	for left := pipeBytes; left > 0; {
+		n := 0
+		conn.Control(func(fd uintptr) { n, err = syscall.Read(int(fd), buf) })
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		if err != nil || n <= 0 {
+			return
+		}
+		k.write(buf[:n])
+		left -= n
+	}
+}
+
+// write keeps p.
+func (k *keeper) write(p []byte) {
+	for len(p) > 0 {
+		if k.size >= k.max {
+			k.tell(k.turn())
+		}
+		if k.file == nil {
+			return
+		}
+		n, err := k.file.Write(p[:min(int64(len(p)), max(k.max-k.size, 0))])
+		k.size += int64(n)
+		p = p[n:]
+		if err != nil {
+			k.tell(err)
+			return
+		}
+	}
+}
+
+// turn begins another file. If it cannot, the one that there is begins anew.
+func (k *keeper) turn() error {
+	err := k.dir.Rename(k.base, k.base+OlderOutput)
+	var next *os.File
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		next, err = k.dir.OpenFile(k.base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	}
+	if err == nil {
+		err = k.file.Close()
+		k.file, k.size = next, 0
+		return err
+	}
+	if _, e := k.file.Seek(0, io.SeekStart); e != nil {
+		return errors.Join(err, e)
+	}
+	k.size = 0
+	return errors.Join(err, k.file.Truncate(0))
+}
+
+// tell says what became of output, once in a row: in the supervisor's own log.
+func (k *keeper) tell(err error) {
+	if err != nil && (k.err == nil || k.err.Error() != err.Error()) {
+		fmt.Fprintf(os.Stderr, "keep output: %v\n", err)
+	}
+	k.err = err
+}

@@ -1,0 +1,119 @@
+package supervise
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
+)
+
+// keepIn keeps an output in a directory of its own.
+func keepIn(t *testing.T, max int64) (k *keeper, w *os.File, path string) {
+	t.Helper()
+	leak.Check(t)
+	path = filepath.Join(t.TempDir(), "out")
+	must.NoError(t, os.WriteFile(path, nil, 0o600))
+	k, w, err := keepOutput(path, max)
+	must.NoError(t, err)
+	return k, w, path
+}
+
+// endsIn waits for a channel to be closed.
+func endsIn(t *testing.T, c <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(10 * time.Second):
+		t.Fatal(what)
+	}
+}
+
+func TestKeepOutput(t *testing.T) {
+	t.Run("the newest is kept, in two files of a size", func(t *testing.T) {
+		const most = 10_000
+		for _, size := range []int{0, 1, most, most + 1, 2 * most, 123_456} {
+			k, w, path := keepIn(t, most)
+			sent := make([]byte, size)
+			for i := range sent {
+				sent[i] = byte(i ^ i>>8)
+			}
+			for part := range bytesIn(sent, 777) {
+				_, err := w.Write(part)
+				must.NoError(t, err)
+			}
+			must.NoError(t, w.Close())
+			endsIn(t, k.ended, "it does not end when nobody can write")
+			newest, err := os.ReadFile(path)
+			must.NoError(t, err)
+			older, err := os.ReadFile(path + OlderOutput)
+			if size <= most {
+				must.ErrorIs(t, err, os.ErrNotExist)
+			} else {
+				must.NoError(t, err)
+				must.Eq(t, most, len(older))
+			}
+			must.LessEq(t, most, len(newest))
+			must.True(t, bytes.HasSuffix(sent, append(older, newest...)), must.Sprint(size))
+			must.GreaterEq(t, min(size, most), len(older)+len(newest))
+			all, err := os.ReadDir(filepath.Dir(path))
+			must.NoError(t, err)
+			must.LessEq(t, 2, len(all))
+		}
+	})
+	t.Run("what was written is there once it has settled, while others may write on", func(t *testing.T) {
+		k, w, path := keepIn(t, 1<<20)
+		sent := bytes.Repeat([]byte("line\n"), 10_000)
+		_, err := w.Write(sent)
+		must.NoError(t, err)
+		k.settle()
+		got, err := os.ReadFile(path)
+		must.NoError(t, err)
+		must.True(t, bytes.Equal(sent, got), must.Sprintf("%d of %d bytes", len(got), len(sent)))
+		_, err = w.WriteString("more")
+		must.NoError(t, err)
+		must.NoError(t, w.Close())
+		endsIn(t, k.ended, "it does not end")
+		got, err = os.ReadFile(path)
+		must.NoError(t, err)
+		must.StrHasSuffix(t, "line\nmore", string(got))
+	})
+	t.Run("what has ended has settled", func(t *testing.T) {
+		k, w, _ := keepIn(t, 1)
+		must.NoError(t, w.Close())
+		endsIn(t, k.ended, "it does not end")
+		k.settle()
+	})
+	t.Run("who writes is not held up when the files cannot be kept", func(t *testing.T) {
+		k, w, path := keepIn(t, 1000)
+		must.NoError(t, os.RemoveAll(filepath.Dir(path)))
+		_, err := w.Write(make([]byte, 300_000))
+		must.NoError(t, err)
+		must.NoError(t, w.Close())
+		endsIn(t, k.ended, "it does not end")
+		must.Less(t, 1001, k.size)
+	})
+	t.Run("a link is not followed", func(t *testing.T) {
+		leak.Check(t)
+		dir := t.TempDir()
+		must.NoError(t, os.Symlink("/etc/hostname", filepath.Join(dir, "out")))
+		_, _, err := keepOutput(filepath.Join(dir, "out"), 1)
+		must.ErrorContains(t, err, "open output")
+	})
+}
+
+// bytesIn are parts of p of n bytes.
+func bytesIn(p []byte, n int) func(func([]byte) bool) {
+	return func(yield func([]byte) bool) {
+		for len(p) > 0 {
+			part := p[:min(n, len(p))]
+			if p = p[len(part):]; !yield(part) {
+				return
+			}
+		}
+	}
+}
