@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/flock"
+	"nomad-driver-pot/pot/supervise"
 )
 
 // followEvery is how often a pot's output is looked at.
@@ -31,8 +33,11 @@ func follow(c *cobra.Command, p *pot.Pot) (done func()) {
 
 // followFile copies a file that grows, and those that take its place.
 func followFile(name string, to io.Writer, ended <-chan struct{}) {
-	f, err := os.Open(name)
-	if err != nil {
+	f := reading(name + supervise.OlderOutput)
+	if f == nil {
+		f = reading(name)
+	}
+	if f == nil {
 		return
 	}
 	defer func() { f.Close() }()
@@ -61,10 +66,23 @@ func followFile(name string, to io.Writer, ended <-chan struct{}) {
 	}
 }
 
+// reading is a file that is kept until it has been read, nil if it is not there.
+func reading(name string) *os.File {
+	f, err := os.Open(name)
+	if err == nil {
+		err = flock.Read(f)
+	}
+	if err != nil {
+		f.Close()
+		return nil
+	}
+	return f
+}
+
 // followed is the file that has taken f's place, if one has: nothing more is written to f.
 func followed(name string, f *os.File) *os.File {
-	next, err := os.Open(name)
-	if err != nil {
+	next := reading(name)
+	if next == nil {
 		return nil // between the two
 	}
 	was, err1 := f.Stat()

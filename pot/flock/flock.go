@@ -15,15 +15,30 @@ func Lock(path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-		if !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
-	if err != nil {
+	if err := lock(f, syscall.LOCK_EX); err != nil {
 		f.Close()
-		return nil, os.NewSyscallError("flock", err)
+		return nil, err
 	}
 	return func() { f.Close() }, nil
+}
+
+// Read tells those who ask Reading that f is being read, until it is closed.
+func Read(f *os.File) error { return lock(f, syscall.LOCK_SH) }
+
+// Reading is whether anybody reads what f is, by another descriptor than f.
+func Reading(f *os.File) bool {
+	err := lock(f, syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		err = lock(f, syscall.LOCK_UN)
+	}
+	return errors.Is(err, syscall.EWOULDBLOCK)
+}
+
+func lock(f *os.File, how int) error {
+	for {
+		err := syscall.Flock(int(f.Fd()), how)
+		if !errors.Is(err, syscall.EINTR) {
+			return os.NewSyscallError("flock", err)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package flock
 
 import (
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -40,4 +41,26 @@ func TestLock(t *testing.T) {
 	must.Eq(t, 1, most)
 	_, err := Lock(filepath.Join(path, "x"))
 	must.Error(t, err)
+}
+
+func TestRead(t *testing.T) {
+	leak.Check(t)
+	path := filepath.Join(t.TempDir(), "file")
+	must.NoError(t, os.WriteFile(path, nil, 0o600))
+	open := func() *os.File {
+		f, err := os.Open(path)
+		must.NoError(t, err)
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	f, first, second := open(), open(), open()
+	must.False(t, Reading(f))
+	must.NoError(t, Read(first))
+	must.NoError(t, Read(second))
+	must.True(t, Reading(f))
+	must.NoError(t, first.Close())
+	must.True(t, Reading(f))
+	must.NoError(t, second.Close())
+	must.False(t, Reading(f))
+	must.NoError(t, Read(open()), must.Sprint("who asks holds nothing"))
 }

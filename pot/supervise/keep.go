@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"nomad-driver-pot/pot/flock"
 )
 
 // OlderOutput is what the name of a file of output ends in that was full.
@@ -18,10 +20,13 @@ const OlderOutput = ".1"
 // FreeBSD has (sys/pipe.h, BIG_PIPE_SIZE).
 const pipeBytes = 1 << 20
 
+// readersMay is how long those who read the older file may take before it goes.
+const readersMay = 10 * time.Second
+
 // keeper keeps the newest of what a command writes to one of its outputs, in two files:
 // it comes through a pipe, and a file that is full takes the place of the older one. A
 // command is never held up for want of room, nor told of it: what cannot be written is
-// lost.
+// lost. It waits for those who read (flock.Read), as it would at a pipe, within a bound.
 type keeper struct {
 	from *os.File // the pipe
 	dir  *os.Root
@@ -32,8 +37,8 @@ type keeper struct {
 	size int64
 	err  error // that was told last
 
-	settled  chan struct{} // closed when all that was written before settle is kept
-	ended    chan struct{} // closed when nobody can write any more
+	settled chan struct{} // closed when all that was written before settle is kept
+	ended   chan struct{} // closed when nobody can write any more
 }
 
 // keepOutput is for a command's output to be kept in path, a file that is there, and
@@ -135,8 +140,21 @@ func (k *keeper) write(p []byte) {
 	}
 }
 
+// await waits until nobody reads the older file.
+func (k *keeper) await() {
+	f, err := k.dir.OpenFile(k.base+OlderOutput, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	for end := time.Now().Add(readersMay); flock.Reading(f) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // turn begins another file. If it cannot, the one that there is begins anew.
 func (k *keeper) turn() error {
+	k.await()
 	err := k.dir.Rename(k.base, k.base+OlderOutput)
 	var next *os.File
 	if err == nil || errors.Is(err, fs.ErrNotExist) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/pot/flock"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -96,6 +97,27 @@ func TestKeepOutput(t *testing.T) {
 		must.NoError(t, w.Close())
 		endsIn(t, k.ended, "it does not end")
 		must.Less(t, 1001, k.size)
+	})
+	t.Run("who reads the older file is waited for", func(t *testing.T) {
+		k, w, path := keepIn(t, 1000)
+		_, err := w.Write(make([]byte, 1500))
+		must.NoError(t, err)
+		k.settle()
+		f, err := os.Open(path + OlderOutput)
+		must.NoError(t, err)
+		defer f.Close()
+		must.NoError(t, flock.Read(f))
+		_, err = w.Write(make([]byte, 600))
+		must.NoError(t, err)
+		must.NoError(t, w.Close())
+		select {
+		case <-k.ended:
+			t.Fatal("it was not waited for")
+		case <-time.After(200 * time.Millisecond):
+		}
+		must.NoError(t, f.Close())
+		endsIn(t, k.ended, "it is waited for when nobody reads")
+		must.Eq(t, 100, k.size)
 	})
 	t.Run("a link is not followed", func(t *testing.T) {
 		leak.Check(t)
