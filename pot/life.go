@@ -87,6 +87,7 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 		Stderr:   s.Stderr,
 		Forwards: p.forwards(),
 		Within:   s.WallClock,
+		Then:     s.Then,
 
 		OutputBytes: most,
 	})

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"nomad-driver-pot/pot/flock"
 )
 
 // StartOptions say how a pot is started by hand.
@@ -18,6 +20,10 @@ type StartOptions struct {
 	Trust bool         // hooks and mounts are the operator's, whoever has set them
 	Bare  bool         // without its command, and what comes with that
 	Tell  func(string) // of what is as it should not be; may be nil
+
+	// Then is run when the command of a pot that is not persistent has ended, for what
+	// nobody else waits for: argument vector, the first a path; none: nothing.
+	Then []string
 }
 
 // DefaultDNS is POT_DNS_IP where it is not set.
@@ -65,8 +71,29 @@ func (ps *Pots) startOwn(ctx context.Context, name Name, o StartOptions, begun m
 			return nil, false, fmt.Errorf("pot %s, that it depends on: %w", on, err)
 		}
 	}
+	unlock, err := ps.lockOwn(ctx, name)
+	if err != nil {
+		return nil, false, err
+	}
+	defer unlock()
+	if p, err := ps.findOwn(ctx, name); err != nil || p != nil {
+		return p, true, err // somebody else has started it meanwhile
+	}
 	p, err = ps.makeOwn(ctx, s, o)
 	return p, false, err
+}
+
+// lockOwn keeps all others, in any process, from starting, stopping or destroying the pot:
+// what is half made is not what is left of one that has ended.
+func (ps *Pots) lockOwn(ctx context.Context, name Name) (unlock func(), err error) {
+	if err := name.Validate(); err != nil {
+		return nil, fmt.Errorf("name: %w", err)
+	}
+	dir := filepath.Join(filepath.Dir(ps.dir), "locks")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return flock.Wait(ctx, filepath.Join(dir, string(name)))
 }
 
 // makeOwn makes the pot and starts its command.
@@ -77,6 +104,9 @@ func (ps *Pots) makeOwn(ctx context.Context, s *Settings, o StartOptions) (*Pot,
 	spec, err := s.Spec(ctx, o.DNS)
 	if err != nil {
 		return nil, err
+	}
+	if !spec.Persistent {
+		spec.Then = o.Then
 	}
 	if o.Bare {
 		spec.Persistent = true // it has no command to end with
@@ -106,6 +136,15 @@ func (ps *Pots) makeOwn(ctx context.Context, s *Settings, o StartOptions) (*Pot,
 // FindOwn is a pot that was started by hand and is running; nil if it is not. What is
 // left of one that has ended, or that a reboot ended, is taken away.
 func (ps *Pots) FindOwn(ctx context.Context, name Name) (*Pot, error) {
+	unlock, err := ps.lockOwn(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return ps.findOwn(ctx, name)
+}
+
+func (ps *Pots) findOwn(ctx context.Context, name Name) (*Pot, error) {
 	p, err := ps.Find(name)
 	_, jailed := ps.host.Jails.Find(ctx, name)
 	switch {
@@ -137,7 +176,12 @@ func (ps *Pots) StopOwn(ctx context.Context, name Name, o StartOptions) (stopped
 	if err != nil {
 		return false, err
 	}
-	p, err := ps.FindOwn(ctx, name)
+	unlock, err := ps.lockOwn(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	p, err := ps.findOwn(ctx, name)
 	if err != nil || p == nil {
 		return false, err
 	}

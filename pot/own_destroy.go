@@ -19,7 +19,13 @@ func (ps *Pots) DestroyOwn(ctx context.Context, name Name, stop bool, o StartOpt
 		if _, err := ps.StopOwn(ctx, name, o); err != nil {
 			return err
 		}
-	} else if p, err := ps.FindOwn(ctx, name); err != nil || p != nil {
+	}
+	unlock, err := ps.lockOwn(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if p, err := ps.findOwn(ctx, name); err != nil || p != nil {
 		if err == nil {
 			err = ErrRunning
 		}

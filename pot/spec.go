@@ -95,6 +95,8 @@ type Spec struct {
 	WorkDir string   // in the pot, "" for /
 	Stdout  string   // a fifo, or a file, that exists; "" for /dev/null
 	Stderr  string
+
+	Then []string `json:",omitempty"` // run on the host when the command has ended; none: nothing
 }
 
 // Validate returns every fault in s, each led by where it is.

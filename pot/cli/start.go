@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +16,7 @@ import (
 // lifeCommands are pot's commands about pots that run.
 func lifeCommands() []*cobra.Command {
 	return []*cobra.Command{
-		startCommand(), stopCommand(), runCommand(), termCommand(), execCommand(), signalCommand(),
+		startCommand(), stopCommand(), endedCommand(), runCommand(), termCommand(), execCommand(), signalCommand(),
 		psCommand(), lastRunStatsCommand(), getRSSCommand(), topCommand(), vnetStartCommand(),
 	}
 }
@@ -96,7 +98,13 @@ an image are refused without --trust.`,
 		if err != nil {
 			return fmt.Errorf("cannot start the pot: %w", err)
 		}
-		p, already, err := ps.StartOwn(c.Context(), name, pot.StartOptions{DNS: conf.DNS, Trust: *trust, Tell: notes(c)})
+		options := pot.StartOptions{DNS: conf.DNS, Trust: *trust, Tell: notes(c)}
+		if *detach {
+			if options.Then, err = o.ended(name); err != nil {
+				return fmt.Errorf("cannot start the pot: %w", err)
+			}
+		}
+		p, already, err := ps.StartOwn(c.Context(), name, options)
 		switch {
 		case errors.Is(err, pot.ErrNotApproved):
 			return hinted{fmt.Errorf("cannot start the pot: %w", err), "--trust takes it as it is"}
@@ -148,6 +156,46 @@ func waitStarted(c *cobra.Command, ps *pot.Pots, p *pot.Pot) error {
 		return exitStatus{errSaid, exitFailed}
 	}
 	return nil
+}
+
+// ended is the command line that takes away what is left of a pot whose command has ended.
+func (o *onPots) ended(name pot.Name) ([]string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	argv := []string{self, "ended", "-p", string(name)}
+	for flag, path := range map[string]string{"config": o.file, "dir": o.dir, "supervisor": o.supervisorPath()} {
+		if path, err = filepath.Abs(path); err != nil {
+			return nil, err
+		}
+		argv = append(argv, "--"+flag+"="+path)
+	}
+	if o.root != "" {
+		argv = append(argv, "--zfs-root="+o.root)
+	}
+	return argv, nil
+}
+
+// endedCommand is for the supervisors of pots that nobody waits for.
+func endedCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "ended -p POT",
+		Short: "take away what is left of a pot whose command has ended",
+		Long: `Takes away what is left of a pot that is not persistent and whose command has ended.
+One that runs is left as it is. pot start -d has it run.`,
+		Hidden: true,
+	}
+	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+		ps, _, err := o.pots()
+		if err == nil {
+			_, err = ps.FindOwn(c.Context(), name)
+		}
+		if err != nil {
+			return fmt.Errorf("cannot take the pot away: %w", err)
+		}
+		return nil
+	})
 }
 
 func stopCommand() *cobra.Command {

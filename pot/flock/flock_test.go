@@ -1,10 +1,12 @@
 package flock
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -13,6 +15,13 @@ import (
 
 func TestLock(t *testing.T) {
 	leak.Check(t)
+	alone(t, Lock)
+	_, err := Lock(filepath.Join(t.TempDir(), "no", "x"))
+	must.Error(t, err)
+}
+
+// alone holds a lock to it that nobody else has it.
+func alone(t *testing.T, lock func(path string) (func(), error)) {
 	path := filepath.Join(t.TempDir(), "lock")
 	var wg sync.WaitGroup
 	inside, most := 0, 0
@@ -26,7 +35,7 @@ func TestLock(t *testing.T) {
 	for range 20 {
 		wg.Go(func() {
 			for range 20 {
-				unlock, err := Lock(path)
+				unlock, err := lock(path)
 				if err != nil {
 					t.Error(err)
 					return
@@ -39,8 +48,6 @@ func TestLock(t *testing.T) {
 	}
 	wg.Wait()
 	must.Eq(t, 1, most)
-	_, err := Lock(filepath.Join(path, "x"))
-	must.Error(t, err)
 }
 
 func TestRead(t *testing.T) {
@@ -63,4 +70,24 @@ func TestRead(t *testing.T) {
 	must.NoError(t, second.Close())
 	must.False(t, Reading(f))
 	must.NoError(t, Read(open()), must.Sprint("who asks holds nothing"))
+}
+
+func TestWait(t *testing.T) {
+	leak.Check(t)
+	path := filepath.Join(t.TempDir(), "lock")
+	unlock, err := Wait(t.Context(), path)
+	must.NoError(t, err)
+	short, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	_, err = Wait(short, path)
+	must.ErrorIs(t, err, context.DeadlineExceeded)
+	must.ErrorContains(t, err, path)
+	time.AfterFunc(30*time.Millisecond, unlock)
+	unlock, err = Wait(t.Context(), path)
+	must.NoError(t, err)
+	unlock()
+	must.FileNotExists(t, path)
+	_, err = Wait(t.Context(), filepath.Join(path, "x"))
+	must.Error(t, err)
+	alone(t, func(path string) (func(), error) { return Wait(t.Context(), path) })
 }

@@ -47,8 +47,17 @@ func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 	}
 	s.task.Env = nil
 	debug.FreeOSMemory()
-	return s.wait()
+	status := s.wait()
+	if status == 0 && len(t.Then) > 0 {
+		// Nothing that is open here is open there.
+		err := syscall.Exec(t.Then[0], t.Then, []string{thenPath})
+		fmt.Fprintf(os.Stderr, "%s: %v\n", t.Then[0], err)
+	}
+	return status
 }
+
+// thenPath is where Task.Then finds what it runs.
+const thenPath = "PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
 // supervisor is the inside of a pot-supervisor.
 type supervisor struct {

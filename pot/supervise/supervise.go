@@ -65,6 +65,11 @@ type Task struct {
 
 	Forwards []Forward
 	Within   time.Duration // after which the command is killed; 0: never
+
+	// Then is what the supervisor becomes when the command has ended and that is written
+	// down: argument vector, the first a path; none: nothing. It gets no environment but
+	// a PATH, and says what it has to say in the supervisor's log.
+	Then []string
 }
 
 // Running is the record of a command that was started.
