@@ -24,6 +24,7 @@ import (
 	"github.com/zclconf/go-cty/cty/msgpack"
 
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/machine"
@@ -86,6 +87,7 @@ type bed struct {
 	config string
 
 	logged  logged                            // all that the drivers have
+	wrap    func(*pot.Host)                   // changes the host; may be nil
 	version string                            // of the drivers that are opened
 	used    map[*dtestutil.DriverHarness]bool // those that hang up with their tasks
 
@@ -138,6 +140,15 @@ func newBed(t testing.TB, config string) *bed {
 	return b
 }
 
+// host is this machine's.
+func (b *bed) host(c pot.HostConfig) (pot.Host, error) {
+	h, err := native.Open(c)
+	if err == nil && b.wrap != nil {
+		b.wrap(&h)
+	}
+	return h, err
+}
+
 // open makes another driver over the same pots: what a restart of the agent
 // does. The one before is shut down, as if killed. Its harness is not: that
 // hangs up when a task's directories go, and twice at once is a race in
@@ -148,7 +159,7 @@ func (b *bed) open(t testing.TB) {
 		b.driver.Shutdown(context.Background())
 	}
 	logger := hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: &b.logged})
-	b.driver = New(logger, Native{Name: native.Name, Open: native.Open}, b.version)
+	b.driver = New(logger, Native{Name: native.Name, Open: b.host}, b.version)
 	harness := dtestutil.NewDriverHarness(t.(*testing.T), b.driver)
 	b.DriverHarness = harness
 	t.Cleanup(func() {

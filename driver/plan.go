@@ -17,12 +17,6 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// Labels on a pot's dataset: whose it is.
-const (
-	labelAlloc = "nomad.pot:alloc"
-	labelTask  = pot.LabelTask // TaskID
-)
-
 // plan is what a task is started from: all of Nomad's words translated.
 type plan struct {
 	ref        image.Ref
@@ -53,7 +47,7 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 	p.spec = pot.Spec{
 		Name:     TaskID(cfg.ID).PotName(),
 		Image:    p.ref.Dataset(),
-		Labels:   map[string]string{labelAlloc: cfg.AllocID, labelTask: cfg.ID},
+		Labels:   labels(cfg, b.extraLabels),
 		Hostname: c.Hostname,
 		Network:  c.mode(),
 		Stack:    pot.Stack(c.NetworkStack),
@@ -70,6 +64,7 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 		Stdout:   output(cfg.StdoutPath),
 		Stderr:   output(cfg.StderrPath),
 
+		Hooks:      b.allowHooks,
 		Attributes: c.attributes(&f, b.allowAttributes),
 		DiskBytes:  size(&f, "config.limits.disk", c.Limits.Disk),
 		WallClock:  duration(&f, "config.limits.wallclock", c.Limits.WallClock, 0),

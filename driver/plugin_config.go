@@ -68,6 +68,8 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	})),
 	"allowed_network_modes": hclspec.NewAttr("allowed_network_modes", "list(string)", false),
 	"allow_attributes":      hclspec.NewAttr("allow_attributes", "list(string)", false),
+	"allow_hooks":           hclspec.NewAttr("allow_hooks", "list(string)", false),
+	"extra_labels":          hclspec.NewAttr("extra_labels", "list(string)", false),
 })
 
 // Config is the plugin's configuration as the operator writes it. What is not
@@ -92,6 +94,8 @@ type Config struct {
 
 	AllowedNetworkModes []string `codec:"allowed_network_modes"`
 	AllowAttributes     []string `codec:"allow_attributes"` // of jobs and images, where they change something
+	AllowHooks          []string `codec:"allow_hooks"`      // of images: programs that are run on this host, as root
+	ExtraLabels         []string `codec:"extra_labels"`     // patterns (path.Match) of names of jobLabels
 }
 
 // GCConfig is about images that are not used, and what is left of tasks that Nomad
@@ -160,6 +164,8 @@ type settings struct {
 
 	gc              gc
 	allowAttributes []string
+	allowHooks      []pot.Hook
+	extraLabels     []string     // names of jobLabels
 	bridges         string       // directory of private bridges
 	reserved        []netip.Addr // that no pot is given
 }
@@ -253,6 +259,14 @@ func (c *Config) settings(native string) (settings, error) {
 			f.add(fmt.Sprintf("allow_attributes[%d]", i), "must be %s, not %q", list(all, "or"), name)
 		}
 	}
+	for i, name := range c.AllowHooks {
+		h := pot.Hook(name)
+		if !slices.Contains(pot.Hooks, h) {
+			f.add(fmt.Sprintf("allow_hooks[%d]", i), "must be %s, not %q", list(pot.Hooks, "or"), name)
+		}
+		s.allowHooks = append(s.allowHooks, h)
+	}
+	s.extraLabels = extraLabels(&f, c.ExtraLabels)
 	for i, path := range c.Volumes.AllowedPaths {
 		absolute(&f, fmt.Sprintf("volumes.allowed_paths[%d]", i), path, "")
 	}

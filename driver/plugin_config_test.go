@@ -68,6 +68,8 @@ func TestConfig_settings(t *testing.T) {
 			}
 			allowed_network_modes = ["public-bridge", "none"]
 			allow_attributes      = ["mlock", "exec_stop"]
+			allow_hooks           = ["prestart", "poststop"]
+			extra_labels          = ["job_id", "node_*", "node_id"]
 			gc {
 				image          = false
 				image_delay    = "24h"
@@ -93,6 +95,8 @@ func TestConfig_settings(t *testing.T) {
 			gc:      gc{dryRun: true, interval: time.Hour, grace: 10 * time.Minute, imageDelay: 24 * time.Hour},
 
 			allowAttributes: []string{"mlock", "exec_stop"},
+			allowHooks:      []pot.Hook{pot.PreStart, pot.PostStop},
+			extraLabels:     []string{"job_id", "node_id", "node_name"},
 		}, s)
 	})
 
@@ -138,6 +142,8 @@ func TestConfig_settings_faults(t *testing.T) {
 			}
 			volumes { allowed_paths = ["srv"] }
 			allowed_network_modes = ["bridge"]
+			allow_hooks           = ["start"]
+			extra_labels          = ["job_id", "jobid", "["]
 		`).settings("linux")
 	must.EqError(t, err, `fs_root: must be an absolute path, not "pots"; `+
 		`supervisor: must be an absolute path, not "pot-supervisor"; `+
@@ -151,6 +157,9 @@ func TestConfig_settings_faults(t *testing.T) {
 		`pull.max_image_size: must be a size, as in 2GiB, not "huge"; `+
 		`pull.max_tree_size: must be a size, as in 2GiB, not "0"; `+
 		`allowed_network_modes[0]: must be public-bridge, private-bridge, host, alias or none, not "bridge"; `+
+		`allow_hooks[0]: must be prestart, poststart, prestop or poststop, not "start"; `+
+		`extra_labels[1]: must match one of job_id, job_name, namespace, node_id, node_name, task_group_name or task_name, as "jobid" does not; `+
+		`extra_labels[2]: must match one of job_id, job_name, namespace, node_id, node_name, task_group_name or task_name, as "[" does not; `+
 		`volumes.allowed_paths[0]: must be an absolute path, not "srv"`)
 }
 

@@ -117,8 +117,16 @@ func TestDriver_events(t *testing.T) {
 	time.Sleep(100 * time.Millisecond) // until the stream is open
 	cfg := b.task(t, "command = \"/bin/hello\"\nargs = [\"sleep\", \"'1h'\"]\nnetwork_mode = \"none\"")
 	b.start(t, cfg)
-	var messages []string
-	for len(messages) == 0 || !strings.HasPrefix(messages[len(messages)-1], "started in ") {
+	messages := toldUntil(t, events, cfg, "started in ")
+	must.Eq(t, "quotes taken off, as no shell does it: '1h'", messages[0])
+	must.LessEq(t, 8, len(messages), must.Sprint(messages)) // Nomad keeps ten
+	t.Log(strings.Join(messages, "\n"))
+}
+
+// toldUntil are the messages of a task's events, up to one that begins with last.
+func toldUntil(t *testing.T, events <-chan *drivers.TaskEvent, cfg *drivers.TaskConfig, last string) (messages []string) {
+	t.Helper()
+	for len(messages) == 0 || !strings.HasPrefix(messages[len(messages)-1], last) {
 		select {
 		case e := <-events:
 			must.Eq(t, cfg.ID, e.TaskID)
@@ -129,7 +137,5 @@ func TestDriver_events(t *testing.T) {
 			t.Fatal("no more events after", messages)
 		}
 	}
-	must.Eq(t, "quotes taken off, as no shell does it: '1h'", messages[0])
-	must.LessEq(t, 8, len(messages), must.Sprint(messages)) // Nomad keeps ten
-	t.Log(strings.Join(messages, "\n"))
+	return messages
 }

@@ -72,12 +72,16 @@ func (d *Driver) start(ctx context.Context, cfg *drivers.TaskConfig) (*task, *dr
 	if refused := made.Refused(); len(refused) > 0 {
 		tell("attributes of the image that are not allowed on this client, and not set: %s", strings.Join(refused, ", "))
 	}
+	if refused := made.RefusedHooks(); len(refused) > 0 {
+		tell("hooks of the image that are not allowed on this client, and not run: %s", list(refused, "and"))
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, errStartWithin)
 	defer cancel()
 	t, handle, err := run(ctx, made, p, snapshot, cfg, tell)
 	if err != nil {
 		return nil, nil, errors.Join(err, destroy(made))
 	}
+	t.tellNotes()
 	clock.lap("command")
 	tell("started in %s", clock)
 	return t, handle, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -132,7 +133,15 @@ const (
 func (t *task) stop(sig syscall.Signal, grace time.Duration) error {
 	t.changes.Lock()
 	defer t.changes.Unlock()
+	defer t.tellNotes()
 	return stop(t.pot, sig, grace)
+}
+
+// tellNotes tells what the pot's hooks have said.
+func (t *task) tellNotes() {
+	for _, note := range t.pot.Notes() {
+		t.tell("%s", strings.ReplaceAll(note, "\n", "; "))
+	}
 }
 
 func stop(p *pot.Pot, sig syscall.Signal, grace time.Duration) error {
@@ -146,6 +155,7 @@ func stop(p *pot.Pot, sig syscall.Signal, grace time.Duration) error {
 func (t *task) destroy() error {
 	t.changes.Lock()
 	defer t.changes.Unlock()
+	defer t.tellNotes()
 	if t.running() {
 		if err := stop(t.pot, syscall.SIGKILL, 0); err != nil {
 			return err

@@ -27,7 +27,7 @@ var imports = map[string][]string{
 	"image/skein":     {},
 	"image/zstream":   {},
 
-	"pot":                          {"pot/supervise"},
+	"pot":                          {"pot/flock", "pot/supervise"},
 	"pot/native":                   {"pot", "pot/freebsd", "pot/linux", "pot/run"},
 	"pot/run":                      {},
 	"pot/flock":                    {},
@@ -38,7 +38,7 @@ var imports = map[string][]string{
 	"pot/hosttest/leak":            {},
 	"pot/hosttest/need":            {},
 	"pot/hosttest":                 {"pot/hosttest/need", "pot", "pot/supervise"},
-	"pot/supervise":                {},
+	"pot/supervise":                {"pot/flock"},
 	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/linux/inside"},
 
 	"e2e":         {}, // tests alone

@@ -53,7 +53,7 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 	argv := s.Command
 	var most int64
 	if s.Own {
-		most = OwnOutputBytes
+		most = ownOutputBytes
 		if s.Stdout, s.Stderr, err = p.ownOutput(); err != nil {
 			return err
 		}
@@ -91,6 +91,9 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 
 		OutputBytes: most,
 	})
+	if err == nil {
+		p.hook(ctx, PostStart)
+	}
 	return err
 }
 
@@ -212,13 +215,16 @@ func (p *Pot) killed() bool {
 // killWithin bounds the wait for a record of a command that was killed.
 const killWithin = 10 * time.Second
 
-// Stop ends all that runs in the pot: it runs what the exec_stop attribute says,
+// Stop ends all that runs in the pot: it runs the prestop hook, and what the exec_stop attribute says,
 // sends sig to the command, gives it what is left of grace to end, and then, or
 // when it has ended, kills whatever is left. When it returns nil nothing runs any
 // more. A pot where nothing runs is no error.
 func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration) error {
 	waiting, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
+	if p.Signal(0) == nil {
+		p.hook(waiting, PreStop)
+	}
 	p.execStop(waiting)
 	if err := p.Signal(sig); err == nil { // who cannot be told is killed
 		p.Wait(waiting)

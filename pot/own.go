@@ -226,27 +226,6 @@ func (p *Pot) endAll(ctx context.Context, grace time.Duration) {
 	p.Exec(ctx, Exec{Argv: []string{"/bin/sh", "-c", script}})
 }
 
-// ownOutput makes the files that the command of a pot writes to whose outputs nobody
-// else has asked for.
-func (p *Pot) ownOutput() (stdout, stderr string, err error) {
-	stdout, stderr = p.Output()
-	for _, name := range []string{stdout, stderr} {
-		if e := os.WriteFile(name, nil, 0o600); e != nil {
-			err = errors.Join(err, e)
-		}
-	}
-	return stdout, stderr, err
-}
-
-// OwnOutputBytes is what a file of the output of a pot that was started by hand holds.
-// There are two of each output: when one is full it takes the place of the older.
-const OwnOutputBytes = 16 << 20
-
-// Output is where what a pot that was started by hand writes is kept: the newest of it.
-func (p *Pot) Output() (stdout, stderr string) {
-	return filepath.Join(p.dir, "stdout.log"), filepath.Join(p.dir, "stderr.log")
-}
-
 // Running names all pots that run: those of tasks, and any other.
 func (ps *Pots) Running(ctx context.Context) ([]Name, error) {
 	all, err := ps.host.Images.List(ctx, "")

@@ -6,16 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
-
-// hookWithin bounds a hook.
-const hookWithin = 5 * time.Minute
 
 // hook runs a pot's program on the host, if there is one that the operator has set. As
 // with pot, what becomes of it is told, and changes nothing.
@@ -27,39 +21,27 @@ func (s *Settings) hook(ctx context.Context, h Hook, p *Pot, o StartOptions) {
 		o.tell("%v: it is not run", err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, hookWithin)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(s.dir, h.file()))
-	cmd.Dir, cmd.Env = "/", s.hookEnv(ctx, p)
-	cmd.WaitDelay = time.Second // for what it has left behind with its output open
-	out, err := cmd.CombinedOutput()
-	if text := strings.TrimSpace(string(out)); text != "" {
-		o.tell("%s of pot %s: %.4096s", h, s.name, text)
-	}
-	if err != nil {
-		o.tell("%s of pot %s: %v", h, s.name, err)
-	}
-}
-
-// hookEnv is what a hook is told of the pot.
-func (s *Settings) hookEnv(ctx context.Context, p *Pot) []string {
-	env := []string{"PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"}
 	var addr netip.Addr
 	if p != nil {
 		addr = p.Address()
 	}
-	return append(env, s.Environment(ctx, addr)...)
+	runHook(ctx, s.dir, h, s.name, s.Environment(ctx, addr), o.tell)
 }
 
 // Environment is what programs on this host are told of the pot, as NAME=value
 // (pot-reference 2.5); addr is its own where it has another than its pot.conf says.
 // Values are what an image may have set, and for no shell as they are.
 func (s *Settings) Environment(ctx context.Context, addr netip.Addr) []string {
-	env := []string{"_POT_NAME=" + string(s.name)}
 	conf, err := s.Conf()
 	if err != nil {
-		return env
+		conf = new(ConfLines)
 	}
+	return hostEnvironment(ctx, s.host, s.name, conf, addr)
+}
+
+// hostEnvironment is Environment of a pot that has that pot.conf.
+func hostEnvironment(ctx context.Context, host Host, name Name, conf *ConfLines, addr netip.Addr) []string {
+	env := []string{"_POT_NAME=" + string(name)}
 	ip := strings.TrimSpace(conf.Value("ip"))
 	switch {
 	case NetworkMode(conf.Value("network_type")) == Alias:
@@ -72,7 +54,7 @@ func (s *Settings) Environment(ctx context.Context, addr netip.Addr) []string {
 	if bridge := conf.Value("bridge"); bridge != "" {
 		env = append(env, "_POT_BRIDGE="+bridge)
 	}
-	if jail, err := s.host.Jails.Find(ctx, s.name); err == nil {
+	if jail, err := host.Jails.Find(ctx, name); err == nil {
 		env = append(env, "_POT_JID="+strconv.Itoa(jail.ID))
 	}
 	return env

@@ -20,9 +20,10 @@ type Pot struct {
 
 	mu     sync.Mutex // for changes of record, which steps make side by side
 	record record
-	saved  bool  // record is what was last written
-	unread error // why there is nothing in record
-	cloned bool  // by this process: nobody else's is in its place
+	notes  []string // of hooks
+	saved  bool     // record is what was last written
+	unread error    // why there is nothing in record
+	cloned bool     // by this process: nobody else's is in its place
 }
 
 func (p *Pot) clone(ctx context.Context) error {

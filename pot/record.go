@@ -21,11 +21,13 @@ type record struct {
 	Address netip.Addr `json:"address,omitzero"` // of the pot: on its bridge, or its first alias
 	Network Network    `json:"network,omitzero"` // of the bridge that Address is on
 
-	Attributes Attributes      `json:"attributes,omitempty"` // of the image and the spec
-	Refused    []string        `json:"refused,omitempty"`    // attributes of the image that are not allowed
-	Release    string          `json:"release,omitempty"`    // osrelease of the image's pot.conf
-	Aliases    []InterfaceAddr `json:"aliases,omitempty"`    // that the jail has
-	Added      []InterfaceAddr `json:"added,omitempty"`      // those of them that were not there before
+	Attributes   Attributes      `json:"attributes,omitempty"`    // of the image and the spec
+	Refused      []string        `json:"refused,omitempty"`       // attributes of the image that are not allowed
+	Hooks        []Hook          `json:"hooks,omitempty"`         // of the image that are allowed, until PostStop was run
+	RefusedHooks []Hook          `json:"refused_hooks,omitempty"` // of the image that are not
+	Release      string          `json:"release,omitempty"`       // osrelease of the image's pot.conf
+	Aliases      []InterfaceAddr `json:"aliases,omitempty"`       // that the jail has
+	Added        []InterfaceAddr `json:"added,omitempty"`         // those of them that were not there before
 
 	Argv    []string  `json:"argv,omitempty"` // what was started
 	Created time.Time `json:"created"`

@@ -86,6 +86,7 @@ type Spec struct {
 	DNS        DNS
 	Limits     Limits
 
+	Hooks      []Hook        `json:",omitempty"` // of the image that may be run; of one that is not Own
 	Attributes Attributes    `json:",omitempty"` // above the image's own
 	DiskBytes  int64         `json:",omitempty"` // that may be written to its dataset; 0: any
 	WallClock  time.Duration `json:",omitempty"` // after which the command is killed; 0: never

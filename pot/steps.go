@@ -30,7 +30,8 @@ func (p *Pot) steps() []step {
 		{"address", p.takeAddress, p.releaseAddress, nil},
 		{"attributes", p.takeAttributes, nothing, []string{"clone"}},                 // in the record
 		{"configure", p.configure, p.unconfigure, []string{"address", "attributes"}}, // in the clone, and gone with it
-		{"copy", p.copyIn, nothing, []string{"configure"}},                           // into the clone
+		{"hooks", p.takeHooks, p.leaveHooks, []string{"configure"}},
+		{"copy", p.copyIn, nothing, []string{"hooks"}}, // into the clone
 		{"mount", p.mount, p.unmount, []string{"copy"}},
 		{"link", p.link, p.unlink, []string{"address"}},
 		{"limit", p.limit, p.unlimit, nil},

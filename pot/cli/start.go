@@ -137,7 +137,7 @@ func waitStarted(c *cobra.Command, ps *pot.Pots, p *pot.Pot) error {
 	if persistent && !p.RunsRC(c.Context()) {
 		return nil
 	}
-	shown := follow(c, p)
+	shown := p.Follow(c.OutOrStdout(), c.ErrOrStderr())
 	end, err := p.Wait(c.Context())
 	shown()
 	switch {

@@ -35,6 +35,7 @@ func endsIn(t *testing.T, c <-chan struct{}, what string) {
 }
 
 func TestKeepOutput(t *testing.T) {
+	leak.Check(t)
 	t.Run("the newest is kept, in two files of a size", func(t *testing.T) {
 		const most = 10_000
 		for _, size := range []int{0, 1, most, most + 1, 2 * most, 123_456} {

@@ -7,7 +7,7 @@
 // directory: no process needs to be the supervisor's parent, and no process ID
 // that the system may have given away again is ever signalled.
 //
-// The package imports the standard library alone, so that hundreds of
+// Beside package flock it imports the standard library alone, so that hundreds of
 // supervisors cost little memory.
 package supervise
 

@@ -1,28 +1,48 @@
-package cli
+package pot
 
 import (
+	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/spf13/cobra"
-
-	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/flock"
 	"nomad-driver-pot/pot/supervise"
 )
 
+// ownOutput makes the files that the command of a pot writes to whose outputs nobody
+// else has asked for.
+func (p *Pot) ownOutput() (stdout, stderr string, err error) {
+	stdout, stderr = p.output()
+	for _, name := range []string{stdout, stderr} {
+		if e := os.WriteFile(name, nil, 0o600); e != nil {
+			err = errors.Join(err, e)
+		}
+	}
+	return stdout, stderr, err
+}
+
+// ownOutputBytes is what a file of the output of a pot that was started by hand holds.
+// There are two of each output: when one is full it takes the place of the older.
+const ownOutputBytes = 16 << 20
+
+// output is where what a pot that was started by hand writes is kept: the newest of it.
+func (p *Pot) output() (stdout, stderr string) {
+	return filepath.Join(p.dir, "stdout.log"), filepath.Join(p.dir, "stderr.log")
+}
+
 // followEvery is how often a pot's output is looked at.
 const followEvery = 50 * time.Millisecond
 
-// follow shows what the pot writes, from its start, until done is called, which shows
-// the rest.
-func follow(c *cobra.Command, p *pot.Pot) (done func()) {
-	stdout, stderr := p.Output()
+// Follow copies what a pot that was started by hand writes, from its start, until done is
+// called, which copies the rest.
+func (p *Pot) Follow(stdout, stderr io.Writer) (done func()) {
+	out, faults := p.output()
 	ended := make(chan struct{})
 	var all sync.WaitGroup
-	for file, to := range map[string]io.Writer{stdout: c.OutOrStdout(), stderr: c.ErrOrStderr()} {
+	for file, to := range map[string]io.Writer{out: stdout, faults: stderr} {
 		all.Go(func() { followFile(file, to, ended) })
 	}
 	return func() {
