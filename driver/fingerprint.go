@@ -116,6 +116,8 @@ func attributes(b *backend, version string, found []pot.Finding) map[string]*str
 		switch {
 		case f.Weight != pot.Fact:
 			all[key] = structs.NewBoolAttribute(false)
+		case f.Text == "true":
+			all[key] = structs.NewBoolAttribute(true)
 		case err == nil:
 			all[key] = structs.NewIntAttribute(n, "")
 		default:

@@ -4,7 +4,10 @@ import (
 	"context"
 	"io"
 	"net/netip"
+	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"nomad-driver-pot/pot/supervise"
 )
@@ -324,3 +327,12 @@ const (
 	Absent               // something works less well without it
 	Fatal                // no pot can start
 )
+
+// KernelRelease is what uname(1) -r says, as in 14.2-RELEASE.
+func KernelRelease() (string, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", os.NewSyscallError("uname", err)
+	}
+	return unix.ByteSliceToString(u.Release[:]), nil
+}

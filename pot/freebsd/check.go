@@ -39,11 +39,19 @@ func (c checker) check(ctx context.Context) []pot.Finding {
 	if release, err := c.kernel.Sysctl("kern.osreldate"); err == nil {
 		add(pot.Fact, "osreldate", "%d", release)
 	}
+	if release, err := pot.KernelRelease(); err == nil {
+		add(pot.Fact, "release", "%s", release)
+	}
+	if version := shellToolVersion(shellTool); version != "" {
+		add(pot.Fact, "pot_version", "%s", version)
+	}
 	if out, err := c.runner.Run(ctx, nil, "devfs", "rule", "-s", ruleset, "show"); err != nil || strings.TrimSpace(out) == "" {
 		add(pot.Fatal, "devfs", "devfs ruleset %s is not there: service devfs restart", ruleset)
 	}
 	if on, err := c.kernel.Sysctl("kern.features.vimage"); err != nil || on == 0 {
 		add(pot.Fatal, "vnet", "no VIMAGE in this kernel: jails cannot have networks of their own")
+	} else {
+		add(pot.Fact, "vnet", "true")
 	}
 	if on, err := c.kernel.Sysctl("kern.racct.enable"); err != nil || on == 0 {
 		add(pot.Absent, "limits", "memory and CPU limits, and usage, are off: put kern.racct.enable=1 into /boot/loader.conf and restart")

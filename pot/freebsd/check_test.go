@@ -54,6 +54,9 @@ func TestCheck(t *testing.T) {
 				"pfctl -s nat":                                     {Stdout: "nat-anchor \"pot-nat\" all\nrdr-anchor \"pot-rdr/*\" all\n"},
 			}}
 			c := checker{runner: log, kernel: m, config: Config{ZFSRoot: "tank/pot", Interface: "vtnet0", Supervisor: os.Args[0]}}
+			for _, key := range []string{"release", "vnet", "osreldate"} {
+				must.True(t, slices.ContainsFunc(c.check(t.Context()), func(f pot.Finding) bool { return f.Key == key && f.Text != "" }), must.Sprint(key))
+			}
 			must.False(t, slices.ContainsFunc(c.check(t.Context()), func(f pot.Finding) bool { return f.Weight != pot.Fact }))
 			for line, a := range tc.answers {
 				log.Answers[line] = a

@@ -81,6 +81,9 @@ func (c checker) check(context.Context) []pot.Finding {
 	} else {
 		add(pot.Fact, "limits", c.limiter.version())
 	}
+	if release, err := pot.KernelRelease(); err == nil {
+		add(pot.Fact, "release", release)
+	}
 	if free, err := freeBytes(c.dir); err == nil {
 		add(pot.Fact, "free_bytes", fmt.Sprint(free))
 	}
