@@ -56,7 +56,7 @@ func (c *TaskConfig) mounts(f *faults, cfg *drivers.TaskConfig, volumes VolumesC
 		readOnly bool
 	}{{"mount", c.Mount, false}, {"mount_read_only", c.MountReadOnly, true}} {
 		pathPairs(f, set.key, set.mounts, jobPathsOf(cfg, volumes), func(where, source, target string) {
-			add(where, pot.Mount{Source: source, Target: target, ReadOnly: set.readOnly})
+			add(where, pot.Mount{Source: source, Target: target, ReadOnly: set.readOnly, Resolved: true})
 		})
 	}
 	return all, places
@@ -69,7 +69,7 @@ func (c *TaskConfig) copies(f *faults, cfg *drivers.TaskConfig, volumes VolumesC
 			f.add(where, "target must be an absolute path below /, not %q", target)
 			return
 		}
-		all, places = append(all, pot.Copy{Source: source, Target: target}), append(places, where)
+		all, places = append(all, pot.Copy{Source: source, Target: target, Resolved: true}), append(places, where)
 	})
 	return all, places
 }

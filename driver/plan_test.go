@@ -339,7 +339,7 @@ func TestTaskConfig_mounts(t *testing.T) {
 				return
 			}
 			must.NoError(t, err)
-			must.Eq(t, pot.Mount{Source: tc.want, Target: "/www", ReadOnly: true}, p.spec.Mounts[4])
+			must.Eq(t, pot.Mount{Source: tc.want, Target: "/www", ReadOnly: true, Resolved: true}, p.spec.Mounts[4])
 		})
 	}
 	t.Run("Nomad's volumes are not the job's paths", func(t *testing.T) {

@@ -19,6 +19,8 @@ import (
 type Copy struct {
 	Source string // on the host, absolute
 	Target string // in the pot, absolute
+
+	Resolved bool `json:",omitempty"` // as Mount's
 }
 
 // copyIn copies c into a tree. A directory that is there is copied into, under the
@@ -30,7 +32,7 @@ func copyIn(ctx context.Context, tree string, c Copy) error {
 		return err
 	}
 	defer root.Close()
-	from, err := os.OpenRoot(filepath.Dir(c.Source))
+	from, err := openRoot(filepath.Dir(c.Source), c.Resolved)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func TestCopyIn(t *testing.T) {
 			victim := filepath.Join(t.TempDir(), "victim")
 			must.NoError(t, os.WriteFile(victim, []byte("safe"), 0o600))
 			tree := treeOf(t, map[string]string{"etc/old": "old", "etc/out": "-> " + victim, "has/conf/x": "x"})
-			must.NoError(t, copyIn(t.Context(), tree, Copy{filepath.Join(source, c.from), c.to}))
+			must.NoError(t, copyIn(t.Context(), tree, Copy{Source: filepath.Join(source, c.from), Target: c.to, Resolved: true}))
 			got, err := os.ReadFile(filepath.Join(tree, c.want))
 			must.NoError(t, err)
 			must.Eq(t, c.text, string(got))
@@ -64,12 +64,12 @@ func TestCopyIn(t *testing.T) {
 	}
 	t.Run("mode, time and links are kept", func(t *testing.T) {
 		tree := t.TempDir()
-		must.NoError(t, copyIn(t.Context(), tree, Copy{filepath.Join(source, "one"), "/one"}))
+		must.NoError(t, copyIn(t.Context(), tree, Copy{Source: filepath.Join(source, "one"), Target: "/one"}))
 		info, err := os.Stat(filepath.Join(tree, "one"))
 		must.NoError(t, err)
 		must.Eq(t, os.ModeSetuid|0o711, info.Mode())
 		must.True(t, info.ModTime().Equal(at))
-		must.NoError(t, copyIn(t.Context(), tree, Copy{filepath.Join(source, "conf"), "/conf"}))
+		must.NoError(t, copyIn(t.Context(), tree, Copy{Source: filepath.Join(source, "conf"), Target: "/conf"}))
 		link, err := os.Readlink(filepath.Join(tree, "conf/link"))
 		must.NoError(t, err)
 		must.Eq(t, "/etc/passwd", link)
@@ -77,7 +77,7 @@ func TestCopyIn(t *testing.T) {
 	t.Run("a directory of the tree that leads out of it is refused", func(t *testing.T) {
 		outside := t.TempDir()
 		tree := treeOf(t, map[string]string{"etc": "-> " + outside})
-		must.ErrorContains(t, copyIn(t.Context(), tree, Copy{filepath.Join(source, "one"), "/etc/x"}), "escapes")
+		must.ErrorContains(t, copyIn(t.Context(), tree, Copy{Source: filepath.Join(source, "one"), Target: "/etc/x"}), "escapes")
 		must.FileNotExists(t, filepath.Join(outside, "x"))
 	})
 	for name, c := range map[string]struct {
@@ -91,17 +91,17 @@ func TestCopyIn(t *testing.T) {
 		"a source that is not there":        {map[string]string{"t/x": "x"}, "nosuch", "nosuch: no such file or directory"},
 	} {
 		t.Run(name+" is told", func(t *testing.T) {
-			must.ErrorContains(t, copyIn(t.Context(), treeOf(t, c.tree), Copy{filepath.Join(source, c.from), "/t"}), c.want)
+			must.ErrorContains(t, copyIn(t.Context(), treeOf(t, c.tree), Copy{Source: filepath.Join(source, c.from), Target: "/t"}), c.want)
 		})
 	}
 	t.Run("what is no file is refused, not waited for", func(t *testing.T) {
 		odd := t.TempDir()
 		must.NoError(t, syscall.Mkfifo(filepath.Join(odd, "fifo"), 0o600))
-		must.ErrorContains(t, copyIn(t.Context(), t.TempDir(), Copy{odd, "/odd"}), "fifo: is neither file nor directory nor link")
+		must.ErrorContains(t, copyIn(t.Context(), t.TempDir(), Copy{Source: odd, Target: "/odd"}), "fifo: is neither file nor directory nor link")
 	})
 	t.Run("a copy ends with its context", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		must.ErrorIs(t, copyIn(ctx, t.TempDir(), Copy{source, "/x"}), context.Canceled)
+		must.ErrorIs(t, copyIn(ctx, t.TempDir(), Copy{Source: source, Target: "/x"}), context.Canceled)
 	})
 }

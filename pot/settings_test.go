@@ -292,12 +292,12 @@ func TestSettings_copies(t *testing.T) {
 		must.Eq(t, "data", s.file(t, "m/new/f"))
 		must.NoError(t, s.Set(t.Context(), in(from, "/new")))
 		must.Eq(t, "data", s.file(t, "m/new/"+filepath.Base(from)+"/f"))
-		must.NoError(t, s.Set(t.Context(), CopyIn{Copy: Copy{from, "/a/b/c"}, Parents: true}))
+		must.NoError(t, s.Set(t.Context(), CopyIn{Copy: Copy{Source: from, Target: "/a/b/c"}, Parents: true}))
 		must.Eq(t, "data", s.file(t, "m/a/b/c/f"))
 	})
 	t.Run("nothing of the host is written to through a link", func(t *testing.T) {
 		must.Error(t, s.Set(t.Context(), in(from+"/f", "/trap/f")))
-		must.Error(t, s.Set(t.Context(), CopyIn{Copy: Copy{from + "/f", "/trap/x/f"}, Parents: true}))
+		must.Error(t, s.Set(t.Context(), CopyIn{Copy: Copy{Source: from + "/f", Target: "/trap/x/f"}, Parents: true}))
 		must.NoError(t, s.Set(t.Context(), in(from+"/f", "/trap"))) // in the link's place
 		entries, err := os.ReadDir(outside)
 		must.NoError(t, err)
@@ -328,7 +328,7 @@ func TestSettings_copies(t *testing.T) {
 		h.running["web"] = true
 		must.ErrorIs(t, s.Set(t.Context(), in(from+"/f", "/etc/h")), ErrRunning)
 		must.ErrorIs(t, s.Set(t.Context(), CopyOut{Source: "/etc", Dir: outside}), ErrRunning)
-		must.NoError(t, s.Set(t.Context(), CopyIn{Copy: Copy{from + "/f", "/etc/h"}, Running: true}))
+		must.NoError(t, s.Set(t.Context(), CopyIn{Copy: Copy{Source: from + "/f", Target: "/etc/h"}, Running: true}))
 		must.NoError(t, s.Set(t.Context(), CopyOut{Source: "/etc", Dir: outside, Running: true}))
 		_, err := os.Stat(filepath.Join(outside, "etc/h"))
 		must.NoError(t, err)

@@ -46,6 +46,10 @@ type Mount struct {
 	Source   string // on the host, absolute; "" for a new file system in memory
 	Target   string // in the pot, absolute
 	ReadOnly bool
+
+	// Resolved is that no part of Source is a link. One that has become one since is an
+	// error (ErrLink).
+	Resolved bool `json:",omitempty"`
 }
 
 // A HostEntry is a line of the pot's hosts(5).

@@ -200,3 +200,12 @@ func (Native) Sysctl(name string) (uint32, error) {
 	}
 	return binary.NativeEndian.Uint32(raw), nil
 }
+
+// sameBelow tells whether b, seen through a nullfs, is a: that has a device of its own,
+// and all else of the file below it. (mount_nullfs(4), sys/fs/nullfs/null_vnops.c,
+// null_getattr)
+func sameBelow(a, b os.FileInfo) bool {
+	x, ok1 := a.Sys().(*syscall.Stat_t)
+	y, ok2 := b.Sys().(*syscall.Stat_t)
+	return ok1 && ok2 && x.Ino == y.Ino && x.Birthtimespec == y.Birthtimespec && x.Mode == y.Mode && x.Uid == y.Uid
+}

@@ -2,7 +2,10 @@
 
 package freebsd
 
-import "net/netip"
+import (
+	"net/netip"
+	"os"
+)
 
 // Native refuses: this is another system.
 type Native struct{}
@@ -33,3 +36,5 @@ func (Native) Messages() (string, error) { return "", errNotFreeBSD }
 
 // Sysctl is Kernel's.
 func (Native) Sysctl(string) (uint32, error) { return 0, errNotFreeBSD }
+
+func sameBelow(a, b os.FileInfo) bool { return os.SameFile(a, b) }

@@ -29,7 +29,12 @@ func (m mounts) Mount(ctx context.Context, root string, what pot.Mount) error {
 	if what.Source == "" {
 		return m.system(root, what.Target, "tmpfs", "mode=1777")
 	}
-	source, err := os.Stat(what.Source)
+	f, err := pot.OpenSource(what.Source, what.Resolved)
+	if err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	defer f.Close() // until then its number is nobody else's
+	source, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
@@ -42,9 +47,23 @@ func (m mounts) Mount(ctx context.Context, root string, what pot.Mount) error {
 	}
 	err = m.nullfs(what.Source, on, what.ReadOnly)
 	if errors.Is(err, syscall.EDEADLK) {
-		return m.split(ctx, root, what, on)
+		err = m.split(ctx, root, what, on)
 	}
-	return err
+	if err != nil || !what.Resolved {
+		return err
+	}
+	// nmount(2) takes a path, and follows links: what is seen now is looked at.
+	seen, err := os.Lstat(on)
+	if err == nil && !sameBelow(source, seen) {
+		err = fmt.Errorf("source: %s: %w", what.Source, pot.ErrLink)
+	}
+	if err != nil {
+		point := MountPoint{Type: "nullfs", From: what.Source, On: on}
+		return errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error {
+			return m.unmountIf(ctx, func(p MountPoint) bool { return p.On == point.On })
+		}))
+	}
+	return nil
 }
 
 // skeletons hold the mount points of directories that were split; they are beside

@@ -157,6 +157,11 @@ func testMounts(t *testing.T, bed Bed) {
 		}
 		must.DirNotExists(t, filepath.Join(outside, "x"))
 	})
+	t.Run("what has become a link since it was looked at is not followed", func(t *testing.T) {
+		testSwappedSource(t, func(source, target string) error {
+			return mount(pot.Mount{Source: source, Target: target, Resolved: true})
+		}, root)
+	})
 	t.Run("a clone with something mounted in it is not destroyed", func(t *testing.T) {
 		must.Error(t, h.Datasets.Destroy(t.Context(), "web"))
 		must.FileExists(t, filepath.Join(source, "f"))

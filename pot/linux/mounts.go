@@ -26,22 +26,22 @@ func (mounts) Mount(ctx context.Context, root string, m pot.Mount) error {
 	if m.Source == "" {
 		return inMemory(root, m.Target)
 	}
-	source, err := unix.Open(m.Source, unix.O_PATH|unix.O_CLOEXEC, 0)
+	source, err := pot.OpenSource(m.Source, m.Resolved)
 	if err != nil {
-		return &os.PathError{Op: "source", Path: m.Source, Err: err}
+		return fmt.Errorf("source: %w", err)
 	}
-	defer unix.Close(source)
-	var st unix.Stat_t
-	if err := unix.Fstat(source, &st); err != nil {
+	defer source.Close()
+	info, err := source.Stat()
+	if err != nil {
 		return err
 	}
-	t := target{isDir: st.Mode&unix.S_IFMT == unix.S_IFDIR}
+	t := target{isDir: info.IsDir()}
 	if err := t.open(root, m.Target); err != nil {
 		return err
 	}
 	defer t.close()
 
-	if err := unix.Mount(fdPath(source), fdPath(t.fd), "", unix.MS_BIND, ""); err != nil {
+	if err := unix.Mount(fdPath(int(source.Fd())), fdPath(t.fd), "", unix.MS_BIND, ""); err != nil {
 		return os.NewSyscallError("mount", err)
 	}
 	// t.fd is what the mount now hides: the mount itself is found by its name.
