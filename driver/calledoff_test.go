@@ -45,20 +45,23 @@ func TestDriver_StartTask_calledOff(t *testing.T) {
 	t.Run("at any time", func(t *testing.T) {
 		b.server.Fail(imagetest.HelloName+"_1.0.xz", nil)
 		b.start(t, b.task(t, `network_mode = "none"`, "sleep", "1h")) // the image is there
+		// Between the claim and the end of a start are a few milliseconds, which a
+		// busy machine may sleep through: at least one stop is to fall there.
 		calledOff := 0
-		for delay := time.Duration(0); delay < 60*time.Millisecond; delay += 3 * time.Millisecond {
+		for i := 0; i < 20 || calledOff == 0; i++ {
+			if i == 200 {
+				t.Fatal("no start of 200 was called off")
+			}
+			delay := time.Duration(i%20) * 3 * time.Millisecond
 			cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
 			ended := make(chan error, 1)
 			go func() {
 				_, _, err := b.driver.StartTask(cfg)
 				ended <- err
 			}()
-			eventually(t, func() error {
-				if _, claimed := b.driver.tasks.pots()[TaskID(cfg.ID).PotName()]; !claimed && len(ended) == 0 {
-					return errors.New("it is not being started yet")
-				}
-				return nil
-			})
+			for claimed := false; !claimed && len(ended) == 0; time.Sleep(50 * time.Microsecond) {
+				_, claimed = b.driver.tasks.pots()[TaskID(cfg.ID).PotName()]
+			}
 			time.Sleep(delay)
 			must.NoError(t, b.StopTask(cfg.ID, 0, ""))
 			if running := b.driver.tasks.find(TaskID(cfg.ID)); running != nil {
@@ -72,6 +75,5 @@ func TestDriver_StartTask_calledOff(t *testing.T) {
 			}
 			must.NoError(t, b.DestroyTask(cfg.ID, true))
 		}
-		must.Positive(t, calledOff)
 	})
 }

@@ -201,12 +201,14 @@ func TestBuild_nothingIsLeft(t *testing.T) {
 	leak.Check(t)
 	tree := webTree(t)
 	enough := errors.New("enough")
+	fails, err := exec.LookPath("false")
+	must.NoError(t, err)
 	for name, c := range map[string]struct {
 		err    string
 		change func(*image.BuildOptions)
 	}{
 		"a signer that fails": {"build web_1.0: sign: no key", func(o *image.BuildOptions) { o.Signer = signer("") }},
-		"an xz that fails":    {"build web_1.0: /bin/false: exit status 1: ", func(o *image.BuildOptions) { o.XZ.Command = "/bin/false" }},
+		"an xz that fails":    {"build web_1.0: " + fails + ": exit status 1: ", func(o *image.BuildOptions) { o.XZ.Command = fails }},
 		"no tree":             {"build web_1.0: stat /nonexistent: no such file or directory", func(o *image.BuildOptions) { o.From = "/nonexistent" }},
 		"a bad tag": {`build web_../1: tag: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not "../1"`,
 			func(o *image.BuildOptions) { o.Tag = "../1" }},
