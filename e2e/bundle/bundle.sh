@@ -16,6 +16,8 @@ build -o "$top/bin/nomad-driver-pot" .
 build -o "$top/bin/pot-supervisor" ./pot/supervise/pot-supervisor
 build -o "$top/bin/demo" ./e2e/demo
 (cd e2e/agent && build -o "$top/bin/nomad" github.com/hashicorp/nomad)
+mkdir -p "$top/image/zstream"
+cp -R image/zstream/testdata "$top/image/zstream/" # images that hosts' tests import
 for pkg in pot pot/run pot/supervise "pot/$os" image image/signify image/skein driver; do
 	mkdir -p "$top/$pkg"
 	go test -c -o "$top/$pkg/test" "./$pkg"

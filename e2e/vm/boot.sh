@@ -12,5 +12,5 @@ mke2fs -q -t ext4 -d "$dir/root" "$work/disk" 6G
 timeout -k 10 "$seconds" qemu-system-x86_64 -machine pc -accel tcg,thread=multi -cpu max -smp 2 -m 4G \
 	-kernel "$kernel" -initrd "$initrd" -no-reboot -display none -serial stdio \
 	-nic user,model=virtio-net-pci,restrict=on \
-	-append "root=/dev/vda rw console=ttyS0 quiet init=$init panic=-1" \
+	-append "root=/dev/vda rw console=ttyS0 quiet init=$init net.ifnames=0 panic=-1" \
 	-drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" </dev/null
