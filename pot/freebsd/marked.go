@@ -96,8 +96,8 @@ func (m marks) anchors(ctx context.Context) ([]pot.Name, error) {
 		return nil, nil
 	}
 	out, err := m.runner.Run(ctx, nil, "pfctl", "-q", "-a", rdrAnchor, "-s", "Anchors")
-	if run.Says(err, "not found") {
-		return nil, nil // not even the one that they are in
+	if run.Says(err, "not found") || run.Says(err, "DIOCGETRULESETS: No such file or directory") {
+		return nil, nil // not even the one that they are in; the second is how 14.2 says it
 	}
 	var all []pot.Name
 	for line := range strings.Lines(out) {
