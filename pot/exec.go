@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,6 +38,10 @@ type Size struct{ Rows, Cols uint16 }
 // drainWithin is how long output is still waited for when a command has ended
 // and something that it left behind keeps its output open.
 const drainWithin = time.Second
+
+// terminalQuiet ends the wait sooner on a terminal, which is its leader's alone: what
+// the leader wrote is there when it has ended, and what others write comes later.
+const terminalQuiet = drainWithin / 4
 
 // Exec runs a command in the pot and waits for its end. When ctx ends first,
 // the command is killed with its process group, and ctx's error returned. A
@@ -111,6 +116,7 @@ type streams struct {
 	in     func()                     // copies input until it ends
 	out    []func()                   // copy output until it ends
 	resize func(done <-chan struct{}) // obeys sizes
+	quiet  func() bool                // tells whether nothing came since it was last asked; nil where that ends nothing
 }
 
 func (s *streams) close() {
@@ -148,14 +154,7 @@ func (s *streams) run(ctx context.Context, command *os.Process) (supervise.Exit,
 		out.Wait()
 		close(read)
 	}()
-	select {
-	case <-read:
-	case <-time.After(drainWithin):
-		for _, f := range s.own {
-			f.SetReadDeadline(time.Unix(1, 0))
-		}
-		<-read
-	}
+	s.drained(read)
 	switch {
 	case killed:
 		return supervise.Exit{}, context.Cause(ctx)
@@ -163,6 +162,31 @@ func (s *streams) run(ctx context.Context, command *os.Process) (supervise.Exit,
 		return supervise.Exit{}, err
 	}
 	return supervise.ExitOf(state), nil
+}
+
+// drained waits until read is closed, and no longer than is good for output that
+// something keeps open.
+func (s *streams) drained(read <-chan struct{}) {
+	enough := time.After(drainWithin)
+	if s.quiet != nil {
+		s.quiet() // from now on
+	}
+	for {
+		select {
+		case <-read:
+			return
+		case <-time.After(terminalQuiet):
+			if s.quiet == nil || !s.quiet() {
+				continue
+			}
+		case <-enough:
+		}
+		for _, f := range s.own {
+			f.SetReadDeadline(time.Unix(1, 0))
+		}
+		<-read
+		return
+	}
 }
 
 // pipes connects the command by three pipes.
@@ -224,7 +248,9 @@ func terminal(p *supervise.Process, e *Exec) (*streams, error) {
 			io.Copy(ptm, e.Stdin)
 		}
 	}
-	s.out = []func(){func() { drain(e.Stdout, ptm) }}
+	from := &watched{Reader: ptm}
+	s.out = []func(){func() { drain(e.Stdout, from) }}
+	s.quiet = from.quiet
 	s.resize = func(done <-chan struct{}) {
 		for {
 			select {
@@ -244,11 +270,32 @@ func terminal(p *supervise.Process, e *Exec) (*streams, error) {
 // drain copies r to its end. A terminal whose other side is closed ends in EIO
 // on Linux (pty(7)), which is no more of an error than io.EOF; and a reader
 // that has gone away must not block the command.
-func drain(w io.Writer, r *os.File) {
+func drain(w io.Writer, r io.Reader) {
 	if w == nil {
 		w = io.Discard
 	}
 	if _, err := io.Copy(w, r); err != nil && !errors.Is(err, syscall.EIO) {
 		io.Copy(io.Discard, r)
 	}
+}
+
+// watched is a reader of which another goroutine can tell that nothing comes.
+type watched struct {
+	io.Reader
+	reads   atomic.Int64 // begun and ended: odd while one waits
+	checked int64        // reads, when quiet was last called
+}
+
+func (w *watched) Read(b []byte) (int, error) {
+	w.reads.Add(1)
+	defer w.reads.Add(1)
+	return w.Reader.Read(b)
+}
+
+// quiet tells whether one and the same read waits as when it was last called:
+// somebody slow who takes what was read is no quiet.
+func (w *watched) quiet() bool {
+	before := w.checked
+	w.checked = w.reads.Load()
+	return w.checked == before && before%2 == 1
 }
