@@ -43,7 +43,9 @@ func (d *Driver) ExecTaskStreaming(ctx context.Context, id string, o *drivers.Ex
 	// the exit code lost. Of outputs that nobody reads any more, one may be in the
 	// middle of being written.
 	context.AfterFunc(ctx, func() {
-		o.Stdin.Close()
+		if o.Stdin != nil { // nothing to read
+			o.Stdin.Close()
+		}
 		o.Stdout.Close()
 		o.Stderr.Close()
 	})

@@ -160,6 +160,14 @@ func TestDriver_ExecTaskStreaming_conformance(t *testing.T) {
 	}
 	h := dtestutil.NewDriverHarness(t, remote{b.driver, b.DriverPlugin.(drivers.ExecTaskStreamingRawDriver)})
 	dtestutil.TestExecTaskStreamingBasicResponses(t, h, cfg.ID)
+
+	t.Run("a terminal is its leader's, whatever holds it on and is deaf", func(t *testing.T) {
+		begun := time.Now()
+		code, stdout, _ := b.stream(t, cfg.ID, true, nil, "/bin/sh", "-c",
+			"trap '' HUP; ( ( sleep 5; echo late ) & ); echo main; exit 3")
+		must.Eq(t, []any{3, "main\r\n"}, []any{code, stdout})
+		must.Less(t, 3*time.Second, time.Since(begun))
+	})
 }
 
 // remote is a driver whose streams go through a plugin's client: Nomad's tests

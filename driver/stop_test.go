@@ -13,10 +13,10 @@ import (
 // TestDriver_StopTask_long is that a command has all the time that its job gives it:
 // an operator's max_kill_timeout may be above every bound that the driver has itself.
 func TestDriver_StopTask_long(t *testing.T) {
+	leak.Check(t, leak.Foreign)
 	if testing.Short() {
 		t.Skip("-short: it waits for more than a minute")
 	}
-	leak.Check(t, leak.Foreign)
 	const timeout = 65 * time.Second
 	b := newBed(t, "")
 	cfg := b.task(t, `network_mode = "none"`, "signals")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 
 	"nomad-driver-pot/pot/supervise"
 )
@@ -241,6 +242,10 @@ func terminal(p *supervise.Process, e *Exec) (*streams, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open terminal: %w", err)
 	}
+	if ptm, err = pollable(ptm); err != nil {
+		tty.Close()
+		return nil, fmt.Errorf("open terminal: %w", err)
+	}
 	p.Stdin, p.Stdout, p.Stderr = tty, tty, tty
 	s := &streams{theirs: []*os.File{tty}, own: []*os.File{ptm}}
 	s.in = func() {
@@ -260,11 +265,35 @@ func terminal(p *supervise.Process, e *Exec) (*streams, error) {
 				if !ok {
 					return
 				}
-				pty.Setsize(ptm, &pty.Winsize{Rows: size.Rows, Cols: size.Cols})
+				setSize(ptm, size)
 			}
 		}
 	}
 	return s, nil
+}
+
+// pollable is f, which is closed, as a file whose reads end at their deadline: package
+// pty asks for the descriptor's number, which has them block for good (os.File.Fd).
+func pollable(f *os.File) (*os.File, error) {
+	defer f.Close()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
+// setSize is tty(4)'s TIOCSWINSZ. A terminal whose command has ended has no size.
+func setSize(terminal *os.File, size Size) {
+	if c, err := terminal.SyscallConn(); err == nil {
+		c.Control(func(fd uintptr) {
+			unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: size.Rows, Col: size.Cols})
+		})
+	}
 }
 
 // drain copies r to its end. A terminal whose other side is closed ends in EIO

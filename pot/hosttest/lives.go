@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -203,6 +204,13 @@ func testExec(t *testing.T, bed Bed) {
 		})
 		cancel()
 		must.ErrorIs(t, <-done, context.Canceled)
+	})
+	t.Run("what is ignored here is not ignored there", func(t *testing.T) {
+		signal.Ignore(syscall.SIGHUP) // as by nohup(1)
+		defer signal.Reset(syscall.SIGHUP)
+		exit, err := tk.Exec(t.Context(), pot.Exec{Argv: []string{"hello", "kill", "1"}})
+		must.NoError(t, err)
+		must.Eq(t, int(syscall.SIGHUP), exit.Signal)
 	})
 	t.Run("a command ends with its context", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 )
@@ -36,6 +37,7 @@ func (p *Process) Start() (*os.Process, error) {
 	if len(p.Argv) == 0 || p.Argv[0] == "" {
 		return nil, errors.New("no command to start")
 	}
+	heed()
 	if p.By != "" && mustBeAlone {
 		return p.startBy(p.By)
 	}
@@ -63,6 +65,17 @@ func (p *Process) Start() (*os.Process, error) {
 		return err
 	})
 	return process, err
+}
+
+// heed has no command ignore what this process was started to ignore, as by nohup(1):
+// what is ignored stays so in whatever is executed, what is caught does not. Go leaves
+// these two ignored, and catches the others (os/signal, "Default behavior of signals").
+func heed() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 }
 
 // startFirst starts the first candidate for the command that is there.
