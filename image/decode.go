@@ -14,7 +14,7 @@ const DefaultDecoderMemory = 256 << 20
 // DecodeOptions say how an image is decoded. Nothing that a file claims of itself
 // has more memory taken.
 type DecodeOptions struct {
-	// Command is xz(1), of 5.4.0 or newer. "" is the one in PATH, and Go where
+	// Command is xz(1), of 5.2.0 or newer. "" is the one in PATH, and Go where
 	// that is older or there is none; "-" is Go.
 	Command string
 
@@ -35,10 +35,14 @@ func (f *File) Open(ctx context.Context, o DecodeOptions) io.ReadCloser {
 	serial := func(xz io.ReaderAt) io.ReadCloser {
 		return &serialXZ{r: contextReader{ctx, newXZReader(io.NewSectionReader(xz, 0, f.Bytes), o.dictionary())}}
 	}
-	if command := o.command(ctx); command != "" {
+	command := o.command(ctx)
+	blocks, ok := splitXZ(f.xz, f.Bytes)
+	switch side := ok && o.fits(blocks); {
+	case command != "" && side:
+		return startXZBlocks(ctx, command, xz, blocks, serial(f.xz), o)
+	case command != "":
 		return startXZ(ctx, command, io.NewSectionReader(xz, 0, f.Bytes), serial(f.xz), o)
-	}
-	if blocks, ok := splitXZ(f.xz, f.Bytes); ok && o.fits(blocks) {
+	case side:
 		return decodeBlocks(ctx, xz, blocks, o)
 	}
 	return serial(xz)
@@ -62,11 +66,16 @@ func (e errReader) Read([]byte) (int, error) { return 0, e.error }
 // dictionary is the largest that may be asked for.
 func (o DecodeOptions) dictionary() uint32 { return uint32(min(o.Memory, 1<<32-1)) }
 
+// smallBlock is what is not worth to be decoded on its own, in bytes. Nor could it be: of
+// many that are smaller than its buffer xz(1) writes nothing.
+const smallBlock = 64 << 10
+
 // fits tells whether blocks are worth to be decoded side by side, and there is room
-// for two of the largest.
+// for two of the largest. The last one is as large as it is.
 func (o DecodeOptions) fits(blocks []xzPart) bool {
-	for _, b := range blocks {
-		if b.memory() > o.Memory/2 {
+	for i, b := range blocks {
+		small := b.size < smallBlock && (i < len(blocks)-1 || b.size == 0)
+		if small || b.memory() > o.Memory/2 {
 			return false
 		}
 	}

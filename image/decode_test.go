@@ -50,7 +50,8 @@ func ways(t testing.TB) map[string]image.DecodeOptions {
 	}
 	found, err := exec.LookPath("xz")
 	need.Have(t, "xz", err == nil)
-	all["xz"] = image.DecodeOptions{Command: found, Workers: 2}
+	all["xz"] = image.DecodeOptions{Command: found, Workers: 1}
+	all["two xz"] = image.DecodeOptions{Command: found, Workers: 2}
 	return all
 }
 
@@ -97,6 +98,8 @@ func TestFile_Open(t *testing.T) {
 		"level 0":           {compress(t, data, "-0", "-T2"), data},
 		"level 9e":          {compress(t, data, "-9e"), data},
 		"many small blocks": {compress(t, data, "-1", "--block-size=4KiB"), data},
+		"tiny blocks":       {compress(t, some, "-1", "--block-size=10"), some},
+		"64 KiB blocks":     {compress(t, data, "-1", "--block-size=64KiB"), data},
 	}
 	for name, c := range files {
 		t.Run(name, func(t *testing.T) {
@@ -118,6 +121,15 @@ func TestFile_Open(t *testing.T) {
 			}
 		})
 	}
+	t.Run("blocks of any size are given in full, before the next is decoded", func(t *testing.T) {
+		data := text(5 << 20)
+		for _, size := range []string{"1028KiB", "2052KiB", "1000001", "2097153"} {
+			f := xzFile(t, compress(t, data, "-0", "--block-size="+size))
+			got, err := io.ReadAll(opened(t, f, nil))
+			must.NoError(t, err)
+			must.True(t, bytes.Equal(data, got))
+		}
+	})
 	t.Run("the index is read again for each of many files", func(t *testing.T) {
 		f := xzFile(t, files["blocks"].xz)
 		for range 3 {
@@ -134,7 +146,7 @@ func TestFile_Open_damaged(t *testing.T) {
 	leak.Check(t)
 	all := ways(t)
 	data := text(40_000)
-	good := compress(t, data, "-T2", "--block-size=16KiB")
+	good := compress(t, data, "-T2", "--block-size=64KiB")
 	refused := func(t *testing.T, b []byte, what string) {
 		t.Helper()
 		f := xzFile(t, b)
@@ -250,7 +262,7 @@ func TestFile_Open_command(t *testing.T) {
 	}
 	f := xzFile(t, imagetest.XZ([]byte("content")))
 	t.Run("one that is old", func(t *testing.T) {
-		old := program(`[ "$1" = --robot ] && echo XZ_VERSION=50020122 && exit; echo "not to be run" >&2; exit 1`)
+		old := program(`[ "$1" = --robot ] && echo XZ_VERSION=50010122 && exit; echo "not to be run" >&2; exit 1`)
 		t.Setenv("PATH", filepath.Dir(old)+":"+os.Getenv("PATH"))
 		got, err := io.ReadAll(opened(t, f, nil))
 		must.NoError(t, err)
@@ -271,6 +283,21 @@ func TestFile_Open_command(t *testing.T) {
 		_, err := io.ReadAll(r)
 		must.ErrorContains(t, err, "start xz: ")
 		must.NoError(t, r.Close())
+	})
+	t.Run("several of which one fails, or has too little or too much", func(t *testing.T) {
+		f := xzFile(t, compress(t, text(8<<20), "-0", "--block-size=1200KiB"))
+		for does, want := range map[string]string{
+			"mkdir %s && exec xz \"$@\"; echo xz: disk quota exceeded >&2; exit 1": "xz: disk quota exceeded",
+			"mkdir %s || exec xz \"$@\"; xz -dc | head -c 2000000":                 "xz: data is corrupt: unexpected EOF",
+			"mkdir %s || exec xz \"$@\"; exec cat /dev/zero":                       "xz: data is corrupt",
+			"exit 0": "xz: data is corrupt: unexpected EOF",
+		} {
+			does = strings.ReplaceAll(does, "%s", filepath.Join(t.TempDir(), "first")+" 2>/dev/null")
+			r := f.Open(t.Context(), image.DecodeOptions{Command: program(does), Workers: 3})
+			_, err := io.Copy(io.Discard, r)
+			must.EqError(t, err, want, must.Sprint(does))
+			must.NoError(t, r.Close())
+		}
 	})
 	t.Run("options of the environment are not for it", func(t *testing.T) {
 		t.Setenv("XZ_OPT", "--nonsense")

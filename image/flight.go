@@ -43,8 +43,7 @@ type asker struct {
 func (fs *flights) do(ctx context.Context, key wanted, p Progress,
 	work func(context.Context, Progress) (Snapshot, error)) (Snapshot, error) {
 	a := &asker{p}
-	f := fs.join(ctx, key, work)
-	f.add(a)
+	f := fs.join(ctx, key, a, work)
 	defer f.remove(a)
 	select {
 	case <-f.done:
@@ -57,17 +56,19 @@ func (fs *flights) do(ctx context.Context, key wanted, p Progress,
 	}
 }
 
-// join finds the work for key, or begins it.
-func (fs *flights) join(ctx context.Context, key wanted,
+// join has a wait for the work for key, which is begun if it is not under way: a is told
+// of it from its beginning.
+func (fs *flights) join(ctx context.Context, key wanted, a *asker,
 	work func(context.Context, Progress) (Snapshot, error)) *flight {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f, ok := fs.byKey[key]; ok {
 		f.waiting++
+		f.add(a)
 		return f
 	}
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	f := &flight{cancel: cancel, done: make(chan struct{}), waiting: 1, tellTo: map[*asker]bool{}}
+	f := &flight{cancel: cancel, done: make(chan struct{}), waiting: 1, tellTo: map[*asker]bool{a: true}}
 	if fs.byKey == nil {
 		fs.byKey = map[wanted]*flight{}
 	}

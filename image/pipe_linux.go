@@ -1,15 +1,10 @@
 package image
 
-import (
-	"os"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-// widen has a pipe hold a megabyte, so that who writes and who reads take turns less
-// often (fcntl(2), F_SETPIPE_SZ). Where that is not allowed it is as it was.
-func widen(pipe *os.File) {
-	if c, err := pipe.SyscallConn(); err == nil {
-		c.Control(func(fd uintptr) { unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 1<<20) })
-	}
+// widen has a pipe hold a megabyte, and tells whether it does (fcntl(2),
+// F_SETPIPE_SZ).
+func widen(fd int) bool {
+	n, err := unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 1<<20)
+	return err == nil && n >= 1<<20
 }

@@ -1,155 +1,183 @@
 package image
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"io"
-	"os"
-	"os/exec"
-	"strconv"
-	"strings"
+	"slices"
 	"sync"
-	"time"
 )
 
-// parallelXZ is the first version of xz(1) that decodes on several cores, as
-// xz --robot --version tells it.
-const parallelXZ = 50040000
-
-// xzVersions are those of commands that were asked.
-var xzVersions sync.Map // path to int
-
-// command is the path of the xz(1) that decodes, "" for none.
-func (o DecodeOptions) command(ctx context.Context) string {
-	switch o.Command {
-	case "-":
-		return ""
-	case "":
-		found, err := exec.LookPath("xz")
-		if err != nil || xzVersion(ctx, found) < parallelXZ {
-			return ""
-		}
-		return found
-	}
-	return o.Command
-}
-
-// xzVersion is 50040012 for 5.4.1, and 0 for what is not known.
-func xzVersion(ctx context.Context, path string) int {
-	if known, ok := xzVersions.Load(path); ok {
-		return known.(int)
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "--robot", "--version")
-	cmd.Env = xzEnv
-	out, err := cmd.Output()
-	if err != nil {
-		return 0
-	}
-	version := 0
-	for line := range strings.Lines(string(out)) {
-		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "XZ_VERSION="); ok {
-			version, _ = strconv.Atoi(text)
-		}
-	}
-	xzVersions.Store(path, version)
-	return version
-}
-
-// xzEnv is all the environment that xz(1) has: XZ_OPT and the like are not for it.
-var xzEnv = []string{"LC_ALL=C"}
-
-// xzDecoder is an xz(1) that decodes.
+// xzDecoder has one xz(1) decode a file, or several its blocks: each takes the next
+// when it is about to be done with one, as a stream that follows those it had. An xz
+// that decodes on several cores by itself has all that it decodes copied once more.
 type xzDecoder struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	cmd    *exec.Cmd
-	out    io.ReadCloser
-	again  io.Reader // decodes the same, and knows what is wrong with it
-	stderr limitedText
-	waited bool
-	err    error // what every Read returns from now on
+	ctx     context.Context
+	cancel  context.CancelFunc
+	again   io.Reader // decodes the same, and knows what is wrong with it
+	workers []*xzWorker
+	ended   sync.WaitGroup // of workers
+
+	file    io.ReaderAt
+	taking  sync.Mutex
+	blocks  []xzPart    // that nobody has taken
+	order   chan xzTurn // of who took them; closed when all workers have ended
+	working int
+
+	turn  xzTurn // whose pieces are given; of its bytes those that are to come
+	piece []byte // being given
+	given int    // of its bytes
+	err   error  // what every Read returns from now on
 }
 
-// startXZ has xz(1) decode r. Why it fails is for again to find out, which says the
+// xzTurn is how much is to come from a worker before it is another's turn, in bytes;
+// -1 is all that it has.
+type xzTurn struct {
+	*xzWorker
+	left int64
+}
+
+// startXZ has one xz(1) decode r. Why it fails is for again to find out, which says the
 // same of the same file, and more of it.
 func startXZ(ctx context.Context, path string, r, again io.Reader, o DecodeOptions) io.ReadCloser {
-	ctx, cancel := context.WithCancel(ctx)
-	limit := strconv.FormatInt(o.Memory, 10)
-	x := &xzDecoder{ctx: ctx, cancel: cancel, again: again}
-	x.cmd = exec.CommandContext(ctx, path, "-dc", "-T"+strconv.Itoa(o.Workers), "--no-adjust",
-		"--memlimit-decompress="+limit, "--memlimit-mt-decompress="+limit)
-	x.cmd.Env, x.cmd.Stdin, x.cmd.Stderr = xzEnv, r, &x.stderr
-	x.cmd.WaitDelay = 10 * time.Second
-	out, err := x.cmd.StdoutPipe()
-	if err == nil {
-		if pipe, ok := out.(*os.File); ok {
-			widen(pipe)
+	x := newXZDecoder(ctx, again, 1)
+	return x.start(path, 1, 4*pieceBytes, o.Memory, func(w *xzWorker) func(context.Context) error {
+		x.order <- xzTurn{w, -1}
+		return func(ctx context.Context) error { return w.decodeFile(ctx, r) }
+	})
+}
+
+// startXZBlocks has several decode blocks, for two of the largest of which there is
+// room.
+func startXZBlocks(ctx context.Context, path string, r io.ReaderAt, blocks []xzPart, again io.Reader, o DecodeOptions) io.ReadCloser {
+	x := newXZDecoder(ctx, again, len(blocks))
+	x.file, x.blocks = r, blocks
+	workers, ahead := o.share(blocks)
+	return x.start(path, workers, ahead, o.Memory, func(w *xzWorker) func(context.Context) error {
+		x.take(w) // nothing at all is no xz
+		return func(ctx context.Context) error { return w.decodeBlocks(ctx, x.take) }
+	})
+}
+
+// share is how many blocks are decoded at once, and how much that was decoded may wait
+// for each of those, in bytes: two blocks, if there is room.
+func (o DecodeOptions) share(blocks []xzPart) (workers int, ahead int64) {
+	largest := slices.MaxFunc(blocks, func(a, b xzPart) int { return cmp.Compare(a.memory(), b.memory()) })
+	workers = int(min(int64(o.Workers), int64(len(blocks)), o.Memory/max(largest.memory(), 1)))
+	return workers, min(2*largest.size, o.Memory/int64(workers)-largest.dictionary)
+}
+
+func newXZDecoder(ctx context.Context, again io.Reader, turns int) *xzDecoder {
+	x := &xzDecoder{again: again, order: make(chan xzTurn, turns)}
+	x.ctx, x.cancel = context.WithCancel(ctx)
+	return x
+}
+
+// start has as many workers decode what is shared out to each.
+func (x *xzDecoder) start(path string, workers int, ahead, memory int64, share func(*xzWorker) func(context.Context) error) *xzDecoder {
+	var decode []func(context.Context) error
+	for range workers {
+		w := newXZWorker(ahead)
+		if x.err = w.start(x.ctx, path, memory); x.err != nil {
+			x.cancel()
+			break
 		}
-		x.out, err = out, x.cmd.Start()
+		x.workers, decode = append(x.workers, w), append(decode, share(w))
 	}
-	if err != nil {
-		x.waited, x.err = true, fmt.Errorf("start xz: %w", err)
+	x.working = len(x.workers)
+	for i, w := range x.workers {
+		x.ended.Go(func() {
+			w.run(x.ctx, decode[i])
+			x.leave()
+		})
 	}
 	return x
 }
 
-func (x *xzDecoder) Read(p []byte) (n int, err error) {
-	if x.err != nil || len(p) == 0 {
-		return 0, x.err
+// take has w decode the next block; false if there are no more.
+func (x *xzDecoder) take(w *xzWorker) bool {
+	x.taking.Lock()
+	defer x.taking.Unlock()
+	if len(x.blocks) == 0 {
+		return false
 	}
-	n, err = x.out.Read(p)
-	if err != nil {
-		x.err = x.wait(err)
-	}
-	if n > 0 {
-		return n, nil
-	}
-	return 0, x.err
+	b := x.blocks[0]
+	x.blocks = x.blocks[1:]
+	x.order <- xzTurn{w, b.size}
+	w.add(x.file, b)
+	return true
 }
 
-// wait is what the end of the output means.
-func (x *xzDecoder) wait(read error) error {
-	x.waited = true
-	err := x.cmd.Wait()
-	switch {
-	case x.ctx.Err() != nil:
+// leave is that a worker has ended.
+func (x *xzDecoder) leave() {
+	x.taking.Lock()
+	defer x.taking.Unlock()
+	if x.working--; x.working == 0 {
+		close(x.order)
+	}
+}
+
+func (x *xzDecoder) Read(p []byte) (n int, err error) {
+	for x.err == nil && x.given == len(x.piece) {
+		x.err = x.next()
+	}
+	if x.err != nil {
+		return 0, x.err
+	}
+	n = copy(p, x.piece[x.given:])
+	x.given += n
+	return n, nil
+}
+
+// next waits for the next piece.
+func (x *xzDecoder) next() error {
+	if x.piece != nil {
+		keep(x.turn.free, x.piece)
+		x.piece, x.given = nil, 0
+	}
+	more := true
+	for x.turn.left == 0 && more {
+		x.turn, more = <-x.order
+	}
+	if more {
+		x.piece, more = <-x.turn.pieces
+	}
+	if !more {
+		return x.end()
+	}
+	if x.turn.left > 0 {
+		x.turn.left -= int64(len(x.piece))
+	}
+	return nil
+}
+
+// end is io.EOF when all has been decoded, and was right.
+func (x *xzDecoder) end() error {
+	if x.ctx.Err() != nil {
 		return context.Cause(x.ctx)
-	case err == nil && read != io.EOF:
-		return fmt.Errorf("read from xz: %w", read)
-	case err == nil:
-		return io.EOF
 	}
-	if _, found := io.Copy(io.Discard, x.again); found != nil {
-		return found
+	x.cancel() // one that has failed is not waited for by the others
+	x.ended.Wait()
+	for _, w := range x.workers {
+		if w.err == nil || errors.Is(w.err, context.Canceled) {
+			continue
+		}
+		if _, found := io.Copy(io.Discard, x.again); found != nil {
+			return found
+		}
+		return w.err
 	}
-	if said := strings.TrimPrefix(x.stderr.lastLine(), "xz: "); said != "" {
-		return fmt.Errorf("xz: %s", said)
+	if x.turn.left > 0 || len(x.blocks) > 0 {
+		return whole(io.EOF)
 	}
-	return fmt.Errorf("xz: %w", err)
+	return io.EOF
 }
 
 // Close ends the decoding, and waits for that. It may be called twice.
 func (x *xzDecoder) Close() error {
 	x.cancel()
-	if !x.waited {
-		x.waited = true
-		x.cmd.Wait()
-	}
+	x.ended.Wait()
 	x.err = cmpErr(x.err, io.ErrClosedPipe)
 	return nil
-}
-
-// limitedText is the beginning of what a command says.
-type limitedText struct{ text []byte }
-
-func (l *limitedText) Write(p []byte) (int, error) {
-	l.text = append(l.text, p[:min(len(p), 4096-len(l.text))]...)
-	return len(p), nil
-}
-
-func (l *limitedText) lastLine() string {
-	text := strings.TrimSpace(string(l.text))
-	return strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
 }

@@ -161,7 +161,7 @@ func testUndoFaults(t *testing.T, bed Bed) {
 				must.ErrorIs(t, err, errInjected, must.Sprintf("call %d", n))
 				must.NoError(t, bed.pots().Destroy(t.Context(), "web"))
 			}
-			sameState(t, before, bed.State(t))
+			sameState(t, before, bed.State)
 			if over {
 				must.NoError(t, err)
 				must.Greater(t, 4, n, must.Sprint("fewer calls than an end has"))
@@ -195,7 +195,7 @@ func testFaults(t *testing.T, bed Bed) {
 				must.NoError(t, p.Destroy(t.Context()))
 			}
 			cancel(nil)
-			sameState(t, before, bed.State(t))
+			sameState(t, before, bed.State)
 			if f.left.Load() > 0 {
 				must.NoError(t, err)
 				must.Greater(t, 5, n, must.Sprint("fewer calls than a start has"))

@@ -50,7 +50,7 @@ func Run(t *testing.T, open func(t testing.TB) Bed) {
 		t.Run(part.name, func(t *testing.T) {
 			bed := open(t)
 			before := bed.State(t)
-			t.Cleanup(func() { sameState(t, before, bed.State(t)) })
+			t.Cleanup(func() { sameState(t, before, bed.State) })
 			receive(t, bed)
 			part.test(t, bed)
 		})
@@ -64,16 +64,32 @@ func receive(t testing.TB, bed Bed) {
 	t.Cleanup(func() { must.NoError(t, bed.Host.Images.Destroy(context.Background(), image)) })
 }
 
-// sameState fails the test if something is there that was not before.
-func sameState(t testing.TB, before, after State) {
+// sameState fails the test if something is there that was not before. A process that
+// was told to end has a moment for it.
+func sameState(t testing.TB, before State, now func(testing.TB) State) {
 	t.Helper()
-	for kind, now := range after {
-		for _, what := range now {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		left := now(t).beyond(before)
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) || slices.ContainsFunc(left, func(what string) bool { return !strings.HasPrefix(what, "process: ") }) {
+			t.Errorf("left behind, %s", strings.Join(left, "; "))
+			return
+		}
+	}
+}
+
+// beyond is what is in s, by kind, and not in before.
+func (s State) beyond(before State) (left []string) {
+	for kind, all := range s {
+		for _, what := range all {
 			if !slices.Contains(before[kind], what) {
-				t.Errorf("left behind, %s: %s", kind, what)
+				left = append(left, kind+": "+what)
 			}
 		}
 	}
+	return left
 }
 
 // Build makes the program of package pkg, for this system, and returns its path.

@@ -337,6 +337,6 @@ func testLife(t *testing.T, bed Bed) {
 			must.NoError(t, p.Stop(t.Context(), syscall.SIGTERM, 10*time.Second))
 			must.NoError(t, p.Destroy(t.Context()))
 		}
-		sameState(t, before, bed.State(t))
+		sameState(t, before, bed.State)
 	})
 }
