@@ -28,6 +28,9 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 		return nil, nil, fmt.Errorf("cannot start task: %s is started already", id)
 	}
 	t, handle, err := d.start(ctx, cfg)
+	if err != nil && errors.Is(context.Cause(ctx), errCalledOff) && !errors.Is(err, errCalledOff) {
+		err = fmt.Errorf("%w: %w", errCalledOff, err)
+	}
 	d.tasks.settle(id, t)
 	if err != nil {
 		d.logger.Error("cannot start task", "task_id", cfg.ID, "error", err)

@@ -134,7 +134,7 @@ func (j jails) hold(ctx context.Context, jail pot.Jail) error {
 	answer, err := bufio.NewReader(stdout).ReadString('\n')
 	stdout.Close() // now: what is open here, every later start copies and closes
 	switch {
-	case ctx.Err() != nil:
+	case !onTime(): // killed, or about to be, whatever it has answered
 		return context.Cause(ctx)
 	case err != nil:
 		return fmt.Errorf("first process: no answer: %w", err)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nomad-driver-pot/pot/hosttest/need"
+	"nomad-driver-pot/pot/supervise"
 )
 
 // leaks are one of each kind: how it is made, and taken away again.
@@ -48,11 +48,10 @@ var leaks = []struct {
 	}},
 	{"thread in namespace net:", true, func(t *testing.T, _ string) func() {
 		end, ready := make(chan bool), make(chan error)
-		go func() {
-			runtime.LockOSThread() // not unlocked: the thread ends with this
+		go supervise.OnOwnThread(func() {
 			ready <- unix.Unshare(unix.CLONE_NEWNET)
 			<-end
-		}()
+		})
 		must.NoError(t, <-ready)
 		return func() { close(end) }
 	}},
