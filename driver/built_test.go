@@ -11,6 +11,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
@@ -26,7 +27,7 @@ func (b *bed) build(t *testing.T, motd string, conf image.PotConf) image.Artifac
 	root, err := os.OpenRoot(tree)
 	must.NoError(t, err)
 	defer root.Close()
-	_, err = zstream.Extract(t.Context(), image.NewXZReader(bytes.NewReader(imagetest.Hello(""))), root, zstream.Options{})
+	_, err = zstream.Extract(t.Context(), xz.NewReader(bytes.NewReader(imagetest.Hello(""))), root, zstream.Options{})
 	must.NoError(t, err)
 	must.NoError(t, root.WriteFile("m/etc/motd", []byte(motd), 0o644))
 	a, err := image.Build(t.Context(), image.BuildOptions{

@@ -123,7 +123,7 @@ type PullConfig struct {
 	MaxImageSize string `codec:"max_image_size"` // compressed, as in "2GiB"
 	MaxTreeSize  string `codec:"max_tree_size"`  // likewise, decompressed
 
-	DecoderMemory string `codec:"decoder_memory"` // image.DecodeOptions.Memory
+	DecoderMemory string `codec:"decoder_memory"` // xz.Options.Memory
 	CAFile        string `codec:"ca_file"`        // of certificate authorities beside the system's
 }
 

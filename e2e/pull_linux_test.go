@@ -17,6 +17,7 @@ import (
 	"nomad-driver-pot/e2e/cluster"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/xz"
 )
 
 // bigName is an image that takes its time to be imported.
@@ -102,7 +103,7 @@ func serveBig(t *testing.T) *imagetest.Server {
 	}
 	a, err := image.Build(t.Context(), image.BuildOptions{
 		Name: bigName, Tag: "1.0", Dir: t.TempDir(), From: tree,
-		Conf: image.PotConf{Command: "/bin/fate"}, XZ: image.XZOptions{Workers: 2},
+		Conf: image.PotConf{Command: "/bin/fate"}, XZ: xz.WriteOptions{Workers: 2},
 	})
 	must.NoError(t, err)
 	return serve(t, a)

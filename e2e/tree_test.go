@@ -18,13 +18,14 @@ var imports = map[string][]string{
 	"driver": {"image", "image/signify", "pot", "pot/supervise", "flavour"},
 
 	"flavour":     {"pot"},
-	"pot/cli":     {"image", "image/signify", "image/zstream", "pot", "pot/native", "flavour"},
+	"pot/cli":     {"image", "image/signify", "image/xz", "image/zstream", "pot", "pot/native", "flavour"},
 	"pot/cli/man": {"pot/cli"},
 
-	"image":           {"image/skein", "image/signify", "image/zstream"},
+	"image":           {"image/skein", "image/signify", "image/xz", "image/zstream"},
 	"image/imagetest": {"image", "image/skein", "image/zstream"},
 	"image/signify":   {},
 	"image/skein":     {},
+	"image/xz":        {},
 	"image/zstream":   {},
 
 	"pot":                          {"pot/flock", "pot/supervise"},

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"nomad-driver-pot/image/skein"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
 )
 
@@ -36,12 +37,12 @@ type BuildOptions struct {
 	Archive io.Reader
 
 	Conf    PotConf
-	AllRoot bool      // all files are root's, whoever they belong to in From
-	Created time.Time // the snapshot; the zero time is now
-	XZ      XZOptions // Workers 0 is all cores
-	Signer  Signer    // nil: the image is not signed
-	Replace bool      // an image of that name may be there: it is replaced
-	Spool   string    // directory for the contents of an archive; "" is that of os.TempDir
+	AllRoot bool            // all files are root's, whoever they belong to in From
+	Created time.Time       // the snapshot; the zero time is now
+	XZ      xz.WriteOptions // Workers 0 is all cores
+	Signer  Signer          // nil: the image is not signed
+	Replace bool            // an image of that name may be there: it is replaced
+	Spool   string          // directory for the contents of an archive; "" is that of os.TempDir
 
 	Progress func(BuildProgress)  // called while contents are written; may be nil
 	Warn     func(warning string) // of what is left out of the tree; may be nil
@@ -232,7 +233,7 @@ func (b *build) pack(ctx context.Context, meta Meta, send func(context.Context, 
 func (b *build) writeStream(ctx context.Context, w io.Writer, send func(context.Context, io.Writer) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	z, err := NewXZWriter(ctx, w, b.XZ)
+	z, err := xz.NewWriter(ctx, w, b.XZ)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
 )
 
@@ -59,7 +60,7 @@ func decompress(r io.Reader) (io.Reader, error) {
 	}
 	switch begins := func(s string) bool { return strings.HasPrefix(string(magic), s) }; {
 	case begins("\xfd7zXZ\x00"):
-		return NewXZReader(buffered), nil
+		return xz.NewReader(buffered), nil
 	case begins("\x1f\x8b"):
 		return gzip.NewReader(buffered)
 	case begins("BZh"):

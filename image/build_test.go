@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"math/rand"
 	"os"
@@ -21,6 +20,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/skein"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
@@ -61,16 +61,16 @@ func names(t testing.TB, dir string) (all []string) {
 }
 
 // unpack extracts an image into a new directory.
-func unpack(t testing.TB, xz string) string {
+func unpack(t testing.TB, path string) string {
 	t.Helper()
-	f, err := os.Open(xz)
+	f, err := os.Open(path)
 	must.NoError(t, err)
 	defer f.Close()
 	dir := t.TempDir()
 	root, err := os.OpenRoot(dir)
 	must.NoError(t, err)
 	defer root.Close()
-	_, err = zstream.Extract(t.Context(), image.NewXZReader(f), root, zstream.Options{})
+	_, err = zstream.Extract(t.Context(), xz.NewReader(f), root, zstream.Options{})
 	must.NoError(t, err)
 	return dir
 }
@@ -302,88 +302,4 @@ pot.env="A=\"x\" y"
 			`env[0]: must be VAR=value, not "x"`,
 		}, "\n"))
 	})
-}
-
-// xzBoth calls f with each way to write xz that this machine has.
-func xzBoth(t *testing.T, f func(*testing.T, image.XZOptions)) {
-	t.Run("in Go", func(t *testing.T) { f(t, image.XZOptions{Command: "-", Workers: 3}) })
-	t.Run("by xz(1)", func(t *testing.T) {
-		if _, err := exec.LookPath("xz"); err != nil {
-			t.Skip("needs xz(1)")
-		}
-		f(t, image.XZOptions{Workers: 1})
-	})
-}
-
-func TestXZWriter(t *testing.T) {
-	leak.Check(t)
-	xzBoth(t, func(t *testing.T, o image.XZOptions) {
-		o.Block = 64 << 10
-		r := rand.New(rand.NewSource(2))
-		random := make([]byte, 300_000)
-		r.Read(random)
-		for _, data := range [][]byte{nil, []byte("x"), random[:64<<10], random[:64<<10+1], random, bytes.Repeat([]byte("again and "), 100_000)} {
-			var out bytes.Buffer
-			w, err := image.NewXZWriter(t.Context(), &out, o)
-			must.NoError(t, err)
-			_, err = w.Write(data)
-			must.NoError(t, err)
-			must.NoError(t, w.Close())
-			back, err := io.ReadAll(image.NewXZReader(bytes.NewReader(out.Bytes())))
-			must.NoError(t, err)
-			must.True(t, bytes.Equal(data, back))
-			xzSees(t, out.Bytes(), (len(data)+o.Block-1)/o.Block)
-		}
-	})
-	t.Run("a level is xz's own, down to 0", func(t *testing.T) {
-		// xz(1): 256 KiB, 1 MiB and 8 MiB; the .xz file format, section 5.3.1.
-		for level, dictionary := range map[int]byte{image.XZLevel0: 12, 1: 16, 0: 22, 6: 22} {
-			for _, command := range []string{"", "-"} {
-				var out bytes.Buffer
-				w, err := image.NewXZWriter(t.Context(), &out, image.XZOptions{Level: level, Command: command, Workers: 1})
-				must.NoError(t, err)
-				_, err = w.Write(make([]byte, 5<<20))
-				must.NoError(t, err)
-				must.NoError(t, w.Close())
-				header := out.Bytes()[12:][:4*(1+int(out.Bytes()[12]))] // its own size is first
-				must.True(t, bytes.Contains(header, []byte{0x21, 1, dictionary}), must.Sprintf("level %d of %q: % x", level, command, header))
-			}
-		}
-	})
-	t.Run("options that cannot be", func(t *testing.T) {
-		for err, o := range map[string]image.XZOptions{
-			"xz: level must be 0 to 9, not 10":                     {Level: 10},
-			"xz: level must be 0 to 9, not -2":                     {Level: -2},
-			"xz: block must be of 65536 to 268435456 bytes, not 1": {Block: 1},
-		} {
-			_, got := image.NewXZWriter(t.Context(), io.Discard, o)
-			must.EqError(t, got, err)
-		}
-	})
-}
-
-// xzSees has xz(1), if it is there, check a file: blocks, each with its sizes.
-func xzSees(t *testing.T, data []byte, blocks int) {
-	t.Helper()
-	if _, err := exec.LookPath("xz"); err != nil {
-		return
-	}
-	path := filepath.Join(t.TempDir(), "x.xz")
-	must.NoError(t, os.WriteFile(path, data, 0o600))
-	out, err := exec.Command("xz", "--test", path).CombinedOutput()
-	must.NoError(t, err, must.Sprint(string(out)))
-	out, err = exec.Command("xz", "--list", "--robot", "-vv", path).Output()
-	must.NoError(t, err)
-	seen := 0
-	for line := range strings.Lines(string(out)) {
-		fields := strings.Fields(line)
-		switch fields[0] {
-		case "block":
-			seen++
-			must.Eq(t, "cu", fields[12], must.Sprint(line)) // flags of the header: both sizes
-		case "stream":
-			must.Eq(t, "CRC64", fields[8])
-		}
-	}
-	must.Eq(t, blocks, seen)
 }

@@ -16,6 +16,7 @@ import (
 
 	"nomad-driver-pot/image/signify"
 	"nomad-driver-pot/image/skein"
+	"nomad-driver-pot/image/xz"
 )
 
 // smallLimit is what a .skein and a .meta may have, in bytes.
@@ -38,7 +39,7 @@ type Options struct {
 	Timeout      time.Duration  // of a whole fetch: 1 hour
 	StallTimeout time.Duration  // in which no byte arrives: 1 minute
 	MaxParallel  int            // fetches at once: 4
-	Decode       DecodeOptions  // of what was fetched
+	Decode       xz.Options     // of what was fetched
 	CacheBytes   int64          // of all files in the cache: no bound
 	Roots        *x509.CertPool // that vouch for servers; nil: the system's
 

@@ -19,6 +19,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -294,4 +295,12 @@ func TestCache_leftovers(t *testing.T) {
 	f.Close()
 	must.DirNotExists(t, crashed)
 	must.DirExists(t, live) // another process is at work there
+}
+
+// opened reads an image that is closed at the end of the test.
+func opened(t *testing.T, f *image.File, count image.Count) io.Reader {
+	t.Helper()
+	r := f.Open(t.Context(), xz.Options{Count: count})
+	t.Cleanup(func() { r.Close() })
+	return r
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
 )
 
@@ -17,10 +18,10 @@ type ExportOptions struct {
 	// Send writes the zfs send stream. After an error there is no image.
 	Send func(ctx context.Context, w io.Writer) error
 
-	XZ       XZOptions     // Workers 0 is all cores
-	Signer   Signer        // nil: the image is not signed
-	Replace  bool          // an image of that name may be there: it is replaced
-	Progress func(n int64) // told how many bytes of the stream there were; may be nil
+	XZ       xz.WriteOptions // Workers 0 is all cores
+	Signer   Signer          // nil: the image is not signed
+	Replace  bool            // an image of that name may be there: it is replaced
+	Progress func(n int64)   // told how many bytes of the stream there were; may be nil
 }
 
 // Export makes the files of an image, as Build does.

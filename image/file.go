@@ -1,9 +1,12 @@
 package image
 
 import (
+	"context"
+	"io"
 	"os"
 
 	"nomad-driver-pot/image/signify"
+	"nomad-driver-pot/image/xz"
 )
 
 // Verified is what is known of an image whose digest is the right one.
@@ -20,6 +23,11 @@ type Verified struct {
 type File struct {
 	Verified
 	xz *os.File
+}
+
+// Open reads the image, decoded, from its beginning. What it returns must be closed.
+func (f *File) Open(ctx context.Context, o xz.Options) io.ReadCloser {
+	return xz.Open(ctx, f.xz, f.Bytes, o)
 }
 
 // signed says who has signed the image, as was asked for.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -118,7 +118,7 @@ func hostileBomb(kind int) []byte {
 // hostileSqueeze compresses, in blocks as they are.
 func hostileSqueeze(data []byte) []byte {
 	var b bytes.Buffer
-	w, err := image.NewXZWriter(context.Background(), &b, image.XZOptions{Command: "-", Workers: 2})
+	w, err := xz.NewWriter(context.Background(), &b, xz.WriteOptions{Command: "-", Workers: 2})
 	if err == nil {
 		_, err = w.Write(data)
 	}

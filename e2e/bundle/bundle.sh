@@ -18,7 +18,7 @@ build -o "$top/bin/demo" ./e2e/demo
 (cd e2e/agent && build -o "$top/bin/nomad" github.com/hashicorp/nomad)
 mkdir -p "$top/image/zstream"
 cp -R image/zstream/testdata "$top/image/zstream/" # images that hosts' tests import
-for pkg in pot pot/run pot/supervise "pot/$os" image image/signify image/skein driver; do
+for pkg in pot pot/run pot/supervise "pot/$os" image image/xz image/signify image/skein driver; do
 	mkdir -p "$top/$pkg"
 	go test -c -o "$top/$pkg/test" "./$pkg"
 	[ ! -d "$pkg/testdata" ] || cp -R "$pkg/testdata" "$top/$pkg/"

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/xz"
 )
 
 // buildCommand makes an image.
@@ -86,7 +87,7 @@ func (b *building) addFlags(c *cobra.Command) {
 	f.StringArrayVarP(&o.Conf.Ports, "port", "e", nil, "`port` to export, [tcp:|udp:]N[:M]: N in the pot, M on the host; may be repeated")
 	f.StringVarP(&b.release, "release", "b", "", "`release` of FreeBSD in the tree, as in 14.2-RELEASE")
 	f.StringVarP(&b.seckey, "seckey", "S", "", "secret key `file` of signify(1) to sign with")
-	f.IntVarP(&b.level, "level", "l", image.DefaultXZLevel, "`level` of compression, 1 to 9")
+	f.IntVarP(&b.level, "level", "l", xz.DefaultLevel, "`level` of compression, 1 to 9")
 	f.StringVarP(&o.Dir, "directory", "D", ".", "`directory` for the files")
 	f.BoolVar(&o.AllRoot, "all-root", false, "make all files root's")
 	f.BoolVar(&o.Replace, "force", false, "replace an image that is there")

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
 )
 
@@ -33,7 +34,7 @@ A pot with no snapshot, or with several, is refused; -A takes one, or destroys a
 newest, and -F takes the newest as it is.`,
 		Example: `    pot export -p test -t 1.0 -D /srv/images -S pots.sec`,
 	}
-	e := &exporting{level: image.DefaultXZLevel}
+	e := &exporting{level: xz.DefaultLevel}
 	f := c.Flags()
 	f.StringVarP(&e.tag, "tag", "t", "", "`tag` of the image: its version (default the snapshot's name)")
 	f.StringVarP(&e.snapshot, "snapshot", "s", "", "`snapshot` to be exported, of several")
@@ -78,10 +79,10 @@ func (l *xzLevel) Set(s string) error {
 	return nil
 }
 
-// options is the level as it is said in image.XZOptions.
+// options is the level as it is said in xz.WriteOptions.
 func (l xzLevel) options() int {
 	if l == 0 {
-		return image.XZLevel0
+		return xz.Level0
 	}
 	return int(l)
 }
@@ -112,7 +113,7 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 		return fail(fmt.Errorf("pot %s: only pots of type single can be exported, not of %q", e.name, kind))
 	}
 	made := &built{Name: string(e.name)}
-	o := image.ExportOptions{Name: string(e.name), Dir: e.dir, Replace: true, XZ: image.XZOptions{Level: e.level.options()}}
+	o := image.ExportOptions{Name: string(e.name), Dir: e.dir, Replace: true, XZ: xz.WriteOptions{Level: e.level.options()}}
 	if e.seckey != "" {
 		s, err := newSigner(ctx, e.seckey)
 		if err != nil {

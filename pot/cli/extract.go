@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
 )
 
@@ -175,7 +176,7 @@ type decoded struct {
 }
 
 func openDecoded(ctx context.Context, f *image.File, count image.Count) *decoded {
-	return &decoded{ReadCloser: f.Open(ctx, image.DecodeOptions{Count: count})}
+	return &decoded{ReadCloser: f.Open(ctx, xz.Options{Count: count})}
 }
 
 func (d *decoded) Read(p []byte) (int, error) {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/freebsd"
 	"nomad-driver-pot/pot/hosttest"
@@ -39,7 +39,7 @@ func scratch(t testing.TB, r run.Runner) func(supervisor string) pot.Host {
 	}
 }
 
-func hello() io.Reader { return image.NewXZReader(bytes.NewReader(imagetest.Hello(""))) }
+func hello() io.Reader { return xz.NewReader(bytes.NewReader(imagetest.Hello(""))) }
 
 // TestHost holds this machine to what every host must do.
 func TestHost(t *testing.T) {

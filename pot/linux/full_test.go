@@ -15,8 +15,8 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
-	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/hosttest/leak"
@@ -37,7 +37,7 @@ func TestFullDisk(t *testing.T) {
 	t.Cleanup(func() { must.NoError(t, unix.Unmount(dir, 0)) })
 	host, err := linux.New(dir, program)
 	must.NoError(t, err)
-	must.NoError(t, host.Images.Receive(t.Context(), "hello", image.NewXZReader(bytes.NewReader(imagetest.Hello("")))))
+	must.NoError(t, host.Images.Receive(t.Context(), "hello", xz.NewReader(bytes.NewReader(imagetest.Hello("")))))
 	pots := pot.Open(host, pot.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: program})
 	out := filepath.Join(t.TempDir(), "out")
 	must.NoError(t, os.WriteFile(out, nil, 0o600))

@@ -20,6 +20,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/linux"
 )
@@ -33,7 +34,7 @@ type importing struct {
 	Cache, Dir string
 	Ref        image.Ref
 	Digest     image.Digest
-	Command    string // image.DecodeOptions.Command
+	Command    string // xz.Options.Command
 }
 
 // importAlone verifies, decodes, vets and receives an image that is in the cache.
@@ -55,7 +56,7 @@ func (i importing) run() error {
 	if err != nil {
 		return err
 	}
-	cache := image.NewCache(i.Cache, image.Options{Decode: image.DecodeOptions{Command: i.Command}})
+	cache := image.NewCache(i.Cache, image.Options{Decode: xz.Options{Command: i.Command}})
 	_, err = image.NewStore(cache, host.Images).Ensure(context.Background(), i.Ref, image.Terms{Digest: i.Digest}, nil)
 	return err
 }
@@ -107,7 +108,7 @@ const importRounds = 3
 func benchImport(b *testing.B, tree string, block int) {
 	dir := b.TempDir()
 	a, err := image.Build(b.Context(), image.BuildOptions{
-		Name: "bench", Tag: "1.0", Dir: dir, From: tree, XZ: image.XZOptions{Workers: 2, Block: block},
+		Name: "bench", Tag: "1.0", Dir: dir, From: tree, XZ: xz.WriteOptions{Workers: 2, Block: block},
 	})
 	must.NoError(b, err)
 	file := filepath.Join(dir, "bench_1.0.xz")

@@ -17,6 +17,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
 	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
@@ -105,9 +106,9 @@ func TestLayers(t *testing.T) {
 		must.NoError(t, err)
 		origins := append([]io.Reader(nil), below...)
 		for n := range origins {
-			origins[n] = image.NewXZReader(bytes.NewReader(layerFile(t, n)))
+			origins[n] = xz.NewReader(bytes.NewReader(layerFile(t, n)))
 		}
-		_, err = zstream.Extract(t.Context(), image.NewXZReader(bytes.NewReader(layerFile(t, i))), root, zstream.Options{Origins: origins})
+		_, err = zstream.Extract(t.Context(), xz.NewReader(bytes.NewReader(layerFile(t, i))), root, zstream.Options{Origins: origins})
 		must.NoError(t, err)
 		must.NoError(t, root.Close())
 		must.Eq(t, tree(t, want), tree(t, dir))

@@ -12,8 +12,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/hosttest/leak"
@@ -56,7 +56,7 @@ func bed(t testing.TB, program string) hosttest.Bed {
 	return hosttest.Bed{
 		Host: host, Dir: dir, Supervisor: program,
 		Stream: func() io.Reader {
-			return image.NewXZReader(bytes.NewReader(imagetest.Hello("")))
+			return xz.NewReader(bytes.NewReader(imagetest.Hello("")))
 		},
 		State: func(t testing.TB) hosttest.State {
 			s, err := machine.Look(dir)

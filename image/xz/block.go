@@ -1,4 +1,4 @@
-package image
+package xz
 
 import (
 	"bytes"
@@ -19,23 +19,23 @@ type blockWriter struct {
 	level  int
 	block  []byte // being filled
 	size   int
-	order  chan chan xzBlock // in the order of the input; as many as there are workers
-	done   chan error        // of the writing, once
-	failed chan struct{}     // closed before an error is in done
+	order  chan chan compressed // in the order of the input; as many as there are workers
+	done   chan error           // of the writing, once
+	failed chan struct{}        // closed before an error is in done
 }
 
-// xzBlock is a block that is compressed.
-type xzBlock struct {
+// compressed is a block that is compressed.
+type compressed struct {
 	bytes    []byte // with header, padding and check
 	unpadded uint64
 	size     uint64 // of what is in it
 	err      error
 }
 
-func newBlockWriter(ctx context.Context, w io.Writer, o XZOptions) (*blockWriter, error) {
+func newBlockWriter(ctx context.Context, w io.Writer, o WriteOptions) (*blockWriter, error) {
 	b := &blockWriter{
 		ctx: ctx, w: w, level: o.Level, size: o.Block,
-		order: make(chan chan xzBlock, o.Workers-1), done: make(chan error, 1), failed: make(chan struct{}),
+		order: make(chan chan compressed, o.Workers-1), done: make(chan error, 1), failed: make(chan struct{}),
 	}
 	go func() {
 		err := b.writeAll()
@@ -67,7 +67,7 @@ func (b *blockWriter) Write(p []byte) (n int, err error) {
 
 // start has the block compressed, as soon as fewer are at work than there may be.
 func (b *blockWriter) start() error {
-	done := make(chan xzBlock, 1)
+	done := make(chan compressed, 1)
 	select {
 	case b.order <- done:
 	case <-b.failed:
@@ -137,7 +137,7 @@ var dictionaries = [...]uint{18, 20, 21, 22, 22, 23, 23, 24, 25, 26}
 
 // compressBlock makes a block of data. Its header has both sizes (flags 0xc0) and
 // one filter, LZMA2.
-func compressBlock(data []byte, level int) xzBlock {
+func compressBlock(data []byte, level int) compressed {
 	shift := dictionaries[level]
 	for shift > 16 && 1<<(shift-1) >= len(data) {
 		shift--
@@ -151,7 +151,7 @@ func compressBlock(data []byte, level int) xzBlock {
 		err = w.Close()
 	}
 	if err != nil {
-		return xzBlock{err: err}
+		return compressed{err: err}
 	}
 	const lzma2 = 0x21
 	header := binary.AppendUvarint([]byte{0, 0xc0}, uint64(packed.Len()))
@@ -160,7 +160,7 @@ func compressBlock(data []byte, level int) xzBlock {
 	header = append(header, make([]byte, -len(header)&3)...)
 	header[0] = byte(len(header) / 4)
 	out := append(appendCRC32(header, header), packed.Bytes()...)
-	block := xzBlock{unpadded: uint64(len(out)) + crc64.Size, size: uint64(len(data))}
+	block := compressed{unpadded: uint64(len(out)) + crc64.Size, size: uint64(len(data))}
 	out = append(out, make([]byte, -len(out)&3)...)
 	block.bytes = binary.LittleEndian.AppendUint64(out, crc64.Checksum(data, crcTable))
 	return block

@@ -1,4 +1,4 @@
-package image_test
+package xz_test
 
 import (
 	"bytes"
@@ -16,42 +16,37 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
-// opened reads an image that is closed at the end of the test.
-func opened(t *testing.T, f *image.File, count image.Count) io.Reader {
-	t.Helper()
-	r := f.Open(t.Context(), image.DecodeOptions{Count: count})
-	t.Cleanup(func() { r.Close() })
-	return r
+// decoding is xz.Open of b.
+func decoding(ctx context.Context, b []byte, o xz.Options) io.ReadCloser {
+	return xz.Open(ctx, bytes.NewReader(b), int64(len(b)), o)
 }
 
-// xzFile is b as an image of the cache's, which is not verified.
-func xzFile(t testing.TB, b []byte) *image.File {
+// decoded is all of b, decoded.
+func decoded(t *testing.T, b []byte, o xz.Options) ([]byte, error) {
 	t.Helper()
-	name := filepath.Join(t.TempDir(), "file.xz")
-	must.NoError(t, os.WriteFile(name, b, 0o600))
-	f, err := image.OpenUnverified(name)
-	must.NoError(t, err)
-	t.Cleanup(func() { f.Close() })
-	return f
+	r := decoding(t.Context(), b, o)
+	got, err := io.ReadAll(r)
+	must.NoError(t, r.Close())
+	return got, err
 }
 
-// ways are all that an image is decoded by.
-func ways(t testing.TB) map[string]image.DecodeOptions {
+// ways are all that a file is decoded by.
+func ways(t testing.TB) map[string]xz.Options {
 	t.Helper()
-	all := map[string]image.DecodeOptions{
+	all := map[string]xz.Options{
 		"serial":   {Command: "-", Workers: 1},
 		"parallel": {Command: "-", Workers: 3},
 	}
 	found, err := exec.LookPath("xz")
 	need.Have(t, "xz", err == nil)
-	all["xz"] = image.DecodeOptions{Command: found, Workers: 1}
-	all["two xz"] = image.DecodeOptions{Command: found, Workers: 2}
+	all["xz"] = xz.Options{Command: found, Workers: 1}
+	all["two xz"] = xz.Options{Command: found, Workers: 2}
 	return all
 }
 
@@ -76,7 +71,7 @@ func compress(t testing.TB, data []byte, args ...string) []byte {
 }
 
 // Every way to decode gives the same of what xz(1) can write.
-func TestFile_Open(t *testing.T) {
+func TestOpen(t *testing.T) {
 	leak.Check(t)
 	all := ways(t)
 	data := text(1 << 20)
@@ -103,11 +98,10 @@ func TestFile_Open(t *testing.T) {
 	}
 	for name, c := range files {
 		t.Run(name, func(t *testing.T) {
-			f := xzFile(t, c.xz)
 			for way, o := range all {
 				var last, total int64
 				o.Count = func(d, n int64) { last, total = d, n }
-				r := f.Open(t.Context(), o)
+				r := decoding(t.Context(), c.xz, o)
 				got, err := io.ReadAll(r)
 				must.NoError(t, err, must.Sprint(way))
 				must.True(t, bytes.Equal(c.want, got), must.Sprint(way))
@@ -124,16 +118,16 @@ func TestFile_Open(t *testing.T) {
 	t.Run("blocks of any size are given in full, before the next is decoded", func(t *testing.T) {
 		data := text(5 << 20)
 		for _, size := range []string{"1028KiB", "2052KiB", "1000001", "2097153"} {
-			f := xzFile(t, compress(t, data, "-0", "--block-size="+size))
-			got, err := io.ReadAll(opened(t, f, nil))
+			f := compress(t, data, "-0", "--block-size="+size)
+			got, err := decoded(t, f, xz.Options{})
 			must.NoError(t, err)
 			must.True(t, bytes.Equal(data, got))
 		}
 	})
 	t.Run("the index is read again for each of many files", func(t *testing.T) {
-		f := xzFile(t, files["blocks"].xz)
+		f := files["blocks"].xz
 		for range 3 {
-			got, err := io.ReadAll(opened(t, f, nil))
+			got, err := decoded(t, f, xz.Options{})
 			must.NoError(t, err)
 			must.True(t, bytes.Equal(data, got))
 		}
@@ -142,18 +136,15 @@ func TestFile_Open(t *testing.T) {
 
 // What is not xz from its first byte to its last is refused, whichever way it is
 // decoded.
-func TestFile_Open_damaged(t *testing.T) {
+func TestOpen_damaged(t *testing.T) {
 	leak.Check(t)
 	all := ways(t)
 	data := text(40_000)
 	good := compress(t, data, "-T2", "--block-size=64KiB")
 	refused := func(t *testing.T, b []byte, what string) {
 		t.Helper()
-		f := xzFile(t, b)
 		for way, o := range all {
-			r := f.Open(t.Context(), o)
-			got, err := io.ReadAll(r)
-			must.NoError(t, r.Close())
+			got, err := decoded(t, b, o)
 			if err == nil && bytes.Equal(data, got) {
 				continue // the first byte of what LZMA has coded stands for nothing
 			}
@@ -194,30 +185,24 @@ func TestFile_Open_damaged(t *testing.T) {
 }
 
 // However large a file claims to be, no more memory is taken than is allowed.
-func TestFile_Open_memory(t *testing.T) {
+func TestOpen_memory(t *testing.T) {
 	leak.Check(t)
 	data := text(2 << 20)
 	all := ways(t)
 	t.Run("a dictionary that is too large", func(t *testing.T) {
-		f := xzFile(t, compress(t, data, "-9"))
+		f := compress(t, data, "-9")
 		for way, o := range all {
 			o.Memory = 1 << 20
-			r := f.Open(t.Context(), o)
-			_, err := io.ReadAll(r)
-			must.NoError(t, r.Close())
+			_, err := decoded(t, f, o)
 			must.Error(t, err)
 			must.StrContains(t, err.Error(), "1.0 MiB", must.Sprint(way))
 		}
 	})
 	t.Run("blocks that are too large for two at once are decoded one after the other", func(t *testing.T) {
-		f := xzFile(t, compress(t, data, "-1", "--block-size=1500KiB"))
+		f := compress(t, data, "-1", "--block-size=1500KiB")
 		for way, o := range all {
 			o.Memory = 3 << 20 // with the dictionary of 1 MiB
-			got, err := func() ([]byte, error) {
-				r := f.Open(t.Context(), o)
-				defer r.Close()
-				return io.ReadAll(r)
-			}()
+			got, err := decoded(t, f, o)
 			must.NoError(t, err, must.Sprint(way))
 			must.True(t, bytes.Equal(data, got), must.Sprint(way))
 		}
@@ -225,14 +210,14 @@ func TestFile_Open_memory(t *testing.T) {
 }
 
 // Decoding ends when nobody wants it any more.
-func TestFile_Open_cancelled(t *testing.T) {
+func TestOpen_cancelled(t *testing.T) {
 	leak.Check(t)
-	f := xzFile(t, compress(t, text(8<<20), "-0", "--block-size=256KiB"))
+	f := compress(t, text(8<<20), "-0", "--block-size=256KiB")
 	gone := errors.New("nobody waits")
 	for way, o := range ways(t) {
 		t.Run(way, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
-			r := f.Open(ctx, o)
+			r := decoding(ctx, f, o)
 			_, err := io.ReadFull(r, make([]byte, 1000))
 			must.NoError(t, err)
 			cancel(gone)
@@ -241,7 +226,7 @@ func TestFile_Open_cancelled(t *testing.T) {
 			must.NoError(t, r.Close())
 		})
 		t.Run(way+", closed", func(t *testing.T) {
-			r := f.Open(t.Context(), o)
+			r := decoding(t.Context(), f, o)
 			_, err := io.ReadFull(r, make([]byte, 1000))
 			must.NoError(t, err)
 			must.NoError(t, r.Close())
@@ -253,18 +238,18 @@ func TestFile_Open_cancelled(t *testing.T) {
 }
 
 // An xz(1) that is too old for it is not taken, and what it says is told.
-func TestFile_Open_command(t *testing.T) {
+func TestOpen_command(t *testing.T) {
 	leak.Check(t)
 	program := func(text string) string {
 		name := filepath.Join(t.TempDir(), "xz")
 		must.NoError(t, os.WriteFile(name, []byte("#!/bin/sh\n"+text), 0o755))
 		return name
 	}
-	f := xzFile(t, imagetest.XZ([]byte("content")))
+	f := imagetest.XZ([]byte("content"))
 	t.Run("one that is old", func(t *testing.T) {
 		old := program(`[ "$1" = --robot ] && echo XZ_VERSION=50010122 && exit; echo "not to be run" >&2; exit 1`)
 		t.Setenv("PATH", filepath.Dir(old)+":"+os.Getenv("PATH"))
-		got, err := io.ReadAll(opened(t, f, nil))
+		got, err := decoded(t, f, xz.Options{})
 		must.NoError(t, err)
 		must.Eq(t, "content", string(got))
 	})
@@ -274,18 +259,14 @@ func TestFile_Open_command(t *testing.T) {
 			"kill -9 $$": "xz: signal: killed",
 			"exit 2":     "xz: exit status 2",
 		} {
-			r := f.Open(t.Context(), image.DecodeOptions{Command: program(says)})
-			_, err := io.ReadAll(r)
+			_, err := decoded(t, f, xz.Options{Command: program(says)})
 			must.EqError(t, err, want)
-			must.NoError(t, r.Close())
 		}
-		r := f.Open(t.Context(), image.DecodeOptions{Command: "/nonexistent/xz"})
-		_, err := io.ReadAll(r)
+		_, err := decoded(t, f, xz.Options{Command: "/nonexistent/xz"})
 		must.ErrorContains(t, err, "start xz: ")
-		must.NoError(t, r.Close())
 	})
 	t.Run("several of which one fails, or has too little or too much", func(t *testing.T) {
-		f := xzFile(t, compress(t, text(8<<20), "-0", "--block-size=1200KiB"))
+		f := compress(t, text(8<<20), "-0", "--block-size=1200KiB")
 		for does, want := range map[string]string{
 			"mkdir %s && exec xz \"$@\"; echo xz: disk quota exceeded >&2; exit 1": "xz: disk quota exceeded",
 			"mkdir %s || exec xz \"$@\"; xz -dc | head -c 2000000":                 "xz: data is corrupt: unexpected EOF",
@@ -293,32 +274,29 @@ func TestFile_Open_command(t *testing.T) {
 			"exit 0": "xz: data is corrupt: unexpected EOF",
 		} {
 			does = strings.ReplaceAll(does, "%s", filepath.Join(t.TempDir(), "first")+" 2>/dev/null")
-			r := f.Open(t.Context(), image.DecodeOptions{Command: program(does), Workers: 3})
-			_, err := io.Copy(io.Discard, r)
+			_, err := decoded(t, f, xz.Options{Command: program(does), Workers: 3})
 			must.EqError(t, err, want, must.Sprint(does))
-			must.NoError(t, r.Close())
 		}
 	})
 	t.Run("options of the environment are not for it", func(t *testing.T) {
 		t.Setenv("XZ_OPT", "--nonsense")
 		t.Setenv("XZ_DEFAULTS", strings.Repeat("-k ", 3))
-		got, err := io.ReadAll(opened(t, f, nil))
+		got, err := decoded(t, f, xz.Options{})
 		must.NoError(t, err)
 		must.Eq(t, "content", string(got))
 	})
 }
 
 // Whatever bytes there are, all ways to decode them in Go agree.
-func FuzzFile_Open(f *testing.F) {
+func FuzzOpen(f *testing.F) {
 	f.Add(imagetest.XZ([]byte("content")))
 	f.Add(slices.Concat(imagetest.XZ([]byte("a")), imagetest.XZ([]byte("b")), make([]byte, 4)))
 	if _, err := exec.LookPath("xz"); err == nil {
 		f.Add(compress(f, text(9000), "-T2", "--block-size=4096"))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		file := xzFile(t, b)
 		read := func(workers int) ([]byte, error) {
-			r := file.Open(t.Context(), image.DecodeOptions{Command: "-", Workers: workers, Memory: 8 << 20})
+			r := decoding(t.Context(), b, xz.Options{Command: "-", Workers: workers, Memory: 8 << 20})
 			defer r.Close()
 			return io.ReadAll(io.LimitReader(r, 1<<20))
 		}

@@ -1,4 +1,4 @@
-package image
+package xz
 
 import (
 	"context"
@@ -30,7 +30,7 @@ type decodedBlock struct {
 }
 
 // decodeBlocks decodes blocks, for two of the largest of which there is room.
-func decodeBlocks(ctx context.Context, r io.ReaderAt, blocks []xzPart, o DecodeOptions) io.ReadCloser {
+func decodeBlocks(ctx context.Context, r io.ReaderAt, blocks []part, o Options) io.ReadCloser {
 	ctx, cancel := context.WithCancel(ctx)
 	b := &blockReader{ctx: ctx, cancel: cancel, order: make(chan chan decodedBlock), ended: make(chan struct{})}
 	go b.decodeAll(r, blocks, o)
@@ -39,24 +39,24 @@ func decodeBlocks(ctx context.Context, r io.ReaderAt, blocks []xzPart, o DecodeO
 
 // decodeAll starts the decoding of one block after the other, as soon as there is a
 // core and room for it.
-func (b *blockReader) decodeAll(r io.ReaderAt, blocks []xzPart, o DecodeOptions) {
+func (b *blockReader) decodeAll(r io.ReaderAt, blocks []part, o Options) {
 	defer close(b.ended)
 	defer close(b.order)
 	room, cores := semaphore.NewWeighted(o.Memory), semaphore.NewWeighted(int64(o.Workers))
 	defer cores.Acquire(context.Background(), int64(o.Workers)) // all have ended
-	decoders := make(chan *xzReader, o.Workers)                 // that have a dictionary already
+	decoders := make(chan *reader, o.Workers)                   // that have a dictionary already
 	buffers := make(chan []byte, o.Workers+1)
-	for _, part := range blocks {
-		if room.Acquire(b.ctx, part.memory()) != nil || cores.Acquire(b.ctx, 1) != nil {
+	for _, block := range blocks {
+		if room.Acquire(b.ctx, block.memory()) != nil || cores.Acquire(b.ctx, 1) != nil {
 			return
 		}
 		done := make(chan decodedBlock, 1)
 		go func() {
 			defer cores.Release(1)
-			buffer := buffered(buffers, part.size)
-			err := part.decode(r, decoders, buffer, o.dictionary())
+			buffer := buffered(buffers, block.size)
+			err := block.decode(r, decoders, buffer, o.dictionary())
 			done <- decodedBlock{buffer, err, func() {
-				room.Release(part.memory())
+				room.Release(block.memory())
 				keep(buffers, buffer)
 			}}
 		}()
@@ -69,13 +69,13 @@ func (b *blockReader) decodeAll(r io.ReaderAt, blocks []xzPart, o DecodeOptions)
 }
 
 // decode fills buffer with what is in the block.
-func (b xzPart) decode(r io.ReaderAt, decoders chan *xzReader, buffer []byte, dictionary uint32) error {
-	var x *xzReader
+func (b part) decode(r io.ReaderAt, decoders chan *reader, buffer []byte, dictionary uint32) error {
+	var x *reader
 	select {
 	case x = <-decoders:
 		x.again(b.alone(r))
 	default:
-		x = newXZReader(b.alone(r), dictionary)
+		x = newReader(b.alone(r), dictionary)
 	}
 	if _, err := io.ReadFull(x, buffer); err != nil {
 		return whole(err)

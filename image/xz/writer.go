@@ -1,4 +1,4 @@
-package image
+package xz
 
 import (
 	"bytes"
@@ -13,38 +13,38 @@ import (
 	"strings"
 )
 
-// DefaultXZLevel is what xz(1) and pot have too.
-const DefaultXZLevel = 6
+// DefaultLevel is what xz(1) and pot have too.
+const DefaultLevel = 6
 
-// XZLevel0 is xz's own level 0: a Level of 0 is the default.
-const XZLevel0 = -1
+// Level0 is xz's own level 0: a Level of 0 is the default.
+const Level0 = -1
 
-// DefaultXZBlock is how much an .xz holds in one block, in bytes. Blocks are
+// DefaultBlock is how much an .xz holds in one block, in bytes. Blocks are
 // decoded in parallel, each in its own memory; xz's own default, three times the
 // dictionary, is larger by far and the file smaller by some 2 %.
-const DefaultXZBlock = 8 << 20
+const DefaultBlock = 8 << 20
 
-// XZOptions are for NewXZWriter.
-type XZOptions struct {
+// WriteOptions are for NewWriter.
+type WriteOptions struct {
 	// Command is xz(1). "" is the one in PATH, and Go without any; "-" is Go,
 	// which is no slower, but whose files are some 20 % larger.
 	Command string
 
-	Level   int // 1 to 9, or XZLevel0; 0 is DefaultXZLevel
-	Block   int // bytes; 0 is DefaultXZBlock
+	Level   int // 1 to 9, or Level0; 0 is DefaultLevel
+	Block   int // bytes; 0 is DefaultBlock
 	Workers int // cores; must be set
 }
 
 // Bounds on a block: memory is for two of each for every core.
 const (
-	minXZBlock = 64 << 10
-	maxXZBlock = 256 << 20
+	minBlock = 64 << 10
+	maxBlock = 256 << 20
 )
 
 // withDefaults is o with nothing left at zero, and the command found.
-func (o XZOptions) withDefaults() (XZOptions, error) {
+func (o WriteOptions) withDefaults() (WriteOptions, error) {
 	if o.Block == 0 {
-		o.Block = DefaultXZBlock
+		o.Block = DefaultBlock
 	}
 	o.Workers = max(o.Workers, 1)
 	if o.Command == "" {
@@ -55,23 +55,23 @@ func (o XZOptions) withDefaults() (XZOptions, error) {
 	}
 	switch {
 	case o.Level == 0:
-		o.Level = DefaultXZLevel
-	case o.Level == XZLevel0:
+		o.Level = DefaultLevel
+	case o.Level == Level0:
 		o.Level = 0
 	}
 	switch {
 	case o.Level < 0 || o.Level > 9:
 		return o, fmt.Errorf("xz: level must be 0 to 9, not %d", o.Level)
-	case o.Block < minXZBlock || o.Block > maxXZBlock:
-		return o, fmt.Errorf("xz: block must be of %d to %d bytes, not %d", minXZBlock, maxXZBlock, o.Block)
+	case o.Block < minBlock || o.Block > maxBlock:
+		return o, fmt.Errorf("xz: block must be of %d to %d bytes, not %d", minBlock, maxBlock, o.Block)
 	}
 	return o, nil
 }
 
-// NewXZWriter compresses what is written to it into w: one stream, whose blocks
+// NewWriter compresses what is written to it into w: one stream, whose blocks
 // say in their headers how large they are, with CRC64 as the check. Close ends
 // it; when ctx is done nothing more is written.
-func NewXZWriter(ctx context.Context, w io.Writer, o XZOptions) (io.WriteCloser, error) {
+func NewWriter(ctx context.Context, w io.Writer, o WriteOptions) (io.WriteCloser, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
@@ -79,26 +79,26 @@ func NewXZWriter(ctx context.Context, w io.Writer, o XZOptions) (io.WriteCloser,
 	if o.Command == "-" {
 		return newBlockWriter(ctx, w, o)
 	}
-	return newXZCommand(ctx, w, o)
+	return newWriteCommand(ctx, w, o)
 }
 
-// xzCommand is xz(1) at work.
-type xzCommand struct {
+// writeCommand is xz(1) at work.
+type writeCommand struct {
 	io.WriteCloser
 	cmd    *exec.Cmd
 	stderr bytes.Buffer
 	ctx    context.Context
 }
 
-// newXZCommand starts it. With one thread it would leave the sizes out of the
+// newWriteCommand starts it. With one thread it would leave the sizes out of the
 // headers, so it has two at least.
-func newXZCommand(ctx context.Context, w io.Writer, o XZOptions) (*xzCommand, error) {
+func newWriteCommand(ctx context.Context, w io.Writer, o WriteOptions) (*writeCommand, error) {
 	cmd := exec.CommandContext(ctx, o.Command, "--compress", "--stdout", "--quiet", "--check=crc64",
 		"--threads="+strconv.Itoa(max(2, o.Workers)), "--block-size="+strconv.Itoa(o.Block), "-"+strconv.Itoa(o.Level))
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "XZ_") // its options of the user's
 	})
-	x := &xzCommand{cmd: cmd, ctx: ctx}
+	x := &writeCommand{cmd: cmd, ctx: ctx}
 	cmd.Stdout, cmd.Stderr = w, &x.stderr
 	var err error
 	if x.WriteCloser, err = cmd.StdinPipe(); err == nil {
@@ -108,7 +108,7 @@ func newXZCommand(ctx context.Context, w io.Writer, o XZOptions) (*xzCommand, er
 }
 
 // Close waits for its end.
-func (x *xzCommand) Close() error {
+func (x *writeCommand) Close() error {
 	err := x.WriteCloser.Close()
 	if errors.Is(err, os.ErrClosed) { // it ended by itself, and says why
 		err = nil

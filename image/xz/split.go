@@ -1,4 +1,4 @@
-package image
+package xz
 
 import (
 	"bytes"
@@ -7,9 +7,9 @@ import (
 	"io"
 )
 
-// xzPart is a block of an .xz file, as its index has it, and what is needed to
+// part is a block of an .xz file, as its index has it, and what is needed to
 // decode it on its own.
-type xzPart struct {
+type part struct {
 	flags      [2]byte // of its stream
 	at         int64   // offset of its header
 	unpadded   int64   // bytes, without the padding to four
@@ -17,33 +17,33 @@ type xzPart struct {
 	dictionary int64
 }
 
-func (b xzPart) padded() int64 { return (b.unpadded + 3) &^ 3 }
+func (b part) padded() int64 { return (b.unpadded + 3) &^ 3 }
 
 // memory is what decoding the block takes.
-func (b xzPart) memory() int64 { return b.size + b.dictionary }
+func (b part) memory() int64 { return b.size + b.dictionary }
 
 // Bounds on what is read of an index: a block for each 8 MiB makes 8 TiB.
 const (
-	maxXZBlocks = 1 << 20
-	maxXZIndex  = 20 * maxXZBlocks
+	maxParts = 1 << 20
+	maxIndex = 20 * maxParts
 )
 
 // Sizes of a stream's header, and of its footer (the .xz file format, version 1.2,
 // sections 2.1.1 and 2.1.2).
 const (
-	xzHeaderBytes = 12
-	xzFooterBytes = 12
+	headerBytes = 12
+	footerBytes = 12
 )
 
-// splitXZ finds the blocks of an .xz file of that many bytes, from its end. It is
+// split finds the blocks of an .xz file of that many bytes, from its end. It is
 // false for a file that is not to be had in parts, or is damaged: what is wrong with
 // it is for a reader of the whole to say. No byte of the file is outside of what it
 // has looked at, or the blocks.
-func splitXZ(r io.ReaderAt, end int64) (blocks []xzPart, ok bool) {
+func split(r io.ReaderAt, end int64) (blocks []part, ok bool) {
 	for end > 0 {
 		end = trimPadding(r, end)
 		begin, of, ok := splitStream(r, end)
-		if !ok || len(blocks)+len(of) > maxXZBlocks {
+		if !ok || len(blocks)+len(of) > maxParts {
 			return nil, false
 		}
 		blocks = append(of, blocks...)
@@ -75,18 +75,18 @@ func trimPadding(r io.ReaderAt, end int64) int64 {
 }
 
 // splitStream finds the blocks of the stream that ends there, and where it begins.
-func splitStream(r io.ReaderAt, end int64) (begin int64, blocks []xzPart, ok bool) {
-	if end < xzHeaderBytes+xzFooterBytes {
+func splitStream(r io.ReaderAt, end int64) (begin int64, blocks []part, ok bool) {
+	if end < headerBytes+footerBytes {
 		return 0, nil, false
 	}
-	footer := make([]byte, xzFooterBytes) // CRC32, size of the index, flags, "YZ"
-	if _, err := r.ReadAt(footer, end-xzFooterBytes); err != nil ||
+	footer := make([]byte, footerBytes) // CRC32, size of the index, flags, "YZ"
+	if _, err := r.ReadAt(footer, end-footerBytes); err != nil ||
 		string(footer[10:]) != "YZ" || crc32.ChecksumIEEE(footer[4:10]) != binary.LittleEndian.Uint32(footer) {
 		return 0, nil, false
 	}
 	indexBytes := (int64(binary.LittleEndian.Uint32(footer[4:])) + 1) * 4
-	at := end - xzFooterBytes - indexBytes
-	if indexBytes > maxXZIndex || at < xzHeaderBytes {
+	at := end - footerBytes - indexBytes
+	if indexBytes > maxIndex || at < headerBytes {
 		return 0, nil, false
 	}
 	index := make([]byte, indexBytes)
@@ -97,15 +97,15 @@ func splitStream(r io.ReaderAt, end int64) (begin int64, blocks []xzPart, ok boo
 		return 0, nil, false
 	}
 	for i := len(blocks) - 1; i >= 0; i-- {
-		if blocks[i].unpadded > at-xzHeaderBytes {
+		if blocks[i].unpadded > at-headerBytes {
 			return 0, nil, false
 		}
 		at -= blocks[i].padded()
 		blocks[i].at = at
 		blocks[i].flags = [2]byte(footer[8:10])
 	}
-	begin = at - xzHeaderBytes
-	header := make([]byte, xzHeaderBytes)
+	begin = at - headerBytes
+	header := make([]byte, headerBytes)
 	if begin < 0 {
 		return 0, nil, false
 	}
@@ -121,7 +121,7 @@ func streamHeader(flags [2]byte) []byte {
 }
 
 // parseIndex reads the sizes of blocks in an index (section 4).
-func parseIndex(index []byte) (blocks []xzPart, ok bool) {
+func parseIndex(index []byte) (blocks []part, ok bool) {
 	body, sum := index[:len(index)-4], index[len(index)-4:]
 	if crc32.ChecksumIEEE(body) != binary.LittleEndian.Uint32(sum) || body[0] != 0 {
 		return nil, false
@@ -138,11 +138,11 @@ func parseIndex(index []byte) (blocks []xzPart, ok bool) {
 	}
 	ok = true
 	count := number()
-	if count > maxXZBlocks {
+	if count > maxParts {
 		return nil, false
 	}
 	for range count {
-		b := xzPart{unpadded: number(), size: number()}
+		b := part{unpadded: number(), size: number()}
 		if !ok || b.unpadded < 5 {
 			return nil, false
 		}
@@ -153,7 +153,7 @@ func parseIndex(index []byte) (blocks []xzPart, ok bool) {
 
 // dictionaryOf is what the header of a block asks for (section 3.1). It is false for
 // one that the decoder would not understand.
-func dictionaryOf(r io.ReaderAt, b xzPart) (bytes int64, ok bool) {
+func dictionaryOf(r io.ReaderAt, b part) (bytes int64, ok bool) {
 	header := make([]byte, min(1024, b.unpadded))
 	if _, err := r.ReadAt(header, b.at); err != nil || header[0] == 0 || 4*(int(header[0])+1) > len(header) {
 		return 0, false
@@ -199,7 +199,7 @@ func dictionaryBytes(property byte) (bytes int64, ok bool) {
 }
 
 // alone is the block as a stream of its own.
-func (b xzPart) alone(r io.ReaderAt) io.Reader {
+func (b part) alone(r io.ReaderAt) io.Reader {
 	index := binary.AppendUvarint([]byte{0, 1}, uint64(b.unpadded))
 	index = binary.AppendUvarint(index, uint64(b.size))
 	return io.MultiReader(

@@ -1,4 +1,4 @@
-package image
+package xz
 
 import (
 	"context"
@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// oldestXZ is the first version of xz(1) that is used, as xz --robot --version tells
+// oldest is the first version of xz(1) that is used, as xz --robot --version tells
 // it: 5.2.0. What else is called xz, as in busybox, has no bound on its memory.
-const oldestXZ = 50020000
+const oldest = 50020000
 
-// xzVersions are those of commands that were asked.
-var xzVersions sync.Map // path to int
+// versions are those of commands that were asked.
+var versions sync.Map // path to int
 
 // command is the path of the xz(1) that decodes, "" for none.
-func (o DecodeOptions) command(ctx context.Context) string {
+func (o Options) command(ctx context.Context) string {
 	switch o.Command {
 	case "-":
 		return ""
 	case "":
 		found, err := exec.LookPath("xz")
-		if err != nil || xzVersion(ctx, found) < oldestXZ {
+		if err != nil || version(ctx, found) < oldest {
 			return ""
 		}
 		return found
@@ -31,15 +31,15 @@ func (o DecodeOptions) command(ctx context.Context) string {
 	return o.Command
 }
 
-// xzVersion is 50040012 for 5.4.1, and 0 for what is not known.
-func xzVersion(ctx context.Context, path string) int {
-	if known, ok := xzVersions.Load(path); ok {
+// version is 50040012 for 5.4.1, and 0 for what is not known.
+func version(ctx context.Context, path string) int {
+	if known, ok := versions.Load(path); ok {
 		return known.(int)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, "--robot", "--version")
-	cmd.Env = xzEnv
+	cmd.Env = commandEnv
 	out, err := cmd.Output()
 	if err != nil {
 		return 0
@@ -50,17 +50,17 @@ func xzVersion(ctx context.Context, path string) int {
 			version, _ = strconv.Atoi(text)
 		}
 	}
-	xzVersions.Store(path, version)
+	versions.Store(path, version)
 	return version
 }
 
-// xzEnv is all the environment that xz(1) has: XZ_OPT and the like are not for it.
-var xzEnv = []string{"LC_ALL=C"}
+// commandEnv is all the environment that xz(1) has: XZ_OPT and the like are not for it.
+var commandEnv = []string{"LC_ALL=C"}
 
-// xzDecoding is an xz(1) that decodes its input, within that many bytes of memory.
-func xzDecoding(ctx context.Context, path string, memory int64) *exec.Cmd {
+// decoding is an xz(1) that decodes its input, within that many bytes of memory.
+func decoding(ctx context.Context, path string, memory int64) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, "-dc", "-T1", "--memlimit-decompress="+strconv.FormatInt(memory, 10))
-	cmd.Env = xzEnv
+	cmd.Env = commandEnv
 	cmd.WaitDelay = 10 * time.Second
 	return cmd
 }

@@ -1,4 +1,4 @@
-package image
+package xz
 
 import (
 	"context"
@@ -9,14 +9,14 @@ import (
 	"sync"
 )
 
-// xzWorker is an xz(1) that decodes streams that follow each other, and what it has
+// worker is an xz(1) that decodes streams that follow each other, and what it has
 // decoded ahead of who reads it.
-type xzWorker struct {
+type worker struct {
 	cmd     *exec.Cmd
 	in, out *pipeEnd
 	streams chan io.Reader // to be decoded, in order; closed at the end
 	closing sync.Once      // of streams
-	blocks  []xzPart       // that are being decoded; of the first, size is what is to come
+	blocks  []part         // that are being decoded; of the first, size is what is to come
 	ahead   int64          // bytes that the others have been given as
 	pieces  chan []byte    // of what was, in order, each of one block; closed at the end
 	free    chan []byte    // pieces to be used again
@@ -32,18 +32,18 @@ const pieceBytes = 1 << 20
 // until another is full of output (8 KiB each).
 const fedAhead = 256 << 10
 
-// newXZWorker has room for that many bytes that wait to be read.
-func newXZWorker(ahead int64) *xzWorker {
+// newWorker has room for that many bytes that wait to be read.
+func newWorker(ahead int64) *worker {
 	n := max(1, ahead/pieceBytes)
-	return &xzWorker{
-		streams: make(chan io.Reader, fedAhead/xzHeaderBytes), // whatever the sizes of blocks are
+	return &worker{
+		streams: make(chan io.Reader, fedAhead/headerBytes), // whatever the sizes of blocks are
 		pieces:  make(chan []byte, n),
 		free:    make(chan []byte, n+2), // one is being filled, and one given
 	}
 }
 
 // start starts the command. After an error there is nothing to run.
-func (w *xzWorker) start(ctx context.Context, path string, memory int64) error {
+func (w *worker) start(ctx context.Context, path string, memory int64) error {
 	in, stdin, err := writePipe()
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (w *xzWorker) start(ctx context.Context, path string, memory int64) error {
 		return err
 	}
 	defer stdout.Close()
-	w.cmd = xzDecoding(ctx, path, memory)
+	w.cmd = decoding(ctx, path, memory)
 	w.cmd.Stdin, w.cmd.Stdout, w.cmd.Stderr = stdin, stdout, &w.stderr
 	if err := w.cmd.Start(); err != nil {
 		in.Close()
@@ -67,7 +67,7 @@ func (w *xzWorker) start(ctx context.Context, path string, memory int64) error {
 }
 
 // run has the command decode something, and waits for its end.
-func (w *xzWorker) run(ctx context.Context, decode func(context.Context) error) {
+func (w *worker) run(ctx context.Context, decode func(context.Context) error) {
 	defer close(w.pieces)
 	var feeding sync.WaitGroup
 	feeding.Go(w.feed)
@@ -93,7 +93,7 @@ func (w *xzWorker) run(ctx context.Context, decode func(context.Context) error) 
 
 // feed gives the command the streams. When it does not take them it has ended, and
 // that tells why.
-func (w *xzWorker) feed() {
+func (w *worker) feed() {
 	buffer := make([]byte, 256<<10)
 	var failed error
 	for s := range w.streams {
@@ -105,7 +105,7 @@ func (w *xzWorker) feed() {
 }
 
 // decodeFile decodes one stream or more, whatever is in them.
-func (w *xzWorker) decodeFile(ctx context.Context, r io.Reader) error {
+func (w *worker) decodeFile(ctx context.Context, r io.Reader) error {
 	w.streams <- r
 	w.noMore()
 	for {
@@ -126,7 +126,7 @@ func (w *xzWorker) decodeFile(ctx context.Context, r io.Reader) error {
 }
 
 // add gives the command a block to decode.
-func (w *xzWorker) add(r io.ReaderAt, b xzPart) {
+func (w *worker) add(r io.ReaderAt, b part) {
 	if len(w.blocks) > 0 {
 		w.ahead += b.padded()
 	}
@@ -136,7 +136,7 @@ func (w *xzWorker) add(r io.ReaderAt, b xzPart) {
 
 // decodeBlocks decodes what was added, and has more of that added as long as more
 // does so.
-func (w *xzWorker) decodeBlocks(ctx context.Context, more func(*xzWorker) bool) error {
+func (w *worker) decodeBlocks(ctx context.Context, more func(*worker) bool) error {
 	for len(w.blocks) > 0 {
 		for w.ahead < fedAhead && len(w.streams) < cap(w.streams) {
 			if !more(w) {
@@ -165,10 +165,10 @@ func (w *xzWorker) decodeBlocks(ctx context.Context, more func(*xzWorker) bool) 
 }
 
 // noMore ends the command's input. It may be called twice.
-func (w *xzWorker) noMore() { w.closing.Do(func() { close(w.streams) }) }
+func (w *worker) noMore() { w.closing.Do(func() { close(w.streams) }) }
 
 // give has a piece be read.
-func (w *xzWorker) give(ctx context.Context, piece []byte) error {
+func (w *worker) give(ctx context.Context, piece []byte) error {
 	select {
 	case w.pieces <- piece:
 		return nil

@@ -1,44 +1,45 @@
-package image
+package xz
 
 import (
 	"errors"
 	"fmt"
 	"io"
 
-	"github.com/mikelolasagasti/xz"
+	"github.com/dustin/go-humanize"
+	lib "github.com/mikelolasagasti/xz"
 )
 
 // maxDictionary bounds the decoder's memory, whatever a header asks for: 64 MiB
 // is what xz -9 uses.
 const maxDictionary = 64 << 20
 
-// NewXZReader decodes the xz streams in r, which may be padded and follow each
+// NewReader decodes the xz streams in r, which may be padded and follow each
 // other, as xz(1) does. Its Read ends in io.EOF only when r was xz from its
 // first byte to its last and every check in it was right.
-func NewXZReader(r io.Reader) io.Reader { return newXZReader(r, maxDictionary) }
+func NewReader(r io.Reader) io.Reader { return newReader(r, maxDictionary) }
 
-// newXZReader has a dictionary of that many bytes at most.
-func newXZReader(r io.Reader, dictionary uint32) *xzReader {
-	return &xzReader{src: &source{r: r}, dictionary: dictionary}
+// newReader has a dictionary of that many bytes at most.
+func newReader(r io.Reader, dictionary uint32) *reader {
+	return &reader{src: &source{r: r}, dictionary: dictionary}
 }
 
 // again has it read another file.
-func (x *xzReader) again(r io.Reader) {
-	*x = xzReader{src: &source{r: r}, dictionary: x.dictionary, old: x.z}
+func (x *reader) again(r io.Reader) {
+	*x = reader{src: &source{r: r}, dictionary: x.dictionary, old: x.z}
 }
 
-// xzReader adds to the decoder what it found wrong, and where.
-type xzReader struct {
+// reader adds to the decoder what it found wrong, and where.
+type reader struct {
 	src     *source
-	z       *xz.Reader // nil until the first Read
-	old     *xz.Reader // of another file, whose memory is used again
-	streams int        // that have ended
+	z       *lib.Reader // nil until the first Read
+	old     *lib.Reader // of another file, whose memory is used again
+	streams int         // that have ended
 
 	dictionary uint32 // bytes
 	err        error  // what every Read returns from now on
 }
 
-func (x *xzReader) Read(p []byte) (n int, err error) {
+func (x *reader) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, x.err
 	}
@@ -50,7 +51,7 @@ func (x *xzReader) Read(p []byte) (n int, err error) {
 			x.z, x.old = x.old, nil
 			err = x.z.Reset(x.src)
 		default:
-			x.z, err = xz.NewReader(x.src, x.dictionary)
+			x.z, err = lib.NewReader(x.src, x.dictionary)
 		}
 		if err == io.EOF {
 			// One stream at a time, to tell a bad one from what follows one.
@@ -69,7 +70,7 @@ func (x *xzReader) Read(p []byte) (n int, err error) {
 }
 
 // explain says what an error of the decoder means.
-func (x *xzReader) explain(err error) error {
+func (x *reader) explain(err error) error {
 	switch {
 	case err == nil || err == io.EOF:
 		return err
@@ -77,14 +78,14 @@ func (x *xzReader) explain(err error) error {
 		return x.src.err
 	case x.src.n == 0:
 		return errors.New("empty, not an xz file")
-	case errors.Is(err, xz.ErrFormat) && x.streams == 0:
+	case errors.Is(err, lib.ErrFormat) && x.streams == 0:
 		return errors.New("not an xz file")
-	case errors.Is(err, xz.ErrFormat), errors.Is(err, xz.ErrBuf) && x.streams > 0:
+	case errors.Is(err, lib.ErrFormat), errors.Is(err, lib.ErrBuf) && x.streams > 0:
 		return errors.New("something else after the end of the xz stream")
-	case errors.Is(err, xz.ErrBuf):
+	case errors.Is(err, lib.ErrBuf):
 		return fmt.Errorf("xz stream is cut off after %d bytes: %w", x.src.n, io.ErrUnexpectedEOF)
-	case errors.Is(err, xz.ErrMemlimit):
-		return fmt.Errorf("xz stream needs a dictionary of more than %s", size(int64(x.dictionary)))
+	case errors.Is(err, lib.ErrMemlimit):
+		return fmt.Errorf("xz stream needs a dictionary of more than %s", humanize.IBytes(uint64(x.dictionary)))
 	default: // ErrData, ErrOptions, ErrUnsupportedCheck: they begin with "xz: "
 		return err
 	}

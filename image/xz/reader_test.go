@@ -1,4 +1,4 @@
-package image_test
+package xz_test
 
 import (
 	"bytes"
@@ -15,8 +15,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
 )
@@ -24,13 +24,13 @@ import (
 // decode reads all of b with a reader of each kind, which must agree.
 func decode(t *testing.T, b []byte) ([]byte, error) {
 	t.Helper()
-	got, err := io.ReadAll(image.NewXZReader(bytes.NewReader(b)))
+	got, err := io.ReadAll(xz.NewReader(bytes.NewReader(b)))
 	for name, r := range map[string]io.Reader{
 		"one byte at a time":     iotest.OneByteReader(bytes.NewReader(b)),
 		"the end with the bytes": iotest.DataErrReader(bytes.NewReader(b)),
 		"nothing now and then":   &hesitant{r: bytes.NewReader(b)},
 	} {
-		other, otherErr := io.ReadAll(image.NewXZReader(r))
+		other, otherErr := io.ReadAll(xz.NewReader(r))
 		must.True(t, bytes.Equal(got, other), must.Sprint(name))
 		must.Eq(t, fmt.Sprint(err), fmt.Sprint(otherErr), must.Sprint(name))
 	}
@@ -50,7 +50,7 @@ func (h *hesitant) Read(p []byte) (int, error) {
 	return h.r.Read(p)
 }
 
-func TestXZReader(t *testing.T) {
+func TestReader(t *testing.T) {
 	leak.Check(t)
 	data := bytes.Repeat([]byte("all work and no play\n"), 10000)
 	good := imagetest.XZ(data)
@@ -68,7 +68,7 @@ func TestXZReader(t *testing.T) {
 		must.True(t, bytes.Equal(slices.Concat(data, data), got))
 	})
 	t.Run("it ends well once it has ended", func(t *testing.T) {
-		r := image.NewXZReader(bytes.NewReader(good))
+		r := xz.NewReader(bytes.NewReader(good))
 		_, err := io.Copy(io.Discard, r)
 		must.NoError(t, err)
 		_, err = r.Read(make([]byte, 1))
@@ -96,12 +96,12 @@ func TestXZReader(t *testing.T) {
 	t.Run("an error of the file is told as it is", func(t *testing.T) {
 		broken := errors.New("read pots: input/output error")
 		r := io.MultiReader(bytes.NewReader(good[:100]), iotest.ErrReader(broken))
-		_, err := io.ReadAll(image.NewXZReader(r))
+		_, err := io.ReadAll(xz.NewReader(r))
 		must.Eq(t, broken, err)
 	})
 }
 
-func TestXZReader_errors(t *testing.T) {
+func TestReader_errors(t *testing.T) {
 	leak.Check(t)
 	good := imagetest.XZ([]byte("content"))
 	flipped := slices.Clone(good)
@@ -132,21 +132,21 @@ func TestXZReader_errors(t *testing.T) {
 		big[16] = 30
 		binary.LittleEndian.PutUint32(big[20:], crc32.ChecksumIEEE(big[12:20]))
 		_, err := decode(t, big)
-		must.EqError(t, err, "xz stream needs a dictionary of more than 64.0 MiB")
+		must.EqError(t, err, "xz stream needs a dictionary of more than 64 MiB")
 	})
 }
 
 // xz(1) is the reference, where there is one.
-func TestXZReader_hello(t *testing.T) {
+func TestReader_hello(t *testing.T) {
 	leak.Check(t)
-	xz, err := exec.LookPath("xz")
+	found, err := exec.LookPath("xz")
 	need.Have(t, "xz", err == nil)
-	cmd := exec.CommandContext(t.Context(), xz, "-dc")
+	cmd := exec.CommandContext(t.Context(), found, "-dc")
 	cmd.Stdin = bytes.NewReader(imagetest.Hello(""))
 	want, err := cmd.Output()
 	must.NoError(t, err)
 	h := sha256.New()
-	n, err := io.Copy(h, image.NewXZReader(bytes.NewReader(imagetest.Hello(""))))
+	n, err := io.Copy(h, xz.NewReader(bytes.NewReader(imagetest.Hello(""))))
 	must.NoError(t, err)
 	must.Eq(t, int64(len(want)), n)
 	sum := sha256.Sum256(want)
