@@ -54,7 +54,7 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) io.ReadClos
 	return serially(counted)
 }
 
-// serial is the reader for what is not to be had in parts.
+// serial decodes from the first byte to the last.
 type serial struct {
 	ctx context.Context
 	r   io.Reader

@@ -14,15 +14,15 @@ import (
 
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // both calls f with each way to write xz that this machine has.
 func both(t *testing.T, f func(*testing.T, xz.WriteOptions)) {
 	t.Run("in Go", func(t *testing.T) { f(t, xz.WriteOptions{Command: "-", Workers: 3}) })
 	t.Run("by xz(1)", func(t *testing.T) {
-		if _, err := exec.LookPath("xz"); err != nil {
-			t.Skip("needs xz(1)")
-		}
+		_, err := exec.LookPath("xz")
+		need.Have(t, "xz", err == nil)
 		f(t, xz.WriteOptions{Workers: 1})
 	})
 }
