@@ -2,9 +2,12 @@ package flock
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,9 +18,57 @@ import (
 
 func TestLock(t *testing.T) {
 	leak.Check(t)
-	alone(t, Lock)
-	_, err := Lock(filepath.Join(t.TempDir(), "no", "x"))
-	must.Error(t, err)
+	alone(t, func(path string) (func(), error) { return Lock(t.Context(), path) })
+	path := filepath.Join(t.TempDir(), "no", "x")
+	for range 2 { // the first failure holds nothing
+		_, err := Lock(t.Context(), path)
+		must.ErrorIs(t, err, fs.ErrNotExist)
+	}
+}
+
+func TestLock_context(t *testing.T) {
+	leak.Check(t)
+	late := errors.New("not done in time")
+	wait := func(t *testing.T, path string) error {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 30*time.Millisecond, late)
+		defer cancel()
+		_, err := Lock(ctx, path)
+		return err
+	}
+	t.Run("a caller of this process that holds it", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "lock")
+		unlock, err := Lock(t.Context(), path)
+		must.NoError(t, err)
+		must.EqError(t, wait(t, path), "wait for the lock "+path+": not done in time")
+		unlock()
+		unlock() // once more is nothing
+		unlock, err = Lock(t.Context(), path)
+		must.NoError(t, err)
+		unlock()
+	})
+	t.Run("another process that holds it", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "lock")
+		other, err := os.Create(path) // flock(2) knows descriptors, not processes
+		must.NoError(t, err)
+		must.NoError(t, lock(other, syscall.LOCK_EX))
+		must.ErrorIs(t, wait(t, path), late)
+		time.AfterFunc(30*time.Millisecond, func() { other.Close() })
+		unlock, err := Lock(t.Context(), path)
+		must.NoError(t, err)
+		unlock()
+	})
+	t.Run("a context that has ended", func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(late)
+		path := filepath.Join(t.TempDir(), "lock")
+		for range 20 { // a free turn and the end are there at the same time
+			_, err := Lock(ctx, path)
+			must.ErrorIs(t, err, late)
+		}
+		unlock, err := Lock(t.Context(), path)
+		must.NoError(t, err)
+		unlock()
+	})
 }
 
 // alone holds a lock to it that nobody else has it.

@@ -70,7 +70,7 @@ func of(all []*iface, name pot.Name) (p pairs) {
 
 // Attach is pot.Links'.
 func (l *links) Attach(ctx context.Context, link pot.Link) (err error) {
-	unlock, err := flock.Lock(l.config.LockFile)
+	unlock, err := flock.Lock(ctx, l.config.LockFile)
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (l *links) destroy(ctx context.Context, p pairs) error {
 // Detach is pot.Links'. The pairs may be gone already, and the bridge have no pot
 // left all the same.
 func (l *links) Detach(ctx context.Context, name pot.Name) error {
-	unlock, err := flock.Lock(l.config.LockFile)
+	unlock, err := flock.Lock(ctx, l.config.LockFile)
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func (d datasets) Rename(ctx context.Context, from, to string) error {
 	if err := errors.Join(valid(from), valid(to)); err != nil {
 		return err
 	}
-	unlock, err := flock.Lock(filepath.Join(d.dir, "rename.lock"))
+	unlock, err := flock.Lock(ctx, filepath.Join(d.dir, "rename.lock"))
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func (l links) Attach(ctx context.Context, link pot.Link) error {
 	if link.IPv6 {
 		return fmt.Errorf("IPv6 on a bridge: %w", pot.ErrUnsupported)
 	}
-	unlock, err := flock.Lock(l.lock)
+	unlock, err := flock.Lock(ctx, l.lock)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (l links) Attach(ctx context.Context, link pot.Link) error {
 // Detach is pot.Links'. The pair may be gone with the jail's network, and the
 // bridge have no pot left all the same.
 func (l links) Detach(ctx context.Context, name pot.Name) error {
-	unlock, err := flock.Lock(l.lock)
+	unlock, err := flock.Lock(ctx, l.lock)
 	if err != nil {
 		return err
 	}

@@ -58,14 +58,19 @@ var dirs = []string{"/sbin", "/bin", "/usr/sbin", "/usr/bin"}
 
 // Bounds on a command.
 const (
-	maxOutput = 16 << 20        // bytes of stdout; of stderr as many
-	killDelay = 5 * time.Second // between SIGTERM, when ctx ends, and SIGKILL
+	maxOutput = 16 << 20         // bytes of stdout; of stderr as many
+	killDelay = 5 * time.Second  // between SIGTERM, when ctx ends, and SIGKILL
+	reapDelay = 30 * time.Second // between SIGKILL and giving up: a process can hang in the kernel
 )
 
-// Run is Runner's. When ctx ends the command is ended, and ctx's cause returned.
+// Run implements Runner. When ctx ends Run kills the command and returns ctx's cause,
+// also where the command does not end.
 func (h Host) Run(ctx context.Context, stdin io.Reader, argv ...string) (string, error) {
 	var stdout output
 	err := h.run(ctx, stdin, &stdout, argv)
+	if errors.Is(err, errUnkillable) {
+		return "", err // the command may still write
+	}
 	if stdout.full && ctx.Err() == nil {
 		return "", fmt.Errorf("%s: more than %d bytes of output", strings.Join(argv, " "), maxOutput)
 	}
@@ -94,9 +99,14 @@ func (Host) run(ctx context.Context, stdin io.Reader, stdout io.Writer, argv []s
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = killDelay
-	err = cmd.Run()
+	if err := cmd.Start(); err != nil {
+		return startError(ctx, argv, err)
+	}
+	err = wait(ctx, cmd.Wait, killDelay+reapDelay)
 	var exit *exec.ExitError
 	switch {
+	case errors.Is(err, errUnkillable):
+		return fmt.Errorf("%s: %w: %w", strings.Join(argv, " "), context.Cause(ctx), err)
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", strings.Join(argv, " "), context.Cause(ctx))
 	case errors.As(err, &exit):
@@ -105,6 +115,35 @@ func (Host) run(ctx context.Context, stdin io.Reader, stdout io.Writer, argv []s
 		return fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
 	}
 	return nil
+}
+
+// startError is the failure of a command that was not started.
+func startError(ctx context.Context, argv []string, err error) error {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
+}
+
+// errUnkillable is a process that hangs in the kernel, where no signal reaches it.
+var errUnkillable = errors.New("killed, and has not ended")
+
+// wait waits for a command's end, and after ctx's for no longer than patience. The
+// process of a command that has not ended by then is waited for in the background.
+func wait(ctx context.Context, end func() error, patience time.Duration) error {
+	ended := make(chan error, 1)
+	go func() { ended <- end() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(patience):
+		return errUnkillable
+	}
 }
 
 // find is the path of a command, which may be one.
