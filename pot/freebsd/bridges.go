@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"slices"
 	"strings"
@@ -35,15 +34,12 @@ func (l *links) bridge(ctx context.Context, link pot.Link) (string, error) {
 		description = ourBridges + "private bridge " + link.Bridge
 	}
 	inet := netip.PrefixFrom(link.Gateway, link.Address.Bits()).String()
-	bridge, err := l.ifconfig(ctx, "bridge", "create", "inet", inet, "group", group, "description", description, "up")
+	bridge, err := l.create(ctx, "bridge", description, "inet", inet)
 	if err != nil {
 		return "", err
 	}
 	if err := nat(ctx, l.runner, l.config); err != nil {
-		return "", errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error {
-			_, err := l.ifconfig(ctx, bridge, "destroy")
-			return err
-		}))
+		return "", errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return l.drop(ctx, bridge) }))
 	}
 	return bridge, nil
 }
@@ -64,17 +60,19 @@ func (l *links) uplinkBridge(ctx context.Context) (string, error) {
 			return i.name, nil
 		}
 	}
-	return l.ifconfig(ctx, "bridge", "create", "addm", uplink, "group", group, "description", ourBridges+"IPv6 bridge", "up")
+	return l.create(ctx, "bridge", ourBridges+"IPv6 bridge", "addm", uplink)
 }
 
-// dropBridges removes those of our bridges that no pot is on.
+// dropBridges destroys those of our bridges that no pot is on. A bridge of ours has
+// no description if the ifconfig(8) that created it was killed.
 func (l *links) dropBridges(ctx context.Context, all []*iface) error {
 	for _, i := range all {
 		members := slices.DeleteFunc(slices.Clone(i.members), func(m string) bool { return m == l.config.Interface })
-		if !i.in("bridge") || !strings.HasPrefix(i.description, ourBridges) || len(members) > 0 {
+		ours := strings.HasPrefix(i.description, ourBridges) || i.description == "" && hasOurUnit(i.name)
+		if !i.in("bridge") || !ours || len(members) > 0 {
 			continue
 		}
-		if _, err := l.ifconfig(ctx, i.name, "destroy"); unless(fs.ErrNotExist, err) != nil {
+		if err := l.drop(ctx, i.name); err != nil {
 			return err
 		}
 	}

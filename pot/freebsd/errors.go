@@ -35,6 +35,7 @@ var kinds = []struct {
 	{"zfs", "quota exceeded", syscall.ENOSPC},
 	{"jail", "already exists", fs.ErrExist},
 	{"jail", "not found", fs.ErrNotExist},
+	{"ifconfig", "already exists", fs.ErrExist}, // of create (sbin/ifconfig/ifconfig.c, ifcreate_ioctl)
 	{"ifconfig", "does not exist", fs.ErrNotExist},
 	{"ifconfig", "(SIOCDIFADDR): Can't assign requested address", fs.ErrNotExist},
 	{"ifconfig", "No such file or directory", fs.ErrNotExist},

@@ -41,7 +41,7 @@ const ruleset = "4"
 func New(r run.Runner, k Kernel, c Config) pot.Host {
 	m := mounts{runner: r, kernel: k}
 	d := &datasets{runner: r, kernel: k, root: c.ZFSRoot}
-	l := &links{runner: r, kernel: k, config: c, known: map[pot.Name]attached{}}
+	l := &links{runner: bounded{r}, kernel: k, config: c, known: map[pot.Name]attached{}}
 	return pot.Host{
 		Name:       "freebsd",
 		Images:     d,

@@ -87,13 +87,13 @@ func TestLife(t *testing.T) {
 		},
 		"network": {
 			"sysctl net.inet.ip.forwarding=1", // these two for the first pot
-			"ifconfig bridge create inet 10.192.0.1/10 group pot description nomad-driver-pot public bridge up",
-			"ifconfig epair create group pot description web up",
-			"ifconfig bridge1 addm epair2a",
+			"ifconfig bridge31368 create inet 10.192.0.1/10 group pot description nomad-driver-pot public bridge up",
+			"ifconfig epair19294 create group pot description web up",
+			"ifconfig bridge31368 addm epair19294a",
 		},
 		"loopback": {"ifconfig -j web lo0 inet 127.0.0.1/8 up"},
 		"inside": {
-			"ifconfig -j web epair2b inet 10.192.0.2/10 up",
+			"ifconfig -j web epair19294b inet 10.192.0.2/10 up",
 			"route -j web -q add default 10.192.0.1",
 		},
 		"pf":    {"pfctl -q -a pot-nat -f -", "pfctl -q -a pot-rdr/web -f -"},
@@ -102,13 +102,13 @@ func TestLife(t *testing.T) {
 			"jail -c name=web path=" + root + " persist host.hostname=web exec.clean " +
 				"allow.set_hostname=false allow.chflags=true osrelease=14.1-RELEASE-p5 " +
 				"enforce_statfs=2 devfs_ruleset=4 sysvshm=new sysvsem=new sysvmsg=new " +
-				"vnet vnet.interface=epair2b allow.socket_af=true allow.raw_sockets=true",
+				"vnet vnet.interface=epair19294b allow.socket_af=true allow.raw_sockets=true",
 			"cpuset -l 0-1 -j 1",
 		},
 	}, lanesOf(m.commands))
 	inOrder(t, m.commands, "zfs clone", "nmount nullfs", "jail -c")
-	inOrder(t, m.commands, "ifconfig bridge1 addm", "jail -c")
-	inOrder(t, m.commands, "ifconfig bridge1 addm", "pfctl -q -a pot-rdr/web")
+	inOrder(t, m.commands, "ifconfig bridge31368 addm", "jail -c")
+	inOrder(t, m.commands, "ifconfig bridge31368 addm", "pfctl -q -a pot-rdr/web")
 	inOrder(t, m.commands, "rctl -a", "jail -c", "nmount devfs")
 	inOrder(t, m.commands, "jail -c", "ifconfig -j")
 	must.Eq(t, "nat on vtnet0 inet from 10.192.0.0/10 to any -> (vtnet0:0)\n", m.anchors["pot-nat"])
@@ -128,8 +128,8 @@ func TestLife(t *testing.T) {
 		"limit": {"rctl -r jail:web"},
 		"network": {
 			"ifconfig -a",
-			"ifconfig epair2a destroy",
-			"ifconfig bridge1 destroy",
+			"ifconfig epair19294a destroy",
+			"ifconfig bridge31368 destroy",
 		},
 		"mount": {
 			"unmount " + root + "/dev", "unmount " + root + "/secrets", "unmount " + root + "/local",
@@ -199,7 +199,7 @@ func TestLife_commands(t *testing.T) {
 		m.commands = nil
 		must.NoError(t, pots.Destroy(t.Context(), "web"))
 		must.SliceNotContains(t, m.commands, "ifconfig -a") // what is known is not looked for
-		must.MapContainsKey(t, m.ifaces, "bridge1")
+		must.MapContainsKey(t, m.ifaces, "bridge31368")
 		must.NoError(t, pots.Destroy(t.Context(), "first"))
 		must.MapEmpty(t, m.ifaces)
 	})
@@ -338,7 +338,7 @@ func TestSurprises(t *testing.T) {
 		h, _ := m.host(t)
 		link := pot.Link{Pot: "x", Address: netip.MustParsePrefix("10.192.0.9/10"), Gateway: pot.DefaultNetwork.Gateway}
 		must.NoError(t, h.Links.Attach(t.Context(), link))
-		delete(m.ifaces, "epair2b")
+		delete(m.ifaces, "epair28017b")
 		err := h.Jails.Create(t.Context(), pot.Jail{Name: "x", Root: m.place("tank/pot/jails/web_1_0/m"), Hostname: "x",
 			Network: pot.PublicBridge, Link: link})
 		must.ErrorContains(t, err, "failed")

@@ -111,8 +111,7 @@ func (l *links) Attach(ctx context.Context, link pot.Link) (err error) {
 
 // pair makes an epair and puts the host's end, whose name it sets, on a bridge.
 func (l *links) pair(ctx context.Context, bridge, description string, device *string) (err error) {
-	*device, err = l.ifconfig(ctx, "epair", "create", "group", group, "description", description, "up")
-	if err != nil {
+	if *device, err = l.create(ctx, "epair", description); err != nil {
 		return err
 	}
 	add := []string{bridge, "addm", *device}
@@ -123,7 +122,7 @@ func (l *links) pair(ctx context.Context, bridge, description string, device *st
 	return err
 }
 
-// undo takes away pairs that were not attached, and bridges with no pot on them.
+// undo destroys pairs that were not attached, and bridges with no pot on them.
 func (l *links) undo(ctx context.Context, made pairs) error {
 	err := l.destroy(ctx, made)
 	all, listed := l.interfaces(ctx)
@@ -133,13 +132,13 @@ func (l *links) undo(ctx context.Context, made pairs) error {
 	return errors.Join(err, l.dropBridges(ctx, all))
 }
 
-// destroy takes pairs away, of which both ends go.
+// destroy destroys pairs.
 func (l *links) destroy(ctx context.Context, p pairs) error {
 	for _, device := range []string{p.v4, p.v6} {
 		if device == "" {
 			continue
 		}
-		if _, err := l.ifconfig(ctx, device, "destroy"); unless(fs.ErrNotExist, err) != nil {
+		if err := l.drop(ctx, device); err != nil {
 			return err
 		}
 	}
@@ -163,7 +162,7 @@ func (l *links) Detach(ctx context.Context, name pot.Name) error {
 		return err
 	}
 	gone := of(all, name)
-	if err := l.destroy(ctx, gone); err != nil {
+	if err := errors.Join(l.destroy(ctx, gone), l.dropHalfMade(ctx, all)); err != nil {
 		return err
 	}
 	for _, b := range all {

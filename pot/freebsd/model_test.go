@@ -42,6 +42,9 @@ type model struct {
 	more      []string // files that images have
 	bare      bool     // images do not say what release they are of
 
+	hangs string         // commands that begin so hang until their context ends
+	cut   map[string]int // kinds of interfaces: the ioctls after which the next create is killed
+
 	failAt int  // the n-th command fails; 0 for none
 	devMem bool // devfs shows all of /dev
 	noJ    bool // ifconfig and route have no -j
@@ -163,6 +166,10 @@ func (m *model) Run(ctx context.Context, stdin io.Reader, argv ...string) (strin
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
+	if m.hangs != "" && strings.HasPrefix(strings.Join(argv, " "), m.hangs) {
+		<-ctx.Done()
+		return "", context.Cause(ctx)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.commands = append(m.commands, strings.Join(argv, " "))
@@ -178,6 +185,9 @@ func (m *model) Run(ctx context.Context, stdin io.Reader, argv ...string) (strin
 		panic("the model has no " + argv[0])
 	}
 	out, complaint := act(stdin, argv[1:])
+	if complaint == killed {
+		return "", &run.Error{Argv: argv, Code: -1}
+	}
 	if complaint != "" {
 		return out, &run.Error{Argv: argv, Code: 1, Stderr: complaint}
 	}
@@ -434,7 +444,7 @@ func (m *model) ifconfig(_ io.Reader, argv []string) (string, string) {
 		}
 		return "", ""
 	case argv[1] == "create":
-		return m.createInterface(argv), ""
+		return m.clone(argv)
 	}
 	i := m.ifaces[argv[0]]
 	if i == nil {
@@ -471,9 +481,8 @@ func (i *modelIface) alias(argv []string) string {
 	return ""
 }
 
-func (m *model) createInterface(argv []string) string {
-	m.lastUnit++
-	i := &modelIface{groups: []string{argv[0]}}
+func (m *model) createInterface(kind string, unit int, argv []string) string {
+	i := &modelIface{groups: []string{kind}}
 	for n := 2; n+1 < len(argv); n++ {
 		switch argv[n] {
 		case "group":
@@ -486,8 +495,8 @@ func (m *model) createInterface(argv []string) string {
 			i.members = append(i.members, argv[n+1])
 		}
 	}
-	name := fmt.Sprint(argv[0], m.lastUnit)
-	if argv[0] == "epair" {
+	name := fmt.Sprint(kind, unit)
+	if kind == "epair" {
 		m.ifaces[name+"b"] = &modelIface{groups: []string{"epair"}}
 		name += "a"
 	}

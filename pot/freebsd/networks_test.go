@@ -63,10 +63,10 @@ func netModel(t testing.TB) *model {
 func TestNetworks(t *testing.T) {
 	leak.Check(t)
 	for name, want := range map[string][]string{
-		"public":  {"vnet vnet.interface=epair2b allow.socket_af=true allow.raw_sockets=true"},
-		"dual":    {"vnet vnet.interface=epair2b vnet.interface=epair4b allow.socket_af=true allow.raw_sockets=true"},
-		"six":     {"vnet vnet.interface=epair2b allow.socket_af=true allow.raw_sockets=true"},
-		"private": {"vnet vnet.interface=epair2b"},
+		"public":  {"vnet vnet.interface=epair28577b allow.socket_af=true allow.raw_sockets=true"},
+		"dual":    {"vnet vnet.interface=epair19663b vnet.interface=epair20167b allow.socket_af=true allow.raw_sockets=true"},
+		"six":     {"vnet vnet.interface=epair19418b allow.socket_af=true allow.raw_sockets=true"},
+		"private": {"vnet vnet.interface=epair29021b"},
 		"host":    {" ip4=inherit ip6=inherit"},
 		"host4":   {" ip4=inherit"},
 		"host6":   {" ip6=inherit"},
@@ -125,15 +125,15 @@ func TestNetworks_details(t *testing.T) {
 	t.Run("IPv6 is on a bridge with the uplink", func(t *testing.T) {
 		m := netModel(t)
 		create(t, m, "six")
-		must.Eq(t, "ifconfig bridge create addm vtnet0 group pot description nomad-driver-pot IPv6 bridge up", m.command(t, "ifconfig bridge"))
-		must.Eq(t, "ifconfig epair create group pot description six IPv6 up", m.command(t, "ifconfig epair"))
-		must.Eq(t, "ifconfig -j six epair2b inet6 accept_rtadv auto_linklocal -ifdisabled up", m.command(t, "ifconfig -j six epair"))
+		must.Eq(t, "ifconfig bridge17327 create addm vtnet0 group pot description nomad-driver-pot IPv6 bridge up", m.command(t, "ifconfig bridge"))
+		must.Eq(t, "ifconfig epair19418 create group pot description six IPv6 up", m.command(t, "ifconfig epair"))
+		must.Eq(t, "ifconfig -j six epair19418b inet6 accept_rtadv auto_linklocal -ifdisabled up", m.command(t, "ifconfig -j six epair"))
 	})
 	t.Run("an operator's bridge with the uplink is taken, and stays", func(t *testing.T) {
 		m := netModel(t)
 		m.ifaces["bridge7"] = &modelIface{groups: []string{"bridge"}, members: []string{"vtnet0"}}
 		pots := create(t, m, "six")
-		must.Eq(t, "ifconfig bridge7 addm epair1a", m.command(t, "ifconfig bridge7"))
+		must.Eq(t, "ifconfig bridge7 addm epair19418a", m.command(t, "ifconfig bridge7"))
 		must.NoError(t, pots.Destroy(t.Context(), "six"))
 		must.MapContainsKey(t, m.ifaces, "bridge7")
 	})
@@ -141,7 +141,7 @@ func TestNetworks_details(t *testing.T) {
 		m := netModel(t)
 		m.more = []string{"sbin/rtsol"}
 		create(t, m, "six")
-		must.Eq(t, "jexec six /sbin/rtsol epair2b", m.command(t, "jexec"))
+		must.Eq(t, "jexec six /sbin/rtsol epair19418b", m.command(t, "jexec"))
 	})
 	t.Run("ifconfig and route without -j are the jail's own", func(t *testing.T) {
 		m := netModel(t)
@@ -153,8 +153,8 @@ func TestNetworks_details(t *testing.T) {
 	t.Run("a private network has a bridge and addresses of its own", func(t *testing.T) {
 		m := netModel(t)
 		create(t, m, "private")
-		must.Eq(t, "ifconfig bridge create inet 10.192.8.1/29 group pot description nomad-driver-pot private bridge db up", m.command(t, "ifconfig bridge"))
-		must.Eq(t, "ifconfig -j private epair2b inet 10.192.8.2/29 up", m.command(t, "ifconfig -j private epair"))
+		must.Eq(t, "ifconfig bridge30510 create inet 10.192.8.1/29 group pot description nomad-driver-pot private bridge db up", m.command(t, "ifconfig bridge"))
+		must.Eq(t, "ifconfig -j private epair29021b inet 10.192.8.2/29 up", m.command(t, "ifconfig -j private epair"))
 		must.Eq(t, "route -j private -q add default 10.192.8.1", m.command(t, "route"))
 		must.Eq(t, "rdr pass on vtnet0 inet proto tcp from any to (vtnet0) port 8080 -> 10.192.8.2 port 80\n", m.anchors["pot-rdr/private"])
 	})
@@ -199,13 +199,13 @@ func TestNetworks_details(t *testing.T) {
 		m := netModel(t)
 		m.configure = func(c *Config) { c.Isolate = true }
 		create(t, m, "public")
-		must.Eq(t, "ifconfig bridge1 addm epair2a private epair2a", m.command(t, "ifconfig bridge1"))
+		must.Eq(t, "ifconfig bridge31368 addm epair28577a private epair28577a", m.command(t, "ifconfig bridge31368 addm"))
 	})
 	t.Run("the operator's own rules take the place of ours", func(t *testing.T) {
 		m := netModel(t)
 		m.configure = func(c *Config) { c.PFRulesHook = "/root/rules" }
 		create(t, m, "public")
-		must.Eq(t, "# vtnet0 bridge1 10.192.0.0/10 10.192.0.1 tcp 8080 10.192.0.2 80\n", m.anchors["pot-rdr/public"])
+		must.Eq(t, "# vtnet0 bridge31368 10.192.0.0/10 10.192.0.1 tcp 8080 10.192.0.2 80\n", m.anchors["pot-rdr/public"])
 	})
 	t.Run("further uplinks are for their networks", func(t *testing.T) {
 		m := netModel(t)

@@ -42,7 +42,7 @@ func TestStartOwn(t *testing.T) {
 	for _, want := range []string{
 		"nmount tmpfs " + root + "/m/tmp mode=1777", "nmount nullfs " + m.place("tank/pot/fscomp/data") + " " + root + "/m/data ro",
 		"jail -c name=web_1_0 path=" + root + "/m persist host.hostname=web.example ",
-		"rctl -a jail:web_1_0:memoryuse:", "ifconfig -j web_1_0 epair2b inet 10.192.0.77/10 up", "pfctl -q -a pot-rdr/web_1_0 -f -",
+		"rctl -a jail:web_1_0:memoryuse:", "ifconfig -j web_1_0 epair32659b inet 10.192.0.77/10 up", "pfctl -q -a pot-rdr/web_1_0 -f -",
 		"nmount procfs " + root + "/m/proc",
 	} {
 		must.StrContains(t, all, want)

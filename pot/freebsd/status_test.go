@@ -14,7 +14,7 @@ import (
 func TestStatus(t *testing.T) {
 	leak.Check(t)
 	for name, want := range map[string]string{
-		"public": "epair2a", "dual": "epair2a:epair4a", "host": "",
+		"public": "epair28577a", "dual": "epair19663a:epair20167a", "host": "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
