@@ -148,16 +148,31 @@ func (p *Pot) unlink(ctx context.Context) error {
 	return p.host.Links.Detach(ctx, p.name)
 }
 
+// publish writes down under what name the ports are published, and publishes them.
 func (p *Pot) publish(ctx context.Context) error {
 	if p.host.Redirects == nil || len(p.record.Spec.Ports) == 0 {
 		return nil
 	}
-	return p.host.Redirects.Publish(ctx, p.name, p.record.Address, p.record.Spec.Ports)
+	anchor := p.host.Redirects.Anchor(p.name)
+	p.change(func(r *record) { r.Anchor = anchor })
+	if err := p.save(); err != nil {
+		return err
+	}
+	return p.host.Redirects.Publish(ctx, p.redirect())
 }
 
 func (p *Pot) withdraw(ctx context.Context) error {
 	if p.host.Redirects == nil || p.record.Version != 0 && !p.record.Spec.Network.own() {
 		return nil
 	}
-	return p.host.Redirects.Withdraw(ctx, p.name, p.record.Address)
+	return p.host.Redirects.Withdraw(ctx, p.redirect())
+}
+
+// redirect is what is published of the pot, as far as its record is known.
+func (p *Pot) redirect() Redirect {
+	r := &p.record
+	return Redirect{
+		Pot: p.name, To: r.Address, Ports: r.Spec.Ports, Anchor: r.Anchor,
+		Unpublished: r.Version != 0 && len(r.Spec.Ports) == 0,
+	}
 }

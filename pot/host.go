@@ -43,9 +43,10 @@ type Host struct {
 
 	// Marked names the pots that something here is left of: datasets with LabelTask,
 	// jails of its own, and links, limits and redirects that no jail here is for.
-	// Names can be any: others keep such things too. It is nil on a host that
-	// leaves nothing but records.
-	Marked func(ctx context.Context) ([]Name, error)
+	// Names can be any: others keep such things too. The caller knows some pots, as by
+	// their records, from which a host can tell whose a thing is that does not have all
+	// of a pot's name. Marked is nil on a host that leaves nothing but records.
+	Marked func(ctx context.Context, known []Name) ([]Name, error)
 
 	// Mountpoint is where a dataset of any name is mounted. One that is not is
 	// fs.ErrNotExist. It is nil on a host that has datasets of pots alone.
@@ -226,16 +227,34 @@ type Aliases interface {
 	Remove(ctx context.Context, a InterfaceAddr) error
 }
 
+// A Redirect is what is published of a pot.
+type Redirect struct {
+	Pot   Name
+	To    netip.Addr // of the pot; not valid where it is not known
+	Ports []Port
+
+	// Anchor is Redirects.Anchor of the pot when it was published; "" where that is
+	// not known.
+	Anchor string
+
+	// Unpublished is that nothing was ever published of the pot.
+	Unpublished bool
+}
+
 // Redirects have the kernel send what arrives at the host's ports to pots, with
 // the sender's address on it. What does not pass through it, such as what the
 // host itself sends, is for the supervisor's forwards.
 type Redirects interface {
-	// Publish replaces what is published of the pot, which has the address to.
-	Publish(ctx context.Context, pot Name, to netip.Addr, ports []Port) error
+	// Anchor is what the host calls the redirects of a pot. Other versions of the
+	// driver may call them otherwise.
+	Anchor(pot Name) string
 
-	// Withdraw takes it away, with the connections of from, the address that the
-	// pot had; not valid when that is not known.
-	Withdraw(ctx context.Context, pot Name, from netip.Addr) error
+	// Publish replaces what is published of the pot.
+	Publish(ctx context.Context, r Redirect) error
+
+	// Withdraw removes the redirects, wherever they may be if r.Anchor is not known,
+	// and ends all connections to and from the pot's address.
+	Withdraw(ctx context.Context, r Redirect) error
 }
 
 // A Jail is what a pot's processes are confined to.

@@ -159,7 +159,7 @@ func (ps *Pots) Marked(ctx context.Context) ([]Name, error) {
 	}
 	var found []Name
 	if ps.host.Marked != nil {
-		if found, err = ps.host.Marked(ctx); err != nil {
+		if found, err = ps.host.Marked(ctx, all); err != nil {
 			return nil, err
 		}
 	}

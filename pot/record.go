@@ -29,6 +29,10 @@ type record struct {
 	Aliases      []InterfaceAddr `json:"aliases,omitempty"`       // that the jail has
 	Added        []InterfaceAddr `json:"added,omitempty"`         // those of them that were not there before
 
+	// Anchor is Redirects.Anchor when the pot's ports were published. It is "" of no
+	// ports, and of those that a version published which did not write it down.
+	Anchor string `json:"anchor,omitempty"`
+
 	Argv    []string  `json:"argv,omitempty"` // what was started
 	Created time.Time `json:"created"`
 }

@@ -12,6 +12,9 @@ type Kernel interface {
 	// fs.ErrNotExist. (jail_get(2))
 	JailID(name string, dying bool) (int, error)
 
+	// Jails are the names of all jails that are not dying. (jail_get(2))
+	Jails() ([]string, error)
+
 	// RemoveJail kills all that runs in a jail and removes it; its end may take
 	// longer. One that is gone is no error. (jail_remove(2))
 	RemoveJail(id int) error
@@ -34,6 +37,10 @@ type Kernel interface {
 	// Interfaces are the names of interfaces by their addresses. (sysctl
 	// net.route.0.0.iflist)
 	Interfaces() (map[netip.Addr]string, error)
+
+	// KillStates ends the states of pf(4) of all connections to and from a pot's
+	// address, translated or not. (pf(4), DIOCGETSTATESV2, DIOCKILLSTATESNV)
+	KillStates(addr netip.Addr) error
 
 	// Messages is the message buffer. (sysctl kern.msgbuf)
 	Messages() (string, error)

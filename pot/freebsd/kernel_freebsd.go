@@ -52,6 +52,36 @@ func (Native) JailID(name string, dying bool) (int, error) {
 	return 0, os.NewSyscallError("jail_get", errno)
 }
 
+// maxJailName is MAXHOSTNAMELEN (sys/param.h), which pr_name of sys/jail.h has.
+const maxJailName = 256
+
+// Jails implements Kernel.
+func (Native) Jails() ([]string, error) {
+	keys := [2][]byte{[]byte("lastjid\x00"), []byte("name\x00")}
+	var all []string
+	for last := int32(0); ; {
+		var name [maxJailName]byte
+		iov := [4]unix.Iovec{
+			{Base: &keys[0][0]}, {Base: (*byte)(unsafe.Pointer(&last))},
+			{Base: &keys[1][0]}, {Base: &name[0]},
+		}
+		iov[0].SetLen(len(keys[0]))
+		iov[1].SetLen(int(unsafe.Sizeof(last)))
+		iov[2].SetLen(len(keys[1]))
+		iov[3].SetLen(len(name))
+		id, _, errno := unix.Syscall(unix.SYS_JAIL_GET, uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)), 0)
+		switch errno {
+		case 0:
+			all = append(all, unix.ByteSliceToString(name[:]))
+			last = int32(id)
+		case unix.ENOENT: // no jail after that
+			return all, nil
+		default:
+			return nil, os.NewSyscallError("jail_get", errno)
+		}
+	}
+}
+
 // RemoveJail is Kernel's.
 func (Native) RemoveJail(id int) error {
 	_, _, errno := unix.Syscall(unix.SYS_JAIL_REMOVE, uintptr(id), 0, 0)

@@ -13,6 +13,12 @@ type Native struct{}
 // JailID is Kernel's.
 func (Native) JailID(string, bool) (int, error) { return 0, errNotFreeBSD }
 
+// Jails implements Kernel.
+func (Native) Jails() ([]string, error) { return nil, errNotFreeBSD }
+
+// KillStates implements Kernel.
+func (Native) KillStates(netip.Addr) error { return errNotFreeBSD }
+
 // RemoveJail is Kernel's.
 func (Native) RemoveJail(int) error { return errNotFreeBSD }
 

@@ -124,7 +124,7 @@ func TestLife(t *testing.T) {
 	m.commands = nil
 	must.NoError(t, p.Destroy(t.Context()))
 	must.Eq(t, lanes{
-		"pf":    {"pfctl -q -a pot-rdr/web -F nat -k 0.0.0.0/0 -k 10.192.0.2"},
+		"pf":    {"pfctl -q -a pot-rdr/web -F nat", "killstates 10.192.0.2"},
 		"limit": {"rctl -r jail:web"},
 		"network": {
 			"ifconfig -a",
@@ -151,7 +151,7 @@ func lanesOf(commands []string) lanes {
 	for _, c := range commands {
 		lane := map[string]string{
 			"zfs": "zfs", "nmount": "mount", "unmount": "mount", "sysctl": "network", "ifconfig": "network",
-			"route": "inside", "pfctl": "pf", "rctl": "limit", "jail": "jail", "cpuset": "jail",
+			"route": "inside", "pfctl": "pf", "killstates": "pf", "rctl": "limit", "jail": "jail", "cpuset": "jail",
 		}[strings.Fields(c)[0]]
 		switch {
 		case strings.Contains(c, "-j web lo0"):
@@ -362,11 +362,6 @@ func TestSurprises(t *testing.T) {
 		must.Eq(t, "", r.rules(netip.MustParseAddr("10.192.0.2"), []pot.Port{{Proto: pot.TCP, Host: netip.MustParseAddrPort("127.0.0.1:80"), To: 80}}))
 		must.Eq(t, "rdr pass on em0 inet proto udp from any to (em0) port 53 -> 10.192.0.2 port 5353\n",
 			r.rules(netip.MustParseAddr("10.192.0.2"), []pot.Port{{Proto: pot.UDP, Host: netip.MustParseAddrPort("0.0.0.0:53"), To: 5353}}))
-	})
-	t.Run("an anchor has at most 55 characters of a name, the last", func(t *testing.T) {
-		must.Eq(t, "pot-rdr/web", anchorOf("web"))
-		long := pot.Name(strings.Repeat("x", 10) + "___" + strings.Repeat("y", 53))
-		must.Eq(t, "pot-rdr/"+strings.Repeat("y", 53), anchorOf(long))
 	})
 }
 

@@ -3,7 +3,8 @@ package freebsd
 import (
 	"context"
 	"errors"
-	"io/fs"
+	"fmt"
+	"slices"
 	"strings"
 
 	"nomad-driver-pot/pot"
@@ -18,15 +19,30 @@ type marks struct {
 	links    *links
 }
 
-// marked is Host.Marked. A pair of which both ends are the host's, a rule and an
-// anchor belong to a pot whose jail is gone, or is being made.
-func (m marks) marked(ctx context.Context) ([]pot.Name, error) {
+// marked implements Host.Marked. A pair of which both ends are the host's, a rule and
+// an anchor belong to a pot whose jail is gone, or is being made.
+func (m marks) marked(ctx context.Context, known []pot.Name) ([]pot.Name, error) {
 	all, err := m.labelled(ctx)
 	if err != nil {
 		return nil, err
 	}
+	jails, err := m.kernel.Jails()
+	if err != nil {
+		return nil, fmt.Errorf("list jails: %w", err)
+	}
+	running := map[pot.Name]bool{}
+	known = slices.Concat(known, all)
+	for _, name := range jails {
+		running[pot.Name(name)] = true
+		known = append(known, pot.Name(name))
+	}
+	slices.Sort(known)
+	known = slices.Compact(known)
 	var loose []pot.Name
-	for _, find := range []func(context.Context) ([]pot.Name, error){m.pairs, m.rules, m.anchors} {
+	for _, find := range []func(context.Context) ([]pot.Name, error){
+		m.pairs, m.rules,
+		func(ctx context.Context) ([]pot.Name, error) { return m.redirected(ctx, known) },
+	} {
 		names, err := find(ctx)
 		if err != nil {
 			return nil, err
@@ -34,10 +50,7 @@ func (m marks) marked(ctx context.Context) ([]pot.Name, error) {
 		loose = append(loose, names...)
 	}
 	for _, name := range loose {
-		if name.Validate() != nil {
-			continue
-		}
-		if _, err := m.kernel.JailID(string(name), false); errors.Is(err, fs.ErrNotExist) {
+		if name.Validate() == nil && !running[name] {
 			all = append(all, name)
 		}
 	}
@@ -90,8 +103,8 @@ func (m marks) rules(ctx context.Context) ([]pot.Name, error) {
 	return all, err
 }
 
-// anchors are those with rules. A name that was too long for one is its end.
-func (m marks) anchors(ctx context.Context) ([]pot.Name, error) {
+// redirected are the pots whose anchors have rules.
+func (m marks) redirected(ctx context.Context, known []pot.Name) ([]pot.Name, error) {
 	if !havePF() {
 		return nil, nil
 	}
@@ -99,11 +112,11 @@ func (m marks) anchors(ctx context.Context) ([]pot.Name, error) {
 	if run.Says(err, "not found") || run.Says(err, "DIOCGETRULESETS: No such file or directory") {
 		return nil, nil // not even the one that they are in; the second is how 14.2 says it
 	}
-	var all []pot.Name
+	var anchors []string
 	for line := range strings.Lines(out) {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), rdrAnchor+"/"); ok {
-			all = append(all, pot.Name(name))
+		if anchor, ok := strings.CutPrefix(strings.TrimSpace(line), rdrAnchor+"/"); ok {
+			anchors = append(anchors, anchor)
 		}
 	}
-	return all, err
+	return ownersOf(anchors, known), err
 }

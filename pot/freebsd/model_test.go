@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -32,6 +33,7 @@ type model struct {
 	jails    map[string]*modelJail
 	rules    map[string][]string // rctl, by subject
 	anchors  map[string]string   // pf
+	states   []modelState        // likewise
 	messages string
 	lastID   int
 	lastFSID int32
@@ -565,12 +567,15 @@ func (m *model) jail(_ io.Reader, argv []string) (string, string) {
 }
 
 func (m *model) rctl(_ io.Reader, argv []string) (string, string) {
-	if argv[0] == "-a" {
+	if len(argv) > 0 && argv[0] == "-a" {
 		for _, rule := range argv[1:] {
 			subject := strings.Join(strings.Split(rule, ":")[:2], ":")
 			m.rules[subject] = append(m.rules[subject], rule)
 		}
 		return "", ""
+	}
+	if len(argv) == 0 {
+		return strings.Join(slices.Concat(slices.Collect(maps.Values(m.rules))...), "\n"), ""
 	}
 	if m.rules[argv[1]] == nil {
 		return "", "rctl: failed to remove rule '" + argv[1] + "': No such process"
@@ -580,8 +585,14 @@ func (m *model) rctl(_ io.Reader, argv []string) (string, string) {
 }
 
 func (m *model) pfctl(stdin io.Reader, argv []string) (string, string) {
+	if complaint := m.pfctlRefuses(argv); complaint != "" {
+		return "", complaint
+	}
+	m.killWire(argv)
 	at := slices.Index(argv, "-a")
 	switch {
+	case slices.Contains(argv, "Anchors"):
+		return m.listAnchors(argv[at+1])
 	case slices.Contains(argv, "-f"):
 		text, err := io.ReadAll(stdin)
 		must0(err)

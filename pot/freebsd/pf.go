@@ -2,9 +2,11 @@ package freebsd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"nomad-driver-pot/pot"
@@ -67,32 +69,25 @@ type redirects struct {
 	config Config
 }
 
-// anchorOf is pot's name for a pot's anchor: at most 55 characters, the last,
-// without underscores before them (pot-reference 8.5).
-func anchorOf(name pot.Name) string {
-	s := string(name)
-	if len(s) > 55 {
-		s = strings.TrimLeft(s[len(s)-55:], "_")
-	}
-	return rdrAnchor + "/" + s
-}
+// Anchor implements pot.Redirects.
+func (r redirects) Anchor(name pot.Name) string { return anchorOf(name) }
 
-// Publish is pot.Redirects'.
-func (r redirects) Publish(ctx context.Context, name pot.Name, to netip.Addr, ports []pot.Port) error {
+// Publish implements pot.Redirects.
+func (r redirects) Publish(ctx context.Context, p pot.Redirect) error {
 	if !havePF() {
 		return nil
 	}
-	rules := r.rules(to, ports)
+	rules := r.rules(p.To, p.Ports)
 	if r.config.PFRulesHook != "" {
 		var err error
-		if rules, err = r.askHook(ctx, to, ports); err != nil {
+		if rules, err = r.askHook(ctx, p.To, p.Ports); err != nil {
 			return fmt.Errorf("POT_EXPORT_PORTS_PF_RULES_HOOK: %w", err)
 		}
 	}
 	if rules == "" {
 		return nil
 	}
-	return load(ctx, r.runner, anchorOf(name), rules)
+	return load(ctx, r.runner, p.Anchor, rules)
 }
 
 // askHook has the operator's program say the rules, port by port, in the place of
@@ -146,16 +141,48 @@ func (r redirects) rules(to netip.Addr, ports []pot.Port) string {
 	return b.String()
 }
 
-// Withdraw is pot.Redirects'. States that go on would reach the next pot with
-// the address: they are ended.
-func (r redirects) Withdraw(ctx context.Context, name pot.Name, from netip.Addr) error {
+// Withdraw implements pot.Redirects. The states are ended after the rules, which
+// would make new ones.
+func (r redirects) Withdraw(ctx context.Context, p pot.Redirect) error {
 	if !havePF() {
 		return nil
 	}
-	argv := []string{"pfctl", "-q", "-a", anchorOf(name), "-F", "nat"}
-	if from.Is4() {
-		argv = append(argv, "-k", "0.0.0.0/0", "-k", from.String())
+	anchors, err := r.anchors(p)
+	errs := []error{err}
+	for _, anchor := range anchors {
+		_, err := r.runner.Run(ctx, nil, "pfctl", "-q", "-a", anchor, "-F", "nat")
+		errs = append(errs, err)
 	}
-	_, err := r.runner.Run(ctx, nil, argv...)
-	return err
+	if p.To.IsValid() {
+		if err := r.kernel.KillStates(p.To); err != nil {
+			errs = append(errs, fmt.Errorf("end the connections of %s: %w", p.To, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// anchors returns the anchors that have a pot's rules, or may have: an old anchor that
+// another pot may have too is left to the other while that runs.
+func (r redirects) anchors(p pot.Redirect) ([]string, error) {
+	switch {
+	case p.Anchor != "":
+		return []string{p.Anchor}, nil
+	case p.Unpublished:
+		return nil, nil
+	}
+	all := []string{anchorOf(p.Pot)}
+	old := oldAnchorOf(p.Pot)
+	if old == "" {
+		return all, nil
+	}
+	jails, err := r.kernel.Jails()
+	if err != nil {
+		return all, fmt.Errorf("list jails: %w", err)
+	}
+	for _, name := range jails {
+		if other := pot.Name(name); other != p.Pot && slices.Contains(anchorsOf(other), old) {
+			return all, nil
+		}
+	}
+	return append(all, old), nil
 }

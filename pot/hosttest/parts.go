@@ -311,7 +311,7 @@ func testLimits(t *testing.T, bed Bed) {
 func testMarked(t *testing.T, bed Bed) {
 	h := bed.Host
 	marked := func(t *testing.T) []pot.Name {
-		all, err := h.Marked(t.Context())
+		all, err := h.Marked(t.Context(), nil)
 		must.NoError(t, err)
 		return all
 	}

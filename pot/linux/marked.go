@@ -24,7 +24,7 @@ type marks struct {
 
 // marked is Host.Marked. Control groups have no owner but their name, and go with
 // what else is found of their pot.
-func (m marks) marked(context.Context) ([]pot.Name, error) {
+func (m marks) marked(context.Context, []pot.Name) ([]pot.Name, error) {
 	labelled, err := names(filepath.Join(m.datasets.dir, "labels"))
 	if err != nil {
 		return nil, err
