@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"regexp"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -161,7 +162,11 @@ func newBridge(link pot.Link) (netlink.Link, error) {
 	return nil, errors.New("create bridge: pot0 to pot99 are taken")
 }
 
-// dropBridges removes bridges that we made and that no pot is on.
+// bridgeNames are the names that newBridge gives.
+var bridgeNames = regexp.MustCompile(`^pot[0-9]{1,2}$`)
+
+// dropBridges removes bridges that we made and that no pot is on. A bridge has no
+// alias yet if the process that made it was killed; the caller holds the lock.
 func dropBridges() error {
 	all, err := whole(netlink.LinkList)
 	if err != nil {
@@ -173,7 +178,8 @@ func dropBridges() error {
 	}
 	for _, l := range all {
 		a := l.Attrs()
-		if l.Type() != "bridge" || !strings.HasPrefix(a.Alias, ourBridges) || inUse[a.Index] {
+		ours := strings.HasPrefix(a.Alias, ourBridges) || a.Alias == "" && bridgeNames.MatchString(a.Name)
+		if l.Type() != "bridge" || !ours || inUse[a.Index] {
 			continue
 		}
 		if err := netlink.LinkDel(l); err != nil && !errors.Is(err, unix.ENODEV) {
