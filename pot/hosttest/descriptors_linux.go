@@ -27,7 +27,10 @@ func Descriptors(pid int) (map[int]Descriptor, error) {
 			continue // closed meanwhile
 		}
 		info, err := os.Stat(at)
-		all[fd] = Descriptor{Directory: err == nil && info.IsDir(), Socket: strings.HasPrefix(name, "socket:"), Name: name}
+		all[fd] = Descriptor{
+			Directory: err == nil && info.IsDir(), Socket: strings.HasPrefix(name, "socket:"),
+			Poller: name == "anon_inode:[eventpoll]" || name == "anon_inode:[eventfd]", Name: name,
+		}
 	}
 	return all, nil
 }

@@ -26,7 +26,7 @@ func Descriptors(pid int) (map[int]Descriptor, error) {
 		if err != nil {
 			continue // the header; text, cwd, root, jail, ctty
 		}
-		d := Descriptor{Directory: fields[4] == "d", Socket: fields[3] == "s"}
+		d := Descriptor{Directory: fields[4] == "d", Socket: fields[3] == "s", Poller: fields[3] == "k"}
 		if len(fields) > 9 {
 			d.Name = fields[len(fields)-1]
 		}
