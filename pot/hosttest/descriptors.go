@@ -1,6 +1,8 @@
 package hosttest
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -66,28 +68,40 @@ func openOdd(t testing.TB) (dir string) {
 	return dir
 }
 
-// HasNothingElse fails the test unless the process has 0, 1 and 2 open and nothing else,
-// but what Go's runtime opens, and no directory among them.
-func HasNothingElse(t testing.TB, pid int) {
-	t.Helper()
-	all := inheritedNothing(t, pid)
+// CheckCommand returns an error unless the process has 0, 1 and 2 open and nothing else,
+// but what Go's runtime opens, and none of them is what CheckSupervisor refuses.
+func CheckCommand(pid int) error {
+	all, err := Descriptors(pid)
+	if err != nil {
+		return err
+	}
 	maps.DeleteFunc(all, func(fd int, d Descriptor) bool { return fd > 2 && d.Poller })
-	must.Eq(t, []int{0, 1, 2}, slices.Sorted(maps.Keys(all)))
+	if got := slices.Sorted(maps.Keys(all)); !slices.Equal(got, []int{0, 1, 2}) {
+		return fmt.Errorf("process %d has descriptors %d: %+v", pid, got, all)
+	}
+	return checkInherited(pid, all)
 }
 
-// inheritedNothing fails the test if the process has open a directory, a socket or
-// oddLock, and returns all that it has.
-func inheritedNothing(t testing.TB, pid int) map[int]Descriptor {
-	t.Helper()
+// CheckSupervisor returns an error if the process has open a directory, a socket or the
+// lock file of OpenOdd.
+func CheckSupervisor(pid int) error {
 	all, err := Descriptors(pid)
-	must.NoError(t, err)
-	must.MapNotEmpty(t, all)
+	if err != nil {
+		return err
+	}
+	return checkInherited(pid, all)
+}
+
+func checkInherited(pid int, all map[int]Descriptor) (err error) {
+	if len(all) == 0 {
+		return fmt.Errorf("process %d has no descriptors", pid)
+	}
 	for fd, d := range all {
 		if d.Directory || d.Socket || filepath.Base(d.Name) == oddLock {
-			t.Errorf("process %d has descriptor %d: %+v", pid, fd, d)
+			err = errors.Join(err, fmt.Errorf("process %d has descriptor %d: %+v", pid, fd, d))
 		}
 	}
-	return all
+	return err
 }
 
 // testDescriptors is that commands and their supervisors have nothing open but what is
@@ -120,8 +134,8 @@ func testDescriptors(t *testing.T, bed Bed) {
 				Dir: dir, Jail: found, Argv: sleep, Stdout: out, OutputBytes: bytes,
 			})
 			must.NoError(t, err)
-			HasNothingElse(t, s.PID)
-			inheritedNothing(t, s.Supervisor)
+			must.NoError(t, CheckCommand(s.PID))
+			must.NoError(t, CheckSupervisor(s.Supervisor))
 			ends(t, dir)
 		})
 	}
@@ -131,7 +145,7 @@ func testDescriptors(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		defer command.Wait()
 		defer command.Kill()
-		HasNothingElse(t, command.Pid)
+		must.NoError(t, CheckCommand(command.Pid))
 	})
 	t.Run("a process with a directory open does not enter a jail, and says which", func(t *testing.T) {
 		p := &supervise.Process{Jail: jail(t), Argv: sleep, Stdin: null, Stdout: null, Stderr: null}
