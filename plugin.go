@@ -2,6 +2,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"nomad-driver-pot/driver"
 	"nomad-driver-pot/pot/cli"
 	"nomad-driver-pot/pot/native"
+	"nomad-driver-pot/pot/supervise"
 )
 
 // The one binary has two lives: Nomad starts it as a plugin, and says so with
@@ -20,6 +22,10 @@ import (
 func main() {
 	h := base.Handshake
 	if os.Getenv(h.MagicCookieKey) == h.MagicCookieValue {
+		if err := supervise.SealDescriptors(); err != nil {
+			fmt.Fprintf(os.Stderr, "cannot mark inherited descriptors: %v\n", err)
+			os.Exit(1)
+		}
 		// Its log goes to the agent. When that is killed, the first word of the log would
 		// be the end of a plugin that the next agent goes on with (os/signal, SIGPIPE).
 		// Ignored, it would be ignored in whatever is executed from here, too.

@@ -14,11 +14,11 @@ const module = "nomad-driver-pot"
 // imports is the project: what each package may import of the others. It is the
 // diagram that the layout follows, with the outermost first. "" is plugin.go.
 var imports = map[string][]string{
-	"":       {"driver", "pot/cli", "pot/native"},
+	"":       {"driver", "pot/cli", "pot/native", "pot/supervise"},
 	"driver": {"image", "image/signify", "pot", "pot/supervise", "flavour"},
 
 	"flavour":     {"pot"},
-	"pot/cli":     {"image", "image/signify", "image/xz", "image/zstream", "pot", "pot/native", "flavour"},
+	"pot/cli":     {"image", "image/signify", "image/xz", "image/zstream", "pot", "pot/native", "pot/supervise", "flavour"},
 	"pot/cli/man": {"pot/cli"},
 
 	"image":           {"image/skein", "image/signify", "image/xz", "image/zstream"},

@@ -14,14 +14,20 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"nomad-driver-pot/pot/supervise"
 )
 
 // Version is the project's, of the plugin and of the command line.
 const Version = "0.1.0"
 
 // Main runs the command in args and returns its exit status: 0 done, 1 failed,
-// 2 not understood.
+// 2 not understood. What the command executes has no descriptor that this process has
+// inherited, beyond its standard input, output and error.
 func Main(args []string, stdout, stderr io.Writer) int {
+	if err := supervise.SealDescriptors(); err != nil {
+		return report(stderr, filepath.Base(args[0]), failed{fmt.Errorf("cannot mark inherited descriptors: %w", err)})
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // who asks twice does not want to wait

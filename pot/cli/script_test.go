@@ -20,7 +20,7 @@ import (
 // The stories run this very test binary, as both names of the program.
 func TestMain(m *testing.M) {
 	run := func() { os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr)) }
-	testscript.Main(unleaking{m}, map[string]func(){"pot": run, "nomad-driver-pot": run})
+	testscript.Main(unleaking{m}, map[string]func(){"pot": run, "nomad-driver-pot": run, "odd": odd})
 }
 
 // unleaking are tests that leave nothing behind.
@@ -36,7 +36,10 @@ func (m unleaking) Run() int { return leak.Run(m.M.Run) }
 //	until COMMAND...         runs a command again and again, until it ends well
 //	rooted                   keeps other tests of hosts away, and takes pots away at the end
 //	base DIR [PROGRAM]...    makes a tree with a shell, and programs of this machine
+//	! inherits POT           fails if a process of a pot has inherited a descriptor
 //
+// and a program, odd COMMAND..., that becomes a command with descriptors open that are
+// not for it: a directory, a lock file and a socket;
 // and $IMAGES, $STREAMS, $KEYS, directories of fixtures; $URL of a server that has
 // $HELLO, what pot exported; and $HELLO without its .meta as bare_1.0.xz, and an
 // image whose end does not come as stalled_1.0.xz; and $SHELF, where images can be
@@ -83,12 +86,13 @@ func TestScripts(t *testing.T) {
 			return os.Geteuid() == 0, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":  exits,
-			"rooted": rooted(supervisorFor(t.TempDir())),
-			"base":   base,
-			"until":  until,
-			"pack":   pack,
-			"asked":  func(ts *testscript.TestScript, _ bool, args []string) { asked(ts, server, args[0]) },
+			"exits":    exits,
+			"rooted":   rooted(supervisorFor(t.TempDir())),
+			"base":     base,
+			"inherits": inherits,
+			"until":    until,
+			"pack":     pack,
+			"asked":    func(ts *testscript.TestScript, _ bool, args []string) { asked(ts, server, args[0]) },
 		},
 	})
 }

@@ -27,12 +27,13 @@ type notEntered struct {
 
 // Descriptors of a pot-supervisor that is to become a command, beside the command's.
 const (
-	enteringFD   = 3
-	notEnteredFD = 4
+	enteringFD   = firstExtra
+	notEnteredFD = firstExtra + 1
+	enterPassed  = firstExtra + 2 // how many there are
 )
 
-// startBy has program become the command: it has no directory open, as this process
-// may have, and jail_attach(2) refuses those that have.
+// startBy has program become the command, where processes enter jails: it has no
+// directory open, as this process may have.
 func (p *Process) startBy(program string) (*os.Process, error) {
 	asked, err := json.Marshal(entering{Jail: p.Jail, Argv: p.Argv, Env: p.Env, Dir: p.Dir, Identity: p.Identity})
 	if err != nil {
@@ -90,7 +91,10 @@ func Enter() int {
 	in, out := os.NewFile(enteringFD, "command"), os.NewFile(notEnteredFD, "fault")
 	syscall.CloseOnExec(notEnteredFD)
 	var e entering
-	err := json.NewDecoder(io.LimitReader(in, maxTask)).Decode(&e)
+	err := CloseInherited(enterPassed)
+	if err == nil {
+		err = json.NewDecoder(io.LimitReader(in, maxTask)).Decode(&e)
+	}
 	in.Close()
 	if err == nil {
 		err = e.become()
@@ -104,6 +108,9 @@ func (e *entering) become() error {
 	p := &Process{Jail: e.Jail, Argv: e.Argv, Env: e.Env, Dir: e.Dir}
 	if len(p.Argv) == 0 {
 		return errors.New("no command to start")
+	}
+	if err := checkNoDirectory(); err != nil {
+		return err
 	}
 	if err := e.Jail.attach(); err != nil {
 		return err

@@ -24,9 +24,8 @@ func reopenTerminal(attr *os.ProcAttr) (close func(), err error) {
 	return func() { tty.Close() }, nil
 }
 
-// mustBeAlone: who has a directory open cannot attach to a jail, nor can its children
-// (sys/kern/kern_descrip.c, pwd_chroot_chdir: EPERM).
-const mustBeAlone = true
+// processesEnter: jail_attach(2) moves a process as a whole, with all that it has open.
+const processesEnter = true
 
 // attach moves this process into the jail.
 func (j Jail) attach() error {

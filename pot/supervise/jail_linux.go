@@ -44,8 +44,8 @@ var kept = map[uintptr]bool{
 	31: true, // CAP_SETFCAP
 }
 
-// mustBeAlone: a process may have open whatever it likes.
-const mustBeAlone = false
+// processesEnter: setns(2) moves a thread, whatever else its process does.
+const processesEnter = false
 
 // attach is for hosts where a process can be moved as a whole.
 func (j Jail) attach() error {

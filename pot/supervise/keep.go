@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -29,8 +28,7 @@ const readersMay = 10 * time.Second
 // lost. It waits for those who read (flock.Read), as it would at a pipe, within a bound.
 type keeper struct {
 	from *os.File // the pipe
-	dir  *os.Root
-	base string
+	path string
 	max  int64 // bytes in a file
 
 	file *os.File
@@ -43,13 +41,11 @@ type keeper struct {
 
 // keepOutput is for a command's output to be kept in path, a file that is there, and
 // whose directory is the supervisor's own. w is for the command, and must be closed here
-// once it has it.
+// once it has it. The keeper opens files by path: a supervisor that had their directory
+// open could not start the command (checkNoDirectory).
 func keepOutput(path string, max int64) (k *keeper, w *os.File, err error) {
-	k = &keeper{base: filepath.Base(path), max: max, settled: make(chan struct{}), ended: make(chan struct{})}
-	if k.dir, err = os.OpenRoot(filepath.Dir(path)); err != nil {
-		return nil, nil, err
-	}
-	k.file, err = k.dir.OpenFile(k.base, os.O_WRONLY|os.O_TRUNC|syscall.O_NOFOLLOW, 0)
+	k = &keeper{path: path, max: max, settled: make(chan struct{}), ended: make(chan struct{})}
+	k.file, err = os.OpenFile(path, os.O_WRONLY|os.O_TRUNC|syscall.O_NOFOLLOW, 0)
 	if err == nil {
 		k.from, w, err = os.Pipe()
 	}
@@ -61,9 +57,9 @@ func keepOutput(path string, max int64) (k *keeper, w *os.File, err error) {
 }
 
 func (k *keeper) close() error {
-	err := k.dir.Close()
+	var err error
 	if k.file != nil {
-		err = errors.Join(err, k.file.Close())
+		err = k.file.Close()
 	}
 	if k.from != nil {
 		err = errors.Join(err, k.from.Close())
@@ -142,7 +138,7 @@ func (k *keeper) write(p []byte) {
 
 // await waits until nobody reads the older file.
 func (k *keeper) await() {
-	f, err := k.dir.OpenFile(k.base+OlderOutput, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	f, err := os.OpenFile(k.path+OlderOutput, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return
 	}
@@ -155,11 +151,7 @@ func (k *keeper) await() {
 // turn begins another file. If it cannot, the one that there is begins anew.
 func (k *keeper) turn() error {
 	k.await()
-	err := k.dir.Rename(k.base, k.base+OlderOutput)
-	var next *os.File
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		next, err = k.dir.OpenFile(k.base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	}
+	next, err := k.next()
 	if err == nil {
 		err = k.file.Close()
 		k.file, k.size = next, 0
@@ -170,6 +162,28 @@ func (k *keeper) turn() error {
 	}
 	k.size = 0
 	return errors.Join(err, k.file.Truncate(0))
+}
+
+// next moves the full file to where the older one is, and creates its successor. It
+// leaves a file alone that is not its own: since its pot was destroyed, another pot of the
+// same name may have its files there.
+func (k *keeper) next() (*os.File, error) {
+	mine, err := k.file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	switch now, err := os.Lstat(k.path); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	case !os.SameFile(mine, now):
+		return nil, fmt.Errorf("%s is another file by now", k.path)
+	default:
+		if err := os.Rename(k.path, k.path+OlderOutput); err != nil {
+			return nil, err
+		}
+	}
+	return os.OpenFile(k.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // O_EXCL follows no link (open(2))
 }
 
 // tell says what became of output, once in a row: in the supervisor's own log.

@@ -7,4 +7,9 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-func TestMain(m *testing.M) { os.Exit(leak.Run(m.Run)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(inheritVariable) != "" {
+		os.Exit(inherited())
+	}
+	os.Exit(leak.Run(m.Run))
+}

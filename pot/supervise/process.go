@@ -23,7 +23,9 @@ type Process struct {
 	// Terminal makes Stdin the process's controlling terminal.
 	Terminal bool
 
-	// By is the path of a pot-supervisor, for callers that have more open than it has.
+	// By is the path of a pot-supervisor that enters the jail in this process's place. A
+	// caller that may have a directory open must set it; the supervisor itself, which has
+	// none, need not.
 	By string
 }
 
@@ -33,13 +35,22 @@ const defaultPath = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bi
 
 // Start starts p in its jail. The caller waits for the process. A command that
 // is not in the jail is fs.ErrNotExist.
+//
+// All commands in jails are started here: tasks', pots' started by hand, and more
+// commands in them. The command has p.Stdin, p.Stdout and p.Stderr and no other
+// descriptor, whatever this process has.
 func (p *Process) Start() (*os.Process, error) {
 	if len(p.Argv) == 0 || p.Argv[0] == "" {
 		return nil, errors.New("no command to start")
 	}
-	heed()
-	if p.By != "" && mustBeAlone {
+	if err := inheritNothing(); err != nil {
+		return nil, err
+	}
+	if p.By != "" && processesEnter {
 		return p.startBy(p.By)
+	}
+	if err := p.checkAlone(); err != nil {
+		return nil, err
 	}
 	attr := &os.ProcAttr{
 		Dir:   p.Dir,
@@ -65,6 +76,23 @@ func (p *Process) Start() (*os.Process, error) {
 		return err
 	})
 	return process, err
+}
+
+// checkAlone checks that the process that enters the jail has no directory open. Where
+// p.By is to enter and a thread of this process does, in effect, what p.By would, the
+// rest of this process does not count.
+func (p *Process) checkAlone() error {
+	if p.By != "" {
+		return checkNoDirectoryIn([]*os.File{p.Stdin, p.Stdout, p.Stderr})
+	}
+	return checkNoDirectory()
+}
+
+// inheritNothing makes what a command inherits independent of how this process was
+// started. It is called before each start, on every host.
+func inheritNothing() error {
+	heed()
+	return SealDescriptors()
 }
 
 // heed has no command ignore what this process was started to ignore, as by nohup(1):

@@ -17,19 +17,25 @@ import (
 func main() {
 	runtime.GOMAXPROCS(2)
 	debug.SetGCPercent(20)
-	switch {
-	case len(os.Args) == 2 && os.Args[1] == "run":
-		outlive()
-		os.Exit(supervise.Run(os.Stdin, os.Stdout))
-	case len(os.Args) == 2 && runs[os.Args[1]] != nil:
+	if len(os.Args) == 2 && runs[os.Args[1]] != nil {
 		os.Exit(runs[os.Args[1]]())
 	}
 	fmt.Fprintln(os.Stderr, "pot-supervisor: started by nomad-driver-pot, not by hand")
 	os.Exit(2)
 }
 
-// runs are the other lives of the program, on hosts that need them.
-var runs = map[string]func() int{}
+// runs are what the program can be started as; hosts add their own.
+var runs = map[string]func() int{"run": run}
+
+func run() int {
+	const passed = 3 // the task, the answer, and the log
+	if err := supervise.CloseInherited(passed); err != nil {
+		fmt.Fprintf(os.Stderr, "pot-supervisor: %v\n", err)
+		return 1
+	}
+	outlive()
+	return supervise.Run(os.Stdin, os.Stdout)
+}
 
 // outlive makes the supervisor deaf to what is meant for the process group or
 // the session of those who started it. The signals are caught, not ignored:

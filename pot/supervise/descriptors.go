@@ -1,0 +1,98 @@
+package supervise
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// firstExtra is the first descriptor after standard input, output and error: programs
+// get no others unless their starter passes them on purpose.
+const firstExtra = 3
+
+// closeRangeCloexec is CLOSE_RANGE_CLOEXEC: Linux 5.11 (linux/close_range.h) and
+// FreeBSD 14 (sys/unistd.h) share the value.
+const closeRangeCloexec = 1 << 2
+
+// SealDescriptors marks every descriptor of this process from 3 up close-on-exec: no
+// program that it executes gets what a shell, an agent or a library has left open. It
+// may be called at any time, again and again.
+func SealDescriptors() error {
+	_, _, errno := syscall.RawSyscall(sysCloseRange, firstExtra, uintptr(^uint32(0)), closeRangeCloexec)
+	if errno == 0 {
+		return nil
+	}
+	return sealEach() // an older kernel
+}
+
+// sealEach is SealDescriptors by fcntl(2).
+func sealEach() error {
+	all, err := openDescriptors()
+	if err != nil {
+		return err
+	}
+	for _, fd := range all {
+		if fd >= firstExtra {
+			syscall.CloseOnExec(fd)
+		}
+	}
+	return nil
+}
+
+// CloseInherited closes the descriptors that this process was started with, but the
+// first passed, which are for it: its starter need not have heard of SealDescriptors.
+// What the process itself has opened stays open, as Go opens everything
+// close-on-exec, and no inherited descriptor is. It is for the beginning of a program.
+func CloseInherited(passed int) error {
+	all, err := openDescriptors()
+	if err != nil {
+		return err
+	}
+	for _, fd := range all {
+		if fd < passed {
+			continue
+		}
+		flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFD, 0)
+		if errno == 0 && flags&syscall.FD_CLOEXEC == 0 {
+			syscall.Close(fd)
+		}
+	}
+	return nil
+}
+
+// checkNoDirectory returns an error that names an open directory of this process, if it
+// has one. FreeBSD lets no such process enter a jail, nor its children, whatever the
+// descriptor is for and even if it is close-on-exec: jail_attach(2) fails with EPERM
+// (sys/kern/kern_descrip.c, chroot_refuse_vdir_fds). Linux has no such rule; the check
+// is the same there, so that the tests of any machine find who breaks it.
+func checkNoDirectory() error {
+	all, err := openDescriptors()
+	if err != nil {
+		return err
+	}
+	for _, fd := range all {
+		var st syscall.Stat_t
+		if syscall.Fstat(fd, &st) == nil && st.Mode&syscall.S_IFMT == syscall.S_IFDIR {
+			return directoryError(fd, descriptorPath(fd))
+		}
+	}
+	return nil
+}
+
+// checkNoDirectoryIn is checkNoDirectory of a process that has files alone, from
+// descriptor 0 up.
+func checkNoDirectoryIn(files []*os.File) error {
+	for fd, f := range files {
+		if f == nil {
+			continue
+		}
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			return directoryError(fd, f.Name())
+		}
+	}
+	return nil
+}
+
+func directoryError(fd int, path string) error {
+	return fmt.Errorf("enter jail: descriptor %d is an open directory: %s", fd, path)
+}
