@@ -66,9 +66,16 @@ func FuzzParseInterfaces(f *testing.F) {
 	must.NoError(f, err)
 	f.Add(string(text))
 	f.Add("\tmember:\n")
+	f.Add("x: flags=1<\n\tinet 1.2.3.4 netmask 0xg\n\tinet 1.2.3.4/33\n\tinet ::1 netmask 0xff\n")
 	f.Add("x: \n\tmember: \n groups:\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		of(parseInterfaces(text), "web")
+		all := parseInterfaces(text)
+		of(all, "web")
+		for _, i := range all {
+			for _, p := range i.inet {
+				must.True(t, p.IsValid())
+			}
+		}
 	})
 }
 

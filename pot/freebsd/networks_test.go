@@ -125,7 +125,7 @@ func TestNetworks_details(t *testing.T) {
 	t.Run("IPv6 is on a bridge with the uplink", func(t *testing.T) {
 		m := netModel(t)
 		create(t, m, "six")
-		must.Eq(t, "ifconfig bridge create addm vtnet0 group pot description nomad-driver-pot IPv6 bridge up", m.command(t, "ifconfig bridge"))
+		must.Eq(t, "ifconfig bridge create group pot description nomad-driver-pot IPv6 bridge addm vtnet0 up", m.command(t, "ifconfig bridge"))
 		must.Eq(t, "ifconfig epair create group pot description six IPv6 up", m.command(t, "ifconfig epair"))
 		must.Eq(t, "ifconfig -j six epair2b inet6 accept_rtadv auto_linklocal -ifdisabled up", m.command(t, "ifconfig -j six epair"))
 	})
