@@ -56,7 +56,7 @@ func (c checker) check(ctx context.Context) []pot.Finding {
 		add(pot.Fact, "vnet", "true")
 	}
 	if on, err := c.kernel.Sysctl("kern.racct.enable"); err != nil || on == 0 {
-		add(pot.Absent, "limits", "memory and CPU limits, and usage, are off: put kern.racct.enable=1 into /boot/loader.conf and restart")
+		add(pot.Absent, "limits", "memory and CPU limits, and usage, are off: echo kern.racct.enable=1 >> /boot/loader.conf; shutdown -r now")
 	} else {
 		add(pot.Fact, "limits", "rctl")
 	}

@@ -123,7 +123,7 @@ func TestCheck_network(t *testing.T) {
 
 		"the kernel lets no address into a bridge": {sysctl(memberAddresses, 0), []string{
 			"ipv6: pots cannot have IPv6: net.link.bridge.member_ifaddrs is 0, so vtnet0, which has an address, cannot join a bridge: " +
-				"sysctl net.link.bridge.member_ifaddrs=1 (and net.link.bridge.member_ifaddrs=1 in /etc/sysctl.conf), " +
+				"sysctl net.link.bridge.member_ifaddrs=1; echo net.link.bridge.member_ifaddrs=1 >> /etc/sysctl.conf; " +
 				"or move the address to a bridge that has vtnet0 as a member and set POT_EXTIF to that bridge"}},
 		"the kernel lets addresses into bridges": {sysctl(memberAddresses, 1), nil},
 		"the uplink is a bridge": {func(c *checker, log *run.Log) {
@@ -140,6 +140,8 @@ func TestCheck_network(t *testing.T) {
 			shown("inet 10.0.2.15 ", "was 10.0.2.15 ")(c, log)
 			shown("inet6 fe80::5054:ff:fe12:3456%vtnet0 ", "was6 ")(c, log)
 		}, nil},
+		"resource accounting is off": {sysctl("kern.racct.enable", 0), []string{
+			"limits: memory and CPU limits, and usage, are off: echo kern.racct.enable=1 >> /boot/loader.conf; shutdown -r now"}},
 		"two things at once": {func(c *checker, log *run.Log) {
 			sysctl(forwarding, 0)(c, log)
 			answers("pfctl -a pot-nat -s nat", "")(c, log)

@@ -30,7 +30,7 @@ func mayJoin(k Kernel, i *iface) error {
 
 // mendMember is what lets an interface be in a bridge, and the host keep its address.
 func mendMember(name string) string {
-	return fmt.Sprintf("sysctl %[1]s=1 (and %[1]s=1 in /etc/sysctl.conf), or move the address to a bridge that has %[2]s as a member and set POT_EXTIF to that bridge",
+	return fmt.Sprintf("sysctl %[1]s=1; echo %[1]s=1 >> /etc/sysctl.conf; or move the address to a bridge that has %[2]s as a member and set POT_EXTIF to that bridge",
 		memberAddresses, name)
 }
 

@@ -32,7 +32,7 @@ func TestMembers(t *testing.T) {
 		return err
 	}
 	const refused = "uplink vtnet0 has an address, and net.link.bridge.member_ifaddrs=0 keeps such an interface out of bridges, " +
-		"where pots have their IPv6 from: sysctl net.link.bridge.member_ifaddrs=1 (and net.link.bridge.member_ifaddrs=1 in /etc/sysctl.conf), " +
+		"where pots have their IPv6 from: sysctl net.link.bridge.member_ifaddrs=1; echo net.link.bridge.member_ifaddrs=1 >> /etc/sysctl.conf; " +
 		"or move the address to a bridge that has vtnet0 as a member and set POT_EXTIF to that bridge"
 	for _, name := range []string{"six", "dual"} {
 		t.Run(name+" is refused before a bridge is created", func(t *testing.T) {

@@ -101,6 +101,18 @@ func (m *model) showPF(argv []string) string {
 	return "nat-anchor \"pot-nat\" all\nrdr-anchor \"pot-rdr/*\" all\n"
 }
 
+// withoutWidth is ifconfig's complaint about a new IPv4 address without a width or a
+// netmask, which is an error in FreeBSD 15 (UPDATING, 20240617) and a warning in 14
+// (sbin/ifconfig/af_inet.c, in_postproc). One that is removed needs none.
+func withoutWidth(argv []string) string {
+	at := slices.Index(argv, "inet") + 1
+	if at == 0 || at == len(argv) || strings.Contains(argv[at], "/") ||
+		slices.Contains(argv, "netmask") || slices.Contains(argv, "-alias") {
+		return ""
+	}
+	return "ifconfig: " + argv[at] + ": an address needs a width or a netmask"
+}
+
 // addm makes an interface a member of a bridge, and returns ifconfig's complaint if
 // the kernel refuses (sys/net/if_bridge.c, bridge_ioctl_add). member_ifaddrs and the
 // text in brackets are FreeBSD 15's.
@@ -241,6 +253,13 @@ func TestModel_network(t *testing.T) {
 		n, err := m.Sysctl(memberAddresses)
 		must.NoError(t, err)
 		must.Eq(t, 0, n)
+	})
+	t.Run("a new address needs a width", func(t *testing.T) {
+		m := netModel(t)
+		must.StrContains(t, run(m, "ifconfig bridge create inet 10.192.0.1 up"), "needs a width")
+		must.StrContains(t, run(m, "ifconfig em1 inet 192.0.2.9 alias"), "needs a width")
+		must.Eq(t, "", run(m, "ifconfig em1 inet 192.0.2.9/32 alias"))
+		must.Eq(t, "", run(m, "ifconfig em1 inet 192.0.2.9 -alias"))
 	})
 	t.Run("a bridge whose member is refused stays", func(t *testing.T) {
 		m := netModel(t)

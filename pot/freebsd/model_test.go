@@ -423,6 +423,9 @@ func (m *model) addMount(p MountPoint) {
 }
 
 func (m *model) ifconfig(_ io.Reader, argv []string) (string, string) {
+	if refused := withoutWidth(argv); refused != "" {
+		return "", refused
+	}
 	switch {
 	case argv[0] == "-a":
 		return m.showInterfaces(), ""
