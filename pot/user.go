@@ -49,8 +49,15 @@ func lookupUser(tree, who string) (user, error) {
 		return user{}, fmt.Errorf("user %q in the pot: %w", who, err)
 	}
 	u := user{home: found.Home, Identity: supervise.Identity{UID: uint32(found.Uid), GID: uint32(found.Gid)}}
+	// The first of the list is the effective group on FreeBSD, and setgid(2) replaces
+	// it there, so a group that counts must not be first: as with initgroups(3), that
+	// is the user's own (sys/kern/kern_prot.c, kern_setgroups; in FreeBSD 15
+	// freebsd14_setgroups, the system call that Go makes).
+	u.Groups = []uint32{u.GID}
 	for _, g := range found.Sgids {
-		u.Groups = append(u.Groups, uint32(g))
+		if uint32(g) != u.GID {
+			u.Groups = append(u.Groups, uint32(g))
+		}
 	}
 	u.name, _, _ = strings.Cut(who, ":")
 	if _, err := strconv.Atoi(u.name); err == nil || u.name == "" {

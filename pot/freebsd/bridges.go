@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,9 +17,13 @@ import (
 // made says so in its description, and goes with its last pot.
 const ourBridges = "nomad-driver-pot "
 
-// bridge is the one that has the gateway's address, made if there is none, with
-// the network's way out.
+// bridge returns the bridge that has the gateway's address, which it creates if
+// there is none. What pots need to reach other networks is there when it returns,
+// whoever created the bridge, and when.
 func (l *links) bridge(ctx context.Context, link pot.Link) (string, error) {
+	if err := l.routing.ensure(ctx); err != nil {
+		return "", err
+	}
 	names, err := l.kernel.Interfaces()
 	if err != nil {
 		return "", fmt.Errorf("list interfaces: %w", err)
@@ -26,26 +31,17 @@ func (l *links) bridge(ctx context.Context, link pot.Link) (string, error) {
 	if name, ok := names[link.Gateway]; ok {
 		return name, nil
 	}
-	if _, err := l.runner.Run(ctx, nil, "sysctl", "net.inet.ip.forwarding=1"); err != nil {
-		return "", err
-	}
 	description := ourBridges + "public bridge"
 	if link.Bridge != "" {
 		description = ourBridges + "private bridge " + link.Bridge
 	}
 	inet := netip.PrefixFrom(link.Gateway, link.Address.Bits()).String()
-	bridge, err := l.create(ctx, "bridge", description, "inet", inet)
-	if err != nil {
-		return "", err
-	}
-	if err := nat(ctx, l.runner, l.config); err != nil {
-		return "", errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return l.drop(ctx, bridge) }))
-	}
-	return bridge, nil
+	return l.create(ctx, "bridge", description, "inet", inet)
 }
 
-// uplinkBridge is the one that has the uplink, made if there is none: pots have
-// their IPv6 from the routers there.
+// uplinkBridge returns the bridge that has the uplink as a member, or that is the
+// uplink itself, and creates one if there is none: pots have their IPv6 from the
+// routers there.
 func (l *links) uplinkBridge(ctx context.Context) (string, error) {
 	uplink := l.config.Interface
 	if uplink == "" {
@@ -55,12 +51,24 @@ func (l *links) uplinkBridge(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, i := range all {
-		if i.in("bridge") && slices.Contains(i.members, uplink) {
-			return i.name, nil
-		}
+	if i := bridgeOf(all, uplink); i != nil {
+		return i.name, nil
 	}
-	return l.create(ctx, "bridge", ourBridges+"IPv6 bridge", "addm", uplink)
+	i := find(all, uplink)
+	if i == nil {
+		return "", fmt.Errorf("uplink %s: %w: set POT_EXTIF in pot.conf", uplink, fs.ErrNotExist)
+	}
+	if err := mayJoin(l.kernel, i); err != nil {
+		return "", err
+	}
+	bridge, err := l.create(ctx, "bridge", ourBridges+"IPv6 bridge", "addm", uplink)
+	if err != nil {
+		if refused := mayJoin(l.kernel, i); refused != nil { // the command loads if_bridge(4), and with it the sysctl
+			err = fmt.Errorf("%w: %w", refused, err)
+		}
+		return "", err
+	}
+	return bridge, nil
 }
 
 // dropBridges destroys those of our bridges that no pot is on. A bridge of ours has

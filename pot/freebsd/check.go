@@ -14,9 +14,11 @@ import (
 
 // checker looks at what the host has.
 type checker struct {
-	runner run.Runner
-	kernel Kernel
-	config Config
+	runner  run.Runner
+	kernel  Kernel
+	config  Config
+	routing *routing // is told of rules that are lost
+	root    string   // "" but in tests: /etc is below it
 }
 
 // check is Host.Check. Each finding says what would mend it.
@@ -54,18 +56,11 @@ func (c checker) check(ctx context.Context) []pot.Finding {
 		add(pot.Fact, "vnet", "true")
 	}
 	if on, err := c.kernel.Sysctl("kern.racct.enable"); err != nil || on == 0 {
-		add(pot.Absent, "limits", "memory and CPU limits, and usage, are off: put kern.racct.enable=1 into /boot/loader.conf and restart")
+		add(pot.Absent, "limits", "memory and CPU limits, and usage, are off: echo kern.racct.enable=1 >> /boot/loader.conf; shutdown -r now")
 	} else {
 		add(pot.Fact, "limits", "rctl")
 	}
-	switch {
-	case c.config.Interface == "":
-		add(pot.Absent, "pf", "no uplink is known: pots have no way out: set POT_EXTIF in pot.conf")
-	case !havePF():
-		add(pot.Absent, "pf", "pf is not loaded: pots have no way out: sysrc pf_enable=YES; service pf start")
-	default:
-		c.anchors(ctx, add)
-	}
+	c.network(ctx, add)
 	return found
 }
 
@@ -117,20 +112,4 @@ func (c checker) pool(ctx context.Context, add adder) {
 	default:
 		add(pot.Fatal, "pool", "pool %s is %s: zpool status %s", pool, health, pool)
 	}
-}
-
-// anchors looks for what pot init puts into pf.conf(5).
-func (c checker) anchors(ctx context.Context, add adder) {
-	out, err := c.runner.Run(ctx, nil, "pfctl", "-s", "nat")
-	if err != nil {
-		add(pot.Absent, "pf", "pf cannot be asked for its anchors: %v", err)
-		return
-	}
-	for _, line := range []string{`nat-anchor "pot-nat"`, `rdr-anchor "pot-rdr/*"`} {
-		if !strings.Contains(out, line) {
-			add(pot.Absent, "pf", `pf.conf lacks the line %s: pots have no way out, or ports only by supervisors`, line)
-			return
-		}
-	}
-	add(pot.Fact, "pf", "anchors")
 }

@@ -41,6 +41,21 @@ func TestTyped_real(t *testing.T) {
 	must.Greater(t, 15, n)
 }
 
+// FreeBSD 15's ifconfig(8) adds what the kernel says to its complaints, which are
+// taken for the same (lib/libc/gen/err.c, vexterr).
+func TestTyped_extended(t *testing.T) {
+	leak.Check(t)
+	for complaint, kind := range map[string]error{
+		"ifconfig: BRDGADD em9: No such file or directory (extended error No such interface)":                  fs.ErrNotExist,
+		"ifconfig: ioctl (SIOCDIFADDR): Can't assign requested address (extended error No such address)":       fs.ErrNotExist,
+		"ifconfig: BRDGADD em0: Invalid argument (extended error Member interface may not have an IP address)": nil,
+	} {
+		err := typed(&run.Error{Argv: []string{"ifconfig", "x"}, Code: 1, Stderr: complaint})
+		must.Eq(t, kind != nil, errors.Is(err, fs.ErrNotExist), must.Sprint(complaint))
+		must.StrHasSuffix(t, complaint, err.Error())
+	}
+}
+
 // An interface is what `ifconfig -a` of a FreeBSD 14.2 says it is.
 func TestParseInterfaces(t *testing.T) {
 	leak.Check(t)
@@ -66,9 +81,16 @@ func FuzzParseInterfaces(f *testing.F) {
 	must.NoError(f, err)
 	f.Add(string(text))
 	f.Add("\tmember:\n")
+	f.Add("x: flags=1<\n\tinet 1.2.3.4 netmask 0xg\n\tinet 1.2.3.4/33\n\tinet ::1 netmask 0xff\n")
 	f.Add("x: \n\tmember: \n groups:\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		of(parseInterfaces(text), "web")
+		all := parseInterfaces(text)
+		of(all, "web")
+		for _, i := range all {
+			for _, p := range i.inet {
+				must.True(t, p.IsValid())
+			}
+		}
 	})
 }
 

@@ -41,7 +41,8 @@ const ruleset = "4"
 func New(r run.Runner, k Kernel, c Config) pot.Host {
 	m := mounts{runner: r, kernel: k}
 	d := &datasets{runner: r, kernel: k, root: c.ZFSRoot}
-	l := &links{runner: bounded{r}, kernel: k, config: c, known: map[pot.Name]attached{}}
+	way := &routing{runner: bounded{r}, kernel: k, config: c}
+	l := &links{runner: bounded{r}, kernel: k, config: c, routing: way, known: map[pot.Name]attached{}}
 	return pot.Host{
 		Name:       "freebsd",
 		Images:     d,
@@ -53,7 +54,7 @@ func New(r run.Runner, k Kernel, c Config) pot.Host {
 		Aliases:    aliases{runner: r, kernel: k, uplink: c.Interface},
 		Jails:      jails{runner: r, kernel: k, mounts: m, links: l, statuses: statuses{c.StatusDir}},
 		Limiter:    limiter{runner: r, kernel: k},
-		Check:      checker{runner: r, kernel: k, config: c}.check,
+		Check:      checker{runner: r, kernel: k, config: c, routing: way}.check,
 		Mountpoint: func(_ context.Context, dataset string) (string, error) { return d.mountpoint(dataset) },
 		Marked:     marks{runner: r, kernel: k, datasets: d, links: l}.marked,
 		Setup: func(ctx context.Context, o pot.SetupOptions) error {

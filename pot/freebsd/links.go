@@ -17,9 +17,10 @@ import (
 // links are epair(4)s on bridges, one for each family of addresses. A pot's are
 // found again by their description and their group.
 type links struct {
-	runner run.Runner
-	kernel Kernel
-	config Config
+	runner  run.Runner
+	kernel  Kernel
+	config  Config
+	routing *routing
 
 	mu    sync.Mutex
 	known map[pot.Name]attached // by this process
@@ -46,10 +47,9 @@ func (l *links) ifconfig(ctx context.Context, argv ...string) (string, error) {
 	return strings.TrimSpace(out), typed(err)
 }
 
-// interfaces are all that the host has.
+// interfaces returns all interfaces of the host.
 func (l *links) interfaces(ctx context.Context) ([]*iface, error) {
-	out, err := l.ifconfig(ctx, "-a")
-	return parseInterfaces(out), err
+	return listInterfaces(ctx, l.runner)
 }
 
 // of are the host's ends of a pot's pairs.

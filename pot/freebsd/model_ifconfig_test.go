@@ -36,7 +36,7 @@ func (m *model) clone(argv []string) (out, complaint string) {
 		m.createInterface(kind, unit, argv)
 		return "", killed
 	}
-	return m.createInterface(kind, unit, argv), ""
+	return m.createInterface(kind, unit, argv)
 }
 
 // The model refuses what ifconfig(8) and if_clone(4) refuse.

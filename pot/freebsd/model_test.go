@@ -52,6 +52,8 @@ type model struct {
 	noJ    bool // ifconfig and route have no -j
 	busy   int  // times that zfs destroy is busy
 	stuck  bool // jails do not end dying
+
+	modelNet
 }
 
 type dataset struct {
@@ -67,6 +69,7 @@ type modelIface struct {
 	aliases     []string
 	members     []string
 	jail        string
+	down        bool
 }
 
 type modelJail struct {
@@ -180,7 +183,7 @@ func (m *model) Run(ctx context.Context, stdin io.Reader, argv ...string) (strin
 	}
 	acts := map[string]func(io.Reader, []string) (string, string){
 		"zfs": m.zfs, "ifconfig": m.ifconfig, "route": m.route,
-		"jail": m.jail, "jexec": m.ok, "/root/rules": m.hook, "rctl": m.rctl, "pfctl": m.pfctl, "sysctl": m.ok, "cpuset": m.ok, "devfs": m.ok,
+		"jail": m.jail, "jexec": m.ok, "/root/rules": m.hook, "rctl": m.rctl, "pfctl": m.pfctl, "sysctl": m.sysctl, "zpool": m.zpool, "cpuset": m.ok, "devfs": m.ok,
 	}
 	act := acts[argv[0]]
 	if act == nil {
@@ -432,6 +435,9 @@ func (m *model) addMount(p MountPoint) {
 }
 
 func (m *model) ifconfig(_ io.Reader, argv []string) (string, string) {
+	if refused := withoutWidth(argv); refused != "" {
+		return "", refused
+	}
 	switch {
 	case argv[0] == "-a":
 		return m.showInterfaces(), ""
@@ -454,8 +460,11 @@ func (m *model) ifconfig(_ io.Reader, argv []string) (string, string) {
 	}
 	switch argv[1] {
 	case "addm":
-		i.members = append(i.members, argv[2])
+		return "", m.addm(argv[0], argv[2])
 	case "inet", "inet6":
+		if refused := m.mayHaveAddress(argv[0]); refused != "" && argv[3] == "alias" {
+			return "", refused
+		}
 		return "", i.alias(argv[2:])
 	case "destroy":
 		delete(m.ifaces, argv[0])
@@ -483,8 +492,18 @@ func (i *modelIface) alias(argv []string) string {
 	return ""
 }
 
-func (m *model) createInterface(kind string, unit int, argv []string) string {
+// createInterface does as argv says, word for word: what was made before a word that
+// is refused stays, and its name is printed all the same (sbin/ifconfig/ifconfig.c,
+// printifnamemaybe).
+func (m *model) createInterface(kind string, unit int, argv []string) (out, complaint string) {
+	m.noBridge = m.noBridge && kind != "bridge"
 	i := &modelIface{groups: []string{kind}}
+	name := fmt.Sprint(kind, unit)
+	if kind == "epair" {
+		m.ifaces[name+"b"] = &modelIface{groups: []string{"epair"}}
+		name += "a"
+	}
+	m.ifaces[name] = i
 	for n := 2; n+1 < len(argv); n++ {
 		switch argv[n] {
 		case "group":
@@ -494,16 +513,12 @@ func (m *model) createInterface(kind string, unit int, argv []string) string {
 		case "inet":
 			i.inet = argv[n+1]
 		case "addm":
-			i.members = append(i.members, argv[n+1])
+			if refused := m.addm(name, argv[n+1]); refused != "" {
+				return name + "\n", refused
+			}
 		}
 	}
-	name := fmt.Sprint(kind, unit)
-	if kind == "epair" {
-		m.ifaces[name+"b"] = &modelIface{groups: []string{"epair"}}
-		name += "a"
-	}
-	m.ifaces[name] = i
-	return name + "\n"
+	return name + "\n", ""
 }
 
 func (m *model) showInterfaces() string {
@@ -512,14 +527,13 @@ func (m *model) showInterfaces() string {
 		if i.jail != "" {
 			continue
 		}
-		fmt.Fprintf(&b, "%s: flags=1008843<UP,BROADCAST> metric 0 mtu 1500\n", name)
+		flags := map[bool]string{true: "BROADCAST", false: "UP,BROADCAST"}[i.down]
+		fmt.Fprintf(&b, "%s: flags=1008843<%s> metric 0 mtu 1500\n", name, flags)
 		if i.description != "" {
 			fmt.Fprintf(&b, "\tdescription: %s\n", i.description)
 		}
 		fmt.Fprintf(&b, "\toptions=0\n\tgroups: %s\n", strings.Join(i.groups, " "))
-		if addr, _, ok := strings.Cut(i.inet, "/"); ok {
-			fmt.Fprintf(&b, "\tinet %s netmask 0xffc00000 broadcast 10.255.255.255\n", addr)
-		}
+		b.WriteString(i.showAddresses())
 		for _, member := range i.members {
 			fmt.Fprintf(&b, "\tmember: %s flags=143<LEARNING,DISCOVER>\n\t        port 5 priority 128 path cost 2000\n", member)
 		}
@@ -585,6 +599,9 @@ func (m *model) rctl(_ io.Reader, argv []string) (string, string) {
 }
 
 func (m *model) pfctl(stdin io.Reader, argv []string) (string, string) {
+	if missing := noDevice(argv); missing != "" {
+		return "", missing
+	}
 	if complaint := m.pfctlRefuses(argv); complaint != "" {
 		return "", complaint
 	}
@@ -596,11 +613,13 @@ func (m *model) pfctl(stdin io.Reader, argv []string) (string, string) {
 	case slices.Contains(argv, "-f"):
 		text, err := io.ReadAll(stdin)
 		must0(err)
-		m.anchors[argv[at+1]] = string(text)
+		if at >= 0 {
+			m.anchors[argv[at+1]] = string(text)
+		}
 	case slices.Contains(argv, "-F"):
 		delete(m.anchors, argv[at+1])
 	case slices.Contains(argv, "-s"):
-		return "nat-anchor \"pot-nat\" all\nrdr-anchor \"pot-rdr/*\" all\n", ""
+		return m.showPF(argv), ""
 	}
 	return "", ""
 }
@@ -718,6 +737,3 @@ func (m *model) Interfaces() (map[netip.Addr]string, error) {
 
 // Messages is Kernel's.
 func (m *model) Messages() (string, error) { return m.messages, nil }
-
-// Sysctl is Kernel's.
-func (m *model) Sysctl(string) (uint32, error) { return 1, nil }

@@ -34,18 +34,10 @@ func load(ctx context.Context, r run.Runner, anchor, rules string) error {
 	return err
 }
 
-// nat is the pots' way out. The interface's first address is taken when a packet
-// goes out, not when the rule is loaded.
-func nat(ctx context.Context, r run.Runner, c Config) error {
-	if c.Interface == "" || !havePF() {
-		return nil
-	}
-	return load(ctx, r, natAnchor, natRules(c))
-}
-
-// natRules are those of the uplink, and of further ones for the networks behind
-// them, which come first: the first rule that matches counts (pf.conf(5),
-// TRANSLATION).
+// natRules give packets of pots an address of the uplink, and of further uplinks
+// those for the networks behind them. These come first: the first rule that matches
+// counts (pf.conf(5), TRANSLATION). (IF:0) is the interface's first address when a
+// packet leaves, not when the rule is loaded.
 func natRules(c Config) string {
 	var b strings.Builder
 	for _, x := range c.Extra {
