@@ -92,6 +92,11 @@ type Options struct {
 	// before the end of that is passed on; it may be nil. Its error ends it.
 	Visit func(Entry) error
 
+	// NewList has Pass write the list of a package anew: the names, snapshots and
+	// origins of its datasets, and the Properties that check left in them. Nothing else
+	// of the list that came is passed on, read or not.
+	NewList bool
+
 	// SkipLayers has Index and Pass pass over what is incremental from snapshots that are in
 	// none of the Origins, in place of ErrNoOrigin: such a dataset has no entries.
 	SkipLayers bool
