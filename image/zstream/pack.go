@@ -16,6 +16,7 @@ type contents struct {
 
 // listed is a dataset in the list.
 type listed struct {
+	key        string // under which it is there: the GUID of the dataset
 	origin     uint64 // GUID of the snapshot that it is a clone of
 	snapshots  map[string]uint64
 	properties map[string]any
@@ -55,6 +56,7 @@ func parseContents(buf []byte) (*contents, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list: dataset %q: %w", name, err)
 		}
+		d.key = p.name
 		for _, guid := range d.snapshots {
 			if guids[guid] {
 				return nil, fmt.Errorf("list: dataset %q: snapshot GUID %#x comes twice", name, guid)
@@ -65,6 +67,9 @@ func parseContents(buf []byte) (*contents, error) {
 			c.origins[d.origin]++
 		}
 		c.datasets[name] = d
+	}
+	if err := filesystems.unique(); err != nil {
+		return nil, fmt.Errorf("list: dataset %w", err)
 	}
 	return c, nil
 }

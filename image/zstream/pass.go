@@ -73,12 +73,10 @@ func (p *passing) begin(b beginning, clones map[uint64]int) error {
 	if b.order.big != machineIsBig {
 		return errors.New("it is of a machine of another byte order: a kernel is not given it")
 	}
-	if p.top.Package {
-		if err := p.checkOrigin(b); err != nil {
-			return err
-		}
+	if err := p.library.begin(b, clones); err != nil || !p.top.Package {
+		return err
 	}
-	return p.library.begin(b, clones)
+	return p.checkOrigin(b)
 }
 
 // checkOrigin refuses a substream that a receiver would put elsewhere than into the
@@ -145,13 +143,14 @@ func (p *passing) take(rec *record, header []byte) error {
 		p.hold(rec, header)
 		return nil
 	case p.records == 2:
-		anew, err := p.announced()
+		last, err := p.announced()
 		if err != nil {
 			return err
 		}
-		if anew != nil { // with an END of its own
-			p.held = anew
-			return nil
+		if last != nil {
+			err := p.flush()
+			p.held = last
+			return err
 		}
 	}
 	if err := p.flush(); err != nil {
@@ -166,8 +165,8 @@ func (p *passing) hold(rec *record, header []byte) {
 }
 
 // announced has what the first record says checked, now that it is whole. With
-// NewList it returns what goes on in place of a package's list and its END, else nil.
-func (p *passing) announced() (anew []byte, err error) {
+// NewList the list of a package is made anew, and its END, which is returned, with it.
+func (p *passing) announced() (last []byte, err error) {
 	h, err := readHead(context.Background(), &once{p.held})
 	if err == nil {
 		err = p.check(h.stream)
@@ -175,7 +174,8 @@ func (p *passing) announced() (anew []byte, err error) {
 	if err != nil || !p.newList || !h.stream.Package {
 		return nil, err
 	}
-	return h.pack()
+	p.held, last, err = h.pack()
+	return last, err
 }
 
 // flush writes what is held back.

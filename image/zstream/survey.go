@@ -40,7 +40,9 @@ func Head(ctx context.Context, r io.Reader) (*Stream, error) {
 type head struct {
 	beginning
 	stream *Stream // what Head returns
-	to     string  // of a package: the snapshot that it is sent up to; "" if it does not say
+
+	to   string            // of a package: the snapshot that it is sent up to; "" if it does not say
+	keys map[string]string // and under what name its list has a dataset, by Dataset.Name
 }
 
 // readHead reads no more than the first record.
@@ -64,14 +66,16 @@ func readHead(ctx context.Context, r io.Reader) (h head, err error) {
 	if err != nil {
 		return h, rs.fault(err)
 	}
+	h.stream, h.to, h.keys = s, c.to, map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.datasets)) {
 		d, err := c.datasets[name].dataset(s.Top, name, c.to)
 		if err != nil {
+			h.stream = nil
 			return h, rs.fault(err)
 		}
 		s.Datasets = append(s.Datasets, d)
+		h.keys[d.Name] = c.datasets[name].key
 	}
-	h.stream, h.to = s, c.to
 	return h, nil
 }
 
