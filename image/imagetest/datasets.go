@@ -158,6 +158,20 @@ func (d *Datasets) SetLabels(_ context.Context, name string, labels map[string]s
 	return nil
 }
 
+// Clear removes labels of a dataset.
+func (d *Datasets) Clear(name string, labels ...string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	set, ok := d.sets[name]
+	if !ok {
+		return fmt.Errorf("label %s: %w", name, fs.ErrNotExist)
+	}
+	for _, label := range labels {
+		delete(set.labels, label)
+	}
+	return nil
+}
+
 // Labels are those of a dataset.
 func (d *Datasets) Labels(_ context.Context, name string) (map[string]string, error) {
 	d.mu.Lock()
