@@ -16,7 +16,7 @@
 // The writer has the same layers in files that begin with write: a tree of files
 // (write_files.go) from a directory or an archive (write_dir.go, write_tar.go),
 // what its objects are (write_zap.go, write_leaf.go, write_sa.go), their records
-// (write_record.go), and the package of datasets (write.go, write_dataset.go).
+// (write_record.go), and the package of datasets (write.go, write_dataset.go, write_list.go).
 //
 // A stream is untrusted, and so is every number and name in it. What the package
 // does not know, or leaves to others, it refuses by name, with the record and the
