@@ -110,14 +110,17 @@ func (s *Store) claimAmongImports(ctx context.Context, t *temp, r receipt) error
 		return s.cache.fault(err)
 	}
 	defer unlock()
-	others, err := filepath.Glob(filepath.Join(s.cache.dir, importing+"*", receiptFile))
+	entries, err := os.ReadDir(s.cache.dir)
 	if err != nil {
-		return fmt.Errorf("internal error: %w", err)
+		return s.cache.fault(err)
 	}
-	for _, file := range others {
-		dir := filepath.Dir(file)
-		label, err := os.ReadFile(file)
-		if dir == t.dir || errors.Is(err, fs.ErrNotExist) { // ended by now
+	for _, e := range entries {
+		dir := filepath.Join(s.cache.dir, e.Name())
+		if !strings.HasPrefix(e.Name(), importing) || dir == t.dir {
+			continue
+		}
+		label, err := os.ReadFile(filepath.Join(dir, receiptFile))
+		if errors.Is(err, fs.ErrNotExist) { // it has claimed nothing yet, or ended by now
 			continue
 		}
 		other, parseErr := parseReceipt(string(label))

@@ -134,6 +134,7 @@ func (unlabelled) Labelled(context.Context, ...string) (map[string]map[string]st
 func TestStore_Ensure_guidsAtOnce(t *testing.T) {
 	leak.Check(t)
 	b := newRig(t)
+	b.cache = filepath.Join(b.cache, "of [a] host*") // is no pattern
 	evil := b.add("evil", forged("evil", 1, guidOf(imagetest.Stream("small"))))
 	other := image.NewStore(image.NewCache(b.cache, image.Options{}), b.datasets)
 	held, release := make(chan struct{}), make(chan struct{})
