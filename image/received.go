@@ -116,7 +116,7 @@ func (s *Store) claimAmongImports(ctx context.Context, t *temp, r receipt) error
 	}
 	for _, e := range entries {
 		dir := filepath.Join(s.cache.dir, e.Name())
-		if !strings.HasPrefix(e.Name(), importing) || dir == t.dir {
+		if !strings.HasPrefix(e.Name(), importing) || e.Name() == filepath.Base(t.dir) {
 			continue
 		}
 		label, err := os.ReadFile(filepath.Join(dir, receiptFile))
@@ -124,10 +124,13 @@ func (s *Store) claimAmongImports(ctx context.Context, t *temp, r receipt) error
 			continue
 		}
 		other, parseErr := parseReceipt(string(label))
-		if err := errors.Join(err, parseErr); err != nil {
+		err = errors.Join(err, parseErr)
+		guid, found := r.shared(other)
+		switch {
+		case err == nil && !found, ended(dir): // a crash may have left half of a receipt
+		case err != nil:
 			return s.cache.fault(err)
-		}
-		if guid, found := r.shared(other); found && !ended(dir) {
+		default:
 			return &Error{Op: "receive", What: fmt.Sprintf("snapshot with GUID %#x", guid), Retryable: true,
 				Err: errors.New("an image with another digest, which has it too, is being imported")}
 		}

@@ -105,14 +105,16 @@ func TestStore_Ensure_guids(t *testing.T) {
 		must.NoError(t, err)
 	})
 	t.Run("what a crash left of an import has no say", func(t *testing.T) {
-		b := newRig(t)
-		dir := filepath.Join(b.cache, ".import-1-1")
-		b.datasets.Receiving = func(context.Context, string) error { // after what there was has been swept
-			must.NoError(t, os.MkdirAll(dir, 0o700))
-			return os.WriteFile(filepath.Join(dir, "received"), fmt.Appendf(nil, "skein1024:00 %x", guidOf(good)), 0o600)
+		for _, left := range []string{fmt.Sprintf("skein1024:00 %x", guidOf(good)), "", "skein1024:00 half of a gui"} {
+			b := newRig(t)
+			dir := filepath.Join(b.cache, ".import-1-1")
+			b.datasets.Receiving = func(context.Context, string) error { // after what there was has been swept
+				must.NoError(t, os.MkdirAll(dir, 0o700))
+				return os.WriteFile(filepath.Join(dir, "received"), []byte(left), 0o600)
+			}
+			_, err := b.Ensure(t.Context(), b.small, anyImage, nil)
+			must.NoError(t, err)
 		}
-		_, err := b.Ensure(t.Context(), b.small, anyImage, nil)
-		must.NoError(t, err)
 	})
 	t.Run("a list of images that cannot be had is not the stream's fault", func(t *testing.T) {
 		b := newRig(t)
