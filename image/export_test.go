@@ -14,3 +14,6 @@ func OpenUnverified(name string) (*File, error) {
 	}
 	return &File{Verified: Verified{Bytes: info.Size()}, xz: f}, nil
 }
+
+// LockDir is what imports lock the cache with.
+var LockDir = lockDir

@@ -224,6 +224,8 @@ func hostileRecords() []hostileCase {
 		begin("a name without an end", `a name without an end: "xxxx`, func(r *hostileRecord) { r.setName(strings.Repeat("x", 256)) }),
 		begin("no snapshot", `no name of a snapshot: "tank/jails/bad/m"`, func(r *hostileRecord) { r.setName("tank/jails/bad/m") }),
 		begin("a snapshot with @ in it", `no name of a snapshot: "tank/jails/bad/m@a@b"`, func(r *hostileRecord) { r.setName("tank/jails/bad/m@a@b") }),
+		begin("holds, in the feature of a dataset", "features that are not supported: HOLDS", func(r *hostileRecord) { r.set64(8, 1|1<<26<<2) }),
+		begin("a clone of nothing", "tank/jails/bad/m@1700000000 is incremental from snapshot 0x0, and its flags are 0xd: it is neither whole nor a clone", func(r *hostileRecord) { r.set32(28, 0xd) }),
 		begin("of no list", `"tank/jails/bad/n@1700000000" is not in the list of the package`, func(r *hostileRecord) { r.setName("tank/jails/bad/n@1700000000") }),
 		begin("of a GUID that was not announced", "in the list of the package, 0x1 here", func(r *hostileRecord) { r.set64(32, 1) }),
 		edit("m twice", `dataset "tank/jails/bad/m" comes twice`, func(s *hostileStream) {
@@ -286,6 +288,31 @@ func hostileLists() (cases []hostileCase) {
 	list("another child", `it is to have a child m, and no others, not ["" "m" "n"]`, func(l *hostileSets) {
 		l.sets = append(l.sets, hostileSet{name: "tank/jails/bad/n", guid: 9})
 	})
+	list("holds in the list", `list: dataset "tank/jails/bad/m": holds are not supported`, func(l *hostileSets) {
+		l.sets[1].more = hostileNV{{"snapholds", hostileNV{{l.to, hostileNV{{"keep", uint64(1)}}}}}}
+	})
+	cases = append(cases, hostileEdit("holds in the list, and the feature of the package", "record 0 at offset 0: BEGIN: stream features that are not supported: HOLDS", func(s *hostileStream) {
+		l := hostileListOf(hostileGood())
+		l.sets[1].more = hostileNV{{"snapholds", hostileNV{{l.to, hostileNV{{"keep", uint64(1)}}}}}}
+		(*s)[0].setPayload(l.pack())
+		(*s)[0].set64(8, 2|1<<26<<2)
+	}))
+	list("properties twice", `list: dataset "tank/jails/bad/m": "props" comes twice`, func(l *hostileSets) {
+		l.sets[1].more = hostileNV{{"props", hostileNV{{"sharenfs", "on"}}}}
+	})
+	list("a property twice", `list: dataset "tank/jails/bad/m": property "sharenfs" comes twice`, func(l *hostileSets) {
+		l.sets[1].props = hostileNV{{"sharenfs", "off"}, {"sharenfs", "on"}}
+	})
+	list("a value twice", `property "atime": "value" comes twice`, func(l *hostileSets) {
+		l.sets[1].props = hostileNV{{"atime", hostileNV{{"value", uint64(0)}, {"value", uint64(1)}}}}
+	})
+	list("datasets twice", `list: "fss" comes twice`, func(l *hostileSets) { l.more = hostileNV{{"fss", hostileNV{}}} })
+	list("a name that is cut short", `list: a text with NUL in it: "snapholds\x00x"`, func(l *hostileSets) {
+		l.sets[1].more = hostileNV{{"snapholds\x00x", hostileNV{}}}
+	})
+	list("a value that is cut short", `list: a text with NUL in it: "tank/jails/bad/m\x00x"`, func(l *hostileSets) { l.sets[1].name += "\x00x" })
+	list("two snapshots with one GUID", "comes twice", func(l *hostileSets) { l.sets[1].guid = l.sets[0].guid })
+	list("a snapshot without a GUID", `snapshot "1700000000" has no GUID`, func(l *hostileSets) { l.sets[1].guid = 0 })
 	list("no child m", `it is to have a child m, and no others, not [""]`, func(l *hostileSets) { l.sets = l.sets[:1] })
 	list("a child of another name", `not ["" "@"]`, func(l *hostileSets) { l.sets[1].name = "tank/jails/bad/@" })
 	list("a child outside", `dataset "tank/jails/bad/../../x": ".." is no name`, func(l *hostileSets) { l.sets[1].name = "tank/jails/bad/../../x" })

@@ -27,7 +27,7 @@ const hostileMaxTree = 8 << 20
 func newHostileRig(t *testing.T, d image.Datasets, state func(t *testing.T) any) *hostileRig {
 	r := &hostileRig{cache: t.TempDir(), state: state}
 	r.server, _ = smallServer(t)
-	r.server.Add("kept", "1.0", imagetest.XZ(hostileGood()), imagetest.NoMeta)
+	r.server.Add("kept", "1.0", imagetest.XZ(imagetest.Stream("kept")), imagetest.NoMeta)
 	r.Store = image.NewStore(image.NewCache(r.cache, image.Options{MaxTreeBytes: hostileMaxTree}), d)
 	_, err := r.Ensure(t.Context(), image.Ref{Source: r.server.URL, Name: "kept", Tag: "1.0"}, anyImage, nil)
 	must.NoError(t, err)
@@ -73,6 +73,16 @@ func hostileStreams(t *testing.T, r *hostileRig) {
 			said[got] = c.name
 		})
 	}
+}
+
+// The stream that the corpus is made of is imported as it is.
+func TestStore_Ensure_good(t *testing.T) {
+	leak.Check(t)
+	b := newRig(t)
+	b.server.Add("bad", "1.0", imagetest.XZ(hostileGood()), imagetest.NoMeta)
+	_, err := b.Ensure(t.Context(), image.Ref{Source: b.server.URL, Name: "bad", Tag: "1.0"}, anyImage, nil)
+	must.NoError(t, err)
+	must.Eq(t, hostileGood(), b.datasets.StreamOf("bad_1_0"))
 }
 
 // What is refused does not depend on the host: this one would take anything that has

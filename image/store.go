@@ -39,8 +39,11 @@ type Datasets interface {
 	Receive(ctx context.Context, name string, stream io.Reader) error
 
 	// ReceiveLayer is Receive of what is incremental from snapshot of the tree of
-	// origin, which is there. A host that keeps no snapshots reads below, the streams
-	// of origin and of all that is below it, the oldest first; it closes them.
+	// origin, which is there. What is received on another snapshot is refused, unless
+	// that is the same: of an image with the digest of origin, or of a pot of this host
+	// that was received as no image (LabelReceived, LabelDigest). A host that keeps no
+	// snapshots reads below, the streams of origin and of all that is below it, the oldest
+	// first; it closes them.
 	ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
 		below func(context.Context) ([]io.ReadCloser, error)) error
 
@@ -58,6 +61,14 @@ type Datasets interface {
 	// Labels are what SetLabels gave name; none is no error, and a dataset that
 	// is not there is fs.ErrNotExist.
 	Labels(ctx context.Context, name string) (map[string]string, error)
+
+	// Labelled returns those of the labels that each dataset has, by its name, without
+	// the datasets that have none of them.
+	Labelled(ctx context.Context, labels ...string) (map[string]map[string]string, error)
+
+	// GUIDs returns those of the snapshots of name and of its tree; nil on a host that
+	// does not keep them. A dataset that is not there is fs.ErrNotExist.
+	GUIDs(ctx context.Context, name string) ([]uint64, error)
 
 	// Idle names the datasets that have that label and that nothing is cloned from.
 	Idle(ctx context.Context, label string) ([]string, error)
@@ -236,12 +247,12 @@ func (s *Store) bring(ctx context.Context, ref Ref, terms Terms, p Progress) (_ 
 	decode := s.cache.options.Decode
 	decode.Count = s.cache.options.watch("importing " + ref.File())
 	decoded := f.Open(ctx, decode)
-	err = s.receive(ctx, ref, t, decoded, on)
+	received, err := s.receive(ctx, ref, t, f.Digest, decoded, on)
 	decoded.Close()
 	if err != nil {
 		return Snapshot{}, err
 	}
-	labels := map[string]string{LabelRef: ref.String(), LabelDigest: f.Digest.String()}
+	labels := map[string]string{LabelRef: ref.String(), LabelDigest: f.Digest.String(), LabelReceived: received.String()}
 	if terms.Key != nil {
 		labels[LabelSigner] = terms.Key.Fingerprint()
 	}
@@ -258,29 +269,38 @@ func (s *Store) bring(ctx context.Context, ref Ref, terms Terms, p Progress) (_ 
 }
 
 // receive imports the stream under t's name, to its end. Nothing of it reaches the
-// host before it has been vetted and its checksums were found to hold.
-func (s *Store) receive(ctx context.Context, ref Ref, t *temp, decoded io.Reader, on *layered) error {
+// host before it has been vetted, its checksums were found to hold, and no other image
+// was found to have its GUIDs.
+func (s *Store) receive(ctx context.Context, ref Ref, t *temp, d Digest, decoded io.Reader, on *layered) (received receipt, err error) {
 	most := s.cache.options.MaxTreeBytes
-	o := zstream.Options{MaxBytes: most, Scratch: t.dir, Visit: vetEntry}
+	o := zstream.Options{MaxBytes: most, Scratch: t.dir, Visit: vetEntry, NewList: true}
 	if on != nil {
 		below, err := on.streams(ctx)
 		if err != nil {
-			return s.fault(ctx, ref, err)
+			return received, s.fault(ctx, ref, err)
 		}
 		defer closeAll(below)
 		for _, r := range below {
 			o.Origins = append(o.Origins, r)
 		}
 	}
+	var claimed error // what is here is against it, not the stream
+	check := func(head *zstream.Stream) error {
+		if err := (vet{layer: on != nil}).stream(head); err != nil {
+			return err
+		}
+		received = receiptOf(d, head)
+		claimed = s.claim(ctx, t, received)
+		return claimed
+	}
 	stream := &stream{r: contextReader{ctx, decoded}, most: most}
 	out, in := io.Pipe()
 	vetted := make(chan error, 1)
 	go func() {
-		_, err := zstream.Pass(ctx, in, stream, o, vet{layer: on != nil}.stream)
+		_, err := zstream.Pass(ctx, in, stream, o, check)
 		in.CloseWithError(err) // of nil: the end
 		vetted <- err
 	}()
-	var err error
 	if name := tempPrefix + t.id(); on == nil {
 		err = s.datasets.Receive(ctx, name, out)
 	} else {
@@ -290,7 +310,9 @@ func (s *Store) receive(ctx context.Context, ref Ref, t *temp, decoded io.Reader
 	switch refused := <-vetted; {
 	case ctx.Err() != nil:
 	case stream.err != nil && stream.err != io.EOF:
-		return &Error{Op: "decode", What: ref.File() + " of " + ref.String(), Err: stream.err}
+		return received, &Error{Op: "decode", What: ref.File() + " of " + ref.String(), Err: stream.err}
+	case claimed != nil:
+		err = claimed
 	case errors.Is(refused, errNotRead):
 		if err == nil { // it is content with the beginning
 			err = refused
@@ -299,9 +321,9 @@ func (s *Store) receive(ctx context.Context, ref Ref, t *temp, decoded io.Reader
 		err = refused
 	}
 	if err != nil {
-		return s.fault(ctx, ref, err)
+		return received, s.fault(ctx, ref, err)
 	}
-	return nil
+	return received, nil
 }
 
 // errNotRead is a host that did not read a stream to its end.

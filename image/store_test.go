@@ -80,7 +80,14 @@ func TestStore_Ensure(t *testing.T) {
 		must.Eq(t, []string{imagetest.HelloName + "_1_0"}, b.datasets.Names())
 		labels, err := b.datasets.Labels(t.Context(), imagetest.HelloName+"_1_0")
 		must.NoError(t, err)
-		must.Eq(t, map[string]string{image.LabelRef: ref.String(), image.LabelDigest: want.String()}, labels)
+		guids, err := b.datasets.GUIDs(t.Context(), imagetest.HelloName+"_1_0")
+		must.NoError(t, err)
+		must.Len(t, 2, guids)
+		slices.Sort(guids)
+		must.Eq(t, map[string]string{
+			image.LabelRef: ref.String(), image.LabelDigest: want.String(),
+			image.LabelReceived: fmt.Sprintf("%s %x %x", want, guids[0], guids[1]),
+		}, labels)
 	})
 	t.Run("an image of the cache is imported without a request", func(t *testing.T) {
 		b := newRig(t)

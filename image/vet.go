@@ -11,16 +11,28 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// tolerated are the properties that an image's datasets may have (zfsprops(7)): how
-// they are stored. What would act on a host beyond the image is not among them, and
-// neither is what nobody knows; hosts take none of the others, and it is told that
-// an image has them before a byte of it reaches a kernel.
-var tolerated = map[string]bool{
-	"aclinherit": true, "aclmode": true, "acltype": true, "atime": true, "casesensitivity": true, "checksum": true,
-	"compression": true, "copies": true, "dedup": true, "dnodesize": true, "logbias": true, "longname": true,
-	"normalization": true, "prefetch": true, "primarycache": true, "recordsize": true, "redundant_metadata": true,
-	"relatime": true, "secondarycache": true, "snapdir": true, "special_small_blocks": true, "sync": true, "utf8only": true,
-	"version": true, "xattr": true,
+// A fate is what becomes of a property that an image has.
+type fate int
+
+const (
+	forbidden fate = iota // the image is not imported
+	dropped               // the image is imported without it
+	kept
+)
+
+// fates are the properties that are known of an image (zfsprops(7)). Kept are those by
+// which its tree, and what a pot writes to it, is as where it was made. Dropped are those
+// that say how a host stores and caches what it has, which is the operator's to say: they
+// can double what is written, fill memory with a table for deduplication, or have writes
+// not reach the disk. What acts beyond the image is refused, and so is what nobody knows.
+var fates = map[string]fate{
+	"aclinherit": kept, "aclmode": kept, "acltype": kept, "atime": kept, "casesensitivity": kept, "compression": kept,
+	"dnodesize": kept, "longname": kept, "normalization": kept, "recordsize": kept, "relatime": kept, "utf8only": kept,
+	"xattr": kept,
+
+	"checksum": dropped, "copies": dropped, "dedup": dropped, "logbias": dropped, "prefetch": dropped,
+	"primarycache": dropped, "redundant_metadata": dropped, "secondarycache": dropped, "snapdir": dropped,
+	"special_small_blocks": dropped, "sync": dropped, "version": dropped,
 }
 
 // ours begins the user properties that are labels of this driver's, which no snapshot
@@ -33,7 +45,8 @@ const maxSnapshots = 64
 // vet is how a stream is looked at.
 type vet struct{ layer bool } // .meta says what it is layered on
 
-// stream says all that keeps s from being an image of a pot (pot-reference 3.2).
+// stream says all that keeps s from being an image of a pot (pot-reference 3.2). It
+// removes from s the properties that an image is imported without.
 func (v vet) stream(s *zstream.Stream) error {
 	if !s.Package {
 		return errors.New("no image of a pot: it is not of zfs send -R")
@@ -80,22 +93,39 @@ func nameOf(d zstream.Dataset) string {
 	return d.Name
 }
 
+// vetProperties removes from d what an image is imported without.
 func vetProperties(top string, d zstream.Dataset, fault func(zstream.Dataset, string, ...any)) {
 	for _, name := range slices.Sorted(maps.Keys(d.Properties)) {
-		switch value := d.Properties[name]; {
-		case tolerated[name]:
-		case strings.Contains(name, ":"):
-			// A user's, which means nothing to ZFS. Labels of ours are in what is
-			// exported of a pot that has some; no host takes them from a stream.
-		case name == "mountpoint" && builders(path.Join(top, d.Name), value):
-		default:
+		value := d.Properties[name]
+		switch fateOf(path.Join(top, d.Name), name, value) {
+		case dropped:
+			delete(d.Properties, name)
+		case forbidden:
 			fault(d, "property %s=%v is none that an image may have", name, value)
 		}
 	}
 }
 
+// fateOf is the fate of a property of a dataset, by its whole name.
+func fateOf(dataset, name string, value any) fate {
+	if strings.Contains(name, ":") {
+		// A user's, which means nothing to ZFS, but may to programs of a host: one that
+		// takes snapshots, for example. Labels of ours are in what is exported of a pot
+		// that has some.
+		return dropped
+	}
+	if name == "mountpoint" && builders(dataset, value) {
+		return dropped
+	}
+	is := fates[name]
+	if _, number := value.(uint64); is == kept && !number { // as all of them are, to libzfs
+		return forbidden
+	}
+	return is
+}
+
 // builders tells whether a mount point is of the machine that the image was made
-// on, where pots have it locally after a clone or a rename. No host takes it.
+// on, where pots have it locally after a clone or a rename.
 func builders(dataset string, mountpoint any) bool {
 	at, ok := mountpoint.(string)
 	return ok && path.IsAbs(at) && path.Base(at) == path.Base(dataset)

@@ -24,7 +24,23 @@ func TestVet(t *testing.T) {
 			map[string]any{"mountpoint": "/opt/pot/jails/web/m", "atime": uint64(0)},
 		)))
 	})
+	t.Run("how a host stores and caches is the host's to say", func(t *testing.T) {
+		s := image(map[string]any{"mountpoint": "/opt/pot/jails/web", "org:note": "x"}, map[string]any{
+			"recordsize": uint64(1 << 20), "normalization": uint64(0), "xattr": uint64(2),
+			"copies": uint64(3), "dedup": uint64(2), "checksum": uint64(2), "sync": uint64(2), "logbias": uint64(1), "primarycache": uint64(0),
+			"secondarycache": uint64(0), "redundant_metadata": uint64(1), "special_small_blocks": uint64(1), "snapdir": uint64(1),
+			"prefetch": uint64(0), "version": uint64(5), "com.sun:auto-snapshot": "true", "nomad.pot:digest": "x",
+		})
+		must.NoError(t, vet{}.stream(s))
+		must.MapEmpty(t, s.Datasets[0].Properties)
+		must.Eq(t, map[string]any{"recordsize": uint64(1 << 20), "normalization": uint64(0), "xattr": uint64(2)}, s.Datasets[1].Properties)
+	})
+	t.Run("what is kept is a number", func(t *testing.T) {
+		must.ErrorContains(t, vet{}.stream(image(map[string]any{"compression": "lz4"}, nil)), "property compression=lz4 is none that an image may have")
+	})
 	for property, value := range map[string]any{
+		"refreservation": uint64(1), "refquota": uint64(1), "snapshot_limit": uint64(1), "volmode": uint64(1), "vscan": uint64(1),
+		"nbmand": uint64(1), "overlay": uint64(0), "readonly": uint64(1), "bookmarks": uint64(1), "snapdev": uint64(1), "mlslabel": "x",
 		"sharenfs": "on", "sharesmb": "on", "mountpoint": "/etc", "canmount": uint64(1), "exec": uint64(0), "setuid": uint64(1),
 		"devices": uint64(1), "jailed": uint64(1), "keylocation": "file:///etc/passwd", "encryption": uint64(8), "quota": uint64(1),
 		"reservation": uint64(1 << 40), "volsize": uint64(1), "nobody knows": uint64(1), "filesystem_limit": uint64(1),

@@ -73,6 +73,14 @@ const (
 	LabelDigest = "nomad.pot:digest"
 )
 
+// LabelReceived is the label of a dataset that was received as an image, also when a
+// person has changed it since: the digest, and the GUIDs, in hexadecimal, of the snapshots
+// that came with it, separated by spaces. It is package image's.
+const LabelReceived = "nomad.pot:received"
+
+// ImportPrefix begins the names of the datasets that package image is receiving.
+const ImportPrefix = "_import-"
+
 // SetupOptions are how a host is set up.
 type SetupOptions struct {
 	FSRoot string // where its pots' datasets are mounted
@@ -92,8 +100,11 @@ type Images interface {
 	Receive(ctx context.Context, name string, stream io.Reader) error
 
 	// ReceiveLayer is Receive of what is incremental from snapshot of the tree of
-	// origin, which is there. A host that keeps no snapshots reads below, the streams
-	// of origin and of all that is below it, the oldest first; it closes them.
+	// origin, which is there. What is received on another snapshot is refused, unless
+	// that is the same: of an image with the digest of origin, or of a pot of this host
+	// that was received as no image (LabelReceived, LabelDigest). A host that keeps no
+	// snapshots reads below, the streams of origin and of all that is below it, the oldest
+	// first; it closes them.
 	ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
 		below func(context.Context) ([]io.ReadCloser, error)) error
 
@@ -117,6 +128,14 @@ type Images interface {
 	// Labels are what SetLabels gave name; none is no error, and a dataset
 	// that is not there is fs.ErrNotExist.
 	Labels(ctx context.Context, name string) (map[string]string, error)
+
+	// Labelled returns those of the labels that each dataset has, by its name, without
+	// the datasets that have none of them.
+	Labelled(ctx context.Context, labels ...string) (map[string]map[string]string, error)
+
+	// GUIDs returns those of the snapshots of name and of its tree; nil on a host that
+	// does not keep them. A dataset that is not there is fs.ErrNotExist.
+	GUIDs(ctx context.Context, name string) ([]uint64, error)
 }
 
 // Datasets keep the trees that pots run in.

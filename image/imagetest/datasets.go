@@ -158,6 +158,20 @@ func (d *Datasets) SetLabels(_ context.Context, name string, labels map[string]s
 	return nil
 }
 
+// Clear removes labels of a dataset.
+func (d *Datasets) Clear(name string, labels ...string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	set, ok := d.sets[name]
+	if !ok {
+		return fmt.Errorf("label %s: %w", name, fs.ErrNotExist)
+	}
+	for _, label := range labels {
+		delete(set.labels, label)
+	}
+	return nil
+}
+
 // Labels are those of a dataset.
 func (d *Datasets) Labels(_ context.Context, name string) (map[string]string, error) {
 	d.mu.Lock()
@@ -167,6 +181,41 @@ func (d *Datasets) Labels(_ context.Context, name string) (map[string]string, er
 		return nil, fmt.Errorf("labels of %s: %w", name, fs.ErrNotExist)
 	}
 	return maps.Clone(set.labels), nil
+}
+
+// Labelled returns those of the labels that each dataset has.
+func (d *Datasets) Labelled(_ context.Context, labels ...string) (map[string]map[string]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := map[string]map[string]string{}
+	for name, set := range d.sets {
+		has := maps.Clone(set.labels)
+		maps.DeleteFunc(has, func(label, _ string) bool { return !slices.Contains(labels, label) })
+		if len(has) > 0 {
+			all[name] = has
+		}
+	}
+	return all, nil
+}
+
+// GUIDs returns those of the snapshots that name was received with.
+func (d *Datasets) GUIDs(ctx context.Context, name string) (guids []uint64, err error) {
+	d.mu.Lock()
+	set, ok := d.sets[name]
+	d.mu.Unlock()
+	if !ok {
+		return nil, fmt.Errorf("snapshots of %s: %w", name, fs.ErrNotExist)
+	}
+	s, err := zstream.Head(ctx, bytes.NewReader(set.stream))
+	if err != nil {
+		return nil, err
+	}
+	for _, dataset := range s.Datasets {
+		for _, snapshot := range dataset.Snapshots {
+			guids = append(guids, snapshot.GUID)
+		}
+	}
+	return guids, nil
 }
 
 // Names are the datasets there are, sorted.

@@ -2,6 +2,7 @@ package xz
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -13,8 +14,15 @@ import (
 // it: 5.2.0. What else is called xz, as in busybox, has no bound on its memory.
 const oldest = 50020000
 
-// versions are those of commands that were asked.
-var versions sync.Map // path to int
+// versions are those of commands that were asked: asked to int.
+var versions sync.Map
+
+// asked is a command as it was then: an upgrade puts another in its place.
+type asked struct {
+	path    string
+	changed time.Time
+	size    int64
+}
 
 // command is the path of the xz(1) that decodes, "" for none.
 func (o Options) command(ctx context.Context) string {
@@ -33,7 +41,12 @@ func (o Options) command(ctx context.Context) string {
 
 // version is 50040012 for 5.4.1, and 0 for what is not known.
 func version(ctx context.Context, path string) int {
-	if known, ok := versions.Load(path); ok {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	key := asked{path, info.ModTime(), info.Size()}
+	if known, ok := versions.Load(key); ok {
 		return known.(int)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -50,7 +63,7 @@ func version(ctx context.Context, path string) int {
 			version, _ = strconv.Atoi(text)
 		}
 	}
-	versions.Store(path, version)
+	versions.Store(key, version)
 	return version
 }
 

@@ -40,6 +40,7 @@ func TestExtract_begin(t *testing.T) {
 			"stream features that are not supported: DEDUPPROPS, RAW, REDACTED"},
 		{"a redacted stream", withFeature(21), "REDACTED"},
 		{"a resumed stream", withFeature(20), "RESUMING"},
+		{"holds, that a receiver would take", withFeature(26), "BEGIN: stream features that are not supported: HOLDS"},
 		{"an unknown feature", withFeature(55), "not supported: unknown bit 55"},
 		{"bits that are to come", withFeature(61), "unknown bit 61"},
 		{"a bad magic number", begins(func(p *piece) { p.setU64(0, 99) }), "BEGIN: bad magic number 0x63"},
@@ -183,6 +184,8 @@ func TestUnpackList(t *testing.T) {
 		"a later version":         {append([]byte{1, 1, 0, 0, 0, 0, 0, 9}, packed[8:]...), "list: version 9 is not known"},
 		"lists within each other": {pack(deep), "list: more than 8 within each other"},
 		"too many pairs":          {pack(many), "list: more than 65536 pairs"},
+		"a name with NUL":         {pack(nvlist{{"a\x00b", nil}}), `list: a text with NUL in it: "a\x00b"`},
+		"a text with NUL":         {pack(nvlist{{"a", "b\x00"}}), `list: a text with NUL in it: "b\x00"`},
 		"more behind it":          {append(packed[:len(packed):len(packed)], make([]byte, 8)...), "list: 8 bytes follow it"},
 	} {
 		_, err := unpackList(c.packed)

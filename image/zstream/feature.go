@@ -8,8 +8,9 @@ import (
 
 // Features of streams, DMU_BACKUP_FEATURE_* (OpenZFS include/sys/zfs_ioctl.h of
 // 2.2 and 2.3), that are read. Most allow what is larger: attributes beyond the
-// dnode, blocks beyond 128 KiB, dnodes beyond 512 bytes, names beyond 255. A
-// package that has holds names them in its list, and here nothing holds anything.
+// dnode, blocks beyond 128 KiB, dnodes beyond 512 bytes, names beyond 255. HOLDS is
+// not among them: a receiver puts the holds of such a stream on its own snapshots
+// (lib/libzfs/libzfs_sendrecv.c, zfs_receive_one), which it then cannot destroy.
 const (
 	featureSASpill       = 1 << 2
 	featureEmbedData     = 1 << 16
@@ -18,13 +19,12 @@ const (
 	featureCompressed    = 1 << 22
 	featureLargeDnode    = 1 << 23
 	featureZstd          = 1 << 25
-	featureHolds         = 1 << 26
 	featureSwitchToLarge = 1 << 27
 	featureLongName      = 1 << 28
 	featureLargeMicroZAP = 1 << 29
 
 	supported = featureSASpill | featureEmbedData | featureLZ4 | featureLargeBlocks | featureCompressed |
-		featureLargeDnode | featureZstd | featureHolds | featureSwitchToLarge | featureLongName | featureLargeMicroZAP
+		featureLargeDnode | featureZstd | featureSwitchToLarge | featureLongName | featureLargeMicroZAP
 )
 
 // featureNames are all of them, by bit. Those of 3 to 15 are of other systems.

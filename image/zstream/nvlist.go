@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // nvlist is a list of named values as nvlist_pack(3) writes it with NV_ENCODE_XDR
@@ -81,6 +82,19 @@ func (l nvlist) has(name string) bool {
 	return false
 }
 
+// unique returns an error if two pairs have the same name: which of the two a
+// receiver takes depends on its version of libnvpair.
+func (l nvlist) unique() error {
+	seen := make(map[string]bool, len(l))
+	for _, p := range l {
+		if seen[p.name] {
+			return fmt.Errorf("%q comes twice", p.name)
+		}
+		seen[p.name] = true
+	}
+	return nil
+}
+
 // xdr takes values off its rest (RFC 4506): all are big-endian, in multiples of
 // 4 bytes. After the first error it yields zeros.
 type xdr struct {
@@ -156,9 +170,19 @@ func (x *xdr) list(depth int) nvlist {
 	return list
 }
 
+// text reads a string. A receiver would cut one with a NUL in it there, and read
+// another name or value than is read here (module/nvpair/nvpair.c, nvs_xdr_nvp_op).
+func (x *xdr) text() string {
+	s := string(x.take(x.u32()))
+	if strings.ContainsRune(s, 0) {
+		x.fail("list: a text with NUL in it: %.40q", s)
+	}
+	return s
+}
+
 // pair reads name, type, number of elements and value.
 func (x *xdr) pair(depth int) nvpair {
-	p := nvpair{name: string(x.take(x.u32()))}
+	p := nvpair{name: x.text()}
 	dataType, count := x.u32(), x.u32()
 	switch dataType {
 	case nvBoolean:
@@ -173,7 +197,7 @@ func (x *xdr) pair(depth int) nvpair {
 	case nvUint64:
 		p.value = x.u64()
 	case nvString:
-		p.value = string(x.take(x.u32()))
+		p.value = x.text()
 	case nvByteArray:
 		p.value = x.take(count)
 	case nvList:

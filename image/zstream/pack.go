@@ -16,6 +16,7 @@ type contents struct {
 
 // listed is a dataset in the list.
 type listed struct {
+	key        string // under which it is there: the GUID of the dataset
 	origin     uint64 // GUID of the snapshot that it is a clone of
 	snapshots  map[string]uint64
 	properties map[string]any
@@ -28,6 +29,9 @@ func parseContents(buf []byte) (*contents, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := list.unique(); err != nil {
+		return nil, fmt.Errorf("list: %w", err)
+	}
 	if list.has("raw") {
 		return nil, errors.New("raw (encrypted) packages are not supported")
 	}
@@ -38,6 +42,7 @@ func parseContents(buf []byte) (*contents, error) {
 	c := &contents{datasets: map[string]listed{}, origins: map[uint64]int{}}
 	c.from, _ = list.find("fromsnap").(string)
 	c.to, _ = list.find("tosnap").(string)
+	guids := map[uint64]bool{}
 	for _, p := range filesystems {
 		fs, _ := p.value.(nvlist)
 		name, ok := fs.find("name").(string)
@@ -51,50 +56,83 @@ func parseContents(buf []byte) (*contents, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list: dataset %q: %w", name, err)
 		}
+		d.key = p.name
+		for _, guid := range d.snapshots {
+			if guids[guid] {
+				return nil, fmt.Errorf("list: dataset %q: snapshot GUID %#x comes twice", name, guid)
+			}
+			guids[guid] = true
+		}
 		if d.origin != 0 {
 			c.origins[d.origin]++
 		}
 		c.datasets[name] = d
 	}
+	if err := filesystems.unique(); err != nil {
+		return nil, fmt.Errorf("list: dataset %w", err)
+	}
 	return c, nil
 }
 
-// parseListed reads what the list has of a dataset.
-func parseListed(fs nvlist) (listed, error) {
-	d := listed{snapshots: map[string]uint64{}, ofSnapshot: map[string]map[string]any{}}
+// parseListed reads what the list has of a dataset. A receiver finds a dataset in the
+// list by the GUID of its snapshot, not by its name (libzfs_sendrecv.c, fsavl_find).
+func parseListed(fs nvlist) (d listed, err error) {
+	if err := fs.unique(); err != nil {
+		return d, err
+	}
+	if fs.has("snapholds") {
+		return d, errors.New("holds are not supported")
+	}
+	d = listed{snapshots: map[string]uint64{}, ofSnapshot: map[string]map[string]any{}}
 	d.origin, _ = fs.find("origin").(uint64)
 	props, _ := fs.find("props").(nvlist)
-	d.properties = propertiesOf(props)
+	if d.properties, err = propertiesOf(props); err != nil {
+		return d, err
+	}
 	snapshots, _ := fs.find("snaps").(nvlist)
+	if err := snapshots.unique(); err != nil {
+		return d, fmt.Errorf("snapshot %w", err)
+	}
 	for _, s := range snapshots {
 		guid, ok := s.value.(uint64)
-		if !ok {
+		if !ok || guid == 0 {
 			return d, fmt.Errorf("snapshot %q has no GUID", s.name)
 		}
 		d.snapshots[s.name] = guid
 	}
 	snapProps, _ := fs.find("snapprops").(nvlist)
+	if err := snapProps.unique(); err != nil {
+		return d, fmt.Errorf("properties of snapshot %w", err)
+	}
 	for _, s := range snapProps {
 		props, _ := s.value.(nvlist)
-		d.ofSnapshot[s.name] = propertiesOf(props)
+		if d.ofSnapshot[s.name], err = propertiesOf(props); err != nil {
+			return d, fmt.Errorf("snapshot %q: %w", s.name, err)
+		}
 	}
 	return d, nil
 }
 
 // propertiesOf are those in a list, numbers and texts.
-func propertiesOf(l nvlist) map[string]any {
+func propertiesOf(l nvlist) (map[string]any, error) {
+	if err := l.unique(); err != nil {
+		return nil, fmt.Errorf("property %w", err)
+	}
 	m := map[string]any{}
 	for _, p := range l {
 		switch v := p.value.(type) {
 		case uint64, string:
 			m[p.name] = v
 		case nvlist: // with a source beside it
+			if err := v.unique(); err != nil {
+				return nil, fmt.Errorf("property %q: %w", p.name, err)
+			}
 			m[p.name] = v.find("value")
 		default:
 			m[p.name] = fmt.Sprint(v)
 		}
 	}
-	return m
+	return m, nil
 }
 
 // announce tells whether a substream is one that was announced, and adds to it

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 )
 
 // Pass copies the stream r to w, and nothing of it before it is known to be good:
@@ -21,7 +22,9 @@ import (
 // further than their checksums.
 //
 // check is given what Head tells, of a list whose checksum holds, or of a stream
-// that is no package. After an error w has the beginning of a stream, and no end.
+// that is no package. With NewList it may remove Properties, which w then does not
+// have. Each dataset of a package must be whole, or a clone of the Origin that the
+// list says. After an error w has the beginning of a stream, and no end.
 // What it needs until then is in a new directory of Options.Scratch, as with Index.
 func Pass(ctx context.Context, w io.Writer, r io.Reader, o Options, check func(*Stream) error) (_ *Stream, err error) {
 	scratch, err := os.MkdirTemp(o.Scratch, "zstream-")
@@ -41,7 +44,7 @@ func Pass(ctx context.Context, w io.Writer, r io.Reader, o Options, check func(*
 	if err := l.readOrigins(ctx); err != nil {
 		return nil, err
 	}
-	p := &passing{library: l, ctx: ctx, w: w, check: check}
+	p := &passing{library: l, ctx: ctx, w: w, check: check, newList: o.NewList}
 	x := &reading{records: newRecords(ctx, r), sink: p, options: o, stream: &Stream{}}
 	p.top = x.stream
 	x.records.each = p.take
@@ -58,6 +61,7 @@ type passing struct {
 	top     *Stream
 	w       io.Writer
 	check   func(*Stream) error
+	newList bool
 	held    []byte
 	records int // taken so far
 }
@@ -69,7 +73,28 @@ func (p *passing) begin(b beginning, clones map[uint64]int) error {
 	if b.order.big != machineIsBig {
 		return errors.New("it is of a machine of another byte order: a kernel is not given it")
 	}
-	return p.library.begin(b, clones)
+	if err := p.library.begin(b, clones); err != nil || !p.top.Package {
+		return err
+	}
+	return p.checkOrigin(b)
+}
+
+// checkOrigin refuses a substream that a receiver would put elsewhere than into the
+// dataset that it names. One that is incremental and no clone goes to whatever dataset
+// has the snapshot that it is incremental from, if there is none of its name yet
+// (lib/libzfs/libzfs_sendrecv.c, zfs_receive_one).
+func (p *passing) checkOrigin(b beginning) error {
+	clone := b.flags&beginClone != 0
+	goesOn := slices.ContainsFunc(p.top.Datasets, func(d Dataset) bool { return d.Name == b.Name })
+	switch name := b.dataset + "@" + b.Snapshot; {
+	case goesOn && clone:
+		return fmt.Errorf("%s is a clone, and its dataset is there already", name)
+	case !goesOn && clone != (b.FromGUID != 0):
+		return fmt.Errorf("%s is incremental from snapshot %#x, and its flags are %#x: it is neither whole nor a clone", name, b.FromGUID, b.flags)
+	case !goesOn && b.FromGUID != b.Origin:
+		return fmt.Errorf("%s is incremental from snapshot %#x, and the list of the package has it on %#x", name, b.FromGUID, b.Origin)
+	}
+	return nil
 }
 
 // machineIsBig tells the byte order of this machine.
@@ -118,7 +143,13 @@ func (p *passing) take(rec *record, header []byte) error {
 		p.hold(rec, header)
 		return nil
 	case p.records == 2:
-		if err := p.announced(); err != nil {
+		last, err := p.announced()
+		if err != nil {
+			return err
+		}
+		if last != nil {
+			err := p.flush()
+			p.held = last
 			return err
 		}
 	}
@@ -133,13 +164,18 @@ func (p *passing) hold(rec *record, header []byte) {
 	p.held = append(append(p.held[:0], header...), rec.payload...)
 }
 
-// announced has what the first record says looked at, now that it is whole.
-func (p *passing) announced() error {
-	s, err := Head(context.Background(), &once{p.held})
+// announced has what the first record says checked, now that it is whole. With
+// NewList the list of a package is made anew, and its END, which is returned, with it.
+func (p *passing) announced() (last []byte, err error) {
+	h, err := readHead(context.Background(), &once{p.held})
 	if err == nil {
-		err = p.check(s)
+		err = p.check(h.stream)
 	}
-	return err
+	if err != nil || !p.newList || !h.stream.Package {
+		return nil, err
+	}
+	p.held, last, err = h.pack()
+	return last, err
 }
 
 // flush writes what is held back.

@@ -40,6 +40,7 @@ const (
 const (
 	objectSpill     = 1 << 2
 	spillUnmodified = 1 << 2
+	beginClone      = 1 << 0 // of a BEGIN: DRR_FLAG_CLONE, it begins a dataset on the snapshot that it is incremental from
 	beginSpills     = 1 << 3 // of a BEGIN
 )
 

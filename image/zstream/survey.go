@@ -32,33 +32,51 @@ func (passed) end() error                            { return nil }
 // early what will be refused; Survey is for what is to be relied on. Some of r
 // beyond what was needed may have been read.
 func Head(ctx context.Context, r io.Reader) (*Stream, error) {
+	h, err := readHead(ctx, r)
+	return h.stream, err
+}
+
+// head is the first record of a stream.
+type head struct {
+	beginning
+	stream *Stream // what Head returns
+
+	to   string            // of a package: the snapshot that it is sent up to; "" if it does not say
+	keys map[string]string // and under what name its list has a dataset, by Dataset.Name
+}
+
+// readHead reads no more than the first record.
+func readHead(ctx context.Context, r io.Reader) (h head, err error) {
 	rs := newRecords(ctx, r)
 	rec, err := rs.read()
 	if err != nil {
-		return nil, err
+		return h, err
 	}
-	b, err := parseBegin(rec)
-	if err != nil {
-		return nil, rs.fault(err)
+	if h.beginning, err = parseBegin(rec); err != nil {
+		return h, rs.fault(err)
 	}
-	s := &Stream{Top: b.dataset, Features: namesOf(b.features)}
-	if b.header == substream {
-		s.Datasets = []Dataset{b.Dataset}
-		return s, nil
+	s := &Stream{Top: h.dataset, Features: namesOf(h.features)}
+	if h.header == substream {
+		s.Datasets = []Dataset{h.Dataset}
+		h.stream = s
+		return h, nil
 	}
 	s.Package = true
 	c, err := parseContents(rec.payload)
 	if err != nil {
-		return nil, rs.fault(err)
+		return h, rs.fault(err)
 	}
+	h.stream, h.to, h.keys = s, c.to, map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.datasets)) {
 		d, err := c.datasets[name].dataset(s.Top, name, c.to)
 		if err != nil {
-			return nil, rs.fault(err)
+			h.stream = nil
+			return h, rs.fault(err)
 		}
 		s.Datasets = append(s.Datasets, d)
+		h.keys[d.Name] = c.datasets[name].key
 	}
-	return s, nil
+	return h, nil
 }
 
 // dataset is what the list of a package says of one, at the snapshot called to.

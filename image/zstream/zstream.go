@@ -16,7 +16,7 @@
 // The writer has the same layers in files that begin with write: a tree of files
 // (write_files.go) from a directory or an archive (write_dir.go, write_tar.go),
 // what its objects are (write_zap.go, write_leaf.go, write_sa.go), their records
-// (write_record.go), and the package of datasets (write.go, write_dataset.go).
+// (write_record.go), and the package of datasets (write.go, write_dataset.go, write_list.go).
 //
 // A stream is untrusted, and so is every number and name in it. What the package
 // does not know, or leaves to others, it refuses by name, with the record and the
@@ -91,6 +91,11 @@ type Options struct {
 	// Visit is called by Pass with every name in a dataset, at each of its snapshots,
 	// before the end of that is passed on; it may be nil. Its error ends it.
 	Visit func(Entry) error
+
+	// NewList has Pass write the list of a package anew: the names, snapshots and
+	// origins of its datasets, and the Properties that check left in them. Nothing else
+	// of the list that came is passed on, read or not.
+	NewList bool
 
 	// SkipLayers has Index and Pass pass over what is incremental from snapshots that are in
 	// none of the Origins, in place of ErrNoOrigin: such a dataset has no entries.

@@ -24,9 +24,7 @@ type datasets struct {
 	kernel Kernel
 	root   string
 
-	// What is cloned of an image, as far as this process knows: an image stays
-	// what it is, and one that is made again has its own.
-	snapshots sync.Map // name of the image to that of the snapshot
+	newestOf sync.Map // name of an image to newestKnown
 }
 
 // labelPrefix begins the user properties (zfsprops(7)) that are labels.
@@ -51,12 +49,15 @@ func (d *datasets) zfs(ctx context.Context, argv ...string) (string, error) {
 }
 
 // refused are properties of a stream that are not received: what reaches beyond
-// the image, or would keep it from being what pots are cloned from. Their values
-// become those of the datasets above. OpenZFS takes them all, and sharenfs at
-// once (zfs-receive(8), -x).
+// the image, or would keep it from being what pots are cloned from, and how the
+// host stores and caches what it has. Their values become those of the datasets
+// above. OpenZFS takes them all, and sharenfs at once (zfs-receive(8), -x).
 var refused = []string{
 	"mountpoint", "canmount", "sharenfs", "sharesmb", "exec", "setuid", "readonly", "jailed",
 	"quota", "refquota", "reservation", "refreservation", "filesystem_limit", "snapshot_limit",
+
+	"checksum", "copies", "dedup", "logbias", "primarycache", "redundant_metadata", "secondarycache", "snapdir",
+	"special_small_blocks", "sync",
 }
 
 // Receive is pot.Images'. It takes nothing of a stream but file systems NAME and
@@ -83,7 +84,7 @@ func (d *datasets) receive(ctx context.Context, name, origin string, stream io.R
 	if _, err := d.zfs(ctx, "list", "-H", "-o", "name", d.path(name)); !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(err, &fs.PathError{Op: "receive", Path: d.path(name), Err: fs.ErrExist})
 	}
-	argv := []string{"zfs", "receive", "-u"}
+	argv := []string{"zfs", "receive", "-u", "-h"} // -h: a snapshot with holds could not be destroyed
 	for _, property := range refused {
 		argv = append(argv, "-x", property)
 	}
@@ -130,24 +131,11 @@ func (d *datasets) checkReceived(ctx context.Context, name, origin string) error
 		if want[dataset] == "-" {
 			return fmt.Errorf("it is a layer on %s, and is to be on none", on)
 		}
-		if same, err := d.sameSnapshot(ctx, on, want[dataset]); err != nil || !same {
-			return errors.Join(err, fmt.Errorf("it is a layer on %s, and is to be on %s", on, want[dataset]))
+		if err := d.checkOrigin(ctx, on, want[dataset]); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-// sameSnapshot tells whether on is a pot's snapshot, and the very one that want is: on
-// the host that an image was made on, the pot that it was made of has it as well, and
-// zfs takes whichever it finds first.
-func (d *datasets) sameSnapshot(ctx context.Context, on, want string) (bool, error) {
-	of, _, _ := strings.Cut(on, "@")
-	if filepath.Dir(filepath.Dir(of)) != d.root+"/jails" || filepath.Base(of) != "m" {
-		return false, nil
-	}
-	out, err := d.zfs(ctx, "get", "-Hp", "-o", "value", "guid", on, want)
-	guids := strings.Fields(out)
-	return err == nil && len(guids) == 2 && guids[0] == guids[1], err
 }
 
 // mount mounts an image and its tree, as the shell tool has them. What is
@@ -166,6 +154,7 @@ func (d *datasets) Rename(ctx context.Context, from, to string) error {
 	if err := errors.Join(valid(from), valid(to)); err != nil {
 		return err
 	}
+	d.newestOf.Delete(from)
 	_, err := d.zfs(ctx, "rename", d.path(from), d.path(to))
 	return err
 }
@@ -312,9 +301,9 @@ func (d *datasets) cloneTree(ctx context.Context, c pot.Clone) error {
 		_, err := d.zfs(ctx, "clone", d.path(image)+"/m@"+c.Snapshot, d.path(name)+"/m")
 		return err
 	}
-	known, ok := d.snapshots.Load(image)
-	if ok {
-		_, err := d.zfs(ctx, "clone", known.(string), d.path(name)+"/m")
+	snapshot, found := d.knownNewest(image)
+	if found {
+		_, err := d.zfs(ctx, "clone", snapshot, d.path(name)+"/m")
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -323,22 +312,8 @@ func (d *datasets) cloneTree(ctx context.Context, c pot.Clone) error {
 	if err != nil {
 		return fmt.Errorf("image %s: %w", image, err)
 	}
-	d.snapshots.Store(image, snapshot)
 	_, err = d.zfs(ctx, "clone", snapshot, d.path(name)+"/m")
 	return err
-}
-
-// newest is the last snapshot of an image's tree.
-func (d *datasets) newest(ctx context.Context, image string) (string, error) {
-	out, err := d.zfs(ctx, "list", "-Hp", "-d", "1", "-t", "snapshot", "-s", "createtxg", "-o", "name", d.path(image)+"/m")
-	if err != nil {
-		return "", err
-	}
-	all := strings.Fields(out)
-	if len(all) == 0 {
-		return "", errors.New("has no snapshot to clone")
-	}
-	return all[len(all)-1], nil
 }
 
 // place is where a dataset that is mounted is: the mount table knows without a
@@ -384,8 +359,12 @@ func (d *datasets) Destroy(ctx context.Context, name string) error {
 	if err := d.notMountedOn(name); err != nil {
 		return err
 	}
+	d.newestOf.Delete(name)
 	return whileBusy(ctx, func() error {
 		_, err := d.zfs(ctx, "destroy", "-rf", d.path(name))
+		if isHeld(err) {
+			err = d.releaseImport(ctx, name, err)
+		}
 		return unless(fs.ErrNotExist, err)
 	})
 }

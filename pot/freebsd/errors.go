@@ -27,6 +27,7 @@ var kinds = []struct {
 	{"zfs", "dataset does not exist", fs.ErrNotExist},
 	{"zfs", "no such pool", fs.ErrNotExist},
 	{"zfs", "could not find any snapshots to destroy", fs.ErrNotExist},
+	{"zfs", "no such tag on this dataset", fs.ErrNotExist},
 	{"zfs", "dataset already exists", fs.ErrExist},
 	{"zfs", "must specify -F to overwrite it", fs.ErrExist},
 	{"zfs", "dataset is busy", errBusy},

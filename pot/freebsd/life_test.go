@@ -289,6 +289,7 @@ func TestSurprises(t *testing.T) {
 	})
 	t.Run("a layer is on its image also where that is the pot's that was exported", func(t *testing.T) {
 		m := newModel(t)
+		m.addImage("web")
 		h, _ := m.host(t)
 		must.NoError(t, h.Images.ReceiveLayer(t.Context(), "new", "web_1_0", "1700000000", strings.NewReader("layer of its pot"), nil))
 	})

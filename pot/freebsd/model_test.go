@@ -38,7 +38,9 @@ type model struct {
 	lastID   int
 	lastFSID int32
 	lastUnit int
-	commands []string
+
+	lastChange int64 // of snapshots
+	commands   []string
 
 	configure func(*Config)
 	more      []string // files that images have
@@ -60,6 +62,8 @@ type dataset struct {
 	props     map[string]string
 	snapshots []string
 	origin    string
+
+	modelImage
 }
 
 type modelIface struct {
@@ -159,6 +163,9 @@ func (m *model) state() string {
 		}
 	}
 	filepath.WalkDir(m.dir, func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Base(path) == ".zfs" { // snapdir=hidden: no program that lists the root sees it
+			return fs.SkipDir
+		}
 		all = append(all, "file "+path)
 		return err
 	})
@@ -182,7 +189,7 @@ func (m *model) Run(ctx context.Context, stdin io.Reader, argv ...string) (strin
 		return "", &run.Error{Argv: argv, Code: 1, Stderr: "injected"}
 	}
 	acts := map[string]func(io.Reader, []string) (string, string){
-		"zfs": m.zfs, "ifconfig": m.ifconfig, "route": m.route,
+		"zfs": m.zfsImages, "ifconfig": m.ifconfig, "route": m.route,
 		"jail": m.jail, "jexec": m.ok, "/root/rules": m.hook, "rctl": m.rctl, "pfctl": m.pfctl, "sysctl": m.sysctl, "zpool": m.zpool, "cpuset": m.ok, "devfs": m.ok,
 	}
 	act := acts[argv[0]]
@@ -216,14 +223,6 @@ func (m *model) zfs(stdin io.Reader, argv []string) (string, string) {
 	case "get":
 		if slices.Contains(argv, "-d") {
 			return m.withProperty(argv[len(argv)-2]), ""
-		}
-		if slices.Contains(argv, "guid") { // of snapshots: those of one time are one
-			out := ""
-			for _, of := range argv[len(argv)-2:] {
-				_, at, _ := strings.Cut(of, "@")
-				out += at + "\n"
-			}
-			return out, ""
 		}
 		if d == nil {
 			return "", missing
@@ -401,6 +400,9 @@ func (m *model) rename(from, to string) {
 func (m *model) destroy(name, missing string) string {
 	if m.datasets[name] == nil {
 		return missing
+	}
+	if complaint := m.held(name, ""); complaint != "" {
+		return complaint
 	}
 	for other, d := range m.datasets {
 		if strings.HasPrefix(d.origin, name+"/") || strings.HasPrefix(d.origin, name+"@") {
@@ -717,6 +719,7 @@ func (m *model) Unmount(p MountPoint) error {
 func (m *model) Mounts() ([]MountPoint, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.showSnapshotDirs()
 	return slices.Clone(m.mounts), nil
 }
 

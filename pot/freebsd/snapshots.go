@@ -29,7 +29,6 @@ func (s snapshots) Take(ctx context.Context, name, snapshot string) error {
 	if err == nil {
 		_, err = s.zfs(ctx, "snapshot", "-r", at)
 	}
-	s.snapshots.Delete(name) // what pots are cloned from
 	return err
 }
 
@@ -75,7 +74,9 @@ func (s snapshots) Destroy(ctx context.Context, name, snapshot string) error {
 		_, err = s.zfs(ctx, "destroy", "-r", at)
 		err = unless(fs.ErrNotExist, err)
 	}
-	s.snapshots.Delete(name)
+	if isHeld(err) {
+		err = s.heldError(ctx, name, "@"+snapshot, err)
+	}
 	return err
 }
 

@@ -33,6 +33,11 @@ func (m *model) snapshot(what, at string) string {
 	case what != "snapshot" && !there:
 		return fmt.Sprintf("cannot open '%s': dataset does not exist", at)
 	}
+	if what == "destroy" {
+		if complaint := m.held(name, "@"+snapshot); complaint != "" {
+			return complaint
+		}
+	}
 	for other, d := range m.datasets {
 		if other != name && !strings.HasPrefix(other, name+"/") {
 			if what == "destroy" && strings.HasPrefix(d.origin, name) && strings.HasSuffix(d.origin, "@"+snapshot) {

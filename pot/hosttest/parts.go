@@ -53,8 +53,32 @@ func testImages(t *testing.T, bed Bed) {
 		_, err = h.Labels(t.Context(), "other")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
+	t.Run("labels are found on all that have them", func(t *testing.T) {
+		must.NoError(t, h.Receive(t.Context(), "other", bed.Stream()))
+		must.NoError(t, h.SetLabels(t.Context(), "other", map[string]string{pot.LabelReceived: "d 1 2", pot.LabelRef: "r"}))
+		got, err := h.Labelled(t.Context(), pot.LabelReceived, pot.LabelDigest)
+		must.NoError(t, err)
+		must.Eq(t, map[string]map[string]string{"other": {pot.LabelReceived: "d 1 2"}}, got)
+		guids, err := h.GUIDs(t.Context(), "other")
+		must.NoError(t, err)
+		snapshots, err := bed.Host.Snapshots.List(t.Context(), "other")
+		must.NoError(t, err)
+		for _, s := range snapshots {
+			if s.GUID != 0 {
+				must.SliceContains(t, guids, s.GUID)
+			}
+		}
+		must.NoError(t, h.Destroy(t.Context(), "other"))
+		got, err = h.Labelled(t.Context(), pot.LabelReceived)
+		must.NoError(t, err)
+		must.MapEmpty(t, got)
+		_, err = h.GUIDs(t.Context(), "other")
+		must.ErrorIs(t, err, fs.ErrNotExist)
+	})
 	t.Run("names are no paths", func(t *testing.T) {
 		for _, name := range []string{"", ".", "..", "a/b", "../x", "/x"} {
+			_, err := h.GUIDs(t.Context(), name)
+			must.Error(t, err)
 			must.Error(t, h.Receive(t.Context(), name, bed.Stream()))
 			must.Error(t, h.Destroy(t.Context(), name))
 		}

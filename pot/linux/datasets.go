@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -211,6 +212,33 @@ func (d datasets) Idle(ctx context.Context, label string) ([]string, error) {
 		}
 	}
 	return slices.DeleteFunc(labelled, func(name string) bool { return busy[name] }), nil
+}
+
+// Labelled is pot.Images'.
+func (d datasets) Labelled(ctx context.Context, labels ...string) (map[string]map[string]string, error) {
+	known, err := names(filepath.Join(d.dir, "labels"))
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]map[string]string{}
+	for _, name := range known {
+		f, err := d.readLabels(string(name))
+		if err != nil {
+			continue // of a dataset that is half made, or damaged
+		}
+		maps.DeleteFunc(f.Labels, func(label, _ string) bool { return !slices.Contains(labels, label) })
+		if len(f.Labels) > 0 {
+			all[string(name)] = f.Labels
+		}
+	}
+	return all, nil
+}
+
+// GUIDs is pot.Images'. Directories have none: what an image is layered on is read again
+// from the streams of the images that it names.
+func (d datasets) GUIDs(ctx context.Context, name string) ([]uint64, error) {
+	_, err := d.Dir(ctx, name)
+	return nil, err
 }
 
 // Labels is pot.Images'.

@@ -1,0 +1,67 @@
+package zstream
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// pack is the list of a package and its END, as zfs send -R writes them: what zfs receive
+// needs (lib/libzfs/libzfs_sendrecv.c, zfs_receive_package and zfs_receive_one). It has
+// nothing that a receiver would change other datasets for, as it would for "fromsnap".
+func (h head) pack() (list, last []byte, err error) {
+	guids := map[string]uint64{} // of the snapshots that the package is sent up to
+	var filesystems nvlist
+	for _, d := range h.stream.Datasets {
+		guids[d.Name] = d.GUID
+		fs, err := packDataset(d, join(h.stream.Top, d.Name), guids)
+		if err != nil {
+			return nil, nil, fmt.Errorf("dataset %q: %w", d.Name, err)
+		}
+		filesystems = append(filesystems, nvpair{h.keys[d.Name], fs})
+	}
+	all := nvlist{{"fss", filesystems}}
+	if h.to != "" {
+		all = append(nvlist{{"tosnap", h.to}}, all...)
+	}
+	var b bytes.Buffer
+	out := &output{ctx: context.Background(), w: &b}
+	err = out.put(begin, all.pack(), func(rec body) {
+		rec.u64(0, magic)
+		rec.u64(8, compound)
+		copy(rec[48:303], h.dataset+"@"+h.Snapshot)
+	})
+	if err == nil {
+		err = out.bareEnd(out.sum)
+	}
+	n := max(0, b.Len()-headerSize)
+	return b.Bytes()[:n], b.Bytes()[n:], err
+}
+
+// packDataset is what the list has of a dataset.
+func packDataset(d Dataset, name string, guids map[string]uint64) (nvlist, error) {
+	fs := nvlist{{"name", name}, {"parentfromsnap", uint64(0)}}
+	if d.Name != "" {
+		fs[1].value = guids[d.Name[:max(0, strings.LastIndexByte(d.Name, '/'))]]
+	}
+	if d.Origin != 0 {
+		fs = append(fs, nvpair{"origin", d.Origin})
+	}
+	props, snaps, snapProps := nvlist{}, nvlist{}, nvlist{}
+	for _, name := range slices.Sorted(maps.Keys(d.Properties)) {
+		switch v := d.Properties[name].(type) {
+		case uint64, string:
+			props = append(props, nvpair{name, v})
+		default:
+			return nil, fmt.Errorf("property %q is neither a number nor a text", name)
+		}
+	}
+	for _, s := range d.Snapshots {
+		snaps = append(snaps, nvpair{s.Name, s.GUID})
+		snapProps = append(snapProps, nvpair{s.Name, nvlist{}})
+	}
+	return append(fs, nvpair{"props", props}, nvpair{"snaps", snaps}, nvpair{"snapprops", snapProps}), nil
+}

@@ -1,0 +1,78 @@
+package freebsd
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// newestKnown is the newest snapshot of an image's tree, and for how long it is that.
+type newestKnown struct {
+	snapshot string
+	at       snapshotState
+}
+
+// snapshotState changes with every snapshot that is taken, received, renamed or destroyed,
+// by whatever program, and with every dataset that takes the name of another.
+type snapshotState struct {
+	id      [2]int32 // of the file system: a dataset has its own for as long as it exists
+	changed time.Time
+	size    int64
+}
+
+// snapshotState of an image's tree; ok is false where it cannot be seen, as of a tree that
+// is not mounted. It takes no command: the directory .zfs/snapshot of a file system has the
+// time of the last change for its own, and a size that counts the snapshots
+// (module/os/freebsd/zfs/zfs_ctldir.c, zfsctl_snapdir_getattr; dsl_dir.c,
+// dsl_dir_snap_cmtime_update).
+func (d *datasets) snapshotState(image string) (at snapshotState, ok bool) {
+	table, err := d.kernel.Mounts()
+	if err != nil {
+		return at, false
+	}
+	for _, m := range table {
+		if m.Type != "zfs" || m.From != d.path(image)+"/m" {
+			continue
+		}
+		info, err := os.Lstat(filepath.Join(m.On, ".zfs", "snapshot"))
+		if err != nil {
+			return at, false
+		}
+		return snapshotState{id: m.ID, changed: info.ModTime(), size: info.Size()}, true
+	}
+	return at, false
+}
+
+// knownNewest is the newest snapshot of an image's tree, if nothing has changed since
+// newest looked.
+func (d *datasets) knownNewest(image string) (snapshot string, found bool) {
+	v, found := d.newestOf.Load(image)
+	if !found {
+		return "", false
+	}
+	known := v.(newestKnown)
+	now, ok := d.snapshotState(image)
+	return known.snapshot, ok && now == known.at
+}
+
+// newest is the newest snapshot of an image's tree. What comes while zfs(8) looks is seen
+// by the next knownNewest.
+func (d *datasets) newest(ctx context.Context, image string) (string, error) {
+	before, ok := d.snapshotState(image)
+	out, err := d.zfs(ctx, "list", "-Hp", "-d", "1", "-t", "snapshot", "-s", "createtxg", "-o", "name", d.path(image)+"/m")
+	if err != nil {
+		return "", err
+	}
+	all := strings.Fields(out)
+	if len(all) == 0 {
+		return "", errors.New("has no snapshot to clone")
+	}
+	snapshot := all[len(all)-1]
+	if ok {
+		d.newestOf.Store(image, newestKnown{snapshot, before})
+	}
+	return snapshot, nil
+}
