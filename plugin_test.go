@@ -1,0 +1,100 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+	goplugin "github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/nomad/plugins/base"
+	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
+
+	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/pot/hosttest/need"
+)
+
+// The tests run this very test binary as the plugin: an agent says so by go-plugin's cookie.
+func TestMain(m *testing.M) {
+	if h := base.Handshake; os.Getenv(h.MagicCookieKey) == h.MagicCookieValue {
+		main()
+		return
+	}
+	os.Exit(leak.Run(m.Run))
+}
+
+// TestPlugin loads the plugin as an agent does, by an agent that has left a directory, a
+// lock file and a socket open: they are marked, and the agent talks to the plugin.
+func TestPlugin(t *testing.T) {
+	leak.Check(t)
+	dir := t.TempDir()
+	odd := make([]*os.File, 0, 200)
+	directory, err := os.Open(dir)
+	must.NoError(t, err)
+	lock, err := os.Create(filepath.Join(dir, "lock"))
+	must.NoError(t, err)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	must.NoError(t, err)
+	socket := os.NewFile(uintptr(fd), "socket")
+	odd = append(odd, directory, lock, socket)
+	for len(odd) < cap(odd)-1 {
+		odd = append(odd, nil)
+	}
+	odd = append(odd, directory)
+	t.Cleanup(func() {
+		for _, f := range []*os.File{directory, lock, socket} {
+			must.NoError(t, f.Close())
+		}
+	})
+
+	self, err := os.Executable()
+	must.NoError(t, err)
+	cmd := exec.Command(self)
+	cmd.ExtraFiles = odd
+	client := goplugin.NewClient(&goplugin.ClientConfig{
+		HandshakeConfig:  base.Handshake,
+		Plugins:          map[string]goplugin.Plugin{base.PluginTypeBase: &base.PluginBase{}},
+		Cmd:              cmd,
+		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
+		Logger:           hclog.NewNullLogger(),
+	})
+	t.Cleanup(client.Kill)
+	rpc, err := client.Client()
+	must.NoError(t, err)
+	plugin, err := rpc.Dispense(base.PluginTypeBase)
+	must.NoError(t, err)
+	info, err := plugin.(base.BasePlugin).PluginInfo()
+	must.NoError(t, err)
+	must.Eq(t, "pot", info.Name)
+
+	need.Have(t, "procfs", exists("/proc/self/fdinfo"))
+	for _, fd := range []int{3, 4, 5, 202} {
+		must.True(t, closedOnExec(t, cmd.Process.Pid, fd), must.Sprintf("descriptor %d is not marked", fd))
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// closedOnExec reads the flags of another process's descriptor (proc(5), fdinfo).
+func closedOnExec(t *testing.T, pid, fd int) bool {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "fdinfo", strconv.Itoa(fd)))
+	must.NoError(t, err)
+	for line := range strings.Lines(string(data)) {
+		if octal, ok := strings.CutPrefix(line, "flags:"); ok {
+			flags, err := strconv.ParseInt(strings.TrimSpace(octal), 8, 64)
+			must.NoError(t, err)
+			return flags&syscall.O_CLOEXEC != 0
+		}
+	}
+	t.Fatal("no flags")
+	return false
+}
