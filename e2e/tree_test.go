@@ -32,7 +32,8 @@ var imports = map[string][]string{
 	"pot/native":                   {"pot", "pot/freebsd", "pot/linux", "pot/run"},
 	"pot/run":                      {},
 	"pot/flock":                    {},
-	"pot/freebsd":                  {"pot", "pot/flock", "pot/run", "pot/supervise"},
+	"pot/freebsd":                  {"pot", "pot/flock", "pot/freebsd/nmount", "pot/run", "pot/supervise"},
+	"pot/freebsd/nmount":           {},
 	"pot/linux":                    {"pot", "pot/flock", "pot/supervise", "pot/linux/inside", "image/zstream"},
 	"pot/linux/inside":             {},
 	"pot/hosttest/machine":         {"pot/run"},
@@ -40,7 +41,7 @@ var imports = map[string][]string{
 	"pot/hosttest/need":            {},
 	"pot/hosttest":                 {"pot/hosttest/need", "pot", "pot/supervise"},
 	"pot/supervise":                {"pot/flock"},
-	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/linux/inside"},
+	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/freebsd/nmount", "pot/linux/inside"},
 
 	"e2e":         {}, // tests alone
 	"e2e/cluster": {"image/imagetest", "pot/hosttest/machine"},

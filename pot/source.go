@@ -26,32 +26,23 @@ func OpenSource(at string, resolved bool) (*os.File, error) {
 		}
 		return os.NewFile(uintptr(fd), at), nil
 	}
-	dir, err := unix.Open("/", openPath|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	dir, err := openPlain("/")
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: "/", Err: err}
+		return nil, err
 	}
 	names := strings.FieldsFunc(path.Clean(at), func(r rune) bool { return r == '/' })
 	for _, name := range names {
-		fd, err := unix.Openat(dir, name, openPath|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		unix.Close(dir)
-		if err == nil && isLink(fd) {
-			unix.Close(fd)
-			err = unix.ELOOP
-		}
+		f, err := OpenAt(dir, name)
+		dir.Close()
 		switch {
-		case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EMLINK): // EMLINK: open(2) of FreeBSD
+		case errors.Is(err, ErrLink):
 			return nil, fmt.Errorf("%s: %w: %s", at, ErrLink, name)
 		case err != nil:
-			return nil, &os.PathError{Op: "open", Path: at, Err: err}
+			return nil, &os.PathError{Op: "open", Path: at, Err: errors.Unwrap(err)}
 		}
-		dir = fd
+		dir = f
 	}
-	return os.NewFile(uintptr(dir), at), nil
-}
-
-func isLink(fd int) bool {
-	var s unix.Stat_t
-	return unix.Fstat(fd, &s) == nil && s.Mode&unix.S_IFMT == unix.S_IFLNK
+	return dir, nil
 }
 
 // openRoot is os.OpenRoot of what OpenSource opens.

@@ -39,7 +39,7 @@ const ruleset = "4"
 
 // New is this machine, with pots in c.ZFSRoot. Nothing is changed yet.
 func New(r run.Runner, k Kernel, c Config) pot.Host {
-	m := mounts{runner: r, kernel: k}
+	m := mounts{runner: r, kernel: k, supervisor: c.Supervisor}
 	d := &datasets{runner: r, kernel: k, root: c.ZFSRoot}
 	way := &routing{runner: bounded{r}, kernel: k, config: c}
 	l := &links{runner: bounded{r}, kernel: k, config: c, routing: way, known: map[pot.Name]attached{}}

@@ -3,6 +3,7 @@ package freebsd
 import (
 	"errors"
 	"net/netip"
+	"os"
 )
 
 // Kernel is what is asked of the kernel itself: a command would be wasteful,
@@ -23,9 +24,16 @@ type Kernel interface {
 	// jail that is not there has zeros.
 	Usage(jail string) (string, error)
 
-	// Mount mounts m.From at m.On, with options NAME or NAME=VALUE. What covers
-	// itself, through another nullfs, is syscall.EDEADLK. (nmount(2), mount_nullfs(8))
+	// Mount mounts m.From at m.On, with options NAME or NAME=VALUE. Links on both
+	// paths are followed. What covers itself, through another nullfs, is
+	// syscall.EDEADLK. (nmount(2), mount_nullfs(8))
 	Mount(m MountPoint, options ...string) error
+
+	// OpenAt is pot.OpenAt. (openat(2))
+	OpenAt(dir *os.File, name string) (*os.File, error)
+
+	// StatFS returns the mount that a file is on. (fstatfs(2))
+	StatFS(f *os.File) (MountPoint, error)
 
 	// Unmount takes away m of Mounts, whatever is in use of it. What is not mounted
 	// any more is fs.ErrNotExist. (unmount(2), MNT_BYFSID, MNT_FORCE)
@@ -51,10 +59,11 @@ type Kernel interface {
 
 // MountPoint is a line of the mount table.
 type MountPoint struct {
-	Type string // "zfs", "nullfs", "devfs"
-	From string
-	On   string
-	ID   [2]int32 // of the file system: no link can lead it astray
+	Type    string // "zfs", "nullfs", "devfs"
+	From    string
+	On      string   // with no link in it (sys/kern/vfs_mount.c, vn_path_to_global_path)
+	ID      [2]int32 // of the file system: no link can lead it astray
+	Options []string // "ro", "nosuid", "noexec", "nosymfollow", its own and of what it shows
 }
 
 // errNotFreeBSD is what Native's methods end in on other systems.

@@ -9,11 +9,13 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strings"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd/nmount"
 )
 
 // Native is this machine's kernel.
@@ -107,44 +109,40 @@ func (Native) Usage(jail string) (string, error) {
 	return string(text), nil
 }
 
-// Mount is Kernel's. Options are as mount(8) hands them on, and mount_nullfs(8)
-// (sbin/mount/mount_fs.c, sbin/mount_nullfs/mount_nullfs.c).
+// Mount is Kernel's.
 func (Native) Mount(m MountPoint, options ...string) error {
-	source := "from"
-	if m.Type == "nullfs" {
-		source = "target"
+	return nmount.Mount(nmount.Words(m.Type, m.From, m.On, options...))
+}
+
+// OpenAt is Kernel's.
+func (Native) OpenAt(dir *os.File, name string) (*os.File, error) { return pot.OpenAt(dir, name) }
+
+// StatFS is Kernel's.
+func (Native) StatFS(f *os.File) (MountPoint, error) {
+	var s unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &s); err != nil {
+		return MountPoint{}, &fs.PathError{Op: "fstatfs", Path: f.Name(), Err: err}
 	}
-	words := []string{"fstype", m.Type, "fspath", m.On, source, m.From}
-	for _, o := range options {
-		name, value, _ := strings.Cut(o, "=")
-		words = append(words, name, value)
+	return mountPoint(&s), nil
+}
+
+// mountPoint reads a struct statfs (sys/mount.h).
+func mountPoint(s *unix.Statfs_t) MountPoint {
+	p := MountPoint{
+		Type: unix.ByteSliceToString(s.Fstypename[:]),
+		On:   unix.ByteSliceToString(s.Mntonname[:]),
+		ID:   s.Fsid.Val,
 	}
-	var iov []unix.Iovec
-	for _, word := range words {
-		var v unix.Iovec
-		if word != "" {
-			text, err := unix.ByteSliceFromString(word)
-			if err != nil {
-				return err
-			}
-			v.Base = &text[0]
-			v.SetLen(len(text))
+	p.From = hostPath(p.Type, unix.ByteSliceToString(s.Mntfromname[:]))
+	for _, flag := range []struct {
+		bit  uint64
+		name string
+	}{{unix.MNT_RDONLY, "ro"}, {unix.MNT_NOSUID, "nosuid"}, {unix.MNT_NOEXEC, "noexec"}, {unix.MNT_NOSYMFOLLOW, "nosymfollow"}} {
+		if s.Flags&flag.bit != 0 {
+			p.Options = append(p.Options, flag.name)
 		}
-		iov = append(iov, v)
 	}
-	message := make([]byte, 256)
-	key := []byte("errmsg\x00")
-	iov = append(iov, unix.Iovec{Base: &key[0]}, unix.Iovec{Base: &message[0]})
-	iov[len(iov)-2].SetLen(len(key))
-	iov[len(iov)-1].SetLen(len(message))
-	_, _, errno := unix.Syscall(unix.SYS_NMOUNT, uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)), 0)
-	if errno == 0 {
-		return nil
-	}
-	if text := unix.ByteSliceToString(message); text != "" {
-		return fmt.Errorf("nmount: %w: %s", errno, text)
-	}
-	return os.NewSyscallError("nmount", errno)
+	return p
 }
 
 // Unmount is Kernel's. The name that unmount(2) takes stands for the file system
@@ -177,12 +175,7 @@ func (Native) Mounts() ([]MountPoint, error) {
 		}
 		var all []MountPoint
 		for _, s := range table[:n] {
-			all = append(all, MountPoint{
-				Type: unix.ByteSliceToString(s.Fstypename[:]),
-				From: unix.ByteSliceToString(s.Mntfromname[:]),
-				On:   unix.ByteSliceToString(s.Mntonname[:]),
-				ID:   s.Fsid.Val,
-			})
+			all = append(all, mountPoint(&s))
 		}
 		return all, nil
 	}

@@ -28,6 +28,12 @@ func (Native) Usage(string) (string, error) { return "", errNotFreeBSD }
 // Mount is Kernel's.
 func (Native) Mount(MountPoint, ...string) error { return errNotFreeBSD }
 
+// OpenAt is Kernel's.
+func (Native) OpenAt(*os.File, string) (*os.File, error) { return nil, errNotFreeBSD }
+
+// StatFS is Kernel's.
+func (Native) StatFS(*os.File) (MountPoint, error) { return MountPoint{}, errNotFreeBSD }
+
 // Unmount is Kernel's.
 func (Native) Unmount(MountPoint) error { return errNotFreeBSD }
 

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"nomad-driver-pot/pot/run"
@@ -29,6 +28,7 @@ type model struct {
 	mu       sync.Mutex
 	datasets map[string]*dataset
 	mounts   []MountPoint
+	lowers   map[[2]int32]string // what nullfs's show, by their IDs
 	ifaces   map[string]*modelIface
 	jails    map[string]*modelJail
 	rules    map[string][]string // rctl, by subject
@@ -55,6 +55,7 @@ type model struct {
 	busy   int  // times that zfs destroy is busy
 	stuck  bool // jails do not end dying
 
+	mounting func(MountPoint) // runs before nmount(2) looks its paths up
 	modelNet
 }
 
@@ -90,7 +91,7 @@ func newModel(t testing.TB) *model {
 	pfDevice = os.DevNull // is there on every machine
 	m := &model{
 		dir: t.TempDir(), datasets: map[string]*dataset{}, ifaces: map[string]*modelIface{},
-		jails: map[string]*modelJail{}, rules: map[string][]string{}, anchors: map[string]string{},
+		lowers: map[[2]int32]string{}, jails: map[string]*modelJail{}, rules: map[string][]string{}, anchors: map[string]string{},
 	}
 	for _, name := range []string{"tank", "tank/pot", "tank/pot/jails"} {
 		m.addDataset(name)
@@ -189,7 +190,7 @@ func (m *model) Run(ctx context.Context, stdin io.Reader, argv ...string) (strin
 		return "", &run.Error{Argv: argv, Code: 1, Stderr: "injected"}
 	}
 	acts := map[string]func(io.Reader, []string) (string, string){
-		"zfs": m.zfsImages, "ifconfig": m.ifconfig, "route": m.route,
+		"zfs": m.zfsImages, "ifconfig": m.ifconfig, "route": m.route, os.Args[0]: m.supervisor,
 		"jail": m.jail, "jexec": m.ok, "/root/rules": m.hook, "rctl": m.rctl, "pfctl": m.pfctl, "sysctl": m.sysctl, "zpool": m.zpool, "cpuset": m.ok, "devfs": m.ok,
 	}
 	act := acts[argv[0]]
@@ -671,48 +672,6 @@ func (m *model) Usage(jail string) (string, error) {
 func (m *model) called(words ...string) bool {
 	m.commands = append(m.commands, strings.Join(words, " "))
 	return len(m.commands) == m.failAt
-}
-
-// Mount is Kernel's.
-func (m *model) Mount(p MountPoint, options ...string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	words := []string{"nmount", p.Type, p.On}
-	if p.Type == "nullfs" {
-		words = []string{"nmount", p.Type, p.From, p.On}
-	}
-	if m.called(append(words, options...)...) {
-		return errInjected
-	}
-	if _, err := os.Stat(p.On); err != nil && p.Type != "nullfs" { // what those show is not there
-		panic("mount on what is not there: " + p.On)
-	}
-	for _, over := range slices.Backward(m.mounts) {
-		if rel, below := strings.CutPrefix(p.On, over.On+"/"); below && over.Type == "nullfs" && over.From+"/"+rel == p.From {
-			return syscall.EDEADLK
-		}
-	}
-	if p.Type == "devfs" && m.devMem {
-		must0(os.WriteFile(p.On+"/mem", nil, 0o600))
-	}
-	m.addMount(p)
-	return nil
-}
-
-// Unmount is Kernel's.
-func (m *model) Unmount(p MountPoint) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.called("unmount", p.On) {
-		return errInjected
-	}
-	i := slices.IndexFunc(m.mounts, func(other MountPoint) bool { return p.ID == other.ID })
-	if i < 0 {
-		return fs.ErrNotExist
-	}
-	os.Remove(p.On + "/mem")
-	m.mounts = slices.Delete(m.mounts, i, i+1)
-	return nil
 }
 
 // Mounts is Kernel's.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,175 +17,204 @@ import (
 
 // mounts are nullfs's, and of file systems in memory.
 type mounts struct {
-	runner run.Runner
-	kernel Kernel
-}
-
-// Mount is pot.Mounts'. Like any nullfs, it shows what is in the source's own
-// file system, not what is mounted below it. Files can be mounted since FreeBSD
-// 14.0.
-func (m mounts) Mount(ctx context.Context, root string, what pot.Mount) error {
-	if what.Source == "" {
-		return m.system(root, what.Target, "tmpfs", "mode=1777")
-	}
-	f, err := pot.OpenSource(what.Source, what.Resolved)
-	if err != nil {
-		return fmt.Errorf("source: %w", err)
-	}
-	defer f.Close() // until then its number is nobody else's
-	source, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("source: %w", err)
-	}
-	on, err := target(root, what.Target, source.IsDir())
-	if err != nil {
-		return fmt.Errorf("target %w", err)
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	err = m.nullfs(what.Source, on, what.ReadOnly)
-	if errors.Is(err, syscall.EDEADLK) {
-		err = m.split(ctx, root, what, on)
-	}
-	if err != nil || !what.Resolved {
-		return err
-	}
-	// nmount(2) takes a path, and follows links: what is seen now is looked at.
-	seen, err := os.Lstat(on)
-	if err == nil && !sameBelow(source, seen) {
-		err = fmt.Errorf("source: %s: %w", what.Source, pot.ErrLink)
-	}
-	if err != nil {
-		point := MountPoint{Type: "nullfs", From: what.Source, On: on}
-		return errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error {
-			return m.unmountIf(ctx, func(p MountPoint) bool { return p.On == point.On })
-		}))
-	}
-	return nil
+	runner     run.Runner
+	kernel     Kernel
+	supervisor string // path of pot-supervisor
 }
 
 // skeletons hold the mount points of directories that were split; they are beside
 // a pot's tree.
 const skeletons = "skeletons"
 
-// split shows what is seen at on already, through the mount of the directory above
-// it, in another way: read-only. The kernel refuses to cover a vnode with itself
-// (sys/fs/nullfs/null_vfsops.c, nullfs_mount); by way of a third mount it can be
-// had, and then spins for ever (sys/kern/vfs_vnops.c, vn_lock_pair). So the
-// directory above becomes an empty one, read-only, with all that was in it mounted
-// in it piece by piece.
-func (m mounts) split(ctx context.Context, root string, what pot.Mount, on string) error {
-	whole, err := m.mountedAbove(what.Source, on)
-	if err != nil {
-		return err
-	}
-	entries, err := os.ReadDir(whole.From)
-	if err != nil {
-		return err
-	}
-	skeleton := filepath.Join(filepath.Dir(root), skeletons, filepath.Base(whole.On))
-	if err := os.MkdirAll(skeleton, 0o755); err != nil {
-		return err
-	}
-	r, err := os.OpenRoot(skeleton)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	var parts []string
-	for _, e := range entries {
-		if !e.IsDir() && !e.Type().IsRegular() {
-			continue // a link could lead anywhere
-		}
-		if err := step(r, e.Name(), e.IsDir()); err != nil {
-			return err
-		}
-		parts = append(parts, e.Name())
-	}
-	if err := m.unmount(ctx, whole); err != nil {
-		return err
-	}
-	if err := m.nullfs(skeleton, whole.On, true); err != nil {
-		return err
-	}
-	for _, name := range parts {
-		at := filepath.Join(whole.On, name)
-		if err := m.nullfs(filepath.Join(whole.From, name), at, at == on && what.ReadOnly); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return nil
+// A source is what a nullfs shows.
+type source struct {
+	path    string // with no link in it
+	info    os.FileInfo
+	options []string // of the mount
 }
 
-// mountedAbove is the nullfs through which source is seen at on: that of the
-// directory that it is in.
-func (m mounts) mountedAbove(source, on string) (MountPoint, error) {
-	table, err := m.kernel.Mounts()
-	if err != nil {
-		return MountPoint{}, fmt.Errorf("read mounts: %w", err)
-	}
-	for i := len(table) - 1; i >= 0; i-- {
-		if p := table[i]; p.Type == "nullfs" && p.On == filepath.Dir(on) && p.From == filepath.Dir(source) {
-			return p, nil
-		}
-	}
-	return MountPoint{}, errors.New("it is seen there already, through the mount of a directory above it: mount one of them elsewhere")
+// A target is a mount point, and where it is.
+type target struct {
+	*pot.Target
+	info   os.FileInfo
+	on     MountPoint // that is mounted there, or else that it is in
+	shared bool       // others can write to a directory on the way to it
 }
 
-// target makes what is to be mounted on in a tree that is not trusted, through
-// no link, and returns its path. Nothing runs in the tree yet that could change
-// it before it is mounted on.
-func target(root, inside string, isDir bool) (string, error) {
-	r, err := os.OpenRoot(root)
-	if err != nil {
-		return "", err
+// Mount implements pot.Mounts. Like any nullfs, it shows what is in the source's own
+// file system, not what is mounted below it. Files can be mounted since FreeBSD 14.0.
+// root is as Mounts of the kernel has it.
+func (m mounts) Mount(ctx context.Context, root string, what pot.Mount) error {
+	if what.Source == "" {
+		return m.system(ctx, root, what.Target, "tmpfs", "mode=1777")
 	}
-	defer r.Close()
-	names := strings.Split(strings.Trim(path.Clean(inside), "/"), "/")
-	for i := range names {
-		at := strings.Join(names[:i+1], "/")
-		if err := step(r, at, isDir || i < len(names)-1); err != nil {
-			return "", fmt.Errorf("/%s: %w", at, err)
+	path := what.Source
+	if !what.Resolved {
+		var err error
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return fmt.Errorf("source: %w", err)
 		}
 	}
-	return filepath.Join(root, path.Join(names...)), nil
+	f, s, err := m.source(path)
+	if err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	defer f.Close() // until then its number is no other file's
+	if what.ReadOnly {
+		s.options = union(s.options, "ro")
+	}
+	return m.place(ctx, root, what.Target, s)
 }
 
-// step makes one name, unless it is there as what it is to be.
-func step(r *os.Root, at string, isDir bool) error {
-	info, err := r.Lstat(at)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && isDir:
-		return r.Mkdir(at, 0o755)
-	case errors.Is(err, fs.ErrNotExist):
-		f, err := r.OpenFile(at, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+// source opens a source. A mount of it forbids what the mount forbids that the source
+// is on: nullfs has flags of its own (sys/kern/kern_exec.c, exec_check_permissions).
+// The caller must close the file.
+func (m mounts) source(path string) (*os.File, source, error) {
+	f, err := pot.OpenSource(path, true)
+	if err != nil {
+		return nil, source{}, err
+	}
+	info, err1 := f.Stat()
+	at, err2 := m.kernel.StatFS(f)
+	if err := errors.Join(err1, err2); err != nil {
+		f.Close()
+		return nil, source{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return f, source{path: path, info: info, options: at.Options}, nil
+}
+
+// union returns options with another, in order.
+func union(options []string, more string) []string {
+	if slices.Contains(options, more) {
+		return options
+	}
+	return append(slices.Clone(options), more)
+}
+
+// target opens the mount point inside of the tree at root, and makes it. It is shared
+// if the way to it leads through a directory of the host that is mounted there.
+func (m mounts) target(root, inside string, isDir bool) (target, error) {
+	var t target
+	ours := filepath.Join(filepath.Dir(root), skeletons) + "/"
+	opened, err := pot.OpenTarget(root, inside, isDir, func(dir *os.File, name string) (*os.File, error) {
+		at, err := m.kernel.StatFS(dir)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		return f.Close()
-	case err != nil:
+		t.shared = t.shared || at.Type == "nullfs" && !strings.HasPrefix(at.From, ours)
+		return m.kernel.OpenAt(dir, name)
+	})
+	if err != nil {
+		return target{}, err
+	}
+	var err1, err2 error
+	t.Target = opened
+	t.info, err1 = t.File.Stat()
+	t.on, err2 = m.kernel.StatFS(t.File)
+	if err := errors.Join(err1, err2); err != nil {
+		t.Close()
+		return target{}, fmt.Errorf("%s: %w", inside, err)
+	}
+	return t, nil
+}
+
+// place mounts s on inside of the tree at root. Where s is seen already, through the
+// mount of a directory above it, that mount is split.
+func (m mounts) place(ctx context.Context, root, inside string, s source) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	t, err := m.target(root, inside, s.info.IsDir())
+	if err != nil {
+		return fmt.Errorf("target %w", err)
+	}
+	defer t.Close()
+	mounted := t.on.On == t.Path
+	switch {
+	case t.on.Type == "nullfs" && sameBelow(s.info, t.info) && s.path == t.on.below(t.Path):
+		if mounted { // as a piece of what was split before
+			return m.exchange(ctx, root, t.on, func() error { return m.replace(ctx, root, inside, t.on, s) })
+		}
+		return m.exchange(ctx, root, t.on, func() error { return m.split(ctx, root, t.on, t.Path, s) })
+	case mounted && !t.info.IsDir(): // no file is mounted on one that is (vfs_domount, MNT_NOCOVER)
+		return m.replace(ctx, root, inside, t.on, s)
+	}
+	return m.put(ctx, root, t, s)
+}
+
+// below returns the path of the source that is seen at path.
+func (p MountPoint) below(path string) string {
+	return filepath.Join(p.From, strings.TrimPrefix(path, p.On))
+}
+
+// put mounts s on t, and sees that nothing took the place of either meanwhile:
+// nmount(2) takes paths and follows links.
+func (m mounts) put(ctx context.Context, root string, t target, s source) error {
+	var before []MountPoint
+	if t.shared {
+		var err error
+		if before, err = m.kernel.Mounts(); err != nil {
+			return fmt.Errorf("read mounts: %w", err)
+		}
+	}
+	point := MountPoint{Type: "nullfs", From: s.path, On: t.Path}
+	err := m.nmount(ctx, t, point, s.options...)
+	switch {
+	case errors.Is(err, syscall.EDEADLK): // sys/fs/nullfs/null_vfsops.c, nullfs_mount
+		return errors.New("it is seen there already, through the mount of a directory above it: mount one of them elsewhere")
+	case err == nil:
+		err = m.verify(t, s)
+	case !t.shared:
 		return err
-	case info.Mode().Type() == fs.ModeSymlink:
-		return errors.New("is a link in the image: mounts follow none")
-	case info.IsDir() != isDir, !isDir && !info.Mode().IsRegular():
-		return errors.New("is something else in the image than what is to be mounted on it")
+	}
+	if err == nil {
+		return nil
+	}
+	return errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error {
+		return m.unmountIf(ctx, func(p MountPoint) bool {
+			switch {
+			case p.Type != "nullfs" || p.From != s.path:
+				return false
+			case !t.shared:
+				return p.On == t.Path
+			}
+			isNew := !slices.ContainsFunc(before, func(b MountPoint) bool { return b.ID == p.ID })
+			return isNew && strings.HasPrefix(p.On, root+"/")
+		})
+	}))
+}
+
+// verify reports what is wrong with the mount of s on t.
+func (m mounts) verify(t target, s source) error {
+	f, err := m.kernel.OpenAt(t.Dir, t.Base)
+	if err != nil {
+		return fmt.Errorf("target: %w", err)
+	}
+	defer f.Close()
+	at, err := m.kernel.StatFS(f)
+	if err != nil {
+		return fmt.Errorf("target: %s: %w", t.Path, err)
+	}
+	if at.Type != "nullfs" || at.On != t.Path || at.From != s.path {
+		return fmt.Errorf("target: %s: %w", t.Path, pot.ErrLink)
+	}
+	seen, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("target: %w", err)
+	}
+	if !sameBelow(s.info, seen) {
+		return fmt.Errorf("source: %s: %w", s.path, pot.ErrLink)
 	}
 	return nil
 }
 
-// nullfs shows a directory or a file in another place.
-func (m mounts) nullfs(from, on string, readOnly bool) error {
-	point := MountPoint{Type: "nullfs", From: from, On: on}
-	if readOnly {
-		return m.kernel.Mount(point, "ro")
-	}
-	return m.kernel.Mount(point)
-}
-
-// UnmountAll is pot.Mounts'. It is forced: nothing runs in the pot any more.
+// UnmountAll implements pot.Mounts. It is forced: nothing runs in the pot any more.
 func (m mounts) UnmountAll(ctx context.Context, root string) error {
-	return m.unmountIf(ctx, func(p MountPoint) bool { return strings.HasPrefix(p.On, root+"/") })
+	err := m.unmountIf(ctx, func(p MountPoint) bool { return strings.HasPrefix(p.On, root+"/") })
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(filepath.Join(filepath.Dir(root), skeletons))
 }
 
 // unmountIf unmounts what is to go, the newest first.
@@ -206,7 +234,7 @@ func (m mounts) unmountIf(ctx context.Context, goes func(MountPoint) bool) error
 	return nil
 }
 
-// unmount unmounts one. What is not mounted is no error.
+// unmount unmounts one file system, by its ID. It returns nil if that is not mounted.
 func (m mounts) unmount(ctx context.Context, p MountPoint) error {
 	return whileBusy(ctx, func() error { return unless(fs.ErrNotExist, m.kernel.Unmount(p)) })
 }

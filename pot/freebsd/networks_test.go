@@ -271,7 +271,7 @@ func TestAttributes(t *testing.T) {
 		must.NoError(t, os.Symlink("/", dir+"/m/proc"))
 		err = h.Jails.Create(t.Context(), pot.Jail{Name: "x", Root: dir + "/m", Network: pot.HostNetwork,
 			Attributes: pot.Attributes{"procfs": "YES", "fdescfs": "YES"}})
-		must.ErrorContains(t, err, "/proc: /proc: is a link in the image")
+		must.ErrorContains(t, err, "/proc: /proc: is a link: mounts follow none")
 		must.NoError(t, os.Remove(dir+"/m/proc"))
 		must.NoError(t, os.RemoveAll(dir+"/m/dev/fd"))
 		must.Eq(t, before, m.state(), must.Sprint(fmt.Sprint(m.commands)))

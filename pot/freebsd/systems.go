@@ -19,7 +19,7 @@ func (m mounts) systems(ctx context.Context, root string, a pot.Attributes) erro
 		if !a.On(s.attribute) {
 			continue
 		}
-		if err := m.system(root, s.target, s.attribute); err != nil {
+		if err := m.system(ctx, root, s.target, s.attribute); err != nil {
 			return fmt.Errorf("%s: %w", s.target, err)
 		}
 	}
@@ -38,18 +38,19 @@ func (m mounts) unmountSystems(ctx context.Context, root string) error {
 }
 
 // system mounts a file system that has no source.
-func (m mounts) system(root, inside, kind string, options ...string) error {
-	on, err := target(root, inside, true)
+func (m mounts) system(ctx context.Context, root, inside, kind string, options ...string) error {
+	t, err := m.target(root, inside, true)
 	if err != nil {
 		return err
 	}
-	return m.kernel.Mount(MountPoint{Type: kind, From: kind, On: on}, options...)
+	defer t.Close()
+	return m.nmount(ctx, t, MountPoint{Type: kind, From: kind, On: t.Path}, options...)
 }
 
 // devfs mounts what a jail may see of /dev. A ruleset that is not there would
 // show all of it, and the kernel would not say so.
 func (m mounts) devfs(ctx context.Context, root, rules string) error {
-	if err := m.system(root, "/dev", "devfs", "ruleset="+rules); err != nil {
+	if err := m.system(ctx, root, "/dev", "devfs", "ruleset="+rules); err != nil {
 		return err
 	}
 	if _, err := os.Lstat(filepath.Join(root, "dev", "mem")); err == nil {

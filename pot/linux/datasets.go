@@ -381,8 +381,8 @@ func (d datasets) Destroy(ctx context.Context, name string) error {
 	if err := unmount(ctx, filepath.Join(d.path(name), "m"), busyWithin); err != nil {
 		return err
 	}
-	if left, err := mountsBelow(d.path(name)); err != nil || len(left) > 0 {
-		return errors.Join(err, fmt.Errorf("destroy %s: still mounted in it: %s", name, strings.Join(left, ", ")))
+	if left, err := mountedBelow(d.path(name)); err != nil || left != "" {
+		return errors.Join(err, fmt.Errorf("destroy %s: still mounted in it: %s", name, left))
 	}
 	return errors.Join(
 		os.RemoveAll(d.path(name)),

@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +22,8 @@ import (
 // mounts are bind mounts.
 type mounts struct{}
 
-// Mount is pot.Mounts'. Like nullfs, it shows what is in the source's own file
-// system, not what is mounted below it.
+// Mount implements pot.Mounts. Like nullfs, it shows what is in the source's own
+// file system, not what is mounted below it.
 func (mounts) Mount(ctx context.Context, root string, m pot.Mount) error {
 	if m.Source == "" {
 		return inMemory(root, m.Target)
@@ -35,123 +37,88 @@ func (mounts) Mount(ctx context.Context, root string, m pot.Mount) error {
 	if err != nil {
 		return err
 	}
-	t := target{isDir: info.IsDir()}
-	if err := t.open(root, m.Target); err != nil {
-		return err
-	}
-	defer t.close()
-
-	if err := unix.Mount(fdPath(int(source.Fd())), fdPath(t.fd), "", unix.MS_BIND, ""); err != nil {
-		return os.NewSyscallError("mount", err)
-	}
-	// t.fd is what the mount now hides: the mount itself is found by its name.
-	on, err := unix.Openat(t.parent, t.base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	t, err := pot.OpenTarget(root, m.Target, info.IsDir(), pot.OpenAt)
 	if err != nil {
-		return err
+		return fmt.Errorf("target %w", err)
 	}
-	defer unix.Close(on)
-	flags := uintptr(unix.MS_REMOUNT | unix.MS_BIND | unix.MS_NODEV)
-	if m.ReadOnly {
+	defer t.Close()
+	return bind(source, t.File, m.ReadOnly)
+}
+
+// bind mounts source on target. No path is looked up: nothing that takes the name of
+// either has an effect.
+func bind(source, target *os.File, readOnly bool) error {
+	tree, err := unix.OpenTree(int(source.Fd()), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
+	if err != nil {
+		return os.NewSyscallError("open_tree", err)
+	}
+	defer unix.Close(tree)
+	var of unix.Statfs_t
+	if err := unix.Fstatfs(tree, &of); err != nil {
+		return os.NewSyscallError("fstatfs", err)
+	}
+	flags := bindFlags(of.Flags)
+	if readOnly {
 		flags |= unix.MS_RDONLY
 	}
-	if err := unix.Mount("", fdPath(on), "", flags, ""); err != nil {
-		err = os.NewSyscallError("remount", err)
-		return errors.Join(err, unix.Unmount(fdPath(on), unix.MNT_DETACH))
+	err = unix.MoveMount(tree, "", int(target.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+	if err != nil {
+		return os.NewSyscallError("move_mount", err)
+	}
+	err = os.NewSyscallError("remount", unix.Mount("", fdPath(tree), "", unix.MS_REMOUNT|unix.MS_BIND|flags, ""))
+	if err == nil {
+		// A mount that shares events with the source's would pass on to the host what
+		// is mounted below it in the pot (mount_namespaces(7)).
+		err = os.NewSyscallError("make mount private", unix.Mount("", fdPath(tree), "", unix.MS_PRIVATE, ""))
+	}
+	if err != nil {
+		return errors.Join(err, os.NewSyscallError("umount", unix.Unmount(fdPath(tree), unix.MNT_DETACH)))
 	}
 	return nil
 }
 
+// bindFlags returns the flags of mount(2) for a mount of what is mounted with those of
+// statfs(2). A remount sets all of them: what the operator has forbidden for the
+// source's mount stays forbidden.
+func bindFlags(of int64) uintptr {
+	flags := uintptr(unix.MS_NODEV)
+	for _, f := range []struct {
+		statfs int64
+		mount  uintptr
+	}{
+		{unix.ST_RDONLY, unix.MS_RDONLY}, {unix.ST_NOSUID, unix.MS_NOSUID}, {unix.ST_NOEXEC, unix.MS_NOEXEC},
+		{unix.ST_NOATIME, unix.MS_NOATIME}, {unix.ST_NODIRATIME, unix.MS_NODIRATIME}, {unix.ST_RELATIME, unix.MS_RELATIME},
+		{stNoSymfollow, msNoSymfollow},
+	} {
+		if of&f.statfs != 0 {
+			flags |= f.mount
+		}
+	}
+	return flags
+}
+
+// Flags of mounts on which symbolic links are not followed. (statfs(2); Linux 5.10
+// include/linux/statfs.h, include/uapi/linux/mount.h)
+const (
+	stNoSymfollow = 0x2000
+	msNoSymfollow = 0x100
+)
+
 // inMemory mounts a new file system on a directory of a tree.
 func inMemory(root, inside string) error {
-	t := target{isDir: true}
-	if err := t.open(root, inside); err != nil {
-		return err
+	t, err := pot.OpenTarget(root, inside, true, pot.OpenAt)
+	if err != nil {
+		return fmt.Errorf("target %w", err)
 	}
-	defer t.close()
-	err := unix.Mount("tmpfs", fdPath(t.fd), "tmpfs", unix.MS_NODEV, "mode=1777")
+	defer t.Close()
+	err = unix.Mount("tmpfs", fdPath(int(t.File.Fd())), "tmpfs", unix.MS_NODEV, "mode=1777")
 	return os.NewSyscallError("mount", err)
 }
 
 // fdPath names what a descriptor is open on, for calls that take only paths.
 func fdPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
-// target is a place in a tree that is not trusted.
-type target struct {
-	isDir  bool // what it is to be
-	parent int
-	base   string
-	fd     int
-}
-
-// open walks down to path, one name at a time and through no link, making what
-// is missing.
-func (t *target) open(root, path string) error {
-	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: root, Err: err}
-	}
-	names := strings.Split(strings.Trim(filepath.Clean(path), "/"), "/")
-	for i, name := range names {
-		last := i == len(names)-1
-		fd, err := step(dir, name, t.isDir || !last)
-		if err != nil {
-			unix.Close(dir)
-			return fmt.Errorf("target %s: %w", "/"+strings.Join(names[:i+1], "/"), err)
-		}
-		if last {
-			t.parent, t.base, t.fd = dir, name, fd
-			return nil
-		}
-		unix.Close(dir)
-		dir = fd
-	}
-	return fmt.Errorf("target %q: internal error: no names in it", path)
-}
-
-func (t *target) close() {
-	unix.Close(t.fd)
-	unix.Close(t.parent)
-}
-
-// step opens name in dir, as what it must be, and makes it if it is missing.
-func step(dir int, name string, isDir bool) (int, error) {
-	if name == "" || name == ".." {
-		return -1, fmt.Errorf("not a name: %q", name)
-	}
-	var err error
-	if isDir {
-		err = unix.Mkdirat(dir, name, 0o755)
-	} else {
-		var fd int
-		fd, err = unix.Openat(dir, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
-		if err == nil {
-			unix.Close(fd)
-		}
-	}
-	if err != nil && !errors.Is(err, unix.EEXIST) {
-		return -1, err
-	}
-	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	var st unix.Stat_t
-	if err = unix.Fstat(fd, &st); err == nil {
-		switch kind := st.Mode & unix.S_IFMT; {
-		case kind == unix.S_IFLNK:
-			err = errors.New("is a link in the image: mounts follow none")
-		case isDir != (kind == unix.S_IFDIR), !isDir && kind != unix.S_IFREG:
-			err = errors.New("is something else in the image than what is to be mounted on it")
-		}
-	}
-	if err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
-}
-
-// UnmountAll is pot.Mounts'.
+// UnmountAll implements pot.Mounts.
 func (mounts) UnmountAll(ctx context.Context, root string) error {
 	all, err := mountsBelow(root)
 	if err != nil {
@@ -159,28 +126,69 @@ func (mounts) UnmountAll(ctx context.Context, root string) error {
 	}
 	var errs []error
 	for _, on := range all {
-		if on != root {
-			errs = append(errs, unmount(ctx, on, busyWithin))
+		if on.below != "" {
+			errs = append(errs, on.unmount(ctx, busyWithin))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// mountsBelow are the mount points on and below dir, the newest first.
-func mountsBelow(dir string) ([]string, error) {
-	found, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+// A mountPoint is where something is mounted: in the tree root, which has no link on
+// its way, at the relative path below, which is "" for root itself.
+type mountPoint struct{ root, below string }
+
+// mountsBelow returns the mount points on and below dir, the newest first.
+func mountsBelow(dir string) ([]mountPoint, error) {
+	root, err := filepath.EvalSymlinks(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	found, err := mountinfo.GetMounts(mountinfo.PrefixFilter(root))
 	if err != nil {
 		return nil, fmt.Errorf("read mounts: %w", err)
 	}
-	var all []string
-	for i := len(found) - 1; i >= 0; i-- {
-		all = append(all, found[i].Mountpoint)
+	var all []mountPoint
+	for _, m := range slices.Backward(found) {
+		below := strings.TrimPrefix(strings.TrimPrefix(m.Mountpoint, root), "/")
+		all = append(all, mountPoint{root, below})
 	}
 	return all, nil
 }
 
-// unmount unmounts what is mounted on path, waiting for what is busy. A path
-// with nothing on it is no error, nor is none.
+// mountedBelow names the mount points on and below dir; "" if there is none.
+func mountedBelow(dir string) (string, error) {
+	all, err := mountsBelow(dir)
+	var paths []string
+	for _, on := range all {
+		paths = append(paths, filepath.Join(on.root, on.below))
+	}
+	return strings.Join(paths, ", "), err
+}
+
+// unmount unmounts what is mounted there and waits for what is busy. It returns nil if
+// nothing is. A directory below root that a link has replaced is an error: another
+// mount is behind it.
+func (p mountPoint) unmount(ctx context.Context, within time.Duration) error {
+	dir, base := filepath.Split(filepath.Join(p.root, p.below))
+	if p.below == "" {
+		return unmount(ctx, dir+base, within)
+	}
+	parent, err := pot.OpenSource(dir, true)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	return unmount(ctx, filepath.Join(fdPath(int(parent.Fd())), base), within)
+}
+
+// unmount unmounts what is mounted on path, and waits for what is busy. It returns nil
+// if nothing is mounted there.
 func unmount(ctx context.Context, path string, within time.Duration) error {
 	deadline := time.Now().Add(within)
 	for pause := time.Millisecond; ; pause *= 2 {

@@ -178,8 +178,8 @@ func (s snapshots) Rollback(ctx context.Context, name, snapshot string) error {
 	if len(all) == 0 || all[len(all)-1].Name != snapshot {
 		return fmt.Errorf("snapshot %s@%s: is not the newest there is: %w", name, snapshot, fs.ErrNotExist)
 	}
-	if left, err := mountsBelow(s.path(name)); err != nil || len(left) > 0 {
-		return errors.Join(err, fmt.Errorf("roll back %s: mounted in it: %s", name, strings.Join(left, ", ")))
+	if left, err := mountedBelow(s.path(name)); err != nil || left != "" {
+		return errors.Join(err, fmt.Errorf("roll back %s: mounted in it: %s", name, left))
 	}
 	again := "_rollback-" + name
 	if err := errors.Join(valid(again), s.datasets.Destroy(ctx, again)); err != nil {

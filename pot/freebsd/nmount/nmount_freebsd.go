@@ -1,0 +1,81 @@
+package nmount
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+// Mount is nmount(2) with those Words. Where the kernel says more than a number, the
+// error says it.
+func Mount(words []string) error {
+	var iov []syscall.Iovec
+	for _, word := range words {
+		var v syscall.Iovec
+		if word != "" {
+			text, err := syscall.ByteSliceFromString(word)
+			if err != nil {
+				return err
+			}
+			v.Base = &text[0]
+			v.SetLen(len(text))
+		}
+		iov = append(iov, v)
+	}
+	message := make([]byte, 256)
+	key := []byte("errmsg\x00")
+	iov = append(iov, syscall.Iovec{Base: &key[0]}, syscall.Iovec{Base: &message[0]})
+	iov[len(iov)-2].SetLen(len(key))
+	iov[len(iov)-1].SetLen(len(message))
+	_, _, errno := syscall.Syscall(syscall.SYS_NMOUNT, uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)), 0)
+	if errno == 0 {
+		return nil
+	}
+	for i, c := range message {
+		if c == 0 && i > 0 {
+			return fmt.Errorf("nmount: %w: %s", errno, message[:i])
+		}
+		if c == 0 {
+			break
+		}
+	}
+	return os.NewSyscallError("nmount", errno)
+}
+
+// Run is the whole life of a process that mounts the Beneath that it reads. It returns
+// its exit status, and writes what is wrong to stderr.
+func Run(stdin io.Reader, stderr io.Writer) int {
+	var b Beneath
+	err := json.NewDecoder(io.LimitReader(stdin, 1<<16)).Decode(&b)
+	if err == nil {
+		err = b.mount()
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// mount enters the directory and mounts. The working directory stays the host's root,
+// from which the source is looked up; no directory is open, which chroot(2) would
+// refuse where kern.chroot_allow_open_directories is 0.
+func (b Beneath) mount() error {
+	if err := os.Chdir("/"); err != nil {
+		return err
+	}
+	if err := syscall.Chroot(b.Dir); err != nil {
+		return &os.PathError{Op: "chroot", Path: b.Dir, Err: err}
+	}
+	var is syscall.Stat_t
+	if err := syscall.Lstat("/", &is); err != nil {
+		return &os.PathError{Op: "lstat", Path: b.Dir, Err: err}
+	}
+	if uint64(is.Dev) != b.Dev || uint64(is.Ino) != b.Ino {
+		return fmt.Errorf("%s: is another directory than it was", b.Dir)
+	}
+	return Mount(b.Words)
+}

@@ -1,0 +1,11 @@
+package main
+
+import (
+	"os"
+
+	"nomad-driver-pot/pot/freebsd/nmount"
+)
+
+func init() {
+	runs["mount"] = func() int { return nmount.Run(os.Stdin, os.Stderr) }
+}
