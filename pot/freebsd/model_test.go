@@ -171,7 +171,7 @@ func (m *model) Run(ctx context.Context, stdin io.Reader, argv ...string) (strin
 	}
 	acts := map[string]func(io.Reader, []string) (string, string){
 		"zfs": m.zfs, "ifconfig": m.ifconfig, "route": m.route,
-		"jail": m.jail, "jexec": m.ok, "/root/rules": m.hook, "rctl": m.rctl, "pfctl": m.pfctl, "sysctl": m.ok, "cpuset": m.ok, "devfs": m.ok,
+		"jail": m.jail, "jexec": m.ok, "/root/rules": m.hook, "rctl": m.rctl, "pfctl": m.pfctl, "sysctl": m.ok, "cpuset": m.ok, "devfs": m.ok, "tar": m.tar,
 	}
 	act := acts[argv[0]]
 	if act == nil {
