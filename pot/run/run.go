@@ -19,7 +19,8 @@ import (
 )
 
 // Runner runs a command and returns what it printed. A command that ran and
-// failed is an *Error. stdin may be nil.
+// failed is an *Error. stdin may be nil. One that is an io.WriterTo is written to the
+// command rather than read for it; its WriteTo must end when a write fails.
 type Runner interface {
 	Run(ctx context.Context, stdin io.Reader, argv ...string) (stdout string, err error)
 }
@@ -94,7 +95,11 @@ func (Host) run(ctx context.Context, stdin io.Reader, stdout io.Writer, argv []s
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = killDelay
-	err = cmd.Run()
+	if f := feedOf(stdin); f == nil {
+		err = cmd.Run()
+	} else if err = f.start(cmd); err == nil {
+		err = f.wait(cmd)
+	}
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
