@@ -112,7 +112,7 @@ func (b *build) prepare() error {
 	if n := len(b.Name) + 1 + len(b.Tag); n > maxName {
 		errs = append(errs, fmt.Errorf("name: must be, with the tag, at most %d characters, not %d", maxName, n))
 	}
-	conf, err := b.Conf.format(b.Name)
+	conf, err := b.Conf.Format(b.Name)
 	if errs = append(errs, err); errors.Join(errs...) != nil {
 		return errors.Join(errs...)
 	}

@@ -53,13 +53,13 @@ var potAttributes = []attribute{
 
 // Validate returns every fault in c, each led by where it is.
 func (c PotConf) Validate() error {
-	_, err := c.format("x")
+	_, err := c.Format("x")
 	return err
 }
 
-// format is the text of pot.conf for a pot of that name, with keys in the order
-// that pot writes them in.
-func (c PotConf) format(name string) (string, error) {
+// Format returns the text of pot.conf for a pot of that name, with keys in the order
+// that pot writes them in, or every fault in c, each led by where it is.
+func (c PotConf) Format(name string) (string, error) {
 	var out strings.Builder
 	var errs []error
 	line := func(where, key, value string) {

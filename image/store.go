@@ -294,20 +294,16 @@ func (s *Store) receive(ctx context.Context, ref Ref, t *temp, d Digest, decoded
 		return claimed
 	}
 	stream := &stream{r: contextReader{ctx, decoded}, most: most}
-	out, in := io.Pipe()
-	vetted := make(chan error, 1)
-	go func() {
-		_, err := zstream.Pass(ctx, in, stream, o, check)
-		in.CloseWithError(err) // of nil: the end
-		vetted <- err
-	}()
+	passed := newVetted(func(w io.Writer) error {
+		_, err := zstream.Pass(ctx, w, stream, o, check)
+		return err
+	})
 	if name := tempPrefix + t.id(); on == nil {
-		err = s.datasets.Receive(ctx, name, out)
+		err = s.datasets.Receive(ctx, name, passed)
 	} else {
-		err = s.datasets.ReceiveLayer(ctx, name, on.dataset, on.Snapshot, out, on.streams)
+		err = s.datasets.ReceiveLayer(ctx, name, on.dataset, on.Snapshot, passed, on.streams)
 	}
-	out.CloseWithError(errNotRead)
-	switch refused := <-vetted; {
+	switch refused := passed.end(); {
 	case ctx.Err() != nil:
 	case stream.err != nil && stream.err != io.EOF:
 		return received, &Error{Op: "decode", What: ref.File() + " of " + ref.String(), Err: stream.err}
@@ -325,9 +321,6 @@ func (s *Store) receive(ctx context.Context, ref Ref, t *temp, d Digest, decoded
 	}
 	return received, nil
 }
-
-// errNotRead is a host that did not read a stream to its end.
-var errNotRead = errors.New("the host did not read all of the zfs stream")
 
 // stream remembers what reading it ended with, for errors of the decoder are no
 // faults of the stream's. It ends in one when it has more than most bytes: a small

@@ -52,6 +52,12 @@ type Host struct {
 	// fs.ErrNotExist. It is nil on a host that has datasets of pots alone.
 	Mountpoint func(ctx context.Context, dataset string) (dir string, err error)
 
+	// Unpack makes NAME, with an empty conf/, and its child NAME/m, with the tree that
+	// is in a tar archive, by the host's own tar(1), which finds out how it is
+	// compressed. A name that is taken is fs.ErrExist. After an error nothing of name
+	// is left. It is nil on a host that can only receive a stream.
+	Unpack func(ctx context.Context, name string, archive *os.File) error
+
 	// Setup has the host get what it lacks, as far as a program may do that, and
 	// tells of each thing. It may be called again. It is nil on a host that is as
 	// it should be.

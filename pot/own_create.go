@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"slices"
 )
 
@@ -19,9 +20,38 @@ func (ps *Pots) CreateOwn(ctx context.Context, name Name, stream io.Reader) (*Se
 	if err := ps.host.Images.Receive(ctx, string(name), stream); err != nil {
 		return nil, err
 	}
+	return ps.finishOwn(ctx, name, func(s *Settings) error {
+		_, err := s.PurgeSnapshots(ctx, true)
+		return err
+	})
+}
+
+// UnpackOwn makes a pot with a dataset of its own from a tar archive of its tree, on a
+// host that has Unpack. conf is its pot.conf. A name that is taken is fs.ErrExist; after
+// an error nothing of the pot is left.
+func (ps *Pots) UnpackOwn(ctx context.Context, name Name, archive *os.File, conf string) (*Settings, error) {
+	if err := name.Validate(); err != nil {
+		return nil, fmt.Errorf("name: %w", err)
+	}
+	if err := ps.host.Unpack(ctx, string(name), archive); err != nil {
+		return nil, err
+	}
+	return ps.finishOwn(ctx, name, func(s *Settings) error {
+		for file, text := range map[string]string{potConf: conf, fscompConf: ""} {
+			if err := editFile(s.dir, file, true, func([]byte) ([]byte, error) { return []byte(text), nil }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// finishOwn makes a new dataset a pot's: it does what is particular to how the dataset
+// was made, and adapts the pot's crontab. If that fails, the dataset is destroyed.
+func (ps *Pots) finishOwn(ctx context.Context, name Name, particular func(*Settings) error) (*Settings, error) {
 	s, err := OpenSettings(ctx, ps.host, name)
 	if err == nil {
-		_, err = s.PurgeSnapshots(ctx, true)
+		err = particular(s)
 	}
 	if err == nil {
 		err = s.fitCrontab()

@@ -178,21 +178,47 @@ func (m *creating) finish(c *cobra.Command, o *onPots, ps *pot.Pots, s *pot.Sett
 	return o.flavour(c, s.Name(), all)
 }
 
-// anew makes the pot from an archive. It is one stream, which is received whole or not
-// at all: nothing is written to a tree by its names.
+// anew makes the pot from an archive: by the host's own tar(1) where the host has that,
+// else as a stream, which is received whole or not at all.
 func (m *creating) anew(c *cobra.Command, o *onPots, ps *pot.Pots) (*pot.Settings, error) {
-	ctx, cancel := context.WithCancel(c.Context())
-	defer cancel()
-	file, release, err := o.baseFile(ctx, m.base, m.mirror)
+	file, release, err := o.baseFile(c.Context(), m.base, m.mirror)
 	if err != nil {
 		return nil, err
 	}
+	conf := image.PotConf{Base: release}
+	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && ps.Host().Unpack != nil {
+		return m.unpack(c.Context(), ps, file, conf)
+	}
+	return m.receive(c, o, ps, file, conf)
+}
+
+// unpack has the host unpack the archive.
+func (m *creating) unpack(ctx context.Context, ps *pot.Pots, file string, conf image.PotConf) (*pot.Settings, error) {
+	text, err := conf.Format(m.name)
+	if err != nil {
+		return nil, err
+	}
+	archive, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer archive.Close()
+	s, err := ps.UnpackOwn(ctx, pot.Name(m.name), archive, text)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		err = fmt.Errorf("%s: %w", file, err)
+	}
+	return s, err
+}
+
+// receive makes a stream of the archive, and has the host receive it.
+func (m *creating) receive(c *cobra.Command, o *onPots, ps *pot.Pots, file string, conf image.PotConf) (*pot.Settings, error) {
+	ctx, cancel := context.WithCancel(c.Context())
+	defer cancel()
 	r, w := io.Pipe()
 	written := make(chan error, 1)
 	go func() {
 		err := image.Stream(ctx, w, image.BuildOptions{
-			Name: m.name, Tag: "new", From: file, Spool: o.spool(),
-			Conf: image.PotConf{Base: release}, Warn: notes(c),
+			Name: m.name, Tag: "new", From: file, Spool: o.spool(), Conf: conf, Warn: notes(c),
 		})
 		w.CloseWithError(err)
 		written <- err

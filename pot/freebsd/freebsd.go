@@ -56,6 +56,7 @@ func New(r run.Runner, k Kernel, c Config) pot.Host {
 		Limiter:    limiter{runner: r, kernel: k},
 		Check:      checker{runner: r, kernel: k, config: c, routing: way}.check,
 		Mountpoint: func(_ context.Context, dataset string) (string, error) { return d.mountpoint(dataset) },
+		Unpack:     d.unpack,
 		Marked:     marks{runner: r, kernel: k, datasets: d, links: l}.marked,
 		Setup: func(ctx context.Context, o pot.SetupOptions) error {
 			return (&setup{SetupOptions: o, runner: r, kernel: k, config: c}).run(ctx)

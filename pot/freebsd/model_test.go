@@ -190,7 +190,7 @@ func (m *model) Run(ctx context.Context, stdin io.Reader, argv ...string) (strin
 		return "", &run.Error{Argv: argv, Code: 1, Stderr: "injected"}
 	}
 	acts := map[string]func(io.Reader, []string) (string, string){
-		"zfs": m.zfsImages, "ifconfig": m.ifconfig, "route": m.route, os.Args[0]: m.supervisor,
+		"zfs": m.zfsImages, "ifconfig": m.ifconfig, "route": m.route, os.Args[0]: m.supervisor, "tar": m.tar,
 		"jail": m.jail, "jexec": m.ok, "/root/rules": m.hook, "rctl": m.rctl, "pfctl": m.pfctl, "sysctl": m.sysctl, "zpool": m.zpool, "cpuset": m.ok, "devfs": m.ok,
 	}
 	act := acts[argv[0]]

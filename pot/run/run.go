@@ -19,7 +19,8 @@ import (
 )
 
 // Runner runs a command and returns what it printed. A command that ran and
-// failed is an *Error. stdin may be nil.
+// failed is an *Error. stdin may be nil. One that is an io.WriterTo is written to the
+// command rather than read for it; its WriteTo must end when a write fails.
 type Runner interface {
 	Run(ctx context.Context, stdin io.Reader, argv ...string) (stdout string, err error)
 }
@@ -99,10 +100,15 @@ func (Host) run(ctx context.Context, stdin io.Reader, stdout io.Writer, argv []s
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = killDelay
-	if err := cmd.Start(); err != nil {
+	start, ended := cmd.Start, cmd.Wait
+	if f := feedOf(stdin); f != nil {
+		start = func() error { return f.start(cmd) }
+		ended = func() error { return f.wait(cmd) }
+	}
+	if err := start(); err != nil {
 		return startError(ctx, argv, err)
 	}
-	err = wait(ctx, cmd.Wait, killDelay+reapDelay)
+	err = wait(ctx, ended, killDelay+reapDelay)
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(err, errUnkillable):

@@ -1,0 +1,67 @@
+package freebsd
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// unpack implements pot.Host's Unpack by tar(1) of the base system, as pot create does.
+// tar(1) takes no path of an archive as absolute, none with "..", and writes through
+// no symbolic link that the archive made (bsdtar(1), -P), so that nothing outside the
+// new dataset is reached.
+func (d *datasets) unpack(ctx context.Context, name string, archive *os.File) (err error) {
+	if err := valid(name); err != nil {
+		return err
+	}
+	if _, err := d.zfs(ctx, "create", d.path(name)); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.undo(ctx, name))
+		}
+	}()
+	if _, err := d.zfs(ctx, "create", d.path(name)+"/m"); err != nil {
+		return err
+	}
+	dir, err := d.place(name)
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(dir, "conf"), 0o755); err != nil {
+		return err
+	}
+	tree := filepath.Join(dir, "m")
+	// -p keeps modes, flags and owners; these are the numbers that are in the archive,
+	// for a pot has user names of its own.
+	if _, err := d.runner.Run(ctx, archive, "tar", "-x", "-p", "--numeric-owner", "-f", "-", "-C", tree); err != nil {
+		return err
+	}
+	return addRuntimeDirs(tree)
+}
+
+// addRuntimeDirs makes the directories that a jail mounts on, if the archive has none:
+// pot create makes the same two.
+func addRuntimeDirs(tree string) error {
+	root, err := os.OpenRoot(tree)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for name, mode := range map[string]fs.FileMode{"dev": 0o555, "tmp": 0o777 | fs.ModeSticky} {
+		err := root.Mkdir(name, 0o755)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err == nil {
+			err = root.Chmod(name, mode)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
