@@ -36,6 +36,7 @@ var imports = map[string][]string{
 	"pot/linux":                    {"pot", "pot/flock", "pot/supervise", "pot/linux/inside", "image/zstream"},
 	"pot/linux/inside":             {},
 	"pot/hosttest/machine":         {"pot/run"},
+	"pot/hosttest/bench":           {},
 	"pot/hosttest/leak":            {},
 	"pot/hosttest/need":            {},
 	"pot/hosttest":                 {"pot/hosttest/need", "pot", "pot/supervise"},

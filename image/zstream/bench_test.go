@@ -14,6 +14,8 @@ import (
 
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // large returns a stream of 200 directories of 40 files, 190 MB, with file sizes like
@@ -104,6 +106,7 @@ func fileSize(r *rand.Rand) uint64 {
 // BenchmarkExtract extracts a tree, and for each time has tar(1) make the same tree
 // on the same file system: x-tar is how many times as long the former takes.
 func BenchmarkExtract(b *testing.B) {
+	leak.Check(b)
 	data, dir := large(b), b.TempDir()
 	archive := filepath.Join(dir, "tree.tar")
 	extract := func(to string) time.Duration {
@@ -155,6 +158,7 @@ func openRoot(t testing.TB, dir string) *os.Root {
 
 // BenchmarkIndex is as BenchmarkExtract, of an index.
 func BenchmarkIndex(b *testing.B) {
+	leak.Check(b)
 	data, dir := large(b), b.TempDir()
 	first, archive := filepath.Join(dir, "first"), filepath.Join(dir, "tree.tar")
 	_, err := Extract(b.Context(), bytes.NewReader(data), openRoot(b, first), Options{})
@@ -180,6 +184,7 @@ func BenchmarkIndex(b *testing.B) {
 }
 
 func BenchmarkSurvey(b *testing.B) {
+	leak.Check(b)
 	data := large(b)
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
@@ -190,6 +195,7 @@ func BenchmarkSurvey(b *testing.B) {
 
 // BenchmarkPass is what an import waits for beside the host and the decoder.
 func BenchmarkPass(b *testing.B) {
+	leak.Check(b)
 	data, o := large(b), Options{Scratch: b.TempDir()}
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
@@ -199,6 +205,7 @@ func BenchmarkPass(b *testing.B) {
 }
 
 func BenchmarkFletcher4(b *testing.B) {
+	leak.Check(b)
 	block := bytes.Repeat([]byte("0123456789abcdef"), oldMaxBlock/16)
 	b.SetBytes(int64(len(block)))
 	var sum fletcher4
