@@ -20,6 +20,7 @@ var unchecked = []string{"e2e", "pot/hosttest"}
 // leak.Check is the first that it does. One that runs beside others cannot; its
 // package's TestMain does.
 func TestLeaks(t *testing.T) {
+	needSources(t)
 	checked, parallel := 0, 0
 	must.NoError(t, filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		below, _ := filepath.Rel("..", path)

@@ -14,6 +14,7 @@ import (
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot/hosttest/bench"
 	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // BenchmarkBuild is Build against `tar -c | xz -T0 -6` of the same tree, one
@@ -22,9 +23,8 @@ import (
 func BenchmarkBuild(b *testing.B) {
 	leak.Check(b)
 	for _, program := range []string{"tar", "xz"} {
-		if _, err := exec.LookPath(program); err != nil {
-			b.Skip("needs " + program)
-		}
+		_, err := exec.LookPath(program)
+		need.Have(b, program, err == nil)
 	}
 	tree := imagetest.Programs(b, bench.Bytes(b, 100<<20))
 	for name, command := range map[string]string{"xz": "", "go": "-"} {

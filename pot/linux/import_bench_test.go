@@ -68,9 +68,8 @@ func (i importing) run() error {
 func BenchmarkImport(b *testing.B) {
 	leak.Check(b)
 	need.Have(b, "root", os.Geteuid() == 0)
-	if _, err := exec.LookPath("xz"); err != nil {
-		b.Skip("needs xz")
-	}
+	_, err := exec.LookPath("xz")
+	need.Have(b, "xz", err == nil)
 	tree := imagetest.Programs(b, bench.Bytes(b, 160<<20))
 	for _, block := range []int{8 << 20, 24 << 20} {
 		b.Run(fmt.Sprintf("blocks of %d MiB", block>>20), func(b *testing.B) { benchImport(b, tree, block) })
