@@ -16,9 +16,11 @@ import (
 // agents, whose tests look at the whole machine, and what does the looking.
 var unchecked = []string{"e2e", "pot/hosttest"}
 
-// Every test looks for what it has left when it has ended: leak.Check is the first
-// that it does. One that runs beside others cannot; its package's TestMain does.
+// Every test and every benchmark looks for what it has left when it has ended:
+// leak.Check is the first that it does. One that runs beside others cannot; its
+// package's TestMain does.
 func TestLeaks(t *testing.T) {
+	needSources(t)
 	checked, parallel := 0, 0
 	must.NoError(t, filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		below, _ := filepath.Rel("..", path)
@@ -36,7 +38,8 @@ func TestLeaks(t *testing.T) {
 		}
 		for _, decl := range file.Decls {
 			f, ok := decl.(*ast.FuncDecl)
-			if !ok || f.Recv != nil || !strings.HasPrefix(f.Name.Name, "Test") || f.Name.Name == "TestMain" {
+			if !ok || f.Recv != nil || f.Name.Name == "TestMain" ||
+				!strings.HasPrefix(f.Name.Name, "Test") && !strings.HasPrefix(f.Name.Name, "Benchmark") {
 				continue
 			}
 			switch first := firstCall(f); first {

@@ -161,6 +161,7 @@ const nextVersionIs = "99.0.0"
 // nextVersion builds the plugin with another version and returns its path.
 func nextVersion(t *testing.T) string {
 	t.Helper()
+	needSources(t)
 	const file = "../pot/cli/cli.go"
 	source, err := os.ReadFile(file)
 	must.NoError(t, err)
@@ -182,6 +183,7 @@ func nextVersion(t *testing.T) string {
 // goBuild is go build.
 func goBuild(t *testing.T, args ...string) {
 	t.Helper()
+	needSources(t)
 	cmd := exec.Command("go", append([]string{"build", "-trimpath"}, args...)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	said, err := cmd.CombinedOutput()

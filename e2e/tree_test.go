@@ -37,18 +37,21 @@ var imports = map[string][]string{
 	"pot/linux":                    {"pot", "pot/flock", "pot/supervise", "pot/linux/inside", "image/zstream"},
 	"pot/linux/inside":             {},
 	"pot/hosttest/machine":         {"pot/run"},
+	"pot/hosttest/bench":           {},
 	"pot/hosttest/leak":            {},
 	"pot/hosttest/need":            {},
 	"pot/hosttest":                 {"pot/hosttest/need", "pot", "pot/supervise"},
 	"pot/supervise":                {"pot/flock"},
 	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/freebsd/nmount", "pot/linux/inside"},
 
-	"e2e":         {}, // tests alone
-	"e2e/cluster": {"image/imagetest", "pot/hosttest/machine"},
-	"e2e/demo":    {"e2e/cluster", "image/imagetest", "pot/hosttest/machine"},
+	"e2e":               {}, // tests alone
+	"e2e/bundle/runner": {},
+	"e2e/cluster":       {"image/imagetest", "pot/hosttest/machine"},
+	"e2e/demo":          {"e2e/cluster", "image/imagetest", "pot/hosttest/machine"},
 }
 
 func TestTree(t *testing.T) {
+	needSources(t)
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "../...").Output()
 	must.NoError(t, err)
 	own := func(path string) (string, bool) {
@@ -76,6 +79,7 @@ func TestTree(t *testing.T) {
 // TestSupervisor_isSmall keeps what stays resident for each task to the
 // standard library.
 func TestSupervisor_isSmall(t *testing.T) {
+	needSources(t)
 	out, err := exec.Command("go", "list", "-deps", "-f", `{{if not .Standard}}{{.ImportPath}}{{end}}`,
 		"../pot/supervise/pot-supervisor").Output()
 	must.NoError(t, err)

@@ -12,18 +12,21 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/bench"
+	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // BenchmarkBuild is Build against `tar -c | xz -T0 -6` of the same tree, one
 // after the other: "xtar" is the share of the time, "xsize" of the bytes. Both
 // have all cores.
 func BenchmarkBuild(b *testing.B) {
+	leak.Check(b)
 	for _, program := range []string{"tar", "xz"} {
-		if _, err := exec.LookPath(program); err != nil {
-			b.Skip("needs " + program)
-		}
+		_, err := exec.LookPath(program)
+		need.Have(b, program, err == nil)
 	}
-	tree := imagetest.Programs(b, 100<<20)
+	tree := imagetest.Programs(b, bench.Bytes(b, 100<<20))
 	for name, command := range map[string]string{"xz": "", "go": "-"} {
 		b.Run(name, func(b *testing.B) {
 			var ours, theirs time.Duration

@@ -1,7 +1,7 @@
 #!/bin/sh
 # bundle.sh OUT OS ARCH: writes one tarball with all that a host (freebsd or linux)
 # needs to run the tests, the demo and e2e, without Go or ssh: static programs, the
-# agent, images (within the programs), jobs, and a script for /bin/sh.
+# agent, images, jobs, and the name of the commit that all of it was built from.
 set -eu
 out=$1 os=$2 arch=$3
 cd "$(dirname "$0")/../.."
@@ -10,23 +10,29 @@ trap 'rm -rf "$dir"' EXIT
 top=$dir/nomad-driver-pot-e2e
 mkdir -p "$top/bin"
 
+commit=$(git rev-parse HEAD 2>/dev/null | cut -c1-12)
+[ -z "$(git status --porcelain 2>/dev/null)" ] || commit=$commit-dirty
+echo "${commit:-unknown}" >"$top/commit"
+
 export GOOS="$os" GOARCH="$arch" CGO_ENABLED=0
 build() { go build -trimpath -ldflags '-s -w' "$@"; }
 build -o "$top/bin/nomad-driver-pot" .
 build -o "$top/bin/pot-supervisor" ./pot/supervise/pot-supervisor
 build -o "$top/bin/demo" ./e2e/demo
+build -o "$top/bin/runner" ./e2e/bundle/runner
 (cd e2e/agent && build -o "$top/bin/nomad" github.com/hashicorp/nomad)
-mkdir -p "$top/image/zstream"
-cp -R image/zstream/testdata "$top/image/zstream/" # images that hosts' tests import
-for pkg in pot pot/run pot/supervise "pot/$os" image image/xz image/signify image/skein driver; do
+
+# Every package with tests, and what tests read of the tree: their testdata, and the
+# documents that are held to the code.
+go list -tags e2e -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' ./... |
+	sed "s|^$PWD/||" >"$top/packages"
+while read -r pkg; do
 	mkdir -p "$top/$pkg"
-	go test -c -o "$top/$pkg/test" "./$pkg"
-	[ ! -d "$pkg/testdata" ] || cp -R "$pkg/testdata" "$top/$pkg/"
-done
-mkdir -p "$top/e2e"
-go test -c -tags e2e -o "$top/e2e/test" ./e2e
-[ ! -d e2e/testdata ] || cp -R e2e/testdata "$top/e2e/"
-cp -R example-jobs README.md "$top/"
+	go test -c -trimpath -tags e2e -ldflags '-s -w' -o "$top/$pkg/test" "./$pkg"
+done <"$top/packages"
+find . -name testdata -type d ! -path './bin/*' | tar -cf - -T - | tar -xf - -C "$top"
+cp -R example-jobs README.md CHANGELOG.md "$top/"
+cp e2e/SEEN.md "$top/e2e/"
 cp e2e/bundle/run "$top/run"
 tar -C "$dir" -czf "$out" nomad-driver-pot-e2e
-echo "$out: $(du -h "$out" | cut -f1); on the host, as root: tar -xzf, then ./run"
+echo "$out: $(du -h "$out" | cut -f1), of commit $commit; on the host, as root: tar -xzf, then ./run"

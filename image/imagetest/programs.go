@@ -14,7 +14,7 @@ import (
 func Programs(t testing.TB, size int64) string {
 	t.Helper()
 	dir, left := t.TempDir(), size
-	for i, from := range []string{"/usr/bin", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/share", "/bin", "/usr/local/bin", "/usr/include", "/usr/lib/gcc/x86_64-linux-gnu/12"} {
+	for i, from := range []string{"/usr/bin", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/share", "/bin", "/usr/local/bin", "/usr/include", "/usr/lib/gcc/x86_64-linux-gnu/12", "/lib", "/usr/lib", "/sbin", "/usr/sbin"} {
 		to := filepath.Join(dir, fmt.Sprint(i))
 		must.NoError(t, os.Mkdir(to, 0o755))
 		entries, err := os.ReadDir(from)

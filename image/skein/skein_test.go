@@ -134,6 +134,7 @@ func FuzzHash(f *testing.F) {
 // BenchmarkHash has another digest beside it, to tell a slow machine from slow
 // code.
 func BenchmarkHash(b *testing.B) {
+	leak.Check(b)
 	for name, h := range map[string]hash.Hash{"skein1024": New(), "sha256": sha256.New()} {
 		b.Run(name, func(b *testing.B) {
 			data := make([]byte, 64<<10)

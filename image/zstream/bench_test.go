@@ -14,13 +14,19 @@ import (
 
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// large is a stream of 150 MB in so many files of so many directories, of sizes as
-// a base system has them, made of bare's.
+// large returns a stream of 200 directories of 40 files, 190 MB, with file sizes like
+// a base system's, made of bare's records. With -short there are 10 directories.
 func large(t testing.TB) []byte {
 	t.Helper()
-	const directories, each = 200, 40
+	const each = 40
+	directories := 200
+	if testing.Short() {
+		directories = 10
+	}
 	e := bare(t)
 	r := rand.New(rand.NewPCG(5, 6))
 	fileObject, dirObject := e[e.index(0, object, passwd)], e[e.index(0, object, varDir)]
@@ -32,26 +38,35 @@ func large(t testing.TB) []byte {
 	top.payload = microOf(directories)
 	top.setU64(24, uint64(len(top.payload)))
 	dirObject.setU32(16, uint32(len(top.payload)))
+	dirObject.setEntries(uint64(directories), uint64(directories))
 	out, next := e[:len(e)-1:len(e)-1], uint64(1000)
 	for d := range directories {
 		dir := *dirObject
+		dir.payload = bytes.Clone(dir.payload)
+		binary.LittleEndian.PutUint64(dir.attribute("ZPL_PARENT"), varDir)
+		dir.setEntries(each, 0)
 		dir.setU64(0, next)
 		names := written(next, 0, typeDirectory, microOf(each))
 		dir.setU32(16, uint32(len(names.payload)))
 		top.setName(d, fmt.Sprint("directory", d))
 		top.setValue(d, direntOf(next, unix.S_IFDIR))
 		out = append(out, &dir, names)
+		parent := next
 		next++
 		for i := range each {
 			f := *fileObject
 			f.payload = bytes.Clone(f.payload)
 			f.setU64(0, next)
-			f.setU32(16, oldMaxBlock)
 			size := fileSize(r)
+			// A file of at most one record is one block of its size in sectors; the blocks
+			// of a larger one are all whole records (zfs_vnops.c, zfs_write; dmu_send.c).
+			block := min(oldMaxBlock, (size+sector-1)&^(sector-1))
+			f.setU32(16, uint32(block))
 			binary.LittleEndian.PutUint64(f.attribute("ZPL_SIZE"), size)
+			binary.LittleEndian.PutUint64(f.attribute("ZPL_PARENT"), parent)
 			out = append(out, &f)
-			for at := uint64(0); at < size; at += oldMaxBlock {
-				out = append(out, written(next, at, typePlainFile, noise[:min(oldMaxBlock, (size-at+sector-1)&^(sector-1))]))
+			for at := uint64(0); at < size; at += block {
+				out = append(out, written(next, at, typePlainFile, noise[:block]))
 			}
 			names.setName(i, fmt.Sprint("file", i))
 			names.setValue(i, direntOf(next, unix.S_IFREG))
@@ -59,6 +74,14 @@ func large(t testing.TB) []byte {
 		}
 	}
 	return append(out, e[len(e)-1]).seal()
+}
+
+// setEntries sets how many entries a directory has, and how many are directories:
+// its size and links count "." and ".." too (zfs_znode_os.c, zfs_mknode; zfs_dir.c,
+// zfs_link_create).
+func (p *piece) setEntries(entries, directories uint64) {
+	binary.LittleEndian.PutUint64(p.attribute("ZPL_SIZE"), entries+2)
+	binary.LittleEndian.PutUint64(p.attribute("ZPL_LINKS"), directories+2)
 }
 
 // microOf is a microzap with room for so many names.
@@ -83,6 +106,7 @@ func fileSize(r *rand.Rand) uint64 {
 // BenchmarkExtract extracts a tree, and for each time has tar(1) make the same tree
 // on the same file system: x-tar is how many times as long the former takes.
 func BenchmarkExtract(b *testing.B) {
+	leak.Check(b)
 	data, dir := large(b), b.TempDir()
 	archive := filepath.Join(dir, "tree.tar")
 	extract := func(to string) time.Duration {
@@ -134,6 +158,7 @@ func openRoot(t testing.TB, dir string) *os.Root {
 
 // BenchmarkIndex is as BenchmarkExtract, of an index.
 func BenchmarkIndex(b *testing.B) {
+	leak.Check(b)
 	data, dir := large(b), b.TempDir()
 	first, archive := filepath.Join(dir, "first"), filepath.Join(dir, "tree.tar")
 	_, err := Extract(b.Context(), bytes.NewReader(data), openRoot(b, first), Options{})
@@ -159,6 +184,7 @@ func BenchmarkIndex(b *testing.B) {
 }
 
 func BenchmarkSurvey(b *testing.B) {
+	leak.Check(b)
 	data := large(b)
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
@@ -169,6 +195,7 @@ func BenchmarkSurvey(b *testing.B) {
 
 // BenchmarkPass is what an import waits for beside the host and the decoder.
 func BenchmarkPass(b *testing.B) {
+	leak.Check(b)
 	data, o := large(b), Options{Scratch: b.TempDir()}
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
@@ -178,6 +205,7 @@ func BenchmarkPass(b *testing.B) {
 }
 
 func BenchmarkFletcher4(b *testing.B) {
+	leak.Check(b)
 	block := bytes.Repeat([]byte("0123456789abcdef"), oldMaxBlock/16)
 	b.SetBytes(int64(len(block)))
 	var sum fletcher4

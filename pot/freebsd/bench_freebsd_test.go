@@ -17,6 +17,7 @@ import (
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/run"
 )
 
@@ -41,6 +42,7 @@ func (c *clocked) Run(ctx context.Context, stdin io.Reader, argv ...string) (str
 // BenchmarkLife is a pot's with a network, a port and limits, from its image to its
 // command and back to nothing.
 func BenchmarkLife(b *testing.B) {
+	leak.Check(b)
 	r := &clocked{spent: map[string]time.Duration{}}
 	open := scratch(b, r)
 	program := hosttest.Build(b, supervisor)

@@ -14,13 +14,16 @@ import (
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // BenchmarkStart is a pot with an address from nothing to a running command,
 // and back: "start-ms" and "stop-ms" of each. The image is there already.
 func BenchmarkStart(b *testing.B) {
+	leak.Check(b)
 	need.Have(b, "root", os.Geteuid() == 0)
+	hosttest.Alone(b)
 	bed := bed(b, hosttest.Build(b, supervisor))
 	must.NoError(b, bed.Host.Images.Receive(b.Context(), "hello", bed.Stream()))
 	pots := pot.Open(bed.Host, pot.Config{Dir: bed.Dir, Network: pot.DefaultNetwork, Supervisor: bed.Supervisor})
