@@ -573,6 +573,8 @@ func (m *model) rctl(_ io.Reader, argv []string) (string, string) {
 func (m *model) pfctl(stdin io.Reader, argv []string) (string, string) {
 	at := slices.Index(argv, "-a")
 	switch {
+	case argv[0] == "-n":
+		return "", pfctlCheck(string(must1(io.ReadAll(stdin))), m.dir, argv...)
 	case slices.Contains(argv, "-f"):
 		text, err := io.ReadAll(stdin)
 		must0(err)
