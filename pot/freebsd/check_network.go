@@ -138,9 +138,10 @@ func (c checker) anchors(ctx context.Context, lacks func(string, ...any)) {
 		lacks("pf cannot be asked for its anchors: %v", err)
 		return
 	}
-	for _, line := range anchorLines {
+	loaded := parsePF(out, nil, func(string) string { return "" })
+	for _, anchor := range loaded.lacks() {
+		line := strings.TrimSpace(anchor.line())
 		switch {
-		case strings.Contains(out, line):
 		case c.inFile(ctx):
 			lacks("pf has not loaded the line %s of its file: pots have no way out, or ports only by supervisors: pfctl -f %s", line, c.file())
 		default:
@@ -154,11 +155,11 @@ func (c checker) setup() *setup { return &setup{runner: c.runner, config: c.conf
 
 // file is where pf's rules are.
 func (c checker) file() string {
-	path, err := c.setup().pfFile()
+	r, err := c.setup().readPF()
 	if err != nil {
 		return defaultPF
 	}
-	return path
+	return strings.TrimPrefix(r.path, c.root)
 }
 
 // inFile reports whether pf's file has pot's anchors.

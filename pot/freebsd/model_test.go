@@ -613,6 +613,8 @@ func (m *model) pfctl(stdin io.Reader, argv []string) (string, string) {
 	switch {
 	case slices.Contains(argv, "Anchors"):
 		return m.listAnchors(argv[at+1])
+	case argv[0] == "-n":
+		return "", pfctlCheck(string(must1(io.ReadAll(stdin))), m.dir, argv...)
 	case slices.Contains(argv, "-f"):
 		text, err := io.ReadAll(stdin)
 		must0(err)

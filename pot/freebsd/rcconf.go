@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // assignments of files such as rc.conf(5) and loader.conf(5) are lines of
@@ -49,39 +50,57 @@ func writeSetting(text, key, value string) string {
 	return text + line + "\n"
 }
 
-// maxConfFile bounds the files that are changed.
+// maxConfFile bounds the files that are changed, in bytes.
 const maxConfFile = 4 << 20
 
-// readConfFile is a file of the host's; one that is not there is empty.
+// readConfFile returns the text of a file of the host; a missing file is empty. A
+// link to a missing file is an error: the operator meant some file.
 func readConfFile(path string) (string, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if to, err := os.Readlink(path); err == nil {
+			return "", fmt.Errorf("%s: this is a link to %s, which does not exist", path, to)
+		}
 		return "", nil
 	case err != nil:
 		return "", err
 	case !info.Mode().IsRegular() || info.Size() > maxConfFile:
-		return "", fmt.Errorf("%s: is no file that could be changed", path)
+		return "", fmt.Errorf("%s: not a regular file of at most %d bytes", path, maxConfFile)
 	}
 	text, err := os.ReadFile(path)
 	return string(text), err
 }
 
-// writeConfFile replaces a file of the host's, whole or not at all, and keeps what
-// it was beside it, in FILE.before-pot, the first time.
-func writeConfFile(path, text string) error {
+// writeConfFile replaces a file of the host, or the file that a link leads to,
+// atomically. Mode and owner stay. The first time, the file as it was is kept in
+// FILE.before-pot.
+func writeConfFile(path, text string) (err error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	mode := fs.FileMode(0o644)
+	mode, uid, gid := fs.FileMode(0o644), -1, -1 // -1: chown(2) leaves it
 	if info, err := os.Stat(path); err == nil {
 		mode = info.Mode().Perm()
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+			uid, gid = int(owner.Uid), int(owner.Gid)
+		}
 		if err := os.Link(path, path+".before-pot"); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
-	if err := os.WriteFile(path+".new", []byte(text), mode); err != nil {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
+	if err != nil {
 		return err
 	}
-	return os.Rename(path+".new", path)
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Chown(uid, gid), f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }

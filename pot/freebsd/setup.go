@@ -46,6 +46,7 @@ type need struct {
 	what string // as in "dataset zroot/pot"
 	have func(ctx context.Context) (bool, error)
 	make func(ctx context.Context) error
+	plan func(ctx context.Context) error // makes nothing and returns the error that make would; may be nil
 }
 
 // run is Host.Setup.
@@ -59,6 +60,11 @@ func (s *setup) run(ctx context.Context) error {
 		case have:
 			continue
 		case s.DryRun:
+			if n.plan != nil {
+				if err := n.plan(ctx); err != nil {
+					return fmt.Errorf("%s: %w", n.what, err)
+				}
+			}
 			s.Tell("would make " + n.what)
 			continue
 		}
@@ -106,77 +112,6 @@ func (s *setup) group() need {
 			return err
 		},
 	}
-}
-
-// defaultPF is where pf's rules are if rc.conf(5) does not say.
-const defaultPF = "/etc/pf.conf"
-
-// anchorLines are what pf's rules are to have, before those of the host.
-var anchorLines = []string{`nat-anchor "` + natAnchor + `"`, `rdr-anchor "` + rdrAnchor + `/*"`}
-
-// pfFile is where pf's rules are.
-func (s *setup) pfFile() (string, error) {
-	text, err := readConfFile(s.root + "/etc/rc.conf")
-	if err != nil {
-		return "", err
-	}
-	if path, ok := readSetting(text, "pf_rules"); ok && filepath.IsAbs(path) {
-		return path, nil
-	}
-	return defaultPF, nil
-}
-
-// anchors are pot's lines of pf.conf(5). Rules that pf would not take are not put
-// there, and those of a pf that runs are loaded.
-func (s *setup) anchors() need {
-	return need{
-		what: "anchors in pf.conf",
-		have: func(context.Context) (bool, error) {
-			path, err := s.pfFile()
-			if err != nil {
-				return false, err
-			}
-			text, err := readConfFile(s.root + path)
-			return withAnchors(text) == text, err
-		},
-		make: func(ctx context.Context) error {
-			path, err := s.pfFile()
-			if err != nil {
-				return err
-			}
-			path = s.root + path
-			text, err := readConfFile(path)
-			if err != nil {
-				return err
-			}
-			text = withAnchors(text)
-			if havePF() {
-				if _, err := s.runner.Run(ctx, strings.NewReader(text), "pfctl", "-n", "-f", "-"); err != nil {
-					return fmt.Errorf("%s with pot's anchors is not what pf takes: %w", path, err)
-				}
-			}
-			if err := writeConfFile(path, text); err != nil || !havePF() {
-				return err
-			}
-			_, err = s.runner.Run(ctx, nil, "pfctl", "-f", path)
-			return err
-		},
-	}
-}
-
-// withAnchors is pf.conf(5) with those lines of pot's that it lacks, first.
-func withAnchors(text string) string {
-	lacks := ""
-	for _, line := range anchorLines {
-		has := false
-		for l := range strings.Lines(text) {
-			has = has || strings.HasPrefix(strings.Join(strings.Fields(l), " "), line)
-		}
-		if !has {
-			lacks += line + "\n"
-		}
-	}
-	return lacks + text
 }
 
 func (s *setup) dataset(name string, properties ...string) need {

@@ -36,12 +36,16 @@ func (s *setup) undo(ctx context.Context) error {
 	}
 	var acts []act
 	if s.PF {
-		file, had, without, err := s.foreignRules()
+		rules, err := s.readPF()
 		if err != nil {
 			return err
 		}
-		if had != without {
-			acts = append(acts, act{"anchors from pf.conf", func() error { return s.takeRules(ctx, file, without) }})
+		s.tellIncluded(rules)
+		if without := rules.conf.withoutAnchors(); without != rules.conf.text {
+			if err := s.judge(ctx, rules, without); err != nil {
+				return fmt.Errorf("anchors from pf.conf: %w", err)
+			}
+			acts = append(acts, act{"anchors from pf.conf", func() error { return s.dropAnchors(ctx, rules, without) }})
 		}
 	}
 	for _, name := range below {
@@ -94,42 +98,5 @@ func (s *setup) destroy(ctx context.Context, args ...string) error {
 	if err = typed(err); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return err
-}
-
-// foreignRules is pf's file, with pot's lines and without.
-func (s *setup) foreignRules() (file, had, without string, err error) {
-	if file, err = s.pfFile(); err != nil {
-		return "", "", "", err
-	}
-	file = s.root + file
-	if had, err = readConfFile(file); err != nil {
-		return "", "", "", err
-	}
-	return file, had, withoutAnchors(had), nil
-}
-
-// withoutAnchors is pf.conf(5) without the lines that are pot's, as both tools write
-// them.
-func withoutAnchors(text string) string {
-	var b strings.Builder
-	for line := range strings.Lines(text) {
-		words := strings.ReplaceAll(strings.Join(strings.Fields(line), " "), `"`, "")
-		if words != "nat-anchor "+natAnchor && words != "rdr-anchor "+rdrAnchor+"/*" {
-			b.WriteString(line)
-		}
-	}
-	return b.String()
-}
-
-// takeRules writes and loads the rules, and empties what was in the anchors.
-func (s *setup) takeRules(ctx context.Context, file, text string) error {
-	if err := writeConfFile(file, text); err != nil || !havePF() {
-		return err
-	}
-	if _, err := s.runner.Run(ctx, nil, "pfctl", "-a", natAnchor, "-F", "nat"); err != nil {
-		return err
-	}
-	_, err := s.runner.Run(ctx, nil, "pfctl", "-f", file)
 	return err
 }

@@ -44,6 +44,9 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: exit status %d: %s", strings.Join(e.Argv, " "), e.Code, last)
 }
 
+// ErrNotFound is wrapped by errors of commands that are not installed.
+var ErrNotFound = errors.New("no such command")
+
 // Says tells whether err is of a command that complained with text.
 func Says(err error, text string) bool {
 	var e *Error
@@ -162,7 +165,7 @@ func find(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%s: no such command in %s", name, strings.Join(dirs, ", "))
+	return "", fmt.Errorf("%s: %w in %s", name, ErrNotFound, strings.Join(dirs, ", "))
 }
 
 // output keeps the first maxOutput bytes.
