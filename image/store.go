@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -91,6 +92,8 @@ type Store struct {
 	cache    *Cache
 	datasets Datasets
 	flights  flights
+
+	nothingLost atomic.Bool // sweepLost has found nothing that is left of a crash
 }
 
 // NewStore is the images in d, and those that c can fetch. All who use the same
@@ -348,15 +351,19 @@ func (s *Store) sweep(ctx context.Context) error {
 }
 
 // sweepLost does so with what the cache knows nothing of any more, because it was
-// emptied meanwhile.
+// emptied meanwhile. Once nothing is left there is no more to do: what this process loses
+// later, the next one finds.
 func (s *Store) sweepLost(ctx context.Context) error {
 	l, ok := s.datasets.(Lister)
-	if !ok {
+	if !ok || s.nothingLost.Load() {
 		return nil
 	}
 	names, err := l.List(ctx, tempPrefix)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // there are no datasets at all
 		return err
+	}
+	if len(names) == 0 {
+		s.nothingLost.Store(true)
 	}
 	for _, name := range names {
 		id := strings.TrimPrefix(name, tempPrefix)

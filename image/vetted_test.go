@@ -9,9 +9,12 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestVetted(t *testing.T) {
+	leak.Check(t)
 	text := strings.Repeat("a stream ", 100_000)
 	whole := func(w io.Writer) error { _, err := io.WriteString(w, text); return err }
 	damaged := errors.New("damaged")

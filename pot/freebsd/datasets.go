@@ -81,9 +81,6 @@ func (d *datasets) receive(ctx context.Context, name, origin string, stream io.R
 	if err := valid(name); err != nil {
 		return err
 	}
-	if _, err := d.zfs(ctx, "list", "-H", "-o", "name", d.path(name)); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, &fs.PathError{Op: "receive", Path: d.path(name), Err: fs.ErrExist})
-	}
 	argv := []string{"zfs", "receive", "-u", "-h"} // -h: a snapshot with holds could not be destroyed
 	for _, property := range refused {
 		argv = append(argv, "-x", property)
@@ -100,7 +97,7 @@ func (d *datasets) receive(ctx context.Context, name, origin string, stream io.R
 	if err := d.checkReceived(ctx, name, origin); err != nil {
 		return err
 	}
-	return d.mount(ctx, name)
+	return d.mountReceived(ctx, name)
 }
 
 // undo destroys what could not be made as a whole.
@@ -157,6 +154,29 @@ func (d *datasets) Rename(ctx context.Context, from, to string) error {
 	d.newestOf.Delete(from)
 	_, err := d.zfs(ctx, "rename", d.path(from), d.path(to))
 	return err
+}
+
+// mountReceived mounts what was received, as the shell tool has its images. No command
+// is needed where the parent is mounted; the properties of the dataset say how it is
+// mounted (module/os/freebsd/zfs/zfs_vfsops.c, zfs_register_callbacks).
+func (d *datasets) mountReceived(ctx context.Context, name string) error {
+	jails, err := d.mountpoint(d.root + "/jails")
+	if errors.Is(err, fs.ErrNotExist) {
+		return d.mount(ctx, name)
+	}
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(jails, name)
+	for _, p := range []MountPoint{{Type: "zfs", From: d.path(name), On: dir}, {Type: "zfs", From: d.path(name) + "/m", On: dir + "/m"}} {
+		if err := os.Mkdir(p.On, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := d.kernel.Mount(p); err != nil {
+			return fmt.Errorf("mount %s: %w", p.From, err)
+		}
+	}
+	return nil
 }
 
 // List is pot.Images'.

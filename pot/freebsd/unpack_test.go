@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // archived is a tar archive with an empty file for each name, open for reading.
@@ -35,6 +37,7 @@ func unpackOn(t *testing.T, m *model) func(context.Context, string, *os.File) er
 }
 
 func TestDatasets_unpack(t *testing.T) {
+	leak.Check(t)
 	t.Run("a pot is made by tar, with the directories that a jail mounts on", func(t *testing.T) {
 		m := newModel(t)
 		must.NoError(t, unpackOn(t, m)(t.Context(), "new", archived(t, "./bin/sh")))
