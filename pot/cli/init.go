@@ -30,7 +30,9 @@ func initCommand() *cobra.Command {
 		Short: "set this host up for pots",
 		Long: `Makes what this host lacks for pots: settings in loader.conf and rc.conf, anchors
 in pf.conf, the group and the datasets. What is there already is left alone, and
-a file that is changed is kept beside itself, with .before-pot behind its name.`,
+a file that is changed is kept beside itself, with .before-pot behind its name.
+Anchors go before the first translation or filter rule of pf.conf, and only if pfctl -n
+accepts the result.`,
 		Args: arguments(),
 	}
 	this := addThisHost(c)

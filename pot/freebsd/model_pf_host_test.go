@@ -87,9 +87,9 @@ var pfctlTexts = map[string]string{
 	"include \"ROOT/nowhere\"\n":                            "stdin:1: failed to include file ROOT/nowhere",
 	"include \"ROOT/rules\"":                                "stdin:1: " + pfctlSyntax, // of the file that was included: no newline ends it
 	"anchor a {\n nat-anchor b\n pass\n}\nscrub in\n":       "stdin:5: " + pfctlOrder,
-	"anchor a {\n pass\n nat-anchor b\n}\n":                 "stdin:4: " + pfctlOrder,
-	"anchor a {\n scrub in\n}\n":                            "stdin:3: " + pfctlSyntax,
-	"ether anchor a {\n pass\n}\n":                          "stdin:3: " + pfctlSyntax,
+	"anchor a {\n pass\n nat-anchor b\n}\n":                 "stdin:3: " + pfctlOrder,
+	"anchor a {\n scrub in\n}\n":                            "stdin:2: " + pfctlSyntax,
+	"ether anchor a {\n pass\n}\n":                          "stdin:2: " + pfctlSyntax,
 	"table <a> {\n 10.0.0.1 # '}'\n}\npass on {\n lo0\n}\n": "",
 	"a = 'x\ny' # isn't\npass label \"# { \\\" \" # \"\nscrub in\n": "stdin:4: " + pfctlOrder,
 }

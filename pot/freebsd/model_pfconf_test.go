@@ -74,8 +74,12 @@ func pfctlCheck(text, root string, flags ...string) string {
 }
 
 func (m *pfctlModel) complain(what string) {
+	m.complainAt(m.files[len(m.files)-1].line, what)
+}
+
+func (m *pfctlModel) complainAt(line int, what string) {
 	f := m.files[len(m.files)-1]
-	m.said = append(m.said, fmt.Sprintf("%s:%d: %s", f.name, f.line, what))
+	m.said = append(m.said, fmt.Sprintf("%s:%d: %s", f.name, line, what))
 }
 
 // raw is the next byte of the files, -1 at the end of the last.
@@ -214,9 +218,10 @@ func (m *pfctlModel) quoted(quote int) pfctlToken {
 // statement reads one statement, and reports whether there may be another.
 func (m *pfctlModel) statement() bool {
 	var all []pfctlToken
+	var lines []int // of each
 	for depth := 0; ; {
 		t := m.next()
-		all = append(all, t)
+		all, lines = append(all, t), append(lines, m.files[len(m.files)-1].line)
 		switch t {
 		case "":
 			if len(all) > 1 {
@@ -229,7 +234,7 @@ func (m *pfctlModel) statement() bool {
 			depth--
 		case "\n":
 			if depth <= 0 {
-				m.judge(all)
+				m.judge(all, lines)
 				m.files[len(m.files)-1].line++
 				return true
 			}
@@ -253,7 +258,8 @@ func (m *pfctlModel) include(path string) {
 }
 
 // judge looks at a statement, of which the last token is the newline.
-func (m *pfctlModel) judge(all []pfctlToken) {
+func (m *pfctlModel) judge(all []pfctlToken, lines []int) {
+	line := lines[len(all)-1]
 	all = all[:len(all)-1]
 	if len(all) == 0 {
 		return
@@ -267,13 +273,13 @@ func (m *pfctlModel) judge(all []pfctlToken) {
 			braces--
 		}
 		if len(t) == 1 && t != "\n" && (t[0] < ' ' || t[0] >= 0x7f) || braces < 0 {
-			m.complain(pfctlSyntax) // such as a carriage return
+			m.complainAt(line, pfctlSyntax) // such as a carriage return
 			return
 		}
 	}
 	first := all[0]
 	if name, ok := first.name(); ok && len(all) > 2 && all[1] == "=" && (first[0] == '"' || !slices.Contains([]string{"no", "include"}, name)) {
-		m.define(name, all[2:])
+		m.define(line, name, all[2:])
 		return
 	}
 	if first == "no" && len(all) > 1 {
@@ -282,23 +288,23 @@ func (m *pfctlModel) judge(all []pfctlToken) {
 	state, ok := pfctlStates[string(first)]
 	switch {
 	case !ok:
-		m.complain(pfctlSyntax)
+		m.complainAt(line, pfctlSyntax)
 	case first == "set" && len(all) > 1 && slices.Contains(pfctlAnywhere, string(all[1])):
 		if all[1] == "require-order" {
 			m.anyOrder = len(all) > 2 && all[2] == "no"
 		}
 	case state != pfctlNone:
 		if first == "anchor" || first == "ether" && len(all) > 1 && all[1] == "anchor" {
-			m.inner(all)
+			m.inner(all, lines)
 		}
-		m.order(state)
+		m.order(line, state)
 	}
 }
 
 // order is check_rulestate.
-func (m *pfctlModel) order(state pfctlState) {
+func (m *pfctlModel) order(line int, state pfctlState) {
 	if !m.anyOrder && m.state > state {
-		m.complain(pfctlOrder)
+		m.complainAt(line, pfctlOrder)
 		return
 	}
 	m.state = state
@@ -306,7 +312,7 @@ func (m *pfctlModel) order(state pfctlState) {
 
 // inner judges the rules of an inline anchor, which are parsed before the anchor is
 // known to be one (parse.y: pfa_anchor).
-func (m *pfctlModel) inner(all []pfctlToken) {
+func (m *pfctlModel) inner(all []pfctlToken, lines []int) {
 	open := slices.Index(all, "{")
 	if open < 0 || open+1 >= len(all) || all[open+1] != "\n" {
 		return
@@ -317,7 +323,7 @@ func (m *pfctlModel) inner(all []pfctlToken) {
 	}
 	var rule []pfctlToken
 	depth := 0
-	for _, t := range all[open+1 : len(all)-1] {
+	for i, t := range all[open+1 : len(all)-1] {
 		switch t {
 		case "{":
 			depth++
@@ -325,22 +331,23 @@ func (m *pfctlModel) inner(all []pfctlToken) {
 			depth--
 		}
 		if rule = append(rule, t); t == "\n" && depth == 0 {
-			if len(rule) > 1 && !slices.Contains(within, string(rule[0])) {
-				m.complain(pfctlSyntax)
+			end := open + 2 + i
+			if rule[0] != "\n" && !slices.Contains(within, string(rule[0])) {
+				m.complainAt(lines[end-1], pfctlSyntax)
 			} else {
-				m.judge(rule)
+				m.judge(rule, lines[end-len(rule):end])
 			}
 			rule = nil
 		}
 	}
 }
 
-func (m *pfctlModel) define(name string, value []pfctlToken) {
+func (m *pfctlModel) define(line int, name string, value []pfctlToken) {
 	var words []string
 	for _, t := range value {
 		word, ok := t.name()
 		if _, keyword := pfctlStates[string(t)]; !ok || keyword {
-			m.complain(pfctlSyntax)
+			m.complainAt(line, pfctlSyntax)
 			return
 		}
 		words = append(words, word)

@@ -227,7 +227,7 @@ func (c pfConf) firstRule() (int, *pfStatement) {
 
 // withAnchors returns the text with those of pot's anchors that it lacks, before
 // the first translation or filter rule and the comment above that. A last statement
-// without a newline, which pfctl rejects, gets one.
+// without a newline gets one: pfctl rejects rules that lack it.
 func (c pfConf) withAnchors() string {
 	var lines string
 	for _, a := range c.lacks() {
