@@ -137,6 +137,7 @@ func (m *model) nmount(root string, p MountPoint, options []string) error {
 	}
 	p.On, p.From = on, hostPath(p.Type, p.From)
 	m.addMount(p)
+	m.landed = append(m.landed, p)
 	if p.Type == "nullfs" {
 		m.lowers[m.mounts[len(m.mounts)-1].ID] = lower
 	}

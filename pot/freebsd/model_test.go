@@ -49,6 +49,7 @@ type model struct {
 	stuck  bool // jails do not end dying
 
 	mounting func(MountPoint) // runs before nmount(2) looks its paths up
+	landed   []MountPoint     // all that nmount(2) has mounted, for however short a time
 }
 
 type dataset struct {

@@ -170,18 +170,33 @@ func (m mounts) put(ctx context.Context, root string, t target, s source) error 
 	if err == nil {
 		return nil
 	}
-	return errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error {
-		return m.unmountIf(ctx, func(p MountPoint) bool {
-			switch {
-			case p.Type != "nullfs" || p.From != s.path:
-				return false
-			case !t.shared:
-				return p.On == t.Path
-			}
-			isNew := !slices.ContainsFunc(before, func(b MountPoint) bool { return b.ID == p.ID })
-			return isNew && strings.HasPrefix(p.On, root+"/")
-		})
-	}))
+	return errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return m.unput(ctx, root, t, s, before) }))
+}
+
+// unput unmounts what put has mounted, wherever that is. Where others can write, put has
+// mounted it below root, and nothing of before is it. Elsewhere it is the newest mount of
+// s that is in no other pot.
+func (m mounts) unput(ctx context.Context, root string, t target, s source, before []MountPoint) error {
+	table, err := m.kernel.Mounts()
+	if err != nil {
+		return fmt.Errorf("read mounts: %w", err)
+	}
+	pots := filepath.Dir(filepath.Dir(root)) + "/"
+	for _, p := range slices.Backward(table) {
+		below := strings.HasPrefix(p.On, root+"/")
+		switch {
+		case p.Type != "nullfs" || p.From != s.path:
+			continue
+		case t.shared && (!below || slices.ContainsFunc(before, func(b MountPoint) bool { return b.ID == p.ID })):
+			continue
+		case !t.shared && !below && strings.HasPrefix(p.On, pots):
+			continue
+		}
+		if err := m.unmount(ctx, p); err != nil || !t.shared {
+			return err
+		}
+	}
+	return nil
 }
 
 // verify reports what is wrong with the mount of s on t.
