@@ -62,6 +62,14 @@ func TestModel_nmount(t *testing.T) {
 		must.Eq(t, h+"/more", newest().From)
 		must.NoError(t, b.model.Unmount(newest()))
 	})
+	t.Run("a process with another root has the path of a file as it sees it", func(t *testing.T) {
+		must.NoError(t, b.nmountOf(h, MountPoint{Type: "nullfs", From: "." + h + "/more/m", On: "/data/keys"}))
+		must.Eq(t, "/data/keys", newest().On)
+		must.NoError(t, b.model.Unmount(newest()))
+		must.NoError(t, b.nmountOf(h, MountPoint{Type: "nullfs", From: "." + h + "/more", On: "/data/sub"}))
+		must.Eq(t, h+"/data/sub", newest().On)
+		must.NoError(t, b.model.Unmount(newest()))
+	})
 	must.False(t, strings.Contains(b.state(), "nullfs"))
 	must.Error(t, b.model.Unmount(nullfs("/data", "/more")))
 }

@@ -158,7 +158,7 @@ func (m mounts) put(ctx context.Context, root string, t target, s source) error 
 		}
 	}
 	point := MountPoint{Type: "nullfs", From: s.path, On: t.Path}
-	err := m.nmount(ctx, t, point, s.options...)
+	err := m.nmount(ctx, root, t, point, s.options...)
 	switch {
 	case errors.Is(err, syscall.EDEADLK): // sys/fs/nullfs/null_vfsops.c, nullfs_mount
 		return errors.New("it is seen there already, through the mount of a directory above it: mount one of them elsewhere")
