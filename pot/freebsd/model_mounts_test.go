@@ -126,6 +126,9 @@ func (m *model) nmount(root string, p MountPoint, options []string) error {
 			return err.(*fs.PathError).Err
 		}
 		if above.Type == "nullfs" && os.SameFile(covered, shown) {
+			if from != above.below(on) {
+				panic("vn_lock_pair spins: two layers above one vnode have its lock: " + from + " on " + on)
+			}
 			return syscall.EDEADLK
 		}
 		if shown.IsDir() != covered.IsDir() || !shown.IsDir() && !shown.Mode().IsRegular() {

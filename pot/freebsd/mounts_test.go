@@ -196,13 +196,42 @@ func TestMount_swappedOthers(t *testing.T) {
 func TestMount_flags(t *testing.T) {
 	leak.Check(t)
 	b := newMountBed(t)
-	must.NoError(t, b.model.Mount(MountPoint{Type: "nullfs", From: b.host + "/more", On: b.host + "/more"}, "nosuid", "noexec"))
+	must.NoError(t, b.model.Mount(MountPoint{Type: "nullfs", From: b.host + "/etc", On: b.host + "/more"}, "nosuid", "noexec"))
 	must.NoError(t, b.mount(t, "more", "/rw", false))
 	must.NoError(t, b.mount(t, "more", "/ro", true))
 	must.Eq(t, []string{
 		b.host + "/more " + b.root + "/rw nosuid noexec",
 		b.host + "/more " + b.root + "/ro nosuid noexec ro",
 	}, b.table()[1:])
+}
+
+// What is seen by way of another nullfs of the host is not mounted over itself: the
+// kernel would not come back. A clone's file of the same number is another file.
+func TestMount_layers(t *testing.T) {
+	leak.Check(t)
+	b := newMountBed(t)
+	must.NoError(t, b.model.Mount(MountPoint{Type: "nullfs", From: b.host + "/data", On: b.host + "/more"}))
+	must.NoError(t, b.mount(t, "more", "/d", true))
+	must.ErrorIs(t, b.mount(t, "data/sub", "/d/sub", false), errSeen)
+	must.ErrorIs(t, b.mount(t, "data/keys", "/d/keys", false), errSeen)
+	must.NoError(t, b.mount(t, "more/sub", "/d/sub", false))
+	must.NoError(t, b.mount(t, "data", "/e", true))
+	must.ErrorIs(t, b.mount(t, "more/sub", "/e/sub", false), errSeen)
+	must.NoError(t, b.UnmountAll(t.Context(), b.root))
+
+	must.NoError(t, os.RemoveAll(b.host+"/etc"))
+	must.NoError(t, os.Mkdir(b.host+"/etc", 0o755))
+	must.NoError(t, os.Link(b.host+"/data/keys", b.host+"/etc/keys"))
+	must.NoError(t, b.mount(t, "etc", "/f", true))
+	f, s, err := b.source(b.host + "/data/keys")
+	must.NoError(t, err)
+	must.NoError(t, f.Close())
+	target, err := b.target(b.root, "/f/keys", false)
+	must.NoError(t, err)
+	defer target.Close()
+	seen, err := b.seen(target, s)
+	must.NoError(t, err)
+	must.False(t, seen)
 }
 
 // An operator's path may have links: the mount is of what they lead to.
