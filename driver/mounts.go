@@ -25,13 +25,7 @@ const (
 // could swap the fifos there for links would have root open what they point to.
 // places are where the job asks for each.
 func (c *TaskConfig) mounts(f *faults, cfg *drivers.TaskConfig, volumes VolumesConfig) (all []pot.Mount, places []string) {
-	dir := cfg.TaskDir()
-	all = []pot.Mount{
-		{Source: dir.SharedAllocDir, Target: allocTarget},
-		{Source: dir.LogDir, Target: logsTarget, ReadOnly: true},
-		{Source: dir.LocalDir, Target: localTarget},
-		{Source: dir.SecretsDir, Target: secretsTarget},
-	}
+	all = taskMounts(cfg)
 	for _, own := range all {
 		places = append(places, own.Target)
 	}
@@ -60,6 +54,23 @@ func (c *TaskConfig) mounts(f *faults, cfg *drivers.TaskConfig, volumes VolumesC
 		})
 	}
 	return all, places
+}
+
+// taskMounts returns the mounts of the task's own directories. The allocation's directory
+// may be reached by links. Below it tasks of the allocation write, with whatever driver:
+// a link there is not followed.
+func taskMounts(cfg *drivers.TaskConfig) []pot.Mount {
+	at := &drivers.TaskConfig{AllocDir: cfg.AllocDir, Name: cfg.Name}
+	if real, err := filepath.EvalSymlinks(cfg.AllocDir); err == nil {
+		at.AllocDir = real
+	}
+	dir := at.TaskDir()
+	return []pot.Mount{
+		{Source: dir.SharedAllocDir, Target: allocTarget, Resolved: true},
+		{Source: dir.LogDir, Target: logsTarget, ReadOnly: true, Resolved: true},
+		{Source: dir.LocalDir, Target: localTarget, Resolved: true},
+		{Source: dir.SecretsDir, Target: secretsTarget, Resolved: true},
+	}
 }
 
 // copies are what is copied into the pot, of what the job may mount.

@@ -51,10 +51,10 @@ func TestBackend_plan(t *testing.T) {
 		Network:  pot.PublicBridge,
 		Ports:    []pot.Port{{Proto: pot.TCP, Host: host, To: 8080}, {Proto: pot.UDP, Host: host, To: 8080}},
 		Mounts: []pot.Mount{
-			{Source: "/nomad/alloc/alloc", Target: "/alloc"},
-			{Source: "/nomad/alloc/alloc/logs", Target: "/alloc/logs", ReadOnly: true},
-			{Source: "/nomad/alloc/web/local", Target: "/local"},
-			{Source: "/nomad/alloc/web/secrets", Target: "/secrets"},
+			{Source: "/nomad/alloc/alloc", Target: "/alloc", Resolved: true},
+			{Source: "/nomad/alloc/alloc/logs", Target: "/alloc/logs", ReadOnly: true, Resolved: true},
+			{Source: "/nomad/alloc/web/local", Target: "/local", Resolved: true},
+			{Source: "/nomad/alloc/web/secrets", Target: "/secrets", Resolved: true},
 		},
 		Hosts: []pot.HostEntry{
 			{Name: "db", Addr: netip.MustParseAddr("10.0.0.5")},
@@ -406,4 +406,22 @@ func TestTaskConfigSpec_devices(t *testing.T) {
 	}, schema, nil)
 	must.True(t, diags.HasErrors())
 	must.StrContains(t, diags.Error(), `"devices"`)
+}
+
+// The data directory may be reached by a link. A task that puts one in place of a
+// directory of the allocation has it refused.
+func TestBackend_plan_links(t *testing.T) {
+	leak.Check(t, leak.Foreign)
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	must.NoError(t, err)
+	must.NoError(t, os.MkdirAll(dir+"/real/alloc", 0o755))
+	must.NoError(t, os.Symlink("real", dir+"/link"))
+	must.NoError(t, os.Symlink("/etc", dir+"/real/alloc/logs"))
+	cfg := taskOf(t, least)
+	cfg.AllocDir = dir + "/link"
+	p, err := backendOf(t, "").plan(cfg)
+	must.NoError(t, err)
+	must.Eq(t, pot.Mount{Source: dir + "/real/alloc/logs", Target: "/alloc/logs", ReadOnly: true, Resolved: true}, p.spec.Mounts[1])
+	_, err = pot.OpenSource(p.spec.Mounts[1].Source, p.spec.Mounts[1].Resolved)
+	must.ErrorIs(t, err, pot.ErrLink)
 }

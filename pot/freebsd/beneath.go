@@ -5,35 +5,36 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path"
+	"path/filepath"
 	"strings"
-	"syscall"
 
 	"nomad-driver-pot/pot/freebsd/nmount"
 )
 
-// nmount mounts what point says on t. Where others can write to a directory on the way
-// to t, a process mounts it that has that directory as its root: this one has one
-// root, and one working directory, for all its threads.
-func (m mounts) nmount(ctx context.Context, t target, point MountPoint, options ...string) error {
+// treeName is the last part of the path of a pot's tree.
+const treeName = "m"
+
+// maxMountName bounds a mount's source (sys/mount.h, MNAMELEN, with the NUL).
+const maxMountName = 1024
+
+// nmount mounts what point says on t, in the tree at root. Where others can write to a
+// directory on the way to t, a process does it that has root as its root: a link leads to
+// something in the tree. This process has one root, and one working directory, for all
+// its threads.
+func (m mounts) nmount(ctx context.Context, root string, t target, point MountPoint, options ...string) error {
 	if !t.shared {
 		return m.kernel.Mount(point, options...)
 	}
-	info, err := t.Dir.Stat()
-	if err != nil {
-		return err
-	}
-	is, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return fmt.Errorf("internal error: stat has %T", info.Sys())
-	}
 	from := point.From
-	if path.IsAbs(from) { // seen from the working directory
-		from = "." + path.Clean(from)
+	if filepath.IsAbs(from) {
+		from = fromWorkDir(root, from, t.info.IsDir())
+	}
+	if len(from) >= maxMountName {
+		return fmt.Errorf("source: %s: path is too long", point.From)
 	}
 	text, err := json.Marshal(nmount.Beneath{
-		Dir: t.Dir.Name(), Dev: uint64(is.Dev), Ino: uint64(is.Ino),
-		Words: nmount.Words(point.Type, from, "/"+t.Base, options...),
+		Root:  root,
+		Words: nmount.Words(point.Type, from, strings.TrimPrefix(t.Path, root), options...),
 	})
 	if err != nil {
 		return err
@@ -42,11 +43,28 @@ func (m mounts) nmount(ctx context.Context, t target, point MountPoint, options 
 	return err
 }
 
-// hostPath returns the source of a nullfs as a path of the host, where nmount has
-// mounted it relative to the root.
-func hostPath(fstype, from string) string {
-	if rest, ok := strings.CutPrefix(from, "./"); ok && fstype == "nullfs" {
-		return "/" + rest
+// fromWorkDir returns the path of a source for a process that has the tree at root as
+// its root, and the host's root as its working directory. The kernel notes the path of a
+// file that is mounted on as that process sees it (sys/kern/vfs_cache.c,
+// vn_fullpath_hardlink), so the path of the source leads through the pot's directory, and
+// says which pot's the mount is.
+func fromWorkDir(root, path string, isDir bool) string {
+	if isDir {
+		return "." + path
 	}
-	return from
+	dir := filepath.Dir(root)
+	return "." + dir + strings.Repeat("/..", strings.Count(dir, "/")) + path
+}
+
+// onHost returns p as the host sees it, with what fromWorkDir has done undone.
+func onHost(p MountPoint) MountPoint {
+	if p.Type != "nullfs" || !strings.HasPrefix(p.From, "./") {
+		return p
+	}
+	dir, _, ofFile := strings.Cut(p.From, "/../")
+	if ofFile {
+		p.On = filepath.Join("/", dir, treeName, p.On)
+	}
+	p.From = filepath.Join("/", p.From)
+	return p
 }

@@ -130,10 +130,10 @@ func (Native) StatFS(f *os.File) (MountPoint, error) {
 func mountPoint(s *unix.Statfs_t) MountPoint {
 	p := MountPoint{
 		Type: unix.ByteSliceToString(s.Fstypename[:]),
+		From: unix.ByteSliceToString(s.Mntfromname[:]),
 		On:   unix.ByteSliceToString(s.Mntonname[:]),
 		ID:   s.Fsid.Val,
 	}
-	p.From = hostPath(p.Type, unix.ByteSliceToString(s.Mntfromname[:]))
 	for _, flag := range []struct {
 		bit  uint64
 		name string
@@ -142,7 +142,7 @@ func mountPoint(s *unix.Statfs_t) MountPoint {
 			p.Options = append(p.Options, flag.name)
 		}
 	}
-	return p
+	return onHost(p)
 }
 
 // Unmount is Kernel's. The name that unmount(2) takes stands for the file system

@@ -86,7 +86,7 @@ func (m *model) namei(root, at, name string) (string, error) {
 
 // nmount is nmount(2) of a process whose root is root and whose working directory is the
 // host's root: it follows links on both paths when it looks them
-// up, and f_mntonname is the path of what it found. (sys/kern/vfs_mount.c, vfs_domount:
+// up, and f_mntonname is the path of what it found; for a file seen from root. (sys/kern/vfs_mount.c, vfs_domount:
 // NDINIT with FOLLOW, vn_path_to_global_path; sys/fs/nullfs/null_vfsops.c, nullfs_mount:
 // NDINIT with FOLLOW)
 func (m *model) nmount(root string, p MountPoint, options []string) error {
@@ -126,6 +126,9 @@ func (m *model) nmount(root string, p MountPoint, options []string) error {
 			return err.(*fs.PathError).Err
 		}
 		if above.Type == "nullfs" && os.SameFile(covered, shown) {
+			if from != above.below(on) {
+				panic("vn_lock_pair spins: two layers above one vnode have its lock: " + from + " on " + on)
+			}
 			return syscall.EDEADLK
 		}
 		if shown.IsDir() != covered.IsDir() || !shown.IsDir() && !shown.Mode().IsRegular() {
@@ -135,8 +138,13 @@ func (m *model) nmount(root string, p MountPoint, options []string) error {
 			p.Options = union(p.Options, o)
 		}
 	}
-	p.On, p.From = on, hostPath(p.Type, p.From)
+	p.On = on
+	if covered.Mode().IsRegular() { // vn_path_to_global_path_hardlink: as the process sees it
+		p.On = "/" + strings.TrimPrefix(strings.TrimPrefix(on, root), "/")
+	}
+	p = onHost(p)
 	m.addMount(p)
+	m.landed = append(m.landed, p)
 	if p.Type == "nullfs" {
 		m.lowers[m.mounts[len(m.mounts)-1].ID] = lower
 	}
@@ -184,18 +192,14 @@ func (m *model) supervisor(stdin io.Reader, argv []string) (string, string) {
 		}
 	}
 	p := MountPoint{Type: words["fstype"], From: words["target"], On: words["fspath"]}
-	m.commands[len(m.commands)-1] = strings.Join(append([]string{"nmount", p.Type, hostPath(p.Type, p.From), b.Dir + p.On}, options...), " ")
+	seen := MountPoint{Type: p.Type, From: filepath.Join("/", p.From), On: b.Root + p.On}
+	m.commands[len(m.commands)-1] = strings.Join(append([]string{"nmount", p.Type, seen.From, seen.On}, options...), " ")
 	if m.mounting != nil {
-		m.mounting(MountPoint{Type: p.Type, From: hostPath(p.Type, p.From), On: b.Dir + p.On})
+		m.mounting(seen)
 	}
-	root, err := m.namei("/", "/", b.Dir)
+	root, err := m.namei("/", "/", b.Root)
 	if err != nil {
-		return "", "chroot " + b.Dir + ": " + err.Error()
-	}
-	info, err := os.Lstat(m.lower(root))
-	must0(err)
-	if is := info.Sys().(*syscall.Stat_t); uint64(is.Dev) != b.Dev || uint64(is.Ino) != b.Ino {
-		return "", b.Dir + ": is another directory than it was"
+		return "", "chroot " + b.Root + ": " + err.Error()
 	}
 	if err := m.nmount(root, p, options); err != nil {
 		return "", "nmount: " + err.Error()

@@ -57,6 +57,7 @@ type model struct {
 
 	mounting func(MountPoint) // runs before nmount(2) looks its paths up
 	modelNet
+	landed []MountPoint // all that nmount(2) has mounted, for however short a time
 }
 
 type dataset struct {

@@ -70,7 +70,7 @@ func (m mounts) Mount(ctx context.Context, root string, what pot.Mount) error {
 // is on: nullfs has flags of its own (sys/kern/kern_exec.c, exec_check_permissions).
 // The caller must close the file.
 func (m mounts) source(path string) (*os.File, source, error) {
-	f, err := pot.OpenSource(path, true)
+	f, err := m.open("/", path)
 	if err != nil {
 		return nil, source{}, err
 	}
@@ -130,16 +130,60 @@ func (m mounts) place(ctx context.Context, root, inside string, s source) error 
 	}
 	defer t.Close()
 	mounted := t.on.On == t.Path
+	seen, err := m.seen(t, s)
 	switch {
-	case t.on.Type == "nullfs" && sameBelow(s.info, t.info) && s.path == t.on.below(t.Path):
-		if mounted { // as a piece of what was split before
-			return m.exchange(ctx, root, t.on, func() error { return m.replace(ctx, root, inside, t.on, s) })
-		}
+	case err != nil:
+		return err
+	case seen && mounted: // as a piece of what was split before
+		return m.exchange(ctx, root, t.on, func() error { return m.replace(ctx, root, inside, t.on, s) })
+	case seen:
 		return m.exchange(ctx, root, t.on, func() error { return m.split(ctx, root, t.on, t.Path, s) })
 	case mounted && !t.info.IsDir(): // no file is mounted on one that is (vfs_domount, MNT_NOCOVER)
 		return m.replace(ctx, root, inside, t.on, s)
 	}
 	return m.put(ctx, root, t, s)
+}
+
+// errSeen is a mount that would cover a vnode with itself.
+var errSeen = errors.New("it is seen there already, through the mount of a directory above it: mount one of them elsewhere")
+
+// seen reports whether s is seen at t already, through the nullfs that t is in. It is an
+// error if it is so by way of another mount: nmount(2) would never return.
+func (m mounts) seen(t target, s source) (bool, error) {
+	if t.on.Type != "nullfs" || !sameBelow(s.info, t.info) {
+		return false, nil
+	}
+	path := t.on.below(t.Path)
+	if path == s.path {
+		return true, nil
+	}
+	// Clones of a dataset have files with the same number and birth.
+	a, err1 := m.bottom(path)
+	b, err2 := m.bottom(s.path)
+	if err1 == nil && err2 == nil && a != b {
+		return false, nil
+	}
+	return false, errors.Join(errSeen, err1, err2)
+}
+
+// maxLayers bounds how many nullfs mounts show one another.
+const maxLayers = 16
+
+// bottom returns the path of a file where no nullfs shows it.
+func (m mounts) bottom(path string) (string, error) {
+	for range maxLayers {
+		f, err := m.open("/", path)
+		if err != nil {
+			return "", err
+		}
+		at, err := m.kernel.StatFS(f)
+		f.Close()
+		if err != nil || at.Type != "nullfs" {
+			return path, err
+		}
+		path = at.below(path)
+	}
+	return "", fmt.Errorf("%s: more than %d nullfs mounts above one another", path, maxLayers)
 }
 
 // below returns the path of the source that is seen at path.
@@ -158,10 +202,10 @@ func (m mounts) put(ctx context.Context, root string, t target, s source) error 
 		}
 	}
 	point := MountPoint{Type: "nullfs", From: s.path, On: t.Path}
-	err := m.nmount(ctx, t, point, s.options...)
+	err := m.nmount(ctx, root, t, point, s.options...)
 	switch {
 	case errors.Is(err, syscall.EDEADLK): // sys/fs/nullfs/null_vfsops.c, nullfs_mount
-		return errors.New("it is seen there already, through the mount of a directory above it: mount one of them elsewhere")
+		return errSeen
 	case err == nil:
 		err = m.verify(t, s)
 	case !t.shared:
@@ -170,18 +214,33 @@ func (m mounts) put(ctx context.Context, root string, t target, s source) error 
 	if err == nil {
 		return nil
 	}
-	return errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error {
-		return m.unmountIf(ctx, func(p MountPoint) bool {
-			switch {
-			case p.Type != "nullfs" || p.From != s.path:
-				return false
-			case !t.shared:
-				return p.On == t.Path
-			}
-			isNew := !slices.ContainsFunc(before, func(b MountPoint) bool { return b.ID == p.ID })
-			return isNew && strings.HasPrefix(p.On, root+"/")
-		})
-	}))
+	return errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return m.unput(ctx, root, t, s, before) }))
+}
+
+// unput unmounts what put has mounted, wherever that is. Where others can write, put has
+// mounted it below root, and nothing of before is it. Elsewhere it is the newest mount of
+// s that is in no other pot.
+func (m mounts) unput(ctx context.Context, root string, t target, s source, before []MountPoint) error {
+	table, err := m.kernel.Mounts()
+	if err != nil {
+		return fmt.Errorf("read mounts: %w", err)
+	}
+	pots := filepath.Dir(filepath.Dir(root)) + "/"
+	for _, p := range slices.Backward(table) {
+		below := strings.HasPrefix(p.On, root+"/")
+		switch {
+		case p.Type != "nullfs" || p.From != s.path:
+			continue
+		case t.shared && (!below || slices.ContainsFunc(before, func(b MountPoint) bool { return b.ID == p.ID })):
+			continue
+		case !t.shared && !below && strings.HasPrefix(p.On, pots):
+			continue
+		}
+		if err := m.unmount(ctx, p); err != nil || !t.shared {
+			return err
+		}
+	}
+	return nil
 }
 
 // verify reports what is wrong with the mount of s on t.

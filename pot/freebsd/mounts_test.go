@@ -31,7 +31,7 @@ func newMountBed(t *testing.T) *mountBed {
 	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "web_1_0", Name: "web"})
 	must.NoError(t, err)
 	host := t.TempDir()
-	for _, file := range []string{"data/keys", "data/sub/f", "data/sub/deep/g", "etc/secret", "etc/f", "more/m"} {
+	for _, file := range []string{"data/keys", "data/sub/f", "data/sub/deep/g", "etc/secret", "etc/f", "etc/deep/g", "more/m"} {
 		must.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(host, file)), 0o755))
 		must.NoError(t, os.WriteFile(filepath.Join(host, file), []byte(file), 0o644))
 	}
@@ -149,14 +149,34 @@ func TestMount_swapped(t *testing.T) {
 			b.swapOnce(tc.suffix, tc.swapped, tc.leads)
 			must.Error(t, b.mount(t, tc.source, tc.target, true))
 			must.Nil(t, b.mounting) // it came to the swap
+			for _, p := range b.landed {
+				must.StrHasPrefix(t, b.root+"/", p.On)
+			}
 			for _, p := range b.model.mounts {
-				must.False(t, p.Type == "nullfs" && !strings.HasPrefix(p.On, b.root+"/"), must.Sprint("on the host: ", p))
 				must.False(t, strings.HasPrefix(b.lowers[p.ID], b.host+"/etc"), must.Sprint("shows the host: ", p))
 			}
 			must.NoError(t, b.UnmountAll(t.Context(), b.root))
 			must.SliceEmpty(t, b.table())
 		})
 	}
+}
+
+// Even a mount point in the pot's own tree, where nobody else writes, is not taken for
+// granted: what has landed elsewhere is unmounted, and nothing else.
+func TestMount_swappedOwn(t *testing.T) {
+	leak.Check(t)
+	b := newMountBed(t)
+	must.NoError(t, b.model.Mount(MountPoint{Type: "nullfs", From: b.host + "/more", On: b.host + "/data"})) // the operator's
+	other := filepath.Join(filepath.Dir(filepath.Dir(b.root)), "web_1_0/m/tmp")
+	before := b.table()
+	b.mounting = func(p MountPoint) {
+		b.mounting = nil
+		must0(os.Remove(b.root + "/x"))
+		must0(os.Symlink(b.host+"/etc", b.root+"/x"))
+		must0(b.model.nmount("/", MountPoint{Type: "nullfs", From: b.host + "/more", On: other}, nil)) // of another pot, at the same time
+	}
+	must.ErrorIs(t, b.mount(t, "more", "/x", true), pot.ErrLink)
+	must.Eq(t, append(before, b.host+"/more "+other), b.table())
 }
 
 // A mount is undone by its ID, and no other that is from the same source.
@@ -176,13 +196,42 @@ func TestMount_swappedOthers(t *testing.T) {
 func TestMount_flags(t *testing.T) {
 	leak.Check(t)
 	b := newMountBed(t)
-	must.NoError(t, b.model.Mount(MountPoint{Type: "nullfs", From: b.host + "/more", On: b.host + "/more"}, "nosuid", "noexec"))
+	must.NoError(t, b.model.Mount(MountPoint{Type: "nullfs", From: b.host + "/etc", On: b.host + "/more"}, "nosuid", "noexec"))
 	must.NoError(t, b.mount(t, "more", "/rw", false))
 	must.NoError(t, b.mount(t, "more", "/ro", true))
 	must.Eq(t, []string{
 		b.host + "/more " + b.root + "/rw nosuid noexec",
 		b.host + "/more " + b.root + "/ro nosuid noexec ro",
 	}, b.table()[1:])
+}
+
+// What is seen by way of another nullfs of the host is not mounted over itself: the
+// kernel would not come back. A clone's file of the same number is another file.
+func TestMount_layers(t *testing.T) {
+	leak.Check(t)
+	b := newMountBed(t)
+	must.NoError(t, b.model.Mount(MountPoint{Type: "nullfs", From: b.host + "/data", On: b.host + "/more"}))
+	must.NoError(t, b.mount(t, "more", "/d", true))
+	must.ErrorIs(t, b.mount(t, "data/sub", "/d/sub", false), errSeen)
+	must.ErrorIs(t, b.mount(t, "data/keys", "/d/keys", false), errSeen)
+	must.NoError(t, b.mount(t, "more/sub", "/d/sub", false))
+	must.NoError(t, b.mount(t, "data", "/e", true))
+	must.ErrorIs(t, b.mount(t, "more/sub", "/e/sub", false), errSeen)
+	must.NoError(t, b.UnmountAll(t.Context(), b.root))
+
+	must.NoError(t, os.RemoveAll(b.host+"/etc"))
+	must.NoError(t, os.Mkdir(b.host+"/etc", 0o755))
+	must.NoError(t, os.Link(b.host+"/data/keys", b.host+"/etc/keys"))
+	must.NoError(t, b.mount(t, "etc", "/f", true))
+	f, s, err := b.source(b.host + "/data/keys")
+	must.NoError(t, err)
+	must.NoError(t, f.Close())
+	target, err := b.target(b.root, "/f/keys", false)
+	must.NoError(t, err)
+	defer target.Close()
+	seen, err := b.seen(target, s)
+	must.NoError(t, err)
+	must.False(t, seen)
 }
 
 // An operator's path may have links: the mount is of what they lead to.

@@ -125,8 +125,10 @@ func (m mounts) split(ctx context.Context, root string, whole MountPoint, on str
 			continue
 		}
 		of := source{path: filepath.Join(whole.From, p.name), info: p.info, options: whole.Options}
-		if _, err := os.Lstat(of.path); errors.Is(err, fs.ErrNotExist) {
+		if f, err := m.open("/", of.path); errors.Is(err, fs.ErrNotExist) {
 			continue // another task has removed it
+		} else if err == nil {
+			f.Close()
 		}
 		if err := m.place(ctx, root, strings.TrimPrefix(at, root), of); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)

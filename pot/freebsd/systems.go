@@ -44,7 +44,7 @@ func (m mounts) system(ctx context.Context, root, inside, kind string, options .
 		return err
 	}
 	defer t.Close()
-	return m.nmount(ctx, t, MountPoint{Type: kind, From: kind, On: t.Path}, options...)
+	return m.nmount(ctx, root, t, MountPoint{Type: kind, From: kind, On: t.Path}, options...)
 }
 
 // devfs mounts what a jail may see of /dev. A ruleset that is not there would

@@ -52,6 +52,10 @@ var mountCases = []mountCase{
 		map[string]string{"/d/keys": "rw keys", "/d/sub/f": "ro f", "/d/sub/deep/g": "rw g", "/d/other/o": "rw o"}},
 	{"a file in place of another", []mountOf{{"ro", "data", "/d"}, {"rw", "more/m", "/d/keys"}},
 		map[string]string{"/d/keys": "rw m", "/d/sub/f": "ro f"}},
+	{"a file in place of another, in what is read-only in part", []mountOf{{"ro", "data", "/d"}, {"rw", "data/sub", "/d/sub"}, {"rw", "more/m", "/d/keys"}, {"ro", "more/n", "/d/sub/f"}},
+		map[string]string{"/d/keys": "rw m", "/d/sub/f": "ro n", "/d/sub/deep/g": "rw g", "/d/other/o": "ro o"}},
+	{"a file, and then a part", []mountOf{{"ro", "data", "/d"}, {"rw", "more/m", "/d/sub/f"}, {"rw", "data/other", "/d/other"}},
+		map[string]string{"/d/keys": "ro keys", "/d/sub/f": "rw m", "/d/sub/deep/g": "ro g", "/d/other/o": "rw o"}},
 	{"another directory in a read-only one", []mountOf{{"ro", "data", "/d"}, {"rw", "more", "/d/other"}},
 		map[string]string{"/d/keys": "ro keys", "/d/other/m": "rw m"}},
 	{"another directory in one that is read-only in part", []mountOf{{"ro", "data", "/d"}, {"rw", "more", "/d/other"}, {"ro", "more/m", "/d/other/m"}, {"rw", "data/sub", "/d/sub"}},
@@ -118,4 +122,23 @@ func seeIn(root string) See {
 		}
 		return string(text), true, f.Close()
 	}
+}
+
+// testMountsWithin is of mounts within mounts, and of directories that others change.
+func testMountsWithin(t *testing.T, bed Bed) {
+	h := bed.Host
+	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "within"})
+	must.NoError(t, err)
+	root := filepath.Join(dir, "m")
+	unmount := func(t *testing.T) { must.NoError(t, h.Mounts.UnmountAll(t.Context(), root)) }
+	t.Run("a mount's part is as writable as was asked", func(t *testing.T) {
+		Nested(t, func(t *testing.T, m pot.Mount) { must.NoError(t, h.Mounts.Mount(t.Context(), root, m)) }, seeIn(root), unmount)
+	})
+	t.Run("nothing is mounted on the host, whatever a volume has in place of a mount point", func(t *testing.T) {
+		testSwappedTarget(t, func(source, target string) error {
+			return h.Mounts.Mount(t.Context(), root, pot.Mount{Source: source, Target: target, Resolved: true})
+		})
+		unmount(t)
+	})
+	must.NoError(t, h.Datasets.Destroy(t.Context(), "within"))
 }

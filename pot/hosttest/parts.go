@@ -187,14 +187,7 @@ func testMounts(t *testing.T, bed Bed) {
 			return mount(pot.Mount{Source: source, Target: target, Resolved: true})
 		}, root)
 	})
-	t.Run("a mount's part is as writable as was asked", func(t *testing.T) {
-		nested, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "nested"})
-		must.NoError(t, err)
-		tree := filepath.Join(nested, "m")
-		Nested(t, func(t *testing.T, m pot.Mount) { must.NoError(t, h.Mounts.Mount(t.Context(), tree, m)) }, seeIn(tree),
-			func(t *testing.T) { must.NoError(t, h.Mounts.UnmountAll(t.Context(), tree)) })
-		must.NoError(t, h.Datasets.Destroy(t.Context(), "nested"))
-	})
+	t.Run("in a tree of its own", func(t *testing.T) { testMountsWithin(t, bed) })
 	t.Run("a clone with something mounted in it is not destroyed", func(t *testing.T) {
 		must.Error(t, h.Datasets.Destroy(t.Context(), "web"))
 		must.FileExists(t, filepath.Join(source, "f"))

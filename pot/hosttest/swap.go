@@ -68,3 +68,60 @@ func testSwappedSource(t *testing.T, mount func(source, target string) error, ro
 	swapper.Wait()
 	t.Logf("mounted %d times, refused %d times", seen["mine"], seen[""])
 }
+
+// testSwappedTarget has somebody put a link to a directory of the host where something is
+// to be mounted, in a volume that the pot has, again and again: nothing covers what is in
+// the directory of the host, whatever becomes of the mount.
+func testSwappedTarget(t *testing.T, mount func(source, target string) error) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	must.NoError(t, err)
+	volume, host, source := filepath.Join(dir, "volume"), filepath.Join(dir, "host"), filepath.Join(dir, "source")
+	for file, text := range map[string]string{
+		"volume/dir/f": "volume", "volume/dir/x/f": "volume", "host/f": "host", "host/x/f": "host", "source/f": "source",
+	} {
+		must.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, file)), 0o755))
+		must.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644))
+	}
+	swapped, link := filepath.Join(volume, "dir"), filepath.Join(volume, "link")
+	must.NoError(t, os.Symlink(host, link))
+	stop := make(chan struct{})
+	var others sync.WaitGroup
+	others.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				exchange(swapped, link)
+			}
+		}
+	})
+	others.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				for _, file := range []string{"f", "x/f"} {
+					if text, err := os.ReadFile(filepath.Join(host, file)); err != nil || string(text) != "host" {
+						t.Errorf("on the host %s is %q, %v", file, text, err)
+						return
+					}
+				}
+			}
+		}
+	})
+	mounted := 0
+	for i := range swaps {
+		target := "/volume" + strconv.Itoa(i)
+		must.NoError(t, mount(volume, target))
+		for _, m := range [][2]string{{source, target + "/dir/x"}, {filepath.Join(source, "f"), target + "/dir/f"}} {
+			if mount(m[0], m[1]) == nil {
+				mounted++
+			}
+		}
+	}
+	close(stop)
+	others.Wait()
+	t.Logf("mounted %d times, refused %d times", mounted, 2*swaps-mounted)
+}

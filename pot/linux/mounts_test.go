@@ -3,6 +3,7 @@
 package linux
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +30,7 @@ func volume(t *testing.T, flags uintptr) string {
 // tree returns an empty tree for mounts, which are unmounted with the test.
 func tree(t *testing.T) string {
 	root := t.TempDir()
-	t.Cleanup(func() { must.NoError(t, mounts{}.UnmountAll(t.Context(), root)) })
+	t.Cleanup(func() { must.NoError(t, mounts{}.UnmountAll(context.Background(), root)) })
 	return root
 }
 

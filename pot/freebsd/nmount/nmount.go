@@ -5,13 +5,12 @@ package nmount
 
 import "strings"
 
-// Beneath is a mount on something in a directory that others can write to. nmount(2)
-// takes paths and follows symbolic links (sys/kern/vfs_mount.c, vfs_domount; FOLLOW).
-// A process that has the directory as its root finds no path out of it.
+// Beneath is a mount in a tree where others can write to a directory on the way to the
+// mount point. nmount(2) takes paths and follows symbolic links (sys/kern/vfs_mount.c,
+// vfs_domount; FOLLOW). A process that has the tree as its root finds no path out of it.
 type Beneath struct {
-	Dir      string   `json:"dir"` // the directory
-	Dev, Ino uint64   // of Dir, as stat(2) has them: another is refused
-	Words    []string `json:"words"` // of nmount(2); fspath is seen from Dir, a source from the host's root
+	Root  string   `json:"root"`  // of the tree
+	Words []string `json:"words"` // of nmount(2); fspath is below Root, a relative source below the host's root
 }
 
 // Words are the names and values of nmount(2)'s options, in turn, for a file system of

@@ -60,22 +60,15 @@ func Run(stdin io.Reader, stderr io.Writer) int {
 	return 0
 }
 
-// mount enters the directory and mounts. The working directory stays the host's root,
-// from which the source is looked up; no directory is open, which chroot(2) would
-// refuse where kern.chroot_allow_open_directories is 0.
+// mount enters the tree and mounts. The working directory stays the host's root, from
+// which the source is looked up; no directory is open, which chroot(2) would refuse where
+// kern.chroot_allow_open_directories is 0.
 func (b Beneath) mount() error {
 	if err := os.Chdir("/"); err != nil {
 		return err
 	}
-	if err := syscall.Chroot(b.Dir); err != nil {
-		return &os.PathError{Op: "chroot", Path: b.Dir, Err: err}
-	}
-	var is syscall.Stat_t
-	if err := syscall.Lstat("/", &is); err != nil {
-		return &os.PathError{Op: "lstat", Path: b.Dir, Err: err}
-	}
-	if uint64(is.Dev) != b.Dev || uint64(is.Ino) != b.Ino {
-		return fmt.Errorf("%s: is another directory than it was", b.Dir)
+	if err := syscall.Chroot(b.Root); err != nil {
+		return &os.PathError{Op: "chroot", Path: b.Root, Err: err}
 	}
 	return Mount(b.Words)
 }
