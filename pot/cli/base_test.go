@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,36 +62,48 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// baseTree makes a tree that a pot can run in: this machine's shell, for /bin/sh, and
-// programs of its own, with what they are linked with.
+// baseTree makes a tree that a pot can run in.
 func baseTree(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: base DIR [PROGRAM]...")
 	}
-	tree := ts.MkAbs(args[0])
-	put := func(from, to string) {
+	ts.Check(makeTree(ts.MkAbs(args[0]), args[1:]...))
+}
+
+// makeTree makes a tree of this machine's shell, for /bin/sh, and programs of its own,
+// with what they are linked with.
+func makeTree(tree string, programs ...string) error {
+	put := func(from, to string) error {
 		data, err := os.ReadFile(from)
-		ts.Check(err)
+		if err != nil {
+			return err
+		}
 		at := filepath.Join(tree, to)
-		ts.Check(os.MkdirAll(filepath.Dir(at), 0o755))
-		ts.Check(os.WriteFile(at, data, 0o755))
+		return errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, data, 0o755))
 	}
-	for _, name := range append([]string{"sh"}, args[1:]...) {
+	for _, name := range append([]string{"sh"}, programs...) {
 		program, err := exec.LookPath(name)
-		ts.Check(err)
-		put(program, "bin/"+name)
+		if err != nil {
+			return err
+		}
 		libraries, err := base.Libraries(program)
-		ts.Check(err)
+		if err = errors.Join(err, put(program, "bin/"+name)); err != nil {
+			return err
+		}
 		for _, path := range libraries {
-			put(path, path)
+			if err := put(path, path); err != nil {
+				return err
+			}
 		}
 	}
+	var errs []error
 	for _, dir := range []string{"etc", "tmp", "dev", "root"} {
-		ts.Check(os.MkdirAll(filepath.Join(tree, dir), 0o755))
+		errs = append(errs, os.MkdirAll(filepath.Join(tree, dir), 0o755))
 	}
-	ts.Check(os.WriteFile(filepath.Join(tree, "etc/passwd"), []byte("root:*:0:0:root:/root:/bin/sh\nwww:*:80:80::/:/bin/sh\n"), 0o644))
-	ts.Check(os.WriteFile(filepath.Join(tree, "etc/group"), []byte("wheel:*:0:root\nwww:*:80:\n"), 0o644))
-	ts.Check(os.Chmod(filepath.Join(tree, "tmp"), 0o777|os.ModeSticky))
+	return errors.Join(append(errs,
+		os.WriteFile(filepath.Join(tree, "etc/passwd"), []byte("root:*:0:0:root:/root:/bin/sh\nwww:*:80:80::/:/bin/sh\n"), 0o644),
+		os.WriteFile(filepath.Join(tree, "etc/group"), []byte("wheel:*:0:root\nwww:*:80:\n"), 0o644),
+		os.Chmod(filepath.Join(tree, "tmp"), 0o777|os.ModeSticky))...)
 }
 
 // hostBytes is about how much of this machine hostBase takes: all that rc(8) needs, and

@@ -20,7 +20,10 @@ import (
 
 // The stories run this very test binary, as both names of the program.
 func TestMain(m *testing.M) {
-	run := func() { os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr)) }
+	run := func() {
+		countCommands()
+		os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr))
+	}
 	testscript.Main(unleaking{m}, map[string]func(){"pot": run, "nomad-driver-pot": run})
 }
 

@@ -151,6 +151,8 @@ func (a *archive) tree(part string) error {
 		switch {
 		case err != nil:
 			return err
+		case a.full():
+			return fs.SkipAll
 		case slices.Contains(left, name):
 			if d.IsDir() {
 				return fs.SkipDir
@@ -166,6 +168,10 @@ func (a *archive) tree(part string) error {
 		return nil
 	})
 }
+
+// full reports whether little is left to write: small files would still fit, and there
+// are tens of thousands of them.
+func (a *archive) full() bool { return a.n >= a.max-a.max/16 }
 
 func (a *archive) link(name string) error {
 	if a.done[name] {
