@@ -1,20 +1,18 @@
 package cli_test
 
 import (
-	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
-	"nomad-driver-pot/pot/native"
+	"nomad-driver-pot/pot/hosttest/base"
 )
 
 // supervisorFor builds pot-supervisor once, in dir.
@@ -25,52 +23,31 @@ func supervisorFor(dir string) func() (string, error) {
 }
 
 // rooted keeps the tests of hosts away until the script ends, whose pots are then
-// taken away, whatever has become of it.
+// destroyed, whatever has become of them.
 func rooted(supervisor func() (string, error)) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, _ bool, _ []string) {
 		program, err := supervisor()
 		ts.Check(err)
 		unlock, err := hosttest.Lock()
 		ts.Check(err)
-		dir := ts.MkAbs("state")
-		ts.Setenv("POT_DIR", dir)
-		ts.Setenv("POT_CONFIG", ts.MkAbs("etc/pot/pot.conf"))
-		ts.Setenv("POT_SUPERVISOR", program)
+		s, err := openScratch(ts.MkAbs("."), program)
+		if err != nil {
+			unlock()
+		}
+		ts.Check(err)
+		for name, value := range s.env() {
+			ts.Setenv(name, value)
+		}
 		ts.Defer(func() {
 			defer unlock()
-			ts.Check(sweep(dir, program))
+			ts.Check(s.close())
 		})
-	}
-}
-
-// sweep takes away the pots that are kept in dir, and what is mounted there.
-func sweep(dir, supervisor string) error {
-	host, err := native.Open(pot.HostConfig{Dir: dir, Supervisor: supervisor, Network: pot.DefaultNetwork})
-	if err != nil {
-		return err
-	}
-	ps := pot.Open(host, pot.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: supervisor})
-	names, err := ps.List()
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if err := ps.Destroy(context.Background(), name); err != nil {
-			return err
+		if hasShellTool() && runtime.GOOS == "freebsd" {
+			tool, err := s.copyShellTool()
+			ts.Check(err)
+			ts.Setenv("SHELLPOT", tool)
 		}
 	}
-	mounts, err := os.ReadFile("/proc/self/mounts")
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(string(mounts)) {
-		if on := strings.Fields(line)[1]; strings.HasPrefix(on, dir+"/") {
-			if err := exec.Command("umount", "-l", on).Run(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // until runs a command until it ends well, for a minute at most.
@@ -85,41 +62,63 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// base makes a tree that a pot can run in: this machine's shell, for /bin/sh, and
-// programs of its own, with what they are linked with.
-func base(ts *testscript.TestScript, neg bool, args []string) {
+// baseTree makes a tree that a pot can run in.
+func baseTree(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: base DIR [PROGRAM]...")
 	}
-	if runtime.GOOS != "linux" {
-		ts.Fatalf("base: is for linux alone")
-	}
-	tree := ts.MkAbs(args[0])
-	put := func(from, to string) {
+	ts.Check(makeTree(ts.MkAbs(args[0]), args[1:]...))
+}
+
+// makeTree makes a tree of this machine's shell, for /bin/sh, and programs of its own,
+// with what they are linked with.
+func makeTree(tree string, programs ...string) error {
+	put := func(from, to string) error {
 		data, err := os.ReadFile(from)
-		ts.Check(err)
-		at := filepath.Join(tree, to)
-		ts.Check(os.MkdirAll(filepath.Dir(at), 0o755))
-		ts.Check(os.WriteFile(at, data, 0o755))
-	}
-	for _, name := range append([]string{"sh"}, args[1:]...) {
-		program, err := exec.LookPath(name)
-		ts.Check(err)
-		put(program, "bin/"+name)
-		libraries, err := exec.Command("ldd", program).CombinedOutput()
-		if err != nil && !strings.Contains(string(libraries), "not a dynamic") {
-			ts.Fatalf("ldd %s: %v: %s", program, err, libraries)
+		if err != nil {
+			return err
 		}
-		for word := range strings.FieldsSeq(string(libraries)) {
-			if strings.HasPrefix(word, "/") && err == nil {
-				put(strings.TrimSuffix(word, ":"), word)
+		at := filepath.Join(tree, to)
+		return errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, data, 0o755))
+	}
+	for _, name := range append([]string{"sh"}, programs...) {
+		program, err := exec.LookPath(name)
+		if err != nil {
+			return err
+		}
+		libraries, err := base.Libraries(program)
+		if err = errors.Join(err, put(program, "bin/"+name)); err != nil {
+			return err
+		}
+		for _, path := range libraries {
+			if err := put(path, path); err != nil {
+				return err
 			}
 		}
 	}
+	var errs []error
 	for _, dir := range []string{"etc", "tmp", "dev", "root"} {
-		ts.Check(os.MkdirAll(filepath.Join(tree, dir), 0o755))
+		errs = append(errs, os.MkdirAll(filepath.Join(tree, dir), 0o755))
 	}
-	ts.Check(os.WriteFile(filepath.Join(tree, "etc/passwd"), []byte("root:*:0:0:root:/root:/bin/sh\nwww:*:80:80::/:/bin/sh\n"), 0o644))
-	ts.Check(os.WriteFile(filepath.Join(tree, "etc/group"), []byte("wheel:*:0:root\nwww:*:80:\n"), 0o644))
-	ts.Check(os.Chmod(filepath.Join(tree, "tmp"), 0o777|os.ModeSticky))
+	return errors.Join(append(errs,
+		os.WriteFile(filepath.Join(tree, "etc/passwd"), []byte("root:*:0:0:root:/root:/bin/sh\nwww:*:80:80::/:/bin/sh\n"), 0o644),
+		os.WriteFile(filepath.Join(tree, "etc/group"), []byte("wheel:*:0:root\nwww:*:80:\n"), 0o644),
+		os.Chmod(filepath.Join(tree, "tmp"), 0o777|os.ModeSticky))...)
+}
+
+// hostBytes is about how much of this machine hostBase takes: all that rc(8) needs, and
+// little enough to be compressed on an emulated machine.
+const hostBytes = 48 << 20
+
+// hostBase writes an archive of this machine's own files, as base.txz is without its
+// compression.
+func hostBase(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hostbase FILE")
+	}
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer f.Close()
+	_, err = base.Write(f, hostBytes)
+	ts.Check(err)
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -19,7 +20,10 @@ import (
 
 // The stories run this very test binary, as both names of the program.
 func TestMain(m *testing.M) {
-	run := func() { os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr)) }
+	run := func() {
+		countCommands()
+		os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr))
+	}
 	testscript.Main(unleaking{m}, map[string]func(){"pot": run, "nomad-driver-pot": run, "odd": odd})
 }
 
@@ -37,13 +41,18 @@ func (m unleaking) Run() int { return leak.Run(m.M.Run) }
 //	rooted                   keeps other tests of hosts away, and takes pots away at the end
 //	base DIR [PROGRAM]...    makes a tree with a shell, and programs of this machine
 //	! inherits POT           fails if a process of a pot has inherited a descriptor
+//	hostbase FILE            makes an archive of this machine's own files
 //
 // and a program, odd COMMAND..., that becomes a command with descriptors open that are
 // not for it: a directory, a lock file and a socket;
 // and $IMAGES, $STREAMS, $KEYS, directories of fixtures; $URL of a server that has
 // $HELLO, what pot exported; and $HELLO without its .meta as bare_1.0.xz, and an
 // image whose end does not come as stalled_1.0.xz; and $SHELF, where images can be
-// published by who has the token s3cret.
+// published by who has the token s3cret. rooted sets $DB, the
+// directory that pots are remembered in, $ZFS_ROOT, and $SHELLPOT: the shell tool.
+//
+// Beside testscript's own, the conditions are root; limits, where the kernel limits pots;
+// and shelltool, where the shell tool is installed.
 func TestScripts(t *testing.T) {
 	leak.Check(t)
 	t.Cleanup(func() { // testscript's own, of which it loses count when not all stories are run
@@ -80,21 +89,36 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(what string) (bool, error) {
-			if what != "root" {
-				return false, errors.New("no such condition: " + what)
+			switch what {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "limits":
+				return hasLimits(), nil
+			case "shelltool":
+				return runtime.GOOS == "freebsd" && hasShellTool(), nil
 			}
-			return os.Geteuid() == 0, nil
+			return false, errors.New("no such condition: " + what)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
 			"rooted":   rooted(supervisorFor(t.TempDir())),
-			"base":     base,
+			"base":     baseTree,
+			"hostbase": hostBase,
 			"inherits": inherits,
 			"until":    until,
 			"pack":     pack,
 			"asked":    func(ts *testscript.TestScript, _ bool, args []string) { asked(ts, server, args[0]) },
 		},
 	})
+}
+
+// hasLimits reports whether the kernel limits pots: on FreeBSD, by rctl(8).
+func hasLimits() bool {
+	if runtime.GOOS != "freebsd" {
+		return true
+	}
+	out, err := exec.Command("/sbin/sysctl", "-n", "kern.racct.enable").Output()
+	return err == nil && string(out) == "1\n"
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {

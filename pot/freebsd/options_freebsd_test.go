@@ -38,7 +38,11 @@ func TestOptions(t *testing.T) {
 		before, err := machine.Look(state)
 		must.NoError(t, err)
 		s.Name, s.Image = "web", "hello"
-		s.Command = []string{"/bin/hello", "serve", ":8080"}
+		port := ":8080"
+		if s.Network == pot.HostNetwork {
+			port = ":0" // another program of this machine may have any other
+		}
+		s.Command = []string{"/bin/hello", "serve", port}
 		p, err := pots.Create(t.Context(), s)
 		must.NoError(t, err)
 		t.Cleanup(func() {
@@ -106,12 +110,12 @@ func TestOptions(t *testing.T) {
 	})
 	t.Run("attributes are parameters and mounts", func(t *testing.T) {
 		p := start(t, pot.Spec{Network: pot.NoNetwork, Attributes: pot.Attributes{
-			"enforce_statfs": "1", "mount": "YES", "linprocfs": "YES", "linsysfs": "YES", "nullfs": "YES", "tmpfs": "YES", "zfs": "YES",
+			"enforce_statfs": "1", "mount": "YES", "nullfs": "YES", "tmpfs": "YES", "zfs": "YES",
 			"fdescfs": "YES", "procfs": "YES", "no-tmpfs": "NO", "mlock": "YES", "children": "3", "sysvshm": "inherit", "sysvsem": "disable",
 			"raw_sockets": "NO", "devfs_ruleset": "4",
 		}})
 		params := command(t, "jls", "-j", "web", "-n")
-		for _, want := range []string{"enforce_statfs=1", "allow.mount ", "allow.mount.linprocfs", "allow.mount.linsysfs", "allow.mount.nullfs",
+		for _, want := range []string{"enforce_statfs=1", "allow.mount ", "allow.mount.nullfs",
 			"allow.mount.tmpfs", "allow.mount.zfs", "allow.mlock", "children.max=3", "sysvshm=inherit", "sysvsem=disable", "sysvmsg=new",
 			"allow.noraw_sockets", "allow.socket_af", "devfs_ruleset=4", "persist"} {
 			must.StrContains(t, params+" ", want)
@@ -119,6 +123,17 @@ func TestOptions(t *testing.T) {
 		must.StrContains(t, exec(t, p, "ls", "/proc"), "curproc")
 		must.StrContains(t, exec(t, p, "ls", "/dev/fd"), "0")
 		exec(t, p, "write", "/tmp/x", "y")
+	})
+	t.Run("Linux's file systems may be mounted", func(t *testing.T) {
+		for _, module := range []string{"linprocfs", "linsysfs"} {
+			if _, err := (run.Host{}).Run(t.Context(), nil, "kldload", "-n", module); err != nil {
+				t.Skipf("this kernel has no %s: %v", module, err)
+			}
+		}
+		start(t, pot.Spec{Network: pot.NoNetwork, Attributes: pot.Attributes{"mount": "YES", "linprocfs": "YES", "linsysfs": "YES"}})
+		params := command(t, "jls", "-j", "web", "-n")
+		must.StrContains(t, params, "allow.mount.linprocfs")
+		must.StrContains(t, params, "allow.mount.linsysfs")
 	})
 	t.Run("a devfs ruleset that is not there leaves nothing", func(t *testing.T) {
 		before, err := machine.Look(state)

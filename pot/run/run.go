@@ -91,6 +91,7 @@ func (h Host) Stream(ctx context.Context, stdout io.Writer, argv ...string) erro
 }
 
 func (Host) run(ctx context.Context, stdin io.Reader, stdout io.Writer, argv []string) error {
+	observe(argv)
 	path, err := find(argv[0])
 	if err != nil {
 		return err

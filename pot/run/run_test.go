@@ -3,6 +3,7 @@ package run_test
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,15 @@ func TestHost_Run(t *testing.T) {
 		must.ErrorIs(t, err, late)
 		must.ErrorContains(t, err, "sleep 60: ")
 		must.Less(t, 3*time.Second, time.Since(begun))
+	})
+	t.Run("commands are observed", func(t *testing.T) {
+		var seen []string
+		run.Observe = func(argv []string) { seen = append(seen, strings.Join(argv, " ")) }
+		defer func() { run.Observe = nil }()
+		_, err := run.Host{}.Run(t.Context(), nil, "echo", "a")
+		must.NoError(t, err)
+		must.NoError(t, run.Host{}.Stream(t.Context(), io.Discard, "echo", "b"))
+		must.Eq(t, []string{"echo a", "echo b"}, seen)
 	})
 	t.Run("a command that is not there is told", func(t *testing.T) {
 		_, err := run.Host{}.Run(t.Context(), nil, "no-such-command")

@@ -31,7 +31,7 @@ func prepareHost() {
 	os.Setenv("POT_BENCH_BYTES", cmp.Or(os.Getenv("POT_BENCH_BYTES"), defaultBenchBytes))
 	require := "root,limits"
 	if runtime.GOOS == "freebsd" {
-		for _, module := range []string{"zfs", "if_bridge", "if_epair", "nullfs", "linprocfs", "linsysfs"} {
+		for _, module := range []string{"zfs", "if_bridge", "if_epair", "nullfs"} {
 			said("kldload", "-n", module)
 		}
 		if said("sysctl", "-n", "kern.racct.enable") != "1" {

@@ -29,7 +29,7 @@ func TestTestLog(t *testing.T) {
 	t.Run("tests", func(t *testing.T) {
 		c := read(t, "tests.log")
 		must.Eq(t, []string{"TestSub/two", "TestOwn", "TestPanic/deep", "TestHangs/here (did not end)"}, c.failed)
-		must.Eq(t, []skipped{{"TestSub/three", "needs zfs"}, {"TestPar/b", "no | b"}, {"TestSkip", "no reason given"}}, c.skipped)
+		must.Eq(t, []skipped{{"TestSub/three", "needs zfs"}, {"TestPar/b", "no | b"}, {"TestSkip", "no reason given"}, {"TestScripts/guide", "needs FreeBSD"}}, c.skipped)
 		must.Eq(t, 5, c.passed, must.Sprint("TestPass, TestSub/one, TestPar/a, TestOwn/fine, TestNoNL"))
 	})
 	t.Run("benchmarks", func(t *testing.T) {

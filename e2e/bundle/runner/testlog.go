@@ -37,6 +37,7 @@ var (
 	ended  = regexp.MustCompile(`^ *--- (PASS|FAIL|SKIP|BENCH): (\S+)`)
 	place  = regexp.MustCompile(`^[\w.]+\.go:\d+:\s*`)
 	timing = regexp.MustCompile(`^(Benchmark\S*?)(-\d+)?\s+\d+\s+([\d.]+ ns/op.*)$`)
+	story  = regexp.MustCompile(`^> .*\bskip '(.*)'$`) // testscript's own words
 	figure = regexp.MustCompile(`([\d.e+-]+) (\S+)`)
 )
 
@@ -125,6 +126,9 @@ func (l *testLog) reason(test string) string {
 	reason := l.last[test]
 	if at := place.FindString(reason); at != "" {
 		reason = reason[len(at):]
+	}
+	if m := story.FindStringSubmatch(reason); m != nil {
+		reason = m[1]
 	}
 	if reason == "" {
 		return "no reason given"

@@ -1,0 +1,32 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// UnmountBelow unmounts by force all that is mounted below dir, the newest first.
+func UnmountBelow(dir string) error {
+	n, err := unix.Getfsstat(nil, unix.MNT_NOWAIT)
+	if err != nil {
+		return fmt.Errorf("list mounts: %w", err)
+	}
+	table := make([]unix.Statfs_t, n+8)
+	if n, err = unix.Getfsstat(table, unix.MNT_NOWAIT); err != nil {
+		return fmt.Errorf("list mounts: %w", err)
+	}
+	var errs []error
+	for i := n - 1; i >= 0; i-- {
+		on := unix.ByteSliceToString(table[i].Mntonname[:])
+		if !strings.HasPrefix(on, dir+"/") {
+			continue
+		}
+		if err := unix.Unmount(on, unix.MNT_FORCE); err != nil {
+			errs = append(errs, fmt.Errorf("unmount %s: %w", on, err))
+		}
+	}
+	return errors.Join(errs...)
+}
