@@ -36,6 +36,7 @@ var imports = map[string][]string{
 	"pot/freebsd/nmount":           {},
 	"pot/linux":                    {"pot", "pot/flock", "pot/supervise", "pot/linux/inside", "image/zstream"},
 	"pot/linux/inside":             {},
+	"pot/hosttest/base":            {},
 	"pot/hosttest/machine":         {"pot/run"},
 	"pot/hosttest/bench":           {},
 	"pot/hosttest/leak":            {},
