@@ -14,13 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // volume mounts a file system in memory on a new directory, for the time of the test.
 func volume(t *testing.T, flags uintptr) string {
-	need.Have(t, "root", os.Geteuid() == 0)
 	dir := t.TempDir()
 	must.NoError(t, unix.Mount("volume", dir, "tmpfs", flags, ""))
 	t.Cleanup(func() { must.NoError(t, unix.Unmount(dir, 0)) })
@@ -45,6 +45,8 @@ func optionsOf(t *testing.T, on string) []string {
 // What the operator has forbidden on a volume's mount is forbidden in the pot.
 func TestMount_flags(t *testing.T) {
 	leak.Check(t)
+	need.Have(t, "root", os.Geteuid() == 0)
+	hosttest.Alone(t)
 	const noatime = unix.MS_NOATIME
 	source := volume(t, unix.MS_NOSUID|unix.MS_NOEXEC|noatime)
 	root := tree(t)
@@ -65,6 +67,8 @@ func TestMount_flags(t *testing.T) {
 // What is mounted in a pot stays in the pot, where the host's mounts share events.
 func TestMount_shared(t *testing.T) {
 	leak.Check(t)
+	need.Have(t, "root", os.Geteuid() == 0)
+	hosttest.Alone(t)
 	source := volume(t, 0)
 	must.NoError(t, unix.Mount("", source, "", unix.MS_SHARED, ""))
 	must.NoError(t, os.MkdirAll(filepath.Join(source, "sub"), 0o755))
@@ -88,6 +92,8 @@ func TestMount_shared(t *testing.T) {
 // directory that something is mounted in.
 func TestUnmountAll_link(t *testing.T) {
 	leak.Check(t)
+	need.Have(t, "root", os.Geteuid() == 0)
+	hosttest.Alone(t)
 	host, source := volume(t, 0), t.TempDir()
 	must.NoError(t, os.MkdirAll(filepath.Join(source, "dir"), 0o755))
 	root := tree(t)
@@ -102,6 +108,7 @@ func TestUnmountAll_link(t *testing.T) {
 func TestUnmountAll_linkedRoot(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
+	hosttest.Alone(t)
 	root := tree(t)
 	link := filepath.Join(t.TempDir(), "link")
 	must.NoError(t, os.Symlink(root, link))
