@@ -18,7 +18,6 @@ type testLog struct {
 	current string            // whose output comes
 	last    map[string]string // line of output, by test
 	figures []string
-	bench   string // a benchmark whose figures are to come
 }
 
 // skipped is a test with the reason why it was skipped.
