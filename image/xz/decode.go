@@ -18,7 +18,7 @@ const DefaultMemory = 256 << 20
 // has more memory taken.
 type Options struct {
 	// Command is xz(1), of 5.2.0 or newer. "" is the one in PATH, and Go where
-	// that is older or there is none; "-" is Go.
+	// that is older or there is none, and on FreeBSD; "-" is Go.
 	Command string
 
 	Memory  int64 // bytes; 0 is DefaultMemory
