@@ -18,10 +18,12 @@ var unchecked = []string{"e2e", "pot/hosttest"}
 
 // Every test and every benchmark looks for what it has left when it has ended:
 // leak.Check is the first that it does. One that runs beside others cannot; its
-// package's TestMain does.
+// package's TestMain does. And every package has a TestMain, or its tests would find what
+// those of other packages have in the same directory of temporary files.
 func TestLeaks(t *testing.T) {
 	needSources(t)
 	checked, parallel := 0, 0
+	mains := map[string]bool{} // by directory: whether it has a TestMain
 	must.NoError(t, filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		below, _ := filepath.Rel("..", path)
 		for _, dir := range unchecked {
@@ -36,8 +38,12 @@ func TestLeaks(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		mains[filepath.Dir(below)] = mains[filepath.Dir(below)]
 		for _, decl := range file.Decls {
 			f, ok := decl.(*ast.FuncDecl)
+			if ok && f.Name.Name == "TestMain" {
+				mains[filepath.Dir(below)] = true
+			}
 			if !ok || f.Recv != nil || f.Name.Name == "TestMain" ||
 				!strings.HasPrefix(f.Name.Name, "Test") && !strings.HasPrefix(f.Name.Name, "Benchmark") {
 				continue
@@ -53,6 +59,11 @@ func TestLeaks(t *testing.T) {
 		}
 		return nil
 	}))
+	for dir, has := range mains {
+		if !has {
+			t.Errorf("%s: no TestMain, which leak.Run is for", dir)
+		}
+	}
 	must.Greater(t, 250, checked)
 	must.Less(t, 10, parallel)
 }
