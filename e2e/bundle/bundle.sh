@@ -24,8 +24,7 @@ build -o "$top/bin/runner" ./e2e/bundle/runner
 
 # Every package with tests, and what tests read of the tree: their testdata, and the
 # documents that are held to the code.
-go list -tags e2e -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' ./... |
-	sed "s|^$PWD/||" >"$top/packages"
+e2e/bundle/packages.sh >"$top/packages"
 while read -r pkg; do
 	mkdir -p "$top/$pkg"
 	go test -c -trimpath -tags e2e -ldflags '-s -w' -o "$top/$pkg/test" "./$pkg"

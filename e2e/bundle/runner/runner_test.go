@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // read returns the results of a log that a test binary wrote.
@@ -99,4 +102,25 @@ ok    bench   1 passed, 0 failed, 1 skipped
 func TestUplink(t *testing.T) {
 	must.Eq(t, "vtnet0", uplink("   route to: default\n  interface: vtnet0\n      flags: <UP,GATEWAY>\n"))
 	must.Eq(t, "", uplink("route: message\n"))
+}
+
+// Each line that bundle.sh builds a test binary of is a package with tests, the plugin's
+// own at the top of the tree included.
+func TestPackages(t *testing.T) {
+	const root = "../../.."
+	_, noModule := os.Stat(filepath.Join(root, "go.mod"))
+	_, noGo := exec.LookPath("go")
+	need.Have(t, "go", noModule == nil && noGo == nil)
+	cmd := exec.Command(filepath.Join(root, "e2e/bundle/packages.sh"))
+	cmd.Env = append(os.Environ(), "GOOS=freebsd")
+	out, err := cmd.Output()
+	must.NoError(t, err)
+	packages := strings.Fields(string(out))
+	must.SliceContainsSubset(t, packages, []string{".", "pot/freebsd", "e2e"})
+	must.SliceNotContains(t, packages, "pot/linux")
+	for _, pkg := range packages {
+		tests, err := filepath.Glob(filepath.Join(root, pkg, "*_test.go"))
+		must.NoError(t, err)
+		must.SliceNotEmpty(t, tests, must.Sprint(pkg))
+	}
 }
