@@ -46,11 +46,8 @@ func (left omissions) finish(fd int, name string, n *node, list []Xattr) error {
 			left["times before or after all that the file system knows"]++
 		}
 	}
-	if n.kind() != unix.S_IFLNK {
-		// It is in the stage or open as fd: nobody can have put a link in its place.
-		if err := unix.Fchmodat(fd, name, n.mode&0o7777, 0); err != nil {
-			return os.NewSyscallError("chmod", err)
-		}
+	if err := chmod(fd, name, n.mode); err != nil {
+		return os.NewSyscallError("chmod", err)
 	}
 	if n.flags&aclTrivial == 0 {
 		left["access control lists"]++

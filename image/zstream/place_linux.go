@@ -19,3 +19,12 @@ func rename(fromfd int, from string, tofd int, to string) error {
 	}
 	return err
 }
+
+// chmod gives a file its mode, of which mode has the kind too. Links have none on Linux.
+// The file is in the stage or open as fd: nobody can have put a link in its place.
+func chmod(fd int, name string, mode uint32) error {
+	if mode&unix.S_IFMT == unix.S_IFLNK {
+		return nil
+	}
+	return unix.Fchmodat(fd, name, mode&0o7777, 0)
+}

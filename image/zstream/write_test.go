@@ -137,9 +137,7 @@ func makeOdds(t testing.TB, dir string) {
 			continue
 		}
 		at := filepath.Join(dir, o.path)
-		if o.mode&unix.S_IFMT != unix.S_IFLNK {
-			must.NoError(t, syscall.Chmod(at, o.mode&0o7777))
-		}
+		must.NoError(t, chmod(unix.AT_FDCWD, at, o.mode))
 		ts := []unix.Timespec{unix.NsecToTimespec(o.ns), unix.NsecToTimespec(o.ns)}
 		must.NoError(t, unix.UtimesNanoAt(unix.AT_FDCWD, at, ts, unix.AT_SYMLINK_NOFOLLOW))
 	}
@@ -184,8 +182,10 @@ func statAll(t testing.TB, dir string) map[string]statted {
 		info, err := os.Lstat(at)
 		must.NoError(t, err)
 		st := info.Sys().(*syscall.Stat_t)
-		s := statted{mode: uint32(st.Mode), uid: st.Uid, gid: st.Gid, ns: info.ModTime().UnixNano(), rdev: uint64(st.Rdev)}
+		s := statted{mode: uint32(st.Mode), uid: st.Uid, gid: st.Gid, ns: info.ModTime().UnixNano()}
 		switch {
+		case d.Type()&fs.ModeDevice != 0:
+			s.rdev = uint64(st.Rdev)
 		case d.Type().IsRegular():
 			s.size, s.links = info.Size(), uint64(st.Nlink)
 			if data, err := os.ReadFile(at); err == nil || asRoot {

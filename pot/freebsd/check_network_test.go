@@ -31,7 +31,7 @@ func lacking(t testing.TB, c checker) []string {
 func TestCheck_network(t *testing.T) {
 	leak.Check(t)
 	has.Have(t, "root", os.Geteuid() == 0)
-	t.Cleanup(func() { pfDevice = os.DevNull })
+	withPF(t, true)
 	shown := func(old, new string) func(*checker, *run.Log) {
 		return func(_ *checker, log *run.Log) {
 			a := log.Answers["ifconfig -a"]

@@ -1,7 +1,6 @@
 package freebsd
 
 import (
-	"os"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -14,7 +13,6 @@ import (
 // What is left of pots is found, whatever it is; what a jail here has is not loose.
 func TestMarked(t *testing.T) {
 	leak.Check(t)
-	pfDevice = os.DevNull
 	m := newModel(t)
 	m.jails["runs"] = &modelJail{id: 1}
 	const get = "zfs get -H -d 1 -t filesystem -s local -o name nomad.pot:task tank/pot/jails"

@@ -200,7 +200,7 @@ func (m *model) reaches(gateway string) bool {
 // The model has the rules of the kernel that pots meet.
 func TestModel_network(t *testing.T) {
 	leak.Check(t)
-	t.Cleanup(func() { pfDevice = os.DevNull })
+	withPF(t, true)
 	run := func(m *model, line string) string {
 		_, err := m.Run(t.Context(), strings.NewReader(""), strings.Fields(line)...)
 		if err == nil {

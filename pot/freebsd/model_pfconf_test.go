@@ -247,14 +247,15 @@ func (m *pfctlModel) statement() bool {
 	}
 }
 
-// include has the file read next, before what is left of the line.
+// include has the file read next, before what is left of the line. A newline is pushed
+// back before it, so that all its lines are counted one too high (parse.y, include).
 func (m *pfctlModel) include(path string) {
 	text, err := os.ReadFile(m.root + filepath.Join("/", path))
 	if err != nil || len(m.files) > 20 {
 		m.complain("failed to include file " + path)
 		return
 	}
-	m.files = append(m.files, &pfctlFile{name: path, text: string(text), line: 1})
+	m.files = append(m.files, &pfctlFile{name: path, text: string(text), line: 2})
 }
 
 // judge looks at a statement, of which the last token is the newline.

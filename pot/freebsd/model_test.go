@@ -89,7 +89,7 @@ var errInjected = errors.New("injected")
 
 // newModel is a machine with ZFSRoot tank/pot and an image web_1_0.
 func newModel(t testing.TB) *model {
-	pfDevice = os.DevNull // is there on every machine
+	withPF(t, true)
 	m := &model{
 		dir: t.TempDir(), datasets: map[string]*dataset{}, ifaces: map[string]*modelIface{},
 		lowers: map[[2]int32]string{}, jails: map[string]*modelJail{}, rules: map[string][]string{}, anchors: map[string]string{},

@@ -26,6 +26,11 @@ import (
 func native(t *testing.T, uplink string) pot.Host {
 	needs.Have(t, "root", os.Geteuid() == 0)
 	hosttest.Alone(t)
+	return nativeOn(t, uplink)
+}
+
+// nativeOn is native for who has the machine alone already.
+func nativeOn(t *testing.T, uplink string) pot.Host {
 	return New(run.Host{}, Native{}, Config{
 		Interface: uplink, Network: pot.DefaultNetwork, LockFile: filepath.Join(t.TempDir(), "lock"),
 	})
@@ -70,16 +75,33 @@ func TestNative_anchors(t *testing.T) {
 	}
 }
 
+// runPF has pf filter, with pot's anchors: as it is set up on this machine or, where it is
+// off and has no rules, until the test ends.
+func runPF(t *testing.T) {
+	t.Helper()
+	needs.Have(t, "pf", havePF())
+	if strings.Contains(command(t, "", "pfctl", "-s", "info"), "Status: Enabled") {
+		needs.Have(t, "pot's anchors in pf.conf", strings.Contains(command(t, "", "pfctl", "-s", "nat"), `rdr-anchor "pot-rdr/*"`))
+		return
+	}
+	rules := func() string { return command(t, "", "pfctl", "-q", "-s", "nat") + command(t, "", "pfctl", "-q", "-s", "rules") }
+	needs.Have(t, "pf without rules, or on", rules() == "")
+	command(t, potLines, "pfctl", "-q", "-f", "-")
+	t.Cleanup(func() { command(t, "", "pfctl", "-q", "-F", "nat") })
+	command(t, "", "pfctl", "-q", "-e")
+	t.Cleanup(func() { command(t, "", "pfctl", "-q", "-d") })
+}
+
 // The states of a pot's rdr rules end with the pot, those of another's do not.
 func TestNative_states(t *testing.T) {
 	leak.Check(t)
 	const client, inside = "pottest_client", "198.18.0.2/30"
 	needs.Have(t, "root", os.Geteuid() == 0)
-	needs.Have(t, "pf", havePF() && strings.Contains(command(t, "", "pfctl", "-s", "info"), "Status: Enabled"))
-	needs.Have(t, "pot's anchors in pf.conf", strings.Contains(command(t, "", "pfctl", "-s", "nat"), `rdr-anchor "pot-rdr/*"`))
+	hosttest.Alone(t)
+	runPF(t)
 	device := strings.TrimSpace(command(t, "", "ifconfig", "epair", "create", "inet", "198.18.0.1/30", "up"))
 	t.Cleanup(func() { command(t, "", "ifconfig", device, "destroy") })
-	h := native(t, device)
+	h := nativeOn(t, device)
 	command(t, "", "jail", "-c", "name="+client, "path=/", "persist", "vnet", "vnet.interface="+inner(device))
 	t.Cleanup(func() { command(t, "", "jail", "-r", client) })
 	command(t, "", "ifconfig", "-j", client, inner(device), "inet", inside, "up")

@@ -45,7 +45,7 @@ const (
 // missing runs no command for it.
 func TestRouting(t *testing.T) {
 	leak.Check(t)
-	t.Cleanup(func() { pfDevice = os.DevNull })
+	withPF(t, true)
 	host := func(t *testing.T, made bool) (*model, pot.Host, *pot.Pots) {
 		m := netModel(t)
 		if made { // as rc.conf(5) does: cloned_interfaces, ifconfig_bridge0

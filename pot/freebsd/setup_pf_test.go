@@ -23,8 +23,8 @@ func pfText(t *testing.T, s *setup) string {
 	return string(text)
 }
 
-// withPF has pf loaded, or not, for the test.
-func withPF(t *testing.T, loaded bool) {
+// withPF has pf loaded, or not, for the test: this machine's own pf is not asked.
+func withPF(t testing.TB, loaded bool) {
 	before := pfDevice
 	t.Cleanup(func() { pfDevice = before })
 	if pfDevice = os.DevNull; !loaded {

@@ -40,7 +40,7 @@ func FuzzWriteSetting(f *testing.F) {
 
 // host is what is set up in tests: files below a directory, and a log of commands.
 func newSetup(t testing.TB, log *run.Log) (*setup, *[]string) {
-	pfDevice = os.DevNull
+	withPF(t, true)
 	told := new([]string)
 	root := t.TempDir()
 	for _, dir := range []string{"/etc", "/boot", "/opt/pot"} {

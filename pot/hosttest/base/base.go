@@ -94,7 +94,7 @@ var left = []string{"etc/ssh", "etc/ssl", "etc/master.passwd", "etc/spwd.db", "e
 const maxFile = 8 << 20
 
 // empty are directories that a pot needs besides.
-var empty = []string{"dev", "proc", "root", "tmp", "usr", "usr/local", "var", "var/cache", "var/db", "var/log", "var/run", "var/tmp", "mnt"}
+var empty = []string{"dev", "etc", "proc", "root", "tmp", "usr", "usr/local", "var", "var/cache", "var/db", "var/log", "var/run", "var/tmp", "mnt"}
 
 // Write writes an archive, as base.txz is without its compression, of about maxBytes of
 // this machine's files, and returns how many bytes of files are in it.
