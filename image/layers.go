@@ -43,7 +43,7 @@ func (s *Store) below(ctx context.Context, ref Ref, terms Terms, m Meta, p Progr
 // below are the terms for what an image is layered on: the same, but what is of the
 // image alone.
 func (t Terms) below() Terms {
-	t.Digest, t.Again = Digest{}, false
+	t.Digest, t.Again, t.Own = Digest{}, false, false
 	return t
 }
 

@@ -122,6 +122,9 @@ func (s *Store) Ensure(ctx context.Context, ref Ref, terms Terms, progress Progr
 
 // ensure is Ensure's work, for all who ask for it.
 func (s *Store) ensure(ctx context.Context, ref Ref, terms Terms, p Progress) (Snapshot, error) {
+	if terms.Own {
+		return s.bringOwn(ctx, ref, terms, p)
+	}
 	snapshot, err := s.use(ctx, ref, terms, p)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return snapshot, err
@@ -131,6 +134,18 @@ func (s *Store) ensure(ctx context.Context, ref Ref, terms Terms, p Progress) (S
 		return s.use(ctx, ref, terms, p)
 	}
 	return snapshot, err
+}
+
+// bringOwn imports what no dataset may have the name of yet.
+func (s *Store) bringOwn(ctx context.Context, ref Ref, terms Terms, p Progress) (Snapshot, error) {
+	_, err := s.datasets.Labels(ctx, ref.Dataset())
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.bring(ctx, ref, terms, p)
+	}
+	if err == nil {
+		err = fs.ErrExist
+	}
+	return Snapshot{}, s.fault(ctx, ref, err)
 }
 
 // use is the image that is imported already, if it may be had on these terms. Where
@@ -255,7 +270,10 @@ func (s *Store) bring(ctx context.Context, ref Ref, terms Terms, p Progress) (_ 
 	if err != nil {
 		return Snapshot{}, err
 	}
-	labels := map[string]string{LabelRef: ref.String(), LabelDigest: f.Digest.String(), LabelReceived: received.String()}
+	labels := map[string]string{LabelReceived: received.String()}
+	if !terms.Own {
+		labels[LabelRef], labels[LabelDigest] = ref.String(), f.Digest.String()
+	}
 	if terms.Key != nil {
 		labels[LabelSigner] = terms.Key.Fingerprint()
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -158,6 +159,24 @@ func TestStore_Ensure_taken(t *testing.T) {
 			must.Eq(t, []string{"small_1_0"}, b.datasets.Names())
 		})
 	}
+}
+
+// What becomes a pot of its own has no label of an image, and takes no name that is taken.
+func TestStore_Ensure_own(t *testing.T) {
+	leak.Check(t)
+	b := newRig(t)
+	own := image.Terms{Own: true}
+	snapshot, err := b.Ensure(t.Context(), b.small, own, nil)
+	must.NoError(t, err)
+	must.Eq(t, image.Snapshot{Name: "small_1_0", Digest: digest(t, smallImage, imagetest.NoMeta)}, snapshot)
+	labels, err := b.datasets.Labels(t.Context(), "small_1_0")
+	must.NoError(t, err)
+	must.Eq(t, []string{image.LabelReceived}, slices.Collect(maps.Keys(labels)))
+
+	_, err = b.Ensure(t.Context(), b.small, own, nil)
+	must.ErrorIs(t, err, fs.ErrExist)
+	must.False(t, image.Retryable(err))
+	must.Eq(t, []string{"small_1_0"}, b.datasets.Names())
 }
 
 func TestStore_Ensure_refused(t *testing.T) {

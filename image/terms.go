@@ -23,6 +23,10 @@ type Terms struct {
 	// does not, and no pot is cloned from what is there, that is replaced.
 	Again bool
 
+	// Own has the image become a pot that may be changed: it is imported without the labels
+	// of an image, which what it is layered on has. A dataset of its name is fs.ErrExist.
+	Own bool
+
 	signer signify.PublicKey // Key, where terms are compared
 }
 

@@ -18,7 +18,7 @@ func (ps *Pots) CreateOwn(ctx context.Context, name Name, stream io.Reader) (*Se
 		return nil, fmt.Errorf("name: %w", err)
 	}
 	if err := ps.host.Images.Receive(ctx, string(name), stream); err != nil {
-		return nil, err
+		return nil, taken(name, err)
 	}
 	return ps.finishOwn(ctx, name, func(s *Settings) error {
 		_, err := s.PurgeSnapshots(ctx, true)
@@ -34,7 +34,7 @@ func (ps *Pots) UnpackOwn(ctx context.Context, name Name, archive *os.File, conf
 		return nil, fmt.Errorf("name: %w", err)
 	}
 	if err := ps.host.Unpack(ctx, string(name), archive); err != nil {
-		return nil, err
+		return nil, taken(name, err)
 	}
 	return ps.finishOwn(ctx, name, func(s *Settings) error {
 		for file, text := range map[string]string{potConf: conf, fscompConf: ""} {
@@ -44,6 +44,21 @@ func (ps *Pots) UnpackOwn(ctx context.Context, name Name, archive *os.File, conf
 		}
 		return nil
 	})
+}
+
+// takenError is a name that a pot or an image has already: fs.ErrExist.
+type takenError Name
+
+func (e takenError) Error() string { return fmt.Sprintf("pot %s already exists", string(e)) }
+
+func (e takenError) Is(target error) bool { return target == fs.ErrExist }
+
+// taken returns err of making a dataset of that name, as what a user knows it by.
+func taken(name Name, err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return takenError(name)
+	}
+	return err
 }
 
 // finishOwn makes a new dataset a pot's: it does what is particular to how the dataset
@@ -91,7 +106,7 @@ func (ps *Pots) CloneOwn(ctx context.Context, name, of Name, snapshot string) (_
 	}
 	dir, err := ps.host.Datasets.Clone(ctx, Clone{Image: string(of), Name: string(name), Snapshot: snapshot})
 	if err != nil {
-		return nil, err
+		return nil, taken(name, err)
 	}
 	defer func() {
 		if err != nil {

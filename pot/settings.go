@@ -17,6 +17,8 @@ type Settings struct {
 	host Host
 	name Name
 	dir  string // of its dataset
+
+	owned bool // its dataset is nobody's image, and nothing makes it one
 }
 
 // A Setting is a change of a pot's settings: one type for each of pot's commands
@@ -51,7 +53,7 @@ func OpenSettings(ctx context.Context, host Host, name Name) (*Settings, error) 
 	if labels[LabelTask] != "" {
 		return nil, fmt.Errorf("pot %s: %w", name, ErrTasks)
 	}
-	return &Settings{host: host, name: name, dir: dir}, nil
+	return &Settings{host: host, name: name, dir: dir, owned: !isImage(labels)}, nil
 }
 
 // Name is the pot's.
@@ -73,11 +75,20 @@ func (s *Settings) Set(ctx context.Context, setting Setting) error {
 // ErrCloned is an image that pots have been cloned from.
 var ErrCloned = errors.New("is an image that pots are cloned from, and stays what it is")
 
+// isImage reports whether labels are those of an image, which pots are cloned from.
+func isImage(labels map[string]string) bool {
+	return labels[LabelRef] != "" || labels[LabelDigest] != ""
+}
+
 // own makes the pot's dataset nobody's image, before it is changed: what has been
 // verified is not what it will be. One that pots are cloned from stays.
 func (s *Settings) own(ctx context.Context) error {
+	if s.owned {
+		return nil
+	}
 	labels, err := s.host.Images.Labels(ctx, string(s.name))
-	if err != nil || labels[LabelRef] == "" && labels[LabelDigest] == "" {
+	if err != nil || !isImage(labels) {
+		s.owned = err == nil
 		return err
 	}
 	idle, err := s.host.Images.Idle(ctx, LabelRef)

@@ -400,6 +400,8 @@ func TestSettings_own(t *testing.T) {
 		return map[string]string{LabelRef: "x", LabelDigest: "y", "nomad.pot:other": "z"}
 	}
 	h.labels = verified()
+	s, err := OpenSettings(t.Context(), h.host(), "web")
+	must.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "f")
 	must.NoError(t, os.WriteFile(file, nil, 0o644))
 	for _, change := range []Setting{SetCmd{"sh"}, CopyIn{Copy: Copy{Source: file, Target: "/etc/f"}}} {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -51,7 +52,7 @@ func (o *onPots) deInit(c *cobra.Command, force bool, options pot.SetupOptions) 
 	ctx, cancel := context.WithTimeout(c.Context(), initWithin)
 	defer cancel()
 	own, err := ps.Own(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // the datasets of pots have gone, or never were
 		return err
 	}
 	if err := noTasks(ps); err != nil {

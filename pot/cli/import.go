@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -60,9 +61,6 @@ func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (na
 		return "", err
 	}
 	name = pot.Name(ref.Dataset())
-	if names, err := ps.Host().Images.List(ctx, string(name)); err != nil || len(names) > 0 && names[0] == string(name) {
-		return "", cmp.Or(err, fmt.Errorf("pot %s is there already", name))
-	}
 	check, err := checks(pubkey, nil)
 	if err != nil {
 		return "", err
@@ -70,8 +68,11 @@ func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (na
 	cache := cmp.Or(conf.Cache, o.defaults.Cache, filepath.Join(o.dir, "cache"))
 	bar := newProgress(c.ErrOrStderr())
 	store := image.NewStore(image.NewCache(cache, image.Options{Watch: bar.of}), ps.Host().Images)
-	_, err = store.Ensure(ctx, ref, image.Terms{Key: check.Key}, nil)
+	_, err = store.Ensure(ctx, ref, image.Terms{Key: check.Key, Own: true}, nil)
 	bar.done()
+	if errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("pot %s already exists", name)
+	}
 	if err != nil {
 		return "", err
 	}

@@ -24,7 +24,7 @@ func (m *model) tar(stdin io.Reader, argv []string) (string, string) {
 			return "", "tar: Error opening archive: Unrecognized archive format"
 		case slices.Contains(strings.Split(h.Name, "/"), ".."):
 			// libarchive, archive_write_disk_posix.c, SECURE_NODOTDOT.
-			return "", fmt.Sprintf("%s: Path contains '..'\ntar: Error exit delayed from previous errors.", h.Name)
+			return "", fmt.Sprintf("%s: Path contains '..': Unknown error: -1\ntar: Error exit delayed from previous errors.", h.Name)
 		}
 		path := filepath.Join(dir, h.Name)
 		if h.Typeflag == tar.TypeDir {

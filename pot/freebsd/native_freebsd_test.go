@@ -84,7 +84,9 @@ func runPF(t *testing.T) {
 		needs.Have(t, "pot's anchors in pf.conf", strings.Contains(command(t, "", "pfctl", "-s", "nat"), `rdr-anchor "pot-rdr/*"`))
 		return
 	}
-	rules := func() string { return command(t, "", "pfctl", "-q", "-s", "nat") + command(t, "", "pfctl", "-q", "-s", "rules") }
+	rules := func() string {
+		return command(t, "", "pfctl", "-q", "-s", "nat") + command(t, "", "pfctl", "-q", "-s", "rules")
+	}
 	needs.Have(t, "pf without rules, or on", rules() == "")
 	command(t, potLines, "pfctl", "-q", "-f", "-")
 	t.Cleanup(func() { command(t, "", "pfctl", "-q", "-F", "nat") })

@@ -6,6 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"nomad-driver-pot/pot/run"
 )
 
 // unpack implements pot.Host's Unpack by tar(1) of the base system, as pot create does.
@@ -38,9 +41,21 @@ func (d *datasets) unpack(ctx context.Context, name string, archive *os.File) (e
 	// -p keeps modes, flags and owners; these are the numbers that are in the archive,
 	// for a pot has user names of its own.
 	if _, err := d.runner.Run(ctx, archive, "tar", "-x", "-p", "--numeric-owner", "-f", "-", "-C", tree); err != nil {
-		return err
+		return firstComplaint(err)
 	}
 	return addRuntimeDirs(tree)
+}
+
+// firstComplaint is err of tar(1), which goes on after what it could not unpack and says
+// last that there was something.
+func firstComplaint(err error) error {
+	var failed *run.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	said, _, _ := strings.Cut(failed.Stderr, "\n")
+	said = strings.TrimSuffix(said, ": Unknown error: -1") // what a path is refused with has no errno
+	return errors.New("unpack: " + strings.TrimPrefix(said, "tar: "))
 }
 
 // addRuntimeDirs makes the directories that a jail mounts on, if the archive has none:
