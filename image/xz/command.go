@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,19 +24,12 @@ type asked struct {
 	size    int64
 }
 
-// preferCommand is false on FreeBSD, whose xz(1) is asked for 8 KiB at a time: an import
-// by way of its pipes took 24 s there, most of it in the kernel, and in Go 18 s.
-const preferCommand = runtime.GOOS != "freebsd"
-
 // command is the path of the xz(1) that decodes, "" for none.
 func (o Options) command(ctx context.Context) string {
 	switch o.Command {
 	case "-":
 		return ""
 	case "":
-		if !preferCommand {
-			return ""
-		}
 		found, err := exec.LookPath("xz")
 		if err != nil || version(ctx, found) < oldest {
 			return ""
@@ -80,7 +72,7 @@ var commandEnv = []string{"LC_ALL=C"}
 
 // decoding is an xz(1) that decodes its input, within that many bytes of memory.
 func decoding(ctx context.Context, path string, memory int64) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, path, "-dc", "-T1", "--memlimit-decompress="+strconv.FormatInt(memory, 10))
+	cmd := exec.CommandContext(ctx, path, "-dc", "-T1", "--no-sparse", "--memlimit-decompress="+strconv.FormatInt(memory, 10))
 	cmd.Env = commandEnv
 	cmd.WaitDelay = 10 * time.Second
 	return cmd

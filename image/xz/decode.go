@@ -18,7 +18,7 @@ const DefaultMemory = 256 << 20
 // has more memory taken.
 type Options struct {
 	// Command is xz(1), of 5.2.0 or newer. "" is the one in PATH, and Go where
-	// that is older or there is none, and on FreeBSD; "-" is Go.
+	// that is older or there is none; "-" is Go.
 	Command string
 
 	Memory  int64 // bytes; 0 is DefaultMemory
@@ -45,11 +45,12 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) io.ReadClos
 	blocks, ok := split(r, size)
 	switch side := ok && o.fits(blocks); {
 	case command != "" && side:
-		return startBlocks(ctx, command, counted, blocks, serially(r), o)
+		batches := together(blocks, o.Memory)
+		return readBlocks(ctx, newCommandDecoder(counted, command, batches, serially(r), o), batches, o)
 	case command != "":
 		return startCommand(ctx, command, io.NewSectionReader(counted, 0, size), serially(r), o)
 	case side:
-		return decodeBlocks(ctx, counted, blocks, o)
+		return readBlocks(ctx, newLibraryDecoder(counted, o), separately(blocks), o)
 	}
 	return serially(counted)
 }
@@ -85,9 +86,13 @@ func (o Options) dictionary() uint32 { return uint32(min(o.Memory, 1<<32-1)) }
 const smallBlock = 64 << 10
 
 // fits tells whether blocks are worth to be decoded side by side, and there is room
-// for two of the largest. The last one is as large as it is.
+// for two of the largest. The last one is as large as it is. One that is much larger
+// than what is in it was not written by xz(1), which then takes what is in it as it is.
 func (o Options) fits(blocks []part) bool {
 	for i, b := range blocks {
+		if b.padded() > b.size+b.size/64+4096 {
+			return false
+		}
 		small := b.size < smallBlock && (i < len(blocks)-1 || b.size == 0)
 		if small || b.memory() > o.Memory/2 {
 			return false

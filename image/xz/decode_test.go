@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -266,17 +267,21 @@ func TestOpen_command(t *testing.T) {
 		must.ErrorContains(t, err, "start xz: ")
 	})
 	t.Run("several of which one fails, or has too little or too much", func(t *testing.T) {
-		f := compress(t, text(8<<20), "-0", "--block-size=1200KiB")
+		f := compress(t, text(20<<20), "-0", "--block-size=1200KiB")
 		for does, want := range map[string]string{
 			"mkdir %s && exec xz \"$@\"; echo xz: disk quota exceeded >&2; exit 1": "xz: disk quota exceeded",
 			"mkdir %s || exec xz \"$@\"; xz -dc | head -c 2000000":                 "xz: data is corrupt: unexpected EOF",
-			"mkdir %s || exec xz \"$@\"; exec cat /dev/zero":                       "xz: data is corrupt",
+			"xz -dc; { echo more; } 2>/dev/null; exit 0":                           "xz: data is corrupt", // of the last, which is shorter
 			"exit 0": "xz: data is corrupt: unexpected EOF",
 		} {
 			does = strings.ReplaceAll(does, "%s", filepath.Join(t.TempDir(), "first")+" 2>/dev/null")
 			_, err := decoded(t, f, xz.Options{Command: program(does), Workers: 3})
 			must.EqError(t, err, want, must.Sprint(does))
 		}
+	})
+	t.Run("one that has far too much is stopped at the size of what it is to decode", func(t *testing.T) {
+		_, err := decoded(t, compress(t, text(1<<20), "-0", "--block-size=200KiB"), xz.Options{Command: program("exec cat /dev/zero")})
+		must.RegexMatch(t, regexp.MustCompile("^xz: cat: .*Operation not permitted$"), err.Error())
 	})
 	t.Run("options of the environment are not for it", func(t *testing.T) {
 		t.Setenv("XZ_OPT", "--nonsense")

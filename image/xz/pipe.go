@@ -3,8 +3,6 @@ package xz
 import (
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // pipeEnd is our end of a pipe to a command that reads and writes a little at a time,
@@ -22,6 +20,9 @@ type pipeEnd struct {
 // wide pipe holds meanwhile.
 const getAhead = 5 * time.Millisecond
 
+// pipeBytes is what a wide pipe holds.
+const pipeBytes = 1 << 20
+
 // readPipe is a pipe that a command is to write to.
 func readPipe() (ours *pipeEnd, theirs *os.File, err error) {
 	r, w, wide, err := newPipe()
@@ -32,15 +33,6 @@ func readPipe() (ours *pipeEnd, theirs *os.File, err error) {
 func writePipe() (ours *pipeEnd, theirs *os.File, err error) {
 	r, w, wide, err := newPipe()
 	return &pipeEnd{file: w, wide: wide}, r, err
-}
-
-// newPipe is os.Pipe without the poller.
-func newPipe() (r, w *os.File, wide bool, err error) {
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		return nil, nil, false, os.NewSyscallError("pipe2", err)
-	}
-	return os.NewFile(uintptr(fds[0]), "pipe"), os.NewFile(uintptr(fds[1]), "pipe"), widen(fds[0]), nil
 }
 
 func (p *pipeEnd) Read(b []byte) (int, error) {

@@ -1,10 +1,19 @@
 package xz
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
 
-// widen has a pipe hold a megabyte, and tells whether it does (fcntl(2),
-// F_SETPIPE_SZ).
-func widen(fd int) bool {
-	n, err := unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 1<<20)
-	return err == nil && n >= 1<<20
+	"golang.org/x/sys/unix"
+)
+
+// newPipe is os.Pipe without the poller, which holds a megabyte where that is allowed
+// (fcntl(2), F_SETPIPE_SZ): then it is wide.
+func newPipe() (r, w *os.File, wide bool, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, false, os.NewSyscallError("pipe2", err)
+	}
+	n, err := unix.FcntlInt(uintptr(fds[0]), unix.F_SETPIPE_SZ, pipeBytes)
+	wide = err == nil && n >= pipeBytes
+	return os.NewFile(uintptr(fds[0]), "pipe"), os.NewFile(uintptr(fds[1]), "pipe"), wide, nil
 }
