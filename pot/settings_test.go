@@ -395,7 +395,7 @@ func TestOpenSettings(t *testing.T) {
 // are cloned from not be changed.
 func TestSettings_own(t *testing.T) {
 	leak.Check(t)
-	s, h := newSettings(t, "web")
+	_, h := newSettings(t, "web")
 	verified := func() map[string]string {
 		return map[string]string{LabelRef: "x", LabelDigest: "y", "nomad.pot:other": "z"}
 	}
