@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -119,6 +120,9 @@ func TestIncrement(t *testing.T) {
 		must.NoError(t, err)
 		clear(data[4096:][:8192])
 		must.Eq(t, string(data), content(t, dir, "etc/passwd"))
+		if runtime.GOOS != "linux" {
+			return // zeros are written there: see punch
+		}
 		var st unix.Stat_t
 		must.NoError(t, unix.Stat(filepath.Join(dir, "etc/passwd"), &st))
 		must.LessEq(t, 56<<10, st.Blocks*512)
