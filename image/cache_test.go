@@ -232,15 +232,22 @@ func TestCache_Fetch_parallel(t *testing.T) {
 		var mu sync.Mutex
 		var now, most int
 		var wg sync.WaitGroup
+		two := make(chan struct{}) // closed when two were at it at once
 		cache := image.NewCache(t.TempDir(), image.Options{MaxParallel: 2})
 		for _, tag := range []string{"1", "2", "3", "4", "5", "6"} {
 			server.Add("small", tag, small, imagetest.NoMeta)
 			server.Fail("small_"+tag+".xz", func(w http.ResponseWriter, _ *http.Request, file []byte) {
 				mu.Lock()
-				now++
+				if now++; now == 2 && most < 2 {
+					close(two)
+				}
 				most = max(most, now)
 				mu.Unlock()
-				time.Sleep(20 * time.Millisecond)
+				select {
+				case <-two:
+				case <-time.After(10 * time.Second):
+				}
+				time.Sleep(20 * time.Millisecond) // for a third to come
 				mu.Lock()
 				now--
 				mu.Unlock()
