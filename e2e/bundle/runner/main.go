@@ -58,12 +58,12 @@ func run(names []string) (ok bool, err error) {
 	report := report{Date: time.Now().UTC(), Commit: b.commit, Release: release(), Arch: runtime.GOARCH}
 	for _, s := range steps {
 		report.Steps = append(report.Steps, b.runStep(s, os.Stdout))
+		// A machine that is switched off in a later step has the row of those that ended.
+		if err := os.WriteFile(filepath.Join(b.results, "seen.md"), []byte(report.String()), 0o644); err != nil {
+			return false, err
+		}
 	}
-	text := report.String()
-	if err := os.WriteFile(filepath.Join(b.results, "seen.md"), []byte(text), 0o644); err != nil {
-		return false, err
-	}
-	fmt.Print("\n" + text)
+	fmt.Print("\n" + report.String())
 	return report.failed() == 0, nil
 }
 
