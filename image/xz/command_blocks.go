@@ -19,6 +19,7 @@ type commandDecoder struct {
 	path   string      // of xz(1)
 	limit  int64       // of its memory, in bytes
 	most   int64       // bytes of the largest batch, decoded
+	takes  int64       // bytes that any batch is counted as: files are as large as the largest needs
 	reread io.Reader   // decodes the same in Go, and knows what is wrong with it
 
 	ins, outs chan *memoryFile // to be used again
@@ -38,11 +39,34 @@ func newCommandDecoder(r io.ReaderAt, path string, batches []batch, again io.Rea
 		r: r, path: path, limit: o.Memory, reread: again,
 		ins: make(chan *memoryFile, o.Workers), outs: make(chan *memoryFile, len(batches)),
 	}
-	for _, b := range batches {
-		d.most = max(d.most, b.size())
-	}
+	d.most, d.takes = room(batches)
 	return d
 }
+
+// room returns the bytes of the largest batch, decoded, and what one xz(1) and its files
+// take for whichever of them.
+func room(batches []batch) (most, takes int64) {
+	var packed, dictionary int64
+	for _, b := range batches {
+		var n int64
+		for _, block := range b {
+			n += block.padded() + streamBytes
+			dictionary = max(dictionary, block.dictionary)
+		}
+		most, packed = max(most, b.size()), max(packed, n)
+	}
+	return most, most + packed + dictionary
+}
+
+// fitsFiles reports whether memory bytes have room for two xz(1) and their files.
+func fitsFiles(batches []batch, memory int64) bool {
+	_, takes := room(batches)
+	return takes <= memory/2
+}
+
+// streamBytes is what a block has around it as a stream of its own, at most: header,
+// index and footer (the .xz file format, version 1.2, sections 2.1 and 4).
+const streamBytes = headerBytes + 32 + footerBytes
 
 // batchBytes is how much a batch of small blocks has, decoded: the start of an xz(1) is
 // little beside that.
@@ -63,14 +87,7 @@ func together(blocks []part, memory int64) (all []batch) {
 	return all
 }
 
-func (d *commandDecoder) memory(b batch) (n int64) {
-	var dictionary int64
-	for _, block := range b {
-		n += block.size + block.padded()
-		dictionary = max(dictionary, block.dictionary)
-	}
-	return n + dictionary
-}
+func (d *commandDecoder) memory(batch) int64 { return d.takes }
 
 func (d *commandDecoder) decode(ctx context.Context, b batch) decoded {
 	out, err := d.file(d.outs, d.most)
@@ -139,8 +156,8 @@ func (d *commandDecoder) write(in *memoryFile, b batch) error {
 	return err
 }
 
-// file returns a file in memory: one that was used before, or a new one of that size,
-// which stays what it is unless that is 0.
+// file returns a file in memory, used before or new. A new one has that size, which
+// stays what it is unless it is 0.
 func (d *commandDecoder) file(used chan *memoryFile, size int64) (*memoryFile, error) {
 	select {
 	case f := <-used:
@@ -195,4 +212,5 @@ func (d *commandDecoder) close() {
 	for _, f := range d.all {
 		f.close()
 	}
+	d.all = nil
 }

@@ -43,9 +43,10 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) io.ReadClos
 	}
 	command := o.command(ctx)
 	blocks, ok := split(r, size)
-	switch side := ok && o.fits(blocks); {
-	case command != "" && side:
-		batches := together(blocks, o.Memory)
+	side := ok && o.fits(blocks)
+	batches := together(blocks, o.Memory)
+	switch {
+	case command != "" && side && fitsFiles(batches, o.Memory):
 		return readBlocks(ctx, newCommandDecoder(counted, command, batches, serially(r), o), batches, o)
 	case command != "":
 		return startCommand(ctx, command, io.NewSectionReader(counted, 0, size), serially(r), o)

@@ -279,7 +279,7 @@ func TestOpen_command(t *testing.T) {
 			must.EqError(t, err, want, must.Sprint(does))
 		}
 	})
-	t.Run("one that has far too much is stopped at the size of what it is to decode", func(t *testing.T) {
+	t.Run("output without end is stopped at the size of what is to be decoded", func(t *testing.T) {
 		_, err := decoded(t, compress(t, text(1<<20), "-0", "--block-size=200KiB"), xz.Options{Command: program("exec cat /dev/zero")})
 		must.RegexMatch(t, regexp.MustCompile("^xz: cat: .*Operation not permitted$"), err.Error())
 	})

@@ -43,7 +43,7 @@ func (d *libraryDecoder) decode(_ context.Context, b batch) decoded {
 	return decoded{Reader: bytes.NewReader(buffer), free: func() { keep(d.buffers, buffer) }}
 }
 
-// buffer returns a buffer of that size, one that was used before if it is large enough.
+// buffer returns a buffer of that size, a used one if it is large enough.
 func (d *libraryDecoder) buffer(size int64) []byte {
 	select {
 	case b := <-d.buffers:

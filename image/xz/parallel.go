@@ -2,8 +2,8 @@ package xz
 
 import (
 	"context"
-	"errors"
 	"io"
+	"sync"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -17,8 +17,9 @@ type blockReader struct {
 	order   chan chan decoded // of the batches, as many ahead as there are workers
 	ended   chan struct{}     // nothing is at work any more
 
-	now decoded // being read
-	err error   // what every Read returns from now on
+	mu  sync.Mutex // Close waits for a Read: what that reads may be unmapped then
+	now decoded    // being read
+	err error      // what every Read returns from now on
 }
 
 // blockDecoder decodes blocks: by a library, or by xz(1).
@@ -33,7 +34,7 @@ type blockDecoder interface {
 	// explain returns what err of decode means.
 	explain(err error) error
 
-	// close is called when nothing is decoded or read any more.
+	// close is called when nothing is decoded or read any more. It may be called twice.
 	close()
 }
 
@@ -100,6 +101,8 @@ func (b *blockReader) decodeAll(batches []batch, o Options) {
 }
 
 func (b *blockReader) Read(p []byte) (n int, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for n == 0 && b.err == nil {
 		if b.now.Reader != nil {
 			if n, err = b.now.Read(p); err == nil {
@@ -141,23 +144,20 @@ func (b *blockReader) next() error {
 
 // Close ends the decoding, and waits for that. It may be called twice.
 func (b *blockReader) Close() error {
-	if errors.Is(b.err, io.ErrClosedPipe) {
-		return nil
-	}
 	b.cancel()
 	<-b.ended
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.decoder.close()
 	b.err = cmpErr(b.err, io.ErrClosedPipe)
 	return nil
 }
 
 // keep keeps what can be used again, if there is room.
-func keep[T any](in chan T, x T) bool {
+func keep[T any](in chan T, x T) {
 	select {
 	case in <- x:
-		return true
 	default:
-		return false
 	}
 }
 

@@ -50,7 +50,7 @@ func (d *datasets) unpack(ctx context.Context, name string, archive *os.File) (e
 // last that there was something.
 func firstComplaint(err error) error {
 	var failed *run.Error
-	if !errors.As(err, &failed) {
+	if !errors.As(err, &failed) || failed.Stderr == "" {
 		return err
 	}
 	said, _, _ := strings.Cut(failed.Stderr, "\n")

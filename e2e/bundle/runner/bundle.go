@@ -106,7 +106,11 @@ func (b *bundle) steps(names []string) ([]step, error) {
 func (b *bundle) test(pkg, step string, k kind, flags ...string) command {
 	log := step
 	if k == benchmarks || step == "unit" {
-		log += "-" + strings.ReplaceAll(strings.ReplaceAll(pkg, ".", "plugin"), "/", "-")
+		name := pkg
+		if name == "." {
+			name = "plugin"
+		}
+		log += "-" + strings.ReplaceAll(name, "/", "-")
 	}
 	dir := filepath.Join(b.dir, pkg)
 	argv := append([]string{filepath.Join(dir, "test"), "-test.v=test2json", "-test.timeout", testTimeout}, flags...)

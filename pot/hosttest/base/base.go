@@ -84,7 +84,7 @@ func findLibrary(name string) (string, error) {
 }
 
 // parts are what a pot has of this machine, in the order of need: hier(7). sysrc(8) needs
-// those of bsdconfig(8).
+// the two directories of bsdconfig(8).
 var parts = []string{"bin", "usr/share/bsdconfig", "usr/libexec/bsdconfig", "lib", "libexec", "etc", "sbin", "lib64", "usr/lib/x86_64-linux-gnu", "usr/bin", "usr/sbin", "usr/libexec", "usr/lib", "usr/share/misc"}
 
 // left are files that are this machine's own: its secrets, what it starts and mounts, and
