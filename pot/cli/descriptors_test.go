@@ -16,9 +16,13 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// odd is a program that becomes a command with descriptors open that are not for it.
+// odd is a program that becomes a command with descriptors open that are not for it, and
+// with all else that a careless starter may have.
 func odd() {
 	_, err := hosttest.OpenOdd(os.TempDir())
+	if err == nil {
+		err = hosttest.BecomeOdd()
+	}
 	if err == nil {
 		var path string
 		if path, err = exec.LookPath(os.Args[1]); err == nil {

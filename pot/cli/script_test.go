@@ -44,7 +44,8 @@ func (m unleaking) Run() int { return leak.Run(m.M.Run) }
 //	hostbase FILE            makes an archive of this machine's own files
 //
 // and a program, odd COMMAND..., that becomes a command with descriptors open that are
-// not for it: a directory, a lock file and a socket;
+// not for it, a directory, a lock file and a socket, and with an umask, limits, signals
+// and priorities that are not a command's;
 // and $IMAGES, $STREAMS, $KEYS, directories of fixtures; $URL of a server that has
 // $HELLO, what pot exported; and $HELLO without its .meta as bare_1.0.xz, and an
 // image whose end does not come as stalled_1.0.xz; and $SHELF, where images can be
