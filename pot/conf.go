@@ -152,7 +152,7 @@ func writeConf(dir string, r *record) error {
 		return err
 	}
 	defer root.Close()
-	if err := root.Mkdir("conf", 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := mkdir(root, "conf"); err != nil {
 		return err
 	}
 	if err := root.WriteFile("conf/pot.conf", r.conf(), 0o644); err != nil {

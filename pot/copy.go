@@ -41,7 +41,7 @@ func copyIn(ctx context.Context, tree string, c Copy) error {
 	to := strings.Trim(path.Clean(c.Target), "/")
 	if info, err := root.Lstat(to); err == nil && info.IsDir() {
 		to = path.Join(to, name)
-	} else if err := root.MkdirAll(path.Dir(to), 0o755); err != nil {
+	} else if err := mkdirAll(root, path.Dir(to)); err != nil {
 		return err
 	}
 	t := transfer{ctx: ctx, from: from, to: root}

@@ -18,7 +18,7 @@ func writeEtc(tree string, s *Spec, addr netip.Addr) error {
 		return err
 	}
 	defer root.Close()
-	if err := root.Mkdir("etc", 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := mkdir(root, "etc"); err != nil {
 		return err
 	}
 	if err := replace(root, "etc/hosts", hosts(s, addr)); err != nil {

@@ -218,7 +218,7 @@ func makeTarget(tree, target string, before []FSMount) error {
 		info, err := root.Lstat(at)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return root.MkdirAll(strings.Trim(target, "/"), 0o755)
+			return mkdirAll(root, path.Clean(strings.Trim(target, "/")))
 		case err != nil:
 			return err
 		case info.Mode().Type() == fs.ModeSymlink:

@@ -113,14 +113,19 @@ func openOrMake(dir *os.File, name string, isDir bool, open Opener) (*os.File, e
 	return f, nil
 }
 
-// makeAt creates an empty directory, or an empty file, called name in dir.
+// makeAt creates an empty directory, or an empty file, called name in dir: for all in the
+// pot to see, whatever this process's umask is.
 func makeAt(dir *os.File, name string, isDir bool) error {
+	flags, mode := unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, uint32(0o644)
 	if isDir {
-		return os.NewSyscallError("mkdir", unix.Mkdirat(int(dir.Fd()), name, 0o755))
+		flags, mode = unix.O_RDONLY|unix.O_DIRECTORY, 0o755
+		if err := unix.Mkdirat(int(dir.Fd()), name, mode); err != nil {
+			return os.NewSyscallError("mkdir", err)
+		}
 	}
-	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
 	if err != nil {
 		return os.NewSyscallError("create", err)
 	}
-	return os.NewSyscallError("create", unix.Close(fd))
+	return os.NewSyscallError("create", errors.Join(unix.Fchmod(fd, mode), unix.Close(fd)))
 }

@@ -1,0 +1,47 @@
+package pot
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"syscall"
+)
+
+// openDir is the mode of directories that are made in a pot's tree for what it has beside
+// its image: all in the pot may look into them.
+const openDir fs.FileMode = 0o755
+
+// mkdir makes the directory name, with mode openDir whatever this process's umask is. It
+// leaves one that is there as it is.
+func mkdir(root *os.Root, name string) error {
+	err := root.Mkdir(name, openDir)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return root.Chmod(name, openDir)
+}
+
+// mkdirAll is mkdir of name and of the directories above it. name has no ".." in it.
+func mkdirAll(root *os.Root, name string) error {
+	if name == "." || name == "" {
+		return nil
+	}
+	if info, err := root.Stat(name); err == nil && info.IsDir() {
+		return nil
+	}
+	if err := mkdirAll(root, path.Dir(name)); err != nil {
+		return err
+	}
+	if err := mkdir(root, name); err != nil {
+		return err
+	}
+	info, err := root.Stat(name)
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "mkdir", Path: name, Err: syscall.ENOTDIR}
+	}
+	return err
+}
