@@ -29,7 +29,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestPlugin loads the plugin as an agent does, by an agent that has left a directory, a
-// lock file and a socket open: they are marked, and the agent talks to the plugin.
+// lock file and a socket open, and that has an umask of its own: they are marked, the
+// umask is the plugin's, and the agent talks to the plugin.
 func TestPlugin(t *testing.T) {
 	leak.Check(t)
 	dir := t.TempDir()
@@ -54,6 +55,7 @@ func TestPlugin(t *testing.T) {
 
 	self, err := os.Executable()
 	must.NoError(t, err)
+	defer syscall.Umask(syscall.Umask(0o077))
 	cmd := exec.Command(self)
 	cmd.ExtraFiles = odd
 	client := goplugin.NewClient(&goplugin.ClientConfig{
@@ -73,6 +75,9 @@ func TestPlugin(t *testing.T) {
 	must.Eq(t, "pot", info.Name)
 
 	need.Have(t, "procfs", exists("/proc/self/fdinfo"))
+	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "status"))
+	must.NoError(t, err)
+	must.StrContains(t, string(status), "\nUmask:\t0022\n")
 	for _, fd := range []int{3, 4, 5, 202} {
 		must.True(t, closedOnExec(t, cmd.Process.Pid, fd), must.Sprintf("descriptor %d is not marked", fd))
 	}

@@ -1,0 +1,83 @@
+package hosttest
+
+import (
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/shoenig/test/must"
+	"golang.org/x/sys/unix"
+
+	"nomad-driver-pot/pot/supervise"
+)
+
+// oddForTest gives this process what a careless starter may have, as far as it can be
+// taken back with the test: see BecomeOdd.
+func oddForTest(t *testing.T) {
+	old := syscall.Umask(0o077)
+	signal.Ignore(syscall.SIGUSR1, syscall.SIGTSTP)
+	undo := []func() error{func() error { syscall.Umask(old); signal.Reset(syscall.SIGUSR1, syscall.SIGTSTP); return nil }}
+	t.Cleanup(func() {
+		for _, f := range undo {
+			must.NoError(t, f())
+		}
+	})
+	for resource, soft := range map[int]uint64{unix.RLIMIT_CORE: 1 << 20, unix.RLIMIT_STACK: 1 << 20, unix.RLIMIT_FSIZE: 1 << 40} {
+		var before unix.Rlimit
+		must.NoError(t, unix.Getrlimit(resource, &before))
+		undo = append(undo, func() error { return unix.Setrlimit(resource, &before) })
+		odd := before
+		setLimit(&odd, soft, soft, false)
+		must.NoError(t, unix.Setrlimit(resource, &odd))
+	}
+	undo = append(undo, oddWeight(t))
+}
+
+// testInherit is that commands have the same umask, limits, signals and priorities
+// whatever their starter has.
+func testInherit(t *testing.T, bed Bed) {
+	create(t, bed, spec("web", "sleep", "1h"))
+	jail, err := bed.Host.Jails.Find(t.Context(), "web")
+	must.NoError(t, err)
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	must.NoError(t, err)
+	defer null.Close()
+	argv := []string{"/bin/hello", "sleep", "1h"}
+	task := func(t *testing.T) string {
+		dir := t.TempDir()
+		out := filepath.Join(dir, "out.log")
+		must.NoError(t, os.WriteFile(out, nil, 0o600))
+		_, err := supervise.Start(t.Context(), bed.Supervisor, supervise.Task{Dir: dir, Jail: jail, Argv: argv, Stdout: out})
+		must.NoError(t, err)
+		s, err := supervise.Open(dir)
+		must.NoError(t, err)
+		state, err := ProcessState(s.PID)
+		must.NoError(t, err)
+		must.NoError(t, s.Signal(syscall.SIGKILL))
+		_, err = s.Wait(t.Context())
+		must.NoError(t, err)
+		return state
+	}
+	more := func(t *testing.T) string {
+		p := &supervise.Process{Jail: jail, Argv: argv, Stdin: null, Stdout: null, Stderr: null, By: bed.Supervisor}
+		command, err := p.Start()
+		must.NoError(t, err)
+		defer command.Wait()
+		defer command.Kill()
+		state, err := ProcessState(command.Pid)
+		must.NoError(t, err)
+		return state
+	}
+	plain := task(t)
+	must.Eq(t, plain, more(t))
+	t.Run("a task's command has what one of a plain starter has", func(t *testing.T) {
+		oddForTest(t)
+		must.Eq(t, plain, task(t))
+	})
+	t.Run("one more command has what one of a plain starter has", func(t *testing.T) {
+		oddForTest(t)
+		must.Eq(t, plain, more(t))
+	})
+}
