@@ -76,7 +76,11 @@ func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (na
 	if err != nil {
 		return "", err
 	}
-	if err := o.settle(c, ps, name); err != nil {
+	err = o.settle(c, ps, name)
+	if err == nil { // it is the image, until the pot is changed or started
+		err = ps.Host().Images.SetLabels(ctx, string(name), map[string]string{image.LabelImported: ref.String()})
+	}
+	if err != nil {
 		after := context.WithoutCancel(ctx)
 		return "", errors.Join(err, ps.DestroyOwn(after, name, false, pot.StartOptions{}))
 	}
