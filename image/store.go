@@ -115,11 +115,11 @@ func (s *Store) Ensure(ctx context.Context, ref Ref, terms Terms, progress Progr
 
 // ensure is Ensure's work, for all who ask for it. Another process may be faster, and
 // what it imports under the name is looked at as what was there before.
-func (s *Store) ensure(ctx context.Context, ref Ref, terms Terms, p Progress) (snapshot Snapshot, err error) {
+func (s *Store) ensure(ctx context.Context, ref Ref, terms Terms, p Progress) (Snapshot, error) {
 	if terms.Own {
 		return s.bringOwn(ctx, ref, terms, p)
 	}
-	for range 3 {
+	for tries := 1; ; tries++ {
 		found, room, err := s.reuse(ctx, ref, terms, p)
 		if err != nil {
 			return Snapshot{}, s.unusable(ctx, ref, err)
@@ -127,12 +127,11 @@ func (s *Store) ensure(ctx context.Context, ref Ref, terms Terms, p Progress) (s
 		if found != nil {
 			return found.Snapshot, nil
 		}
-		snapshot, err = s.bring(ctx, ref, terms, room, p)
-		if !errors.Is(err, fs.ErrExist) {
+		snapshot, err := s.bring(ctx, ref, terms, room, p)
+		if !errors.Is(err, fs.ErrExist) || tries == 3 {
 			return snapshot, err
 		}
 	}
-	return snapshot, err
 }
 
 // bringOwn imports what no dataset may have the name of yet.

@@ -22,7 +22,10 @@ func importCommand() *cobra.Command {
 		Long: `Fetches the image NAME_TAG.xz from a server, or a directory as file:///DIR, verifies
 it, and makes the pot NAME_TAG of it, with _ for the dots of its tag. With -C the image
 must be signed with that key. What it is layered on is fetched first. A pot whose image
-is on the public network is given an address.`,
+is on the public network is given an address.
+
+The driver starts tasks from the pot, as from the image, until the pot is changed or
+started.`,
 		Example: `    pot import -p test -t 1.0 -U file:///srv/images
     pot import -p test -t 1.0 -U https://images.example.org/pots -C pots.pub`,
 		Args: arguments(),
