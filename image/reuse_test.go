@@ -404,7 +404,7 @@ func TestStore_Ensure_privateOrigin(t *testing.T) {
 	other.Remove(base.File())
 	_, err = b.Ensure(t.Context(), child, anyImage, nil)
 	must.EqError(t, err, "fetch "+other.URL+"/fxsmall_1.0.xz: 404 Not Found")
-	base, child = add(other)
+	_, child = add(other)
 	got, err := b.Ensure(t.Context(), child, anyImage, nil)
 	must.NoError(t, err)
 	must.Eq(t, first, got)
