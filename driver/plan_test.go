@@ -86,6 +86,10 @@ var planFaults = []struct {
 		want: `config.image: must be http, https or file, not "here"; ` +
 			`config.pot: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not "a/b"; ` +
 			`config.tag: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not ".."`},
+	{name: "an image is not one of its files", config: `image = "https://images.example.org/pots/hello_1.0.xz"
+			pot = "hello"
+			tag = "1.0"`,
+		want: `config.image: must be the directory of the image's files, not hello_1.0.xz itself: write "https://images.example.org/pots"; hello_1.0.xz is made of pot and tag`},
 	{name: "a digest has an algorithm", config: least + `digest = "md5:00"`,
 		want: `config.digest: must begin with "skein1024:"`},
 	{name: "a digest of nothing would be any", config: least + `digest = "skein1024:` + strings.Repeat("0", 256) + `"`,

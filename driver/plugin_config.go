@@ -69,6 +69,7 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"allowed_network_modes": hclspec.NewAttr("allowed_network_modes", "list(string)", false),
 	"allow_attributes":      hclspec.NewAttr("allow_attributes", "list(string)", false),
 	"allow_hooks":           hclspec.NewAttr("allow_hooks", "list(string)", false),
+	"allow_local_images":    hclspec.NewAttr("allow_local_images", "bool", false),
 	"extra_labels":          hclspec.NewAttr("extra_labels", "list(string)", false),
 })
 
@@ -93,9 +94,10 @@ type Config struct {
 	AllowedImages []string       `codec:"allowed_images"` // URLs that images must be below; none: all
 
 	AllowedNetworkModes []string `codec:"allowed_network_modes"`
-	AllowAttributes     []string `codec:"allow_attributes"` // of jobs and images, where they change something
-	AllowHooks          []string `codec:"allow_hooks"`      // of images: programs that are run on this host, as root
-	ExtraLabels         []string `codec:"extra_labels"`     // patterns (path.Match) of names of jobLabels
+	AllowAttributes     []string `codec:"allow_attributes"`   // of jobs and images, where they change something
+	AllowHooks          []string `codec:"allow_hooks"`        // of images: programs that are run on this host, as root
+	AllowLocalImages    bool     `codec:"allow_local_images"` // pots that another tool imported or made start as images
+	ExtraLabels         []string `codec:"extra_labels"`       // patterns (path.Match) of names of jobLabels
 }
 
 // GCConfig is about images that are not used, and what is left of tasks that Nomad

@@ -42,13 +42,14 @@ type AuthFileConfig struct {
 type sources struct {
 	allowed  []image.Prefix // none: all
 	required bool           // an image must be signed
+	local    bool           // pots that another tool imported or made are images
 	key      *signify.PublicKey
 	authFile string
 }
 
 // sources are c's, without fault.
 func (c *Config) sources(f *faults) sources {
-	s := sources{required: c.Verify.RequireSignature}
+	s := sources{required: c.Verify.RequireSignature, local: c.AllowLocalImages}
 	for i, text := range c.AllowedImages {
 		p, err := image.ParsePrefix(text)
 		if err != nil {
@@ -88,7 +89,7 @@ func (c *TaskConfig) terms(f *faults, s *sources, ref image.Ref, inURL image.Log
 	if len(s.allowed) > 0 && !slices.ContainsFunc(s.allowed, func(p image.Prefix) bool { return p.Covers(ref.Source) }) {
 		f.add("config.image", "is below none of the URLs in this client's allowed_images")
 	}
-	t := image.Terms{Digest: c.pin(f), Key: s.key, Optional: c.AuthSoftFail, Again: c.ForcePull}
+	t := image.Terms{Digest: c.pin(f), Key: s.key, Optional: c.AuthSoftFail, Again: c.ForcePull, Local: s.local}
 	if c.SignifyPubkey != "" {
 		key := readKey(f, "config.signify_pubkey", c.SignifyPubkey)
 		switch {

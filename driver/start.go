@@ -97,20 +97,56 @@ var errStartWithin = fmt.Errorf("not done within %s", startWithin)
 func (d *Driver) clone(ctx context.Context, b *backend, p *plan, tell teller, clock *stopwatch) (*pot.Pot, image.Snapshot, error) {
 	d.starting.RLock()
 	defer d.starting.RUnlock()
-	snapshot, err := d.ensure(ctx, b, p, tell)
-	if err != nil {
-		return nil, snapshot, err
+	for tries := 0; ; tries++ {
+		snapshot, err := d.ensure(ctx, b, p, tell)
+		if err == nil {
+			err = notRunning(ctx, b.pots, snapshot.Name)
+		}
+		if err != nil {
+			return nil, snapshot, err
+		}
+		clock.lap("image")
+		p.spec.Image = snapshot.Name
+		made, err := createWithin(ctx, b.pots, p.spec)
+		if err == nil {
+			clock.lap("create")
+			return made, snapshot, nil
+		}
+		if tries > 0 || !errors.Is(err, fs.ErrNotExist) || !gone(ctx, b, snapshot.Name) {
+			return nil, snapshot, err
+		}
 	}
-	clock.lap("image")
-	p.spec.Image = snapshot.Name
+}
+
+// gone reports whether an image was destroyed after it was found, as when another one
+// could not be imported beside it.
+func gone(ctx context.Context, b *backend, image string) bool {
+	_, err := b.pots.Host().Images.Labels(ctx, image)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// notRunning returns an error if a dataset that may be an image is that of a pot which is
+// running, or of a task: what is in it changes, and may be nobody else's to read.
+func notRunning(ctx context.Context, pots *pot.Pots, name string) error {
+	if pot.Name(name).Validate() != nil {
+		return nil // no pot has that name
+	}
+	switch p, err := pots.Find(pot.Name(name)); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil && p.IsOwn():
+		if running, err := pots.FindOwn(ctx, pot.Name(name)); err == nil && running == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("use image %s: it is a pot that is running on this client, and %w; set pot and tag to those of an image, or stop the pot", name, image.ErrNotImage)
+}
+
+// createWithin is create, which must be done within startWithin.
+func createWithin(ctx context.Context, pots *pot.Pots, s pot.Spec) (*pot.Pot, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, errStartWithin)
 	defer cancel()
-	made, err := create(ctx, b.pots, p.spec)
-	if err != nil {
-		return nil, snapshot, err
-	}
-	clock.lap("create")
-	return made, snapshot, nil
+	return create(ctx, pots, s)
 }
 
 // ensure has the image ready to be cloned.

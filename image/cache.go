@@ -7,20 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
 
-	"nomad-driver-pot/image/signify"
 	"nomad-driver-pot/image/skein"
 	"nomad-driver-pot/image/xz"
 )
-
-// smallLimit is what a .skein and a .meta may have, in bytes.
-const smallLimit = 1 << 10
 
 // Bounds where none are set: of an .xz file, in bytes, and of the time in which
 // no byte arrives.
@@ -89,8 +84,8 @@ func (c *Cache) Fetch(ctx context.Context, ref Ref, terms Terms, progress Progre
 	if err := c.prepare(); err != nil {
 		return nil, c.fault(err)
 	}
-	if terms.Digest != (Digest{}) && terms.Key == nil && !c.private(ref) {
-		if f, err := c.cached(ctx, ref, terms.Digest, progress); err == nil {
+	if terms.Digest != (Digest{}) && terms.Key == nil {
+		if f, err := c.cached(ctx, ref, terms.Digest, terms, false, progress); err == nil {
 			return f, nil
 		}
 	}
@@ -109,42 +104,12 @@ func (c *Cache) Fetch(ctx context.Context, ref Ref, terms Terms, progress Progre
 	late := fmt.Errorf("not done within %s", c.options.Timeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, c.options.Timeout, late)
 	defer cancel()
-	f, err := c.fetch(ctx, ref, terms, progress)
-	if terms.Optional && !terms.Login.IsZero() && refused(err) {
-		progress.tell("the credentials are refused: asking without them")
-		terms.Login = Login{}
+	var f *File
+	err := softly(terms, progress, func(terms Terms) (err error) {
 		f, err = c.fetch(ctx, ref, terms, progress)
-	}
+		return err
+	})
 	return f, err
-}
-
-// private tells whether the files in the cache were had with a Login: who has none
-// that the source takes may not use them.
-func (c *Cache) private(ref Ref) bool {
-	_, err := os.Lstat(filepath.Join(c.dir, ref.File()+privateEnding))
-	return err == nil
-}
-
-// privateEnding is of an empty file beside an image that not all may have.
-const privateEnding = ".private"
-
-// Announced is the digest that the source says the image has, on these terms: to who
-// may ask for it, and signed as it must be.
-func (c *Cache) Announced(ctx context.Context, ref Ref, terms Terms) (Digest, error) {
-	if err := c.prepare(); err != nil {
-		return Digest{}, c.fault(err)
-	}
-	t, err := newTemp(c.dir, fetching)
-	if err != nil {
-		return Digest{}, c.fault(err)
-	}
-	defer t.remove()
-	d, err := c.fetchDigest(ctx, t, ref, terms)
-	if terms.Optional && !terms.Login.IsZero() && refused(err) {
-		terms.Login = Login{}
-		d, err = c.fetchDigest(ctx, t, ref, terms)
-	}
-	return d, err
 }
 
 // prepare makes the directory and removes what crashes have left in it.
@@ -156,44 +121,62 @@ func (c *Cache) prepare() error {
 	return sweep(c.dir, fetching, func(*temp) error { return nil })
 }
 
-// cached is the image that is in the cache, if that is what it should be.
-func (c *Cache) cached(ctx context.Context, ref Ref, pin Digest, progress Progress) (_ *File, err error) {
-	name := filepath.Join(c.dir, ref.File())
-	want, err := readDigest(name + ".skein")
-	if err != nil {
-		return nil, err
+// cached is the image that is in the cache, if that is what it should be and is for who
+// asks: see allow.
+func (c *Cache) cached(ctx context.Context, ref Ref, pin Digest, terms Terms, asked bool, progress Progress) (_ *File, err error) {
+	if terms.deliver {
+		return nil, errPrivate
 	}
-	if pin != (Digest{}) && pin != want {
-		return nil, &DigestError{Want: pin, Got: want}
-	}
-	raw, err := readSmall(name + ".meta")
-	if err != nil {
-		return nil, err
-	}
-	meta, err := ParseMeta(raw)
-	if err != nil {
-		return nil, err
-	}
-	xz, err := openRegular(name)
+	f, raw, from, err := c.open(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			xz.Close()
+			f.Close()
 		}
 	}()
+	if pin != (Digest{}) && pin != f.Digest {
+		return nil, &DigestError{Want: pin, Got: f.Digest}
+	}
+	if f.Meta, err = ParseMeta(raw); err != nil {
+		return nil, err
+	}
+	if err := c.allow(ctx, f, ref, terms, from, asked); err != nil {
+		return nil, err
+	}
 	progress.tell("verifying %s", ref.File())
 	c.touch(ref)
 	h := skein.New()
-	n, err := io.Copy(h, contextReader{ctx, xz})
+	if f.Bytes, err = io.Copy(h, contextReader{ctx, f.xz}); err != nil {
+		return nil, err
+	}
+	if err := confirm(h, f.Bytes, raw, f.Digest); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// open opens the files of an image in the cache, and says who may have it: while others
+// change them, it waits. Nothing is verified yet.
+func (c *Cache) open(ctx context.Context, ref Ref) (f *File, meta []byte, from sources, err error) {
+	unlock, err := lockDir(ctx, c.dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
-	if err := confirm(h, n, raw, want); err != nil {
-		return nil, err
+	defer unlock()
+	name := filepath.Join(c.dir, ref.File())
+	f = &File{}
+	if f.Digest, err = readDigest(name + ".skein"); err != nil {
+		return nil, nil, nil, err
 	}
-	return &File{Verified: Verified{Digest: want, Meta: meta, HasMeta: len(raw) > 0, Bytes: n}, xz: xz}, nil
+	if meta, err = readSmall(name + ".meta"); err != nil {
+		return nil, nil, nil, err
+	}
+	f.HasMeta = len(meta) > 0
+	from, f.private = c.privacy(ref)
+	f.xz, err = openRegular(name)
+	return f, meta, from, err
 }
 
 // fetch brings the three files to a directory of their own and, when they are
@@ -206,9 +189,9 @@ func (c *Cache) fetch(ctx context.Context, ref Ref, terms Terms, progress Progre
 	defer t.remove()
 
 	want, err := c.fetchDigest(ctx, t, ref, terms)
-	unreachable := Retryable(err) && ctx.Err() == nil && terms.Key == nil && terms.Digest == (Digest{}) && !c.private(ref)
-	if err == nil || unreachable {
-		if f, err := c.cached(ctx, ref, want, progress); err == nil {
+	unreachable := Retryable(err) && ctx.Err() == nil && terms.Key == nil && terms.Digest == (Digest{})
+	if asked := err == nil; asked || unreachable {
+		if f, err := c.cached(ctx, ref, want, terms, asked, progress); err == nil {
 			f.signed(terms)
 			return f, nil
 		}
@@ -228,20 +211,18 @@ func (c *Cache) fetch(ctx context.Context, ref Ref, terms Terms, progress Progre
 	if err := c.complete(ctx, p, ref, terms, raw, want, progress); err != nil {
 		return nil, err
 	}
-	xz, err := p.publish(filepath.Join(t.dir, ref.File()))
+	f := &File{Verified: Verified{Digest: want, Meta: meta, HasMeta: len(raw) > 0, Bytes: p.hash.n}, login: !terms.Login.IsZero()}
+	f.xz, err = p.publish(filepath.Join(t.dir, ref.File()))
 	if err == nil {
-		err = c.publish(t, ref, terms)
+		f.private, err = c.publish(ctx, t, ref, f.login, want)
 	}
 	if err == nil {
-		err = c.prune(ref, 0)
+		err = c.prune(ctx, ref, 0)
 	}
 	if err != nil {
-		if xz != nil {
-			xz.Close()
-		}
+		f.Close()
 		return nil, c.fault(err)
 	}
-	f := &File{Verified: Verified{Digest: want, Meta: meta, HasMeta: len(raw) > 0, Bytes: p.hash.n}, xz: xz}
 	f.signed(terms)
 	return f, nil
 }
@@ -285,115 +266,27 @@ func (c *Cache) complete(ctx context.Context, p *partial, ref Ref, terms Terms, 
 	}
 }
 
-// publish moves the files into the cache. The image itself comes last: who
-// sees it finds the others beside it.
-func (c *Cache) publish(t *temp, ref Ref, terms Terms) error {
-	mark := filepath.Join(c.dir, ref.File()+privateEnding)
-	if terms.Login.IsZero() {
-		os.Remove(mark)
-	} else if err := os.WriteFile(mark, nil, 0o600); err != nil {
-		return err
+// publish moves the files into the cache, and returns whether they are not for all. The
+// image itself comes last: who sees it finds the others beside it.
+func (c *Cache) publish(ctx context.Context, t *temp, ref Ref, login bool, d Digest) (private bool, err error) {
+	unlock, err := lockDir(ctx, c.dir)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	if private, err = c.setPrivacy(ref, login, d); err != nil {
+		return private, err
 	}
 	for _, ending := range []string{".skein", ".meta", ""} {
 		name := ref.File() + ending
 		if err := os.Rename(filepath.Join(t.dir, name), filepath.Join(c.dir, name)); err != nil {
-			return err
+			return private, err
 		}
 	}
-	return nil
-}
-
-// fetchDigest brings the .skein file: nothing else is fetched if it says that
-// the image is not the one asked for.
-func (c *Cache) fetchDigest(ctx context.Context, t *temp, ref Ref, terms Terms) (Digest, error) {
-	raw, err := c.fetchSmall(ctx, t, ref, terms, ".skein", false)
-	if err != nil {
-		return Digest{}, err
+	if !private {
+		err = os.RemoveAll(filepath.Join(c.dir, ref.File()+privateEnding))
 	}
-	if terms.Key != nil {
-		if err := c.verifySignature(ctx, t, ref, terms, raw); err != nil {
-			return Digest{}, err
-		}
-	}
-	pin := terms.Digest
-	d, err := ParseSkein(raw)
-	if err == nil && pin != (Digest{}) && pin != d {
-		err = &DigestError{Want: pin, Got: d}
-	}
-	if err != nil {
-		return Digest{}, &Error{Op: "verify", What: ref.File() + ".skein of " + ref.String(), Err: err}
-	}
-	return d, nil
-}
-
-// verifySignature brings the .skein.sig file. What the key has not signed is not even
-// looked at.
-func (c *Cache) verifySignature(ctx context.Context, t *temp, ref Ref, terms Terms, skein []byte) error {
-	raw, err := c.fetchSmall(ctx, t, ref, terms, ".skein.sig", true)
-	if err != nil {
-		return err
-	}
-	fault := func(err error) error {
-		return &Error{Op: "verify", What: ref.File() + ".skein.sig of " + ref.String(), Err: err}
-	}
-	if len(raw) == 0 {
-		return fault(fmt.Errorf("there is none, and key %s must have signed the image", terms.Key.Number))
-	}
-	signature, err := signify.ParseSignature(raw)
-	if err == nil {
-		err = terms.Key.Verify(skein, signature)
-	}
-	if err != nil {
-		return fault(err)
-	}
-	return nil
-}
-
-// fetchMeta brings the .meta file, and its bytes: they are part of the digest.
-// Images older than pot 0.13 have none, which stands for an empty one.
-func (c *Cache) fetchMeta(ctx context.Context, t *temp, ref Ref, terms Terms) ([]byte, Meta, error) {
-	raw, err := c.fetchSmall(ctx, t, ref, terms, ".meta", true)
-	if err != nil {
-		return nil, Meta{}, err
-	}
-	m, err := ParseMeta(raw)
-	if err != nil {
-		return nil, Meta{}, &Error{Op: "verify", What: ref.File() + ".meta of " + ref.String(), Err: err}
-	}
-	return raw, m, nil
-}
-
-// fetchSmall brings a file of at most smallLimit bytes, in the place of one that is
-// there.
-func (c *Cache) fetchSmall(ctx context.Context, t *temp, ref Ref, terms Terms, ending string, optional bool) ([]byte, error) {
-	name := filepath.Join(t.dir, ref.File()+ending)
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return nil, c.fault(err)
-	}
-	err = c.download(ctx, ref, terms, ending, limitOf(ending), nil, f)
-	if optional && errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	if closed := f.Close(); err == nil && closed != nil {
-		err = c.fault(closed)
-	}
-	if err != nil {
-		return nil, err
-	}
-	raw, err := os.ReadFile(name)
-	if err != nil {
-		return nil, c.fault(err)
-	}
-	return raw, nil
-}
-
-// limitOf is what a file beside an image may have, in bytes.
-func limitOf(ending string) int64 {
-	if ending == ".skein.sig" {
-		return signify.MaxFileBytes
-	}
-	return smallLimit
+	return private, err
 }
 
 func (c *Cache) download(ctx context.Context, ref Ref, terms Terms, ending string, limit int64, p Progress, w io.Writer) error {
@@ -408,7 +301,7 @@ func (c *Cache) download(ctx context.Context, ref Ref, terms Terms, ending strin
 	if part, ok := w.(*partial); ok {
 		d.part = part
 		d.count = c.options.watch("downloading " + ref.File())
-		d.room = func(bytes int64) error { return c.prune(ref, bytes) }
+		d.room = func(bytes int64) error { return c.prune(ctx, ref, bytes) }
 	}
 	return d.to(ctx, w)
 }
@@ -437,27 +330,4 @@ func (c contextReader) Read(p []byte) (int, error) {
 		return 0, context.Cause(c.ctx)
 	}
 	return c.r.Read(p)
-}
-
-// readDigest reads a .skein file of the cache.
-func readDigest(name string) (Digest, error) {
-	raw, err := readSmall(name)
-	if err != nil {
-		return Digest{}, err
-	}
-	return ParseSkein(raw)
-}
-
-// readSmall reads a file of the cache of at most smallLimit bytes.
-func readSmall(name string) ([]byte, error) {
-	f, err := openRegular(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, smallLimit+1))
-	if len(raw) > smallLimit {
-		err = fmt.Errorf("%s: more than %d bytes", name, smallLimit)
-	}
-	return raw, err
 }

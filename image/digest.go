@@ -75,7 +75,10 @@ func parseHex(s string) (d Digest, err error) {
 }
 
 // String is the digest led by its algorithm.
-func (d Digest) String() string { return algorithm + hex.EncodeToString(d[:]) }
+func (d Digest) String() string { return algorithm + d.hex() }
+
+// hex is the digest's digits.
+func (d Digest) hex() string { return hex.EncodeToString(d[:]) }
 
 // short is enough of the digest to tell it from another in a message.
 func (d Digest) short() string { return d.String()[:len(algorithm)+16] + "…" }

@@ -23,6 +23,9 @@ type Verified struct {
 type File struct {
 	Verified
 	xz *os.File
+
+	private bool // somebody had to show a Login for these bytes
+	login   bool // the source that this one was asked for by wants one
 }
 
 // Open reads the image, decoded, from its beginning. What it returns must be closed.

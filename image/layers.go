@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
 	"strings"
 )
@@ -43,14 +42,14 @@ func (s *Store) below(ctx context.Context, ref Ref, terms Terms, m Meta, p Progr
 // below are the terms for what an image is layered on: the same, but what is of the
 // image alone.
 func (t Terms) below() Terms {
-	t.Digest, t.Again, t.Own = Digest{}, false, false
+	t.Digest, t.Again, t.Own, t.deliver = Digest{}, false, false, false
 	return t
 }
 
 // layered is what an image is received on.
 type layered struct {
 	Meta
-	dataset string // its origin, which is imported
+	origin  Snapshot // is imported
 	streams func(context.Context) ([]io.ReadCloser, error)
 }
 
@@ -59,51 +58,55 @@ func (s *Store) on(ctx context.Context, ref Ref, terms Terms, m Meta, p Progress
 	if m == (Meta{}) {
 		return nil, nil
 	}
-	if err := s.bringBelow(ctx, ref, terms, m, p); err != nil {
+	origin, err := s.bringBelow(ctx, ref, terms, m, p)
+	if err != nil {
 		return nil, err
 	}
-	return &layered{Meta: m, dataset: ref.origin(m).Dataset(), streams: func(ctx context.Context) ([]io.ReadCloser, error) {
+	return &layered{Meta: m, origin: origin, streams: func(ctx context.Context) ([]io.ReadCloser, error) {
 		return s.streams(ctx, ref, terms, m, p)
 	}}, nil
 }
 
-// bringBelow imports what is not there of what ref is layered on.
-func (s *Store) bringBelow(ctx context.Context, ref Ref, terms Terms, m Meta, p Progress) error {
+// bringBelow imports what is not there of what ref is layered on, and returns the image
+// that ref itself is on.
+func (s *Store) bringBelow(ctx context.Context, ref Ref, terms Terms, m Meta, p Progress) (origin Snapshot, err error) {
 	first := ref.origin(m)
 	if first.Dataset() != ref.Dataset() {
-		switch _, err := s.use(ctx, first, terms.below(), p); {
-		case err == nil:
-			return nil
-		case !errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("layered on %s: %w", first, err)
+		found, _, err := s.reuse(ctx, first, terms.below(), p)
+		if err != nil {
+			return origin, fmt.Errorf("layered on %s: %w", first, s.unusable(ctx, first, err))
+		}
+		if found != nil {
+			return found.Snapshot, nil
 		}
 	}
 	var missing []Ref
-	err := s.below(ctx, ref, terms, m, p, func(r Ref, f *File) (bool, error) {
+	err = s.below(ctx, ref, terms, m, p, func(r Ref, f *File) (bool, error) {
 		missing = append(missing, r)
 		if err := f.Close(); err != nil || f.Meta == (Meta{}) {
 			return false, err
 		}
-		_, err := s.use(ctx, r.origin(f.Meta), terms.below(), p)
-		if errors.Is(err, fs.ErrNotExist) {
-			return true, nil
+		below := r.origin(f.Meta)
+		found, _, err := s.reuse(ctx, below, terms.below(), p)
+		if err != nil {
+			return false, s.unusable(ctx, below, err)
 		}
-		return false, err
+		return found == nil, nil
 	})
 	if err != nil {
-		return err
+		return origin, err
 	}
 	// The oldest first: who waits for another's import waits for one that needs none
 	// that waits for it.
 	for _, i := range slices.Backward(missing) {
-		_, err := s.flights.do(ctx, wanted{i.String(), terms.below().key()}, p, func(ctx context.Context, p Progress) (Snapshot, error) {
+		origin, err = s.flights.do(ctx, wanted{i.String(), terms.below().key()}, p, func(ctx context.Context, p Progress) (Snapshot, error) {
 			return s.ensure(ctx, i, terms.below(), p)
 		})
 		if err != nil {
-			return fmt.Errorf("layered on %s: %w", i, err)
+			return origin, fmt.Errorf("layered on %s: %w", i, err)
 		}
 	}
-	return nil
+	return origin, nil
 }
 
 // streams are those of all that ref is layered on, decoded, the oldest first.

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,10 +50,15 @@ func (c *Cache) kept() (images []keptImage, total int64, err error) {
 
 // prune makes room for need bytes more, within CacheBytes. ref's image stays, whatever
 // its size; who has another open goes on with it.
-func (c *Cache) prune(ref Ref, need int64) error {
+func (c *Cache) prune(ctx context.Context, ref Ref, need int64) error {
 	if c.options.CacheBytes == 0 {
 		return nil
 	}
+	unlock, err := lockDir(ctx, c.dir) // whose image may be downloaded again meanwhile
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	images, total, err := c.kept()
 	if err != nil {
 		return err

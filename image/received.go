@@ -84,10 +84,11 @@ func (r receipt) shared(other receipt) (guid uint64, found bool) {
 // receiptFile is in the directory of an import.
 const receiptFile = "received"
 
-// claim takes the GUIDs of r for the import t, until t is removed: by then the dataset
-// has its label. It is an error if another image here has one of them, imported or
-// about to be. Two imports at the same time do not both succeed.
-func (s *Store) claim(ctx context.Context, t *temp, r receipt) error {
+// claim takes the GUIDs of r for the import t of ref, until t is removed: by then the
+// dataset has its label. It is an error if another image here has one of them, imported
+// or about to be. Two imports at the same time do not both succeed. Another image of ref's
+// name makes room, if nothing is cloned from it.
+func (s *Store) claim(ctx context.Context, t *temp, ref Ref, r receipt) error {
 	if err := s.claimAmongImports(ctx, t, r); err != nil {
 		return err
 	}
@@ -96,11 +97,45 @@ func (s *Store) claim(ctx context.Context, t *temp, r receipt) error {
 		return &Error{Op: "list", What: "images", Err: err}
 	}
 	for _, name := range slices.Sorted(maps.Keys(images)) {
-		if guid, found := r.shared(images[name]); found {
+		guid, found := r.shared(images[name])
+		switch {
+		case !found:
+		case name == ref.Dataset() || strings.HasPrefix(name, ref.besideStem()+"-"):
+			if err := s.makeRoom(ctx, name, guid); err != nil {
+				return err
+			}
+		default:
 			return fmt.Errorf("its snapshot with GUID %#x is also in image %s, which has another digest; destroy that one, or export the image anew, with one snapshot", guid, name)
 		}
 	}
 	return nil
+}
+
+// makeRoom destroys an image that cannot be beside another one because both have a
+// snapshot with that GUID, as two exports of one snapshot have.
+func (s *Store) makeRoom(ctx context.Context, name string, guid uint64) error {
+	fault := func(why string) error {
+		return &Error{Op: "replace", What: "image " + name, Retryable: true,
+			Err: fmt.Errorf("%s, and it cannot be beside the new image: both have the snapshot with GUID %#x", why, guid)}
+	}
+	labels, err := s.datasets.Labels(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if labels[LabelRef] == "" {
+		return fault("it is a pot that was imported by hand: destroy it (pot destroy)")
+	}
+	idle, err := s.datasets.Idle(ctx, LabelRef)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(idle, name) {
+		return fault("pots are cloned from it")
+	}
+	return s.datasets.Destroy(ctx, name)
 }
 
 // claimAmongImports is claim, among the imports under way.

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -76,11 +77,39 @@ func (r Ref) Validate() error {
 	}
 	fault("source", validateSource(r.Source))
 	fault("name", validatePart(r.Name))
+	if strings.HasPrefix(r.Name, tempPrefix) {
+		fault("name", fmt.Errorf("must not begin with %q, as datasets do that are being imported: %q", tempPrefix, r.Name))
+	}
 	fault("tag", validatePart(r.Tag))
+	if len(errs) == 0 {
+		fault("source", r.validateDir())
+	}
 	if n := len(r.Name) + 1 + len(r.Tag); len(errs) == 0 && n > maxName {
 		fault("name", fmt.Errorf("must be, with the tag, at most %d characters, not %d", maxName, n))
 	}
 	return errors.Join(errs...)
+}
+
+// validateDir says what to write in the place of a source that names one of the image's
+// files, or the image, and not the directory that the files are in.
+func (r Ref) validateDir() error {
+	u, err := url.Parse(r.Source)
+	if err != nil {
+		return errors.New("must be a URL")
+	}
+	parts := strings.Split(u.Path, "/")
+	at := slices.IndexFunc(parts, func(part string) bool {
+		text := lower(part)
+		return strings.HasSuffix(text, ".xz") || strings.Contains(text, ".xz.") || strings.HasSuffix(text, ".skein") || part == r.Name+":"+r.Tag
+	})
+	if at < 0 {
+		return nil
+	}
+	u.Path, u.RawPath = strings.Join(parts[:at], "/"), ""
+	if u.Path == "" && u.Scheme == "file" {
+		u.Path = "/"
+	}
+	return fmt.Errorf("must be the directory of the image's files, not %s itself: write %q; %s is made of pot and tag", parts[at], u.String(), r.File())
 }
 
 // validatePart says what is wrong with a name or a tag.

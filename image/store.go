@@ -8,19 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"nomad-driver-pot/image/zstream"
-)
-
-// Labels that a Store puts on the datasets it makes.
-const (
-	LabelRef    = "nomad.pot:ref"    // Ref.String
-	LabelDigest = "nomad.pot:digest" // Digest.String
 )
 
 // tempPrefix begins the names of datasets that are being imported. They are no
@@ -120,27 +113,32 @@ func (s *Store) Ensure(ctx context.Context, ref Ref, terms Terms, progress Progr
 	})
 }
 
-// ensure is Ensure's work, for all who ask for it.
+// ensure is Ensure's work, for all who ask for it. Another process may be faster, and
+// what it imports under the name is looked at as what was there before.
 func (s *Store) ensure(ctx context.Context, ref Ref, terms Terms, p Progress) (Snapshot, error) {
 	if terms.Own {
 		return s.bringOwn(ctx, ref, terms, p)
 	}
-	snapshot, err := s.use(ctx, ref, terms, p)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return snapshot, err
+	for tries := 1; ; tries++ {
+		found, room, err := s.reuse(ctx, ref, terms, p)
+		if err != nil {
+			return Snapshot{}, s.unusable(ctx, ref, err)
+		}
+		if found != nil {
+			return found.Snapshot, nil
+		}
+		snapshot, err := s.bring(ctx, ref, terms, room, p)
+		if !errors.Is(err, fs.ErrExist) || tries == 3 {
+			return snapshot, err
+		}
 	}
-	snapshot, err = s.bring(ctx, ref, terms, p)
-	if errors.Is(err, fs.ErrExist) { // another process was faster
-		return s.use(ctx, ref, terms, p)
-	}
-	return snapshot, err
 }
 
 // bringOwn imports what no dataset may have the name of yet.
 func (s *Store) bringOwn(ctx context.Context, ref Ref, terms Terms, p Progress) (Snapshot, error) {
 	_, err := s.datasets.Labels(ctx, ref.Dataset())
 	if errors.Is(err, fs.ErrNotExist) {
-		return s.bring(ctx, ref, terms, p)
+		return s.bring(ctx, ref, terms, room{}, p)
 	}
 	if err == nil {
 		err = fs.ErrExist
@@ -148,97 +146,19 @@ func (s *Store) bringOwn(ctx context.Context, ref Ref, terms Terms, p Progress) 
 	return Snapshot{}, s.fault(ctx, ref, err)
 }
 
-// use is the image that is imported already, if it may be had on these terms. Where
-// it is not known that it may, its source is asked.
-func (s *Store) use(ctx context.Context, ref Ref, terms Terms, p Progress) (Snapshot, error) {
-	snapshot, labels, err := s.find(ctx, ref, terms.Digest)
-	if err != nil {
-		return snapshot, err
-	}
-	unsigned := terms.Key != nil && labels[LabelSigner] != terms.Key.Fingerprint()
-	if !unsigned && !terms.Again && labels[LabelLogin] == "" {
-		return snapshot, nil
-	}
-	p.tell("asking the source whether %s may be used", ref.File())
-	err = s.confirm(ctx, ref, terms, snapshot.Digest)
-	if err == nil && unsigned {
-		err = s.datasets.SetLabels(ctx, snapshot.Name, map[string]string{LabelSigner: terms.Key.Fingerprint()})
-	}
-	if errors.Is(err, errChanged) && terms.Again {
-		err = s.replace(ctx, snapshot.Name, err)
-	}
-	if err != nil {
-		return Snapshot{}, s.unusable(ctx, snapshot.Name, err)
-	}
-	return snapshot, nil
-}
-
-// replace takes away an image, for another is to take its place. It is fs.ErrNotExist
-// when it is gone; one that pots are cloned from stays, and it is why who asks.
-func (s *Store) replace(ctx context.Context, name string, why error) error {
-	idle, err := s.datasets.Idle(ctx, LabelRef)
-	switch {
-	case err != nil:
-		return err
-	case !slices.Contains(idle, name):
-		return &Error{Op: "replace", What: "image " + name, Retryable: true, Err: fmt.Errorf("pots are cloned from it, and %w", why)}
-	}
-	if err := s.datasets.Destroy(ctx, name); err != nil {
-		return err
-	}
-	return fmt.Errorf("image %s: replaced: %w", name, fs.ErrNotExist)
-}
-
-// unusable is an image that is there, and cannot be used.
-func (s *Store) unusable(ctx context.Context, name string, err error) error {
-	if ctx.Err() != nil {
-		return gaveUp(ctx, "use", "image "+name)
-	}
-	var of *Error
-	if errors.As(err, &of) {
-		return of
-	}
-	return &Error{Op: "use", What: "image " + name, Err: err}
-}
-
-// find is the image that is imported already, if it is the one asked for. It is
-// never replaced: pots may be cloned from it.
-func (s *Store) find(ctx context.Context, ref Ref, pin Digest) (Snapshot, map[string]string, error) {
-	name := ref.Dataset()
-	fault := func(err error) (Snapshot, map[string]string, error) {
-		return Snapshot{}, nil, &Error{Op: "use", What: "image " + name, Err: err}
-	}
-	labels, err := s.datasets.Labels(ctx, name)
-	if err != nil {
-		return fault(err)
-	}
-	snapshot := Snapshot{Name: name}
-	if text := labels[LabelDigest]; text != "" {
-		if snapshot.Digest, err = ParseDigest(text); err != nil {
-			return fault(fmt.Errorf("%s: %w", LabelDigest, err))
-		}
-	}
-	from := labels[LabelRef]
-	switch {
-	case pin != (Digest{}) && snapshot.Digest == (Digest{}):
-		return fault(fmt.Errorf("imported by another tool, with no word of its digest: want %s", pin.short()))
-	case pin != (Digest{}) && snapshot.Digest != pin:
-		return fault(&DigestError{Want: pin, Got: snapshot.Digest})
-	case pin == (Digest{}) && from != "" && from != ref.String():
-		return fault(fmt.Errorf("imported from %s, not from %s", from, ref))
-	}
-	return snapshot, labels, nil
-}
-
 // bring fetches the image and imports it under a temporary name, which it
 // changes for its own when nothing more can go wrong. Where that is taken, the
 // error is fs.ErrExist.
-func (s *Store) bring(ctx context.Context, ref Ref, terms Terms, p Progress) (_ Snapshot, err error) {
+func (s *Store) bring(ctx context.Context, ref Ref, terms Terms, room room, p Progress) (_ Snapshot, err error) {
 	f, err := s.cache.Fetch(ctx, ref, terms, p)
 	if err != nil {
 		return Snapshot{}, err
 	}
 	defer f.Close()
+	as, err := s.nameIn(ctx, room, ref, f.Digest)
+	if err != nil {
+		return Snapshot{}, s.fault(ctx, ref, err)
+	}
 	on, err := s.on(ctx, ref, terms, f.Meta, p)
 	if err != nil {
 		return Snapshot{}, s.fault(ctx, ref, err)
@@ -270,6 +190,20 @@ func (s *Store) bring(ctx context.Context, ref Ref, terms Terms, p Progress) (_ 
 	if err != nil {
 		return Snapshot{}, err
 	}
+	if err := s.datasets.SetLabels(ctx, name, labelsFor(ref, terms, room, f, received, on)); err != nil {
+		return Snapshot{}, s.fault(ctx, ref, err)
+	}
+	if err := s.disclaim(ctx, room.claims, ref); err != nil { // before another does
+		return Snapshot{}, s.fault(ctx, ref, err)
+	}
+	if err := s.datasets.Rename(ctx, name, as); err != nil {
+		return Snapshot{}, s.fault(ctx, ref, err)
+	}
+	return Snapshot{Name: as, Digest: f.Digest}, nil
+}
+
+// labelsFor are those of an image that was just received.
+func labelsFor(ref Ref, terms Terms, room room, f *File, received receipt, on *layered) map[string]string {
 	labels := map[string]string{LabelReceived: received.String()}
 	if !terms.Own {
 		labels[LabelRef], labels[LabelDigest] = ref.String(), f.Digest.String()
@@ -277,16 +211,18 @@ func (s *Store) bring(ctx context.Context, ref Ref, terms Terms, p Progress) (_ 
 	if terms.Key != nil {
 		labels[LabelSigner] = terms.Key.Fingerprint()
 	}
-	if s.cache.private(ref) {
+	if f.private {
 		labels[LabelLogin] = "required"
 	}
-	if err := s.datasets.SetLabels(ctx, name, labels); err != nil {
-		return Snapshot{}, s.fault(ctx, ref, err)
+	// A job that names the digest says nothing of what its reference stands for now.
+	from := source{ref: ref.String(), login: f.login, gone: room.taken && terms.Digest != Digest{}}
+	if from.gone || f.private && !f.login {
+		labels[LabelSources] = sources{from}.String()
 	}
-	if err := s.datasets.Rename(ctx, name, ref.Dataset()); err != nil {
-		return Snapshot{}, s.fault(ctx, ref, err)
+	if on != nil {
+		labels[LabelOrigin] = on.Meta.String() + " " + on.origin.Digest.String()
 	}
-	return Snapshot{Name: ref.Dataset(), Digest: f.Digest}, nil
+	return labels
 }
 
 // receive imports the stream under t's name, to its end. Nothing of it reaches the
@@ -311,7 +247,7 @@ func (s *Store) receive(ctx context.Context, ref Ref, t *temp, d Digest, decoded
 			return err
 		}
 		received = receiptOf(d, head)
-		claimed = s.claim(ctx, t, received)
+		claimed = s.claim(ctx, t, ref, received)
 		return claimed
 	}
 	stream := &stream{r: contextReader{ctx, decoded}, most: most}
@@ -322,7 +258,7 @@ func (s *Store) receive(ctx context.Context, ref Ref, t *temp, d Digest, decoded
 	if name := tempPrefix + t.id(); on == nil {
 		err = s.datasets.Receive(ctx, name, passed)
 	} else {
-		err = s.datasets.ReceiveLayer(ctx, name, on.dataset, on.Snapshot, passed, on.streams)
+		err = s.datasets.ReceiveLayer(ctx, name, on.origin.Name, on.Meta.Snapshot, passed, on.streams)
 	}
 	switch refused := passed.end(); {
 	case ctx.Err() != nil:

@@ -1,9 +1,7 @@
 package image
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"nomad-driver-pot/image/signify"
@@ -19,15 +17,21 @@ type Terms struct {
 	// Optional has a source that refuses Login asked without it.
 	Optional bool
 
-	// Again has the source asked whether it serves what is imported already. Where it
-	// does not, and no pot is cloned from what is there, that is replaced.
+	// Again has the source asked what it serves now. An image that it serves no more stays
+	// beside the one that is imported then, for the pots that are cloned from it.
 	Again bool
+
+	// Local has a dataset of the image's name be an image also if this program has not
+	// imported it, nor labelled it as something else.
+	Local bool
 
 	// Own has the image become a pot that may be changed: it is imported without the labels
 	// of an image, which what it is layered on has. A dataset of its name is fs.ErrExist.
 	Own bool
 
 	signer signify.PublicKey // Key, where terms are compared
+
+	deliver bool // the source is to send the image, whatever is in the cache
 }
 
 // key tells terms from others in what they lead to.
@@ -40,27 +44,8 @@ func (t Terms) key() Terms {
 	return t
 }
 
-// Labels of datasets that say on what terms an image was had.
-const (
-	LabelSigner = "nomad.pot:signer" // signify.PublicKey.Fingerprint
-	LabelLogin  = "nomad.pot:login"  // "required": the source was shown a Login
-)
-
 // refused tells whether a server wants to know who asks, or does not like who does.
 func refused(err error) bool {
 	var s statusError
 	return errors.As(err, &s) && (int(s) == http.StatusUnauthorized || int(s) == http.StatusForbidden)
 }
-
-// confirm asks the source of an image that is imported whether it serves that, on
-// these terms. What it serves otherwise is errChanged.
-func (s *Store) confirm(ctx context.Context, ref Ref, t Terms, is Digest) error {
-	got, err := s.cache.Announced(ctx, ref, t)
-	if err == nil && got != is {
-		err = fmt.Errorf("%w: %s, and %s is imported", errChanged, got.short(), is.short())
-	}
-	return err
-}
-
-// errChanged is a source that serves another image than it did.
-var errChanged = errors.New("the source serves another image now")

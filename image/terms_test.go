@@ -90,15 +90,17 @@ func TestStore_Ensure_signed(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, 1, b.datasets.Received())
 	})
-	t.Run("of another image than the one that is there", func(t *testing.T) {
+	t.Run("of another image than the one that is there, which is not used for it", func(t *testing.T) {
 		b := newRig(t)
-		_, err := b.Ensure(t.Context(), b.small, anyImage, nil)
+		first, err := b.Ensure(t.Context(), b.small, anyImage, nil)
 		must.NoError(t, err)
-		evil := imagetest.XZ(imagetest.Stream("other"))
-		b.server.Add("small", "1.0", evil, imagetest.NoMeta)
-		serveSignature(t, b.server, "small", imagetest.Skein(evil, []byte(imagetest.NoMeta)), secret)
-		_, err = b.Ensure(t.Context(), b.small, terms, nil)
-		must.ErrorContains(t, err, "the source serves another image now")
+		newer := imagetest.XZ(imagetest.Stream("other"))
+		b.server.Add("small", "1.0", newer, imagetest.NoMeta)
+		serveSignature(t, b.server, "small", imagetest.Skein(newer, []byte(imagetest.NoMeta)), secret)
+		signed, err := b.Ensure(t.Context(), b.small, terms, nil)
+		must.NoError(t, err)
+		must.NotEq(t, first.Name, signed.Name)
+		must.Eq(t, digest(t, newer, imagetest.NoMeta), signed.Digest)
 	})
 }
 
@@ -169,8 +171,8 @@ func TestStore_Ensure_login(t *testing.T) {
 	})
 }
 
-// Asked again, a source that serves another image has it take the place of the one
-// that is there, unless that is in use.
+// Asked again, a source that serves another image has it imported beside the one that is
+// there, which may be in use, and stands for it from then on.
 func TestStore_Ensure_again(t *testing.T) {
 	leak.Check(t)
 	b := newRig(t)
@@ -184,18 +186,32 @@ func TestStore_Ensure_again(t *testing.T) {
 
 	b.server.Add("small", "1.0", imagetest.XZ(imagetest.Stream("newer")), imagetest.NoMeta)
 	b.datasets.Busy = map[string]bool{"small_1_0": true}
-	_, err = b.Ensure(t.Context(), b.small, again, nil)
-	must.ErrorContains(t, err, "replace image small_1_0: pots are cloned from it, and the source serves another image now")
-	must.True(t, image.Retryable(err))
 	old, err := b.Ensure(t.Context(), b.small, anyImage, nil)
 	must.NoError(t, err)
 	must.Eq(t, first, old)
 
-	b.datasets.Busy = nil
 	newer, err := b.Ensure(t.Context(), b.small, again, nil)
 	must.NoError(t, err)
 	must.NotEq(t, first.Digest, newer.Digest)
-	must.Eq(t, []string{"small_1_0"}, b.datasets.Names())
+	must.Eq(t, []string{"small_1_0", newer.Name}, b.datasets.Names())
+	asked := b.server.Gets(b.small.File() + ".skein")
+	for range 2 {
+		now, err := b.Ensure(t.Context(), b.small, anyImage, nil)
+		must.NoError(t, err)
+		must.Eq(t, newer, now)
+	}
+	pinned, err := b.Ensure(t.Context(), b.small, image.Terms{Digest: first.Digest}, nil)
+	must.NoError(t, err)
+	must.Eq(t, first, pinned)
+	must.Eq(t, asked, b.server.Gets(b.small.File()+".skein"))
+
+	b.server.Add("small", "1.0", smallImage, imagetest.NoMeta) // back again
+	for _, terms := range []image.Terms{again, anyImage} {
+		back, err := b.Ensure(t.Context(), b.small, terms, nil)
+		must.NoError(t, err)
+		must.Eq(t, first, back)
+	}
+	must.Eq(t, 2, b.datasets.Received())
 }
 
 // A server is who a private authority says it is.

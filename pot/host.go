@@ -84,6 +84,13 @@ const (
 // that came with it, separated by spaces. It is package image's.
 const LabelReceived = "nomad.pot:received"
 
+// Labels of an image that say who may use it, and what a person imported a pot as, until
+// it is changed or started. They are package image's.
+const (
+	LabelSources  = "nomad.pot:sources"
+	LabelImported = "nomad.pot:imported"
+)
+
 // ImportPrefix begins the names of the datasets that package image is receiving.
 const ImportPrefix = "_import-"
 

@@ -53,7 +53,7 @@ func OpenSettings(ctx context.Context, host Host, name Name) (*Settings, error) 
 	if labels[LabelTask] != "" {
 		return nil, fmt.Errorf("pot %s: %w", name, ErrTasks)
 	}
-	return &Settings{host: host, name: name, dir: dir, owned: !isImage(labels)}, nil
+	return &Settings{host: host, name: name, dir: dir, owned: !isImage(labels) && labels[LabelImported] == ""}, nil
 }
 
 // Name is the pot's.
@@ -87,9 +87,17 @@ func (s *Settings) own(ctx context.Context) error {
 		return nil
 	}
 	labels, err := s.host.Images.Labels(ctx, string(s.name))
-	if err != nil || !isImage(labels) {
-		s.owned = err == nil
+	if err != nil {
 		return err
+	}
+	if labels[LabelImported] != "" { // of a pot: tasks are cloned from its snapshot
+		if err := s.host.Images.SetLabels(ctx, string(s.name), map[string]string{LabelImported: "", LabelSources: ""}); err != nil {
+			return err
+		}
+	}
+	if !isImage(labels) {
+		s.owned = true
+		return nil
 	}
 	idle, err := s.host.Images.Idle(ctx, LabelRef)
 	if err != nil {
@@ -98,7 +106,7 @@ func (s *Settings) own(ctx context.Context) error {
 	if !slices.Contains(idle, string(s.name)) {
 		return fmt.Errorf("%s: %w", s.name, ErrCloned)
 	}
-	return s.host.Images.SetLabels(ctx, string(s.name), map[string]string{LabelRef: "", LabelDigest: ""})
+	return s.host.Images.SetLabels(ctx, string(s.name), map[string]string{LabelRef: "", LabelDigest: "", LabelSources: ""})
 }
 
 // Conf is the pot's pot.conf.

@@ -418,6 +418,19 @@ func TestSettings_own(t *testing.T) {
 	must.NoError(t, s.Set(t.Context(), SetCmd{"sh"}))
 }
 
+// TestSettings_imported has a pot that a person imported be the image until it is changed.
+func TestSettings_imported(t *testing.T) {
+	leak.Check(t)
+	_, h := newSettings(t, "web")
+	h.labels = map[string]string{LabelImported: "x", LabelSources: "y", LabelReceived: "z"}
+	s, err := OpenSettings(t.Context(), h.host(), "web")
+	must.NoError(t, err)
+	must.NoError(t, s.Set(t.Context(), CopyOut{Source: "/etc", Dir: t.TempDir()})) // it is read alone
+	must.Eq(t, "x", h.labels[LabelImported])
+	must.NoError(t, s.Set(t.Context(), SetCmd{"sh"}))
+	must.Eq(t, map[string]string{LabelReceived: "z"}, h.labels)
+}
+
 func TestSettings_Attribute(t *testing.T) {
 	leak.Check(t)
 	s, _ := newSettings(t, "web")

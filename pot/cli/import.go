@@ -22,7 +22,10 @@ func importCommand() *cobra.Command {
 		Long: `Fetches the image NAME_TAG.xz from a server, or a directory as file:///DIR, verifies
 it, and makes the pot NAME_TAG of it, with _ for the dots of its tag. With -C the image
 must be signed with that key. What it is layered on is fetched first. A pot whose image
-is on the public network is given an address.`,
+is on the public network is given an address.
+
+The driver starts tasks from the pot, as from the image, until the pot is changed or
+started.`,
 		Example: `    pot import -p test -t 1.0 -U file:///srv/images
     pot import -p test -t 1.0 -U https://images.example.org/pots -C pots.pub`,
 		Args: arguments(),
@@ -76,7 +79,11 @@ func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (na
 	if err != nil {
 		return "", err
 	}
-	if err := o.settle(c, ps, name); err != nil {
+	err = o.settle(c, ps, name)
+	if err == nil { // it is the image, until the pot is changed or started
+		err = ps.Host().Images.SetLabels(ctx, string(name), map[string]string{image.LabelImported: ref.String()})
+	}
+	if err != nil {
 		after := context.WithoutCancel(ctx)
 		return "", errors.Join(err, ps.DestroyOwn(after, name, false, pot.StartOptions{}))
 	}

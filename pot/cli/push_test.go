@@ -57,4 +57,7 @@ func TestLabels(t *testing.T) {
 	leak.Check(t)
 	must.Eq(t, image.LabelRef, pot.LabelRef)
 	must.Eq(t, image.LabelDigest, pot.LabelDigest)
+	must.Eq(t, image.LabelTask, pot.LabelTask)
+	must.Eq(t, image.LabelSources, pot.LabelSources)
+	must.Eq(t, image.LabelImported, pot.LabelImported)
 }

@@ -99,6 +99,10 @@ func (d datasets) receive(ctx context.Context, name string, stream io.Reader, be
 			err = errors.Join(err, os.RemoveAll(d.path(name)))
 		}
 	}()
+	// A crash in a rename may have left an image's labels under the name.
+	if err := os.RemoveAll(d.label(name)); err != nil {
+		return err
+	}
 	root, err := os.OpenRoot(d.path(name))
 	if err != nil {
 		return err

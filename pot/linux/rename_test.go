@@ -3,12 +3,15 @@
 package linux
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"testing"
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -31,6 +34,13 @@ func TestDatasets_Rename_afterCrash(t *testing.T) {
 		must.NoError(t, d.writeLabels("next", labelFile{Labels: map[string]string{"b": "of nothing"}}))
 		must.NoError(t, d.Rename(t.Context(), "bare", "next"))
 		labels, err := d.Labels(t.Context(), "next")
+		must.NoError(t, err)
+		must.MapEmpty(t, labels)
+	})
+	t.Run("and a pot that is received gets none of those", func(t *testing.T) {
+		must.NoError(t, d.writeLabels("pot", labelFile{Labels: map[string]string{"nomad.pot:ref": "of an image"}}))
+		must.NoError(t, d.Receive(t.Context(), "pot", xz.NewReader(bytes.NewReader(imagetest.Hello("")))))
+		labels, err := d.Labels(t.Context(), "pot")
 		must.NoError(t, err)
 		must.MapEmpty(t, labels)
 	})

@@ -1,0 +1,137 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+// Labels of datasets that say what an image is, and on what terms it may be used.
+const (
+	LabelRef    = "nomad.pot:ref"    // Ref.String: what it was pulled as
+	LabelDigest = "nomad.pot:digest" // Digest.String
+
+	LabelSigner = "nomad.pot:signer" // signify.PublicKey.Fingerprint
+	LabelLogin  = "nomad.pot:login"  // "required": the source was shown a Login
+
+	// LabelSources is what else the same bytes are served as: sources.String.
+	LabelSources = "nomad.pot:sources"
+
+	// LabelOrigin is the image that a layered one was received on: Meta.String and
+	// Digest.String, separated by a space.
+	LabelOrigin = "nomad.pot:origin"
+
+	// LabelImported is what a person imported a pot as, Ref.String, for as long as the
+	// pot is not changed or started.
+	LabelImported = "nomad.pot:imported"
+
+	// LabelTask is of a pot that is a task's: package pot's.
+	LabelTask = "nomad.pot:task"
+)
+
+// labelPrefix begins the labels of this program.
+const labelPrefix = "nomad.pot:"
+
+// ErrNotImage is a dataset that has the name of an image and is none.
+var ErrNotImage = errors.New("is not an image")
+
+// imported is a dataset that is an image.
+type imported struct {
+	Snapshot
+	signer  string
+	private bool    // it was pulled with a Login: its sources say who may use it
+	sources sources // none: not known
+	origin  string  // LabelOrigin
+	byHand  bool    // a person imported it
+}
+
+// newImported returns the image that a dataset with those labels is. If it is none the
+// error is ErrNotImage: a pot's files are not for whoever guesses its name. local is
+// whether a dataset that has none of this program's labels is an image.
+func newImported(name string, labels map[string]string, local bool) (*imported, error) {
+	im := &imported{
+		Snapshot: Snapshot{Name: name},
+		signer:   labels[LabelSigner], private: labels[LabelLogin] != "", origin: labels[LabelOrigin],
+	}
+	from, digest, digestLabel := labels[LabelRef], labels[LabelDigest], LabelDigest
+	switch {
+	case labels[LabelTask] != "":
+		return nil, fmt.Errorf("it is the pot of a task, and %w; set pot and tag to the name and the version of an image", ErrNotImage)
+	case from != "" || digest != "":
+	case labels[LabelImported] != "":
+		im.byHand = true
+		from = labels[LabelImported]
+		digest, _, _ = strings.Cut(labels[LabelReceived], " ")
+		digestLabel = LabelReceived
+	case labels[LabelReceived] != "":
+		return nil, fmt.Errorf("it is a pot that was imported by hand and may have been changed since, and %w any more; "+
+			"destroy or rename it (pot destroy, pot rename), and the image is pulled", ErrNotImage)
+	case hasLabel(labels):
+		return nil, fmt.Errorf("it is a pot of this host, and %w; destroy or rename it (pot destroy, pot rename), and the image is pulled", ErrNotImage)
+	case !local:
+		return nil, fmt.Errorf("it is a pot that this driver did not import, and %w; destroy or rename it "+
+			"(pot destroy, pot rename), or allow pots of this host as images in the plugin's configuration (allow_local_images)", ErrNotImage)
+	default:
+		im.byHand = true
+	}
+	if digest != "" {
+		var err error
+		if im.Digest, err = ParseDigest(digest); err != nil {
+			return nil, fmt.Errorf("%s: %w", digestLabel, err)
+		}
+	}
+	if from != "" {
+		im.sources = sources{{ref: from, login: im.private}}
+	}
+	for _, s := range parseSources(labels[LabelSources]) {
+		im.sources = im.sources.with(s)
+	}
+	return im, nil
+}
+
+// hasLabel reports whether any label is this program's.
+func hasLabel(labels map[string]string) bool {
+	for label := range labels {
+		if strings.HasPrefix(label, labelPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// is reports whether the image is known to be what ref stands for. An image of which
+// nothing is known is what its name says.
+func (im *imported) is(ref Ref) bool {
+	if len(im.sources) == 0 {
+		return im.byHand
+	}
+	s, found := im.sources.find(ref)
+	return found && !s.gone
+}
+
+// read returns the image of that name, nil if there is no such dataset.
+func (s *Store) read(ctx context.Context, name string, terms Terms) (*imported, error) {
+	labels, err := s.datasets.Labels(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newImported(name, labels, terms.Local)
+}
+
+// Beside is the dataset of an image with that digest where ref.Dataset is another
+// image's.
+func (r Ref) Beside(d Digest) string { return r.besideStem() + "-" + d.hex()[:besideDigits] }
+
+// besideDigits is how much of a digest tells images of one name from each other.
+const besideDigits = 16
+
+// besideStem begins the names of such datasets, which are no longer than others.
+func (r Ref) besideStem() string {
+	name := r.Dataset()
+	return name[:min(len(name), maxName-1-besideDigits)]
+}

@@ -1,0 +1,95 @@
+package image
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// A source is a reference that an image was pulled by, or that its server was found to
+// serve the same bytes by.
+type source struct {
+	ref   string // Ref.String
+	login bool   // the server was shown a Login
+	gone  bool   // the server serves another image by now
+}
+
+// sources are those of one image. As text they are words, each a reference and what
+// holds of it: "https://example.org/pots/web:1.0#login". No reference has a '#' in it.
+type sources []source
+
+// Marks of a source in its text.
+const (
+	markLogin = "login"
+	markGone  = "gone"
+)
+
+// maxSourcesBytes bounds the text: a user property has at most 8191 bytes (zfsprops(7)).
+const maxSourcesBytes = 7 << 10
+
+// parseSources reads what sources.String writes. Marks that are not known are ignored.
+func parseSources(text string) (all sources) {
+	for _, word := range strings.Fields(text) {
+		parts := strings.Split(word, "#")
+		all = append(all, source{
+			ref:   parts[0],
+			login: slices.Contains(parts[1:], markLogin),
+			gone:  slices.Contains(parts[1:], markGone),
+		})
+	}
+	return all
+}
+
+// String is the text of the newest sources, as many as it has room for.
+func (all sources) String() string {
+	var words []string
+	bytes := 0
+	for _, s := range slices.Backward(all) {
+		word := s.ref
+		if s.login {
+			word += "#" + markLogin
+		}
+		if s.gone {
+			word += "#" + markGone
+		}
+		if bytes += len(word) + 1; bytes > maxSourcesBytes {
+			break
+		}
+		words = append(words, word)
+	}
+	slices.Reverse(words)
+	return strings.Join(words, " ")
+}
+
+// find returns the source that is ref's, however that is written.
+func (all sources) find(ref Ref) (s source, found bool) {
+	key := sourceKey(ref.String())
+	for _, s := range all {
+		if sourceKey(s.ref) == key {
+			return s, true
+		}
+	}
+	return source{}, false
+}
+
+// with returns all with s as the newest, in the place of one of the same reference.
+func (all sources) with(s source) sources {
+	key := sourceKey(s.ref)
+	others := slices.DeleteFunc(slices.Clone(all), func(o source) bool { return sourceKey(o.ref) == key })
+	return append(others, s)
+}
+
+// sourceKey is a reference as it is compared: names of hosts are the same in either case,
+// and a port that is the scheme's own need not be there (RFC 3986, 6.2). Paths are
+// compared as they are written. A reference that cannot be read is like no other.
+func sourceKey(ref string) string {
+	r, err := ParseRef(ref)
+	if err != nil {
+		return ref
+	}
+	u, err := url.Parse(r.Source)
+	if err != nil {
+		return ref
+	}
+	return origin(u) + strings.TrimRight(u.EscapedPath(), "/") + "/" + r.Name + ":" + r.Tag
+}

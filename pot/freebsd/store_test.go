@@ -1,0 +1,80 @@
+package freebsd
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/hosttest/leak"
+)
+
+// What a dataset of ZFS is to a store of images: its local properties say.
+func TestStore_images(t *testing.T) {
+	leak.Check(t)
+	digest := "skein1024:" + strings.TrimSpace(string(imagetest.Hello(".skein")))
+	const name = imagetest.HelloName + "_1_0"
+	server, mirror := imagetest.NewServer(t), imagetest.NewServer(t)
+	ref := image.Ref{Source: server.URL, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
+	moved := ref
+	moved.Source = mirror.URL
+	open := func(t *testing.T) (*model, pot.Host, *image.Store) {
+		m := newModel(t)
+		h, _ := m.host(t)
+		return m, h, image.NewStore(image.NewCache(t.TempDir(), image.Options{}), h.Images)
+	}
+
+	t.Run("a task's clone is no image, whatever is allowed", func(t *testing.T) {
+		_, h, store := open(t)
+		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "web_1_0", Name: name, Labels: map[string]string{pot.LabelTask: "x"}})
+		must.NoError(t, err)
+		_, err = store.Ensure(t.Context(), ref, image.Terms{Local: true}, nil)
+		must.ErrorIs(t, err, image.ErrNotImage)
+		must.ErrorContains(t, err, "it is the pot of a task")
+	})
+	t.Run("what only a stream has said of itself does not count", func(t *testing.T) {
+		m, h, store := open(t)
+		must.NoError(t, h.Images.Receive(t.Context(), name, tree(7).reader()))
+		m.datasets["tank/pot/jails/"+name].received = map[string]string{image.LabelRef: ref.String(), image.LabelDigest: digest}
+		_, err := store.Ensure(t.Context(), ref, image.Terms{}, nil)
+		must.ErrorIs(t, err, image.ErrNotImage)
+		got, err := store.Ensure(t.Context(), ref, image.Terms{Local: true}, nil)
+		must.NoError(t, err)
+		must.Eq(t, image.Snapshot{Name: name}, got)
+	})
+	t.Run("an image is the same from another server, and known from then on", func(t *testing.T) {
+		_, h, store := open(t)
+		must.NoError(t, h.Images.Receive(t.Context(), name, tree(7).reader()))
+		must.NoError(t, h.Images.SetLabels(t.Context(), name, map[string]string{image.LabelRef: ref.String(), image.LabelDigest: digest}))
+		for range 2 {
+			got, err := store.Ensure(t.Context(), moved, image.Terms{}, nil)
+			must.NoError(t, err)
+			must.Eq(t, digest, got.Digest.String())
+			must.Eq(t, name, got.Name)
+		}
+		must.Eq(t, 1, mirror.Gets(ref.File()+".skein"))
+		must.Eq(t, 0, mirror.Gets(ref.File()))
+	})
+	t.Run("one that needed credentials is not for who has its digest", func(t *testing.T) {
+		_, h, store := open(t)
+		must.NoError(t, h.Images.Receive(t.Context(), name, tree(7).reader()))
+		must.NoError(t, h.Images.SetLabels(t.Context(), name, map[string]string{
+			image.LabelRef: ref.String(), image.LabelDigest: digest, image.LabelLogin: "required",
+		}))
+		mirror.Remove(ref.File())
+		_, err := store.Ensure(t.Context(), moved, image.Terms{}, nil)
+		must.ErrorContains(t, err, "404 Not Found")
+	})
+	t.Run("a pot that was an image is none", func(t *testing.T) {
+		_, h, store := open(t)
+		must.NoError(t, h.Images.Receive(t.Context(), name, tree(7).reader()))
+		labels := map[string]string{image.LabelRef: ref.String(), image.LabelDigest: digest, image.LabelReceived: digest + " 7 3ef"}
+		must.NoError(t, h.Images.SetLabels(t.Context(), name, labels))
+		must.NoError(t, h.Images.SetLabels(t.Context(), name, map[string]string{image.LabelRef: "", image.LabelDigest: "", image.LabelSources: ""}))
+		_, err := store.Ensure(t.Context(), ref, image.Terms{Local: true}, nil)
+		must.ErrorIs(t, err, image.ErrNotImage)
+	})
+}
