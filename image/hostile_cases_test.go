@@ -335,6 +335,15 @@ func hostileLists() (cases []hostileCase) {
 	list("a name of 2 GiB", "list: 2147483647 bytes where", func(l *hostileSets) {
 		l.more = hostileNV{{"x", hostileRaw{9, 1, []byte{0x7f, 0xff, 0xff, 0xff}}}}
 	})
+	list("an origin as a text", `list: dataset "tank/jails/bad/m": "origin" is of the wrong type`, func(l *hostileSets) { l.sets[1].more = hostileNV{{"origin", "9"}} })
+	list("a parent as a text", `"parentfromsnap" is of the wrong type`, func(l *hostileSets) { l.sets[1].more = hostileNV{{"parentfromsnap", "later"}} })
+	list("a label of another type", "property nomad.pot:digest=1 is none that an image may have", func(l *hostileSets) {
+		l.sets[1].props = hostileNV{{"nomad.pot:digest", uint64(1)}}
+	})
+	list("a pair within another's value", `list: "x" has 44 bytes too many`, func(l *hostileSets) {
+		l.more = hostileNV{{"x", hostileRaw{16, 0, hostileNV{{"fss", uint64(1)}}.append(nil)[8:]}}}
+	})
+	list("more values than one", `list: "x" has 2 values, not 1`, func(l *hostileSets) { l.more = hostileNV{{"x", hostileRaw{8, 2, make([]byte, 8)}}} })
 	list("a pair that is larger than its value", `list: "x" has 8 bytes too many`, func(l *hostileSets) {
 		l.more = hostileNV{{"x", hostileRaw{8, 1, make([]byte, 16)}}}
 	})
