@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -124,30 +123,13 @@ func (b *build) prepare() error {
 		b.XZ.Workers = runtime.GOMAXPROCS(0)
 	}
 	b.artifacts.Snapshot = strconv.FormatInt(b.Created.Unix(), 10) // as pot names its own
-	if b.Replace {
-		return nil
-	}
-	for _, ending := range endings {
-		if _, err := os.Lstat(b.path(ending)); !errors.Is(err, fs.ErrNotExist) {
-			return errors.Join(err, fmt.Errorf("%s: %w", b.path(ending), fs.ErrExist))
-		}
-	}
-	return nil
-}
-
-// endings are those of an image's files, in the order in which they get their
-// names: the digest, which is asked for first, comes last.
-var endings = []string{"", ".meta", ".skein.sig", ".skein"}
-
-// path is where a file of the image goes.
-func (b *build) path(ending string) string {
-	return filepath.Join(b.Dir, Ref{Name: b.Name, Tag: b.Tag}.File()+ending)
+	return b.checkFree()
 }
 
 // make builds in a directory beside the image's place.
 func (b *build) make(ctx context.Context) error {
 	return b.withFiles(ctx, func(files *zstream.Files) error {
-		return b.place(func() error { return b.compress(ctx, files) })
+		return b.place(ctx, func() error { return b.compress(ctx, files) })
 	})
 }
 
@@ -173,7 +155,7 @@ func (b *build) withFiles(ctx context.Context, use func(*zstream.Files) error) (
 }
 
 // place has the files of an image written, and gives them their names.
-func (b *build) place(write func() error) (err error) {
+func (b *build) place(ctx context.Context, write func() error) (err error) {
 	_ = sweep(b.Dir, building, func(*temp) error { return nil })
 	if b.temp, err = newTemp(b.Dir, building); err != nil {
 		return err
@@ -182,7 +164,7 @@ func (b *build) place(write func() error) (err error) {
 	if err := write(); err != nil {
 		return err
 	}
-	return b.publish()
+	return b.publish(ctx)
 }
 
 // compress writes the .xz, and all that follows from it.
@@ -290,34 +272,3 @@ func (b *build) writeFile(ending string, write func(io.Writer) error) error {
 }
 
 func (b *build) temporary(ending string) string { return filepath.Join(b.temp.dir, "image.xz"+ending) }
-
-// publish gives the files their names. What is replaced loses its digest first,
-// so that none is ever beside what it is not of.
-func (b *build) publish() error {
-	if b.Replace {
-		for _, ending := range []string{".skein", ".skein.sig"} {
-			if err := os.Remove(b.path(ending)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-		}
-	}
-	var made []string
-	for _, ending := range endings {
-		if ending == ".skein.sig" && b.Signer == nil {
-			continue
-		}
-		if err := os.Rename(b.temporary(ending), b.path(ending)); err != nil {
-			for _, path := range made {
-				err = errors.Join(err, os.Remove(path))
-			}
-			return err
-		}
-		made = append(made, b.path(ending))
-	}
-	a := &b.artifacts
-	a.XZ, a.Meta, a.Skein = b.path(""), b.path(".meta"), b.path(".skein")
-	if b.Signer != nil {
-		a.Signature = b.path(".skein.sig")
-	}
-	return nil
-}

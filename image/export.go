@@ -24,22 +24,40 @@ type ExportOptions struct {
 	Progress func(n int64)   // told how many bytes of the stream there were; may be nil
 }
 
-// Export makes the files of an image, as Build does.
-func Export(ctx context.Context, o ExportOptions) (Artifacts, error) {
-	b := &build{BuildOptions: BuildOptions{
+// build is an export that is not begun.
+func (o ExportOptions) build() *build {
+	return &build{BuildOptions: BuildOptions{
 		Name: o.Name, Tag: o.Tag, Dir: o.Dir, XZ: o.XZ, Signer: o.Signer, Replace: o.Replace,
 	}}
+}
+
+// Check returns the error with which Export would refuse o before it reads anything,
+// for callers who have something to do before. An image that has the name already is
+// fs.ErrExist.
+func (o ExportOptions) Check() error { return o.fault(o.build().prepare()) }
+
+// fault is err as *Error.
+func (o ExportOptions) fault(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Op: "export", What: o.Name + "_" + o.Tag, Err: err}
+}
+
+// Export makes the files of an image, as Build does.
+func Export(ctx context.Context, o ExportOptions) (Artifacts, error) {
+	b := o.build()
 	err := b.prepare()
 	if err == nil {
 		b.artifacts.Snapshot = o.Snapshot
-		err = b.place(func() error {
+		err = b.place(ctx, func() error {
 			return b.pack(ctx, o.Origin, func(ctx context.Context, w io.Writer) error {
 				return o.Send(ctx, &told{w: w, tell: o.Progress})
 			})
 		})
 	}
 	if err != nil {
-		return Artifacts{}, &Error{Op: "export", What: o.Name + "_" + o.Tag, Err: err}
+		return Artifacts{}, o.fault(err)
 	}
 	return b.artifacts, nil
 }

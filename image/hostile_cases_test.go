@@ -335,6 +335,15 @@ func hostileLists() (cases []hostileCase) {
 	list("a name of 2 GiB", "list: 2147483647 bytes where", func(l *hostileSets) {
 		l.more = hostileNV{{"x", hostileRaw{9, 1, []byte{0x7f, 0xff, 0xff, 0xff}}}}
 	})
+	list("an origin as a text", `list: dataset "tank/jails/bad/m": "origin" is of the wrong type`, func(l *hostileSets) { l.sets[1].more = hostileNV{{"origin", "9"}} })
+	list("a parent as a text", `"parentfromsnap" is of the wrong type`, func(l *hostileSets) { l.sets[1].more = hostileNV{{"parentfromsnap", "later"}} })
+	list("a label of another type", "property nomad.pot:digest=1 is none that an image may have", func(l *hostileSets) {
+		l.sets[1].props = hostileNV{{"nomad.pot:digest", uint64(1)}}
+	})
+	list("a pair within another's value", `list: "x" has 40 bytes too many`, func(l *hostileSets) {
+		l.more = hostileNV{{"x", hostileRaw{16, 0, hostileNV{{"fss", uint64(1)}}.append(nil)[8:]}}}
+	})
+	list("more values than one", `list: "x" has 2 values, not 1`, func(l *hostileSets) { l.more = hostileNV{{"x", hostileRaw{8, 2, make([]byte, 8)}}} })
 	list("a pair that is larger than its value", `list: "x" has 8 bytes too many`, func(l *hostileSets) {
 		l.more = hostileNV{{"x", hostileRaw{8, 1, make([]byte, 16)}}}
 	})
@@ -439,9 +448,17 @@ func hostileTrees() []hostileCase {
 		edit("a file to remove that is not there", "queue of files to remove: object 99: there is none of that number", func(s *hostileStream) { hostileQueue(*s, "63", 99) }),
 		edit("a file to remove by another name", `queue of files to remove: "8" is object 7`, func(s *hostileStream) { hostileQueue(*s, "8", 7) }),
 		edit("a name that is the 65537th of its hash", `ZAP: "big" is number 65536 of its hash`, func(s *hostileStream) { binary.LittleEndian.PutUint32(s.name("big")[8:], 65536) }),
-		edit("a normalized name beyond ASCII", "names beyond ASCII that are normalized are not supported", func(s *hostileStream) {
+		edit("names that are normalized in no way", "its names are normalized in no way that is known", func(s *hostileStream) {
+			binary.LittleEndian.PutUint64(s.at(drrWrite, 6).payload[16:], 0x30)
+		}),
+		edit("a normalized name that is no UTF-8", `"b\xefg" cannot be normalized: it is no UTF-8`, func(s *hostileStream) {
 			binary.LittleEndian.PutUint64(s.at(drrWrite, 6).payload[16:], 0x10)
-			s.rename("big", "b\u00efg")
+			s.rename("big", "b\xefg")
+		}),
+		edit("two names that are one when they are normalized", "ZAP: two names of one hash and one number", func(s *hostileStream) {
+			binary.LittleEndian.PutUint64(s.at(drrWrite, 6).payload[16:], 0x52)
+			s.rename("big", "b\u00cfg")
+			s.rename("etc", "bi\u0308G")
 		}),
 		hostileRegistry("an attribute of a number beyond all", `registry of attributes: "ZPL_PROJID" has number 60000 of 22`, "ZPL_PROJID", 8<<24|60000),
 		hostileRegistry("a parent of 4000 bytes", "registry of attributes: ZPL_PARENT is of 4000 bytes, not 8", "ZPL_PARENT", 4000<<24|7),

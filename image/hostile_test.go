@@ -1,6 +1,7 @@
 package image_test
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,6 +84,20 @@ func TestStore_Ensure_good(t *testing.T) {
 	_, err := b.Ensure(t.Context(), image.Ref{Source: b.server.URL, Name: "bad", Tag: "1.0"}, anyImage, nil)
 	must.NoError(t, err)
 	must.Eq(t, hostileGood(), b.datasets.StreamOf("bad_1_0"))
+}
+
+// An image of a dataset that normalizes names, or to which the case of letters is one.
+func TestStore_Ensure_normalized(t *testing.T) {
+	leak.Check(t)
+	for _, flags := range []uint64{0x10, 0x20, 0x50, 0x60, 0x02, 0x52} {
+		b := newRig(t)
+		s := hostileSplit(hostileGood())
+		binary.LittleEndian.PutUint64(s.at(drrWrite, 6).payload[16:], flags)
+		s.rename("big", "b\u00efg")
+		b.server.Add("bad", "1.0", imagetest.XZ(s.seal()), imagetest.NoMeta)
+		_, err := b.Ensure(t.Context(), image.Ref{Source: b.server.URL, Name: "bad", Tag: "1.0"}, anyImage, nil)
+		must.NoError(t, err)
+	}
 }
 
 // What is refused does not depend on the host: this one would take anything that has

@@ -45,8 +45,9 @@ type shelf interface {
 	// read gives w a file of at most limit bytes. None is fs.ErrNotExist.
 	read(ctx context.Context, name string, w io.Writer, limit int64, count Count) error
 
-	// put makes a file, whole, in place of what has that name.
-	put(ctx context.Context, name string, r *io.SectionReader, count Count) error
+	// put makes a file, whole, in place of what has that name. If isNew, nothing is
+	// replaced where that can be: a name that is taken is errTaken.
+	put(ctx context.Context, name string, r *io.SectionReader, isNew bool, count Count) error
 
 	// remove takes a file away. None is no error.
 	remove(ctx context.Context, name string) error
@@ -54,6 +55,9 @@ type shelf interface {
 	// lock keeps other pushes away until unlock, where that can be.
 	lock(ctx context.Context) (unlock func(), err error)
 }
+
+// errTaken is an image of the same name that somebody else has published.
+var errTaken = fmt.Errorf("another image of that name: %w", fs.ErrExist)
 
 // Push publishes the image at p, which is on this machine, in a directory, or the one
 // of a server that takes PUT, by its path or URL.
@@ -150,14 +154,14 @@ func (p *pushing) publish(ctx context.Context) (already bool, err error) {
 			return true, nil
 		} // else it is damaged: it has that digest, and is not what that is of
 	case !p.Replace:
-		return false, p.fault("", fmt.Errorf("another image of that name: %w", fs.ErrExist))
+		return false, p.fault("", errTaken)
 	}
 	if there != nil {
 		if err := p.shelf.remove(ctx, p.name+".skein"); err != nil {
 			return false, err
 		}
 	}
-	if err := p.send(ctx); err != nil {
+	if err := p.send(ctx, there == nil && !p.Replace); err != nil {
 		if there != nil {
 			err = fmt.Errorf("%w; it is not offered any more until it is published again", err)
 		}
@@ -166,16 +170,17 @@ func (p *pushing) publish(ctx context.Context) (already bool, err error) {
 	return false, nil
 }
 
-// send puts all files, the .skein last.
-func (p *pushing) send(ctx context.Context) error {
-	if err := p.again(ctx, "", io.NewSectionReader(p.file.xz, 0, p.file.Bytes), p.Sent); err != nil {
+// send puts all files, the .skein last. If isNew, an image that another push has
+// published meanwhile keeps its .skein.
+func (p *pushing) send(ctx context.Context, isNew bool) error {
+	if err := p.again(ctx, "", io.NewSectionReader(p.file.xz, 0, p.file.Bytes), false, p.Sent); err != nil {
 		return err
 	}
 	for _, small := range []struct {
 		ending string
 		data   []byte
 	}{{".meta", p.meta}, {".skein.sig", p.sig}} {
-		err := p.sendSmall(ctx, small.ending, small.data)
+		err := p.sendSmall(ctx, small.ending, small.data, false)
 		if err != nil {
 			return err
 		}
@@ -183,7 +188,7 @@ func (p *pushing) send(ctx context.Context) error {
 	if err := p.confirm(ctx); err != nil {
 		return err
 	}
-	if err := p.sendSmall(ctx, ".skein", p.skein); err != nil {
+	if err := p.sendSmall(ctx, ".skein", p.skein, isNew); err != nil {
 		return err
 	}
 	switch got, err := p.small(ctx, ".skein", smallLimit); {
@@ -196,17 +201,18 @@ func (p *pushing) send(ctx context.Context) error {
 }
 
 // sendSmall puts a file, or has none there.
-func (p *pushing) sendSmall(ctx context.Context, ending string, data []byte) error {
+func (p *pushing) sendSmall(ctx context.Context, ending string, data []byte, isNew bool) error {
 	if data == nil {
 		return p.shelf.remove(ctx, p.name+ending)
 	}
-	return p.again(ctx, ending, io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), nil)
+	return p.again(ctx, ending, io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), isNew, nil)
 }
 
-// again puts a file, and tries that again if it may succeed then.
-func (p *pushing) again(ctx context.Context, ending string, r *io.SectionReader, count Count) error {
+// again puts a file, and tries that again if it may succeed then. What it finds there
+// when it tries again may be its own, of a request whose answer was lost.
+func (p *pushing) again(ctx context.Context, ending string, r *io.SectionReader, isNew bool, count Count) error {
 	for n := 1; ; n++ {
-		err := p.shelf.put(ctx, p.name+ending, r, count)
+		err := p.shelf.put(ctx, p.name+ending, r, isNew && n == 1, count)
 		if err == nil || n > p.Retries || !Retryable(err) || ctx.Err() != nil {
 			return err
 		}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 )
 
 // dirShelf is a directory, of this machine or mounted here.
@@ -25,7 +24,7 @@ func (s dirShelf) read(ctx context.Context, name string, w io.Writer, limit int6
 }
 
 // put writes to another name, and to the disk, before the file takes its own.
-func (s dirShelf) put(ctx context.Context, name string, r *io.SectionReader, count Count) (err error) {
+func (s dirShelf) put(ctx context.Context, name string, r *io.SectionReader, isNew bool, count Count) (err error) {
 	f, err := os.CreateTemp(s.dir, "."+name+".*")
 	if err != nil {
 		return s.fault("publish", name, err)
@@ -44,12 +43,30 @@ func (s dirShelf) put(ctx context.Context, name string, r *io.SectionReader, cou
 	_, err = io.Copy(f, from)
 	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), s.shown(name))
+		err = s.give(f.Name(), name, isNew)
 	}
 	if err == nil {
 		err = s.sync()
 	}
 	return s.fault("publish", name, err)
+}
+
+// give gives a file its name, in place of what has it unless it is new.
+func (s dirShelf) give(from, name string, isNew bool) error {
+	if !isNew {
+		return os.Rename(from, s.shown(name))
+	}
+	err := moveNew(from, s.shown(name))
+	if errors.Is(err, fs.ErrExist) {
+		return errTaken
+	}
+	if err == nil {
+		err = os.Remove(from)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	return err
 }
 
 // pushReader reads until ctx ends.
@@ -87,27 +104,8 @@ func (s dirShelf) sync() error {
 
 // lock waits for others that publish in the directory (flock(2)).
 func (s dirShelf) lock(ctx context.Context) (unlock func(), err error) {
-	d, err := os.Open(s.dir)
-	if err != nil {
-		return nil, s.fault("publish", "", err)
-	}
-	for {
-		err = syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			break
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			d.Close()
-			return nil, s.fault("publish", "", context.Cause(ctx))
-		}
-	}
-	if err != nil && !errors.Is(err, syscall.EOPNOTSUPP) { // a file system that has no locks
-		d.Close()
-		return nil, s.fault("publish", "", os.NewSyscallError("flock", err))
-	}
-	return func() { d.Close() }, nil
+	unlock, err = lockDirectory(ctx, s.dir)
+	return unlock, s.fault("publish", "", err)
 }
 
 // fault is err as *Error, whose name is not said twice.

@@ -115,8 +115,9 @@ func (s *webShelf) read(ctx context.Context, name string, w io.Writer, limit int
 	return s.download("read back", name, limit, count).to(ctx, w)
 }
 
-// put sends a file, as long as the server takes its bytes.
-func (s *webShelf) put(ctx context.Context, name string, r *io.SectionReader, count Count) error {
+// put sends a file, as long as the server takes its bytes. A server that does not know
+// the condition (RFC 9110, 13.1.2) replaces what is there.
+func (s *webShelf) put(ctx context.Context, name string, r *io.SectionReader, isNew bool, count Count) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stalled := time.AfterFunc(defaultStallTimeout, func() { cancel(fmt.Errorf("no bytes taken for %s", defaultStallTimeout)) })
@@ -139,7 +140,15 @@ func (s *webShelf) put(ctx context.Context, name string, r *io.SectionReader, co
 	req.Body, _ = body()
 	req.GetBody, req.ContentLength = body, r.Size()
 	req.Header.Set("Content-Type", "application/octet-stream")
-	return s.ask(ctx, d, req)
+	if isNew {
+		req.Header.Set("If-None-Match", "*")
+	}
+	err = s.ask(ctx, d, req)
+	var status statusError
+	if isNew && errors.As(err, &status) && status == http.StatusPreconditionFailed {
+		return d.final(errTaken)
+	}
+	return err
 }
 
 func (s *webShelf) remove(ctx context.Context, name string) error {

@@ -112,13 +112,16 @@ func fateOf(dataset, name string, value any) fate {
 		// A user's, which means nothing to ZFS, but may to programs of a host: one that
 		// takes snapshots, for example. Labels of ours are in what is exported of a pot
 		// that has some.
+		if _, text := value.(string); !text { // as all of them are
+			return forbidden
+		}
 		return dropped
 	}
 	if name == "mountpoint" && builders(dataset, value) {
 		return dropped
 	}
 	is := fates[name]
-	if _, number := value.(uint64); is == kept && !number { // as all of them are, to libzfs
+	if _, number := value.(uint64); !number { // as all that are not forbidden are, to libzfs
 		return forbidden
 	}
 	return is

@@ -38,6 +38,11 @@ func TestVet(t *testing.T) {
 	t.Run("what is kept is a number", func(t *testing.T) {
 		must.ErrorContains(t, vet{}.stream(image(map[string]any{"compression": "lz4"}, nil)), "property compression=lz4 is none that an image may have")
 	})
+	t.Run("what is dropped is of its type too", func(t *testing.T) {
+		for property, value := range map[string]any{"copies": "3", "sync": "disabled", "version": "5", "org:note": uint64(1), "nomad.pot:digest": uint64(1), ":pot.tag": uint64(1)} {
+			must.ErrorContains(t, vet{}.stream(image(nil, map[string]any{property: value})), "property "+property+"=")
+		}
+	})
 	for property, value := range map[string]any{
 		"refreservation": uint64(1), "refquota": uint64(1), "snapshot_limit": uint64(1), "volmode": uint64(1), "vscan": uint64(1),
 		"nbmand": uint64(1), "overlay": uint64(0), "readonly": uint64(1), "bookmarks": uint64(1), "snapdev": uint64(1), "mlslabel": "x",

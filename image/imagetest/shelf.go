@@ -109,6 +109,8 @@ func (s *Shelf) serve(r *http.Request, name string, body []byte) int {
 	}
 	_, there := s.files[name]
 	switch {
+	case r.Method == http.MethodPut && there && r.Header.Get("If-None-Match") == "*":
+		return http.StatusPreconditionFailed
 	case r.Method == http.MethodPut:
 		s.files[name] = body
 		return http.StatusCreated

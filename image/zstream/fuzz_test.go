@@ -94,6 +94,8 @@ func FuzzUnpack(f *testing.F) {
 // FuzzXattrs is lists of extended attributes, and of access control.
 func FuzzXattrs(f *testing.F) {
 	f.Add(pack(nvlist{{"user.a", []byte{1}}, {"b", []byte{}}, {"freebsd:system:c", []byte("value")}}))
+	f.Add(pack(nvlist{{"user.a", []byte("first")}, {"user.a", []byte("last")}}))
+	f.Add(pack(nvlist{{"user.a\x00b", []byte("x")}}))
 	f.Add([]byte{0, 0, 0, 0x10, 1, 0, 0, 0, 1, 0, 0x40, 0, 2, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		files := &files{budget: budget{10, 1000}}
@@ -147,6 +149,9 @@ func extractFuzzed(t *testing.T, data []byte, origins ...[]byte) {
 func FuzzNvlist(f *testing.F) {
 	f.Add(pack(nvlist{{"a", nil}, {"b", "c"}, {"d", nvlist{{"e", uint64(1)}}}, {"f", []byte{1}}}))
 	f.Add(small(f)[0].payload)
+	for _, data := range misread() {
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		list, err := unpackList(data)
 		if err != nil {

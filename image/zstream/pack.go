@@ -3,6 +3,7 @@ package zstream
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // contents is what a package (`zfs send -R` or `-I`) says that it holds, in the
@@ -40,8 +41,12 @@ func parseContents(buf []byte) (*contents, error) {
 		return nil, errors.New("list: it has no datasets")
 	}
 	c := &contents{datasets: map[string]listed{}, origins: map[uint64]int{}}
-	c.from, _ = list.find("fromsnap").(string)
-	c.to, _ = list.find("tosnap").(string)
+	if c.from, err = valueOf[string](list, "fromsnap"); err == nil {
+		c.to, err = valueOf[string](list, "tosnap")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list: %w", err)
+	}
 	guids := map[uint64]bool{}
 	for _, p := range filesystems {
 		fs, _ := p.value.(nvlist)
@@ -71,6 +76,9 @@ func parseContents(buf []byte) (*contents, error) {
 	if err := filesystems.unique(); err != nil {
 		return nil, fmt.Errorf("list: dataset %w", err)
 	}
+	if err := list.allUnique(); err != nil { // also in what nothing here has a use for
+		return nil, fmt.Errorf("list: %w", err)
+	}
 	return c, nil
 }
 
@@ -84,12 +92,29 @@ func parseListed(fs nvlist) (d listed, err error) {
 		return d, errors.New("holds are not supported")
 	}
 	d = listed{snapshots: map[string]uint64{}, ofSnapshot: map[string]map[string]any{}}
-	d.origin, _ = fs.find("origin").(uint64)
-	props, _ := fs.find("props").(nvlist)
+	var props, snapshots, snapProps nvlist
+	_, err = valueOf[uint64](fs, "parentfromsnap")
+	if err == nil {
+		_, err = valueOf[bool](fs, "is_encroot")
+	}
+	if err == nil {
+		d.origin, err = valueOf[uint64](fs, "origin")
+	}
+	if err == nil {
+		props, err = valueOf[nvlist](fs, "props")
+	}
+	if err == nil {
+		snapshots, err = valueOf[nvlist](fs, "snaps")
+	}
+	if err == nil {
+		snapProps, err = valueOf[nvlist](fs, "snapprops")
+	}
+	if err != nil {
+		return d, err
+	}
 	if d.properties, err = propertiesOf(props); err != nil {
 		return d, err
 	}
-	snapshots, _ := fs.find("snaps").(nvlist)
 	if err := snapshots.unique(); err != nil {
 		return d, fmt.Errorf("snapshot %w", err)
 	}
@@ -98,14 +123,19 @@ func parseListed(fs nvlist) (d listed, err error) {
 		if !ok || guid == 0 {
 			return d, fmt.Errorf("snapshot %q has no GUID", s.name)
 		}
+		if s.name == "" || strings.ContainsAny(s.name, "@/") {
+			return d, fmt.Errorf("no name of a snapshot: %q", s.name)
+		}
 		d.snapshots[s.name] = guid
 	}
-	snapProps, _ := fs.find("snapprops").(nvlist)
 	if err := snapProps.unique(); err != nil {
 		return d, fmt.Errorf("properties of snapshot %w", err)
 	}
 	for _, s := range snapProps {
-		props, _ := s.value.(nvlist)
+		props, ok := s.value.(nvlist)
+		if !ok {
+			return d, fmt.Errorf("properties of snapshot %q are of the wrong type", s.name)
+		}
 		if d.ofSnapshot[s.name], err = propertiesOf(props); err != nil {
 			return d, fmt.Errorf("snapshot %q: %w", s.name, err)
 		}
@@ -113,23 +143,29 @@ func parseListed(fs nvlist) (d listed, err error) {
 	return d, nil
 }
 
-// propertiesOf are those in a list, numbers and texts.
+// propertiesOf are those in a list, numbers and texts; nil is the value of one with a
+// source and no value.
 func propertiesOf(l nvlist) (map[string]any, error) {
 	if err := l.unique(); err != nil {
 		return nil, fmt.Errorf("property %w", err)
 	}
 	m := map[string]any{}
 	for _, p := range l {
-		switch v := p.value.(type) {
-		case uint64, string:
-			m[p.name] = v
-		case nvlist: // with a source beside it
+		value := p.value
+		if v, ok := value.(nvlist); ok { // with a source beside it
 			if err := v.unique(); err != nil {
 				return nil, fmt.Errorf("property %q: %w", p.name, err)
 			}
-			m[p.name] = v.find("value")
+			if value = v.find("value"); value == nil && !v.has("value") {
+				m[p.name] = nil
+				continue
+			}
+		}
+		switch value.(type) {
+		case uint64, string:
+			m[p.name] = value
 		default:
-			m[p.name] = fmt.Sprint(v)
+			return nil, fmt.Errorf("property %q is neither a number nor a text", p.name)
 		}
 	}
 	return m, nil

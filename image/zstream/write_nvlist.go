@@ -11,7 +11,6 @@ func (l nvlist) pack() []byte {
 
 // append writes version, flags, the pairs, and one of no size.
 func (l nvlist) append(out []byte) []byte {
-	const uniqueName = 1 // NV_UNIQUE_NAME
 	be := binary.BigEndian
 	out = be.AppendUint32(out, 0) // NV_VERSION
 	out = be.AppendUint32(out, uniqueName)

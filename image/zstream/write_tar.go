@@ -42,7 +42,7 @@ func ReadTar(ctx context.Context, r io.Reader, o TarOptions) (*Files, error) {
 	dir.setTime(o.Missing)
 	a := &archive{paths: newPaths(spool, dir), ctx: ctx, spool: spool, left: o.MaxBytes}
 	a.files[0] = dir
-	if err := a.read(tar.NewReader(r)); err != nil {
+	if err := a.read(r); err != nil {
 		return nil, errors.Join(err, spool.Close())
 	}
 	if _, err := io.Copy(io.Discard, r); err != nil { // what pads it; and r may have more to check
@@ -60,20 +60,27 @@ type archive struct {
 }
 
 // read takes all entries.
-func (a *archive) read(r *tar.Reader) error {
+func (a *archive) read(from io.Reader) error {
+	counted := &tarInput{r: from}
+	r := tar.NewReader(counted)
 	for n := 0; ; n++ {
 		if a.ctx.Err() != nil {
 			return context.Cause(a.ctx)
 		}
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			if err = counted.complete(); err == nil {
+				return nil
+			}
+		}
+		if err = counted.explain(err); errors.Is(err, errNoTar) {
+			return err
 		}
 		if err != nil {
 			return fmt.Errorf("tar: entry %d: %w", n, err)
 		}
 		if err := a.entry(h, r); err != nil {
-			return fmt.Errorf("tar: entry %d: %q: %w", n, h.Name, err)
+			return fmt.Errorf("tar: entry %d: %q: %w", n, h.Name, counted.explain(err))
 		}
 	}
 }
@@ -115,35 +122,14 @@ func (a *archive) entry(h *tar.Header, r io.Reader) error {
 	case unix.S_IFCHR, unix.S_IFBLK:
 		f.rdev = uint64(uint32(h.Devmajor))<<32 | uint64(uint32(h.Devminor))
 	}
-	a.more(&f, h.PAXRecords)
+	if err := a.more(&f, h.PAXRecords); err != nil {
+		return err
+	}
 	i, err := a.put(h.Name, f)
 	if err == nil && f.size > 0 {
 		err = a.spool.add(a.ctx, int(i), f.size, r)
 	}
 	return err
-}
-
-// more takes from extended headers what a file has beside: attributes.
-func (a *archive) more(f *file, records map[string]string) {
-	xattrs := map[string][]byte{}
-	left := map[string]bool{}
-	for key, value := range records {
-		name, is := strings.CutPrefix(key, "SCHILY.xattr.")
-		switch {
-		case is && strings.HasPrefix(name, userPrefix):
-			xattrs[name] = []byte(value)
-		case is && strings.HasPrefix(name, "system.posix_acl_"), strings.HasPrefix(key, "SCHILY.acl."):
-			left[omitACLs] = true
-		case is && name != "security.selinux":
-			left[omitXattrs] = true
-		case key == "SCHILY.fflags":
-			left[omitFlags] = true
-		}
-	}
-	for what := range left {
-		a.omit(what)
-	}
-	a.setXattrs(f, xattrs)
 }
 
 // hardLink is one more name of a file that came before.

@@ -19,18 +19,23 @@ const maxXattr = 32 << 10
 
 // What is left out of a tree.
 const (
-	omitXattrs  = "extended attributes of other namespaces than user"
-	omitLarge   = "extended attributes of more than 32 KiB, or 64 KiB in all"
-	omitACLs    = "access control lists"
-	omitFlags   = "file flags"
-	omitSpecial = "files of kinds that have no place in a file system"
+	omitXattrs   = "extended attributes of other namespaces than user"
+	omitLarge    = "extended attributes of more than 32 KiB, or 64 KiB in all"
+	omitOfOthers = "extended attributes of links and devices"
+	omitACLs     = "access control lists"
+	omitFlags    = "file flags"
+	omitSpecial  = "files of kinds that have no place in a file system"
 )
 
 // setXattrs gives a file its extended attributes, as they are kept among the
 // others: a packed list (OpenZFS module/zfs/zfs_sa.c, zfs_sa_set_xattr). Only
 // files with content, and directories, have them.
 func (t *Files) setXattrs(f *file, xattrs map[string][]byte) {
-	if len(xattrs) == 0 || f.kind() != unix.S_IFREG && !f.isDir() {
+	if len(xattrs) == 0 {
+		return
+	}
+	if f.kind() != unix.S_IFREG && !f.isDir() {
+		t.omit(omitOfOthers)
 		return
 	}
 	var list nvlist

@@ -64,6 +64,9 @@ func (f *files) xattrs(n *node) ([]Xattr, error) {
 	}
 	if len(n.xattrs) > 0 {
 		list, err := unpackList(n.xattrs)
+		if err == nil {
+			err = list.unique()
+		}
 		if err != nil {
 			return nil, fmt.Errorf("extended attributes: %w", err)
 		}

@@ -46,6 +46,8 @@ func TestXattrs(t *testing.T) {
 		"extended attributes: there are more than 4096":      pack(many),
 		"extended attributes: one without a name":            pack(nvlist{{"", []byte{1}}}),
 		"extended attributes: list: more than 8 within each": pack(deepList()),
+		`extended attributes: "user.a" comes twice`:          pack(nvlist{{"user.a", []byte("first")}, {"user.b", []byte{}}, {"user.a", []byte("last")}}),
+		`extended attributes: list: a text with NUL in it`:   pack(nvlist{{"user.a\x00b", []byte("x")}}),
 	} {
 		_, err := fresh().xattrs(&node{xattrs: list})
 		must.ErrorContains(t, err, want)

@@ -88,8 +88,8 @@ func (z zap) readBlock(b []byte, n uint64) error {
 // eachMicro reads a microzap: a header, then entries, of 64 bytes each.
 func eachMicro(block []byte, o order, f func(entry) error) error {
 	const size, nameAt = 64, 14 // MZAP_ENT_LEN, offsetof (mzap_ent_phys_t, mze_name)
-	value, sorted := make([]uint64, 1), newMicroOrder(block, o)
-	var clash error
+	value := make([]uint64, 1)
+	sorted, clash := newMicroOrder(block, o)
 	for at := size; at+size <= len(block); at += size {
 		name, _, ended := bytes.Cut(block[at+nameAt:at+size], []byte{0})
 		if len(name) == 0 {
@@ -114,7 +114,7 @@ func eachMicro(block []byte, o order, f func(entry) error) error {
 // that prefix are to it. So no leaf is read twice.
 //
 // Of struct zap_phys: magic at 8; of the table zt_blk 16, zt_numblks 24, zt_shift
-// 32; flags 96.
+// 32; normflags 88, flags 96.
 func (z zap) eachFat(header []byte, f func(entry) error) error {
 	u64 := func(at int) uint64 { return z.order.u64(header[at:]) }
 	if m := u64(8); m != zapMagic {
@@ -125,6 +125,9 @@ func (z zap) eachFat(header []byte, f func(entry) error) error {
 	}
 	if u64(96)&^zapHash64 != 0 { // zap_flags
 		return errors.New("ZAP: its keys are no names")
+	}
+	if err := checkNormalization(u64(88)); err != nil { // zap_normflags
+		return err
 	}
 	start, blocks, shift := u64(16), u64(24), u64(32) // zap_ptrtbl: zt_blk, zt_numblks, zt_shift
 	at := int64(0)

@@ -1,7 +1,6 @@
 package zstream
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -66,37 +65,30 @@ func (z zap) checkCounts(header []byte, leaves, entries uint64) error {
 	return nil
 }
 
-// normUpper is U8_TEXTPREP_TOUPPER (include/sys/u8_textprep.h).
-const normUpper = 2
-
 // microOrder finds entries of a microzap that a kernel cannot tell apart. It sorts
 // them by hash and cd when it opens it, and panics at two that are the same, or
 // were the same in 16 bits of cd (module/zfs/zap_micro.c, mze_insert; btree.c,
-// zfs_btree_add). What hash a name has when its file system normalizes is known
-// here of ASCII alone. Of struct mzap_phys: mz_salt at 8, mz_normflags 16; of
-// mzap_ent_phys: mze_cd 8.
+// zfs_btree_add). A name that it cannot normalize gets the hash of the one before. Of
+// struct mzap_phys: mz_salt at 8, mz_normflags 16; of mzap_ent_phys: mze_cd 8.
 type microOrder struct {
 	salt, norm uint64
 	seen       map[uint64]bool
 }
 
-func newMicroOrder(block []byte, o order) microOrder {
-	return microOrder{o.u64(block[8:]), o.u64(block[16:]), map[uint64]bool{}}
+func newMicroOrder(block []byte, o order) (microOrder, error) {
+	m := microOrder{o.u64(block[8:]), o.u64(block[16:]), map[uint64]bool{}}
+	return m, checkNormalization(m.norm)
 }
 
 func (m microOrder) add(name []byte, cd uint32) error {
-	if m.norm != 0 {
-		if bytes.ContainsFunc(name, func(r rune) bool { return r >= 0x80 }) {
-			return fmt.Errorf("ZAP: names beyond ASCII that are normalized are not supported: %q", name)
-		}
-		if m.norm&normUpper != 0 {
-			name = bytes.ToUpper(name)
-		}
+	hashed, err := normalize(string(name), m.norm)
+	if err != nil {
+		return fmt.Errorf("ZAP: %q cannot be normalized: %w", name, err)
 	}
 	if cd > 0xffff {
 		return fmt.Errorf("ZAP: %q is number %d of its hash", name, cd)
 	}
-	key := zapWriter{salt: m.salt}.hash(string(name)) | uint64(cd) // whose last bits are zero
+	key := zapWriter{salt: m.salt}.hash(hashed) | uint64(cd) // whose last bits are zero
 	if m.seen[key] {
 		return errors.New("ZAP: two names of one hash and one number")
 	}

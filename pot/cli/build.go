@@ -160,11 +160,7 @@ func (b *building) run(ctx context.Context) (*built, error) {
 	}
 	a, err := image.Build(ctx, b.options)
 	if err != nil {
-		err = fmt.Errorf("cannot %w", err)
-		if errors.Is(err, fs.ErrExist) {
-			err = hinted{err, "--force replaces it"}
-		}
-		return nil, err
+		return nil, hintForce(fmt.Errorf("cannot %w", err), b.options.Replace)
 	}
 	made.Files = []string{a.XZ, a.Meta, a.Skein}
 	if a.Signature != "" {
@@ -173,6 +169,15 @@ func (b *building) run(ctx context.Context) (*built, error) {
 	made.Digest, made.Snapshot = a.Digest.String(), a.Snapshot
 	made.Bytes, made.StreamBytes, made.Names = a.Bytes, a.Stream, a.Files
 	return made, nil
+}
+
+// hintForce adds to err, if it says that an image is there already, the flag that
+// replaces it, unless that was given.
+func hintForce(err error, given bool) error {
+	if errors.Is(err, fs.ErrExist) && !given {
+		return hinted{err, "--force replaces it"}
+	}
+	return err
 }
 
 // built is what was made.

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,7 +30,7 @@ func exportCommand() *cobra.Command {
 		Use:   "export -p POT [-t TAG]",
 		Short: "make an image of a pot",
 		Long: `Makes the image POT_TAG.xz, and the files beside it, of the one snapshot that a pot
-has. An image of that name is replaced, once the new one is whole.
+has. An image of that name that is in the directory is not replaced without --force.
 
 A pot with no snapshot, or with several, is refused; -A takes one, or destroys all but the
 newest, and -F takes the newest as it is.`,
@@ -40,10 +42,11 @@ newest, and -F takes the newest as it is.`,
 	f.StringVarP(&e.snapshot, "snapshot", "s", "", "`snapshot` to be exported, of several")
 	f.StringVarP(&e.dir, "directory", "D", ".", "`directory` for the files")
 	f.VarP(&e.level, "level", "l", "`level` of compression, 0 to 9")
-	f.BoolVarP(&e.force, "force", "F", false, "export the newest of several snapshots")
+	f.BoolVarP(&e.newest, "newest", "F", false, "export the newest of several snapshots")
 	f.BoolVarP(&e.mend, "auto", "A", false, "take a snapshot if there is none, destroy all but the newest of several")
 	f.BoolVarP(&e.versions, "check", "c", false, "refuse a tag that is a lower version than the last one")
 	f.StringVarP(&e.seckey, "seckey", "S", "", "secret key `file` of signify(1) to sign with")
+	f.BoolVar(&e.replace, "force", false, "replace an image that is there")
 	output := addOutput(c)
 	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
 		s, err := o.settings(c.Context(), string(name))
@@ -91,7 +94,8 @@ func (l xzLevel) options() int {
 type exporting struct {
 	tag, snapshot, dir, seckey string
 	level                      xzLevel
-	force, mend, versions      bool
+	newest, mend, versions     bool
+	replace                    bool
 
 	images pot.Images
 	pot    *pot.Settings
@@ -101,19 +105,12 @@ type exporting struct {
 }
 
 func (e *exporting) run(ctx context.Context) (*built, error) {
-	fail := func(err error) (*built, error) { return nil, running("export the pot", e.name, err) }
-	if info, err := os.Stat(e.dir); err != nil || !info.IsDir() {
-		return fail(fmt.Errorf("-D: %s is no directory", e.dir))
-	}
-	conf, err := e.pot.Conf()
+	o, pick, err := e.plan(ctx)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	if kind := conf.Value("pot.type"); kind != "single" {
-		return fail(fmt.Errorf("pot %s: only pots of type single can be exported, not of %q", e.name, kind))
-	}
+	fail := func(err error) (*built, error) { return nil, running("export the pot", e.name, err) }
 	made := &built{Name: string(e.name)}
-	o := image.ExportOptions{Name: string(e.name), Dir: e.dir, Replace: true, XZ: xz.WriteOptions{Level: e.level.options()}}
 	if e.seckey != "" {
 		s, err := newSigner(ctx, e.seckey)
 		if err != nil {
@@ -121,29 +118,17 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 		}
 		o.Signer, made.KeyNumber = s, s.key.Number.String()
 	}
-	if o.Snapshot, err = e.choose(ctx); err != nil {
-		if errors.Is(err, errCount) {
-			return nil, hinted{fmt.Errorf("cannot export the pot: %w", err), "-A mends that"}
-		}
+	if o.Snapshot, err = e.prepare(ctx, pick); err != nil {
 		return fail(err)
 	}
-	o.Tag = e.tag
-	if o.Tag == "" {
-		o.Tag = o.Snapshot
-	}
-	if err := e.check(ctx, o); err != nil {
-		return fail(err)
-	}
-	if o.Origin, err = e.origin(ctx); err != nil {
-		return fail(err)
-	}
+	o.Tag = cmp.Or(o.Tag, o.Snapshot)
 	o.Send = func(ctx context.Context, w io.Writer) error { return e.pot.Send(ctx, o.Snapshot, w) }
 	if o.Progress, err = e.watch(ctx, o); err != nil {
 		return fail(err)
 	}
 	a, err := image.Export(ctx, o)
 	if err != nil {
-		return nil, fmt.Errorf("cannot %w", err)
+		return nil, hintForce(fmt.Errorf("cannot %w", err), e.replace)
 	}
 	if err := e.images.SetLabels(ctx, string(e.name), map[string]string{labelTag: o.Tag, labelSnap: o.Snapshot}); err != nil {
 		return fail(err)
@@ -155,6 +140,47 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 		}
 	}
 	return made, nil
+}
+
+// plan returns what is exported. It changes nothing, and refuses what it can: nobody is
+// asked for a passphrase, and no snapshot destroyed, for an export that is refused. With
+// -A and no tag, o has neither a snapshot nor a tag if there is no snapshot yet.
+func (e *exporting) plan(ctx context.Context) (o image.ExportOptions, pick picked, err error) {
+	fail := func(err error) (image.ExportOptions, picked, error) {
+		return o, pick, running("export the pot", e.name, err)
+	}
+	if info, err := os.Stat(e.dir); err != nil || !info.IsDir() {
+		return fail(fmt.Errorf("-D: %s is no directory", e.dir))
+	}
+	conf, err := e.pot.Conf()
+	if err != nil {
+		return fail(err)
+	}
+	if kind := conf.Value("pot.type"); kind != "single" {
+		return fail(fmt.Errorf("pot %s: only pots of type single can be exported, not of %q", e.name, kind))
+	}
+	if pick, err = e.pick(ctx); errors.Is(err, errCount) {
+		return o, pick, hinted{fmt.Errorf("cannot export the pot: %w", err), "-A mends that"}
+	} else if err != nil {
+		return fail(err)
+	}
+	o = image.ExportOptions{
+		Name: string(e.name), Tag: cmp.Or(e.tag, pick.snapshot), Dir: e.dir, Snapshot: pick.snapshot, Replace: e.replace,
+		XZ: xz.WriteOptions{Level: e.level.options()},
+	}
+	if o.Origin, err = e.origin(ctx); err != nil {
+		return fail(err)
+	}
+	if o.Tag == "" {
+		return o, pick, nil
+	}
+	if err := e.check(ctx, o); err != nil {
+		return fail(err)
+	}
+	if err := o.Check(); err != nil {
+		return o, pick, hintForce(fmt.Errorf("cannot %w", err), e.replace)
+	}
+	return o, pick, nil
 }
 
 // watch is who is told how much of the stream has been read. How long that will be is
@@ -188,35 +214,47 @@ func (e *exporting) watch(ctx context.Context, o image.ExportOptions) (func(n in
 // errCount is a pot that has not the one snapshot that an image is made of.
 var errCount = errors.New("an image is made of one")
 
-// choose is the snapshot that is exported.
-func (e *exporting) choose(ctx context.Context) (string, error) {
+// picked is the snapshot that is exported, and what is to be done before.
+type picked struct {
+	snapshot string // "": one is taken first
+	purge    bool   // all others are destroyed first
+}
+
+// pick returns the snapshot that is exported, and changes nothing.
+func (e *exporting) pick(ctx context.Context) (picked, error) {
 	names, err := e.pot.SnapshotNames(ctx)
 	if err != nil {
-		return "", err
+		return picked{}, err
 	}
 	if e.snapshot != "" {
-		for _, name := range names {
-			if name == e.snapshot {
-				return name, nil
-			}
+		if slices.Contains(names, e.snapshot) {
+			return picked{snapshot: e.snapshot}, nil
 		}
-		return "", fmt.Errorf("pot %s: no snapshot %s: there are %q", e.name, e.snapshot, names)
+		return picked{}, fmt.Errorf("pot %s: no snapshot %s: there are %q", e.name, e.snapshot, names)
 	}
 	switch {
 	case len(names) == 0 && e.mend:
-		return e.pot.Snapshot(ctx, false)
+		return picked{}, nil
 	case len(names) == 0:
-		return "", fmt.Errorf("pot %s has no snapshot: %w", e.name, errCount)
-	case len(names) > 1 && e.force:
+		return picked{}, fmt.Errorf("pot %s has no snapshot: %w", e.name, errCount)
+	case len(names) > 1 && e.newest:
 		e.note(fmt.Sprintf("pot %s has %d snapshots: the newest is exported, and on ZFS those before it with it", e.name, len(names)))
-	case len(names) > 1 && e.mend:
-		if _, err := e.pot.PurgeSnapshots(ctx, false); err != nil {
-			return "", err
-		}
-	case len(names) > 1:
-		return "", fmt.Errorf("pot %s has %d snapshots: %w", e.name, len(names), errCount)
+	case len(names) > 1 && !e.mend:
+		return picked{}, fmt.Errorf("pot %s has %d snapshots: %w", e.name, len(names), errCount)
 	}
-	return names[len(names)-1], nil
+	return picked{names[len(names)-1], e.mend && !e.newest && len(names) > 1}, nil
+}
+
+// prepare does what -A asks for, and returns the snapshot that is exported.
+func (e *exporting) prepare(ctx context.Context, p picked) (string, error) {
+	switch {
+	case p.snapshot == "":
+		return e.pot.Snapshot(ctx, false)
+	case p.purge:
+		_, err := e.pot.PurgeSnapshots(ctx, false)
+		return p.snapshot, err
+	}
+	return p.snapshot, nil
 }
 
 // check refuses a tag that is a step back, if it is to.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -116,11 +115,7 @@ func (p *pushes) run(ctx context.Context, from []string, to string) ([]pushed, e
 		p.options.Sent, p.options.Back = p.inTurn("sending "+name), p.inTurn("reading back "+name)
 		got, err := image.Push(ctx, at, to, p.options)
 		if err != nil {
-			err = fmt.Errorf("cannot %w", err)
-			if errors.Is(err, fs.ErrExist) {
-				err = hinted{err, "--force replaces it"}
-			}
-			return all, err
+			return all, hintForce(fmt.Errorf("cannot %w", err), p.options.Replace)
 		}
 		all = append(all, pushed{at.String(), got.To, got.Digest.String(), got.Bytes, got.Already})
 	}

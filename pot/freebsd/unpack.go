@@ -19,6 +19,11 @@ func (d *datasets) unpack(ctx context.Context, name string, archive *os.File) (e
 	if err := valid(name); err != nil {
 		return err
 	}
+	if info, err := archive.Stat(); err != nil {
+		return err
+	} else if info.Mode().IsRegular() && info.Size() == 0 { // tar(1) takes that for an archive of nothing
+		return errors.New("it is empty: it is no tar archive")
+	}
 	if _, err := d.zfs(ctx, "create", d.path(name)); err != nil {
 		return err
 	}

@@ -93,6 +93,14 @@ func TestDatasets_unpack(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, fs.ModeDir|0o755, info.Mode())
 	})
+	t.Run("an empty file is no archive, and nothing is made of it", func(t *testing.T) {
+		m := newModel(t)
+		f, err := os.Create(filepath.Join(t.TempDir(), "base.txz"))
+		must.NoError(t, err)
+		defer f.Close()
+		must.EqError(t, unpackOn(t, m)(t.Context(), "new", f), "it is empty: it is no tar archive")
+		must.SliceEmpty(t, m.commands)
+	})
 	t.Run("no name is a path", func(t *testing.T) {
 		m := newModel(t)
 		for _, name := range []string{"", "..", "a/b", "a@b", strings.Repeat("x", 300)} {

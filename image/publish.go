@@ -1,0 +1,129 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// endings are those of an image's files, in the order in which they get their
+// names: the digest, which is asked for first, comes last.
+var endings = []string{"", ".meta", ".skein.sig", ".skein"}
+
+// path is where a file of the image goes.
+func (b *build) path(ending string) string {
+	return filepath.Join(b.Dir, Ref{Name: b.Name, Tag: b.Tag}.File()+ending)
+}
+
+// checkFree returns fs.ErrExist if a file has the name of one of the image's, unless
+// it may be replaced. That includes what is left of an image that was not published
+// to its end, and a signature: it would stand beside a digest that it does not sign.
+func (b *build) checkFree() error {
+	if b.Replace {
+		return nil
+	}
+	for _, ending := range endings {
+		if _, err := os.Lstat(b.path(ending)); err == nil {
+			return exists(b.path(ending))
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func exists(path string) error { return fmt.Errorf("%s: %w", path, fs.ErrExist) }
+
+// publish gives the files their names. Others may have published an image of the same
+// name since prepare: it is replaced only if that was asked for. What is replaced loses
+// its digest first, so that none is ever beside what it is not of.
+func (b *build) publish(ctx context.Context) error {
+	unlock, err := lockDirectory(ctx, b.Dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	give := moveNew
+	if b.Replace {
+		give = os.Rename
+		for _, ending := range []string{".skein", ".skein.sig"} {
+			if err := os.Remove(b.path(ending)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	} else if err := b.checkFree(); err != nil {
+		return err
+	}
+	var made []string
+	for _, ending := range endings {
+		if ending == ".skein.sig" && b.Signer == nil {
+			continue
+		}
+		if err := give(b.temporary(ending), b.path(ending)); err != nil {
+			for _, path := range made {
+				err = errors.Join(err, os.Remove(path))
+			}
+			return err
+		}
+		made = append(made, b.path(ending))
+	}
+	a := &b.artifacts
+	a.XZ, a.Meta, a.Skein = b.path(""), b.path(".meta"), b.path(".skein")
+	if b.Signer != nil {
+		a.Signature = b.path(".skein.sig")
+	}
+	return nil
+}
+
+// moveNew renames a file, and never replaces another: a name that is taken is
+// fs.ErrExist. It makes a second link, for rename(2) replaces what is there; from keeps
+// its name too. Where a file system has no links, the lock of the directory alone keeps
+// others of this program from taking the name in between.
+func moveNew(from, to string) error {
+	err := os.Link(from, to)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrExist):
+		return exists(to)
+	case !errors.Is(err, syscall.EPERM) && !errors.Is(err, errors.ErrUnsupported):
+		return err
+	}
+	if _, err := os.Lstat(to); err == nil {
+		return exists(to)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(from, to)
+}
+
+// lockDirectory waits until no other process publishes images in a directory
+// (flock(2)), or ctx is done. On a file system that has no locks it does nothing.
+func lockDirectory(ctx context.Context, dir string) (unlock func(), err error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			break
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			d.Close()
+			return nil, context.Cause(ctx)
+		}
+	}
+	if err != nil && !errors.Is(err, syscall.EOPNOTSUPP) {
+		d.Close()
+		return nil, os.NewSyscallError("flock", err)
+	}
+	return func() { d.Close() }, nil
+}

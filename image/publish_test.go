@@ -1,0 +1,184 @@
+package image_test
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
+)
+
+// exportOptions are for an image of that stream.
+func exportOptions(dir, stream string) image.ExportOptions {
+	return image.ExportOptions{
+		Name: "web", Tag: "1.0", Dir: dir, Snapshot: "1795392222",
+		Send: func(_ context.Context, w io.Writer) error {
+			_, err := io.WriteString(w, stream)
+			return err
+		},
+	}
+}
+
+// filesIn are the files of a directory.
+func filesIn(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, name := range names(t, dir) {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		must.NoError(t, err)
+		all[name] = string(data)
+	}
+	return all
+}
+
+func TestExport_taken(t *testing.T) {
+	leak.Check(t)
+	for _, ending := range []string{"", ".meta", ".skein", ".skein.sig"} {
+		t.Run("there is a web_1.0.xz"+ending, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, "web_1.0.xz"+ending)
+			must.NoError(t, os.WriteFile(file, []byte("published"), 0o644))
+			o := exportOptions(dir, "another stream")
+			must.ErrorIs(t, o.Check(), fs.ErrExist)
+			_, err := image.Export(t.Context(), o)
+			must.EqError(t, err, "export web_1.0: "+file+": file already exists")
+			must.Eq(t, map[string]string{"web_1.0.xz" + ending: "published"}, filesIn(t, dir))
+
+			o.Replace = true
+			must.NoError(t, o.Check())
+			_, err = image.Export(t.Context(), o)
+			must.NoError(t, err)
+			must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, names(t, dir))
+			_, err = image.Export(t.Context(), exportOptions(dir, "another stream"))
+			must.ErrorIs(t, err, fs.ErrExist, must.Sprint("also the very same image"))
+		})
+	}
+	t.Run("a link to nowhere has the name", func(t *testing.T) {
+		dir := t.TempDir()
+		must.NoError(t, os.Symlink("nowhere", filepath.Join(dir, "web_1.0.xz")))
+		_, err := image.Export(t.Context(), exportOptions(dir, "a stream"))
+		must.ErrorIs(t, err, fs.ErrExist)
+		must.Eq(t, []string{"web_1.0.xz"}, names(t, dir))
+	})
+}
+
+// TestExport_takenMeanwhile has another image published while one is written.
+func TestExport_takenMeanwhile(t *testing.T) {
+	leak.Check(t)
+	other := func(t *testing.T, dir string, signer image.Signer) map[string]string {
+		t.Helper()
+		o := exportOptions(dir, "the other")
+		o.Signer = signer
+		_, err := image.Export(t.Context(), o)
+		must.NoError(t, err)
+		return filesIn(t, dir)
+	}
+	t.Run("an export", func(t *testing.T) {
+		dir := t.TempDir()
+		o := exportOptions(dir, "")
+		var there map[string]string
+		o.Send = func(_ context.Context, w io.Writer) error {
+			there = other(t, t.TempDir(), signer("signed: "))
+			for name, text := range there {
+				must.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
+			}
+			_, err := io.WriteString(w, "a stream")
+			return err
+		}
+		_, err := image.Export(t.Context(), o)
+		must.ErrorIs(t, err, fs.ErrExist)
+		must.Eq(t, there, filesIn(t, dir))
+	})
+	t.Run("a build", func(t *testing.T) {
+		o := buildOptions(t, webTree(t))
+		var there map[string]string
+		o.Progress = func(image.BuildProgress) {
+			if there == nil {
+				there = map[string]string{}
+				all := other(t, t.TempDir(), nil)
+				for name, text := range all {
+					must.NoError(t, os.WriteFile(filepath.Join(o.Dir, name), []byte(text), 0o644))
+				}
+				there = all
+			}
+		}
+		_, err := image.Build(t.Context(), o)
+		must.ErrorIs(t, err, fs.ErrExist)
+		must.Eq(t, there, filesIn(t, o.Dir))
+	})
+	t.Run("of many at once one is published", func(t *testing.T) {
+		dir := t.TempDir()
+		const many = 6
+		ready, start, errs := make(chan bool), make(chan bool), make(chan error)
+		for i := range many {
+			o := exportOptions(dir, "")
+			o.Send = func(_ context.Context, w io.Writer) error {
+				ready <- true
+				<-start
+				_, err := w.Write([]byte{byte(i)})
+				return err
+			}
+			go func() {
+				_, err := image.Export(t.Context(), o)
+				errs <- err
+			}()
+		}
+		for range many {
+			<-ready
+		}
+		close(start)
+		published := 0
+		for range many {
+			if err := <-errs; err == nil {
+				published++
+			} else {
+				must.ErrorIs(t, err, fs.ErrExist)
+			}
+		}
+		must.Eq(t, 1, published)
+		must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, names(t, dir))
+		at, err := image.ParsePlace(filepath.Join(dir, "web_1.0.xz"))
+		must.NoError(t, err)
+		_, err = at.Verify(t.Context(), image.Checks{})
+		must.NoError(t, err)
+	})
+}
+
+// TestPush_takenMeanwhile has another image published while one is sent.
+func TestPush_takenMeanwhile(t *testing.T) {
+	leak.Check(t)
+	other := map[string]string{"web_1.0.xz": "other", "web_1.0.xz.meta": "-\n", "web_1.0.xz.skein": string(imagetest.Skein([]byte("other"), []byte("-\n")))}
+	meanwhile := func(put func(name string, data []byte)) image.PushOptions {
+		done := false
+		return image.PushOptions{Back: func(int64, int64) {
+			if !done {
+				done = true
+				for _, name := range []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"} {
+					put(name, []byte(other[name]))
+				}
+			}
+		}}
+	}
+	t.Run("on a server", func(t *testing.T) {
+		s := imagetest.NewShelf(t)
+		_, err := image.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, meanwhile(s.Put))
+		must.ErrorIs(t, err, fs.ErrExist)
+		must.ErrorContains(t, err, "another image of that name")
+		must.Eq(t, other["web_1.0.xz.skein"], string(s.File("web_1.0.xz.skein")))
+	})
+	t.Run("in a directory, by another program", func(t *testing.T) {
+		dir := t.TempDir()
+		_, err := image.Push(t.Context(), pushed(t, "one", "-\n"), dir, meanwhile(func(name string, data []byte) {
+			must.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o644))
+		}))
+		must.ErrorIs(t, err, fs.ErrExist)
+		must.Eq(t, other, filesIn(t, dir))
+	})
+}

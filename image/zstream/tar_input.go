@@ -1,0 +1,64 @@
+package zstream
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// tarBlock is the size of a header, and of each of the two blocks of zeros that end an
+// archive (POSIX, pax, "ustar Interchange Format").
+const tarBlock = 512
+
+// tarInput notices where an archive ends: archive/tar takes one that is cut off between
+// two entries for a whole one.
+type tarInput struct {
+	r     io.Reader
+	n     int64
+	zeros int64 // that it ends in so far
+	ended bool
+}
+
+func (t *tarInput) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	t.n += int64(n)
+	for i := n - 1; i >= -1; i-- {
+		if i < 0 {
+			t.zeros += int64(n)
+		} else if p[i] != 0 {
+			t.zeros = int64(n - 1 - i)
+			break
+		}
+	}
+	t.ended = t.ended || errors.Is(err, io.EOF)
+	return n, err
+}
+
+// complete returns an error if the archive has no end. That is at least one block of
+// zeros: some programs write no more.
+func (t *tarInput) complete() error {
+	if t.ended && t.zeros < tarBlock {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+
+// errNoTar is what is no archive from its first block on.
+var errNoTar = errors.New("it is no tar archive")
+
+// explain says what is wrong with an archive that archive/tar does not read. What
+// decompresses it says so itself.
+func (t *tarInput) explain(err error) error {
+	switch {
+	case err == io.ErrUnexpectedEOF && t.n == 0:
+		return fmt.Errorf("it is empty: %w", errNoTar)
+	case err == io.ErrUnexpectedEOF && t.n < tarBlock, errors.Is(err, tar.ErrHeader) && t.n == tarBlock:
+		return errNoTar
+	case err == io.ErrUnexpectedEOF:
+		return fmt.Errorf("the archive is cut off after %d bytes: %w", t.n, err)
+	case errors.Is(err, tar.ErrHeader):
+		return errors.New("its header is damaged")
+	}
+	return err
+}
