@@ -38,6 +38,7 @@ func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 	defer s.linger()
 	defer s.close()
 	if err := s.start(); err != nil {
+		s.fifos = nil // nothing was written
 		answer(reply{Fault: err.Error()})
 		return 1
 	}
@@ -67,6 +68,7 @@ type supervisor struct {
 	overdue atomic.Bool
 	open    []io.Closer // held while the command runs, closed last first
 	keepers []*keeper   // outputs that are bounded
+	fifos   []*fifo     // the other outputs, where they are fifos
 }
 
 // close lets go of all that the supervisor holds.
@@ -78,8 +80,13 @@ func (s *supervisor) close() {
 }
 
 // linger waits until nothing in the jail can write to what is kept: nobody else has an
-// end of those pipes, and who has may have been left behind by the command.
+// end of those pipes, and who has may have been left behind by the command. It waits for
+// the readers of fifos as well. By then the command's end is known to all who wait for it.
 func (s *supervisor) linger() {
+	deadline := time.Now().Add(readerWithin)
+	for _, f := range s.fifos {
+		f.release(deadline)
+	}
 	for _, k := range s.keepers {
 		<-k.ended
 	}
@@ -160,8 +167,8 @@ func (s *supervisor) output(path string) (*os.File, error) {
 		return w, err
 	}
 	w, keep, err := openOutput(path)
-	if err == nil {
-		s.open = append(s.open, keep)
+	if keep != nil {
+		s.fifos = append(s.fifos, keep)
 	}
 	return w, err
 }
