@@ -66,9 +66,12 @@ type supervisor struct {
 	running Running
 	command *os.Process
 	overdue atomic.Bool
-	open    []io.Closer // held while the command runs, closed last first
-	keepers []*keeper   // outputs that are bounded
-	fifos   []*fifo     // the other outputs, where they are fifos
+	alive   *os.File
+
+	forgotten atomic.Bool // nobody will ask how the command ended
+	open      []io.Closer // held while the command runs, closed last first
+	keepers   []*keeper   // outputs that are bounded
+	fifos     []*fifo     // the other outputs, where they are fifos
 }
 
 // close lets go of all that the supervisor holds.
@@ -94,11 +97,12 @@ func (s *supervisor) linger() {
 
 // start opens what the command needs and starts it.
 func (s *supervisor) start() error {
-	alive, err := os.OpenFile(filepath.Join(s.task.Dir, aliveFifo), os.O_RDWR, 0)
+	// Open for both, and not blocking: what nobody reads does not stop the supervisor.
+	alive, err := os.OpenFile(filepath.Join(s.task.Dir, aliveFifo), os.O_RDWR|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
-	s.open = append(s.open, alive)
+	s.open, s.alive = append(s.open, alive), alive
 	control, err := os.OpenFile(filepath.Join(s.task.Dir, controlFifo), os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -121,7 +125,7 @@ func (s *supervisor) start() error {
 		s.command.Wait()
 		return err
 	}
-	go obey(control, s.command)
+	go s.obey(control)
 	return nil
 }
 
@@ -192,7 +196,7 @@ func (s *supervisor) wait() int {
 	}
 	exit := ExitOf(state)
 	exit.Overdue = s.overdue.Load() && exit.Signal == int(syscall.SIGKILL)
-	if err := writeRecord(s.task.Dir, exitFile, exit); err != nil {
+	if err := s.recordExit(exit); err != nil {
 		fmt.Fprintf(os.Stderr, "write exit record: %v\n", err)
 		return 1
 	}
@@ -212,17 +216,21 @@ func ExitOf(state *os.ProcessState) Exit {
 
 // obey does what lines from the control fifo say. Process.Signal knows whether
 // the command was waited for already, so no other process is ever hit.
-func obey(control io.Reader, command *os.Process) {
+func (s *supervisor) obey(control io.Reader) {
 	lines := bufio.NewScanner(control)
 	for lines.Scan() {
 		word, arg, _ := strings.Cut(lines.Text(), " ")
 		n, err := strconv.Atoi(arg)
-		if word != "signal" || err != nil {
+		switch {
+		case word == forgetOrder:
+			s.forgotten.Store(true)
+		case word != "signal" || err != nil:
 			fmt.Fprintf(os.Stderr, "no such order: %q\n", lines.Text())
-			continue
-		}
-		if err := command.Signal(syscall.Signal(n)); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			fmt.Fprintf(os.Stderr, "signal %d: %v\n", n, err)
+		default:
+			err := s.command.Signal(syscall.Signal(n))
+			if err != nil && !errors.Is(err, os.ErrProcessDone) {
+				fmt.Fprintf(os.Stderr, "signal %d: %v\n", n, err)
+			}
 		}
 	}
 }
