@@ -112,7 +112,7 @@ func (d *Driver) SetConfig(c *base.Config) error {
 	if err != nil {
 		return err
 	}
-	b := newBackend(s, d.native)
+	b := newBackend(s, d.native, func(message string) { d.logger.Warn(message) })
 	b.compute = c.AgentConfig.Compute() // of a nil one too
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -135,7 +135,7 @@ type backend struct {
 	fault   error // why there are none of those
 }
 
-func newBackend(s settings, native Native) *backend {
+func newBackend(s settings, native Native, log func(string)) *backend {
 	b := &backend{settings: s}
 	var host pot.Host
 	host, b.fault = native.Open(s.host)
@@ -144,7 +144,7 @@ func newBackend(s settings, native Native) *backend {
 	}
 	b.pots = pot.Open(host, pot.Config{
 		Dir: s.host.Dir, Network: s.host.Network, Supervisor: s.host.Supervisor,
-		Bridges: s.bridges, Reserved: s.reserved, AllowAttributes: s.allowAttributes,
+		Bridges: s.bridges, Reserved: s.reserved, AllowAttributes: s.allowAttributes, Log: log,
 	})
 	b.images = image.NewStore(image.NewCache(s.cacheDir, s.pull), host.Images)
 	return b

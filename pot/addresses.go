@@ -12,13 +12,19 @@ import (
 	"sync"
 )
 
-// addresses gives out the addresses of networks. One file for each that is taken,
-// made with O_EXCL, is the whole of the truth: no other process can take the
-// same, and a crash loses nothing.
+// addresses gives out the addresses of networks. There is one file for each that is
+// taken, which no other process can make as well.
 type addresses struct {
 	dir string // ADDRESS: a file that holds the pot's name; "last-NETWORK": the newest
 
-	mu sync.Mutex // keeps this process from racing itself; others are told by O_EXCL
+	// known reports whether there is a pot of that name, and holder names the pot, other
+	// than one, that has an address by what else is known of it, "" if none does: a crash
+	// may leave a file empty, or cut. Both may be nil. log may be nil too.
+	known  func(Name) bool
+	holder func(addr netip.Addr, other Name) Name
+	log    func(message string)
+
+	mu sync.Mutex // keeps this process from racing itself; others find the file there
 }
 
 // lastFile holds the address of a network that was given out last.
@@ -86,28 +92,11 @@ func (a *addresses) claim(addr netip.Addr, pot Name) error {
 	if err != nil || ok {
 		return err
 	}
-	owner, _ := os.ReadFile(filepath.Join(a.dir, addr.String()))
-	if string(owner) == string(pot) {
-		return nil
+	owner, err := a.owner(addr, pot)
+	if err != nil || owner == pot {
+		return err
 	}
-	return fmt.Errorf("address %s: pot %.200q has it: %w", addr, owner, fs.ErrExist)
-}
-
-// reserve takes addr unless somebody has it.
-func (a *addresses) reserve(addr netip.Addr, pot Name) (bool, error) {
-	f, err := os.OpenFile(filepath.Join(a.dir, addr.String()), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	_, err = f.WriteString(string(pot))
-	if err = errors.Join(err, f.Close()); err != nil {
-		os.Remove(f.Name())
-		return false, err
-	}
-	return true, nil
+	return fmt.Errorf("address %s: pot %q has it: %w", addr, owner, fs.ErrExist)
 }
 
 // after is the next address that a pot may have.
@@ -133,19 +122,6 @@ func (a *addresses) last(n Network) netip.Addr {
 		}
 	}
 	return n.Prefix.Addr()
-}
-
-// release gives addr back, if it is pot's.
-func (a *addresses) release(addr netip.Addr, pot Name) error {
-	path := filepath.Join(a.dir, addr.String())
-	owner, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && string(owner) != string(pot) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return os.Remove(path)
 }
 
 // all are those that pots have.

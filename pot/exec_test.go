@@ -10,18 +10,17 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// TestWatched is that only a reader that nothing comes to is quiet, not one whose
-// bytes somebody takes slowly.
-func TestWatched(t *testing.T) {
+// Only an output that nothing comes to is quiet, not one whose bytes somebody takes slowly.
+func TestOutput_quiet(t *testing.T) {
 	leak.Check(t)
 	synctest.Test(t, func(t *testing.T) {
 		terminal, command := io.Pipe()
 		taken, taking := io.Pipe()
-		w := &watched{Reader: terminal}
+		w := &output{from: terminal, to: taking}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			drain(taking, w)
+			w.copy()
 		}()
 		synctest.Wait()
 		must.False(t, w.quiet()) // what was before it was asked counts for nothing

@@ -31,6 +31,9 @@ type Config struct {
 
 	// AllowAttributes are those that an image may set; others of it are not.
 	AllowAttributes []string
+
+	// Log is told what was damaged and has been given up; may be nil.
+	Log func(message string)
 }
 
 // Pots are the pots of one host. All methods may be called at the same time.
@@ -47,7 +50,7 @@ type Pots struct {
 
 // Open takes up the pots of host, whose records are in c.Dir. It changes nothing.
 func Open(host Host, c Config) *Pots {
-	return &Pots{
+	ps := &Pots{
 		host:       host,
 		dir:        filepath.Join(c.Dir, "pots"),
 		network:    c.Network,
@@ -57,6 +60,8 @@ func Open(host Host, c Config) *Pots {
 		reserved:   c.Reserved,
 		allowed:    c.AllowAttributes,
 	}
+	ps.addresses.known, ps.addresses.holder, ps.addresses.log = ps.known, ps.holder, c.Log
+	return ps
 }
 
 // Host is the host that the pots are on.

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"nomad-driver-pot/pot/supervise"
 )
 
 // A step makes one part of a pot, and unmakes it. A make that fails leaves
@@ -155,10 +157,14 @@ func (p *Pot) unmake(ctx context.Context, steps []step) error {
 	return forget(p.dir)
 }
 
-// awaitEnd waits until a supervisor whose command has been killed has written that down:
-// it would do so into a directory that is being removed.
+// awaitEnd waits until a supervisor whose command has been killed has written that down,
+// or gives it up where the disk is full: it would do so into a directory that is being
+// removed.
 func (p *Pot) awaitEnd(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, killWithin)
 	defer cancel()
 	_, _ = p.Wait(ctx) // however it ended
+	if s, err := supervise.Open(p.dir); err == nil {
+		_ = s.Forget(ctx)
+	}
 }

@@ -85,11 +85,6 @@ func (h Host) Run(ctx context.Context, stdin io.Reader, argv ...string) (string,
 	return stdout.String(), err
 }
 
-// Stream is Streamer's.
-func (h Host) Stream(ctx context.Context, stdout io.Writer, argv ...string) error {
-	return h.run(ctx, nil, stdout, argv)
-}
-
 func (Host) run(ctx context.Context, stdin io.Reader, stdout io.Writer, argv []string) error {
 	observe(argv)
 	path, err := find(argv[0])

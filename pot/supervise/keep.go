@@ -15,10 +15,6 @@ import (
 // OlderOutput is what the name of a file of output ends in that was full.
 const OlderOutput = ".1"
 
-// pipeBytes is the most that a pipe holds: pipe-max-size of Linux (pipe(7)), more than
-// FreeBSD has (sys/pipe.h, BIG_PIPE_SIZE).
-const pipeBytes = 1 << 20
-
 // readersMay is how long those who read the older file may take before it goes.
 const readersMay = 10 * time.Second
 
@@ -77,7 +73,7 @@ func (k *keeper) run() {
 		n, err := k.from.Read(buf)
 		k.write(buf[:n])
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			k.drain(buf)
+			ReadHeld(k.from, buf, k.write)
 			err = k.from.SetReadDeadline(time.Time{})
 			close(k.settled)
 		}
@@ -93,27 +89,6 @@ func (k *keeper) settle() {
 	select {
 	case <-k.settled:
 	case <-k.ended:
-	}
-}
-
-// drain keeps what the pipe holds. A file that is past its deadline is not read by its
-// own methods.
-func (k *keeper) drain(buf []byte) {
-	conn, err := k.from.SyscallConn()
-	if err != nil {
-		return
-	}
-	for left := pipeBytes; left > 0; {
-		n := 0
-		conn.Control(func(fd uintptr) { n, err = syscall.Read(int(fd), buf) })
-		if errors.Is(err, syscall.EINTR) {
-			continue
-		}
-		if err != nil || n <= 0 {
-			return
-		}
-		k.write(buf[:n])
-		left -= n
 	}
 }
 

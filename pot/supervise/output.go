@@ -2,18 +2,18 @@ package supervise
 
 import (
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
-// openOutput opens what a command writes to, and what the supervisor keeps open
-// while it does. A task can write to the directory of its own logs, so the last
+// openOutput opens what a command writes to and, if that is a fifo, what the supervisor
+// keeps open of it while the command does. A task can write to the directory of its own logs, so the last
 // part of path is not followed if it is a link, nor opened if it has become
 // anything but a fifo or a file (the swap of CVE-2026-6959).
-func openOutput(path string) (w *os.File, keep io.Closer, err error) {
+func openOutput(path string) (w *os.File, keep *fifo, err error) {
 	root, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
 		return nil, nil, err
@@ -34,14 +34,14 @@ func openOutput(path string) (w *os.File, keep io.Closer, err error) {
 		return nil, nil, err
 	}
 	if info.Mode().IsRegular() {
-		return both, io.NopCloser(nil), nil
+		return both, nil, nil
 	}
 	w, err = openSame(root, base, os.O_WRONLY, info)
 	if err != nil {
 		both.Close()
 		return nil, nil, err
 	}
-	return w, both, nil
+	return w, &fifo{both, path}, nil
 }
 
 // openSame opens base, if it is still what info says.
@@ -55,4 +55,40 @@ func openSame(root *os.Root, base string, flag int, info fs.FileInfo) (*os.File,
 		return nil, fmt.Errorf("open output: %s was swapped while it was opened", base)
 	}
 	return f, nil
+}
+
+// fifo is a command's output that another process reads.
+type fifo struct {
+	file *os.File // an end of it
+	path string
+}
+
+// What a fifo holds is lost with the last descriptor of it. A reader that is being
+// restarted, as a log collector is with its agent, has readerWithin to come back.
+const (
+	readerWithin = 5 * time.Minute
+	readerEvery  = 20 * time.Millisecond
+)
+
+// release closes the fifo when all that it holds has been read, when it has no name any
+// more by which a reader could come, or at the latest at deadline.
+func (f *fifo) release(deadline time.Time) {
+	defer f.file.Close()
+	conn, err := f.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	for held(conn) > 0 && f.named() && time.Now().Before(deadline) {
+		time.Sleep(readerEvery)
+	}
+}
+
+// named reports whether the fifo is still at its path.
+func (f *fifo) named() bool {
+	mine, err := f.file.Stat()
+	if err != nil {
+		return false
+	}
+	now, err := os.Lstat(f.path)
+	return err == nil && os.SameFile(mine, now)
 }

@@ -38,6 +38,7 @@ func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 	defer s.linger()
 	defer s.close()
 	if err := s.start(); err != nil {
+		s.fifos = nil // nothing was written
 		answer(reply{Fault: err.Error()})
 		return 1
 	}
@@ -65,8 +66,12 @@ type supervisor struct {
 	running Running
 	command *os.Process
 	overdue atomic.Bool
-	open    []io.Closer // held while the command runs, closed last first
-	keepers []*keeper   // outputs that are bounded
+	alive   *os.File
+
+	forgotten atomic.Bool // nobody will ask how the command ended
+	open      []io.Closer // held while the command runs, closed last first
+	keepers   []*keeper   // outputs that are bounded
+	fifos     []*fifo     // the other outputs, where they are fifos
 }
 
 // close lets go of all that the supervisor holds.
@@ -78,8 +83,13 @@ func (s *supervisor) close() {
 }
 
 // linger waits until nothing in the jail can write to what is kept: nobody else has an
-// end of those pipes, and who has may have been left behind by the command.
+// end of those pipes, and who has may have been left behind by the command. It waits for
+// the readers of fifos as well. By then the command's end is known to all who wait for it.
 func (s *supervisor) linger() {
+	deadline := time.Now().Add(readerWithin)
+	for _, f := range s.fifos {
+		f.release(deadline)
+	}
 	for _, k := range s.keepers {
 		<-k.ended
 	}
@@ -87,11 +97,12 @@ func (s *supervisor) linger() {
 
 // start opens what the command needs and starts it.
 func (s *supervisor) start() error {
-	alive, err := os.OpenFile(filepath.Join(s.task.Dir, aliveFifo), os.O_RDWR, 0)
+	// Open for both, and not blocking: what nobody reads does not stop the supervisor.
+	alive, err := os.OpenFile(filepath.Join(s.task.Dir, aliveFifo), os.O_RDWR|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
-	s.open = append(s.open, alive)
+	s.open, s.alive = append(s.open, alive), alive
 	control, err := os.OpenFile(filepath.Join(s.task.Dir, controlFifo), os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -114,7 +125,7 @@ func (s *supervisor) start() error {
 		s.command.Wait()
 		return err
 	}
-	go obey(control, s.command)
+	go s.obey(control)
 	return nil
 }
 
@@ -161,8 +172,8 @@ func (s *supervisor) output(path string) (*os.File, error) {
 		return w, err
 	}
 	w, keep, err := openOutput(path)
-	if err == nil {
-		s.open = append(s.open, keep)
+	if keep != nil {
+		s.fifos = append(s.fifos, keep)
 	}
 	return w, err
 }
@@ -186,7 +197,7 @@ func (s *supervisor) wait() int {
 	}
 	exit := ExitOf(state)
 	exit.Overdue = s.overdue.Load() && exit.Signal == int(syscall.SIGKILL)
-	if err := writeRecord(s.task.Dir, exitFile, exit); err != nil {
+	if err := s.recordExit(exit); err != nil {
 		fmt.Fprintf(os.Stderr, "write exit record: %v\n", err)
 		return 1
 	}
@@ -206,17 +217,21 @@ func ExitOf(state *os.ProcessState) Exit {
 
 // obey does what lines from the control fifo say. Process.Signal knows whether
 // the command was waited for already, so no other process is ever hit.
-func obey(control io.Reader, command *os.Process) {
+func (s *supervisor) obey(control io.Reader) {
 	lines := bufio.NewScanner(control)
 	for lines.Scan() {
 		word, arg, _ := strings.Cut(lines.Text(), " ")
 		n, err := strconv.Atoi(arg)
-		if word != "signal" || err != nil {
+		switch {
+		case word == forgetOrder:
+			s.forgotten.Store(true)
+		case word != "signal" || err != nil:
 			fmt.Fprintf(os.Stderr, "no such order: %q\n", lines.Text())
-			continue
-		}
-		if err := command.Signal(syscall.Signal(n)); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			fmt.Fprintf(os.Stderr, "signal %d: %v\n", n, err)
+		default:
+			err := s.command.Signal(syscall.Signal(n))
+			if err != nil && !errors.Is(err, os.ErrProcessDone) {
+				fmt.Fprintf(os.Stderr, "signal %d: %v\n", n, err)
+			}
 		}
 	}
 }

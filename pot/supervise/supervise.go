@@ -102,7 +102,7 @@ var (
 const (
 	runningFile = "running.json"
 	exitFile    = "exit.json"
-	aliveFifo   = "alive"   // held open for writing while the supervisor lives
+	aliveFifo   = "alive"   // held open for writing while the supervisor lives; see tellExit
 	controlFifo = "control" // lines that the supervisor obeys
 	complaints  = "supervisor.log"
 )

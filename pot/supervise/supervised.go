@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,19 +41,22 @@ func (s *Supervised) Wait(ctx context.Context) (Exit, error) {
 	stop := context.AfterFunc(ctx, func() { alive.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 
-	// The supervisor alone has the fifo open for writing and writes nothing:
-	// its end is the end of the file, whether it ended well or was killed. One
+	// The supervisor alone has the fifo open for writing, and writes to it only how
+	// the command ended, while the disk takes no record of that. Its end is
+	// the end of the file, whether it ended well or was killed. One
 	// that ended before is asked for: FreeBSD has a fifo that nobody writes to
 	// end only for those who had it open when the last writer left
 	// (sys/fs/fifofs/fifo_vnops.c, fifo_open).
 	switch control, err := s.control(); {
 	case err == nil:
 		control.Close()
-		_, err = io.Copy(io.Discard, alive)
-		if ctx.Err() != nil {
+		exit, told, err := readTold(alive)
+		switch {
+		case told:
+			return exit, nil
+		case ctx.Err() != nil:
 			return Exit{}, context.Cause(ctx)
-		}
-		if err != nil {
+		case err != nil:
 			return Exit{}, fmt.Errorf("wait for supervisor: %w", err)
 		}
 	case !errors.Is(err, ErrEnded):
@@ -99,6 +101,9 @@ func (s *Supervised) Signal(sig syscall.Signal) error {
 		return err
 	}
 	defer control.Close()
+	if s.ended() {
+		return ErrEnded // and is not written down yet
+	}
 	_, err = fmt.Fprintf(control, "signal %d\n", int(sig))
 	if errors.Is(err, syscall.EPIPE) {
 		return ErrEnded

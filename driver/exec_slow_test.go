@@ -1,0 +1,53 @@
+package driver
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/nomad/plugins/drivers"
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
+)
+
+// What Nomad's server gives a driver are pipes without room. When the user pauses, what a
+// command wrote at its end is in a pipe or a terminal of the system's.
+func TestDriver_ExecTaskStreaming_slowUser(t *testing.T) {
+	leak.Check(t, leak.Foreign)
+	b := newBed(t, "")
+	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
+	b.start(t, cfg)
+	var want bytes.Buffer
+	const lines = 6000 // less than a pipe holds
+	for i := range lines {
+		fmt.Fprintf(&want, "line %d\n", i)
+	}
+	for name, tty := range map[string]bool{"by pipes": false, "by a terminal": true} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			out, stdout := io.Pipe()
+			got := make(chan []byte, 1)
+			go func() {
+				first := make([]byte, 1)
+				io.ReadFull(out, first)
+				time.Sleep(2500 * time.Millisecond) // longer than anything is waited for
+				rest, _ := io.ReadAll(out)
+				got <- append(first, rest...)
+			}()
+			r, err := b.driver.ExecTaskStreaming(ctx, cfg.ID, &drivers.ExecOptions{
+				Command: []string{"/bin/hello", "flood", fmt.Sprint(lines)}, Tty: tty,
+				Stdin: io.NopCloser(strings.NewReader("")), Stdout: stdout, Stderr: closer{io.Discard},
+			})
+			must.NoError(t, err)
+			must.Eq(t, 0, r.ExitCode)
+			all := bytes.ReplaceAll(<-got, []byte("\r"), nil)
+			must.True(t, bytes.Equal(want.Bytes(), all), must.Sprintf("%d of %d bytes", len(all), want.Len()))
+		})
+	}
+}

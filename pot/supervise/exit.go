@@ -1,0 +1,130 @@
+package supervise
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// How an exit is told while it cannot be written down: through the alive fifo, which needs
+// no disk, in messages of one size. toldBytes is at most PIPE_BUF (512 on FreeBSD, limits.h),
+// so each is read whole. There are toldAhead of them, for that many who ask at once.
+const (
+	toldBytes = 256
+	toldAhead = 8
+)
+
+// Bounds on the attempts to write an exit record.
+const (
+	recordEvery = time.Second           // a disk may be full for days
+	tellEvery   = 20 * time.Millisecond // whoever asks gets an answer
+)
+
+// forgetOrder is the line by which Supervised.Forget ends that.
+const forgetOrder = "forget"
+
+// recordExit writes how the command ended, again and again while the disk does not take
+// it, and tells all who ask meanwhile. It goes on, without a bound, until there is nothing
+// to write it for: the pot is destroyed, and its directory with it.
+func (s *supervisor) recordExit(exit Exit) error {
+	var last error
+	for {
+		err := writeRecord(s.task.Dir, exitFile, exit)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if last == nil || last.Error() != err.Error() {
+			fmt.Fprintf(os.Stderr, "write exit record, tried again: %v\n", err)
+		}
+		last = err
+		if err := s.tellExit(exit, time.Now().Add(recordEvery)); err != nil {
+			return err
+		}
+		if s.forgotten.Load() {
+			return last
+		}
+	}
+}
+
+// tellExit tells how the command ended to all who ask until a time.
+func (s *supervisor) tellExit(exit Exit, until time.Time) error {
+	message, err := json.Marshal(exit)
+	if err != nil {
+		return fmt.Errorf("internal error: encode exit: %w", err)
+	}
+	message = append(message, bytes.Repeat([]byte(" "), max(toldBytes-len(message), 0))...)
+	conn, err := s.alive.SyscallConn()
+	if err != nil {
+		return err
+	}
+	for time.Now().Before(until) && !s.forgotten.Load() {
+		for n := held(conn) / toldBytes; n < toldAhead; n++ {
+			conn.Control(func(fd uintptr) { syscall.Write(int(fd), message) })
+		}
+		time.Sleep(tellEvery)
+	}
+	return nil
+}
+
+// readTold waits for what a supervisor tells by its alive fifo. It tells nothing if the
+// exit is written down.
+func readTold(alive io.Reader) (exit Exit, told bool, err error) {
+	message := make([]byte, toldBytes)
+	for {
+		_, err := io.ReadFull(alive, message)
+		switch {
+		case errors.Is(err, io.EOF):
+			return Exit{}, false, nil
+		case err != nil:
+			return Exit{}, false, err
+		case json.Unmarshal(message, &exit) == nil:
+			return exit, true, nil
+		}
+	}
+}
+
+// Forget has a supervisor whose command has ended, and that cannot write down how, go
+// without that, and waits for its end: nobody will ask any more.
+func (s *Supervised) Forget(ctx context.Context) error {
+	alive, err := os.OpenFile(filepath.Join(s.dir, aliveFifo), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer alive.Close()
+	stop := context.AfterFunc(ctx, func() { alive.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	control, err := s.control()
+	if errors.Is(err, ErrEnded) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(control, forgetOrder)
+	control.Close()
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, alive)
+	return err
+}
+
+// ended reports whether the supervisor tells how the command ended: the record of that is
+// not written yet.
+func (s *Supervised) ended() bool {
+	alive, err := os.OpenFile(filepath.Join(s.dir, aliveFifo), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer alive.Close()
+	conn, err := alive.SyscallConn()
+	return err == nil && held(conn) > 0
+}

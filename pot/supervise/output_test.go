@@ -1,0 +1,68 @@
+package supervise
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
+)
+
+// unread is a fifo that a command has written 1000 bytes to, and whose reader is away.
+func unread(t *testing.T) (f *fifo, path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "fifo")
+	must.NoError(t, syscall.Mkfifo(path, 0o600))
+	w, f, err := openOutput(path)
+	must.NoError(t, err)
+	_, err = w.Write(make([]byte, 1000))
+	must.NoError(t, err)
+	must.NoError(t, w.Close())
+	return f, path
+}
+
+// released releases f in the background.
+func released(f *fifo, within time.Duration) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f.release(time.Now().Add(within))
+	}()
+	return done
+}
+
+func TestFifo_release(t *testing.T) {
+	leak.Check(t)
+	t.Run("a reader that comes back finds all of it", func(t *testing.T) {
+		f, path := unread(t)
+		done := released(f, time.Minute)
+		r, err := os.Open(path)
+		must.NoError(t, err)
+		defer r.Close()
+		select {
+		case <-done:
+			t.Fatal("it is closed before it was read")
+		case <-time.After(5 * readerEvery):
+		}
+		got, err := io.ReadAll(r)
+		must.NoError(t, err)
+		must.True(t, bytes.Equal(make([]byte, 1000), got), must.Sprintf("%d bytes", len(got)))
+		endsIn(t, done, "it is not closed when it was read")
+	})
+	t.Run("a fifo that was removed waits for nobody", func(t *testing.T) {
+		f, path := unread(t)
+		done := released(f, time.Hour)
+		must.NoError(t, os.Remove(path))
+		endsIn(t, done, "it waits for a reader that cannot come")
+	})
+	t.Run("a reader does not come for ever", func(t *testing.T) {
+		f, _ := unread(t)
+		endsIn(t, released(f, 0), "it waits beyond its deadline")
+	})
+}
