@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"syscall"
@@ -117,18 +118,21 @@ const (
 )
 
 // allCPUs takes this process out of the sets of processors that cpuset(1) has put it, or
-// its starter, in. A mask of a thread's own is widened first: it would be kept in another
-// set, and in that of a jail.
+// its starter, in. A mask of its threads' own is widened first: it would be kept in another
+// set, and in that of a jail (sys/kern/kern_cpuset.c, cpuset_setproc).
 func allCPUs() error {
 	most, err := syscall.SysctlUint32("kern.smp.maxcpus")
 	if err != nil {
 		return err
 	}
-	mask := make([]byte, (most+63)/64*8)
-	size := uintptr(len(mask))
-	err = call(syscall.SYS_CPUSET_GETAFFINITY, cpuLevelCPUSet, cpuWhichPID, thisProcess, size, uintptr(unsafe.Pointer(&mask[0])))
+	own, base := make([]byte, (most+63)/64*8), make([]byte, (most+63)/64*8)
+	size := uintptr(len(own))
+	err = call(syscall.SYS_CPUSET_GETAFFINITY, cpuLevelWhich, cpuWhichPID, thisProcess, size, uintptr(unsafe.Pointer(&own[0])))
 	if err == nil {
-		err = call(syscall.SYS_CPUSET_SETAFFINITY, cpuLevelWhich, cpuWhichPID, thisProcess, size, uintptr(unsafe.Pointer(&mask[0])))
+		err = call(syscall.SYS_CPUSET_GETAFFINITY, cpuLevelCPUSet, cpuWhichPID, thisProcess, size, uintptr(unsafe.Pointer(&base[0])))
+	}
+	if err == nil && !bytes.Equal(own, base) {
+		err = call(syscall.SYS_CPUSET_SETAFFINITY, cpuLevelWhich, cpuWhichPID, thisProcess, size, uintptr(unsafe.Pointer(&base[0])))
 	}
 	if err != nil {
 		return err

@@ -21,8 +21,8 @@ type limit struct {
 const unlimited = ^uint64(0) // RLIM_INFINITY
 
 // limits are what a service of a Linux machine has by default: the kernel's own
-// (asm-generic/resource.h, INIT_RLIMITS; kernel/fork.c, fork_init), with the descriptors
-// that Nomad's unit file gives its agent, as long as the hard limit of systemd.
+// (asm-generic/resource.h, INIT_RLIMITS; kernel/fork.c, fork_init). Open files differ: the
+// soft limit is what Nomad's unit file gives its agent, the hard one systemd's.
 func limits() []limit {
 	return []limit{
 		{0, unlimited, unlimited},                // CPU
