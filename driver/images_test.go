@@ -21,8 +21,8 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// destroysAtEnd destroys what is called by one of those names, or begins with it and a '-', after the
-// tasks that are made from now on.
+// destroysAtEnd destroys the images of those names, and those beside them, after the tasks
+// that are made from now on.
 func (b *bed) destroysAtEnd(names ...string) {
 	images := b.driver.current().pots.Host().Images
 	b.t.Cleanup(func() {

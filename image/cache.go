@@ -75,8 +75,9 @@ func NewCache(dir string, o Options) *Cache {
 // Fetch returns ref's image, from the cache if it is there and from its source
 // if not. Unless pin is zero it is the image with that digest; else it is the
 // one that the source names now, for names of files do not tell of which source
-// they are. A source that cannot be reached is not asked. Its errors are of type
-// *Error; after one the cache has what it had before.
+// they are. A source that cannot be reached is not asked. An image that was pulled with a
+// Login is taken from the cache only if ref's source was seen to give it to who asks. Its
+// errors are of type *Error; after one the cache has what it had before.
 func (c *Cache) Fetch(ctx context.Context, ref Ref, terms Terms, progress Progress) (*File, error) {
 	if err := ref.Validate(); err != nil {
 		return nil, &Error{Op: "check", What: "image reference", Err: err}
