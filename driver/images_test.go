@@ -61,7 +61,7 @@ func TestDriver_StartTask_notImage(t *testing.T) {
 	clone := fmt.Sprintf("pot = %q\ntag = %q", name, rest)
 	byHand := "pot = \"byhand\"\ntag = \"1.0\""
 	refuse(t, clone, "cannot start task: use image "+name+"_"+rest+": it is the pot of a task, and is not an image")
-	refuse(t, byHand, "cannot start task: use image byhand_1_0: it is a pot that this driver did not import, and is not an image")
+	refuse(t, byHand, "cannot start task: use image byhand_1_0: it is a pot of this host, and is not an image")
 
 	b.config += "\nallow_local_images = true"
 	b.open(t)

@@ -27,12 +27,13 @@ const (
 	// pot is not changed or started.
 	LabelImported = "nomad.pot:imported"
 
-	// LabelTask is of a pot that is a task's: package pot's.
-	LabelTask = "nomad.pot:task"
+	// LabelTask and LabelAlloc are on the pot of a task: they name it, and its allocation.
+	LabelTask  = "nomad.pot:task"
+	LabelAlloc = "nomad.pot:alloc"
 )
 
-// labelPrefix begins the labels of this program.
-const labelPrefix = "nomad.pot:"
+// allowLocal says how an operator lets the pots of a host be images.
+const allowLocal = "allow pots of this host as images in the plugin's configuration (allow_local_images)"
 
 // ErrNotImage is a dataset that has the name of an image and is none.
 var ErrNotImage = errors.New("is not an image")
@@ -49,7 +50,7 @@ type imported struct {
 
 // newImported returns the image that a dataset with those labels is. If it is none the
 // error is ErrNotImage: a pot's files are not for whoever guesses its name. local is
-// whether a dataset that has none of this program's labels is an image.
+// whether a pot of this host, which is nobody's image, is one all the same.
 func newImported(name string, labels map[string]string, local bool) (*imported, error) {
 	im := &imported{
 		Snapshot: Snapshot{Name: name},
@@ -57,7 +58,7 @@ func newImported(name string, labels map[string]string, local bool) (*imported, 
 	}
 	from, digest, digestLabel := labels[LabelRef], labels[LabelDigest], LabelDigest
 	switch {
-	case labels[LabelTask] != "":
+	case labels[LabelTask] != "" || labels[LabelAlloc] != "":
 		return nil, fmt.Errorf("it is the pot of a task, and %w; set pot and tag to the name and the version of an image", ErrNotImage)
 	case from != "" || digest != "":
 	case labels[LabelImported] != "":
@@ -65,16 +66,14 @@ func newImported(name string, labels map[string]string, local bool) (*imported, 
 		from = labels[LabelImported]
 		digest, _, _ = strings.Cut(labels[LabelReceived], " ")
 		digestLabel = LabelReceived
+	case local:
+		im.byHand = true
 	case labels[LabelReceived] != "":
 		return nil, fmt.Errorf("it is a pot that was imported by hand and may have been changed since, and %w any more; "+
-			"destroy or rename it (pot destroy, pot rename), and the image is pulled", ErrNotImage)
-	case hasLabel(labels):
-		return nil, fmt.Errorf("it is a pot of this host, and %w; destroy or rename it (pot destroy, pot rename), and the image is pulled", ErrNotImage)
-	case !local:
-		return nil, fmt.Errorf("it is a pot that this driver did not import, and %w; destroy or rename it "+
-			"(pot destroy, pot rename), or allow pots of this host as images in the plugin's configuration (allow_local_images)", ErrNotImage)
+			"destroy or rename it (pot destroy, pot rename), and the image is pulled, or %s", ErrNotImage, allowLocal)
 	default:
-		im.byHand = true
+		return nil, fmt.Errorf("it is a pot of this host, and %w; destroy or rename it (pot destroy, pot rename), "+
+			"and the image is pulled, or %s", ErrNotImage, allowLocal)
 	}
 	if digest != "" {
 		var err error
@@ -89,16 +88,6 @@ func newImported(name string, labels map[string]string, local bool) (*imported, 
 		im.sources = im.sources.with(s)
 	}
 	return im, nil
-}
-
-// hasLabel reports whether any label is this program's.
-func hasLabel(labels map[string]string) bool {
-	for label := range labels {
-		if strings.HasPrefix(label, labelPrefix) {
-			return true
-		}
-	}
-	return false
 }
 
 // is reports whether the image is known to be what ref stands for. An image of which

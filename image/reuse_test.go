@@ -31,7 +31,7 @@ func mirror(t *testing.T, xz []byte) (*imagetest.Server, image.Ref) {
 func TestStore_Ensure_notImage(t *testing.T) {
 	leak.Check(t)
 	received := digest(t, smallImage, imagetest.NoMeta).String() + " 1 2"
-	pot := "it is a pot that this driver did not import, and is not an image; "
+	pot := "it is a pot of this host, and is not an image; "
 	for name, c := range map[string]struct {
 		labels map[string]string
 		want   string
@@ -40,9 +40,9 @@ func TestStore_Ensure_notImage(t *testing.T) {
 		"a task's pot":             {labels: map[string]string{image.LabelTask: "x", "nomad.pot:alloc": "y"}, want: "it is the pot of a task"},
 		"a task's pot with a ref":  {labels: map[string]string{image.LabelTask: "x", image.LabelRef: source + "/small:1.0"}, want: "it is the pot of a task"},
 		"an operator's pot":        {want: pot, local: true},
-		"a pot that was exported":  {labels: map[string]string{"nomad.pot:tag": "1.0"}, want: "it is a pot of this host, and is not an image; "},
-		"half of a task's pot":     {labels: map[string]string{"nomad.pot:alloc": "y"}, want: "it is a pot of this host, and is not an image; "},
-		"a pot that was an image":  {labels: map[string]string{image.LabelReceived: received}, want: "it is a pot that was imported by hand and may have been changed since, and is not an image any more; "},
+		"a pot that was exported":  {labels: map[string]string{"nomad.pot:tag": "1.0"}, want: pot, local: true},
+		"half of a task's pot":     {labels: map[string]string{image.LabelAlloc: "y"}, want: "it is the pot of a task"},
+		"a pot that was an image":  {labels: map[string]string{image.LabelReceived: received}, want: "it is a pot that was imported by hand and may have been changed since, and is not an image any more; ", local: true},
 		"a pot with others' marks": {labels: map[string]string{":pot.tag": "1.0"}, want: pot, local: true},
 	} {
 		t.Run(name, func(t *testing.T) {

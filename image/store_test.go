@@ -131,8 +131,8 @@ func TestStore_Ensure_taken(t *testing.T) {
 	}{
 		"one without a digest": {
 			nil, image.Ref{Source: source, Name: "small", Tag: "1.0"}, pin,
-			"use image small_1_0: it is a pot that this driver did not import, and is not an image; destroy or rename it (pot destroy, pot rename), " +
-				"or allow pots of this host as images in the plugin's configuration (allow_local_images)",
+			"use image small_1_0: it is a pot of this host, and is not an image; destroy or rename it (pot destroy, pot rename), " +
+				"and the image is pulled, or allow pots of this host as images in the plugin's configuration (allow_local_images)",
 		},
 		"one with a bad digest": {
 			map[string]string{image.LabelDigest: "x"}, image.Ref{Source: source, Name: "small", Tag: "1.0"}, image.Digest{},
