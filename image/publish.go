@@ -91,7 +91,7 @@ func moveNew(from, to string) error {
 		return nil
 	case errors.Is(err, fs.ErrExist):
 		return exists(to)
-	case !errors.Is(err, syscall.EPERM) && !errors.Is(err, errors.ErrUnsupported):
+	case !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.EXDEV) && !errors.Is(err, errors.ErrUnsupported):
 		return err
 	}
 	if _, err := os.Lstat(to); err == nil {
