@@ -18,6 +18,7 @@ import (
 func main() {
 	h := base.Handshake
 	if os.Getenv(h.MagicCookieKey) == h.MagicCookieValue {
+		supervise.SetUmask()
 		if err := supervise.SealDescriptors(); err != nil {
 			fmt.Fprintf(os.Stderr, "cannot mark inherited descriptors: %v\n", err)
 			os.Exit(1)

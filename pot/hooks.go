@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"nomad-driver-pot/pot/supervise"
 )
 
 // hookWithin bounds a hook.
@@ -20,12 +21,12 @@ const hookWithin = 5 * time.Minute
 const maxHookText = 4 << 10
 
 // runHook runs a program on the host, in the pot's directory of them (pot-reference
-// 2.5), and tells what becomes of it. As with pot, that changes nothing.
-func runHook(ctx context.Context, dir string, h Hook, name Name, env []string, tell func(format string, args ...any)) {
+// 2.5), and tells what becomes of it. As with pot, that changes nothing. supervisor is the
+// path of pot-supervisor, which becomes the program.
+func runHook(ctx context.Context, supervisor, dir string, h Hook, name Name, env []string, tell func(format string, args ...any)) {
 	ctx, cancel := context.WithTimeout(ctx, hookWithin)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(dir, h.file()))
-	cmd.Dir = "/"
+	cmd := supervise.HostCommand(ctx, supervisor, filepath.Join(dir, h.file()))
 	cmd.Env = append([]string{"PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"}, env...)
 	cmd.WaitDelay = time.Second // for what it has left behind with its output open
 	var out begin
@@ -108,7 +109,7 @@ func (p *Pot) hook(ctx context.Context, h Hook) {
 		conf = new(ConfLines)
 	}
 	env := hostEnvironment(ctx, p.host, p.name, conf, p.record.Address)
-	runHook(ctx, p.record.Dir, h, p.name, env, func(format string, args ...any) {
+	runHook(ctx, p.supervisor, p.record.Dir, h, p.name, env, func(format string, args ...any) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.notes = append(p.notes, fmt.Sprintf(format, args...))

@@ -24,6 +24,8 @@ type StartOptions struct {
 	// Then is run when the command of a pot that is not persistent has ended, for what
 	// nobody else waits for: argument vector, the first a path; none: nothing.
 	Then []string
+
+	supervisor string // path of pot-supervisor, which starts hooks
 }
 
 // DefaultDNS is POT_DNS_IP where it is not set.
@@ -101,6 +103,7 @@ func (ps *Pots) makeOwn(ctx context.Context, s *Settings, o StartOptions) (*Pot,
 	if o.DNS == "" {
 		o.DNS = DefaultDNS
 	}
+	o.supervisor = ps.supervisor
 	spec, err := s.Spec(ctx, o.DNS)
 	if err != nil {
 		return nil, err
@@ -172,6 +175,7 @@ func (p *Pot) Persistent() bool { return p.record.Spec.Persistent }
 // StopOwn stops a pot that was started by hand, and takes away all of it but its
 // dataset. One that does not run is no error.
 func (ps *Pots) StopOwn(ctx context.Context, name Name, o StartOptions) (stopped bool, err error) {
+	o.supervisor = ps.supervisor
 	s, err := OpenSettings(ctx, ps.host, name)
 	if err != nil {
 		return false, err

@@ -25,7 +25,7 @@ func (s *Settings) hook(ctx context.Context, h Hook, p *Pot, o StartOptions) {
 	if p != nil {
 		addr = p.Address()
 	}
-	runHook(ctx, s.dir, h, s.name, s.Environment(ctx, addr), o.tell)
+	runHook(ctx, o.supervisor, s.dir, h, s.name, s.Environment(ctx, addr), o.tell)
 }
 
 // Environment is what programs on this host are told of the pot, as NAME=value

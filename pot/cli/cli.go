@@ -25,6 +25,7 @@ const Version = "0.1.0"
 // 2 not understood. What the command executes has no descriptor that this process has
 // inherited, beyond its standard input, output and error.
 func Main(args []string, stdout, stderr io.Writer) int {
+	supervise.SetUmask()
 	if err := supervise.SealDescriptors(); err != nil {
 		return report(stderr, filepath.Base(args[0]), failed{fmt.Errorf("cannot mark inherited descriptors: %w", err)})
 	}

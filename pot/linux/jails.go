@@ -172,6 +172,7 @@ func (j jails) Find(ctx context.Context, name pot.Name) (supervise.Jail, error) 
 		return supervise.Jail{}, fmt.Errorf("jail %s: its first process is gone: %w", name, fs.ErrNotExist)
 	}
 	id.Cgroups = j.limiter.dirs(name)
+	id.Cgroups = append(id.Cgroups, topGroups(id.Cgroups)...)
 	return id, nil
 }
 

@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"fmt"
-	"os"
 	"syscall"
 )
 
@@ -74,20 +73,6 @@ func checkNoDirectory() error {
 		var st syscall.Stat_t
 		if syscall.Fstat(fd, &st) == nil && st.Mode&syscall.S_IFMT == syscall.S_IFDIR {
 			return directoryError(fd, descriptorPath(fd))
-		}
-	}
-	return nil
-}
-
-// checkNoDirectoryIn is checkNoDirectory of a process that has files alone, from
-// descriptor 0 up.
-func checkNoDirectoryIn(files []*os.File) error {
-	for fd, f := range files {
-		if f == nil {
-			continue
-		}
-		if info, err := f.Stat(); err == nil && info.IsDir() {
-			return directoryError(fd, f.Name())
 		}
 	}
 	return nil

@@ -110,16 +110,6 @@ func TestCheckNoDirectory(t *testing.T) {
 		must.EqError(t, checkNoDirectory(), directoryError(fd, dir).Error())
 		must.NoError(t, unix.Close(fd))
 	})
-	t.Run("of files that a process is to have", func(t *testing.T) {
-		file, err := os.Open(filepath.Join(dir, "file"))
-		must.NoError(t, err)
-		defer file.Close()
-		must.NoError(t, checkNoDirectoryIn([]*os.File{nil, file, file}))
-		d, err := os.Open(dir)
-		must.NoError(t, err)
-		defer d.Close()
-		must.EqError(t, checkNoDirectoryIn([]*os.File{file, d, file}), directoryError(1, dir).Error())
-	})
 }
 
 // inheritVariable has the test program close what it has inherited and print what is left.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"syscall"
 )
 
@@ -32,8 +33,8 @@ const (
 	enterPassed  = firstExtra + 2 // how many there are
 )
 
-// startBy has program become the command, where processes enter jails: it has no
-// directory open, as this process may have.
+// startBy has program become the command: it has no directory open, as this process may
+// have, and can be given the state that the command inherits as a whole.
 func (p *Process) startBy(program string) (*os.Process, error) {
 	asked, err := json.Marshal(entering{Jail: p.Jail, Argv: p.Argv, Env: p.Env, Dir: p.Dir, Identity: p.Identity})
 	if err != nil {
@@ -50,14 +51,18 @@ func (p *Process) startBy(program string) (*os.Process, error) {
 		return nil, err
 	}
 	defer said.Close()
-	process, err := os.StartProcess(program, []string{program, "enter"}, &os.ProcAttr{
-		Dir: "/", Env: []string{}, Files: []*os.File{p.Stdin, p.Stdout, p.Stderr, theirs, say},
-		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: p.Terminal},
+	var process *os.Process
+	err = p.Jail.near(func() (err error) {
+		process, err = os.StartProcess(program, []string{program, "enter"}, &os.ProcAttr{
+			Dir: "/", Env: []string{}, Files: []*os.File{p.Stdin, p.Stdout, p.Stderr, theirs, say},
+			Sys: &syscall.SysProcAttr{Setsid: true, Setctty: p.Terminal},
+		})
+		return err
 	})
 	theirs.Close()
 	say.Close()
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", p.Argv[0], err)
+		return nil, fmt.Errorf("start %s: %w", p.Argv[0], cause(err))
 	}
 	_, err = tell.Write(asked)
 	err = errors.Join(err, tell.Close())
@@ -88,6 +93,7 @@ func (m missing) Is(target error) bool { return target == fs.ErrNotExist }
 // Enter is the whole life of a pot-supervisor that is to become a command: it returns,
 // with the process's exit status, if it does not.
 func Enter() int {
+	runtime.LockOSThread() // inherit, and on Linux attach, are for a thread
 	in, out := os.NewFile(enteringFD, "command"), os.NewFile(notEnteredFD, "fault")
 	syscall.CloseOnExec(notEnteredFD)
 	var e entering
@@ -111,6 +117,9 @@ func (e *entering) become() error {
 	}
 	if err := checkNoDirectory(); err != nil {
 		return err
+	}
+	if err := inherit(); err != nil {
+		return fmt.Errorf("start %s: %w", p.Argv[0], err)
 	}
 	if err := e.Jail.attach(); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"syscall"
 )
 
@@ -24,10 +25,10 @@ func reopenTerminal(attr *os.ProcAttr) (close func(), err error) {
 	return func() { tty.Close() }, nil
 }
 
-// processesEnter: jail_attach(2) moves a process as a whole, with all that it has open.
-const processesEnter = true
+// near runs start, which starts a process that is to attach to the jail by itself.
+func (j Jail) near(start func() error) error { return start() }
 
-// attach moves this process into the jail.
+// attach moves this process into the jail, with all that it has open.
 func (j Jail) attach() error {
 	_, _, errno := syscall.Syscall(syscall.SYS_JAIL_ATTACH, uintptr(j.ID), 0, 0)
 	switch errno {
@@ -42,6 +43,11 @@ func (j Jail) attach() error {
 // enter runs start, with attr saying that the child attaches to the jail before
 // it executes anything (jail_attach(2)).
 func (j Jail) enter(attr *os.ProcAttr, start func() error) error {
+	runtime.LockOSThread() // inherit is for a thread
+	defer runtime.UnlockOSThread()
+	if err := inherit(); err != nil {
+		return err
+	}
 	attr.Sys.Jail = j.ID
 	err := start()
 	if errors.Is(err, syscall.EINVAL) { // jail_attach(2): no such jail

@@ -44,19 +44,50 @@ var kept = map[uintptr]bool{
 	31: true, // CAP_SETFCAP
 }
 
-// processesEnter: setns(2) moves a thread, whatever else its process does.
-const processesEnter = false
-
-// attach is for hosts where a process can be moved as a whole.
-func (j Jail) attach() error {
-	return errors.New("internal error: threads enter jails here, not processes")
+// near runs start on a thread whose children are processes of the jail, that the others
+// there see, and are on the host in everything else: a process that is to attach by itself.
+func (j Jail) near(start func() error) error {
+	return onThread(func() error {
+		first, err := j.first(j.ID)
+		if err != nil {
+			return err
+		}
+		defer syscall.Close(first)
+		if err := setns(first, syscall.CLONE_NEWPID); err != nil {
+			return err
+		}
+		return start()
+	})
 }
 
-// enter runs start on a thread that is in the jail. The thread ends with it:
-// it cannot come back to the host.
+// attach moves the calling thread, of a process that near has started, into the jail. The
+// goroutine must be locked to it, and do nothing afterwards but execute the command.
+func (j Jail) attach() error {
+	const firstProcess = 1 // as the processes of the jail see it
+	first, err := j.first(firstProcess)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(first)
+	if _, err := j.joinCgroups(true); err != nil {
+		return fmt.Errorf("enter jail: %w", err)
+	}
+	if err := unshareDirectory(); err != nil {
+		return err
+	}
+	return enterNamespaces(first)
+}
+
+// enter runs start on a thread that is in the jail, and that has what the command is to
+// inherit. The thread ends with it: it cannot come back to the host.
 func (j Jail) enter(attr *os.ProcAttr, start func() error) error {
+	return onThread(func() error { return j.startWithin(attr, start) })
+}
+
+// onThread is f, run by OnOwnThread.
+func onThread(f func() error) error {
 	done := make(chan error)
-	go OnOwnThread(func() { done <- j.startWithin(attr, start) })
+	go OnOwnThread(func() { done <- f() })
 	return <-done
 }
 
@@ -80,19 +111,14 @@ func OnOwnThread(f func()) {
 	<-done
 }
 
-// startWithin moves the calling thread into the jail's control groups and
-// namespaces, takes from it what a jail's root may not do, and runs start.
+// startWithin moves the calling thread into the jail and runs start.
 func (j Jail) startWithin(attr *os.ProcAttr, start func() error) error {
-	pidfd, _, errno := syscall.RawSyscall(sysPidfdOpen, uintptr(j.ID), 0, 0)
-	if errno != 0 {
-		return fmt.Errorf("enter jail: it is gone: %w", errno)
+	first, err := j.first(j.ID)
+	if err != nil {
+		return err
 	}
-	defer syscall.Close(int(pidfd))
-	born, err := ProcessBorn(j.ID)
-	if err != nil || born != j.Born {
-		return fmt.Errorf("enter jail: it is gone: process %d is another: %w", j.ID, fs.ErrNotExist)
-	}
-	group, err := j.joinCgroups()
+	defer syscall.Close(first)
+	group, err := j.joinCgroups(false)
 	if err != nil {
 		return fmt.Errorf("enter jail: %w", err)
 	}
@@ -100,31 +126,74 @@ func (j Jail) startWithin(attr *os.ProcAttr, start func() error) error {
 		defer group.Close()
 		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(group.Fd())
 	}
-	// A thread that shares its directory with others cannot change mount
-	// namespaces (setns(2), EINVAL).
-	if err := syscall.Unshare(syscall.CLONE_FS); err != nil {
-		return os.NewSyscallError("unshare", err)
+	if err := unshareDirectory(); err != nil { // and the umask
+		return err
 	}
-	if _, _, errno := syscall.RawSyscall(sysSetns, pidfd, namespaces, 0); errno != 0 {
-		return os.NewSyscallError("setns", errno)
+	if err := inherit(); err != nil {
+		return err
 	}
-	if err := dropCapabilities(); err != nil {
+	if err := enterNamespaces(first); err != nil {
 		return err
 	}
 	return start()
 }
 
-// joinCgroups puts the calling thread, and so what it starts, into the control
-// groups of version 1. Version 2 takes no single threads: its group is
-// returned, for the child to be cloned into (CLONE_INTO_CGROUP, Linux 5.7).
-func (j Jail) joinCgroups() (group *os.File, err error) {
+// first opens the jail's first process, whose ID is pid here (pidfd_open(2)).
+func (j Jail) first(pid int) (fd int, err error) {
+	pidfd, _, errno := syscall.RawSyscall(sysPidfdOpen, uintptr(pid), 0, 0)
+	if errno != 0 {
+		return -1, fmt.Errorf("enter jail: it is gone: %w", errno)
+	}
+	if pid != j.ID {
+		return int(pidfd), nil // this process ends with the jail
+	}
+	if born, err := ProcessBorn(pid); err != nil || born != j.Born {
+		syscall.Close(int(pidfd))
+		return -1, fmt.Errorf("enter jail: it is gone: process %d is another: %w", pid, fs.ErrNotExist)
+	}
+	return int(pidfd), nil
+}
+
+// unshareDirectory gives the calling thread a working directory, and an umask, that it
+// shares with no other: one that shares them cannot change mount namespaces (setns(2),
+// EINVAL).
+func unshareDirectory() error {
+	return os.NewSyscallError("unshare", syscall.Unshare(syscall.CLONE_FS))
+}
+
+// enterNamespaces moves the calling thread into the namespaces of the jail with that
+// first process, and takes from it what a jail's root may not do.
+func enterNamespaces(first int) error {
+	if err := setns(first, namespaces); err != nil {
+		return err
+	}
+	return dropCapabilities()
+}
+
+func setns(pidfd int, which uintptr) error {
+	if _, _, errno := syscall.RawSyscall(sysSetns, uintptr(pidfd), which, 0); errno != 0 {
+		return os.NewSyscallError("setns", errno)
+	}
+	return nil
+}
+
+// joinCgroups puts the calling thread, and so what it starts or executes, into the control
+// groups of version 1. Version 2 takes no single threads: if the process is to become the
+// command as a whole, it joins; else the group is returned, for the child to be cloned
+// into (CLONE_INTO_CGROUP, Linux 5.7).
+func (j Jail) joinCgroups(whole bool) (group *os.File, err error) {
 	for _, dir := range j.Cgroups {
+		// 0 is the thread, or the process, that writes. For one that is named the kernel
+		// would wait until no process anywhere is starting a thread or ending, for many
+		// milliseconds.
+		file := "tasks"
 		if _, err := os.Stat(filepath.Join(dir, "cgroup.controllers")); err == nil {
-			return os.Open(dir)
+			if !whole {
+				return os.Open(dir) // the last: a machine has one hierarchy of version 2
+			}
+			file = "cgroup.procs"
 		}
-		// 0 is the thread that writes. For one that is named the kernel would wait until
-		// no process anywhere is starting a thread or ending, for many milliseconds.
-		if err := os.WriteFile(filepath.Join(dir, "tasks"), []byte("0"), 0); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte("0"), 0); err != nil {
 			return nil, fmt.Errorf("join control group: %w", err)
 		}
 	}

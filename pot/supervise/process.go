@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
 	"strings"
 	"syscall"
 )
@@ -23,9 +22,10 @@ type Process struct {
 	// Terminal makes Stdin the process's controlling terminal.
 	Terminal bool
 
-	// By is the path of a pot-supervisor that enters the jail in this process's place. A
-	// caller that may have a directory open must set it; the supervisor itself, which has
-	// none, need not.
+	// By is the path of a pot-supervisor that becomes the command. Without it this process
+	// starts the command itself: what is set for the command (see inherit) is then set for
+	// this process as well, in part, and it must not have a directory open. That is for
+	// the supervisor alone.
 	By string
 }
 
@@ -38,18 +38,18 @@ const defaultPath = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bi
 //
 // All commands in jails are started here: tasks', pots' started by hand, and more
 // commands in them. The command has p.Stdin, p.Stdout and p.Stderr and no other
-// descriptor, whatever this process has.
+// descriptor, whatever this process has, and what else it inherits is what inherit says.
 func (p *Process) Start() (*os.Process, error) {
 	if len(p.Argv) == 0 || p.Argv[0] == "" {
 		return nil, errors.New("no command to start")
 	}
-	if err := inheritNothing(); err != nil {
+	if err := SealDescriptors(); err != nil {
 		return nil, err
 	}
-	if p.By != "" && processesEnter {
+	if p.By != "" {
 		return p.startBy(p.By)
 	}
-	if err := p.checkAlone(); err != nil {
+	if err := checkNoDirectory(); err != nil {
 		return nil, err
 	}
 	attr := &os.ProcAttr{
@@ -76,34 +76,6 @@ func (p *Process) Start() (*os.Process, error) {
 		return err
 	})
 	return process, err
-}
-
-// checkAlone checks that the process that enters the jail has no directory open. Where
-// p.By is to enter and a thread of this process does, in effect, what p.By would, the
-// rest of this process does not count.
-func (p *Process) checkAlone() error {
-	if p.By != "" {
-		return checkNoDirectoryIn([]*os.File{p.Stdin, p.Stdout, p.Stderr})
-	}
-	return checkNoDirectory()
-}
-
-// inheritNothing makes what a command inherits independent of how this process was
-// started. It is called before each start, on every host.
-func inheritNothing() error {
-	heed()
-	return SealDescriptors()
-}
-
-// heed has no command ignore what this process was started to ignore, as by nohup(1):
-// what is ignored stays so in whatever is executed, what is caught does not. Go leaves
-// these two ignored, and catches the others (os/signal, "Default behavior of signals").
-func heed() {
-	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
-		if signal.Ignored(s) {
-			signal.Notify(make(chan os.Signal, 1), s)
-		}
-	}
 }
 
 // startFirst starts the first candidate for the command that is there.

@@ -147,6 +147,7 @@ func (s *supervisor) startCommand() error {
 		*out.file = w
 	}
 	s.command, err = p.Start()
+	raiseDescriptorLimit() // connections that are forwarded need them
 	return err
 }
 

@@ -17,17 +17,20 @@ import (
 func main() {
 	runtime.GOMAXPROCS(2)
 	debug.SetGCPercent(20)
-	if len(os.Args) == 2 && runs[os.Args[1]] != nil {
-		os.Exit(runs[os.Args[1]]())
+	supervise.SetUmask()
+	if len(os.Args) >= 2 && runs[os.Args[1]] != nil {
+		os.Exit(runs[os.Args[1]](os.Args[2:]))
 	}
 	fmt.Fprintln(os.Stderr, "pot-supervisor: started by nomad-driver-pot, not by hand")
 	os.Exit(2)
 }
 
 // runs are what the program can be started as; hosts add their own.
-var runs = map[string]func() int{"run": run}
+var runs = map[string]func(args []string) int{"run": run, "enter": enter, "host": supervise.Host}
 
-func run() int {
+func enter([]string) int { return supervise.Enter() }
+
+func run([]string) int {
 	const passed = 3 // the task, the answer, and the log
 	if err := supervise.CloseInherited(passed); err != nil {
 		fmt.Fprintf(os.Stderr, "pot-supervisor: %v\n", err)

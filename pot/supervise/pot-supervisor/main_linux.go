@@ -7,5 +7,5 @@ import (
 )
 
 func init() {
-	runs["jail"] = func() int { return inside.Run(os.Stdin, os.Stdout) }
+	runs["jail"] = func([]string) int { return inside.Run(os.Stdin, os.Stdout) }
 }

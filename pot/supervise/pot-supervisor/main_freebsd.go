@@ -1,5 +1,0 @@
-package main
-
-import "nomad-driver-pot/pot/supervise"
-
-func init() { runs["enter"] = supervise.Enter }
