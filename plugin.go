@@ -7,13 +7,9 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/nomad/plugins"
 	"github.com/hashicorp/nomad/plugins/base"
 
-	"nomad-driver-pot/driver"
 	"nomad-driver-pot/pot/cli"
-	"nomad-driver-pot/pot/native"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -31,9 +27,7 @@ func main() {
 		// be the end of a plugin that the next agent goes on with (os/signal, SIGPIPE).
 		// Ignored, it would be ignored in whatever is executed from here, too.
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-		plugins.Serve(func(logger hclog.Logger) any {
-			return driver.New(logger, driver.Native{Name: native.Name, Open: native.Open}, cli.Version)
-		})
+		serve()
 		return
 	}
 	os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr))

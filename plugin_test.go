@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,10 +20,18 @@ import (
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
-// The tests run this very test binary as the plugin: an agent says so by go-plugin's cookie.
+// The tests run this very test binary as the plugin, when go-plugin's cookie says so, and as
+// an agent that loads it.
 func TestMain(m *testing.M) {
 	if h := base.Handshake; os.Getenv(h.MagicCookieKey) == h.MagicCookieValue {
 		main()
+		return
+	}
+	if _, set := os.LookupEnv(agentSteps); set {
+		if err := agent(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		return
 	}
 	os.Exit(leak.Run(m.Run))

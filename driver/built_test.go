@@ -34,12 +34,18 @@ func (b *bed) build(t *testing.T, motd string, conf image.PotConf) image.Artifac
 		Name: builtName, Tag: "1.0", Dir: t.TempDir(), From: filepath.Join(tree, "m"), Conf: conf,
 	})
 	must.NoError(t, err)
+	b.serve(t, a)
+	return a
+}
+
+// serve has the server serve an image's files.
+func (b *bed) serve(t *testing.T, a image.Artifacts) {
+	t.Helper()
 	for _, path := range []string{a.XZ, a.Meta, a.Skein} {
 		data, err := os.ReadFile(path)
 		must.NoError(t, err)
 		b.server.Put(filepath.Base(path), data)
 	}
-	return a
 }
 
 // TestDriver_builtImage runs what was built here, as any other image.

@@ -48,8 +48,9 @@ type Driver struct {
 	ctx  context.Context // ends with the plugin
 	stop context.CancelFunc
 
-	mu      sync.RWMutex
-	backend *backend
+	mu         sync.RWMutex
+	backend    *backend
+	configured chan struct{} // closed with the first configuration
 }
 
 var (
@@ -71,8 +72,13 @@ func New(logger hclog.Logger, native Native, version string) *Driver {
 		ctx:     ctx,
 		stop:    stop,
 		backend: &backend{fault: errors.New("not configured yet")},
+
+		configured: make(chan struct{}),
 	}
 }
+
+// Configured is closed when SetConfig has accepted a configuration for the first time.
+func (d *Driver) Configured() <-chan struct{} { return d.configured }
 
 // PluginInfo is base.BasePlugin's.
 func (d *Driver) PluginInfo() (*base.PluginInfoResponse, error) {
@@ -117,6 +123,11 @@ func (d *Driver) SetConfig(c *base.Config) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.backend = b
+	select {
+	case <-d.configured:
+	default:
+		close(d.configured)
+	}
 	return nil
 }
 

@@ -1,6 +1,10 @@
 package driver
 
 import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,7 +13,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
@@ -30,12 +36,11 @@ func TestDriver_hooks(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			log := filepath.Join(t.TempDir(), "log")
 			b := newBed(t, tc.config)
-			b.wrap = func(h *pot.Host) { h.Datasets = hosttest.Hooked(h.Datasets, log) }
-			b.open(t)
+			b.serveHooked(t, log)
 			events, err := b.TaskEvents(t.Context())
 			must.NoError(t, err)
 			time.Sleep(100 * time.Millisecond) // until the stream is open
-			cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
+			cfg := b.task(t, fmt.Sprintf("pot = %q\nnetwork_mode = \"none\"", builtName), "sleep", "1h")
 			b.start(t, cfg)
 			toldUntil(t, events, cfg, tc.told)
 			logHas := func(want string) {
@@ -54,4 +59,20 @@ func TestDriver_hooks(t *testing.T) {
 			logHas(tc.ended)
 		})
 	}
+}
+
+// serveHooked has the server serve an image with programs for the host, which was exported
+// from a pot that pot's own commands have given them to.
+func (b *bed) serveHooked(t *testing.T, log string) {
+	t.Helper()
+	stream := hosttest.HookedStream(t, b.driver.current().pots, xz.NewReader(bytes.NewReader(imagetest.Hello(""))), log)
+	a, err := image.Export(t.Context(), image.ExportOptions{
+		Name: builtName, Tag: "1.0", Dir: t.TempDir(), Snapshot: "1700000000",
+		Send: func(_ context.Context, w io.Writer) error {
+			_, err := w.Write(stream)
+			return err
+		},
+	})
+	must.NoError(t, err)
+	b.serve(t, a)
 }

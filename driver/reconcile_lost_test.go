@@ -115,9 +115,11 @@ func TestReconciler_agentGone(t *testing.T) {
 	for range looks {
 		// until it is over
 	}
+	b.driver = nil // it goes on beside the other agent's plugin
+	b.open(t)
+	t.Cleanup(func() { first.Shutdown(context.Background()) })
 	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
 	b.start(t, cfg)
-	first.tasks.settle(TaskID(cfg.ID), nil) // as one that another plugin has started
 	time.Sleep(time.Second)
 	back := first.current()
 	_, err = back.pots.Find(TaskID(cfg.ID).PotName())

@@ -32,22 +32,21 @@ func TestReconciler(t *testing.T) {
 	b := newBed(t, "")
 	b.unlogged = true
 	known, stray, lost := b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h")
-	b.start(t, known)
+	handle, _ := b.start(t, known)
 	b.start(t, stray)
 	b.start(t, lost)
+
+	// A plugin that was killed before it could tell Nomad of two of them, the
+	// record of one of which is lost.
+	b.open(t)
+	must.NoError(t, b.RecoverTask(handle))
+	must.NoError(t, os.RemoveAll(filepath.Join(b.dir, "pots", string(TaskID(lost.ID).PotName()))))
 	back := b.driver.current()
 	_, err := back.pots.Create(t.Context(), pot.Spec{
 		Name: "by-hand", Image: image.Ref{Name: imagetest.HelloName, Tag: imagetest.HelloTag}.Dataset(), Network: pot.NoNetwork, Labels: map[string]string{pot.LabelTask: "x"},
 	})
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, back.pots.Destroy(context.Background(), "by-hand")) })
-
-	// A plugin that was killed before it could tell Nomad of two of them, the
-	// record of one of which is lost.
-	for _, cfg := range []string{stray.ID, lost.ID} {
-		b.driver.tasks.settle(TaskID(cfg), nil)
-	}
-	must.NoError(t, os.RemoveAll(filepath.Join(b.dir, "pots", string(TaskID(lost.ID).PotName()))))
 
 	r := newReconciler(b.driver)
 	there := func() (all []pot.Name) {

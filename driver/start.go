@@ -82,9 +82,11 @@ func (d *Driver) start(ctx context.Context, cfg *drivers.TaskConfig) (*task, *dr
 	defer cancel()
 	t, handle, err := run(ctx, made, p, snapshot, cfg, tell)
 	if err != nil {
-		return nil, nil, errors.Join(err, destroy(made))
+		err = errors.Join(err, destroy(made))
+		tellNotes(made, tell)
+		return nil, nil, err
 	}
-	t.tellNotes()
+	tellNotes(made, tell)
 	clock.lap("command")
 	tell("started in %s", clock)
 	return t, handle, nil

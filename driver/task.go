@@ -133,14 +133,14 @@ const (
 func (t *task) stop(sig syscall.Signal, grace time.Duration) error {
 	t.changes.Lock()
 	defer t.changes.Unlock()
-	defer t.tellNotes()
+	defer tellNotes(t.pot, t.tell)
 	return stop(t.pot, sig, grace)
 }
 
 // tellNotes tells what the pot's hooks have said.
-func (t *task) tellNotes() {
-	for _, note := range t.pot.Notes() {
-		t.tell("%s", strings.ReplaceAll(note, "\n", "; "))
+func tellNotes(p *pot.Pot, tell teller) {
+	for _, note := range p.Notes() {
+		tell("%s", strings.ReplaceAll(note, "\n", "; "))
 	}
 }
 
@@ -155,7 +155,7 @@ func stop(p *pot.Pot, sig syscall.Signal, grace time.Duration) error {
 func (t *task) destroy() error {
 	t.changes.Lock()
 	defer t.changes.Unlock()
-	defer t.tellNotes()
+	defer tellNotes(t.pot, t.tell)
 	if t.running() {
 		if err := stop(t.pot, syscall.SIGKILL, 0); err != nil {
 			return err

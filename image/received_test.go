@@ -18,6 +18,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
+	"nomad-driver-pot/image/zstream"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
@@ -49,6 +50,14 @@ func (b *rig) add(name string, stream []byte) image.Ref {
 	return image.Ref{Source: b.server.URL, Name: name, Tag: "1.0"}
 }
 
+// inDir has datasets that are all in one directory.
+type inDir struct {
+	pot.Datasets
+	dir string
+}
+
+func (p inDir) Dir(context.Context, string) (string, error) { return p.dir, nil }
+
 // An image is refused that has a snapshot with the GUID of one of another image.
 func TestStore_Ensure_guids(t *testing.T) {
 	leak.Check(t)
@@ -75,7 +84,18 @@ func TestStore_Ensure_guids(t *testing.T) {
 		b := newRig(t)
 		_, err := b.Ensure(t.Context(), b.small, anyImage, nil)
 		must.NoError(t, err)
-		must.NoError(t, b.datasets.Clear("small_1_0", image.LabelRef, image.LabelDigest))
+		dir := t.TempDir()
+		root, err := os.OpenRoot(dir)
+		must.NoError(t, err)
+		defer root.Close()
+		_, err = zstream.Extract(t.Context(), bytes.NewReader(good), root, zstream.Options{})
+		must.NoError(t, err)
+		s, err := pot.OpenSettings(t.Context(), pot.Host{Images: b.datasets, Datasets: inDir{dir: dir}}, "small_1_0")
+		must.NoError(t, err)
+		must.NoError(t, s.Set(t.Context(), pot.SetHostname{Hostname: "mine"}))
+		labels, err := b.datasets.Labels(t.Context(), "small_1_0")
+		must.NoError(t, err)
+		must.Eq(t, "", labels[image.LabelRef]+labels[image.LabelDigest])
 		refused(t, b, b.add("evil", forged("evil", 1, guidOf(good))), "small_1_0")
 	})
 	t.Run("an image that an earlier version imported, which is given its label", func(t *testing.T) {

@@ -40,6 +40,11 @@ func (s *Settings) approved(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	return s.approvedAs(ctx, file, data)
+}
+
+// approvedAs is approved, of what was read from the file.
+func (s *Settings) approvedAs(ctx context.Context, file string, data []byte) error {
 	labels, err := s.host.Images.Labels(ctx, string(s.name))
 	if err != nil {
 		return err

@@ -144,8 +144,8 @@ func shellArgv(text, before string) []string {
 const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._:,@%+- \t"
 
 // writeConf writes the conf directory of a pot anew: nothing in it is the
-// image's, whose hooks and mounts are host code (design: decision 2). The
-// shell pot can show what is written.
+// image's, whose hooks and mounts are host code (design: decision 2); takeHooks
+// adds the hooks that are allowed. The shell pot can show what is written.
 func writeConf(dir string, r *record) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

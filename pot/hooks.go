@@ -6,47 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
-
-	"nomad-driver-pot/pot/supervise"
 )
 
-// hookWithin bounds a hook.
-const hookWithin = 5 * time.Minute
-
-// maxHookText bounds what is told of what a hook has written, in bytes.
-const maxHookText = 4 << 10
-
-// runHook runs a program on the host, in the pot's directory of them (pot-reference
-// 2.5), and tells what becomes of it. As with pot, that changes nothing. supervisor is the
-// path of pot-supervisor, which becomes the program.
-func runHook(ctx context.Context, supervisor, dir string, h Hook, name Name, env []string, tell func(format string, args ...any)) {
-	ctx, cancel := context.WithTimeout(ctx, hookWithin)
-	defer cancel()
-	cmd := supervise.HostCommand(ctx, supervisor, filepath.Join(dir, h.file()))
-	cmd.Env = append([]string{"PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"}, env...)
-	cmd.WaitDelay = time.Second // for what it has left behind with its output open
-	var out begin
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	if text := strings.TrimSpace(string(out)); text != "" {
-		tell("%s of pot %s: %s", h, name, text)
-	}
-	if err != nil {
-		tell("%s of pot %s: %v", h, name, err)
-	}
-}
-
-// begin keeps the first of what is written to it.
-type begin []byte
-
-func (b *begin) Write(p []byte) (int, error) {
-	*b = append(*b, p[:min(len(p), maxHookText-len(*b))]...)
-	return len(p), nil
-}
+// taskHookWithin bounds a hook of a task's pot. It is less than what Nomad's starts and
+// ends have in all: a hook that hangs changes nothing, as one that fails.
+const taskHookWithin = 30 * time.Second
 
 // Notes are what the hooks of a task's pot have said, and why they failed, since this
 // was asked last.
@@ -58,30 +24,27 @@ func (p *Pot) Notes() []string {
 	return notes
 }
 
+func (p *Pot) note(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.notes = append(p.notes, fmt.Sprintf(format, args...))
+}
+
 // RefusedHooks are programs of the image that are not run, because they are not allowed
 // here.
 func (p *Pot) RefusedHooks() []Hook { return p.record.RefusedHooks }
 
-// takeHooks finds the image's programs for the host, and runs the first of those that
-// the operator allows. Nothing has run in the pot that could have changed them.
+// takeHooks copies those of the image's programs for the host that the operator allows
+// into the pot's conf, which nothing in a pot can reach, and runs the first.
 func (p *Pot) takeHooks(ctx context.Context) error {
 	if p.record.Spec.Own {
 		return nil // its operator has set them, and StartOwn runs them
 	}
-	found, err := hooksIn(p.record.Dir)
+	taken, refused, err := p.copyHooks(ctx)
 	if err != nil {
 		return err
 	}
-	p.change(func(r *record) {
-		r.Hooks, r.RefusedHooks = nil, nil
-		for _, h := range found {
-			if slices.Contains(r.Spec.Hooks, h) {
-				r.Hooks = append(r.Hooks, h)
-			} else {
-				r.RefusedHooks = append(r.RefusedHooks, h)
-			}
-		}
-	})
+	p.change(func(r *record) { r.Hooks, r.RefusedHooks = taken, refused })
 	if err := p.save(); err != nil { // before anything is done that PostStop undoes
 		return err
 	}
@@ -89,49 +52,71 @@ func (p *Pot) takeHooks(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// copyHooks returns which of the image's programs it has copied, and which are not
+// allowed. One that is not what a program can be is noted, and not run.
+func (p *Pot) copyHooks(ctx context.Context) (taken, refused []Hook, err error) {
+	dir, err := p.host.Datasets.Dir(ctx, p.record.Spec.Image)
+	if err != nil {
+		return nil, nil, fmt.Errorf("image %s: %w", p.record.Spec.Image, err)
+	}
+	from, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer from.Close()
+	to, err := os.OpenRoot(p.record.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer to.Close()
+	for _, h := range Hooks {
+		program, err := readHook(from, h)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case !slices.Contains(p.record.Spec.Hooks, h):
+			refused = append(refused, h)
+		case err != nil:
+			p.note("%s of image %s: not run: %v", h, p.record.Spec.Image, err)
+		default:
+			if err := writeHook(to, h, program, 0o700); err != nil {
+				return nil, nil, err
+			}
+			taken = append(taken, h)
+		}
+	}
+	return taken, refused, nil
+}
+
 // leaveHooks runs what comes after all else, once.
 func (p *Pot) leaveHooks(ctx context.Context) error {
 	if len(p.record.Hooks) == 0 {
 		return nil
 	}
-	p.hook(ctx, PostStop)
+	last := slices.Contains(p.record.Hooks, PostStop)
+	// It is written down first: a plugin that is killed while the hook runs leaves the pot
+	// to another one. That it cannot be written, on a full disk say, keeps no pot.
 	p.change(func(r *record) { r.Hooks = nil })
-	return p.save()
+	_ = p.save()
+	if last {
+		p.runHook(ctx, PostStop)
+	}
+	return nil
 }
 
 // hook runs one of the pot's, if it has it and may.
 func (p *Pot) hook(ctx context.Context, h Hook) {
-	if !slices.Contains(p.record.Hooks, h) {
-		return
+	if slices.Contains(p.record.Hooks, h) {
+		p.runHook(ctx, h)
 	}
+}
+
+func (p *Pot) runHook(ctx context.Context, h Hook) {
 	conf, err := ParseConfLines(p.record.conf())
 	if err != nil {
 		conf = new(ConfLines)
 	}
-	env := hostEnvironment(ctx, p.host, p.name, conf, p.record.Address)
-	runHook(ctx, p.supervisor, p.record.Dir, h, p.name, env, func(format string, args ...any) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.notes = append(p.notes, fmt.Sprintf(format, args...))
-	})
-}
-
-// hooksIn are those of a dataset: files that can be run, as pot demands.
-func hooksIn(dir string) (found []Hook, err error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	for _, h := range Hooks {
-		info, err := root.Lstat(h.file())
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return nil, err
-		case info.Mode().IsRegular() && info.Mode()&0o111 != 0:
-			found = append(found, h)
-		}
-	}
-	return found, nil
+	hookRun{
+		supervisor: p.supervisor, dir: p.record.Dir, pot: p.name,
+		env: hostEnvironment(ctx, p.host, p.name, conf, p.record.Address), within: taskHookWithin, tell: p.note,
+	}.run(ctx, h)
 }

@@ -220,7 +220,7 @@ const killWithin = 10 * time.Second
 // when it has ended, kills whatever is left. When it returns nil nothing runs any
 // more. A pot where nothing runs is no error.
 func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration) error {
-	waiting, cancel := context.WithTimeout(ctx, grace)
+	waiting, cancel := context.WithTimeoutCause(ctx, grace, fmt.Errorf("the pot has %s to stop", grace))
 	defer cancel()
 	if p.Signal(0) == nil {
 		p.hook(waiting, PreStop)

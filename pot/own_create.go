@@ -119,11 +119,7 @@ func (ps *Pots) CloneOwn(ctx context.Context, name, of Name, snapshot string) (_
 
 // takeOver copies another pot's settings.
 func (s *Settings) takeOver(ctx context.Context, from *Settings) error {
-	files := []string{potConf, fscompConf, confDir + "/resolv.conf"}
-	for _, h := range Hooks {
-		files = append(files, h.file())
-	}
-	for _, file := range files {
+	for _, file := range []string{potConf, fscompConf, confDir + "/resolv.conf"} {
 		data, err := from.read(file)
 		if errors.Is(err, fs.ErrNotExist) && file != potConf {
 			continue
@@ -138,8 +134,36 @@ func (s *Settings) takeOver(ctx context.Context, from *Settings) error {
 			return err
 		}
 	}
+	if err := s.takeOverHooks(ctx, from); err != nil {
+		return err
+	}
 	err := s.edit(func(c *ConfLines) error {
 		return errors.Join(c.Set("pot.attr."+readOnly), c.Set("ip"), c.Set("bridge"))
 	})
 	return errors.Join(err, s.Set(ctx, SetHostname{string(s.name)}))
+}
+
+// takeOverHooks copies another pot's programs for the host.
+func (s *Settings) takeOverHooks(ctx context.Context, from *Settings) error {
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, h := range Hooks {
+		program, err := from.readHook(h)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = writeHook(root, h, program, 0o755)
+		}
+		if err == nil && from.approvedAs(ctx, h.file(), program) == nil {
+			err = s.approve(ctx, h.file(), program)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -6,18 +6,26 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // hook runs a pot's program on the host, if there is one that the operator has set. As
 // with pot, what becomes of it is told, and changes nothing.
 func (s *Settings) hook(ctx context.Context, h Hook, p *Pot, o StartOptions) {
-	if _, err := s.read(h.file()); errors.Is(err, fs.ErrNotExist) {
+	program, err := s.readHook(h)
+	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	if err := s.approved(ctx, h.file()); err != nil {
+	if err == nil {
+		err = s.approvedAs(ctx, h.file(), program)
+	} else {
+		err = fmt.Errorf("pot %s: %w", s.name, err)
+	}
+	if err != nil {
 		o.tell("%v: it is not run", err)
 		return
 	}
@@ -25,7 +33,19 @@ func (s *Settings) hook(ctx context.Context, h Hook, p *Pot, o StartOptions) {
 	if p != nil {
 		addr = p.Address()
 	}
-	runHook(ctx, o.supervisor, s.dir, h, s.name, s.Environment(ctx, addr), o.tell)
+	hookRun{supervisor: o.supervisor, dir: s.dir, pot: s.name, env: s.Environment(ctx, addr), within: hookWithin, tell: o.tell}.run(ctx, h)
+}
+
+// hookWithin bounds a hook of a pot that is started by hand.
+const hookWithin = 5 * time.Minute
+
+func (s *Settings) readHook(h Hook) ([]byte, error) {
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return readHook(root, h)
 }
 
 // Environment is what programs on this host are told of the pot, as NAME=value

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -151,31 +150,6 @@ func TestSettings_hook(t *testing.T) {
 	must.NoError(t, os.WriteFile(filepath.Join(s.dir, "conf/prestart.sh"), []byte("#!/bin/sh\necho from an image\n"), 0o755))
 	s.hook(t.Context(), PreStart, nil, o)
 	must.Eq(t, []string{"conf/prestart.sh of pot web: was not set on this host, and may have come with an image: it is not run"}, told)
-}
-
-// TestPots_Marked has pots that were started by hand be nobody else's to take away,
-// even if one has the name of a task's.
-func TestPots_Marked(t *testing.T) {
-	leak.Check(t)
-	const own, tasks = Name("web_0badcafe_6f3e6b3c-8f0e-4a35-9c2c-0123456789ab"), Name("task")
-	h := &settingHost{dir: t.TempDir()}
-	host := h.host()
-	var told []Name
-	host.Marked = func(_ context.Context, known []Name) ([]Name, error) {
-		told = known
-		return []Name{"left", own, "no name"}, nil
-	}
-	ps := Open(host, Config{Dir: t.TempDir()})
-	for name, is := range map[Name]bool{own: true, tasks: false} {
-		p := ps.pot(name)
-		must.NoError(t, os.MkdirAll(p.dir, 0o700))
-		r := record{Version: recordVersion, Spec: Spec{Name: name, Image: string(name), Own: is}, Created: time.Now()}
-		must.NoError(t, r.write(p.dir))
-	}
-	got, err := ps.Marked(t.Context())
-	must.NoError(t, err)
-	must.Eq(t, []Name{"left", tasks}, got)
-	must.SliceContainsAll(t, told, []Name{own, tasks}) // an anchor may be of one of them
 }
 
 func TestPots_LastRun(t *testing.T) {

@@ -69,7 +69,7 @@ func (ps *Pots) Host() Host { return ps.host }
 
 // Create makes a pot with nothing running in it. When that fails, what was made
 // is unmade before Create returns, whatever became of ctx. A pot of that name
-// is fs.ErrExist, and stays.
+// is fs.ErrExist, and stays. What hooks have said is in the error.
 func (ps *Pots) Create(ctx context.Context, s Spec) (*Pot, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
@@ -83,6 +83,9 @@ func (ps *Pots) Create(ctx context.Context, s Spec) (*Pot, error) {
 		return nil, err
 	}
 	if err := p.create(ctx); err != nil {
+		for _, note := range p.Notes() { // nobody else can ask for them
+			err = errors.Join(err, errors.New(note))
+		}
 		return nil, err
 	}
 	return p, nil

@@ -2,7 +2,6 @@ package pot
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -31,9 +30,6 @@ type SetHook struct {
 	File string // of the host; it is copied
 }
 
-// maxHook bounds a hook's program.
-const maxHook = 1 << 20
-
 // Validate is Setting's.
 func (h SetHook) Validate() error {
 	_, err := h.read()
@@ -55,15 +51,8 @@ func (h SetHook) read() ([]byte, error) {
 		return nil, fmt.Errorf("%s: is no file", h.File)
 	case info.Mode()&0o111 == 0:
 		return nil, fmt.Errorf("%s: is no program: it is not executable", h.File)
-	case info.Size() > maxHook:
-		return nil, fmt.Errorf("%s: is more than %d bytes", h.File, maxHook)
 	}
-	data := make([]byte, info.Size())
-	n, err := f.ReadAt(data, 0)
-	if n < len(data) {
-		return nil, err
-	}
-	return data, nil
+	return readProgram(f, h.File)
 }
 
 func (h SetHook) set(ctx context.Context, s *Settings) error {
@@ -81,12 +70,8 @@ func (h SetHook) set(ctx context.Context, s *Settings) error {
 		return err
 	}
 	defer unlock()
-	name := h.Hook.file()
-	if err := replace(root, name+".new", program); err != nil {
+	if err := writeHook(root, h.Hook, program, 0o755); err != nil {
 		return err
 	}
-	if err := errors.Join(root.Chmod(name+".new", 0o755), root.Rename(name+".new", name)); err != nil {
-		return err
-	}
-	return s.approve(ctx, name, program)
+	return s.approve(ctx, h.Hook.file(), program)
 }

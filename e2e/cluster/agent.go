@@ -85,9 +85,14 @@ func (a *agent) alive() error {
 // kill ends the agent as a crash would.
 func (a *agent) kill() {
 	if a != nil {
-		a.cmd.Process.Kill()
-		<-a.exited
+		a.signal(syscall.SIGKILL)
 	}
+}
+
+// signal sends a signal that ends the agent, and waits for its end.
+func (a *agent) signal(s syscall.Signal) {
+	a.cmd.Process.Signal(s) // one that has ended already is as good
+	<-a.exited
 }
 
 // stop has the agent end in order, or kills it if it does not.

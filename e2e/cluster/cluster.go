@@ -137,12 +137,21 @@ func (c *Cluster) serveImages() error {
 
 // StartAgent starts the client's agent, for the first time or again after
 // KillAgent, and waits until tasks can be placed.
-func (c *Cluster) StartAgent(ctx context.Context) (err error) {
-	if c.agent, err = c.start("client"); err != nil {
+func (c *Cluster) StartAgent(ctx context.Context) error {
+	if err := c.LaunchAgent(); err != nil {
 		return err
 	}
 	return c.ready(ctx)
 }
+
+// LaunchAgent is StartAgent that waits for nothing.
+func (c *Cluster) LaunchAgent() (err error) {
+	c.agent, err = c.start("client")
+	return err
+}
+
+// Configure replaces Config.Driver, for client agents that are started from now on.
+func (c *Cluster) Configure(driver string) { c.config.Driver = driver }
 
 // serves waits until the server takes clients: one that comes earlier is sent
 // away, and is back after 15 to 30 seconds.
@@ -211,22 +220,36 @@ func (c *Cluster) KillAgent() { c.agent.kill() }
 // ends with it; tasks go on.
 func (c *Cluster) StopAgent() { c.agent.stop() }
 
+// SignalAgent sends a signal that ends the client's agent, and waits for its end.
+func (c *Cluster) SignalAgent(s syscall.Signal) { c.agent.signal(s) }
+
+// AgentEnded reports whether the client's agent has ended.
+func (c *Cluster) AgentEnded() bool { return c.agent.alive() != nil }
+
 // Plugin is the process ID of the plugin.
 func (c *Cluster) Plugin() (int, error) {
-	all, err := machine.Processes()
+	found, err := c.Plugins()
 	if err != nil {
 		return 0, err
-	}
-	var found []int
-	for _, p := range all {
-		if p.Path == filepath.Join(c.config.Plugins, "nomad-driver-pot") {
-			found = append(found, p.PID)
-		}
 	}
 	if len(found) != 1 {
 		return 0, fmt.Errorf("%d plugins run", len(found))
 	}
 	return found[0], nil
+}
+
+// Plugins are the process IDs of all plugins that run: an agent that starts has several.
+func (c *Cluster) Plugins() (found []int, err error) {
+	all, err := machine.Processes()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range all {
+		if p.Path == filepath.Join(c.config.Plugins, "nomad-driver-pot") {
+			found = append(found, p.PID)
+		}
+	}
+	return found, nil
 }
 
 // KillPlugin kills the plugin, and nothing else, as a crash would. It returns

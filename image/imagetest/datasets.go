@@ -146,7 +146,7 @@ func (d *Datasets) Destroy(ctx context.Context, name string) error {
 	return ctx.Err()
 }
 
-// SetLabels adds to a dataset's labels.
+// SetLabels adds to a dataset's labels; one that is "" is removed.
 func (d *Datasets) SetLabels(_ context.Context, name string, labels map[string]string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -155,6 +155,7 @@ func (d *Datasets) SetLabels(_ context.Context, name string, labels map[string]s
 		return fmt.Errorf("label %s: %w", name, fs.ErrNotExist)
 	}
 	maps.Copy(set.labels, labels)
+	maps.DeleteFunc(set.labels, func(_, value string) bool { return value == "" })
 	return nil
 }
 

@@ -1,9 +1,11 @@
 package hosttest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,28 +18,44 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// Hooked are the datasets of d, of images that bring programs for the host, each of
-// which writes into the file log what it is told.
-func Hooked(d pot.Datasets, log string) pot.Datasets { return hooked{d, log} }
-
-type hooked struct {
-	pot.Datasets
-	log string
+// HookedStream is a zfs send stream of a pot with programs for the host, each of which
+// writes into the file log what it is told. The pot is made of from, a stream of one
+// without them, as a person would: by pot's own commands, on the host of pots.
+func HookedStream(t testing.TB, pots *pot.Pots, from io.Reader, log string) []byte {
+	t.Helper()
+	const name = "hooked"
+	s, err := pots.CreateOwn(t.Context(), name, from)
+	must.NoError(t, err)
+	defer func() { must.NoError(t, pots.DestroyOwn(context.Background(), name, false, pot.StartOptions{})) }()
+	for _, hook := range pot.Hooks {
+		file := filepath.Join(t.TempDir(), string(hook))
+		text := fmt.Sprintf("#!/bin/sh\necho %s $_POT_NAME ${_POT_JID:+in jail} ${_POT_IP} $SECRET >> %s\n[ %[1]s != prestart ] || echo ready\n[ %[1]s != poststart ] || { echo oh no; exit 3; }\n", hook, log)
+		must.NoError(t, os.WriteFile(file, []byte(text), 0o755))
+		must.NoError(t, s.Set(t.Context(), pot.SetHook{Hook: hook, File: file}))
+	}
+	snapshot, err := s.Snapshot(t.Context(), false)
+	must.NoError(t, err)
+	var stream bytes.Buffer
+	must.NoError(t, s.Send(t.Context(), snapshot, &stream))
+	return stream.Bytes()
 }
 
-func (h hooked) Clone(ctx context.Context, c pot.Clone) (string, error) {
-	dir, err := h.Datasets.Clone(ctx, c)
-	for _, hook := range pot.Hooks {
-		text := fmt.Sprintf("#!/bin/sh\necho %s $_POT_NAME ${_POT_JID:+in jail} ${_POT_IP} $SECRET >> %s\n[ %[1]s != poststart ] || { echo oh no; exit 3; }\n", hook, h.log)
-		err = errors.Join(err, os.WriteFile(filepath.Join(dir, "conf", string(hook)+".sh"), []byte(text), 0o755))
-	}
-	return dir, err
+// hooked is what the suite calls its image with hooks.
+const hooked = "hooked_1_0"
+
+// hookedSpec is spec of the image with hooks.
+func hookedSpec(args ...string) pot.Spec {
+	s := spec("web", args...)
+	s.Image = hooked
+	return s
 }
 
 func testHooks(t *testing.T, bed Bed) {
 	t.Setenv("SECRET", "s3cret")
 	log := filepath.Join(t.TempDir(), "log")
-	bed.Host.Datasets = Hooked(bed.Host.Datasets, log)
+	stream := HookedStream(t, bed.pots(), bed.Stream(), log)
+	must.NoError(t, bed.Host.Images.Receive(t.Context(), hooked, bytes.NewReader(stream)))
+	t.Cleanup(func() { must.NoError(t, bed.Host.Images.Destroy(context.Background(), hooked)) })
 	said := func() []string {
 		text, err := os.ReadFile(log)
 		os.Remove(log)
@@ -58,44 +76,49 @@ func testHooks(t *testing.T, bed Bed) {
 	}
 
 	t.Run("an image's are not run", func(t *testing.T) {
-		tk := start(t, bed, spec("web", "sleep", "1h"))
+		tk := start(t, bed, hookedSpec("sleep", "1h"))
 		must.Eq(t, pot.Hooks, tk.RefusedHooks())
 		end(t, tk)
 		must.SliceEmpty(t, tk.Notes())
 		must.SliceEmpty(t, said())
 	})
 	t.Run("unless they are allowed: in the order of a pot's life, and once", func(t *testing.T) {
-		s := spec("web", "sleep", "1h")
+		s := hookedSpec("sleep", "1h")
 		s.Network = pot.PublicBridge
 		s.Hooks = pot.Hooks
 		tk := start(t, bed, s)
 		must.SliceEmpty(t, tk.RefusedHooks())
-		must.Eq(t, []string{"poststart of pot web: oh no", "poststart of pot web: exit status 3"}, tk.Notes())
+		must.Eq(t, []string{"prestart of pot web: ready", "poststart of pot web: oh no", "poststart of pot web: exit status 3"}, tk.Notes())
 		must.SliceEmpty(t, tk.Notes())
 		end(t, tk)
 		at := tk.Address().String()
 		must.Eq(t, []string{"prestart web " + at, "poststart web in jail " + at, "prestop web in jail " + at, "poststop web " + at}, said())
 	})
-	t.Run("another process goes on with them", func(t *testing.T) {
-		s := spec("web", "sleep", "1h")
+	t.Run("another process goes on with them, and the last is run by one alone", func(t *testing.T) {
+		s := hookedSpec("sleep", "1h")
 		s.Hooks = []pot.Hook{pot.PreStop, pot.PostStop}
 		tk := start(t, bed, s)
 		must.Eq(t, []pot.Hook{pot.PreStart, pot.PostStart}, tk.RefusedHooks())
 		found, err := tk.pots.Find("web")
 		must.NoError(t, err)
+		third, err := tk.pots.Find("web")
+		must.NoError(t, err)
 		end(t, &task{Pot: found, pots: tk.pots})
 		must.Eq(t, []string{"prestop web in jail", "poststop web"}, said())
+		must.NoError(t, third.Destroy(t.Context()))
+		must.NoError(t, tk.pots.Destroy(t.Context(), "web"))
 	})
 	t.Run("the last is run after a start that failed", func(t *testing.T) {
-		s := spec("web", "sleep", "1h")
+		s := hookedSpec("sleep", "1h")
 		s.Hooks = pot.Hooks
 		s.Mounts = []pot.Mount{{Source: "/no/such", Target: "/data"}}
 		_, err := bed.pots().Create(t.Context(), s)
-		must.Error(t, err)
+		must.ErrorContains(t, err, "/no/such")
+		must.ErrorContains(t, err, "prestart of pot web: ready")
 		must.Eq(t, []string{"prestart web", "poststop web"}, said())
 	})
 	t.Run("a command that has ended is not about to be stopped", func(t *testing.T) {
-		s := spec("web", "exit", "0")
+		s := hookedSpec("exit", "0")
 		s.Hooks = []pot.Hook{pot.PreStop}
 		tk := start(t, bed, s)
 		tk.wait(t)

@@ -1,6 +1,7 @@
 package hosttest
 
 import (
+	"context"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -15,10 +16,12 @@ import (
 )
 
 func testPrivate(t *testing.T, bed Bed) {
-	dir := filepath.Join(bed.Dir, "bridges")
-	must.NoError(t, os.MkdirAll(dir, 0o755))
-	defer os.RemoveAll(dir)
-	must.NoError(t, os.WriteFile(filepath.Join(dir, "db"), []byte("name=db\nnet=10.192.8.0/29\ngateway=10.192.8.1\n"), 0o644))
+	db, err := bed.pots().CreateBridge(t.Context(), "db", 5)
+	must.NoError(t, err)
+	t.Cleanup(func() { // when its pots are gone
+		must.NoError(t, bed.pots().DestroyBridge(context.Background(), "db"))
+		must.NoError(t, os.Remove(filepath.Join(bed.Dir, "bridges")))
+	})
 
 	port := freePort(t)
 	s := spec("web", "serve", ":8080")
@@ -26,7 +29,7 @@ func testPrivate(t *testing.T, bed Bed) {
 	s.Ports = []pot.Port{{Proto: pot.TCP, Host: port, To: 8080}}
 	tk := start(t, bed, s)
 	tk.says(t, "serving on")
-	must.True(t, netip.MustParsePrefix("10.192.8.0/29").Contains(tk.Address()), must.Sprint(tk.Address()))
+	must.True(t, db.Prefix.Contains(tk.Address()), must.Sprint(tk.Address()))
 	must.StrContains(t, ask(t, netip.AddrPortFrom(tk.Address(), 8080).String()), "hello from web")
 	must.StrContains(t, ask(t, port.String()), "hello from web")
 
@@ -39,7 +42,7 @@ func testPrivate(t *testing.T, bed Bed) {
 		more := spec("f", "sleep", "1h")
 		more.Network, more.Bridge = pot.PrivateBridge, "db"
 		_, err := bed.pots().Create(t.Context(), more)
-		must.ErrorContains(t, err, "no address is free in 10.192.8.0/29")
+		must.ErrorContains(t, err, "no address is free in "+db.Prefix.String())
 	})
 	t.Run("a bridge that was not made is told", func(t *testing.T) {
 		s := spec("x", "exit", "0")

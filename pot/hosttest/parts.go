@@ -1,6 +1,7 @@
 package hosttest
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -347,6 +348,31 @@ func testMarked(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		must.SliceContains(t, marked(t), "m_data")
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "m_data"))
+	})
+	t.Run("no pot that was started by hand, even with the name of a task's", func(t *testing.T) {
+		const name = pot.Name("web_0badcafe_6f3e6b3c-8f0e-4a35-9c2c-0123456789ab")
+		var told []pot.Name
+		host := h
+		host.Marked = func(ctx context.Context, known []pot.Name) ([]pot.Name, error) {
+			told = known
+			found, err := h.Marked(ctx, known)
+			return append(found, name, "no name"), err
+		}
+		own := Bed{Host: host, Dir: bed.Dir, Supervisor: bed.Supervisor}
+		pots := own.pots()
+		_, err := pots.CreateOwn(t.Context(), name, bed.Stream())
+		must.NoError(t, err)
+		_, _, err = pots.StartOwn(t.Context(), name, pot.StartOptions{Bare: true})
+		must.NoError(t, err)
+		create(t, own, spec("task"))
+		got, err := pots.Marked(t.Context())
+		must.NoError(t, err)
+		must.SliceContains(t, got, "task")
+		must.SliceNotContains(t, got, name)
+		must.SliceNotContains(t, got, "no name")
+		must.SliceContainsAll(t, told, []pot.Name{name, "task"}) // an anchor may be of one of them
+		must.NoError(t, pots.Destroy(t.Context(), "task"))
+		must.NoError(t, pots.DestroyOwn(t.Context(), name, true, pot.StartOptions{}))
 	})
 	t.Run("an interface that is in no jail", func(t *testing.T) {
 		must.NoError(t, h.Links.Attach(t.Context(), pot.Link{

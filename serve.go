@@ -1,0 +1,43 @@
+package main
+
+import (
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+	goplugin "github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/nomad/plugins/base"
+	"github.com/hashicorp/nomad/plugins/drivers"
+	"google.golang.org/grpc"
+
+	"nomad-driver-pot/driver"
+	"nomad-driver-pot/pot/cli"
+	"nomad-driver-pot/pot/native"
+)
+
+// serve serves the driver to the agent until the agent ends the plugin. An agent that is
+// gone before the plugin was configured ends it too: a later agent knows a plugin by what
+// an agent writes down once it is configured, and would never use or end this one.
+//
+// It is drivers.Serve of Nomad's plugins/drivers, with a hand on the server.
+func serve() {
+	launcher := launcher{stdout: os.Stdout, pid: os.Getppid()} // Serve replaces os.Stdout
+	logger := hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, JSONFormat: true})
+	d := driver.New(logger, driver.Native{Name: native.Name, Open: native.Open}, cli.Version)
+	goplugin.Serve(&goplugin.ServeConfig{
+		HandshakeConfig: base.Handshake,
+		Plugins: map[string]goplugin.Plugin{
+			base.PluginTypeBase:   &base.PluginBase{Impl: d},
+			base.PluginTypeDriver: drivers.NewDriverPlugin(d, logger),
+		},
+		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
+			s := goplugin.DefaultGRPCServer(options)
+			go func() {
+				if launcher.goneBefore(d.Configured()) {
+					s.Stop() // Serve returns, and removes its socket
+				}
+			}()
+			return s
+		},
+		Logger: logger,
+	})
+}
