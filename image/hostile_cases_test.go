@@ -59,8 +59,12 @@ func hostileDamaged() (cases []hostileCase) {
 		}
 		if n := len(r.payload); n > 0 {
 			cut("in the payload of", at+drrHeader+n/2, fmt.Sprintf("record %d at offset %d: %s: its payload of %d bytes: unexpected EOF", i, at, kind, n))
-			next := at + drrHeader + n
-			flip("payload", at+drrHeader+n/2, fmt.Sprintf("record %d at offset %d: %s: checksum ", i+1, next, drrNames[s[i+1].kind()]))
+			next, bit := at+drrHeader+n, n/2
+			if r.kind() == drrBegin { // of the GUID of a snapshot: another is as good
+				guid := []byte("1700000000\x00\x00\x00\x00\x00\b\x00\x00\x00\x01") // name, type, number of values
+				bit = bytes.Index(r.payload, guid) + len(guid)
+			}
+			flip("payload", at+drrHeader+bit, fmt.Sprintf("record %d at offset %d: %s: checksum ", i+1, next, drrNames[s[i+1].kind()]))
 		}
 	}
 	return append(cases,
