@@ -60,7 +60,7 @@ type Datasets interface {
 	SetLabels(ctx context.Context, name string, labels map[string]string) error
 
 	// Labels are what SetLabels gave name; none is no error, and a dataset that
-	// is not there is fs.ErrNotExist.
+	// is not there is fs.ErrNotExist. Labels that were lost are fs.ErrInvalid.
 	Labels(ctx context.Context, name string) (map[string]string, error)
 
 	// Labelled returns those of the labels that each dataset has, by its name, without
@@ -152,6 +152,10 @@ func (s *Store) bringOwn(ctx context.Context, ref Ref, terms Terms, p Progress) 
 // it is not known that it may, its source is asked.
 func (s *Store) use(ctx context.Context, ref Ref, terms Terms, p Progress) (Snapshot, error) {
 	snapshot, labels, err := s.find(ctx, ref, terms.Digest)
+	if errors.Is(err, fs.ErrInvalid) {
+		p.tell("the labels of image %s are damaged: it is fetched anew", ref.Dataset())
+		return Snapshot{}, s.discard(ctx, ref.Dataset())
+	}
 	if err != nil {
 		return snapshot, err
 	}
@@ -187,6 +191,15 @@ func (s *Store) replace(ctx context.Context, name string, why error) error {
 		return err
 	}
 	return fmt.Errorf("image %s: replaced: %w", name, fs.ErrNotExist)
+}
+
+// discard destroys an image of which nobody knows what it is, for it to be fetched anew: the
+// error is fs.ErrNotExist. One that pots are cloned from stays until they are gone.
+func (s *Store) discard(ctx context.Context, name string) error {
+	if err := s.datasets.Destroy(ctx, name); err != nil {
+		return &Error{Op: "replace", What: "image " + name + " with damaged labels", Retryable: true, Err: err}
+	}
+	return fmt.Errorf("image %s: discarded: %w", name, fs.ErrNotExist)
 }
 
 // unusable is an image that is there, and cannot be used.

@@ -40,7 +40,7 @@ func (s *Settings) approved(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	labels, err := s.host.Images.Labels(ctx, string(s.name))
+	labels, err := knownLabels(ctx, s.host, s.name)
 	if err != nil {
 		return err
 	}
