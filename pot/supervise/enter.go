@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"nomad-driver-pot/pot/exact"
 )
 
 // entering is what a pot-supervisor is told that is to become a command in a jail.
@@ -35,7 +37,7 @@ const (
 // startBy has program become the command, where processes enter jails: it has no
 // directory open, as this process may have.
 func (p *Process) startBy(program string) (*os.Process, error) {
-	asked, err := json.Marshal(entering{Jail: p.Jail, Argv: p.Argv, Env: p.Env, Dir: p.Dir, Identity: p.Identity})
+	asked, err := exact.Marshal(entering{Jail: p.Jail, Argv: p.Argv, Env: p.Env, Dir: p.Dir, Identity: p.Identity})
 	if err != nil {
 		return nil, fmt.Errorf("internal error: encode command: %w", err)
 	}
@@ -93,7 +95,7 @@ func Enter() int {
 	var e entering
 	err := CloseInherited(enterPassed)
 	if err == nil {
-		err = json.NewDecoder(io.LimitReader(in, maxTask)).Decode(&e)
+		err = exact.Decode(io.LimitReader(in, maxTask), &e)
 	}
 	in.Close()
 	if err == nil {
