@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // sameObject compares what JSON has of objects.
-var sameObject = []cmp.Option{cmpopts.IgnoreUnexported(object{}), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })}
+var sameObject = []cmp.Option{cmp.Comparer(func(a, b netip.Addr) bool { return a == b })}
 
 type name string
 
@@ -34,7 +33,6 @@ type object struct {
 	When   time.Time
 	Addr   netip.Addr
 	Number int
-	hidden string
 	Out    string `json:"-"`
 }
 
