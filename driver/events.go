@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -50,7 +51,7 @@ func (e *events) about(c *drivers.TaskConfig) teller {
 			TaskName:  task,
 			AllocID:   alloc,
 			Timestamp: time.Now(),
-			Message:   fmt.Sprintf(format, args...),
+			Message:   printable(fmt.Sprintf(format, args...)),
 		}
 		select {
 		case e.queue <- event:
@@ -58,6 +59,10 @@ func (e *events) about(c *drivers.TaskConfig) teller {
 		}
 	}
 }
+
+// printable is a text that gRPC takes: its strings are UTF-8, and one that is not ends a
+// stream of events for good.
+func printable(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
 // TaskEvents is drivers.DriverPlugin's.
 func (d *Driver) TaskEvents(ctx context.Context) (<-chan *drivers.TaskEvent, error) {

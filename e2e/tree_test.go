@@ -28,12 +28,13 @@ var imports = map[string][]string{
 	"image/xz":        {},
 	"image/zstream":   {},
 
-	"pot":                          {"pot/flock", "pot/supervise"},
+	"pot":                          {"pot/exact", "pot/flock", "pot/supervise"},
 	"pot/native":                   {"pot", "pot/freebsd", "pot/linux", "pot/run"},
 	"pot/run":                      {},
+	"pot/exact":                    {},
 	"pot/flock":                    {},
-	"pot/freebsd":                  {"pot", "pot/flock", "pot/freebsd/nmount", "pot/run", "pot/supervise"},
-	"pot/freebsd/nmount":           {},
+	"pot/freebsd":                  {"pot", "pot/exact", "pot/flock", "pot/freebsd/nmount", "pot/run", "pot/supervise"},
+	"pot/freebsd/nmount":           {"pot/exact"},
 	"pot/linux":                    {"pot", "pot/flock", "pot/supervise", "pot/linux/inside", "image/zstream"},
 	"pot/linux/inside":             {},
 	"pot/hosttest/base":            {},
@@ -42,7 +43,7 @@ var imports = map[string][]string{
 	"pot/hosttest/leak":            {},
 	"pot/hosttest/need":            {},
 	"pot/hosttest":                 {"pot/hosttest/need", "pot", "pot/supervise"},
-	"pot/supervise":                {"pot/flock"},
+	"pot/supervise":                {"pot/exact", "pot/flock"},
 	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/freebsd/nmount", "pot/linux/inside"},
 
 	"e2e":               {}, // tests alone

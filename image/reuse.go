@@ -47,14 +47,17 @@ func (s *Store) beside(ctx context.Context, ref Ref, d Digest, terms Terms) (*im
 // If there is none here it is nil, and room is where a new one goes.
 func (s *Store) reuse(ctx context.Context, ref Ref, terms Terms, p Progress) (im *imported, _ room, err error) {
 	named, err := s.read(ctx, ref.Dataset(), terms)
-	if err != nil {
+	lost := errors.Is(err, fs.ErrInvalid)
+	if lost { // it may be anybody's
+		p.tell("the labels of dataset %s are damaged: the image is kept beside it", ref.Dataset())
+	} else if err != nil {
 		return nil, room{}, err
 	}
 	im, err = s.find(ctx, ref, terms, named)
 	if err != nil {
 		return nil, room{}, err
 	}
-	r := room{taken: named != nil}
+	r := room{taken: named != nil || lost}
 	if im != nil && im.is(ref) {
 		r.claims = im
 	}
@@ -126,7 +129,7 @@ func (s *Store) ask(ctx context.Context, ref Ref, terms Terms, p Progress, named
 	serves, err := s.cache.Announced(ctx, ref, terms)
 	switch {
 	case err == nil:
-	case im == nil && named.byHand && !named.private && !named.unsigned(terms) && !terms.Again && absent(err) && ctx.Err() == nil:
+	case im == nil && named != nil && named.byHand && !named.private && !named.unsigned(terms) && !terms.Again && absent(err) && ctx.Err() == nil:
 		// A person has imported the image so that it is here without its source.
 		p.tell("the source of %s cannot be asked: using the image that was imported by hand", ref.File())
 		return named, nil

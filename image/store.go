@@ -53,7 +53,7 @@ type Datasets interface {
 	SetLabels(ctx context.Context, name string, labels map[string]string) error
 
 	// Labels are what SetLabels gave name; none is no error, and a dataset that
-	// is not there is fs.ErrNotExist.
+	// is not there is fs.ErrNotExist. Labels that were lost are fs.ErrInvalid.
 	Labels(ctx context.Context, name string) (map[string]string, error)
 
 	// Labelled returns those of the labels that each dataset has, by its name, without

@@ -112,7 +112,7 @@ func remove(path string) error {
 // known reports whether there is a pot of that name, or a record of one. A host that does
 // not say is no reason to give away what is a pot's.
 func (ps *Pots) known(name Name) bool {
-	if _, err := os.Lstat(filepath.Join(ps.dir, string(name))); err == nil {
+	if _, err := os.Lstat(filepath.Join(ps.dir, string(name))); err == nil || ps.host.Datasets == nil {
 		return true
 	}
 	_, err := ps.host.Datasets.Dir(context.Background(), string(name))

@@ -45,7 +45,7 @@ func (s *Settings) approved(ctx context.Context, file string) error {
 
 // approvedAs is approved, of what was read from the file.
 func (s *Settings) approvedAs(ctx context.Context, file string, data []byte) error {
-	labels, err := s.host.Images.Labels(ctx, string(s.name))
+	labels, err := knownLabels(ctx, s.host, s.name)
 	if err != nil {
 		return err
 	}

@@ -155,8 +155,16 @@ func (ps *Pots) findOwn(ctx context.Context, name Name) (*Pot, error) {
 		return nil, nil
 	case errors.Is(err, fs.ErrNotExist) && jailed == nil:
 		return nil, fmt.Errorf("pot %s: is running, and was not started here", name)
-	case err != nil:
+	case err != nil && !errors.Is(err, errDamagedRecord):
 		return nil, err
+	case err != nil:
+		if p, err = ps.ownRemains(ctx, name, err); err != nil {
+			return nil, err
+		}
+		if jailed == nil {
+			return p, nil // it can be stopped, and no more
+		}
+		return nil, p.Destroy(ctx)
 	case !p.record.Spec.Own:
 		return nil, fmt.Errorf("pot %s: %w", name, ErrTasks)
 	case jailed == nil && (p.Persistent() || p.Signal(0) == nil):
@@ -166,6 +174,17 @@ func (ps *Pots) findOwn(ctx context.Context, name Name) (*Pot, error) {
 	}
 	p.keepStats(ctx)
 	return nil, p.Destroy(ctx)
+}
+
+// ownRemains is what is left of a pot that was started by hand, when a crash has damaged its
+// record. Its dataset stays.
+func (ps *Pots) ownRemains(ctx context.Context, name Name, why error) (*Pot, error) {
+	if _, err := OpenSettings(ctx, ps.host, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err // a task's, by its labels
+	}
+	p := ps.Remains(name, why)
+	p.record.Spec.Own = true
+	return p, nil
 }
 
 // Persistent tells whether the pot stays when its command has ended. What its settings

@@ -112,7 +112,7 @@ func (ps *Pots) Own(ctx context.Context) ([]Name, error) {
 		if name.Validate() != nil || text[0] == '_' { // one that is being imported
 			continue
 		}
-		labels, err := ps.host.Images.Labels(ctx, text)
+		labels, err := knownLabels(ctx, ps.host, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -66,7 +67,7 @@ func (ps *Pots) LastEnd(ctx context.Context, name Name) (time.Time, error) {
 }
 
 // LastRun is the exit code that the pot's command ended with when it last did. One that
-// never has is fs.ErrNotExist.
+// never has, or whose note of it is damaged, is fs.ErrNotExist.
 func (ps *Pots) LastRun(ctx context.Context, name Name) (code int, err error) {
 	s, err := OpenSettings(ctx, ps.host, name)
 	if err != nil {
@@ -82,8 +83,8 @@ func (ps *Pots) LastRun(ctx context.Context, name Name) (code int, err error) {
 		return 0, err
 	}
 	var stats runStats
-	if err := json.Unmarshal(data, &stats); err != nil {
-		return 0, fmt.Errorf("%s: %w", runStatsFile, err)
+	if err := json.Unmarshal(data, &stats); err != nil { // a crash has damaged it, and the next end replaces it
+		return 0, fmt.Errorf("%s: %w: %w", runStatsFile, fs.ErrNotExist, err)
 	}
 	return stats.ExitCode, nil
 }

@@ -54,6 +54,10 @@ func (p *Pot) unclone(ctx context.Context) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
+	case errors.Is(err, fs.ErrInvalid): // lost, but there were some
+		if p.record.Version == 0 || len(p.record.Spec.Labels) == 0 {
+			return nil
+		}
 	case err != nil:
 		return err
 	case p.record.Version != 0 && !maps.Equal(labels, p.record.Spec.Labels), p.record.Version == 0 && len(labels) == 0:

@@ -1,7 +1,6 @@
 package pot
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"nomad-driver-pot/pot/exact"
 )
 
 // record is what has been made of a pot. It is on disk before each part is
@@ -47,7 +48,7 @@ const recordFile = "record.json"
 
 // write puts the record into dir, whole or not at all.
 func (r *record) write(dir string) error {
-	data, err := json.Marshal(r)
+	data, err := exact.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("internal error: encode record: %w", err)
 	}
@@ -66,21 +67,24 @@ func readRecord(dir string) (*record, error) {
 		return nil, err
 	}
 	if info.Size() > maxRecord {
-		return nil, fmt.Errorf("%s: %d bytes are no record", path, info.Size())
+		return nil, fmt.Errorf("%s: %w: %d bytes", path, errDamagedRecord, info.Size())
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	r := new(record)
-	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if err := exact.Unmarshal(data, r); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", path, errDamagedRecord, err)
 	}
 	if r.Version != recordVersion {
 		return nil, fmt.Errorf("%s: is of version %d: this driver knows %d", path, r.Version, recordVersion)
 	}
 	return r, nil
 }
+
+// errDamagedRecord is a record that is empty, cut or something else.
+var errDamagedRecord = errors.New("no record of a pot")
 
 // forget removes the directory of a pot that is no more. A directory that is
 // gone is no error.

@@ -46,7 +46,7 @@ func OpenSettings(ctx context.Context, host Host, name Name) (*Settings, error) 
 	if err != nil {
 		return nil, fmt.Errorf("pot %s: %w", name, err)
 	}
-	labels, err := host.Images.Labels(ctx, string(name))
+	labels, err := knownLabels(ctx, host, name)
 	if err != nil {
 		return nil, fmt.Errorf("pot %s: %w", name, err)
 	}
@@ -54,6 +54,15 @@ func OpenSettings(ctx context.Context, host Host, name Name) (*Settings, error) 
 		return nil, fmt.Errorf("pot %s: %w", name, ErrTasks)
 	}
 	return &Settings{host: host, name: name, dir: dir, owned: !isImage(labels) && labels[LabelImported] == ""}, nil
+}
+
+// knownLabels are a dataset's labels. Those that were lost are none.
+func knownLabels(ctx context.Context, host Host, name Name) (map[string]string, error) {
+	labels, err := host.Images.Labels(ctx, string(name))
+	if errors.Is(err, fs.ErrInvalid) {
+		return nil, nil
+	}
+	return labels, err
 }
 
 // Name is the pot's.
@@ -86,7 +95,7 @@ func (s *Settings) own(ctx context.Context) error {
 	if s.owned {
 		return nil
 	}
-	labels, err := s.host.Images.Labels(ctx, string(s.name))
+	labels, err := knownLabels(ctx, s.host, s.name)
 	if err != nil {
 		return err
 	}

@@ -3,11 +3,11 @@ package freebsd
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
 
+	"nomad-driver-pot/pot/exact"
 	"nomad-driver-pot/pot/freebsd/nmount"
 )
 
@@ -32,7 +32,7 @@ func (m mounts) nmount(ctx context.Context, root string, t target, point MountPo
 	if len(from) >= maxMountName {
 		return fmt.Errorf("source: %s: path is too long", point.From)
 	}
-	text, err := json.Marshal(nmount.Beneath{
+	text, err := exact.Marshal(nmount.Beneath{
 		Root:  root,
 		Words: nmount.Words(point.Type, from, strings.TrimPrefix(t.Path, root), options...),
 	})

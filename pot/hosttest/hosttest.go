@@ -45,7 +45,7 @@ func Run(t *testing.T, open func(t testing.TB) Bed) {
 	}{
 		{"Images", testImages}, {"Datasets", testDatasets}, {"Snapshots", testSnapshots}, {"Mounts", testMounts}, {"Links", testLinks},
 		{"Jails", testJails}, {"Limits", testLimits},
-		{"Start", testStart}, {"Ports", testPorts}, {"Private", testPrivate}, {"Marked", testMarked}, {"Attributes", testAttributes}, {"Hooks", testHooks}, {"Exec", testExec}, {"Outputs", testOutputs}, {"Descriptors", testDescriptors}, {"Inherit", testInherit}, {"Life", testLife}, {"Faults", testFaults}, {"UndoFaults", testUndoFaults},
+		{"Start", testStart}, {"Ports", testPorts}, {"Private", testPrivate}, {"Marked", testMarked}, {"Attributes", testAttributes}, {"Hooks", testHooks}, {"Exec", testExec}, {"Outputs", testOutputs}, {"Bytes", testBytes}, {"Descriptors", testDescriptors}, {"Inherit", testInherit}, {"Life", testLife}, {"Faults", testFaults}, {"UndoFaults", testUndoFaults},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			bed := open(t)

@@ -182,6 +182,9 @@ func (d datasets) SetLabels(ctx context.Context, name string, labels map[string]
 		return err
 	}
 	f, err := d.readLabels(name)
+	if errors.Is(err, errDamaged) {
+		err = nil // these take the place of what is lost
+	}
 	if err = errors.Join(err, d.prepare()); err != nil {
 		return err
 	}
@@ -206,10 +209,7 @@ func (d datasets) Idle(ctx context.Context, label string) ([]string, error) {
 	var labelled []string
 	busy := map[string]bool{}
 	for _, name := range known {
-		f, err := d.readLabels(string(name))
-		if err != nil {
-			continue // of a dataset that is half made, or damaged
-		}
+		f, _ := d.readLabels(string(name)) // what is damaged may still have an origin
 		busy[f.Origin] = true
 		if f.Labels[label] != "" {
 			labelled = append(labelled, string(name))
@@ -259,10 +259,13 @@ func (d datasets) readLabels(name string) (f labelFile, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(data, &f)
+	if err != nil {
+		return f, err
 	}
-	return f, err
+	if json.Unmarshal(data, &f) != nil {
+		return d.healLabels(name)
+	}
+	return f, nil
 }
 
 func (d datasets) writeLabels(name string, f labelFile) error {
@@ -270,6 +273,7 @@ func (d datasets) writeLabels(name string, f labelFile) error {
 	if err != nil {
 		return fmt.Errorf("internal error: encode labels: %w", err)
 	}
+	d.copyLabels(name, data)
 	return replaceFile(d.label(name), data)
 }
 
@@ -374,7 +378,7 @@ func (d datasets) Destroy(ctx context.Context, name string) error {
 		return err
 	}
 	f, err := d.readLabels(name)
-	if err != nil {
+	if err != nil && !errors.Is(err, errDamaged) {
 		return err
 	}
 	if f.Origin == "" {
@@ -403,7 +407,7 @@ func (d datasets) unused(image string) error {
 		return err
 	}
 	for _, e := range entries {
-		if f, err := d.readLabels(e.Name()); err == nil && f.Origin == image {
+		if f, _ := d.readLabels(e.Name()); f.Origin == image {
 			return fmt.Errorf("destroy %s: has dependent clones: %s", image, e.Name())
 		}
 	}

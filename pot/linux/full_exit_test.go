@@ -130,3 +130,33 @@ func eventually(t *testing.T, ok func() bool) {
 		must.True(t, time.Now().Before(deadline))
 	}
 }
+
+// What a crash may have done to a pot's records while its command runs, as when the disk
+// was full before, is no end of the pot, nor in the way of its next start.
+func TestDamagedRecords(t *testing.T) {
+	leak.Check(t)
+	open, dir, _ := fillable(t)
+	for _, size := range []int64{0, 10} {
+		p := started(t, open())
+		must.NoError(t, os.Truncate(filepath.Join(dir, "pots", "web", "running.json"), size))
+		must.NoError(t, p.Signal(0))
+		must.NoError(t, p.Signal(syscall.SIGTERM))
+		told(t, p)
+		must.NoError(t, p.Destroy(t.Context()))
+	}
+	for _, size := range []int64{0, 10} {
+		pots, record := open(), filepath.Join(dir, "pots", "hello", "record.json")
+		_, _, err := pots.StartOwn(t.Context(), "hello", pot.StartOptions{})
+		must.NoError(t, err)
+		must.NoError(t, os.Truncate(record, size))
+		p, err := pots.FindOwn(t.Context(), "hello")
+		must.NoError(t, err)
+		must.NotNil(t, p)
+		stopped, err := pots.StopOwn(t.Context(), "hello", pot.StartOptions{})
+		must.NoError(t, err)
+		must.True(t, stopped)
+		must.FileNotExists(t, record)
+	}
+	_, err := os.Stat(filepath.Join(dir, "jails", "hello", "m", "bin", "hello")) // its tree stays
+	must.NoError(t, err)
+}

@@ -155,10 +155,13 @@ func (j jails) write(name pot.Name, id supervise.Jail) error {
 // read is what write wrote, whether the jail is still there or not.
 func (j jails) read(name pot.Name) (id supervise.Jail, err error) {
 	data, err := os.ReadFile(j.path(name))
-	if err == nil {
-		err = json.Unmarshal(data, &id)
+	if err != nil {
+		return id, err
 	}
-	return id, err
+	if json.Unmarshal(data, &id) != nil {
+		return j.findFirst(name)
+	}
+	return id, nil
 }
 
 // Find is pot.Jails'.
@@ -185,7 +188,7 @@ const removeWithin = 30 * time.Second
 func (j jails) Remove(ctx context.Context, name pot.Name) error {
 	id, err := j.read(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return os.RemoveAll(j.path(name)) // a file that is damaged stands for nothing
 	}
 	if err != nil {
 		return err

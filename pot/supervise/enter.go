@@ -9,6 +9,8 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+
+	"nomad-driver-pot/pot/exact"
 )
 
 // entering is what a pot-supervisor is told that is to become a command in a jail.
@@ -36,7 +38,7 @@ const (
 // startBy has program become the command: it has no directory open, as this process may
 // have, and can be given the state that the command inherits as a whole.
 func (p *Process) startBy(program string) (*os.Process, error) {
-	asked, err := json.Marshal(entering{Jail: p.Jail, Argv: p.Argv, Env: p.Env, Dir: p.Dir, Identity: p.Identity})
+	asked, err := exact.Marshal(entering{Jail: p.Jail, Argv: p.Argv, Env: p.Env, Dir: p.Dir, Identity: p.Identity})
 	if err != nil {
 		return nil, fmt.Errorf("internal error: encode command: %w", err)
 	}
@@ -99,7 +101,7 @@ func Enter() int {
 	var e entering
 	err := CloseInherited(enterPassed)
 	if err == nil {
-		err = json.NewDecoder(io.LimitReader(in, maxTask)).Decode(&e)
+		err = exact.Decode(io.LimitReader(in, maxTask), &e)
 	}
 	in.Close()
 	if err == nil {

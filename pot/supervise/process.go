@@ -43,6 +43,9 @@ func (p *Process) Start() (*os.Process, error) {
 	if len(p.Argv) == 0 || p.Argv[0] == "" {
 		return nil, errors.New("no command to start")
 	}
+	if err := p.checkStrings(); err != nil {
+		return nil, err
+	}
 	if err := SealDescriptors(); err != nil {
 		return nil, err
 	}
@@ -76,6 +79,27 @@ func (p *Process) Start() (*os.Process, error) {
 		return err
 	})
 	return process, err
+}
+
+// checkStrings returns an error that names a string which no command can be given: all of
+// them end at their first NUL (execve(2)). A variable is named without its value.
+func (p *Process) checkStrings() error {
+	const rule = "must not have a NUL byte in it: no command can be given one"
+	for i, arg := range p.Argv {
+		if strings.IndexByte(arg, 0) >= 0 {
+			return fmt.Errorf("argument %d of the command, %.200q: %s", i, arg, rule)
+		}
+	}
+	for _, kv := range p.Env {
+		if strings.IndexByte(kv, 0) >= 0 {
+			name, _, _ := strings.Cut(kv, "=")
+			return fmt.Errorf("environment variable %.200q: %s", name, rule)
+		}
+	}
+	if strings.IndexByte(p.Dir, 0) >= 0 {
+		return fmt.Errorf("working directory %.200q: %s", p.Dir, rule)
+	}
+	return nil
 }
 
 // startFirst starts the first candidate for the command that is there.

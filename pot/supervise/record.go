@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,14 +32,17 @@ func readRecord(dir, name string, v any) error {
 		return err
 	}
 	if info.Size() > maxRecord {
-		return fmt.Errorf("%s: %d bytes are no record", path, info.Size())
+		return fmt.Errorf("%s: %w: %d bytes", path, errDamaged, info.Size())
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w: %w", path, errDamaged, err)
 	}
 	return nil
 }
+
+// errDamaged is a record that is empty, cut or something else.
+var errDamaged = errors.New("no record")

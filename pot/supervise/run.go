@@ -14,12 +14,14 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"nomad-driver-pot/pot/exact"
 )
 
 // maxTask bounds what a supervisor reads of its task: arguments and
 // environment are at most ARG_MAX (2 MiB on Linux, 512 KiB on FreeBSD), and
-// JSON writes a byte in six at the worst.
-const maxTask = 16 << 20
+// JSON writes a byte that is no UTF-8 in eight at the worst (package exact).
+const maxTask = 32 << 20
 
 // Run is the whole of a supervisor: it reads its Task from stdin, answers on
 // stdout when the command runs, and returns when the command has ended and its
@@ -29,7 +31,7 @@ func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 	answer := func(r reply) error {
 		return errors.Join(json.NewEncoder(stdout).Encode(r), stdout.Close())
 	}
-	if err := json.NewDecoder(io.LimitReader(stdin, maxTask)).Decode(&t); err != nil {
+	if err := exact.Decode(io.LimitReader(stdin, maxTask), &t); err != nil {
 		answer(reply{Fault: fmt.Sprintf("read task: %v", err)})
 		return 1
 	}

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+
+	"nomad-driver-pot/pot/exact"
 )
 
 // reply is what a supervisor answers, once: the command runs, or why not.
@@ -28,7 +30,7 @@ func Start(ctx context.Context, binary string, t Task) (Running, error) {
 			return Running{}, &os.PathError{Op: "mkfifo", Path: filepath.Join(t.Dir, name), Err: err}
 		}
 	}
-	asked, err := json.Marshal(t)
+	asked, err := exact.Marshal(t)
 	if err != nil {
 		return Running{}, fmt.Errorf("internal error: encode task: %w", err)
 	}

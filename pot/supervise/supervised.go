@@ -20,10 +20,18 @@ type Supervised struct {
 }
 
 // Open finds the command whose supervisor keeps its records in dir. One that
-// was never started is fs.ErrNotExist.
+// was never started is fs.ErrNotExist. Where a crash has damaged the record, Running says
+// when that was made and no more: a supervisor that lives is found by its fifos.
 func Open(dir string) (*Supervised, error) {
 	s := &Supervised{dir: dir}
-	if err := readRecord(dir, runningFile, &s.Running); err != nil {
+	err := readRecord(dir, runningFile, &s.Running)
+	if errors.Is(err, errDamaged) {
+		var info fs.FileInfo
+		if info, err = os.Stat(filepath.Join(dir, runningFile)); err == nil {
+			s.Running = Running{Started: info.ModTime()}
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	return s, nil

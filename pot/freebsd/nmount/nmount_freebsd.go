@@ -1,12 +1,13 @@
 package nmount
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"syscall"
 	"unsafe"
+
+	"nomad-driver-pot/pot/exact"
 )
 
 // Mount is nmount(2) with those Words. Where the kernel says more than a number, the
@@ -49,7 +50,7 @@ func Mount(words []string) error {
 // its exit status, and writes what is wrong to stderr.
 func Run(stdin io.Reader, stderr io.Writer) int {
 	var b Beneath
-	err := json.NewDecoder(io.LimitReader(stdin, 1<<16)).Decode(&b)
+	err := exact.Decode(io.LimitReader(stdin, 1<<16), &b)
 	if err == nil {
 		err = b.mount()
 	}

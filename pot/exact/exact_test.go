@@ -1,0 +1,90 @@
+package exact
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
+)
+
+// sameObject compares what JSON has of objects.
+var sameObject = []cmp.Option{cmp.Comparer(func(a, b netip.Addr) bool { return a == b })}
+
+type name string
+
+type inner struct {
+	Argv   []string
+	Labels map[string]string `json:"labels,omitempty"`
+	Deep   map[name]name
+}
+
+type object struct {
+	Env    []string `json:"env"`
+	Name   name
+	Empty  string `json:",omitempty"`
+	Inner  inner  `json:"in"`
+	Point  *inner
+	When   time.Time
+	Addr   netip.Addr
+	Number int
+	Out    string `json:"-"`
+}
+
+// odd are bytes that are no UTF-8, in the ways that bytes can be none.
+var odd = []string{"\xff", "a\x80b", "\xc3", "\xed\xa0\x80", "\xf4\x90\x80\x80", "é\xe9", "\n\xfe\n", "\x00\xff", "\uFFFD\xff"}
+
+func TestExact(t *testing.T) {
+	leak.Check(t)
+	fine := object{
+		Env: []string{"A=é", "B=\uFFFD", "C=\n"}, Name: "web", Inner: inner{Argv: []string{"<a>"}, Labels: map[string]string{"k/1": "v"}},
+		When: time.Unix(1, 2).UTC(), Addr: netip.MustParseAddr("10.0.0.1"), Number: 3,
+	}
+	t.Run("what is UTF-8 is plain JSON", func(t *testing.T) {
+		want, err := json.Marshal(fine)
+		must.NoError(t, err)
+		got, err := Marshal(fine)
+		must.NoError(t, err)
+		must.Eq(t, string(want), string(got))
+	})
+	all := fine
+	all.Env, all.Name = append([]string{"A=1"}, odd...), name(odd[0])
+	all.Inner = inner{Argv: odd, Labels: map[string]string{"a/b": odd[1], "c": "d"}, Deep: map[name]name{"x": name(odd[2])}}
+	all.Point = &inner{Argv: odd}
+	data, err := Marshal(&all)
+	must.NoError(t, err)
+	t.Run("what is not comes back as it was", func(t *testing.T) {
+		var got object
+		must.NoError(t, Unmarshal(data, &got))
+		must.Eq(t, all, got, must.Cmp(sameObject...))
+		got = object{}
+		must.NoError(t, Decode(bytes.NewReader(append(data, "\nmore"...)), &got))
+		must.Eq(t, all, got, must.Cmp(sameObject...))
+	})
+	t.Run("who knows JSON alone reads it, with those bytes replaced", func(t *testing.T) {
+		want, err := json.Marshal(all)
+		must.NoError(t, err)
+		var plain, got object
+		must.NoError(t, json.Unmarshal(want, &plain))
+		must.NoError(t, json.Unmarshal(data, &got))
+		must.Eq(t, plain, got, must.Cmp(sameObject...))
+		must.NoError(t, Unmarshal(want, &got)) // and what such a one has written is read
+		must.Eq(t, plain, got, must.Cmp(sameObject...))
+	})
+	t.Run("what is restored where nothing is does no harm", func(t *testing.T) {
+		var got object
+		must.NoError(t, Unmarshal([]byte(`{"env":["a"],"bytes":[{"at":["env","7"],"is":"/w=="},{"at":["env","-1"],"is":"/w=="},{"at":["nosuch"],"is":"/w=="},
+			{"at":[],"is":"/w=="},{"at":["in","labels","x"],"is":"/w=="},{"at":["Point","Argv","0"],"is":"/w=="},{"at":["Number"],"is":"/w=="}]}`), &got))
+		must.Eq(t, []string{"a"}, got.Env)
+	})
+	t.Run("what is cut is an error", func(t *testing.T) {
+		for n := range len(data) {
+			must.Error(t, Unmarshal(data[:n], new(object)))
+		}
+	})
+}

@@ -1,0 +1,79 @@
+package hosttest
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot"
+)
+
+// oddBytes are arguments and values of any bytes that a command can be given.
+var oddBytes = []string{"\xff", "a\x80b", "\xed\xa0\x80", "caf\xe9", "\uFFFD", "two\nlines\n\xfe", strings.Repeat("\xff", 1000)}
+
+// testBytes is that what a command is given arrives as it is: to Unix, it is bytes.
+func testBytes(t *testing.T, bed Bed) {
+	args := append([]string{"args"}, oddBytes...)
+	var env []string
+	for i, b := range oddBytes {
+		env = append(env, fmt.Sprintf("ODD_%d=%s", i, b))
+	}
+	env = append(env, "N\xffME=value", "NEW\nLINE=value")
+	arrived := func(t *testing.T, args, env []string, output string) {
+		t.Helper()
+		for i, a := range args {
+			must.StrContains(t, output, fmt.Sprintf("%d %q\n", i+1, a))
+		}
+		for _, kv := range env {
+			must.StrContains(t, output, kv+"\n")
+		}
+	}
+	t.Run("arguments of a command", func(t *testing.T) {
+		tk := start(t, bed, spec("web", args...))
+		must.Eq(t, 0, tk.wait(t).Code)
+		arrived(t, args, nil, tk.output(t))
+		again, err := bed.pots().Find("web")
+		must.NoError(t, err)
+		must.Eq(t, append([]string{"/bin/hello"}, args...), again.Argv())
+	})
+	t.Run("environment of a command", func(t *testing.T) {
+		tk := start(t, bed, spec("web", "env"), env...)
+		must.Eq(t, 0, tk.wait(t).Code)
+		arrived(t, nil, env, tk.output(t))
+	})
+	t.Run("those of one more command", func(t *testing.T) {
+		tk := start(t, bed, spec("web", "sleep", "1h"))
+		var out bytes.Buffer
+		_, err := tk.Exec(t.Context(), pot.Exec{Argv: append([]string{"hello"}, args...), Stdout: &out})
+		must.NoError(t, err)
+		arrived(t, args, nil, out.String())
+		out.Reset()
+		_, err = tk.Exec(t.Context(), pot.Exec{Argv: []string{"hello", "env"}, Env: env, Stdout: &out})
+		must.NoError(t, err)
+		arrived(t, nil, env, out.String())
+	})
+	t.Run("a NUL is refused by name", func(t *testing.T) {
+		tk := start(t, bed, spec("web", "sleep", "1h"))
+		for _, e := range []pot.Exec{
+			{Argv: []string{"hello", "args", "a\x00b"}}, {Argv: []string{"hello"}, Env: []string{"A=a\x00b"}}, {Argv: []string{"hello"}, WorkDir: "/\x00"},
+		} {
+			_, err := tk.Exec(t.Context(), e)
+			must.ErrorContains(t, err, "NUL byte")
+		}
+		must.StrNotContains(t, nulError(t, bed, []string{"SECRET=a\x00b"}), "a\\x00b")
+	})
+}
+
+// nulError is how a start fails whose environment has a NUL in it.
+func nulError(t *testing.T, bed Bed, env []string) string {
+	t.Helper()
+	p, err := bed.pots().Create(t.Context(), spec("fails", "exit", "0"))
+	must.NoError(t, err)
+	err = p.Start(t.Context(), env)
+	must.ErrorContains(t, err, "NUL byte")
+	must.NoError(t, p.Destroy(t.Context()))
+	return err.Error()
+}
