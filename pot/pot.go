@@ -117,7 +117,13 @@ func (p *Pot) copyIn(ctx context.Context) error {
 }
 
 func (p *Pot) mount(ctx context.Context) error {
-	for _, m := range p.record.Spec.mounts(p.record.Attributes) {
+	all, err := placed(p.record.Spec.mounts(p.record.Attributes), func(target string) (string, error) {
+		return resolveIn(p.tree(), target)
+	})
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
 		if err := p.host.Mounts.Mount(ctx, p.tree(), m); err != nil {
 			err = fmt.Errorf("%s on %s: %w", m.Source, m.Target, err)
 			return errors.Join(err, Undo(ctx, p.unmount))

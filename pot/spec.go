@@ -196,20 +196,13 @@ func (s *Spec) validateAttributes(fault fault) {
 // mounts are all of a pot's, in order, but that what is above comes before what is
 // below it, which it would hide; so does /tmp.
 func (s *Spec) mounts(a Attributes) []Mount {
-	left := slices.Clone(s.Mounts)
+	all := slices.Clone(s.Mounts)
 	if !a.On("no-tmpfs") {
-		left = append([]Mount{{Target: "/tmp"}}, left...)
+		all = append([]Mount{{Target: "/tmp"}}, all...)
 	}
-	var all []Mount
-	for len(left) > 0 {
-		i := max(0, slices.IndexFunc(left, func(m Mount) bool {
-			return !slices.ContainsFunc(left, func(other Mount) bool {
-				target, above := path.Clean(m.Target), path.Clean(other.Target)
-				return target != above && below(target, above)
-			})
-		}))
-		all = append(all, left[i])
-		left = slices.Delete(left, i, i+1)
+	at := map[string]string{}
+	for _, m := range all {
+		at[m.Target] = path.Clean(m.Target)
 	}
-	return all
+	return outerFirst(all, at)
 }

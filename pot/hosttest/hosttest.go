@@ -43,7 +43,7 @@ func Run(t *testing.T, open func(t testing.TB) Bed) {
 		name string
 		test func(*testing.T, Bed)
 	}{
-		{"Images", testImages}, {"Datasets", testDatasets}, {"Snapshots", testSnapshots}, {"Mounts", testMounts}, {"Links", testLinks},
+		{"Images", testImages}, {"Datasets", testDatasets}, {"Snapshots", testSnapshots}, {"Mounts", testMounts}, {"Linked", testLinkedLife}, {"Links", testLinks},
 		{"Jails", testJails}, {"Limits", testLimits},
 		{"Start", testStart}, {"Ports", testPorts}, {"Private", testPrivate}, {"Marked", testMarked}, {"Attributes", testAttributes}, {"Hooks", testHooks}, {"Exec", testExec}, {"Descriptors", testDescriptors}, {"Life", testLife}, {"Faults", testFaults}, {"UndoFaults", testUndoFaults},
 	} {
