@@ -46,6 +46,7 @@ func (p *Process) Start() (*os.Process, error) {
 	if err := inheritNothing(); err != nil {
 		return nil, err
 	}
+	p.giveStreams()
 	if p.By != "" && processesEnter {
 		return p.startBy(p.By)
 	}
