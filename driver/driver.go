@@ -39,6 +39,7 @@ type Driver struct {
 	events  *events
 	tasks   tasks
 	sweeper sweeper
+	memory  memoryWatch
 	looking sync.Once // begins reconcile
 	agent   agent
 	checks  checks

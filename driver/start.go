@@ -36,7 +36,7 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 		d.logger.Error("cannot start task", "task_id", cfg.ID, "error", err)
 		return nil, nil, startError(err)
 	}
-	go t.watch(d.ctx)
+	d.watch(t)
 	return handle, t.state.network(), nil
 }
 
