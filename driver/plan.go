@@ -69,6 +69,7 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 		DiskBytes:  size(&f, "config.limits.disk", c.Limits.Disk),
 		WallClock:  duration(&f, "config.limits.wallclock", c.Limits.WallClock, 0),
 	}
+	p.spec.DNS.Fallback = b.dns
 	p.spec.Command, p.unquoted = c.argv()
 	for i, dev := range cfg.Devices {
 		f.add(fmt.Sprintf("device[%d]", i), "not supported yet: %s", dev.HostPath)

@@ -70,6 +70,7 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"allow_attributes":      hclspec.NewAttr("allow_attributes", "list(string)", false),
 	"allow_hooks":           hclspec.NewAttr("allow_hooks", "list(string)", false),
 	"extra_labels":          hclspec.NewAttr("extra_labels", "list(string)", false),
+	"dns":                   hclspec.NewAttr("dns", "list(string)", false),
 })
 
 // Config is the plugin's configuration as the operator writes it. What is not
@@ -96,6 +97,7 @@ type Config struct {
 	AllowAttributes     []string `codec:"allow_attributes"` // of jobs and images, where they change something
 	AllowHooks          []string `codec:"allow_hooks"`      // of images: programs that are run on this host, as root
 	ExtraLabels         []string `codec:"extra_labels"`     // patterns (path.Match) of names of jobLabels
+	DNS                 []string `codec:"dns"`              // addresses of servers, for pots that can reach none of the host's
 }
 
 // GCConfig is about images that are not used, and what is left of tasks that Nomad
@@ -168,6 +170,7 @@ type settings struct {
 	extraLabels     []string     // names of jobLabels
 	bridges         string       // directory of private bridges
 	reserved        []netip.Addr // that no pot is given
+	dns             []netip.Addr // pot.DNS.Fallback
 }
 
 // gc is a GCConfig with its defaults.
@@ -267,10 +270,24 @@ func (c *Config) settings(native string) (settings, error) {
 		s.allowHooks = append(s.allowHooks, h)
 	}
 	s.extraLabels = extraLabels(&f, c.ExtraLabels)
+	s.dns = c.dns(&f)
 	for i, path := range c.Volumes.AllowedPaths {
 		absolute(&f, fmt.Sprintf("volumes.allowed_paths[%d]", i), path, "")
 	}
 	return s, f.err()
+}
+
+// dns are the addresses of servers that pots can reach.
+func (c *Config) dns(f *faults) (servers []netip.Addr) {
+	for i, text := range c.DNS {
+		addr, err := netip.ParseAddr(text)
+		if err != nil || !pot.Reachable(addr) {
+			f.add(fmt.Sprintf("dns[%d]", i), "must be the address of a server that pots reach, not %q", text)
+			continue
+		}
+		servers = append(servers, addr)
+	}
+	return servers
 }
 
 // potConfs are the files of pot's configuration. One that is asked for must be

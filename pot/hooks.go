@@ -47,8 +47,8 @@ func (b *begin) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Notes are what the hooks of a task's pot have said, and why they failed, since this
-// was asked last.
+// Notes are what the pot's user should know since this was asked last: what does not work
+// in it as it should, what its hooks have said, and why they failed.
 func (p *Pot) Notes() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -108,11 +108,14 @@ func (p *Pot) hook(ctx context.Context, h Hook) {
 		conf = new(ConfLines)
 	}
 	env := hostEnvironment(ctx, p.host, p.name, conf, p.record.Address)
-	runHook(ctx, p.record.Dir, h, p.name, env, func(format string, args ...any) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.notes = append(p.notes, fmt.Sprintf(format, args...))
-	})
+	runHook(ctx, p.record.Dir, h, p.name, env, p.note)
+}
+
+// note adds to what Notes returns.
+func (p *Pot) note(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.notes = append(p.notes, fmt.Sprintf(format, args...))
 }
 
 // hooksIn are those of a dataset: files that can be run, as pot demands.

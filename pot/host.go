@@ -48,6 +48,11 @@ type Host struct {
 	// of a pot's name. Marked is nil on a host that leaves nothing but records.
 	Marked func(ctx context.Context, known []Name) ([]Name, error)
 
+	// Upstreams returns the servers that the host's own resolver, which is on its loopback,
+	// asks, as far as it says; none is no error. It is nil on a host that has no such
+	// resolver.
+	Upstreams func() []netip.Addr
+
 	// Mountpoint is where a dataset of any name is mounted. One that is not is
 	// fs.ErrNotExist. It is nil on a host that has datasets of pots alone.
 	Mountpoint func(ctx context.Context, dataset string) (dir string, err error)

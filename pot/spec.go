@@ -64,6 +64,9 @@ type DNS struct {
 	Searches []string
 	Options  []string
 
+	// Fallback are servers for a pot that can reach none of the host's own.
+	Fallback []netip.Addr `json:",omitempty"`
+
 	Text string `json:",omitempty"` // the whole file, in place of all that
 	Off  bool   `json:",omitempty"` // the pot's file stays as it is
 }
