@@ -40,6 +40,7 @@ type Driver struct {
 	tasks   tasks
 	sweeper sweeper
 	memory  memoryWatch
+	ports   portClaims
 	looking sync.Once // begins reconcile
 	agent   agent
 	checks  checks

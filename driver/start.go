@@ -32,6 +32,7 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 		err = fmt.Errorf("%w: %w", errCalledOff, err)
 	}
 	d.tasks.settle(id, t)
+	d.ports.release(id)
 	if err != nil {
 		d.logger.Error("cannot start task", "task_id", cfg.ID, "error", err)
 		return nil, nil, startError(err)
@@ -68,7 +69,7 @@ func (d *Driver) start(ctx context.Context, cfg *drivers.TaskConfig) (*task, *dr
 		tell("quotes taken off, as no shell does it: %s", strings.Join(p.unquoted, " "))
 	}
 	clock := newStopwatch()
-	made, snapshot, err := d.clone(ctx, b, p, tell, clock)
+	made, snapshot, err := d.clone(ctx, b, p, cfg, tell, clock)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,8 +94,9 @@ func (d *Driver) start(ctx context.Context, cfg *drivers.TaskConfig) (*task, *dr
 // errStartWithin is a start that took too long.
 var errStartWithin = fmt.Errorf("not done within %s", startWithin)
 
-// clone makes the task's pot of its image, which is there until it is cloned.
-func (d *Driver) clone(ctx context.Context, b *backend, p *plan, tell teller, clock *stopwatch) (*pot.Pot, image.Snapshot, error) {
+// clone makes the task's pot of its image, which is there until it is cloned. It claims the
+// pot's ports.
+func (d *Driver) clone(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, tell teller, clock *stopwatch) (*pot.Pot, image.Snapshot, error) {
 	d.starting.RLock()
 	defer d.starting.RUnlock()
 	snapshot, err := d.ensure(ctx, b, p, tell)
@@ -105,6 +107,13 @@ func (d *Driver) clone(ctx context.Context, b *backend, p *plan, tell teller, cl
 	p.spec.Image = snapshot.Name
 	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, errStartWithin)
 	defer cancel()
+	over, err := d.ports.claim(cfg, b.pots, p, tell)
+	if err == nil {
+		err = d.takeOver(ctx, b.pots, over, cfg.Name)
+	}
+	if err != nil {
+		return nil, snapshot, err
+	}
 	made, err := create(ctx, b.pots, p.spec)
 	if err != nil {
 		return nil, snapshot, err

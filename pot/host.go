@@ -279,7 +279,7 @@ type Redirects interface {
 	// driver may call them otherwise.
 	Anchor(pot Name) string
 
-	// Publish replaces what is published of the pot.
+	// Publish replaces what is published of the pot; no ports are none.
 	Publish(ctx context.Context, r Redirect) error
 
 	// Withdraw removes the redirects, wherever they may be if r.Anchor is not known,

@@ -87,11 +87,19 @@ type Spec struct {
 	Aliases    []InterfaceAddr `json:",omitempty"` // of network Alias
 	Address    netip.Addr      `json:",omitzero"`  // of its own on a bridge; not valid: one that is free
 	Ports      []Port
-	Mounts     []Mount
-	Copies     []Copy `json:",omitempty"`
-	Hosts      []HostEntry
-	DNS        DNS
-	Limits     Limits
+
+	// AnyTransport is that nobody has said which transport a port of Ports is for: where
+	// another program has it for UDP alone, it is published for TCP.
+	AnyTransport bool `json:",omitempty"`
+
+	// Implied is that nobody has asked for these ports by name: another pot may have them.
+	Implied bool `json:",omitempty"`
+
+	Mounts []Mount
+	Copies []Copy `json:",omitempty"`
+	Hosts  []HostEntry
+	DNS    DNS
+	Limits Limits
 
 	Hooks      []Hook        `json:",omitempty"` // of the image that may be run; of one that is not Own
 	Attributes Attributes    `json:",omitempty"` // above the image's own

@@ -1,7 +1,6 @@
 package supervise
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -34,7 +31,7 @@ func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 		return 1
 	}
 	stdin.Close()
-	s := &supervisor{task: t}
+	s := &supervisor{task: t, forwards: map[string]io.Closer{}}
 	defer s.linger()
 	defer s.close()
 	if err := s.start(); err != nil {
@@ -67,6 +64,8 @@ type supervisor struct {
 	overdue atomic.Bool
 	open    []io.Closer // held while the command runs, closed last first
 	keepers []*keeper   // outputs that are bounded
+
+	forwards map[string]io.Closer // by Forward.key; obey's alone, once it is begun
 }
 
 // close lets go of all that the supervisor holds.
@@ -104,6 +103,7 @@ func (s *supervisor) start() error {
 			return err
 		}
 		s.open = append(s.open, l)
+		s.forwards[f.key()] = l
 	}
 	if err := s.startCommand(); err != nil {
 		return err
@@ -114,7 +114,7 @@ func (s *supervisor) start() error {
 		s.command.Wait()
 		return err
 	}
-	go obey(control, s.command)
+	go s.obey(control)
 	return nil
 }
 
@@ -201,21 +201,4 @@ func ExitOf(state *os.ProcessState) Exit {
 		exit.Code = 128 + exit.Signal
 	}
 	return exit
-}
-
-// obey does what lines from the control fifo say. Process.Signal knows whether
-// the command was waited for already, so no other process is ever hit.
-func obey(control io.Reader, command *os.Process) {
-	lines := bufio.NewScanner(control)
-	for lines.Scan() {
-		word, arg, _ := strings.Cut(lines.Text(), " ")
-		n, err := strconv.Atoi(arg)
-		if word != "signal" || err != nil {
-			fmt.Fprintf(os.Stderr, "no such order: %q\n", lines.Text())
-			continue
-		}
-		if err := command.Signal(syscall.Signal(n)); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			fmt.Fprintf(os.Stderr, "signal %d: %v\n", n, err)
-		}
-	}
 }

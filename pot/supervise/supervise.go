@@ -98,6 +98,12 @@ var (
 	ErrEnded = errors.New("it has ended")
 )
 
+// Orders are lines of the control fifo: a word and an argument.
+const (
+	signalOrder   = "signal"   // NUMBER, to the command
+	unlistenOrder = "unlisten" // PROTO/ADDRESS:PORT, of a forward
+)
+
 // Names in Task.Dir.
 const (
 	runningFile = "running.json"

@@ -91,15 +91,26 @@ func (s *Supervised) control() (*os.File, error) {
 	return f, err
 }
 
+// Unlisten has the supervisor close the forward that listens there. It does not wait for
+// that. A supervisor that is gone is ErrEnded.
+func (s *Supervised) Unlisten(f Forward) error {
+	return s.order(fmt.Sprintf("%s %s\n", unlistenOrder, f.key()))
+}
+
 // Signal has the supervisor send sig to the command, and to it alone. A command
 // that has ended is ErrEnded; so is one whose supervisor is gone.
 func (s *Supervised) Signal(sig syscall.Signal) error {
+	return s.order(fmt.Sprintf("%s %d\n", signalOrder, int(sig)))
+}
+
+// order tells the supervisor to do something, in one line.
+func (s *Supervised) order(line string) error {
 	control, err := s.control()
 	if err != nil {
 		return err
 	}
 	defer control.Close()
-	_, err = fmt.Fprintf(control, "signal %d\n", int(sig))
+	_, err = io.WriteString(control, line)
 	if errors.Is(err, syscall.EPIPE) {
 		return ErrEnded
 	}
