@@ -62,7 +62,7 @@ type TaskConfig struct {
 	WorkDir          string              `codec:"work_dir"` // in the pot
 	Hostname         string              `codec:"hostname"`
 	NetworkMode      string              `codec:"network_mode"`
-	Ports            []string            `codec:"ports"`           // labels; nil: all
+	Ports            []string            `codec:"ports"`           // labels; nil: all that no other task has
 	PortMap          []map[string]string `codec:"port_map"`        // label to port in the pot, a map for each block
 	ExtraHosts       []string            `codec:"extra_hosts"`     // "name:address"
 	Mount            []string            `codec:"mount"`           // "source:target"

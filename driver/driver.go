@@ -39,6 +39,8 @@ type Driver struct {
 	events  *events
 	tasks   tasks
 	sweeper sweeper
+	memory  memoryWatch
+	ports   portClaims
 	looking sync.Once // begins reconcile
 	agent   agent
 	checks  checks

@@ -28,6 +28,14 @@ var ownNames = regexp.MustCompile(`^[A-Za-z0-9_-]+_[0-9a-f]{8}_[0-9a-f]{8}(-[0-9
 // isTasks tells whether a pot has the name of a task's.
 func isTasks(name pot.Name) bool { return ownNames.MatchString(string(name)) }
 
+// taskName is the task's name in its job, or all of an ID that is none.
+func (id TaskID) taskName() string {
+	if parts := taskIDs.FindStringSubmatch(string(id)); parts != nil {
+		return parts[2]
+	}
+	return string(id)
+}
+
 // PotName is the name of the task's pot: TASK_INVOCATION_ALLOC, as
 // nomad-pot-driver has it. It depends on the ID alone, so that a pot can be
 // found, and destroyed, by a plugin that knows nothing else of it. A task whose

@@ -24,6 +24,9 @@ type plan struct {
 	pullWithin time.Duration
 	spec       pot.Spec
 	inPot      portMap
+	labels     portLabels
+	asked      bool     // the job names the ports that are published
+	mapped     bool     // by port_map
 	unquoted   []string // arguments that were
 }
 
@@ -41,7 +44,8 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 	c.check(&f)
 	c.checkMode(&f, b.modes)
 	published := c.publish(&f, cfg.Resources)
-	p.inPot = published.inPot
+	p.inPot, p.labels = published.inPot, published.labels
+	p.asked, p.mapped = len(c.PortMap) > 0 || c.Ports != nil, len(c.PortMap) > 0
 	mounts, mountPlaces := c.mounts(&f, cfg, b.volumes)
 	copies, copyPlaces := c.copies(&f, cfg, b.volumes)
 	p.spec = pot.Spec{
@@ -69,6 +73,7 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 		DiskBytes:  size(&f, "config.limits.disk", c.Limits.Disk),
 		WallClock:  duration(&f, "config.limits.wallclock", c.Limits.WallClock, 0),
 	}
+	p.spec.DNS.Fallback = b.dns
 	p.spec.Command, p.unquoted = c.argv()
 	for i, dev := range cfg.Devices {
 		f.add(fmt.Sprintf("device[%d]", i), "not supported yet: %s", dev.HostPath)

@@ -71,6 +71,7 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"allow_hooks":           hclspec.NewAttr("allow_hooks", "list(string)", false),
 	"allow_local_images":    hclspec.NewAttr("allow_local_images", "bool", false),
 	"extra_labels":          hclspec.NewAttr("extra_labels", "list(string)", false),
+	"dns":                   hclspec.NewAttr("dns", "list(string)", false),
 })
 
 // Config is the plugin's configuration as the operator writes it. What is not
@@ -98,6 +99,7 @@ type Config struct {
 	AllowHooks          []string `codec:"allow_hooks"`        // of images: programs that are run on this host, as root
 	AllowLocalImages    bool     `codec:"allow_local_images"` // pots that another tool imported or made start as images
 	ExtraLabels         []string `codec:"extra_labels"`       // patterns (path.Match) of names of jobLabels
+	DNS                 []string `codec:"dns"`                // addresses of servers, for pots that can reach none of the host's
 }
 
 // GCConfig is about images that are not used, and what is left of tasks that Nomad
@@ -170,6 +172,7 @@ type settings struct {
 	extraLabels     []string     // names of jobLabels
 	bridges         string       // directory of private bridges
 	reserved        []netip.Addr // that no pot is given
+	dns             []netip.Addr // pot.DNS.Fallback
 }
 
 // gc is a GCConfig with its defaults.
@@ -269,10 +272,24 @@ func (c *Config) settings(native string) (settings, error) {
 		s.allowHooks = append(s.allowHooks, h)
 	}
 	s.extraLabels = extraLabels(&f, c.ExtraLabels)
+	s.dns = c.dns(&f)
 	for i, path := range c.Volumes.AllowedPaths {
 		absolute(&f, fmt.Sprintf("volumes.allowed_paths[%d]", i), path, "")
 	}
 	return s, f.err()
+}
+
+// dns are the addresses of servers that pots can reach.
+func (c *Config) dns(f *faults) (servers []netip.Addr) {
+	for i, text := range c.DNS {
+		addr, err := netip.ParseAddr(text)
+		if err != nil || !pot.Reachable(addr) {
+			f.add(fmt.Sprintf("dns[%d]", i), "must be the address of a server that pots reach, not %q", text)
+			continue
+		}
+		servers = append(servers, addr)
+	}
+	return servers
 }
 
 // potConfs are the files of pot's configuration. One that is asked for must be

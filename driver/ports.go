@@ -19,15 +19,16 @@ type portMap map[string]int
 
 // publication is what of a group's ports reaches the pot.
 type publication struct {
-	ports []pot.Port
-	inPot portMap
+	ports  []pot.Port
+	inPot  portMap
+	labels portLabels
 }
 
 // publish finds the ports that are published: those of port_map, or of ports,
-// or all that the group has. Only a pot on a bridge has ports of its own; on the
+// or all that the group has and no other task publishes (portClaims). Only a pot on a bridge has ports of its own; on the
 // host's network they are the task's own affair.
 func (c *TaskConfig) publish(f *faults, r *drivers.Resources) publication {
-	p := publication{inPot: portMap{}}
+	p := publication{inPot: portMap{}, labels: portLabels{}}
 	has := groupPorts(r)
 	asked := len(c.PortMap) > 0 || len(c.Ports) > 0
 	switch mode := c.mode(); {
@@ -118,6 +119,7 @@ func (p *publication) add(f *faults, where, label string, to int, has map[string
 	}
 	p.inPot[label] = to
 	host := netip.AddrPortFrom(ip, uint16(m.Value))
+	p.labels[host] = label
 	for _, proto := range []pot.Proto{pot.TCP, pot.UDP} {
 		p.ports = append(p.ports, pot.Port{Proto: proto, Host: host, To: uint16(to)})
 	}

@@ -34,7 +34,7 @@ func (d *Driver) RecoverTask(h *drivers.TaskHandle) error {
 		d.logger.Warn("cannot recover task", "task_id", id, "error", err)
 		return fmt.Errorf("cannot recover task: %w", err)
 	}
-	go t.watch(d.ctx)
+	d.watch(t)
 	return nil
 }
 

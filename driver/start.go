@@ -32,11 +32,12 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 		err = fmt.Errorf("%w: %w", errCalledOff, err)
 	}
 	d.tasks.settle(id, t)
+	d.ports.release(id)
 	if err != nil {
 		d.logger.Error("cannot start task", "task_id", cfg.ID, "error", err)
 		return nil, nil, startError(err)
 	}
-	go t.watch(d.ctx)
+	d.watch(t)
 	return handle, t.state.network(), nil
 }
 
@@ -68,7 +69,7 @@ func (d *Driver) start(ctx context.Context, cfg *drivers.TaskConfig) (*task, *dr
 		tell("quotes taken off, as no shell does it: %s", strings.Join(p.unquoted, " "))
 	}
 	clock := newStopwatch()
-	made, snapshot, err := d.clone(ctx, b, p, tell, clock)
+	made, snapshot, err := d.clone(ctx, b, p, cfg, tell, clock)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -95,8 +96,9 @@ func (d *Driver) start(ctx context.Context, cfg *drivers.TaskConfig) (*task, *dr
 // errStartWithin is a start that took too long.
 var errStartWithin = fmt.Errorf("not done within %s", startWithin)
 
-// clone makes the task's pot of its image, which is there until it is cloned.
-func (d *Driver) clone(ctx context.Context, b *backend, p *plan, tell teller, clock *stopwatch) (*pot.Pot, image.Snapshot, error) {
+// clone makes the task's pot of its image, which is there until it is cloned. It claims the
+// pot's ports.
+func (d *Driver) clone(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, tell teller, clock *stopwatch) (*pot.Pot, image.Snapshot, error) {
 	d.starting.RLock()
 	defer d.starting.RUnlock()
 	for tries := 0; ; tries++ {
@@ -109,7 +111,7 @@ func (d *Driver) clone(ctx context.Context, b *backend, p *plan, tell teller, cl
 		}
 		clock.lap("image")
 		p.spec.Image = snapshot.Name
-		made, err := createWithin(ctx, b.pots, p.spec)
+		made, err := d.createWithin(ctx, b, p, cfg, tell)
 		if err == nil {
 			clock.lap("create")
 			return made, snapshot, nil
@@ -144,11 +146,19 @@ func notRunning(ctx context.Context, pots *pot.Pots, name string) error {
 	return fmt.Errorf("use image %s: it is a pot that is running on this client, and %w; set pot and tag to those of an image, or stop the pot", name, image.ErrNotImage)
 }
 
-// createWithin is create, which must be done within startWithin.
-func createWithin(ctx context.Context, pots *pot.Pots, s pot.Spec) (*pot.Pot, error) {
+// createWithin claims the ports of a task's pot and creates the pot. Both must be done
+// within startWithin.
+func (d *Driver) createWithin(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, tell teller) (*pot.Pot, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, errStartWithin)
 	defer cancel()
-	return create(ctx, pots, s)
+	over, err := d.ports.claim(cfg, b.pots, p, tell)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.takeOver(ctx, b.pots, over, cfg.Name); err != nil {
+		return nil, err
+	}
+	return create(ctx, b.pots, p.spec)
 }
 
 // ensure has the image ready to be cloned.

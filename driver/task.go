@@ -28,6 +28,8 @@ type task struct {
 	pot     *pot.Pot
 	changes sync.Mutex // one stop or destroy at a time
 
+	memoryKey string // of the job, of the limit that counts
+
 	// heard is that Nomad has spoken of it. An agent that is killed during a start
 	// never learns that there is such a task.
 	heard atomic.Bool
@@ -51,7 +53,15 @@ func newTask(cfg *drivers.TaskConfig, tell teller, env []string, s state, p *pot
 		state: s,
 		pot:   p,
 		ended: make(chan struct{}),
+
+		memoryKey: memoryKey(cfg.Resources),
 	}
+}
+
+// watch has what becomes of t noticed.
+func (d *Driver) watch(t *task) {
+	go t.watch(d.ctx)
+	d.memory.add(d.ctx, t)
 }
 
 // watch waits for the command's end, or for that of ctx.
@@ -65,6 +75,7 @@ func (t *task) watch(ctx context.Context) {
 		t.completed = time.Now()
 	}
 	t.result = exitResult(end, err)
+	t.tellMemory(ctx)
 	close(t.ended)
 }
 

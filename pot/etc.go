@@ -70,7 +70,7 @@ func resolvConf(d DNS) ([]byte, error) {
 	case d.Text != "":
 		return []byte(d.Text), nil
 	case len(d.Servers)+len(d.Searches)+len(d.Options) == 0:
-		data, err := os.ReadFile("/etc/resolv.conf")
+		data, err := os.ReadFile(hostResolvConf)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		}

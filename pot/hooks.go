@@ -14,8 +14,8 @@ import (
 // ends have in all: a hook that hangs changes nothing, as one that fails.
 const taskHookWithin = 30 * time.Second
 
-// Notes are what the hooks of a task's pot have said, and why they failed, since this
-// was asked last.
+// Notes are what the pot's user should know since this was asked last: what does not work
+// in it as it should, what its hooks have said, and why they failed.
 func (p *Pot) Notes() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

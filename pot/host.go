@@ -48,6 +48,11 @@ type Host struct {
 	// of a pot's name. Marked is nil on a host that leaves nothing but records.
 	Marked func(ctx context.Context, known []Name) ([]Name, error)
 
+	// Upstreams returns the servers that the host's own resolver, which is on its loopback,
+	// asks, as far as it says; none is no error. It is nil on a host that has no such
+	// resolver.
+	Upstreams func() []netip.Addr
+
 	// Mountpoint is where a dataset of any name is mounted. One that is not is
 	// fs.ErrNotExist. It is nil on a host that has datasets of pots alone.
 	Mountpoint func(ctx context.Context, dataset string) (dir string, err error)
@@ -281,7 +286,7 @@ type Redirects interface {
 	// driver may call them otherwise.
 	Anchor(pot Name) string
 
-	// Publish replaces what is published of the pot.
+	// Publish replaces what is published of the pot; no ports are none.
 	Publish(ctx context.Context, r Redirect) error
 
 	// Withdraw removes the redirects, wherever they may be if r.Anchor is not known,

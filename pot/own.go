@@ -117,8 +117,14 @@ func (ps *Pots) makeOwn(ctx context.Context, s *Settings, o StartOptions) (*Pot,
 		s.hook(ctx, PreStart, nil, o)
 	}
 	p, err := ps.Create(ctx, spec)
-	if err != nil || o.Bare {
-		return p, err
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range p.Notes() {
+		o.tell("pot %s: %s", s.name, note)
+	}
+	if o.Bare {
+		return p, nil
 	}
 	if err := p.Start(ctx, nil); err != nil {
 		return nil, errors.Join(err, Undo(ctx, p.Destroy))

@@ -20,7 +20,7 @@ type Pot struct {
 
 	mu     sync.Mutex // for changes of record, which steps make side by side
 	record record
-	notes  []string // of hooks
+	notes  []string // for Notes
 	saved  bool     // record is what was last written
 	unread error    // why there is nothing in record
 	cloned bool     // by this process: nobody else's is in its place
@@ -93,7 +93,16 @@ func (p *Pot) configure(context.Context) error {
 			return err
 		}
 	}
-	return writeEtc(p.tree(), &p.record.Spec, p.record.Address)
+	dns, missing, err := p.resolver()
+	if err != nil {
+		return fmt.Errorf("%s: %w", hostResolvConf, err)
+	}
+	if missing != "" {
+		p.note("%s", missing)
+	}
+	s := p.record.Spec
+	s.DNS = dns
+	return writeEtc(p.tree(), &s, p.record.Address)
 }
 
 // unconfigure takes this host's resolver(5) out of a dataset that stays, as pot does: it
@@ -121,7 +130,13 @@ func (p *Pot) copyIn(ctx context.Context) error {
 }
 
 func (p *Pot) mount(ctx context.Context) error {
-	for _, m := range p.record.Spec.mounts(p.record.Attributes) {
+	all, err := placed(p.record.Spec.mounts(p.record.Attributes), func(target string) (string, error) {
+		return resolveIn(p.tree(), target)
+	})
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
 		if err := p.host.Mounts.Mount(ctx, p.tree(), m); err != nil {
 			err = fmt.Errorf("%s on %s: %w", m.Source, m.Target, err)
 			return errors.Join(err, Undo(ctx, p.unmount))

@@ -76,6 +76,7 @@ func (ps *Pots) Create(ctx context.Context, s Spec) (*Pot, error) {
 	}
 	p := ps.pot(s.Name)
 	p.record = record{Version: recordVersion, Spec: s, Created: time.Now().UTC()}
+	p.leaveHeldPorts()
 	if err := os.MkdirAll(ps.dir, 0o700); err != nil {
 		return nil, err
 	}

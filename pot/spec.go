@@ -64,6 +64,9 @@ type DNS struct {
 	Searches []string
 	Options  []string
 
+	// Fallback are servers for a pot that can reach none of the host's own.
+	Fallback []netip.Addr `json:",omitempty"`
+
 	Text string `json:",omitempty"` // the whole file, in place of all that
 	Off  bool   `json:",omitempty"` // the pot's file stays as it is
 }
@@ -84,11 +87,19 @@ type Spec struct {
 	Aliases    []InterfaceAddr `json:",omitempty"` // of network Alias
 	Address    netip.Addr      `json:",omitzero"`  // of its own on a bridge; not valid: one that is free
 	Ports      []Port
-	Mounts     []Mount
-	Copies     []Copy `json:",omitempty"`
-	Hosts      []HostEntry
-	DNS        DNS
-	Limits     Limits
+
+	// AnyTransport is that nobody has said which transport a port of Ports is for: where
+	// another program has it for UDP alone, it is published for TCP.
+	AnyTransport bool `json:",omitempty"`
+
+	// Implied is that nobody has asked for these ports by name: another pot may have them.
+	Implied bool `json:",omitempty"`
+
+	Mounts []Mount
+	Copies []Copy `json:",omitempty"`
+	Hosts  []HostEntry
+	DNS    DNS
+	Limits Limits
 
 	Hooks      []Hook        `json:",omitempty"` // of the image that may be run; of one that is not Own
 	Attributes Attributes    `json:",omitempty"` // above the image's own
@@ -196,20 +207,13 @@ func (s *Spec) validateAttributes(fault fault) {
 // mounts are all of a pot's, in order, but that what is above comes before what is
 // below it, which it would hide; so does /tmp.
 func (s *Spec) mounts(a Attributes) []Mount {
-	left := slices.Clone(s.Mounts)
+	all := slices.Clone(s.Mounts)
 	if !a.On("no-tmpfs") {
-		left = append([]Mount{{Target: "/tmp"}}, left...)
+		all = append([]Mount{{Target: "/tmp"}}, all...)
 	}
-	var all []Mount
-	for len(left) > 0 {
-		i := max(0, slices.IndexFunc(left, func(m Mount) bool {
-			return !slices.ContainsFunc(left, func(other Mount) bool {
-				target, above := path.Clean(m.Target), path.Clean(other.Target)
-				return target != above && below(target, above)
-			})
-		}))
-		all = append(all, left[i])
-		left = slices.Delete(left, i, i+1)
+	at := map[string]string{}
+	for _, m := range all {
+		at[m.Target] = path.Clean(m.Target)
 	}
-	return all
+	return outerFirst(all, at)
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,31 +24,33 @@ type Target struct {
 type Opener func(dir *os.File, name string) (*os.File, error)
 
 // OpenTarget opens the mount point inside of the tree at root: a directory or a
-// regular file. It creates what is missing and follows no symbolic link below root.
-// It opens each name with open. The caller must close the target.
+// regular file. It creates what is missing. Symbolic links are followed as a process
+// with root as its root directory follows them, so none leads out of the tree, whatever
+// others change in it meanwhile. It opens each name with open. The caller must close the
+// target.
 func OpenTarget(root, inside string, isDir bool, open Opener) (*Target, error) {
-	names := strings.FieldsFunc(path.Clean("/"+inside), func(r rune) bool { return r == '/' })
-	if len(names) == 0 {
+	w := &walk{left: namesOf(inside)}
+	if len(w.left) == 0 {
 		return nil, fmt.Errorf("%q: must be below /", inside)
 	}
 	dir, err := openPlain(root)
 	if err != nil {
 		return nil, err
 	}
-	for i, name := range names {
-		last := i == len(names)-1
-		f, err := openOrMake(dir, name, isDir || !last, open)
-		if err != nil {
-			dir.Close()
-			return nil, fmt.Errorf("/%s: %w", path.Join(names[:i+1]...), err)
-		}
-		if last {
-			return &Target{Path: filepath.Join(root, path.Join(names...)), Dir: dir, Base: name, File: f}, nil
-		}
-		dir.Close()
-		dir = f
+	w.files = []*os.File{dir}
+	defer w.close()
+	err = w.run(func(dir *os.File, name string, last bool) (*os.File, error) {
+		return openOrMake(dir, name, isDir || !last, open)
+	})
+	if err != nil {
+		return nil, err
 	}
-	return nil, nil // not reached
+	if len(w.names) == 0 {
+		return nil, fmt.Errorf("%q: leads to /, and must be below it", inside)
+	}
+	t := &Target{Path: filepath.Join(root, path.Join(w.names...)), Base: w.names[len(w.names)-1]}
+	t.File, t.Dir = w.pop(), w.pop()
+	return t, nil
 }
 
 // Close closes the target's files.
@@ -87,7 +88,7 @@ func openPlain(at string) (*os.File, error) {
 }
 
 // openOrMake opens name in dir as a directory or as a regular file, and creates it
-// if it is missing.
+// if it is missing. A symbolic link is ErrLink.
 func openOrMake(dir *os.File, name string, isDir bool, open Opener) (*os.File, error) {
 	f, err := open(dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -95,9 +96,6 @@ func openOrMake(dir *os.File, name string, isDir bool, open Opener) (*os.File, e
 			return nil, err
 		}
 		f, err = open(dir, name)
-	}
-	if errors.Is(err, ErrLink) {
-		return nil, errors.New("is a link: mounts follow none")
 	}
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ package freebsd
 import (
 	"context"
 	"net/netip"
+	"os"
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/run"
@@ -58,6 +59,7 @@ func New(r run.Runner, k Kernel, c Config) pot.Host {
 		Mountpoint: func(_ context.Context, dataset string) (string, error) { return d.mountpoint(dataset) },
 		Unpack:     d.unpack,
 		Marked:     marks{runner: r, kernel: k, datasets: d, links: l}.marked,
+		Upstreams:  func() []netip.Addr { return upstreams(os.DirFS("/")) },
 		Setup: func(ctx context.Context, o pot.SetupOptions) error {
 			return (&setup{SetupOptions: o, runner: r, kernel: k, config: c}).run(ctx)
 		},

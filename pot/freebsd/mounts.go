@@ -46,7 +46,7 @@ type target struct {
 // root is as Mounts of the kernel has it.
 func (m mounts) Mount(ctx context.Context, root string, what pot.Mount) error {
 	if what.Source == "" {
-		return m.system(ctx, root, what.Target, "tmpfs", "mode=1777")
+		return m.tmpfs(ctx, root, what.Target)
 	}
 	path := what.Source
 	if !what.Resolved {
@@ -91,9 +91,27 @@ func union(options []string, more string) []string {
 	return append(slices.Clone(options), more)
 }
 
+// errLink is a link on the way to a mount point of the host's own.
+var errLink = errors.New("is a link: mounts follow none")
+
+// plainTarget is target, but a link on the way is an error.
+func (m mounts) plainTarget(root, inside string) (target, error) {
+	return m.openTarget(root, inside, true, func(dir *os.File, name string) (*os.File, error) {
+		f, err := m.kernel.OpenAt(dir, name)
+		if errors.Is(err, pot.ErrLink) {
+			err = errLink
+		}
+		return f, err
+	})
+}
+
 // target opens the mount point inside of the tree at root, and makes it. It is shared
 // if the way to it leads through a directory of the host that is mounted there.
 func (m mounts) target(root, inside string, isDir bool) (target, error) {
+	return m.openTarget(root, inside, isDir, m.kernel.OpenAt)
+}
+
+func (m mounts) openTarget(root, inside string, isDir bool, open pot.Opener) (target, error) {
 	var t target
 	ours := filepath.Join(filepath.Dir(root), skeletons) + "/"
 	opened, err := pot.OpenTarget(root, inside, isDir, func(dir *os.File, name string) (*os.File, error) {
@@ -102,7 +120,7 @@ func (m mounts) target(root, inside string, isDir bool) (target, error) {
 			return nil, err
 		}
 		t.shared = t.shared || at.Type == "nullfs" && !strings.HasPrefix(at.From, ours)
-		return m.kernel.OpenAt(dir, name)
+		return open(dir, name)
 	})
 	if err != nil {
 		return target{}, err
@@ -129,6 +147,7 @@ func (m mounts) place(ctx context.Context, root, inside string, s source) error 
 		return fmt.Errorf("target %w", err)
 	}
 	defer t.Close()
+	inside = strings.TrimPrefix(t.Path, root) // from here on, wherever links lead
 	mounted := t.on.On == t.Path
 	seen, err := m.seen(t, s)
 	switch {

@@ -76,7 +76,7 @@ func (r redirects) Publish(ctx context.Context, p pot.Redirect) error {
 			return fmt.Errorf("POT_EXPORT_PORTS_PF_RULES_HOOK: %w", err)
 		}
 	}
-	if rules == "" {
+	if rules == "" && len(p.Ports) > 0 {
 		return nil
 	}
 	return load(ctx, r.runner, p.Anchor, rules)

@@ -37,14 +37,24 @@ func (m mounts) unmountSystems(ctx context.Context, root string) error {
 	})
 }
 
-// system mounts a file system that has no source.
+// system mounts a file system of the kernel's, which the jail has at that very path.
 func (m mounts) system(ctx context.Context, root, inside, kind string, options ...string) error {
-	t, err := m.target(root, inside, true)
+	t, err := m.plainTarget(root, inside)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
 	return m.nmount(ctx, root, t, MountPoint{Type: kind, From: kind, On: t.Path}, options...)
+}
+
+// tmpfs mounts a new file system in memory.
+func (m mounts) tmpfs(ctx context.Context, root, inside string) error {
+	t, err := m.target(root, inside, true)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	return m.nmount(ctx, root, t, MountPoint{Type: "tmpfs", From: "tmpfs", On: t.Path}, "mode=1777")
 }
 
 // devfs mounts what a jail may see of /dev. A ruleset that is not there would

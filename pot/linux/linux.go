@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,6 +50,7 @@ func New(dir, supervisor string) (pot.Host, error) {
 		Limiter:   l,
 		Check:     checker{dir: dir, supervisor: supervisor, limiter: l}.check,
 		Marked:    marks{datasets: d, jails: j}.marked,
+		Upstreams: func() []netip.Addr { return upstreams(os.DirFS("/")) },
 	}, nil
 }
 

@@ -28,9 +28,6 @@ const (
 	tellEvery   = 20 * time.Millisecond // whoever asks gets an answer
 )
 
-// forgetOrder is the line by which Supervised.Forget ends that.
-const forgetOrder = "forget"
-
 // recordExit writes how the command ended, again and again while the disk does not take
 // it, and tells all who ask meanwhile. It goes on, without a bound, until there is nothing
 // to write it for: the pot is destroyed, and its directory with it.

@@ -49,6 +49,7 @@ func (p *Process) Start() (*os.Process, error) {
 	if err := SealDescriptors(); err != nil {
 		return nil, err
 	}
+	p.giveStreams()
 	if p.By != "" {
 		return p.startBy(p.By)
 	}

@@ -1,7 +1,6 @@
 package supervise
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -36,7 +33,7 @@ func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 		return 1
 	}
 	stdin.Close()
-	s := &supervisor{task: t}
+	s := &supervisor{task: t, forwards: map[string]io.Closer{}}
 	defer s.linger()
 	defer s.close()
 	if err := s.start(); err != nil {
@@ -70,10 +67,11 @@ type supervisor struct {
 	overdue atomic.Bool
 	alive   *os.File
 
-	forgotten atomic.Bool // nobody will ask how the command ended
-	open      []io.Closer // held while the command runs, closed last first
-	keepers   []*keeper   // outputs that are bounded
-	fifos     []*fifo     // the other outputs, where they are fifos
+	forgotten atomic.Bool          // nobody will ask how the command ended
+	open      []io.Closer          // held while the command runs, closed last first
+	keepers   []*keeper            // outputs that are bounded
+	fifos     []*fifo              // the other outputs, where they are fifos
+	forwards  map[string]io.Closer // by Forward.key; obey's alone, once it is begun
 }
 
 // close lets go of all that the supervisor holds.
@@ -117,6 +115,7 @@ func (s *supervisor) start() error {
 			return err
 		}
 		s.open = append(s.open, l)
+		s.forwards[f.key()] = l
 	}
 	if err := s.startCommand(); err != nil {
 		return err
@@ -215,25 +214,4 @@ func ExitOf(state *os.ProcessState) Exit {
 		exit.Code = 128 + exit.Signal
 	}
 	return exit
-}
-
-// obey does what lines from the control fifo say. Process.Signal knows whether
-// the command was waited for already, so no other process is ever hit.
-func (s *supervisor) obey(control io.Reader) {
-	lines := bufio.NewScanner(control)
-	for lines.Scan() {
-		word, arg, _ := strings.Cut(lines.Text(), " ")
-		n, err := strconv.Atoi(arg)
-		switch {
-		case word == forgetOrder:
-			s.forgotten.Store(true)
-		case word != "signal" || err != nil:
-			fmt.Fprintf(os.Stderr, "no such order: %q\n", lines.Text())
-		default:
-			err := s.command.Signal(syscall.Signal(n))
-			if err != nil && !errors.Is(err, os.ErrProcessDone) {
-				fmt.Fprintf(os.Stderr, "signal %d: %v\n", n, err)
-			}
-		}
-	}
 }

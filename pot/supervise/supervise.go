@@ -98,6 +98,13 @@ var (
 	ErrEnded = errors.New("it has ended")
 )
 
+// Orders are lines of the control fifo: a word and, if it has one, an argument.
+const (
+	signalOrder   = "signal"   // NUMBER, to the command
+	unlistenOrder = "unlisten" // PROTO/ADDRESS:PORT, of a forward
+	forgetOrder   = "forget"   // how the command has ended: nobody will ask
+)
+
 // Names in Task.Dir.
 const (
 	runningFile = "running.json"

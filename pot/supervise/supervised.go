@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -101,9 +102,20 @@ func (s *Supervised) control() (*os.File, error) {
 	return f, err
 }
 
+// Unlisten has the supervisor close the forward that listens there. It does not wait for
+// that. A supervisor that is gone is ErrEnded.
+func (s *Supervised) Unlisten(f Forward) error {
+	return s.order(fmt.Sprintf("%s %s\n", unlistenOrder, f.key()))
+}
+
 // Signal has the supervisor send sig to the command, and to it alone. A command
 // that has ended is ErrEnded; so is one whose supervisor is gone.
 func (s *Supervised) Signal(sig syscall.Signal) error {
+	return s.order(fmt.Sprintf("%s %d\n", signalOrder, int(sig)))
+}
+
+// order tells the supervisor to do something, in one line.
+func (s *Supervised) order(line string) error {
 	control, err := s.control()
 	if err != nil {
 		return err
@@ -112,7 +124,7 @@ func (s *Supervised) Signal(sig syscall.Signal) error {
 	if s.ended() {
 		return ErrEnded // and is not written down yet
 	}
-	_, err = fmt.Fprintf(control, "signal %d\n", int(sig))
+	_, err = io.WriteString(control, line)
 	if errors.Is(err, syscall.EPIPE) {
 		return ErrEnded
 	}

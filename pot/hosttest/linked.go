@@ -1,0 +1,84 @@
+package hosttest
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot"
+)
+
+// testLinkedTargets has links of the image on the way to mount points. They lead where
+// they lead a process in the pot, and nothing is made, or mounted, outside of the tree.
+func testLinkedTargets(t *testing.T, root, source string, mount func(pot.Mount) error) {
+	outside := t.TempDir()
+	must.NoError(t, os.MkdirAll(filepath.Join(root, "linked/home"), 0o755))
+	for link, to := range map[string]string{
+		"home": "linked/home", "abs": "/linked/home", "chain": "abs/", "up": "../../../linked/./home",
+		"linked/back": "../abs/../home", "dangling": "linked/new/deep", "out": outside, "here": ".", "top": "/..",
+		"loop": "pool", "pool": "/loop", "file": "linked/made", "linked/self": "self",
+	} {
+		must.NoError(t, os.Symlink(to, filepath.Join(root, link)))
+	}
+	for target, at := range map[string]string{
+		"/home/1": "linked/home/1", "/abs/2/deep": "linked/home/2/deep", "/chain/3": "linked/home/3", "/up/4": "linked/home/4",
+		"/linked/back/5": "linked/home/5", "/dangling": "linked/new/deep", "/out/x": outside + "/x", "/top/here/linked/6": "linked/6",
+		"/home": "linked/home",
+	} {
+		t.Run(strings.TrimPrefix(target, "/"), func(t *testing.T) {
+			must.NoError(t, mount(pot.Mount{Source: source, Target: target}))
+			must.FileContains(t, filepath.Join(root, at, "f"), "from the host")
+		})
+	}
+	t.Run("a file", func(t *testing.T) {
+		must.NoError(t, mount(pot.Mount{Source: filepath.Join(source, "f"), Target: "/file"}))
+		must.FileContains(t, filepath.Join(root, "linked/made"), "from the host")
+	})
+	for target, want := range map[string]string{"/loop/x": "more than 40 links", "/linked/self": "more than 40 links", "/top": "must be below"} {
+		must.ErrorContains(t, mount(pot.Mount{Source: source, Target: target}), want)
+	}
+	left, err := os.ReadDir(outside)
+	must.NoError(t, err)
+	must.SliceEmpty(t, left)
+}
+
+// testLinkedLife is a pot of an image with links where its mounts are: all of them are
+// seen, and none hides another.
+func testLinkedLife(t *testing.T, bed Bed) {
+	of, err := bed.Host.Datasets.Dir(t.Context(), image)
+	must.NoError(t, err)
+	links := map[string]string{"linked": "/usr/linked", "own": "usr/own", "shared": "../var/shared"}
+	for link, to := range links {
+		must.NoError(t, os.Symlink(to, filepath.Join(of, "m", link)))
+		defer os.Remove(filepath.Join(of, "m", link))
+	}
+	source := func(text string) string {
+		dir := t.TempDir()
+		must.NoError(t, os.Mkdir(filepath.Join(dir, "sub"), 0o755))
+		must.NoError(t, os.WriteFile(filepath.Join(dir, "f"), []byte(text), 0o644))
+		return dir
+	}
+	s := spec("linked", "sleep", "1h")
+	s.Mounts = []pot.Mount{
+		{Source: source("inner"), Target: "/linked/sub"}, // below the next one, by its link
+		{Source: source("outer"), Target: "/usr/linked"},
+		{Source: source("local"), Target: "/own"},
+		{Source: source("alloc"), Target: "/shared"},
+	}
+	tk := start(t, bed, s)
+	for path, want := range map[string]string{
+		"/linked/f": "outer", "/usr/linked/f": "outer", "/linked/sub/f": "inner", "/usr/linked/sub/f": "inner",
+		"/own/f": "local", "/usr/own/f": "local", "/shared/f": "alloc", "/var/shared/f": "alloc",
+	} {
+		must.Eq(t, want, strings.TrimSpace(tk.exec(t, "cat", path)), must.Sprint(path))
+	}
+	t.Run("two mounts in one place are told", func(t *testing.T) {
+		s := spec("twice", "sleep", "1h")
+		s.Mounts = []pot.Mount{{Source: source("a"), Target: "/linked/x"}, {Source: source("b"), Target: "/usr/linked/x"}}
+		_, err := bed.pots().Create(t.Context(), s)
+		must.ErrorContains(t, err, "on /usr/linked/x: a link of the image leads to /usr/linked/x, where ")
+	})
+}

@@ -1,0 +1,49 @@
+package pot
+
+import (
+	"fmt"
+	"slices"
+)
+
+// outerFirst returns mounts in order, but that what is above comes before what is below
+// it. at says where the targets are.
+func outerFirst(all []Mount, at map[string]string) (sorted []Mount) {
+	left := slices.Clone(all)
+	for len(left) > 0 {
+		i := max(0, slices.IndexFunc(left, func(m Mount) bool {
+			return !slices.ContainsFunc(left, func(other Mount) bool {
+				target, above := at[m.Target], at[other.Target]
+				return target != above && below(target, above)
+			})
+		}))
+		sorted = append(sorted, left[i])
+		left = slices.Delete(left, i, i+1)
+	}
+	return sorted
+}
+
+// placed returns mounts in the order in which none hides another, wherever the links of
+// the image lead. resolve returns where a target is. Two mounts in one place, and a mount
+// in a tree that the host fills, are errors.
+func placed(all []Mount, resolve func(target string) (string, error)) ([]Mount, error) {
+	at, taken := map[string]string{}, map[string]Mount{}
+	for _, m := range all {
+		place, err := resolve(m.Target)
+		if err != nil {
+			return nil, fmt.Errorf("%s on %s: %w", m.Source, m.Target, err)
+		}
+		at[m.Target] = place
+		other, both := taken[place]
+		switch {
+		case place == "/":
+			return nil, fmt.Errorf("%s on %s: a link of the image leads to /, and a mount must be below it", m.Source, m.Target)
+		case reserved(place):
+			return nil, fmt.Errorf("%s on %s: a link of the image leads to %s, which is the host's to fill", m.Source, m.Target, place)
+		case both:
+			return nil, fmt.Errorf("%s on %s: a link of the image leads to %s, where %s is mounted", m.Source, m.Target, place, other.Source)
+		case m.Source != "": // a mount may cover the file system in memory on /tmp
+			taken[place] = m
+		}
+	}
+	return outerFirst(all, at), nil
+}
