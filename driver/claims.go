@@ -45,8 +45,8 @@ type takeover struct {
 }
 
 // claim takes the ports of p, but for those that it leaves to other tasks of the
-// allocation, and returns those that others have to give up. release must be called when
-// the start is over.
+// allocation, and returns those that others have to give up. A start may claim twice, and
+// must call release when it is over.
 func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *pot.Pots, p *plan, tell teller) (over []takeover, err error) {
 	p.spec.AnyTransport, p.spec.Implied = true, !p.asked
 	if len(p.spec.Ports) == 0 {
@@ -88,6 +88,9 @@ func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *pot.Pots, p *plan, te
 	}
 	if pc.claims == nil {
 		pc.claims = map[TaskID]*portClaim{}
+	}
+	if before := pc.claims[mine.task]; before != nil { // the same start, once more
+		mine.settled = before.settled
 	}
 	pc.claims[mine.task] = mine
 	return over, nil
