@@ -218,6 +218,11 @@ func BenchmarkStart(b *testing.B) {
 	if version, err := os.ReadFile("/bin/freebsd-version"); err == nil { // the shell tool reads a pot's release there
 		must.NoError(b, os.WriteFile(filepath.Join(tree, "bin/freebsd-version"), version, 0o755))
 	}
+	if h.shell != "" { // jail(8) starts it as root, which is looked up in there (exec.jail_user)
+		accounts := "root::0:0::0:0:root:/root:/bin/sh\n"
+		must.NoError(b, os.WriteFile(filepath.Join(tree, "etc/master.passwd"), []byte(accounts), 0o600))
+		h.measure(b, "pwd_mkdb", "pwd_mkdb", "-d", filepath.Join(tree, "etc"), filepath.Join(tree, "etc/master.passwd"))
+	}
 	h.measure(b, "tar", "tar", "-C", tree, "-cf", "base.tar", ".")
 	for _, args := range [][]string{
 		{"create", "-p", "bench", "-t", "single", "-b", "./base.tar"},
