@@ -123,7 +123,7 @@ func (t *task) status() *drivers.TaskStatus {
 	if t.state.IP != "" {
 		s.DriverAttributes["ip"] = t.state.IP
 	}
-	if _, pid, err := t.pot.Started(); err == nil && pid != 0 {
+	if _, pid, err := t.pot.Started(); err == nil {
 		s.DriverAttributes["pid"] = strconv.Itoa(pid)
 	}
 	if !t.running() {

@@ -161,7 +161,7 @@ func (ps *Pots) findOwn(ctx context.Context, name Name) (*Pot, error) {
 		return nil, nil
 	case errors.Is(err, fs.ErrNotExist) && jailed == nil:
 		return nil, fmt.Errorf("pot %s: is running, and was not started here", name)
-	case err != nil && !errors.Is(err, errDamagedRecord):
+	case err != nil && !errors.As(err, new(damagedRecord)):
 		return nil, err
 	case err != nil:
 		if p, err = ps.ownRemains(ctx, name, err); err != nil {

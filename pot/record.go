@@ -67,7 +67,7 @@ func readRecord(dir string) (*record, error) {
 		return nil, err
 	}
 	if info.Size() > maxRecord {
-		return nil, fmt.Errorf("%s: %w: %d bytes", path, errDamagedRecord, info.Size())
+		return nil, damagedRecord{fmt.Errorf("%s: %d bytes are no record", path, info.Size())}
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -75,7 +75,7 @@ func readRecord(dir string) (*record, error) {
 	}
 	r := new(record)
 	if err := exact.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", path, errDamagedRecord, err)
+		return nil, damagedRecord{fmt.Errorf("%s: %w", path, err)}
 	}
 	if r.Version != recordVersion {
 		return nil, fmt.Errorf("%s: is of version %d: this driver knows %d", path, r.Version, recordVersion)
@@ -83,8 +83,10 @@ func readRecord(dir string) (*record, error) {
 	return r, nil
 }
 
-// errDamagedRecord is a record that is empty, cut or something else.
-var errDamagedRecord = errors.New("no record of a pot")
+// damagedRecord is what is wrong with a record that is empty, cut or something else.
+type damagedRecord struct{ error }
+
+func (d damagedRecord) Unwrap() error { return d.error }
 
 // forget removes the directory of a pot that is no more. A directory that is
 // gone is no error.

@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,17 +31,14 @@ func readRecord(dir, name string, v any) error {
 		return err
 	}
 	if info.Size() > maxRecord {
-		return fmt.Errorf("%s: %w: %d bytes", path, errDamaged, info.Size())
+		return fmt.Errorf("%s: %d bytes are no record", path, info.Size())
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("%s: %w: %w", path, errDamaged, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }
-
-// errDamaged is a record that is empty, cut or something else.
-var errDamaged = errors.New("no record")

@@ -21,18 +21,10 @@ type Supervised struct {
 }
 
 // Open finds the command whose supervisor keeps its records in dir. One that
-// was never started is fs.ErrNotExist. Where a crash has damaged the record, Running says
-// when that was made and no more: a supervisor that lives is found by its fifos.
+// was never started is fs.ErrNotExist.
 func Open(dir string) (*Supervised, error) {
 	s := &Supervised{dir: dir}
-	err := readRecord(dir, runningFile, &s.Running)
-	if errors.Is(err, errDamaged) {
-		var info fs.FileInfo
-		if info, err = os.Stat(filepath.Join(dir, runningFile)); err == nil {
-			s.Running = Running{Started: info.ModTime()}
-		}
-	}
-	if err != nil {
+	if err := readRecord(dir, runningFile, &s.Running); err != nil {
 		return nil, err
 	}
 	return s, nil
