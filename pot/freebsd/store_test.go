@@ -68,13 +68,16 @@ func TestStore_images(t *testing.T) {
 		_, err := store.Ensure(t.Context(), moved, image.Terms{}, nil)
 		must.ErrorContains(t, err, "404 Not Found")
 	})
-	t.Run("a pot that was an image is none", func(t *testing.T) {
+	t.Run("a pot that was an image is none, unless pots of this host are images", func(t *testing.T) {
 		_, h, store := open(t)
 		must.NoError(t, h.Images.Receive(t.Context(), name, tree(7).reader()))
 		labels := map[string]string{image.LabelRef: ref.String(), image.LabelDigest: digest, image.LabelReceived: digest + " 7 3ef"}
 		must.NoError(t, h.Images.SetLabels(t.Context(), name, labels))
 		must.NoError(t, h.Images.SetLabels(t.Context(), name, map[string]string{image.LabelRef: "", image.LabelDigest: "", image.LabelSources: ""}))
-		_, err := store.Ensure(t.Context(), ref, image.Terms{Local: true}, nil)
+		_, err := store.Ensure(t.Context(), ref, image.Terms{}, nil)
 		must.ErrorIs(t, err, image.ErrNotImage)
+		got, err := store.Ensure(t.Context(), ref, image.Terms{Local: true}, nil)
+		must.NoError(t, err)
+		must.Eq(t, image.Snapshot{Name: name}, got)
 	})
 }
