@@ -23,16 +23,25 @@ import (
 // without them, as a person would: by pot's own commands, on the host of pots.
 func HookedStream(t testing.TB, pots *pot.Pots, from io.Reader, log string) []byte {
 	t.Helper()
-	const name = "hooked"
+	return changedStream(t, pots, from, func(s *pot.Settings) {
+		for _, hook := range pot.Hooks {
+			file := filepath.Join(t.TempDir(), string(hook))
+			text := fmt.Sprintf("#!/bin/sh\necho %s $_POT_NAME ${_POT_JID:+in jail} ${_POT_IP} $SECRET >> %s\n[ %[1]s != prestart ] || echo ready\n[ %[1]s != poststart ] || { echo oh no; exit 3; }\n", hook, log)
+			must.NoError(t, os.WriteFile(file, []byte(text), 0o755))
+			must.NoError(t, s.Set(t.Context(), pot.SetHook{Hook: hook, File: file}))
+		}
+	})
+}
+
+// changedStream is a zfs send stream of a pot that is imported from another, changed and
+// given a snapshot, as by hand.
+func changedStream(t testing.TB, pots *pot.Pots, from io.Reader, change func(*pot.Settings)) []byte {
+	t.Helper()
+	const name = "changed"
 	s, err := pots.CreateOwn(t.Context(), name, from)
 	must.NoError(t, err)
 	defer func() { must.NoError(t, pots.DestroyOwn(context.Background(), name, false, pot.StartOptions{})) }()
-	for _, hook := range pot.Hooks {
-		file := filepath.Join(t.TempDir(), string(hook))
-		text := fmt.Sprintf("#!/bin/sh\necho %s $_POT_NAME ${_POT_JID:+in jail} ${_POT_IP} $SECRET >> %s\n[ %[1]s != prestart ] || echo ready\n[ %[1]s != poststart ] || { echo oh no; exit 3; }\n", hook, log)
-		must.NoError(t, os.WriteFile(file, []byte(text), 0o755))
-		must.NoError(t, s.Set(t.Context(), pot.SetHook{Hook: hook, File: file}))
-	}
+	change(s)
 	snapshot, err := s.Snapshot(t.Context(), false)
 	must.NoError(t, err)
 	var stream bytes.Buffer

@@ -1,6 +1,7 @@
 package hosttest
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,13 +49,15 @@ func testLinkedTargets(t *testing.T, root, source string, mount func(pot.Mount) 
 // testLinkedLife is a pot of an image with links where its mounts are: all of them are
 // seen, and none hides another.
 func testLinkedLife(t *testing.T, bed Bed) {
-	of, err := bed.Host.Datasets.Dir(t.Context(), image)
-	must.NoError(t, err)
-	links := map[string]string{"linked": "/usr/linked", "own": "usr/own", "shared": "../var/shared"}
-	for link, to := range links {
-		must.NoError(t, os.Symlink(to, filepath.Join(of, "m", link)))
-		defer os.Remove(filepath.Join(of, "m", link))
-	}
+	const linked = "linked_1_0"
+	stream := changedStream(t, bed.pots(), bed.Stream(), func(*pot.Settings) {
+		dir, err := bed.Host.Datasets.Dir(t.Context(), "changed")
+		must.NoError(t, err)
+		for link, to := range map[string]string{"linked": "/usr/linked", "own": "usr/own", "shared": "../var/shared"} {
+			must.NoError(t, os.Symlink(to, filepath.Join(dir, "m", link)))
+		}
+	})
+	must.NoError(t, bed.Host.Images.Receive(t.Context(), linked, bytes.NewReader(stream)))
 	source := func(text string) string {
 		dir := t.TempDir()
 		must.NoError(t, os.Mkdir(filepath.Join(dir, "sub"), 0o755))
@@ -62,6 +65,7 @@ func testLinkedLife(t *testing.T, bed Bed) {
 		return dir
 	}
 	s := spec("linked", "sleep", "1h")
+	s.Image = linked
 	s.Mounts = []pot.Mount{
 		{Source: source("inner"), Target: "/linked/sub"}, // below the next one, by its link
 		{Source: source("outer"), Target: "/usr/linked"},
@@ -77,6 +81,7 @@ func testLinkedLife(t *testing.T, bed Bed) {
 	}
 	t.Run("two mounts in one place are told", func(t *testing.T) {
 		s := spec("twice", "sleep", "1h")
+		s.Image = linked
 		s.Mounts = []pot.Mount{{Source: source("a"), Target: "/linked/x"}, {Source: source("b"), Target: "/usr/linked/x"}}
 		_, err := bed.pots().Create(t.Context(), s)
 		must.ErrorContains(t, err, "on /usr/linked/x: a link of the image leads to /usr/linked/x, where ")

@@ -16,14 +16,14 @@ import (
 func BecomeOdd() error {
 	runtime.LockOSThread()
 	syscall.Umask(0o077)
+	err := oddSystem() // runs commands, and waits for them
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGCHLD, syscall.SIGUSR1, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
-	return errors.Join(
+	return errors.Join(err,
 		blockSignals(syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR2, syscall.SIGCONT),
 		lower(unix.RLIMIT_NOFILE, 150, 400),
 		lower(unix.RLIMIT_STACK, 1<<20, 64<<20),
 		lower(unix.RLIMIT_FSIZE, 1<<40, 1<<41),
 		lower(unix.RLIMIT_CORE, 1<<20, 1<<21),
-		oddSystem(),
 	)
 }
 
