@@ -2,6 +2,7 @@ package hosttest
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,6 +59,7 @@ func testLinkedLife(t *testing.T, bed Bed) {
 		}
 	})
 	must.NoError(t, bed.Host.Images.Receive(t.Context(), linked, bytes.NewReader(stream)))
+	t.Cleanup(func() { must.NoError(t, bed.Host.Images.Destroy(context.Background(), linked)) })
 	source := func(text string) string {
 		dir := t.TempDir()
 		must.NoError(t, os.Mkdir(filepath.Join(dir, "sub"), 0o755))

@@ -5,10 +5,15 @@ package hosttest
 import (
 	"fmt"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 )
+
+// usedPriority is what ps(1) says of a process's class, and behind it the priority that
+// its use of the processor makes.
+var usedPriority = regexp.MustCompile(`\b(normal|idle):\d+`)
 
 // ProcessState returns what a process has inherited, beside its descriptors and its
 // environment, in words: those of ps(1), procstat(1) and cpuset(1). Go programs change
@@ -26,7 +31,7 @@ func ProcessState(pid int) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("%s: %w: %s", strings.Join(argv, " "), err, out)
 		}
-		for line := range strings.Lines(string(out)) {
+		for line := range strings.Lines(usedPriority.ReplaceAllString(string(out), "$1")) {
 			if !strings.Contains(line, "openfiles") {
 				b.WriteString(strings.Join(strings.Fields(strings.Replace(line, id, "PID", 1)), " ") + "\n")
 			}
