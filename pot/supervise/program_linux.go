@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"syscall"
 	"unsafe"
 )
@@ -28,45 +27,14 @@ func executable(path string, files []*os.File) (name string, with []*os.File, er
 	return fmt.Sprintf("%s/%d", ownDescriptors, len(files)), append(files[:len(files):len(files)], f), nil
 }
 
-// Numbers of system calls on every architecture (asm-generic/unistd.h): open_tree(2),
-// Linux 5.2, and mount_setattr(2), Linux 5.12.
-const (
-	sysOpenTree     = 428
-	sysMountSetattr = 442
-)
-
-// From fcntl.h and linux/mount.h.
-const (
-	atFDCWD          = -100
-	atEmptyPath      = 0x1000
-	openTreeClone    = 1
-	mountAttrRDOnly  = 1
-	openTreeCloexec  = syscall.O_CLOEXEC
-	mountAttrSizeVer = 32 // MOUNT_ATTR_SIZE_VER0
-)
-
-// mountAttr is struct mount_attr (linux/mount.h).
-type mountAttr struct{ set, clear, propagation, userns uint64 }
-
-// readOnlyMount opens the file at path on a read-only mount of its own, which has no place
-// in any tree and is gone when nobody has anything open on it. It shares the file's memory.
+// readOnlyMount opens the file at path on a read-only mount of its own.
 func readOnlyMount(path string) (*os.File, error) {
-	name, err := syscall.BytePtrFromString(path)
+	f, err := copyMount(path)
 	if err != nil {
 		return nil, err
 	}
-	cwd := atFDCWD
-	fd, _, errno := syscall.Syscall(sysOpenTree, uintptr(cwd), uintptr(unsafe.Pointer(name)), openTreeClone|openTreeCloexec)
-	if errno != 0 {
-		return nil, os.NewSyscallError("open_tree", errno)
-	}
-	f := os.NewFile(fd, path)
-	attr, empty := mountAttr{set: mountAttrRDOnly}, [1]byte{}
-	_, _, errno = syscall.Syscall6(sysMountSetattr, fd, uintptr(unsafe.Pointer(&empty)), atEmptyPath,
-		uintptr(unsafe.Pointer(&attr)), mountAttrSizeVer, 0)
-	runtime.KeepAlive(f)
-	if errno != 0 {
-		return nil, errors.Join(os.NewSyscallError("mount_setattr", errno), f.Close())
+	if err := setReadOnly(f); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }

@@ -80,7 +80,10 @@ func write(path string) error {
 		if err != nil {
 			return errors.Unwrap(err)
 		}
-		_, err = f.WriteString("overwritten")
-		return errors.Join(err, f.Close())
+		defer f.Close()
+		if _, err := f.WriteString("overwritten"); err != nil {
+			return errors.Unwrap(err)
+		}
+		return nil
 	}
 }
