@@ -5,6 +5,7 @@ package linux_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -83,6 +84,15 @@ func overwriteSupervisor(t *testing.T, built, hostile, dir string, want syscall.
 			must.True(t, bytes.Equal(read(t, built), read(t, program)))
 		})
 	}
+}
+
+// The first process of a pot, which all in it see, cannot be used for that either.
+func TestHost_overwriteFirst(t *testing.T) {
+	leak.Check(t)
+	need.Have(t, "root", os.Geteuid() == 0)
+	hosttest.Alone(t)
+	_, jail := startedPot(t, hosttest.Build(t, supervisor))
+	must.ErrorIs(t, os.Chmod(fmt.Sprintf("/proc/%d/exe", jail.ID), 0o700), syscall.EROFS)
 }
 
 func read(t *testing.T, path string) []byte {
