@@ -57,7 +57,7 @@ func (b *bare) within(net netns.NsHandle, root, program string, f func() error) 
 	go supervise.OnOwnThread(func() {
 		err := enter(net, bare)
 		if err == nil {
-			err = errors.Join(attach(tree, bareRoot), attach(binary, bareProgram))
+			err = errors.Join(attach(tree, bareRoot), attach(binary, bareProgram), protect(bareProgram))
 		}
 		if err == nil {
 			err = f()
@@ -102,6 +102,13 @@ func attach(tree int, on string) error {
 		return &os.PathError{Op: "move_mount", Path: on, Err: err}
 	}
 	return os.NewSyscallError("mount", unix.Mount("", on, "", unix.MS_REC|unix.MS_PRIVATE, ""))
+}
+
+// protect makes what is mounted there read-only: the first process is seen in the pot, and
+// so is the file that it runs from (supervise, executable).
+func protect(path string) error {
+	const flags = unix.MS_REMOUNT | unix.MS_BIND | unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV
+	return os.NewSyscallError("mount", unix.Mount("", path, "", flags, ""))
 }
 
 // open is the namespace, which is made at the first call. On dir, any directory,

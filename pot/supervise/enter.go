@@ -53,14 +53,7 @@ func (p *Process) startBy(program string) (*os.Process, error) {
 		return nil, err
 	}
 	defer said.Close()
-	var process *os.Process
-	err = p.Jail.near(func() (err error) {
-		process, err = os.StartProcess(program, []string{program, "enter"}, &os.ProcAttr{
-			Dir: "/", Env: []string{}, Files: []*os.File{p.Stdin, p.Stdout, p.Stderr, theirs, say},
-			Sys: &syscall.SysProcAttr{Setsid: true, Setctty: p.Terminal},
-		})
-		return err
-	})
+	process, err := p.startEntering(program, theirs, say)
 	theirs.Close()
 	say.Close()
 	if err != nil {
@@ -86,6 +79,24 @@ func (p *Process) startBy(program string) (*os.Process, error) {
 	return nil, errors.New(fault.Fault)
 }
 
+// startEntering starts a pot-supervisor that is to become the command.
+func (p *Process) startEntering(program string, theirs, say *os.File) (process *os.Process, err error) {
+	passed := []*os.File{p.Stdin, p.Stdout, p.Stderr, theirs, say}
+	name, files, err := executable(program, passed)
+	if err != nil {
+		return nil, err
+	}
+	defer closeFiles(files[len(passed):])
+	err = p.Jail.near(func() (err error) {
+		process, err = os.StartProcess(name, []string{program, "enter"}, &os.ProcAttr{
+			Dir: "/", Env: []string{}, Files: files,
+			Sys: &syscall.SysProcAttr{Setsid: true, Setctty: p.Terminal},
+		})
+		return err
+	})
+	return process, err
+}
+
 // missing is a command that is not in the jail.
 type missing struct{ text string }
 
@@ -99,7 +110,10 @@ func Enter() int {
 	in, out := os.NewFile(enteringFD, "command"), os.NewFile(notEnteredFD, "fault")
 	syscall.CloseOnExec(notEnteredFD)
 	var e entering
-	err := CloseInherited(enterPassed)
+	err := hide()
+	if err == nil {
+		err = CloseInherited(enterPassed)
+	}
 	if err == nil {
 		err = exact.Decode(io.LimitReader(in, maxTask), &e)
 	}
@@ -127,6 +141,9 @@ func (e *entering) become() error {
 		return err
 	}
 	if err := e.Identity.assume(); err != nil {
+		return fmt.Errorf("start %s: %w", p.Argv[0], err)
+	}
+	if err := hide(); err != nil { // another user's process is as fs.suid_dumpable says (proc(5))
 		return fmt.Errorf("start %s: %w", p.Argv[0], err)
 	}
 	if p.Dir == "" {

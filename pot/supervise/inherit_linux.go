@@ -151,21 +151,29 @@ func resetCapabilities() error {
 	if errno != 0 {
 		return fmt.Errorf("reset securebits: %w", os.NewSyscallError("prctl", errno))
 	}
+	return setCapabilities(^uint64(0))
+}
+
+// setCapabilities takes from the calling thread the capabilities that are not of those,
+// and all inheritable ones.
+func setCapabilities(permitted uint64) error {
 	header := struct {
 		version uint32
 		pid     int32
 	}{version: capabilityVersion3}
 	var sets [2]struct{ effective, permitted, inheritable uint32 }
-	_, _, errno = syscall.RawSyscall(syscall.SYS_CAPGET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&sets)), 0)
+	_, _, errno := syscall.RawSyscall(syscall.SYS_CAPGET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&sets)), 0)
 	if errno != 0 {
 		return os.NewSyscallError("capget", errno)
 	}
-	sets[0].inheritable, sets[1].inheritable = 0, 0
-	_, _, errno = syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&sets)), 0)
-	if errno != 0 {
-		return os.NewSyscallError("capset", errno)
+	for i := range sets {
+		most := uint32(permitted >> (32 * i))
+		sets[i].effective &= most
+		sets[i].permitted &= most
+		sets[i].inheritable = 0
 	}
-	return nil
+	_, _, errno = syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&sets)), 0)
+	return os.NewSyscallError("capset", errnoError(errno))
 }
 
 // resetOOM has the kernel choose among this process and others by their memory alone:

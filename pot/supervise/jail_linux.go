@@ -189,7 +189,7 @@ func (j Jail) joinCgroups(whole bool) (group *os.File, err error) {
 		file := "tasks"
 		if _, err := os.Stat(filepath.Join(dir, "cgroup.controllers")); err == nil {
 			if !whole {
-				return os.Open(dir) // the last: a machine has one hierarchy of version 2
+				return openGroup(dir) // the last: a machine has one hierarchy of version 2
 			}
 			file = "cgroup.procs"
 		}
@@ -200,23 +200,43 @@ func (j Jail) joinCgroups(whole bool) (group *os.File, err error) {
 	return nil, nil
 }
 
+// openGroup opens a control group as the child may have it, which looks for its command and
+// its directory with all open that this process has: a path like /proc/self/fd/9/../.. would
+// lead to the host from a directory with a place there (CVE-2024-21626).
+func openGroup(dir string) (*os.File, error) {
+	f, err := copyMount(dir)
+	if err != nil {
+		return nil, fmt.Errorf("join control group: %w", err)
+	}
+	// Before Linux 5.12, it can be written to: all that is there is the group of the pot.
+	if err := setReadOnly(f); err != nil && !errors.Is(err, syscall.ENOSYS) {
+		return nil, errors.Join(fmt.Errorf("join control group: %w", err), f.Close())
+	}
+	return f, nil
+}
+
 // dropCapabilities takes what is not kept from the thread's bounding set, and
-// so from whatever is executed from here (capabilities(7)).
+// so from whatever is executed from here (capabilities(7)). It takes it from the thread
+// as well: the paths of a command and its directory are the pot's, and one like
+// /proc/PID/root leads to the host, if PID is about to enter the pot and who looks may
+// trace it (CVE-2016-9962).
 func dropCapabilities() error {
 	const last = 63 // more than there are: the kernel says where they end
+	var keep uint64
 	for c := uintptr(0); c <= last; c++ {
 		if kept[c] {
+			keep |= 1 << c
 			continue
 		}
 		_, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, prCapbsetDrop, c, 0)
 		if errno == syscall.EINVAL {
-			return nil
+			break
 		}
 		if errno != 0 {
 			return os.NewSyscallError("prctl", errno)
 		}
 	}
-	return nil
+	return setCapabilities(keep)
 }
 
 // ProcessBorn is when a process was started, in clock ticks since the machine

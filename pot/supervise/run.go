@@ -33,6 +33,10 @@ func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 		return 1
 	}
 	stdin.Close()
+	if err := hide(); err != nil { // until it executes the command, the child is seen in the pot
+		answer(reply{Fault: err.Error()})
+		return 1
+	}
 	s := &supervisor{task: t, forwards: map[string]io.Closer{}}
 	defer s.linger()
 	defer s.close()

@@ -40,7 +40,15 @@ func Start(ctx context.Context, binary string, t Task) (Running, error) {
 	}
 	defer log.Close()
 
-	cmd := exec.Command(binary, "run")
+	name, files, err := executable(binary, make([]*os.File, firstExtra))
+	if err != nil {
+		return Running{}, fmt.Errorf("%s run: %w", binary, err)
+	}
+	extra := files[firstExtra:]
+	defer closeFiles(extra)
+	cmd := exec.Command(name)
+	cmd.Args = []string{binary, "run"}
+	cmd.ExtraFiles = extra
 	cmd.Dir = "/"
 	cmd.Env = []string{} // not the caller's: it may hold the agent's secrets
 	cmd.Stderr = log
@@ -68,7 +76,7 @@ func converse(ctx context.Context, cmd *exec.Cmd, asked []byte) (reply, error) {
 		return reply{}, err
 	}
 	if err := cmd.Start(); err != nil {
-		return reply{}, err
+		return reply{}, cause(err)
 	}
 	onTime := context.AfterFunc(ctx, func() { cmd.Process.Kill() })
 	_, err = stdin.Write(asked)
@@ -88,4 +96,10 @@ func converse(ctx context.Context, cmd *exec.Cmd, asked []byte) (reply, error) {
 	}
 	go cmd.Wait()
 	return r, nil
+}
+
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }

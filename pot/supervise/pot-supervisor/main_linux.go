@@ -2,10 +2,19 @@ package main
 
 import (
 	"os"
+	"syscall"
+	"unsafe"
 
 	"nomad-driver-pot/pot/linux/inside"
 )
 
+// prSetName is PR_SET_NAME of linux/prctl.h.
+const prSetName = 15
+
 func init() {
+	// Executed by a descriptor, the process is called by its number. Inits are run on the
+	// thread that ps(1) shows.
+	name := [...]byte{'p', 'o', 't', '-', 's', 'u', 'p', 'e', 'r', 'v', 'i', 's', 'o', 'r', 0}
+	syscall.RawSyscall(syscall.SYS_PRCTL, prSetName, uintptr(unsafe.Pointer(&name)), 0)
 	runs["jail"] = func([]string) int { return inside.Run(os.Stdin, os.Stdout) }
 }

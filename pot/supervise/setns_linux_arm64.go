@@ -1,5 +1,0 @@
-package supervise
-
-import "syscall"
-
-const sysSetns = syscall.SYS_SETNS
