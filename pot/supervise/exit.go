@@ -110,8 +110,30 @@ func (s *Supervised) Forget(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(io.Discard, alive)
-	return err
+	if _, err := io.Copy(io.Discard, alive); err != nil {
+		return err
+	}
+	s.awaitGone(ctx)
+	return nil
+}
+
+// lastMoments is how long a supervisor that has let go of everything may take to be gone.
+const lastMoments = time.Second
+
+// awaitGone waits for the end of a supervisor's process, which still has its log open. One
+// that goes on for longer waits for the readers of its command's output.
+func (s *Supervised) awaitGone(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastMoments)
+	defer cancel()
+	if s.Supervisor <= 0 {
+		return
+	}
+	for ctx.Err() == nil && !errors.Is(syscall.Kill(s.Supervisor, 0), syscall.ESRCH) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 // ended reports whether the supervisor tells how the command ended: the record of that is
