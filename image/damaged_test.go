@@ -1,0 +1,48 @@
+package image_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/pot/hosttest/leak"
+)
+
+// damagedLabels are datasets of which one has lost its labels.
+type damagedLabels struct {
+	*imagetest.Datasets
+	name string
+}
+
+func (d damagedLabels) Labels(ctx context.Context, name string) (map[string]string, error) {
+	if name == d.name {
+		return nil, fmt.Errorf("labels of %s: %w", name, fs.ErrInvalid)
+	}
+	return d.Datasets.Labels(ctx, name)
+}
+
+// A dataset that has lost its labels may be anybody's: an image of its name is kept beside
+// it, and found there again.
+func TestStore_Ensure_damagedLabels(t *testing.T) {
+	leak.Check(t)
+	for name, terms := range map[string]image.Terms{"any image": {}, "a digest": {Digest: digest(t, smallImage, imagetest.NoMeta)}} {
+		t.Run(name, func(t *testing.T) {
+			b := newRig(t)
+			b.datasets.Put("small_1_0", nil)
+			store := image.NewStore(image.NewCache(b.cache, image.Options{}), damagedLabels{b.datasets, "small_1_0"})
+			beside := b.small.Beside(digest(t, smallImage, imagetest.NoMeta))
+			for range 2 {
+				got, err := store.Ensure(t.Context(), b.small, terms, nil)
+				must.NoError(t, err)
+				must.Eq(t, beside, got.Name)
+			}
+			must.Eq(t, 1, b.datasets.Received())
+			must.Eq(t, []string{"small_1_0", beside}, b.datasets.Names())
+		})
+	}
+}
