@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,6 +46,11 @@ func runStreams(ctx context.Context, e Exec, script string) (int, error) {
 
 // connections are the two ways to connect a command.
 var connections = map[string]bool{"pipes": false, "a terminal": true}
+
+// revokes is whether the kernel takes the terminal from everyone when the leader of its
+// session ends, with what the reader has not taken yet, if others have it open
+// (kern_exit.c, killjobc).
+const revokes = runtime.GOOS == "freebsd"
 
 // pausing is a reader that takes nothing for a while, when the first of it comes.
 type pausing struct {
@@ -139,12 +145,17 @@ func TestStreams_background(t *testing.T) {
 	const deaf = `trap "" HUP PIPE; `
 	for name, tty := range connections {
 		t.Run("a process that keeps "+name+" open keeps nobody waiting", func(t *testing.T) {
-			must.Eq(t, "done\n", background(t, tty, func() {}, deaf+`sleep 1000 & echo $! >NOTE; echo done`))
+			got := background(t, tty, func() {}, deaf+`sleep 1000 & echo $! >NOTE; echo done`)
+			if !tty || !revokes {
+				must.Eq(t, "done\n", got)
+			}
 		})
 		t.Run("a process that writes to "+name+" for ever keeps nobody waiting, not even a slow reader", func(t *testing.T) {
 			slow := func() { time.Sleep(drainWithin / 20) }
 			got := background(t, tty, slow, deaf+`while :; do echo more; done 2>/dev/null & echo $! >NOTE; echo done`)
-			must.StrContains(t, got, "done\n")
+			if !tty || !revokes {
+				must.StrContains(t, got, "done\n")
+			}
 		})
 	}
 	t.Run("what comes a moment after the end is still read", func(t *testing.T) {
