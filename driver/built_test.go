@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,9 +9,6 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
-	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/image/xz"
-	"nomad-driver-pot/image/zstream"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -23,15 +19,8 @@ const builtName = "rebuilt"
 // has the server serve it.
 func (b *bed) build(t *testing.T, motd string, conf image.PotConf) image.Artifacts {
 	t.Helper()
-	tree := t.TempDir()
-	root, err := os.OpenRoot(tree)
-	must.NoError(t, err)
-	defer root.Close()
-	_, err = zstream.Extract(t.Context(), xz.NewReader(bytes.NewReader(imagetest.Hello(""))), root, zstream.Options{})
-	must.NoError(t, err)
-	must.NoError(t, root.WriteFile("m/etc/motd", []byte(motd), 0o644))
 	a, err := image.Build(t.Context(), image.BuildOptions{
-		Name: builtName, Tag: "1.0", Dir: t.TempDir(), From: filepath.Join(tree, "m"), Conf: conf,
+		Name: builtName, Tag: "1.0", Dir: t.TempDir(), From: helloTree(t, motd), Conf: conf,
 	})
 	must.NoError(t, err)
 	b.serve(t, a)

@@ -96,7 +96,7 @@ func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *pot.Pots, p *plan, te
 	return over, nil
 }
 
-// release ends the claim of a start that is over. None is no error.
+// release ends the claim of a start that is over, if it has one.
 func (pc *portClaims) release(id TaskID) {
 	pc.mu.Lock()
 	defer pc.mu.Unlock()

@@ -94,18 +94,24 @@ func TestDriver_StartTask_importedByHand(t *testing.T) {
 	must.ErrorContains(t, err, "imported by hand and may have been changed since, and is not an image any more")
 }
 
-// buildOn has a server serve the real image's files, with another /etc/motd, by its name.
-func buildOn(t *testing.T, server *imagetest.Server, motd string) {
+// helloTree returns a directory with the files of the real image, but for its /etc/motd.
+func helloTree(t *testing.T, motd string) string {
 	t.Helper()
-	tree := t.TempDir()
-	root, err := os.OpenRoot(tree)
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
 	must.NoError(t, err)
 	defer root.Close()
 	_, err = zstream.Extract(t.Context(), xz.NewReader(bytes.NewReader(imagetest.Hello(""))), root, zstream.Options{})
 	must.NoError(t, err)
 	must.NoError(t, root.WriteFile("m/etc/motd", []byte(motd), 0o644))
+	return filepath.Join(dir, "m")
+}
+
+// buildOn has a server serve the real image's files, with another /etc/motd, by its name.
+func buildOn(t *testing.T, server *imagetest.Server, motd string) {
+	t.Helper()
 	a, err := image.Build(t.Context(), image.BuildOptions{
-		Name: imagetest.HelloName, Tag: imagetest.HelloTag, Dir: t.TempDir(), From: filepath.Join(tree, "m"),
+		Name: imagetest.HelloName, Tag: imagetest.HelloTag, Dir: t.TempDir(), From: helloTree(t, motd),
 		Conf: image.PotConf{Base: "14.2"},
 	})
 	must.NoError(t, err)

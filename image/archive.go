@@ -145,7 +145,7 @@ var magics = []struct{ begins, kind string }{
 }
 
 // isTar reports whether a block is the header of an entry: it has its own checksum, of
-// all bytes, those of the sum counted as blanks (POSIX, pax, "ustar Interchange Format").
+// all bytes, with the bytes of the sum counted as blanks (POSIX, pax, "ustar Interchange Format").
 func isTar(block []byte) bool {
 	const at, size = 148, 8
 	if len(block) < tarHeader {
@@ -164,7 +164,7 @@ func isTar(block []byte) bool {
 	return sum == want
 }
 
-// isLZMA reports whether a file begins as those of lzma(1) do, which have no magic number:
+// isLZMA reports whether a file begins as files of lzma(1) do, which have no magic number:
 // properties as it always writes them, the size of the dictionary, and that of the content,
 // which may be unknown.
 func isLZMA(start []byte) bool {
@@ -175,7 +175,7 @@ func isLZMA(start []byte) bool {
 	return dictionary >= 4<<10 && dictionary&0xfff == 0 && (size == 1<<64-1 || size < 1<<48)
 }
 
-// isUUEncoded reports whether a file begins as those of uuencode(1): begin MODE NAME.
+// isUUEncoded reports whether a file begins as files of uuencode(1): begin MODE NAME.
 func isUUEncoded(start []byte) bool {
 	rest, ok := bytes.CutPrefix(start, []byte("begin "))
 	mode, _, blank := bytes.Cut(rest, []byte(" "))

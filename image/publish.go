@@ -8,10 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 )
 
-// endings are those of an image's files, in the order in which they get their
+// endings are how the names of an image's files end, in the order in which they get their
 // names: the digest, which is asked for first, comes last.
 var endings = []string{"", ".meta", ".skein.sig", ".skein"}
 
@@ -43,7 +42,7 @@ func exists(path string) error { return fmt.Errorf("%s: %w", path, fs.ErrExist) 
 // name since prepare: it is replaced only if that was asked for. What is replaced loses
 // its digest first, so that none is ever beside what it is not of.
 func (b *build) publish(ctx context.Context) error {
-	unlock, err := lockDirectory(ctx, b.Dir)
+	unlock, err := lockPublished(ctx, b.Dir)
 	if err != nil {
 		return err
 	}
@@ -100,30 +99,4 @@ func moveNew(from, to string) error {
 		return err
 	}
 	return os.Rename(from, to)
-}
-
-// lockDirectory waits until no other process publishes images in a directory
-// (flock(2)), or ctx is done. On a file system that has no locks it does nothing.
-func lockDirectory(ctx context.Context, dir string) (unlock func(), err error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err = syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			break
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			d.Close()
-			return nil, context.Cause(ctx)
-		}
-	}
-	if err != nil && !errors.Is(err, syscall.EOPNOTSUPP) {
-		d.Close()
-		return nil, os.NewSyscallError("flock", err)
-	}
-	return func() { d.Close() }, nil
 }

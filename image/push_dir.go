@@ -104,7 +104,7 @@ func (s dirShelf) sync() error {
 
 // lock waits for others that publish in the directory (flock(2)).
 func (s dirShelf) lock(ctx context.Context) (unlock func(), err error) {
-	unlock, err = lockDirectory(ctx, s.dir)
+	unlock, err = lockPublished(ctx, s.dir)
 	return unlock, s.fault("publish", "", err)
 }
 

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"nomad-driver-pot/image/zstream"
 )
@@ -183,30 +182,6 @@ func ended(dir string) bool {
 		left.lock.Close()
 	}
 	return err == nil || errors.Is(err, fs.ErrNotExist)
-}
-
-// lockDir locks a directory that all imports share, for the time of a look at it.
-func lockDir(ctx context.Context, dir string) (unlock func(), err error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			f.Close()
-			return nil, os.NewSyscallError("flock", err)
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, context.Cause(ctx)
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
 }
 
 // receipts are those of all images, and of pots that were images. An image that an

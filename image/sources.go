@@ -14,7 +14,7 @@ type source struct {
 	gone  bool   // the server serves another image by now
 }
 
-// sources are those of one image. As text they are words, each a reference and what
+// sources are where one image was pulled from. As text they are words, each a reference and what
 // holds of it: "https://example.org/pots/web:1.0#login". No reference has a '#' in it.
 type sources []source
 

@@ -202,7 +202,7 @@ func (s *Store) bring(ctx context.Context, ref Ref, terms Terms, room room, p Pr
 	return Snapshot{Name: as, Digest: f.Digest}, nil
 }
 
-// labelsFor are those of an image that was just received.
+// labelsFor returns the labels of an image that was just received.
 func labelsFor(ref Ref, terms Terms, room room, f *File, received receipt, on *layered) map[string]string {
 	labels := map[string]string{LabelReceived: received.String()}
 	if !terms.Own {

@@ -18,7 +18,7 @@ import (
 func (a *addresses) path(addr netip.Addr) string { return filepath.Join(a.dir, addr.String()) }
 
 // reserve takes addr unless somebody has it. The file has its content from the first: it
-// is a link to one that was written before.
+// is a link to a file that was written before.
 func (a *addresses) reserve(addr netip.Addr, pot Name) (bool, error) {
 	if owner, err := a.owner(addr, pot); err != nil || owner != "" {
 		return false, err

@@ -31,7 +31,7 @@ type Size struct{ Rows, Cols uint16 }
 // Exec runs a command in the pot and waits for its end and until all that it has written
 // is with e.Stdout and e.Stderr, however slowly they take it. When ctx ends first, the
 // command is killed with its process group, and ctx's error returned. A command that ends
-// with a code other than 0 is no error. What others in the pot write to the command's
+// with a code other than 0 is not an error. What others in the pot write to the command's
 // outputs after its end is read for a moment more.
 func (p *Pot) Exec(ctx context.Context, e Exec) (supervise.Exit, error) {
 	process, err := p.process(ctx, e)

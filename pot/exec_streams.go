@@ -22,7 +22,7 @@ type streams struct {
 	in     func()                     // copies input until it ends
 	out    []func()                   // copy output until it ends
 	resize func(done <-chan struct{}) // obeys sizes
-	quiet  func() bool                // tells whether nothing came since it was last asked; nil where that ends nothing
+	quiet  func() bool                // reports whether nothing came since it was last asked; nil where that ends nothing
 }
 
 func (s *streams) close() {
@@ -171,7 +171,7 @@ func pipes(p *supervise.Process, e *Exec) (*streams, error) {
 	return s, err
 }
 
-// same tells whether two writers are one.
+// same reports whether two writers are one.
 func same(a, b io.Writer) bool {
 	defer func() { recover() }() // of a kind that cannot be compared
 	return a != nil && a == b

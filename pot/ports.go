@@ -19,7 +19,7 @@ func (p *Pot) Ports() []Port { return p.record.Spec.Ports }
 // PortsImplied reports whether nobody has asked for the pot's ports by name.
 func (p *Pot) PortsImplied() bool { return p.record.Spec.Implied }
 
-// Label is one of those of the spec; "" if it has none of that name.
+// Label returns a label of the spec, "" if it has none of that name.
 func (p *Pot) Label(name string) string { return p.record.Spec.Labels[name] }
 
 // leaveHeldPorts takes ports off that another program has for UDP, where they are published

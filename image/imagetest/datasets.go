@@ -146,7 +146,7 @@ func (d *Datasets) Destroy(ctx context.Context, name string) error {
 	return ctx.Err()
 }
 
-// SetLabels adds to a dataset's labels; one that is "" is removed.
+// SetLabels adds to a dataset's labels. A label set to "" is removed.
 func (d *Datasets) SetLabels(_ context.Context, name string, labels map[string]string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -171,7 +171,7 @@ func (b *building) run(ctx context.Context) (*built, error) {
 	return made, nil
 }
 
-// hintForce adds to err, if it says that an image is there already, the flag that
+// hintForce adds to err, if it says that an image already exists, the flag that
 // replaces it, unless that was given.
 func hintForce(err error, given bool) error {
 	if errors.Is(err, fs.ErrExist) && !given {

@@ -18,7 +18,7 @@ func setLimit(l *unix.Rlimit, soft, hard uint64, both bool) {
 	l.Cur = min(l.Max, int64(soft))
 }
 
-// mayRaise tells whether this process may raise hard limits: root's may.
+// mayRaise reports whether this process may raise hard limits: root's may.
 func mayRaise() bool { return os.Geteuid() == 0 }
 
 func blockSignals(all ...syscall.Signal) error {

@@ -15,7 +15,7 @@ func setLimit(l *unix.Rlimit, soft, hard uint64, both bool) {
 	l.Cur = min(l.Max, soft)
 }
 
-// mayRaise tells whether this process may raise hard limits, and lower oom_score_adj.
+// mayRaise reports whether this process may raise hard limits, and lower oom_score_adj.
 func mayRaise() bool {
 	var sets [2]unix.CapUserData
 	err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &sets[0])
