@@ -51,7 +51,7 @@ func (d *Driver) recover(cfg *drivers.TaskConfig, s *state) (*task, error) {
 	if err != nil {
 		d.logger.Warn("a task's record cannot be read: it goes on, but nothing can be executed in it", "task_id", cfg.ID, "error", err)
 		tell("nothing can be executed in the task any more: %s", oneLine(err))
-		p = b.pots.Remains(pot.Name(s.Pot), err)
+		p = b.pots.Remains(pot.Name(s.Pot), err, false)
 	}
 	// What else is wrong with the supervisor's records is how the task ended.
 	if _, _, err := p.Started(); errors.Is(err, fs.ErrNotExist) {

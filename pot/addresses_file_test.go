@@ -62,7 +62,7 @@ func TestAddresses_damaged(t *testing.T) {
 			must.ErrorIs(t, ps.addresses.claim(addr, "other"), fs.ErrExist)
 			n := network(t, "10.0.0.0/29")
 			for range 3 {
-				got, err := ps.addresses.take(t.Context(), "other", n, foreign{})
+				got, err := ps.addresses.take(t.Context(), "other", n, inUse{})
 				must.NoError(t, err)
 				must.NotEq(t, addr, got)
 			}
@@ -89,10 +89,10 @@ func TestAddresses_damaged(t *testing.T) {
 		})
 		t.Run("an "+state+" note of the newest is no hindrance", func(t *testing.T) {
 			ps, n := recorded(t, nil), network(t, "10.0.0.0/24")
-			_, err := ps.addresses.take(t.Context(), "a", n, foreign{})
+			_, err := ps.addresses.take(t.Context(), "a", n, inUse{})
 			must.NoError(t, err)
 			damage(t, filepath.Join(ps.addresses.dir, lastFile(n)))
-			_, err = ps.addresses.take(t.Context(), "b", n, foreign{})
+			_, err = ps.addresses.take(t.Context(), "b", n, inUse{})
 			must.NoError(t, err)
 		})
 	}

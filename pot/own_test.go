@@ -174,7 +174,7 @@ func TestPot_claimOwn(t *testing.T) {
 	claim := func(name Name, addr string) error {
 		p := ps.pot(name)
 		p.record.Spec.Address, p.record.Network = netip.MustParseAddr(addr), DefaultNetwork
-		return p.claimOwn()
+		return p.claimRequested()
 	}
 	must.NoError(t, claim("a", "10.192.0.7"))
 	must.ErrorIs(t, claim("b", "10.192.0.7"), os.ErrExist)
