@@ -169,7 +169,7 @@ type SetHostname struct{ Hostname string }
 
 // Validate is Setting's.
 func (h SetHostname) Validate() error {
-	if !hostnames.MatchString(h.Hostname) {
+	if !validHostname(h.Hostname) {
 		return fmt.Errorf("hostname: must be letters, digits, - and dots, not %.80q", h.Hostname)
 	}
 	return nil

@@ -202,7 +202,7 @@ func (h SetHosts) parse() (all []HostEntry, err error) {
 	for _, text := range h.Entries {
 		name, addr, _ := strings.Cut(text, ":")
 		ip, err := netip.ParseAddr(addr)
-		if err != nil || ip.Zone() != "" || !hostnames.MatchString(name) {
+		if err != nil || ip.Zone() != "" || !validHostname(name) {
 			errs = append(errs, fmt.Errorf("-H: must be NAME:ADDRESS, not %.80q", text))
 			continue
 		}

@@ -198,9 +198,6 @@ func (m MountIn) set(ctx context.Context, s *Settings) error {
 	})
 }
 
-// below tells whether a path is dir, or in it.
-func below(name, dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
-
 // makeTarget makes a mount point, unless it will be in something that is mounted
 // before. A link on the way is an error: to whom it leads is not for the pot to say.
 func makeTarget(tree, target string, before []FSMount) error {
