@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -38,7 +36,7 @@ func (r *record) conf() []byte {
 	line("pot.type", "single")
 	line("pot.dns", "off")
 	line("host.hostname", `"`+s.hostname()+`"`)
-	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+	for _, name := range AllAttributes() {
 		if value := r.Attributes.Value(name); value != "" {
 			line("pot.attr."+name, value)
 		}

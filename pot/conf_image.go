@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -20,7 +22,11 @@ type Conf struct {
 	Addresses  []netip.Addr // ip: of its own; what is none is passed over
 	Release    string       // osrelease
 	Bridge     string       // bridge: the private one that it is for
-	Attributes Attributes   // pot.attr.*, as they are written
+	Attributes Attributes   // pot.attr.*; of one that is set twice the last
+
+	// Invalid says what is wrong with attributes that no pot can have, and that no start
+	// heeds: an image may have been made by other tools.
+	Invalid []error
 }
 
 const maxConf = 1 << 20
@@ -29,9 +35,10 @@ const maxConf = 1 << 20
 // that is none is an error.
 func ReadConf(r io.Reader) (Conf, error) {
 	var c Conf
+	attributes := map[string]string{}
 	err := EachLine(r, func(key, value string) {
 		if name, ok := strings.CutPrefix(key, "pot.attr."); ok {
-			c.setAttribute(name, strings.TrimSpace(value))
+			attributes[name] = strings.Trim(strings.TrimSpace(value), `"`)
 			return
 		}
 		switch key {
@@ -54,6 +61,7 @@ func ReadConf(r io.Reader) (Conf, error) {
 	if err != nil {
 		return Conf{}, err
 	}
+	c.setAttributes(attributes)
 	return c, nil
 }
 
@@ -80,16 +88,23 @@ func EachLine(r io.Reader, f func(key, value string)) error {
 	return lines.Err()
 }
 
-// setAttribute keeps an attribute, if there is one of that name; the last one
-// counts.
-func (c *Conf) setAttribute(name, value string) {
-	if _, ok := attributes[name]; !ok {
-		return
+// setAttributes parses what a pot.conf says of attributes. An empty value stands for none, as
+// with pot, and an attribute that this project does not know is ignored.
+func (c *Conf) setAttributes(all map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if findAttribute(name) == nil || all[name] == "" {
+			continue
+		}
+		value, err := ParseAttribute(name, all[name])
+		if err != nil {
+			c.Invalid = append(c.Invalid, err)
+			continue
+		}
+		if c.Attributes == nil {
+			c.Attributes = Attributes{}
+		}
+		c.Attributes[name] = value
 	}
-	if c.Attributes == nil {
-		c.Attributes = Attributes{}
-	}
-	c.Attributes[name] = value
 }
 
 // unquoteEnv takes the quotes of `"NAME=value"` away, and the backslashes that

@@ -217,7 +217,7 @@ func (s *Settings) grace() time.Duration {
 	value, _ := s.Attribute("stop_timeout")
 	n, err := strconv.ParseUint(value, 10, 31)
 	if err != nil {
-		n, _ = strconv.ParseUint(attributes["stop_timeout"].initial, 10, 31)
+		n, _ = strconv.ParseUint(NewPotAttribute("stop_timeout"), 10, 31)
 	}
 	return time.Duration(n) * time.Second
 }

@@ -162,11 +162,3 @@ func TestPots_LastRun(t *testing.T) {
 	_, err = ps.LastRun(t.Context(), "web")
 	must.ErrorContains(t, err, runStatsFile)
 }
-
-func TestOwnAttributes(t *testing.T) {
-	leak.Check(t)
-	must.Eq(t, Attributes{"no-tmpfs": "NO", "procfs": "YES", "children": "3"}, ownAttributes(Attributes{
-		"procfs": "on", "children": "3", "raw_sockets": "NO", "persistent": "NO", "stop_timeout": "3", "mlock": "perhaps",
-	}))
-	must.Eq(t, Attributes{"no-tmpfs": "YES", "raw_sockets": "YES"}, ownAttributes(Attributes{"no-tmpfs": "YES", "raw_sockets": "YES"}))
-}

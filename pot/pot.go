@@ -72,13 +72,16 @@ func (p *Pot) takeAttributes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, err := range conf.Invalid {
+		p.note("Ignored attribute of image %s: %v", p.record.Spec.Image, err)
+	}
 	p.change(func(r *record) {
 		r.Release = conf.Release
 		if r.Spec.Own { // nobody but this host's operator has set them
-			r.Attributes = ownAttributes(conf.Attributes)
+			r.Attributes = localAttributes(conf.Attributes)
 			return
 		}
-		r.Attributes, r.Refused = merge(conf.Attributes, r.Spec.Attributes, p.allowed)
+		r.Attributes, r.Refused = mergeAttributes(conf.Attributes, r.Spec.Attributes, p.allowed)
 	})
 	return nil
 }

@@ -54,18 +54,17 @@ func (a SetAttribute) Validate() error {
 }
 
 func (a SetAttribute) parse() (string, error) {
-	known, ok := attributes[a.Name]
 	switch {
 	case a.Name == "":
 		return "", errors.New("-A: an attribute must be set")
-	case !ok:
+	case findAttribute(a.Name) == nil:
 		return "", fmt.Errorf("-A: no such attribute: %q", a.Name)
 	case a.Value == "":
 		return "", errors.New("-V: a value must be set")
 	}
-	value, err := known.parse(a.Value)
+	value, err := ParseAttribute(a.Name, a.Value)
 	if err != nil {
-		return "", fmt.Errorf("-V: %s: %w", a.Name, err)
+		return "", fmt.Errorf("-V: %w", err)
 	}
 	return value, nil
 }
@@ -91,7 +90,7 @@ func (a SetAttribute) set(ctx context.Context, s *Settings) error {
 // Attribute is an attribute of the pot as it is kept, "" if it is not set. One that
 // does not exist is an error.
 func (s *Settings) Attribute(name string) (string, error) {
-	if _, ok := attributes[name]; !ok && name != readOnly {
+	if findAttribute(name) == nil && name != readOnly {
 		return "", fmt.Errorf("-A: no such attribute: %q", name)
 	}
 	conf, err := s.Conf()

@@ -182,7 +182,7 @@ func (s *Spec) validateCopies(fault fault) {
 
 func (s *Spec) validateAttributes(fault fault) {
 	for _, name := range slices.Sorted(maps.Keys(s.Attributes)) {
-		if _, err := ParseAttribute(name, s.Attributes[name]); err != nil {
+		if _, err := ParseTaskAttribute(name, s.Attributes[name]); err != nil {
 			fault("attributes", "%w", err)
 		}
 	}
