@@ -27,9 +27,9 @@ func mergeAttributes(image, spec Attributes, allowed []string) (all Attributes, 
 
 // localAttributes returns the attributes of a pot that is no task's, with pot's defaults.
 // raw_sockets is NO in every pot.conf, and pot gives them to every jail.
-func localAttributes(conf Attributes) Attributes {
+func localAttributes(potConf Attributes) Attributes {
 	all := Attributes{"no-tmpfs": NewPotAttribute("no-tmpfs")}
-	for name, value := range conf {
+	for name, value := range potConf {
 		if !Lifecycle(name) && (name != "raw_sockets" || value != "NO") {
 			all[name] = value
 		}

@@ -21,14 +21,14 @@ func writeConf(dir string, r *record) error {
 	if err := mkdir(root, "conf"); err != nil {
 		return err
 	}
-	if err := root.WriteFile("conf/pot.conf", r.conf(), 0o644); err != nil {
+	if err := root.WriteFile("conf/pot.conf", r.potConf(), 0o644); err != nil {
 		return err
 	}
 	return root.WriteFile("conf/fscomp.conf", nil, 0o644)
 }
 
-// conf is the pot's pot.conf.
-func (r *record) conf() []byte {
+// potConf is the pot's pot.conf.
+func (r *record) potConf() []byte {
 	s := &r.Spec
 	var b bytes.Buffer
 	line := func(key, value string) { fmt.Fprintf(&b, "%s=%s\n", key, value) }

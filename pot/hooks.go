@@ -111,12 +111,12 @@ func (p *Pot) hook(ctx context.Context, h Hook) {
 }
 
 func (p *Pot) runHook(ctx context.Context, h Hook) {
-	conf, err := ParseConfLines(p.record.conf())
+	potConf, err := ParseConfLines(p.record.potConf())
 	if err != nil {
-		conf = new(ConfLines)
+		potConf = new(ConfLines)
 	}
 	hookRun{
 		supervisor: p.supervisor, dir: p.record.Dir, pot: p.name,
-		env: hostEnvironment(ctx, p.host, p.name, conf, p.record.Address), within: taskHookWithin, tell: p.note,
+		env: hostEnvironment(ctx, p.host, p.name, potConf, p.record.Address), within: taskHookWithin, tell: p.note,
 	}.run(ctx, h)
 }

@@ -53,7 +53,7 @@ type End struct {
 // it runs. The command can be started once. env goes to the command and nowhere
 // else; it comes after, and wins over, what the image's pot.conf sets.
 func (p *Pot) Start(ctx context.Context, env []string) error {
-	conf, err := p.imageConf(ctx)
+	potConf, err := p.imageConf(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 		}
 	}
 	if len(argv) == 0 {
-		argv = conf.argv()
+		argv = potConf.argv()
 	}
 	if len(argv) == 0 {
 		return fmt.Errorf("no command: the job sets none, and neither does pot.cmd of image %s", s.Image)
@@ -88,7 +88,7 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 		Dir:      p.dir,
 		Jail:     jail,
 		Argv:     argv,
-		Env:      environment(who, conf.Env, env),
+		Env:      environment(who, potConf.Env, env),
 		WorkDir:  s.WorkDir,
 		Identity: who.Identity,
 		Stdout:   s.Stdout,
@@ -113,11 +113,11 @@ func (p *Pot) imageConf(ctx context.Context) (Conf, error) {
 	if err != nil {
 		return Conf{}, fmt.Errorf("image %s: %w", p.record.Spec.Image, err)
 	}
-	conf, err := imageConf(dir)
+	potConf, err := imageConf(dir)
 	if err != nil {
 		return Conf{}, fmt.Errorf("image %s: %w", p.record.Spec.Image, err)
 	}
-	return conf, nil
+	return potConf, nil
 }
 
 // forwards are the published ports, as the supervisor carries them out.

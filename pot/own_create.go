@@ -29,7 +29,7 @@ func (ps *Pots) CreateOwn(ctx context.Context, name Name, stream io.Reader) (*Se
 // UnpackOwn makes a pot with a dataset of its own from a tar archive of its tree, on a
 // host that has Unpack. conf is its pot.conf. A name that is taken is fs.ErrExist; after
 // an error nothing of the pot is left.
-func (ps *Pots) UnpackOwn(ctx context.Context, name Name, archive *os.File, conf string) (*Settings, error) {
+func (ps *Pots) UnpackOwn(ctx context.Context, name Name, archive *os.File, potConf string) (*Settings, error) {
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
 	}
@@ -37,7 +37,7 @@ func (ps *Pots) UnpackOwn(ctx context.Context, name Name, archive *os.File, conf
 		return nil, taken(name, err)
 	}
 	return ps.finishOwn(ctx, name, func(s *Settings) error {
-		for file, text := range map[string]string{potConf: conf, fscompConf: ""} {
+		for file, text := range map[string]string{potConf: potConf, fscompConf: ""} {
 			if err := editFile(s.dir, file, true, func([]byte) ([]byte, error) { return []byte(text), nil }); err != nil {
 				return err
 			}

@@ -79,11 +79,11 @@ func (ps *Pots) renameDeps(ctx context.Context, jails string, from, to Name) err
 	}
 	for _, name := range names {
 		s := &Settings{host: ps.Host(), name: name, dir: filepath.Join(jails, string(name))}
-		conf, err := s.Conf()
+		potConf, err := s.Conf()
 		if err != nil {
 			continue // of another's making
 		}
-		deps := conf.Values("pot.depend")
+		deps := potConf.Values("pot.depend")
 		changed := false
 		for i, d := range deps {
 			if d == string(from) {

@@ -49,9 +49,9 @@ func (s *Settings) readHook(h Hook) ([]byte, error) {
 // (pot-reference 2.5); addr is its own where it has another than its pot.conf says.
 // Values are what an image may have set, and for no shell as they are.
 func (s *Settings) Environment(ctx context.Context, addr netip.Addr) []string {
-	conf, err := s.Conf()
+	potConf, err := s.Conf()
 	if err != nil {
-		conf = new(ConfLines)
+		potConf = new(ConfLines)
 	}
-	return hostEnvironment(ctx, s.host, s.name, conf, addr)
+	return hostEnvironment(ctx, s.host, s.name, potConf, addr)
 }

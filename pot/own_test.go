@@ -13,10 +13,10 @@ import (
 )
 
 // settingsWith is a pot with that pot.conf.
-func settingsWith(t *testing.T, conf string) *Settings {
+func settingsWith(t *testing.T, potConf string) *Settings {
 	t.Helper()
 	s, _ := newSettings(t, "web")
-	must.NoError(t, os.WriteFile(filepath.Join(s.dir, potConf), []byte(conf), 0o644))
+	must.NoError(t, os.WriteFile(filepath.Join(s.dir, potConf), []byte(potConf), 0o644))
 	return s
 }
 
@@ -45,13 +45,13 @@ func TestSettings_Spec(t *testing.T) {
 	})
 	t.Run("pots of one bridge know each other, unless they do not want to", func(t *testing.T) {
 		s, h := newSettings(t, "web")
-		for name, conf := range map[Name]string{
+		for name, potConf := range map[Name]string{
 			"web": "pot.type=single\nnetwork_type=public-bridge\nip=10.192.0.3\npot.hosts=10.0.0.1 own\n",
 			"b":   "network_type=public-bridge\nip=10.192.0.10\n", "c": "network_type=public-bridge\nip=10.192.0.9\n",
 			"private": "network_type=private-bridge\nbridge=x\nip=10.192.0.20\n", "none": "network_type=inherit\n", "ill": "frob\n",
 		} {
 			at := filepath.Join(addSettings(t, h, name).dir, potConf)
-			must.NoError(t, os.WriteFile(at, []byte(conf), 0o644))
+			must.NoError(t, os.WriteFile(at, []byte(potConf), 0o644))
 		}
 		got, err := s.Spec(t.Context(), "")
 		must.NoError(t, err)

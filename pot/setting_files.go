@@ -92,7 +92,7 @@ func (s *Settings) open(ctx context.Context, running bool, name string) error {
 	if err != nil {
 		return err
 	}
-	if conf, err := s.Conf(); err == nil && conf.Value("pot.attr.no-tmpfs") != "YES" {
+	if potConf, err := s.Conf(); err == nil && potConf.Value("pot.attr.no-tmpfs") != "YES" {
 		mounts = append(mounts, FSMount{Source: "tmpfs", Target: "/tmp"})
 	}
 	for _, m := range mounts {

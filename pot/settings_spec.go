@@ -16,28 +16,28 @@ import (
 // Spec is what the pot is started by: its dataset is its own, and stays. dns is the
 // address of the pot that others may resolve names by.
 func (s *Settings) Spec(ctx context.Context, dns string) (Spec, error) {
-	conf, err := s.Conf()
+	potConf, err := s.Conf()
 	if err != nil {
 		return Spec{}, fmt.Errorf("pot %s: %w", s.name, err)
 	}
-	spec := Spec{Name: s.name, Image: string(s.name), Own: true, Hostname: conf.Value("host.hostname")}
+	spec := Spec{Name: s.name, Image: string(s.name), Own: true, Hostname: potConf.Value("host.hostname")}
 	var errs []error
 	fault := func(key string, err error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("pot %s: %s: %w", s.name, key, err))
 		}
 	}
-	if kind := conf.Value("pot.type"); kind != "single" {
+	if kind := potConf.Value("pot.type"); kind != "single" {
 		fault("pot.type", fmt.Errorf("%q: only pots of type single can be started", kind))
 	}
 	for _, key := range []string{"ip4", "pot.export.static.ports"} {
-		if len(conf.Values(key)) > 0 {
+		if len(potConf.Values(key)) > 0 {
 			fault(key, errors.New("is of a pot older than 0.8"))
 		}
 	}
-	spec.Persistent = conf.Value("pot.attr.persistent") != "NO"
-	spec.connect(conf, fault)
-	for _, text := range strings.Fields(conf.Value("pot.export.ports")) {
+	spec.Persistent = potConf.Value("pot.attr.persistent") != "NO"
+	spec.connect(potConf, fault)
+	for _, text := range strings.Fields(potConf.Value("pot.export.ports")) {
 		e, err := ParseExport(text)
 		fault("pot.export.ports", err)
 		spec.Ports = append(spec.Ports, Port{Proto: e.Proto, To: e.Port, Host: netip.AddrPortFrom(netip.IPv4Unspecified(), e.Host)})
@@ -45,19 +45,19 @@ func (s *Settings) Spec(ctx context.Context, dns string) (Spec, error) {
 	if !spec.Network.own() || !spec.Stack.Has4() {
 		spec.Ports = nil // as with pot
 	}
-	if conf.Value("pot.attr.no-etc-hosts") != "YES" && spec.Network.own() && spec.Stack.Has4() {
+	if potConf.Value("pot.attr.no-etc-hosts") != "YES" && spec.Network.own() && spec.Stack.Has4() {
 		spec.Hosts, err = s.neighbours(&spec)
 		fault("neighbours", err)
 	}
-	for _, line := range conf.Values("pot.hosts") {
+	for _, line := range potConf.Values("pot.hosts") {
 		addr, name, _ := strings.Cut(strings.TrimSpace(line), " ")
 		ip, err := netip.ParseAddr(addr)
 		fault("pot.hosts", err)
 		spec.Hosts = append(spec.Hosts, HostEntry{Name: strings.TrimSpace(name), Addr: ip})
 	}
-	spec.DNS, err = s.dns(conf, dns)
+	spec.DNS, err = s.dns(potConf, dns)
 	fault("pot.dns", err)
-	spec.Limits, err = limitsOf(conf)
+	spec.Limits, err = limitsOf(potConf)
 	fault("pot.rss", err)
 	spec.Mounts, err = s.mounts(ctx)
 	fault("fscomp.conf", err)
@@ -121,8 +121,8 @@ func (s *Settings) neighbours(spec *Spec) ([]HostEntry, error) {
 }
 
 // dns is what the pot resolves names by.
-func (s *Settings) dns(conf *ConfLines, server string) (DNS, error) {
-	switch kind := conf.Value("pot.dns"); kind {
+func (s *Settings) dns(potConf *ConfLines, server string) (DNS, error) {
+	switch kind := potConf.Value("pot.dns"); kind {
 	case "", "inherit":
 		return DNS{}, nil
 	case "off":
@@ -134,7 +134,7 @@ func (s *Settings) dns(conf *ConfLines, server string) (DNS, error) {
 		}
 		return DNS{Text: string(data[:min(len(data), maxResolvConf)]), Off: len(data) == 0}, nil
 	case "pot":
-		hostname := conf.Value("host.hostname")
+		hostname := potConf.Value("host.hostname")
 		d := DNS{Servers: []string{server}}
 		if parts := strings.Split(hostname, "."); len(parts) > 1 {
 			d.Searches = []string{parts[1]}
@@ -147,15 +147,15 @@ func (s *Settings) dns(conf *ConfLines, server string) (DNS, error) {
 
 // limitsOf is what set-rss has set. So many processors are a bound on time: which of
 // them they are is for the scheduler.
-func limitsOf(conf *ConfLines) (l Limits, err error) {
-	if text := conf.Value("pot.rss.cpus"); text != "" {
+func limitsOf(potConf *ConfLines) (l Limits, err error) {
+	if text := potConf.Value("pot.rss.cpus"); text != "" {
 		n, err := strconv.ParseUint(text, 10, 16)
 		if err != nil {
 			return l, err
 		}
 		l.CPUPercent = 100 * int64(n)
 	}
-	if text := conf.Value("pot.rss.memory"); text != "" {
+	if text := potConf.Value("pot.rss.memory"); text != "" {
 		l.MemoryBytes, err = ParseMemory(text)
 	}
 	return l, err

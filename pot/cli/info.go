@@ -122,11 +122,11 @@ func (o *onPots) info(ctx context.Context, name pot.Name) (*info, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf, err := s.Conf()
+	potConf, err := s.Conf()
 	if err != nil {
 		return nil, fmt.Errorf("pot %s: %w", name, err)
 	}
-	v := conf.Value
+	v := potConf.Value
 	i := &info{
 		Name: string(name), Type: v("pot.type"), Base: v("pot.base"), Level: v("pot.level"),
 		Network: cmp.Or(v("network_type"), "inherit"), Stack: v("pot.stack"), IP: v("ip"), Bridge: v("bridge"),
