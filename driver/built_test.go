@@ -9,6 +9,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -17,7 +18,7 @@ const builtName = "rebuilt"
 
 // build makes an image with the files of the real one, and another /etc/motd, and
 // has the server serve it.
-func (b *bed) build(t *testing.T, motd string, conf image.PotConf) image.Artifacts {
+func (b *bed) build(t *testing.T, motd string, conf conf.New) image.Artifacts {
 	t.Helper()
 	a, err := image.Build(t.Context(), image.BuildOptions{
 		Name: builtName, Tag: "1.0", Dir: t.TempDir(), From: helloTree(t, motd), Conf: conf,
@@ -41,7 +42,7 @@ func (b *bed) serve(t *testing.T, a image.Artifacts) {
 func TestDriver_builtImage(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
-	a := b.build(t, "made anew\n", image.PotConf{
+	a := b.build(t, "made anew\n", conf.New{
 		Base: "14.2", Command: "/bin/hello env", Env: []string{`GREETING="hi" there`},
 	})
 	config := fmt.Sprintf("pot = %q\ndigest = %q\nnetwork_mode = \"none\"", builtName, a.Digest)

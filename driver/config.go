@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 )
 
@@ -219,8 +220,8 @@ func (c *TaskConfig) aliases(f *faults) []pot.InterfaceAddr {
 
 // attributes are those of the task's jail. One that would widen what a task may do
 // needs the operator's leave.
-func (c *TaskConfig) attributes(f *faults, allowed []string) pot.Attributes {
-	var all pot.Attributes
+func (c *TaskConfig) attributes(f *faults, allowed []string) conf.Attributes {
+	var all conf.Attributes
 	for i, text := range c.Attributes {
 		where := fmt.Sprintf("config.attributes[%d]", i)
 		name, value, ok := strings.Cut(text, ":")
@@ -231,13 +232,13 @@ func (c *TaskConfig) attributes(f *faults, allowed []string) pot.Attributes {
 		if _, taken := all[name]; taken {
 			f.add(where, "%s is set twice", name)
 		}
-		value, err := pot.ParseTaskAttribute(name, value)
+		value, err := conf.ParseTaskAttribute(name, value)
 		if err != nil {
 			f.add(where, "%w", err)
 			continue
 		}
 		if all == nil {
-			all = pot.Attributes{}
+			all = conf.Attributes{}
 		}
 		all[name] = value
 	}

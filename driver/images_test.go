@@ -14,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
@@ -112,7 +113,7 @@ func buildOn(t *testing.T, server *imagetest.Server, motd string) {
 	t.Helper()
 	a, err := image.Build(t.Context(), image.BuildOptions{
 		Name: imagetest.HelloName, Tag: imagetest.HelloTag, Dir: t.TempDir(), From: helloTree(t, motd),
-		Conf: image.PotConf{Base: "14.2"},
+		Conf: conf.New{Base: "14.2"},
 	})
 	must.NoError(t, err)
 	for _, path := range []string{a.XZ, a.Meta, a.Skein} {

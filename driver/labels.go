@@ -9,13 +9,13 @@ import (
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/image/conf"
 )
 
 // Labels on a pot's dataset: whose it is.
 const (
 	labelAlloc = "nomad.pot:alloc"
-	labelTask  = pot.LabelTask // TaskID
+	labelTask  = conf.LabelTask // TaskID
 )
 
 // jobLabels are those that an operator may ask for (extra_labels), by the names that

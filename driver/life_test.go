@@ -19,7 +19,6 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image/imagetest"
-
 	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
 )

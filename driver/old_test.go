@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
@@ -48,7 +49,7 @@ func TestOldJobs(t *testing.T) {
 	must.SliceContains(t, block.Mounts, pot.Mount{Source: here + "/certs", Target: "/certs", ReadOnly: true, Resolved: true})
 	must.Eq(t, "db", block.Hosts[0].Name)
 	must.Eq(t, "2001:db8::7", block.Hosts[1].Addr.String())
-	must.Eq(t, pot.Attributes{"mlock": "YES", "no-rc-script": "YES"}, block.Attributes)
+	must.Eq(t, conf.Attributes{"mlock": "YES", "no-rc-script": "YES"}, block.Attributes)
 	for _, name := range []string{"block", "attribute"} {
 		must.Len(t, 2, plans[name].spec.Ports) // of both transports
 		must.Eq(t, "192.0.2.1:25000", plans[name].spec.Ports[0].Host.String())

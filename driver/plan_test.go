@@ -16,6 +16,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
@@ -49,7 +50,7 @@ func TestBackend_plan(t *testing.T) {
 		Labels:   map[string]string{labelAlloc: testAlloc, labelTask: testID},
 		Hostname: "web",
 		Network:  pot.PublicBridge,
-		Ports:    []pot.Port{{Proto: pot.TCP, Host: host, To: 8080}, {Proto: pot.UDP, Host: host, To: 8080}},
+		Ports:    []pot.Port{{Proto: conf.TCP, Host: host, To: 8080}, {Proto: conf.UDP, Host: host, To: 8080}},
 		Mounts: []pot.Mount{
 			{Source: "/nomad/alloc/alloc", Target: "/alloc", Resolved: true},
 			{Source: "/nomad/alloc/alloc/logs", Target: "/alloc/logs", ReadOnly: true, Resolved: true},

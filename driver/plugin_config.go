@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 )
 
@@ -168,7 +169,7 @@ type settings struct {
 
 	gc              gc
 	allowAttributes []string
-	allowHooks      []pot.Hook
+	allowHooks      []conf.Hook
 	extraLabels     []string     // names of jobLabels
 	bridges         string       // directory of private bridges
 	reserved        []netip.Addr // that no pot is given
@@ -260,14 +261,14 @@ func (c *Config) settings(native string) (settings, error) {
 	}
 	s.allowAttributes = c.AllowAttributes
 	for i, name := range c.AllowAttributes {
-		if all := pot.TaskAttributes(); !slices.Contains(all, name) {
+		if all := conf.TaskAttributes(); !slices.Contains(all, name) {
 			f.add(fmt.Sprintf("allow_attributes[%d]", i), "must be %s, not %q", list(all, "or"), name)
 		}
 	}
 	for i, name := range c.AllowHooks {
-		h := pot.Hook(name)
-		if !slices.Contains(pot.Hooks, h) {
-			f.add(fmt.Sprintf("allow_hooks[%d]", i), "must be %s, not %q", list(pot.Hooks, "or"), name)
+		h := conf.Hook(name)
+		if !slices.Contains(conf.Hooks, h) {
+			f.add(fmt.Sprintf("allow_hooks[%d]", i), "must be %s, not %q", list(conf.Hooks, "or"), name)
 		}
 		s.allowHooks = append(s.allowHooks, h)
 	}

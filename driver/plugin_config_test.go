@@ -13,6 +13,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
@@ -95,7 +96,7 @@ func TestConfig_settings(t *testing.T) {
 			gc:      gc{dryRun: true, interval: time.Hour, grace: 10 * time.Minute, imageDelay: 24 * time.Hour},
 
 			allowAttributes: []string{"mlock", "exec_stop"},
-			allowHooks:      []pot.Hook{pot.PreStart, pot.PostStop},
+			allowHooks:      []conf.Hook{conf.PreStart, conf.PostStop},
 			extraLabels:     []string{"job_id", "node_id", "node_name"},
 		}, s)
 	})

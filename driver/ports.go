@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/hashicorp/nomad/plugins/drivers"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 )
 
@@ -120,7 +121,7 @@ func (p *publication) add(f *faults, where, label string, to int, has map[string
 	p.inPot[label] = to
 	host := netip.AddrPortFrom(ip, uint16(m.Value))
 	p.labels[host] = label
-	for _, proto := range []pot.Proto{pot.TCP, pot.UDP} {
+	for _, proto := range []conf.Proto{conf.TCP, conf.UDP} {
 		p.ports = append(p.ports, pot.Port{Proto: proto, Host: host, To: uint16(to)})
 	}
 }

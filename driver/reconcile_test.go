@@ -10,6 +10,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/leak"
@@ -43,7 +44,7 @@ func TestReconciler(t *testing.T) {
 	must.NoError(t, os.RemoveAll(filepath.Join(b.dir, "pots", string(TaskID(lost.ID).PotName()))))
 	back := b.driver.current()
 	_, err := back.pots.Create(t.Context(), pot.Spec{
-		Name: "by-hand", Image: image.Ref{Name: imagetest.HelloName, Tag: imagetest.HelloTag}.Dataset(), Network: pot.NoNetwork, Labels: map[string]string{pot.LabelTask: "x"},
+		Name: "by-hand", Image: image.Ref{Name: imagetest.HelloName, Tag: imagetest.HelloTag}.Dataset(), Network: pot.NoNetwork, Labels: map[string]string{conf.LabelTask: "x"},
 	})
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, back.pots.Destroy(context.Background(), "by-hand")) })

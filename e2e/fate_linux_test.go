@@ -21,6 +21,7 @@ import (
 
 	"nomad-driver-pot/e2e/cluster"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
 )
@@ -37,7 +38,7 @@ func serveFate(t *testing.T) (url string) {
 	goBuild(t, "-o", tree+"/bin/fate", "./testdata/fate")
 	a, err := image.Build(t.Context(), image.BuildOptions{
 		Name: fateName, Tag: "1.0", Dir: t.TempDir(), From: tree,
-		Conf: image.PotConf{Command: "/bin/fate"}, XZ: xz.WriteOptions{Workers: 1},
+		Conf: conf.New{Command: "/bin/fate"}, XZ: xz.WriteOptions{Workers: 1},
 	})
 	must.NoError(t, err)
 	return serve(t, a).URL

@@ -16,6 +16,7 @@ import (
 
 	"nomad-driver-pot/e2e/cluster"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
 )
@@ -103,7 +104,7 @@ func serveBig(t *testing.T) *imagetest.Server {
 	}
 	a, err := image.Build(t.Context(), image.BuildOptions{
 		Name: bigName, Tag: "1.0", Dir: t.TempDir(), From: tree,
-		Conf: image.PotConf{Command: "/bin/fate"}, XZ: xz.WriteOptions{Workers: 2},
+		Conf: conf.New{Command: "/bin/fate"}, XZ: xz.WriteOptions{Workers: 2},
 	})
 	must.NoError(t, err)
 	return serve(t, a)

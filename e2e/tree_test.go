@@ -27,6 +27,7 @@ var imports = map[string][]string{
 	"image/skein":     {},
 	"image/xz":        {},
 	"image/zstream":   {},
+	"image/conf":      {},
 
 	"pot":                          {"pot/exact", "pot/flock", "pot/supervise"},
 	"pot/native":                   {"pot", "pot/freebsd", "pot/linux", "pot/run"},

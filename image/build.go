@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/skein"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
@@ -35,7 +36,7 @@ type BuildOptions struct {
 	From    string
 	Archive io.Reader
 
-	Conf    PotConf
+	Conf    conf.New
 	AllRoot bool            // all files are root's, whoever they belong to in From
 	Created time.Time       // the snapshot; the zero time is now
 	XZ      xz.WriteOptions // Workers 0 is all cores

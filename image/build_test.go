@@ -18,6 +18,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/skein"
 	"nomad-driver-pot/image/xz"
@@ -30,7 +31,7 @@ func buildOptions(t testing.TB, from string) image.BuildOptions {
 	t.Helper()
 	return image.BuildOptions{
 		Name: "web", Tag: "1.0", Dir: t.TempDir(), From: from, Spool: t.TempDir(), Created: time.Unix(1795392222, 0),
-		Conf: image.PotConf{Base: "14.2", Command: "/bin/web -p 80", Attributes: map[string]string{"persistent": "off"}},
+		Conf: conf.New{Base: "14.2", Command: "/bin/web -p 80", Attributes: map[string]string{"persistent": "off"}},
 	}
 }
 
@@ -237,7 +238,7 @@ func TestBuild_nothingIsLeft(t *testing.T) {
 func TestPotConf(t *testing.T) {
 	leak.Check(t)
 	o := buildOptions(t, webTree(t))
-	o.Conf = image.PotConf{
+	o.Conf = conf.New{
 		Base: "14.2", Ports: []string{"80", "udp:53"}, Env: []string{`A="x" y`},
 		Attributes: map[string]string{"no-rc-script": "on", "exec_stop": "/bin/sh /etc/rc.shutdown", "localhost-tunnel": "YES", "children": "3"},
 	}
@@ -284,7 +285,7 @@ pot.env="A=\"x\" y"
 `, string(text))
 
 	t.Run("all faults are told", func(t *testing.T) {
-		err := image.PotConf{
+		err := conf.New{
 			Base: "14.2 ", Command: "a\nb", Env: []string{"x"}, Ports: []string{"80", "udp:1:65535", "80:", "tcp:udp:80", "0", "1:2:3"},
 			Attributes: map[string]string{"mlock": "maybe", "children": "-1", "sysvshm": "old", "to-be-pruned": "YES"},
 		}.Validate()

@@ -16,6 +16,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
@@ -330,12 +331,12 @@ func TestStore_Ensure_locked(t *testing.T) {
 // Hosts know the labels and names that this package gives.
 func TestLabels(t *testing.T) {
 	leak.Check(t)
-	must.Eq(t, pot.LabelRef, image.LabelRef)
-	must.Eq(t, pot.LabelDigest, image.LabelDigest)
-	must.Eq(t, pot.LabelReceived, image.LabelReceived)
+	must.Eq(t, conf.LabelRef, image.LabelRef)
+	must.Eq(t, conf.LabelDigest, image.LabelDigest)
+	must.Eq(t, conf.LabelReceived, image.LabelReceived)
 	b := newRig(t)
 	b.datasets.Receiving = func(_ context.Context, name string) error {
-		must.StrHasPrefix(t, pot.ImportPrefix, name)
+		must.StrHasPrefix(t, conf.ImportPrefix, name)
 		return nil
 	}
 	_, err := b.Ensure(t.Context(), b.small, anyImage, nil)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // known reports whether there is a pot of that name, or a record of one. A host that does
@@ -39,7 +41,7 @@ func (ps *Pots) holder(addr netip.Addr, other Name) Name {
 		if err != nil {
 			continue
 		}
-		if conf, err := imageConf(dir); err == nil && slices.Contains(conf.Addresses, addr) {
+		if conf, err := conf.ReadDir(dir); err == nil && slices.Contains(conf.Addresses, addr) {
 			return name
 		}
 	}
@@ -88,7 +90,7 @@ func (ps *Pots) addressesInUse(ctx context.Context, image string, mode NetworkMo
 		if ours[name] {
 			continue // its address is a file
 		}
-		conf, err := imageConf(filepath.Join(jails, name))
+		conf, err := conf.ReadDir(filepath.Join(jails, name))
 		if err != nil {
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -35,7 +36,7 @@ func recorded(t *testing.T, pots map[Name]string) *Pots {
 	for name, addr := range pots {
 		must.NoError(t, os.MkdirAll(filepath.Join(ps.dir, string(name)), 0o700))
 		must.NoError(t, os.MkdirAll(filepath.Join(dir, "jails", string(name), "conf"), 0o700))
-		must.NoError(t, os.WriteFile(filepath.Join(dir, "jails", string(name), potConf), []byte("ip="+addr+"\n"), 0o600))
+		must.NoError(t, os.WriteFile(filepath.Join(dir, "jails", string(name), conf.PotConf), []byte("ip="+addr+"\n"), 0o600))
 		must.NoError(t, ps.addresses.claim(netip.MustParseAddr(addr), name))
 		r := &record{Version: recordVersion, Spec: Spec{Name: name}, Address: netip.MustParseAddr(addr), Created: time.Now()}
 		must.NoError(t, r.write(filepath.Join(ps.dir, string(name))))

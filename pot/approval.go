@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // A pot's hooks are programs that the host runs as root, and its fscomp.conf has
@@ -57,9 +59,9 @@ func (s *Settings) approvedAs(ctx context.Context, file string, data []byte) err
 
 // Approve takes the pot's hooks and its fscomp.conf for the operator's, as they are.
 func (s *Settings) Approve(ctx context.Context) error {
-	files := []string{fscompConf}
-	for _, h := range Hooks {
-		files = append(files, h.file())
+	files := []string{conf.FSCompConf}
+	for _, h := range conf.Hooks {
+		files = append(files, h.File())
 	}
 	var errs []error
 	for _, file := range files {

@@ -2,11 +2,12 @@ package pot
 
 import (
 	"net/netip"
-	"nomad-driver-pot/pot/hosttest/leak"
 	"os"
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestPot_claimRequested(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // Bridges returns the private bridges of this host, sorted by name. Like pot, it ignores
@@ -41,18 +43,18 @@ func (ps *Pots) DestroyBridge(ctx context.Context, name string) error {
 }
 
 // confs are the settings of all pots and images that can be read.
-func (ps *Pots) confs(ctx context.Context) (map[string]Conf, error) {
+func (ps *Pots) confs(ctx context.Context) (map[string]conf.Image, error) {
 	names, err := ps.host.Images.List(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]Conf{}
+	all := map[string]conf.Image{}
 	for _, name := range names {
 		dir, err := ps.host.Datasets.Dir(ctx, name)
 		if err != nil {
 			continue // it has gone meanwhile
 		}
-		if conf, err := imageConf(dir); err == nil {
+		if conf, err := conf.ReadDir(dir); err == nil {
 			all[name] = conf
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // writeConf writes the conf directory of a pot anew: nothing in it is the
@@ -36,7 +38,7 @@ func (r *record) potConf() []byte {
 	line("pot.type", "single")
 	line("pot.dns", "off")
 	line("host.hostname", `"`+s.hostname()+`"`)
-	for _, name := range AllAttributes() {
+	for _, name := range conf.AllAttributes() {
 		if value := r.Attributes.Value(name); value != "" {
 			line("pot.attr."+name, value)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -16,7 +17,7 @@ func TestWriteConf(t *testing.T) {
 	dir := t.TempDir()
 	r := &record{
 		Spec:    Spec{Name: "web", Hostname: "web.example.org", Network: PublicBridge},
-		Address: netip.MustParseAddr("10.192.0.2"), Attributes: Attributes{"mlock": "YES"},
+		Address: netip.MustParseAddr("10.192.0.2"), Attributes: conf.Attributes{"mlock": "YES"},
 	}
 	must.NoError(t, writeConf(dir, r))
 	for _, line := range []string{"pot.type=single\n", "pot.attr.mlock=YES\n", "pot.attr.sysvshm=new\n", "pot.attr.persistent=NO\n", "vnet=true\n", "host.hostname=\"web.example.org\"\n", "network_type=public-bridge\n", "ip=10.192.0.2\n"} {

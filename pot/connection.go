@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // NetworkMode is how a pot is connected.
@@ -41,7 +43,7 @@ func (s Stack) Has6() bool { return s == IPv6 || s == Dual }
 
 // A Port is published: what arrives at Host goes to port To of the pot.
 type Port struct {
-	Proto Proto
+	Proto conf.Proto
 	Host  netip.AddrPort
 	To    uint16
 }
@@ -166,13 +168,13 @@ func (s *Spec) validatePorts(fault fault) {
 		fault("ports", "cannot be published from a pot without IPv4")
 	}
 	type key struct {
-		proto Proto
+		proto conf.Proto
 		host  netip.AddrPort
 	}
 	taken := map[key]bool{}
 	for i, p := range s.Ports {
 		where := fmt.Sprintf("ports[%d]", i)
-		if p.Proto != TCP && p.Proto != UDP {
+		if p.Proto != conf.TCP && p.Proto != conf.UDP {
 			fault(where, "no such protocol: %q", string(p.Proto))
 		}
 		if p.To == 0 || p.Host.Port() == 0 {

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // editFile has edit change the file at name in the dataset at dir, for which nobody
@@ -22,7 +24,7 @@ func editFile(dir, name string, optional bool, edit func([]byte) ([]byte, error)
 		return err
 	}
 	defer unlock()
-	before, err := readConfFile(root, name)
+	before, err := conf.ReadFile(root, name)
 	if err != nil && !(optional && errors.Is(err, fs.ErrNotExist)) {
 		return err
 	}
@@ -30,8 +32,8 @@ func editFile(dir, name string, optional bool, edit func([]byte) ([]byte, error)
 	if err != nil {
 		return err
 	}
-	if len(after) > maxConf {
-		return fmt.Errorf("%s: would be more than %d bytes", name, maxConf)
+	if len(after) > conf.MaxBytes {
+		return fmt.Errorf("%s: would be more than %d bytes", name, conf.MaxBytes)
 	}
 	if err := replace(root, name+".new", after); err != nil {
 		return err
@@ -42,7 +44,7 @@ func editFile(dir, name string, optional bool, edit func([]byte) ([]byte, error)
 // lockConf keeps all others from changing what is in conf, by a lock on the
 // directory itself (flock(2)): a file for it would go into images.
 func lockConf(root *os.Root) (unlock func(), err error) {
-	d, err := root.Open(confDir)
+	d, err := root.Open(conf.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +55,7 @@ func lockConf(root *os.Root) (unlock func(), err error) {
 	}
 	if err != nil {
 		d.Close()
-		return nil, os.NewSyscallError("flock "+confDir, err)
+		return nil, os.NewSyscallError("flock "+conf.Dir, err)
 	}
 	return func() { d.Close() }, nil
 }

@@ -3,13 +3,14 @@ package pot
 import (
 	"io/fs"
 	"net/netip"
-	"nomad-driver-pot/pot/hosttest/leak"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestWriteEtc_umask(t *testing.T) {

@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // hostEnvironment is Environment of a pot that has that pot.conf.
-func hostEnvironment(ctx context.Context, host Host, name Name, conf *ConfLines, addr netip.Addr) []string {
+func hostEnvironment(ctx context.Context, host Host, name Name, conf *conf.Lines, addr netip.Addr) []string {
 	env := []string{"_POT_NAME=" + string(name)}
 	ip := strings.TrimSpace(conf.Value("ip"))
 	switch {

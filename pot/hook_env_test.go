@@ -1,10 +1,11 @@
 package pot
 
 import (
-	"nomad-driver-pot/pot/hosttest/leak"
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestAliasEnvironment(t *testing.T) {

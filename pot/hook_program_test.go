@@ -11,6 +11,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -50,7 +51,7 @@ func TestReadHook(t *testing.T) {
 			root, err := os.OpenRoot(dir)
 			must.NoError(t, err)
 			defer root.Close()
-			got, err := readHook(root, PreStart)
+			got, err := readHook(root, conf.PreStart)
 			if tc.want == "" {
 				must.NoError(t, err)
 				must.Eq(t, "#!/bin/sh\n", string(got))
@@ -67,31 +68,31 @@ func TestPot_copyHooks(t *testing.T) {
 	jails := t.TempDir()
 	image, web := filepath.Join(jails, "image"), filepath.Join(jails, "web")
 	for _, dir := range []string{image, web} {
-		must.NoError(t, os.MkdirAll(filepath.Join(dir, confDir), 0o755))
+		must.NoError(t, os.MkdirAll(filepath.Join(dir, conf.Dir), 0o755))
 	}
-	for hook, program := range map[Hook]string{PreStart: "first", PreStop: "third", PostStop: "last"} {
-		must.NoError(t, os.WriteFile(filepath.Join(image, hook.file()), []byte(program), 0o755))
+	for hook, program := range map[conf.Hook]string{conf.PreStart: "first", conf.PreStop: "third", conf.PostStop: "last"} {
+		must.NoError(t, os.WriteFile(filepath.Join(image, hook.File()), []byte(program), 0o755))
 	}
-	must.NoError(t, os.Symlink("prestart.sh", filepath.Join(image, PostStart.file())))
+	must.NoError(t, os.Symlink("prestart.sh", filepath.Join(image, conf.PostStart.File())))
 	p := Open(Host{Datasets: dirsOnly{dir: jails}}, Config{Dir: t.TempDir()}).pot("web")
-	p.record = record{Version: recordVersion, Dir: web, Spec: Spec{Name: "web", Image: "image", Hooks: []Hook{PreStart, PostStart, PostStop}}}
+	p.record = record{Version: recordVersion, Dir: web, Spec: Spec{Name: "web", Image: "image", Hooks: []conf.Hook{conf.PreStart, conf.PostStart, conf.PostStop}}}
 	taken, refused, err := p.copyHooks(t.Context())
 	must.NoError(t, err)
-	must.Eq(t, []Hook{PreStart, PostStop}, taken)
-	must.Eq(t, []Hook{PreStop}, refused)
+	must.Eq(t, []conf.Hook{conf.PreStart, conf.PostStop}, taken)
+	must.Eq(t, []conf.Hook{conf.PreStop}, refused)
 	must.Eq(t, []string{"poststart of image image: not run: conf/poststart.sh: is not a regular file"}, p.Notes())
 
-	must.NoError(t, os.WriteFile(filepath.Join(image, PreStart.file()), []byte("other"), 0o755))
-	for hook, want := range map[Hook]string{PreStart: "first", PostStop: "last"} {
-		data, err := os.ReadFile(filepath.Join(p.record.Dir, hook.file()))
+	must.NoError(t, os.WriteFile(filepath.Join(image, conf.PreStart.File()), []byte("other"), 0o755))
+	for hook, want := range map[conf.Hook]string{conf.PreStart: "first", conf.PostStop: "last"} {
+		data, err := os.ReadFile(filepath.Join(p.record.Dir, hook.File()))
 		must.NoError(t, err)
 		must.Eq(t, want, string(data))
-		info, err := os.Stat(filepath.Join(p.record.Dir, hook.file()))
+		info, err := os.Stat(filepath.Join(p.record.Dir, hook.File()))
 		must.NoError(t, err)
 		must.Eq(t, fs.FileMode(0o700), info.Mode())
 	}
-	for _, hook := range []Hook{PostStart, PreStop} {
-		_, err := os.Lstat(filepath.Join(p.record.Dir, hook.file()))
+	for _, hook := range []conf.Hook{conf.PostStart, conf.PreStop} {
+		_, err := os.Lstat(filepath.Join(p.record.Dir, hook.File()))
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -25,14 +26,14 @@ type hookRun struct {
 
 // run runs the pot's program for that time, and tells what it wrote, and that it failed. As
 // with pot, that changes nothing.
-func (r hookRun) run(ctx context.Context, h Hook) {
+func (r hookRun) run(ctx context.Context, h conf.Hook) {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.within, fmt.Errorf("it ran for longer than %s", r.within))
 	defer cancel()
 	if ctx.Err() != nil {
 		r.tell("%s of pot %s: not run: %v", h, r.pot, context.Cause(ctx))
 		return
 	}
-	cmd := supervise.HostCommand(ctx, r.supervisor, hookArgv(filepath.Join(r.dir, h.file()))...)
+	cmd := supervise.HostCommand(ctx, r.supervisor, hookArgv(filepath.Join(r.dir, h.File()))...)
 	cmd.Env = append([]string{"PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"}, r.env...)
 	cmd.WaitDelay = time.Second // for what it has left behind with its output open
 	var out begin

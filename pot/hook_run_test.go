@@ -11,6 +11,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -20,15 +21,15 @@ func TestHookRun(t *testing.T) {
 	root, err := os.OpenRoot(dir)
 	must.NoError(t, err)
 	defer root.Close()
-	must.NoError(t, root.Mkdir(confDir, 0o755))
+	must.NoError(t, root.Mkdir(conf.Dir, 0o755))
 	var told []string
 	r := hookRun{dir: dir, pot: "web", env: []string{"_POT_NAME=web"}, within: time.Minute, tell: func(format string, args ...any) {
 		told = append(told, fmt.Sprintf(format, args...))
 	}}
 	run := func(ctx context.Context, r hookRun, program string) []string {
-		must.NoError(t, writeHook(root, PreStart, []byte(program), 0o700))
+		must.NoError(t, writeHook(root, conf.PreStart, []byte(program), 0o700))
 		told = nil
-		r.run(ctx, PreStart)
+		r.run(ctx, conf.PreStart)
 		return told
 	}
 

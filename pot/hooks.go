@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // taskHookWithin bounds a hook of a task's pot. It is less than what Nomad's starts and
@@ -32,7 +34,7 @@ func (p *Pot) note(format string, args ...any) {
 
 // RefusedHooks are programs of the image that are not run, because they are not allowed
 // here.
-func (p *Pot) RefusedHooks() []Hook { return p.record.RefusedHooks }
+func (p *Pot) RefusedHooks() []conf.Hook { return p.record.RefusedHooks }
 
 // takeHooks copies those of the image's programs for the host that the operator allows
 // into the pot's conf, which nothing in a pot can reach, and runs the first.
@@ -48,13 +50,13 @@ func (p *Pot) takeHooks(ctx context.Context) error {
 	if err := p.save(); err != nil { // before anything is done that PostStop undoes
 		return err
 	}
-	p.hook(ctx, PreStart)
+	p.hook(ctx, conf.PreStart)
 	return ctx.Err()
 }
 
 // copyHooks returns which of the image's programs it has copied, and which are not
 // allowed. One that is not what a program can be is noted, and not run.
-func (p *Pot) copyHooks(ctx context.Context) (taken, refused []Hook, err error) {
+func (p *Pot) copyHooks(ctx context.Context) (taken, refused []conf.Hook, err error) {
 	dir, err := p.host.Datasets.Dir(ctx, p.record.Spec.Image)
 	if err != nil {
 		return nil, nil, fmt.Errorf("image %s: %w", p.record.Spec.Image, err)
@@ -69,7 +71,7 @@ func (p *Pot) copyHooks(ctx context.Context) (taken, refused []Hook, err error) 
 		return nil, nil, err
 	}
 	defer to.Close()
-	for _, h := range Hooks {
+	for _, h := range conf.Hooks {
 		program, err := readHook(from, h)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -92,28 +94,28 @@ func (p *Pot) leaveHooks(ctx context.Context) error {
 	if len(p.record.Hooks) == 0 {
 		return nil
 	}
-	last := slices.Contains(p.record.Hooks, PostStop)
+	last := slices.Contains(p.record.Hooks, conf.PostStop)
 	// It is written down first: a plugin that is killed while the hook runs leaves the pot
 	// to another one. That it cannot be written, on a full disk say, keeps no pot.
 	p.change(func(r *record) { r.Hooks = nil })
 	_ = p.save()
 	if last {
-		p.runHook(ctx, PostStop)
+		p.runHook(ctx, conf.PostStop)
 	}
 	return nil
 }
 
 // hook runs one of the pot's, if it has it and may.
-func (p *Pot) hook(ctx context.Context, h Hook) {
+func (p *Pot) hook(ctx context.Context, h conf.Hook) {
 	if slices.Contains(p.record.Hooks, h) {
 		p.runHook(ctx, h)
 	}
 }
 
-func (p *Pot) runHook(ctx context.Context, h Hook) {
-	potConf, err := ParseConfLines(p.record.potConf())
+func (p *Pot) runHook(ctx context.Context, h conf.Hook) {
+	potConf, err := conf.ParseLines(p.record.potConf())
 	if err != nil {
-		potConf = new(ConfLines)
+		potConf = new(conf.Lines)
 	}
 	hookRun{
 		supervisor: p.supervisor, dir: p.record.Dir, pot: p.name,

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -283,7 +284,7 @@ type Jail struct {
 
 	// Attributes that the host does not have are ErrUnsupported, unless they are
 	// at their default.
-	Attributes Attributes
+	Attributes conf.Attributes
 }
 
 // Jails confine processes.

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // HostConf is what pot's own configuration says of a host, as far as pots are
@@ -154,7 +156,7 @@ func ReadHostConf(files ...string) (HostConf, error) {
 // read takes assignments. The file is a shell script, which no shell reads here:
 // a value that only a shell could read is an error.
 func (c *HostConf) read(r io.Reader) error {
-	lines := bufio.NewScanner(io.LimitReader(r, maxConf))
+	lines := bufio.NewScanner(io.LimitReader(r, conf.MaxBytes))
 	for n := 1; lines.Scan(); n++ {
 		key, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), "=")
 		if !ok || strings.HasPrefix(key, "#") {

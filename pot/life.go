@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -67,7 +68,7 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 		}
 	}
 	if len(argv) == 0 {
-		argv = potConf.argv()
+		argv = potConf.Argv()
 	}
 	if len(argv) == 0 {
 		return fmt.Errorf("no command: the job sets none, and neither does pot.cmd of image %s", s.Image)
@@ -100,22 +101,22 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 		OutputBytes: most,
 	})
 	if err == nil {
-		p.hook(ctx, PostStart)
+		p.hook(ctx, conf.PostStart)
 	}
 	return err
 }
 
-func (p *Pot) imageConf(ctx context.Context) (Conf, error) {
+func (p *Pot) imageConf(ctx context.Context) (conf.Image, error) {
 	if p.unread != nil {
-		return Conf{}, fmt.Errorf("the pot's record cannot be read: %w", p.unread)
+		return conf.Image{}, fmt.Errorf("the pot's record cannot be read: %w", p.unread)
 	}
 	dir, err := p.host.Datasets.Dir(ctx, p.record.Spec.Image)
 	if err != nil {
-		return Conf{}, fmt.Errorf("image %s: %w", p.record.Spec.Image, err)
+		return conf.Image{}, fmt.Errorf("image %s: %w", p.record.Spec.Image, err)
 	}
-	potConf, err := imageConf(dir)
+	potConf, err := conf.ReadDir(dir)
 	if err != nil {
-		return Conf{}, fmt.Errorf("image %s: %w", p.record.Spec.Image, err)
+		return conf.Image{}, fmt.Errorf("image %s: %w", p.record.Spec.Image, err)
 	}
 	return potConf, nil
 }
@@ -231,7 +232,7 @@ func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration)
 	waiting, cancel := context.WithTimeoutCause(ctx, grace, fmt.Errorf("the pot has %s to stop", grace))
 	defer cancel()
 	if p.Signal(0) == nil {
-		p.hook(waiting, PreStop)
+		p.hook(waiting, conf.PreStop)
 	}
 	p.execStop(waiting)
 	if err := p.Signal(sig); err == nil { // who cannot be told is killed
@@ -257,7 +258,7 @@ func (p *Pot) execStop(ctx context.Context) {
 	if text == "" || p.Signal(0) != nil {
 		return
 	}
-	p.Exec(ctx, Exec{Argv: shellArgv(text, "")})
+	p.Exec(ctx, Exec{Argv: conf.ShellArgv(text, "")})
 }
 
 // SignalAll sends SIGTERM to all processes of the pot, as jail(8) does, and waits at most

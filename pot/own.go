@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // StartOptions say how a pot is started by hand.
@@ -97,7 +99,7 @@ func (ps *Pots) makeOwn(ctx context.Context, s *Settings, o StartOptions) (*Pot,
 	if o.Bare {
 		spec.Persistent = true // it has no command to end with
 	} else {
-		s.hook(ctx, PreStart, nil, o)
+		s.hook(ctx, conf.PreStart, nil, o)
 	}
 	p, err := ps.Create(ctx, spec)
 	if err != nil {
@@ -112,7 +114,7 @@ func (ps *Pots) makeOwn(ctx context.Context, s *Settings, o StartOptions) (*Pot,
 	if err := p.Start(ctx, nil); err != nil {
 		return nil, errors.Join(err, Undo(ctx, p.Destroy))
 	}
-	err = s.edit(func(c *ConfLines) error {
+	err = s.edit(func(c *conf.Lines) error {
 		if c.Value("pot.attr.prunable") != "YES" {
 			return nil
 		}
@@ -121,7 +123,7 @@ func (ps *Pots) makeOwn(ctx context.Context, s *Settings, o StartOptions) (*Pot,
 	if err != nil {
 		o.tell("pot %s: mark it to be pruned: %v", s.name, err)
 	}
-	s.hook(ctx, PostStart, p, o)
+	s.hook(ctx, conf.PostStart, p, o)
 	return p, nil
 }
 
@@ -193,7 +195,7 @@ func (ps *Pots) StopOwn(ctx context.Context, name Name, o StartOptions) (stopped
 	}
 	began := p.Signal(0) == nil || p.Exited(ctx) != nil
 	if began {
-		s.hook(ctx, PreStop, p, o)
+		s.hook(ctx, conf.PreStop, p, o)
 	}
 	grace := s.grace()
 	if p.Signal(0) != nil {
@@ -207,7 +209,7 @@ func (ps *Pots) StopOwn(ctx context.Context, name Name, o StartOptions) (stopped
 		return false, err
 	}
 	if began {
-		s.hook(ctx, PostStop, p, o)
+		s.hook(ctx, conf.PostStop, p, o)
 	}
 	return true, nil
 }
@@ -217,7 +219,7 @@ func (s *Settings) grace() time.Duration {
 	value, _ := s.Attribute("stop_timeout")
 	n, err := strconv.ParseUint(value, 10, 31)
 	if err != nil {
-		n, _ = strconv.ParseUint(NewPotAttribute("stop_timeout"), 10, 31)
+		n, _ = strconv.ParseUint(conf.NewPotAttribute("stop_timeout"), 10, 31)
 	}
 	return time.Duration(n) * time.Second
 }

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // Connect says how a pot with a dataset of its own is connected (pot create -N -S -B
@@ -117,7 +119,7 @@ func (c connected) set(ctx context.Context, s *Settings) error {
 		}
 		return []string{text}
 	}
-	return s.edit(func(conf *ConfLines) error {
+	return s.edit(func(conf *conf.Lines) error {
 		return errors.Join(
 			conf.Set("pot.stack", string(stack)), conf.Set("network_type", network), conf.Set("vnet", vnet),
 			conf.Set("ip", one(c.ip)...), conf.Set("bridge", one(c.Bridge)...),
@@ -156,12 +158,12 @@ func (d SetDNS) set(ctx context.Context, s *Settings) error {
 		if err != nil {
 			return err
 		}
-		err = editFile(s.dir, confDir+"/resolv.conf", true, func([]byte) ([]byte, error) { return data, nil })
+		err = editFile(s.dir, conf.Dir+"/resolv.conf", true, func([]byte) ([]byte, error) { return data, nil })
 		if err != nil {
 			return err
 		}
 	}
-	return s.edit(func(conf *ConfLines) error { return conf.Set("pot.dns", kind) })
+	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.dns", kind) })
 }
 
 // SetHostname is the pot's own name for itself.
@@ -176,5 +178,5 @@ func (h SetHostname) Validate() error {
 }
 
 func (h SetHostname) set(_ context.Context, s *Settings) error {
-	return s.edit(func(conf *ConfLines) error { return conf.Set("host.hostname", `"`+h.Hostname+`"`) })
+	return s.edit(func(conf *conf.Lines) error { return conf.Set("host.hostname", `"`+h.Hostname+`"`) })
 }

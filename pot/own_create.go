@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // CreateOwn makes a pot with a dataset of its own from a zfs send stream, which holds
@@ -37,7 +39,7 @@ func (ps *Pots) UnpackOwn(ctx context.Context, name Name, archive *os.File, potC
 		return nil, taken(name, err)
 	}
 	return ps.finishOwn(ctx, name, func(s *Settings) error {
-		for file, text := range map[string]string{potConf: potConf, fscompConf: ""} {
+		for file, text := range map[string]string{conf.PotConf: potConf, conf.FSCompConf: ""} {
 			if err := editFile(s.dir, file, true, func([]byte) ([]byte, error) { return []byte(text), nil }); err != nil {
 				return err
 			}
@@ -119,15 +121,15 @@ func (ps *Pots) CloneOwn(ctx context.Context, name, of Name, snapshot string) (_
 
 // takeOver copies another pot's settings.
 func (s *Settings) takeOver(ctx context.Context, from *Settings) error {
-	for _, file := range []string{potConf, fscompConf, confDir + "/resolv.conf"} {
+	for _, file := range []string{conf.PotConf, conf.FSCompConf, conf.Dir + "/resolv.conf"} {
 		data, err := from.read(file)
-		if errors.Is(err, fs.ErrNotExist) && file != potConf {
+		if errors.Is(err, fs.ErrNotExist) && file != conf.PotConf {
 			continue
 		}
 		if err == nil {
 			err = editFile(s.dir, file, true, func([]byte) ([]byte, error) { return data, nil })
 		}
-		if err == nil && file != potConf && from.approved(ctx, file) == nil {
+		if err == nil && file != conf.PotConf && from.approved(ctx, file) == nil {
 			err = s.approve(ctx, file, data)
 		}
 		if err != nil {
@@ -137,7 +139,7 @@ func (s *Settings) takeOver(ctx context.Context, from *Settings) error {
 	if err := s.takeOverHooks(ctx, from); err != nil {
 		return err
 	}
-	err := s.edit(func(c *ConfLines) error {
+	err := s.edit(func(c *conf.Lines) error {
 		return errors.Join(c.Set("pot.attr."+readOnly), c.Set("ip"), c.Set("bridge"))
 	})
 	return errors.Join(err, s.Set(ctx, SetHostname{string(s.name)}))
@@ -150,7 +152,7 @@ func (s *Settings) takeOverHooks(ctx context.Context, from *Settings) error {
 		return err
 	}
 	defer root.Close()
-	for _, h := range Hooks {
+	for _, h := range conf.Hooks {
 		program, err := from.readHook(h)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -158,8 +160,8 @@ func (s *Settings) takeOverHooks(ctx context.Context, from *Settings) error {
 		if err == nil {
 			err = writeHook(root, h, program, 0o755)
 		}
-		if err == nil && from.approvedAs(ctx, h.file(), program) == nil {
-			err = s.approve(ctx, h.file(), program)
+		if err == nil && from.approvedAs(ctx, h.File(), program) == nil {
+			err = s.approve(ctx, h.File(), program)
 		}
 		if err != nil {
 			return err

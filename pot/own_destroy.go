@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // DestroyOwn takes away a pot with a dataset of its own, with all that there is of it.
@@ -91,7 +93,7 @@ func (ps *Pots) renameDeps(ctx context.Context, jails string, from, to Name) err
 			}
 		}
 		if changed {
-			if err := s.edit(func(c *ConfLines) error { return c.Set("pot.depend", deps...) }); err != nil {
+			if err := s.edit(func(c *conf.Lines) error { return c.Set("pot.depend", deps...) }); err != nil {
 				return fmt.Errorf("pot %s, which depends on %s: %w", name, from, err)
 			}
 		}
@@ -119,7 +121,7 @@ func (ps *Pots) Own(ctx context.Context) ([]Name, error) {
 		if err != nil {
 			return nil, err
 		}
-		if labels[LabelTask] == "" {
+		if labels[conf.LabelTask] == "" {
 			all = append(all, name)
 		}
 	}

@@ -8,17 +8,19 @@ import (
 	"net/netip"
 	"os"
 	"time"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // hook runs a pot's program on the host, if there is one that the operator has set. As
 // with pot, what becomes of it is told, and changes nothing.
-func (s *Settings) hook(ctx context.Context, h Hook, p *Pot, o StartOptions) {
+func (s *Settings) hook(ctx context.Context, h conf.Hook, p *Pot, o StartOptions) {
 	program, err := s.readHook(h)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
 	if err == nil {
-		err = s.approvedAs(ctx, h.file(), program)
+		err = s.approvedAs(ctx, h.File(), program)
 	} else {
 		err = fmt.Errorf("pot %s: %w", s.name, err)
 	}
@@ -36,7 +38,7 @@ func (s *Settings) hook(ctx context.Context, h Hook, p *Pot, o StartOptions) {
 // hookWithin bounds a hook of a pot that is started by hand.
 const hookWithin = 5 * time.Minute
 
-func (s *Settings) readHook(h Hook) ([]byte, error) {
+func (s *Settings) readHook(h conf.Hook) ([]byte, error) {
 	root, err := os.OpenRoot(s.dir)
 	if err != nil {
 		return nil, err
@@ -51,7 +53,7 @@ func (s *Settings) readHook(h Hook) ([]byte, error) {
 func (s *Settings) Environment(ctx context.Context, addr netip.Addr) []string {
 	potConf, err := s.Conf()
 	if err != nil {
-		potConf = new(ConfLines)
+		potConf = new(conf.Lines)
 	}
 	return hostEnvironment(ctx, s.host, s.name, potConf, addr)
 }

@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // runStats is what the pot's command ended with, as pot keeps it.
 type runStats struct{ ExitCode int }
 
-const runStatsFile = confDir + "/.last_run_stats"
+const runStatsFile = conf.Dir + "/.last_run_stats"
 
 // keepStats keeps how the command ended beside the pot, where it outlives what there
 // was of it. What cannot be kept is not missed.

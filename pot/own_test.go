@@ -9,6 +9,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -16,7 +17,7 @@ import (
 func settingsWith(t *testing.T, potConf string) *Settings {
 	t.Helper()
 	s, _ := newSettings(t, "web")
-	must.NoError(t, os.WriteFile(filepath.Join(s.dir, potConf), []byte(potConf), 0o644))
+	must.NoError(t, os.WriteFile(filepath.Join(s.dir, conf.PotConf), []byte(potConf), 0o644))
 	return s
 }
 
@@ -33,8 +34,8 @@ func TestSettings_Spec(t *testing.T) {
 			Name: "web", Image: "web", Own: true, Hostname: "web.example", Network: PublicBridge, Stack: IPv4,
 			Address: netip.MustParseAddr("10.192.0.7"),
 			Ports: []Port{
-				{Proto: TCP, Host: netip.MustParseAddrPort("0.0.0.0:8080"), To: 80},
-				{Proto: UDP, Host: netip.MustParseAddrPort("0.0.0.0:5353"), To: 53},
+				{Proto: conf.TCP, Host: netip.MustParseAddrPort("0.0.0.0:8080"), To: 80},
+				{Proto: conf.UDP, Host: netip.MustParseAddrPort("0.0.0.0:5353"), To: 53},
 			},
 			Hosts:  []HostEntry{{"db", netip.MustParseAddr("10.0.0.1")}},
 			DNS:    DNS{Servers: []string{"10.192.0.2"}, Searches: []string{"example"}},
@@ -50,7 +51,7 @@ func TestSettings_Spec(t *testing.T) {
 			"b":   "network_type=public-bridge\nip=10.192.0.10\n", "c": "network_type=public-bridge\nip=10.192.0.9\n",
 			"private": "network_type=private-bridge\nbridge=x\nip=10.192.0.20\n", "none": "network_type=inherit\n", "ill": "frob\n",
 		} {
-			at := filepath.Join(addSettings(t, h, name).dir, potConf)
+			at := filepath.Join(addSettings(t, h, name).dir, conf.PotConf)
 			must.NoError(t, os.WriteFile(at, []byte(potConf), 0o644))
 		}
 		got, err := s.Spec(t.Context(), "")
@@ -135,15 +136,15 @@ func TestSettings_hook(t *testing.T) {
 	var told []string
 	o := StartOptions{Tell: func(text string) { told = append(told, text) }}
 
-	s.hook(t.Context(), PreStart, nil, o) // there is none
+	s.hook(t.Context(), conf.PreStart, nil, o) // there is none
 	must.SliceEmpty(t, told)
-	must.NoError(t, s.Set(t.Context(), SetHook{PreStart, program}))
-	s.hook(t.Context(), PreStart, nil, o)
+	must.NoError(t, s.Set(t.Context(), SetHook{conf.PreStart, program}))
+	s.hook(t.Context(), conf.PreStart, nil, o)
 	must.Eq(t, []string{"prestart of pot web: web in / with", "prestart of pot web: exit status 3"}, told)
 
 	told = nil
 	must.NoError(t, os.WriteFile(filepath.Join(s.dir, "conf/prestart.sh"), []byte("#!/bin/sh\necho from an image\n"), 0o755))
-	s.hook(t.Context(), PreStart, nil, o)
+	s.hook(t.Context(), conf.PreStart, nil, o)
 	must.Eq(t, []string{"conf/prestart.sh of pot web: was not set on this host, and may have come with an image: it is not run"}, told)
 }
 

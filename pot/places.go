@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path"
 	"slices"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // outerFirst returns mounts in order, but that what is above comes before what is below
@@ -51,7 +53,7 @@ func placed(all []Mount, resolve func(target string) (string, error)) ([]Mount, 
 
 // mounts are all of a pot's, in order, but that what is above comes before what is
 // below it, which it would hide; so does /tmp.
-func (s *Spec) mounts(a Attributes) []Mount {
+func (s *Spec) mounts(a conf.Attributes) []Mount {
 	all := slices.Clone(s.Mounts)
 	if !a.On("no-tmpfs") {
 		all = append([]Mount{{Target: "/tmp"}}, all...)

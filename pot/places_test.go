@@ -1,11 +1,13 @@
 package pot
 
 import (
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/tree/treetest"
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/pot/tree/treetest"
 )
 
 func TestPlaced(t *testing.T) {
@@ -38,7 +40,7 @@ func TestSpec_mounts(t *testing.T) {
 	leak.Check(t)
 	s := Spec{Mounts: []Mount{{Target: "/a/b/c"}, {Target: "/tmp/x"}, {Target: "/a"}, {Target: "/b//"}, {Target: "/a/b"}}}
 	var got []string
-	for _, m := range s.mounts(Attributes{"no-tmpfs": "NO"}) {
+	for _, m := range s.mounts(conf.Attributes{"no-tmpfs": "NO"}) {
 		got = append(got, m.Target)
 	}
 	must.Eq(t, []string{"/tmp", "/tmp/x", "/a", "/b//", "/a/b", "/a/b/c"}, got)

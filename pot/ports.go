@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -32,8 +33,8 @@ func (p *Pot) leaveHeldPorts() {
 	}
 	var left []Port
 	for _, port := range s.Ports {
-		tcp := Port{TCP, port.Host, port.To}
-		if port.Proto != UDP || !slices.Contains(s.Ports, tcp) || !errors.Is(tryListen(port), syscall.EADDRINUSE) {
+		tcp := Port{conf.TCP, port.Host, port.To}
+		if port.Proto != conf.UDP || !slices.Contains(s.Ports, tcp) || !errors.Is(tryListen(port), syscall.EADDRINUSE) {
 			left = append(left, port)
 			continue
 		}
@@ -48,7 +49,7 @@ func (p *Pot) leaveHeldPorts() {
 func tryListen(port Port) error {
 	var l interface{ Close() error }
 	var err error
-	if port.Proto == UDP {
+	if port.Proto == conf.UDP {
 		l, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(port.Host))
 	} else {
 		l, err = net.ListenTCP("tcp", net.TCPAddrFromAddrPort(port.Host))

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/exact"
 )
 
@@ -22,10 +23,10 @@ type record struct {
 	Address netip.Addr `json:"address,omitzero"` // of the pot: on its bridge, or its first alias
 	Network Network    `json:"network,omitzero"` // of the bridge that Address is on
 
-	Attributes   Attributes      `json:"attributes,omitempty"`    // of the image and the spec
+	Attributes   conf.Attributes `json:"attributes,omitempty"`    // of the image and the spec
 	Refused      []string        `json:"refused,omitempty"`       // attributes of the image that are not allowed
-	Hooks        []Hook          `json:"hooks,omitempty"`         // of the image that are allowed, until PostStop was run
-	RefusedHooks []Hook          `json:"refused_hooks,omitempty"` // of the image that are not
+	Hooks        []conf.Hook     `json:"hooks,omitempty"`         // of the image that are allowed, until PostStop was run
+	RefusedHooks []conf.Hook     `json:"refused_hooks,omitempty"` // of the image that are not
 	Release      string          `json:"release,omitempty"`       // osrelease of the image's pot.conf
 	Aliases      []InterfaceAddr `json:"aliases,omitempty"`       // that the jail has
 	Added        []InterfaceAddr `json:"added,omitempty"`         // those of them that were not there before

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // SetCmd is what the pot runs (set-cmd, pot-reference 6.2).
@@ -18,7 +20,7 @@ func (c SetCmd) Validate() error {
 	if c.text() == "" {
 		return errors.New("-c: a command must be set")
 	}
-	if err := oneConfLine(c.Command); err != nil {
+	if err := conf.CheckLine(c.Command); err != nil {
 		return fmt.Errorf("-c: %w", err)
 	}
 	return nil
@@ -35,7 +37,7 @@ func (c SetCmd) text() string {
 }
 
 func (c SetCmd) set(_ context.Context, s *Settings) error {
-	return s.edit(func(conf *ConfLines) error { return conf.Set("pot.cmd", c.text()) })
+	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.cmd", c.text()) })
 }
 
 // SetAttribute is one of pot's attributes (set-attribute, 6.1).
@@ -57,12 +59,12 @@ func (a SetAttribute) parse() (string, error) {
 	switch {
 	case a.Name == "":
 		return "", errors.New("-A: an attribute must be set")
-	case findAttribute(a.Name) == nil:
+	case !conf.IsAttribute(a.Name):
 		return "", fmt.Errorf("-A: no such attribute: %q", a.Name)
 	case a.Value == "":
 		return "", errors.New("-V: a value must be set")
 	}
-	value, err := ParseAttribute(a.Name, a.Value)
+	value, err := conf.ParseAttribute(a.Name, a.Value)
 	if err != nil {
 		return "", fmt.Errorf("-V: %w", err)
 	}
@@ -79,7 +81,7 @@ func (a SetAttribute) set(ctx context.Context, s *Settings) error {
 			return err
 		}
 	}
-	return s.edit(func(conf *ConfLines) error {
+	return s.edit(func(conf *conf.Lines) error {
 		if kind := conf.Value("pot.type"); a.Name == "no-tmpfs" && kind != "single" {
 			return fmt.Errorf("-A: no-tmpfs is for pots of type single, not %q", kind)
 		}
@@ -90,7 +92,7 @@ func (a SetAttribute) set(ctx context.Context, s *Settings) error {
 // Attribute is an attribute of the pot as it is kept, "" if it is not set. One that
 // does not exist is an error.
 func (s *Settings) Attribute(name string) (string, error) {
-	if findAttribute(name) == nil && name != readOnly {
+	if !conf.IsAttribute(name) && name != readOnly {
 		return "", fmt.Errorf("-A: no such attribute: %q", name)
 	}
 	conf, err := s.Conf()
@@ -118,7 +120,7 @@ func (r SetRSS) Validate() error {
 		}
 	}
 	if r.Memory != "" {
-		if _, err := ParseMemory(r.Memory); err != nil {
+		if _, err := conf.ParseMemory(r.Memory); err != nil {
 			errs = append(errs, fmt.Errorf("-M: %w", err))
 		}
 	}
@@ -126,7 +128,7 @@ func (r SetRSS) Validate() error {
 }
 
 func (r SetRSS) set(_ context.Context, s *Settings) error {
-	return s.edit(func(conf *ConfLines) error {
+	return s.edit(func(conf *conf.Lines) error {
 		var errs []error
 		if r.CPUs != "" {
 			errs = append(errs, conf.Set("pot.rss.cpus", r.CPUs))
@@ -154,7 +156,7 @@ func (e SetEnv) Validate() error {
 		name, _, ok := strings.Cut(v, "=")
 		if !ok || !variables.MatchString(name) {
 			errs = append(errs, fmt.Errorf("-E: must be VAR=value, not %.80q", v))
-		} else if err := oneConfLine(v); err != nil {
+		} else if err := conf.CheckLine(v); err != nil {
 			errs = append(errs, fmt.Errorf("-E %s: %w", name, err))
 		}
 	}
@@ -164,9 +166,9 @@ func (e SetEnv) Validate() error {
 func (e SetEnv) set(_ context.Context, s *Settings) error {
 	var lines []string
 	for _, v := range e.Vars {
-		lines = append(lines, `"`+strings.ReplaceAll(v, `"`, `\"`)+`"`)
+		lines = append(lines, conf.QuoteEnv(v))
 	}
-	return s.edit(func(conf *ConfLines) error { return conf.Set("pot.env", lines...) })
+	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.env", lines...) })
 }
 
 // SetHosts are all of the pot's lines of hosts(5), in place of those that there
@@ -202,7 +204,7 @@ func (h SetHosts) set(_ context.Context, s *Settings) error {
 	for _, e := range entries {
 		lines = append(lines, e.Addr.String()+" "+e.Name)
 	}
-	return s.edit(func(conf *ConfLines) error { return conf.Set("pot.hosts", lines...) })
+	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.hosts", lines...) })
 }
 
 // ExportPorts are all ports that the pot publishes, in place of those that it did
@@ -216,7 +218,7 @@ func (e ExportPorts) Validate() error {
 	}
 	var errs []error
 	for _, text := range e.Ports {
-		if _, err := ParseExport(text); err != nil {
+		if _, err := conf.ParseExport(text); err != nil {
 			errs = append(errs, fmt.Errorf("-e: %w", err))
 		}
 	}
@@ -224,7 +226,7 @@ func (e ExportPorts) Validate() error {
 }
 
 func (e ExportPorts) set(_ context.Context, s *Settings) error {
-	return s.edit(func(conf *ConfLines) error {
+	return s.edit(func(conf *conf.Lines) error {
 		return conf.Set("pot.export.ports", strings.Join(e.Ports, " "))
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // AddDep has another pot started before this one (add-dep, 6.9).
@@ -24,7 +26,7 @@ func (d AddDep) set(ctx context.Context, s *Settings) error {
 	if err := d.leadsTo(ctx, s); err != nil {
 		return err
 	}
-	return s.edit(func(conf *ConfLines) error {
+	return s.edit(func(conf *conf.Lines) error {
 		for _, on := range conf.Values("pot.depend") {
 			if strings.TrimSpace(on) == string(d.On) {
 				return nil // once is enough

@@ -9,6 +9,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // CopyIn copies a file or a directory of the host into the pot (copy-in, 6.8).
@@ -93,10 +95,10 @@ func (s *Settings) open(ctx context.Context, running bool, name string) error {
 		return err
 	}
 	if potConf, err := s.Conf(); err == nil && potConf.Value("pot.attr.no-tmpfs") != "YES" {
-		mounts = append(mounts, FSMount{Source: "tmpfs", Target: "/tmp"})
+		mounts = append(mounts, conf.FSMount{Source: "tmpfs", Target: "/tmp"})
 	}
 	for _, m := range mounts {
-		if m = m.relative(s.tree()); m.Target != "/" && below(path.Clean(name), m.Target) {
+		if m = m.Relative(s.tree()); m.Target != "/" && below(path.Clean(name), m.Target) {
 			return fmt.Errorf("%s is in %s, where %s is mounted when the pot runs", name, m.Target, m.Source)
 		}
 	}

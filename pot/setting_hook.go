@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // SetHook has a program run on the host at some time of the pot's life (set-hook, 6.9).
 type SetHook struct {
-	Hook Hook
+	Hook conf.Hook
 	File string // of the host; it is copied
 }
 
@@ -56,5 +58,5 @@ func (h SetHook) set(ctx context.Context, s *Settings) error {
 	if err := writeHook(root, h.Hook, program, 0o755); err != nil {
 		return err
 	}
-	return s.approve(ctx, h.Hook.file(), program)
+	return s.approve(ctx, h.Hook.File(), program)
 }

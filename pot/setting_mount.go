@@ -10,33 +10,35 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // editMounts changes the pot's fscomp.conf. What else is in it is not approved by that.
-func (s *Settings) editMounts(ctx context.Context, change func([]FSMount) ([]FSMount, error)) error {
-	unapproved := s.approved(ctx, fscompConf)
+func (s *Settings) editMounts(ctx context.Context, change func([]conf.FSMount) ([]conf.FSMount, error)) error {
+	unapproved := s.approved(ctx, conf.FSCompConf)
 	if unapproved != nil && !errors.Is(unapproved, ErrNotApproved) {
 		return unapproved
 	}
 	var after []byte
-	err := editFile(s.dir, fscompConf, true, func(data []byte) ([]byte, error) {
-		all, err := parseFSMounts(data)
+	err := editFile(s.dir, conf.FSCompConf, true, func(data []byte) ([]byte, error) {
+		all, err := conf.ParseFSMounts(data)
 		if err != nil {
 			return nil, err
 		}
 		for i := range all {
-			all[i] = all[i].relative(s.tree())
+			all[i] = all[i].Relative(s.tree())
 		}
 		if all, err = change(all); err != nil {
 			return nil, err
 		}
-		after = formatFSMounts(all)
+		after = conf.FormatFSMounts(all)
 		return after, nil
 	})
 	if err != nil || unapproved != nil {
 		return err
 	}
-	return s.approve(ctx, fscompConf, after)
+	return s.approve(ctx, conf.FSCompConf, after)
 }
 
 // tree is the root of the pot's files, seen from the host.
@@ -114,7 +116,7 @@ func (m MountIn) set(ctx context.Context, s *Settings) error {
 	if err := s.stopped(ctx); err != nil {
 		return err
 	}
-	entry := FSMount{Source: path.Clean(m.Dir), Target: path.Clean(m.Target)}
+	entry := conf.FSMount{Source: path.Clean(m.Dir), Target: path.Clean(m.Target)}
 	if m.Dir != "" {
 		if below(entry.Source, s.dir) || below(s.dir, entry.Source) {
 			return fmt.Errorf("-d: %s and the pot are in one another", m.Dir)
@@ -127,11 +129,11 @@ func (m MountIn) set(ctx context.Context, s *Settings) error {
 	}
 	switch {
 	case m.ReadOnly: // as with pot, it wins
-		entry.Option = readOnlyMount
+		entry.Option = conf.ReadOnly
 	case m.Remount:
-		entry.Option = remountedFS
+		entry.Option = conf.Remounted
 	}
-	return s.editMounts(ctx, func(all []FSMount) ([]FSMount, error) {
+	return s.editMounts(ctx, func(all []conf.FSMount) ([]conf.FSMount, error) {
 		for _, other := range all {
 			if other.Target == entry.Target {
 				return nil, fmt.Errorf("-m: %s is mounted on %s already: %w", other.Source, other.Target, fs.ErrExist)
@@ -146,8 +148,8 @@ func (m MountIn) set(ctx context.Context, s *Settings) error {
 
 // makeTarget makes a mount point, unless it will be in something that is mounted
 // before. A link on the way is an error: to whom it leads is not for the pot to say.
-func makeTarget(tree, target string, before []FSMount) error {
-	if slices.ContainsFunc(before, func(m FSMount) bool { return below(target, m.Target) }) {
+func makeTarget(tree, target string, before []conf.FSMount) error {
+	if slices.ContainsFunc(before, func(m conf.FSMount) bool { return below(target, m.Target) }) {
 		return nil
 	}
 	root, err := os.OpenRoot(tree)
@@ -184,8 +186,8 @@ func (m MountOut) set(ctx context.Context, s *Settings) error {
 	if err := s.stopped(ctx); err != nil {
 		return err
 	}
-	return s.editMounts(ctx, func(all []FSMount) ([]FSMount, error) {
-		left := slices.DeleteFunc(slices.Clone(all), func(other FSMount) bool { return other.Target == path.Clean(m.Target) })
+	return s.editMounts(ctx, func(all []conf.FSMount) ([]conf.FSMount, error) {
+		left := slices.DeleteFunc(slices.Clone(all), func(other conf.FSMount) bool { return other.Target == path.Clean(m.Target) })
 		if len(left) == len(all) {
 			return nil, fmt.Errorf("-m: nothing is mounted on %s: %w", m.Target, fs.ErrNotExist)
 		}

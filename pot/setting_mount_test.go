@@ -2,13 +2,14 @@ package pot
 
 import (
 	"io/fs"
-	"nomad-driver-pot/pot/hosttest/leak"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestMakeTarget_umask(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // Settings are what a pot that has a name of its own is made up of, on disk: its
@@ -50,10 +52,10 @@ func OpenSettings(ctx context.Context, host Host, name Name) (*Settings, error) 
 	if err != nil {
 		return nil, fmt.Errorf("pot %s: %w", name, err)
 	}
-	if labels[LabelTask] != "" {
+	if labels[conf.LabelTask] != "" {
 		return nil, fmt.Errorf("pot %s: %w", name, ErrTasks)
 	}
-	return &Settings{host: host, name: name, dir: dir, owned: !isImage(labels) && labels[LabelImported] == ""}, nil
+	return &Settings{host: host, name: name, dir: dir, owned: !isImage(labels) && labels[conf.LabelImported] == ""}, nil
 }
 
 // knownLabels are a dataset's labels. Those that were lost are none.
@@ -86,7 +88,7 @@ var ErrCloned = errors.New("is an image that pots are cloned from, and stays wha
 
 // isImage reports whether labels are those of an image, which pots are cloned from.
 func isImage(labels map[string]string) bool {
-	return labels[LabelRef] != "" || labels[LabelDigest] != ""
+	return labels[conf.LabelRef] != "" || labels[conf.LabelDigest] != ""
 }
 
 // own makes the pot's dataset nobody's image, before it is changed: what has been
@@ -99,8 +101,8 @@ func (s *Settings) own(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if labels[LabelImported] != "" { // of a pot: tasks are cloned from its snapshot
-		if err := s.host.Images.SetLabels(ctx, string(s.name), map[string]string{LabelImported: "", LabelSources: ""}); err != nil {
+	if labels[conf.LabelImported] != "" { // of a pot: tasks are cloned from its snapshot
+		if err := s.host.Images.SetLabels(ctx, string(s.name), map[string]string{conf.LabelImported: "", conf.LabelSources: ""}); err != nil {
 			return err
 		}
 	}
@@ -108,44 +110,44 @@ func (s *Settings) own(ctx context.Context) error {
 		s.owned = true
 		return nil
 	}
-	idle, err := s.host.Images.Idle(ctx, LabelRef)
+	idle, err := s.host.Images.Idle(ctx, conf.LabelRef)
 	if err != nil {
 		return err
 	}
 	if !slices.Contains(idle, string(s.name)) {
 		return fmt.Errorf("%s: %w", s.name, ErrCloned)
 	}
-	return s.host.Images.SetLabels(ctx, string(s.name), map[string]string{LabelRef: "", LabelDigest: "", LabelSources: ""})
+	return s.host.Images.SetLabels(ctx, string(s.name), map[string]string{conf.LabelRef: "", conf.LabelDigest: "", conf.LabelSources: ""})
 }
 
 // Conf is the pot's pot.conf.
-func (s *Settings) Conf() (*ConfLines, error) {
-	data, err := s.read(potConf)
+func (s *Settings) Conf() (*conf.Lines, error) {
+	data, err := s.read(conf.PotConf)
 	if err != nil {
 		return nil, err
 	}
-	return ParseConfLines(data)
+	return conf.ParseLines(data)
 }
 
 // ReadConf is Conf, as a pot is made by it.
-func (s *Settings) ReadConf() (Conf, error) {
-	data, err := s.read(potConf)
+func (s *Settings) ReadConf() (conf.Image, error) {
+	data, err := s.read(conf.PotConf)
 	if err != nil {
-		return Conf{}, err
+		return conf.Image{}, err
 	}
-	return ReadConf(bytes.NewReader(data))
+	return conf.Read(bytes.NewReader(data))
 }
 
 // Mounts are what the pot's fscomp.conf says.
-func (s *Settings) Mounts() ([]FSMount, error) {
-	data, err := s.read(fscompConf)
+func (s *Settings) Mounts() ([]conf.FSMount, error) {
+	data, err := s.read(conf.FSCompConf)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return parseFSMounts(data)
+	return conf.ParseFSMounts(data)
 }
 
 func (s *Settings) read(name string) ([]byte, error) {
@@ -154,13 +156,13 @@ func (s *Settings) read(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer root.Close()
-	return readConfFile(root, name)
+	return conf.ReadFile(root, name)
 }
 
 // edit changes the pot's pot.conf.
-func (s *Settings) edit(change func(c *ConfLines) error) error {
-	return editFile(s.dir, potConf, false, func(data []byte) ([]byte, error) {
-		c, err := ParseConfLines(data)
+func (s *Settings) edit(change func(c *conf.Lines) error) error {
+	return editFile(s.dir, conf.PotConf, false, func(data []byte) ([]byte, error) {
+		c, err := conf.ParseLines(data)
 		if err != nil {
 			return nil, err
 		}

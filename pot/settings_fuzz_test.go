@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // FuzzConfLines holds that a change of a pot.conf is that change and no other, whatever
@@ -13,12 +15,12 @@ func FuzzConfLines(f *testing.F) {
 	f.Add([]byte("a=1\n\na = 2\na.b=3"), "a", "")
 	f.Add([]byte("a=1\r\nb=2\r\n"), "b", "x\npot.depend=y")
 	f.Fuzz(func(t *testing.T, data []byte, key, value string) {
-		c, err := ParseConfLines(data)
+		c, err := conf.ParseLines(data)
 		if err != nil || key == "" || key != strings.TrimSpace(key) || strings.ContainsAny(key, "=\n\x00") {
 			return
 		}
-		others := func(c *ConfLines) (all []string) {
-			if err := EachLine(bytes.NewReader(c.Bytes()), func(k, v string) {
+		others := func(c *conf.Lines) (all []string) {
+			if err := conf.Each(bytes.NewReader(c.Bytes()), func(k, v string) {
 				if k != key {
 					all = append(all, k+"="+v)
 				}
@@ -34,7 +36,7 @@ func FuzzConfLines(f *testing.F) {
 		if after := strings.Join(others(c), "\n"); after != before {
 			t.Fatalf("%q became %q", before, after)
 		}
-		again, err := ParseConfLines(c.Bytes())
+		again, err := conf.ParseLines(c.Bytes())
 		if err != nil || len(again.Values(key)) != 1 || again.Values(key)[0] != value {
 			t.Fatalf("%q is %q, not %q: %v", key, again.Values(key), value, err)
 		}
@@ -47,11 +49,11 @@ func FuzzParseFSMounts(f *testing.F) {
 	f.Add([]byte("/a /b ro\n\n/opt/pot/jails/x/m/c /d\ntank/x /y zfs-remount\n"))
 	f.Add([]byte("/ \n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		all, err := parseFSMounts(data)
+		all, err := conf.ParseFSMounts(data)
 		if err != nil {
 			return
 		}
-		again, err := parseFSMounts(formatFSMounts(all))
+		again, err := conf.ParseFSMounts(conf.FormatFSMounts(all))
 		if err != nil || len(again) != len(all) {
 			t.Fatalf("%+v became %+v: %v", all, again, err)
 		}

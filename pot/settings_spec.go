@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // Spec is what the pot is started by: its dataset is its own, and stays. dns is the
@@ -38,7 +40,7 @@ func (s *Settings) Spec(ctx context.Context, dns string) (Spec, error) {
 	spec.Persistent = potConf.Value("pot.attr.persistent") != "NO"
 	spec.connect(potConf, fault)
 	for _, text := range strings.Fields(potConf.Value("pot.export.ports")) {
-		e, err := ParseExport(text)
+		e, err := conf.ParseExport(text)
 		fault("pot.export.ports", err)
 		spec.Ports = append(spec.Ports, Port{Proto: e.Proto, To: e.Port, Host: netip.AddrPortFrom(netip.IPv4Unspecified(), e.Host)})
 	}
@@ -68,7 +70,7 @@ func (s *Settings) Spec(ctx context.Context, dns string) (Spec, error) {
 }
 
 // connect is how the pot is connected.
-func (s *Spec) connect(conf *ConfLines, fault func(string, error)) {
+func (s *Spec) connect(conf *conf.Lines, fault func(string, error)) {
 	s.Network, s.Stack = NetworkMode(conf.Value("network_type")), Stack(conf.Value("pot.stack"))
 	switch s.Network {
 	case "inherit", "":
@@ -121,14 +123,14 @@ func (s *Settings) neighbours(spec *Spec) ([]HostEntry, error) {
 }
 
 // dns is what the pot resolves names by.
-func (s *Settings) dns(potConf *ConfLines, server string) (DNS, error) {
+func (s *Settings) dns(potConf *conf.Lines, server string) (DNS, error) {
 	switch kind := potConf.Value("pot.dns"); kind {
 	case "", "inherit":
 		return DNS{}, nil
 	case "off":
 		return DNS{Off: true}, nil
 	case "custom":
-		data, err := s.read(confDir + "/resolv.conf")
+		data, err := s.read(conf.Dir + "/resolv.conf")
 		if err != nil {
 			return DNS{}, err
 		}
@@ -147,7 +149,7 @@ func (s *Settings) dns(potConf *ConfLines, server string) (DNS, error) {
 
 // limitsOf is what set-rss has set. So many processors are a bound on time: which of
 // them they are is for the scheduler.
-func limitsOf(potConf *ConfLines) (l Limits, err error) {
+func limitsOf(potConf *conf.Lines) (l Limits, err error) {
 	if text := potConf.Value("pot.rss.cpus"); text != "" {
 		n, err := strconv.ParseUint(text, 10, 16)
 		if err != nil {
@@ -156,14 +158,14 @@ func limitsOf(potConf *ConfLines) (l Limits, err error) {
 		l.CPUPercent = 100 * int64(n)
 	}
 	if text := potConf.Value("pot.rss.memory"); text != "" {
-		l.MemoryBytes, err = ParseMemory(text)
+		l.MemoryBytes, err = conf.ParseMemory(text)
 	}
 	return l, err
 }
 
 // mounts are what is mounted in the pot when it runs.
 func (s *Settings) mounts(ctx context.Context) ([]Mount, error) {
-	if err := s.approved(ctx, fscompConf); err != nil {
+	if err := s.approved(ctx, conf.FSCompConf); err != nil {
 		return nil, err
 	}
 	lines, err := s.Mounts()
@@ -172,24 +174,24 @@ func (s *Settings) mounts(ctx context.Context) ([]Mount, error) {
 	}
 	var all []Mount
 	for _, line := range lines {
-		line = line.relative(s.tree())
+		line = line.Relative(s.tree())
 		if line.Source, err = s.sourceOf(ctx, line); err != nil {
 			return nil, err
 		}
 		switch {
-		case line.Option != "" && line.Option != readOnlyMount && line.Option != "rw":
+		case line.Option != "" && line.Option != conf.ReadOnly && line.Option != "rw":
 			return nil, fmt.Errorf("option %s: %w", line.Option, ErrUnsupported)
 		}
 		if _, err := os.Stat(line.Source); err != nil {
 			return nil, err
 		}
-		all = append(all, Mount{Source: line.Source, Target: line.Target, ReadOnly: line.Option == readOnlyMount})
+		all = append(all, Mount{Source: line.Source, Target: line.Target, ReadOnly: line.Option == conf.ReadOnly})
 	}
 	return all, nil
 }
 
 // sourceOf is the directory that a line of fscomp.conf has mounted.
-func (s *Settings) sourceOf(ctx context.Context, m FSMount) (string, error) {
+func (s *Settings) sourceOf(ctx context.Context, m conf.FSMount) (string, error) {
 	if strings.HasPrefix(m.Source, "/") {
 		return m.Source, nil
 	}
@@ -221,8 +223,8 @@ func (s *Spec) pick() error {
 }
 
 // freePort is one that nobody has now.
-func freePort(proto Proto) (uint16, error) {
-	if proto == UDP {
+func freePort(proto conf.Proto) (uint16, error) {
+	if proto == conf.UDP {
 		c, err := net.ListenUDP("udp4", nil)
 		if err != nil {
 			return 0, err

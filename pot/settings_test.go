@@ -13,6 +13,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/supervise"
 )
@@ -86,7 +87,7 @@ func addSettings(t *testing.T, h *settingHost, name Name) *Settings {
 	for _, dir := range []string{"conf", "m/etc", "m/usr/home"} {
 		must.NoError(t, os.MkdirAll(filepath.Join(h.dir, string(name), dir), 0o755))
 	}
-	must.NoError(t, os.WriteFile(filepath.Join(h.dir, string(name), potConf), []byte(settingConf), 0o644))
+	must.NoError(t, os.WriteFile(filepath.Join(h.dir, string(name), conf.PotConf), []byte(settingConf), 0o644))
 	s, err := OpenSettings(t.Context(), h.host(), name)
 	must.NoError(t, err)
 	return s
@@ -104,7 +105,7 @@ func (s *Settings) file(t *testing.T, name string) string {
 func (s *Settings) changed(t *testing.T) string {
 	t.Helper()
 	var lines []string
-	now := s.file(t, potConf)
+	now := s.file(t, conf.PotConf)
 	for line := range strings.Lines(settingConf) {
 		if !strings.Contains("\n"+now, "\n"+line) {
 			lines = append(lines, "-"+line)
@@ -158,7 +159,7 @@ func TestSettings_Set(t *testing.T) {
 				must.NoError(t, s.Set(t.Context(), setting))
 			}
 			must.Eq(t, c.want, s.changed(t))
-			entries, err := os.ReadDir(filepath.Join(s.dir, confDir))
+			entries, err := os.ReadDir(filepath.Join(s.dir, conf.Dir))
 			must.NoError(t, err)
 			must.Len(t, 1, entries) // nothing else is left there
 		})
@@ -214,7 +215,7 @@ func TestSettings_Set_refused(t *testing.T) {
 		{CopyIn{Copy: Copy{Source: file, Target: "/no/such/x"}}, "-d: the pot has no directory /no/such: -c makes it"},
 		{CopyIn{Copy: Copy{Source: file, Target: "/tmp/x"}}, "/tmp/x is in /tmp, where tmpfs is mounted when the pot runs"},
 		{CopyOut{Source: "/etc"}, "-d: a destination must be set"},
-		{SetHook{PreStart, file}, file + ": is no program: it is not executable"},
+		{SetHook{conf.PreStart, file}, file + ": is no program: it is not executable"},
 	} {
 		s, h := newSettings(t, "web")
 		must.NoError(t, addSettings(t, h, "back").Set(t.Context(), AddDep{"web"}))
@@ -228,13 +229,13 @@ func TestSettings_mounts(t *testing.T) {
 	s, h := newSettings(t, "web")
 	dir := t.TempDir()
 	must.NoError(t, os.Symlink("usr/home", filepath.Join(s.tree(), "home")))
-	must.NoError(t, os.WriteFile(filepath.Join(s.dir, fscompConf), []byte("\n/old "+s.tree()+"/old ro\n"), 0o644))
+	must.NoError(t, os.WriteFile(filepath.Join(s.dir, conf.FSCompConf), []byte("\n/old "+s.tree()+"/old ro\n"), 0o644))
 
 	t.Run("older lines are brought up to date, and empty ones go", func(t *testing.T) {
 		must.NoError(t, s.Set(t.Context(), MountIn{Dir: dir + "/", Target: "/mnt/a/", ReadOnly: true, Remount: false}))
 		must.NoError(t, s.Set(t.Context(), MountIn{Dataset: "tank/pot/fscomp/x", Target: "/x", Remount: true}))
 		must.NoError(t, s.Set(t.Context(), MountIn{Dir: dir, Target: "/mnt/a/b"}))
-		must.Eq(t, "/old /old ro\n"+dir+" /mnt/a ro\ntank/pot/fscomp/x /x zfs-remount\n"+dir+" /mnt/a/b\n", s.file(t, fscompConf))
+		must.Eq(t, "/old /old ro\n"+dir+" /mnt/a ro\ntank/pot/fscomp/x /x zfs-remount\n"+dir+" /mnt/a/b\n", s.file(t, conf.FSCompConf))
 		must.DirExists(t, filepath.Join(s.tree(), "mnt/a"))
 		_, err := os.Stat(filepath.Join(s.tree(), "mnt/a/b")) // it will be in what is mounted
 		must.ErrorIs(t, err, fs.ErrNotExist)
@@ -258,7 +259,7 @@ func TestSettings_mounts(t *testing.T) {
 		for _, target := range []string{"/old", "/mnt/a", "/x/"} {
 			must.NoError(t, s.Set(t.Context(), MountOut{target}))
 		}
-		must.Eq(t, dir+" /mnt/a/b\n", s.file(t, fscompConf))
+		must.Eq(t, dir+" /mnt/a/b\n", s.file(t, conf.FSCompConf))
 	})
 	t.Run("not while it runs", func(t *testing.T) {
 		h.running["web"] = true
@@ -268,9 +269,9 @@ func TestSettings_mounts(t *testing.T) {
 	})
 	t.Run("a line that is none is an error, and stays", func(t *testing.T) {
 		h.running["web"] = false
-		must.NoError(t, os.WriteFile(filepath.Join(s.dir, fscompConf), []byte("/a /b\n/ \n"), 0o644))
+		must.NoError(t, os.WriteFile(filepath.Join(s.dir, conf.FSCompConf), []byte("/a /b\n/ \n"), 0o644))
 		must.EqError(t, s.Set(t.Context(), MountOut{"/b"}), `fscomp.conf:2: must be SOURCE MOUNTPOINT [OPTION], not "/ \n"`)
-		must.Eq(t, "/a /b\n/ \n", s.file(t, fscompConf))
+		must.Eq(t, "/a /b\n/ \n", s.file(t, conf.FSCompConf))
 	})
 }
 
@@ -342,13 +343,13 @@ func TestSettings_hooks(t *testing.T) {
 	must.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\n"), 0o750))
 	outside := filepath.Join(t.TempDir(), "o")
 	must.NoError(t, os.Symlink(outside, filepath.Join(s.dir, "conf/poststop.sh.new")))
-	for hook, file := range map[Hook]string{PreStart: "prestart.sh", PostStart: "poststart.sh", PreStop: "prestop.sh", PostStop: "poststop.sh"} {
+	for hook, file := range map[conf.Hook]string{conf.PreStart: "prestart.sh", conf.PostStart: "poststart.sh", conf.PreStop: "prestop.sh", conf.PostStop: "poststop.sh"} {
 		must.NoError(t, s.Set(t.Context(), SetHook{hook, program}))
 		must.Eq(t, "#!/bin/sh\n", s.file(t, "conf/"+file))
 		info, err := os.Stat(filepath.Join(s.dir, "conf", file))
 		must.NoError(t, err)
 		must.Eq(t, fs.FileMode(0o755), info.Mode())
-		must.NoError(t, s.approved(t.Context(), hook.file()))
+		must.NoError(t, s.approved(t.Context(), hook.File()))
 	}
 	_, err := os.Stat(outside)
 	must.ErrorIs(t, err, fs.ErrNotExist)
@@ -360,22 +361,22 @@ func TestSettings_Approve(t *testing.T) {
 	s, _ := newSettings(t, "web")
 	dir := t.TempDir()
 	must.NoError(t, s.Set(t.Context(), MountIn{Dir: dir, Target: "/x"}))
-	must.NoError(t, s.approved(t.Context(), fscompConf))
+	must.NoError(t, s.approved(t.Context(), conf.FSCompConf))
 
-	at := filepath.Join(s.dir, fscompConf)
+	at := filepath.Join(s.dir, conf.FSCompConf)
 	must.NoError(t, os.WriteFile(at, []byte(dir+" /x\n/etc /host\n"), 0o644))
-	must.ErrorIs(t, s.approved(t.Context(), fscompConf), ErrNotApproved)
+	must.ErrorIs(t, s.approved(t.Context(), conf.FSCompConf), ErrNotApproved)
 	_, err := s.Spec(t.Context(), DefaultDNS)
 	must.EqError(t, err, "pot web: fscomp.conf: conf/fscomp.conf of pot web: was not set on this host, and may have come with an image")
 	must.NoError(t, s.Set(t.Context(), MountOut{"/x"}))
-	must.ErrorIs(t, s.approved(t.Context(), fscompConf), ErrNotApproved) // what else is there is no better
+	must.ErrorIs(t, s.approved(t.Context(), conf.FSCompConf), ErrNotApproved) // what else is there is no better
 
 	must.NoError(t, os.WriteFile(filepath.Join(s.dir, "conf/prestart.sh"), []byte("#!/bin/sh\n"), 0o755))
-	must.ErrorIs(t, s.approved(t.Context(), PreStart.file()), ErrNotApproved)
+	must.ErrorIs(t, s.approved(t.Context(), conf.PreStart.File()), ErrNotApproved)
 	must.NoError(t, s.Approve(t.Context()))
-	must.NoError(t, s.approved(t.Context(), fscompConf))
-	must.NoError(t, s.approved(t.Context(), PreStart.file()))
-	must.NoError(t, s.approved(t.Context(), PostStop.file())) // there is none
+	must.NoError(t, s.approved(t.Context(), conf.FSCompConf))
+	must.NoError(t, s.approved(t.Context(), conf.PreStart.File()))
+	must.NoError(t, s.approved(t.Context(), conf.PostStop.File())) // there is none
 }
 
 func TestOpenSettings(t *testing.T) {
@@ -386,7 +387,7 @@ func TestOpenSettings(t *testing.T) {
 	must.EqError(t, err, "no pot nosuch: file does not exist")
 	_, err = OpenSettings(t.Context(), host, "../web")
 	must.ErrorContains(t, err, "name: must be letters")
-	h.labels = map[string]string{LabelTask: "x"}
+	h.labels = map[string]string{conf.LabelTask: "x"}
 	_, err = OpenSettings(t.Context(), host, "web")
 	must.ErrorIs(t, err, ErrTasks)
 }
@@ -397,7 +398,7 @@ func TestSettings_own(t *testing.T) {
 	leak.Check(t)
 	_, h := newSettings(t, "web")
 	verified := func() map[string]string {
-		return map[string]string{LabelRef: "x", LabelDigest: "y", "nomad.pot:other": "z"}
+		return map[string]string{conf.LabelRef: "x", conf.LabelDigest: "y", "nomad.pot:other": "z"}
 	}
 	h.labels = verified()
 	s, err := OpenSettings(t.Context(), h.host(), "web")
@@ -422,13 +423,13 @@ func TestSettings_own(t *testing.T) {
 func TestSettings_imported(t *testing.T) {
 	leak.Check(t)
 	_, h := newSettings(t, "web")
-	h.labels = map[string]string{LabelImported: "x", LabelSources: "y", LabelReceived: "z"}
+	h.labels = map[string]string{conf.LabelImported: "x", conf.LabelSources: "y", conf.LabelReceived: "z"}
 	s, err := OpenSettings(t.Context(), h.host(), "web")
 	must.NoError(t, err)
 	must.NoError(t, s.Set(t.Context(), CopyOut{Source: "/etc", Dir: t.TempDir()})) // it is read alone
-	must.Eq(t, "x", h.labels[LabelImported])
+	must.Eq(t, "x", h.labels[conf.LabelImported])
 	must.NoError(t, s.Set(t.Context(), SetCmd{"sh"}))
-	must.Eq(t, map[string]string{LabelReceived: "z"}, h.labels)
+	must.Eq(t, map[string]string{conf.LabelReceived: "z"}, h.labels)
 }
 
 func TestSettings_Attribute(t *testing.T) {
@@ -459,15 +460,15 @@ func TestSettings_atOnce(t *testing.T) {
 	deps, err := s.Deps()
 	must.NoError(t, err)
 	must.Len(t, len(names), deps)
-	must.Eq(t, settingConf, strings.Join(strings.SplitAfter(s.file(t, potConf), "\n")[:5], ""))
+	must.Eq(t, settingConf, strings.Join(strings.SplitAfter(s.file(t, conf.PotConf), "\n")[:5], ""))
 }
 
 func TestConfLines(t *testing.T) {
 	leak.Check(t)
-	_, err := ParseConfLines([]byte("a=b\nno line\n"))
+	_, err := conf.ParseLines([]byte("a=b\nno line\n"))
 	must.EqError(t, err, `pot.conf:2: no key=value: "no line"`)
 
-	c, err := ParseConfLines([]byte("a=1\n\nb=\"x=y\" \na=2\nc=3")) // no newline at its end
+	c, err := conf.ParseLines([]byte("a=1\n\nb=\"x=y\" \na=2\nc=3")) // no newline at its end
 	must.NoError(t, err)
 	must.Eq(t, []string{"1", "2"}, c.Values("a"))
 	must.Eq(t, "x=y", c.Value("b"))
@@ -477,7 +478,7 @@ func TestConfLines(t *testing.T) {
 	must.NoError(t, c.Set("e"))
 	must.Eq(t, "a=3\na=4\n\nb=\"x=y\" \nc=3\nc=5\n", string(c.Bytes()))
 	must.Error(t, c.Set("f", "1\ng=2"))
-	must.Error(t, c.Set("f", strings.Repeat("x", maxConfValue+1)))
+	must.Error(t, c.Set("f", strings.Repeat("x", conf.MaxLine+1)))
 	must.Eq(t, "a=3\na=4\n\nb=\"x=y\" \nc=3\nc=5\n", string(c.Bytes()))
 }
 

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // Name is a pot's name, which is its dataset's, its jail's and part of paths.
@@ -101,10 +103,10 @@ type Spec struct {
 	DNS    DNS
 	Limits Limits
 
-	Hooks      []Hook        `json:",omitempty"` // of the image that may be run; of one that is not Own
-	Attributes Attributes    `json:",omitempty"` // above the image's own
-	DiskBytes  int64         `json:",omitempty"` // that may be written to its dataset; 0: any
-	WallClock  time.Duration `json:",omitempty"` // after which the command is killed; 0: never
+	Hooks      []conf.Hook     `json:",omitempty"` // of the image that may be run; of one that is not Own
+	Attributes conf.Attributes `json:",omitempty"` // above the image's own
+	DiskBytes  int64           `json:",omitempty"` // that may be written to its dataset; 0: any
+	WallClock  time.Duration   `json:",omitempty"` // after which the command is killed; 0: never
 
 	Command []string // argument vector; none: the image's pot.cmd
 	User    string   // name or number in the image's passwd(5), "" for root
@@ -182,7 +184,7 @@ func (s *Spec) validateCopies(fault fault) {
 
 func (s *Spec) validateAttributes(fault fault) {
 	for _, name := range slices.Sorted(maps.Keys(s.Attributes)) {
-		if _, err := ParseTaskAttribute(name, s.Attributes[name]); err != nil {
+		if _, err := conf.ParseTaskAttribute(name, s.Attributes[name]); err != nil {
 			fault("attributes", "%w", err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -50,7 +51,7 @@ func TestSpec_Validate(t *testing.T) {
 	port := netip.MustParseAddrPort("127.0.0.1:80")
 	s := Spec{
 		Name: "a.b", Network: HostNetwork, Hostname: "a b", WorkDir: "rel",
-		Ports: []Port{{Proto: TCP, Host: port, To: 80}, {Proto: TCP, Host: port, To: 81}, {Proto: "sctp", Host: port}},
+		Ports: []Port{{Proto: conf.TCP, Host: port, To: 80}, {Proto: conf.TCP, Host: port, To: 81}, {Proto: "sctp", Host: port}},
 		Mounts: []Mount{
 			{Source: "rel", Target: "rel"}, {Source: "/a", Target: "/"}, {Source: "/a", Target: "/dev/x"},
 			{Source: "/a", Target: "/x"}, {Source: "/b", Target: "/y/../x"},
@@ -79,13 +80,13 @@ func TestSpec_Validate(t *testing.T) {
 		"a private bridge without a name": {Spec{Network: PrivateBridge}, "bridge: must be set"},
 		"a bridge that is a path":         {Spec{Network: PrivateBridge, Bridge: "../b"}, "bridge: must be letters"},
 		"a public bridge with a name":     {Spec{Network: PublicBridge, Bridge: "b"}, "bridge: is for network private-bridge alone"},
-		"ports without IPv4": {Spec{Network: PublicBridge, Stack: IPv6, Ports: []Port{{TCP, port, 80}}},
+		"ports without IPv4": {Spec{Network: PublicBridge, Stack: IPv6, Ports: []Port{{conf.TCP, port, 80}}},
 			"ports: cannot be published from a pot without IPv4"},
 		"an alias of nothing":         {Spec{Network: Alias}, "ip: network alias needs an address"},
 		"addresses without alias":     {Spec{Network: PublicBridge, Aliases: []InterfaceAddr{v4}}, "ip: is for network alias alone"},
 		"an alias twice":              {Spec{Network: Alias, Aliases: []InterfaceAddr{v4, v4}}, "ip[1]: 192.0.2.7 is asked for twice"},
 		"an alias of another stack":   {Spec{Network: Alias, Stack: IPv4, Aliases: []InterfaceAddr{v4, v6}}, "ip: must have addresses of stack ipv4"},
-		"an attribute that is none":   {Spec{Network: NoNetwork, Attributes: Attributes{"frob": "YES"}}, `attributes: no such attribute: "frob"`},
+		"an attribute that is none":   {Spec{Network: NoNetwork, Attributes: conf.Attributes{"frob": "YES"}}, `attributes: no such attribute: "frob"`},
 		"a negative quota":            {Spec{Network: NoNetwork, DiskBytes: -1}, "disk: must not be less"},
 		"a wall clock that goes back": {Spec{Network: NoNetwork, WallClock: -1}, "wallclock: must not be less"},
 	} {

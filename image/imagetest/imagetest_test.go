@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
 	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
 )

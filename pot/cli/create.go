@@ -14,6 +14,7 @@ import (
 
 	"nomad-driver-pot/flavour"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 )
 
@@ -185,7 +186,7 @@ func (m *creating) anew(c *cobra.Command, o *onPots, ps *pot.Pots) (*pot.Setting
 	if err != nil {
 		return nil, err
 	}
-	conf := image.PotConf{Base: release}
+	conf := conf.New{Base: release}
 	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && ps.Host().Unpack != nil {
 		return m.unpack(c.Context(), ps, file, conf)
 	}
@@ -193,7 +194,7 @@ func (m *creating) anew(c *cobra.Command, o *onPots, ps *pot.Pots) (*pot.Setting
 }
 
 // unpack has the host unpack the archive.
-func (m *creating) unpack(ctx context.Context, ps *pot.Pots, file string, conf image.PotConf) (*pot.Settings, error) {
+func (m *creating) unpack(ctx context.Context, ps *pot.Pots, file string, conf conf.New) (*pot.Settings, error) {
 	text, err := conf.Format(m.name)
 	if err != nil {
 		return nil, err
@@ -211,7 +212,7 @@ func (m *creating) unpack(ctx context.Context, ps *pot.Pots, file string, conf i
 }
 
 // receive makes a stream of the archive, and has the host receive it.
-func (m *creating) receive(c *cobra.Command, o *onPots, ps *pot.Pots, file string, conf image.PotConf) (*pot.Settings, error) {
+func (m *creating) receive(c *cobra.Command, o *onPots, ps *pot.Pots, file string, conf conf.New) (*pot.Settings, error) {
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
 	r, w := io.Pipe()
@@ -280,7 +281,7 @@ func (o *onPots) baseFile(ctx context.Context, base, mirror string) (file, relea
 	if strings.Contains(base, "/") || strings.Contains(base, ".t") {
 		return base, "", nil
 	}
-	if !releaseNames.MatchString(base) {
+	if !conf.ValidRelease(base) {
 		return "", "", fmt.Errorf("-b: must be a release, as in 14.2, or the path of an archive, not %.80q", base)
 	}
 	if file, err = o.cachedBase(base); err != nil {

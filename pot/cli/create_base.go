@@ -19,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 )
 
@@ -27,9 +28,6 @@ const (
 	maxManifest = 1 << 20
 	maxBase     = 4 << 30
 )
-
-// releaseNames are FreeBSD's, with or without what they end in.
-var releaseNames = regexp.MustCompile(`^[0-9]{1,3}\.[0-9]{1,3}(-[A-Z]+[0-9]*)?$`)
 
 // createBaseCommand fetches a release.
 func createBaseCommand() *cobra.Command {
@@ -46,7 +44,7 @@ mirror is one of FreeBSD's, or a directory as file:///DIR.`,
 	o := addOnPots(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if !releaseNames.MatchString(*release) {
+		if !conf.ValidRelease(*release) {
 			return fmt.Errorf("-r: must be a release, as in 14.2, not %.80q", *release)
 		}
 		return act(func(c *cobra.Command, _ []string) error {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 )
 
@@ -149,9 +149,8 @@ func (o *onPots) info(ctx context.Context, name pot.Name) (*info, error) {
 		at := filepath.Join(root, "jails", string(name), one.Child) + "@" + one.Name
 		i.Snapshots = append(i.Snapshots, snapshotInfo{at, one.Created.Unix(), one.UsedBytes})
 	}
-	initial := image.DefaultAttributes()
 	for _, a := range infoAttributes() {
-		i.Attributes[a] = cmp.Or(v("pot.attr."+a), initial[a], "NO")
+		i.Attributes[a] = cmp.Or(v("pot.attr."+a), conf.NewPotAttribute(a), "NO")
 	}
 	return i, err
 }

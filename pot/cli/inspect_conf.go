@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"nomad-driver-pot/image"
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/image/conf"
 )
 
 // inspectedConf is what a pot.conf asks for.
@@ -64,7 +63,7 @@ func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 		"pot.base": &c.Base, "host.hostname": &c.Hostname, "network_type": &c.Network, "pot.stack": &c.Stack, "ip": &c.Address,
 		"bridge": &c.Bridge, "pot.dns": &c.DNS, "pot.rss.cpus": &c.CPUs, "pot.rss.memory": &c.Memory,
 	}
-	err := pot.EachLine(bytes.NewReader(text), func(key, value string) {
+	err := conf.Each(bytes.NewReader(text), func(key, value string) {
 		value = strings.Trim(strings.TrimSpace(value), `"`)
 		switch name, isAttribute := strings.CutPrefix(key, "pot.attr."); {
 		case isAttribute:
@@ -82,7 +81,7 @@ func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf, err := pot.ReadConf(bytes.NewReader(text)) // as a pot is made of it
+	conf, err := conf.Read(bytes.NewReader(text)) // as a pot is made of it
 	if err != nil {
 		return nil, err
 	}
@@ -100,9 +99,8 @@ func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 
 // odd are the attributes that a new pot has not, or not so.
 func (c *inspectedConf) odd() (list []string) {
-	usual := image.DefaultAttributes()
 	for _, name := range sortedKeys(c.Attributes) {
-		if value := c.Attributes[name]; usual[name] != value {
+		if value := c.Attributes[name]; conf.NewPotAttribute(name) != value {
 			list = append(list, name+"="+value)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -55,9 +55,9 @@ func TestPushAuth(t *testing.T) {
 // Package pot and package image know each other's labels, and do not import each other.
 func TestLabels(t *testing.T) {
 	leak.Check(t)
-	must.Eq(t, image.LabelRef, pot.LabelRef)
-	must.Eq(t, image.LabelDigest, pot.LabelDigest)
-	must.Eq(t, image.LabelTask, pot.LabelTask)
-	must.Eq(t, image.LabelSources, pot.LabelSources)
-	must.Eq(t, image.LabelImported, pot.LabelImported)
+	must.Eq(t, image.LabelRef, conf.LabelRef)
+	must.Eq(t, image.LabelDigest, conf.LabelDigest)
+	must.Eq(t, image.LabelTask, conf.LabelTask)
+	must.Eq(t, image.LabelSources, conf.LabelSources)
+	must.Eq(t, image.LabelImported, conf.LabelImported)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 )
 
@@ -178,10 +179,10 @@ stopped. They are copied; they go into images that are made of the pot, which no
 of Nomad's runs them from unless the operator allows that.`,
 	}
 	flags := []struct {
-		hook  pot.Hook
+		hook  conf.Hook
 		short string
 		file  *string
-	}{{pot.PreStart, "s", nil}, {pot.PostStart, "S", nil}, {pot.PreStop, "t", nil}, {pot.PostStop, "T", nil}}
+	}{{conf.PreStart, "s", nil}, {conf.PostStart, "S", nil}, {conf.PreStop, "t", nil}, {conf.PostStop, "T", nil}}
 	for i, f := range flags {
 		flags[i].file = c.Flags().StringP(string(f.hook), f.short, "", "`program` to be run then")
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 )
 
@@ -135,7 +136,7 @@ func getAttributeCommand() *cobra.Command {
 func attributeLines() string {
 	var b strings.Builder
 	line := "   "
-	for _, name := range pot.AllAttributes() {
+	for _, name := range conf.AllAttributes() {
 		if len(line)+1+len(name) > 80 {
 			b.WriteString(line + "\n")
 			line = "   "
@@ -148,5 +149,5 @@ func attributeLines() string {
 
 // completeAttributes has shells complete -A.
 func completeAttributes(c *cobra.Command) {
-	_ = c.RegisterFlagCompletionFunc("attribute", cobra.FixedCompletions(pot.AllAttributes(), cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("attribute", cobra.FixedCompletions(conf.AllAttributes(), cobra.ShellCompDirectiveNoFileComp))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
@@ -71,7 +72,7 @@ func FuzzAnchorOf(f *testing.F) {
 // published is a pot of that name with a published port.
 func published(name pot.Name) pot.Spec {
 	return pot.Spec{Name: name, Image: "web_1_0", Network: pot.PublicBridge,
-		Ports: []pot.Port{{Proto: pot.UDP, Host: netip.MustParseAddrPort("0.0.0.0:53"), To: 5353}}}
+		Ports: []pot.Port{{Proto: conf.UDP, Host: netip.MustParseAddrPort("0.0.0.0:53"), To: 5353}}}
 }
 
 // oddNames are names that a pot may have, and a task, and that some tool could take for
@@ -93,7 +94,7 @@ func TestAnchors_names(t *testing.T) {
 	h, pots := m.host(t)
 	for _, name := range oddNames {
 		s := published(name)
-		s.Labels = map[string]string{pot.LabelTask: "x"}
+		s.Labels = map[string]string{conf.LabelTask: "x"}
 		_, err := pots.Create(t.Context(), s)
 		must.NoError(t, err, must.Sprint(name))
 	}
@@ -208,7 +209,7 @@ func TestWithdraw_older(t *testing.T) {
 		_, pots := m.host(t)
 		p, err := pots.Create(t.Context(), published("web"))
 		must.NoError(t, err)
-		m.send(pot.UDP, "203.0.113.5:40000", "10.0.2.15:53")
+		m.send(conf.UDP, "203.0.113.5:40000", "10.0.2.15:53")
 		m.hangs = "pfctl"
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -228,21 +229,21 @@ func TestWithdraw_states(t *testing.T) {
 	p, err := pots.Create(t.Context(), published("first"))
 	must.NoError(t, err)
 	_, err = pots.Create(t.Context(), pot.Spec{Name: "other", Image: "web_1_0", Network: pot.PublicBridge,
-		Ports: []pot.Port{{Proto: pot.UDP, Host: netip.MustParseAddrPort("0.0.0.0:54"), To: 5454}}})
+		Ports: []pot.Port{{Proto: conf.UDP, Host: netip.MustParseAddrPort("0.0.0.0:54"), To: 5454}}})
 	must.NoError(t, err)
 	const client, server = "203.0.113.5:40000", "198.51.100.9:443"
-	must.Eq(t, "10.192.0.2:5353", m.send(pot.UDP, client, "10.0.2.15:53").String())
-	must.Eq(t, "10.192.0.3:5454", m.send(pot.UDP, client, "10.0.2.15:54").String())
+	must.Eq(t, "10.192.0.2:5353", m.send(conf.UDP, client, "10.0.2.15:53").String())
+	must.Eq(t, "10.192.0.3:5454", m.send(conf.UDP, client, "10.0.2.15:54").String())
 	ends := func(a, b string) [2]netip.AddrPort {
 		return [2]netip.AddrPort{netip.MustParseAddrPort(a), netip.MustParseAddrPort(b)}
 	}
 	m.states = append(m.states, // of nat, and the host's own
-		modelState{pot.TCP, ends("10.0.2.15:61000", server), ends(p.Address().String()+":2000", server)},
-		modelState{pot.TCP, ends(client, "10.0.2.15:22"), ends(client, "10.0.2.15:22")})
+		modelState{conf.TCP, ends("10.0.2.15:61000", server), ends(p.Address().String()+":2000", server)},
+		modelState{conf.TCP, ends(client, "10.0.2.15:22"), ends(client, "10.0.2.15:22")})
 
 	must.NoError(t, p.Destroy(t.Context()))
-	must.False(t, m.send(pot.UDP, client, "10.0.2.15:53").IsValid())
-	must.Eq(t, "10.192.0.3:5454", m.send(pot.UDP, client, "10.0.2.15:54").String(), must.Sprint("another pot's goes on"))
+	must.False(t, m.send(conf.UDP, client, "10.0.2.15:53").IsValid())
+	must.Eq(t, "10.192.0.3:5454", m.send(conf.UDP, client, "10.0.2.15:54").String(), must.Sprint("another pot's goes on"))
 	must.Len(t, 2, m.states)
 	must.Eq(t, "10.0.2.15:22", m.states[1].stack[1].String())
 }

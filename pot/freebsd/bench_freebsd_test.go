@@ -15,6 +15,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/hosttest/leak"
@@ -51,7 +52,7 @@ func BenchmarkLife(b *testing.B) {
 	pots := pot.Open(h, pot.Config{Dir: b.TempDir(), Network: pot.DefaultNetwork, Supervisor: program})
 	s := pot.Spec{
 		Name: "bench", Image: "hello", Network: pot.PublicBridge, Command: []string{"/bin/hello", "sleep", "1h"},
-		Ports:  []pot.Port{{Proto: pot.TCP, Host: netip.MustParseAddrPort("127.0.0.1:28080"), To: 8080}},
+		Ports:  []pot.Port{{Proto: conf.TCP, Host: netip.MustParseAddrPort("127.0.0.1:28080"), To: 8080}},
 		Mounts: []pot.Mount{{Source: b.TempDir(), Target: "/local"}},
 		Limits: pot.Limits{MemoryBytes: 64 << 20},
 	}

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/run"
 )
 
@@ -59,7 +59,7 @@ func (d *datasets) holds(ctx context.Context, name, ending string) (all []hold, 
 // received them. Then busy is worth another try. Holds of an image that was imported, or of
 // a pot, are somebody's: they are an error that names them.
 func (d *datasets) releaseImport(ctx context.Context, name string, busy error) error {
-	if !strings.HasPrefix(name, pot.ImportPrefix) {
+	if !strings.HasPrefix(name, conf.ImportPrefix) {
 		return d.heldError(ctx, name, "", busy)
 	}
 	all, err := d.holds(ctx, name, "")

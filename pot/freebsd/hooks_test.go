@@ -8,6 +8,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
@@ -18,17 +19,17 @@ func TestHooks(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)
 	log := filepath.Join(t.TempDir(), "log")
-	for _, hook := range pot.Hooks {
+	for _, hook := range conf.Hooks {
 		text := fmt.Sprintf("#!/bin/sh\necho %s $_POT_NAME $_POT_IP ${_POT_JID:+in jail} >> %s\n", hook, log)
 		must.NoError(t, os.WriteFile(m.place("tank/pot/jails/web_1_0/conf/"+string(hook)+".sh"), []byte(text), 0o755))
 	}
 	h, _ := m.host(t)
 	pots := pot.Open(h, pot.Config{Dir: t.TempDir(), Network: pot.DefaultNetwork})
 	s := web(t)
-	s.Hooks = []pot.Hook{pot.PreStart, pot.PostStop}
+	s.Hooks = []conf.Hook{conf.PreStart, conf.PostStop}
 	p, err := pots.Create(t.Context(), s)
 	must.NoError(t, err)
-	must.Eq(t, []pot.Hook{pot.PostStart, pot.PreStop}, p.RefusedHooks())
+	must.Eq(t, []conf.Hook{conf.PostStart, conf.PreStop}, p.RefusedHooks())
 	files, err := filepath.Glob(m.place("tank/pot/jails/web/conf/*.sh"))
 	must.NoError(t, err)
 	must.Eq(t, []string{m.place("tank/pot/jails/web/conf/poststop.sh"), m.place("tank/pot/jails/web/conf/prestart.sh")}, files)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
@@ -130,7 +131,7 @@ func TestReceive_properties(t *testing.T) {
 func TestReceiveLayer_origin(t *testing.T) {
 	leak.Check(t)
 	const signed, forged = "skein1024:51", "skein1024:f0"
-	base := map[string]string{pot.LabelDigest: signed, pot.LabelReceived: signed + " 3ef 7"}
+	base := map[string]string{conf.LabelDigest: signed, conf.LabelReceived: signed + " 3ef 7"}
 	for name, c := range map[string]struct {
 		other  string // its name is before that of base, so it is found first
 		labels map[string]string
@@ -139,18 +140,18 @@ func TestReceiveLayer_origin(t *testing.T) {
 		"a pot of this host that no stream brought": {other: "a"},
 		"the same image under another name":         {other: "a_1_0", labels: base},
 		"the same image, from before labels said what was received": {
-			other: "a_1_0", labels: map[string]string{pot.LabelDigest: signed}},
+			other: "a_1_0", labels: map[string]string{conf.LabelDigest: signed}},
 		"an image with another digest": {
-			other: "a_1_0", labels: map[string]string{pot.LabelDigest: forged, pot.LabelReceived: forged + " 3ef 7"},
+			other: "a_1_0", labels: map[string]string{conf.LabelDigest: forged, conf.LabelReceived: forged + " 3ef 7"},
 			want: "are of images with different digests"},
 		"an image with another digest, from before": {
-			other: "a_1_0", labels: map[string]string{pot.LabelDigest: forged},
+			other: "a_1_0", labels: map[string]string{conf.LabelDigest: forged},
 			want: "are of images with different digests"},
 		"a pot that was such an image": {
-			other: "a_1_0", labels: map[string]string{pot.LabelReceived: forged + " 3ef 7"},
+			other: "a_1_0", labels: map[string]string{conf.LabelReceived: forged + " 3ef 7"},
 			want: "are of images with different digests"},
 		"an import, of which nothing is known yet": {
-			other: pot.ImportPrefix + "1-2", want: "it is a layer on tank/pot/jails/_import-1-2/m@7, and is to be on tank/pot/jails/base_1_0/m@7"},
+			other: conf.ImportPrefix + "1-2", want: "it is a layer on tank/pot/jails/_import-1-2/m@7, and is to be on tank/pot/jails/base_1_0/m@7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newModel(t)
@@ -175,7 +176,7 @@ func TestReceiveLayer_origin(t *testing.T) {
 		m := newModel(t)
 		h, _ := m.host(t)
 		must.NoError(t, h.Images.Receive(t.Context(), "a_1_0", tree(5, 7).reader()))
-		must.NoError(t, h.Images.SetLabels(t.Context(), "a_1_0", map[string]string{pot.LabelReceived: forged + " 3ed 5"}))
+		must.NoError(t, h.Images.SetLabels(t.Context(), "a_1_0", map[string]string{conf.LabelReceived: forged + " 3ed 5"}))
 		must.NoError(t, h.Images.Receive(t.Context(), "base_1_0", tree(7).reader()))
 		must.NoError(t, h.Images.SetLabels(t.Context(), "base_1_0", base))
 		must.NoError(t, h.Images.ReceiveLayer(t.Context(), "new", "base_1_0", "7", layer(7, 8).reader(), nil))
@@ -200,11 +201,11 @@ func TestLabelled(t *testing.T) {
 	m := newModel(t)
 	h, _ := m.host(t)
 	must.NoError(t, h.Images.Receive(t.Context(), "a", tree(7).reader()))
-	must.NoError(t, h.Images.SetLabels(t.Context(), "a", map[string]string{pot.LabelReceived: "d 7 8", pot.LabelRef: "r"}))
-	m.datasets["tank/pot/jails/web_1_0"].received = map[string]string{pot.LabelReceived: "a stream's"}
-	got, err := h.Images.Labelled(t.Context(), pot.LabelReceived, pot.LabelDigest)
+	must.NoError(t, h.Images.SetLabels(t.Context(), "a", map[string]string{conf.LabelReceived: "d 7 8", conf.LabelRef: "r"}))
+	m.datasets["tank/pot/jails/web_1_0"].received = map[string]string{conf.LabelReceived: "a stream's"}
+	got, err := h.Images.Labelled(t.Context(), conf.LabelReceived, conf.LabelDigest)
 	must.NoError(t, err)
-	must.Eq(t, map[string]map[string]string{"a": {pot.LabelReceived: "d 7 8"}}, got)
+	must.Eq(t, map[string]map[string]string{"a": {conf.LabelReceived: "d 7 8"}}, got)
 	guids, err := h.Images.GUIDs(t.Context(), "a")
 	must.NoError(t, err)
 	must.Eq(t, []uint64{1007, 7}, guids)

@@ -8,13 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/run"
 	"nomad-driver-pot/pot/supervise"
@@ -88,8 +88,9 @@ func (j jails) createFailed(ctx context.Context, jail pot.Jail, err error) error
 	return errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return j.Remove(ctx, jail.Name) }))
 }
 
-// releases are what osrelease may be: freebsd-version(1).
-var releases = regexp.MustCompile(`^[0-9]{1,3}\.[0-9]{1,3}-[A-Z0-9.p-]{1,20}$`)
+// validOSRelease reports whether a jail may have text as its osrelease (jail(8)): a release with
+// its branch, as uname(1) shows it.
+func validOSRelease(text string) bool { return strings.Contains(text, "-") && conf.ValidRelease(text) }
 
 // userland is the release of the image's userland, as its freebsd-version(1)
 // has it: a file of text that is not trusted. "" if it has none.
@@ -115,7 +116,7 @@ func userland(root string) (string, error) {
 	lines := bufio.NewScanner(io.LimitReader(f, 64<<10))
 	for lines.Scan() {
 		if value, ok := strings.CutPrefix(lines.Text(), "USERLAND_VERSION="); ok {
-			if value = strings.Trim(value, `"'`); releases.MatchString(value) {
+			if value = strings.Trim(value, `"'`); validOSRelease(value) {
 				return value, nil
 			}
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
@@ -51,7 +52,7 @@ func web(t testing.TB) pot.Spec {
 	return pot.Spec{
 		Name: "web", Image: "web_1_0", Network: pot.PublicBridge,
 		Labels: map[string]string{"nomad.pot:alloc": "a1", "nomad.pot:task": "a1/web"},
-		Ports:  []pot.Port{{Proto: pot.TCP, Host: netip.MustParseAddrPort("192.0.2.7:8080"), To: 80}},
+		Ports:  []pot.Port{{Proto: conf.TCP, Host: netip.MustParseAddrPort("192.0.2.7:8080"), To: 80}},
 		Mounts: mounts,
 		Limits: pot.Limits{MemoryBytes: 64 << 20, CPUPercent: 50, CPUShares: 100, CPUs: "0-1"},
 	}
@@ -360,9 +361,9 @@ func TestSurprises(t *testing.T) {
 	})
 	t.Run("an uplink's rule is not for what comes from elsewhere", func(t *testing.T) {
 		r := redirects{config: Config{Interface: "em0"}}
-		must.Eq(t, "", r.rules(netip.MustParseAddr("10.192.0.2"), []pot.Port{{Proto: pot.TCP, Host: netip.MustParseAddrPort("127.0.0.1:80"), To: 80}}))
+		must.Eq(t, "", r.rules(netip.MustParseAddr("10.192.0.2"), []pot.Port{{Proto: conf.TCP, Host: netip.MustParseAddrPort("127.0.0.1:80"), To: 80}}))
 		must.Eq(t, "rdr pass on em0 inet proto udp from any to (em0) port 53 -> 10.192.0.2 port 5353\n",
-			r.rules(netip.MustParseAddr("10.192.0.2"), []pot.Port{{Proto: pot.UDP, Host: netip.MustParseAddrPort("0.0.0.0:53"), To: 5353}}))
+			r.rules(netip.MustParseAddr("10.192.0.2"), []pot.Port{{Proto: conf.UDP, Host: netip.MustParseAddrPort("0.0.0.0:53"), To: 5353}}))
 	})
 }
 

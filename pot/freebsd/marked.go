@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/run"
 )
@@ -60,7 +61,7 @@ func (m marks) marked(ctx context.Context, known []pot.Name) ([]pot.Name, error)
 // labelled are the datasets of pots.
 func (m marks) labelled(ctx context.Context) ([]pot.Name, error) {
 	jails := m.datasets.root + "/jails"
-	out, err := m.datasets.zfs(ctx, "get", "-H", "-d", "1", "-t", "filesystem", "-s", "local", "-o", "name", pot.LabelTask, jails)
+	out, err := m.datasets.zfs(ctx, "get", "-H", "-d", "1", "-t", "filesystem", "-s", "local", "-o", "name", conf.LabelTask, jails)
 	var all []pot.Name
 	for line := range strings.Lines(out) {
 		if name, below := strings.CutPrefix(strings.TrimSpace(line), jails+"/"); below {

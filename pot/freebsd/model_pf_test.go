@@ -10,14 +10,14 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // modelState is a state of pf: the ends that a packet has on the wire, its sender
 // first, and those that it has on the host, after rdr and before nat.
 type modelState struct {
-	proto       pot.Proto
+	proto       conf.Proto
 	wire, stack [2]netip.AddrPort
 }
 
@@ -76,7 +76,7 @@ func (m *model) killWire(argv []string) {
 
 // send is a packet from outside: where it arrives, by a state, or by the first rdr rule,
 // which makes one. It is not valid where no rule is for it.
-func (m *model) send(proto pot.Proto, from, to string) netip.AddrPort {
+func (m *model) send(proto conf.Proto, from, to string) netip.AddrPort {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	wire := [2]netip.AddrPort{netip.MustParseAddrPort(from), netip.MustParseAddrPort(to)}
@@ -156,13 +156,13 @@ func TestModel_pf(t *testing.T) {
 		{"-k 10.192.0.9 -k 0.0.0.0/0", false},
 		{"-k 0.0.0.0/0 -k 10.0.2.15", true}, // on the wire
 	} {
-		must.Eq(t, inside, m.send(pot.UDP, "203.0.113.5:40000", "10.0.2.15:53"))
+		must.Eq(t, inside, m.send(conf.UDP, "203.0.113.5:40000", "10.0.2.15:53"))
 		m.pfctl(nil, strings.Fields(tc.command))
 		must.Eq(t, tc.ends, len(m.states) == 0, must.Sprint(tc.command))
 	}
-	must.Eq(t, inside, m.send(pot.UDP, "203.0.113.5:40000", "10.0.2.15:53"))
+	must.Eq(t, inside, m.send(conf.UDP, "203.0.113.5:40000", "10.0.2.15:53"))
 	m.anchors = map[string]string{}
-	must.Eq(t, inside, m.send(pot.UDP, "203.0.113.5:40000", "10.0.2.15:53"), must.Sprint("states outlive their rules"))
+	must.Eq(t, inside, m.send(conf.UDP, "203.0.113.5:40000", "10.0.2.15:53"), must.Sprint("states outlive their rules"))
 	must.NoError(t, m.KillStates(inside.Addr()))
-	must.False(t, m.send(pot.UDP, "203.0.113.5:40000", "10.0.2.15:53").IsValid())
+	must.False(t, m.send(conf.UDP, "203.0.113.5:40000", "10.0.2.15:53").IsValid())
 }

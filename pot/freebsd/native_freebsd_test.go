@@ -13,6 +13,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/hosttest/leak"
@@ -113,7 +114,7 @@ func TestNative_states(t *testing.T) {
 
 	publish := func(name pot.Name, to string, port uint16) pot.Redirect {
 		r := pot.Redirect{Pot: name, To: netip.MustParseAddr(to), Anchor: h.Redirects.Anchor(name), Ports: []pot.Port{
-			{Proto: pot.UDP, Host: netip.AddrPortFrom(netip.IPv4Unspecified(), port), To: port},
+			{Proto: conf.UDP, Host: netip.AddrPortFrom(netip.IPv4Unspecified(), port), To: port},
 		}}
 		must.NoError(t, h.Redirects.Publish(t.Context(), r))
 		t.Cleanup(func() { must.NoError(t, h.Redirects.Withdraw(context.Background(), r)) })

@@ -11,6 +11,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
@@ -25,7 +26,7 @@ func (m *model) command(t testing.TB, begin string) string {
 
 // connections are one pot for each way to connect it.
 func connections(t testing.TB) map[string]pot.Spec {
-	port := []pot.Port{{Proto: pot.TCP, Host: netip.MustParseAddrPort("0.0.0.0:8080"), To: 80}}
+	port := []pot.Port{{Proto: conf.TCP, Host: netip.MustParseAddrPort("0.0.0.0:8080"), To: 80}}
 	addr := func(text string) pot.InterfaceAddr {
 		a, err := pot.ParseInterfaceAddr(text)
 		must.NoError(t, err)
@@ -234,7 +235,7 @@ func TestAttributes(t *testing.T) {
 	_, pots := m.host(t)
 	p, err := pots.Create(t.Context(), pot.Spec{
 		Name: "web", Image: "web_1_0", Network: pot.HostNetwork, DiskBytes: 1 << 20,
-		Attributes: pot.Attributes{
+		Attributes: conf.Attributes{
 			"raw_sockets": "YES", "sysvshm": "inherit", "devfs_ruleset": "5", "enforce_statfs": "1", "mount": "YES",
 			"linprocfs": "YES", "linsysfs": "YES", "nullfs": "YES", "tmpfs": "YES", "zfs": "YES",
 			"fdescfs": "YES", "procfs": "YES", "no-tmpfs": "NO",
@@ -270,7 +271,7 @@ func TestAttributes(t *testing.T) {
 		before := m.state()
 		must.NoError(t, os.Symlink("/", dir+"/m/proc"))
 		err = h.Jails.Create(t.Context(), pot.Jail{Name: "x", Root: dir + "/m", Network: pot.HostNetwork,
-			Attributes: pot.Attributes{"procfs": "YES", "fdescfs": "YES"}})
+			Attributes: conf.Attributes{"procfs": "YES", "fdescfs": "YES"}})
 		must.ErrorContains(t, err, "/proc: /proc: is a link: mounts follow none")
 		must.NoError(t, os.Remove(dir+"/m/proc"))
 		must.NoError(t, os.RemoveAll(dir+"/m/dev/fd"))

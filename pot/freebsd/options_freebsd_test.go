@@ -15,6 +15,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/hosttest/leak"
@@ -109,7 +110,7 @@ func TestOptions(t *testing.T) {
 		must.StrNotContains(t, exec(t, p, "id"), "addr ::1/128")
 	})
 	t.Run("attributes are parameters and mounts", func(t *testing.T) {
-		p := start(t, pot.Spec{Network: pot.NoNetwork, Attributes: pot.Attributes{
+		p := start(t, pot.Spec{Network: pot.NoNetwork, Attributes: conf.Attributes{
 			"enforce_statfs": "1", "mount": "YES", "nullfs": "YES", "tmpfs": "YES", "zfs": "YES",
 			"fdescfs": "YES", "procfs": "YES", "no-tmpfs": "NO", "mlock": "YES", "children": "3", "sysvshm": "inherit", "sysvsem": "disable",
 			"raw_sockets": "NO", "devfs_ruleset": "4",
@@ -130,7 +131,7 @@ func TestOptions(t *testing.T) {
 				t.Skipf("this kernel has no %s: %v", module, err)
 			}
 		}
-		start(t, pot.Spec{Network: pot.NoNetwork, Attributes: pot.Attributes{"mount": "YES", "linprocfs": "YES", "linsysfs": "YES"}})
+		start(t, pot.Spec{Network: pot.NoNetwork, Attributes: conf.Attributes{"mount": "YES", "linprocfs": "YES", "linsysfs": "YES"}})
 		params := command(t, "jls", "-j", "web", "-n")
 		must.StrContains(t, params, "allow.mount.linprocfs")
 		must.StrContains(t, params, "allow.mount.linsysfs")
@@ -138,7 +139,7 @@ func TestOptions(t *testing.T) {
 	t.Run("a devfs ruleset that is not there leaves nothing", func(t *testing.T) {
 		before, err := machine.Look(state)
 		must.NoError(t, err)
-		_, err = pots.Create(t.Context(), pot.Spec{Name: "web", Image: "hello", Network: pot.NoNetwork, Attributes: pot.Attributes{"devfs_ruleset": "99"}})
+		_, err = pots.Create(t.Context(), pot.Spec{Name: "web", Image: "hello", Network: pot.NoNetwork, Attributes: conf.Attributes{"devfs_ruleset": "99"}})
 		must.ErrorContains(t, err, "devfs ruleset 99 is not there, the jail would see all of /dev")
 		after, err := machine.Look(state)
 		must.NoError(t, err)

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/image/conf"
 )
 
 // checkOrigin returns nil if what was received on the snapshot on is as good as on want.
@@ -27,7 +27,7 @@ func (d *datasets) checkOrigin(ctx context.Context, on, want string) error {
 		return refuse("")
 	}
 	out, err := d.zfs(ctx, "get", "-Hp", "-s", "local,none", "-o", "name,property,value",
-		strings.Join([]string{"guid", pot.LabelDigest, pot.LabelReceived}, ","), on, want, d.path(name), d.path(image))
+		strings.Join([]string{"guid", conf.LabelDigest, conf.LabelReceived}, ","), on, want, d.path(name), d.path(image))
 	if err != nil {
 		return fmt.Errorf("%w: %w", refuse(""), err)
 	}
@@ -46,18 +46,18 @@ func (d *datasets) checkOrigin(ctx context.Context, on, want string) error {
 func (d *datasets) potOf(snapshot string) (name string, isTree bool) {
 	tree, _, _ := strings.Cut(snapshot, "@")
 	name = path.Base(path.Dir(tree))
-	return name, tree == d.path(name)+"/m" && valid(name) == nil && !strings.HasPrefix(name, pot.ImportPrefix)
+	return name, tree == d.path(name)+"/m" && valid(name) == nil && !strings.HasPrefix(name, conf.ImportPrefix)
 }
 
 // digestOf is that of the image that a snapshot came with; "" if it came with none. GUID
 // is a decimal number.
 func digestOf(labels map[string]string, guid string) string {
 	n, err := strconv.ParseUint(guid, 10, 64)
-	received := strings.Fields(labels[pot.LabelReceived])
+	received := strings.Fields(labels[conf.LabelReceived])
 	if err == nil && slices.Contains(received, strconv.FormatUint(n, 16)) {
 		return received[0]
 	}
-	return labels[pot.LabelDigest]
+	return labels[conf.LabelDigest]
 }
 
 // propertiesOf reads lines of zfs get -H -o name,property,value: by name, those that have

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 )
 
@@ -18,7 +19,7 @@ func parameters(jail pot.Jail, device pairs) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if release == "" && releases.MatchString(jail.Release) {
+	if release == "" && validOSRelease(jail.Release) {
 		release = jail.Release
 	}
 	if release != "" {
@@ -33,7 +34,7 @@ func parameters(jail pot.Jail, device pairs) ([]string, error) {
 }
 
 // allowed are the parameters of attributes (pot-reference 6.1).
-func allowed(a pot.Attributes) []string {
+func allowed(a conf.Attributes) []string {
 	var argv []string
 	for _, p := range []struct{ attribute, parameter string }{
 		{"enforce_statfs", "enforce_statfs"}, {"devfs_ruleset", "devfs_ruleset"}, {"sysvshm", "sysvshm"},

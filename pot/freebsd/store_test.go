@@ -7,6 +7,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/leak"
@@ -29,7 +30,7 @@ func TestStore_images(t *testing.T) {
 
 	t.Run("a task's clone is no image, whatever is allowed", func(t *testing.T) {
 		_, h, store := open(t)
-		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "web_1_0", Name: name, Labels: map[string]string{pot.LabelTask: "x"}})
+		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "web_1_0", Name: name, Labels: map[string]string{conf.LabelTask: "x"}})
 		must.NoError(t, err)
 		_, err = store.Ensure(t.Context(), ref, image.Terms{Local: true}, nil)
 		must.ErrorIs(t, err, image.ErrNotImage)

@@ -7,11 +7,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 )
 
 // systems mounts the file systems of the kernel's that a jail has, in order.
-func (m mounts) systems(ctx context.Context, root string, a pot.Attributes) error {
+func (m mounts) systems(ctx context.Context, root string, a conf.Attributes) error {
 	if err := m.devfs(ctx, root, a.Value("devfs_ruleset")); err != nil {
 		return fmt.Errorf("/dev: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
@@ -20,7 +21,7 @@ func TestPot_Unpublish(t *testing.T) {
 	_, pots := m.host(t)
 	s := web(t)
 	first := s.Ports[0]
-	second := pot.Port{Proto: pot.TCP, Host: netip.MustParseAddrPort("192.0.2.7:8081"), To: 81}
+	second := pot.Port{Proto: conf.TCP, Host: netip.MustParseAddrPort("192.0.2.7:8081"), To: 81}
 	s.Ports = []pot.Port{first, second}
 	p, err := pots.Create(t.Context(), s)
 	must.NoError(t, err)
@@ -51,7 +52,7 @@ func TestPot_portHeldForUDP(t *testing.T) {
 	for _, any := range []bool{true, false} {
 		s := web(t)
 		s.AnyTransport = any
-		s.Ports = []pot.Port{{Proto: pot.TCP, Host: at, To: 53}, {Proto: pot.UDP, Host: at, To: 53}}
+		s.Ports = []pot.Port{{Proto: conf.TCP, Host: at, To: 53}, {Proto: conf.UDP, Host: at, To: 53}}
 		p, err := pots.Create(t.Context(), s)
 		must.NoError(t, err)
 		if any {

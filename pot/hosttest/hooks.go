@@ -15,6 +15,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 )
 
@@ -24,7 +25,7 @@ import (
 func HookedStream(t testing.TB, pots *pot.Pots, from io.Reader, log string) []byte {
 	t.Helper()
 	return changedStream(t, pots, from, func(s *pot.Settings) {
-		for _, hook := range pot.Hooks {
+		for _, hook := range conf.Hooks {
 			file := filepath.Join(t.TempDir(), string(hook))
 			text := fmt.Sprintf("#!/bin/sh\necho %s $_POT_NAME ${_POT_JID:+in jail} ${_POT_IP} $SECRET >> %s\n[ %[1]s != prestart ] || echo ready\n[ %[1]s != poststart ] || { echo oh no; exit 3; }\n", hook, log)
 			must.NoError(t, os.WriteFile(file, []byte(text), 0o755))
@@ -86,7 +87,7 @@ func testHooks(t *testing.T, bed Bed) {
 
 	t.Run("an image's are not run", func(t *testing.T) {
 		tk := start(t, bed, hookedSpec("sleep", "1h"))
-		must.Eq(t, pot.Hooks, tk.RefusedHooks())
+		must.Eq(t, conf.Hooks, tk.RefusedHooks())
 		end(t, tk)
 		must.SliceEmpty(t, tk.Notes())
 		must.SliceEmpty(t, said())
@@ -94,7 +95,7 @@ func testHooks(t *testing.T, bed Bed) {
 	t.Run("unless they are allowed: in the order of a pot's life, and once", func(t *testing.T) {
 		s := hookedSpec("sleep", "1h")
 		s.Network = pot.PublicBridge
-		s.Hooks = pot.Hooks
+		s.Hooks = conf.Hooks
 		tk := start(t, bed, s)
 		must.SliceEmpty(t, tk.RefusedHooks())
 		must.Eq(t, []string{"prestart of pot web: ready", "poststart of pot web: oh no", "poststart of pot web: exit status 3"}, tk.Notes())
@@ -105,9 +106,9 @@ func testHooks(t *testing.T, bed Bed) {
 	})
 	t.Run("another process goes on with them, and the last is run by one alone", func(t *testing.T) {
 		s := hookedSpec("sleep", "1h")
-		s.Hooks = []pot.Hook{pot.PreStop, pot.PostStop}
+		s.Hooks = []conf.Hook{conf.PreStop, conf.PostStop}
 		tk := start(t, bed, s)
-		must.Eq(t, []pot.Hook{pot.PreStart, pot.PostStart}, tk.RefusedHooks())
+		must.Eq(t, []conf.Hook{conf.PreStart, conf.PostStart}, tk.RefusedHooks())
 		found, err := tk.pots.Find("web")
 		must.NoError(t, err)
 		third, err := tk.pots.Find("web")
@@ -119,7 +120,7 @@ func testHooks(t *testing.T, bed Bed) {
 	})
 	t.Run("the last is run after a start that failed", func(t *testing.T) {
 		s := hookedSpec("sleep", "1h")
-		s.Hooks = pot.Hooks
+		s.Hooks = conf.Hooks
 		s.Mounts = []pot.Mount{{Source: "/no/such", Target: "/data"}}
 		_, err := bed.pots().Create(t.Context(), s)
 		must.ErrorContains(t, err, "/no/such")
@@ -128,7 +129,7 @@ func testHooks(t *testing.T, bed Bed) {
 	})
 	t.Run("a command that has ended is not about to be stopped", func(t *testing.T) {
 		s := hookedSpec("exit", "0")
-		s.Hooks = []pot.Hook{pot.PreStop}
+		s.Hooks = []conf.Hook{conf.PreStop}
 		tk := start(t, bed, s)
 		tk.wait(t)
 		end(t, tk)

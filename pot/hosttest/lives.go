@@ -20,6 +20,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/supervise"
 )
@@ -96,7 +97,7 @@ func takenPort(t *testing.T) func(*pot.Spec) {
 	t.Cleanup(func() { l.Close() })
 	return func(s *pot.Spec) {
 		s.Network = pot.PublicBridge
-		s.Ports = []pot.Port{{Proto: pot.TCP, Host: netip.MustParseAddrPort(l.Addr().String()), To: 80}}
+		s.Ports = []pot.Port{{Proto: conf.TCP, Host: netip.MustParseAddrPort(l.Addr().String()), To: 80}}
 	}
 }
 
@@ -125,7 +126,7 @@ func testPorts(t *testing.T, bed Bed) {
 	port := freePort(t)
 	s := spec("web", "serve", ":8080")
 	s.Network = pot.PublicBridge
-	s.Ports = []pot.Port{{Proto: pot.TCP, Host: port, To: 8080}, {Proto: pot.UDP, Host: port, To: 8080}}
+	s.Ports = []pot.Port{{Proto: conf.TCP, Host: port, To: 8080}, {Proto: conf.UDP, Host: port, To: 8080}}
 	tk := start(t, bed, s)
 	tk.says(t, "serving on")
 

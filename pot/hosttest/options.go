@@ -12,6 +12,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 )
 
@@ -26,7 +27,7 @@ func testPrivate(t *testing.T, bed Bed) {
 	port := freePort(t)
 	s := spec("web", "serve", ":8080")
 	s.Network, s.Bridge = pot.PrivateBridge, "db"
-	s.Ports = []pot.Port{{Proto: pot.TCP, Host: port, To: 8080}}
+	s.Ports = []pot.Port{{Proto: conf.TCP, Host: port, To: 8080}}
 	tk := start(t, bed, s)
 	tk.says(t, "serving on")
 	must.True(t, db.Prefix.Contains(tk.Address()), must.Sprint(tk.Address()))
@@ -57,7 +58,7 @@ func testAttributes(t *testing.T, bed Bed) {
 		out := t.TempDir()
 		s := spec("web", "signals")
 		s.Mounts = []pot.Mount{{Source: out, Target: "/out"}}
-		s.Attributes = pot.Attributes{"exec_stop": "/bin/hello write /out/stopped yes"}
+		s.Attributes = conf.Attributes{"exec_stop": "/bin/hello write /out/stopped yes"}
 		tk := start(t, bed, s)
 		tk.says(t, "ready")
 		must.NoError(t, tk.Stop(t.Context(), syscall.SIGUSR2, 10*time.Second))
@@ -66,7 +67,7 @@ func testAttributes(t *testing.T, bed Bed) {
 	})
 	t.Run("one that hangs does not keep a pot", func(t *testing.T) {
 		s := spec("web", "sleep", "1h")
-		s.Attributes = pot.Attributes{"exec_stop": "/bin/hello sleep 1h"}
+		s.Attributes = conf.Attributes{"exec_stop": "/bin/hello sleep 1h"}
 		tk := start(t, bed, s)
 		begun := time.Now()
 		must.NoError(t, tk.Stop(t.Context(), syscall.SIGTERM, 500*time.Millisecond))
@@ -74,7 +75,7 @@ func testAttributes(t *testing.T, bed Bed) {
 	})
 	t.Run("a tmp in memory is not the dataset's", func(t *testing.T) {
 		s := spec("web", "sleep", "1h")
-		s.Attributes = pot.Attributes{"no-tmpfs": "NO"}
+		s.Attributes = conf.Attributes{"no-tmpfs": "NO"}
 		tk := start(t, bed, s)
 		tk.exec(t, "write", "/tmp/x", "in memory")
 		dir, err := bed.Host.Datasets.Dir(t.Context(), "web")

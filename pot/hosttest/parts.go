@@ -3,6 +3,7 @@ package hosttest
 import (
 	"context"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -11,10 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"net/netip"
-
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/supervise"
@@ -56,10 +56,10 @@ func testImages(t *testing.T, bed Bed) {
 	})
 	t.Run("labels are found on all that have them", func(t *testing.T) {
 		must.NoError(t, h.Receive(t.Context(), "other", bed.Stream()))
-		must.NoError(t, h.SetLabels(t.Context(), "other", map[string]string{pot.LabelReceived: "d 1 2", pot.LabelRef: "r"}))
-		got, err := h.Labelled(t.Context(), pot.LabelReceived, pot.LabelDigest)
+		must.NoError(t, h.SetLabels(t.Context(), "other", map[string]string{conf.LabelReceived: "d 1 2", conf.LabelRef: "r"}))
+		got, err := h.Labelled(t.Context(), conf.LabelReceived, conf.LabelDigest)
 		must.NoError(t, err)
-		must.Eq(t, map[string]map[string]string{"other": {pot.LabelReceived: "d 1 2"}}, got)
+		must.Eq(t, map[string]map[string]string{"other": {conf.LabelReceived: "d 1 2"}}, got)
 		guids, err := h.GUIDs(t.Context(), "other")
 		must.NoError(t, err)
 		snapshots, err := bed.Host.Snapshots.List(t.Context(), "other")
@@ -70,7 +70,7 @@ func testImages(t *testing.T, bed Bed) {
 			}
 		}
 		must.NoError(t, h.Destroy(t.Context(), "other"))
-		got, err = h.Labelled(t.Context(), pot.LabelReceived)
+		got, err = h.Labelled(t.Context(), conf.LabelReceived)
 		must.NoError(t, err)
 		must.MapEmpty(t, got)
 		_, err = h.GUIDs(t.Context(), "other")
@@ -336,7 +336,7 @@ func testMarked(t *testing.T, bed Bed) {
 	none := marked(t)
 	t.Run("a dataset, unless it is an image's", func(t *testing.T) {
 		must.NoError(t, h.Images.SetLabels(t.Context(), image, map[string]string{"nomad.pot:ref": "r"}))
-		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "m_data", Labels: map[string]string{pot.LabelTask: "m"}})
+		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "m_data", Labels: map[string]string{conf.LabelTask: "m"}})
 		must.NoError(t, err)
 		must.SliceContains(t, marked(t), "m_data")
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "m_data"))

@@ -15,6 +15,7 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
@@ -43,8 +44,8 @@ func labelled(t *testing.T) datasets {
 	need.Have(t, "root", os.Geteuid() == 0)
 	d := datasets{dir: t.TempDir()}
 	must.NoError(t, d.Receive(t.Context(), "hello", hello()))
-	must.NoError(t, d.SetLabels(t.Context(), "hello", map[string]string{pot.LabelRef: "of hello"}))
-	_, err := d.Clone(t.Context(), pot.Clone{Image: "hello", Name: "web", Labels: map[string]string{pot.LabelTask: "of web"}})
+	must.NoError(t, d.SetLabels(t.Context(), "hello", map[string]string{conf.LabelRef: "of hello"}))
+	_, err := d.Clone(t.Context(), pot.Clone{Image: "hello", Name: "web", Labels: map[string]string{conf.LabelTask: "of web"}})
 	must.NoError(t, err)
 	t.Cleanup(func() {
 		must.NoError(t, d.Destroy(context.Background(), "web"))
@@ -65,11 +66,11 @@ func TestDatasets_damagedLabels(t *testing.T) {
 			}
 			labels, err := d.Labels(t.Context(), "hello")
 			must.NoError(t, err)
-			must.Eq(t, map[string]string{pot.LabelRef: "of hello"}, labels)
+			must.Eq(t, map[string]string{conf.LabelRef: "of hello"}, labels)
 			labels, err = d.Labels(t.Context(), "web")
 			must.NoError(t, err)
-			must.Eq(t, map[string]string{pot.LabelTask: "of web"}, labels)
-			idle, err := d.Idle(t.Context(), pot.LabelRef)
+			must.Eq(t, map[string]string{conf.LabelTask: "of web"}, labels)
+			idle, err := d.Idle(t.Context(), conf.LabelRef)
 			must.NoError(t, err)
 			must.SliceEmpty(t, idle) // it has a clone
 			must.ErrorContains(t, d.Destroy(t.Context(), "hello"), "has dependent clones: web")

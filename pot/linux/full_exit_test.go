@@ -16,6 +16,7 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
@@ -61,7 +62,7 @@ func started(t *testing.T, pots *pot.Pots) *pot.Pot {
 	t.Helper()
 	p, err := pots.Create(t.Context(), pot.Spec{
 		Name: "web", Image: "hello", Network: pot.NoNetwork, Command: []string{"/bin/hello", "sleep", "1h"},
-		Labels: map[string]string{pot.LabelTask: "web"},
+		Labels: map[string]string{conf.LabelTask: "web"},
 	})
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, pots.Destroy(context.Background(), "web")) })

@@ -13,6 +13,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 )
 
@@ -31,7 +32,7 @@ func (m marks) marked(context.Context, []pot.Name) ([]pot.Name, error) {
 	}
 	var all []pot.Name
 	for _, name := range labelled {
-		if f, err := m.datasets.readLabels(string(name)); err == nil && f.Labels[pot.LabelTask] != "" {
+		if f, err := m.datasets.readLabels(string(name)); err == nil && f.Labels[conf.LabelTask] != "" {
 			all = append(all, name)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
@@ -17,7 +18,7 @@ func TestUnsupported(t *testing.T) {
 	leak.Check(t)
 	for name, call := range map[string]func() error{
 		"attribute mlock=YES": func() error {
-			return supported(pot.Jail{Attributes: pot.Attributes{"mlock": "YES", "children": "0"}})
+			return supported(pot.Jail{Attributes: conf.Attributes{"mlock": "YES", "children": "0"}})
 		},
 		"the host's network with ipv6 alone": func() error { return supported(pot.Jail{Network: pot.HostNetwork, Stack: pot.IPv6}) },
 		"limits of open files, and of reads and writes": func() error {
@@ -35,5 +36,5 @@ func TestUnsupported(t *testing.T) {
 		must.ErrorIs(t, err, pot.ErrUnsupported)
 		must.ErrorContains(t, err, name+": not supported on this host")
 	}
-	must.NoError(t, supported(pot.Jail{Attributes: pot.Attributes{"exec_stop": "x", "no-tmpfs": "NO", "zfs": "NO"}}))
+	must.NoError(t, supported(pot.Jail{Attributes: conf.Attributes{"exec_stop": "x", "no-tmpfs": "NO", "zfs": "NO"}}))
 }

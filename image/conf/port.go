@@ -1,4 +1,4 @@
-package pot
+package conf
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package pot
+package conf
 
 // LabelTask is the label of a dataset that is a pot's, and no image's: whose it is.
 const LabelTask = "nomad.pot:task"

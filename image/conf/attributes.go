@@ -1,4 +1,4 @@
-package pot
+package conf
 
 import (
 	"cmp"
@@ -59,7 +59,7 @@ var attributes = []attribute{
 }
 
 // findAttribute returns the row of an attribute; nil if there is none.
-func findAttribute(name string) *attribute {
+func find(name string) *attribute {
 	i := slices.IndexFunc(attributes, func(a attribute) bool { return a.name == name })
 	if i < 0 {
 		return nil
@@ -67,9 +67,12 @@ func findAttribute(name string) *attribute {
 	return &attributes[i]
 }
 
+// IsAttribute reports whether there is an attribute of that name.
+func IsAttribute(name string) bool { return find(name) != nil }
+
 // ParseAttribute returns value as it is kept: what set-attribute, a pot.conf and an image may say.
 func ParseAttribute(name, value string) (string, error) {
-	a := findAttribute(name)
+	a := find(name)
 	if a == nil {
 		return "", fmt.Errorf("no such attribute: %q", name)
 	}
@@ -86,7 +89,7 @@ func ParseTaskAttribute(name, value string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if a := findAttribute(name); a.lifecycle && value != a.task {
+	if a := find(name); a.lifecycle && value != a.task {
 		return "", fmt.Errorf("%s: is %s for every task, and cannot be %s", name, a.task, value)
 	}
 	return value, nil
@@ -112,17 +115,17 @@ func attributeNames(which func(attribute) bool) (all []string) {
 }
 
 // NewPotAttribute returns what a new pot has (pot create); "" for an attribute that does not exist.
-func NewPotAttribute(name string) string { return cmp.Or(findAttribute(name), &attribute{}).newPot }
+func NewPotAttribute(name string) string { return cmp.Or(find(name), &attribute{}).newPot }
 
 // Lifecycle reports whether an attribute is about how a pot is kept, and not about its jail.
-func Lifecycle(name string) bool { return cmp.Or(findAttribute(name), &attribute{}).lifecycle }
+func Lifecycle(name string) bool { return cmp.Or(find(name), &attribute{}).lifecycle }
 
 // Value returns an attribute of a task's pot, or its default.
 func (a Attributes) Value(name string) string {
 	if v, ok := a[name]; ok {
 		return v
 	}
-	return cmp.Or(findAttribute(name), &attribute{}).task
+	return cmp.Or(find(name), &attribute{}).task
 }
 
 // On reports whether an attribute of a task's pot is YES.
@@ -172,7 +175,7 @@ func word(words ...string) func(string) (string, error) {
 
 // command parses shell text, which must fit on one line of a pot.conf.
 func command(value string) (string, error) {
-	if err := oneConfLine(value); err != nil {
+	if err := CheckLine(value); err != nil {
 		return "", err
 	}
 	if len(value) > 4096 {

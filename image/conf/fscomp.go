@@ -1,4 +1,4 @@
-package pot
+package conf
 
 import (
 	"fmt"
@@ -15,13 +15,13 @@ type FSMount struct {
 
 // Options of mounts.
 const (
-	readOnlyMount = "ro"
-	remountedFS   = "zfs-remount"
+	ReadOnly  = "ro"
+	Remounted = "zfs-remount"
 )
 
 // parseFSMounts reads a fscomp.conf. Targets may be those of pots older than 0.15.6,
 // with the host's path of the pot's tree before them; empty lines say nothing.
-func parseFSMounts(data []byte) ([]FSMount, error) {
+func ParseFSMounts(data []byte) ([]FSMount, error) {
 	var all []FSMount
 	n := 0
 	for line := range strings.Lines(string(data)) {
@@ -44,7 +44,7 @@ func parseFSMounts(data []byte) ([]FSMount, error) {
 
 // relative is the target below tree, as pots older than 0.15.6 wrote it, seen from
 // within the pot.
-func (m FSMount) relative(tree string) FSMount {
+func (m FSMount) Relative(tree string) FSMount {
 	if rest, ok := strings.CutPrefix(m.Target, tree); ok && (rest == "" || rest[0] == '/') {
 		m.Target = path.Clean("/" + rest)
 	}
@@ -52,7 +52,7 @@ func (m FSMount) relative(tree string) FSMount {
 }
 
 // formatFSMounts is the file, in today's form.
-func formatFSMounts(all []FSMount) []byte {
+func FormatFSMounts(all []FSMount) []byte {
 	var b strings.Builder
 	for _, m := range all {
 		b.WriteString(strings.TrimRight(m.Source+" "+m.Target+" "+m.Option, " ") + "\n")

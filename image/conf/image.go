@@ -1,4 +1,11 @@
-package pot
+// Package conf is what an image says of its pot: pot.conf and fscomp.conf, the attributes of its
+// jail, the ports it publishes, its hooks, and the labels of its dataset.
+//
+// It reads and writes text and knows the rules of each value. It starts nothing, and it knows
+// neither hosts nor Nomad: package pot makes a pot by what is read here. Whatever is read
+// is untrusted. Image is where a reader begins, New what is written of a new pot, Lines a
+// pot.conf that is changed in place.
+package conf
 
 import (
 	"bufio"
@@ -13,10 +20,10 @@ import (
 	"strings"
 )
 
-// Conf is a pot.conf(5), as far as a pot is made and shown by it: key=value
+// Image is a pot.conf(5), as far as a pot is made and shown by it: key=value
 // lines, in any order (pot-reference 2.1). An image brings one: what is read
 // is untrusted text.
-type Conf struct {
+type Image struct {
 	Cmd        string       // pot.cmd: shell text
 	Env        []string     // pot.env: NAME=value
 	Addresses  []netip.Addr // ip: of its own; what is none is passed over
@@ -29,14 +36,14 @@ type Conf struct {
 	Invalid []error
 }
 
-const maxConf = 1 << 20
+const MaxBytes = 1 << 20
 
 // ReadConf reads a pot.conf. Keys that are not of Conf are passed over, a line
 // that is none is an error.
-func ReadConf(r io.Reader) (Conf, error) {
-	var c Conf
+func Read(r io.Reader) (Image, error) {
+	var c Image
 	attributes := map[string]string{}
-	err := EachLine(r, func(key, value string) {
+	err := Each(r, func(key, value string) {
 		if name, ok := strings.CutPrefix(key, "pot.attr."); ok {
 			attributes[name] = strings.Trim(strings.TrimSpace(value), `"`)
 			return
@@ -59,7 +66,7 @@ func ReadConf(r io.Reader) (Conf, error) {
 		}
 	})
 	if err != nil {
-		return Conf{}, err
+		return Image{}, err
 	}
 	c.setAttributes(attributes)
 	return c, nil
@@ -67,14 +74,14 @@ func ReadConf(r io.Reader) (Conf, error) {
 
 // EachLine calls f with every key of a pot.conf and the value as it stands there,
 // in order. A line that is none is an error.
-func EachLine(r io.Reader, f func(key, value string)) error {
-	lines := bufio.NewScanner(io.LimitReader(r, maxConf+1))
-	lines.Buffer(nil, maxConf)
+func Each(r io.Reader, f func(key, value string)) error {
+	lines := bufio.NewScanner(io.LimitReader(r, MaxBytes+1))
+	lines.Buffer(nil, MaxBytes)
 	total := 0
 	for n := 1; lines.Scan(); n++ {
 		line := lines.Text()
-		if total += len(line) + 1; total > maxConf {
-			return fmt.Errorf("pot.conf: more than %d bytes", maxConf)
+		if total += len(line) + 1; total > MaxBytes {
+			return fmt.Errorf("pot.conf: more than %d bytes", MaxBytes)
 		}
 		if strings.TrimSpace(line) == "" {
 			continue
@@ -90,9 +97,9 @@ func EachLine(r io.Reader, f func(key, value string)) error {
 
 // setAttributes parses what a pot.conf says of attributes. An empty value stands for none, as
 // with pot, and an attribute that this project does not know is ignored.
-func (c *Conf) setAttributes(all map[string]string) {
+func (c *Image) setAttributes(all map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if findAttribute(name) == nil || all[name] == "" {
+		if find(name) == nil || all[name] == "" {
 			continue
 		}
 		value, err := ParseAttribute(name, all[name])
@@ -107,6 +114,9 @@ func (c *Conf) setAttributes(all map[string]string) {
 	}
 }
 
+// QuoteEnv returns NAME=value as a pot.conf has it (pot set-env).
+func QuoteEnv(variable string) string { return `"` + strings.ReplaceAll(variable, `"`, `\"`) + `"` }
+
 // unquoteEnv takes the quotes of `"NAME=value"` away, and the backslashes that
 // set-env puts before quotes.
 func unquoteEnv(value string) string {
@@ -118,29 +128,29 @@ func unquoteEnv(value string) string {
 
 // imageConf is the pot.conf of the image whose dataset is at dir; an image
 // without one has the zero Conf.
-func imageConf(dir string) (Conf, error) {
+func ReadDir(dir string) (Image, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return Conf{}, err
+		return Image{}, err
 	}
 	defer root.Close()
 	f, err := root.Open("conf/pot.conf")
 	if errors.Is(err, fs.ErrNotExist) {
-		return Conf{}, nil
+		return Image{}, nil
 	}
 	if err != nil {
-		return Conf{}, err
+		return Image{}, err
 	}
 	defer f.Close()
-	return ReadConf(f)
+	return Read(f)
 }
 
 // argv is the vector for a pot.cmd, whose process is the command's own.
-func (c Conf) argv() []string { return shellArgv(c.Cmd, "exec ") }
+func (c Image) Argv() []string { return ShellArgv(c.Cmd, "exec ") }
 
 // shellArgv is the vector for text that is for a shell, with what comes before it
 // there; plain words mean the same without one, and then the image needs none.
-func shellArgv(text, before string) []string {
+func ShellArgv(text, before string) []string {
 	if text == "" {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package pot
+package conf
 
 // A Hook is when a program of the operator's is run, on the host.
 type Hook string
@@ -15,4 +15,4 @@ const (
 var Hooks = []Hook{PreStart, PostStart, PreStop, PostStop}
 
 // file is where a pot has its program.
-func (h Hook) file() string { return confDir + "/" + string(h) + ".sh" }
+func (h Hook) File() string { return Dir + "/" + string(h) + ".sh" }
