@@ -8,30 +8,30 @@ import (
 // agent is Nomad's, as far as it can be seen from here: one that lives listens for
 // fingerprints all the time, from when it has restored what it knows.
 type agent struct {
-	mu        sync.Mutex
-	listeners int
-	came      time.Time // the last of them
+	mu         sync.Mutex
+	clients    int
+	attachedAt time.Time // the last of them
 }
 
-// listens is that one has come, who goes with the function that is returned.
-func (a *agent) listens() (goes func()) {
+// attach is that one has come, who goes with the function that is returned.
+func (a *agent) attach() (goes func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.listeners++
-	a.came = time.Now()
+	a.clients++
+	a.attachedAt = time.Now()
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.listeners--
+		a.clients--
 	}
 }
 
-// since is how long an agent has been there, less than nothing if none is.
-func (a *agent) since(now time.Time) time.Duration {
+// attachedFor is how long an agent has been there, less than nothing if none is.
+func (a *agent) attachedFor(now time.Time) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.listeners == 0 {
+	if a.clients == 0 {
 		return -1
 	}
-	return now.Sub(a.came)
+	return now.Sub(a.attachedAt)
 }

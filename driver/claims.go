@@ -34,7 +34,7 @@ type portClaim struct {
 	alloc   string
 	ports   []pot.Port
 	implied bool
-	settled chan struct{} // closed when the start is over; nil of a task that runs
+	done    chan struct{} // closed when the start is over; nil of a task that runs
 	ended   bool          // the task's command has ended
 }
 
@@ -47,7 +47,7 @@ type takeover struct {
 // claim takes the ports of p, but for those that it leaves to other tasks of the
 // allocation, and returns those that others have to give up. A start may claim twice, and
 // must call release when it is over.
-func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *pot.Pots, p *plan, tell teller) (over []takeover, err error) {
+func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *pot.Pots, p *plan, tell eventFunc) (over []takeover, err error) {
 	p.spec.AnyTransport, p.spec.Implied = true, !p.asked
 	if len(p.spec.Ports) == 0 {
 		return nil, nil
@@ -58,7 +58,7 @@ func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *pot.Pots, p *plan, te
 	if err != nil {
 		return nil, fmt.Errorf("find the ports of other tasks: %w", err)
 	}
-	var f faults
+	var f problems
 	for _, other := range others {
 		var same []pot.Port
 		for _, port := range other.ports {
@@ -71,9 +71,9 @@ func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *pot.Pots, p *plan, te
 		case other.ended, p.asked && other.implied:
 			over = append(over, takeover{other, same})
 		case p.asked:
-			f.add(p.asking(), "task %q of this allocation publishes %s already", other.name, p.labelled(same))
+			f.add(p.portsKey(), "task %q of this allocation publishes %s already", other.name, p.labelList(same))
 		default:
-			tell("Left %s to task %q, which publishes it; set config.ports to say who does", p.labelled(same), other.name)
+			tell("Left %s to task %q, which publishes it; set config.ports to say who does", p.labelList(same), other.name)
 			p.spec.Ports = slices.DeleteFunc(p.spec.Ports, func(own pot.Port) bool {
 				return slices.ContainsFunc(same, func(port pot.Port) bool { return sameListener(own, port) })
 			})
@@ -84,13 +84,13 @@ func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *pot.Pots, p *plan, te
 	}
 	mine := &portClaim{
 		task: TaskID(cfg.ID), name: cfg.Name, alloc: cfg.AllocID,
-		ports: slices.Clone(p.spec.Ports), implied: !p.asked, settled: make(chan struct{}),
+		ports: slices.Clone(p.spec.Ports), implied: !p.asked, done: make(chan struct{}),
 	}
 	if pc.claims == nil {
 		pc.claims = map[TaskID]*portClaim{}
 	}
 	if before := pc.claims[mine.task]; before != nil { // the same start, once more
-		mine.settled = before.settled
+		mine.done = before.done
 	}
 	pc.claims[mine.task] = mine
 	return over, nil
@@ -102,7 +102,7 @@ func (pc *portClaims) release(id TaskID) {
 	defer pc.mu.Unlock()
 	if c := pc.claims[id]; c != nil {
 		delete(pc.claims, id)
-		close(c.settled)
+		close(c.done)
 	}
 }
 
@@ -142,25 +142,25 @@ func (pc *portClaims) others(cfg *drivers.TaskConfig, pots *pot.Pots) (all []*po
 	return all, nil
 }
 
-// takeOver has other tasks give their ports up.
-func (d *Driver) takeOver(ctx context.Context, pots *pot.Pots, over []takeover, by string) error {
+// takePorts has other tasks give their ports up.
+func (d *Driver) takePorts(ctx context.Context, pots *pot.Pots, over []takeover, by string) error {
 	for _, o := range over {
-		if o.from.settled != nil {
+		if o.from.done != nil {
 			select {
-			case <-o.from.settled:
+			case <-o.from.done:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
 		}
-		if err := d.giveUp(ctx, pots, o, by); err != nil {
+		if err := d.givePortsUp(ctx, pots, o, by); err != nil {
 			return fmt.Errorf("task %q, which publishes a port of this one's: %w", o.from.name, err)
 		}
 	}
 	return nil
 }
 
-// giveUp has one task give ports up. A task that is gone has none.
-func (d *Driver) giveUp(ctx context.Context, pots *pot.Pots, o takeover, by string) error {
+// givePortsUp has one task give ports up. A task that is gone has none.
+func (d *Driver) givePortsUp(ctx context.Context, pots *pot.Pots, o takeover, by string) error {
 	t := d.tasks.find(o.from.task)
 	if t == nil {
 		p, err := pots.Find(o.from.task.PotName())
@@ -179,7 +179,7 @@ func (d *Driver) giveUp(ctx context.Context, pots *pot.Pots, o takeover, by stri
 		return nil // it was destroyed meanwhile
 	}
 	if err == nil && t.running() {
-		t.tell("Gave %s up to task %q, whose config names it", hostPorts(o.ports), by)
+		t.emit("Gave %s up to task %q, whose config names it", hostPorts(o.ports), by)
 	}
 	return err
 }
@@ -195,8 +195,8 @@ func hostPorts(ports []pot.Port) string {
 	return list(all, "and")
 }
 
-// labelled are the labels of ports of p, for people.
-func (p *plan) labelled(ports []pot.Port) string {
+// labelList are the labels of ports of p, for people.
+func (p *plan) labelList(ports []pot.Port) string {
 	var all []string
 	for _, port := range ports {
 		label := fmt.Sprintf("port %q", p.labels[port.Host])
@@ -207,8 +207,8 @@ func (p *plan) labelled(ports []pot.Port) string {
 	return list(all, "and")
 }
 
-// asking is the key of the job that names ports.
-func (p *plan) asking() string {
+// portsKey is the key of the job that names ports.
+func (p *plan) portsKey() string {
 	if p.mapped {
 		return "config.port_map"
 	}

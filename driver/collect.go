@@ -18,22 +18,22 @@ func (r *reconciler) collect(ctx context.Context, b *backend, now time.Time) {
 		return // next time
 	}
 	defer r.driver.starting.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, passWithin)
+	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
 	idle, err := images.Idle(ctx, image.LabelRef)
 	if err != nil {
 		r.driver.logger.Warn("cannot look for images that are not used", "error", err)
 		return
 	}
-	for name := range r.idle {
+	for name := range r.unusedSince {
 		if !slices.Contains(idle, name) {
-			delete(r.idle, name)
+			delete(r.unusedSince, name)
 		}
 	}
 	for _, name := range idle {
-		since, ok := r.idle[name]
+		since, ok := r.unusedSince[name]
 		if !ok {
-			r.idle[name] = now
+			r.unusedSince[name] = now
 			since = now
 		}
 		log := r.driver.logger.With("image", name, "idle_for", now.Sub(since).Round(time.Second))
@@ -46,7 +46,7 @@ func (r *reconciler) collect(ctx context.Context, b *backend, now time.Time) {
 				log.Warn("cannot take away an image that is not used", "error", err)
 				continue
 			}
-			delete(r.idle, name)
+			delete(r.unusedSince, name)
 			log.Info("took away an image that was not used")
 		}
 	}

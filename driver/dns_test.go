@@ -30,7 +30,7 @@ func TestBackend_plan_dns(t *testing.T) {
 func TestConfig_dns(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	c := Config{DNS: []string{"192.0.2.53", "127.0.0.53", "::1", "dns.example", "0.0.0.0"}}
-	var f faults
+	var f problems
 	must.Eq(t, []netip.Addr{netip.MustParseAddr("192.0.2.53")}, c.dns(&f))
 	must.EqError(t, f.err(), `dns[1]: must be the address of a server that pots reach, not "127.0.0.53"; `+
 		`dns[2]: must be the address of a server that pots reach, not "::1"; `+

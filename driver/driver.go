@@ -33,17 +33,17 @@ type Native struct {
 
 // Driver is a Nomad task driver.
 type Driver struct {
-	logger  hclog.Logger
-	native  Native
-	version string
-	events  *events
-	tasks   tasks
-	sweeper sweeper
-	memory  memoryWatch
-	ports   portClaims
-	looking sync.Once // begins reconcile
-	agent   agent
-	checks  checks
+	logger          hclog.Logger
+	native          Native
+	version         string
+	events          *events
+	tasks           tasks
+	stats           statsCollector
+	memory          memoryWatch
+	ports           portClaims
+	startReconciler sync.Once // begins reconcile
+	agent           agent
+	checks          checks
 
 	starting sync.RWMutex // is read-locked from finding an image until it is cloned
 
@@ -70,10 +70,10 @@ func New(logger hclog.Logger, native Native, version string) *Driver {
 		native:  native,
 		version: version,
 		events:  newEvents(ctx, logger),
-		sweeper: sweeper{measure: usageOf},
+		stats:   statsCollector{measure: potUsage},
 		ctx:     ctx,
 		stop:    stop,
-		backend: &backend{fault: errors.New("not configured yet")},
+		backend: &backend{openErr: errors.New("not configured yet")},
 
 		configured: make(chan struct{}),
 	}
@@ -145,14 +145,14 @@ type backend struct {
 	compute cpustats.Compute
 	pots    *pot.Pots
 	images  *image.Store
-	fault   error // why there are none of those
+	openErr error // why there are none of those
 }
 
 func newBackend(s settings, native Native, log func(string)) *backend {
 	b := &backend{settings: s}
 	var host pot.Host
-	host, b.fault = native.Open(s.host)
-	if b.fault != nil {
+	host, b.openErr = native.Open(s.host)
+	if b.openErr != nil {
 		return b
 	}
 	b.pots = pot.Open(host, pot.Config{
@@ -174,8 +174,8 @@ func (d *Driver) current() *backend {
 func (d *Driver) ready() (*backend, error) {
 	b := d.current()
 	switch {
-	case b.fault != nil:
-		return nil, b.fault
+	case b.openErr != nil:
+		return nil, b.openErr
 	case !b.enabled:
 		return nil, errDisabled
 	}

@@ -40,10 +40,10 @@ func newEvents(ctx context.Context, logger hclog.Logger) *events {
 	return e
 }
 
-// teller tells an event of one task.
-type teller func(format string, args ...any)
+// eventFunc tells an event of one task.
+type eventFunc func(format string, args ...any)
 
-func (e *events) about(c *drivers.TaskConfig) teller {
+func (e *events) forTask(c *drivers.TaskConfig) eventFunc {
 	id, task, alloc := c.ID, c.Name, c.AllocID
 	return func(format string, args ...any) {
 		event := &drivers.TaskEvent{

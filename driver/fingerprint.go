@@ -21,8 +21,8 @@ const fingerprintPeriod = 30 * time.Second
 // period.
 func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, error) {
 	looks := make(chan *drivers.Fingerprint)
-	goes := d.agent.listens()
-	d.looking.Do(func() { go d.reconcile() })
+	goes := d.agent.attach()
+	d.startReconciler.Do(func() { go d.reconcile() })
 	go func() {
 		defer close(looks)
 		defer goes()
@@ -33,11 +33,11 @@ func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, 
 		defer ticks.Stop()
 		var last drivers.Fingerprint
 		for {
-			now := d.look(ctx, last.Health)
+			now := d.fingerprint(ctx, last.Health)
 			if ctx.Err() != nil {
 				return // nobody waited for it
 			}
-			d.report(&last, now)
+			d.logChange(&last, now)
 			last = *now
 			select {
 			case looks <- now:
@@ -54,8 +54,8 @@ func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, 
 	return looks, nil
 }
 
-// report logs what has changed since the last look.
-func (d *Driver) report(last, now *drivers.Fingerprint) {
+// logChange logs what has changed since the last look.
+func (d *Driver) logChange(last, now *drivers.Fingerprint) {
 	switch {
 	case last.Health == now.Health && last.HealthDescription == now.HealthDescription:
 	case now.Health == drivers.HealthStateHealthy:
@@ -65,16 +65,16 @@ func (d *Driver) report(last, now *drivers.Fingerprint) {
 	}
 }
 
-// look is the fingerprint as it is now. A driver that could start tasks once is
+// fingerprint is the fingerprint as it is now. A driver that could start tasks once is
 // unhealthy when it no longer can; before, it is not there.
-func (d *Driver) look(ctx context.Context, last drivers.HealthState) *drivers.Fingerprint {
+func (d *Driver) fingerprint(ctx context.Context, last drivers.HealthState) *drivers.Fingerprint {
 	b := d.current()
 	var found []pot.Finding
 	switch {
-	case !b.enabled && b.fault == nil:
+	case !b.enabled && b.openErr == nil:
 		return &drivers.Fingerprint{Health: drivers.HealthStateUndetected, HealthDescription: errDisabled.Error()}
-	case b.fault != nil:
-		found = []pot.Finding{{Weight: pot.Fatal, Key: "host", Text: b.fault.Error()}}
+	case b.openErr != nil:
+		found = []pot.Finding{{Weight: pot.Fatal, Key: "host", Text: b.openErr.Error()}}
 	default:
 		found = d.checks.check(ctx, b.pots.Host())
 		found = append(found, pot.Finding{Key: "host", Text: b.pots.Host().Name})

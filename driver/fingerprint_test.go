@@ -53,7 +53,7 @@ func TestDriver_Fingerprint(t *testing.T) {
 	}
 	d, log := checked(t, "volumes { enabled = true }\nallowed_network_modes = [\"none\", \"host\"]", &found, nil)
 
-	f := d.look(t.Context(), "")
+	f := d.fingerprint(t.Context(), "")
 	must.Eq(t, drivers.HealthStateHealthy, f.Health)
 	must.Eq(t, "Healthy", f.HealthDescription)
 	must.Eq(t, map[string]string{
@@ -67,7 +67,7 @@ func TestDriver_Fingerprint(t *testing.T) {
 			{Weight: pot.Absent, Key: "vnet", Text: "no vnet: mend it"},
 			{Weight: pot.Absent, Key: "limits", Text: "limits are off"},
 		}
-		f := d.look(t.Context(), "")
+		f := d.fingerprint(t.Context(), "")
 		must.Eq(t, drivers.HealthStateHealthy, f.Health)
 		must.Eq(t, "Healthy, but limits are off; no vnet: mend it", f.HealthDescription)
 		must.Eq(t, "false", texts(f)["limits"])
@@ -85,7 +85,7 @@ func TestDriver_Fingerprint(t *testing.T) {
 			drivers.HealthStateHealthy:    drivers.HealthStateUnhealthy,
 			drivers.HealthStateUnhealthy:  drivers.HealthStateUnhealthy,
 		} {
-			f := d.look(t.Context(), last)
+			f := d.fingerprint(t.Context(), last)
 			must.Eq(t, want, f.Health)
 			must.Eq(t, "no jails; pool tank is gone", f.HealthDescription)
 			must.MapNotContainsKey(t, f.Attributes, "driver.pot")
@@ -107,8 +107,8 @@ func TestDriver_Fingerprint(t *testing.T) {
 		log.Reset()
 		last := new(drivers.Fingerprint)
 		for range 3 {
-			now := d.look(t.Context(), last.Health)
-			d.report(last, now)
+			now := d.fingerprint(t.Context(), last.Health)
+			d.logChange(last, now)
 			last = now
 		}
 		must.Eq(t, 1, strings.Count(log.String(), "cannot start tasks"))
@@ -128,7 +128,7 @@ func TestDriver_Fingerprint_noHost(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d, _ := checked(t, tc.config, &none, tc.fault)
-			f := d.look(t.Context(), "")
+			f := d.fingerprint(t.Context(), "")
 			must.Eq(t, drivers.HealthStateUndetected, f.Health)
 			must.Eq(t, tc.want, f.HealthDescription)
 			_, _, err := d.StartTask(taskOf(t, least))
@@ -143,7 +143,7 @@ func TestDriver_Fingerprint_noRoot(t *testing.T) {
 	need.Have(t, "a user who is not root", os.Geteuid() != 0)
 	var none []pot.Finding
 	d, _ := checked(t, "", &none, nil)
-	f := d.look(t.Context(), "")
+	f := d.fingerprint(t.Context(), "")
 	must.Eq(t, drivers.HealthStateUndetected, f.Health)
 	must.Eq(t, "needs root: run the Nomad agent as root", f.HealthDescription)
 }

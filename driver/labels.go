@@ -41,7 +41,7 @@ func jobLabelNames() []string {
 }
 
 // extraLabels are the names that patterns match, each at least one.
-func extraLabels(f *faults, patterns []string) (names []string) {
+func extraLabels(f *problems, patterns []string) (names []string) {
 	for i, pattern := range patterns {
 		any := false
 		for _, name := range jobLabelNames() {

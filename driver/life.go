@@ -49,9 +49,9 @@ func (d *Driver) StopTask(id string, timeout time.Duration, signal string) error
 			sig = defaultSignal
 		}
 	}
-	t := d.tasks.callOff(TaskID(id))
+	t := d.tasks.cancelStart(TaskID(id))
 	if t != nil && wrong != nil {
-		t.tell("kill_signal: %v: %s is sent", wrong, unix.SignalName(sig))
+		t.emit("kill_signal: %v: %s is sent", wrong, unix.SignalName(sig))
 	}
 	if err := d.stopTask(TaskID(id), t, sig, timeout); err != nil {
 		return fmt.Errorf("cannot stop task: %w", err)
@@ -73,7 +73,7 @@ func (d *Driver) stopTask(id TaskID, t *task, sig syscall.Signal, timeout time.D
 	}
 	if err != nil {
 		// Who cannot be told gently is killed: a task that Nomad wants to end ends.
-		ctx, cancel := context.WithTimeout(context.Background(), removeWithin)
+		ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 		defer cancel()
 		return b.pots.Halt(ctx, id.PotName())
 	}
@@ -83,20 +83,20 @@ func (d *Driver) stopTask(id TaskID, t *task, sig syscall.Signal, timeout time.D
 // DestroyTask is drivers.DriverPlugin's. A task that nobody knows is what
 // remains when it could not be recovered: its pot is found by its name.
 func (d *Driver) DestroyTask(id string, force bool) error {
-	t := d.tasks.callOff(TaskID(id))
+	t := d.tasks.cancelStart(TaskID(id))
 	if t != nil && t.running() && !force {
 		return errors.New("cannot destroy task: it is running, and force is not set")
 	}
 	err := d.destroyTask(TaskID(id), t)
 	if err != nil {
 		if t != nil {
-			t.left.Store(true)
+			t.destroyFailed.Store(true)
 		}
 		d.logger.Error("cannot destroy task", "task_id", id, "error", err)
 		return fmt.Errorf("cannot destroy task: %w", err)
 	}
 	if t != nil {
-		d.tasks.settle(TaskID(id), nil)
+		d.tasks.finish(TaskID(id), nil)
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func (d *Driver) destroyTask(id TaskID, t *task) error {
 	if b.pots == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), removeWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
 	return b.pots.Destroy(ctx, id.PotName())
 }

@@ -43,7 +43,7 @@ type LimitsConfig struct {
 }
 
 // add adds what is set to l.
-func (c *LimitsConfig) add(f *faults, l *pot.Limits) {
+func (c *LimitsConfig) add(f *problems, l *pot.Limits) {
 	for _, n := range []struct {
 		key  string
 		of   int64
@@ -62,7 +62,7 @@ func (c *LimitsConfig) add(f *faults, l *pot.Limits) {
 }
 
 // limits are what the task may use.
-func (c *TaskConfig) limits(f *faults, r *drivers.Resources, compute cpustats.Compute) pot.Limits {
+func (c *TaskConfig) limits(f *problems, r *drivers.Resources, compute cpustats.Compute) pot.Limits {
 	var l pot.Limits
 	c.Limits.add(f, &l)
 	if r == nil {
@@ -86,7 +86,7 @@ func (c *TaskConfig) limits(f *faults, r *drivers.Resources, compute cpustats.Co
 }
 
 // percent is a share of all the machine's cores, 100 = one core.
-func percent(f *faults, share float64, compute cpustats.Compute) int64 {
+func percent(f *problems, share float64, compute cpustats.Compute) int64 {
 	cores := compute.NumCores
 	if cores == 0 {
 		cores = runtime.NumCPU()

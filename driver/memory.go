@@ -69,14 +69,14 @@ func (w *memoryWatch) run(ctx context.Context) {
 	}
 }
 
-// endingWithin is how long the end of a command may take to be known once the kernel has
+// endTimeout is how long the end of a command may take to be known once the kernel has
 // killed it.
-const endingWithin = time.Second
+const endTimeout = time.Second
 
 // reportChildKill tells that the kernel has killed something in the pot, and the command
 // goes on.
 func (t *task) reportChildKill(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, measureWithin)
+	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
 	defer cancel()
 	if kills, err := t.pot.OutOfMemory(ctx); err != nil || !kills {
 		return
@@ -84,24 +84,24 @@ func (t *task) reportChildKill(ctx context.Context) {
 	select {
 	case <-t.ended: // it was the command, or the command has ended of it
 		return
-	case <-time.After(endingWithin):
+	case <-time.After(endTimeout):
 	}
 	if first, err := t.pot.ReportOutOfMemory(ctx); err == nil && first {
-		t.tell("A process in the pot was killed: %s", t.memoryUse())
+		t.emit("A process in the pot was killed: %s", t.memoryUse())
 	}
 }
 
-// tellMemory tells, when the command has ended, what the kernel has killed for want of
+// emitMemoryKills tells, when the command has ended, what the kernel has killed for want of
 // memory: no command of Nomad's shows OOMKilled.
-func (t *task) tellMemory(ctx context.Context) {
+func (t *task) emitMemoryKills(ctx context.Context) {
 	if t.result.OOMKilled {
-		t.tell("The command was killed: %s", t.memoryUse())
+		t.emit("The command was killed: %s", t.memoryUse())
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, measureWithin)
+	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
 	defer cancel()
 	if first, err := t.pot.ReportOutOfMemory(ctx); err == nil && first {
-		t.tell("A process in the pot was killed: %s", t.memoryUse())
+		t.emit("A process in the pot was killed: %s", t.memoryUse())
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 // Nomad's volumes, and what the job mounts by path. The logs are read-only: who
 // could swap the fifos there for links would have root open what they point to.
 // places are where the job asks for each.
-func (c *TaskConfig) mounts(f *faults, cfg *drivers.TaskConfig, volumes VolumesConfig) (all []pot.Mount, places []string) {
+func (c *TaskConfig) mounts(f *problems, cfg *drivers.TaskConfig, volumes VolumesConfig) (all []pot.Mount, places []string) {
 	all = taskMounts(cfg)
 	for _, own := range all {
 		places = append(places, own.Target)
@@ -74,7 +74,7 @@ func taskMounts(cfg *drivers.TaskConfig) []pot.Mount {
 }
 
 // copies are what is copied into the pot, of what the job may mount.
-func (c *TaskConfig) copies(f *faults, cfg *drivers.TaskConfig, volumes VolumesConfig) (all []pot.Copy, places []string) {
+func (c *TaskConfig) copies(f *problems, cfg *drivers.TaskConfig, volumes VolumesConfig) (all []pot.Copy, places []string) {
 	pathPairs(f, "copy", c.Copy, jobPathsOf(cfg, volumes), func(where, source, target string) {
 		if !path.IsAbs(target) || path.Clean(target) == "/" {
 			f.add(where, "target must be an absolute path below /, not %q", target)
@@ -86,7 +86,7 @@ func (c *TaskConfig) copies(f *faults, cfg *drivers.TaskConfig, volumes VolumesC
 }
 
 // pathPairs are those of SOURCE:TARGET, with the sources as they really are.
-func pathPairs(f *faults, key string, texts []string, paths *jobPaths, each func(where, source, target string)) {
+func pathPairs(f *problems, key string, texts []string, paths *jobPaths, each func(where, source, target string)) {
 	for i, text := range texts {
 		where := fmt.Sprintf("config.%s[%d]", key, i)
 		source, target, ok := strings.Cut(text, ":")
@@ -109,7 +109,7 @@ func jobPathsOf(cfg *drivers.TaskConfig, volumes VolumesConfig) *jobPaths {
 }
 
 // appendMount adds m to all, unless its target is wrong or taken.
-func appendMount(f *faults, where string, all []pot.Mount, m pot.Mount) []pot.Mount {
+func appendMount(f *problems, where string, all []pot.Mount, m pot.Mount) []pot.Mount {
 	if !path.IsAbs(m.Target) || path.Clean(m.Target) == "/" {
 		f.add(where, "target must be an absolute path below /, not %q", m.Target)
 		return all

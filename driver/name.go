@@ -22,11 +22,11 @@ var plainTask = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,16}$`)
 // notInNames is what no pot's name may have in it.
 var notInNames = regexp.MustCompile(`[^A-Za-z0-9_-]`)
 
-// ownNames are those that PotName gives.
-var ownNames = regexp.MustCompile(`^[A-Za-z0-9_-]+_[0-9a-f]{8}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|^task-[0-9a-f]{48}$`)
+// taskPotNames are those that PotName gives.
+var taskPotNames = regexp.MustCompile(`^[A-Za-z0-9_-]+_[0-9a-f]{8}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|^task-[0-9a-f]{48}$`)
 
-// isTasks tells whether a pot has the name of a task's.
-func isTasks(name pot.Name) bool { return ownNames.MatchString(string(name)) }
+// isTaskPot tells whether a pot has the name of a task's.
+func isTaskPot(name pot.Name) bool { return taskPotNames.MatchString(string(name)) }
 
 // taskName is the task's name in its job, or all of an ID that is none.
 func (id TaskID) taskName() string {

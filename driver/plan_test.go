@@ -40,8 +40,8 @@ func TestBackend_plan(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, image.Ref{Source: "https://images.example.org/pots", Name: "hello", Tag: "1.0"}, p.ref)
 	must.Eq(t, []string{"'daemon off;'"}, p.unquoted)
-	must.Eq(t, time.Hour, p.pullWithin)
-	must.Eq(t, portMap{"http": 8080}, p.inPot)
+	must.Eq(t, time.Hour, p.pullTimeout)
+	must.Eq(t, portMap{"http": 8080}, p.portMap)
 	host := netip.MustParseAddrPort("192.0.2.1:25000")
 	must.Eq(t, pot.Spec{
 		Name:     "web_0badcafe_" + testAlloc,
@@ -279,7 +279,7 @@ func TestTaskConfig_publish(t *testing.T) {
 			cfg.Resources.NomadResources.Networks = tc.old
 			p, err := backendOf(t, "").plan(cfg)
 			must.NoError(t, err)
-			must.Eq(t, tc.inPot, p.inPot)
+			must.Eq(t, tc.inPot, p.portMap)
 			var got []string
 			for _, port := range p.spec.Ports {
 				got = append(got, string(port.Proto)+" "+port.Host.String()+" "+strconv.Itoa(int(port.To)))
@@ -295,7 +295,7 @@ func TestPlan_env(t *testing.T) {
 	cfg.Resources.Ports = ports(structs.AllocatedPortMapping{Label: "http-admin", Value: 25000})
 	p, err := backendOf(t, "").plan(cfg)
 	must.NoError(t, err)
-	must.Eq(t, []string{"A=1", "NOMAD_PORT_http_admin=80"}, p.env(cfg))
+	must.Eq(t, []string{"A=1", "NOMAD_PORT_http_admin=80"}, p.setPortEnv(cfg))
 }
 
 func TestTaskConfig_mounts(t *testing.T) {

@@ -19,16 +19,16 @@ type portMap map[string]int
 
 // publication is what of a group's ports reaches the pot.
 type publication struct {
-	ports  []pot.Port
-	inPot  portMap
-	labels portLabels
+	ports   []pot.Port
+	portMap portMap
+	labels  portLabels
 }
 
 // publish finds the ports that are published: those of port_map, or of ports,
 // or all that the group has and no other task publishes (portClaims). Only a pot on a bridge has ports of its own; on the
 // host's network they are the task's own affair.
-func (c *TaskConfig) publish(f *faults, r *drivers.Resources) publication {
-	p := publication{inPot: portMap{}, labels: portLabels{}}
+func (c *TaskConfig) publish(f *problems, r *drivers.Resources) publication {
+	p := publication{portMap: portMap{}, labels: portLabels{}}
 	has := groupPorts(r)
 	asked := len(c.PortMap) > 0 || len(c.Ports) > 0
 	switch mode := c.mode(); {
@@ -39,7 +39,7 @@ func (c *TaskConfig) publish(f *faults, r *drivers.Resources) publication {
 	case mode == pot.Alias && asked:
 		f.add("config.network_mode", "alias has an address of its own, and no ports to publish: services find it with address_mode = \"driver\"")
 	case mode == pot.Alias:
-		p.own(has)
+		p.containerPorts(has)
 	case mode != pot.PublicBridge && mode != pot.PrivateBridge:
 	case len(c.PortMap) > 0:
 		c.publishMapped(f, &p, has)
@@ -49,21 +49,21 @@ func (c *TaskConfig) publish(f *faults, r *drivers.Resources) publication {
 	return p
 }
 
-// own says where the ports of a pot with an address of its own are, though nothing
+// containerPorts says where the ports of a pot with an address of its own are, though nothing
 // is published of them.
-func (p *publication) own(has map[string]structs.AllocatedPortMapping) {
+func (p *publication) containerPorts(has map[string]structs.AllocatedPortMapping) {
 	for label, m := range has {
-		p.inPot[label] = cmp.Or(max(m.To, 0), m.Value)
+		p.portMap[label] = cmp.Or(max(m.To, 0), m.Value)
 	}
 }
 
 // publishMapped publishes what port_map says.
-func (c *TaskConfig) publishMapped(f *faults, p *publication, has map[string]structs.AllocatedPortMapping) {
+func (c *TaskConfig) publishMapped(f *problems, p *publication, has map[string]structs.AllocatedPortMapping) {
 	for _, block := range c.PortMap {
 		for _, label := range slices.Sorted(maps.Keys(block)) {
 			where := "config.port_map." + label
 			to, err := strconv.Atoi(block[label])
-			if _, taken := p.inPot[label]; taken {
+			if _, taken := p.portMap[label]; taken {
 				f.add(where, "is asked for twice")
 				continue
 			}
@@ -77,7 +77,7 @@ func (c *TaskConfig) publishMapped(f *faults, p *publication, has map[string]str
 }
 
 // publishLabelled publishes what ports says.
-func (c *TaskConfig) publishLabelled(f *faults, p *publication, has map[string]structs.AllocatedPortMapping) {
+func (c *TaskConfig) publishLabelled(f *problems, p *publication, has map[string]structs.AllocatedPortMapping) {
 	labels := c.Ports
 	if labels == nil {
 		labels = slices.Sorted(maps.Keys(has))
@@ -87,7 +87,7 @@ func (c *TaskConfig) publishLabelled(f *faults, p *publication, has map[string]s
 		if c.Ports == nil {
 			where = fmt.Sprintf("port %q", label)
 		}
-		if _, taken := p.inPot[label]; taken {
+		if _, taken := p.portMap[label]; taken {
 			f.add(where, "%q is asked for twice", label)
 			continue
 		}
@@ -97,7 +97,7 @@ func (c *TaskConfig) publishLabelled(f *faults, p *publication, has map[string]s
 
 // add publishes a port, over both transports since Nomad does not say which. A
 // to of 0 is the group's.
-func (p *publication) add(f *faults, where, label string, to int, has map[string]structs.AllocatedPortMapping) {
+func (p *publication) add(f *problems, where, label string, to int, has map[string]structs.AllocatedPortMapping) {
 	m, ok := has[label]
 	if !ok {
 		f.add(where, "the group has no port %q, it has %s", label, labelsOf(has))
@@ -117,7 +117,7 @@ func (p *publication) add(f *faults, where, label string, to int, has map[string
 			return
 		}
 	}
-	p.inPot[label] = to
+	p.portMap[label] = to
 	host := netip.AddrPortFrom(ip, uint16(m.Value))
 	p.labels[host] = label
 	for _, proto := range []pot.Proto{pot.TCP, pot.UDP} {

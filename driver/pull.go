@@ -48,7 +48,7 @@ type sources struct {
 }
 
 // sources are c's, without fault.
-func (c *Config) sources(f *faults) sources {
+func (c *Config) sources(f *problems) sources {
 	s := sources{required: c.Verify.RequireSignature, local: c.AllowLocalImages}
 	for i, text := range c.AllowedImages {
 		p, err := image.ParsePrefix(text)
@@ -70,7 +70,7 @@ func (c *Config) sources(f *faults) sources {
 }
 
 // readKey reads a public key of signify(1).
-func readKey(f *faults, where, path string) *signify.PublicKey {
+func readKey(f *problems, where, path string) *signify.PublicKey {
 	if !filepath.IsAbs(path) {
 		f.add(where, "must be an absolute path, not %q", path)
 		return nil
@@ -85,11 +85,11 @@ func readKey(f *faults, where, path string) *signify.PublicKey {
 
 // terms are those on which the task's image is had: what the job asks for, and what
 // the operator does. A job may make them stricter, and no laxer.
-func (c *TaskConfig) terms(f *faults, s *sources, ref image.Ref, inURL image.Login) image.Terms {
+func (c *TaskConfig) terms(f *problems, s *sources, ref image.Ref, inURL image.Login) image.Terms {
 	if len(s.allowed) > 0 && !slices.ContainsFunc(s.allowed, func(p image.Prefix) bool { return p.Covers(ref.Source) }) {
 		f.add("config.image", "is below none of the URLs in this client's allowed_images")
 	}
-	t := image.Terms{Digest: c.pin(f), Key: s.key, Optional: c.AuthSoftFail, Again: c.ForcePull, Local: s.local}
+	t := image.Terms{Digest: c.wantDigest(f), Key: s.key, Optional: c.AuthSoftFail, Again: c.ForcePull, Local: s.local}
 	if c.SignifyPubkey != "" {
 		key := readKey(f, "config.signify_pubkey", c.SignifyPubkey)
 		switch {
@@ -108,7 +108,7 @@ func (c *TaskConfig) terms(f *faults, s *sources, ref image.Ref, inURL image.Log
 }
 
 // login is the job's own, of auth or in the URL, or else the operator's for that URL.
-func (c *TaskConfig) login(f *faults, s *sources, ref image.Ref, inURL image.Login) image.Login {
+func (c *TaskConfig) login(f *problems, s *sources, ref image.Ref, inURL image.Login) image.Login {
 	own := image.Login{Username: c.Auth.Username, Password: c.Auth.Password, Token: c.Auth.Token, Header: c.Auth.Header}
 	switch {
 	case !own.IsZero() && !inURL.IsZero():

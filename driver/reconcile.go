@@ -13,14 +13,14 @@ import (
 // that was killed while it started one, of a task whose end failed, of a machine
 // that was restarted. What it goes by is on the things themselves.
 type reconciler struct {
-	driver *Driver
-	seen   map[pot.Name]time.Time // strays, since when
-	told   map[pot.Name]bool      // of which a dry run has told
-	idle   map[string]time.Time   // images, since when
+	driver      *Driver
+	firstSeen   map[pot.Name]time.Time // strays, since when
+	reported    map[pot.Name]bool      // of which a dry run has told
+	unusedSince map[string]time.Time   // images, since when
 }
 
 func newReconciler(d *Driver) *reconciler {
-	return &reconciler{driver: d, seen: map[pot.Name]time.Time{}, told: map[pot.Name]bool{}, idle: map[string]time.Time{}}
+	return &reconciler{driver: d, firstSeen: map[pot.Name]time.Time{}, reported: map[pot.Name]bool{}, unusedSince: map[string]time.Time{}}
 }
 
 // reconcile goes on until the plugin ends. It is begun by the first fingerprint:
@@ -32,10 +32,10 @@ func (d *Driver) reconcile() {
 	for {
 		b := d.current()
 		switch {
-		case d.agent.since(time.Now()) < 0:
+		case d.agent.attachedFor(time.Now()) < 0:
 			r = newReconciler(d) // whatever was seen is to be seen again
 		case b.pots != nil && b.enabled:
-			r.look(d.ctx, b, time.Now())
+			r.run(d.ctx, b, time.Now())
 		}
 		select {
 		case <-time.After(cmp.Or(b.gc.interval, defaultInterval)):
@@ -45,23 +45,23 @@ func (d *Driver) reconcile() {
 	}
 }
 
-// look takes away what the configuration says.
-func (r *reconciler) look(ctx context.Context, b *backend, now time.Time) {
+// run takes away what the configuration says.
+func (r *reconciler) run(ctx context.Context, b *backend, now time.Time) {
 	if b.gc.pots {
-		r.pass(ctx, b, now)
+		r.reconcileOnce(ctx, b, now)
 	}
 	if b.gc.images {
 		r.collect(ctx, b, now)
 	}
 }
 
-// passWithin bounds a look at the host, and the end of one pot.
-const passWithin = 2 * time.Minute
+// reconcileTimeout bounds a look at the host, and the end of one pot.
+const reconcileTimeout = 2 * time.Minute
 
-// pass looks once. A pot is a stray when it has the name of a task's and no task is
+// reconcileOnce looks once. A pot is a stray when it has the name of a task's and no task is
 // of that name, for as long as the grace.
-func (r *reconciler) pass(ctx context.Context, b *backend, now time.Time) {
-	looking, cancel := context.WithTimeout(ctx, passWithin)
+func (r *reconciler) reconcileOnce(ctx context.Context, b *backend, now time.Time) {
+	looking, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
 	marked, err := b.pots.Marked(looking)
 	if err != nil {
@@ -69,21 +69,21 @@ func (r *reconciler) pass(ctx context.Context, b *backend, now time.Time) {
 		return
 	}
 	known := r.known(b, now)
-	strays := slices.DeleteFunc(marked, func(name pot.Name) bool { return !isTasks(name) || known(name) })
-	for name := range r.seen {
+	strays := slices.DeleteFunc(marked, func(name pot.Name) bool { return !isTaskPot(name) || known(name) })
+	for name := range r.firstSeen {
 		if !slices.Contains(strays, name) {
-			delete(r.seen, name)
-			delete(r.told, name)
+			delete(r.firstSeen, name)
+			delete(r.reported, name)
 		}
 	}
 	for _, name := range strays {
-		since, ok := r.seen[name]
+		since, ok := r.firstSeen[name]
 		if !ok {
-			r.seen[name] = now
+			r.firstSeen[name] = now
 			since = now
 		}
 		if now.Sub(since) >= b.gc.grace {
-			r.take(ctx, b, name, now)
+			r.destroyDangling(ctx, b, name, now)
 		}
 	}
 }
@@ -94,27 +94,27 @@ func (r *reconciler) pass(ctx context.Context, b *backend, now time.Time) {
 // on with this plugin, has not spoken of it when it has been there for the grace.
 func (r *reconciler) known(b *backend, now time.Time) func(pot.Name) bool {
 	all := r.driver.tasks.pots()
-	there := r.driver.agent.since(now) >= b.gc.grace
+	there := r.driver.agent.attachedFor(now) >= b.gc.grace
 	return func(name pot.Name) bool {
 		t, ok := all[name]
-		return ok && (t == nil || !t.left.Load() && (t.heard.Load() || !there))
+		return ok && (t == nil || !t.destroyFailed.Load() && (t.acknowledged.Load() || !there))
 	}
 }
 
-// take takes away a stray, unless this is a dry run.
-func (r *reconciler) take(ctx context.Context, b *backend, name pot.Name, now time.Time) {
-	log := r.driver.logger.With("pot", name, "seen_for", now.Sub(r.seen[name]).Round(time.Second))
+// destroyDangling takes away a stray, unless this is a dry run.
+func (r *reconciler) destroyDangling(ctx context.Context, b *backend, name pot.Name, now time.Time) {
+	log := r.driver.logger.With("pot", name, "seen_for", now.Sub(r.firstSeen[name]).Round(time.Second))
 	if b.gc.dryRun {
-		if !r.told[name] {
+		if !r.reported[name] {
 			log.Info("would take away what is left of a task that Nomad does not know: gc.dry_run is set")
-			r.told[name] = true
+			r.reported[name] = true
 		}
 		return
 	}
 	if r.known(b, now)(name) {
 		return // it is since
 	}
-	ctx, cancel := context.WithTimeout(ctx, passWithin)
+	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
 	destroy := func() error { return b.pots.Destroy(ctx, name) }
 	if t := r.driver.tasks.pots()[name]; t != nil {
@@ -125,5 +125,5 @@ func (r *reconciler) take(ctx context.Context, b *backend, name pot.Name, now ti
 		return
 	}
 	log.Info("took away what was left of a task that Nomad does not know")
-	delete(r.seen, name)
+	delete(r.firstSeen, name)
 }

@@ -41,22 +41,22 @@ func TestReconciler_unheard(t *testing.T) {
 	r := newReconciler(b.driver)
 	now := time.Now()
 	for _, later := range []time.Duration{0, 10 * time.Minute, time.Hour} { // no agent is there
-		r.pass(t.Context(), back, now.Add(later))
+		r.reconcileOnce(t.Context(), back, now.Add(later))
 		must.Eq(t, all, there())
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	b.driver.looking.Do(func() {}) // this test reconciles
+	b.driver.startReconciler.Do(func() {}) // this test reconciles
 	looks, err := b.driver.Fingerprint(ctx)
 	must.NoError(t, err)
 	<-looks
 	now = time.Now()
 	for _, later := range []time.Duration{time.Minute, 6 * time.Minute, 10 * time.Minute} { // it may yet speak of it
-		r.pass(t.Context(), back, now.Add(later))
+		r.reconcileOnce(t.Context(), back, now.Add(later))
 		must.Eq(t, all, there())
 	}
-	r.pass(t.Context(), back, now.Add(12*time.Minute))
+	r.reconcileOnce(t.Context(), back, now.Add(12*time.Minute))
 	left := there()
 	must.SliceContainsAll(t, left, []pot.Name{TaskID(waited.ID).PotName(), TaskID(recovered.ID).PotName()})
 	_, err = b.InspectTask(unheard.ID)
@@ -87,10 +87,10 @@ func TestReconciler_left(t *testing.T) {
 
 	r := newReconciler(b.driver)
 	now := time.Now()
-	r.pass(t.Context(), back, now)
-	must.MapContainsKey(t, r.seen, name)
+	r.reconcileOnce(t.Context(), back, now)
+	must.MapContainsKey(t, r.firstSeen, name)
 	busy.Close()
-	r.pass(t.Context(), back, now.Add(6*time.Minute))
+	r.reconcileOnce(t.Context(), back, now.Add(6*time.Minute))
 	nothingLeft(t, b.dir)
 	_, err = b.InspectTask(cfg.ID)
 	must.ErrorContains(t, err, "task not found")

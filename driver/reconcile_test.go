@@ -15,13 +15,13 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-func TestIsTasks(t *testing.T) {
+func TestIsTaskPot(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	for _, id := range []TaskID{testID, testAlloc + "/a task with a long name.éü/0badcafe", "what Nomad never made"} {
-		must.True(t, isTasks(id.PotName()), must.Sprint(id.PotName()))
+		must.True(t, isTaskPot(id.PotName()), must.Sprint(id.PotName()))
 	}
 	for _, name := range []pot.Name{"web", "nginx_1_24_1", "task-1", "web_0badcafe", "web_0badcafe_6f3e6b3c-8f0e-4a35-9c2c"} {
-		must.False(t, isTasks(name), must.Sprint(name))
+		must.False(t, isTaskPot(name), must.Sprint(name))
 	}
 }
 
@@ -57,20 +57,20 @@ func TestReconciler(t *testing.T) {
 	all := there()
 	must.Len(t, 4, all)
 	now := time.Now()
-	r.pass(t.Context(), back, now)
-	r.pass(t.Context(), back, now.Add(4*time.Minute))
+	r.reconcileOnce(t.Context(), back, now)
+	r.reconcileOnce(t.Context(), back, now.Add(4*time.Minute))
 	must.Eq(t, all, there())
 
 	dry := *back
 	dry.gc.dryRun = true
-	r.pass(t.Context(), &dry, now.Add(6*time.Minute))
+	r.reconcileOnce(t.Context(), &dry, now.Add(6*time.Minute))
 	must.Eq(t, all, there())
 
-	r.pass(t.Context(), back, now.Add(6*time.Minute))
+	r.reconcileOnce(t.Context(), back, now.Add(6*time.Minute))
 	left := there()
 	must.Len(t, 2, left)
 	must.SliceContainsAll(t, left, []pot.Name{"by-hand", TaskID(known.ID).PotName()})
-	must.MapEmpty(t, r.seen)
+	must.MapEmpty(t, r.firstSeen)
 	must.StrContains(t, b.exec(t, known.ID, "id"), "pid")
 }
 

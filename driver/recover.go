@@ -21,15 +21,15 @@ func (d *Driver) RecoverTask(h *drivers.TaskHandle) error {
 		return fmt.Errorf("cannot recover task: %w", err)
 	}
 	id := TaskID(h.Config.ID)
-	if _, ok := d.tasks.take(d.ctx, id); !ok {
+	if _, ok := d.tasks.begin(d.ctx, id); !ok {
 		d.known(string(id))
 		return nil // the agent was restarted, and this plugin was not
 	}
 	t, err := d.recover(h.Config, s)
 	if t != nil {
-		t.heard.Store(true)
+		t.acknowledged.Store(true)
 	}
-	d.tasks.settle(id, t)
+	d.tasks.finish(id, t)
 	if err != nil {
 		d.logger.Warn("cannot recover task", "task_id", id, "error", err)
 		return fmt.Errorf("cannot recover task: %w", err)
@@ -40,14 +40,14 @@ func (d *Driver) RecoverTask(h *drivers.TaskHandle) error {
 
 func (d *Driver) recover(cfg *drivers.TaskConfig, s *state) (*task, error) {
 	b := d.current()
-	if b.fault != nil {
-		return nil, b.fault
+	if b.openErr != nil {
+		return nil, b.openErr
 	}
 	p, err := find(b.pots, pot.Name(s.Pot))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("pot %s is gone", s.Pot)
 	}
-	tell := d.events.about(cfg)
+	tell := d.events.forTask(cfg)
 	if err != nil {
 		d.logger.Warn("a task's record cannot be read: it goes on, but nothing can be executed in it", "task_id", cfg.ID, "error", err)
 		tell("nothing can be executed in the task any more: %s", oneLine(err))

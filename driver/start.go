@@ -15,23 +15,23 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// startWithin bounds a start once the image is there: Nomad waits for it, whatever
+// startTimeout bounds a start once the image is there: Nomad waits for it, whatever
 // becomes of the task meanwhile.
-const startWithin = 2 * time.Minute
+const startTimeout = 2 * time.Minute
 
 // StartTask is drivers.DriverPlugin's. After an error nothing of the task is
 // left. Nomad shows the error as an event of the task.
 func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drivers.DriverNetwork, error) {
 	id := TaskID(cfg.ID)
-	ctx, ok := d.tasks.take(d.ctx, id)
+	ctx, ok := d.tasks.begin(d.ctx, id)
 	if !ok {
 		return nil, nil, fmt.Errorf("cannot start task: %s is started already", id)
 	}
 	t, handle, err := d.start(ctx, cfg)
-	if err != nil && errors.Is(context.Cause(ctx), errCalledOff) && !errors.Is(err, errCalledOff) {
-		err = fmt.Errorf("%w: %w", errCalledOff, err)
+	if err != nil && errors.Is(context.Cause(ctx), errStartCancelled) && !errors.Is(err, errStartCancelled) {
+		err = fmt.Errorf("%w: %w", errStartCancelled, err)
 	}
-	d.tasks.settle(id, t)
+	d.tasks.finish(id, t)
 	d.ports.release(id)
 	if err != nil {
 		d.logger.Error("cannot start task", "task_id", cfg.ID, "error", err)
@@ -64,7 +64,7 @@ func (d *Driver) start(ctx context.Context, cfg *drivers.TaskConfig) (*task, *dr
 	if err != nil {
 		return nil, nil, err
 	}
-	tell := d.events.about(cfg)
+	tell := d.events.forTask(cfg)
 	if len(p.unquoted) > 0 {
 		tell("quotes taken off, as no shell does it: %s", strings.Join(p.unquoted, " "))
 	}
@@ -79,26 +79,26 @@ func (d *Driver) start(ctx context.Context, cfg *drivers.TaskConfig) (*task, *dr
 	if refused := made.RefusedHooks(); len(refused) > 0 {
 		tell("hooks of the image that are not allowed on this client, and not run: %s", list(refused, "and"))
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, errStartWithin)
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, errStartTimeout)
 	defer cancel()
 	t, handle, err := run(ctx, made, p, snapshot, cfg, tell)
 	if err != nil {
 		err = errors.Join(err, destroy(made))
-		tellNotes(made, tell)
+		emitHookOutput(made, tell)
 		return nil, nil, err
 	}
-	tellNotes(made, tell)
+	emitHookOutput(made, tell)
 	clock.lap("command")
 	tell("started in %s", clock)
 	return t, handle, nil
 }
 
-// errStartWithin is a start that took too long.
-var errStartWithin = fmt.Errorf("not done within %s", startWithin)
+// errStartTimeout is a start that took too long.
+var errStartTimeout = fmt.Errorf("not done within %s", startTimeout)
 
 // clone makes the task's pot of its image, which is there until it is cloned. It claims the
 // pot's ports.
-func (d *Driver) clone(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, tell teller, clock *stopwatch) (*pot.Pot, image.Snapshot, error) {
+func (d *Driver) clone(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, tell eventFunc, clock *stopwatch) (*pot.Pot, image.Snapshot, error) {
 	d.starting.RLock()
 	defer d.starting.RUnlock()
 	for tries := 0; ; tries++ {
@@ -111,7 +111,7 @@ func (d *Driver) clone(ctx context.Context, b *backend, p *plan, cfg *drivers.Ta
 		}
 		clock.lap("image")
 		p.spec.Image = snapshot.Name
-		made, err := d.createWithin(ctx, b, p, cfg, tell)
+		made, err := d.claimAndCreate(ctx, b, p, cfg, tell)
 		if err == nil {
 			clock.lap("create")
 			return made, snapshot, nil
@@ -146,24 +146,24 @@ func notRunning(ctx context.Context, pots *pot.Pots, name string) error {
 	return fmt.Errorf("use image %s: it is a pot that is running on this client, and %w; set pot and tag to those of an image, or stop the pot", name, image.ErrNotImage)
 }
 
-// createWithin claims the ports of a task's pot and creates the pot. Both must be done
-// within startWithin.
-func (d *Driver) createWithin(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, tell teller) (*pot.Pot, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, errStartWithin)
+// claimAndCreate claims the ports of a task's pot and creates the pot. Both must be done
+// within startTimeout.
+func (d *Driver) claimAndCreate(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, tell eventFunc) (*pot.Pot, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, errStartTimeout)
 	defer cancel()
 	over, err := d.ports.claim(cfg, b.pots, p, tell)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.takeOver(ctx, b.pots, over, cfg.Name); err != nil {
+	if err := d.takePorts(ctx, b.pots, over, cfg.Name); err != nil {
 		return nil, err
 	}
 	return create(ctx, b.pots, p.spec)
 }
 
 // ensure has the image ready to be cloned.
-func (d *Driver) ensure(ctx context.Context, b *backend, p *plan, tell teller) (image.Snapshot, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, p.pullWithin, fmt.Errorf("not there within %s", p.pullWithin))
+func (d *Driver) ensure(ctx context.Context, b *backend, p *plan, tell eventFunc) (image.Snapshot, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.pullTimeout, fmt.Errorf("not there within %s", p.pullTimeout))
 	defer cancel()
 	return b.images.Ensure(ctx, p.ref, p.terms, func(message string) { tell("%s", message) })
 }
@@ -182,8 +182,8 @@ func create(ctx context.Context, pots *pot.Pots, s pot.Spec) (*pot.Pot, error) {
 }
 
 // run starts the command.
-func run(ctx context.Context, made *pot.Pot, p *plan, from image.Snapshot, cfg *drivers.TaskConfig, tell teller) (*task, *drivers.TaskHandle, error) {
-	env := p.env(cfg)
+func run(ctx context.Context, made *pot.Pot, p *plan, from image.Snapshot, cfg *drivers.TaskConfig, tell eventFunc) (*task, *drivers.TaskHandle, error) {
+	env := p.setPortEnv(cfg)
 	if err := made.Start(ctx, env); err != nil {
 		return nil, nil, err
 	}
@@ -195,7 +195,7 @@ func run(ctx context.Context, made *pot.Pot, p *plan, from image.Snapshot, cfg *
 		Pot:     string(made.Name()),
 		Image:   p.ref.String(),
 		Started: started,
-		InPot:   p.inPot,
+		PortMap: p.portMap,
 		WorkDir: p.spec.WorkDir,
 	}
 	if from.Digest != (image.Digest{}) {
@@ -203,7 +203,7 @@ func run(ctx context.Context, made *pot.Pot, p *plan, from image.Snapshot, cfg *
 	}
 	if addr := made.Address(); addr.IsValid() {
 		s.IP = addr.String()
-		s.OnWire = len(made.Aliases()) > 0
+		s.AutoAdvertise = len(made.Aliases()) > 0
 	}
 	handle, err := s.handle(cfg)
 	if err != nil {

@@ -17,14 +17,14 @@ const stateVersion = 3
 // Nomad writes it to its own disk: there is no secret in it, and no environment.
 // The driver's half of a task's configuration is not given back.
 type state struct {
-	Pot     string    `codec:"pot"`
-	Image   string    `codec:"image"` // image.Ref.String
-	Digest  string    `codec:"digest"`
-	Started time.Time `codec:"started"`
-	IP      string    `codec:"ip"`
-	InPot   portMap   `codec:"ports"`
-	OnWire  bool      `codec:"on_wire"` // others reach IP: it is an alias
-	WorkDir string    `codec:"work_dir"`
+	Pot           string    `codec:"pot"`
+	Image         string    `codec:"image"` // image.Ref.String
+	Digest        string    `codec:"digest"`
+	Started       time.Time `codec:"started"`
+	IP            string    `codec:"ip"`
+	PortMap       portMap   `codec:"ports"`
+	AutoAdvertise bool      `codec:"on_wire"` // others reach IP: it is an alias
+	WorkDir       string    `codec:"work_dir"`
 }
 
 // handle is what StartTask returns of a task.
@@ -65,5 +65,5 @@ func (s *state) network() *drivers.DriverNetwork {
 	if s.IP == "" {
 		return nil
 	}
-	return &drivers.DriverNetwork{IP: s.IP, PortMap: s.InPot, AutoAdvertise: s.OnWire}
+	return &drivers.DriverNetwork{IP: s.IP, PortMap: s.PortMap, AutoAdvertise: s.AutoAdvertise}
 }

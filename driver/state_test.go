@@ -15,7 +15,7 @@ func TestState(t *testing.T) {
 	s := &state{
 		Pot: "web_1", Image: "https://images.example.org/pots/web:1.0", Digest: "skein1024:00",
 		Started: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), IP: "10.192.0.2",
-		InPot: portMap{"http": 8080}, WorkDir: "/srv",
+		PortMap: portMap{"http": 8080}, WorkDir: "/srv",
 	}
 	cfg := &drivers.TaskConfig{ID: testID, Env: map[string]string{"SECRET": "planted-secret"}}
 	h, err := s.handle(cfg)

@@ -27,7 +27,7 @@ func (d *Driver) TaskStats(ctx context.Context, id string, interval time.Duratio
 	if err != nil {
 		return nil, err
 	}
-	return d.sweeper.listen(ctx, t, d.current().compute, max(interval, minInterval)), nil
+	return d.stats.listen(ctx, t, d.current().compute, max(interval, minInterval)), nil
 }
 
 // cpu makes shares of a processor out of times.

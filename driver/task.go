@@ -22,7 +22,7 @@ type task struct {
 	id      TaskID
 	name    string // Nomad's
 	user    string
-	tell    teller
+	emit    eventFunc
 	env     []string
 	state   state
 	pot     *pot.Pot
@@ -30,25 +30,25 @@ type task struct {
 
 	memoryKey string // of the job, of the limit that counts
 
-	// heard is that Nomad has spoken of it. An agent that is killed during a start
+	// acknowledged is that Nomad has spoken of it. An agent that is killed during a start
 	// never learns that there is such a task.
-	heard atomic.Bool
+	acknowledged atomic.Bool
 
-	// left is that it could not be destroyed when Nomad asked for that, which it
+	// destroyFailed is that it could not be destroyed when Nomad asked for that, which it
 	// does once.
-	left atomic.Bool
+	destroyFailed atomic.Bool
 
 	ended     chan struct{} // closed when what is below is there
 	result    drivers.ExitResult
 	completed time.Time
 }
 
-func newTask(cfg *drivers.TaskConfig, tell teller, env []string, s state, p *pot.Pot) *task {
+func newTask(cfg *drivers.TaskConfig, tell eventFunc, env []string, s state, p *pot.Pot) *task {
 	return &task{
 		id:    TaskID(cfg.ID),
 		name:  cfg.Name,
 		user:  cfg.User,
-		tell:  tell,
+		emit:  tell,
 		env:   env,
 		state: s,
 		pot:   p,
@@ -75,7 +75,7 @@ func (t *task) watch(ctx context.Context) {
 		t.completed = time.Now()
 	}
 	t.result = exitResult(end, err)
-	t.tellMemory(ctx)
+	t.emitMemoryKills(ctx)
 	close(t.ended)
 }
 
@@ -136,27 +136,27 @@ func (t *task) status() *drivers.TaskStatus {
 
 // Bounds on what Nomad gives no bound for.
 const (
-	removeWithin = time.Minute     // the end of a pot's jail
-	resultWithin = 5 * time.Second // the news of a command's end, when it has
+	removeTimeout = time.Minute     // the end of a pot's jail
+	resultTimeout = 5 * time.Second // the news of a command's end, when it has
 )
 
 // stop ends all that runs in the pot.
 func (t *task) stop(sig syscall.Signal, grace time.Duration) error {
 	t.changes.Lock()
 	defer t.changes.Unlock()
-	defer tellNotes(t.pot, t.tell)
+	defer emitHookOutput(t.pot, t.emit)
 	return stop(t.pot, sig, grace)
 }
 
-// tellNotes tells what the pot's hooks have said.
-func tellNotes(p *pot.Pot, tell teller) {
+// emitHookOutput tells what the pot's hooks have said.
+func emitHookOutput(p *pot.Pot, tell eventFunc) {
 	for _, note := range p.Notes() {
 		tell("%s", strings.ReplaceAll(note, "\n", "; "))
 	}
 }
 
 func stop(p *pot.Pot, sig syscall.Signal, grace time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), grace+removeWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), grace+removeTimeout)
 	defer cancel()
 	return p.Stop(ctx, sig, grace)
 }
@@ -166,21 +166,21 @@ func stop(p *pot.Pot, sig syscall.Signal, grace time.Duration) error {
 func (t *task) destroy() error {
 	t.changes.Lock()
 	defer t.changes.Unlock()
-	defer tellNotes(t.pot, t.tell)
+	defer emitHookOutput(t.pot, t.emit)
 	if t.running() {
 		if err := stop(t.pot, syscall.SIGKILL, 0); err != nil {
 			return err
 		}
 		select {
 		case <-t.ended:
-		case <-time.After(resultWithin):
+		case <-time.After(resultTimeout):
 		}
 	}
 	return destroy(t.pot)
 }
 
 func destroy(p *pot.Pot) error {
-	ctx, cancel := context.WithTimeout(context.Background(), removeWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
 	return p.Destroy(ctx)
 }

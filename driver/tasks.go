@@ -12,20 +12,20 @@ import (
 
 // tasks are those that the plugin knows. The zero value knows none.
 type tasks struct {
-	mu    sync.Mutex
-	byID  map[TaskID]*task // nil while it is claimed
-	claim map[TaskID]claim
+	mu           sync.Mutex
+	byID         map[TaskID]*task // nil while it is claimed
+	reservations map[TaskID]reservation
 }
 
-// claim is on the ID of a task that is being started or recovered.
-type claim struct {
-	callOff context.CancelCauseFunc
-	settled chan struct{} // closed when it is
+// reservation is on the ID of a task that is being started or recovered.
+type reservation struct {
+	cancel context.CancelCauseFunc
+	done   chan struct{} // closed when it is
 }
 
-// take claims id, unless it is taken. Until it is settled the context that is
+// begin claims id, unless it is taken. Until it is settled the context that is
 // returned ends when the task is called off.
-func (ts *tasks) take(ctx context.Context, id TaskID) (context.Context, bool) {
+func (ts *tasks) begin(ctx context.Context, id TaskID) (context.Context, bool) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if _, taken := ts.byID[id]; taken {
@@ -33,22 +33,22 @@ func (ts *tasks) take(ctx context.Context, id TaskID) (context.Context, bool) {
 	}
 	if ts.byID == nil {
 		ts.byID = map[TaskID]*task{}
-		ts.claim = map[TaskID]claim{}
+		ts.reservations = map[TaskID]reservation{}
 	}
 	ctx, callOff := context.WithCancelCause(ctx)
 	ts.byID[id] = nil
-	ts.claim[id] = claim{callOff, make(chan struct{})}
+	ts.reservations[id] = reservation{callOff, make(chan struct{})}
 	return ctx, true
 }
 
-// settle puts t where id was claimed; nil gives it up.
-func (ts *tasks) settle(id TaskID, t *task) {
+// finish puts t where id was claimed; nil gives it up.
+func (ts *tasks) finish(id TaskID, t *task) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	if c, ok := ts.claim[id]; ok {
-		delete(ts.claim, id)
-		close(c.settled)
-		c.callOff(nil)
+	if c, ok := ts.reservations[id]; ok {
+		delete(ts.reservations, id)
+		close(c.done)
+		c.cancel(nil)
 	}
 	if t == nil {
 		delete(ts.byID, id)
@@ -57,18 +57,18 @@ func (ts *tasks) settle(id TaskID, t *task) {
 	ts.byID[id] = t
 }
 
-// errCalledOff is of a start that Nomad did not wait for.
-var errCalledOff = errors.New("called off: it was to end before it had begun")
+// errStartCancelled is of a start that Nomad did not wait for.
+var errStartCancelled = errors.New("called off: it was to end before it had begun")
 
-// callOff ends a start that is under way, and waits for that. Nil is that there is
+// cancelStart ends a start that is under way, and waits for that. Nil is that there is
 // no task of that ID, now.
-func (ts *tasks) callOff(id TaskID) *task {
+func (ts *tasks) cancelStart(id TaskID) *task {
 	ts.mu.Lock()
-	c, ok := ts.claim[id]
+	c, ok := ts.reservations[id]
 	ts.mu.Unlock()
 	if ok {
-		c.callOff(errCalledOff)
-		<-c.settled
+		c.cancel(errStartCancelled)
+		<-c.done
 	}
 	return ts.find(id)
 }
@@ -99,7 +99,7 @@ func (ts *tasks) pots() map[pot.Name]*task {
 // from another, but tests within this process can.
 func (d *Driver) known(id string) (*task, error) {
 	if t := d.tasks.find(TaskID(id)); t != nil {
-		t.heard.Store(true)
+		t.acknowledged.Store(true)
 		return t, nil
 	}
 	return nil, drivers.ErrTaskNotFound

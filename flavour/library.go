@@ -23,11 +23,11 @@ type Library struct {
 	ZFSRoot string // of the file systems that mount-in -f names; "" for none
 }
 
-//go:embed own
-var own embed.FS
+//go:embed builtin
+var builtin embed.FS
 
-// ownDir leads the name of a file that comes with the program where it is shown.
-const ownDir = "builtin:"
+// builtinPrefix leads the name of a file that comes with the program where it is shown.
+const builtinPrefix = "builtin:"
 
 // What a flavour may hold, in bytes.
 const (
@@ -77,11 +77,11 @@ func (l *Library) first(limit int64, names ...string) (*file, error) {
 			return f, err
 		}
 	}
-	data, err := own.ReadFile("own/" + name)
+	data, err := builtin.ReadFile("builtin/" + name)
 	if err != nil {
 		return nil, nil // a name that embed does not have, or cannot have
 	}
-	return &file{shown: ownDir + name, data: data}, nil
+	return &file{shown: builtinPrefix + name, data: data}, nil
 }
 
 // absolute is a path as the caller sees it.
@@ -128,7 +128,7 @@ func readScript(f *file) (*Script, error) {
 	case bytes.IndexByte(first, 0) >= 0 && !bytes.HasPrefix(f.data, []byte("\x7fELF")):
 		return nil, fmt.Errorf("%s:1: is no script", f.shown)
 	}
-	return &Script{File: f.shown, Name: path.Base(strings.TrimPrefix(f.shown, ownDir)), Data: f.data}, nil
+	return &Script{File: f.shown, Name: path.Base(strings.TrimPrefix(f.shown, builtinPrefix)), Data: f.data}, nil
 }
 
 // A Found is a flavour by its name.
@@ -169,9 +169,9 @@ func (l *Library) List() ([]Found, error) {
 			}
 		}
 	}
-	entries, err := own.ReadDir("own")
+	entries, err := builtin.ReadDir("builtin")
 	for _, e := range entries {
-		add(ownDir, e.Name())
+		add(builtinPrefix, e.Name())
 	}
 	var list []Found
 	for _, f := range all {

@@ -11,14 +11,14 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// sweeper samples all tasks that somebody listens for, in one go at a time: one
+// statsCollector samples all tasks that somebody listens for, in one go at a time: one
 // goroutine and one timer for hundreds of tasks, and none while nobody listens.
-type sweeper struct {
+type statsCollector struct {
 	measure func(context.Context, *task) (pot.Usage, error)
 
 	mu        sync.Mutex
 	listeners map[*listener]struct{}
-	sweeping  bool
+	running   bool
 	changed   chan struct{} // a listener came, who may be due sooner
 }
 
@@ -33,7 +33,7 @@ type listener struct {
 
 // listen is what t uses, now and at each interval, until ctx ends. Whoever is slow
 // misses samples: nobody is waited for.
-func (s *sweeper) listen(ctx context.Context, t *task, compute cpustats.Compute, interval time.Duration) <-chan *drivers.TaskResourceUsage {
+func (s *statsCollector) listen(ctx context.Context, t *task, compute cpustats.Compute, interval time.Duration) <-chan *drivers.TaskResourceUsage {
 	l := &listener{
 		task: t, interval: interval, next: time.Now(), cpu: newCPU(compute),
 		samples: make(chan *drivers.TaskResourceUsage, 1),
@@ -45,20 +45,20 @@ func (s *sweeper) listen(ctx context.Context, t *task, compute cpustats.Compute,
 		s.changed = make(chan struct{}, 1)
 	}
 	s.listeners[l] = struct{}{}
-	if !s.sweeping {
-		s.sweeping = true
-		go s.sweep()
+	if !s.running {
+		s.running = true
+		go s.run()
 	}
 	select {
 	case s.changed <- struct{}{}:
 	default:
 	}
-	context.AfterFunc(ctx, func() { s.leave(l) })
+	context.AfterFunc(ctx, func() { s.remove(l) })
 	return l.samples
 }
 
-// leave ends a listener's samples.
-func (s *sweeper) leave(l *listener) {
+// remove ends a listener's samples.
+func (s *statsCollector) remove(l *listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.listeners, l)
@@ -69,8 +69,8 @@ func (s *sweeper) leave(l *listener) {
 	}
 }
 
-// sweep goes on for as long as somebody listens.
-func (s *sweeper) sweep() {
+// run goes on for as long as somebody listens.
+func (s *statsCollector) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -78,8 +78,8 @@ func (s *sweeper) sweep() {
 		if !more {
 			return
 		}
-		usage := s.usage(due)
-		s.tell(due, usage)
+		usage := s.measureAll(due)
+		s.send(due, usage)
 		timer.Reset(time.Until(next))
 		select {
 		case <-timer.C:
@@ -91,11 +91,11 @@ func (s *sweeper) sweep() {
 // due are the listeners whose time has come, and when the next one's does. Those of
 // one interval are due together, so that they are served by one sweep; a first
 // interval is half of one at least.
-func (s *sweeper) due(now time.Time) (due []*listener, next time.Time, more bool) {
+func (s *statsCollector) due(now time.Time) (due []*listener, next time.Time, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.listeners) == 0 {
-		s.sweeping = false
+		s.running = false
 		return nil, time.Time{}, false
 	}
 	next = now.Add(time.Hour)
@@ -111,18 +111,18 @@ func (s *sweeper) due(now time.Time) (due []*listener, next time.Time, more bool
 	return due, next, true
 }
 
-// measureWithin bounds one look at one task.
-const measureWithin = 5 * time.Second
+// measureTimeout bounds one look at one task.
+const measureTimeout = 5 * time.Second
 
-// usage is what the tasks use that are listened for. One that has ended, or cannot
+// measureAll is what the tasks use that are listened for. One that has ended, or cannot
 // be measured, uses nothing that could be told.
-func (s *sweeper) usage(due []*listener) map[*task]pot.Usage {
+func (s *statsCollector) measureAll(due []*listener) map[*task]pot.Usage {
 	all := map[*task]pot.Usage{}
 	for _, l := range due {
 		if _, done := all[l.task]; done || !l.task.running() {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), measureWithin)
+		ctx, cancel := context.WithTimeout(context.Background(), measureTimeout)
 		if u, err := s.measure(ctx, l.task); err == nil {
 			all[l.task] = u
 		}
@@ -131,8 +131,8 @@ func (s *sweeper) usage(due []*listener) map[*task]pot.Usage {
 	return all
 }
 
-// tell gives listeners their samples, if they have not left meanwhile.
-func (s *sweeper) tell(due []*listener, usage map[*task]pot.Usage) {
+// send gives listeners their samples, if they have not left meanwhile.
+func (s *statsCollector) send(due []*listener, usage map[*task]pot.Usage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range due {
@@ -147,5 +147,5 @@ func (s *sweeper) tell(due []*listener, usage map[*task]pot.Usage) {
 	}
 }
 
-// usageOf is what a task's pot uses.
-func usageOf(ctx context.Context, t *task) (pot.Usage, error) { return t.pot.Usage(ctx) }
+// potUsage is what a task's pot uses.
+func potUsage(ctx context.Context, t *task) (pot.Usage, error) { return t.pot.Usage(ctx) }

@@ -21,11 +21,11 @@ func (m meter) measure(_ context.Context, t *task) (pot.Usage, error) {
 	return pot.Usage{MemoryBytes: int64(m[t.id])}, nil
 }
 
-func TestSweeper(t *testing.T) {
+func TestStatsCollector(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	synctest.Test(t, func(t *testing.T) {
 		m := meter{}
-		s := sweeper{measure: m.measure}
+		s := statsCollector{measure: m.measure}
 		ctx, cancel := context.WithCancel(t.Context())
 		a, b := &task{id: "a", ended: make(chan struct{})}, &task{id: "b", ended: make(chan struct{})}
 		fast := s.listen(ctx, a, cpustats.Compute{}, time.Second)
@@ -69,17 +69,17 @@ func TestSweeper(t *testing.T) {
 		_, more := <-fast
 		must.False(t, more)
 		s.mu.Lock()
-		must.False(t, s.sweeping)
+		must.False(t, s.running)
 		s.mu.Unlock()
 	})
 }
 
 // Who does not listen misses samples, and holds up nobody.
-func TestSweeper_slow(t *testing.T) {
+func TestStatsCollector_slow(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	synctest.Test(t, func(t *testing.T) {
 		m := meter{}
-		s := sweeper{measure: m.measure}
+		s := statsCollector{measure: m.measure}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		deaf := s.listen(ctx, &task{id: "a", ended: make(chan struct{})}, cpustats.Compute{}, time.Second)

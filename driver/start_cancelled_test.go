@@ -13,7 +13,7 @@ import (
 
 // Whoever is told that a task has been stopped, or destroyed, may count on it: a
 // start that was under way does not come to its end afterwards.
-func TestDriver_StartTask_calledOff(t *testing.T) {
+func TestDriver_StartTask_cancelled(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// faults are all that is wrong with a configuration, each led by its place.
+// problems are all that is wrong with a configuration, each led by its place.
 // Nomad shows an error in one row of a table, so they are on one line.
-type faults []error
+type problems []error
 
-func (f *faults) add(where, rule string, args ...any) {
+func (f *problems) add(where, rule string, args ...any) {
 	*f = append(*f, fmt.Errorf("%s: "+rule, append([]any{where}, args...)...))
 }
 
 // join adds each of those that errors.Join has put into err.
-func (f *faults) join(err error) {
+func (f *problems) join(err error) {
 	switch joined, ok := err.(interface{ Unwrap() []error }); {
 	case err == nil:
 	case ok:
@@ -25,14 +25,14 @@ func (f *faults) join(err error) {
 }
 
 // err is nil when there are none.
-func (f faults) err() error {
+func (f problems) err() error {
 	if len(f) == 0 {
 		return nil
 	}
 	return f
 }
 
-func (f faults) Error() string {
+func (f problems) Error() string {
 	var all []string
 	for _, err := range f {
 		all = append(all, err.Error())
@@ -40,4 +40,4 @@ func (f faults) Error() string {
 	return strings.Join(all, "; ")
 }
 
-func (f faults) Unwrap() []error { return f }
+func (f problems) Unwrap() []error { return f }
