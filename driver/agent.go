@@ -5,16 +5,17 @@ import (
 	"time"
 )
 
-// agent is Nomad's, as far as it can be seen from here: one that lives listens for
-// fingerprints all the time, from when it has restored what it knows.
+// agent tracks whether a Nomad agent is attached to the plugin. An agent listens
+// for fingerprints for as long as it lives, and begins to when it has restored
+// its tasks.
 type agent struct {
 	mu         sync.Mutex
-	clients    int
-	attachedAt time.Time // the last of them
+	clients    int       // open streams of fingerprints
+	attachedAt time.Time // when the last of them was opened
 }
 
-// attach is that one has come, who goes with the function that is returned.
-func (a *agent) attach() (goes func()) {
+// attach records a client; the caller must call detach when its stream closes.
+func (a *agent) attach() (detach func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.clients++
@@ -26,7 +27,8 @@ func (a *agent) attach() (goes func()) {
 	}
 }
 
-// attachedFor is how long an agent has been there, less than nothing if none is.
+// attachedFor returns how long an agent has been attached. It is negative if
+// none is.
 func (a *agent) attachedFor(now time.Time) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()

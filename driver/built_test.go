@@ -50,13 +50,13 @@ func TestDriver_builtImage(t *testing.T) {
 		cfg := b.task(t, config)
 		b.start(t, cfg)
 		must.Eq(t, 0, b.wait(t, cfg.ID).ExitCode)
-		says(t, cfg, "GREETING=\"hi\" there\n")
+		waitForOutput(t, cfg, "GREETING=\"hi\" there\n")
 	})
 	t.Run("its own files", func(t *testing.T) {
 		cfg := b.task(t, config, "cat", "/etc/motd")
 		b.start(t, cfg)
 		must.Eq(t, 0, b.wait(t, cfg.ID).ExitCode)
-		says(t, cfg, "made anew\n")
+		waitForOutput(t, cfg, "made anew\n")
 	})
 	t.Run("its exit code", func(t *testing.T) {
 		cfg := b.task(t, config, "exit", "3")

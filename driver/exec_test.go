@@ -66,7 +66,7 @@ func TestDriver_ExecTask(t *testing.T) {
 		must.NoError(t, b.StopTask(cfg.ID, time.Second, ""))
 		b.wait(t, cfg.ID)
 		_, err := b.ExecTask(cfg.ID, hello("id"), time.Minute)
-		must.ErrorContains(t, err, "cannot run command in task: it has ended")
+		must.ErrorContains(t, err, "cannot run command in task: the task has ended")
 	})
 }
 

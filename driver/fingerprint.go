@@ -14,11 +14,11 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// fingerprintPeriod is between looks at the host.
+// fingerprintPeriod is the time between checks of the host.
 const fingerprintPeriod = 30 * time.Second
 
-// Fingerprint is drivers.DriverPlugin's: the host as it is now, and at each
-// period.
+// Fingerprint implements drivers.DriverPlugin. It sends the state of the host now
+// and at each fingerprintPeriod, until ctx or the plugin ends.
 func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, error) {
 	looks := make(chan *drivers.Fingerprint)
 	goes := d.agent.attach()
@@ -35,7 +35,7 @@ func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, 
 		for {
 			now := d.fingerprint(ctx, last.Health)
 			if ctx.Err() != nil {
-				return // nobody waited for it
+				return // the check was cut short
 			}
 			d.logChange(&last, now)
 			last = *now
@@ -54,7 +54,7 @@ func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, 
 	return looks, nil
 }
 
-// logChange logs what has changed since the last look.
+// logChange logs a change of health since the last fingerprint.
 func (d *Driver) logChange(last, now *drivers.Fingerprint) {
 	switch {
 	case last.Health == now.Health && last.HealthDescription == now.HealthDescription:
@@ -65,8 +65,8 @@ func (d *Driver) logChange(last, now *drivers.Fingerprint) {
 	}
 }
 
-// fingerprint is the fingerprint as it is now. A driver that could start tasks once is
-// unhealthy when it no longer can; before, it is not there.
+// fingerprint checks the host. A driver that cannot start tasks is unhealthy if it
+// could before, and undetected if it never could.
 func (d *Driver) fingerprint(ctx context.Context, last drivers.HealthState) *drivers.Fingerprint {
 	b := d.current()
 	var found []pot.Finding
@@ -79,11 +79,11 @@ func (d *Driver) fingerprint(ctx context.Context, last drivers.HealthState) *dri
 		found = d.checks.check(ctx, b.pots.Host())
 		found = append(found, pot.Finding{Key: "host", Text: b.pots.Host().Name})
 	}
-	if os.Geteuid() != 0 && !slices.ContainsFunc(found, fatal) {
+	if os.Geteuid() != 0 && !slices.ContainsFunc(found, isFatal) {
 		found = append(found, pot.Finding{Weight: pot.Fatal, Key: "root", Text: "needs root: run the Nomad agent as root"})
 	}
 	f := &drivers.Fingerprint{Attributes: attributes(b, d.version, found), Health: drivers.HealthStateHealthy}
-	if slices.ContainsFunc(found, fatal) {
+	if slices.ContainsFunc(found, isFatal) {
 		f.Health = drivers.HealthStateUndetected
 		if last == drivers.HealthStateHealthy || last == drivers.HealthStateUnhealthy {
 			f.Health = drivers.HealthStateUnhealthy
@@ -93,9 +93,10 @@ func (d *Driver) fingerprint(ctx context.Context, last drivers.HealthState) *dri
 	return f
 }
 
-func fatal(f pot.Finding) bool { return f.Weight == pot.Fatal }
+// isFatal reports whether no task can start because of f.
+func isFatal(f pot.Finding) bool { return f.Weight == pot.Fatal }
 
-// attributes are for the constraints of jobs.
+// attributes returns the node attributes, for the constraints of jobs.
 func attributes(b *backend, version string, found []pot.Finding) map[string]*structs.Attribute {
 	all := map[string]*structs.Attribute{
 		"driver.pot.version":         structs.NewStringAttribute(version),
@@ -107,7 +108,7 @@ func attributes(b *backend, version string, found []pot.Finding) map[string]*str
 	for _, mode := range b.modes {
 		all["driver.pot.network."+string(mode)] = structs.NewBoolAttribute(true)
 	}
-	if !slices.ContainsFunc(found, fatal) {
+	if !slices.ContainsFunc(found, isFatal) {
 		all["driver.pot"] = structs.NewBoolAttribute(true)
 	}
 	for _, f := range found {
@@ -127,8 +128,8 @@ func attributes(b *backend, version string, found []pot.Finding) map[string]*str
 	return all
 }
 
-// description says why no task can start, or what works less well. It is
-// sorted: each change is one more update of the node, for all servers.
+// description says why no task can start, or else what does not work. It is
+// sorted, since each change of it makes every server update the node.
 func description(found []pot.Finding) string {
 	var fatals, absents []string
 	for _, f := range found {

@@ -19,8 +19,8 @@ import (
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
-// checked is a driver on a host that finds what it is told, and its log.
-func checked(t *testing.T, config string, found *[]pot.Finding, fault error) (*Driver, *bytes.Buffer) {
+// driverOn is a driver on a host that finds what it is told, and its log.
+func driverOn(t *testing.T, config string, found *[]pot.Finding, fault error) (*Driver, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
 	d := New(hclog.New(&hclog.LoggerOptions{Output: &log}), Native{Name: "linux", Open: func(pot.HostConfig) (pot.Host, error) {
@@ -51,7 +51,7 @@ func TestDriver_Fingerprint(t *testing.T) {
 		{Weight: pot.Fact, Key: "bridge", Text: "pot0"},
 		{Weight: pot.Fact, Key: "free_bytes", Text: "4096"},
 	}
-	d, log := checked(t, "volumes { enabled = true }\nallowed_network_modes = [\"none\", \"host\"]", &found, nil)
+	d, log := driverOn(t, "volumes { enabled = true }\nallowed_network_modes = [\"none\", \"host\"]", &found, nil)
 
 	f := d.fingerprint(t.Context(), "")
 	must.Eq(t, drivers.HealthStateHealthy, f.Health)
@@ -127,7 +127,7 @@ func TestDriver_Fingerprint_noHost(t *testing.T) {
 		{"a driver that is turned off says so", "enabled = false", nil, "the plugin is disabled by its configuration"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			d, _ := checked(t, tc.config, &none, tc.fault)
+			d, _ := driverOn(t, tc.config, &none, tc.fault)
 			f := d.fingerprint(t.Context(), "")
 			must.Eq(t, drivers.HealthStateUndetected, f.Health)
 			must.Eq(t, tc.want, f.HealthDescription)
@@ -142,7 +142,7 @@ func TestDriver_Fingerprint_noRoot(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	need.Have(t, "a user who is not root", os.Geteuid() != 0)
 	var none []pot.Finding
-	d, _ := checked(t, "", &none, nil)
+	d, _ := driverOn(t, "", &none, nil)
 	f := d.fingerprint(t.Context(), "")
 	must.Eq(t, drivers.HealthStateUndetected, f.Health)
 	must.Eq(t, "needs root: run the Nomad agent as root", f.HealthDescription)

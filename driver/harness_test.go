@@ -39,8 +39,8 @@ const (
 )
 
 var (
-	supervisor string        // path of a pot-supervisor
-	before     machine.State // as the machine was before the bed was used
+	supervisor  string        // path of a pot-supervisor
+	stateBefore machine.State // as the machine was before the bed was used
 )
 
 func TestMain(m *testing.M) {
@@ -49,10 +49,10 @@ func TestMain(m *testing.M) {
 			return m.Run()
 		}
 		dir, err := os.MkdirTemp("", "driver-test-")
-		must0(err)
+		noError(err)
 		defer os.RemoveAll(dir)
 		supervisor, err = hosttest.BuildIn(dir, "nomad-driver-pot/pot/supervise/pot-supervisor")
-		must0(err)
+		noError(err)
 		defer removeOfHarness()
 		return m.Run()
 	}, leak.Foreign))
@@ -63,14 +63,14 @@ func TestMain(m *testing.M) {
 func removeOfHarness() {
 	for _, pattern := range []string{"plugin*", "nomad_driver_harness-*"} {
 		found, err := filepath.Glob(filepath.Join(os.TempDir(), pattern))
-		must0(err)
+		noError(err)
 		for _, name := range found {
-			must0(os.Remove(name))
+			noError(os.Remove(name))
 		}
 	}
 }
 
-func must0(err error) {
+func noError(err error) {
 	if err != nil {
 		panic(err)
 	}
@@ -128,7 +128,7 @@ func newBed(t testing.TB, config string) *bed {
 	if scratch != "" {
 		config += fmt.Sprintf("\nzfs_root = %q\ncache { dir = %q }", scratch, b.dir+"/cache")
 	}
-	before, err = machine.Look(b.dir)
+	stateBefore, err = machine.Look(b.dir)
 	must.NoError(t, err)
 	b.config = fmt.Sprintf(`
 		fs_root    = %q
@@ -243,8 +243,8 @@ func (b *bed) exec(t testing.TB, id string, args ...string) string {
 	return string(r.Stdout)
 }
 
-// says waits until the task has written text to stdout.
-func says(t testing.TB, cfg *drivers.TaskConfig, text string) {
+// waitForOutput waits until the task has written text to stdout.
+func waitForOutput(t testing.TB, cfg *drivers.TaskConfig, text string) {
 	t.Helper()
 	log := filepath.Join(cfg.TaskDir().LogDir, "web.stdout.0")
 	eventually(t, func() error {
@@ -277,7 +277,7 @@ func nothingLeft(t testing.TB, dir string) {
 		if err != nil {
 			return err
 		}
-		left := slices.DeleteFunc(now.Since(before), harnessMount)
+		left := slices.DeleteFunc(now.Since(stateBefore), harnessMount)
 		if len(left) > 0 {
 			return fmt.Errorf("left behind: %s", strings.Join(left, ", "))
 		}

@@ -29,7 +29,7 @@ func TestDriver_hooks(t *testing.T) {
 		told, begun  string // an event, and the log
 		ended        string // of the log, then
 	}{
-		{name: "not allowed", told: "hooks of the image that are not allowed on this client, and not run: prestart, poststart, prestop and poststop"},
+		{name: "not allowed", told: "Ignored image hooks not in this client's allow_hooks: prestart, poststart, prestop and poststop"},
 		{name: "some are allowed", config: `allow_hooks = ["poststart", "poststop"]`,
 			told: "poststart of pot web_", begun: "poststart", ended: "poststop"},
 	} {
@@ -42,7 +42,7 @@ func TestDriver_hooks(t *testing.T) {
 			time.Sleep(100 * time.Millisecond) // until the stream is open
 			cfg := b.task(t, fmt.Sprintf("pot = %q\nnetwork_mode = \"none\"", builtName), "sleep", "1h")
 			b.start(t, cfg)
-			toldUntil(t, events, cfg, tc.told)
+			eventsUntil(t, events, cfg, tc.told)
 			logHas := func(want string) {
 				t.Helper()
 				text, err := os.ReadFile(log)

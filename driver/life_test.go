@@ -30,7 +30,7 @@ func TestDriver_life(t *testing.T) {
 	cfg := b.task(t, `hostname = "web.example"`, "serve", ":8080")
 	cfg.Resources.Ports = ports(structs.AllocatedPortMapping{Label: "http", Value: 28080, To: 8080, HostIP: "127.0.0.1"})
 	handle, network := b.start(t, cfg)
-	says(t, cfg, "serving on")
+	waitForOutput(t, cfg, "serving on")
 
 	t.Run("its network is told", func(t *testing.T) {
 		must.StrHasPrefix(t, "10.213.", network.IP)
@@ -79,7 +79,7 @@ func TestDriver_life(t *testing.T) {
 
 	t.Run("it is not started twice", func(t *testing.T) {
 		_, _, err := b.StartTask(cfg)
-		must.ErrorContains(t, err, "is started already")
+		must.ErrorContains(t, err, "is already started")
 	})
 
 	testEnd(t, b, cfg)
@@ -214,13 +214,13 @@ func TestDriver_signals(t *testing.T) {
 	b := newBed(t, "")
 	cfg := b.task(t, `network_mode = "none"`, "signals")
 	b.start(t, cfg)
-	says(t, cfg, "ready")
+	waitForOutput(t, cfg, "ready")
 
 	t.Run("a signal arrives", func(t *testing.T) {
 		must.NoError(t, b.SignalTask(cfg.ID, "SIGHUP"))
-		says(t, cfg, "got hangup")
+		waitForOutput(t, cfg, "got hangup")
 		must.NoError(t, b.SignalTask(cfg.ID, "usr1"))
-		says(t, cfg, "got user defined signal 1")
+		waitForOutput(t, cfg, "got user defined signal 1")
 	})
 
 	t.Run("one that does not exist is refused", func(t *testing.T) {
@@ -231,7 +231,7 @@ func TestDriver_signals(t *testing.T) {
 		began := time.Now()
 		must.NoError(t, b.StopTask(cfg.ID, time.Second, ""))
 		must.Between(t, time.Second, time.Since(began), 3*time.Second)
-		says(t, cfg, "got terminated")
+		waitForOutput(t, cfg, "got terminated")
 		must.Eq(t, 137, b.wait(t, cfg.ID).ExitCode)
 	})
 
@@ -249,7 +249,7 @@ func TestDriver_signals(t *testing.T) {
 	t.Run("kill_signal is sent", func(t *testing.T) {
 		cfg := b.task(t, `network_mode = "none"`, "signals")
 		b.start(t, cfg)
-		says(t, cfg, "ready")
+		waitForOutput(t, cfg, "ready")
 		must.NoError(t, b.StopTask(cfg.ID, 5*time.Second, "SIGUSR2"))
 		must.Eq(t, 0, b.wait(t, cfg.ID).ExitCode)
 	})

@@ -98,15 +98,15 @@ var fates = map[string]fate{
 	"it is killed":               {args: []string{"sleep", "1h"}, befall: killed(syscall.SIGKILL), code: 137, sig: 9},
 	"it takes too much memory":   {args: []string{"eat", "256"}, memory: 32, befall: ends, code: 137, sig: 9, oom: true},
 	"its jail is taken away":     {args: []string{"sleep", "1h"}, befall: jailGone, code: 137, sig: 9},
-	"the machine is restarted":   {args: []string{"sleep", "1h"}, befall: rebooted, unknown: "how the command ended is not known: its supervisor is gone"},
-	"its exit record is damaged": {args: []string{"sleep", "1h"}, befall: damaged("exit.json", "{"), unknown: "how the command ended is not known"},
+	"the machine is restarted":   {args: []string{"sleep", "1h"}, befall: rebooted, unknown: "exit status of the command is unknown: its supervisor is gone"},
+	"its exit record is damaged": {args: []string{"sleep", "1h"}, befall: damaged("exit.json", "{"), unknown: "exit status of the command is unknown"},
 	"its record is damaged":      {args: []string{"sleep", "1h"}, befall: damaged("record.json", "{"), runs: true, unread: "record.json: unexpected end of JSON input"},
 	"its running record is damaged": {args: []string{"sleep", "1h"}, befall: damaged("running.json", "{"),
-		unknown: "how the command ended is not known: "},
+		unknown: "exit status of the command is unknown: "},
 	"its record is of another age": {args: []string{"sleep", "1h"}, befall: damaged("record.json", `{"version": 0}`), runs: true, unread: "is of version 0: this driver knows 1"},
 	"its record is gone": {args: []string{"sleep", "1h"}, befall: func(t *testing.T, b *bed, h *drivers.TaskHandle) {
 		must.NoError(t, os.Remove(recordOf(t, b, h, "record.json")))
-	}, cannot: "is gone"},
+	}, cannot: "no such pot: web_"},
 }
 
 // Whatever becomes of tasks while no plugin looks, the next one, of whatever
@@ -134,7 +134,7 @@ func TestDriver_RecoverTask_matrix(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := handles[name]
 			id := h.Config.ID
-			err := b.RecoverTask(forgotten(t, h))
+			err := b.RecoverTask(afterRestart(t, h))
 			switch {
 			case f.cannot != "":
 				must.ErrorContains(t, err, f.cannot)

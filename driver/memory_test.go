@@ -51,7 +51,7 @@ func TestDriver_memoryInWords(t *testing.T) {
 		cfg := b.task(t, `network_mode = "none"`, "signals")
 		cfg.Resources.NomadResources.Memory = structs.AllocatedMemoryResources{MemoryMB: 32, MemoryMaxMB: 48}
 		handle, _ := b.start(t, cfg)
-		says(t, cfg, "ready")
+		waitForOutput(t, cfg, "ready")
 		eat := func() *drivers.ExitResult {
 			r, err := b.ExecTask(cfg.ID, []string{"/bin/hello", "eat", "200"}, time.Minute)
 			must.NoError(t, err)
@@ -67,7 +67,7 @@ func TestDriver_memoryInWords(t *testing.T) {
 		b.open(t) // the plugin was restarted
 		events, err := b.driver.TaskEvents(t.Context())
 		must.NoError(t, err)
-		must.NoError(t, b.RecoverTask(forgotten(t, handle)))
+		must.NoError(t, b.RecoverTask(afterRestart(t, handle)))
 		must.NoError(t, b.SignalTask(cfg.ID, "SIGUSR2"))
 		must.Eq(t, 0, b.wait(t, cfg.ID).ExitCode)
 		select { // it has been told
@@ -89,7 +89,7 @@ func TestDriver_memoryAfterRestart(t *testing.T) {
 	b.open(t)
 	events, err := b.driver.TaskEvents(t.Context())
 	must.NoError(t, err)
-	must.NoError(t, b.RecoverTask(forgotten(t, handle)))
+	must.NoError(t, b.RecoverTask(afterRestart(t, handle)))
 	must.StrContains(t, eventOf(t, events, cfg, "memory"),
 		"The command was killed: the pot used more than its memory limit of 64 MiB (resources.memory or memory_max)")
 }

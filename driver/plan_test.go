@@ -113,7 +113,7 @@ var planFaults = []struct {
 	{name: "an alias publishes nothing", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"
 			ip = ["192.0.2.7"]
 			ports = ["http"]`,
-		want: `config.network_mode: alias has an address of its own, and no ports to publish: services find it with address_mode = "driver"`},
+		want: `config.network_mode: alias cannot publish ports: the pot has an address of its own; set address_mode = "driver" in services`},
 	{name: "an alias leaves the group's ports alone", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"
 			ip = ["192.0.2.7"]`},
 	{name: "a private bridge has a name", config: least + `network_mode = "private-bridge"`,
@@ -143,17 +143,17 @@ var planFaults = []struct {
 		want: `config.network_mode: host is not allowed on this client: use none`},
 	{name: "pot's word for host is one", config: least + `network_mode = "inherit"`},
 	{name: "a port must be the group's", config: least + `ports = ["http", "admin"]`,
-		want: `config.ports[1]: the group has no port "admin", it has http and metrics`},
+		want: `config.ports[1]: no such port in the group: "admin"; its ports are http and metrics`},
 	{name: "a port is asked for once", config: least + `ports = ["http", "http"]`,
-		want: `config.ports[1]: "http" is asked for twice`},
+		want: `config.ports[1]: "http" is listed twice`},
 	{name: "a port is mapped once", config: least + "port_map { http = 80 }\nport_map { http = 81 }",
-		want: `config.port_map.http: is asked for twice`},
+		want: `config.port_map.http: is set twice`},
 	{name: "a mapped port is a number", config: least + `port_map { http = "www" }`,
 		want: `config.port_map.http: must be a port, 1 to 65535, not "www"`},
 	{name: "ports and port_map exclude each other", config: least + "ports = [\"http\"]\nport_map { http = 80 }",
-		want: `config.port_map: not together with ports: ports of the group have to`},
+		want: `config.port_map: mutually exclusive with config.ports; set to of a port in the group's network block instead`},
 	{name: "no network has no ports", config: least + "network_mode = \"none\"\nports = [\"http\"]",
-		want: `config.network_mode: none has no ports to publish`},
+		want: `config.network_mode: none cannot publish ports`},
 	{name: "no network leaves the group's ports alone", config: least + `network_mode = "none"`},
 	{name: "on the host's network ports are the task's affair", config: least + "network_mode = \"host\"\nports = [\"http\"]"},
 	{name: "a host name is a name", config: least + `hostname = "a b"`,
@@ -161,7 +161,7 @@ var planFaults = []struct {
 	{name: "a directory is absolute", config: least + `work_dir = "srv"`,
 		want: `config.work_dir: must be an absolute path, not "srv"`},
 	{name: "what is copied may be named, and goes somewhere", config: least + `copy = ["THERE:/data", "/a"]`,
-		want: `config.copy[0]: source THERE: host paths are off on this client: its plugin's volumes block must have enabled = true; ` +
+		want: `config.copy[0]: source: host paths are disabled on this client: THERE; set volumes { enabled = true } in its plugin configuration; ` +
 			`config.copy[1]: must be SOURCE:TARGET, not "/a"`},
 	{name: "what is copied goes below the root", plugin: `volumes { enabled = true }`, config: least + `copy = ["THERE:data"]`,
 		want: `config.copy[0]: target must be an absolute path below /, not "data"`},
@@ -173,7 +173,7 @@ var planFaults = []struct {
 			`config.extra_hosts[1]: must be NAME:ADDRESS, not "db:x"; ` +
 			`config.extra_hosts[2]: must be NAME:ADDRESS, not ":10.0.0.1"`},
 	{name: "host paths are off", config: least + `mount = ["THERE:/data"]`,
-		want: `config.mount[0]: source THERE: host paths are off on this client: its plugin's volumes block must have enabled = true`},
+		want: `config.mount[0]: source: host paths are disabled on this client: THERE; set volumes { enabled = true } in its plugin configuration`},
 	{name: "a mount has two parts", plugin: `volumes { enabled = true }`, config: least + `mount = ["/data"]
 			mount_read_only = ["/a:/b:ro"]`,
 		want: `config.mount[0]: must be SOURCE:TARGET, not "/data"; ` +
@@ -181,9 +181,9 @@ var planFaults = []struct {
 	{name: "a mount's target is absolute", plugin: `volumes { enabled = true }`, config: least + `mount = ["THERE:data"]`,
 		want: `config.mount[0]: target must be an absolute path below /, not "data"`},
 	{name: "a target is taken once", plugin: `volumes { enabled = true }`, config: least + `mount = ["THERE:/local/"]`,
-		want: `config.mount[0]: target /local/ is taken already`},
+		want: `config.mount[0]: target /local/ is already used by another mount`},
 	{name: "a mount's source must exist", plugin: `volumes { enabled = true }`, config: least + `mount = ["/no/such:/data"]`,
-		want: `config.mount[0]: source lstat /no: no such file or directory`},
+		want: `config.mount[0]: source: no such path: /no/such`},
 	{name: "a tree of the host's is not a target", plugin: `volumes { enabled = true }`, config: least + `mount = ["THERE:/dev/x"]`,
 		want: `config.mount[0]: target "/dev/x" is the host's to fill`},
 	{name: "a volume's target is told as the job has it", config: least, change: func(c *drivers.TaskConfig) {
@@ -201,7 +201,7 @@ var planFaults = []struct {
 		c.DNS = &drivers.DNSConfig{Servers: []string{"one.example.org"}}
 	}, want: `network.dns.servers[0]: must be an address, not "one.example.org"`},
 	{name: "a hard limit needs to know the machine", config: least + `cpu_hard_limit = true`,
-		want: `config.cpu_hard_limit: this client does not know its cores' speed: set cpu_total_compute in its configuration`},
+		want: `config.cpu_hard_limit: this client does not know the speed of its cores; set cpu_total_compute in its configuration`},
 	{name: "faults of parts do not hide those of the whole", plugin: `volumes { enabled = true }`, config: least + `args = ["x"]
 			hostname = "a b"
 			network_mode = "private-bridge"
@@ -322,16 +322,16 @@ func TestTaskConfig_mounts(t *testing.T) {
 		{name: "all that is allowed", plugin: volumes, source: allowed, want: allowed},
 		{name: "a link to what is allowed", plugin: volumes, source: other + "/in", want: allowed + "/www"},
 		{name: "a link to what is not", plugin: volumes, source: allowed + "/out",
-			fault: other + ": is not below " + allowed + ", which is all that this client allows"},
+			fault: other + " is not below this client's volumes.allowed_paths: " + allowed},
 		{name: "a way up", plugin: volumes, source: allowed + "/../other",
-			fault: other + ": is not below " + allowed + ", which is all that this client allows"},
+			fault: other + " is not below this client's volumes.allowed_paths: " + allowed},
 		{name: "a name that begins alike", plugin: volumes, source: allowed + "-not",
-			fault: allowed + "-not: is not below " + allowed + ", which is all that this client allows"},
+			fault: allowed + "-not is not below this client's volumes.allowed_paths: " + allowed},
 		{name: "any, if none is named", plugin: `volumes { enabled = true }`, source: other, want: other},
 		{name: "the task's own directory", source: "/local/www", want: alloc + "/web/local/www"},
-		{name: "a link out of the task's own directory", source: "/local/out", fault: "/local/out: leads out of the task's directory"},
+		{name: "a link out of the task's own directory", source: "/local/out", fault: "/local/out leads out of the task's directory"},
 		{name: "a way out of the task's own directory", source: "/local/../etc",
-			fault: "/etc: host paths are off on this client: its plugin's volumes block must have enabled = true"},
+			fault: "host paths are disabled on this client: /etc; set volumes { enabled = true } in its plugin configuration"},
 		{name: "a relative path", plugin: volumes, source: "www", fault: `must be an absolute path, not "www"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -339,7 +339,7 @@ func TestTaskConfig_mounts(t *testing.T) {
 			cfg.AllocDir = alloc
 			p, err := backendOf(t, tc.plugin).plan(cfg)
 			if tc.fault != "" {
-				must.EqError(t, err, "config.mount_read_only[0]: source "+tc.fault)
+				must.EqError(t, err, "config.mount_read_only[0]: source: "+tc.fault)
 				return
 			}
 			must.NoError(t, err)

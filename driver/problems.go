@@ -5,15 +5,18 @@ import (
 	"strings"
 )
 
-// problems are all that is wrong with a configuration, each led by its place.
-// Nomad shows an error in one row of a table, so they are on one line.
+// problems are all errors of a configuration, each led by the key that it is
+// about. As an error they are on one line, since Nomad shows an error in one row
+// of a table.
 type problems []error
 
+// add adds a problem with the key at where. It wraps an error that rule formats
+// with %w.
 func (f *problems) add(where, rule string, args ...any) {
 	*f = append(*f, fmt.Errorf("%s: "+rule, append([]any{where}, args...)...))
 }
 
-// join adds each of those that errors.Join has put into err.
+// join adds err, or each of its errors if errors.Join has made it.
 func (f *problems) join(err error) {
 	switch joined, ok := err.(interface{ Unwrap() []error }); {
 	case err == nil:
@@ -24,7 +27,7 @@ func (f *problems) join(err error) {
 	}
 }
 
-// err is nil when there are none.
+// err returns nil if there are no problems.
 func (f problems) err() error {
 	if len(f) == 0 {
 		return nil

@@ -61,14 +61,14 @@ func TestTaskConfig_terms(t *testing.T) {
 			plugin: fmt.Sprintf("verify { signify_pubkey = %q }", ours), task: fmt.Sprintf("signify_pubkey = %q", theirs),
 			want: "config.signify_pubkey: is key ",
 		},
-		"no key where one is required":   {plugin: "verify { require_signature = true }", want: "config.signify_pubkey: must be set: this client takes signed images alone"},
+		"no key where one is required":   {plugin: "verify { require_signature = true }", want: "config.signify_pubkey: must be set: this client only accepts signed images"},
 		"a key that is no absolute path": {task: `signify_pubkey = "key.pub"`, want: "config.signify_pubkey: must be an absolute path"},
 		"a key that is none":             {task: `signify_pubkey = "/etc/passwd"`, want: "config.signify_pubkey: /etc/passwd: not a signify public key"},
 		"a login of the node's":          {plugin: fmt.Sprintf("auth { file = %q }", logins), check: func(t *testing.T, terms image.Terms) { must.True(t, terms.Login == image.Login{Token: "of-the-node"}) }},
 		"a login of the job's before it": {plugin: fmt.Sprintf("auth { file = %q }", logins), task: `auth { header = "X: y" }`, check: func(t *testing.T, terms image.Terms) { must.True(t, terms.Login == image.Login{Header: "X: y"}) }},
 		"two logins in one":              {task: "auth {\n token = \"geheim\"\n username = \"a\"\n}", want: "config.auth: must be username and password, token, or header: one of them"},
 		"a source that is allowed":       {plugin: `allowed_images = ["https://images.example.org"]`, check: func(*testing.T, image.Terms) {}},
-		"a source that is not":           {plugin: `allowed_images = ["https://images.example.org/pots-of-mine", "file:///srv"]`, want: "config.image: is below none of the URLs in this client's allowed_images"},
+		"a source that is not":           {plugin: `allowed_images = ["https://images.example.org/pots-of-mine", "file:///srv"]`, want: "config.image: is not below any URL in this client's allowed_images"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := backendOf(t, c.plugin).plan(taskOf(t, least+c.task))
@@ -103,7 +103,7 @@ func TestTaskConfig_login(t *testing.T) {
 	must.True(t, p.terms.Login == image.Login{Username: "ann", Password: "geheim"})
 	must.StrNotContains(t, fmt.Sprintf("%+v %#v", p.terms, p.terms), "geheim")
 	_, err = backendOf(t, "").plan(taskOf(t, strings.Replace(least, "https://", "https://ann:geheim@", 1)+`auth { token = "geheim" }`))
-	must.ErrorContains(t, err, "config.auth: cannot be set with a user in image")
+	must.ErrorContains(t, err, "config.auth: mutually exclusive with a user in config.image")
 	must.StrNotContains(t, err.Error(), "geheim")
 }
 

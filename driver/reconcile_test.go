@@ -91,26 +91,26 @@ func TestReconciler_collect(t *testing.T) {
 	r := newReconciler(b.driver)
 	now := time.Now()
 	for i := range 3 { // a pot is cloned from it
-		r.collect(t.Context(), back, now.Add(time.Duration(i)*time.Hour))
+		r.destroyUnusedImages(t.Context(), back, now.Add(time.Duration(i)*time.Hour))
 	}
 	must.Len(t, 1, images())
 
 	must.NoError(t, b.DestroyTask(cfg.ID, true))
-	r.collect(t.Context(), back, now)
-	r.collect(t.Context(), back, now.Add(59*time.Minute))
+	r.destroyUnusedImages(t.Context(), back, now)
+	r.destroyUnusedImages(t.Context(), back, now.Add(59*time.Minute))
 	must.Len(t, 1, images())
 
 	b.driver.starting.RLock() // a start has found it
-	r.collect(t.Context(), back, now.Add(2*time.Hour))
+	r.destroyUnusedImages(t.Context(), back, now.Add(2*time.Hour))
 	b.driver.starting.RUnlock()
 	must.Len(t, 1, images())
 
 	dry := *back
 	dry.gc.dryRun = true
-	r.collect(t.Context(), &dry, now.Add(2*time.Hour))
+	r.destroyUnusedImages(t.Context(), &dry, now.Add(2*time.Hour))
 	must.Len(t, 1, images())
 
-	r.collect(t.Context(), back, now.Add(2*time.Hour))
+	r.destroyUnusedImages(t.Context(), back, now.Add(2*time.Hour))
 	must.SliceEmpty(t, images())
 	again := b.task(t, "", "sleep", "1h")
 	b.start(t, again)

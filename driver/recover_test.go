@@ -14,9 +14,9 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// forgotten is a handle as an agent has it after a restart: without the
+// afterRestart is a handle as an agent has it after a restart: without the
 // driver's half of the configuration.
-func forgotten(t testing.TB, h *drivers.TaskHandle) *drivers.TaskHandle {
+func afterRestart(t testing.TB, h *drivers.TaskHandle) *drivers.TaskHandle {
 	t.Helper()
 	h = h.Copy()
 	old := h.Config
@@ -36,7 +36,7 @@ func TestDriver_RecoverTask(t *testing.T) {
 	lost := b.task(t, `network_mode = "none"`, "sleep", "1h")
 	gone := b.task(t, `network_mode = "none"`, "sleep", "1h")
 	known, _ := b.start(t, running)
-	says(t, running, "ready")
+	waitForOutput(t, running, "ready")
 	before, err := b.InspectTask(running.ID)
 	must.NoError(t, err)
 	exited, _ := b.start(t, ended)
@@ -48,7 +48,7 @@ func TestDriver_RecoverTask(t *testing.T) {
 	b.open(t)
 
 	t.Run("a running task is taken up", func(t *testing.T) {
-		must.NoError(t, b.RecoverTask(forgotten(t, known)))
+		must.NoError(t, b.RecoverTask(afterRestart(t, known)))
 		after, err := b.InspectTask(running.ID)
 		must.NoError(t, err)
 		must.Eq(t, drivers.TaskStateRunning, after.State)
@@ -56,16 +56,16 @@ func TestDriver_RecoverTask(t *testing.T) {
 		must.True(t, before.StartedAt.Equal(after.StartedAt))
 		must.Eq(t, before.NetworkOverride, after.NetworkOverride)
 		must.NoError(t, b.SignalTask(running.ID, "SIGHUP"))
-		says(t, running, "got hangup") // its output goes on
+		waitForOutput(t, running, "got hangup") // its output goes on
 		must.StrContains(t, b.exec(t, running.ID, "env"), "SECRET=planted-secret\n")
 	})
 
 	t.Run("one that is known already is left alone", func(t *testing.T) {
-		must.NoError(t, b.RecoverTask(forgotten(t, known)))
+		must.NoError(t, b.RecoverTask(afterRestart(t, known)))
 	})
 
 	t.Run("one that has ended tells how", func(t *testing.T) {
-		must.NoError(t, b.RecoverTask(forgotten(t, exited)))
+		must.NoError(t, b.RecoverTask(afterRestart(t, exited)))
 		result := b.wait(t, ended.ID)
 		must.Eq(t, 3, result.ExitCode)
 		must.NoError(t, result.Err)
@@ -73,23 +73,23 @@ func TestDriver_RecoverTask(t *testing.T) {
 
 	t.Run("one whose end nobody saw has failed", func(t *testing.T) {
 		killAll(t, b, unseen)
-		must.NoError(t, b.RecoverTask(forgotten(t, unseen)))
+		must.NoError(t, b.RecoverTask(afterRestart(t, unseen)))
 		result := b.wait(t, lost.ID)
 		must.Eq(t, unknownCode, result.ExitCode)
-		must.ErrorContains(t, result.Err, "how the command ended is not known: its supervisor is gone")
+		must.ErrorContains(t, result.Err, "exit status of the command is unknown: its supervisor is gone")
 		must.False(t, result.Successful())
 	})
 
 	t.Run("one that is gone is an error", func(t *testing.T) {
-		must.ErrorContains(t, b.RecoverTask(forgotten(t, destroyed)), "cannot recover task: pot web_")
+		must.ErrorContains(t, b.RecoverTask(afterRestart(t, destroyed)), "cannot recover task: no such pot: web_")
 	})
 
 	t.Run("a handle of another version is an error", func(t *testing.T) {
 		for version, want := range map[int]string{
-			2: "cannot recover task: a handle of version 2 is nomad-pot-driver's",
-			9: "cannot recover task: a handle of version 9 is of a newer driver",
+			2: "cannot recover task: task handle version 2 is from nomad-pot-driver",
+			9: "cannot recover task: task handle version 9 is from a newer driver",
 		} {
-			h := forgotten(t, destroyed)
+			h := afterRestart(t, destroyed)
 			h.Version = version
 			must.ErrorContains(t, b.RecoverTask(h), want)
 		}

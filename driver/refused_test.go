@@ -52,10 +52,10 @@ func TestDriver_StartTask_refused(t *testing.T) {
 			want: "cannot start task: ", recoverable: true},
 		{name: "an image that takes too long", config: `image_pull_timeout = "300ms"`,
 			serve: func(s *imagetest.Server) { s.Fail(xz, imagetest.Trickle(100*time.Millisecond)) },
-			want:  "not there within 300ms", recoverable: true},
+			want:  "image pull timed out after 300ms", recoverable: true},
 		{name: "an unknown network mode", config: `network_mode = "bridge"`, want: `config.network_mode: no such mode: "bridge"`},
-		{name: "a port that is asked for twice", config: `ports = ["http", "http"]`, want: `config.ports[1]: "http" is asked for twice`},
-		{name: "a mount source that does not exist", config: `mount = ["/no/such:/data"]`, want: "config.mount[0]: source lstat /no: no such file or directory"},
+		{name: "a port that is asked for twice", config: `ports = ["http", "http"]`, want: `config.ports[1]: "http" is listed twice`},
+		{name: "a mount source that does not exist", config: `mount = ["/no/such:/data"]`, want: "config.mount[0]: source: no such path: /no/such"},
 		{name: "a volume that does not exist", change: func(c *drivers.TaskConfig) {
 			c.Mounts = []*drivers.MountConfig{{HostPath: "/no/such", TaskPath: "/data"}}
 		}, want: "cannot start task: mount: /no/such on /data: "},
@@ -117,14 +117,14 @@ func TestDriver_events(t *testing.T) {
 	time.Sleep(100 * time.Millisecond) // until the stream is open
 	cfg := b.task(t, "command = \"/bin/hello\"\nargs = [\"sleep\", \"'1h'\"]\nnetwork_mode = \"none\"")
 	b.start(t, cfg)
-	messages := toldUntil(t, events, cfg, "started in ")
-	must.Eq(t, "quotes taken off, as no shell does it: '1h'", messages[0])
+	messages := eventsUntil(t, events, cfg, "Started in ")
+	must.Eq(t, "Stripped quotes from '1h': no shell runs the command", messages[0])
 	must.LessEq(t, 8, len(messages), must.Sprint(messages)) // Nomad keeps ten
 	t.Log(strings.Join(messages, "\n"))
 }
 
-// toldUntil are the messages of a task's events, up to one that begins with last.
-func toldUntil(t *testing.T, events <-chan *drivers.TaskEvent, cfg *drivers.TaskConfig, last string) (messages []string) {
+// eventsUntil are the messages of a task's events, up to one that begins with last.
+func eventsUntil(t *testing.T, events <-chan *drivers.TaskEvent, cfg *drivers.TaskConfig, last string) (messages []string) {
 	t.Helper()
 	for len(messages) == 0 || !strings.HasPrefix(messages[len(messages)-1], last) {
 		select {

@@ -55,7 +55,7 @@ func TestDriver_secrets(t *testing.T) {
 		must.NoError(t, os.WriteFile(filepath.Join(secrets, name), []byte(planted), 0o600))
 	}
 	handle, _ := b.start(t, cfg)
-	says(t, cfg, "ready")
+	waitForOutput(t, cfg, "ready")
 	must.StrContains(t, b.exec(t, cfg.ID, "env"), planted) // it is there, for the task
 	must.StrContains(t, b.exec(t, cfg.ID, "cat", "/secrets/token"), planted)
 	holdsNone(t, "the handle", string(handle.DriverState))
@@ -66,7 +66,7 @@ func TestDriver_secrets(t *testing.T) {
 
 	// Nor is it when the task is taken up by another plugin.
 	b.open(t)
-	must.NoError(t, b.RecoverTask(forgotten(t, handle)))
+	must.NoError(t, b.RecoverTask(afterRestart(t, handle)))
 	machineHoldsNone(t, b, cfg)
 
 	// Nor when a start fails.

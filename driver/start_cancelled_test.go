@@ -35,7 +35,7 @@ func TestDriver_StartTask_cancelled(t *testing.T) {
 		must.NoError(t, b.StopTask(cfg.ID, time.Minute, ""))
 		select {
 		case err := <-ended:
-			must.ErrorContains(t, err, "called off")
+			must.ErrorContains(t, err, "start cancelled")
 		case <-time.After(10 * time.Second):
 			t.Fatal("it is still being started")
 		}
@@ -47,10 +47,10 @@ func TestDriver_StartTask_cancelled(t *testing.T) {
 		b.start(t, b.task(t, `network_mode = "none"`, "sleep", "1h")) // the image is there
 		// Between the claim and the end of a start are a few milliseconds, which a
 		// busy machine may sleep through: at least one stop is to fall there.
-		calledOff := 0
-		for i := 0; i < 20 || calledOff == 0; i++ {
+		cancelled := 0
+		for i := 0; i < 20 || cancelled == 0; i++ {
 			if i == 200 {
-				t.Fatal("no start of 200 was called off")
+				t.Fatal("no start of 200 was cancelled")
 			}
 			delay := time.Duration(i%20) * 3 * time.Millisecond
 			cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
@@ -68,8 +68,8 @@ func TestDriver_StartTask_cancelled(t *testing.T) {
 				must.Positive(t, b.wait(t, cfg.ID).Signal)
 			}
 			if err := <-ended; err != nil {
-				must.ErrorContains(t, err, "called off")
-				calledOff++
+				must.ErrorContains(t, err, "start cancelled")
+				cancelled++
 			} else {
 				must.False(t, b.driver.tasks.find(TaskID(cfg.ID)).running())
 			}

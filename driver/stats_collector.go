@@ -11,18 +11,18 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// statsCollector samples all tasks that somebody listens for, in one go at a time: one
-// goroutine and one timer for hundreds of tasks, and none while nobody listens.
+// statsCollector samples the tasks that have listeners. It needs one goroutine
+// and one timer for hundreds of tasks, and none while nobody listens.
 type statsCollector struct {
 	measure func(context.Context, *task) (pot.Usage, error)
 
 	mu        sync.Mutex
 	listeners map[*listener]struct{}
 	running   bool
-	changed   chan struct{} // a listener came, who may be due sooner
+	changed   chan struct{} // wakes run: a new listener may be due sooner
 }
 
-// listener is somebody who listens for one task's samples.
+// listener receives the samples of one task.
 type listener struct {
 	task     *task
 	interval time.Duration
@@ -31,8 +31,8 @@ type listener struct {
 	samples  chan *drivers.TaskResourceUsage
 }
 
-// listen is what t uses, now and at each interval, until ctx ends. Whoever is slow
-// misses samples: nobody is waited for.
+// listen returns t's samples, one now and one at each interval, until ctx ends. A
+// slow receiver misses samples: run never waits for it.
 func (s *statsCollector) listen(ctx context.Context, t *task, compute cpustats.Compute, interval time.Duration) <-chan *drivers.TaskResourceUsage {
 	l := &listener{
 		task: t, interval: interval, next: time.Now(), cpu: newCPU(compute),
@@ -49,10 +49,7 @@ func (s *statsCollector) listen(ctx context.Context, t *task, compute cpustats.C
 		s.running = true
 		go s.run()
 	}
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
+	s.wake()
 	context.AfterFunc(ctx, func() { s.remove(l) })
 	return l.samples
 }
@@ -63,13 +60,18 @@ func (s *statsCollector) remove(l *listener) {
 	defer s.mu.Unlock()
 	delete(s.listeners, l)
 	close(l.samples)
+	s.wake()
+}
+
+// wake has run compute anew which listener is due next.
+func (s *statsCollector) wake() {
 	select {
 	case s.changed <- struct{}{}:
 	default:
 	}
 }
 
-// run goes on for as long as somebody listens.
+// run collects samples until there are no listeners.
 func (s *statsCollector) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -88,9 +90,12 @@ func (s *statsCollector) run() {
 	}
 }
 
-// due are the listeners whose time has come, and when the next one's does. Those of
-// one interval are due together, so that they are served by one sweep; a first
-// interval is half of one at least.
+// due returns the listeners that are due, and when the next one will be. more is
+// false if there are no listeners: then run must return.
+//
+// Listeners of one interval are due at the same times, so that one measurement
+// serves all of them. For that a listener's first interval is between half of its
+// interval and one and a half.
 func (s *statsCollector) due(now time.Time) (due []*listener, next time.Time, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,11 +116,11 @@ func (s *statsCollector) due(now time.Time) (due []*listener, next time.Time, mo
 	return due, next, true
 }
 
-// measureTimeout bounds one look at one task.
+// measureTimeout bounds one measurement of one task.
 const measureTimeout = 5 * time.Second
 
-// measureAll is what the tasks use that are listened for. One that has ended, or cannot
-// be measured, uses nothing that could be told.
+// measureAll returns what the tasks of the listeners use. It leaves out tasks that
+// have ended or cannot be measured.
 func (s *statsCollector) measureAll(due []*listener) map[*task]pot.Usage {
 	all := map[*task]pot.Usage{}
 	for _, l := range due {
@@ -131,7 +136,7 @@ func (s *statsCollector) measureAll(due []*listener) map[*task]pot.Usage {
 	return all
 }
 
-// send gives listeners their samples, if they have not left meanwhile.
+// send sends samples to the listeners that were not removed meanwhile.
 func (s *statsCollector) send(due []*listener, usage map[*task]pot.Usage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,5 +152,5 @@ func (s *statsCollector) send(due []*listener, usage map[*task]pot.Usage) {
 	}
 }
 
-// potUsage is what a task's pot uses.
+// potUsage returns what a task's pot uses.
 func potUsage(ctx context.Context, t *task) (pot.Usage, error) { return t.pot.Usage(ctx) }

@@ -21,7 +21,7 @@ func TestDriver_StopTask_long(t *testing.T) {
 	b := newBed(t, "")
 	cfg := b.task(t, `network_mode = "none"`, "signals")
 	b.start(t, cfg)
-	says(t, cfg, "ready")
+	waitForOutput(t, cfg, "ready")
 
 	began := time.Now()
 	must.NoError(t, b.StopTask(cfg.ID, timeout, "SIGHUP"))

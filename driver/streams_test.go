@@ -16,5 +16,5 @@ func TestDriver_streamsByName(t *testing.T) {
 	cfg.User = "web"
 	b.start(t, cfg)
 	must.Eq(t, 0, b.wait(t, cfg.ID).ExitCode)
-	says(t, cfg, "by name")
+	waitForOutput(t, cfg, "by name")
 }

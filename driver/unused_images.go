@@ -8,21 +8,22 @@ import (
 	"nomad-driver-pot/image"
 )
 
-// collect takes away the images that no pot is cloned from, and has not been for
-// the delay. Which those are is asked of the datasets: a restart loses no count.
-// Images that another tool imported bear no reference of ours, and stay.
-func (r *reconciler) collect(ctx context.Context, b *backend, now time.Time) {
+// destroyUnusedImages destroys the images that no pot has been cloned from for
+// gc.image_delay. The datasets say which are unused, so a restart of the plugin
+// loses no count. Images that another tool has imported bear no label of this
+// driver's, and stay.
+func (r *reconciler) destroyUnusedImages(ctx context.Context, b *backend, now time.Time) {
 	images := b.pots.Host().Images
-	// An image that a start has found must be there when it is cloned.
+	// An image that a start has found must stay until it is cloned.
 	if images == nil || !r.driver.starting.TryLock() {
-		return // next time
+		return // until the next run
 	}
 	defer r.driver.starting.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
 	idle, err := images.Idle(ctx, image.LabelRef)
 	if err != nil {
-		r.driver.logger.Warn("cannot look for images that are not used", "error", err)
+		r.driver.logger.Warn("cannot list unused images", "error", err)
 		return
 	}
 	for name := range r.unusedSince {
@@ -40,14 +41,14 @@ func (r *reconciler) collect(ctx context.Context, b *backend, now time.Time) {
 		switch {
 		case now.Sub(since) < b.gc.imageDelay:
 		case b.gc.dryRun:
-			log.Debug("would take away an image that is not used: gc.dry_run is set")
+			log.Debug("would destroy an unused image: gc.dry_run is set")
 		default:
 			if err := images.Destroy(ctx, name); err != nil {
-				log.Warn("cannot take away an image that is not used", "error", err)
+				log.Warn("cannot destroy an unused image", "error", err)
 				continue
 			}
 			delete(r.unusedSince, name)
-			log.Info("took away an image that was not used")
+			log.Info("destroyed an unused image")
 		}
 	}
 }

@@ -95,7 +95,7 @@ func TestDriver_groupPorts(t *testing.T) {
 		g.answers(t, "one", "two")
 		third := g.member(t, "three", `ports = ["http"]`)
 		_, _, err := b.StartTask(third)
-		must.ErrorContains(t, err, `cannot start task: config.ports: task "one" of this allocation publishes port "http" already`)
+		must.ErrorContains(t, err, `cannot start task: config.ports: task "one" of this allocation already publishes port "http"`)
 		stop(one)
 		b.start(t, third) // a port comes back with the end of the task that had it
 		g.answers(t, "three", "two")
@@ -107,7 +107,7 @@ func TestDriver_groupPorts(t *testing.T) {
 		one, two := g.member(t, "one", ""), g.member(t, "two", "")
 		b.start(t, one)
 		b.start(t, two)
-		must.Eq(t, `Left port "http" and port "metrics" to task "one", which publishes it; set config.ports to say who does`, eventOf(t, events, two, "Left"))
+		must.Eq(t, `Did not publish port "http" and port "metrics": task "one" does; set config.ports to choose`, eventOf(t, events, two, "Did not publish"))
 		g.answers(t, "one", "one")
 		stop(one)
 		g.answers(t, "", "")
@@ -121,11 +121,11 @@ func TestDriver_groupPorts(t *testing.T) {
 		handle, _ := b.start(t, silent)
 		g.answers(t, "silent", "silent")
 		b.start(t, names)
-		must.Eq(t, fmt.Sprintf(`Gave 127.0.0.1:%d up to task "web", whose config names it`, g.ports[0].Value), eventOf(t, events, silent, "Gave"))
+		must.Eq(t, fmt.Sprintf(`Unpublished 127.0.0.1:%d: the config of task "web" names it`, g.ports[0].Value), eventOf(t, events, silent, "Unpublished"))
 		g.answers(t, "names", "silent")
 
 		b.open(t) // whichever plugin is there
-		must.NoError(t, b.RecoverTask(forgotten(t, handle)))
+		must.NoError(t, b.RecoverTask(afterRestart(t, handle)))
 		again := g.member(t, "again", "")
 		b.start(t, again)
 		g.answers(t, "names", "silent")
