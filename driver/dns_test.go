@@ -11,8 +11,8 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// The operator's servers are for tasks whose host has none that they reach; a job's own go
-// before all.
+// The operator's servers are the fallback for pots that reach none of the host's. The job's
+// own come first.
 func TestBackend_plan_dns(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := backendOf(t, `dns = ["192.0.2.53", "2001:db8::53"]`)

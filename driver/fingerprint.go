@@ -20,11 +20,11 @@ const fingerprintPeriod = 30 * time.Second
 // Fingerprint implements drivers.DriverPlugin. It sends the state of the host now
 // and at each fingerprintPeriod, until ctx or the plugin ends.
 func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, error) {
-	looks := make(chan *drivers.Fingerprint)
+	fingerprints := make(chan *drivers.Fingerprint)
 	goes := d.agent.attach()
 	d.startReconciler.Do(func() { go d.reconcile() })
 	go func() {
-		defer close(looks)
+		defer close(fingerprints)
 		defer goes()
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -40,7 +40,7 @@ func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, 
 			d.logChange(&last, now)
 			last = *now
 			select {
-			case looks <- now:
+			case fingerprints <- now:
 			case <-ctx.Done():
 				return
 			}
@@ -51,7 +51,7 @@ func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, 
 			}
 		}
 	}()
-	return looks, nil
+	return fingerprints, nil
 }
 
 // logChange logs a change of health since the last fingerprint.

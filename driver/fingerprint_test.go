@@ -12,14 +12,13 @@ import (
 	"github.com/hashicorp/nomad/plugins/base"
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
-	"github.com/zclconf/go-cty/cty/msgpack"
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
-// driverOn is a driver on a host that finds what it is told, and its log.
+// driverOn returns a driver whose host check returns found, and the driver's log.
 func driverOn(t *testing.T, config string, found *[]pot.Finding, fault error) (*Driver, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
@@ -28,14 +27,11 @@ func driverOn(t *testing.T, config string, found *[]pot.Finding, fault error) (*
 		return pot.Host{Name: "linux", Check: check}, fault
 	}}, "1.2.3")
 	t.Cleanup(func() { d.Shutdown(context.Background()) })
-	v := decode(t, configSpec, config)
-	packed, err := msgpack.Marshal(v, v.Type())
-	must.NoError(t, err)
-	must.NoError(t, d.SetConfig(&base.Config{PluginConfig: packed}))
+	must.NoError(t, d.SetConfig(&base.Config{PluginConfig: packed(t, config)}))
 	return d, &log
 }
 
-// texts are the attributes, "KEY VALUE" each.
+// texts returns the attributes as text, by key.
 func texts(f *drivers.Fingerprint) map[string]string {
 	all := map[string]string{}
 	for k, a := range f.Attributes {
@@ -62,7 +58,7 @@ func TestDriver_Fingerprint(t *testing.T) {
 		"network": "10.192.0.0/10", "network.none": "true", "network.host": "true",
 	}, texts(f))
 
-	t.Run("what is absent is told, in order", func(t *testing.T) {
+	t.Run("missing features are described, sorted", func(t *testing.T) {
 		found = []pot.Finding{
 			{Weight: pot.Absent, Key: "vnet", Text: "no vnet: mend it"},
 			{Weight: pot.Absent, Key: "limits", Text: "limits are off"},
@@ -73,7 +69,7 @@ func TestDriver_Fingerprint(t *testing.T) {
 		must.Eq(t, "false", texts(f)["limits"])
 	})
 
-	t.Run("what is fatal is unhealthy, and undetected if it was always so", func(t *testing.T) {
+	t.Run("a host that cannot start tasks is unhealthy, and undetected if it never could", func(t *testing.T) {
 		found = []pot.Finding{
 			{Weight: pot.Fatal, Key: "pool", Text: "pool tank is gone"},
 			{Weight: pot.Fatal, Key: "jail", Text: "no jails"},
@@ -92,18 +88,18 @@ func TestDriver_Fingerprint(t *testing.T) {
 		}
 	})
 
-	t.Run("it is sent at once, and ends with the context", func(t *testing.T) {
+	t.Run("a fingerprint is sent at once, and the stream ends with its context", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		looks, err := d.Fingerprint(ctx)
+		fingerprints, err := d.Fingerprint(ctx)
 		must.NoError(t, err)
-		must.Eq(t, drivers.HealthStateUndetected, (<-looks).Health)
+		must.Eq(t, drivers.HealthStateUndetected, (<-fingerprints).Health)
 		cancel()
-		_, more := <-looks
+		_, more := <-fingerprints
 		must.False(t, more)
 		must.StrContains(t, log.String(), "[WARN]  pot: cannot start tasks: health=undetected")
 	})
 
-	t.Run("it is logged when it changes, and then only", func(t *testing.T) {
+	t.Run("only a change of health is logged", func(t *testing.T) {
 		log.Reset()
 		last := new(drivers.Fingerprint)
 		for range 3 {
@@ -123,8 +119,8 @@ func TestDriver_Fingerprint_noHost(t *testing.T) {
 		fault        error
 		want         string
 	}{
-		{"a machine with no host for pots says so", "", errors.New("no pots on plan9"), "no pots on plan9"},
-		{"a driver that is turned off says so", "enabled = false", nil, "the plugin is disabled by its configuration"},
+		{"a machine without a host for pots is undetected", "", errors.New("no pots on plan9"), "no pots on plan9"},
+		{"a disabled driver is undetected", "enabled = false", nil, "the plugin is disabled by its configuration"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d, _ := driverOn(t, tc.config, &none, tc.fault)

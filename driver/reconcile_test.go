@@ -25,19 +25,19 @@ func TestIsTaskPot(t *testing.T) {
 	}
 }
 
-// What is left of tasks that Nomad does not know goes after the grace; what it
-// knows, and what is no task's, stays.
+// Dangling pots are destroyed after creation_grace. Pots of known tasks, and pots that are
+// not named like a task's, stay.
 func TestReconciler(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
-	known, stray, lost := b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h")
+	known, dangling, lost := b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h")
 	handle, _ := b.start(t, known)
-	b.start(t, stray)
+	b.start(t, dangling)
 	b.start(t, lost)
 
-	// A plugin that was killed before it could tell Nomad of two of them, the
-	// record of one of which is lost.
+	// The plugin is killed before StartTask has returned for two of them. The record
+	// of one of these is lost.
 	b.open(t)
 	must.NoError(t, b.RecoverTask(handle))
 	must.NoError(t, os.RemoveAll(filepath.Join(b.dir, "pots", string(TaskID(lost.ID).PotName()))))
@@ -74,8 +74,8 @@ func TestReconciler(t *testing.T) {
 	must.StrContains(t, b.exec(t, known.ID, "id"), "pid")
 }
 
-// An image goes when nothing has been cloned from it for the delay, and is fetched
-// again when it is asked for.
+// An image is destroyed when no pot has been cloned from it for image_delay, and is pulled
+// again when a task needs it.
 func TestReconciler_collect(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")

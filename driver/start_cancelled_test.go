@@ -11,14 +11,14 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// Whoever is told that a task has been stopped, or destroyed, may count on it: a
-// start that was under way does not come to its end afterwards.
+// Once StopTask or DestroyTask has returned, the task does not run: a start that was under
+// way is cancelled, and does not finish later.
 func TestDriver_StartTask_cancelled(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
 
-	t.Run("while its image is fetched", func(t *testing.T) {
+	t.Run("a start is cancelled while it pulls its image", func(t *testing.T) {
 		b.server.Fail(imagetest.HelloName+"_1.0.xz", imagetest.Stall())
 		cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
 		ended := make(chan error, 1)
@@ -42,9 +42,9 @@ func TestDriver_StartTask_cancelled(t *testing.T) {
 		nothingLeft(t, b.dir)
 	})
 
-	t.Run("at any time", func(t *testing.T) {
+	t.Run("a start is cancelled at any time", func(t *testing.T) {
 		b.server.Fail(imagetest.HelloName+"_1.0.xz", nil)
-		b.start(t, b.task(t, `network_mode = "none"`, "sleep", "1h")) // the image is there
+		b.sleeper(t) // the image is there
 		// Between the claim and the end of a start are a few milliseconds, which a
 		// busy machine may sleep through: at least one stop is to fall there.
 		cancelled := 0

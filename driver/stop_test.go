@@ -10,8 +10,8 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// TestDriver_StopTask_long is that a command has all the time that its job gives it:
-// an operator's max_kill_timeout may be above every bound that the driver has itself.
+// A command has all of its job's kill_timeout to end. The operator's max_kill_timeout may
+// be longer than any timeout of the driver's own.
 func TestDriver_StopTask_long(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	if testing.Short() {

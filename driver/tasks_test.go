@@ -9,7 +9,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// What a driver of another version has called its pots is theirs all the same.
+// A pot belongs to its task even if another version of the driver named it differently.
 func TestTasks_pots(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	var ts tasks

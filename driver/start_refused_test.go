@@ -17,7 +17,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// Everything that a start is refused for has a clear error, and leaves nothing.
+// A start that is refused returns a clear error, and leaves nothing behind.
 func TestDriver_StartTask_refused(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	const xz = imagetest.HelloName + "_1.0.xz"
@@ -30,9 +30,9 @@ func TestDriver_StartTask_refused(t *testing.T) {
 		want        string // in the error
 		recoverable bool
 	}{
-		{name: "a wrong digest", serve: func(s *imagetest.Server) { s.Put(xz+".skein", imagetest.Skein(nil, nil)) },
+		{name: "a digest that does not match the image", serve: func(s *imagetest.Server) { s.Put(xz+".skein", imagetest.Skein(nil, nil)) },
 			want: "image is not what was asked for: want skein1024:"},
-		{name: "another digest than the job's", config: `digest = "skein1024:` + strings.Repeat("1", 256) + `"`,
+		{name: "a digest that is not the job's", config: `digest = "skein1024:` + strings.Repeat("1", 256) + `"`,
 			want: "image is not what was asked for: want skein1024:1111"},
 		{name: "a truncated xz", serve: func(s *imagetest.Server) {
 			s.Add(imagetest.HelloName, imagetest.HelloTag, imagetest.Hello("")[:400_000], imagetest.NoMeta)
@@ -44,7 +44,7 @@ func TestDriver_StartTask_refused(t *testing.T) {
 			s.Add(imagetest.HelloName, imagetest.HelloTag, imagetest.XZ([]byte("this is no zfs send stream, but some text that is as long as a head")), imagetest.NoMeta)
 		}, want: "cannot start task: import "},
 		{name: "an image that is not there", serve: func(s *imagetest.Server) { s.Remove(xz) }, want: "404"},
-		{name: "a server that is ill", serve: func(s *imagetest.Server) { s.Fail(xz, imagetest.Status(503)) },
+		{name: "a server that answers 503", serve: func(s *imagetest.Server) { s.Fail(xz, imagetest.Status(503)) },
 			want: "503", recoverable: true},
 		{name: "a server that hangs up half way", serve: func(s *imagetest.Server) { s.Fail(xz, imagetest.HangUp()) },
 			want: "cannot start task: ", recoverable: true},
@@ -68,7 +68,7 @@ func TestDriver_StartTask_refused(t *testing.T) {
 		{name: "a tag with a control character", config: `tag = "1\u0007"`, want: `config.tag: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not "1\a"`},
 		{name: "a tag with dots", config: `tag = "1..0"`, want: "config.tag: must not have '..' in it"},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run(tc.name+" is refused", func(t *testing.T) {
 			b := newBed(t, "pull { stall_timeout = \"300ms\" }\nvolumes { enabled = true }")
 			if tc.serve != nil {
 				tc.serve(b.server)
@@ -92,8 +92,8 @@ func TestDriver_StartTask_refused(t *testing.T) {
 	}
 }
 
-// A port that somebody else has is found out when the command is started: the
-// last thing of all, so everything is there to be left behind.
+// A port that another program holds is noticed when the command is started. That is the
+// last step, so all of the pot must be destroyed again.
 func TestDriver_StartTask_portTaken(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
@@ -107,35 +107,4 @@ func TestDriver_StartTask_portTaken(t *testing.T) {
 	_, _, err = b.StartTask(cfg)
 	must.ErrorContains(t, err, fmt.Sprintf("%s: bind: address already in use", l.Addr()))
 	nothingLeft(t, b.dir)
-}
-
-func TestDriver_events(t *testing.T) {
-	leak.Check(t, leak.Foreign)
-	b := newBed(t, "")
-	events, err := b.TaskEvents(t.Context())
-	must.NoError(t, err)
-	time.Sleep(100 * time.Millisecond) // until the stream is open
-	cfg := b.task(t, "command = \"/bin/hello\"\nargs = [\"sleep\", \"'1h'\"]\nnetwork_mode = \"none\"")
-	b.start(t, cfg)
-	messages := eventsUntil(t, events, cfg, "Started in ")
-	must.Eq(t, "Stripped quotes from '1h': no shell runs the command", messages[0])
-	must.LessEq(t, 8, len(messages), must.Sprint(messages)) // Nomad keeps ten
-	t.Log(strings.Join(messages, "\n"))
-}
-
-// eventsUntil are the messages of a task's events, up to one that begins with last.
-func eventsUntil(t *testing.T, events <-chan *drivers.TaskEvent, cfg *drivers.TaskConfig, last string) (messages []string) {
-	t.Helper()
-	for len(messages) == 0 || !strings.HasPrefix(messages[len(messages)-1], last) {
-		select {
-		case e := <-events:
-			must.Eq(t, cfg.ID, e.TaskID)
-			must.Eq(t, cfg.AllocID, e.AllocID)
-			must.Eq(t, "web", e.TaskName)
-			messages = append(messages, e.Message)
-		case <-time.After(5 * time.Second):
-			t.Fatal("no more events after", messages)
-		}
-	}
-	return messages
 }

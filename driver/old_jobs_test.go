@@ -14,7 +14,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// Job files that were written for nomad-pot-driver 0.10 mean what they meant.
+// Job files written for nomad-pot-driver 0.10 mean the same to this driver.
 func TestOldJobs(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	here := t.TempDir()
