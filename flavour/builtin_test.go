@@ -21,7 +21,7 @@ func TestBuiltin(t *testing.T) {
 	must.NoError(t, err)
 	must.SliceNotEmpty(t, found)
 	for _, f := range found {
-		t.Run(f.Name+" is understood", func(t *testing.T) {
+		t.Run(f.Name+" is valid", func(t *testing.T) {
 			all, err := l.Read(f.Name)
 			must.NoError(t, err)
 			if s := all[0].Script; s != nil {
@@ -40,8 +40,8 @@ func TestBuiltin(t *testing.T) {
 	}, task[0].Steps)
 }
 
-// runBuiltin runs a script that comes with the program, with root for its / wherever it
-// names it by from, and tools as the programs that it finds first.
+// runBuiltin runs a built-in script with text of it replaced, so that it works in root and
+// not in /. It finds tools, by name, before other programs.
 func runBuiltin(t *testing.T, name, root string, tools map[string]string, replace ...string) (string, error) {
 	t.Helper()
 	all, err := (&Library{WorkDir: t.TempDir()}).Read(name)
@@ -59,6 +59,7 @@ func runBuiltin(t *testing.T, name, root string, tools map[string]string, replac
 	return string(out), err
 }
 
+// slim removes what a service does not need, and nothing else.
 func TestBuiltin_slim(t *testing.T) {
 	leak.Check(t)
 	root := t.TempDir()
@@ -71,7 +72,7 @@ func TestBuiltin_slim(t *testing.T) {
 		must.NoError(t, os.MkdirAll(filepath.Dir(at), 0o755))
 		must.NoError(t, os.WriteFile(at, nil, 0o644))
 	}
-	for range 2 { // what is gone is no fault
+	for range 2 { // it can be run twice
 		out, err := runBuiltin(t, "slim", root, nil, "cd /\n", "cd "+root+"\n")
 		must.NoError(t, err, must.Sprint(out))
 	}
@@ -89,6 +90,7 @@ func TestBuiltin_slim(t *testing.T) {
 	must.DirExists(t, filepath.Join(root, "boot"))
 }
 
+// fbsd-update installs updates if there are any, and removes what it has fetched.
 func TestBuiltin_fbsdUpdate(t *testing.T) {
 	leak.Check(t)
 	for _, c := range []struct {
@@ -114,6 +116,7 @@ func TestBuiltin_fbsdUpdate(t *testing.T) {
 	}
 }
 
+// pkg installs pkg(8) and then its catalogue, without questions.
 func TestBuiltin_pkg(t *testing.T) {
 	leak.Check(t)
 	for fail, log := range map[string]string{"": "bootstrap yes\nupdate -q yes\n", "bootstrap": "bootstrap yes\n"} {
