@@ -19,12 +19,12 @@ import (
 )
 
 // driverOn returns a driver whose host check returns found, and the driver's log.
-func driverOn(t *testing.T, config string, found *[]pot.Finding, fault error) (*Driver, *bytes.Buffer) {
+func driverOn(t *testing.T, config string, found *[]pot.Finding, openErr error) (*Driver, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
 	d := New(hclog.New(&hclog.LoggerOptions{Output: &log}), Native{Name: "linux", Open: func(pot.HostConfig) (pot.Host, error) {
 		check := func(context.Context) []pot.Finding { return *found }
-		return pot.Host{Name: "linux", Check: check}, fault
+		return pot.Host{Name: "linux", Check: check}, openErr
 	}}, "1.2.3")
 	t.Cleanup(func() { d.Shutdown(context.Background()) })
 	must.NoError(t, d.SetConfig(&base.Config{PluginConfig: packed(t, config)}))
@@ -47,7 +47,7 @@ func TestDriver_Fingerprint(t *testing.T) {
 		{Weight: pot.Fact, Key: "bridge", Text: "pot0"},
 		{Weight: pot.Fact, Key: "free_bytes", Text: "4096"},
 	}
-	d, log := driverOn(t, "volumes { enabled = true }\nallowed_network_modes = [\"none\", \"host\"]", &found, nil)
+	d, _ := driverOn(t, "volumes { enabled = true }\nallowed_network_modes = [\"none\", \"host\"]", &found, nil)
 
 	f := d.fingerprint(t.Context(), "")
 	must.Eq(t, drivers.HealthStateHealthy, f.Health)
@@ -88,6 +88,15 @@ func TestDriver_Fingerprint(t *testing.T) {
 		}
 	})
 
+}
+
+// The stream of fingerprints begins at once. Only changes of health are logged.
+func TestDriver_Fingerprint_stream(t *testing.T) {
+	leak.Check(t, leak.Foreign)
+	need.Have(t, "root", os.Geteuid() == 0)
+	found := []pot.Finding{{Weight: pot.Fatal, Key: "jail", Text: "no jails"}}
+	d, log := driverOn(t, "", &found, nil)
+
 	t.Run("a fingerprint is sent at once, and the stream ends with its context", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		fingerprints, err := d.Fingerprint(ctx)
@@ -116,14 +125,14 @@ func TestDriver_Fingerprint_noHost(t *testing.T) {
 	var none []pot.Finding
 	for _, tc := range []struct {
 		name, config string
-		fault        error
+		openErr      error
 		want         string
 	}{
 		{"a machine without a host for pots is undetected", "", errors.New("no pots on plan9"), "no pots on plan9"},
 		{"a disabled driver is undetected", "enabled = false", nil, "the plugin is disabled by its configuration"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			d, _ := driverOn(t, tc.config, &none, tc.fault)
+			d, _ := driverOn(t, tc.config, &none, tc.openErr)
 			f := d.fingerprint(t.Context(), "")
 			must.Eq(t, drivers.HealthStateUndetected, f.Health)
 			must.Eq(t, tc.want, f.HealthDescription)

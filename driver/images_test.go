@@ -92,8 +92,8 @@ func TestDriver_StartTask_moved(t *testing.T) {
 			must.NotEq(t, "of another server\n", b.exec(t, cfg, "cat", "/etc/motd"))
 		}
 	}
-	must.Eq(t, 0, moved.Gets(imagetest.HelloName+"_1.0.xz"))
-	must.Eq(t, 1, others.Gets(imagetest.HelloName+"_1.0.xz"))
+	must.Eq(t, 0, moved.Gets(helloXZ))
+	must.Eq(t, 1, others.Gets(helloXZ))
 }
 
 // An image that was pulled with credentials starts only for jobs whose own server gives

@@ -118,6 +118,33 @@ func startAll(b *bed, all []*drivers.TaskConfig) []error {
 	return errs
 }
 
+// dieHalfWay has a server die for good once it has sent half of a file, until revive is called.
+func dieHalfWay(server *imagetest.Server, file string) (revive func()) {
+	var lock sync.Mutex
+	dead := false
+	server.Fail(file, func(w http.ResponseWriter, r *http.Request, xz []byte) {
+		imagetest.HangUpAfter(len(xz)/2, func() {
+			lock.Lock()
+			defer lock.Unlock()
+			dead = true
+		})(w, r, xz)
+	})
+	server.Guard(func(*http.Request) bool {
+		lock.Lock()
+		defer lock.Unlock()
+		if dead {
+			panic(http.ErrAbortHandler)
+		}
+		return true
+	})
+	return func() {
+		server.Fail(file, nil)
+		lock.Lock()
+		defer lock.Unlock()
+		dead = false
+	}
+}
+
 // Twenty tasks whose image is missing share one download and one import. If the server
 // dies half way all fail with the same error, and the next download resumes there.
 func TestDriver_StartTask_together(t *testing.T) {
@@ -131,23 +158,7 @@ func TestDriver_StartTask_together(t *testing.T) {
 		}
 		return all
 	}
-	var lock sync.Mutex
-	dead := false
-	b.server.Fail(file, func(w http.ResponseWriter, r *http.Request, xz []byte) {
-		imagetest.HangUpAfter(len(xz)/2, func() {
-			lock.Lock()
-			defer lock.Unlock()
-			dead = true
-		})(w, r, xz)
-	})
-	b.server.Guard(func(*http.Request) bool {
-		lock.Lock()
-		defer lock.Unlock()
-		if dead {
-			panic(http.ErrAbortHandler)
-		}
-		return true
-	})
+	revive := dieHalfWay(b.server, file)
 	errs := startAll(b, tasks())
 	for _, err := range errs {
 		must.Error(t, err)
@@ -156,10 +167,7 @@ func TestDriver_StartTask_together(t *testing.T) {
 	}
 	nothingLeft(t, b.dir)
 
-	b.server.Fail(file, nil)
-	lock.Lock()
-	dead = false
-	lock.Unlock()
+	revive()
 	before := map[string]int{}
 	for _, ending := range []string{"", ".meta", ".skein"} {
 		before[ending] = b.server.Gets(file + ending)
@@ -198,5 +206,5 @@ func TestDriver_StartTask_oneDownload(t *testing.T) {
 		})
 	}
 	all.Wait()
-	must.Eq(t, 1, b.server.Gets(imagetest.HelloName+"_1.0.xz"))
+	must.Eq(t, 1, b.server.Gets(helloXZ))
 }

@@ -88,6 +88,17 @@ func TestLibrary_Read(t *testing.T) {
 		}
 	})
 
+	t.Run("a script without #! is run by /bin/sh", func(t *testing.T) {
+		all, err := library(t, map[string]string{"flavours/a.sh": "#!/bin/csh\n", "flavours/b.sh": "true\n"}).Read("a", "b")
+		must.NoError(t, err)
+		must.Eq(t, []string{"/tmp/a.sh", "web"}, all[0].Script.Argv("/tmp/a.sh", "web"))
+		must.Eq(t, []string{"/bin/sh", "/tmp/b.sh", "web"}, all[1].Script.Argv("/tmp/b.sh", "web"))
+		must.Nil(t, all[0].Steps)
+	})
+}
+
+func TestLibrary_Read_refused(t *testing.T) {
+	leak.Check(t)
 	t.Run("all errors of all flavours are returned, each with its line", func(t *testing.T) {
 		l := library(t, map[string]string{
 			"flavours/one": "set-attr -A persistent -V NO\nset-attribute -A frob -V 1\nset-rss -C 0 -M 5T\n",
@@ -132,14 +143,6 @@ no such flavour: three`, "DIR", l.Dir), err.Error())
 			_, err := l.Read("f")
 			must.EqError(t, err, l.Dir+"/f:2: "+strings.ReplaceAll(want, "HERE", l.WorkDir))
 		}
-	})
-
-	t.Run("a script without #! is run by /bin/sh", func(t *testing.T) {
-		all, err := library(t, map[string]string{"flavours/a.sh": "#!/bin/csh\n", "flavours/b.sh": "true\n"}).Read("a", "b")
-		must.NoError(t, err)
-		must.Eq(t, []string{"/tmp/a.sh", "web"}, all[0].Script.Argv("/tmp/a.sh", "web"))
-		must.Eq(t, []string{"/bin/sh", "/tmp/b.sh", "web"}, all[1].Script.Argv("/tmp/b.sh", "web"))
-		must.Nil(t, all[0].Steps)
 	})
 }
 
