@@ -79,6 +79,8 @@ func (d *Driver) exec(ctx context.Context, id string, e pot.Exec) (*drivers.Exit
 	return &drivers.ExitResult{ExitCode: exit.Code, Signal: exit.Signal}, nil
 }
 
+// exec runs e in the task's pot. It refuses a task that has ended, whose pot may still
+// exist.
 func (t *task) exec(ctx context.Context, e pot.Exec) (supervise.Exit, error) {
 	switch {
 	case len(e.Argv) == 0:

@@ -21,12 +21,12 @@ const fingerprintPeriod = 30 * time.Second
 // and at each fingerprintPeriod, until ctx or the plugin ends.
 func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, error) {
 	fingerprints := make(chan *drivers.Fingerprint)
-	goes := d.agent.attach()
+	detach := d.agent.attach()
 	d.startReconciler.Do(func() { go d.reconcile() })
 	go func() {
 		defer close(fingerprints)
-		defer goes()
-		ctx, cancel := context.WithCancel(ctx)
+		defer detach()
+		ctx, cancel := context.WithCancel(ctx) // ends with the plugin too
 		defer cancel()
 		defer context.AfterFunc(d.ctx, cancel)()
 		ticks := time.NewTicker(fingerprintPeriod)
@@ -111,6 +111,8 @@ func attributes(b *backend, version string, found []pot.Finding) map[string]*str
 	if !slices.ContainsFunc(found, isFatal) {
 		all["driver.pot"] = structs.NewBoolAttribute(true)
 	}
+	// A constraint can compare numbers only if the attribute has their type. What the
+	// host cannot do is false, whatever the text says about why.
 	for _, f := range found {
 		key := "driver.pot." + f.Key
 		n, err := strconv.ParseInt(f.Text, 10, 64)

@@ -74,6 +74,7 @@ func (c *TaskConfig) limits(f *problems, r *drivers.Resources, compute cpustats.
 		}
 		l.CPUShares = n.Cpu.CpuShares
 	}
+	// Nomad sets LinuxResources on every system (client/allocrunner/taskrunner).
 	if x := r.LinuxResources; x != nil {
 		l.CPUs = x.CpusetCpus
 		if c.CPUHardLimit {

@@ -58,6 +58,8 @@ func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *pot.Pots, p *plan, em
 	if err != nil {
 		return nil, fmt.Errorf("find the ports of other tasks: %w", err)
 	}
+	// A port that another task publishes too is taken over if that task has ended, or names
+	// no ports and this one does. It is a problem if both name it. Else the other keeps it.
 	var f problems
 	for _, other := range others {
 		var same []pot.Port

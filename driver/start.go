@@ -29,6 +29,7 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 		return nil, nil, fmt.Errorf("cannot start task: %s is already started", id)
 	}
 	t, handle, err := d.start(ctx, cfg)
+	// The first thing that fails in a cancelled start may not say that it was cancelled.
 	if err != nil && errors.Is(context.Cause(ctx), errStartCancelled) && !errors.Is(err, errStartCancelled) {
 		err = fmt.Errorf("%w: %w", errStartCancelled, err)
 	}

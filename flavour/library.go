@@ -48,6 +48,7 @@ func (l *Library) find(name string) (commands, script *file, err error) {
 	if name == "" || strings.ContainsRune(name, 0) {
 		return nil, nil, errors.New("flavour name must not be empty")
 	}
+	// A name that ends in .sh is a script's: it has no commands of its own.
 	scripts := []string{name + ".sh"}
 	if strings.HasSuffix(name, ".sh") {
 		scripts = []string{name, name + ".sh"}

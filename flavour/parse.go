@@ -169,7 +169,7 @@ func parseOptions(flags string, words []string) (options, error) {
 		if len(w) < 2 || w[0] != '-' || w == "--" {
 			return nil, fmt.Errorf("unexpected argument: %q", w)
 		}
-		for j := 1; j < len(w); j++ {
+		for j := 1; j < len(w); j++ { // flags in one word, as in -cF or -e80
 			at := strings.IndexByte(flags, w[j])
 			switch {
 			case w[j] == 'p':
@@ -209,6 +209,7 @@ func (l *Library) build(command string, o options, f *file) (pot.Setting, error)
 	case "mount-in":
 		return l.mountIn(o)
 	}
+	// copy-in is relative to the caller's directory, copy-in-flv to the flavour's.
 	source, from := o.last('s'), l.WorkDir
 	if command == "copy-in-flv" {
 		if from = f.dir; from == "" {
