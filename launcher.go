@@ -7,17 +7,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// launcher is the process that started the plugin: an agent.
+// launcher is the agent that started the plugin.
 type launcher struct {
-	stdout *os.File // a pipe that the launcher alone reads
-	pid    int
+	stdout *os.File // a pipe that only the launcher reads
+	pid    int      // of the launcher
 }
 
-// launcherInterval is how often the launcher is looked for.
+// launcherInterval is the time between checks for the end of the launcher.
 const launcherInterval = time.Second
 
-// goneBefore waits until the launcher is gone or configured is closed. It reports whether
-// configured was still open when the launcher was found to be gone.
+// goneBefore waits until the launcher has ended or configured is closed. It reports whether
+// the launcher ended first.
 func (l launcher) goneBefore(configured <-chan struct{}) bool {
 	for {
 		gone := l.gone(launcherInterval)
@@ -32,17 +32,17 @@ func (l launcher) goneBefore(configured <-chan struct{}) bool {
 	}
 }
 
-// gone waits at most that long for the launcher to end, and reports whether it has ended.
+// gone waits for the launcher to end, at most for timeout, and reports whether it has ended.
 //
-// The kernel closes the reading end of the pipe with the launcher, and reports that also if
-// it happened before this process looked, and whoever is its parent by then. Nobody else
-// has that end: it is closed on exec. Where standard output is no pipe another parent is
-// what shows that the launcher has ended.
-func (l launcher) gone(within time.Duration) bool {
-	fds := []unix.PollFd{{Fd: int32(l.stdout.Fd())}} // no events: a reader's end is reported always
-	_, err := unix.Poll(fds, int(within.Milliseconds()))
+// The kernel closes the reading end of the pipe with the launcher. poll(2) reports that even if
+// it happened before the call, or if this process has another parent by then. No other process
+// has the reading end: it is closed on exec. If standard output is not a pipe, a change of
+// parent shows that the launcher has ended.
+func (l launcher) gone(timeout time.Duration) bool {
+	fds := []unix.PollFd{{Fd: int32(l.stdout.Fd())}} // no events: POLLERR and POLLHUP are always reported
+	_, err := unix.Poll(fds, int(timeout.Milliseconds()))
 	if err != nil && err != unix.EINTR {
-		time.Sleep(within)
+		time.Sleep(timeout)
 	}
 	return fds[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0 || os.Getppid() != l.pid
 }

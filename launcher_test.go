@@ -21,22 +21,17 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// agentSteps has this test binary be an agent, in its environment: what it does with the
-// plugin once it is loaded, separated by blanks, before it waits to be killed.
+// agentSteps is the environment variable that makes this test binary an agent. It has the
+// agent's steps, separated by blanks: configurations that the plugin refuses or accepts. After
+// them the agent waits to be killed.
 const agentSteps = "POT_TEST_AGENT_STEPS"
 
-// agent loads the plugin as a Nomad agent does, and writes to stdout where it listens. The
+// agent loads the plugin as a Nomad agent does, and writes the plugin's address to stdout. The
 // plugin inherits descriptor 3.
 func agent() error {
 	cmd := exec.Command(os.Args[0])
 	cmd.ExtraFiles = []*os.File{os.NewFile(3, "alive")}
-	client := goplugin.NewClient(&goplugin.ClientConfig{
-		HandshakeConfig:  base.Handshake,
-		Plugins:          map[string]goplugin.Plugin{base.PluginTypeBase: &base.PluginBase{}},
-		Cmd:              cmd,
-		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
-		Logger:           hclog.NewNullLogger(),
-	})
+	client := newClient(cmd, nil)
 	plugin, err := dispense(client)
 	if err != nil {
 		return err
@@ -63,6 +58,19 @@ func agent() error {
 	return err
 }
 
+// newClient returns a client that starts the plugin by cmd, or that reattaches to it.
+func newClient(cmd *exec.Cmd, reattach *goplugin.ReattachConfig) *goplugin.Client {
+	return goplugin.NewClient(&goplugin.ClientConfig{
+		HandshakeConfig:  base.Handshake,
+		Plugins:          map[string]goplugin.Plugin{base.PluginTypeBase: &base.PluginBase{}},
+		Cmd:              cmd,
+		Reattach:         reattach,
+		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
+		Logger:           hclog.NewNullLogger(),
+	})
+}
+
+// dispense connects to the plugin.
 func dispense(client *goplugin.Client) (base.BasePlugin, error) {
 	rpc, err := client.Client()
 	if err != nil {
@@ -75,7 +83,7 @@ func dispense(client *goplugin.Client) (base.BasePlugin, error) {
 	return plugin.(base.BasePlugin), nil
 }
 
-// address is where a plugin listens.
+// address is the process and the socket of a plugin.
 type address struct {
 	PID    int
 	Socket string
@@ -86,7 +94,7 @@ type loaded struct {
 	address
 	agent *exec.Cmd
 	stdin io.Closer // the agent ends by itself when it is closed
-	alive *os.File  // has nothing more to read once agent and plugin have ended
+	alive *os.File  // at its end once agent and plugin have ended
 }
 
 // load starts an agent that loads the plugin.
@@ -121,10 +129,11 @@ func load(t *testing.T, steps string) loaded {
 	return l
 }
 
-// ended reports whether agent and plugin end within that time.
-func (l loaded) ended(t *testing.T, within time.Duration) bool {
+// ended waits for the end of agent and plugin, at most for timeout, and reports whether they
+// have ended.
+func (l loaded) ended(t *testing.T, timeout time.Duration) bool {
 	t.Helper()
-	must.NoError(t, l.alive.SetReadDeadline(time.Now().Add(within)))
+	must.NoError(t, l.alive.SetReadDeadline(time.Now().Add(timeout)))
 	_, err := l.alive.Read(make([]byte, 1))
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		must.ErrorIs(t, err, io.EOF)
@@ -132,20 +141,14 @@ func (l loaded) ended(t *testing.T, within time.Duration) bool {
 	return err == io.EOF
 }
 
-// reattach is the next agent's way to the plugin.
+// reattach returns the client of the next agent.
 func (l loaded) reattach() *goplugin.Client {
-	return goplugin.NewClient(&goplugin.ClientConfig{
-		HandshakeConfig:  base.Handshake,
-		Plugins:          map[string]goplugin.Plugin{base.PluginTypeBase: &base.PluginBase{}},
-		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
-		Logger:           hclog.NewNullLogger(),
-		Reattach: &goplugin.ReattachConfig{
-			Protocol: goplugin.ProtocolGRPC, Pid: l.PID, Addr: &net.UnixAddr{Net: "unix", Name: l.Socket},
-		},
+	return newClient(nil, &goplugin.ReattachConfig{
+		Protocol: goplugin.ProtocolGRPC, Pid: l.PID, Addr: &net.UnixAddr{Net: "unix", Name: l.Socket},
 	})
 }
 
-// patience bounds the wait for an end that comes, however slow the machine is.
+// patience bounds the wait for an end that must come, on a slow machine too.
 const patience = time.Minute
 
 // A plugin that no agent could configure ends with its agent, and removes its socket.
@@ -156,13 +159,13 @@ func TestPlugin_endsWithAgent(t *testing.T) {
 		name, steps string
 		end         func(loaded) error
 	}{
-		{"an agent is killed while it looks at the plugin", "", kill},
-		{"an agent is killed after a refused configuration", "refused", kill},
-		{"an agent ends by itself after refused configurations", "refused refused", func(l loaded) error { return l.stdin.Close() }},
+		{"its agent is killed before it configures the plugin", "", kill},
+		{"its agent is killed after a refused configuration", "refused", kill},
+		{"its agent exits after refused configurations", "refused refused", func(l loaded) error { return l.stdin.Close() }},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
+		t.Run("it ends when "+tc.name, func(t *testing.T) {
 			l := load(t, tc.steps)
-			must.False(t, l.ended(t, 2*launcherInterval), must.Sprint("the plugin ends beside its agent"))
+			must.False(t, l.ended(t, 2*launcherInterval), must.Sprint("the plugin ends while its agent runs"))
 			must.NoError(t, tc.end(l))
 			must.True(t, l.ended(t, patience), must.Sprint("the plugin stays without its agent"))
 			_, err := os.Lstat(l.Socket)
@@ -171,8 +174,8 @@ func TestPlugin_endsWithAgent(t *testing.T) {
 	}
 }
 
-// Nobody may read what a plugin says by the time that it looks: its agent was killed while
-// it started the plugin. Another process is its parent then, here this one.
+// An agent may be killed while it starts the plugin. Then nobody reads the plugin's output when
+// it first checks, and another process is its parent, here this one.
 func TestPlugin_agentGoneFirst(t *testing.T) {
 	leak.Check(t)
 	self, err := os.Executable()
@@ -190,7 +193,7 @@ func TestPlugin_agentGoneFirst(t *testing.T) {
 	must.True(t, killed.Stop())
 }
 
-// A plugin whose output is no pipe ends when it has another parent.
+// A plugin whose output is not a pipe ends when its parent changes.
 func TestPlugin_parentGone(t *testing.T) {
 	leak.Check(t)
 	r, w, err := os.Pipe()

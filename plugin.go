@@ -1,4 +1,5 @@
-// Nomad-driver-pot is a Nomad task driver for pots, and the pot command line.
+// Nomad-driver-pot is a Nomad task driver for pots and, in the same binary, the pot
+// command line. The driver is in package driver, the command line in pot/cli.
 package main
 
 import (
@@ -13,8 +14,8 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// The one binary has two lives: Nomad starts it as a plugin, and says so with
-// go-plugin's cookie; anyone else is a person with a command.
+// main serves the driver if a Nomad agent has started the binary, which go-plugin's
+// cookie in the environment shows. Otherwise it runs the command line.
 func main() {
 	h := base.Handshake
 	if os.Getenv(h.MagicCookieKey) == h.MagicCookieValue {
@@ -23,9 +24,9 @@ func main() {
 			fmt.Fprintf(os.Stderr, "cannot mark inherited descriptors: %v\n", err)
 			os.Exit(1)
 		}
-		// Its log goes to the agent. When that is killed, the first word of the log would
-		// be the end of a plugin that the next agent goes on with (os/signal, SIGPIPE).
-		// Ignored, it would be ignored in whatever is executed from here, too.
+		// The plugin's log is a pipe to the agent. If the agent is killed, the next line of
+		// the log would kill a plugin that the next agent uses (os/signal, SIGPIPE). The
+		// signal is caught and not ignored: programs started from here would inherit that.
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 		serve()
 		return

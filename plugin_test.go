@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/hashicorp/go-hclog"
-	goplugin "github.com/hashicorp/go-plugin"
 	"github.com/hashicorp/nomad/plugins/base"
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
@@ -20,8 +18,8 @@ import (
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
-// The tests run this very test binary as the plugin, when go-plugin's cookie says so, and as
-// an agent that loads it.
+// TestMain makes this test binary the plugin if go-plugin's cookie is set, and an agent if
+// agentSteps is.
 func TestMain(m *testing.M) {
 	if h := base.Handshake; os.Getenv(h.MagicCookieKey) == h.MagicCookieValue {
 		main()
@@ -37,9 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(leak.Run(m.Run))
 }
 
-// TestPlugin loads the plugin as an agent does, by an agent that has left a directory, a
-// lock file and a socket open, and that has an umask of its own: they are marked, the
-// umask is the plugin's, and the agent talks to the plugin.
+// An agent that has a directory, a lock file and a socket open, and another umask, loads the
+// plugin. The plugin marks the descriptors close-on-exec, sets its own umask, and answers.
 func TestPlugin(t *testing.T) {
 	leak.Check(t)
 	dir := t.TempDir()
@@ -67,19 +64,11 @@ func TestPlugin(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o077))
 	cmd := exec.Command(self)
 	cmd.ExtraFiles = odd
-	client := goplugin.NewClient(&goplugin.ClientConfig{
-		HandshakeConfig:  base.Handshake,
-		Plugins:          map[string]goplugin.Plugin{base.PluginTypeBase: &base.PluginBase{}},
-		Cmd:              cmd,
-		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
-		Logger:           hclog.NewNullLogger(),
-	})
+	client := newClient(cmd, nil)
 	t.Cleanup(client.Kill)
-	rpc, err := client.Client()
+	plugin, err := dispense(client)
 	must.NoError(t, err)
-	plugin, err := rpc.Dispense(base.PluginTypeBase)
-	must.NoError(t, err)
-	info, err := plugin.(base.BasePlugin).PluginInfo()
+	info, err := plugin.PluginInfo()
 	must.NoError(t, err)
 	must.Eq(t, "pot", info.Name)
 
@@ -97,7 +86,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// closedOnExec reads the flags of another process's descriptor (proc(5), fdinfo).
+// closedOnExec reports whether a descriptor of another process is closed on exec (proc(5),
+// fdinfo).
 func closedOnExec(t *testing.T, pid, fd int) bool {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "fdinfo", strconv.Itoa(fd)))

@@ -14,11 +14,11 @@ import (
 	"nomad-driver-pot/pot/native"
 )
 
-// serve serves the driver to the agent until the agent ends the plugin. An agent that is
-// gone before the plugin was configured ends it too: a later agent knows a plugin by what
-// an agent writes down once it is configured, and would never use or end this one.
+// serve serves the driver to the agent until the agent ends the plugin. It also returns if the
+// agent ends before it has configured the plugin: an agent stores how to reach a plugin once
+// that is configured, so no later agent would use or end this one.
 //
-// It is drivers.Serve of Nomad's plugins/drivers, with a hand on the server.
+// It does what drivers.Serve of Nomad's plugins/drivers does, and can stop the server.
 func serve() {
 	launcher := launcher{stdout: os.Stdout, pid: os.Getppid()} // Serve replaces os.Stdout
 	logger := hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, JSONFormat: true})

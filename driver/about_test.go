@@ -18,7 +18,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// keys are those of a schema: "cache.dir" where one is within another.
+// keys returns the keys of a schema, as in "cache.dir" for one in a block.
 func keys(spec *hclspec.Spec, prefix string) []string {
 	var all []string
 	for key, of := range spec.GetObject().GetAttributes() {
@@ -32,7 +32,7 @@ func keys(spec *hclspec.Spec, prefix string) []string {
 	return all
 }
 
-// tags are the codec tags of a struct, likewise.
+// tags returns the codec tags of a struct, in the same form.
 func tags(t reflect.Type, prefix string) []string {
 	var all []string
 	for i := range t.NumField() {
@@ -47,14 +47,14 @@ func tags(t reflect.Type, prefix string) []string {
 	return all
 }
 
-// A key is in the schema and in the struct, or in neither.
+// The schema and the struct have the same keys.
 func TestAbout_keys(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	must.Eq(t, keys(configSpec, ""), tags(reflect.TypeFor[Config](), ""))
 	must.Eq(t, keys(taskConfigSpec, ""), tags(reflect.TypeFor[TaskConfig](), ""))
 }
 
-// The README tells of each key there is, and of no other.
+// The README describes each key, and no other.
 func TestAbout_readme(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	text, err := os.ReadFile("../README.md")
@@ -63,19 +63,19 @@ func TestAbout_readme(t *testing.T) {
 		_, body, found := strings.Cut(string(text), "\n## "+section+"\n")
 		must.True(t, found, must.Sprint(section))
 		body, _, _ = strings.Cut(body, "\n## ")
-		var told []string
+		var described []string
 		for line := range strings.Lines(body) {
 			if item, ok := strings.CutPrefix(line, "- `"); ok {
 				key, _, _ := strings.Cut(item, "`")
-				told = append(told, key)
+				described = append(described, key)
 			}
 		}
-		slices.Sort(told)
-		must.Eq(t, keys(spec, ""), told, must.Sprint(section))
+		slices.Sort(described)
+		must.Eq(t, keys(spec, ""), described, must.Sprint(section))
 	}
 }
 
-// Job files for nomad-pot-driver 0.10 go on working.
+// Every key of nomad-pot-driver 0.10 is still one of a task's config.
 func TestAbout_oldKeys(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	have := keys(taskConfigSpec, "")
@@ -84,14 +84,14 @@ func TestAbout_oldKeys(t *testing.T) {
 	}
 }
 
-// The jobs that are shown as examples are without fault.
+// Every example job is valid.
 func TestAbout_exampleJobs(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	files, err := filepath.Glob("../example-jobs/*.nomad.hcl")
 	must.NoError(t, err)
 	must.SliceNotEmpty(t, files)
 	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
+		t.Run(filepath.Base(file)+" is valid", func(t *testing.T) {
 			text, err := os.ReadFile(file)
 			must.NoError(t, err)
 			must.StrHasPrefix(t, "# ", string(text))

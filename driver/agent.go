@@ -5,33 +5,35 @@ import (
 	"time"
 )
 
-// agent is Nomad's, as far as it can be seen from here: one that lives listens for
-// fingerprints all the time, from when it has restored what it knows.
+// agent tracks whether a Nomad agent is attached to the plugin. An agent listens
+// for fingerprints for as long as it lives, and begins to when it has restored
+// its tasks.
 type agent struct {
-	mu        sync.Mutex
-	listeners int
-	came      time.Time // the last of them
+	mu         sync.Mutex
+	clients    int       // open streams of fingerprints
+	attachedAt time.Time // when the last of them was opened
 }
 
-// listens is that one has come, who goes with the function that is returned.
-func (a *agent) listens() (goes func()) {
+// attach records a client; the caller must call detach when its stream closes.
+func (a *agent) attach() (detach func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.listeners++
-	a.came = time.Now()
+	a.clients++
+	a.attachedAt = time.Now()
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.listeners--
+		a.clients--
 	}
 }
 
-// since is how long an agent has been there, less than nothing if none is.
-func (a *agent) since(now time.Time) time.Duration {
+// attachedFor returns how long an agent has been attached. It is negative if
+// none is.
+func (a *agent) attachedFor(now time.Time) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.listeners == 0 {
+	if a.clients == 0 {
 		return -1
 	}
-	return now.Sub(a.came)
+	return now.Sub(a.attachedAt)
 }

@@ -92,7 +92,7 @@ func (c *TaskConfig) mode() pot.NetworkMode {
 }
 
 // check adds the faults that c has whatever the client it comes to.
-func (c *TaskConfig) check(f *faults) {
+func (c *TaskConfig) check(f *problems) {
 	if len(c.Args) > 0 && c.Command == "" {
 		f.add("config.args", "needs command to be set")
 	}
@@ -109,7 +109,7 @@ func (c *TaskConfig) check(f *faults) {
 var hostNames = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
 
 // checkMode adds a fault if the network mode cannot be had on this client.
-func (c *TaskConfig) checkMode(f *faults, allowed []pot.NetworkMode) {
+func (c *TaskConfig) checkMode(f *problems, allowed []pot.NetworkMode) {
 	const where = "config.network_mode"
 	switch mode := c.mode(); {
 	case !slices.Contains(networkModes, mode):
@@ -120,10 +120,10 @@ func (c *TaskConfig) checkMode(f *faults, allowed []pot.NetworkMode) {
 }
 
 // ref is the image that c names, and who its URL says is asking.
-func (c *TaskConfig) ref(f *faults) (image.Ref, image.Login) {
+func (c *TaskConfig) ref(f *problems) (image.Ref, image.Login) {
 	source, login := image.CutLogin(c.Image)
 	ref := image.Ref{Source: source, Name: c.Pot, Tag: c.Tag}
-	var inRef faults
+	var inRef problems
 	inRef.join(ref.Validate())
 	keys := map[string]string{"source": "image", "name": "pot", "tag": "tag"}
 	for _, err := range inRef {
@@ -133,8 +133,8 @@ func (c *TaskConfig) ref(f *faults) (image.Ref, image.Login) {
 	return ref, login
 }
 
-// pin is the digest that the image must have, zero for any.
-func (c *TaskConfig) pin(f *faults) image.Digest {
+// wantDigest is the digest that the image must have, zero for any.
+func (c *TaskConfig) wantDigest(f *problems) image.Digest {
 	if c.Digest == "" {
 		return image.Digest{}
 	}
@@ -147,9 +147,9 @@ func (c *TaskConfig) pin(f *faults) image.Digest {
 	return d
 }
 
-// pullWithin is how long the image may be waited for. The plugin's bound is of
+// pullTimeout is how long the image may be waited for. The plugin's bound is of
 // one fetch; waiting for others and the import are given as much again.
-func (c *TaskConfig) pullWithin(f *faults, most time.Duration) time.Duration {
+func (c *TaskConfig) pullTimeout(f *problems, most time.Duration) time.Duration {
 	const where = "config.image_pull_timeout"
 	d := duration(f, where, c.ImagePullTimeout, 2*most)
 	if c.ImagePullTimeout != "" && d > most {
@@ -190,7 +190,7 @@ func unquote(arg string) (string, bool) {
 }
 
 // hosts are the extra lines of the pot's hosts(5).
-func (c *TaskConfig) hosts(f *faults) []pot.HostEntry {
+func (c *TaskConfig) hosts(f *problems) []pot.HostEntry {
 	var all []pot.HostEntry
 	for i, entry := range c.ExtraHosts {
 		host, addr, _ := strings.Cut(entry, ":")
@@ -205,7 +205,7 @@ func (c *TaskConfig) hosts(f *faults) []pot.HostEntry {
 }
 
 // aliases are the addresses of network_mode alias.
-func (c *TaskConfig) aliases(f *faults) []pot.InterfaceAddr {
+func (c *TaskConfig) aliases(f *problems) []pot.InterfaceAddr {
 	var all []pot.InterfaceAddr
 	for i, text := range c.IP {
 		a, err := pot.ParseInterfaceAddr(text)
@@ -220,7 +220,7 @@ func (c *TaskConfig) aliases(f *faults) []pot.InterfaceAddr {
 
 // attributes are those of the task's jail. One that would widen what a task may do
 // needs the operator's leave.
-func (c *TaskConfig) attributes(f *faults, allowed []string) conf.Attributes {
+func (c *TaskConfig) attributes(f *problems, allowed []string) conf.Attributes {
 	var all conf.Attributes
 	for i, text := range c.Attributes {
 		where := fmt.Sprintf("config.attributes[%d]", i)

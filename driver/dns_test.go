@@ -11,8 +11,8 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// The operator's servers are for tasks whose host has none that they reach; a job's own go
-// before all.
+// The operator's servers are the fallback for pots that reach none of the host's. The job's
+// own come first.
 func TestBackend_plan_dns(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := backendOf(t, `dns = ["192.0.2.53", "2001:db8::53"]`)
@@ -30,7 +30,7 @@ func TestBackend_plan_dns(t *testing.T) {
 func TestConfig_dns(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	c := Config{DNS: []string{"192.0.2.53", "127.0.0.53", "::1", "dns.example", "0.0.0.0"}}
-	var f faults
+	var f problems
 	must.Eq(t, []netip.Addr{netip.MustParseAddr("192.0.2.53")}, c.dns(&f))
 	must.EqError(t, f.err(), `dns[1]: must be the address of a server that pots reach, not "127.0.0.53"; `+
 		`dns[2]: must be the address of a server that pots reach, not "::1"; `+

@@ -1,10 +1,3 @@
-// Package driver is Nomad's side of pots: it translates what Nomad asks of a
-// task driver into images and pots, and back. Nomad's words are used here and
-// nowhere else.
-//
-// A pot's name is derived from its task's ID, and what is known of a pot is on
-// disk beside it, so the plugin keeps nothing that it could lose: it may be
-// killed, restarted or replaced while its tasks run.
 package driver
 
 import (
@@ -25,27 +18,29 @@ import (
 
 const pluginName = "pot" // as in a job's driver = "pot"
 
-// Native is the host that this machine has: what package pot/native says.
+// Native is the host for pots that this machine has, from package pot/native.
 type Native struct {
 	Name string // "freebsd" or "linux"; "" if there is none
 	Open func(pot.HostConfig) (pot.Host, error)
 }
 
-// Driver is a Nomad task driver.
+// Driver is a Nomad task driver. Its methods may be called concurrently.
 type Driver struct {
-	logger  hclog.Logger
-	native  Native
-	version string
-	events  *events
-	tasks   tasks
-	sweeper sweeper
-	memory  memoryWatch
-	ports   portClaims
-	looking sync.Once // begins reconcile
-	agent   agent
-	checks  checks
+	logger          hclog.Logger
+	native          Native
+	version         string
+	events          *events
+	tasks           tasks
+	stats           statsCollector
+	memory          memoryWatch
+	ports           portClaims
+	startReconciler sync.Once // starts reconcile
+	agent           agent
+	checks          checks
 
-	starting sync.RWMutex // is read-locked from finding an image until it is cloned
+	// starting is read-locked by a start from when it finds its image until it has
+	// cloned it, so that the image is not destroyed in between.
+	starting sync.RWMutex
 
 	ctx  context.Context // ends with the plugin
 	stop context.CancelFunc
@@ -60,8 +55,8 @@ var (
 	_ drivers.ExecTaskStreamingDriver = (*Driver)(nil)
 )
 
-// New is a driver with no configuration yet, of a version that
-// hashicorp/go-version can read.
+// New returns a driver that starts no tasks until SetConfig has configured it.
+// The version must be one that hashicorp/go-version can parse.
 func New(logger hclog.Logger, native Native, version string) *Driver {
 	logger = logger.Named(pluginName)
 	ctx, stop := context.WithCancel(context.Background())
@@ -70,19 +65,20 @@ func New(logger hclog.Logger, native Native, version string) *Driver {
 		native:  native,
 		version: version,
 		events:  newEvents(ctx, logger),
-		sweeper: sweeper{measure: usageOf},
+		stats:   statsCollector{measure: potUsage},
 		ctx:     ctx,
 		stop:    stop,
-		backend: &backend{fault: errors.New("not configured yet")},
+		backend: &backend{openErr: errors.New("not configured yet")},
 
 		configured: make(chan struct{}),
 	}
 }
 
-// Configured is closed when SetConfig has accepted a configuration for the first time.
+// Configured returns a channel that is closed when SetConfig has accepted a
+// configuration for the first time.
 func (d *Driver) Configured() <-chan struct{} { return d.configured }
 
-// PluginInfo is base.BasePlugin's.
+// PluginInfo implements base.BasePlugin.
 func (d *Driver) PluginInfo() (*base.PluginInfoResponse, error) {
 	return &base.PluginInfoResponse{
 		Type:              base.PluginTypeDriver,
@@ -92,14 +88,14 @@ func (d *Driver) PluginInfo() (*base.PluginInfoResponse, error) {
 	}, nil
 }
 
-// ConfigSchema is base.BasePlugin's.
+// ConfigSchema implements base.BasePlugin.
 func (d *Driver) ConfigSchema() (*hclspec.Spec, error) { return configSpec, nil }
 
-// TaskConfigSchema is drivers.DriverPlugin's.
+// TaskConfigSchema implements drivers.DriverPlugin.
 func (d *Driver) TaskConfigSchema() (*hclspec.Spec, error) { return taskConfigSpec, nil }
 
-// Capabilities is drivers.DriverPlugin's. The network is made by the driver
-// itself, so "host" is all that Nomad is to do about it.
+// Capabilities implements drivers.DriverPlugin. The driver makes a pot's network
+// itself. Nomad must make none, which is what "host" tells it.
 func (d *Driver) Capabilities() (*drivers.Capabilities, error) {
 	return &drivers.Capabilities{
 		SendSignals:       true,
@@ -109,8 +105,9 @@ func (d *Driver) Capabilities() (*drivers.Capabilities, error) {
 	}, nil
 }
 
-// SetConfig is base.BasePlugin's. It changes nothing on the machine: Nomad
-// calls it in plugin processes that never run a task.
+// SetConfig implements base.BasePlugin. It changes nothing on the machine: Nomad
+// also calls it in plugin processes that never run a task. An error names all
+// that is wrong with the configuration, and leaves the current one in place.
 func (d *Driver) SetConfig(c *base.Config) error {
 	config, err := decodeConfig(c.PluginConfig)
 	if err != nil {
@@ -121,7 +118,7 @@ func (d *Driver) SetConfig(c *base.Config) error {
 		return err
 	}
 	b := newBackend(s, d.native, func(message string) { d.logger.Warn(message) })
-	b.compute = c.AgentConfig.Compute() // of a nil one too
+	b.compute = c.AgentConfig.Compute() // AgentConfig may be nil
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.backend = b
@@ -133,26 +130,27 @@ func (d *Driver) SetConfig(c *base.Config) error {
 	return nil
 }
 
-// Shutdown ends what the plugin does; the tasks go on.
+// Shutdown ends the goroutines of the plugin. The tasks keep running.
 func (d *Driver) Shutdown(context.Context) error {
 	d.stop()
 	return nil
 }
 
-// backend is what tasks are started with.
+// backend is a configuration, and what tasks are started with under it.
 type backend struct {
 	settings
 	compute cpustats.Compute
 	pots    *pot.Pots
 	images  *image.Store
-	fault   error // why there are none of those
+	openErr error // why pots and images are nil
 }
 
+// newBackend opens the host. If that fails, openErr of the backend says why.
 func newBackend(s settings, native Native, log func(string)) *backend {
 	b := &backend{settings: s}
 	var host pot.Host
-	host, b.fault = native.Open(s.host)
-	if b.fault != nil {
+	host, b.openErr = native.Open(s.host)
+	if b.openErr != nil {
 		return b
 	}
 	b.pots = pot.Open(host, pot.Config{
@@ -163,19 +161,19 @@ func newBackend(s settings, native Native, log func(string)) *backend {
 	return b
 }
 
-// current is the configuration that counts now.
+// current returns the backend of the last configuration that was accepted.
 func (d *Driver) current() *backend {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return d.backend
 }
 
-// ready is current, if tasks can be started with it.
+// ready returns the current backend if tasks can be started with it.
 func (d *Driver) ready() (*backend, error) {
 	b := d.current()
 	switch {
-	case b.fault != nil:
-		return nil, b.fault
+	case b.openErr != nil:
+		return nil, b.openErr
 	case !b.enabled:
 		return nil, errDisabled
 	}

@@ -24,15 +24,14 @@ const (
 	testID    = testAlloc + "/web/0badcafe"
 )
 
-// least is the least that a config can be.
+// least is the smallest valid config.
 const least = `
 	image = "https://images.example.org/pots"
 	pot   = "hello"
 	tag   = "1.0"
 `
 
-// decode takes a config block the way that Nomad does: out of a job file, and
-// through the schema.
+// decode decodes a config block as Nomad does: from a job file, by its schema.
 func decode(t testing.TB, spec *hclspec.Spec, body string) cty.Value {
 	t.Helper()
 	job, err := jobspec2.Parse("test.nomad.hcl", strings.NewReader(
@@ -41,6 +40,7 @@ func decode(t testing.TB, spec *hclspec.Spec, body string) cty.Value {
 	return value(t, spec, job.TaskGroups[0].Tasks[0].Config)
 }
 
+// value applies a schema to a config block that Nomad has parsed.
 func value(t testing.TB, spec *hclspec.Spec, config map[string]any) cty.Value {
 	t.Helper()
 	schema, diags := hclspecutils.Convert(spec)
@@ -50,7 +50,7 @@ func value(t testing.TB, spec *hclspec.Spec, config map[string]any) cty.Value {
 	return v
 }
 
-// taskOf is what Nomad gives StartTask for a config block.
+// taskOf returns a task with that config block, as Nomad passes it to StartTask.
 func taskOf(t testing.TB, body string) *drivers.TaskConfig {
 	t.Helper()
 	cfg := &drivers.TaskConfig{
@@ -65,24 +65,30 @@ func taskOf(t testing.TB, body string) *drivers.TaskConfig {
 	return cfg
 }
 
-// ports are a group's.
+// ports returns the ports of a group.
 func ports(all ...structs.AllocatedPortMapping) *structs.AllocatedPorts {
 	p := structs.AllocatedPorts(all)
 	return &p
 }
 
-// configOf is the plugin's configuration for a config block.
-func configOf(t testing.TB, body string) *Config {
+// packed returns a config block of the plugin, as Nomad passes it to SetConfig.
+func packed(t testing.TB, body string) []byte {
 	t.Helper()
 	v := decode(t, configSpec, body)
-	packed, err := msgpack.Marshal(v, v.Type())
+	data, err := msgpack.Marshal(v, v.Type())
 	must.NoError(t, err)
-	c, err := decodeConfig(packed)
+	return data
+}
+
+// configOf returns the plugin's configuration of a config block.
+func configOf(t testing.TB, body string) *Config {
+	t.Helper()
+	c, err := decodeConfig(packed(t, body))
 	must.NoError(t, err)
 	return c
 }
 
-// backendOf has the settings of a config block, and no host.
+// backendOf returns a backend with the settings of a config block, and without a host.
 func backendOf(t testing.TB, body string) *backend {
 	t.Helper()
 	s, err := configOf(t, body).settings("linux")

@@ -11,17 +11,18 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 )
 
-// events tells Nomad's users what becomes of their tasks. Nomad keeps the last
-// ten of a task, so there are few. Telling never waits for whoever listens: the
-// eventer gives a slow one two seconds for each event.
+// events emits events of tasks to Nomad, for the people who run them. Nomad keeps
+// the last ten events of a task, so there should be few. Emitting an event never
+// waits for Nomad: the eventer would give a slow receiver two seconds for each.
 type events struct {
 	eventer *eventer.Eventer
 	queue   chan *drivers.TaskEvent
 }
 
-// maxQueued is how many events wait for listeners before more are dropped.
+// maxQueued is how many events wait for their receivers before more are dropped.
 const maxQueued = 256
 
+// newEvents returns events that are sent until ctx ends.
 func newEvents(ctx context.Context, logger hclog.Logger) *events {
 	e := &events{
 		eventer: eventer.NewEventer(ctx, logger),
@@ -40,10 +41,12 @@ func newEvents(ctx context.Context, logger hclog.Logger) *events {
 	return e
 }
 
-// teller tells an event of one task.
-type teller func(format string, args ...any)
+// eventFunc emits an event of one task. A message is a few words in sentence case,
+// and names the key that would change what it reports.
+type eventFunc func(format string, args ...any)
 
-func (e *events) about(c *drivers.TaskConfig) teller {
+// forTask returns the function that emits events of c's task.
+func (e *events) forTask(c *drivers.TaskConfig) eventFunc {
 	id, task, alloc := c.ID, c.Name, c.AllocID
 	return func(format string, args ...any) {
 		event := &drivers.TaskEvent{
@@ -60,11 +63,11 @@ func (e *events) about(c *drivers.TaskConfig) teller {
 	}
 }
 
-// printable is a text that gRPC takes: its strings are UTF-8, and one that is not ends a
+// printable makes text valid UTF-8. A gRPC string must be: another one ends the
 // stream of events for good.
 func printable(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
-// TaskEvents is drivers.DriverPlugin's.
+// TaskEvents implements drivers.DriverPlugin.
 func (d *Driver) TaskEvents(ctx context.Context) (<-chan *drivers.TaskEvent, error) {
 	return d.events.eventer.TaskEvents(ctx)
 }

@@ -13,8 +13,8 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// ExecTask is drivers.DriverPlugin's: what script checks and templates run in a
-// task. Of the output the last drivers.CheckBufSize bytes are kept.
+// ExecTask implements drivers.DriverPlugin. Nomad uses it for script checks and
+// templates. It returns the last drivers.CheckBufSize bytes of each output.
 func (d *Driver) ExecTask(id string, argv []string, timeout time.Duration) (*drivers.ExecTaskResult, error) {
 	ctx := d.ctx
 	if timeout > 0 {
@@ -37,13 +37,14 @@ func (d *Driver) ExecTask(id string, argv []string, timeout time.Duration) (*dri
 	return &drivers.ExecTaskResult{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), ExitResult: result}, nil
 }
 
-// ExecTaskStreaming is drivers.ExecTaskStreamingDriver's: nomad alloc exec.
+// ExecTaskStreaming implements drivers.ExecTaskStreamingDriver, for nomad alloc
+// exec.
 func (d *Driver) ExecTaskStreaming(ctx context.Context, id string, o *drivers.ExecOptions) (*drivers.ExitResult, error) {
-	// Closed any sooner, a word too many of the user's would be an error, and
-	// the exit code lost. Of outputs that nobody reads any more, one may be in the
-	// middle of being written.
+	// The streams are closed with ctx, and not when the command ends: input that
+	// the user sends after that would fail, and the exit code would be lost. Closing
+	// the outputs ends a write that nobody reads any more.
 	context.AfterFunc(ctx, func() {
-		if o.Stdin != nil { // nothing to read
+		if o.Stdin != nil { // nil if there is no input
 			o.Stdin.Close()
 		}
 		o.Stdout.Close()
@@ -63,9 +64,10 @@ func (d *Driver) ExecTaskStreaming(ctx context.Context, id string, o *drivers.Ex
 	})
 }
 
-// exec runs one more command in the task's pot, as the task's own is run.
+// exec runs a command in the task's pot, with the environment, user and working
+// directory of the task's own command.
 func (d *Driver) exec(ctx context.Context, id string, e pot.Exec) (*drivers.ExitResult, error) {
-	t, err := d.known(id)
+	t, err := d.lookup(id)
 	if err != nil {
 		return nil, err
 	}
@@ -77,18 +79,21 @@ func (d *Driver) exec(ctx context.Context, id string, e pot.Exec) (*drivers.Exit
 	return &drivers.ExitResult{ExitCode: exit.Code, Signal: exit.Signal}, nil
 }
 
+// exec runs e in the task's pot. It refuses a task that has ended, whose pot may still
+// exist.
 func (t *task) exec(ctx context.Context, e pot.Exec) (supervise.Exit, error) {
 	switch {
 	case len(e.Argv) == 0:
 		return supervise.Exit{}, errors.New("no command")
 	case !t.running():
-		return supervise.Exit{}, errors.New("it has ended")
+		return supervise.Exit{}, errors.New("the task has ended")
 	}
 	return t.pot.Exec(ctx, e)
 }
 
-// sizes translates a terminal's sizes until ctx ends. Where there is no terminal,
-// or it is slow, only the newest is kept: whoever sends them has input to send too.
+// sizes translates the sizes of a terminal until ctx ends. It always receives and
+// keeps only the newest: their sender has input to send too, and must not be held
+// up by a command that has no terminal or is slow. sizes returns nil if in is nil.
 func sizes(ctx context.Context, in <-chan drivers.TerminalSize) <-chan pot.Size {
 	if in == nil {
 		return nil

@@ -12,14 +12,13 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// What Nomad's server gives a driver are pipes, which nobody reads any more when
-// the user has hung up: the write that is under way then must not last for ever.
+// Nomad gives a driver pipes, which nobody reads any more when the user has hung up. A
+// write that is under way then must end.
 func TestDriver_ExecTaskStreaming_hungUp(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
-	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
-	b.start(t, cfg)
-	for name, tty := range map[string]bool{"by pipes": false, "by a terminal": true} {
+	cfg := b.sleeper(t)
+	for name, tty := range map[string]bool{"a command on pipes ends": false, "a command on a terminal ends": true} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -40,14 +39,14 @@ func TestDriver_ExecTaskStreaming_hungUp(t *testing.T) {
 			case err := <-ended:
 				must.ErrorContains(t, err, "canceled")
 			case <-time.After(5 * time.Second):
-				t.Fatal("it goes on")
+				t.Fatal("the command still runs")
 			}
 		})
 	}
 }
 
-// Sizes come by the way that input does: those that nobody wants must not be in
-// its way.
+// A terminal's sizes arrive in the same stream as its input. Sizes that nobody receives
+// must not block the input.
 func TestSizes(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -57,7 +56,7 @@ func TestSizes(t *testing.T) {
 		select {
 		case in <- drivers.TerminalSize{Height: rows, Width: 80}:
 		case <-time.After(5 * time.Second):
-			t.Fatal("sizes that nobody wants are not taken")
+			t.Fatal("sizes that nobody receives block their sender")
 		}
 	}
 	newest := <-out

@@ -15,19 +15,18 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// What Nomad's server gives a driver are pipes without room. When the user pauses, what a
-// command wrote at its end is in a pipe or a terminal of the system's.
+// Nomad gives a driver pipes without a buffer. While the user pauses, the last output of a
+// command that has ended is in a pipe or terminal of the system, and must not be lost.
 func TestDriver_ExecTaskStreaming_slowUser(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
-	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
-	b.start(t, cfg)
+	cfg := b.sleeper(t)
 	var want bytes.Buffer
 	const lines = 6000 // less than a pipe holds
 	for i := range lines {
 		fmt.Fprintf(&want, "line %d\n", i)
 	}
-	for name, tty := range map[string]bool{"by pipes": false, "by a terminal": true} {
+	for name, tty := range map[string]bool{"the output on pipes is complete": false, "the output on a terminal is complete": true} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -36,7 +35,7 @@ func TestDriver_ExecTaskStreaming_slowUser(t *testing.T) {
 			go func() {
 				first := make([]byte, 1)
 				io.ReadFull(out, first)
-				time.Sleep(2500 * time.Millisecond) // longer than anything is waited for
+				time.Sleep(2500 * time.Millisecond) // longer than the drain timeout
 				rest, _ := io.ReadAll(out)
 				got <- append(first, rest...)
 			}()

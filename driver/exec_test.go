@@ -28,31 +28,31 @@ func TestDriver_ExecTask(t *testing.T) {
 	b.start(t, cfg)
 	hello := func(args ...string) []string { return append([]string{"/bin/hello"}, args...) }
 
-	t.Run("it is run as the task is", func(t *testing.T) {
+	t.Run("a command runs as the task's user, in its directory", func(t *testing.T) {
 		must.StrHasPrefix(t, "host inside uid 80 gid 80 ", b.exec(t, cfg.ID, "id"))
 		must.StrContains(t, b.exec(t, cfg.ID, "id"), "cwd /local\n")
 	})
 
-	t.Run("a code other than 0 is no error", func(t *testing.T) {
+	t.Run("an exit code other than 0 is not an error", func(t *testing.T) {
 		r, err := b.ExecTask(cfg.ID, hello("exit", "4"), time.Minute)
 		must.NoError(t, err)
 		must.Eq(t, 4, r.ExitResult.ExitCode)
 	})
 
-	t.Run("the end of much output is kept", func(t *testing.T) {
+	t.Run("the end of a long output is kept", func(t *testing.T) {
 		out := b.exec(t, cfg.ID, "flood", "10000")
 		must.Eq(t, drivers.CheckBufSize, len(out))
 		must.StrHasSuffix(t, "line 9998\nline 9999\n", out)
 	})
 
-	t.Run("the time is kept", func(t *testing.T) {
+	t.Run("a command is killed at its timeout", func(t *testing.T) {
 		began := time.Now()
 		_, err := b.ExecTask(cfg.ID, hello("sleep", "1h"), 300*time.Millisecond)
 		must.ErrorContains(t, err, "cannot run command in task: killed after 300ms")
 		must.Less(t, 3*time.Second, time.Since(began))
 	})
 
-	t.Run("a command that is not there is an error", func(t *testing.T) {
+	t.Run("a command that does not exist is an error", func(t *testing.T) {
 		_, err := b.ExecTask(cfg.ID, []string{"/bin/nothing"}, time.Minute)
 		must.ErrorContains(t, err, "/bin/nothing")
 	})
@@ -62,15 +62,15 @@ func TestDriver_ExecTask(t *testing.T) {
 		must.ErrorContains(t, err, "cannot run command in task: no command")
 	})
 
-	t.Run("a task that has ended runs no more", func(t *testing.T) {
+	t.Run("a task that has ended runs no command", func(t *testing.T) {
 		must.NoError(t, b.StopTask(cfg.ID, time.Second, ""))
 		b.wait(t, cfg.ID)
 		_, err := b.ExecTask(cfg.ID, hello("id"), time.Minute)
-		must.ErrorContains(t, err, "cannot run command in task: it has ended")
+		must.ErrorContains(t, err, "cannot run command in task: the task has ended")
 	})
 }
 
-// stream runs a command by ExecTaskStreaming, and returns its output.
+// stream runs a command by ExecTaskStreaming, and returns its exit code and outputs.
 func (b *bed) stream(t *testing.T, id string, tty bool, stdin io.ReadCloser, argv ...string) (int, string, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -93,8 +93,7 @@ func (closer) Close() error { return nil }
 func TestDriver_ExecTaskStreaming(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
-	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
-	b.start(t, cfg)
+	cfg := b.sleeper(t)
 
 	t.Run("input and both outputs pass through", func(t *testing.T) {
 		in := io.NopCloser(strings.NewReader("some input\n"))
@@ -104,7 +103,7 @@ func TestDriver_ExecTaskStreaming(t *testing.T) {
 		must.Eq(t, []any{64, "", "hello: no such thing: nothing\n"}, []any{code, stdout, stderr})
 	})
 
-	t.Run("a terminal echoes, and input that never ends is no hindrance", func(t *testing.T) {
+	t.Run("a terminal echoes, and the command ends though its input does not", func(t *testing.T) {
 		in, out := io.Pipe()
 		go out.Write([]byte("typed\n\x04"))
 		code, stdout, _ := b.stream(t, cfg.ID, true, in, "/bin/hello", "tee")
@@ -120,7 +119,7 @@ func TestDriver_ExecTaskStreaming(t *testing.T) {
 		})
 	})
 
-	t.Run("it ends when nobody listens any more", func(t *testing.T) {
+	t.Run("a command ends with its context", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		in, _ := io.Pipe()
@@ -131,9 +130,9 @@ func TestDriver_ExecTaskStreaming(t *testing.T) {
 	})
 }
 
-// Nomad's own tests of a driver's streams want a shell, which the pot is lent
-// by this machine. TestExecFSIsolation is not among them: it looks for control
-// groups of Nomad's own making.
+// The driver passes Nomad's own tests of ExecTaskStreaming. They need a shell, which is
+// mounted from this machine. TestExecFSIsolation is not run: it looks for control groups
+// that Nomad makes.
 func TestDriver_ExecTaskStreaming_conformance(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "volumes { enabled = true }")
@@ -151,7 +150,7 @@ func TestDriver_ExecTaskStreaming_conformance(t *testing.T) {
 		command         = "/bin/sleep"
 		args            = ["1h"]`, text))
 	b.start(t, cfg)
-	if runtime.GOOS == "freebsd" { // whose stty(1) says it in words of its own
+	if runtime.GOOS == "freebsd" { // its stty(1) has another message
 		for i, c := range dtestutil.ExecTaskStreamingBasicCases {
 			if c.Name == "notty: stty check" {
 				dtestutil.ExecTaskStreamingBasicCases[i].Stderr = regexp.MustCompile("stty: stdin isn't a terminal\n")
@@ -161,7 +160,7 @@ func TestDriver_ExecTaskStreaming_conformance(t *testing.T) {
 	h := dtestutil.NewDriverHarness(t, remote{b.driver, b.DriverPlugin.(drivers.ExecTaskStreamingRawDriver)})
 	dtestutil.TestExecTaskStreamingBasicResponses(t, h, cfg.ID)
 
-	t.Run("a terminal is its leader's, whatever holds it on and is deaf", func(t *testing.T) {
+	t.Run("a session ends with its leader, though a background process holds the terminal", func(t *testing.T) {
 		begun := time.Now()
 		code, stdout, _ := b.stream(t, cfg.ID, true, nil, "/bin/sh", "-c",
 			"trap '' HUP; ( ( sleep 5; echo late ) & ); echo main; exit 3")
@@ -170,8 +169,8 @@ func TestDriver_ExecTaskStreaming_conformance(t *testing.T) {
 	})
 }
 
-// remote is a driver whose streams go through a plugin's client: Nomad's tests
-// would pass them by.
+// remote is a driver whose streams go through a plugin's client. Nomad's tests would call
+// the driver directly.
 type remote struct {
 	*Driver
 	drivers.ExecTaskStreamingRawDriver

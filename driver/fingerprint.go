@@ -14,33 +14,33 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// fingerprintPeriod is between looks at the host.
+// fingerprintPeriod is the time between checks of the host.
 const fingerprintPeriod = 30 * time.Second
 
-// Fingerprint is drivers.DriverPlugin's: the host as it is now, and at each
-// period.
+// Fingerprint implements drivers.DriverPlugin. It sends the state of the host now
+// and at each fingerprintPeriod, until ctx or the plugin ends.
 func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, error) {
-	looks := make(chan *drivers.Fingerprint)
-	goes := d.agent.listens()
-	d.looking.Do(func() { go d.reconcile() })
+	fingerprints := make(chan *drivers.Fingerprint)
+	detach := d.agent.attach()
+	d.startReconciler.Do(func() { go d.reconcile() })
 	go func() {
-		defer close(looks)
-		defer goes()
-		ctx, cancel := context.WithCancel(ctx)
+		defer close(fingerprints)
+		defer detach()
+		ctx, cancel := context.WithCancel(ctx) // ends with the plugin too
 		defer cancel()
 		defer context.AfterFunc(d.ctx, cancel)()
 		ticks := time.NewTicker(fingerprintPeriod)
 		defer ticks.Stop()
 		var last drivers.Fingerprint
 		for {
-			now := d.look(ctx, last.Health)
+			now := d.fingerprint(ctx, last.Health)
 			if ctx.Err() != nil {
-				return // nobody waited for it
+				return // the check was cut short
 			}
-			d.report(&last, now)
+			d.logChange(&last, now)
 			last = *now
 			select {
-			case looks <- now:
+			case fingerprints <- now:
 			case <-ctx.Done():
 				return
 			}
@@ -51,11 +51,11 @@ func (d *Driver) Fingerprint(ctx context.Context) (<-chan *drivers.Fingerprint, 
 			}
 		}
 	}()
-	return looks, nil
+	return fingerprints, nil
 }
 
-// report logs what has changed since the last look.
-func (d *Driver) report(last, now *drivers.Fingerprint) {
+// logChange logs a change of health since the last fingerprint.
+func (d *Driver) logChange(last, now *drivers.Fingerprint) {
 	switch {
 	case last.Health == now.Health && last.HealthDescription == now.HealthDescription:
 	case now.Health == drivers.HealthStateHealthy:
@@ -65,25 +65,25 @@ func (d *Driver) report(last, now *drivers.Fingerprint) {
 	}
 }
 
-// look is the fingerprint as it is now. A driver that could start tasks once is
-// unhealthy when it no longer can; before, it is not there.
-func (d *Driver) look(ctx context.Context, last drivers.HealthState) *drivers.Fingerprint {
+// fingerprint checks the host. A driver that cannot start tasks is unhealthy if it
+// could before, and undetected if it never could.
+func (d *Driver) fingerprint(ctx context.Context, last drivers.HealthState) *drivers.Fingerprint {
 	b := d.current()
 	var found []pot.Finding
 	switch {
-	case !b.enabled && b.fault == nil:
+	case !b.enabled && b.openErr == nil:
 		return &drivers.Fingerprint{Health: drivers.HealthStateUndetected, HealthDescription: errDisabled.Error()}
-	case b.fault != nil:
-		found = []pot.Finding{{Weight: pot.Fatal, Key: "host", Text: b.fault.Error()}}
+	case b.openErr != nil:
+		found = []pot.Finding{{Weight: pot.Fatal, Key: "host", Text: b.openErr.Error()}}
 	default:
 		found = d.checks.check(ctx, b.pots.Host())
 		found = append(found, pot.Finding{Key: "host", Text: b.pots.Host().Name})
 	}
-	if os.Geteuid() != 0 && !slices.ContainsFunc(found, fatal) {
+	if os.Geteuid() != 0 && !slices.ContainsFunc(found, isFatal) {
 		found = append(found, pot.Finding{Weight: pot.Fatal, Key: "root", Text: "needs root: run the Nomad agent as root"})
 	}
 	f := &drivers.Fingerprint{Attributes: attributes(b, d.version, found), Health: drivers.HealthStateHealthy}
-	if slices.ContainsFunc(found, fatal) {
+	if slices.ContainsFunc(found, isFatal) {
 		f.Health = drivers.HealthStateUndetected
 		if last == drivers.HealthStateHealthy || last == drivers.HealthStateUnhealthy {
 			f.Health = drivers.HealthStateUnhealthy
@@ -93,9 +93,10 @@ func (d *Driver) look(ctx context.Context, last drivers.HealthState) *drivers.Fi
 	return f
 }
 
-func fatal(f pot.Finding) bool { return f.Weight == pot.Fatal }
+// isFatal reports whether no task can start because of f.
+func isFatal(f pot.Finding) bool { return f.Weight == pot.Fatal }
 
-// attributes are for the constraints of jobs.
+// attributes returns the node attributes, for the constraints of jobs.
 func attributes(b *backend, version string, found []pot.Finding) map[string]*structs.Attribute {
 	all := map[string]*structs.Attribute{
 		"driver.pot.version":         structs.NewStringAttribute(version),
@@ -107,9 +108,11 @@ func attributes(b *backend, version string, found []pot.Finding) map[string]*str
 	for _, mode := range b.modes {
 		all["driver.pot.network."+string(mode)] = structs.NewBoolAttribute(true)
 	}
-	if !slices.ContainsFunc(found, fatal) {
+	if !slices.ContainsFunc(found, isFatal) {
 		all["driver.pot"] = structs.NewBoolAttribute(true)
 	}
+	// A constraint can compare numbers only if the attribute has their type. What the
+	// host cannot do is false, whatever the text says about why.
 	for _, f := range found {
 		key := "driver.pot." + f.Key
 		n, err := strconv.ParseInt(f.Text, 10, 64)
@@ -127,8 +130,8 @@ func attributes(b *backend, version string, found []pot.Finding) map[string]*str
 	return all
 }
 
-// description says why no task can start, or what works less well. It is
-// sorted: each change is one more update of the node, for all servers.
+// description says why no task can start, or else what does not work. It is
+// sorted, since each change of it makes every server update the node.
 func description(found []pot.Finding) string {
 	var fatals, absents []string
 	for _, f := range found {

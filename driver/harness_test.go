@@ -3,6 +3,7 @@ package driver
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,7 +23,6 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	dtestutil "github.com/hashicorp/nomad/plugins/drivers/testutils"
 	"github.com/shoenig/test/must"
-	"github.com/zclconf/go-cty/cty/msgpack"
 
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot"
@@ -32,15 +33,15 @@ import (
 	"nomad-driver-pot/pot/native"
 )
 
-// A network of this package's own: other packages' tests have pots too.
+// A network of its own: tests of other packages make pots at the same time.
 const (
 	testNetwork = "10.213.0.0/16"
 	testGateway = "10.213.0.1"
 )
 
 var (
-	supervisor string        // path of a pot-supervisor
-	before     machine.State // as the machine was before the bed was used
+	supervisor  string        // path of pot-supervisor
+	stateBefore machine.State // the machine before the test
 )
 
 func TestMain(m *testing.M) {
@@ -49,34 +50,34 @@ func TestMain(m *testing.M) {
 			return m.Run()
 		}
 		dir, err := os.MkdirTemp("", "driver-test-")
-		must0(err)
+		noError(err)
 		defer os.RemoveAll(dir)
 		supervisor, err = hosttest.BuildIn(dir, "nomad-driver-pot/pot/supervise/pot-supervisor")
-		must0(err)
-		defer removeOfHarness()
+		noError(err)
+		defer removeHarnessFiles()
 		return m.Run()
 	}, leak.Foreign))
 }
 
-// removeOfHarness removes what Nomad's harness leaves of its own: sockets, and
-// directories, which must be empty.
-func removeOfHarness() {
+// removeHarnessFiles removes what Nomad's harness leaves in the temporary directory:
+// sockets, and directories, which must be empty.
+func removeHarnessFiles() {
 	for _, pattern := range []string{"plugin*", "nomad_driver_harness-*"} {
 		found, err := filepath.Glob(filepath.Join(os.TempDir(), pattern))
-		must0(err)
+		noError(err)
 		for _, name := range found {
-			must0(os.Remove(name))
+			noError(os.Remove(name))
 		}
 	}
 }
 
-func must0(err error) {
+func noError(err error) {
 	if err != nil {
 		panic(err)
 	}
 }
 
-// bed is a driver on this machine's host, spoken to by gRPC, and a server of
+// bed is a driver on this machine's host, which tests call by gRPC, and a server of
 // images.
 type bed struct {
 	*dtestutil.DriverHarness
@@ -86,17 +87,17 @@ type bed struct {
 	dir    string
 	config string
 
-	logged  logged                            // all that the drivers have
+	logged  logged                            // by all drivers of the bed
 	wrap    func(*pot.Host)                   // changes the host; may be nil
 	version string                            // of the drivers that are opened
-	used    map[*dtestutil.DriverHarness]bool // those that hang up with their tasks
+	used    map[*dtestutil.DriverHarness]bool // the harnesses that have made a task, and are killed with its directories
 
-	// unlogged tasks have no log collector, which at its end waits for seconds
-	// for a task that never began to write.
+	// unlogged makes tasks without a log collector. At its end a collector waits for
+	// seconds if its task never wrote anything.
 	unlogged bool
 }
 
-// logged is what was written to it.
+// logged is a log that may be written concurrently.
 type logged struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -114,12 +115,13 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
-// newBed needs root. At the end of the test nothing of the driver's is left.
+// newBed returns a bed with a configured driver. It skips the test without root. At the
+// end of the test it fails if the driver has left anything.
 func newBed(t testing.TB, config string) *bed {
 	t.Helper()
 	need.Have(t, "root", os.Geteuid() == 0)
 	need.Have(t, "a host for pots", native.Name != "")
-	t.Cleanup(removeOfHarness)
+	t.Cleanup(removeHarnessFiles)
 	hosttest.Alone(t)
 	b := &bed{t: t, server: imagetest.NewServer(t), dir: t.TempDir(), version: "1.2.3", used: map[*dtestutil.DriverHarness]bool{}}
 	scratch, remove, err := machine.Scratch(t.TempDir())
@@ -128,7 +130,7 @@ func newBed(t testing.TB, config string) *bed {
 	if scratch != "" {
 		config += fmt.Sprintf("\nzfs_root = %q\ncache { dir = %q }", scratch, b.dir+"/cache")
 	}
-	before, err = machine.Look(b.dir)
+	stateBefore, err = machine.Look(b.dir)
 	must.NoError(t, err)
 	b.config = fmt.Sprintf(`
 		fs_root    = %q
@@ -140,7 +142,7 @@ func newBed(t testing.TB, config string) *bed {
 	return b
 }
 
-// host is this machine's.
+// host opens this machine's host.
 func (b *bed) host(c pot.HostConfig) (pot.Host, error) {
 	h, err := native.Open(c)
 	if err == nil && b.wrap != nil {
@@ -149,10 +151,9 @@ func (b *bed) host(c pot.HostConfig) (pot.Host, error) {
 	return h, err
 }
 
-// open makes another driver over the same pots: what a restart of the agent
-// does. The one before is shut down, as if killed. Its harness is not: that
-// hangs up when a task's directories go, and twice at once is a race in
-// go-plugin's server.
+// open replaces the driver by a new one, as a restart of the plugin does. The old one
+// is shut down, as if killed. Its harness is not: it is killed with the directories of
+// its tasks, and killing it twice at once is a race in go-plugin's server.
 func (b *bed) open(t testing.TB) {
 	t.Helper()
 	if b.driver != nil {
@@ -163,23 +164,20 @@ func (b *bed) open(t testing.TB) {
 	harness := dtestutil.NewDriverHarness(t.(*testing.T), b.driver)
 	b.DriverHarness = harness
 	t.Cleanup(func() {
-		if !b.used[harness] { // Kill stops go-plugin's server twice at once, which is a race in it
+		if !b.used[harness] { // Kill would stop go-plugin's server twice at once, which is a race
 			none := uuid.Generate()
 			harness.MkAllocDir(&drivers.TaskConfig{ID: none, AllocID: none, Name: "none"}, false)()
 		}
 	})
 	t.Cleanup(func() { b.driver.Shutdown(context.Background()) })
-	v := decode(t, configSpec, b.config)
-	packed, err := msgpack.Marshal(v, v.Type())
-	must.NoError(t, err)
 	must.NoError(t, b.SetConfig(&base.Config{
-		PluginConfig: packed,
+		PluginConfig: packed(t, b.config),
 		AgentConfig:  &base.AgentConfig{Driver: &base.ClientDriverConfig{Topology: numalib.Scan(numalib.PlatformScanners(false))}},
 	}))
 }
 
-// task is one of the real image, with directories as Nomad makes them, which is
-// destroyed with the bed: the harness hangs up when it takes the directories away.
+// task returns a task of the real image, with directories as Nomad makes them. If there
+// are args its command is hello with these. It is destroyed at the end of the test.
 func (b *bed) task(t testing.TB, config string, args ...string) *drivers.TaskConfig {
 	t.Helper()
 	alloc := uuid.Generate()
@@ -214,7 +212,7 @@ func (b *bed) task(t testing.TB, config string, args ...string) *drivers.TaskCon
 	return cfg
 }
 
-// start starts a task that must start.
+// start starts a task. It fails the test if that fails.
 func (b *bed) start(t testing.TB, cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drivers.DriverNetwork) {
 	t.Helper()
 	handle, network, err := b.StartTask(cfg)
@@ -222,7 +220,15 @@ func (b *bed) start(t testing.TB, cfg *drivers.TaskConfig) (*drivers.TaskHandle,
 	return handle, network
 }
 
-// wait is how the task ended, within ten seconds.
+// sleeper starts a task without a network that runs until it is stopped.
+func (b *bed) sleeper(t testing.TB) *drivers.TaskConfig {
+	t.Helper()
+	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
+	b.start(t, cfg)
+	return cfg
+}
+
+// wait returns how the task ended. It fails the test after ten seconds.
 func (b *bed) wait(t testing.TB, id string) *drivers.ExitResult {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -234,7 +240,7 @@ func (b *bed) wait(t testing.TB, id string) *drivers.ExitResult {
 	return result
 }
 
-// exec runs hello in the task, and returns what it printed.
+// exec runs hello in the task, and returns its output.
 func (b *bed) exec(t testing.TB, id string, args ...string) string {
 	t.Helper()
 	r, err := b.ExecTask(id, append([]string{"/bin/hello"}, args...), 10*time.Second)
@@ -243,8 +249,8 @@ func (b *bed) exec(t testing.TB, id string, args ...string) string {
 	return string(r.Stdout)
 }
 
-// says waits until the task has written text to stdout.
-func says(t testing.TB, cfg *drivers.TaskConfig, text string) {
+// waitForOutput waits until the task has written text to stdout.
+func waitForOutput(t testing.TB, cfg *drivers.TaskConfig, text string) {
 	t.Helper()
 	log := filepath.Join(cfg.TaskDir().LogDir, "web.stdout.0")
 	eventually(t, func() error {
@@ -256,7 +262,7 @@ func says(t testing.TB, cfg *drivers.TaskConfig, text string) {
 	})
 }
 
-// eventually waits, within ten seconds, until there is no error.
+// eventually waits until check returns nil. It fails the test after ten seconds.
 func eventually(t testing.TB, check func() error) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -268,8 +274,8 @@ func eventually(t testing.TB, check func() error) {
 	}
 }
 
-// nothingLeft fails the test if there is anything of a pot below dir, or anything
-// else of one that the machine had not before. Images and their cache stay.
+// nothingLeft fails the test if a pot has left anything below dir, or on the machine. Images
+// and their cache may stay.
 func nothingLeft(t testing.TB, dir string) {
 	t.Helper()
 	eventually(t, func() error {
@@ -277,7 +283,7 @@ func nothingLeft(t testing.TB, dir string) {
 		if err != nil {
 			return err
 		}
-		left := slices.DeleteFunc(now.Since(before), harnessMount)
+		left := slices.DeleteFunc(now.Since(stateBefore), harnessMount)
 		if len(left) > 0 {
 			return fmt.Errorf("left behind: %s", strings.Join(left, ", "))
 		}
@@ -285,23 +291,57 @@ func nothingLeft(t testing.TB, dir string) {
 	})
 }
 
-// harnessMount tells whether a mount is of the harness's own, which on Linux has
-// a task's secrets on one.
+// harnessMount reports whether a mount is the harness's: on Linux it mounts a file system
+// for a task's secrets.
 func harnessMount(left string) bool {
 	return runtime.GOOS == "linux" && strings.HasPrefix(left, "mount "+os.TempDir()+"/nomad_driver_harness-")
 }
 
-// look is an attribute of the fingerprint, as text.
-func (b *bed) look(t testing.TB, key string) string {
+// attribute returns an attribute of the fingerprint as text, or "" if there is none.
+func (b *bed) attribute(t testing.TB, key string) string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	looks, err := b.Fingerprint(ctx)
+	fingerprints, err := b.Fingerprint(ctx)
 	must.NoError(t, err)
-	f := <-looks
+	f := <-fingerprints
 	must.Eq(t, drivers.HealthStateHealthy, f.Health, must.Sprint(f.HealthDescription))
 	if a := f.Attributes[key]; a != nil {
 		return a.GoString()
 	}
 	return ""
+}
+
+// needLimits skips the test if the host cannot limit memory.
+func (b *bed) needLimits(t testing.TB) {
+	t.Helper()
+	need.Have(t, "limits", !slices.Contains([]string{"", "false"}, b.attribute(t, "driver.pot.limits")))
+}
+
+// afterRestart returns a handle as an agent has it after a restart: without the task's
+// config block.
+func afterRestart(t testing.TB, h *drivers.TaskHandle) *drivers.TaskHandle {
+	t.Helper()
+	h = h.Copy()
+	old := h.Config
+	h.Config = &drivers.TaskConfig{
+		ID: old.ID, Name: old.Name, AllocID: old.AllocID, AllocDir: old.AllocDir,
+		Env: old.Env, User: old.User, StdoutPath: old.StdoutPath, StderrPath: old.StderrPath,
+	}
+	must.Error(t, h.Config.DecodeDriverConfig(new(TaskConfig)))
+	return h
+}
+
+// killAll kills the task's supervisor and its command, as a power failure would.
+func killAll(t testing.TB, b *bed, h *drivers.TaskHandle) {
+	t.Helper()
+	s, err := readState(h)
+	must.NoError(t, err)
+	data, err := os.ReadFile(filepath.Join(b.dir, "pots", s.Pot, "running.json"))
+	must.NoError(t, err)
+	var running struct{ Supervisor, PID int }
+	must.NoError(t, json.Unmarshal(data, &running))
+	for _, pid := range []int{running.Supervisor, running.PID} {
+		must.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	}
 }

@@ -20,18 +20,18 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// An image's programs for the host are run if the operator allows it; a task's events
-// say what became of them.
+// An image's hooks run on the host if the operator allows them. Events of the task name
+// those that do not run, and hold the output of the others.
 func TestDriver_hooks(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	for _, tc := range []struct {
 		name, config string
-		told, begun  string // an event, and the log
-		ended        string // of the log, then
+		event        string // the beginning of an event
+		begun, ended string // last in the hooks' log when the task runs, and after it
 	}{
-		{name: "not allowed", told: "hooks of the image that are not allowed on this client, and not run: prestart, poststart, prestop and poststop"},
-		{name: "some are allowed", config: `allow_hooks = ["poststart", "poststop"]`,
-			told: "poststart of pot web_", begun: "poststart", ended: "poststop"},
+		{name: "without allow_hooks none runs", event: "Ignored image hooks not in this client's allow_hooks: prestart, poststart, prestop and poststop"},
+		{name: "those in allow_hooks run", config: `allow_hooks = ["poststart", "poststop"]`,
+			event: "poststart of pot web_", begun: "poststart", ended: "poststop"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			log := filepath.Join(t.TempDir(), "log")
@@ -42,7 +42,7 @@ func TestDriver_hooks(t *testing.T) {
 			time.Sleep(100 * time.Millisecond) // until the stream is open
 			cfg := b.task(t, fmt.Sprintf("pot = %q\nnetwork_mode = \"none\"", builtName), "sleep", "1h")
 			b.start(t, cfg)
-			toldUntil(t, events, cfg, tc.told)
+			eventsUntil(t, events, cfg, tc.event)
 			logHas := func(want string) {
 				t.Helper()
 				text, err := os.ReadFile(log)
@@ -54,15 +54,15 @@ func TestDriver_hooks(t *testing.T) {
 				must.RegexMatch(t, regexp.MustCompile(`^(\w+ web_.*\n)*`+want+` web_.*\n$`), string(text))
 			}
 			logHas(tc.begun)
-			b.open(t) // by another plugin process
+			b.open(t) // the plugin is restarted
 			must.NoError(t, b.DestroyTask(cfg.ID, true))
 			logHas(tc.ended)
 		})
 	}
 }
 
-// serveHooked has the server serve an image with programs for the host, which was exported
-// from a pot that pot's own commands have given them to.
+// serveHooked serves an image with hooks, exported from a pot whose hooks were set by pot's
+// own commands.
 func (b *bed) serveHooked(t *testing.T, log string) {
 	t.Helper()
 	stream := hosttest.HookedStream(t, b.driver.current().pots, xz.NewReader(bytes.NewReader(imagetest.Hello(""))), log)
@@ -74,5 +74,5 @@ func (b *bed) serveHooked(t *testing.T, log string) {
 		},
 	})
 	must.NoError(t, err)
-	b.serve(t, a)
+	serve(t, b.server, a)
 }

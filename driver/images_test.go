@@ -2,11 +2,8 @@ package driver
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,40 +14,21 @@ import (
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
-	"nomad-driver-pot/image/zstream"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// destroysAtEnd destroys the images of those names, and those beside them, after the tasks
-// that are made from now on.
-func (b *bed) destroysAtEnd(names ...string) {
-	images := b.driver.current().pots.Host().Images
-	b.t.Cleanup(func() {
-		for _, name := range names {
-			all, err := images.List(context.Background(), name)
-			must.NoError(b.t, err)
-			for _, one := range all {
-				if one == name || strings.HasPrefix(one, name+"-") {
-					must.NoError(b.t, images.Destroy(context.Background(), one))
-				}
-			}
-		}
-	})
-}
-
-// A task's clone, and an operator's pot, are no images.
+// A task's pot and an operator's pot are not images.
 func TestDriver_StartTask_notImage(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
 	back := b.driver.current()
-	b.destroysAtEnd("byhand_1_0")
+	b.destroyAtEnd("byhand_1_0")
 	stream := xz.NewReader(bytes.NewReader(imagetest.Hello("")))
 	must.NoError(t, back.pots.Host().Images.Receive(t.Context(), "byhand_1_0", stream))
 
-	other := b.task(t, `network_mode = "none"`, "sleep", "1h")
-	b.start(t, other)
+	other := b.sleeper(t)
 	name, rest, _ := strings.Cut(string(TaskID(other.ID).PotName()), "_")
 	refuse := func(t *testing.T, config, want string) {
 		t.Helper()
@@ -74,18 +52,18 @@ func TestDriver_StartTask_notImage(t *testing.T) {
 	must.StrContains(t, b.exec(t, cfg.ID, "id"), "pid")
 }
 
-// An image that the command line has imported starts, until the pot is changed.
+// An image that the command line has imported starts until its pot is changed.
 func TestDriver_StartTask_importedByHand(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
 	back := b.driver.current()
-	b.destroysAtEnd(imagetest.HelloName + "_1_0")
+	b.destroyAtEnd(imagetest.HelloName + "_1_0")
 	ref := image.Ref{Source: b.server.URL, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
 	_, err := back.images.Ensure(t.Context(), ref, image.Terms{Own: true}, nil)
 	must.NoError(t, err)
 	must.NoError(t, back.pots.Host().Images.SetLabels(t.Context(), ref.Dataset(), map[string]string{image.LabelImported: ref.String()}))
-	b.start(t, b.task(t, `network_mode = "none"`, "sleep", "1h"))
+	b.sleeper(t)
 	must.Eq(t, 1, b.server.Gets(ref.File()))
 
 	s, err := pot.OpenSettings(t.Context(), back.pots.Host(), pot.Name(ref.Dataset()))
@@ -95,45 +73,16 @@ func TestDriver_StartTask_importedByHand(t *testing.T) {
 	must.ErrorContains(t, err, "imported by hand and may have been changed since, and is not an image any more")
 }
 
-// helloTree returns a directory with the files of the real image, but for its /etc/motd.
-func helloTree(t *testing.T, motd string) string {
-	t.Helper()
-	dir := t.TempDir()
-	root, err := os.OpenRoot(dir)
-	must.NoError(t, err)
-	defer root.Close()
-	_, err = zstream.Extract(t.Context(), xz.NewReader(bytes.NewReader(imagetest.Hello(""))), root, zstream.Options{})
-	must.NoError(t, err)
-	must.NoError(t, root.WriteFile("m/etc/motd", []byte(motd), 0o644))
-	return filepath.Join(dir, "m")
-}
-
-// buildOn has a server serve the real image's files, with another /etc/motd, by its name.
-func buildOn(t *testing.T, server *imagetest.Server, motd string) {
-	t.Helper()
-	a, err := image.Build(t.Context(), image.BuildOptions{
-		Name: imagetest.HelloName, Tag: imagetest.HelloTag, Dir: t.TempDir(), From: helloTree(t, motd),
-		Conf: conf.New{Base: "14.2"},
-	})
-	must.NoError(t, err)
-	for _, path := range []string{a.XZ, a.Meta, a.Skein} {
-		data, err := os.ReadFile(path)
-		must.NoError(t, err)
-		server.Put(filepath.Base(path), data)
-	}
-}
-
-// One name and tag of several servers: each job has what its server serves, and a task
-// that runs is left alone.
+// Two servers may serve different images of one name and tag. Each job gets the image of
+// its server, and running tasks keep theirs.
 func TestDriver_StartTask_moved(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
-	b.destroysAtEnd(imagetest.HelloName + "_1_0")
-	first := b.task(t, `network_mode = "none"`, "sleep", "1h")
-	b.start(t, first)
+	b.destroyAtEnd(imagetest.HelloName + "_1_0")
+	first := b.sleeper(t)
 	moved, others := imagetest.NewServer(t), imagetest.NewServer(t)
-	buildOn(t, others, "of another server\n")
+	build(t, others, imagetest.HelloName, "of another server\n", conf.New{Base: "14.2"})
 	for _, config := range []string{"", "\nforce_pull = true"} {
 		same := b.task(t, fmt.Sprintf("image = %q\nnetwork_mode = \"none\"", moved.URL)+config, "sleep", "1h")
 		b.start(t, same)
@@ -144,12 +93,12 @@ func TestDriver_StartTask_moved(t *testing.T) {
 			must.NotEq(t, "of another server\n", b.exec(t, cfg, "cat", "/etc/motd"))
 		}
 	}
-	must.Eq(t, 0, moved.Gets(imagetest.HelloName+"_1.0.xz"))
-	must.Eq(t, 1, others.Gets(imagetest.HelloName+"_1.0.xz"))
+	must.Eq(t, 0, moved.Gets(helloXZ))
+	must.Eq(t, 1, others.Gets(helloXZ))
 }
 
-// An image that was pulled with credentials is for those whose server gives it, also when
-// the plugin that pulled it is gone.
+// An image that was pulled with credentials starts only for jobs whose own server gives
+// it to them, also after a restart of the plugin.
 func TestDriver_StartTask_private(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
@@ -177,4 +126,35 @@ func TestDriver_StartTask_private(t *testing.T) {
 			must.ErrorContains(t, err, "401 Unauthorized")
 		}
 	}
+}
+
+// An image built by package image runs like any other.
+func TestDriver_builtImage(t *testing.T) {
+	leak.Check(t, leak.Foreign)
+	b := newBed(t, "")
+	a := build(t, b.server, builtName, "made anew\n", conf.New{
+		Base: "14.2", Command: "/bin/hello env", Env: []string{`GREETING="hi" there`},
+	})
+	config := fmt.Sprintf("pot = %q\ndigest = %q\nnetwork_mode = \"none\"", builtName, a.Digest)
+
+	t.Run("it runs the image's command in the image's environment", func(t *testing.T) {
+		cfg := b.task(t, config)
+		b.start(t, cfg)
+		must.Eq(t, 0, b.wait(t, cfg.ID).ExitCode)
+		waitForOutput(t, cfg, "GREETING=\"hi\" there\n")
+	})
+	t.Run("it has the files that it was built from", func(t *testing.T) {
+		cfg := b.task(t, config, "cat", "/etc/motd")
+		b.start(t, cfg)
+		must.Eq(t, 0, b.wait(t, cfg.ID).ExitCode)
+		waitForOutput(t, cfg, "made anew\n")
+	})
+	t.Run("the exit code is the command's", func(t *testing.T) {
+		cfg := b.task(t, config, "exit", "3")
+		b.start(t, cfg)
+		must.Eq(t, 3, b.wait(t, cfg.ID).ExitCode)
+	})
+	t.Run("all of its tasks share one download", func(t *testing.T) {
+		must.Eq(t, 1, b.server.Gets(builtName+"_1.0.xz"))
+	})
 }

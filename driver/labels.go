@@ -12,14 +12,14 @@ import (
 	"nomad-driver-pot/image/conf"
 )
 
-// Labels on a pot's dataset: whose it is.
+// Labels of a pot's dataset, which name the task that the pot belongs to.
 const (
 	labelAlloc = "nomad.pot:alloc"
 	labelTask  = conf.LabelTask // TaskID
 )
 
-// jobLabels are those that an operator may ask for (extra_labels), by the names that
-// Nomad's docker driver has for them.
+// jobLabels are the labels that extra_labels of the plugin's configuration may add.
+// They have the names that Nomad's docker driver gives them.
 var jobLabels = map[string]func(*drivers.TaskConfig) string{
 	"job_name":        func(c *drivers.TaskConfig) string { return c.JobName },
 	"job_id":          func(c *drivers.TaskConfig) string { return c.JobID },
@@ -30,7 +30,7 @@ var jobLabels = map[string]func(*drivers.TaskConfig) string{
 	"node_id":         func(c *drivers.TaskConfig) string { return c.NodeID },
 }
 
-// jobLabelNames are their names, sorted.
+// jobLabelNames returns the names of jobLabels, sorted.
 func jobLabelNames() []string {
 	var all []string
 	for name := range jobLabels {
@@ -40,8 +40,9 @@ func jobLabelNames() []string {
 	return all
 }
 
-// extraLabels are the names that patterns match, each at least one.
-func extraLabels(f *faults, patterns []string) (names []string) {
+// extraLabels returns the names of jobLabels that match patterns. Each pattern must
+// match at least one.
+func extraLabels(f *problems, patterns []string) (names []string) {
 	for i, pattern := range patterns {
 		any := false
 		for _, name := range jobLabelNames() {
@@ -54,14 +55,13 @@ func extraLabels(f *faults, patterns []string) (names []string) {
 			}
 		}
 		if !any {
-			f.add(fmt.Sprintf("extra_labels[%d]", i), "must match one of %s, as %q does not", list(jobLabelNames(), "or"), pattern)
+			f.add(fmt.Sprintf("extra_labels[%d]", i), "%q matches none of %s", pattern, list(jobLabelNames(), "and"))
 		}
 	}
 	return names
 }
 
-// labels are those of a task's pot. What a job calls itself may have anything in it, and
-// zfs(8) lists properties in lines of fields.
+// labels returns the labels of a task's pot: its own and those named in extra.
 func labels(cfg *drivers.TaskConfig, extra []string) map[string]string {
 	all := map[string]string{labelAlloc: cfg.AllocID, labelTask: cfg.ID}
 	for _, name := range extra {
@@ -72,11 +72,12 @@ func labels(cfg *drivers.TaskConfig, extra []string) map[string]string {
 	return all
 }
 
-// maxLabel bounds what a job's word makes of a label, in bytes: the most that a
-// property holds is 8192 (zfsprops(7), User Properties).
+// maxLabel bounds a label that a job's author has chosen, in bytes. A property
+// holds at most 8192 (zfsprops(7), User Properties).
 const maxLabel = 1024
 
-// oneField is text without what would end a field, and no longer than a label may be.
+// oneField returns text as a label: zfs(8) lists properties in lines of fields, so
+// it has no control characters, and is at most maxLabel long.
 func oneField(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

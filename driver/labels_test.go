@@ -28,5 +28,5 @@ func TestLabels(t *testing.T) {
 	least["nomad.pot:task_name"] = cfg.Name
 	least["nomad.pot:namespace"] = "_"
 	least["nomad.pot:node_name"] = "node"
-	must.Eq(t, least, labels(`extra_labels = ["job_name", "*"]`), must.Sprint("what is empty is none"))
+	must.Eq(t, least, labels(`extra_labels = ["job_name", "*"]`), must.Sprint("an empty value is not a label"))
 }

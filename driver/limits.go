@@ -11,13 +11,13 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// mebibyte is what Nomad calls a MB, in bytes.
+// mebibyte is the number of bytes in what Nomad calls a MB.
 const mebibyte = 1 << 20
 
-// unlimited is memory_max's word for no limit.
+// unlimited is the value of memory_max that means no limit.
 const unlimited = -1
 
-// limitsSpec is of limits { … }.
+// limitsSpec is the schema of limits { … } in a task's config.
 var limitsSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"maxproc":   hclspec.NewAttr("maxproc", "number", false),
 	"openfiles": hclspec.NewAttr("openfiles", "number", false),
@@ -29,8 +29,8 @@ var limitsSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"disk":      hclspec.NewAttr("disk", "string", false),
 })
 
-// LimitsConfig bounds what a task may use beside Nomad's resources, by the names
-// of rctl(8)'s; what is not set is not bounded.
+// LimitsConfig bounds what a task may use beside Nomad's resources. The keys are
+// the resources of rctl(8); one that is not set is not bounded.
 type LimitsConfig struct {
 	MaxProc   int64  `codec:"maxproc"`   // processes
 	OpenFiles int64  `codec:"openfiles"` // of all its processes
@@ -42,8 +42,8 @@ type LimitsConfig struct {
 	Disk      string `codec:"disk"`      // that may be written in the pot, as in "500MiB"
 }
 
-// add adds what is set to l.
-func (c *LimitsConfig) add(f *faults, l *pot.Limits) {
+// add sets the limits of c in l. maxproc and the like of 0 are not set.
+func (c *LimitsConfig) add(f *problems, l *pot.Limits) {
 	for _, n := range []struct {
 		key  string
 		of   int64
@@ -61,21 +61,20 @@ func (c *LimitsConfig) add(f *faults, l *pot.Limits) {
 	l.WriteBPS = size(f, "config.limits.writebps", c.WriteBPS)
 }
 
-// limits are what the task may use.
-func (c *TaskConfig) limits(f *faults, r *drivers.Resources, compute cpustats.Compute) pot.Limits {
+// limits returns what the task may use: c's limits and Nomad's resources.
+func (c *TaskConfig) limits(f *problems, r *drivers.Resources, compute cpustats.Compute) pot.Limits {
 	var l pot.Limits
 	c.Limits.add(f, &l)
 	if r == nil {
 		return l
 	}
 	if n := r.NomadResources; n != nil {
-		switch {
-		case n.Memory.MemoryMaxMB == unlimited:
-		default:
+		if n.Memory.MemoryMaxMB != unlimited {
 			l.MemoryBytes = max(n.Memory.MemoryMB, n.Memory.MemoryMaxMB) * mebibyte
 		}
 		l.CPUShares = n.Cpu.CpuShares
 	}
+	// Nomad sets LinuxResources on every system (client/allocrunner/taskrunner).
 	if x := r.LinuxResources; x != nil {
 		l.CPUs = x.CpusetCpus
 		if c.CPUHardLimit {
@@ -85,15 +84,16 @@ func (c *TaskConfig) limits(f *faults, r *drivers.Resources, compute cpustats.Co
 	return l
 }
 
-// percent is a share of all the machine's cores, 100 = one core.
-func percent(f *faults, share float64, compute cpustats.Compute) int64 {
+// percent translates a share of all the machine's cores, 1 = all, to a percentage
+// of one core.
+func percent(f *problems, share float64, compute cpustats.Compute) int64 {
 	cores := compute.NumCores
 	if cores == 0 {
 		cores = runtime.NumCPU()
 	}
 	p := share * 100 * float64(cores)
 	if math.IsNaN(p) || math.IsInf(p, 0) || p <= 0 {
-		f.add("config.cpu_hard_limit", "this client does not know its cores' speed: set cpu_total_compute in its configuration")
+		f.add("config.cpu_hard_limit", "this client does not know the speed of its cores; set cpu_total_compute in its configuration")
 		return 0
 	}
 	return max(1, int64(math.Round(p)))

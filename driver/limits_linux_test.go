@@ -2,23 +2,20 @@ package driver
 
 import (
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/need"
 )
 
-// The cores that Nomad gives a task are those that it runs on, and what is executed
-// in it too.
+// A task runs on the cores that Nomad gives it. So do commands that are run in it.
 func TestDriver_cores(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
-	need.Have(t, "limits", !slices.Contains([]string{"", "false"}, b.look(t, "driver.pot.limits")))
+	b.needLimits(t)
 	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
 	cfg.Resources.LinuxResources.CpusetCpus = "0"
 	b.start(t, cfg)

@@ -19,7 +19,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/machine"
 )
 
-// Figures that many tasks are held to when POT_BENCH_TASKS says how many.
+// Bounds that TestDriver_manyTasks checks if POT_BENCH_TASKS sets the number of tasks.
 const (
 	// maxSlower is the last start against the first. It is to be 1.2, and is where memory
 	// is the machine's own: a virtual machine's host gives pages out as they are touched.
@@ -29,11 +29,11 @@ const (
 	maxStats      = 5.0       // percent of a core, for samples of all tasks each second
 )
 
-// defaultTasks are as many as a test may run that is run often.
+// defaultTasks is the number of tasks if POT_BENCH_TASKS is not set.
 const defaultTasks = 200
 
-// Many tasks at once all run, all stop, and nothing of them is left. How long their
-// starts take, and what they cost, is logged; make bench holds it to its figures.
+// Many tasks run and stop at once, and leave nothing behind. The log has their start times
+// and their cost, which make bench checks.
 func TestDriver_manyTasks(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	if testing.Short() {
@@ -85,9 +85,8 @@ func TestDriver_manyTasks(t *testing.T) {
 	endAll(t, b, all)
 }
 
-// touchMemory uses as much memory as n tasks will, and gives it back. In a virtual
-// machine the first use of a page is its host's work: the starts that come last
-// would be those that wait for it.
+// touchMemory uses as much memory as n tasks will, and frees it. In a virtual machine the
+// first use of a page takes time on its host, which the last starts would wait for.
 func touchMemory(t *testing.T, n int) {
 	t.Helper()
 	const each = 12 << 20 // two supervisors and the command, with what the kernel has of them
@@ -100,7 +99,7 @@ func touchMemory(t *testing.T, n int) {
 	must.NoError(t, unix.Munmap(memory))
 }
 
-// endAll stops and destroys tasks, some at a time, as Nomad does.
+// endAll stops and destroys tasks, some concurrently, as Nomad does.
 func endAll(t *testing.T, b *bed, all []*drivers.TaskConfig) {
 	t.Helper()
 	begun := time.Now()
@@ -129,8 +128,8 @@ func median[T int64 | time.Duration](of []T) T {
 	return sorted[len(sorted)/2]
 }
 
-// statsPercent is what samples of all tasks at one second cost this process, in
-// percent of a core. No process may be started for them.
+// statsPercent returns what samples of all tasks at an interval of one second cost this
+// process, in percent of a core. It fails the test if a process is started for them.
 func statsPercent(t *testing.T, b *bed, all []*drivers.TaskConfig) float64 {
 	t.Helper()
 	const for_ = 5 * time.Second
@@ -172,7 +171,7 @@ func used(t *testing.T, who int) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// resident is what a process has in memory, in bytes: VmRSS (proc(5), status).
+// resident returns the memory of a process in bytes: VmRSS (proc(5), status).
 func resident(t *testing.T, pid int) int64 {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
@@ -184,7 +183,8 @@ func resident(t *testing.T, pid int) int64 {
 	return kib << 10
 }
 
-// supervisorsResident are those of this package's supervisors that run commands.
+// supervisorsResident returns the memory of each supervisor of this package that runs a
+// command, in bytes.
 func supervisorsResident(t *testing.T) (all []int64) {
 	t.Helper()
 	processes, err := machine.Processes()

@@ -10,18 +10,19 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 )
 
-// memoryInterval is between looks for what the kernel has killed in the pots of tasks
-// that run.
+// memoryInterval is the time between checks for processes that the kernel has
+// killed in the pots of running tasks.
 const memoryInterval = 3 * time.Second
 
-// memoryWatch looks for kills in all tasks that run: one goroutine, while there are any.
+// memoryWatch reports processes that the kernel has killed for want of memory in
+// running tasks. It has one goroutine, while there are such tasks.
 type memoryWatch struct {
 	mu       sync.Mutex
 	tasks    map[*task]struct{}
 	watching bool
 }
 
-// add has t looked at until it ends or ctx does.
+// add watches t until the task or ctx ends.
 func (w *memoryWatch) add(ctx context.Context, t *task) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -35,7 +36,7 @@ func (w *memoryWatch) add(ctx context.Context, t *task) {
 	}
 }
 
-// running returns the tasks that run, and ends the watch if there are none.
+// running returns the tasks that run. If there are none, run must return.
 func (w *memoryWatch) running() (all []*task) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -50,6 +51,7 @@ func (w *memoryWatch) running() (all []*task) {
 	return all
 }
 
+// run checks the running tasks at each memoryInterval, until there are none.
 func (w *memoryWatch) run(ctx context.Context) {
 	tick := time.NewTicker(memoryInterval)
 	defer tick.Stop()
@@ -69,53 +71,55 @@ func (w *memoryWatch) run(ctx context.Context) {
 	}
 }
 
-// endingWithin is how long the end of a command may take to be known once the kernel has
-// killed it.
-const endingWithin = time.Second
+// endTimeout is how long it may take until the end of a command is known that the
+// kernel has killed.
+const endTimeout = time.Second
 
-// reportChildKill tells that the kernel has killed something in the pot, and the command
-// goes on.
+// reportChildKill emits an event if the kernel has killed a process in the pot and
+// the task's command still runs. Another plugin process may have reported it.
 func (t *task) reportChildKill(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, measureWithin)
+	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
 	defer cancel()
 	if kills, err := t.pot.OutOfMemory(ctx); err != nil || !kills {
 		return
 	}
 	select {
-	case <-t.ended: // it was the command, or the command has ended of it
+	case <-t.ended: // the command was killed or has ended since: watch reports it
 		return
-	case <-time.After(endingWithin):
+	case <-time.After(endTimeout):
 	}
 	if first, err := t.pot.ReportOutOfMemory(ctx); err == nil && first {
-		t.tell("A process in the pot was killed: %s", t.memoryUse())
+		t.emit("A process in the pot was killed: %s", t.memoryUse())
 	}
 }
 
-// tellMemory tells, when the command has ended, what the kernel has killed for want of
-// memory: no command of Nomad's shows OOMKilled.
-func (t *task) tellMemory(ctx context.Context) {
+// emitMemoryKills emits an event, once the command has ended, if the kernel has
+// killed it or another process of the pot for want of memory. Nomad does not show
+// OOMKilled of a result anywhere.
+func (t *task) emitMemoryKills(ctx context.Context) {
 	if t.result.OOMKilled {
-		t.tell("The command was killed: %s", t.memoryUse())
+		t.emit("The command was killed: %s", t.memoryUse())
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, measureWithin)
+	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
 	defer cancel()
 	if first, err := t.pot.ReportOutOfMemory(ctx); err == nil && first {
-		t.tell("A process in the pot was killed: %s", t.memoryUse())
+		t.emit("A process in the pot was killed: %s", t.memoryUse())
 	}
 }
 
-// memoryUse says why the kernel kills for memory in the task's pot, and what changes that.
+// memoryUse says why the kernel has killed a process of the task's pot, and which
+// key of the job would change that.
 func (t *task) memoryUse() string {
 	limit := t.pot.MemoryBytes()
 	if limit == 0 {
-		return "there was no memory left for it"
+		return "the machine ran out of memory"
 	}
 	return fmt.Sprintf("the pot used more than its memory limit of %s (%s)", humanize.IBytes(uint64(limit)), t.memoryKey)
 }
 
-// memoryKey is where a job sets the limit that counts. Nomad does not say so of a task
-// that is recovered.
+// memoryKey returns the job's key for the memory limit that applies. For a task
+// that is recovered Nomad does not tell which it was.
 func memoryKey(r *drivers.Resources) string {
 	switch {
 	case r == nil || r.NomadResources == nil:

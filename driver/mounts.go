@@ -1,7 +1,9 @@
 package driver
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"strings"
@@ -11,8 +13,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// Where a task finds its directories (Nomad's client/allocdir, for a driver
-// with the isolation of an image).
+// The targets of the task's own directories in a pot, as Nomad has them for a
+// driver with fsisolation.Image (client/allocdir).
 const (
 	allocTarget   = "/alloc"
 	logsTarget    = "/alloc/logs"
@@ -20,14 +22,12 @@ const (
 	secretsTarget = "/secrets"
 )
 
-// mounts are what a pot gets to see of the host: the task's own directories,
-// Nomad's volumes, and what the job mounts by path. The logs are read-only: who
-// could swap the fifos there for links would have root open what they point to.
-// places are where the job asks for each.
-func (c *TaskConfig) mounts(f *faults, cfg *drivers.TaskConfig, volumes VolumesConfig) (all []pot.Mount, places []string) {
+// mounts returns the mounts of a pot: the task's own directories, Nomad's volumes,
+// and the job's mount and mount_read_only. places are the job's keys for each.
+func (c *TaskConfig) mounts(f *problems, cfg *drivers.TaskConfig, volumes VolumesConfig) (all []pot.Mount, places []string) {
 	all = taskMounts(cfg)
-	for _, own := range all {
-		places = append(places, own.Target)
+	for _, m := range all {
+		places = append(places, m.Target)
 	}
 	add := func(where string, m pot.Mount) {
 		if more := appendMount(f, where, all, m); len(more) > len(all) {
@@ -49,16 +49,19 @@ func (c *TaskConfig) mounts(f *faults, cfg *drivers.TaskConfig, volumes VolumesC
 		mounts   []string
 		readOnly bool
 	}{{"mount", c.Mount, false}, {"mount_read_only", c.MountReadOnly, true}} {
-		pathPairs(f, set.key, set.mounts, jobPathsOf(cfg, volumes), func(where, source, target string) {
+		pathPairs(f, set.key, set.mounts, newJobPaths(cfg, volumes), func(where, source, target string) {
 			add(where, pot.Mount{Source: source, Target: target, ReadOnly: set.readOnly, Resolved: true})
 		})
 	}
 	return all, places
 }
 
-// taskMounts returns the mounts of the task's own directories. The allocation's directory
-// may be reached by links. Below it tasks of the allocation write, with whatever driver:
-// a link there is not followed.
+// taskMounts returns the mounts of the task's own directories.
+//
+// The path of the allocation's directory may have links in it. Below it the tasks
+// of the allocation write, whatever their driver: a link there is not followed.
+// The logs are read-only: a task that could replace the fifos there by links would
+// have root open what they point to.
 func taskMounts(cfg *drivers.TaskConfig) []pot.Mount {
 	at := &drivers.TaskConfig{AllocDir: cfg.AllocDir, Name: cfg.Name}
 	if real, err := filepath.EvalSymlinks(cfg.AllocDir); err == nil {
@@ -73,9 +76,10 @@ func taskMounts(cfg *drivers.TaskConfig) []pot.Mount {
 	}
 }
 
-// copies are what is copied into the pot, of what the job may mount.
-func (c *TaskConfig) copies(f *faults, cfg *drivers.TaskConfig, volumes VolumesConfig) (all []pot.Copy, places []string) {
-	pathPairs(f, "copy", c.Copy, jobPathsOf(cfg, volumes), func(where, source, target string) {
+// copies returns what the job has copied into the pot. It may copy what it may
+// mount. places are the job's keys for each.
+func (c *TaskConfig) copies(f *problems, cfg *drivers.TaskConfig, volumes VolumesConfig) (all []pot.Copy, places []string) {
+	pathPairs(f, "copy", c.Copy, newJobPaths(cfg, volumes), func(where, source, target string) {
 		if !path.IsAbs(target) || path.Clean(target) == "/" {
 			f.add(where, "target must be an absolute path below /, not %q", target)
 			return
@@ -85,8 +89,8 @@ func (c *TaskConfig) copies(f *faults, cfg *drivers.TaskConfig, volumes VolumesC
 	return all, places
 }
 
-// pathPairs are those of SOURCE:TARGET, with the sources as they really are.
-func pathPairs(f *faults, key string, texts []string, paths *jobPaths, each func(where, source, target string)) {
+// pathPairs calls each for every SOURCE:TARGET in texts, with the source resolved.
+func pathPairs(f *problems, key string, texts []string, paths *jobPaths, each func(where, source, target string)) {
 	for i, text := range texts {
 		where := fmt.Sprintf("config.%s[%d]", key, i)
 		source, target, ok := strings.Cut(text, ":")
@@ -96,27 +100,27 @@ func pathPairs(f *faults, key string, texts []string, paths *jobPaths, each func
 		}
 		source, err := paths.resolve(source)
 		if err != nil {
-			f.add(where, "source %w", err)
+			f.add(where, "source: %w", err)
 		}
 		each(where, source, target)
 	}
 }
 
-// jobPathsOf are those that a task's job may name.
-func jobPathsOf(cfg *drivers.TaskConfig, volumes VolumesConfig) *jobPaths {
+// newJobPaths returns the paths that a task's job may name.
+func newJobPaths(cfg *drivers.TaskConfig, volumes VolumesConfig) *jobPaths {
 	dir := cfg.TaskDir()
-	return &jobPaths{volumes: volumes, own: map[string]string{localTarget: dir.LocalDir, secretsTarget: dir.SecretsDir}}
+	return &jobPaths{volumes: volumes, taskDirs: map[string]string{localTarget: dir.LocalDir, secretsTarget: dir.SecretsDir}}
 }
 
-// appendMount adds m to all, unless its target is wrong or taken.
-func appendMount(f *faults, where string, all []pot.Mount, m pot.Mount) []pot.Mount {
+// appendMount appends m to all, unless its target is invalid or already used.
+func appendMount(f *problems, where string, all []pot.Mount, m pot.Mount) []pot.Mount {
 	if !path.IsAbs(m.Target) || path.Clean(m.Target) == "/" {
 		f.add(where, "target must be an absolute path below /, not %q", m.Target)
 		return all
 	}
 	for _, other := range all {
 		if path.Clean(other.Target) == path.Clean(m.Target) {
-			f.add(where, "target %s is taken already", m.Target)
+			f.add(where, "target %s is already used by another mount", m.Target)
 			return all
 		}
 	}
@@ -125,27 +129,27 @@ func appendMount(f *faults, where string, all []pot.Mount, m pot.Mount) []pot.Mo
 
 // jobPaths are the paths of the host that a job may name.
 type jobPaths struct {
-	volumes VolumesConfig
-	own     map[string]string // the task's directories by their targets
+	volumes  VolumesConfig
+	taskDirs map[string]string // the task's directories on the host, by target
 }
 
-// resolve is where source really is, with all links followed, if a job may
-// mount that. A source in the task's own directories is named as the task sees
-// it, which is what ${NOMAD_TASK_DIR} stands for, and is always allowed.
+// resolve returns source with all links followed, if a job may mount it. A source
+// in the task's own directories is always allowed. It is written as the task sees
+// it, which is what ${NOMAD_TASK_DIR} stands for.
 func (p *jobPaths) resolve(source string) (string, error) {
 	if !path.IsAbs(source) {
 		return "", fmt.Errorf("must be an absolute path, not %q", source)
 	}
 	source = path.Clean(source)
-	for target, dir := range p.own {
-		if within(target, source) {
-			return below(dir, filepath.Join(dir, strings.TrimPrefix(source, target)), source)
+	for target, dir := range p.taskDirs {
+		if isWithin(target, source) {
+			return resolveBelow(dir, filepath.Join(dir, strings.TrimPrefix(source, target)), source)
 		}
 	}
 	if !p.volumes.Enabled {
-		return "", fmt.Errorf("%s: host paths are off on this client: its plugin's volumes block must have enabled = true", source)
+		return "", fmt.Errorf("host paths are disabled on this client: %s; set volumes { enabled = true } in its plugin configuration", source)
 	}
-	real, err := filepath.EvalSymlinks(source)
+	real, err := followLinks(source, source)
 	if err != nil {
 		return "", err
 	}
@@ -153,33 +157,51 @@ func (p *jobPaths) resolve(source string) (string, error) {
 		return real, nil
 	}
 	for _, allowed := range p.volumes.AllowedPaths {
-		if allowed, err := filepath.EvalSymlinks(allowed); err == nil && within(allowed, real) {
+		if allowed, err := filepath.EvalSymlinks(allowed); err == nil && isWithin(allowed, real) {
 			return real, nil
 		}
 	}
-	return "", fmt.Errorf("%s: is not below %s, which is all that this client allows",
-		real, list(p.volumes.AllowedPaths, "or"))
+	return "", fmt.Errorf("%s is not below this client's volumes.allowed_paths: %s",
+		real, strings.Join(p.volumes.AllowedPaths, ", "))
 }
 
-// below is what source, called name by the job, really is, if it does not lead
-// out of dir. What the task wrote there in an earlier life may be a link.
-func below(dir, source, name string) (string, error) {
+// resolveBelow returns source with all links followed, if it does not lead out of
+// dir: the task may have made a link there before it was restarted. name is what
+// the job calls source.
+func resolveBelow(dir, source, name string) (string, error) {
 	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return "", err
 	}
-	real, err := filepath.EvalSymlinks(source)
+	real, err := followLinks(source, name)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
+		return "", err
 	}
-	if !within(dir, real) {
-		return "", fmt.Errorf("%s: leads out of the task's directory", name)
+	if !isWithin(dir, real) {
+		return "", fmt.Errorf("%s leads out of the task's directory", name)
 	}
 	return real, nil
 }
 
-// within tells whether p is dir, or below it.
-func within(dir, p string) bool {
+// followLinks returns a path with all links followed. name is what the job calls
+// the path, for the error.
+func followLinks(path, name string) (string, error) {
+	real, err := filepath.EvalSymlinks(path)
+	var at *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("no such path: %s", name)
+	case errors.As(err, &at): // names the system call, and a part of the path
+		err = at.Err
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	return real, nil
+}
+
+// isWithin reports whether p is dir or below it.
+func isWithin(dir, p string) bool {
 	rest, ok := strings.CutPrefix(p, strings.TrimSuffix(dir, "/"))
 	return ok && (rest == "" || rest[0] == '/')
 }

@@ -9,26 +9,28 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// TaskID is Nomad's, of one start of a task: ALLOC/TASK/INVOCATION, of which
-// the first is a UUID and the last eight random digits.
+// TaskID is Nomad's ID of one start of a task: ALLOC/TASK/INVOCATION. ALLOC is a
+// UUID, INVOCATION eight random hexadecimal digits.
 type TaskID string
 
 var taskIDs = regexp.MustCompile(`^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/(.*)/([0-9a-f]{8})$`)
 
-// plainTask is a task's name that can be part of a pot's as it is. A pot's name
-// is its host name too, so the whole has at most 63 bytes (RFC 1123, 2.1).
+// plainTask matches a task's name that can be part of a pot's name unchanged. A
+// pot's name is also its host name, so the whole has at most 63 bytes (RFC 1123,
+// 2.1).
 var plainTask = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,16}$`)
 
-// notInNames is what no pot's name may have in it.
+// notInNames matches a character that a pot's name must not have.
 var notInNames = regexp.MustCompile(`[^A-Za-z0-9_-]`)
 
-// ownNames are those that PotName gives.
-var ownNames = regexp.MustCompile(`^[A-Za-z0-9_-]+_[0-9a-f]{8}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|^task-[0-9a-f]{48}$`)
+// taskPotNames matches the names that PotName returns.
+var taskPotNames = regexp.MustCompile(`^[A-Za-z0-9_-]+_[0-9a-f]{8}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|^task-[0-9a-f]{48}$`)
 
-// isTasks tells whether a pot has the name of a task's.
-func isTasks(name pot.Name) bool { return ownNames.MatchString(string(name)) }
+// isTaskPot reports whether a pot is named like a task's pot.
+func isTaskPot(name pot.Name) bool { return taskPotNames.MatchString(string(name)) }
 
-// taskName is the task's name in its job, or all of an ID that is none.
+// taskName returns the task's name in its job. It returns all of an ID that Nomad
+// has not made.
 func (id TaskID) taskName() string {
 	if parts := taskIDs.FindStringSubmatch(string(id)); parts != nil {
 		return parts[2]
@@ -36,10 +38,10 @@ func (id TaskID) taskName() string {
 	return string(id)
 }
 
-// PotName is the name of the task's pot: TASK_INVOCATION_ALLOC, as
-// nomad-pot-driver has it. It depends on the ID alone, so that a pot can be
-// found, and destroyed, by a plugin that knows nothing else of it. A task whose
-// name is long or odd is told from its like by a digest.
+// PotName returns the name of the task's pot: TASK_INVOCATION_ALLOC, as in
+// nomad-pot-driver. It depends on the ID alone, so that a plugin that knows
+// nothing else can find and destroy the pot. The name of a task that is too long
+// or has other characters is replaced by its beginning and a digest of the ID.
 func (id TaskID) PotName() pot.Name {
 	digest := sha256.Sum256([]byte(id))
 	text := hex.EncodeToString(digest[:])

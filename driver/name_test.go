@@ -13,11 +13,11 @@ func TestTaskID_PotName(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	const alloc, invocation = testAlloc, "0badcafe"
 	for _, tc := range []struct{ name, id, want string }{
-		{"a plain task is seen in the name", testID, "web_0badcafe_" + testAlloc},
+		{"a plain task's name is part of the pot's", testID, "web_0badcafe_" + testAlloc},
 		{"a task of 17 characters fits", alloc + "/seventeen-letters/" + invocation, "seventeen-letters_0badcafe_" + testAlloc},
-		{"a longer one is cut", alloc + "/eighteen-letters-x/" + invocation, "teightee-d1cea5d7_0badcafe_" + testAlloc},
-		{"an odd one is made plain", alloc + "/-../é/" + invocation, ""},
-		{"an ID that is not Nomad's has a name too", "x", "task-2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db"},
+		{"a longer name is cut", alloc + "/eighteen-letters-x/" + invocation, "teightee-d1cea5d7_0badcafe_" + testAlloc},
+		{"other characters are replaced", alloc + "/-../é/" + invocation, ""},
+		{"an ID that Nomad has not made is digested", "x", "task-2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got := TaskID(tc.id).PotName()

@@ -19,15 +19,15 @@ import (
 
 // plan is what a task is started from: all of Nomad's words translated.
 type plan struct {
-	ref        image.Ref
-	terms      image.Terms
-	pullWithin time.Duration
-	spec       pot.Spec
-	inPot      portMap
-	labels     portLabels
-	asked      bool     // the job names the ports that are published
-	mapped     bool     // by port_map
-	unquoted   []string // arguments that were
+	ref         image.Ref
+	terms       image.Terms
+	pullTimeout time.Duration
+	spec        pot.Spec
+	portMap     portMap
+	labels      portLabels
+	asked       bool     // the job names the ports that are published
+	mapped      bool     // by port_map
+	unquoted    []string // arguments that were
 }
 
 // plan translates cfg; its error has every fault in it. What Nomad asks for
@@ -38,13 +38,13 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 	if err := cfg.DecodeDriverConfig(c); err != nil {
 		return nil, fmt.Errorf("internal error: decode config: %w", err)
 	}
-	var f faults
+	var f problems
 	ref, login := c.ref(&f)
-	p := &plan{ref: ref, terms: c.terms(&f, &b.sources, ref, login), pullWithin: c.pullWithin(&f, b.pull.Timeout)}
+	p := &plan{ref: ref, terms: c.terms(&f, &b.sources, ref, login), pullTimeout: c.pullTimeout(&f, b.pull.Timeout)}
 	c.check(&f)
 	c.checkMode(&f, b.modes)
 	published := c.publish(&f, cfg.Resources)
-	p.inPot, p.labels = published.inPot, published.labels
+	p.portMap, p.labels = published.portMap, published.labels
 	p.asked, p.mapped = len(c.PortMap) > 0 || c.Ports != nil, len(c.PortMap) > 0
 	mounts, mountPlaces := c.mounts(&f, cfg, b.volumes)
 	copies, copyPlaces := c.copies(&f, cfg, b.volumes)
@@ -95,14 +95,14 @@ var specFault = regexp.MustCompile(`^([a-z_]+)(?:\[(\d+)\])?: `)
 // joinSpec adds the faults of a spec, each at the place that a job's author wrote,
 // or at one of places for the parts that have several. One of a place where there
 // is a fault already says no more.
-func (f *faults) joinSpec(err error, places map[string][]string) {
+func (f *problems) joinSpec(err error, places map[string][]string) {
 	taken := map[string]bool{}
 	for _, fault := range *f {
 		where, _, _ := strings.Cut(fault.Error(), ": ")
 		key, _, _ := strings.Cut(where, "[")
 		taken[where], taken[key] = true, true
 	}
-	var all faults
+	var all problems
 	all.join(err)
 	for _, fault := range all {
 		part := specFault.FindStringSubmatch(fault.Error())
@@ -139,15 +139,15 @@ func output(path string) string {
 	return path
 }
 
-// env is the command's environment. Nomad made it before it could know of a
+// setPortEnv is the command's environment. Nomad made it before it could know of a
 // port_map.
-func (p *plan) env(cfg *drivers.TaskConfig) []string {
-	cfg.Env = taskenv.SetPortMapEnvs(cfg.Env, p.inPot)
+func (p *plan) setPortEnv(cfg *drivers.TaskConfig) []string {
+	cfg.Env = taskenv.SetPortMapEnvs(cfg.Env, p.portMap)
 	return cfg.EnvList()
 }
 
 // resolver is the pot's resolver(5).
-func resolver(f *faults, c *drivers.DNSConfig) pot.DNS {
+func resolver(f *problems, c *drivers.DNSConfig) pot.DNS {
 	if c == nil {
 		return pot.DNS{}
 	}

@@ -41,8 +41,8 @@ func TestBackend_plan(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, image.Ref{Source: "https://images.example.org/pots", Name: "hello", Tag: "1.0"}, p.ref)
 	must.Eq(t, []string{"'daemon off;'"}, p.unquoted)
-	must.Eq(t, time.Hour, p.pullWithin)
-	must.Eq(t, portMap{"http": 8080}, p.inPot)
+	must.Eq(t, time.Hour, p.pullTimeout)
+	must.Eq(t, portMap{"http": 8080}, p.portMap)
 	host := netip.MustParseAddrPort("192.0.2.1:25000")
 	must.Eq(t, pot.Spec{
 		Name:     "web_0badcafe_" + testAlloc,
@@ -71,7 +71,7 @@ func TestBackend_plan(t *testing.T) {
 	}, p.spec)
 }
 
-// planFaults are tasks and what is said against them; "" is nothing. THERE is a
+// planFaults are tasks and the errors of their plans; "" is none. THERE is a
 // directory that exists.
 var planFaults = []struct {
 	name   string
@@ -80,7 +80,7 @@ var planFaults = []struct {
 	change func(*drivers.TaskConfig)
 	want   string
 }{
-	{name: "the least is enough", config: least},
+	{name: "the smallest config is valid", config: least},
 	{name: "an image must be a URL", config: `image = "here"
 			pot = "a/b"
 			tag = ".."`,
@@ -93,9 +93,9 @@ var planFaults = []struct {
 		want: `config.image: must be the directory of the image's files, not hello_1.0.xz itself: write "https://images.example.org/pots"; hello_1.0.xz is made of pot and tag`},
 	{name: "a digest has an algorithm", config: least + `digest = "md5:00"`,
 		want: `config.digest: must begin with "skein1024:"`},
-	{name: "a digest of nothing would be any", config: least + `digest = "skein1024:` + strings.Repeat("0", 256) + `"`,
+	{name: "a digest of zeros is refused", config: least + `digest = "skein1024:` + strings.Repeat("0", 256) + `"`,
 		want: `config.digest: must not be all zeros`},
-	{name: "a time to pull is within the plugin's", plugin: `pull { timeout = "1m" }`, config: least + `image_pull_timeout = "2m"`,
+	{name: "a pull timeout is at most the plugin's", plugin: `pull { timeout = "1m" }`, config: least + `image_pull_timeout = "2m"`,
 		want: `config.image_pull_timeout: must be at most this client's pull.timeout, 1m0s, not 2m0s`},
 	{name: "a time has a unit", config: least + `image_pull_timeout = "2"`,
 		want: `config.image_pull_timeout: must be a time, as in 90s or 5m, not "2"`},
@@ -108,31 +108,31 @@ var planFaults = []struct {
 		want: `config.network_mode: alias is not allowed on this client: use public-bridge, private-bridge, host or none`},
 	{name: "an alias needs an address", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"`,
 		want: `config.ip: network alias needs an address`},
-	{name: "an alias's address is one", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"
+	{name: "an alias's address is valid", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"
 			ip = ["em0|192.0.2.7", "em0"]`,
 		want: `config.ip[1]: must be an address, or as in em0|192.0.2.7, not "em0"`},
 	{name: "an alias publishes nothing", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"
 			ip = ["192.0.2.7"]
 			ports = ["http"]`,
-		want: `config.network_mode: alias has an address of its own, and no ports to publish: services find it with address_mode = "driver"`},
+		want: `config.network_mode: alias cannot publish ports: the pot has an address of its own; set address_mode = "driver" in services`},
 	{name: "an alias leaves the group's ports alone", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"
 			ip = ["192.0.2.7"]`},
 	{name: "a private bridge has a name", config: least + `network_mode = "private-bridge"`,
 		want: `config.bridge: must be set`},
-	{name: "a private bridge can be had", config: least + "network_mode = \"private-bridge\"\nbridge = \"db\""},
+	{name: "a private bridge is accepted", config: least + "network_mode = \"private-bridge\"\nbridge = \"db\""},
 	{name: "a stack must be known", config: least + `network_stack = "ipv5"`,
 		want: `config.network_stack: must be ipv4, ipv6 or dual, not "ipv5"`},
 	{name: "a private bridge has no IPv6", config: least + "network_mode = \"private-bridge\"\nbridge = \"db\"\nnetwork_stack = \"dual\"",
 		want: `config.network_stack: private-bridge has IPv4 alone, not dual`},
 	{name: "attributes need the operator's leave", config: least + `attributes = ["mlock:YES", "children:0", "persistent:NO"]`,
 		want: `config.attributes: mlock is not allowed on this client: its plugin's allow_attributes must have it`},
-	{name: "attributes that are allowed", plugin: `allow_attributes = ["mlock"]`, config: least + `attributes = ["mlock:YES"]`},
-	{name: "all that is wrong with attributes", config: least + `attributes = ["mlock", "frob:1", "children:x", "stop_timeout:60", "mlock:NO", "mlock:NO"]`,
+	{name: "allowed attributes are accepted", plugin: `allow_attributes = ["mlock"]`, config: least + `attributes = ["mlock:YES"]`},
+	{name: "all errors in attributes are returned", config: least + `attributes = ["mlock", "frob:1", "children:x", "stop_timeout:60", "mlock:NO", "mlock:NO"]`,
 		want: `config.attributes[0]: must be NAME:VALUE, not "mlock"; config.attributes[1]: no such attribute: "frob"; ` +
 			`config.attributes[2]: children: must be a number, at most 1048576, not "x"; ` +
 			`config.attributes[3]: stop_timeout: is 10 for every task, and cannot be 60; ` +
 			`config.attributes[5]: mlock is set twice`},
-	{name: "all that is wrong with limits", config: least + `limits {
+	{name: "all errors in limits are returned", config: least + `limits {
 			maxproc   = -1
 			readbps   = "fast"
 			wallclock = "2"
@@ -142,39 +142,39 @@ var planFaults = []struct {
 			`config.limits.disk: must be a size, as in 2GiB, not "0"; config.limits.wallclock: must be a time, as in 90s or 5m, not "2"`},
 	{name: "a mode must be allowed", plugin: `allowed_network_modes = ["none"]`, config: least + `network_mode = "host"`,
 		want: `config.network_mode: host is not allowed on this client: use none`},
-	{name: "pot's word for host is one", config: least + `network_mode = "inherit"`},
+	{name: "pot's name of host mode is accepted", config: least + `network_mode = "inherit"`},
 	{name: "a port must be the group's", config: least + `ports = ["http", "admin"]`,
-		want: `config.ports[1]: the group has no port "admin", it has http and metrics`},
+		want: `config.ports[1]: no such port in the group: "admin"; its ports are http and metrics`},
 	{name: "a port is asked for once", config: least + `ports = ["http", "http"]`,
-		want: `config.ports[1]: "http" is asked for twice`},
+		want: `config.ports[1]: "http" is listed twice`},
 	{name: "a port is mapped once", config: least + "port_map { http = 80 }\nport_map { http = 81 }",
-		want: `config.port_map.http: is asked for twice`},
+		want: `config.port_map.http: is set twice`},
 	{name: "a mapped port is a number", config: least + `port_map { http = "www" }`,
 		want: `config.port_map.http: must be a port, 1 to 65535, not "www"`},
 	{name: "ports and port_map exclude each other", config: least + "ports = [\"http\"]\nport_map { http = 80 }",
-		want: `config.port_map: not together with ports: ports of the group have to`},
+		want: `config.port_map: mutually exclusive with config.ports; set to of a port in the group's network block instead`},
 	{name: "no network has no ports", config: least + "network_mode = \"none\"\nports = [\"http\"]",
-		want: `config.network_mode: none has no ports to publish`},
+		want: `config.network_mode: none cannot publish ports`},
 	{name: "no network leaves the group's ports alone", config: least + `network_mode = "none"`},
-	{name: "on the host's network ports are the task's affair", config: least + "network_mode = \"host\"\nports = [\"http\"]"},
+	{name: "on the host's network ports are not published", config: least + "network_mode = \"host\"\nports = [\"http\"]"},
 	{name: "a host name is a name", config: least + `hostname = "a b"`,
 		want: `config.hostname: must be letters, digits, - and ., at most 63 in all, not "a b"`},
 	{name: "a directory is absolute", config: least + `work_dir = "srv"`,
 		want: `config.work_dir: must be an absolute path, not "srv"`},
-	{name: "what is copied may be named, and goes somewhere", config: least + `copy = ["THERE:/data", "/a"]`,
-		want: `config.copy[0]: source THERE: host paths are off on this client: its plugin's volumes block must have enabled = true; ` +
+	{name: "a copy needs an allowed source and a target", config: least + `copy = ["THERE:/data", "/a"]`,
+		want: `config.copy[0]: source: host paths are disabled on this client: THERE; set volumes { enabled = true } in its plugin configuration; ` +
 			`config.copy[1]: must be SOURCE:TARGET, not "/a"`},
-	{name: "what is copied goes below the root", plugin: `volumes { enabled = true }`, config: least + `copy = ["THERE:data"]`,
+	{name: "a copy's target is an absolute path", plugin: `volumes { enabled = true }`, config: least + `copy = ["THERE:data"]`,
 		want: `config.copy[0]: target must be an absolute path below /, not "data"`},
-	{name: "what is copied", plugin: `volumes { enabled = true }`, config: least + `copy = ["THERE:/data"]`},
-	{name: "what is copied is not the host's to fill", plugin: `volumes { enabled = true }`, config: least + `copy = ["THERE:/dev/x"]`,
+	{name: "a copy is accepted", plugin: `volumes { enabled = true }`, config: least + `copy = ["THERE:/data"]`},
+	{name: "a copy's target is not in a file system of the host's", plugin: `volumes { enabled = true }`, config: least + `copy = ["THERE:/dev/x"]`,
 		want: `config.copy[0]: target must be an absolute path in the pot's own tree, not "/dev/x"`},
 	{name: "a host has an address", config: least + `extra_hosts = ["db", "db:x", ":10.0.0.1"]`,
 		want: `config.extra_hosts[0]: must be NAME:ADDRESS, not "db"; ` +
 			`config.extra_hosts[1]: must be NAME:ADDRESS, not "db:x"; ` +
 			`config.extra_hosts[2]: must be NAME:ADDRESS, not ":10.0.0.1"`},
-	{name: "host paths are off", config: least + `mount = ["THERE:/data"]`,
-		want: `config.mount[0]: source THERE: host paths are off on this client: its plugin's volumes block must have enabled = true`},
+	{name: "host paths are disabled by default", config: least + `mount = ["THERE:/data"]`,
+		want: `config.mount[0]: source: host paths are disabled on this client: THERE; set volumes { enabled = true } in its plugin configuration`},
 	{name: "a mount has two parts", plugin: `volumes { enabled = true }`, config: least + `mount = ["/data"]
 			mount_read_only = ["/a:/b:ro"]`,
 		want: `config.mount[0]: must be SOURCE:TARGET, not "/data"; ` +
@@ -182,9 +182,9 @@ var planFaults = []struct {
 	{name: "a mount's target is absolute", plugin: `volumes { enabled = true }`, config: least + `mount = ["THERE:data"]`,
 		want: `config.mount[0]: target must be an absolute path below /, not "data"`},
 	{name: "a target is taken once", plugin: `volumes { enabled = true }`, config: least + `mount = ["THERE:/local/"]`,
-		want: `config.mount[0]: target /local/ is taken already`},
+		want: `config.mount[0]: target /local/ is already used by another mount`},
 	{name: "a mount's source must exist", plugin: `volumes { enabled = true }`, config: least + `mount = ["/no/such:/data"]`,
-		want: `config.mount[0]: source lstat /no: no such file or directory`},
+		want: `config.mount[0]: source: no such path: /no/such`},
 	{name: "a tree of the host's is not a target", plugin: `volumes { enabled = true }`, config: least + `mount = ["THERE:/dev/x"]`,
 		want: `config.mount[0]: target "/dev/x" is the host's to fill`},
 	{name: "a volume's target is told as the job has it", config: least, change: func(c *drivers.TaskConfig) {
@@ -202,8 +202,8 @@ var planFaults = []struct {
 		c.DNS = &drivers.DNSConfig{Servers: []string{"one.example.org"}}
 	}, want: `network.dns.servers[0]: must be an address, not "one.example.org"`},
 	{name: "a hard limit needs to know the machine", config: least + `cpu_hard_limit = true`,
-		want: `config.cpu_hard_limit: this client does not know its cores' speed: set cpu_total_compute in its configuration`},
-	{name: "faults of parts do not hide those of the whole", plugin: `volumes { enabled = true }`, config: least + `args = ["x"]
+		want: `config.cpu_hard_limit: this client does not know the speed of its cores; set cpu_total_compute in its configuration`},
+	{name: "errors of parts do not hide errors of the whole", plugin: `volumes { enabled = true }`, config: least + `args = ["x"]
 			hostname = "a b"
 			network_mode = "private-bridge"
 			network_stack = "ipv6"
@@ -216,7 +216,7 @@ var planFaults = []struct {
 			`config.ports: cannot be published from a pot without IPv4; ` +
 			`config.mount[1]: target "/proc/x" is the host's to fill; ` +
 			`config.copy[0]: target must be an absolute path in the pot's own tree, not "/dev"`},
-	{name: "all faults are told at once", config: strings.Replace(least, `"1.0"`, `""`, 1) + `args = ["x"]
+	{name: "all errors are returned at once", config: strings.Replace(least, `"1.0"`, `""`, 1) + `args = ["x"]
 			network_mode = "x"`,
 		want: `config.tag: must be set; config.args: needs command to be set; ` +
 			`config.network_mode: no such mode: "x": use public-bridge, private-bridge, host or none`},
@@ -258,21 +258,21 @@ func TestTaskConfig_publish(t *testing.T) {
 		groups *structs.AllocatedPorts
 		old    []*structs.NetworkResource
 	}{
-		{name: "all of the group's, where the task listens", groups: group,
+		{name: "by default all ports of the group are published", groups: group,
 			inPot: portMap{"dyn": 25001, "http": 8080},
 			ports: []string{"tcp [2001:db8::5]:25001 25001", "udp [2001:db8::5]:25001 25001", "tcp 0.0.0.0:25000 8080", "udp 0.0.0.0:25000 8080"}},
-		{name: "those that are named", groups: group, config: `ports = ["http"]`,
+		{name: "only ports in ports are published", groups: group, config: `ports = ["http"]`,
 			inPot: portMap{"http": 8080}, ports: []string{"tcp 0.0.0.0:25000 8080", "udp 0.0.0.0:25000 8080"}},
-		{name: "none, if none is named", groups: group, config: `ports = []`, inPot: portMap{}},
-		{name: "a map as a block", groups: group, config: `port_map { http = 80 }`,
+		{name: "an empty ports publishes none", groups: group, config: `ports = []`, inPot: portMap{}},
+		{name: "port_map can be a block", groups: group, config: `port_map { http = 80 }`,
 			inPot: portMap{"http": 80}, ports: []string{"tcp 0.0.0.0:25000 80", "udp 0.0.0.0:25000 80"}},
-		{name: "a map as an attribute", groups: group, config: `port_map = { http = "80" }`,
+		{name: "port_map can be an attribute", groups: group, config: `port_map = { http = "80" }`,
 			inPot: portMap{"http": 80}, ports: []string{"tcp 0.0.0.0:25000 80", "udp 0.0.0.0:25000 80"}},
-		{name: "a map as a list", groups: group, config: `port_map = [{ http = "80" }]`,
+		{name: "port_map can be a list", groups: group, config: `port_map = [{ http = "80" }]`,
 			inPot: portMap{"http": 80}, ports: []string{"tcp 0.0.0.0:25000 80", "udp 0.0.0.0:25000 80"}},
-		{name: "the ports of a task's own resources", old: old, config: `port_map = { http = "80" }`,
+		{name: "ports of a task's own resources are published", old: old, config: `port_map = { http = "80" }`,
 			inPot: portMap{"http": 80}, ports: []string{"tcp 192.0.2.7:25002 80", "udp 192.0.2.7:25002 80"}},
-		{name: "none in the host's network", groups: group, config: `network_mode = "host"`, inPot: portMap{}},
+		{name: "nothing is published in the host's network", groups: group, config: `network_mode = "host"`, inPot: portMap{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg := taskOf(t, least+tc.config)
@@ -280,7 +280,7 @@ func TestTaskConfig_publish(t *testing.T) {
 			cfg.Resources.NomadResources.Networks = tc.old
 			p, err := backendOf(t, "").plan(cfg)
 			must.NoError(t, err)
-			must.Eq(t, tc.inPot, p.inPot)
+			must.Eq(t, tc.inPot, p.portMap)
 			var got []string
 			for _, port := range p.spec.Ports {
 				got = append(got, string(port.Proto)+" "+port.Host.String()+" "+strconv.Itoa(int(port.To)))
@@ -296,7 +296,7 @@ func TestPlan_env(t *testing.T) {
 	cfg.Resources.Ports = ports(structs.AllocatedPortMapping{Label: "http-admin", Value: 25000})
 	p, err := backendOf(t, "").plan(cfg)
 	must.NoError(t, err)
-	must.Eq(t, []string{"A=1", "NOMAD_PORT_http_admin=80"}, p.env(cfg))
+	must.Eq(t, []string{"A=1", "NOMAD_PORT_http_admin=80"}, p.setPortEnv(cfg))
 }
 
 func TestTaskConfig_mounts(t *testing.T) {
@@ -317,37 +317,37 @@ func TestTaskConfig_mounts(t *testing.T) {
 	for _, tc := range []struct {
 		name, plugin, source string
 		want                 string // the mount's source, or
-		fault                string
+		wantErr              string
 	}{
-		{name: "a directory that is allowed", plugin: volumes, source: allowed + "/www", want: allowed + "/www"},
-		{name: "all that is allowed", plugin: volumes, source: allowed, want: allowed},
-		{name: "a link to what is allowed", plugin: volumes, source: other + "/in", want: allowed + "/www"},
-		{name: "a link to what is not", plugin: volumes, source: allowed + "/out",
-			fault: other + ": is not below " + allowed + ", which is all that this client allows"},
-		{name: "a way up", plugin: volumes, source: allowed + "/../other",
-			fault: other + ": is not below " + allowed + ", which is all that this client allows"},
-		{name: "a name that begins alike", plugin: volumes, source: allowed + "-not",
-			fault: allowed + "-not: is not below " + allowed + ", which is all that this client allows"},
-		{name: "any, if none is named", plugin: `volumes { enabled = true }`, source: other, want: other},
-		{name: "the task's own directory", source: "/local/www", want: alloc + "/web/local/www"},
-		{name: "a link out of the task's own directory", source: "/local/out", fault: "/local/out: leads out of the task's directory"},
-		{name: "a way out of the task's own directory", source: "/local/../etc",
-			fault: "/etc: host paths are off on this client: its plugin's volumes block must have enabled = true"},
-		{name: "a relative path", plugin: volumes, source: "www", fault: `must be an absolute path, not "www"`},
+		{name: "a directory below an allowed path is mounted", plugin: volumes, source: allowed + "/www", want: allowed + "/www"},
+		{name: "an allowed path is mounted", plugin: volumes, source: allowed, want: allowed},
+		{name: "a link to an allowed path is followed", plugin: volumes, source: other + "/in", want: allowed + "/www"},
+		{name: "a link out of the allowed paths is refused", plugin: volumes, source: allowed + "/out",
+			wantErr: other + " is not below this client's volumes.allowed_paths: " + allowed},
+		{name: "a path out of the allowed paths is refused", plugin: volumes, source: allowed + "/../other",
+			wantErr: other + " is not below this client's volumes.allowed_paths: " + allowed},
+		{name: "a name that begins like an allowed path is refused", plugin: volumes, source: allowed + "-not",
+			wantErr: allowed + "-not is not below this client's volumes.allowed_paths: " + allowed},
+		{name: "without allowed_paths any path is mounted", plugin: `volumes { enabled = true }`, source: other, want: other},
+		{name: "the task's own directory is mounted", source: "/local/www", want: alloc + "/web/local/www"},
+		{name: "a link out of the task's own directory is refused", source: "/local/out", wantErr: "/local/out leads out of the task's directory"},
+		{name: "a path out of the task's own directory is a host path", source: "/local/../etc",
+			wantErr: "host paths are disabled on this client: /etc; set volumes { enabled = true } in its plugin configuration"},
+		{name: "a relative path is refused", plugin: volumes, source: "www", wantErr: `must be an absolute path, not "www"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg := taskOf(t, least+`mount_read_only = ["`+tc.source+`:/www"]`)
 			cfg.AllocDir = alloc
 			p, err := backendOf(t, tc.plugin).plan(cfg)
-			if tc.fault != "" {
-				must.EqError(t, err, "config.mount_read_only[0]: source "+tc.fault)
+			if tc.wantErr != "" {
+				must.EqError(t, err, "config.mount_read_only[0]: source: "+tc.wantErr)
 				return
 			}
 			must.NoError(t, err)
 			must.Eq(t, pot.Mount{Source: tc.want, Target: "/www", ReadOnly: true, Resolved: true}, p.spec.Mounts[4])
 		})
 	}
-	t.Run("Nomad's volumes are not the job's paths", func(t *testing.T) {
+	t.Run("Nomad's volumes are mounted without leave", func(t *testing.T) {
 		cfg := taskOf(t, least)
 		cfg.Mounts = []*drivers.MountConfig{{HostPath: "/vol", TaskPath: "/data", Readonly: true, PropagationMode: "private"}}
 		p, err := backendOf(t, "").plan(cfg)
@@ -359,18 +359,18 @@ func TestTaskConfig_mounts(t *testing.T) {
 func TestTaskConfig_limits(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	for _, tc := range []struct {
-		name          string
-		memory, most  int64
-		share         float64
-		config        string
-		bytes, within int64
+		name           string
+		memory, most   int64
+		share          float64
+		config         string
+		bytes, percent int64
 	}{
-		{name: "memory", memory: 64, bytes: 64 << 20},
+		{name: "memory is the limit", memory: 64, bytes: 64 << 20},
 		{name: "memory_max wins", memory: 64, most: 256, bytes: 256 << 20},
 		{name: "memory_max of -1 is no limit", memory: 64, most: -1},
-		{name: "a share is soft", memory: 64, share: 0.5, bytes: 64 << 20},
-		{name: "unless it is to be hard", memory: 64, share: 0.5, config: `cpu_hard_limit = true`, bytes: 64 << 20, within: 200},
-		{name: "and is never nothing", memory: 64, share: 0.001, config: `cpu_hard_limit = true`, bytes: 64 << 20, within: 1},
+		{name: "a share is not a limit", memory: 64, share: 0.5, bytes: 64 << 20},
+		{name: "with cpu_hard_limit a share is a limit", memory: 64, share: 0.5, config: `cpu_hard_limit = true`, bytes: 64 << 20, percent: 200},
+		{name: "a hard limit is at least one percent", memory: 64, share: 0.001, config: `cpu_hard_limit = true`, bytes: 64 << 20, percent: 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg := taskOf(t, least+tc.config)
@@ -378,7 +378,7 @@ func TestTaskConfig_limits(t *testing.T) {
 			cfg.Resources.LinuxResources.PercentTicks = tc.share
 			p, err := backendOf(t, "").plan(cfg)
 			must.NoError(t, err)
-			must.Eq(t, pot.Limits{MemoryBytes: tc.bytes, CPUPercent: tc.within}, p.spec.Limits)
+			must.Eq(t, pot.Limits{MemoryBytes: tc.bytes, CPUPercent: tc.percent}, p.spec.Limits)
 		})
 	}
 }
@@ -400,8 +400,8 @@ func TestUnquote(t *testing.T) {
 	}
 }
 
-// A key that the driver does not have is refused when the job's config is read: it
-// is not passed over. Devices are one, beside Nomad's own.
+// A key that the driver does not have is refused when the job's config is decoded, and not
+// ignored: devices, for example.
 func TestTaskConfigSpec_devices(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	schema, diags := hclspecutils.Convert(taskConfigSpec)
@@ -413,8 +413,8 @@ func TestTaskConfigSpec_devices(t *testing.T) {
 	must.StrContains(t, diags.Error(), `"devices"`)
 }
 
-// The data directory may be reached by a link. A task that puts one in place of a
-// directory of the allocation has it refused.
+// The path of Nomad's data directory may have links in it. A link that a task has put in
+// place of a directory of its allocation is refused.
 func TestBackend_plan_links(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	dir, err := filepath.EvalSymlinks(t.TempDir())

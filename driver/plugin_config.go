@@ -182,7 +182,7 @@ type gc struct {
 	interval, grace, imageDelay time.Duration
 }
 
-func (c *GCConfig) gc(f *faults) gc {
+func (c *GCConfig) gc(f *problems) gc {
 	return gc{
 		images:     c.Image == nil || *c.Image,
 		imageDelay: duration(f, "gc.image_delay", c.ImageDelay, defaultImageDelay),
@@ -209,7 +209,7 @@ func decodeConfig(packed []byte) (*Config, error) {
 // settings fills in the defaults; its error has every fault in c. native is the
 // name of the host that this machine has.
 func (c *Config) settings(native string) (settings, error) {
-	var f faults
+	var f problems
 	s := settings{enabled: c.Enabled, volumes: c.Volumes}
 	own := pot.DefaultsOf(native)
 	shared, err := pot.ReadHostConf(c.potConfs(&f, own)...)
@@ -281,7 +281,7 @@ func (c *Config) settings(native string) (settings, error) {
 }
 
 // dns are the addresses of servers that pots can reach.
-func (c *Config) dns(f *faults) (servers []netip.Addr) {
+func (c *Config) dns(f *problems) (servers []netip.Addr) {
 	for i, text := range c.DNS {
 		addr, err := netip.ParseAddr(text)
 		if err != nil || !pot.Reachable(addr) {
@@ -295,7 +295,7 @@ func (c *Config) dns(f *faults) (servers []netip.Addr) {
 
 // potConfs are the files of pot's configuration. One that is asked for must be
 // there.
-func (c *Config) potConfs(f *faults, own pot.HostDefaults) []string {
+func (c *Config) potConfs(f *problems, own pot.HostDefaults) []string {
 	file := own.PotConfig
 	if c.PotConfig != "" {
 		file = absolute(f, "pot_config", c.PotConfig, "")
@@ -309,14 +309,14 @@ func (c *Config) potConfs(f *faults, own pot.HostDefaults) []string {
 // datasetNames are ZFS's, without those that begin a flag.
 var datasetNames = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.:-]*(/[A-Za-z0-9_][A-Za-z0-9_.:-]*)*$`)
 
-func zfsRoot(f *faults, name string) string {
+func zfsRoot(f *problems, name string) string {
 	if !datasetNames.MatchString(name) || len(name) > 100 {
 		f.add("zfs_root", "must be the name of a dataset, as in zroot/pot, not %.200q", name)
 	}
 	return name
 }
 
-func (p *PullConfig) options(f *faults) image.Options {
+func (p *PullConfig) options(f *problems) image.Options {
 	o := image.Options{
 		MaxParallel:  cmp.Or(p.MaxParallel, defaultParallel),
 		Timeout:      duration(f, "pull.timeout", p.Timeout, defaultPullTimeout),
@@ -344,7 +344,7 @@ func (p *PullConfig) options(f *faults) image.Options {
 }
 
 // absolute is path, or what it is when it is not set.
-func absolute(f *faults, where, path, otherwise string) string {
+func absolute(f *problems, where, path, otherwise string) string {
 	if path == "" && otherwise != "" {
 		return otherwise
 	}
@@ -355,7 +355,7 @@ func absolute(f *faults, where, path, otherwise string) string {
 }
 
 // size is text, as in "2GiB", in bytes; 0 where it is not set.
-func size(f *faults, where, text string) int64 {
+func size(f *problems, where, text string) int64 {
 	if text == "" {
 		return 0
 	}
@@ -367,7 +367,7 @@ func size(f *faults, where, text string) int64 {
 }
 
 // duration is text, as in "90s", or what it is when it is not set.
-func duration(f *faults, where, text string, otherwise time.Duration) time.Duration {
+func duration(f *problems, where, text string, otherwise time.Duration) time.Duration {
 	if text == "" {
 		return otherwise
 	}

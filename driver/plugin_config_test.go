@@ -159,8 +159,8 @@ func TestConfig_settings_faults(t *testing.T) {
 		`pull.max_tree_size: must be a size, as in 2GiB, not "0"; `+
 		`allowed_network_modes[0]: must be public-bridge, private-bridge, host, alias or none, not "bridge"; `+
 		`allow_hooks[0]: must be prestart, poststart, prestop or poststop, not "start"; `+
-		`extra_labels[1]: must match one of job_id, job_name, namespace, node_id, node_name, task_group_name or task_name, as "jobid" does not; `+
-		`extra_labels[2]: must match one of job_id, job_name, namespace, node_id, node_name, task_group_name or task_name, as "[" does not; `+
+		`extra_labels[1]: "jobid" matches none of job_id, job_name, namespace, node_id, node_name, task_group_name and task_name; `+
+		`extra_labels[2]: "[" matches none of job_id, job_name, namespace, node_id, node_name, task_group_name and task_name; `+
 		`volumes.allowed_paths[0]: must be an absolute path, not "srv"`)
 }
 

@@ -15,32 +15,33 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// portMap is the port in the pot by label.
+// portMap maps labels of ports to ports in the pot.
 type portMap map[string]int
 
-// publication is what of a group's ports reaches the pot.
+// publication is what a pot publishes of its group's ports.
 type publication struct {
-	ports  []pot.Port
-	inPot  portMap
-	labels portLabels
+	ports   []pot.Port
+	portMap portMap    // also of ports that are not published (containerPorts)
+	labels  portLabels // of ports
 }
 
-// publish finds the ports that are published: those of port_map, or of ports,
-// or all that the group has and no other task publishes (portClaims). Only a pot on a bridge has ports of its own; on the
-// host's network they are the task's own affair.
-func (c *TaskConfig) publish(f *faults, r *drivers.Resources) publication {
-	p := publication{inPot: portMap{}, labels: portLabels{}}
+// publish returns the ports that are published: those of port_map, or of ports, or
+// by default all of the group. Of these, other tasks of the group may publish some
+// (portClaims). Only a pot on a bridge publishes ports: on the host's network the
+// task listens on them itself.
+func (c *TaskConfig) publish(f *problems, r *drivers.Resources) publication {
+	p := publication{portMap: portMap{}, labels: portLabels{}}
 	has := groupPorts(r)
 	asked := len(c.PortMap) > 0 || len(c.Ports) > 0
 	switch mode := c.mode(); {
 	case len(c.PortMap) > 0 && c.Ports != nil:
-		f.add("config.port_map", "not together with ports: ports of the group have to")
+		f.add("config.port_map", "mutually exclusive with config.ports; set to of a port in the group's network block instead")
 	case mode == pot.NoNetwork && asked:
-		f.add("config.network_mode", "none has no ports to publish")
+		f.add("config.network_mode", "none cannot publish ports")
 	case mode == pot.Alias && asked:
-		f.add("config.network_mode", "alias has an address of its own, and no ports to publish: services find it with address_mode = \"driver\"")
+		f.add("config.network_mode", "alias cannot publish ports: the pot has an address of its own; set address_mode = \"driver\" in services")
 	case mode == pot.Alias:
-		p.own(has)
+		p.containerPorts(has)
 	case mode != pot.PublicBridge && mode != pot.PrivateBridge:
 	case len(c.PortMap) > 0:
 		c.publishMapped(f, &p, has)
@@ -50,22 +51,22 @@ func (c *TaskConfig) publish(f *faults, r *drivers.Resources) publication {
 	return p
 }
 
-// own says where the ports of a pot with an address of its own are, though nothing
-// is published of them.
-func (p *publication) own(has map[string]structs.AllocatedPortMapping) {
+// containerPorts maps the labels of a pot that has an address of its own, and
+// publishes nothing.
+func (p *publication) containerPorts(has map[string]structs.AllocatedPortMapping) {
 	for label, m := range has {
-		p.inPot[label] = cmp.Or(max(m.To, 0), m.Value)
+		p.portMap[label] = cmp.Or(max(m.To, 0), m.Value)
 	}
 }
 
-// publishMapped publishes what port_map says.
-func (c *TaskConfig) publishMapped(f *faults, p *publication, has map[string]structs.AllocatedPortMapping) {
+// publishMapped publishes the ports of port_map.
+func (c *TaskConfig) publishMapped(f *problems, p *publication, has map[string]structs.AllocatedPortMapping) {
 	for _, block := range c.PortMap {
 		for _, label := range slices.Sorted(maps.Keys(block)) {
 			where := "config.port_map." + label
 			to, err := strconv.Atoi(block[label])
-			if _, taken := p.inPot[label]; taken {
-				f.add(where, "is asked for twice")
+			if _, taken := p.portMap[label]; taken {
+				f.add(where, "is set twice")
 				continue
 			}
 			if err != nil || to < 1 || to > 65535 {
@@ -77,8 +78,9 @@ func (c *TaskConfig) publishMapped(f *faults, p *publication, has map[string]str
 	}
 }
 
-// publishLabelled publishes what ports says.
-func (c *TaskConfig) publishLabelled(f *faults, p *publication, has map[string]structs.AllocatedPortMapping) {
+// publishLabelled publishes the ports that are named in ports, or all of the group
+// if ports is not set.
+func (c *TaskConfig) publishLabelled(f *problems, p *publication, has map[string]structs.AllocatedPortMapping) {
 	labels := c.Ports
 	if labels == nil {
 		labels = slices.Sorted(maps.Keys(has))
@@ -88,20 +90,20 @@ func (c *TaskConfig) publishLabelled(f *faults, p *publication, has map[string]s
 		if c.Ports == nil {
 			where = fmt.Sprintf("port %q", label)
 		}
-		if _, taken := p.inPot[label]; taken {
-			f.add(where, "%q is asked for twice", label)
+		if _, taken := p.portMap[label]; taken {
+			f.add(where, "%q is listed twice", label)
 			continue
 		}
 		p.add(f, where, label, 0, has)
 	}
 }
 
-// add publishes a port, over both transports since Nomad does not say which. A
-// to of 0 is the group's.
-func (p *publication) add(f *faults, where, label string, to int, has map[string]structs.AllocatedPortMapping) {
+// add publishes a port over TCP and UDP, since Nomad does not say which is meant.
+// If to is 0 the port in the pot is the group's.
+func (p *publication) add(f *problems, where, label string, to int, has map[string]structs.AllocatedPortMapping) {
 	m, ok := has[label]
 	if !ok {
-		f.add(where, "the group has no port %q, it has %s", label, labelsOf(has))
+		f.add(where, "no such port in the group: %q; its ports are %s", label, labelsOf(has))
 		return
 	}
 	if to == 0 {
@@ -114,11 +116,11 @@ func (p *publication) add(f *faults, where, label string, to int, has map[string
 	if m.HostIP != "" {
 		var err error
 		if ip, err = netip.ParseAddr(m.HostIP); err != nil {
-			f.add(where, "no host address: %q", m.HostIP)
+			f.add(where, "invalid host address: %q", m.HostIP)
 			return
 		}
 	}
-	p.inPot[label] = to
+	p.portMap[label] = to
 	host := netip.AddrPortFrom(ip, uint16(m.Value))
 	p.labels[host] = label
 	for _, proto := range []conf.Proto{conf.TCP, conf.UDP} {
@@ -126,8 +128,9 @@ func (p *publication) add(f *faults, where, label string, to int, has map[string
 	}
 }
 
-// groupPorts are the ports that Nomad gave the task, by label: its group's, and
-// those that job files from before Nomad 0.12 ask for among its resources.
+// groupPorts returns the ports that Nomad gave the task, by label: those of its
+// group, and those that job files from before Nomad 0.12 ask for among a task's
+// resources.
 func groupPorts(r *drivers.Resources) map[string]structs.AllocatedPortMapping {
 	all := map[string]structs.AllocatedPortMapping{}
 	if r == nil {
@@ -148,6 +151,7 @@ func groupPorts(r *drivers.Resources) map[string]structs.AllocatedPortMapping {
 	return all
 }
 
+// labelsOf lists the labels of ports, for people.
 func labelsOf(has map[string]structs.AllocatedPortMapping) string {
 	if len(has) == 0 {
 		return "none"

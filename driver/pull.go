@@ -11,7 +11,7 @@ import (
 	"nomad-driver-pot/image/signify"
 )
 
-// authSpec is of a task's auth { … }.
+// authSpec is the schema of auth { … } in a task's config.
 var authSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"username": hclspec.NewAttr("username", "string", false),
 	"password": hclspec.NewAttr("password", "string", false),
@@ -19,7 +19,7 @@ var authSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"header":   hclspec.NewAttr("header", "string", false),
 })
 
-// AuthConfig is how the image's server is told who asks: image.Login.
+// AuthConfig is the job's credentials for the image's server: image.Login.
 type AuthConfig struct {
 	Username string `codec:"username"`
 	Password string `codec:"password"`
@@ -27,28 +27,29 @@ type AuthConfig struct {
 	Header   string `codec:"header"` // "Name: value"
 }
 
-// VerifyConfig is what images must be signed with, whatever a job says.
+// VerifyConfig is the operator's policy for signatures of images. A job cannot
+// relax it.
 type VerifyConfig struct {
 	RequireSignature bool   `codec:"require_signature"` // a job must name a key, if signify_pubkey does not
-	SignifyPubkey    string `codec:"signify_pubkey"`    // path; no job may name another
+	SignifyPubkey    string `codec:"signify_pubkey"`    // path; a job may name no other key
 }
 
-// AuthFileConfig is where credentials for images' servers are.
+// AuthFileConfig names the operator's file of credentials for image servers.
 type AuthFileConfig struct {
 	File string `codec:"file"` // image.ReadLogins
 }
 
-// sources are where images may come from, and on what terms, as the operator has it.
+// sources is the operator's policy for where images may come from.
 type sources struct {
-	allowed  []image.Prefix // none: all
-	required bool           // an image must be signed
-	local    bool           // pots that another tool imported or made are images
-	key      *signify.PublicKey
-	authFile string
+	allowed  []image.Prefix     // nil allows all
+	required bool               // an image must be signed
+	local    bool               // pots that another tool imported or made are images
+	key      *signify.PublicKey // that must have signed an image; nil if there is none
+	authFile string             // path; "" if there is none
 }
 
-// sources are c's, without fault.
-func (c *Config) sources(f *faults) sources {
+// sources translates the keys of c that are about images.
+func (c *Config) sources(f *problems) sources {
 	s := sources{required: c.Verify.RequireSignature, local: c.AllowLocalImages}
 	for i, text := range c.AllowedImages {
 		p, err := image.ParsePrefix(text)
@@ -69,8 +70,8 @@ func (c *Config) sources(f *faults) sources {
 	return s
 }
 
-// readKey reads a public key of signify(1).
-func readKey(f *faults, where, path string) *signify.PublicKey {
+// readKey reads a public key of signify(1). It returns nil after a problem.
+func readKey(f *problems, where, path string) *signify.PublicKey {
 	if !filepath.IsAbs(path) {
 		f.add(where, "must be an absolute path, not %q", path)
 		return nil
@@ -83,53 +84,54 @@ func readKey(f *faults, where, path string) *signify.PublicKey {
 	return &key
 }
 
-// terms are those on which the task's image is had: what the job asks for, and what
-// the operator does. A job may make them stricter, and no laxer.
-func (c *TaskConfig) terms(f *faults, s *sources, ref image.Ref, inURL image.Login) image.Terms {
+// terms merges the job's wishes for its image with the operator's policy. A job
+// can only tighten the policy.
+func (c *TaskConfig) terms(f *problems, s *sources, ref image.Ref, inURL image.Login) image.Terms {
 	if len(s.allowed) > 0 && !slices.ContainsFunc(s.allowed, func(p image.Prefix) bool { return p.Covers(ref.Source) }) {
-		f.add("config.image", "is below none of the URLs in this client's allowed_images")
+		f.add("config.image", "is not below any URL in this client's allowed_images")
 	}
-	t := image.Terms{Digest: c.pin(f), Key: s.key, Optional: c.AuthSoftFail, Again: c.ForcePull, Local: s.local}
+	t := image.Terms{Digest: c.wantDigest(f), Key: s.key, Optional: c.AuthSoftFail, Again: c.ForcePull, Local: s.local}
 	if c.SignifyPubkey != "" {
 		key := readKey(f, "config.signify_pubkey", c.SignifyPubkey)
 		switch {
 		case key == nil:
 		case s.key != nil && s.key.Fingerprint() != key.Fingerprint():
-			f.add("config.signify_pubkey", "is key %s, and this client takes images signed by %s alone", key.Number, s.key.Number)
+			f.add("config.signify_pubkey", "is key %s, but this client only accepts images signed with key %s", key.Number, s.key.Number)
 		default:
 			t.Key = key
 		}
 	}
 	if s.required && t.Key == nil && c.SignifyPubkey == "" {
-		f.add("config.signify_pubkey", "must be set: this client takes signed images alone")
+		f.add("config.signify_pubkey", "must be set: this client only accepts signed images")
 	}
 	t.Login = c.login(f, s, ref, inURL)
 	return t
 }
 
-// login is the job's own, of auth or in the URL, or else the operator's for that URL.
-func (c *TaskConfig) login(f *faults, s *sources, ref image.Ref, inURL image.Login) image.Login {
-	own := image.Login{Username: c.Auth.Username, Password: c.Auth.Password, Token: c.Auth.Token, Header: c.Auth.Header}
+// login returns the job's credentials, from auth or from its URL, or else the
+// operator's for that URL.
+func (c *TaskConfig) login(f *problems, s *sources, ref image.Ref, inURL image.Login) image.Login {
+	inAuth := image.Login{Username: c.Auth.Username, Password: c.Auth.Password, Token: c.Auth.Token, Header: c.Auth.Header}
 	switch {
-	case !own.IsZero() && !inURL.IsZero():
-		f.add("config.auth", "cannot be set with a user in image")
-	case !own.IsZero():
-		if err := own.Validate(); err != nil {
+	case !inAuth.IsZero() && !inURL.IsZero():
+		f.add("config.auth", "mutually exclusive with a user in config.image")
+	case !inAuth.IsZero():
+		if err := inAuth.Validate(); err != nil {
 			f.add("config.auth", "%w", err)
 		}
-		return own
+		return inAuth
 	case !inURL.IsZero():
 		if err := inURL.Validate(); err != nil {
 			f.add("config.image", "user: %w", err)
 		}
 		return inURL
 	case s.authFile == "":
-		return own
+		return inAuth
 	}
-	// It is read anew: credentials are renewed while plugins run.
+	// Read at each start: credentials are renewed while plugins run.
 	logins, err := image.ReadLogins(s.authFile)
 	if err != nil {
-		f.add("auth.file", "of this client: %w", err)
+		f.add("this client's auth.file", "%w", err)
 	}
 	return logins.For(ref.Source)
 }

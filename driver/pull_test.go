@@ -20,7 +20,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// keyFile is a new public key, in a file.
+// keyFile returns a file with a new public key, and its secret key.
 func keyFile(t *testing.T) (path string, secret signify.SecretKey) {
 	t.Helper()
 	secret, err := signify.NewKey()
@@ -32,7 +32,7 @@ func keyFile(t *testing.T) (path string, secret signify.SecretKey) {
 	return path, secret
 }
 
-// A job may ask for more than the operator does, and not for less.
+// A job can tighten the operator's policy for images, and not relax it.
 func TestTaskConfig_terms(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	ours, _ := keyFile(t)
@@ -45,30 +45,30 @@ func TestTaskConfig_terms(t *testing.T) {
 		check        func(t *testing.T, terms image.Terms)
 		want         string
 	}{
-		"nothing": {check: func(t *testing.T, terms image.Terms) { must.True(t, terms == image.Terms{}) }},
-		"all of a job's own": {task: `force_pull = true
+		"without policy or wishes there are no terms": {check: func(t *testing.T, terms image.Terms) { must.True(t, terms == image.Terms{}) }},
+		"the job's wishes are kept": {task: `force_pull = true
 			auth_soft_fail = true
 			auth { token = "t" }`, check: func(t *testing.T, terms image.Terms) {
 			must.True(t, terms == image.Terms{Again: true, Optional: true, Login: image.Login{Token: "t"}})
 		}},
-		"a key of the job's": {task: fmt.Sprintf("signify_pubkey = %q", ours), check: func(t *testing.T, terms image.Terms) {
+		"the job's key is used": {task: fmt.Sprintf("signify_pubkey = %q", ours), check: func(t *testing.T, terms image.Terms) {
 			must.NotNil(t, terms.Key)
 		}},
-		"a key of the node's": {plugin: fmt.Sprintf("verify { signify_pubkey = %q }", ours), check: func(t *testing.T, terms image.Terms) {
+		"the operator's key is used": {plugin: fmt.Sprintf("verify { signify_pubkey = %q }", ours), check: func(t *testing.T, terms image.Terms) {
 			must.NotNil(t, terms.Key)
 		}},
-		"another key than the node's": {
+		"a job cannot replace the operator's key": {
 			plugin: fmt.Sprintf("verify { signify_pubkey = %q }", ours), task: fmt.Sprintf("signify_pubkey = %q", theirs),
 			want: "config.signify_pubkey: is key ",
 		},
-		"no key where one is required":   {plugin: "verify { require_signature = true }", want: "config.signify_pubkey: must be set: this client takes signed images alone"},
-		"a key that is no absolute path": {task: `signify_pubkey = "key.pub"`, want: "config.signify_pubkey: must be an absolute path"},
-		"a key that is none":             {task: `signify_pubkey = "/etc/passwd"`, want: "config.signify_pubkey: /etc/passwd: not a signify public key"},
-		"a login of the node's":          {plugin: fmt.Sprintf("auth { file = %q }", logins), check: func(t *testing.T, terms image.Terms) { must.True(t, terms.Login == image.Login{Token: "of-the-node"}) }},
-		"a login of the job's before it": {plugin: fmt.Sprintf("auth { file = %q }", logins), task: `auth { header = "X: y" }`, check: func(t *testing.T, terms image.Terms) { must.True(t, terms.Login == image.Login{Header: "X: y"}) }},
-		"two logins in one":              {task: "auth {\n token = \"geheim\"\n username = \"a\"\n}", want: "config.auth: must be username and password, token, or header: one of them"},
-		"a source that is allowed":       {plugin: `allowed_images = ["https://images.example.org"]`, check: func(*testing.T, image.Terms) {}},
-		"a source that is not":           {plugin: `allowed_images = ["https://images.example.org/pots-of-mine", "file:///srv"]`, want: "config.image: is below none of the URLs in this client's allowed_images"},
+		"a required signature needs a key":        {plugin: "verify { require_signature = true }", want: "config.signify_pubkey: must be set: this client only accepts signed images"},
+		"a key needs an absolute path":            {task: `signify_pubkey = "key.pub"`, want: "config.signify_pubkey: must be an absolute path"},
+		"a file that is not a key is refused":     {task: `signify_pubkey = "/etc/passwd"`, want: "config.signify_pubkey: /etc/passwd: not a signify public key"},
+		"the operator's credentials are used":     {plugin: fmt.Sprintf("auth { file = %q }", logins), check: func(t *testing.T, terms image.Terms) { must.True(t, terms.Login == image.Login{Token: "of-the-node"}) }},
+		"the job's credentials come first":        {plugin: fmt.Sprintf("auth { file = %q }", logins), task: `auth { header = "X: y" }`, check: func(t *testing.T, terms image.Terms) { must.True(t, terms.Login == image.Login{Header: "X: y"}) }},
+		"two kinds of credentials are refused":    {task: "auth {\n token = \"geheim\"\n username = \"a\"\n}", want: "config.auth: must be username and password, token, or header: one of them"},
+		"a URL below allowed_images is accepted":  {plugin: `allowed_images = ["https://images.example.org"]`, check: func(*testing.T, image.Terms) {}},
+		"a URL outside allowed_images is refused": {plugin: `allowed_images = ["https://images.example.org/pots-of-mine", "file:///srv"]`, want: "config.image: is not below any URL in this client's allowed_images"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := backendOf(t, c.plugin).plan(taskOf(t, least+c.task))
@@ -94,7 +94,7 @@ func TestTaskConfig_terms(t *testing.T) {
 	}
 }
 
-// A user in the URL of an image is a login, and no part of its name.
+// A user in the URL of an image is a credential, and not part of the image's name.
 func TestTaskConfig_login(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	p, err := backendOf(t, "").plan(taskOf(t, strings.Replace(least, "https://", "https://ann:geheim@", 1)))
@@ -103,11 +103,11 @@ func TestTaskConfig_login(t *testing.T) {
 	must.True(t, p.terms.Login == image.Login{Username: "ann", Password: "geheim"})
 	must.StrNotContains(t, fmt.Sprintf("%+v %#v", p.terms, p.terms), "geheim")
 	_, err = backendOf(t, "").plan(taskOf(t, strings.Replace(least, "https://", "https://ann:geheim@", 1)+`auth { token = "geheim" }`))
-	must.ErrorContains(t, err, "config.auth: cannot be set with a user in image")
+	must.ErrorContains(t, err, "config.auth: mutually exclusive with a user in config.image")
 	must.StrNotContains(t, err.Error(), "geheim")
 }
 
-// startAll starts tasks at once.
+// startAll starts tasks concurrently, and returns the error of each.
 func startAll(b *bed, all []*drivers.TaskConfig) []error {
 	errs := make([]error, len(all))
 	var started sync.WaitGroup
@@ -118,9 +118,35 @@ func startAll(b *bed, all []*drivers.TaskConfig) []error {
 	return errs
 }
 
-// However many tasks want an image that is not there, it is fetched and imported once;
-// when its server dies half way all are told the same, and the next go on with what
-// has come.
+// dieHalfWay has a server die for good once it has sent half of a file, until revive is called.
+func dieHalfWay(server *imagetest.Server, file string) (revive func()) {
+	var lock sync.Mutex
+	dead := false
+	server.Fail(file, func(w http.ResponseWriter, r *http.Request, xz []byte) {
+		imagetest.HangUpAfter(len(xz)/2, func() {
+			lock.Lock()
+			defer lock.Unlock()
+			dead = true
+		})(w, r, xz)
+	})
+	server.Guard(func(*http.Request) bool {
+		lock.Lock()
+		defer lock.Unlock()
+		if dead {
+			panic(http.ErrAbortHandler)
+		}
+		return true
+	})
+	return func() {
+		server.Fail(file, nil)
+		lock.Lock()
+		defer lock.Unlock()
+		dead = false
+	}
+}
+
+// Twenty tasks whose image is missing share one download and one import. If the server
+// dies half way all fail with the same error, and the next download resumes there.
 func TestDriver_StartTask_together(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
@@ -132,23 +158,7 @@ func TestDriver_StartTask_together(t *testing.T) {
 		}
 		return all
 	}
-	var lock sync.Mutex
-	dead := false
-	b.server.Fail(file, func(w http.ResponseWriter, r *http.Request, xz []byte) {
-		imagetest.HangUpAfter(len(xz)/2, func() {
-			lock.Lock()
-			defer lock.Unlock()
-			dead = true
-		})(w, r, xz)
-	})
-	b.server.Guard(func(*http.Request) bool {
-		lock.Lock()
-		defer lock.Unlock()
-		if dead {
-			panic(http.ErrAbortHandler)
-		}
-		return true
-	})
+	revive := dieHalfWay(b.server, file)
 	errs := startAll(b, tasks())
 	for _, err := range errs {
 		must.Error(t, err)
@@ -157,10 +167,7 @@ func TestDriver_StartTask_together(t *testing.T) {
 	}
 	nothingLeft(t, b.dir)
 
-	b.server.Fail(file, nil)
-	lock.Lock()
-	dead = false
-	lock.Unlock()
+	revive()
 	before := map[string]int{}
 	for _, ending := range []string{"", ".meta", ".skein"} {
 		before[ending] = b.server.Gets(file + ending)
@@ -184,4 +191,20 @@ func TestDriver_StartTask_together(t *testing.T) {
 	must.NoError(t, err)
 	images = slices.DeleteFunc(images, func(name string) bool { return strings.HasPrefix(name, "web_") })
 	must.Len(t, 1, images)
+}
+
+// Tasks that start together share one download of their image.
+func TestDriver_StartTask_oneDownload(t *testing.T) {
+	leak.Check(t, leak.Foreign)
+	b := newBed(t, "")
+	var all sync.WaitGroup
+	for range 5 {
+		cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
+		all.Go(func() {
+			_, _, err := b.StartTask(cfg)
+			must.NoError(t, err)
+		})
+	}
+	all.Wait()
+	must.Eq(t, 1, b.server.Gets(helloXZ))
 }

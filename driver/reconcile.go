@@ -9,33 +9,35 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// reconciler takes away what is left of tasks that Nomad does not know: of a plugin
-// that was killed while it started one, of a task whose end failed, of a machine
-// that was restarted. What it goes by is on the things themselves.
+// reconciler destroys dangling pots and unused images. A pot is left dangling by
+// a plugin that is killed during a start, by a DestroyTask that fails, and by a
+// restart of the machine. What is dangling is read from the pots and datasets
+// themselves; the reconciler remembers only since when it has seen them.
 type reconciler struct {
-	driver *Driver
-	seen   map[pot.Name]time.Time // strays, since when
-	told   map[pot.Name]bool      // of which a dry run has told
-	idle   map[string]time.Time   // images, since when
+	driver      *Driver
+	firstSeen   map[pot.Name]time.Time // dangling pots
+	reported    map[pot.Name]bool      // dangling pots that a dry run has logged
+	unusedSince map[string]time.Time   // images
 }
 
 func newReconciler(d *Driver) *reconciler {
-	return &reconciler{driver: d, seen: map[pot.Name]time.Time{}, told: map[pot.Name]bool{}, idle: map[string]time.Time{}}
+	return &reconciler{driver: d, firstSeen: map[pot.Name]time.Time{}, reported: map[pot.Name]bool{}, unusedSince: map[string]time.Time{}}
 }
 
-// reconcile goes on until the plugin ends. It is begun by the first fingerprint:
-// Nomad starts plugin processes that are never asked for one, and run no tasks. A
-// plugin whose agent was killed takes nothing away: what it does not know may belong
-// to an agent that has come since, with a plugin of its own.
+// reconcile runs until the plugin ends. The first Fingerprint starts it: Nomad
+// also starts plugin processes that it never asks for one, and that run no tasks.
+//
+// A plugin whose agent was killed destroys nothing. A pot that it does not know
+// may belong to a later agent, which has a plugin of its own.
 func (d *Driver) reconcile() {
 	r := newReconciler(d)
 	for {
 		b := d.current()
 		switch {
-		case d.agent.since(time.Now()) < 0:
-			r = newReconciler(d) // whatever was seen is to be seen again
+		case d.agent.attachedFor(time.Now()) < 0:
+			r = newReconciler(d) // every grace period begins anew
 		case b.pots != nil && b.enabled:
-			r.look(d.ctx, b, time.Now())
+			r.run(d.ctx, b, time.Now())
 		}
 		select {
 		case <-time.After(cmp.Or(b.gc.interval, defaultInterval)):
@@ -45,85 +47,89 @@ func (d *Driver) reconcile() {
 	}
 }
 
-// look takes away what the configuration says.
-func (r *reconciler) look(ctx context.Context, b *backend, now time.Time) {
+// run destroys what the configuration's gc block says.
+func (r *reconciler) run(ctx context.Context, b *backend, now time.Time) {
 	if b.gc.pots {
-		r.pass(ctx, b, now)
+		r.reconcileOnce(ctx, b, now)
 	}
 	if b.gc.images {
-		r.collect(ctx, b, now)
+		r.destroyUnusedImages(ctx, b, now)
 	}
 }
 
-// passWithin bounds a look at the host, and the end of one pot.
-const passWithin = 2 * time.Minute
+// reconcileTimeout bounds the listing of the host's pots, and the destruction of
+// one pot.
+const reconcileTimeout = 2 * time.Minute
 
-// pass looks once. A pot is a stray when it has the name of a task's and no task is
-// of that name, for as long as the grace.
-func (r *reconciler) pass(ctx context.Context, b *backend, now time.Time) {
-	looking, cancel := context.WithTimeout(ctx, passWithin)
+// reconcileOnce destroys dangling pots. A pot is dangling if it is named like a
+// task's pot and no known task has had that name for creation_grace.
+func (r *reconciler) reconcileOnce(ctx context.Context, b *backend, now time.Time) {
+	listing, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
-	marked, err := b.pots.Marked(looking)
+	marked, err := b.pots.Marked(listing)
 	if err != nil {
-		r.driver.logger.Warn("cannot look for what is left of tasks", "error", err)
+		r.driver.logger.Warn("cannot list the pots of tasks", "error", err)
 		return
 	}
-	known := r.known(b, now)
-	strays := slices.DeleteFunc(marked, func(name pot.Name) bool { return !isTasks(name) || known(name) })
-	for name := range r.seen {
-		if !slices.Contains(strays, name) {
-			delete(r.seen, name)
-			delete(r.told, name)
+	known := r.isKnown(b, now)
+	dangling := slices.DeleteFunc(marked, func(name pot.Name) bool { return !isTaskPot(name) || known(name) })
+	for name := range r.firstSeen {
+		if !slices.Contains(dangling, name) {
+			delete(r.firstSeen, name)
+			delete(r.reported, name)
 		}
 	}
-	for _, name := range strays {
-		since, ok := r.seen[name]
+	for _, name := range dangling {
+		since, ok := r.firstSeen[name]
 		if !ok {
-			r.seen[name] = now
+			r.firstSeen[name] = now
 			since = now
 		}
 		if now.Sub(since) >= b.gc.grace {
-			r.take(ctx, b, name, now)
+			r.destroyDangling(ctx, b, name, now)
 		}
 	}
 }
 
-// known tells whether Nomad knows of a task, and will say when it is to end. Of one
-// that could not be destroyed it has forgotten. Of one that the plugin started for an
-// agent that was killed before it was told, it never knew: the next agent, which goes
-// on with this plugin, has not spoken of it when it has been there for the grace.
-func (r *reconciler) known(b *backend, now time.Time) func(pot.Name) bool {
+// isKnown returns a function that reports whether Nomad knows a pot's task, and
+// so will stop it. Nomad does not know two kinds of tasks that the plugin knows:
+//
+//   - It has forgotten a task whose DestroyTask failed.
+//   - It never knew a task if its agent was killed before StartTask returned. The
+//     next agent uses the same plugin, and has not named the task when it has been
+//     attached for creation_grace.
+func (r *reconciler) isKnown(b *backend, now time.Time) func(pot.Name) bool {
 	all := r.driver.tasks.pots()
-	there := r.driver.agent.since(now) >= b.gc.grace
+	attached := r.driver.agent.attachedFor(now) >= b.gc.grace
 	return func(name pot.Name) bool {
 		t, ok := all[name]
-		return ok && (t == nil || !t.left.Load() && (t.heard.Load() || !there))
+		return ok && (t == nil || !t.destroyFailed.Load() && (t.acknowledged.Load() || !attached))
 	}
 }
 
-// take takes away a stray, unless this is a dry run.
-func (r *reconciler) take(ctx context.Context, b *backend, name pot.Name, now time.Time) {
-	log := r.driver.logger.With("pot", name, "seen_for", now.Sub(r.seen[name]).Round(time.Second))
+// destroyDangling destroys a dangling pot. In a dry run it logs the pot, once.
+func (r *reconciler) destroyDangling(ctx context.Context, b *backend, name pot.Name, now time.Time) {
+	log := r.driver.logger.With("pot", name, "seen_for", now.Sub(r.firstSeen[name]).Round(time.Second))
 	if b.gc.dryRun {
-		if !r.told[name] {
-			log.Info("would take away what is left of a task that Nomad does not know: gc.dry_run is set")
-			r.told[name] = true
+		if !r.reported[name] {
+			log.Info("would destroy a dangling pot: gc.dry_run is set")
+			r.reported[name] = true
 		}
 		return
 	}
-	if r.known(b, now)(name) {
-		return // it is since
+	if r.isKnown(b, now)(name) {
+		return // its task was started or named by Nomad meanwhile
 	}
-	ctx, cancel := context.WithTimeout(ctx, passWithin)
+	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
 	destroy := func() error { return b.pots.Destroy(ctx, name) }
 	if t := r.driver.tasks.pots()[name]; t != nil {
 		destroy = func() error { return r.driver.DestroyTask(string(t.id), true) }
 	}
 	if err := destroy(); err != nil {
-		log.Warn("cannot take away what is left of a task that Nomad does not know", "error", err)
+		log.Warn("cannot destroy a dangling pot", "error", err)
 		return
 	}
-	log.Info("took away what was left of a task that Nomad does not know")
-	delete(r.seen, name)
+	log.Info("destroyed a dangling pot")
+	delete(r.firstSeen, name)
 }

@@ -16,29 +16,29 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-func TestIsTasks(t *testing.T) {
+func TestIsTaskPot(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	for _, id := range []TaskID{testID, testAlloc + "/a task with a long name.éü/0badcafe", "what Nomad never made"} {
-		must.True(t, isTasks(id.PotName()), must.Sprint(id.PotName()))
+		must.True(t, isTaskPot(id.PotName()), must.Sprint(id.PotName()))
 	}
 	for _, name := range []pot.Name{"web", "nginx_1_24_1", "task-1", "web_0badcafe", "web_0badcafe_6f3e6b3c-8f0e-4a35-9c2c"} {
-		must.False(t, isTasks(name), must.Sprint(name))
+		must.False(t, isTaskPot(name), must.Sprint(name))
 	}
 }
 
-// What is left of tasks that Nomad does not know goes after the grace; what it
-// knows, and what is no task's, stays.
+// Dangling pots are destroyed after creation_grace. Pots of known tasks, and pots that are
+// not named like a task's, stay.
 func TestReconciler(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
-	known, stray, lost := b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h")
+	known, dangling, lost := b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h")
 	handle, _ := b.start(t, known)
-	b.start(t, stray)
+	b.start(t, dangling)
 	b.start(t, lost)
 
-	// A plugin that was killed before it could tell Nomad of two of them, the
-	// record of one of which is lost.
+	// The plugin is killed before StartTask has returned for two of them. The record
+	// of one of these is lost.
 	b.open(t)
 	must.NoError(t, b.RecoverTask(handle))
 	must.NoError(t, os.RemoveAll(filepath.Join(b.dir, "pots", string(TaskID(lost.ID).PotName()))))
@@ -58,25 +58,25 @@ func TestReconciler(t *testing.T) {
 	all := there()
 	must.Len(t, 4, all)
 	now := time.Now()
-	r.pass(t.Context(), back, now)
-	r.pass(t.Context(), back, now.Add(4*time.Minute))
+	r.reconcileOnce(t.Context(), back, now)
+	r.reconcileOnce(t.Context(), back, now.Add(4*time.Minute))
 	must.Eq(t, all, there())
 
 	dry := *back
 	dry.gc.dryRun = true
-	r.pass(t.Context(), &dry, now.Add(6*time.Minute))
+	r.reconcileOnce(t.Context(), &dry, now.Add(6*time.Minute))
 	must.Eq(t, all, there())
 
-	r.pass(t.Context(), back, now.Add(6*time.Minute))
+	r.reconcileOnce(t.Context(), back, now.Add(6*time.Minute))
 	left := there()
 	must.Len(t, 2, left)
 	must.SliceContainsAll(t, left, []pot.Name{"by-hand", TaskID(known.ID).PotName()})
-	must.MapEmpty(t, r.seen)
+	must.MapEmpty(t, r.firstSeen)
 	must.StrContains(t, b.exec(t, known.ID, "id"), "pid")
 }
 
-// An image goes when nothing has been cloned from it for the delay, and is fetched
-// again when it is asked for.
+// An image is destroyed when no pot has been cloned from it for image_delay, and is pulled
+// again when a task needs it.
 func TestReconciler_collect(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
@@ -92,26 +92,26 @@ func TestReconciler_collect(t *testing.T) {
 	r := newReconciler(b.driver)
 	now := time.Now()
 	for i := range 3 { // a pot is cloned from it
-		r.collect(t.Context(), back, now.Add(time.Duration(i)*time.Hour))
+		r.destroyUnusedImages(t.Context(), back, now.Add(time.Duration(i)*time.Hour))
 	}
 	must.Len(t, 1, images())
 
 	must.NoError(t, b.DestroyTask(cfg.ID, true))
-	r.collect(t.Context(), back, now)
-	r.collect(t.Context(), back, now.Add(59*time.Minute))
+	r.destroyUnusedImages(t.Context(), back, now)
+	r.destroyUnusedImages(t.Context(), back, now.Add(59*time.Minute))
 	must.Len(t, 1, images())
 
 	b.driver.starting.RLock() // a start has found it
-	r.collect(t.Context(), back, now.Add(2*time.Hour))
+	r.destroyUnusedImages(t.Context(), back, now.Add(2*time.Hour))
 	b.driver.starting.RUnlock()
 	must.Len(t, 1, images())
 
 	dry := *back
 	dry.gc.dryRun = true
-	r.collect(t.Context(), &dry, now.Add(2*time.Hour))
+	r.destroyUnusedImages(t.Context(), &dry, now.Add(2*time.Hour))
 	must.Len(t, 1, images())
 
-	r.collect(t.Context(), back, now.Add(2*time.Hour))
+	r.destroyUnusedImages(t.Context(), back, now.Add(2*time.Hour))
 	must.SliceEmpty(t, images())
 	again := b.task(t, "", "sleep", "1h")
 	b.start(t, again)

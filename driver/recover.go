@@ -11,25 +11,27 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// RecoverTask is drivers.DriverPlugin's: it takes up a task that another plugin
-// process started. One that has ended meanwhile is taken up too, so that
-// WaitTask can tell how. After an error Nomad destroys the task and, whatever its
-// restart policy, starts another, so there is none unless the task is gone.
+// RecoverTask implements drivers.DriverPlugin. It recovers a task that another
+// plugin process started. A task that has ended meanwhile is recovered too, so that
+// WaitTask can return how it ended.
+//
+// After an error Nomad destroys the task and starts another, whatever its restart
+// policy. So RecoverTask returns an error only if the task is gone.
 func (d *Driver) RecoverTask(h *drivers.TaskHandle) error {
 	s, err := readState(h)
 	if err != nil {
 		return fmt.Errorf("cannot recover task: %w", err)
 	}
 	id := TaskID(h.Config.ID)
-	if _, ok := d.tasks.take(d.ctx, id); !ok {
-		d.known(string(id))
-		return nil // the agent was restarted, and this plugin was not
+	if _, ok := d.tasks.begin(d.ctx, id); !ok {
+		d.lookup(string(id)) // Nomad has named the task
+		return nil           // the agent was restarted, and this plugin was not
 	}
 	t, err := d.recover(h.Config, s)
 	if t != nil {
-		t.heard.Store(true)
+		t.acknowledged.Store(true)
 	}
-	d.tasks.settle(id, t)
+	d.tasks.finish(id, t)
 	if err != nil {
 		d.logger.Warn("cannot recover task", "task_id", id, "error", err)
 		return fmt.Errorf("cannot recover task: %w", err)
@@ -38,30 +40,32 @@ func (d *Driver) RecoverTask(h *drivers.TaskHandle) error {
 	return nil
 }
 
+// recover finds the pot of a task whose state was s.
 func (d *Driver) recover(cfg *drivers.TaskConfig, s *state) (*task, error) {
 	b := d.current()
-	if b.fault != nil {
-		return nil, b.fault
+	if b.openErr != nil {
+		return nil, b.openErr
 	}
 	p, err := find(b.pots, pot.Name(s.Pot))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("pot %s is gone", s.Pot)
+		return nil, fmt.Errorf("no such pot: %s", s.Pot)
 	}
-	tell := d.events.about(cfg)
+	emit := d.events.forTask(cfg)
 	if err != nil {
-		d.logger.Warn("a task's record cannot be read: it goes on, but nothing can be executed in it", "task_id", cfg.ID, "error", err)
-		tell("nothing can be executed in the task any more: %s", oneLine(err))
+		d.logger.Warn("cannot read a task's record: the task keeps running, but no command can be run in it", "task_id", cfg.ID, "error", err)
+		emit("Cannot run commands in the task any more: %s", oneLine(err))
 		p = b.pots.Remains(pot.Name(s.Pot), err, false)
 	}
-	// What else is wrong with the supervisor's records is how the task ended.
+	// Any other error here is one of the supervisor's records, and WaitTask returns
+	// it as the way that the task ended.
 	if _, _, err := p.Started(); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("pot %s: its command was never started: %w", s.Pot, err)
+		return nil, fmt.Errorf("the command of pot %s was never started: %w", s.Pot, err)
 	}
-	return newTask(cfg, tell, cfg.EnvList(), *s, p), nil
+	return newTask(cfg, emit, cfg.EnvList(), *s, p), nil
 }
 
-// find is pots.Find, tried a few times: not to find out is not the same as to
-// find that a pot is gone.
+// find calls pots.Find up to three times. An error other than fs.ErrNotExist does
+// not mean that the pot is gone, and may be over soon.
 func find(pots *pot.Pots, name pot.Name) (p *pot.Pot, err error) {
 	for range 3 {
 		if p, err = pots.Find(name); err == nil || errors.Is(err, fs.ErrNotExist) {

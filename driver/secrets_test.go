@@ -18,30 +18,30 @@ import (
 	"nomad-driver-pot/pot/hosttest/machine"
 )
 
-// planted is what every secret of a test has in it: the environment of bed.task too.
+// planted is part of every secret of a test, and of the environment of bed.task.
 const planted = "planted-secret"
 
 // holdsNone fails the test if there is a secret in text.
 func holdsNone(t *testing.T, what, text string) {
 	t.Helper()
 	if i := strings.Index(text, planted); i >= 0 {
-		t.Errorf("%s tells a secret: …%q…", what, text[max(0, i-60):min(len(text), i+40)])
+		t.Errorf("%s has a secret: …%q…", what, text[max(0, i-60):min(len(text), i+40)])
 	}
 }
 
-// What is secret is in the task and in what Nomad made for it, and nowhere else: in
-// no file of ours, log, event, handle, error, command line or environment.
+// A secret is in the task and in the directories that Nomad made for it. It is in no file of
+// the driver's, log, event, handle, error, command line or environment.
 func TestDriver_secrets(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	events, err := b.driver.TaskEvents(t.Context())
 	must.NoError(t, err)
-	var told sync.Map
+	var messages sync.Map
 	go func() {
 		for { // Nomad's eventer does not close it
 			select {
 			case e := <-events:
-				told.Store(e.Message, true)
+				messages.Store(e.Message, true)
 			case <-t.Context().Done():
 				return
 			}
@@ -55,8 +55,8 @@ func TestDriver_secrets(t *testing.T) {
 		must.NoError(t, os.WriteFile(filepath.Join(secrets, name), []byte(planted), 0o600))
 	}
 	handle, _ := b.start(t, cfg)
-	says(t, cfg, "ready")
-	must.StrContains(t, b.exec(t, cfg.ID, "env"), planted) // it is there, for the task
+	waitForOutput(t, cfg, "ready")
+	must.StrContains(t, b.exec(t, cfg.ID, "env"), planted) // the task can read it
 	must.StrContains(t, b.exec(t, cfg.ID, "cat", "/secrets/token"), planted)
 	holdsNone(t, "the handle", string(handle.DriverState))
 	status, err := b.InspectTask(cfg.ID)
@@ -64,12 +64,12 @@ func TestDriver_secrets(t *testing.T) {
 	holdsNone(t, "the status", fmt.Sprint(status.DriverAttributes))
 	machineHoldsNone(t, b, cfg)
 
-	// Nor is it when the task is taken up by another plugin.
+	// The same holds after a restart of the plugin.
 	b.open(t)
-	must.NoError(t, b.RecoverTask(forgotten(t, handle)))
+	must.NoError(t, b.RecoverTask(afterRestart(t, handle)))
 	machineHoldsNone(t, b, cfg)
 
-	// Nor when a start fails.
+	// And when a start fails.
 	b.unlogged = true
 	for _, config := range []string{
 		fmt.Sprintf("image = %q", strings.Replace(b.server.URL, "://", "://user:"+planted+"@", 1)), // 401
@@ -89,19 +89,19 @@ func TestDriver_secrets(t *testing.T) {
 	}
 	must.NoError(t, b.StopTask(cfg.ID, time.Second, ""))
 	must.NoError(t, b.DestroyTask(cfg.ID, true))
-	must.StrContains(t, b.logged.String(), "cannot start task") // the log is that of all this
+	must.StrContains(t, b.logged.String(), "cannot start task") // the log is not empty
 	holdsNone(t, "the log", b.logged.String())
-	heard := 0
-	told.Range(func(message, _ any) bool {
-		heard++
+	count := 0
+	messages.Range(func(message, _ any) bool {
+		count++
 		holdsNone(t, "an event", message.(string))
 		return true
 	})
-	must.Positive(t, heard)
+	must.Positive(t, count)
 }
 
-// machineHoldsNone looks at files and processes. What is below a task's own
-// directories, on the host and mounted in its pot, is the task's.
+// machineHoldsNone fails the test if a file or process has a secret. It skips the task's own
+// directories, on the host and mounted in its pot.
 func machineHoldsNone(t *testing.T, b *bed, cfg *drivers.TaskConfig) {
 	t.Helper()
 	holdsNone(t, "the log", b.logged.String())

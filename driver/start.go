@@ -15,23 +15,25 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// startWithin bounds a start once the image is there: Nomad waits for it, whatever
-// becomes of the task meanwhile.
-const startWithin = 2 * time.Minute
+// startTimeout bounds each of the two parts of a start that follow the pull: the
+// creation of the pot and the start of its command. Nomad waits for StartTask, even
+// if the task is stopped meanwhile.
+const startTimeout = 2 * time.Minute
 
-// StartTask is drivers.DriverPlugin's. After an error nothing of the task is
+// StartTask implements drivers.DriverPlugin. After an error nothing of the task is
 // left. Nomad shows the error as an event of the task.
 func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drivers.DriverNetwork, error) {
 	id := TaskID(cfg.ID)
-	ctx, ok := d.tasks.take(d.ctx, id)
+	ctx, ok := d.tasks.begin(d.ctx, id)
 	if !ok {
-		return nil, nil, fmt.Errorf("cannot start task: %s is started already", id)
+		return nil, nil, fmt.Errorf("cannot start task: %s is already started", id)
 	}
 	t, handle, err := d.start(ctx, cfg)
-	if err != nil && errors.Is(context.Cause(ctx), errCalledOff) && !errors.Is(err, errCalledOff) {
-		err = fmt.Errorf("%w: %w", errCalledOff, err)
+	// The first thing that fails in a cancelled start may not say that it was cancelled.
+	if err != nil && errors.Is(context.Cause(ctx), errStartCancelled) && !errors.Is(err, errStartCancelled) {
+		err = fmt.Errorf("%w: %w", errStartCancelled, err)
 	}
-	d.tasks.settle(id, t)
+	d.tasks.finish(id, t)
 	d.ports.release(id)
 	if err != nil {
 		d.logger.Error("cannot start task", "task_id", cfg.ID, "error", err)
@@ -41,20 +43,21 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 	return handle, t.state.network(), nil
 }
 
-// startError is what Nomad is told. Whether it may try again is seen in the
-// outermost error alone, so nothing is wrapped around that.
+// startError returns err for Nomad. Nomad retries a start if the outermost error is
+// recoverable, so nothing may be wrapped around that.
 func startError(err error) error {
-	told := errors.New("cannot start task: " + oneLine(err))
+	flat := errors.New("cannot start task: " + oneLine(err))
 	if image.Retryable(err) {
-		return structs.NewRecoverableError(told, true)
+		return structs.NewRecoverableError(flat, true)
 	}
-	return told
+	return flat
 }
 
-// oneLine is an error for a row of a table: errors.Join puts each on a line.
+// oneLine formats an error for a row of a table. errors.Join puts each of its errors
+// on a line.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// start goes down a task's path: its image, its pot, its command.
+// start pulls the task's image, creates its pot and starts its command.
 func (d *Driver) start(ctx context.Context, cfg *drivers.TaskConfig) (*task, *drivers.TaskHandle, error) {
 	b, err := d.ready()
 	if err != nil {
@@ -64,74 +67,75 @@ func (d *Driver) start(ctx context.Context, cfg *drivers.TaskConfig) (*task, *dr
 	if err != nil {
 		return nil, nil, err
 	}
-	tell := d.events.about(cfg)
+	emit := d.events.forTask(cfg)
 	if len(p.unquoted) > 0 {
-		tell("quotes taken off, as no shell does it: %s", strings.Join(p.unquoted, " "))
+		emit("Stripped quotes from %s: no shell runs the command", strings.Join(p.unquoted, " "))
 	}
 	clock := newStopwatch()
-	made, snapshot, err := d.clone(ctx, b, p, cfg, tell, clock)
+	made, snapshot, err := d.clone(ctx, b, p, cfg, emit, clock)
 	if err != nil {
 		return nil, nil, err
 	}
 	if refused := made.Refused(); len(refused) > 0 {
-		tell("attributes of the image that are not allowed on this client, and not set: %s", strings.Join(refused, ", "))
+		emit("Ignored image attributes not in this client's allow_attributes: %s", strings.Join(refused, ", "))
 	}
 	if refused := made.RefusedHooks(); len(refused) > 0 {
-		tell("hooks of the image that are not allowed on this client, and not run: %s", list(refused, "and"))
+		emit("Ignored image hooks not in this client's allow_hooks: %s", list(refused, "and"))
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, errStartWithin)
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, errStartTimeout)
 	defer cancel()
-	t, handle, err := run(ctx, made, p, snapshot, cfg, tell)
+	t, handle, err := run(ctx, made, p, snapshot, cfg, emit)
 	if err != nil {
 		err = errors.Join(err, destroy(made))
-		tellNotes(made, tell)
+		emitHookOutput(made, emit)
 		return nil, nil, err
 	}
-	tellNotes(made, tell)
+	emitHookOutput(made, emit)
 	clock.lap("command")
-	tell("started in %s", clock)
+	emit("Started in %s", clock)
 	return t, handle, nil
 }
 
-// errStartWithin is a start that took too long.
-var errStartWithin = fmt.Errorf("not done within %s", startWithin)
+// errStartTimeout is the error of a start that takes longer than startTimeout.
+var errStartTimeout = fmt.Errorf("timed out after %s", startTimeout)
 
-// clone makes the task's pot of its image, which is there until it is cloned. It claims the
-// pot's ports.
-func (d *Driver) clone(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, tell teller, clock *stopwatch) (*pot.Pot, image.Snapshot, error) {
+// clone pulls the task's image, claims its ports and clones its pot from the image. The
+// image is not destroyed before that by the reconciler. If it is destroyed otherwise, clone
+// pulls it once more.
+func (d *Driver) clone(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, emit eventFunc, clock *stopwatch) (*pot.Pot, image.Snapshot, error) {
 	d.starting.RLock()
 	defer d.starting.RUnlock()
 	for tries := 0; ; tries++ {
-		snapshot, err := d.ensure(ctx, b, p, tell)
+		snapshot, err := d.ensure(ctx, b, p, emit)
 		if err == nil {
-			err = notRunning(ctx, b.pots, snapshot.Name)
+			err = checkNotRunning(ctx, b.pots, snapshot.Name)
 		}
 		if err != nil {
 			return nil, snapshot, err
 		}
 		clock.lap("image")
 		p.spec.Image = snapshot.Name
-		made, err := d.createWithin(ctx, b, p, cfg, tell)
+		made, err := d.claimAndCreate(ctx, b, p, cfg, emit)
 		if err == nil {
 			clock.lap("create")
 			return made, snapshot, nil
 		}
-		if tries > 0 || !errors.Is(err, fs.ErrNotExist) || !gone(ctx, b, snapshot.Name) {
+		if tries > 0 || !errors.Is(err, fs.ErrNotExist) || !imageGone(ctx, b, snapshot.Name) {
 			return nil, snapshot, err
 		}
 	}
 }
 
-// gone reports whether an image was destroyed after it was found, as when another one
-// could not be imported beside it.
-func gone(ctx context.Context, b *backend, image string) bool {
+// imageGone reports whether an image does not exist. It may be destroyed after ensure has
+// found it, as when another image could not be imported beside it.
+func imageGone(ctx context.Context, b *backend, image string) bool {
 	_, err := b.pots.Host().Images.Labels(ctx, image)
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// notRunning returns an error if a dataset that may be an image is that of a pot which is
-// running, or of a task: what is in it changes, and may be nobody else's to read.
-func notRunning(ctx context.Context, pots *pot.Pots, name string) error {
+// checkNotRunning returns an error if an image is the dataset of a pot that runs, or of a
+// task's pot: its files change, and may be private to that pot.
+func checkNotRunning(ctx context.Context, pots *pot.Pots, name string) error {
 	if pot.Name(name).Validate() != nil {
 		return nil // no pot has that name
 	}
@@ -146,44 +150,45 @@ func notRunning(ctx context.Context, pots *pot.Pots, name string) error {
 	return fmt.Errorf("use image %s: it is a pot that is running on this client, and %w; set pot and tag to those of an image, or stop the pot", name, image.ErrNotImage)
 }
 
-// createWithin claims the ports of a task's pot and creates the pot. Both must be done
-// within startWithin.
-func (d *Driver) createWithin(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, tell teller) (*pot.Pot, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, errStartWithin)
+// claimAndCreate claims the ports of a task's pot and creates the pot. Both must be done
+// within startTimeout.
+func (d *Driver) claimAndCreate(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, emit eventFunc) (*pot.Pot, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, errStartTimeout)
 	defer cancel()
-	over, err := d.ports.claim(cfg, b.pots, p, tell)
+	takeovers, err := d.ports.claim(cfg, b.pots, p, emit)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.takeOver(ctx, b.pots, over, cfg.Name); err != nil {
+	if err := d.takePorts(ctx, b.pots, takeovers, cfg.Name); err != nil {
 		return nil, err
 	}
 	return create(ctx, b.pots, p.spec)
 }
 
-// ensure has the image ready to be cloned.
-func (d *Driver) ensure(ctx context.Context, b *backend, p *plan, tell teller) (image.Snapshot, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, p.pullWithin, fmt.Errorf("not there within %s", p.pullWithin))
+// ensure pulls the task's image, unless it is there, and returns its dataset. It may take
+// as long as the plan's pullTimeout.
+func (d *Driver) ensure(ctx context.Context, b *backend, p *plan, emit eventFunc) (image.Snapshot, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.pullTimeout, fmt.Errorf("image pull timed out after %s", p.pullTimeout))
 	defer cancel()
-	return b.images.Ensure(ctx, p.ref, p.terms, func(message string) { tell("%s", message) })
+	return b.images.Ensure(ctx, p.ref, p.terms, func(message string) { emit("%s", message) })
 }
 
-// create makes the pot. One of that name is left over from a plugin that was
-// killed in a start that Nomad now asks for again.
+// create creates the pot. It destroys a pot of the same name first: a plugin that was
+// killed during the start has left it, and Nomad has called StartTask again.
 func create(ctx context.Context, pots *pot.Pots, s pot.Spec) (*pot.Pot, error) {
 	p, err := pots.Create(ctx, s)
 	if !errors.Is(err, fs.ErrExist) {
 		return p, err
 	}
 	if err := pots.Destroy(ctx, s.Name); err != nil {
-		return nil, fmt.Errorf("left over from an earlier start: %w", err)
+		return nil, fmt.Errorf("pot left over from an earlier start: %w", err)
 	}
 	return pots.Create(ctx, s)
 }
 
-// run starts the command.
-func run(ctx context.Context, made *pot.Pot, p *plan, from image.Snapshot, cfg *drivers.TaskConfig, tell teller) (*task, *drivers.TaskHandle, error) {
-	env := p.env(cfg)
+// run starts the pot's command, and returns the task and its handle.
+func run(ctx context.Context, made *pot.Pot, p *plan, from image.Snapshot, cfg *drivers.TaskConfig, emit eventFunc) (*task, *drivers.TaskHandle, error) {
+	env := p.setPortEnv(cfg)
 	if err := made.Start(ctx, env); err != nil {
 		return nil, nil, err
 	}
@@ -195,7 +200,7 @@ func run(ctx context.Context, made *pot.Pot, p *plan, from image.Snapshot, cfg *
 		Pot:     string(made.Name()),
 		Image:   p.ref.String(),
 		Started: started,
-		InPot:   p.inPot,
+		PortMap: p.portMap,
 		WorkDir: p.spec.WorkDir,
 	}
 	if from.Digest != (image.Digest{}) {
@@ -203,11 +208,11 @@ func run(ctx context.Context, made *pot.Pot, p *plan, from image.Snapshot, cfg *
 	}
 	if addr := made.Address(); addr.IsValid() {
 		s.IP = addr.String()
-		s.OnWire = len(made.Aliases()) > 0
+		s.AutoAdvertise = len(made.Aliases()) > 0
 	}
 	handle, err := s.handle(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	return newTask(cfg, tell, env, s, made), handle, nil
+	return newTask(cfg, emit, env, s, made), handle, nil
 }

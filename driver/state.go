@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,25 +10,25 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// stateVersion is the layout of state. Versions 1 and 2 were
-// nomad-pot-driver's, in which nothing can be found that this driver knows.
+// stateVersion is the version of the layout of state. Versions 1 and 2 are from
+// nomad-pot-driver, whose state has nothing that this driver could find a pot by.
 const stateVersion = 3
 
-// state is what Nomad keeps of a running task and gives back after a restart.
-// Nomad writes it to its own disk: there is no secret in it, and no environment.
-// The driver's half of a task's configuration is not given back.
+// state is what Nomad stores of a running task and returns to RecoverTask. Nomad
+// writes it to disk, so it must hold no secret and no environment. Nomad does not
+// return the config block of the task: what is needed of that is in the state.
 type state struct {
-	Pot     string    `codec:"pot"`
-	Image   string    `codec:"image"` // image.Ref.String
-	Digest  string    `codec:"digest"`
-	Started time.Time `codec:"started"`
-	IP      string    `codec:"ip"`
-	InPot   portMap   `codec:"ports"`
-	OnWire  bool      `codec:"on_wire"` // others reach IP: it is an alias
-	WorkDir string    `codec:"work_dir"`
+	Pot           string    `codec:"pot"`
+	Image         string    `codec:"image"` // image.Ref.String
+	Digest        string    `codec:"digest"`
+	Started       time.Time `codec:"started"`
+	IP            string    `codec:"ip"`
+	PortMap       portMap   `codec:"ports"`
+	AutoAdvertise bool      `codec:"on_wire"` // IP is an alias of an interface, which others can reach
+	WorkDir       string    `codec:"work_dir"`
 }
 
-// handle is what StartTask returns of a task.
+// handle returns the handle of a running task with this state.
 func (s *state) handle(cfg *drivers.TaskConfig) (*drivers.TaskHandle, error) {
 	h := drivers.NewTaskHandle(stateVersion)
 	h.Config = cfg
@@ -38,15 +39,15 @@ func (s *state) handle(cfg *drivers.TaskConfig) (*drivers.TaskHandle, error) {
 	return h, nil
 }
 
-// readState takes a handle apart.
+// readState decodes a handle's state. It refuses one of another version.
 func readState(h *drivers.TaskHandle) (*state, error) {
 	switch {
 	case h == nil || h.Config == nil:
-		return nil, fmt.Errorf("no task in the handle")
+		return nil, errors.New("task handle without a task")
 	case h.Version < stateVersion:
-		return nil, fmt.Errorf("a handle of version %d is nomad-pot-driver's: its tasks cannot be taken over", h.Version)
+		return nil, fmt.Errorf("task handle version %d is from nomad-pot-driver, whose tasks cannot be recovered", h.Version)
 	case h.Version > stateVersion:
-		return nil, fmt.Errorf("a handle of version %d is of a newer driver: this one knows %d", h.Version, stateVersion)
+		return nil, fmt.Errorf("task handle version %d is from a newer driver: this one reads version %d", h.Version, stateVersion)
 	}
 	s := new(state)
 	if err := h.GetDriverState(s); err != nil {
@@ -58,12 +59,12 @@ func readState(h *drivers.TaskHandle) (*state, error) {
 	return s, nil
 }
 
-// network is what Nomad is told of the pot's network, nil if it has none of its
-// own. Nobody else can reach an address on a bridge, so it is not to be advertised
-// unless a service asks for it.
+// network returns the pot's network for Nomad, or nil if the pot has no address of
+// its own. Other machines cannot reach an address on a bridge, so Nomad must
+// advertise it only for services that ask for it.
 func (s *state) network() *drivers.DriverNetwork {
 	if s.IP == "" {
 		return nil
 	}
-	return &drivers.DriverNetwork{IP: s.IP, PortMap: s.InPot, AutoAdvertise: s.OnWire}
+	return &drivers.DriverNetwork{IP: s.IP, PortMap: s.PortMap, AutoAdvertise: s.AutoAdvertise}
 }

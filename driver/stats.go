@@ -10,27 +10,29 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// What is measured, in the only words that Nomad lets through
-// (plugins/drivers/utils.go, cpuUsageMeasuredFieldFromProto and its like).
+// The names of what is measured. Nomad drops all but those of its own list
+// (plugins/drivers/utils.go, cpuUsageMeasuredFieldFromProtoMap and its like for
+// memory).
 var (
 	cpuMeasured    = []string{"System Mode", "User Mode", "Total Ticks", "Percent"}
 	memoryMeasured = []string{"RSS", "Swap", "Usage"}
 )
 
-// minInterval is between samples, whatever is asked for.
+// minInterval is the shortest time between samples, whatever Nomad asks for.
 const minInterval = 100 * time.Millisecond
 
-// TaskStats is drivers.DriverPlugin's. A task that has ended gives no samples,
-// and no end of them before ctx: Nomad would ask again at once.
+// TaskStats implements drivers.DriverPlugin. It sends no more samples when the task
+// has ended, but closes the channel only with ctx: Nomad would call it again at
+// once.
 func (d *Driver) TaskStats(ctx context.Context, id string, interval time.Duration) (<-chan *drivers.TaskResourceUsage, error) {
-	t, err := d.known(id)
+	t, err := d.lookup(id)
 	if err != nil {
 		return nil, err
 	}
-	return d.sweeper.listen(ctx, t, d.current().compute, max(interval, minInterval)), nil
+	return d.stats.listen(ctx, t, d.current().compute, max(interval, minInterval)), nil
 }
 
-// cpu makes shares of a processor out of times.
+// cpu computes shares of a processor from processor times.
 type cpu struct {
 	total, user, system *cpustats.Tracker
 	cores               int
@@ -40,8 +42,8 @@ func newCPU(c cpustats.Compute) *cpu {
 	return &cpu{cpustats.New(c), cpustats.New(c), cpustats.New(c), c.NumCores}
 }
 
-// resources is usage in Nomad's words. Percent is of one core, and ticks are
-// MHz, both since the sample before.
+// resources translates a pot's usage. In Nomad's terms a percent is of one core and
+// ticks are MHz, and both are averages since the previous sample.
 func resources(u pot.Usage, c *cpu) *drivers.TaskResourceUsage {
 	stats := &drivers.CpuStats{
 		UserMode:   c.user.Percent(float64(u.CPUUser.Nanoseconds())),
@@ -49,10 +51,10 @@ func resources(u pot.Usage, c *cpu) *drivers.TaskResourceUsage {
 		Percent:    c.total.Percent(float64((u.CPUUser + u.CPUSystem).Nanoseconds())),
 		Measured:   cpuMeasured,
 	}
-	if u.CPUPercent > 0 { // times of whole seconds say less
+	if u.CPUPercent > 0 { // more exact than times, which some hosts count in whole seconds
 		stats.Percent = u.CPUPercent
 	}
-	if c.cores > 0 { // of none, ticks are not a number
+	if c.cores > 0 { // else the ticks would be NaN
 		stats.TotalTicks = c.total.TicksConsumed(stats.Percent)
 	}
 	return &drivers.TaskResourceUsage{

@@ -18,7 +18,7 @@ func TestResources(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	u := pot.Usage{CPUUser: time.Second, CPUSystem: time.Second, MemoryBytes: 1 << 20, SwapBytes: 4096}
 	c := newCPU(cpustats.Compute{TotalCompute: 8000, NumCores: 4})
-	must.Zero(t, resources(u, c).ResourceUsage.CpuStats.Percent) // nothing to compare with
+	must.Zero(t, resources(u, c).ResourceUsage.CpuStats.Percent) // there is no previous sample
 
 	time.Sleep(100 * time.Millisecond)
 	u.CPUUser += 40 * time.Millisecond
@@ -51,7 +51,7 @@ func TestDriver_TaskStats(t *testing.T) {
 	began := time.Now()
 	<-samples
 	must.Between(t, 100*time.Millisecond, time.Since(began), time.Second)
-	second := <-samples // the tracker has nothing to go by until a time is not 0
+	second := <-samples // the tracker needs a previous time that is not 0
 	for second != nil && second.ResourceUsage.MemoryStats.RSS == 0 {
 		second = <-samples // FreeBSD counts memory once a second
 	}
@@ -65,7 +65,7 @@ func TestDriver_TaskStats(t *testing.T) {
 	must.Eq(t, []string{"System Mode", "User Mode", "Total Ticks", "Percent"}, cpu.Measured)
 	must.Eq(t, []string{"RSS", "Swap", "Usage"}, memory.Measured)
 
-	t.Run("after the end there are none, until nobody listens", func(t *testing.T) {
+	t.Run("a task that has ended has no samples, and the channel stays open", func(t *testing.T) {
 		must.NoError(t, b.StopTask(cfg.ID, time.Second, ""))
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
@@ -77,7 +77,7 @@ func TestDriver_TaskStats(t *testing.T) {
 		must.GreaterEq(t, 250*time.Millisecond, time.Since(began))
 	})
 
-	t.Run("nobody's are an error", func(t *testing.T) {
+	t.Run("samples of an unknown task are an error", func(t *testing.T) {
 		_, err := b.driver.TaskStats(t.Context(), "no such", time.Second)
 		must.ErrorIs(t, err, drivers.ErrTaskNotFound)
 	})

@@ -10,8 +10,8 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// TestDriver_StopTask_long is that a command has all the time that its job gives it:
-// an operator's max_kill_timeout may be above every bound that the driver has itself.
+// A command has all of its job's kill_timeout to end. The operator's max_kill_timeout may
+// be longer than any timeout of the driver's own.
 func TestDriver_StopTask_long(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	if testing.Short() {
@@ -21,7 +21,7 @@ func TestDriver_StopTask_long(t *testing.T) {
 	b := newBed(t, "")
 	cfg := b.task(t, `network_mode = "none"`, "signals")
 	b.start(t, cfg)
-	says(t, cfg, "ready")
+	waitForOutput(t, cfg, "ready")
 
 	began := time.Now()
 	must.NoError(t, b.StopTask(cfg.ID, timeout, "SIGHUP"))

@@ -10,22 +10,24 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// tasks are those that the plugin knows. The zero value knows none.
+// tasks are the tasks that the plugin knows. The zero value is ready to use. A
+// start or a recovery reserves its task's ID with begin, and must end with
+// finish.
 type tasks struct {
-	mu    sync.Mutex
-	byID  map[TaskID]*task // nil while it is claimed
-	claim map[TaskID]claim
+	mu           sync.Mutex
+	byID         map[TaskID]*task // nil while the ID is reserved
+	reservations map[TaskID]reservation
 }
 
-// claim is on the ID of a task that is being started or recovered.
-type claim struct {
-	callOff context.CancelCauseFunc
-	settled chan struct{} // closed when it is
+// reservation holds the ID of a task that is being started or recovered.
+type reservation struct {
+	cancel context.CancelCauseFunc
+	done   chan struct{} // closed by finish
 }
 
-// take claims id, unless it is taken. Until it is settled the context that is
-// returned ends when the task is called off.
-func (ts *tasks) take(ctx context.Context, id TaskID) (context.Context, bool) {
+// begin reserves id, and reports whether it was free. The context that it
+// returns ends with cancelStart.
+func (ts *tasks) begin(ctx context.Context, id TaskID) (context.Context, bool) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if _, taken := ts.byID[id]; taken {
@@ -33,22 +35,23 @@ func (ts *tasks) take(ctx context.Context, id TaskID) (context.Context, bool) {
 	}
 	if ts.byID == nil {
 		ts.byID = map[TaskID]*task{}
-		ts.claim = map[TaskID]claim{}
+		ts.reservations = map[TaskID]reservation{}
 	}
-	ctx, callOff := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	ts.byID[id] = nil
-	ts.claim[id] = claim{callOff, make(chan struct{})}
+	ts.reservations[id] = reservation{cancel, make(chan struct{})}
 	return ctx, true
 }
 
-// settle puts t where id was claimed; nil gives it up.
-func (ts *tasks) settle(id TaskID, t *task) {
+// finish ends id's reservation, if there is one, and makes t the task of that ID.
+// If t is nil the ID is free again.
+func (ts *tasks) finish(id TaskID, t *task) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	if c, ok := ts.claim[id]; ok {
-		delete(ts.claim, id)
-		close(c.settled)
-		c.callOff(nil)
+	if r, ok := ts.reservations[id]; ok {
+		delete(ts.reservations, id)
+		close(r.done)
+		r.cancel(nil)
 	}
 	if t == nil {
 		delete(ts.byID, id)
@@ -57,49 +60,49 @@ func (ts *tasks) settle(id TaskID, t *task) {
 	ts.byID[id] = t
 }
 
-// errCalledOff is of a start that Nomad did not wait for.
-var errCalledOff = errors.New("called off: it was to end before it had begun")
+// errStartCancelled is the error of a start that Nomad did not wait for.
+var errStartCancelled = errors.New("start cancelled: the task was stopped before it was running")
 
-// callOff ends a start that is under way, and waits for that. Nil is that there is
-// no task of that ID, now.
-func (ts *tasks) callOff(id TaskID) *task {
+// cancelStart cancels a start that is under way, and waits until it has ended. It
+// returns the task of that ID, or nil if there is none.
+func (ts *tasks) cancelStart(id TaskID) *task {
 	ts.mu.Lock()
-	c, ok := ts.claim[id]
+	r, ok := ts.reservations[id]
 	ts.mu.Unlock()
 	if ok {
-		c.callOff(errCalledOff)
-		<-c.settled
+		r.cancel(errStartCancelled)
+		<-r.done
 	}
 	return ts.find(id)
 }
 
-// find is nil if there is no such task. An ID that is claimed has none yet.
+// find returns nil if there is no such task, or if its ID is only reserved.
 func (ts *tasks) find(id TaskID) *task {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	return ts.byID[id]
 }
 
-// pots are the pots of all tasks, of those that are being started too, by name. The
-// task of one that is is nil.
+// pots returns the tasks by the names of their pots. A task that is being started
+// is nil.
 func (ts *tasks) pots() map[pot.Name]*task {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	all := map[pot.Name]*task{}
 	for id, t := range ts.byID {
 		all[id.PotName()] = t
-		if t != nil { // another driver's version may have called it otherwise
+		if t != nil { // another version of the driver may name pots differently
 			all[pot.Name(t.state.Pot)] = t
 		}
 	}
 	return all
 }
 
-// known is the task that Nomad means. Nomad cannot tell one error of a plugin
-// from another, but tests within this process can.
-func (d *Driver) known(id string) (*task, error) {
+// lookup returns the task that an RPC of Nomad's names. Nomad sees the text of
+// the error alone; drivers.ErrTaskNotFound is for tests within this process.
+func (d *Driver) lookup(id string) (*task, error) {
 	if t := d.tasks.find(TaskID(id)); t != nil {
-		t.heard.Store(true)
+		t.acknowledged.Store(true)
 		return t, nil
 	}
 	return nil, drivers.ErrTaskNotFound

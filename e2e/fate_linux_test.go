@@ -230,7 +230,7 @@ func (f fate) mustBe(t *testing.T, c *cluster.Cluster, v *victim) {
 	}
 	must.Len(t, 1, ends, story)
 	if f.unknown != "" {
-		must.StrContains(t, ends[0].DisplayMessage, "how the command ended is not known", story)
+		must.StrContains(t, ends[0].DisplayMessage, "exit status of the command is unknown", story)
 		must.StrContains(t, ends[0].DisplayMessage, f.unknown, story)
 		must.NotEq(t, 0, ends[0].ExitCode, story)
 		return

@@ -109,7 +109,7 @@ func TestJobs_groupPorts(t *testing.T) {
 						return fmt.Errorf("task %s is %s: %s", task, state.State, cluster.Story(now))
 					}
 				}
-				if left := `Left port "admin" and port "http" to task "`; name == "none-named" && !strings.Contains(cluster.Story(now), left) {
+				if left := `Did not publish port "admin" and port "http": task "`; name == "none-named" && !strings.Contains(cluster.Story(now), left) {
 					return fmt.Errorf("no %q in %s", left, cluster.Story(now))
 				}
 				return nil

@@ -85,11 +85,11 @@ func TestJobs_refused(t *testing.T) {
 		{job{name: "text", image: is(imagetest.XZ([]byte(text)))}, "cannot start task: import "},
 		{job{name: "missing", pot: "nothing"}, "404"},
 		{job{name: "hangs-up", pot: "hangs-up", image: ill("hangs-up", imagetest.HangUp())}, "cannot start task: "},
-		{job{name: "stalls", pot: "stalls", image: ill("stalls", imagetest.Stall()), config: `image_pull_timeout = "1s"`}, "not there within 1s"},
+		{job{name: "stalls", pot: "stalls", image: ill("stalls", imagetest.Stall()), config: `image_pull_timeout = "1s"`}, "image pull timed out after 1s"},
 		{job{name: "mode", config: `network_mode = "bridge"`}, `config.network_mode: no such mode: "bridge"`},
 		{job{name: "port", config: `ports = ["http", "http"]`, group: `network {
 			port "http" {}
-		}`}, `config.ports[1]: "http" is asked for twice`},
+		}`}, `config.ports[1]: "http" is listed twice`},
 		{job{name: "mount", config: `mount = ["/no/such:/data"]`}, "config.mount[0]: "},
 		{job{name: "command", config: `command = "/bin/nothing"`}, "/bin/nothing"},
 		{job{name: "slash", pot: "a/b"}, "config.pot: must be letters"},

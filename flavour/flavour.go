@@ -1,9 +1,15 @@
-// Package flavour reads and applies flavours, pot's recipes: a file of pot's own
-// commands, and a script that is run inside the pot.
+// Package flavour reads and applies flavours, which are pot's recipes: a file of
+// pot's own commands, a script that runs inside the pot, or both.
 //
-// A flavour is read whole, and everything that is wrong with it is said, before
-// anything of a pot is changed. What a shell would make of a line is not left to
-// one: only lines that mean the same with and without a shell are understood.
+// A flavour is read whole, and all of its errors are returned, before a pot is
+// changed (Library.Read, then Apply). The shell tool pot runs the lines of a
+// flavour through a shell. This package has no shell: it accepts only lines that
+// mean the same with and without one, and refuses the others.
+//
+// The package does not change pots itself. It translates lines into pot.Setting
+// values and leaves the rest to a Pot, which the command line implements. Where
+// flavours are found is in library.go, and what a line may be is in parse.go. The
+// built-in flavours are the files in builtin/.
 package flavour
 
 import (
@@ -15,10 +21,10 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// A Flavour is a recipe that has been understood.
+// A Flavour is a recipe that was read without an error.
 type Flavour struct {
 	Name   string
-	File   string // of its commands; "" if it has none
+	File   string // path of its commands; "" if it has none
 	Steps  []Step
 	Script *Script // nil if it has none
 }
@@ -30,16 +36,15 @@ type Step struct {
 	Setting pot.Setting
 }
 
-// A Script is what is run inside the pot, as root, with the pot's name as its
-// argument.
+// A Script runs inside the pot, as root, with the pot's name as its argument.
 type Script struct {
-	File string // where it was read
+	File string // path, or "builtin:NAME"
 	Name string // the last part of File
 	Data []byte
 }
 
-// Argv is the vector that runs the script, which is at that path in the pot. One that
-// does not say what reads it is read by a shell.
+// Argv returns the argument vector that runs the script at that path in the pot. A script
+// without a #! line is run by /bin/sh.
 func (s *Script) Argv(at string, name pot.Name) []string {
 	if len(s.Data) > 2 && string(s.Data[:2]) == "#!" {
 		return []string{at, string(name)}
@@ -52,14 +57,13 @@ type Pot interface {
 	// Set makes one change.
 	Set(ctx context.Context, s pot.Setting) error
 
-	// Run starts the pot without its command, runs the script in it, with both its
-	// outputs going to out, and stops it. A script that ends with anything but 0 is
-	// an error.
+	// Run starts the pot without its command, runs the script in it and stops it. Both
+	// outputs of the script go to out. An exit code other than 0 is an error.
 	Run(ctx context.Context, s *Script, out io.Writer) error
 }
 
-// Apply applies flavours in order, of each its commands before its script. The first
-// failure ends it: what becomes of the pot is for the caller to say.
+// Apply applies flavours in order, the commands of each before its script. It returns the
+// first error, and does not undo what it has changed before.
 func Apply(ctx context.Context, p Pot, flavours []*Flavour, out io.Writer) error {
 	for _, f := range flavours {
 		for _, s := range f.Steps {
@@ -80,8 +84,8 @@ func Apply(ctx context.Context, p Pot, flavours []*Flavour, out io.Writer) error
 	return nil
 }
 
-// Read reads flavours by their names, in that order. The error has every fault of all
-// of them, led by FILE:LINE.
+// Read reads flavours by their names, in that order. Its error has all errors in all of
+// them, each led by FILE:LINE. It is fs.ErrNotExist if a flavour does not exist.
 func (l *Library) Read(names ...string) ([]*Flavour, error) {
 	var all []*Flavour
 	var errs []error
@@ -96,6 +100,7 @@ func (l *Library) Read(names ...string) ([]*Flavour, error) {
 	return all, nil
 }
 
+// read reads one flavour.
 func (l *Library) read(name string) (*Flavour, error) {
 	commands, script, err := l.find(name)
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// library is one whose directories have those files, by "flavours/NAME" and
-// "here/NAME".
+// library returns a library with these files in its directories: "flavours/NAME" in the
+// operator's, "here/NAME" in the caller's.
 func library(t *testing.T, files map[string]string) *Library {
 	dir := t.TempDir()
 	for name, text := range files {
@@ -33,7 +33,7 @@ func library(t *testing.T, files map[string]string) *Library {
 	return l
 }
 
-// settings are the steps of one flavour with that text.
+// settings returns the steps of a flavour with that text.
 func settings(t *testing.T, text string) ([]pot.Setting, error) {
 	t.Helper()
 	all, err := library(t, map[string]string{"flavours/f": text}).Read("f")
@@ -49,7 +49,7 @@ func settings(t *testing.T, text string) ([]pot.Setting, error) {
 
 func TestLibrary_Read(t *testing.T) {
 	leak.Check(t)
-	t.Run("every command becomes what the command line has for it", func(t *testing.T) {
+	t.Run("every command becomes the setting that the command line makes of it", func(t *testing.T) {
 		got, err := settings(t, "# the web server\n"+
 			"\n"+
 			"set-attribute -A no-rc-script -V YES\n"+
@@ -77,9 +77,9 @@ func TestLibrary_Read(t *testing.T) {
 		}, got)
 	})
 
-	t.Run("a command to run is what stands there", func(t *testing.T) {
+	t.Run("the rest of a set-cmd line is the command, unchanged", func(t *testing.T) {
 		for line, want := range map[string]string{
-			`set-cmd -c "nginx -g 'daemon off;'"`: `"nginx -g 'daemon off;'"`, // SetCmd takes pot's quotes off
+			`set-cmd -c "nginx -g 'daemon off;'"`: `"nginx -g 'daemon off;'"`, // SetCmd strips pot's quotes
 			`set-cmd -c  a  *  $b `:               ` a  *  $b`,
 		} {
 			got, err := settings(t, line+"\n")
@@ -88,41 +88,52 @@ func TestLibrary_Read(t *testing.T) {
 		}
 	})
 
-	t.Run("all faults of all flavours are told, each by its line", func(t *testing.T) {
+	t.Run("a script without #! is run by /bin/sh", func(t *testing.T) {
+		all, err := library(t, map[string]string{"flavours/a.sh": "#!/bin/csh\n", "flavours/b.sh": "true\n"}).Read("a", "b")
+		must.NoError(t, err)
+		must.Eq(t, []string{"/tmp/a.sh", "web"}, all[0].Script.Argv("/tmp/a.sh", "web"))
+		must.Eq(t, []string{"/bin/sh", "/tmp/b.sh", "web"}, all[1].Script.Argv("/tmp/b.sh", "web"))
+		must.Nil(t, all[0].Steps)
+	})
+}
+
+func TestLibrary_Read_refused(t *testing.T) {
+	leak.Check(t)
+	t.Run("all errors of all flavours are returned, each with its line", func(t *testing.T) {
 		l := library(t, map[string]string{
 			"flavours/one": "set-attr -A persistent -V NO\nset-attribute -A frob -V 1\nset-rss -C 0 -M 5T\n",
 			"here/two":     "set-hosts -H a:10.0.0.1\n\nset-env -E X\nset-cmd  -c sh\nset-cmd -c \n",
 			"here/two.sh":  "#!/bin/sh\r\n",
 		})
 		_, err := l.Read("one", "two", "three")
-		must.Eq(t, strings.ReplaceAll(`DIR/one:1: no such command in a flavour: set-attr: it is set-attribute here
+		must.Eq(t, strings.ReplaceAll(`DIR/one:1: no such flavour command: set-attr; use set-attribute
 DIR/one:2: -A: no such attribute: "frob"
 DIR/one:3: -C: must be a number of processors, not "0"
 DIR/one:3: -M: must be as in 512M, not "5T"
-two:1: no such command in a flavour: set-hosts: there are add-dep, copy-in, copy-in-flv, export-ports, mount-in, set-attribute, set-cmd, set-env, set-rss
+two:1: no such flavour command: set-hosts; use one of add-dep, copy-in, copy-in-flv, export-ports, mount-in, set-attribute, set-cmd, set-env, set-rss
 two:3: -E: must be VAR=value, not "X"
-two:4: set-cmd: must be "set-cmd -c COMMAND", with one blank between each: all that follows is the command
-two:5: set-cmd: must be "set-cmd -c COMMAND", with one blank between each: all that follows is the command
-two.sh:1: the line ends in a carriage return, which would be part of a name
-no such flavour: three: file does not exist`, "DIR", l.Dir), err.Error())
+two:4: set-cmd: must be "set-cmd -c COMMAND" with single blanks; the rest of the line is the command
+two:5: set-cmd: must be "set-cmd -c COMMAND" with single blanks; the rest of the line is the command
+two.sh:1: line ends in a carriage return, which would be part of the interpreter's name
+no such flavour: three`, "DIR", l.Dir), err.Error())
 	})
 
-	t.Run("what a shell would make something else of is refused", func(t *testing.T) {
+	t.Run("a line that a shell would change is refused", func(t *testing.T) {
 		for line, want := range map[string]string{
-			`set-env -E "A=b c"`:                     `set-env: " in "\"A=b" quotes nothing: lines are split at blanks, and no value can have one`,
-			`copy-in -s /etc/*.conf -d /etc`:         `copy-in: * in "/etc/*.conf": patterns of file names are not expanded here, and are by pot`,
-			`set-env -E PATH=$PATH`:                  "set-env: $ in \"PATH=$PATH\": variables are not expanded here, and are by pot when the pot starts",
-			`set-env -E A=a\ b`:                      `set-env: \ in "A=a\\" quotes nothing: lines are split at blanks, and no value can have one`,
-			`set-rss -C 1 other -M 5M`:               `set-rss: "other" is no flag, nor of one`,
-			`set-rss -C 1 -- -M 5M`:                  `set-rss: "--" is no flag, nor of one`,
-			`set-rss -p other -C 1`:                  `set-rss: -p: the pot is the one that the flavour is for`,
+			`set-env -E "A=b c"`:                     `set-env: " in "\"A=b" does not quote: lines are split at blanks, and a value cannot have one`,
+			`copy-in -s /etc/*.conf -d /etc`:         `copy-in: * in "/etc/*.conf": file name patterns are not supported: pot would expand them`,
+			`set-env -E PATH=$PATH`:                  "set-env: $ in \"PATH=$PATH\": variables are not supported: pot would expand them when the pot starts",
+			`set-env -E A=a\ b`:                      `set-env: \ in "A=a\\" does not quote: lines are split at blanks, and a value cannot have one`,
+			`set-rss -C 1 other -M 5M`:               `set-rss: unexpected argument: "other"`,
+			`set-rss -C 1 -- -M 5M`:                  `set-rss: unexpected argument: "--"`,
+			`set-rss -p other -C 1`:                  `set-rss: no such flag: -p; a flavour changes the pot that it is applied to`,
 			`set-rss -h`:                             `set-rss: no such flag: -h`,
 			`set-rss -C`:                             `set-rss: -C: needs a value`,
-			"set-rss -C 1\r":                         `the line ends in a carriage return, which would be part of its last word`,
-			"set-cmd -c a\x1bb":                      `has a control character in it: "\x1b"`,
-			"set-cmd -c \xff":                        `is no UTF-8`,
+			"set-rss -C 1\r":                         `line ends in a carriage return, which would be part of its last word`,
+			"set-cmd -c a\x1bb":                      `control character "\x1b"`,
+			"set-cmd -c \xff":                        `not valid UTF-8`,
 			`copy-in -s nosuch -d /x`:                `-s: lstat HERE/nosuch: no such file or directory`,
-			`mount-in -f a -z b -m /x`:               `-f and -z: only one of them can be meant`,
+			`mount-in -f a -z b -m /x`:               `-f and -z are mutually exclusive`,
 			`add-dep -P a.b`:                         `-P: must be letters, digits, - and _, and not begin with -, not "a.b"`,
 			`export-ports -e :80`:                    `-e: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not ":80"`,
 			`set-attribute -A to-be-pruned -V YES`:   `-A: to-be-pruned is set by a start alone`,
@@ -132,14 +143,6 @@ no such flavour: three: file does not exist`, "DIR", l.Dir), err.Error())
 			_, err := l.Read("f")
 			must.EqError(t, err, l.Dir+"/f:2: "+strings.ReplaceAll(want, "HERE", l.WorkDir))
 		}
-	})
-
-	t.Run("a script says what reads it, or a shell does", func(t *testing.T) {
-		all, err := library(t, map[string]string{"flavours/a.sh": "#!/bin/csh\n", "flavours/b.sh": "true\n"}).Read("a", "b")
-		must.NoError(t, err)
-		must.Eq(t, []string{"/tmp/a.sh", "web"}, all[0].Script.Argv("/tmp/a.sh", "web"))
-		must.Eq(t, []string{"/bin/sh", "/tmp/b.sh", "web"}, all[1].Script.Argv("/tmp/b.sh", "web"))
-		must.Nil(t, all[0].Steps)
 	})
 }
 
@@ -154,44 +157,44 @@ func TestLibrary_find(t *testing.T) {
 	})
 	must.NoError(t, os.Mkdir(filepath.Join(l.Dir, "empty"), 0o755))
 
-	t.Run("where the caller is comes first, for each part by itself", func(t *testing.T) {
+	t.Run("the caller's directory comes first, for commands and script separately", func(t *testing.T) {
 		f, err := l.Read("web")
 		must.NoError(t, err)
 		must.Eq(t, pot.Setting(pot.SetRSS{CPUs: "2"}), f[0].Steps[0].Setting)
 		must.Eq(t, l.Dir+"/web.sh", f[0].Script.File)
 	})
-	t.Run("a script can be named with its ending", func(t *testing.T) {
+	t.Run("a script can be named with its suffix", func(t *testing.T) {
 		f, err := l.Read("own.sh")
 		must.NoError(t, err)
 		must.Eq(t, "", f[0].File)
 		must.Eq(t, "own.sh", f[0].Script.Name)
 	})
-	t.Run("files beside a flavour are found by it", func(t *testing.T) {
+	t.Run("copy-in-flv finds files beside its flavour", func(t *testing.T) {
 		f, err := l.Read("dir/f")
 		must.NoError(t, err)
 		must.Eq(t, filepath.Join(l.WorkDir, "dir/data"), f[0].Steps[0].Setting.(pot.CopyIn).Source)
 	})
-	t.Run("a directory is no flavour", func(t *testing.T) {
+	t.Run("a directory is not a flavour", func(t *testing.T) {
 		_, err := l.Read("empty")
 		must.ErrorIs(t, err, os.ErrNotExist)
 	})
-	t.Run("a file that goes on and on is none", func(t *testing.T) {
+	t.Run("a file that is too large is refused", func(t *testing.T) {
 		_, err := l.Read("big")
 		must.EqError(t, err, "big: more than 65536 bytes")
 	})
-	t.Run("those that come with the program come last", func(t *testing.T) {
+	t.Run("built-in flavours come last", func(t *testing.T) {
 		f, err := l.Read("slim")
 		must.NoError(t, err)
 		must.Eq(t, "builtin:slim.sh", f[0].Script.File)
 		must.Eq(t, "slim.sh", f[0].Script.Name)
 	})
-	t.Run("nothing is found outside by the name of one", func(t *testing.T) {
-		for _, name := range []string{"", "../../flavour.go", "\x00", "own/../slim"} {
+	t.Run("a name does not lead out of the directories", func(t *testing.T) {
+		for _, name := range []string{"", "../../flavour.go", "\x00", "builtin/../slim"} {
 			_, err := l.Read(name)
 			must.Error(t, err)
 		}
 	})
-	t.Run("all can be listed", func(t *testing.T) {
+	t.Run("the operator's and the built-in flavours are listed", func(t *testing.T) {
 		all, err := l.List()
 		must.NoError(t, err)
 		var names []string
@@ -203,7 +206,7 @@ func TestLibrary_find(t *testing.T) {
 	})
 }
 
-// applied writes down what is asked of a pot, and fails at will.
+// applied is a Pot that logs what is done to it, and fails at a step of choice.
 type applied struct {
 	log  []string
 	fail string
@@ -231,21 +234,21 @@ func TestApply(t *testing.T) {
 	all, err := l.Read("a", "b")
 	must.NoError(t, err)
 
-	t.Run("in order, commands before scripts", func(t *testing.T) {
+	t.Run("flavours are applied in order, commands before scripts", func(t *testing.T) {
 		var p applied
 		var out bytes.Buffer
 		must.NoError(t, Apply(t.Context(), &p, all, &out))
 		must.Eq(t, []string{"{1 }", "{2 }", "run a.sh", "{sh}"}, p.log)
 		must.Eq(t, "output of a.sh\n", out.String())
 	})
-	t.Run("up to the first failure, which is told by its line", func(t *testing.T) {
+	t.Run("the first error ends it, and names its line", func(t *testing.T) {
 		p := applied{fail: "{2 }"}
 		must.EqError(t, Apply(t.Context(), &p, all, io.Discard), "flavour a: "+l.Dir+"/a:2: set-rss: no space left")
 		must.Eq(t, []string{"{1 }", "{2 }"}, p.log)
 		p = applied{fail: "run a.sh"}
 		must.EqError(t, Apply(t.Context(), &p, all, io.Discard), "flavour a: "+l.Dir+"/a.sh: no space left")
 	})
-	t.Run("no further when it is called off", func(t *testing.T) {
+	t.Run("nothing is applied once the context has ended", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		var p applied
@@ -254,7 +257,7 @@ func TestApply(t *testing.T) {
 	})
 }
 
-// TestParse_asShell has a shell split the lines that are understood, as pot does.
+// A shell splits an accepted line into the same words.
 func TestParse_asShell(t *testing.T) {
 	leak.Check(t)
 	sh, err := exec.LookPath("sh")
@@ -272,8 +275,8 @@ func TestParse_asShell(t *testing.T) {
 	}
 }
 
-// FuzzParse holds that any file is understood as a whole or refused by its lines, and
-// that what is understood says the same again.
+// Any file is either parsed as a whole or refused with the lines of its errors, and every
+// step of it is a valid setting of one line.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"set-cmd -c \"nginx -g 'daemon off;'\"\n", "set-attribute -A persistent -V NO\n#\n\nset-rss -C 1", "copy-in -s /etc -d /x -cF",
@@ -289,14 +292,14 @@ func FuzzParse(f *testing.F) {
 			for line := range strings.SplitSeq(err.Error(), "\n") {
 				var n int
 				if _, err := fmt.Sscanf(line, "f:%d: ", &n); err != nil || n < 1 || n > lines {
-					t.Fatalf("a fault without its line: %q", line)
+					t.Fatalf("an error without its line: %q", line)
 				}
 			}
 			return
 		}
 		for _, s := range steps {
 			if s.Line < 1 || s.Line > lines || s.Setting == nil || s.Setting.Validate() != nil {
-				t.Fatalf("no step: %+v", s)
+				t.Fatalf("invalid step: %+v", s)
 			}
 			if text := fmt.Sprintf("%+v", s.Setting); strings.ContainsAny(text, "\n\r\x00") {
 				t.Fatalf("more than a line: %q", text)

@@ -15,21 +15,21 @@ import (
 	"syscall"
 )
 
-// Library is where flavours are looked for: where the caller is, then in the
-// operator's directory, and then among those that come with the program.
+// Library finds flavours: in the caller's directory, then in the operator's, and then
+// among those built into the program.
 type Library struct {
-	WorkDir string // the caller's; "" is the process's
-	Dir     string // the operator's; "" for none
-	ZFSRoot string // of the file systems that mount-in -f names; "" for none
+	WorkDir string // the caller's directory; "" is the process's
+	Dir     string // the operator's directory; "" if there is none
+	ZFSRoot string // dataset above those that mount-in -f names; "" if there is none
 }
 
-//go:embed own
-var own embed.FS
+//go:embed builtin
+var builtin embed.FS
 
-// ownDir leads the name of a file that comes with the program where it is shown.
-const ownDir = "builtin:"
+// builtinPrefix leads the names of built-in files in messages and lists.
+const builtinPrefix = "builtin:"
 
-// What a flavour may hold, in bytes.
+// Maximum sizes of a flavour's files, in bytes.
 const (
 	maxCommands = 64 << 10
 	maxScript   = 1 << 20
@@ -37,17 +37,18 @@ const (
 
 // file is a part of a flavour.
 type file struct {
-	shown string // as it was found
-	dir   string // absolute, that copy-in-flv is from; "" if it comes with the program
+	shown string // its path in messages
+	dir   string // absolute; copy-in-flv is relative to it; "" if the file is built in
 	data  []byte
 }
 
-// find is a flavour's commands and its script, of which one may be missing. They are
-// looked for each by itself, as pot does (pot-reference 5.1).
+// find returns a flavour's commands and its script. One of them may be nil. Each is found by
+// itself, perhaps in different directories, as in pot (pot-reference 5.1).
 func (l *Library) find(name string) (commands, script *file, err error) {
 	if name == "" || strings.ContainsRune(name, 0) {
-		return nil, nil, errors.New("flavour: a name must be set")
+		return nil, nil, errors.New("flavour name must not be empty")
 	}
+	// A name that ends in .sh is a script's: it has no commands of its own.
 	scripts := []string{name + ".sh"}
 	if strings.HasSuffix(name, ".sh") {
 		scripts = []string{name, name + ".sh"}
@@ -58,12 +59,20 @@ func (l *Library) find(name string) (commands, script *file, err error) {
 		return nil, nil, err
 	}
 	if commands == nil && script == nil {
-		return nil, nil, fmt.Errorf("no such flavour: %s: %w", name, fs.ErrNotExist)
+		return nil, nil, notFoundError(name)
 	}
 	return commands, script, nil
 }
 
-// first is the first file that there is of these names; nil if there is none.
+// notFoundError is the error of a flavour of that name that does not exist.
+type notFoundError string
+
+func (e notFoundError) Error() string { return "no such flavour: " + string(e) }
+
+// Is makes the error fs.ErrNotExist, without its text.
+func (notFoundError) Is(target error) bool { return target == fs.ErrNotExist }
+
+// first returns the first of these files that exists, or nil if none does.
 func (l *Library) first(limit int64, names ...string) (*file, error) {
 	for _, name := range names {
 		if f, err := open(l.absolute(name), name, limit); f != nil || err != nil {
@@ -77,14 +86,14 @@ func (l *Library) first(limit int64, names ...string) (*file, error) {
 			return f, err
 		}
 	}
-	data, err := own.ReadFile("own/" + name)
+	data, err := builtin.ReadFile("builtin/" + name)
 	if err != nil {
-		return nil, nil // a name that embed does not have, or cannot have
+		return nil, nil // embed does not have this name, or cannot have it
 	}
-	return &file{shown: ownDir + name, data: data}, nil
+	return &file{shown: builtinPrefix + name, data: data}, nil
 }
 
-// absolute is a path as the caller sees it.
+// absolute returns a path that is relative to the caller's directory.
 func (l *Library) absolute(name string) string {
 	if filepath.IsAbs(name) || l.WorkDir == "" {
 		return name
@@ -92,8 +101,8 @@ func (l *Library) absolute(name string) string {
 	return filepath.Join(l.WorkDir, name)
 }
 
-// open reads a file, if there is one at that path. Directories, and what would make
-// its reader wait, are none.
+// open reads a file. It returns nil if there is none: a directory, or a FIFO or device,
+// which could block a reader, does not count as one.
 func open(at, shown string, limit int64) (*file, error) {
 	f, err := os.OpenFile(at, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG) {
@@ -117,29 +126,29 @@ func open(at, shown string, limit int64) (*file, error) {
 	return &file{shown: shown, dir: dir, data: data}, err
 }
 
-// readScript is what could be run.
+// readScript checks that a file is a script.
 func readScript(f *file) (*Script, error) {
 	first, _, _ := bytes.Cut(f.data, []byte("\n"))
 	switch {
 	case len(bytes.TrimSpace(f.data)) == 0:
-		return nil, fmt.Errorf("%s:1: there is nothing in it", f.shown)
+		return nil, fmt.Errorf("%s:1: empty script", f.shown)
 	case bytes.HasSuffix(first, []byte("\r")):
-		return nil, fmt.Errorf("%s:1: the line ends in a carriage return, which would be part of a name", f.shown)
+		return nil, fmt.Errorf("%s:1: line ends in a carriage return, which would be part of the interpreter's name", f.shown)
 	case bytes.IndexByte(first, 0) >= 0 && !bytes.HasPrefix(f.data, []byte("\x7fELF")):
-		return nil, fmt.Errorf("%s:1: is no script", f.shown)
+		return nil, fmt.Errorf("%s:1: not a script", f.shown)
 	}
-	return &Script{File: f.shown, Name: path.Base(strings.TrimPrefix(f.shown, ownDir)), Data: f.data}, nil
+	return &Script{File: f.shown, Name: path.Base(strings.TrimPrefix(f.shown, builtinPrefix)), Data: f.data}, nil
 }
 
-// A Found is a flavour by its name.
+// A Found is a flavour in a list.
 type Found struct {
 	Name     string `json:"name"`
-	Commands string `json:"commands,omitempty"` // file
-	Script   string `json:"script,omitempty"`   // file
+	Commands string `json:"commands,omitempty"` // path, or "builtin:NAME"
+	Script   string `json:"script,omitempty"`   // likewise
 }
 
-// List are the flavours of the operator's directory and those that come with the
-// program, by name. Where the caller is any file might be one: those are not listed.
+// List returns the flavours of the operator's directory and the built-in ones, sorted by
+// name. It leaves out the caller's directory, where any file might be a flavour.
 func (l *Library) List() ([]Found, error) {
 	all := map[string]*Found{}
 	add := func(dir, name string) {
@@ -169,9 +178,9 @@ func (l *Library) List() ([]Found, error) {
 			}
 		}
 	}
-	entries, err := own.ReadDir("own")
+	entries, err := builtin.ReadDir("builtin")
 	for _, e := range entries {
-		add(ownDir, e.Name())
+		add(builtinPrefix, e.Name())
 	}
 	var list []Found
 	for _, f := range all {
@@ -181,7 +190,7 @@ func (l *Library) List() ([]Found, error) {
 	return list, err
 }
 
-// Text is a flavour's commands and script as they are, without judging them.
+// Text returns a flavour's commands and script unchanged and unchecked.
 func (l *Library) Text(name string) (commands, script []byte, err error) {
 	c, s, err := l.find(name)
 	if err != nil {

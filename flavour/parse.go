@@ -11,18 +11,17 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// pot splits each line at blanks, and then has its shell expand patterns of file
-// names in the caller's directory; a quote is a character like any other, and there
-// are no variables (pot-reference 5.2). What is understood here is what that leaves
-// as it is. Comments and empty lines, of which pot complains, are passed over, and the
-// last line counts though no newline ends it.
+// The shell tool pot splits each line at blanks, and has its shell expand file name patterns
+// in the caller's directory. Quotes are ordinary characters, and there are no variables
+// (pot-reference 5.2). This parser accepts lines that this leaves unchanged. It ignores
+// comments and empty lines, of which pot complains, and reads a last line without a newline.
 
-// Commands are those that a flavour can have, sorted.
+// Commands are the commands that a flavour can have, sorted.
 var Commands = []string{
 	"add-dep", "copy-in", "copy-in-flv", "export-ports", "mount-in", "set-attribute", "set-cmd", "set-env", "set-rss",
 }
 
-// parse is all of a file, or all that is wrong with it.
+// parse returns the steps of a file, or all of its errors.
 func (l *Library) parse(f *file) ([]Step, error) {
 	var steps []Step
 	var errs []error
@@ -42,7 +41,7 @@ func (l *Library) parse(f *file) ([]Step, error) {
 	return steps, errors.Join(errs...)
 }
 
-// each are the errors that err is made of.
+// each returns the errors that errors.Join has joined in err.
 func each(err error) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()
@@ -53,7 +52,7 @@ func each(err error) []error {
 	return []error{err}
 }
 
-// line is a step, or nil for a line that says nothing.
+// line parses a line. It returns nil for a comment or an empty line.
 func (l *Library) line(line string, f *file) (*Step, error) {
 	if line == "" || line[0] == '#' {
 		return nil, nil
@@ -79,53 +78,53 @@ func (l *Library) line(line string, f *file) (*Step, error) {
 	return &Step{Command: command, Setting: setting}, nil
 }
 
-// printable is an error for what no line can have in it.
+// printable returns an error for bytes that no line may have.
 func printable(line string) error {
 	switch {
 	case strings.HasSuffix(line, "\r"):
-		return errors.New("the line ends in a carriage return, which would be part of its last word")
+		return errors.New("line ends in a carriage return, which would be part of its last word")
 	case !utf8.ValidString(line):
-		return errors.New("is no UTF-8")
+		return errors.New("not valid UTF-8")
 	}
 	if i := strings.IndexFunc(line, func(r rune) bool { return r != '\t' && unicode.IsControl(r) }); i >= 0 {
-		return fmt.Errorf("has a control character in it: %q", line[i:i+1])
+		return fmt.Errorf("control character %q", line[i:i+1])
 	}
 	return nil
 }
 
-// setCmd is a line whose rest is the command, as it stands there.
+// setCmd parses set-cmd. The rest of its line is the command, unchanged.
 func setCmd(line string) (pot.Setting, error) {
 	text, ok := strings.CutPrefix(line, "set-cmd -c ")
 	if !ok {
-		return nil, errors.New(`set-cmd: must be "set-cmd -c COMMAND", with one blank between each: all that follows is the command`)
+		return nil, errors.New(`set-cmd: must be "set-cmd -c COMMAND" with single blanks; the rest of the line is the command`)
 	}
 	return pot.SetCmd{Command: text}, nil
 }
 
-// literal is an error for words that are not for sure what they look like.
+// literal returns an error for words that a shell would change, or that seem to be quoted.
 func literal(words []string) error {
 	for _, w := range words {
 		switch i := strings.IndexAny(w, "\"'\\*?[$`"); {
 		case i < 0:
 		case strings.ContainsRune(`"'\`, rune(w[i])):
-			return fmt.Errorf("%s in %q quotes nothing: lines are split at blanks, and no value can have one", w[i:i+1], w)
+			return fmt.Errorf("%s in %q does not quote: lines are split at blanks, and a value cannot have one", w[i:i+1], w)
 		case strings.ContainsRune("*?[", rune(w[i])):
-			return fmt.Errorf("%s in %q: patterns of file names are not expanded here, and are by pot", w[i:i+1], w)
+			return fmt.Errorf("%s in %q: file name patterns are not supported: pot would expand them", w[i:i+1], w)
 		default:
-			return fmt.Errorf("%s in %q: variables are not expanded here, and are by pot when the pot starts", w[i:i+1], w)
+			return fmt.Errorf("%s in %q: variables are not supported: pot would expand them when the pot starts", w[i:i+1], w)
 		}
 	}
 	return nil
 }
 
-// setting is any other line.
+// setting parses any command but set-cmd.
 func (l *Library) setting(command string, words []string, f *file) (pot.Setting, error) {
 	flags, ok := grammar[command]
 	switch {
 	case command == "set-attr":
-		return nil, errors.New("no such command in a flavour: set-attr: it is set-attribute here")
+		return nil, errors.New("no such flavour command: set-attr; use set-attribute")
 	case !ok:
-		return nil, fmt.Errorf("no such command in a flavour: %s: there are %s", command, strings.Join(Commands, ", "))
+		return nil, fmt.Errorf("no such flavour command: %s; use one of %s", command, strings.Join(Commands, ", "))
 	}
 	if err := literal(words); err != nil {
 		return nil, fmt.Errorf("%s: %w", command, err)
@@ -137,8 +136,8 @@ func (l *Library) setting(command string, words []string, f *file) (pot.Setting,
 	return l.build(command, o, f)
 }
 
-// grammar are the flags of each command, as getopts(1) takes them. -v, of which pot
-// says more, is one of all.
+// grammar has the flags of each command, in the form of getopts(1). All commands have -v,
+// which makes pot verbose and does nothing here.
 var grammar = map[string]string{
 	"add-dep":       "vP:",
 	"copy-in":       "vs:d:Fc",
@@ -150,10 +149,10 @@ var grammar = map[string]string{
 	"set-rss":       "vC:M:",
 }
 
-// options are flags that were given, and their values, in order.
+// options are the values of each flag of a line, in order.
 type options map[byte][]string
 
-// last is a flag's value, of which the last one counts.
+// last returns the last value of a flag, or "" if it is not set.
 func (o options) last(flag byte) string {
 	if all := o[flag]; len(all) > 0 {
 		return all[len(all)-1]
@@ -161,20 +160,20 @@ func (o options) last(flag byte) string {
 	return ""
 }
 
-// parseOptions reads flags as getopts(1) does. Words that are neither flags nor theirs
-// would end that, and hide all behind them.
+// parseOptions parses flags as getopts(1) does. getopts would stop at a word that is neither
+// a flag nor a value, and ignore all flags after it: such a word is refused.
 func parseOptions(flags string, words []string) (options, error) {
 	o := options{}
 	for i := 0; i < len(words); i++ {
 		w := words[i]
 		if len(w) < 2 || w[0] != '-' || w == "--" {
-			return nil, fmt.Errorf("%q is no flag, nor of one", w)
+			return nil, fmt.Errorf("unexpected argument: %q", w)
 		}
-		for j := 1; j < len(w); j++ {
+		for j := 1; j < len(w); j++ { // flags in one word, as in -cF or -e80
 			at := strings.IndexByte(flags, w[j])
 			switch {
 			case w[j] == 'p':
-				return nil, errors.New("-p: the pot is the one that the flavour is for")
+				return nil, errors.New("no such flag: -p; a flavour changes the pot that it is applied to")
 			case at < 0 || w[j] == ':':
 				return nil, fmt.Errorf("no such flag: -%c", w[j])
 			case at+1 == len(flags) || flags[at+1] != ':':
@@ -194,7 +193,7 @@ func parseOptions(flags string, words []string) (options, error) {
 	return o, nil
 }
 
-// build is what a line asks for.
+// build returns the setting of a command with flags o. f is the file that it is in.
 func (l *Library) build(command string, o options, f *file) (pot.Setting, error) {
 	switch command {
 	case "add-dep":
@@ -210,10 +209,11 @@ func (l *Library) build(command string, o options, f *file) (pot.Setting, error)
 	case "mount-in":
 		return l.mountIn(o)
 	}
+	// copy-in is relative to the caller's directory, copy-in-flv to the flavour's.
 	source, from := o.last('s'), l.WorkDir
 	if command == "copy-in-flv" {
 		if from = f.dir; from == "" {
-			return nil, errors.New("copy-in-flv: there are no files beside a flavour that comes with the program")
+			return nil, errors.New("copy-in-flv: a built-in flavour has no files beside it")
 		}
 	}
 	source, err := absoluteFrom(from, source)
@@ -223,7 +223,7 @@ func (l *Library) build(command string, o options, f *file) (pot.Setting, error)
 	}, err
 }
 
-// mountIn is a line with one of the three kinds of sources.
+// mountIn returns the setting of mount-in, which has one of three kinds of source.
 func (l *Library) mountIn(o options) (pot.Setting, error) {
 	m := pot.MountIn{Dataset: o.last('z'), Target: o.last('m'), ReadOnly: len(o['r']) > 0, Remount: len(o['w']) > 0}
 	var err error
@@ -232,7 +232,7 @@ func (l *Library) mountIn(o options) (pot.Setting, error) {
 	}
 	if name := o.last('f'); name != "" {
 		if m.Dataset != "" {
-			return nil, errors.New("-f and -z: only one of them can be meant")
+			return nil, errors.New("-f and -z are mutually exclusive")
 		}
 		if m.Dataset, err = pot.FSComponent(l.ZFSRoot, name); err != nil {
 			return nil, err
@@ -241,8 +241,8 @@ func (l *Library) mountIn(o options) (pot.Setting, error) {
 	return m, nil
 }
 
-// absoluteFrom is a path as it is seen from dir, "" being where the process is; none
-// stays none.
+// absoluteFrom returns a path that is relative to dir, or to the process's directory if dir
+// is "". An empty path stays empty.
 func absoluteFrom(dir, name string) (string, error) {
 	switch {
 	case name == "" || filepath.IsAbs(name):

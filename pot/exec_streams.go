@@ -75,13 +75,13 @@ func (s *streams) run(ctx context.Context, command *os.Process) (supervise.Exit,
 	return supervise.ExitOf(state), nil
 }
 
-// drainWithin is how long output is still waited for when a command has ended
+// drainTimeout is how long output is still waited for when a command has ended
 // and something that it left behind keeps its output open.
-const drainWithin = time.Second
+const drainTimeout = time.Second
 
 // terminalQuiet ends the wait sooner on a terminal, which is its leader's alone: what
 // the leader wrote is there when it has ended, and what others write comes later.
-const terminalQuiet = drainWithin / 4
+const terminalQuiet = drainTimeout / 4
 
 // drained waits until read is closed: all output is with its reader, which may be slow. It
 // waits no longer than is good for more to come, when something keeps an output open.
@@ -96,7 +96,7 @@ func (s *streams) drained(ctx context.Context, read <-chan struct{}) error {
 	select {
 	case <-read:
 		return nil
-	case <-time.After(drainWithin): // the reader hangs, and its caller wants no more
+	case <-time.After(drainTimeout): // the reader hangs, and its caller wants no more
 		return context.Cause(ctx)
 	}
 }
@@ -110,7 +110,7 @@ func (s *streams) cut() {
 
 // awaitMore returns when nothing more will come, or no more is waited for.
 func (s *streams) awaitMore(ctx context.Context, read <-chan struct{}) {
-	enough := time.After(drainWithin)
+	enough := time.After(drainTimeout)
 	if s.quiet != nil {
 		s.quiet() // from now on
 	}

@@ -101,7 +101,7 @@ func TestStreams_slowReader(t *testing.T) {
 	for name, tty := range connections {
 		for _, lines := range []int{500, 6000} {
 			t.Run(name+" and a reader that pauses", func(t *testing.T) {
-				out := &pausing{pause: sync.OnceFunc(func() { time.Sleep(2 * drainWithin) })}
+				out := &pausing{pause: sync.OnceFunc(func() { time.Sleep(2 * drainTimeout) })}
 				code, err := runStreams(t.Context(), Exec{Stdout: out, Terminal: tty}, countTo(lines)+"; exit 3")
 				must.NoError(t, err)
 				must.Eq(t, 3, code)
@@ -110,8 +110,8 @@ func TestStreams_slowReader(t *testing.T) {
 		}
 	}
 	t.Run("both outputs of a command are whole", func(t *testing.T) {
-		out := &pausing{pause: sync.OnceFunc(func() { time.Sleep(2 * drainWithin) })}
-		faults := &pausing{pause: sync.OnceFunc(func() { time.Sleep(3 * drainWithin) })}
+		out := &pausing{pause: sync.OnceFunc(func() { time.Sleep(2 * drainTimeout) })}
+		faults := &pausing{pause: sync.OnceFunc(func() { time.Sleep(3 * drainTimeout) })}
 		_, err := runStreams(t.Context(), Exec{Stdout: out, Stderr: faults}, "{ "+countTo(3000)+"; } >&2; "+countTo(5000))
 		must.NoError(t, err)
 		must.Eq(t, counted(5000), out.String())
@@ -151,7 +151,7 @@ func TestStreams_background(t *testing.T) {
 			}
 		})
 		t.Run("a process that writes to "+name+" for ever keeps nobody waiting, not even a slow reader", func(t *testing.T) {
-			slow := func() { time.Sleep(drainWithin / 20) }
+			slow := func() { time.Sleep(drainTimeout / 20) }
 			got := background(t, tty, slow, deaf+`while :; do echo more; done 2>/dev/null & echo $! >NOTE; echo done`)
 			if !tty || !revokes {
 				must.StrContains(t, got, "done\n")
@@ -194,7 +194,7 @@ func TestStreams_readerHangs(t *testing.T) {
 			select {
 			case err := <-ended:
 				t.Fatalf("it does not wait for its reader: %v", err)
-			case <-time.After(2 * drainWithin):
+			case <-time.After(2 * drainTimeout):
 			}
 			cancel()
 			select {

@@ -20,14 +20,14 @@ type hookRun struct {
 	dir        string // the pot's dataset, with the programs in its conf
 	pot        Name
 	env        []string      // what they are told of the pot: all that they have beside PATH
-	within     time.Duration // bounds each
+	timeout    time.Duration // bounds each
 	tell       func(format string, args ...any)
 }
 
 // run runs the pot's program for that time, and tells what it wrote, and that it failed. As
 // with pot, that changes nothing.
 func (r hookRun) run(ctx context.Context, h conf.Hook) {
-	ctx, cancel := context.WithTimeoutCause(ctx, r.within, fmt.Errorf("it ran for longer than %s", r.within))
+	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, fmt.Errorf("it ran for longer than %s", r.timeout))
 	defer cancel()
 	if ctx.Err() != nil {
 		r.tell("%s of pot %s: not run: %v", h, r.pot, context.Cause(ctx))

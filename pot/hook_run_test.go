@@ -23,7 +23,7 @@ func TestHookRun(t *testing.T) {
 	defer root.Close()
 	must.NoError(t, root.Mkdir(conf.Dir, 0o755))
 	var told []string
-	r := hookRun{dir: dir, pot: "web", env: []string{"_POT_NAME=web"}, within: time.Minute, tell: func(format string, args ...any) {
+	r := hookRun{dir: dir, pot: "web", env: []string{"_POT_NAME=web"}, timeout: time.Minute, tell: func(format string, args ...any) {
 		told = append(told, fmt.Sprintf(format, args...))
 	}}
 	run := func(ctx context.Context, r hookRun, program string) []string {
@@ -43,7 +43,7 @@ func TestHookRun(t *testing.T) {
 	})
 	t.Run("one that hangs is killed", func(t *testing.T) {
 		short := r
-		short.within = 200 * time.Millisecond
+		short.timeout = 200 * time.Millisecond
 		must.Eq(t, []string{"prestart of pot web: killed: it ran for longer than 200ms"}, run(t.Context(), short, "#!/bin/sh\nsleep 600\n"))
 	})
 	t.Run("one that there is no time for is not run", func(t *testing.T) {

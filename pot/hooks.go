@@ -12,9 +12,9 @@ import (
 	"nomad-driver-pot/image/conf"
 )
 
-// taskHookWithin bounds a hook of a task's pot. It is less than what Nomad's starts and
+// taskHookTimeout bounds a hook of a task's pot. It is less than what Nomad's starts and
 // ends have in all: a hook that hangs changes nothing, as one that fails.
-const taskHookWithin = 30 * time.Second
+const taskHookTimeout = 30 * time.Second
 
 // Notes are what the pot's user should know since this was asked last: what does not work
 // in it as it should, what its hooks have said, and why they failed.
@@ -119,6 +119,6 @@ func (p *Pot) runHook(ctx context.Context, h conf.Hook) {
 	}
 	hookRun{
 		supervisor: p.supervisor, dir: p.record.Dir, pot: p.name,
-		env: hostEnvironment(ctx, p.host, p.name, potConf, p.record.Address), within: taskHookWithin, tell: p.note,
+		env: hostEnvironment(ctx, p.host, p.name, potConf, p.record.Address), timeout: taskHookTimeout, tell: p.note,
 	}.run(ctx, h)
 }

@@ -221,8 +221,8 @@ func (p *Pot) killed() bool {
 	return err == nil
 }
 
-// killWithin bounds the wait for a record of a command that was killed.
-const killWithin = 10 * time.Second
+// killTimeout bounds the wait for a record of a command that was killed.
+const killTimeout = 10 * time.Second
 
 // Stop ends all that runs in the pot: it runs the prestop hook, and what the exec_stop attribute says,
 // sends sig to the command, gives it what is left of grace to end, and then, or
@@ -242,7 +242,7 @@ func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration)
 	if err := p.host.Jails.Remove(ctx, p.name); err != nil {
 		return err
 	}
-	killed, done := context.WithTimeout(ctx, killWithin)
+	killed, done := context.WithTimeout(ctx, killTimeout)
 	defer done()
 	_, err := p.Wait(killed)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, supervise.ErrUnknownExit) {

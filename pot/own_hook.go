@@ -32,11 +32,11 @@ func (s *Settings) hook(ctx context.Context, h conf.Hook, p *Pot, o StartOptions
 	if p != nil {
 		addr = p.Address()
 	}
-	hookRun{supervisor: o.supervisor, dir: s.dir, pot: s.name, env: s.Environment(ctx, addr), within: hookWithin, tell: o.tell}.run(ctx, h)
+	hookRun{supervisor: o.supervisor, dir: s.dir, pot: s.name, env: s.Environment(ctx, addr), timeout: hookTimeout, tell: o.tell}.run(ctx, h)
 }
 
-// hookWithin bounds a hook of a pot that is started by hand.
-const hookWithin = 5 * time.Minute
+// hookTimeout bounds a hook of a pot that is started by hand.
+const hookTimeout = 5 * time.Minute
 
 func (s *Settings) readHook(h conf.Hook) ([]byte, error) {
 	root, err := os.OpenRoot(s.dir)

@@ -98,13 +98,13 @@ func (p *Pot) Unpublish(ctx context.Context, ports []Port) error {
 	return nil
 }
 
-// freeWithin bounds the wait for a supervisor that was told to listen no more. One that
+// freeTimeout bounds the wait for a supervisor that was told to listen no more. One that
 // is older than that order does not.
-const freeWithin = 10 * time.Second
+const freeTimeout = 10 * time.Second
 
 // awaitFree waits until somebody could listen on a port.
 func awaitFree(ctx context.Context, port Port) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, freeWithin, fmt.Errorf("the task that has it did not give it up within %s", freeWithin))
+	ctx, cancel := context.WithTimeoutCause(ctx, freeTimeout, fmt.Errorf("the task that has it did not give it up within %s", freeTimeout))
 	defer cancel()
 	for {
 		if err := tryListen(port); !errors.Is(err, syscall.EADDRINUSE) {

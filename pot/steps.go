@@ -161,7 +161,7 @@ func (p *Pot) unmake(ctx context.Context, steps []step) error {
 // or gives it up where the disk is full: it would do so into a directory that is being
 // removed.
 func (p *Pot) awaitEnd(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, killWithin)
+	ctx, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()
 	_, _ = p.Wait(ctx) // however it ended
 	if s, err := supervise.Open(p.dir); err == nil {

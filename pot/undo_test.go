@@ -28,6 +28,6 @@ func TestUndo(t *testing.T) {
 			return context.Cause(ctx)
 		})
 		must.ErrorContains(t, err, "not undone within 2m0s")
-		must.Eq(t, undoWithin, time.Since(begun))
+		must.Eq(t, undoTimeout, time.Since(begun))
 	})
 }

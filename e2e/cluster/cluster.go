@@ -79,13 +79,13 @@ func Start(ctx context.Context, config Config) (*Cluster, error) {
 	return c, c.StartAgent(ctx)
 }
 
-// answerWithin bounds an answer of an agent.
-const answerWithin = 30 * time.Second
+// answerTimeout bounds an answer of an agent.
+const answerTimeout = 30 * time.Second
 
 func newClient(port int) (*api.Client, error) {
 	return api.NewClient(&api.Config{
 		Address:    fmt.Sprintf("http://127.0.0.1:%d", port),
-		HttpClient: &http.Client{Timeout: answerWithin, Transport: &http.Transport{}}, // exec needs one
+		HttpClient: &http.Client{Timeout: answerTimeout, Transport: &http.Transport{}}, // exec needs one
 	})
 }
 

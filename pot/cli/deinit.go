@@ -49,7 +49,7 @@ func (o *onPots) deInit(c *cobra.Command, force bool, options pot.SetupOptions) 
 	if !options.DryRun && os.Geteuid() != 0 {
 		return hinted{errors.New("not root"), "-n says what would be taken away"}
 	}
-	ctx, cancel := context.WithTimeout(c.Context(), initWithin)
+	ctx, cancel := context.WithTimeout(c.Context(), initTimeout)
 	defer cancel()
 	own, err := ps.Own(ctx)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // the datasets of pots have gone, or never were

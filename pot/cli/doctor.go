@@ -13,8 +13,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// doctorWithin bounds a look at a host.
-const doctorWithin = time.Minute
+// doctorTimeout bounds a look at a host.
+const doctorTimeout = time.Minute
 
 // doctorCommand says what this host has and lacks. It fails when no pot can
 // start here.
@@ -35,7 +35,7 @@ status is 1.`,
 		if err != nil {
 			return fmt.Errorf("cannot look at this host: %w", err)
 		}
-		ctx, cancel := context.WithTimeout(c.Context(), doctorWithin)
+		ctx, cancel := context.WithTimeout(c.Context(), doctorTimeout)
 		defer cancel()
 		found := host.Check(ctx)
 		if err := tell(c.OutOrStdout(), found, *output); err != nil {

@@ -13,8 +13,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// initWithin bounds the setting up of a host.
-const initWithin = 5 * time.Minute
+// initTimeout bounds the setting up of a host.
+const initTimeout = 5 * time.Minute
 
 // Where pot has things when its configuration does not say (pot-reference 1.1).
 const (
@@ -53,7 +53,7 @@ accepts the result.`,
 		if !*dry && os.Geteuid() != 0 {
 			return hinted{fmt.Errorf("cannot set up this host: not root"), "-n says what would be made"}
 		}
-		ctx, cancel := context.WithTimeout(c.Context(), initWithin)
+		ctx, cancel := context.WithTimeout(c.Context(), initTimeout)
 		defer cancel()
 		err = host.Setup(ctx, pot.SetupOptions{
 			FSRoot: cmp.Or(conf.FSRoot, defaultFSRoot),

@@ -9,18 +9,18 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// commandWithin bounds each command that is run under the lock of all starts and
+// commandTimeout bounds each command that is run under the lock of all starts and
 // stops. They take milliseconds: one that takes so long hangs.
-const commandWithin = 30 * time.Second
+const commandTimeout = 30 * time.Second
 
-var errCommandWithin = fmt.Errorf("not done within %s", commandWithin)
+var errCommandTimeout = fmt.Errorf("not done within %s", commandTimeout)
 
-// bounded runs commands that end, or are killed, within commandWithin.
+// bounded runs commands that end, or are killed, within commandTimeout.
 type bounded struct{ run.Runner }
 
 // Run implements run.Runner.
 func (b bounded) Run(ctx context.Context, stdin io.Reader, argv ...string) (string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, commandWithin, errCommandWithin)
+	ctx, cancel := context.WithTimeoutCause(ctx, commandTimeout, errCommandTimeout)
 	defer cancel()
 	return b.Runner.Run(ctx, stdin, argv...)
 }

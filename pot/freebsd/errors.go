@@ -91,13 +91,13 @@ func unless(kind, err error) error {
 	return err
 }
 
-// busyWithin bounds the wait for what is still in use: a jail that was removed
+// busyTimeout bounds the wait for what is still in use: a jail that was removed
 // holds its tree for a moment.
-const busyWithin = 10 * time.Second
+const busyTimeout = 10 * time.Second
 
 // whileBusy tries try again for as long as it finds something to be in use.
 func whileBusy(ctx context.Context, try func() error) error {
-	deadline := time.Now().Add(busyWithin)
+	deadline := time.Now().Add(busyTimeout)
 	for pause := 10 * time.Millisecond; ; pause *= 2 {
 		err := try()
 		if !errors.Is(err, errBusy) || time.Now().After(deadline) {

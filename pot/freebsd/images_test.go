@@ -230,7 +230,7 @@ func TestDestroy_held(t *testing.T) {
 	t.Run("an image is not, and the command is said that releases it", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, h := held(t, "new_1_0", "keep", "it's")
-			ctx, cancel := context.WithTimeout(t.Context(), busyWithin/2)
+			ctx, cancel := context.WithTimeout(t.Context(), busyTimeout/2)
 			defer cancel()
 			err := h.Images.Destroy(ctx, "new_1_0")
 			must.NoError(t, ctx.Err())
@@ -245,7 +245,7 @@ func TestDestroy_held(t *testing.T) {
 	t.Run("a zfs send that runs is waited for", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, h := held(t, "new_1_0", ".send-812-1")
-			ctx, cancel := context.WithTimeout(t.Context(), busyWithin/2)
+			ctx, cancel := context.WithTimeout(t.Context(), busyTimeout/2)
 			defer cancel()
 			must.ErrorIs(t, h.Images.Destroy(ctx, "new_1_0"), errBusy)
 			must.ErrorIs(t, ctx.Err(), context.DeadlineExceeded)

@@ -49,8 +49,8 @@ func (j jails) within(ctx context.Context, name pot.Name, argv ...string) error 
 	return typed(err)
 }
 
-// solicitWithin bounds the wait for a router.
-const solicitWithin = 3 * time.Second
+// solicitTimeout bounds the wait for a router.
+const solicitTimeout = 3 * time.Second
 
 // solicit asks for routers to make themselves known, by the jail's own rtsol(8): it
 // knows no other network than that of its process. Without one, or without an
@@ -64,7 +64,7 @@ func (j jails) solicit(ctx context.Context, jail pot.Jail, device string) {
 	if info, err := root.Lstat("sbin/rtsol"); err != nil || !info.Mode().IsRegular() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, solicitWithin)
+	ctx, cancel := context.WithTimeout(ctx, solicitTimeout)
 	defer cancel()
 	j.runner.Run(ctx, nil, "jexec", string(jail.Name), "/sbin/rtsol", device)
 }

@@ -133,9 +133,9 @@ func (j jails) Find(ctx context.Context, name pot.Name) (supervise.Jail, error) 
 	return supervise.Jail{ID: id}, nil
 }
 
-// dyingWithin bounds the wait for the end of what ran in a jail, where the kernel
+// dyingTimeout bounds the wait for the end of what ran in a jail, where the kernel
 // does not count processes.
-const dyingWithin = 5 * time.Second
+const dyingTimeout = 5 * time.Second
 
 // empty tells whether nothing runs in a jail any more, as far as is known. One
 // that is empty can be dying for minutes: connections that are being closed hold
@@ -159,7 +159,7 @@ func (j jails) Remove(ctx context.Context, name pot.Name) error {
 	if unless(fs.ErrNotExist, err) != nil {
 		return fmt.Errorf("remove jail %s: %w", name, err)
 	}
-	deadline := time.Now().Add(dyingWithin)
+	deadline := time.Now().Add(dyingTimeout)
 	for pause := time.Millisecond; time.Now().Before(deadline); pause = min(2*pause, 100*time.Millisecond) {
 		_, err := j.kernel.JailID(string(name), true)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && j.empty(name) {
@@ -184,7 +184,7 @@ func (j jails) overdue(name pot.Name) error {
 		return nil // no accounting: nobody knows
 	}
 	if u, err := parseUsage(line); err == nil && u.Procs > 0 {
-		return fmt.Errorf("remove jail %s: it is dying, and %d processes in it have not ended in %s", name, u.Procs, dyingWithin)
+		return fmt.Errorf("remove jail %s: it is dying, and %d processes in it have not ended in %s", name, u.Procs, dyingTimeout)
 	}
 	return nil
 }

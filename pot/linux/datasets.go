@@ -369,8 +369,8 @@ func overlay(on, lower, upper, work string) error {
 	return nil
 }
 
-// busyWithin bounds how long a tree that is still in use is waited for.
-const busyWithin = 2 * time.Second
+// busyTimeout bounds how long a tree that is still in use is waited for.
+const busyTimeout = 2 * time.Second
 
 // Destroy is pot.Datasets' and pot.Images'.
 func (d datasets) Destroy(ctx context.Context, name string) error {
@@ -386,7 +386,7 @@ func (d datasets) Destroy(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	if err := unmount(ctx, filepath.Join(d.path(name), "m"), busyWithin); err != nil {
+	if err := unmount(ctx, filepath.Join(d.path(name), "m"), busyTimeout); err != nil {
 		return err
 	}
 	if left, err := mountedBelow(d.path(name)); err != nil || left != "" {

@@ -34,8 +34,8 @@ type jails struct {
 
 func (j jails) path(name pot.Name) string { return filepath.Join(j.dir, string(name)) }
 
-// createWithin bounds the making of a jail: a few mounts and a process.
-const createWithin = 20 * time.Second
+// createTimeout bounds the making of a jail: a few mounts and a process.
+const createTimeout = 20 * time.Second
 
 // Create is pot.Jails'.
 func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
@@ -48,7 +48,7 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 	if err := os.MkdirAll(j.dir, 0o700); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, createWithin)
+	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
 	defer func() {
 		if err != nil {
@@ -179,9 +179,9 @@ func (j jails) Find(ctx context.Context, name pot.Name) (supervise.Jail, error) 
 	return id, nil
 }
 
-// removeWithin bounds the wait for killed processes: one in a system call that
+// removeTimeout bounds the wait for killed processes: one in a system call that
 // cannot be interrupted may take its time.
-const removeWithin = 30 * time.Second
+const removeTimeout = 30 * time.Second
 
 // Remove is pot.Jails'. The kernel kills the processes of a namespace with its
 // first, and that one is not gone before they are.
@@ -219,7 +219,7 @@ func killProcess(ctx context.Context, id supervise.Jail) error {
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return os.NewSyscallError("pidfd_send_signal", err)
 	}
-	deadline := time.Now().Add(removeWithin)
+	deadline := time.Now().Add(removeTimeout)
 	for {
 		// A pidfd is readable when its process has ended (pidfd_open(2)).
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
@@ -231,7 +231,7 @@ func killProcess(ctx context.Context, id supervise.Jail) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case time.Now().After(deadline):
-			return fmt.Errorf("processes were killed but have not ended in %s", removeWithin)
+			return fmt.Errorf("processes were killed but have not ended in %s", removeTimeout)
 		}
 	}
 }

@@ -127,7 +127,7 @@ func (mounts) UnmountAll(ctx context.Context, root string) error {
 	var errs []error
 	for _, on := range all {
 		if on.below != "" {
-			errs = append(errs, on.unmount(ctx, busyWithin))
+			errs = append(errs, on.unmount(ctx, busyTimeout))
 		}
 	}
 	return errors.Join(errs...)

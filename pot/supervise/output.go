@@ -64,10 +64,10 @@ type fifo struct {
 }
 
 // What a fifo holds is lost with the last descriptor of it. A reader that is being
-// restarted, as a log collector is with its agent, has readerWithin to come back.
+// restarted, as a log collector is with its agent, has readerTimeout to come back.
 const (
-	readerWithin = 5 * time.Minute
-	readerEvery  = 20 * time.Millisecond
+	readerTimeout = 5 * time.Minute
+	readerEvery   = 20 * time.Millisecond
 )
 
 // release closes the fifo when all that it holds has been read, when it has no name any

@@ -90,7 +90,7 @@ func (s *supervisor) close() {
 // end of those pipes, and who has may have been left behind by the command. It waits for
 // the readers of fifos as well. By then the command's end is known to all who wait for it.
 func (s *supervisor) linger() {
-	deadline := time.Now().Add(readerWithin)
+	deadline := time.Now().Add(readerTimeout)
 	for _, f := range s.fifos {
 		f.release(deadline)
 	}

@@ -16,21 +16,21 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// fate is what becomes of a task while no plugin looks.
+// fate is what happens to a task while no plugin runs.
 type fate struct {
 	args   []string
 	memory int64 // MiB
 	befall func(t *testing.T, b *bed, h *drivers.TaskHandle)
 
-	cannot    string // what RecoverTask says; else how WaitTask says that it ended:
+	cannot    string // the error of RecoverTask; if "", the result of WaitTask is:
 	code, sig int
 	oom       bool
 	unknown   string
 	runs      bool   // it has not ended
-	unread    string // why nothing can be executed in it
+	unread    string // the error of ExecTask
 }
 
-// command is the process ID of a task's command.
+// command returns the process ID of a task's command.
 func command(t testing.TB, b *bed, h *drivers.TaskHandle) int {
 	var running struct{ PID int }
 	data, err := os.ReadFile(recordOf(t, b, h, "running.json"))
@@ -69,7 +69,7 @@ func damaged(file, text string) func(*testing.T, *bed, *drivers.TaskHandle) {
 	}
 }
 
-// jailGone takes a task's jail away, with all that runs in it.
+// jailGone removes a task's jail, with all that runs in it.
 func jailGone(t *testing.T, b *bed, h *drivers.TaskHandle) {
 	s, err := readState(h)
 	must.NoError(t, err)
@@ -77,7 +77,7 @@ func jailGone(t *testing.T, b *bed, h *drivers.TaskHandle) {
 	ends(t, b, h)
 }
 
-// rebooted leaves of a task what a restart of the machine does: what is on disk.
+// rebooted leaves what a restart of the machine leaves of a task: what is on disk.
 func rebooted(t *testing.T, b *bed, h *drivers.TaskHandle) {
 	killAll(t, b, h)
 	s, err := readState(h)
@@ -97,20 +97,20 @@ var fates = map[string]fate{
 	"a signal ends it":           {args: []string{"sleep", "1h"}, befall: killed(syscall.SIGTERM), code: 143, sig: 15},
 	"it is killed":               {args: []string{"sleep", "1h"}, befall: killed(syscall.SIGKILL), code: 137, sig: 9},
 	"it takes too much memory":   {args: []string{"eat", "256"}, memory: 32, befall: ends, code: 137, sig: 9, oom: true},
-	"its jail is taken away":     {args: []string{"sleep", "1h"}, befall: jailGone, code: 137, sig: 9},
-	"the machine is restarted":   {args: []string{"sleep", "1h"}, befall: rebooted, unknown: "how the command ended is not known: its supervisor is gone"},
-	"its exit record is damaged": {args: []string{"sleep", "1h"}, befall: damaged("exit.json", "{"), unknown: "how the command ended is not known"},
+	"its jail is removed":        {args: []string{"sleep", "1h"}, befall: jailGone, code: 137, sig: 9},
+	"the machine is restarted":   {args: []string{"sleep", "1h"}, befall: rebooted, unknown: "exit status of the command is unknown: its supervisor is gone"},
+	"its exit record is damaged": {args: []string{"sleep", "1h"}, befall: damaged("exit.json", "{"), unknown: "exit status of the command is unknown"},
 	"its record is damaged":      {args: []string{"sleep", "1h"}, befall: damaged("record.json", "{"), runs: true, unread: "record.json: unexpected end of JSON input"},
 	"its running record is damaged": {args: []string{"sleep", "1h"}, befall: damaged("running.json", "{"),
-		unknown: "how the command ended is not known: "},
+		unknown: "exit status of the command is unknown: "},
 	"its record is of another age": {args: []string{"sleep", "1h"}, befall: damaged("record.json", `{"version": 0}`), runs: true, unread: "is of version 0: this driver knows 1"},
 	"its record is gone": {args: []string{"sleep", "1h"}, befall: func(t *testing.T, b *bed, h *drivers.TaskHandle) {
 		must.NoError(t, os.Remove(recordOf(t, b, h, "record.json")))
-	}, cannot: "is gone"},
+	}, cannot: "no such pot: web_"},
 }
 
-// Whatever becomes of tasks while no plugin looks, the next one, of whatever
-// version, tells how it was, or that nobody knows; and takes everything away.
+// Whatever happens to a task while no plugin runs, the next plugin, of another version too,
+// returns how it ended or that this is unknown, and can destroy it.
 func TestDriver_RecoverTask_matrix(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
@@ -134,7 +134,7 @@ func TestDriver_RecoverTask_matrix(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := handles[name]
 			id := h.Config.ID
-			err := b.RecoverTask(forgotten(t, h))
+			err := b.RecoverTask(afterRestart(t, h))
 			switch {
 			case f.cannot != "":
 				must.ErrorContains(t, err, f.cannot)
@@ -160,7 +160,7 @@ func TestDriver_RecoverTask_matrix(t *testing.T) {
 				must.NoError(t, result.Err)
 				must.Eq(t, []any{f.code, f.sig, f.oom}, []any{result.ExitCode, result.Signal, result.OOMKilled})
 			}
-			// Nomad destroys what ended, and what could not be recovered.
+			// Nomad destroys tasks that ended, and tasks that could not be recovered.
 			must.NoError(t, b.StopTask(id, 5*time.Second, ""))
 			if f.runs {
 				must.Eq(t, 143, b.wait(t, id).ExitCode)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gets pkg(8) ready, so that flavours after this one can install with it.
+# Installs pkg(8) and its catalogue, so that later flavours can install packages.
 set -eu
 ASSUME_ALWAYS_YES=yes
 export ASSUME_ALWAYS_YES

@@ -18,7 +18,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// group is tasks of one allocation with the same ports, http and metrics, on loopback.
+// group makes tasks of one allocation that have the same ports, http and metrics, on loopback.
 type group struct {
 	*bed
 	alloc string
@@ -36,7 +36,7 @@ func newGroup(t *testing.T, b *bed) *group {
 	return g
 }
 
-// member is a task of the group that serves.
+// member returns a task of the group that serves HTTP.
 func (g *group) member(t *testing.T, name, config string) *drivers.TaskConfig {
 	cfg := g.task(t, config, "serve", ":8080")
 	cfg.AllocID, cfg.ID = g.alloc, g.alloc+"/"+name+"/"+uuid.Short()
@@ -44,7 +44,7 @@ func (g *group) member(t *testing.T, name, config string) *drivers.TaskConfig {
 	return cfg
 }
 
-// who is the pot that answers at a port; "" if none does.
+// who returns the task that answers at a port, or "" if none does.
 func (g *group) who(label string) string {
 	i := slices.IndexFunc(g.ports, func(p structs.AllocatedPortMapping) bool { return p.Label == label })
 	c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -71,8 +71,8 @@ func (g *group) answers(t *testing.T, want ...string) {
 	})
 }
 
-// Each task of a group is given all of its ports.
-func TestDriver_groupPorts(t *testing.T) {
+// Nomad gives each task of a group all of its ports.
+func TestDriver_StartTask_groupPorts(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	events, err := b.driver.TaskEvents(t.Context())
@@ -81,7 +81,7 @@ func TestDriver_groupPorts(t *testing.T) {
 		must.NoError(t, b.StopTask(cfg.ID, time.Second, "SIGKILL"))
 		must.NoError(t, b.DestroyTask(cfg.ID, true))
 	}
-	t.Run("each publishes what it names", func(t *testing.T) {
+	t.Run("each task publishes the ports that it names", func(t *testing.T) {
 		g := newGroup(t, b)
 		one, two := g.member(t, "one", `ports = ["http"]`), g.member(t, "two", `port_map = { metrics = "8080" }`)
 		var all sync.WaitGroup
@@ -95,19 +95,19 @@ func TestDriver_groupPorts(t *testing.T) {
 		g.answers(t, "one", "two")
 		third := g.member(t, "three", `ports = ["http"]`)
 		_, _, err := b.StartTask(third)
-		must.ErrorContains(t, err, `cannot start task: config.ports: task "one" of this allocation publishes port "http" already`)
+		must.ErrorContains(t, err, `cannot start task: config.ports: task "one" of this allocation already publishes port "http"`)
 		stop(one)
-		b.start(t, third) // a port comes back with the end of the task that had it
+		b.start(t, third) // the port is free again
 		g.answers(t, "three", "two")
 		stop(two)
 		stop(third)
 	})
-	t.Run("one that names none has what is left", func(t *testing.T) {
+	t.Run("a task that names no ports publishes those that are left", func(t *testing.T) {
 		g := newGroup(t, b)
 		one, two := g.member(t, "one", ""), g.member(t, "two", "")
 		b.start(t, one)
 		b.start(t, two)
-		must.Eq(t, `Left port "http" and port "metrics" to task "one", which publishes it; set config.ports to say who does`, eventOf(t, events, two, "Left"))
+		must.Eq(t, `Did not publish port "http" and port "metrics": task "one" does; set config.ports to choose`, eventOf(t, events, two, "Did not publish"))
 		g.answers(t, "one", "one")
 		stop(one)
 		g.answers(t, "", "")
@@ -115,17 +115,17 @@ func TestDriver_groupPorts(t *testing.T) {
 		b.start(t, g.member(t, "two", ""))
 		g.answers(t, "two", "two")
 	})
-	t.Run("and gives it up to one that names it", func(t *testing.T) {
+	t.Run("a task that names no ports releases one to a task that names it", func(t *testing.T) {
 		g := newGroup(t, b)
 		silent, names := g.member(t, "silent", ""), g.member(t, "names", `ports = ["http"]`)
 		handle, _ := b.start(t, silent)
 		g.answers(t, "silent", "silent")
 		b.start(t, names)
-		must.Eq(t, fmt.Sprintf(`Gave 127.0.0.1:%d up to task "web", whose config names it`, g.ports[0].Value), eventOf(t, events, silent, "Gave"))
+		must.Eq(t, fmt.Sprintf(`Unpublished 127.0.0.1:%d: the config of task "web" names it`, g.ports[0].Value), eventOf(t, events, silent, "Unpublished"))
 		g.answers(t, "names", "silent")
 
-		b.open(t) // whichever plugin is there
-		must.NoError(t, b.RecoverTask(forgotten(t, handle)))
+		b.open(t) // the plugin is restarted
+		must.NoError(t, b.RecoverTask(afterRestart(t, handle)))
 		again := g.member(t, "again", "")
 		b.start(t, again)
 		g.answers(t, "names", "silent")
@@ -135,8 +135,8 @@ func TestDriver_groupPorts(t *testing.T) {
 	})
 }
 
-// Another program may have a port for UDP, of which nobody has spoken.
-func TestDriver_portHeldForUDP(t *testing.T) {
+// Another program may hold a port for UDP that the job needs for TCP alone.
+func TestDriver_StartTask_portHeldForUDP(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	events, err := b.driver.TaskEvents(t.Context())

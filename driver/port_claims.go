@@ -15,39 +15,39 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// All tasks of a group are given all of its ports, and no task is told of the others.
-// Those that name ports, in ports or port_map, publish them. A task that names none
-// publishes what no other task of its allocation does. The first to start may be one that
-// names none: it gives a port up to one that names it.
+// Nomad gives all tasks of a group all of its ports, and tells no task of the others.
+// Tasks that name ports, in ports or port_map, publish these. A task that names none
+// publishes what no other task of its allocation does. If it starts first it releases a
+// port later to a task that names it.
 
-// portClaims are the ports of tasks that are being started. Those of tasks that run are in
-// the records of their pots.
+// portClaims are the ports of tasks that are being started. The ports of running tasks
+// are in the records of their pots.
 type portClaims struct {
 	mu     sync.Mutex
 	claims map[TaskID]*portClaim
 }
 
-// A portClaim is the ports that a task publishes, or will.
+// A portClaim is the ports that a task publishes, or will publish when it has started.
 type portClaim struct {
 	task    TaskID
-	name    string // of the task, for people
+	name    string // of the task, for messages
 	alloc   string
 	ports   []pot.Port
-	implied bool
-	settled chan struct{} // closed when the start is over; nil of a task that runs
+	implied bool          // the task's config names no ports
+	done    chan struct{} // closed when the start is over; nil if the task runs
 	ended   bool          // the task's command has ended
 }
 
-// A takeover is ports that another task of the allocation has to give up.
+// A takeover is ports that another task of the allocation must release.
 type takeover struct {
 	from  *portClaim
 	ports []pot.Port
 }
 
-// claim takes the ports of p, but for those that it leaves to other tasks of the
-// allocation, and returns those that others have to give up. A start may claim twice, and
+// claim claims the ports of p. It removes from p those that other tasks of the allocation
+// publish, and returns those that other tasks must release. A start may claim twice, and
 // must call release when it is over.
-func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *pot.Pots, p *plan, tell teller) (over []takeover, err error) {
+func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *pot.Pots, p *plan, emit eventFunc) (takeovers []takeover, err error) {
 	p.spec.AnyTransport, p.spec.Implied = true, !p.asked
 	if len(p.spec.Ports) == 0 {
 		return nil, nil
@@ -58,24 +58,26 @@ func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *pot.Pots, p *plan, te
 	if err != nil {
 		return nil, fmt.Errorf("find the ports of other tasks: %w", err)
 	}
-	var f faults
+	// A port that another task publishes too is taken over if that task has ended, or names
+	// no ports and this one does. It is a problem if both name it. Else the other keeps it.
+	var f problems
 	for _, other := range others {
 		var same []pot.Port
 		for _, port := range other.ports {
-			if slices.ContainsFunc(p.spec.Ports, func(own pot.Port) bool { return sameListener(own, port) }) {
+			if slices.ContainsFunc(p.spec.Ports, func(mine pot.Port) bool { return sameListener(mine, port) }) {
 				same = append(same, port)
 			}
 		}
 		switch {
 		case len(same) == 0:
 		case other.ended, p.asked && other.implied:
-			over = append(over, takeover{other, same})
+			takeovers = append(takeovers, takeover{other, same})
 		case p.asked:
-			f.add(p.asking(), "task %q of this allocation publishes %s already", other.name, p.labelled(same))
+			f.add(p.portsKey(), "task %q of this allocation already publishes %s", other.name, p.labelList(same))
 		default:
-			tell("Left %s to task %q, which publishes it; set config.ports to say who does", p.labelled(same), other.name)
-			p.spec.Ports = slices.DeleteFunc(p.spec.Ports, func(own pot.Port) bool {
-				return slices.ContainsFunc(same, func(port pot.Port) bool { return sameListener(own, port) })
+			emit("Did not publish %s: task %q does; set config.ports to choose", p.labelList(same), other.name)
+			p.spec.Ports = slices.DeleteFunc(p.spec.Ports, func(mine pot.Port) bool {
+				return slices.ContainsFunc(same, func(port pot.Port) bool { return sameListener(mine, port) })
 			})
 		}
 	}
@@ -84,32 +86,32 @@ func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *pot.Pots, p *plan, te
 	}
 	mine := &portClaim{
 		task: TaskID(cfg.ID), name: cfg.Name, alloc: cfg.AllocID,
-		ports: slices.Clone(p.spec.Ports), implied: !p.asked, settled: make(chan struct{}),
+		ports: slices.Clone(p.spec.Ports), implied: !p.asked, done: make(chan struct{}),
 	}
 	if pc.claims == nil {
 		pc.claims = map[TaskID]*portClaim{}
 	}
-	if before := pc.claims[mine.task]; before != nil { // the same start, once more
-		mine.settled = before.settled
+	if before := pc.claims[mine.task]; before != nil { // the same start claims again
+		mine.done = before.done
 	}
 	pc.claims[mine.task] = mine
-	return over, nil
+	return takeovers, nil
 }
 
-// release ends the claim of a start that is over, if it has one.
+// release removes the claim of a start that is over, if it has one.
 func (pc *portClaims) release(id TaskID) {
 	pc.mu.Lock()
 	defer pc.mu.Unlock()
 	if c := pc.claims[id]; c != nil {
 		delete(pc.claims, id)
-		close(c.settled)
+		close(c.done)
 	}
 }
 
 // sameListener reports whether two ports cannot be published at once.
 func sameListener(a, b pot.Port) bool { return a.Proto == b.Proto && a.Host == b.Host }
 
-// others are the claims of the other tasks of an allocation.
+// others returns the claims of the other tasks of an allocation, of those that run too.
 func (pc *portClaims) others(cfg *drivers.TaskConfig, pots *pot.Pots) (all []*portClaim, err error) {
 	starting := map[pot.Name]bool{TaskID(cfg.ID).PotName(): true}
 	for _, c := range pc.claims {
@@ -128,10 +130,10 @@ func (pc *portClaims) others(cfg *drivers.TaskConfig, pots *pot.Pots) (all []*po
 		}
 		p, err := pots.Find(name)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // it has gone since
+			continue // it was destroyed since
 		}
 		if err != nil || p.IsOwn() || p.Label(labelAlloc) != cfg.AllocID {
-			continue // one whose record is damaged says nothing of its ports
+			continue // a damaged record does not say which ports its pot publishes
 		}
 		id := TaskID(p.Label(labelTask))
 		all = append(all, &portClaim{
@@ -142,25 +144,26 @@ func (pc *portClaims) others(cfg *drivers.TaskConfig, pots *pot.Pots) (all []*po
 	return all, nil
 }
 
-// takeOver has other tasks give their ports up.
-func (d *Driver) takeOver(ctx context.Context, pots *pot.Pots, over []takeover, by string) error {
-	for _, o := range over {
-		if o.from.settled != nil {
+// takePorts has other tasks release their ports to task by. It waits for tasks that are
+// being started.
+func (d *Driver) takePorts(ctx context.Context, pots *pot.Pots, takeovers []takeover, by string) error {
+	for _, o := range takeovers {
+		if o.from.done != nil {
 			select {
-			case <-o.from.settled:
+			case <-o.from.done:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
 		}
-		if err := d.giveUp(ctx, pots, o, by); err != nil {
-			return fmt.Errorf("task %q, which publishes a port of this one's: %w", o.from.name, err)
+		if err := d.unpublish(ctx, pots, o, by); err != nil {
+			return fmt.Errorf("unpublish %s of task %q: %w", hostPorts(o.ports), o.from.name, err)
 		}
 	}
 	return nil
 }
 
-// giveUp has one task give ports up. A task that is gone has none.
-func (d *Driver) giveUp(ctx context.Context, pots *pot.Pots, o takeover, by string) error {
+// unpublish has one task release ports. A task that is gone has none.
+func (d *Driver) unpublish(ctx context.Context, pots *pot.Pots, o takeover, by string) error {
 	t := d.tasks.find(o.from.task)
 	if t == nil {
 		p, err := pots.Find(o.from.task.PotName())
@@ -179,12 +182,12 @@ func (d *Driver) giveUp(ctx context.Context, pots *pot.Pots, o takeover, by stri
 		return nil // it was destroyed meanwhile
 	}
 	if err == nil && t.running() {
-		t.tell("Gave %s up to task %q, whose config names it", hostPorts(o.ports), by)
+		t.emit("Unpublished %s: the config of task %q names it", hostPorts(o.ports), by)
 	}
 	return err
 }
 
-// hostPorts are the numbers of ports on the host, for people.
+// hostPorts lists the addresses of ports on the host, for people.
 func hostPorts(ports []pot.Port) string {
 	var all []string
 	for _, p := range ports {
@@ -195,8 +198,8 @@ func hostPorts(ports []pot.Port) string {
 	return list(all, "and")
 }
 
-// labelled are the labels of ports of p, for people.
-func (p *plan) labelled(ports []pot.Port) string {
+// labelList lists the labels of ports of p, for people.
+func (p *plan) labelList(ports []pot.Port) string {
 	var all []string
 	for _, port := range ports {
 		label := fmt.Sprintf("port %q", p.labels[port.Host])
@@ -207,13 +210,13 @@ func (p *plan) labelled(ports []pot.Port) string {
 	return list(all, "and")
 }
 
-// asking is the key of the job that names ports.
-func (p *plan) asking() string {
+// portsKey returns the job's key that names ports.
+func (p *plan) portsKey() string {
 	if p.mapped {
 		return "config.port_map"
 	}
 	return "config.ports"
 }
 
-// portLabels are labels of ports by where they are on the host.
+// portLabels maps addresses on the host to the labels of ports.
 type portLabels map[netip.AddrPort]string

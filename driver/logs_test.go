@@ -8,13 +8,14 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// A task of a user writes to its log, which Nomad's collector reads, by name.
-func TestDriver_streamsByName(t *testing.T) {
+// A command that does not run as root can open /dev/stdout, which is a fifo of Nomad's log
+// collector.
+func TestDriver_logs_openedByName(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	cfg := b.task(t, `network_mode = "none"`, "write", "/dev/stdout", "by name")
 	cfg.User = "web"
 	b.start(t, cfg)
 	must.Eq(t, 0, b.wait(t, cfg.ID).ExitCode)
-	says(t, cfg, "by name")
+	waitForOutput(t, cfg, "by name")
 }

@@ -16,14 +16,14 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// An agent that is killed while it waits for a start is followed by one that goes on
-// with the same plugin and starts the task again: of the first it will never speak.
-func TestReconciler_unheard(t *testing.T) {
+// An agent that is killed while it waits for a start is followed by one that uses the same
+// plugin and starts the task again. It never names the first task, which is destroyed.
+func TestReconciler_unacknowledged(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
-	unheard, waited, recovered := b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h")
-	b.start(t, unheard)
+	unacknowledged, waited, recovered := b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h"), b.task(t, "", "sleep", "1h")
+	b.start(t, unacknowledged)
 	b.start(t, waited)
 	handle, _ := b.start(t, recovered)
 	_, err := b.driver.WaitTask(t.Context(), waited.ID)
@@ -40,31 +40,32 @@ func TestReconciler_unheard(t *testing.T) {
 
 	r := newReconciler(b.driver)
 	now := time.Now()
-	for _, later := range []time.Duration{0, 10 * time.Minute, time.Hour} { // no agent is there
-		r.pass(t.Context(), back, now.Add(later))
+	for _, later := range []time.Duration{0, 10 * time.Minute, time.Hour} { // no agent is attached
+		r.reconcileOnce(t.Context(), back, now.Add(later))
 		must.Eq(t, all, there())
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	b.driver.looking.Do(func() {}) // this test reconciles
-	looks, err := b.driver.Fingerprint(ctx)
+	b.driver.startReconciler.Do(func() {}) // this test reconciles
+	fingerprints, err := b.driver.Fingerprint(ctx)
 	must.NoError(t, err)
-	<-looks
+	<-fingerprints
 	now = time.Now()
-	for _, later := range []time.Duration{time.Minute, 6 * time.Minute, 10 * time.Minute} { // it may yet speak of it
-		r.pass(t.Context(), back, now.Add(later))
+	for _, later := range []time.Duration{time.Minute, 6 * time.Minute, 10 * time.Minute} { // the agent may still name it
+		r.reconcileOnce(t.Context(), back, now.Add(later))
 		must.Eq(t, all, there())
 	}
-	r.pass(t.Context(), back, now.Add(12*time.Minute))
+	r.reconcileOnce(t.Context(), back, now.Add(12*time.Minute))
 	left := there()
 	must.SliceContainsAll(t, left, []pot.Name{TaskID(waited.ID).PotName(), TaskID(recovered.ID).PotName()})
-	_, err = b.InspectTask(unheard.ID)
+	_, err = b.InspectTask(unacknowledged.ID)
 	must.ErrorContains(t, err, "task not found")
 }
 
-// Nomad asks once for the end of a task, and forgets it whatever the answer is.
-func TestReconciler_left(t *testing.T) {
+// Nomad calls DestroyTask once, and forgets the task whatever it returns. The reconciler
+// destroys what is left.
+func TestReconciler_destroyFailed(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	if runtime.GOOS == "freebsd" {
 		t.Skip("no mount is busy there: unmount(2) is asked with MNT_FORCE")
@@ -87,16 +88,17 @@ func TestReconciler_left(t *testing.T) {
 
 	r := newReconciler(b.driver)
 	now := time.Now()
-	r.pass(t.Context(), back, now)
-	must.MapContainsKey(t, r.seen, name)
+	r.reconcileOnce(t.Context(), back, now)
+	must.MapContainsKey(t, r.firstSeen, name)
 	busy.Close()
-	r.pass(t.Context(), back, now.Add(6*time.Minute))
+	r.reconcileOnce(t.Context(), back, now.Add(6*time.Minute))
 	nothingLeft(t, b.dir)
 	_, err = b.InspectTask(cfg.ID)
 	must.ErrorContains(t, err, "task not found")
 }
 
-// A plugin whose agent was killed may find the tasks of another agent's.
+// A plugin whose agent was killed destroys nothing: the tasks that it finds may be those of
+// another agent.
 func TestReconciler_agentGone(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, `gc {
@@ -108,26 +110,25 @@ func TestReconciler_agentGone(t *testing.T) {
 	first := b.driver
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	looks, err := first.Fingerprint(ctx)
+	fingerprints, err := first.Fingerprint(ctx)
 	must.NoError(t, err)
-	<-looks
+	<-fingerprints
 	cancel()
-	for range looks {
+	for range fingerprints {
 		// until it is over
 	}
-	b.driver = nil // it goes on beside the other agent's plugin
+	b.driver = nil // it runs beside the plugin of the other agent
 	b.open(t)
 	t.Cleanup(func() { first.Shutdown(context.Background()) })
-	cfg := b.task(t, `network_mode = "none"`, "sleep", "1h")
-	b.start(t, cfg)
+	cfg := b.sleeper(t)
 	time.Sleep(time.Second)
 	back := first.current()
 	_, err = back.pots.Find(TaskID(cfg.ID).PotName())
 	must.NoError(t, err)
 
-	looks, err = first.Fingerprint(t.Context())
+	fingerprints, err = first.Fingerprint(t.Context())
 	must.NoError(t, err)
-	<-looks
+	<-fingerprints
 	eventually(t, func() error {
 		_, err := back.pots.Find(TaskID(cfg.ID).PotName())
 		if err == nil {

@@ -13,7 +13,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// meter measures tasks by their IDs.
+// meter counts how often each task is measured.
 type meter map[TaskID]int
 
 func (m meter) measure(_ context.Context, t *task) (pot.Usage, error) {
@@ -21,11 +21,11 @@ func (m meter) measure(_ context.Context, t *task) (pot.Usage, error) {
 	return pot.Usage{MemoryBytes: int64(m[t.id])}, nil
 }
 
-func TestSweeper(t *testing.T) {
+func TestStatsCollector(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	synctest.Test(t, func(t *testing.T) {
 		m := meter{}
-		s := sweeper{measure: m.measure}
+		s := statsCollector{measure: m.measure}
 		ctx, cancel := context.WithCancel(t.Context())
 		a, b := &task{id: "a", ended: make(chan struct{})}, &task{id: "b", ended: make(chan struct{})}
 		fast := s.listen(ctx, a, cpustats.Compute{}, time.Second)
@@ -51,16 +51,16 @@ func TestSweeper(t *testing.T) {
 		must.Eq(t, 11, received["fast"])
 		must.Between(t, 4, received["slow"], 5)
 		must.Eq(t, 11, received["twin"])
-		must.Between(t, 11, m["a"], 12) // both who listen for it are told of one look
+		must.Between(t, 11, m["a"], 12) // two listeners share each measurement
 
-		looks := m["a"]
+		measured := m["a"]
 		close(a.ended)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		must.Eq(t, looks, m["a"])
+		must.Eq(t, measured, m["a"])
 		select {
 		case <-fast:
-			t.Fatal("a sample of what has ended")
+			t.Fatal("a sample of a task that has ended")
 		default:
 		}
 
@@ -69,17 +69,17 @@ func TestSweeper(t *testing.T) {
 		_, more := <-fast
 		must.False(t, more)
 		s.mu.Lock()
-		must.False(t, s.sweeping)
+		must.False(t, s.running)
 		s.mu.Unlock()
 	})
 }
 
-// Who does not listen misses samples, and holds up nobody.
-func TestSweeper_slow(t *testing.T) {
+// A listener that does not receive misses samples, and does not delay others.
+func TestStatsCollector_slow(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	synctest.Test(t, func(t *testing.T) {
 		m := meter{}
-		s := sweeper{measure: m.measure}
+		s := statsCollector{measure: m.measure}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		deaf := s.listen(ctx, &task{id: "a", ended: make(chan struct{})}, cpustats.Compute{}, time.Second)

@@ -14,14 +14,14 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-func TestOwn(t *testing.T) {
+func TestBuiltin(t *testing.T) {
 	leak.Check(t)
 	l := &Library{WorkDir: t.TempDir()}
 	found, err := l.List()
 	must.NoError(t, err)
 	must.SliceNotEmpty(t, found)
 	for _, f := range found {
-		t.Run(f.Name+" is understood", func(t *testing.T) {
+		t.Run(f.Name+" is valid", func(t *testing.T) {
 			all, err := l.Read(f.Name)
 			must.NoError(t, err)
 			if s := all[0].Script; s != nil {
@@ -40,9 +40,9 @@ func TestOwn(t *testing.T) {
 	}, task[0].Steps)
 }
 
-// runOwn runs a script that comes with the program, with root for its / wherever it
-// names it by from, and tools as the programs that it finds first.
-func runOwn(t *testing.T, name, root string, tools map[string]string, replace ...string) (string, error) {
+// runBuiltin runs a built-in script with text of it replaced, so that it works in root and
+// not in /. It finds tools, by name, before other programs.
+func runBuiltin(t *testing.T, name, root string, tools map[string]string, replace ...string) (string, error) {
 	t.Helper()
 	all, err := (&Library{WorkDir: t.TempDir()}).Read(name)
 	must.NoError(t, err)
@@ -59,7 +59,8 @@ func runOwn(t *testing.T, name, root string, tools map[string]string, replace ..
 	return string(out), err
 }
 
-func TestOwn_slim(t *testing.T) {
+// slim removes what a service does not need, and nothing else.
+func TestBuiltin_slim(t *testing.T) {
 	leak.Check(t)
 	root := t.TempDir()
 	for _, name := range []string{
@@ -71,8 +72,8 @@ func TestOwn_slim(t *testing.T) {
 		must.NoError(t, os.MkdirAll(filepath.Dir(at), 0o755))
 		must.NoError(t, os.WriteFile(at, nil, 0o644))
 	}
-	for range 2 { // what is gone is no fault
-		out, err := runOwn(t, "slim", root, nil, "cd /\n", "cd "+root+"\n")
+	for range 2 { // it can be run twice
+		out, err := runBuiltin(t, "slim", root, nil, "cd /\n", "cd "+root+"\n")
 		must.NoError(t, err, must.Sprint(out))
 	}
 	var left []string
@@ -89,7 +90,8 @@ func TestOwn_slim(t *testing.T) {
 	must.DirExists(t, filepath.Join(root, "boot"))
 }
 
-func TestOwn_fbsdUpdate(t *testing.T) {
+// fbsd-update installs updates if there are any, and removes what it has fetched.
+func TestBuiltin_fbsdUpdate(t *testing.T) {
 	leak.Check(t)
 	for _, c := range []struct {
 		ready, log string
@@ -102,7 +104,7 @@ func TestOwn_fbsdUpdate(t *testing.T) {
 		root := t.TempDir()
 		must.NoError(t, os.MkdirAll(filepath.Join(root, "var/db/freebsd-update"), 0o755))
 		must.NoError(t, os.WriteFile(filepath.Join(root, "var/db/freebsd-update/fetched"), nil, 0o644))
-		out, err := runOwn(t, "fbsd-update", root, map[string]string{
+		out, err := runBuiltin(t, "fbsd-update", root, map[string]string{
 			"freebsd-update": `echo "$1 $2" >> ` + root + `/log; [ "$2" != updatesready ] || exit ` + c.ready,
 		}, "/var/db", root+"/var/db")
 		must.Eq(t, c.ok, err == nil, must.Sprint(out))
@@ -114,12 +116,13 @@ func TestOwn_fbsdUpdate(t *testing.T) {
 	}
 }
 
-func TestOwn_pkg(t *testing.T) {
+// pkg installs pkg(8) and then its catalogue, without questions.
+func TestBuiltin_pkg(t *testing.T) {
 	leak.Check(t)
 	for fail, log := range map[string]string{"": "bootstrap yes\nupdate -q yes\n", "bootstrap": "bootstrap yes\n"} {
 		root := t.TempDir()
 		tool := map[string]string{"pkg": `echo "$* $ASSUME_ALWAYS_YES" >> ` + root + `/log; [ "$1" != "` + fail + `" ]`}
-		_, err := runOwn(t, "pkg", root, tool, "set -eu", "set -eu # "+root)
+		_, err := runBuiltin(t, "pkg", root, tool, "set -eu", "set -eu # "+root)
 		must.Eq(t, fail == "", err == nil)
 		got, err := os.ReadFile(filepath.Join(root, "log"))
 		must.NoError(t, err)

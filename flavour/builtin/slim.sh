@@ -1,7 +1,7 @@
 #!/bin/sh
-# Takes away what a service has no use for: manuals, examples, tests, compilers and
-# what they need, boot loaders, and 32-bit libraries. Nothing can be built in the pot
-# then; pkg stays, and what it has installed.
+# Removes what a service does not need: manuals, examples, tests, compilers with their
+# headers and static libraries, boot loaders and 32-bit libraries. Nothing can be built
+# in the pot afterwards. pkg(8) and installed packages stay.
 set -eu
 
 cd /

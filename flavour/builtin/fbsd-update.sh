@@ -1,5 +1,5 @@
 #!/bin/sh
-# Brings FreeBSD up to the last patch of its release. That there is none is no error.
+# Updates FreeBSD to the last patch level of its release. Does nothing if there is none.
 set -eu
 PAGER=cat
 export PAGER

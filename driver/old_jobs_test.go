@@ -15,7 +15,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// Job files that were written for nomad-pot-driver 0.10 mean what they meant.
+// Job files written for nomad-pot-driver 0.10 mean the same to this driver.
 func TestOldJobs(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	here := t.TempDir()
@@ -54,7 +54,7 @@ func TestOldJobs(t *testing.T) {
 		must.Len(t, 2, plans[name].spec.Ports) // of both transports
 		must.Eq(t, "192.0.2.1:25000", plans[name].spec.Ports[0].Host.String())
 		must.Eq(t, 80, plans[name].spec.Ports[0].To)
-		must.Eq(t, portMap{"http": 80}, plans[name].inPot)
+		must.Eq(t, portMap{"http": 80}, plans[name].portMap)
 	}
 	must.Eq(t, pot.HostNetwork, plans["host"].spec.Network)
 }
