@@ -24,7 +24,7 @@ func main() {
 			os.Exit(1)
 		}
 		// Its log goes to the agent. When that is killed, the first word of the log would
-		// be the end of a plugin that the next agent goes on with (os/signal, SIGPIPE).
+		// end a plugin that the next agent reattaches to (os/signal, SIGPIPE).
 		// Ignored, it would be ignored in whatever is executed from here, too.
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 		serve()

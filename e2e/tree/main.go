@@ -2,13 +2,13 @@
 //
 //	go run ./e2e/tree [DIR]
 //
-// It prints three tables, of DIR or of the module that it runs in. It needs Go, and no
+// It prints three tables, of DIR or of the current directory. It needs Go, and no
 // network once the module's dependencies are there, and changes nothing.
 //
 // # Packages
 //
-// One row for each package: its files and lines without tests, of these lines those
-// with code, those with nothing but a comment, their quotient, the lines of its
+// One row for each package: its files and lines without tests, of these lines how many
+// have code and how many nothing but a comment, their quotient, the lines of its
 // tests, and its exported names (types, functions, constants and variables; no
 // methods or fields). Then median, 90th centile and maximum of the lines of a file
 // and of a function. Files of every system are counted.
@@ -27,7 +27,7 @@
 //	back   arrows that run back up: a depth-first walk in the order of names meets
 //	       them leading to a room that it has not left yet; none if there is no cycle
 //
-// Arrows are those of the program on FreeBSD and of that on Linux, together. On commit
+// Arrows are what FreeBSD and Linux, each with its files, have together. On commit
 // fb981e2 the house pot has 54 rooms, 334 arrows and 56 that run back up.
 //
 // # Longest
