@@ -34,7 +34,7 @@ func serveFate(t *testing.T) (url string) {
 	t.Helper()
 	tree := t.TempDir()
 	must.NoError(t, os.MkdirAll(tree+"/bin", 0o755))
-	goBuild(t, "-o", tree+"/bin/fate", "./testdata/fate")
+	goBuild(t, ".", "-o", tree+"/bin/fate", "./testdata/fate")
 	a, err := image.Build(t.Context(), image.BuildOptions{
 		Name: fateName, Tag: "1.0", Dir: t.TempDir(), From: tree,
 		Conf: image.PotConf{Command: "/bin/fate"}, XZ: xz.WriteOptions{Workers: 1},
