@@ -1,7 +1,5 @@
 //go:build e2e
 
-// These tests are what a user sees: a real agent, real jobs. They need root, and
-// POT_BIN: the directory with the agent and the plugin (make e2e sets it).
 package e2e
 
 import (

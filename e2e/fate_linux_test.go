@@ -35,7 +35,7 @@ func serveFate(t *testing.T) (url string) {
 	t.Helper()
 	tree := t.TempDir()
 	must.NoError(t, os.MkdirAll(tree+"/bin", 0o755))
-	goBuild(t, "-o", tree+"/bin/fate", "./testdata/fate")
+	goBuild(t, ".", "-o", tree+"/bin/fate", "./testdata/fate")
 	a, err := image.Build(t.Context(), image.BuildOptions{
 		Name: fateName, Tag: "1.0", Dir: t.TempDir(), From: tree,
 		Conf: conf.New{Command: "/bin/fate"}, XZ: xz.WriteOptions{Workers: 1},

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -86,17 +85,6 @@ func killPlugin(t *testing.T, c *cluster.Cluster) {
 	noPlugin(t, c)
 }
 
-// noPlugin waits until no plugin runs.
-func noPlugin(t *testing.T, c *cluster.Cluster) {
-	t.Helper()
-	until(t, func() error {
-		if pid, err := c.Plugin(); err == nil {
-			return fmt.Errorf("the plugin runs: process %d", pid)
-		}
-		return nil
-	})
-}
-
 // version is the plugin's, as the node's attributes have it.
 func version(t *testing.T, c *cluster.Cluster) string {
 	t.Helper()
@@ -107,22 +95,6 @@ func version(t *testing.T, c *cluster.Cluster) string {
 	must.NoError(t, err)
 	return node.Attributes["driver.pot.version"]
 }
-
-// plugins is a directory with a plugin of a test's own.
-type plugins string
-
-func newPlugins(t *testing.T) plugins {
-	t.Helper()
-	dir := plugins(t.TempDir())
-	for _, name := range []string{"nomad-driver-pot", "pot-supervisor"} {
-		data, err := os.ReadFile(filepath.Join(bin(t), name))
-		must.NoError(t, err)
-		must.NoError(t, os.WriteFile(filepath.Join(string(dir), name), data, 0o755))
-	}
-	return dir
-}
-
-func (dir plugins) plugin() string { return filepath.Join(string(dir), "nomad-driver-pot") }
 
 // hold keeps the next plugin from coming up until release: an agent that is alive
 // starts one at once.
@@ -176,16 +148,6 @@ func nextVersion(t *testing.T) string {
 	must.NoError(t, err)
 	must.NoError(t, os.WriteFile(dir+"/overlay.json", overlay, 0o600))
 	program := filepath.Join(dir, "nomad-driver-pot")
-	goBuild(t, "-ldflags", "-s -w", "-overlay", dir+"/overlay.json", "-o", program, "..")
+	goBuild(t, ".", "-ldflags", "-s -w", "-overlay", dir+"/overlay.json", "-o", program, "..")
 	return program
-}
-
-// goBuild is go build.
-func goBuild(t *testing.T, args ...string) {
-	t.Helper()
-	needSources(t)
-	cmd := exec.Command("go", append([]string{"build", "-trimpath"}, args...)...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	said, err := cmd.CombinedOutput()
-	must.NoError(t, err, must.Sprint(string(said)))
 }

@@ -52,6 +52,7 @@ var imports = map[string][]string{
 	"e2e/bundle/runner": {},
 	"e2e/cluster":       {"image/imagetest", "pot/hosttest/machine"},
 	"e2e/demo":          {"e2e/cluster", "image/imagetest", "pot/hosttest/machine"},
+	"e2e/tree":          {},
 }
 
 func TestTree(t *testing.T) {

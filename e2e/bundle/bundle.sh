@@ -20,6 +20,13 @@ build -o "$top/bin/nomad-driver-pot" .
 build -o "$top/bin/pot-supervisor" ./pot/supervise/pot-supervisor
 build -o "$top/bin/demo" ./e2e/demo
 build -o "$top/bin/runner" ./e2e/bundle/runner
+# The programs that TestUpgrade upgrades, if this tree has its history.
+old=$(sed -n 's/^const oldCommit = "\(.*\)"$/\1/p' e2e/upgrade_test.go)
+if git cat-file -e "$old^{commit}" 2>/dev/null; then
+	mkdir -p "$dir/old" "$top/bin/old"
+	git archive "$old" | tar -xf - -C "$dir/old"
+	(cd "$dir/old" && build -o "$top/bin/old/" . ./pot/supervise/pot-supervisor)
+fi
 (cd e2e/agent && build -o "$top/bin/nomad" github.com/hashicorp/nomad)
 
 # Every package with tests, and what tests read of the tree: their testdata, and the

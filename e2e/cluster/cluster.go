@@ -217,7 +217,7 @@ func (c *Cluster) until(ctx context.Context, ok func() (bool, error), late func(
 func (c *Cluster) KillAgent() { c.agent.kill() }
 
 // StopAgent has the client's agent end in order, as before an upgrade. Its plugin
-// ends with it; tasks go on.
+// ends with it; tasks keep running.
 func (c *Cluster) StopAgent() { c.agent.stop() }
 
 // SignalAgent sends a signal that ends the client's agent, and waits for its end.
@@ -262,8 +262,8 @@ func (c *Cluster) KillPlugin() (int, error) {
 	return pid, syscall.Kill(pid, syscall.SIGKILL)
 }
 
-// Stop stops the agents and the image server, and takes away the images and all
-// else that it was given to keep pots in. It may be called twice.
+// Stop stops the agents and the image server, and destroys the pool or directory that
+// pots were kept in. It may be called twice.
 func (c *Cluster) Stop() error {
 	c.agent.stop()
 	c.server.stop()

@@ -135,7 +135,7 @@ func (c *Cluster) Purge(ctx context.Context, job string) error {
 }
 
 // Collect has the cluster forget what has stopped, and waits until the client has
-// taken away the directories of its allocations, and Nomad's mounts in them.
+// removed the directories of its allocations, and Nomad's mounts in them.
 func (c *Cluster) Collect(ctx context.Context) error {
 	return c.until(ctx, func() (bool, error) {
 		if err := c.System().GarbageCollect(); err != nil {

@@ -65,7 +65,7 @@ const (
 // alone are the packages that a step is for; step unit has all others.
 var alone = map[string]string{"pot/" + runtime.GOOS: "host", "pot/cli": "cli", "driver": "driver", "e2e": "e2e"}
 
-// order is that of all steps.
+// order is the order of the steps.
 var order = []string{"unit", "host", "cli", "driver", "e2e", "demo", "bench"}
 
 // testTimeout bounds a package's tests: an emulated machine is slow.

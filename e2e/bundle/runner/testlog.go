@@ -74,7 +74,7 @@ func (l *testLog) add(line string) {
 	}
 }
 
-// result notes that of a test.
+// result records the result of a test.
 func (l *testLog) result(test, result string) {
 	if l.results == nil {
 		l.results = map[string]string{}
