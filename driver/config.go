@@ -231,7 +231,7 @@ func (c *TaskConfig) attributes(f *problems, allowed []string) pot.Attributes {
 		if _, taken := all[name]; taken {
 			f.add(where, "%s is set twice", name)
 		}
-		value, err := pot.ParseAttribute(name, value)
+		value, err := pot.ParseTaskAttribute(name, value)
 		if err != nil {
 			f.add(where, "%w", err)
 			continue

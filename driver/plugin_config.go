@@ -260,7 +260,7 @@ func (c *Config) settings(native string) (settings, error) {
 	}
 	s.allowAttributes = c.AllowAttributes
 	for i, name := range c.AllowAttributes {
-		if all := pot.AttributeNames(); !slices.Contains(all, name) {
+		if all := pot.TaskAttributes(); !slices.Contains(all, name) {
 			f.add(fmt.Sprintf("allow_attributes[%d]", i), "must be %s, not %q", list(all, "or"), name)
 		}
 	}

@@ -54,7 +54,7 @@ func (d *Driver) recover(cfg *drivers.TaskConfig, s *state) (*task, error) {
 	if err != nil {
 		d.logger.Warn("cannot read a task's record: the task keeps running, but no command can be run in it", "task_id", cfg.ID, "error", err)
 		emit("Cannot run commands in the task any more: %s", oneLine(err))
-		p = b.pots.Remains(pot.Name(s.Pot), err)
+		p = b.pots.Remains(pot.Name(s.Pot), err, false)
 	}
 	// Any other error here is one of the supervisor's records, and WaitTask returns
 	// it as the way that the task ended.

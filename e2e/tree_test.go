@@ -31,6 +31,7 @@ var imports = map[string][]string{
 	"pot":                          {"pot/exact", "pot/flock", "pot/supervise"},
 	"pot/native":                   {"pot", "pot/freebsd", "pot/linux", "pot/run"},
 	"pot/run":                      {},
+	"pot/tree/treetest":            {},
 	"pot/exact":                    {},
 	"pot/flock":                    {},
 	"pot/freebsd":                  {"pot", "pot/exact", "pot/flock", "pot/freebsd/nmount", "pot/run", "pot/supervise"},

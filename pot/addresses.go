@@ -32,13 +32,13 @@ func lastFile(n Network) string {
 	return fmt.Sprintf("last-%s-%d", n.Prefix.Addr(), n.Prefix.Bits())
 }
 
-// foreign are addresses that are not ours to give.
-type foreign struct {
+// inUse are addresses that must not be allocated.
+type inUse struct {
 	addrs    map[netip.Addr]bool
 	networks []netip.Prefix
 }
 
-func (t foreign) has(addr netip.Addr) bool {
+func (t inUse) has(addr netip.Addr) bool {
 	for _, n := range t.networks {
 		if n.Contains(addr) {
 			return true
@@ -50,7 +50,7 @@ func (t foreign) has(addr netip.Addr) bool {
 // take gives pot an address of n, going round so that one that was given back is
 // not in use again at once: neighbours, pf states and registrations of its
 // previous owner may still be about (pot-reference 10.7). None of others is given.
-func (a *addresses) take(ctx context.Context, pot Name, n Network, others foreign) (netip.Addr, error) {
+func (a *addresses) take(ctx context.Context, pot Name, n Network, others inUse) (netip.Addr, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := os.MkdirAll(a.dir, 0o700); err != nil {
@@ -145,58 +145,4 @@ func (a *addresses) releaseAll(pot Name) error {
 		err = errors.Join(err, a.release(addr, pot))
 	}
 	return err
-}
-
-// foreignAddresses are those that pots have which are not ours: the shell tool
-// pot shares the networks, and gives out what no pot.conf says (pot-reference
-// 8.4). A pot.conf that cannot be read stands for none.
-func (p *Pot) foreignAddresses(ctx context.Context) (foreign, error) {
-	all := foreign{addrs: map[netip.Addr]bool{}}
-	image, err := p.host.Datasets.Dir(ctx, p.record.Spec.Image)
-	if errors.Is(err, fs.ErrNotExist) {
-		return all, nil // the clone's fault to tell
-	}
-	if err != nil {
-		return foreign{}, err
-	}
-	for _, addr := range p.reserved {
-		all.addrs[addr] = true
-	}
-	ours, err := namesIn(p.Pots.dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // of the first pot of all
-		return foreign{}, err
-	}
-	jails := filepath.Dir(image)
-	there, err := namesIn(jails)
-	if err != nil {
-		return foreign{}, err
-	}
-	for name := range there {
-		if ours[name] {
-			continue // its address is a file
-		}
-		conf, err := imageConf(filepath.Join(jails, name))
-		if err != nil {
-			continue
-		}
-		for _, addr := range conf.Addresses {
-			all.addrs[addr] = true
-		}
-	}
-	return all, nil
-}
-
-// namesIn are those of a directory's entries.
-func namesIn(dir string) (map[string]bool, error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	names, err := d.Readdirnames(-1)
-	all := make(map[string]bool, len(names))
-	for _, name := range names {
-		all[name] = true
-	}
-	return all, err
 }

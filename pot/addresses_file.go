@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"nomad-driver-pot/pot/flock"
@@ -107,46 +106,4 @@ func remove(path string) error {
 		return err
 	}
 	return nil
-}
-
-// known reports whether there is a pot of that name, or a record of one. A host that does
-// not say is no reason to give away what is a pot's.
-func (ps *Pots) known(name Name) bool {
-	if _, err := os.Lstat(filepath.Join(ps.dir, string(name))); err == nil || ps.host.Datasets == nil {
-		return true
-	}
-	_, err := ps.host.Datasets.Dir(context.Background(), string(name))
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// holder is the pot, other than one, that has addr by its record or, where that is damaged
-// too, by its pot.conf. "" is none.
-func (ps *Pots) holder(addr netip.Addr, other Name) Name {
-	all, _ := ps.List()
-	for _, name := range all {
-		if name == other {
-			continue
-		}
-		r, err := readRecord(filepath.Join(ps.dir, string(name)))
-		if err == nil && r.has(addr) {
-			return name
-		}
-		if err == nil {
-			continue
-		}
-		dir, err := ps.host.Datasets.Dir(context.Background(), string(name))
-		if err != nil {
-			continue
-		}
-		if conf, err := imageConf(dir); err == nil && slices.Contains(conf.Addresses, addr) {
-			return name
-		}
-	}
-	return ""
-}
-
-// has reports whether the pot has an address, by its record.
-func (r *record) has(addr netip.Addr) bool {
-	alias := func(a InterfaceAddr) bool { return a.Addr == addr }
-	return r.Address == addr || r.Address.IsValid() && slices.ContainsFunc(r.Spec.Aliases, alias)
 }

@@ -30,7 +30,7 @@ func TestAddresses(t *testing.T) {
 	leak.Check(t)
 	t.Run("what others have is passed over", func(t *testing.T) {
 		a, n := newAddresses(t), network(t, "10.0.0.0/29")
-		others := foreign{addrs: map[netip.Addr]bool{netip.MustParseAddr("10.0.0.2"): true, netip.MustParseAddr("10.0.0.4"): true}}
+		others := inUse{addrs: map[netip.Addr]bool{netip.MustParseAddr("10.0.0.2"): true, netip.MustParseAddr("10.0.0.4"): true}}
 		for _, want := range []string{"10.0.0.3", "10.0.0.5", "10.0.0.6"} {
 			addr, err := a.take(t.Context(), Name("p"+want[len(want)-1:]), n, others)
 			must.NoError(t, err)
@@ -43,13 +43,13 @@ func TestAddresses(t *testing.T) {
 		a, n := newAddresses(t), network(t, "10.0.0.0/28")
 		private := network(t, "10.0.0.0/29")
 		for range 7 { // .8 to .14
-			addr, err := a.take(t.Context(), "a", n, foreign{networks: []netip.Prefix{private.Prefix}})
+			addr, err := a.take(t.Context(), "a", n, inUse{networks: []netip.Prefix{private.Prefix}})
 			must.NoError(t, err)
 			must.False(t, private.Prefix.Contains(addr))
 		}
-		_, err := a.take(t.Context(), "a", n, foreign{networks: []netip.Prefix{private.Prefix}})
+		_, err := a.take(t.Context(), "a", n, inUse{networks: []netip.Prefix{private.Prefix}})
 		must.EqError(t, err, "no address is free in 10.0.0.0/28")
-		addr, err := a.take(t.Context(), "a", private, foreign{})
+		addr, err := a.take(t.Context(), "a", private, inUse{})
 		must.NoError(t, err)
 		must.Eq(t, "10.0.0.2", addr.String())
 	})
@@ -66,32 +66,32 @@ func TestAddresses(t *testing.T) {
 		a, n := newAddresses(t), network(t, "10.0.0.0/29") // .1 is the gateway, .7 is for all
 		var got []string
 		for i := range 5 {
-			addr, err := a.take(t.Context(), Name(fmt.Sprint("p", i)), n, foreign{})
+			addr, err := a.take(t.Context(), Name(fmt.Sprint("p", i)), n, inUse{})
 			must.NoError(t, err)
 			got = append(got, addr.String())
 		}
 		must.Eq(t, []string{"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"}, got)
-		_, err := a.take(t.Context(), "p5", n, foreign{})
+		_, err := a.take(t.Context(), "p5", n, inUse{})
 		must.EqError(t, err, "no address is free in 10.0.0.0/29")
 
 		must.NoError(t, a.release(netip.MustParseAddr("10.0.0.3"), "p1"))
 		must.NoError(t, a.release(netip.MustParseAddr("10.0.0.3"), "p1"))
-		addr, err := a.take(t.Context(), "p6", n, foreign{})
+		addr, err := a.take(t.Context(), "p6", n, inUse{})
 		must.NoError(t, err)
 		must.Eq(t, "10.0.0.3", addr.String())
 	})
 	t.Run("one that was given back is the last to be given again", func(t *testing.T) {
 		a, n := newAddresses(t), network(t, "10.0.0.0/24")
-		first, err := a.take(t.Context(), "a", n, foreign{})
+		first, err := a.take(t.Context(), "a", n, inUse{})
 		must.NoError(t, err)
 		must.NoError(t, a.release(first, "a"))
-		second, err := a.take(t.Context(), "b", n, foreign{})
+		second, err := a.take(t.Context(), "b", n, inUse{})
 		must.NoError(t, err)
 		must.NotEq(t, first, second)
 	})
 	t.Run("another's is not given back", func(t *testing.T) {
 		a, n := newAddresses(t), network(t, "10.0.0.0/24")
-		addr, err := a.take(t.Context(), "a", n, foreign{})
+		addr, err := a.take(t.Context(), "a", n, inUse{})
 		must.NoError(t, err)
 		must.NoError(t, a.release(addr, "b"))
 		must.FileExists(t, filepath.Join(a.dir, addr.String()))
@@ -106,7 +106,7 @@ func TestAddresses(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 100 {
 			wg.Go(func() {
-				addr, err := []*addresses{a, b}[i%2].take(t.Context(), Name(fmt.Sprint("p", i)), n, foreign{})
+				addr, err := []*addresses{a, b}[i%2].take(t.Context(), Name(fmt.Sprint("p", i)), n, inUse{})
 				mu.Lock()
 				defer mu.Unlock()
 				if err != nil || taken[addr] {
@@ -121,14 +121,14 @@ func TestAddresses(t *testing.T) {
 		a, n := newAddresses(t), network(t, "10.0.0.0/24")
 		must.NoError(t, os.MkdirAll(a.dir, 0o700))
 		must.NoError(t, os.WriteFile(filepath.Join(a.dir, lastFile(n)), []byte("192.168.0.9\n"), 0o600))
-		addr, err := a.take(t.Context(), "a", n, foreign{})
+		addr, err := a.take(t.Context(), "a", n, inUse{})
 		must.NoError(t, err)
 		must.Eq(t, "10.0.0.2", addr.String())
 	})
 	t.Run("taking ends with its context", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err := newAddresses(t).take(ctx, "a", network(t, "10.0.0.0/24"), foreign{})
+		_, err := newAddresses(t).take(ctx, "a", network(t, "10.0.0.0/24"), inUse{})
 		must.ErrorIs(t, err, context.Canceled)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 )
 
@@ -12,39 +13,70 @@ import (
 
 func (p *Pot) takeAddress(ctx context.Context) (err error) {
 	s := &p.record.Spec
-	var network Network
 	switch {
 	case s.Network == Alias:
 		return p.claimAliases()
-	case s.Network == PrivateBridge:
-		if network, err = p.bridges.find(s.Bridge); err != nil {
-			return err
-		}
-	case s.Network == PublicBridge && s.Stack.Has4():
-		network = p.network
+	case s.Network == PrivateBridge, s.Network == PublicBridge && s.Stack.Has4():
 	default:
 		return nil
 	}
-	others, err := p.foreignAddresses(ctx)
+	network, err := p.networkOf(s.Network, s.Bridge)
 	if err != nil {
 		return err
 	}
-	if s.Network == PublicBridge {
-		if others.networks, err = p.bridges.networks(); err != nil {
-			return err
-		}
+	others, err := p.addressesInUse(ctx, s.Image, s.Network)
+	if err != nil {
+		return err
 	}
 	p.change(func(r *record) { r.Network = network })
 	if s.Address.IsValid() {
-		return p.claimOwn()
+		return p.claimRequested()
 	}
 	addr, err := p.addresses.take(ctx, p.name, network, others)
 	p.change(func(r *record) { r.Address = addr })
 	return err
 }
 
-// claimOwn takes the address on a bridge that the spec asks for.
-func (p *Pot) claimOwn() error {
+// networkOf returns the network of the public bridge, or of a private one.
+func (ps *Pots) networkOf(mode NetworkMode, bridge string) (Network, error) {
+	if mode == PrivateBridge {
+		return ps.bridges.find(bridge)
+	}
+	return ps.network, nil
+}
+
+// AllocateAddress allocates an address on a bridge to a pot that does not run: want, or a
+// free one if want is not valid. It stays allocated until the pot, whose pot.conf keeps it,
+// has been started and stopped, or is destroyed. An address in use is fs.ErrExist.
+func (ps *Pots) AllocateAddress(ctx context.Context, name Name, mode NetworkMode, bridge string, want netip.Addr) (netip.Addr, error) {
+	network, err := ps.networkOf(mode, bridge)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	others, err := ps.addressesInUse(ctx, string(name), mode)
+	switch {
+	case err != nil:
+		return netip.Addr{}, err
+	case !want.IsValid():
+		return ps.addresses.take(ctx, name, network, others)
+	case !network.hosts(want):
+		return netip.Addr{}, fmt.Errorf("%s is no pot's address in %s", want, network.Prefix)
+	case others.has(want):
+		return netip.Addr{}, fmt.Errorf("address %s: another has it: %w", want, fs.ErrExist)
+	}
+	return want, ps.addresses.claim(want, name)
+}
+
+// ReleaseAddress releases an address of the pot of that name. It may be called twice.
+func (ps *Pots) ReleaseAddress(name Name, addr netip.Addr) error {
+	return ps.addresses.release(addr, name)
+}
+
+// ReleaseAddresses releases all addresses of the pot of that name. It may be called twice.
+func (ps *Pots) ReleaseAddresses(name Name) error { return ps.addresses.releaseAll(name) }
+
+// claimRequested claims the address on a bridge that the spec asks for.
+func (p *Pot) claimRequested() error {
 	addr := p.record.Spec.Address
 	if !p.record.Network.hosts(addr) {
 		return fmt.Errorf("%s is no pot's address in %s", addr, p.record.Network.Prefix)
@@ -78,8 +110,8 @@ func (p *Pot) releaseAddress(context.Context) error {
 	return p.addresses.release(addr, p.name)
 }
 
-// ownLink is what connects the pot to bridges, if that is how it is connected.
-func (p *Pot) ownLink() Link {
+// bridgeLink is the pot's link to its bridge; the zero Link if it has none.
+func (p *Pot) bridgeLink() Link {
 	s := &p.record.Spec
 	if !s.Network.own() {
 		return Link{}
@@ -95,7 +127,7 @@ func (p *Pot) ownLink() Link {
 func (p *Pot) link(ctx context.Context) error {
 	switch {
 	case p.record.Spec.Network.own():
-		return p.host.Links.Attach(ctx, p.ownLink())
+		return p.host.Links.Attach(ctx, p.bridgeLink())
 	case p.record.Spec.Network == Alias:
 		err := p.addAliases(ctx)
 		if err != nil {

@@ -1,104 +1,138 @@
 package pot
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
 )
 
 // Attributes are what a pot's jail may do and how it is kept, by pot's names for
-// them and in pot's words: YES, NO, a number, a word (pot-reference 6.1). What is
-// not set is pot's default, but for what a task never has.
+// them and in pot's words: YES, NO, a number, a word (pot-reference 6.1). The values
+// are those that ParseAttribute returns.
 type Attributes map[string]string
 
-// attribute is one of pot's, and one more.
+// attribute is one row of the table that all of this project goes by: what an image may
+// say, what set-attribute takes, what a job may ask for, and what a start does with it.
 type attribute struct {
-	parse   func(value string) (string, error)
-	initial string // where it is not set
-	life    bool   // of the pot's life, not of its jail: the same for all pots here
+	name  string
+	parse func(value string) (string, error)
+
+	newPot string // what a new pot has (pot create)
+	task   string // what a task's pot has where neither image nor job say (pot prepare, pot-reference 3.7)
+
+	lifecycle bool // of how the pot is kept, not of its jail: the same for all tasks
+	optional  bool // not in the pot.conf of a new pot
 }
 
-// attributes are all that there are. Those of a pot's life have the values that a
-// pot of an orchestrator has (pot-reference 3.7).
-var attributes = map[string]attribute{
-	"enforce_statfs": {number(2), "2", false},
-	"mount":          {boolean, "NO", false},
-	"fdescfs":        {boolean, "NO", false},
-	"procfs":         {boolean, "NO", false},
-	"linprocfs":      {boolean, "NO", false},
-	"linsysfs":       {boolean, "NO", false}, // not pot's, as linprocfs
-	"nullfs":         {boolean, "NO", false},
-	"tmpfs":          {boolean, "NO", false},
-	"zfs":            {boolean, "NO", false},
-	"raw_sockets":    {boolean, "", false}, // by the network: pot has them always
-	"sysvshm":        {word("new", "inherit", "disable"), "new", false},
-	"sysvsem":        {word("new", "inherit", "disable"), "new", false},
-	"sysvmsg":        {word("new", "inherit", "disable"), "new", false},
-	"children":       {number(1 << 20), "0", false},
-	"mlock":          {boolean, "NO", false},
-	"devfs_ruleset":  {number(65535), "4", false},
-	"exec_stop":      {command, "", false},
-	"no-tmpfs":       {boolean, "YES", false},
+// attributes are in the order of a new pot's pot.conf (pot, share/pot/create.sh).
+var attributes = []attribute{
+	{"no-rc-script", boolean, "NO", "YES", true, false},
+	{"persistent", boolean, "YES", "NO", true, false},
+	{"start-at-boot", boolean, "NO", "NO", true, false},
+	{"prunable", boolean, "NO", "YES", true, false},
+	{"no-tmpfs", boolean, "NO", "YES", false, false},
 
-	"persistent":          {boolean, "NO", true},
-	"no-rc-script":        {boolean, "YES", true},
-	"prunable":            {boolean, "YES", true},
-	"localhost-tunnel":    {boolean, "YES", true},
-	"no-etc-hosts":        {boolean, "YES", true},
-	"start-at-boot":       {boolean, "NO", true},
-	"early-start-at-boot": {boolean, "NO", true},
-	"stop_timeout":        {number(1 << 31), "10", true},
+	{"enforce_statfs", number(2), "2", "2", false, false}, // jail(8)
+	{"mount", boolean, "NO", "NO", false, false},
+	{"fdescfs", boolean, "NO", "NO", false, false},
+	{"linprocfs", boolean, "NO", "NO", false, false},
+	{"nullfs", boolean, "NO", "NO", false, false},
+	{"procfs", boolean, "NO", "NO", false, false},
+	{"tmpfs", boolean, "NO", "NO", false, false},
+	{"zfs", boolean, "NO", "NO", false, false},
+	{"raw_sockets", boolean, "NO", "", false, false}, // by the network: pot has them always
+	{"sysvshm", word("new", "inherit", "disable"), "new", "new", false, false},
+	{"sysvsem", word("new", "inherit", "disable"), "new", "new", false, false},
+	{"sysvmsg", word("new", "inherit", "disable"), "new", "new", false, false},
+	{"children", number(999_999), "0", "0", false, false}, // JAIL_MAX, sys/sys/jail.h
+	{"mlock", boolean, "NO", "NO", false, false},
+	{"devfs_ruleset", number(65535), "4", "4", false, false}, // devfs_rsnum, sys/fs/devfs/devfs.h
+	{"exec_stop", command, "", "", false, false},
+	{"stop_timeout", number(1<<31 - 1), "10", "10", true, false}, // seconds
+
+	{"early-start-at-boot", boolean, "NO", "NO", true, true},
+	{"localhost-tunnel", boolean, "NO", "YES", true, true},
+	{"no-etc-hosts", boolean, "NO", "YES", true, true},
+	{"linsysfs", boolean, "NO", "NO", false, true}, // not pot's: beside linprocfs
 }
 
-// ParseAttribute is value as it is kept. What a pot here cannot have is an error.
+// findAttribute returns the row of an attribute; nil if there is none.
+func findAttribute(name string) *attribute {
+	i := slices.IndexFunc(attributes, func(a attribute) bool { return a.name == name })
+	if i < 0 {
+		return nil
+	}
+	return &attributes[i]
+}
+
+// ParseAttribute returns value as it is kept: what set-attribute, a pot.conf and an image may say.
 func ParseAttribute(name, value string) (string, error) {
-	a, ok := attributes[name]
-	if !ok {
+	a := findAttribute(name)
+	if a == nil {
 		return "", fmt.Errorf("no such attribute: %q", name)
 	}
 	value, err := a.parse(value)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
-	if a.life && value != a.initial {
-		return "", fmt.Errorf("%s: is %s for every task, and cannot be %s", name, a.initial, value)
+	return value, nil
+}
+
+// ParseTaskAttribute is ParseAttribute for a task's pot, whose lifecycle attributes are fixed.
+func ParseTaskAttribute(name, value string) (string, error) {
+	value, err := ParseAttribute(name, value)
+	if err != nil {
+		return "", err
+	}
+	if a := findAttribute(name); a.lifecycle && value != a.task {
+		return "", fmt.Errorf("%s: is %s for every task, and cannot be %s", name, a.task, value)
 	}
 	return value, nil
 }
 
-// AttributeNames are those that a jail can be given, sorted.
-func AttributeNames() []string {
-	var all []string
-	for name, a := range attributes {
-		if !a.life {
-			all = append(all, name)
+// TaskAttributes returns the names of those that a task can change, sorted.
+func TaskAttributes() []string {
+	return attributeNames(func(a attribute) bool { return !a.lifecycle })
+}
+
+// AllAttributes returns the names of all attributes, sorted.
+func AllAttributes() []string { return attributeNames(func(attribute) bool { return true }) }
+
+// attributeNames returns the names of the attributes that which selects, sorted.
+func attributeNames(which func(attribute) bool) (all []string) {
+	for _, a := range attributes {
+		if which(a) {
+			all = append(all, a.name)
 		}
 	}
 	slices.Sort(all)
 	return all
 }
 
-// AllAttributeNames are those that a pot can be given, sorted.
-func AllAttributeNames() []string { return slices.Sorted(maps.Keys(attributes)) }
+// NewPotAttribute returns what a new pot has (pot create); "" for an attribute that does not exist.
+func NewPotAttribute(name string) string { return cmp.Or(findAttribute(name), &attribute{}).newPot }
 
-// Value is an attribute's, or its default.
+// Lifecycle reports whether an attribute is about how a pot is kept, and not about its jail.
+func Lifecycle(name string) bool { return cmp.Or(findAttribute(name), &attribute{}).lifecycle }
+
+// Value returns an attribute of a task's pot, or its default.
 func (a Attributes) Value(name string) string {
 	if v, ok := a[name]; ok {
 		return v
 	}
-	return attributes[name].initial
+	return cmp.Or(findAttribute(name), &attribute{}).task
 }
 
-// On tells whether an attribute is YES.
+// On reports whether an attribute of a task's pot is YES.
 func (a Attributes) On(name string) bool { return a.Value(name) == "YES" }
 
-// Changed are the names of those that are not at their default, sorted.
+// Changed returns the names of those that are not what a task's pot has by default, sorted.
 func (a Attributes) Changed() []string {
 	var all []string
 	for name, value := range a {
-		if value != attributes[name].initial {
+		if value != (Attributes{}).Value(name) {
 			all = append(all, name)
 		}
 	}
@@ -106,44 +140,7 @@ func (a Attributes) Changed() []string {
 	return all
 }
 
-// merge is what a pot gets: the image's where they are allowed, and the spec's
-// above them. refused are the image's others, which would have changed something.
-// What an image says that is no attribute is passed over, as pot does.
-func merge(image, spec Attributes, allowed []string) (all Attributes, refused []string) {
-	all = Attributes{}
-	for _, name := range slices.Sorted(maps.Keys(image)) {
-		value, err := ParseAttribute(name, image[name])
-		if err != nil || attributes[name].life || value == attributes[name].initial {
-			continue
-		}
-		// pot gives raw sockets to every jail, and every pot.conf says NO.
-		if name == "no-tmpfs" || name == "raw_sockets" {
-			continue
-		}
-		if slices.Contains(allowed, name) {
-			all[name] = value
-		} else if _, set := spec[name]; !set {
-			refused = append(refused, name)
-		}
-	}
-	maps.Copy(all, spec)
-	return all, refused
-}
-
-// ownAttributes are those of a pot that is no task's, with pot's defaults. raw_sockets
-// is NO in every pot.conf, and pot gives them to every jail.
-func ownAttributes(conf Attributes) Attributes {
-	all := Attributes{"no-tmpfs": "NO"}
-	for _, name := range slices.Sorted(maps.Keys(conf)) {
-		value, err := attributes[name].parse(conf[name])
-		if err != nil || attributes[name].life || name == "raw_sockets" && value == "NO" {
-			continue
-		}
-		all[name] = value
-	}
-	return all
-}
-
+// boolean parses the words that pot takes for a truth value (pot, _normalize_true_false).
 func boolean(value string) (string, error) {
 	switch strings.ToLower(value) {
 	case "yes", "true", "on":
@@ -173,10 +170,13 @@ func word(words ...string) func(string) (string, error) {
 	}
 }
 
-// command is shell text, on one line of a pot.conf.
+// command parses shell text, which must fit on one line of a pot.conf.
 func command(value string) (string, error) {
-	if strings.ContainsAny(value, "\n\r\x00") || len(value) > 4096 {
-		return "", fmt.Errorf("must be one line of at most 4096 bytes")
+	if err := oneConfLine(value); err != nil {
+		return "", err
+	}
+	if len(value) > 4096 {
+		return "", fmt.Errorf("must be at most 4096 bytes, not %d", len(value))
 	}
 	return value, nil
 }

@@ -17,7 +17,7 @@ func TestParseAttribute(t *testing.T) {
 		"persistent:NO": "NO", "no-rc-script:true": "YES", "stop_timeout:10": "10",
 	} {
 		name, value, _ := strings.Cut(text, ":")
-		got, err := ParseAttribute(name, value)
+		got, err := ParseTaskAttribute(name, value)
 		must.NoError(t, err)
 		must.Eq(t, want, got, must.Sprint(text))
 	}
@@ -33,21 +33,7 @@ func TestParseAttribute(t *testing.T) {
 		"stop_timeout:60":   "stop_timeout: is 10 for every task",
 	} {
 		name, value, _ := strings.Cut(text, ":")
-		_, err := ParseAttribute(name, value)
+		_, err := ParseTaskAttribute(name, value)
 		must.ErrorContains(t, err, want)
 	}
-}
-
-// An image's attributes count as far as they are allowed, below the task's own.
-func TestMerge(t *testing.T) {
-	leak.Check(t)
-	image := Attributes{"mlock": "YES", "children": "5", "zfs": "NO", "persistent": "YES", "no-tmpfs": "NO", "raw_sockets": "NO",
-		"sysvshm": "garbage", "devfs_ruleset": "7"}
-	all, refused := merge(image, Attributes{"devfs_ruleset": "4"}, []string{"children"})
-	must.Eq(t, Attributes{"children": "5", "devfs_ruleset": "4"}, all)
-	must.Eq(t, []string{"mlock"}, refused)
-	must.Eq(t, []string{"children"}, all.Changed())
-	must.Eq(t, "new", all.Value("sysvshm"))
-	must.False(t, all.On("mlock"))
-	must.True(t, all.On("no-tmpfs"))
 }

@@ -1,7 +1,6 @@
 package pot
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,124 +15,44 @@ type Bridge struct {
 	Network
 }
 
-// Bridges are the private ones of this host, by name. A file that is none of a
-// bridge is passed over, as by pot.
-func (ps *Pots) Bridges() ([]Bridge, error) { return ps.bridges.list() }
-
-// CreateBridge makes a private bridge with room for that many pots beside its gateway:
-// the first part of the pots' network that no other has, nor any pot's address is in.
-// One of that name is fs.ErrExist, and stays. The interface comes with its first pot.
-func (ps *Pots) CreateBridge(ctx context.Context, name string, pots int) (Bridge, error) {
+// create creates the bridge, in the first free part of within. taken returns what a part
+// must not overlap, but for the bridge itself. A name that is taken is fs.ErrExist.
+func (b bridges) create(name string, pots int, within Network, taken func() ([]netip.Prefix, error)) (Bridge, error) {
 	if err := ValidateBridge(name); err != nil {
 		return Bridge{}, fmt.Errorf("bridge: %w", err)
 	}
-	bits, err := ps.network.partFor(pots)
+	bits, err := within.partFor(pots)
 	if err != nil {
 		return Bridge{}, err
 	}
-	if ps.bridges.dir == "" {
+	if b.dir == "" {
 		return Bridge{}, errors.New("private bridges are kept nowhere")
 	}
-	if err := os.MkdirAll(ps.bridges.dir, 0o755); err != nil {
+	if err := os.MkdirAll(b.dir, 0o755); err != nil {
 		return Bridge{}, err
 	}
 	for {
-		taken, err := ps.taken(ctx, name)
+		others, err := taken()
 		if err != nil {
 			return Bridge{}, err
 		}
-		prefix, ok := ps.network.part(bits, taken)
+		prefix, ok := within.part(bits, others)
 		if !ok {
-			return Bridge{}, fmt.Errorf("no part of %s is free for %d pots", ps.network.Prefix, pots)
+			return Bridge{}, fmt.Errorf("no part of %s is free for %d pots", within.Prefix, pots)
 		}
-		b := Bridge{name, Network{Prefix: prefix, Gateway: prefix.Addr().Next()}}
-		if err := ps.bridges.write(b); err != nil {
+		made := Bridge{name, Network{Prefix: prefix, Gateway: prefix.Addr().Next()}}
+		if err := b.write(made); err != nil {
 			return Bridge{}, err
 		}
-		// A pot may have taken an address there while nobody could know of the bridge.
-		taken, err = ps.taken(ctx, name)
-		if err == nil && !overlaps(prefix, taken) {
-			return b, nil
+		// A pot may have been given an address there before the bridge was known.
+		others, err = taken()
+		if err == nil && !overlaps(prefix, others) {
+			return made, nil
 		}
-		if err = errors.Join(err, ps.bridges.remove(name)); err != nil {
+		if err = errors.Join(err, b.remove(name)); err != nil {
 			return Bridge{}, err
 		}
 	}
-}
-
-// ErrInUse is what others need.
-var ErrInUse = errors.New("is in use")
-
-// DestroyBridge forgets a private bridge. One that a pot is for is ErrInUse; none of
-// that name is fs.ErrNotExist.
-func (ps *Pots) DestroyBridge(ctx context.Context, name string) error {
-	if _, err := ps.bridges.find(name); errors.Is(err, fs.ErrNotExist) || ValidateBridge(name) != nil {
-		return err
-	} // one that cannot be read is one that nobody needs
-	confs, err := ps.confs(ctx)
-	if err != nil {
-		return err
-	}
-	for of, conf := range confs {
-		if conf.Bridge == name {
-			return fmt.Errorf("bridge %s: pot %s is for it: %w", name, of, ErrInUse)
-		}
-	}
-	return ps.bridges.remove(name)
-}
-
-// confs are the settings of all pots and images that can be read.
-func (ps *Pots) confs(ctx context.Context) (map[string]Conf, error) {
-	names, err := ps.host.Images.List(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]Conf{}
-	for _, name := range names {
-		dir, err := ps.host.Datasets.Dir(ctx, name)
-		if err != nil {
-			continue // it has gone meanwhile
-		}
-		if conf, err := imageConf(dir); err == nil {
-			all[name] = conf
-		}
-	}
-	return all, nil
-}
-
-// taken are the addresses and networks that no new bridge may have, but for that of
-// the bridge itself.
-func (ps *Pots) taken(ctx context.Context, but string) ([]netip.Prefix, error) {
-	var all []netip.Prefix
-	add := func(addrs ...netip.Addr) {
-		for _, a := range addrs {
-			if a.Is4() {
-				all = append(all, netip.PrefixFrom(a, 32))
-			}
-		}
-	}
-	n := ps.network
-	add(n.Prefix.Addr(), n.broadcast(), n.Gateway)
-	add(ps.reserved...)
-	given, err := ps.addresses.all()
-	if err != nil {
-		return nil, err
-	}
-	add(given...)
-	confs, err := ps.confs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, conf := range confs {
-		add(conf.Addresses...)
-	}
-	bridges, err := ps.bridges.list()
-	for _, b := range bridges {
-		if b.Name != but {
-			all = append(all, b.Prefix)
-		}
-	}
-	return all, err
 }
 
 func overlaps(p netip.Prefix, taken []netip.Prefix) bool {

@@ -4,72 +4,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot/hosttest/leak"
 )
-
-func TestReadConf(t *testing.T) {
-	leak.Check(t)
-	for name, c := range map[string]struct {
-		text string
-		want Conf
-	}{
-		"an empty one":                    {"", Conf{}},
-		"a value keeps its equals signs":  {"pot.cmd=sh -c A=1\n", Conf{Cmd: "sh -c A=1"}},
-		"addresses are read":              {"ip=1.2.3.4 auto em0|1.1.1.1\n", Conf{Addresses: []netip.Addr{netip.MustParseAddr("1.2.3.4")}}},
-		"the last command counts":         {"pot.cmd=a\npot.cmd=b\n", Conf{Cmd: "b"}},
-		"other keys are passed over":      {"pot.level=0\npot.cmdx=no\n\nfrob=1\n", Conf{}},
-		"an environment loses its quotes": {"pot.env=\"A=b c\"\npot.env=\"B=\\\"q\\\"\"\n", Conf{Env: []string{"A=b c", `B="q"`}}},
-		"a last line needs no end":        {"pot.cmd=a", Conf{Cmd: "a"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := ReadConf(strings.NewReader(c.text))
-			must.NoError(t, err)
-			must.Eq(t, c.want, got)
-		})
-	}
-	for name, c := range map[string]struct{ text, want string }{
-		"a line without a value":   {"pot.level=0\nfrob\n", `pot.conf:2: no key=value: "frob"`},
-		"a NUL":                    {"a=\x00\n", `pot.conf:1: no key=value`},
-		"a file that is too large": {strings.Repeat("a=b\n", maxConf/4+1), "more than 1048576 bytes"},
-		"a line that is too long":  {"a=" + strings.Repeat("b", maxConf), "too long"},
-	} {
-		t.Run(name+" is refused", func(t *testing.T) {
-			_, err := ReadConf(strings.NewReader(c.text))
-			must.ErrorContains(t, err, c.want)
-		})
-	}
-}
-
-func FuzzReadConf(f *testing.F) {
-	f.Add("pot.cmd=/bin/hello serve :8080\npot.env=\"A=1\"\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		c, err := ReadConf(strings.NewReader(text))
-		if err == nil {
-			c.argv()
-		}
-	})
-}
-
-func TestConf_argv(t *testing.T) {
-	leak.Check(t)
-	for cmd, want := range map[string][]string{
-		"":                        nil,
-		"/bin/hello  serve :8080": {"/bin/hello", "serve", ":8080"},
-		"nginx -g 'daemon off;'":  {"/bin/sh", "-c", "exec nginx -g 'daemon off;'"},
-		"a; b":                    {"/bin/sh", "-c", "exec a; b"},
-		"A=1 b":                   {"/bin/sh", "-c", "exec A=1 b"},
-		"echo $HOME":              {"/bin/sh", "-c", "exec echo $HOME"},
-		"echo *":                  {"/bin/sh", "-c", "exec echo *"},
-		"a\nb":                    {"/bin/sh", "-c", "exec a\nb"},
-	} {
-		must.Eq(t, want, Conf{Cmd: cmd}.argv(), must.Sprint(cmd))
-	}
-}
 
 func TestWriteConf(t *testing.T) {
 	leak.Check(t)

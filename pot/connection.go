@@ -39,15 +39,6 @@ func (s Stack) Has4() bool { return s != IPv6 }
 // Has6 tells whether a stack has IPv6.
 func (s Stack) Has6() bool { return s == IPv6 || s == Dual }
 
-// Proto is a transport.
-type Proto string
-
-// Transports that can be published.
-const (
-	TCP Proto = "tcp"
-	UDP Proto = "udp"
-)
-
 // A Port is published: what arrives at Host goes to port To of the pot.
 type Port struct {
 	Proto Proto

@@ -11,31 +11,13 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/pot/tree/treetest"
 )
-
-// tree is a directory with files by their contents, links by "-> target", and
-// directories by "/".
-func treeOf(t *testing.T, files map[string]string) string {
-	dir := t.TempDir()
-	for name, text := range files {
-		at := filepath.Join(dir, name)
-		must.NoError(t, os.MkdirAll(filepath.Dir(at), 0o755))
-		switch {
-		case text == "/":
-			must.NoError(t, os.MkdirAll(at, 0o755))
-		case len(text) > 3 && text[:3] == "-> ":
-			must.NoError(t, os.Symlink(text[3:], at))
-		default:
-			must.NoError(t, os.WriteFile(at, []byte(text), 0o640))
-		}
-	}
-	return dir
-}
 
 func TestCopyIn(t *testing.T) {
 	leak.Check(t)
 	at := time.Date(2020, 1, 2, 3, 4, 5, 6789, time.UTC)
-	source := treeOf(t, map[string]string{"conf/a": "A", "conf/deep/b": "B", "conf/link": "-> /etc/passwd", "one": "1"})
+	source := treetest.New(t, map[string]string{"conf/a": "A", "conf/deep/b": "B", "conf/link": "-> /etc/passwd", "one": "1"})
 	must.NoError(t, os.Chtimes(filepath.Join(source, "one"), at, at))
 	must.NoError(t, os.Chmod(filepath.Join(source, "one"), os.ModeSetuid|0o711))
 
@@ -54,7 +36,7 @@ func TestCopyIn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			victim := filepath.Join(t.TempDir(), "victim")
 			must.NoError(t, os.WriteFile(victim, []byte("safe"), 0o600))
-			tree := treeOf(t, map[string]string{"etc/old": "old", "etc/out": "-> " + victim, "has/conf/x": "x"})
+			tree := treetest.New(t, map[string]string{"etc/old": "old", "etc/out": "-> " + victim, "has/conf/x": "x"})
 			must.NoError(t, copyIn(t.Context(), tree, Copy{Source: filepath.Join(source, c.from), Target: c.to, Resolved: true}))
 			got, err := os.ReadFile(filepath.Join(tree, c.want))
 			must.NoError(t, err)
@@ -76,7 +58,7 @@ func TestCopyIn(t *testing.T) {
 	})
 	t.Run("a directory of the tree that leads out of it is refused", func(t *testing.T) {
 		outside := t.TempDir()
-		tree := treeOf(t, map[string]string{"etc": "-> " + outside})
+		tree := treetest.New(t, map[string]string{"etc": "-> " + outside})
 		must.ErrorContains(t, copyIn(t.Context(), tree, Copy{Source: filepath.Join(source, "one"), Target: "/etc/x"}), "escapes")
 		must.FileNotExists(t, filepath.Join(outside, "x"))
 	})
@@ -91,7 +73,7 @@ func TestCopyIn(t *testing.T) {
 		"a source that is not there":        {map[string]string{"t/x": "x"}, "nosuch", "nosuch: no such file or directory"},
 	} {
 		t.Run(name+" is told", func(t *testing.T) {
-			must.ErrorContains(t, copyIn(t.Context(), treeOf(t, c.tree), Copy{Source: filepath.Join(source, c.from), Target: "/t"}), c.want)
+			must.ErrorContains(t, copyIn(t.Context(), treetest.New(t, c.tree), Copy{Source: filepath.Join(source, c.from), Target: "/t"}), c.want)
 		})
 	}
 	t.Run("what is no file is refused, not waited for", func(t *testing.T) {

@@ -82,7 +82,7 @@ func (p *Pot) process(ctx context.Context, e Exec) (*supervise.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := lookupUser(p.tree(), e.User)
+	who, err := lookupUser(p.Tree(), e.User)
 	if err != nil {
 		return nil, err
 	}

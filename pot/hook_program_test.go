@@ -64,21 +64,24 @@ func TestReadHook(t *testing.T) {
 // A task's pot has copies of the programs that are allowed, as they were when it was made.
 func TestPot_copyHooks(t *testing.T) {
 	leak.Check(t)
-	image, h := newSettings(t, "image")
-	addSettings(t, h, "web")
-	for hook, program := range map[Hook]string{PreStart: "first", PreStop: "third", PostStop: "last"} {
-		must.NoError(t, os.WriteFile(filepath.Join(image.dir, hook.file()), []byte(program), 0o755))
+	jails := t.TempDir()
+	image, web := filepath.Join(jails, "image"), filepath.Join(jails, "web")
+	for _, dir := range []string{image, web} {
+		must.NoError(t, os.MkdirAll(filepath.Join(dir, confDir), 0o755))
 	}
-	must.NoError(t, os.Symlink("prestart.sh", filepath.Join(image.dir, PostStart.file())))
-	p := Open(h.host(), Config{Dir: t.TempDir()}).pot("web")
-	p.record = record{Version: recordVersion, Dir: filepath.Join(h.dir, "web"), Spec: Spec{Name: "web", Image: "image", Hooks: []Hook{PreStart, PostStart, PostStop}}}
+	for hook, program := range map[Hook]string{PreStart: "first", PreStop: "third", PostStop: "last"} {
+		must.NoError(t, os.WriteFile(filepath.Join(image, hook.file()), []byte(program), 0o755))
+	}
+	must.NoError(t, os.Symlink("prestart.sh", filepath.Join(image, PostStart.file())))
+	p := Open(Host{Datasets: dirsOnly{dir: jails}}, Config{Dir: t.TempDir()}).pot("web")
+	p.record = record{Version: recordVersion, Dir: web, Spec: Spec{Name: "web", Image: "image", Hooks: []Hook{PreStart, PostStart, PostStop}}}
 	taken, refused, err := p.copyHooks(t.Context())
 	must.NoError(t, err)
 	must.Eq(t, []Hook{PreStart, PostStop}, taken)
 	must.Eq(t, []Hook{PreStop}, refused)
 	must.Eq(t, []string{"poststart of image image: not run: conf/poststart.sh: is not a regular file"}, p.Notes())
 
-	must.NoError(t, os.WriteFile(filepath.Join(image.dir, PreStart.file()), []byte("other"), 0o755))
+	must.NoError(t, os.WriteFile(filepath.Join(image, PreStart.file()), []byte("other"), 0o755))
 	for hook, want := range map[Hook]string{PreStart: "first", PostStop: "last"} {
 		data, err := os.ReadFile(filepath.Join(p.record.Dir, hook.file()))
 		must.NoError(t, err)

@@ -21,6 +21,14 @@ func (p *Pot) Name() Name { return p.name }
 // IsOwn tells whether somebody started the pot by hand: others are tasks'.
 func (p *Pot) IsOwn() bool { return p.record.Spec.Own }
 
+// Persistent reports whether the pot stays when its command has ended. What its settings
+// say since it was started is for the next time.
+func (p *Pot) Persistent() bool { return p.record.Spec.Persistent }
+
+// Tree is the root of the pot's files, seen from the host; nothing that the pot controls is
+// safe to be followed there.
+func (p *Pot) Tree() string { return filepath.Join(p.record.Dir, "m") }
+
 // Address is the pot's on the public network; it is not valid when the pot has
 // none of its own.
 func (p *Pot) Address() netip.Addr { return p.record.Address }
@@ -64,7 +72,7 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 	if len(argv) == 0 {
 		return fmt.Errorf("no command: the job sets none, and neither does pot.cmd of image %s", s.Image)
 	}
-	who, err := lookupUser(p.tree(), s.User)
+	who, err := lookupUser(p.Tree(), s.User)
 	if err != nil {
 		return err
 	}
@@ -250,6 +258,32 @@ func (p *Pot) execStop(ctx context.Context) {
 		return
 	}
 	p.Exec(ctx, Exec{Argv: shellArgv(text, "")})
+}
+
+// SignalAll sends SIGTERM to all processes of the pot, as jail(8) does, and waits at most
+// grace for their end. It runs in the pot, where kill(2) knows who all are; a pot without a
+// shell has no daemons that would mind.
+func (p *Pot) SignalAll(ctx context.Context, grace time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	const script = `kill -TERM -1 2>/dev/null; while kill -0 -1 2>/dev/null; do sleep 0.1; done`
+	p.Exec(ctx, Exec{Argv: []string{"/bin/sh", "-c", script}})
+}
+
+// Exited returns how the command ended; nil if it runs, or was never started.
+func (p *Pot) Exited(ctx context.Context) *supervise.Exit {
+	if p.Signal(0) == nil {
+		return nil
+	}
+	s, err := supervise.Open(p.dir)
+	if err != nil {
+		return nil
+	}
+	exit, err := s.Wait(ctx)
+	if err != nil {
+		return nil
+	}
+	return &exit
 }
 
 // Usage is what the pot uses and has used.

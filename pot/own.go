@@ -5,13 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
-
-	"nomad-driver-pot/pot/flock"
 )
 
 // StartOptions say how a pot is started by hand.
@@ -46,7 +42,7 @@ func (ps *Pots) StartOwn(ctx context.Context, name Name, o StartOptions) (p *Pot
 
 func (ps *Pots) startOwn(ctx context.Context, name Name, o StartOptions, begun map[Name]bool) (p *Pot, already bool, err error) {
 	begun[name] = true
-	s, err := OpenSettings(ctx, ps.host, name)
+	s, err := OpenSettings(ctx, ps.Host(), name)
 	if err != nil {
 		return nil, false, err
 	}
@@ -73,7 +69,7 @@ func (ps *Pots) startOwn(ctx context.Context, name Name, o StartOptions, begun m
 			return nil, false, fmt.Errorf("pot %s, that it depends on: %w", on, err)
 		}
 	}
-	unlock, err := ps.lockOwn(ctx, name)
+	unlock, err := ps.Lock(ctx, name)
 	if err != nil {
 		return nil, false, err
 	}
@@ -85,25 +81,12 @@ func (ps *Pots) startOwn(ctx context.Context, name Name, o StartOptions, begun m
 	return p, false, err
 }
 
-// lockOwn keeps all others, in any process, from starting, stopping or destroying the pot:
-// what is half made is not what is left of one that has ended.
-func (ps *Pots) lockOwn(ctx context.Context, name Name) (unlock func(), err error) {
-	if err := name.Validate(); err != nil {
-		return nil, fmt.Errorf("name: %w", err)
-	}
-	dir := filepath.Join(filepath.Dir(ps.dir), "locks")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	return flock.Wait(ctx, filepath.Join(dir, string(name)))
-}
-
 // makeOwn makes the pot and starts its command.
 func (ps *Pots) makeOwn(ctx context.Context, s *Settings, o StartOptions) (*Pot, error) {
 	if o.DNS == "" {
 		o.DNS = DefaultDNS
 	}
-	o.supervisor = ps.supervisor
+	o.supervisor = ps.Supervisor()
 	spec, err := s.Spec(ctx, o.DNS)
 	if err != nil {
 		return nil, err
@@ -145,7 +128,7 @@ func (ps *Pots) makeOwn(ctx context.Context, s *Settings, o StartOptions) (*Pot,
 // FindOwn is a pot that was started by hand and is running; nil if it is not. What is
 // left of one that has ended, or that a reboot ended, is taken away.
 func (ps *Pots) FindOwn(ctx context.Context, name Name) (*Pot, error) {
-	unlock, err := ps.lockOwn(ctx, name)
+	unlock, err := ps.Lock(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +138,7 @@ func (ps *Pots) FindOwn(ctx context.Context, name Name) (*Pot, error) {
 
 func (ps *Pots) findOwn(ctx context.Context, name Name) (*Pot, error) {
 	p, err := ps.Find(name)
-	_, jailed := ps.host.Jails.Find(ctx, name)
+	_, jailed := ps.Host().Jails.Find(ctx, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && errors.Is(jailed, fs.ErrNotExist):
 		return nil, nil
@@ -171,7 +154,7 @@ func (ps *Pots) findOwn(ctx context.Context, name Name) (*Pot, error) {
 			return p, nil // it can be stopped, and no more
 		}
 		return nil, p.Destroy(ctx)
-	case !p.record.Spec.Own:
+	case !p.IsOwn():
 		return nil, fmt.Errorf("pot %s: %w", name, ErrTasks)
 	case jailed == nil && (p.Persistent() || p.Signal(0) == nil):
 		return p, nil
@@ -185,27 +168,21 @@ func (ps *Pots) findOwn(ctx context.Context, name Name) (*Pot, error) {
 // ownRemains is what is left of a pot that was started by hand, when a crash has damaged its
 // record. Its dataset stays.
 func (ps *Pots) ownRemains(ctx context.Context, name Name, why error) (*Pot, error) {
-	if _, err := OpenSettings(ctx, ps.host, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if _, err := OpenSettings(ctx, ps.Host(), name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err // a task's, by its labels
 	}
-	p := ps.Remains(name, why)
-	p.record.Spec.Own = true
-	return p, nil
+	return ps.Remains(name, why, true), nil
 }
-
-// Persistent tells whether the pot stays when its command has ended. What its settings
-// say since it was started is for the next time.
-func (p *Pot) Persistent() bool { return p.record.Spec.Persistent }
 
 // StopOwn stops a pot that was started by hand, and takes away all of it but its
 // dataset. One that does not run is no error.
 func (ps *Pots) StopOwn(ctx context.Context, name Name, o StartOptions) (stopped bool, err error) {
-	o.supervisor = ps.supervisor
-	s, err := OpenSettings(ctx, ps.host, name)
+	o.supervisor = ps.Supervisor()
+	s, err := OpenSettings(ctx, ps.Host(), name)
 	if err != nil {
 		return false, err
 	}
-	unlock, err := ps.lockOwn(ctx, name)
+	unlock, err := ps.Lock(ctx, name)
 	if err != nil {
 		return false, err
 	}
@@ -214,13 +191,13 @@ func (ps *Pots) StopOwn(ctx context.Context, name Name, o StartOptions) (stopped
 	if err != nil || p == nil {
 		return false, err
 	}
-	began := p.Signal(0) == nil || p.exited(ctx) != nil
+	began := p.Signal(0) == nil || p.Exited(ctx) != nil
 	if began {
 		s.hook(ctx, PreStop, p, o)
 	}
 	grace := s.grace()
 	if p.Signal(0) != nil {
-		p.endAll(ctx, grace)
+		p.SignalAll(ctx, grace)
 	}
 	if err := p.Stop(ctx, syscall.SIGTERM, grace); err != nil {
 		return false, err
@@ -240,24 +217,14 @@ func (s *Settings) grace() time.Duration {
 	value, _ := s.Attribute("stop_timeout")
 	n, err := strconv.ParseUint(value, 10, 31)
 	if err != nil {
-		n, _ = strconv.ParseUint(attributes["stop_timeout"].initial, 10, 31)
+		n, _ = strconv.ParseUint(NewPotAttribute("stop_timeout"), 10, 31)
 	}
 	return time.Duration(n) * time.Second
 }
 
-// endAll asks all that a command has left behind to end, as jail(8) does, and waits for
-// that. It is done from within, where kill(2) knows who all are; a pot without a shell
-// has no daemons that would mind.
-func (p *Pot) endAll(ctx context.Context, grace time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, grace)
-	defer cancel()
-	const script = `kill -TERM -1 2>/dev/null; while kill -0 -1 2>/dev/null; do sleep 0.1; done`
-	p.Exec(ctx, Exec{Argv: []string{"/bin/sh", "-c", script}})
-}
-
 // Running names all pots that run: those of tasks, and any other.
 func (ps *Pots) Running(ctx context.Context) ([]Name, error) {
-	all, err := ps.host.Images.List(ctx, "")
+	all, err := ps.Host().Images.List(ctx, "")
 	if err != nil {
 		return nil, err
 	}
@@ -267,7 +234,7 @@ func (ps *Pots) Running(ctx context.Context) ([]Name, error) {
 		if name.Validate() != nil {
 			continue
 		}
-		_, err := ps.host.Jails.Find(ctx, name)
+		_, err := ps.Host().Jails.Find(ctx, name)
 		switch {
 		case err == nil:
 			running = append(running, name)
@@ -281,7 +248,7 @@ func (ps *Pots) Running(ctx context.Context) ([]Name, error) {
 // RunsRC tells whether the pot's command is FreeBSD's own, which starts services and
 // ends: the attribute no-rc-script says that it is not.
 func (p *Pot) RunsRC(ctx context.Context) bool {
-	s, err := OpenSettings(ctx, p.host, p.name)
+	s, err := OpenSettings(ctx, p.Host(), p.Name())
 	if err != nil {
 		return false
 	}

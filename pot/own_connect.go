@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"strings"
@@ -72,56 +71,27 @@ func (ps *Pots) Connect(ctx context.Context, s *Settings, c Connect) (addr netip
 	if err := errors.Join(c.Validate(), s.stopped(ctx)); err != nil {
 		return addr, err
 	}
-	if c.Network == Alias && ps.host.Aliases == nil {
+	if c.Network == Alias && ps.Host().Aliases == nil {
 		return addr, fmt.Errorf("network %s: %w", Alias, ErrUnsupported)
 	}
 	ip := strings.Join(c.Addresses, " ")
 	if c.Network.own() && c.Stack != IPv6 {
-		if addr, err = ps.addressFor(ctx, s, c); err != nil {
+		var want netip.Addr
+		if len(c.Addresses) > 0 && c.Addresses[0] != auto {
+			if want, err = netip.ParseAddr(c.Addresses[0]); err != nil {
+				return addr, err
+			}
+		}
+		if addr, err = ps.AllocateAddress(ctx, s.name, c.Network, c.Bridge, want); err != nil {
 			return addr, err
 		}
 		ip = addr.String()
 	}
 	err = s.Set(ctx, connected{c, ip})
 	if err != nil && addr.IsValid() {
-		err = errors.Join(err, ps.addresses.release(addr, s.name))
+		err = errors.Join(err, ps.ReleaseAddress(s.name, addr))
 	}
 	return addr, err
-}
-
-// addressFor takes an address on a bridge for a pot. It stays taken until the pot, in
-// whose pot.conf it is then, has been started and stopped, or is destroyed.
-func (ps *Pots) addressFor(ctx context.Context, s *Settings, c Connect) (addr netip.Addr, err error) {
-	network := ps.network
-	if c.Network == PrivateBridge {
-		if network, err = ps.bridges.find(c.Bridge); err != nil {
-			return addr, err
-		}
-	}
-	p := ps.pot(s.name)
-	p.record.Spec.Image = string(s.name)
-	others, err := p.foreignAddresses(ctx)
-	if err != nil {
-		return addr, err
-	}
-	if c.Network == PublicBridge {
-		if others.networks, err = ps.bridges.networks(); err != nil {
-			return addr, err
-		}
-	}
-	if len(c.Addresses) == 0 || c.Addresses[0] == auto {
-		return ps.addresses.take(ctx, s.name, network, others)
-	}
-	if addr, err = netip.ParseAddr(c.Addresses[0]); err != nil {
-		return addr, err
-	}
-	switch {
-	case !network.hosts(addr):
-		return addr, fmt.Errorf("%s is no pot's address in %s", addr, network.Prefix)
-	case others.has(addr):
-		return addr, fmt.Errorf("address %s: another has it: %w", addr, fs.ErrExist)
-	}
-	return addr, ps.addresses.claim(addr, s.name)
 }
 
 // connected is a Connect with its address, as pot.conf has it.
@@ -199,7 +169,7 @@ type SetHostname struct{ Hostname string }
 
 // Validate is Setting's.
 func (h SetHostname) Validate() error {
-	if !hostnames.MatchString(h.Hostname) {
+	if !validHostname(h.Hostname) {
 		return fmt.Errorf("hostname: must be letters, digits, - and dots, not %.80q", h.Hostname)
 	}
 	return nil

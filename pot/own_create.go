@@ -17,7 +17,7 @@ func (ps *Pots) CreateOwn(ctx context.Context, name Name, stream io.Reader) (*Se
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
 	}
-	if err := ps.host.Images.Receive(ctx, string(name), stream); err != nil {
+	if err := ps.Host().Images.Receive(ctx, string(name), stream); err != nil {
 		return nil, taken(name, err)
 	}
 	return ps.finishOwn(ctx, name, func(s *Settings) error {
@@ -33,7 +33,7 @@ func (ps *Pots) UnpackOwn(ctx context.Context, name Name, archive *os.File, conf
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
 	}
-	if err := ps.host.Unpack(ctx, string(name), archive); err != nil {
+	if err := ps.Host().Unpack(ctx, string(name), archive); err != nil {
 		return nil, taken(name, err)
 	}
 	return ps.finishOwn(ctx, name, func(s *Settings) error {
@@ -64,7 +64,7 @@ func taken(name Name, err error) error {
 // finishOwn makes a new dataset a pot's: it does what is particular to how the dataset
 // was made, and adapts the pot's crontab. If that fails, the dataset is destroyed.
 func (ps *Pots) finishOwn(ctx context.Context, name Name, particular func(*Settings) error) (*Settings, error) {
-	s, err := OpenSettings(ctx, ps.host, name)
+	s, err := OpenSettings(ctx, ps.Host(), name)
 	if err == nil {
 		err = particular(s)
 	}
@@ -79,7 +79,7 @@ func (ps *Pots) finishOwn(ctx context.Context, name Name, particular func(*Setti
 
 // undoOwn takes away the dataset of a pot that could not be made.
 func (ps *Pots) undoOwn(ctx context.Context, name Name) error {
-	return Undo(ctx, func(ctx context.Context) error { return ps.host.Datasets.Destroy(ctx, string(name)) })
+	return Undo(ctx, func(ctx context.Context) error { return ps.Host().Datasets.Destroy(ctx, string(name)) })
 }
 
 // CloneOwn makes a pot of another as it was at a snapshot, "" for its newest. It has
@@ -89,7 +89,7 @@ func (ps *Pots) CloneOwn(ctx context.Context, name, of Name, snapshot string) (_
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
 	}
-	from, err := OpenSettings(ctx, ps.host, of)
+	from, err := OpenSettings(ctx, ps.Host(), of)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (ps *Pots) CloneOwn(ctx context.Context, name, of Name, snapshot string) (_
 	case !slices.Contains(names, snapshot):
 		return nil, fmt.Errorf("pot %s: no snapshot %s: %w", of, snapshot, fs.ErrNotExist)
 	}
-	dir, err := ps.host.Datasets.Clone(ctx, Clone{Image: string(of), Name: string(name), Snapshot: snapshot})
+	dir, err := ps.Host().Datasets.Clone(ctx, Clone{Image: string(of), Name: string(name), Snapshot: snapshot})
 	if err != nil {
 		return nil, taken(name, err)
 	}
@@ -113,7 +113,7 @@ func (ps *Pots) CloneOwn(ctx context.Context, name, of Name, snapshot string) (_
 			err = errors.Join(err, ps.undoOwn(ctx, name))
 		}
 	}()
-	s := &Settings{host: ps.host, name: name, dir: dir}
+	s := &Settings{host: ps.Host(), name: name, dir: dir}
 	return s, s.takeOver(ctx, from)
 }
 

@@ -39,12 +39,3 @@ func TestSettings_fitCrontab(t *testing.T) {
 	must.NoError(t, os.WriteFile(path, []byte(strings.Repeat("#", maxCrontab+1)), 0o600))
 	must.ErrorContains(t, s.fitCrontab(), "/etc/crontab: has more than 1048576 bytes")
 }
-
-func TestAliasEnvironment(t *testing.T) {
-	leak.Check(t)
-	must.Eq(t, []string{
-		"_POT_IP=10.0.0.1", "_POT_IP_0=10.0.0.1", "_POT_NIC_0=em1", "_POT_IP_1=10.0.0.2", "_POT_NIC_1=em0",
-		"_POT_IP_2=fd00::1", "_POT_NIC_2=em0", "_POT_IP_LIST=_POT_IP_0 _POT_IP_1 _POT_IP_2", "_POT_NIC_LIST=_POT_NIC_0 _POT_NIC_1 _POT_NIC_2",
-	}, aliasEnvironment("em0|fd00::1 em1|10.0.0.1 em0|10.0.0.2 garbage"))
-	must.Eq(t, []string{"_POT_IP_LIST=", "_POT_NIC_LIST="}, aliasEnvironment(""))
-}

@@ -11,7 +11,7 @@ import (
 // DestroyOwn takes away a pot with a dataset of its own, with all that there is of it.
 // One that runs is ErrRunning, unless it is to be stopped before.
 func (ps *Pots) DestroyOwn(ctx context.Context, name Name, stop bool, o StartOptions) error {
-	s, err := OpenSettings(ctx, ps.host, name)
+	s, err := OpenSettings(ctx, ps.Host(), name)
 	if err != nil {
 		return err
 	}
@@ -20,7 +20,7 @@ func (ps *Pots) DestroyOwn(ctx context.Context, name Name, stop bool, o StartOpt
 			return err
 		}
 	}
-	unlock, err := ps.lockOwn(ctx, name)
+	unlock, err := ps.Lock(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -31,10 +31,10 @@ func (ps *Pots) DestroyOwn(ctx context.Context, name Name, stop bool, o StartOpt
 		}
 		return fmt.Errorf("pot %s: %w", name, err)
 	}
-	if err := ps.host.Datasets.Destroy(ctx, string(s.name)); err != nil {
+	if err := ps.Host().Datasets.Destroy(ctx, string(s.name)); err != nil {
 		return fmt.Errorf("pot %s: %w", name, err)
 	}
-	return ps.addresses.releaseAll(name)
+	return ps.ReleaseAddresses(name)
 }
 
 // RenameOwn gives a pot that does not run another name, which other pots' dependencies
@@ -43,7 +43,7 @@ func (ps *Pots) RenameOwn(ctx context.Context, from, to Name) error {
 	if err := to.Validate(); err != nil {
 		return fmt.Errorf("name: %w", err)
 	}
-	s, err := OpenSettings(ctx, ps.host, from)
+	s, err := OpenSettings(ctx, ps.Host(), from)
 	if err != nil {
 		return err
 	}
@@ -54,13 +54,13 @@ func (ps *Pots) RenameOwn(ctx context.Context, from, to Name) error {
 	if err != nil {
 		return fmt.Errorf("pot %s: %w", from, err)
 	}
-	if err := ps.host.Images.Rename(ctx, string(from), string(to)); err != nil {
+	if err := ps.Host().Images.Rename(ctx, string(from), string(to)); err != nil {
 		return err
 	}
-	if err := ps.addresses.releaseAll(from); err != nil { // pot.conf has it
+	if err := ps.ReleaseAddresses(from); err != nil { // pot.conf has it
 		return err
 	}
-	if s, err = OpenSettings(ctx, ps.host, to); err != nil {
+	if s, err = OpenSettings(ctx, ps.Host(), to); err != nil {
 		return err
 	}
 	if conf.Value("host.hostname") == string(from) {
@@ -78,7 +78,7 @@ func (ps *Pots) renameDeps(ctx context.Context, jails string, from, to Name) err
 		return err
 	}
 	for _, name := range names {
-		s := &Settings{host: ps.host, name: name, dir: filepath.Join(jails, string(name))}
+		s := &Settings{host: ps.Host(), name: name, dir: filepath.Join(jails, string(name))}
 		conf, err := s.Conf()
 		if err != nil {
 			continue // of another's making
@@ -102,7 +102,7 @@ func (ps *Pots) renameDeps(ctx context.Context, jails string, from, to Name) err
 // Own names the pots that have a dataset of their own, and images: all that are no
 // task's, sorted.
 func (ps *Pots) Own(ctx context.Context) ([]Name, error) {
-	names, err := ps.host.Images.List(ctx, "")
+	names, err := ps.Host().Images.List(ctx, "")
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (ps *Pots) Own(ctx context.Context) ([]Name, error) {
 		if name.Validate() != nil || text[0] == '_' { // one that is being imported
 			continue
 		}
-		labels, err := knownLabels(ctx, ps.host, name)
+		labels, err := knownLabels(ctx, ps.Host(), name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -32,10 +32,10 @@ func (ps *Pots) RunScript(ctx context.Context, name Name, script Script, out io.
 	}
 	defer func() {
 		err = errors.Join(err, Undo(ctx, func(ctx context.Context) error {
-			return errors.Join(p.host.Jails.Remove(ctx, name), p.Destroy(ctx))
+			return errors.Join(p.Host().Jails.Remove(ctx, name), p.Destroy(ctx))
 		}))
 	}()
-	root, err := os.OpenRoot(p.tree())
+	root, err := os.OpenRoot(p.Tree())
 	if err != nil {
 		return err
 	}

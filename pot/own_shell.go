@@ -9,7 +9,7 @@ import (
 
 // Shell is the vector of root's shell, by the pot's own passwd(5).
 func (p *Pot) Shell() ([]string, error) {
-	root, err := os.OpenRoot(p.tree())
+	root, err := os.OpenRoot(p.Tree())
 	if err != nil {
 		return nil, err
 	}

@@ -7,25 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"time"
-
-	"nomad-driver-pot/pot/supervise"
 )
-
-// exited is how the command ended, nil if it has not, or was never started.
-func (p *Pot) exited(ctx context.Context) *supervise.Exit {
-	if p.Signal(0) == nil {
-		return nil
-	}
-	s, err := supervise.Open(p.dir)
-	if err != nil {
-		return nil
-	}
-	exit, err := s.Wait(ctx)
-	if err != nil {
-		return nil
-	}
-	return &exit
-}
 
 // runStats is what the pot's command ended with, as pot keeps it.
 type runStats struct{ ExitCode int }
@@ -35,8 +17,8 @@ const runStatsFile = confDir + "/.last_run_stats"
 // keepStats keeps how the command ended beside the pot, where it outlives what there
 // was of it. What cannot be kept is not missed.
 func (p *Pot) keepStats(ctx context.Context) {
-	exit := p.exited(ctx)
-	dir, err := p.host.Datasets.Dir(ctx, string(p.name))
+	exit := p.Exited(ctx)
+	dir, err := p.Host().Datasets.Dir(ctx, string(p.Name()))
 	if exit == nil || err != nil {
 		return
 	}
@@ -50,7 +32,7 @@ func (p *Pot) keepStats(ctx context.Context) {
 
 // LastEnd is when the pot's command ended last. One that never has is fs.ErrNotExist.
 func (ps *Pots) LastEnd(ctx context.Context, name Name) (time.Time, error) {
-	s, err := OpenSettings(ctx, ps.host, name)
+	s, err := OpenSettings(ctx, ps.Host(), name)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -69,12 +51,12 @@ func (ps *Pots) LastEnd(ctx context.Context, name Name) (time.Time, error) {
 // LastRun is the exit code that the pot's command ended with when it last did. One that
 // never has, or whose note of it is damaged, is fs.ErrNotExist.
 func (ps *Pots) LastRun(ctx context.Context, name Name) (code int, err error) {
-	s, err := OpenSettings(ctx, ps.host, name)
+	s, err := OpenSettings(ctx, ps.Host(), name)
 	if err != nil {
 		return 0, err
 	}
-	if p, err := ps.Find(name); err == nil && p.record.Spec.Own {
-		if exit := p.exited(ctx); exit != nil {
+	if p, err := ps.Find(name); err == nil && p.IsOwn() {
+		if exit := p.Exited(ctx); exit != nil {
 			return exit.Code, nil
 		}
 	}

@@ -2,6 +2,7 @@ package pot
 
 import (
 	"fmt"
+	"path"
 	"slices"
 )
 
@@ -46,4 +47,18 @@ func placed(all []Mount, resolve func(target string) (string, error)) ([]Mount, 
 		}
 	}
 	return outerFirst(all, at), nil
+}
+
+// mounts are all of a pot's, in order, but that what is above comes before what is
+// below it, which it would hide; so does /tmp.
+func (s *Spec) mounts(a Attributes) []Mount {
+	all := slices.Clone(s.Mounts)
+	if !a.On("no-tmpfs") {
+		all = append([]Mount{{Target: "/tmp"}}, all...)
+	}
+	at := map[string]string{}
+	for _, m := range all {
+		at[m.Target] = path.Clean(m.Target)
+	}
+	return outerFirst(all, at)
 }

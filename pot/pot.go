@@ -66,22 +66,22 @@ func (p *Pot) unclone(ctx context.Context) error {
 	return p.host.Datasets.Destroy(ctx, string(p.name))
 }
 
-// tree is the root of the pot's files, seen from the host.
-func (p *Pot) tree() string { return filepath.Join(p.record.Dir, "m") }
-
 // takeAttributes reads what the image says of its jail.
 func (p *Pot) takeAttributes(ctx context.Context) error {
 	conf, err := p.imageConf(ctx)
 	if err != nil {
 		return err
 	}
+	for _, err := range conf.Invalid {
+		p.note("Ignored attribute of image %s: %v", p.record.Spec.Image, err)
+	}
 	p.change(func(r *record) {
 		r.Release = conf.Release
 		if r.Spec.Own { // nobody but this host's operator has set them
-			r.Attributes = ownAttributes(conf.Attributes)
+			r.Attributes = localAttributes(conf.Attributes)
 			return
 		}
-		r.Attributes, r.Refused = merge(conf.Attributes, r.Spec.Attributes, p.allowed)
+		r.Attributes, r.Refused = mergeAttributes(conf.Attributes, r.Spec.Attributes, p.allowed)
 	})
 	return nil
 }
@@ -102,7 +102,7 @@ func (p *Pot) configure(context.Context) error {
 	}
 	s := p.record.Spec
 	s.DNS = dns
-	return writeEtc(p.tree(), &s, p.record.Address)
+	return writeEtc(p.Tree(), &s, p.record.Address)
 }
 
 // unconfigure takes this host's resolver(5) out of a dataset that stays, as pot does: it
@@ -111,7 +111,7 @@ func (p *Pot) unconfigure(context.Context) error {
 	if !p.record.Spec.Own || p.record.Spec.DNS.Off || p.record.Dir == "" {
 		return nil
 	}
-	root, err := os.OpenRoot(p.tree())
+	root, err := os.OpenRoot(p.Tree())
 	if err != nil {
 		return nil
 	}
@@ -122,7 +122,7 @@ func (p *Pot) unconfigure(context.Context) error {
 
 func (p *Pot) copyIn(ctx context.Context) error {
 	for _, c := range p.record.Spec.Copies {
-		if err := copyIn(ctx, p.tree(), c); err != nil {
+		if err := copyIn(ctx, p.Tree(), c); err != nil {
 			return fmt.Errorf("%s to %s: %w", c.Source, c.Target, err)
 		}
 	}
@@ -131,13 +131,13 @@ func (p *Pot) copyIn(ctx context.Context) error {
 
 func (p *Pot) mount(ctx context.Context) error {
 	all, err := placed(p.record.Spec.mounts(p.record.Attributes), func(target string) (string, error) {
-		return resolveIn(p.tree(), target)
+		return resolveIn(p.Tree(), target)
 	})
 	if err != nil {
 		return err
 	}
 	for _, m := range all {
-		if err := p.host.Mounts.Mount(ctx, p.tree(), m); err != nil {
+		if err := p.host.Mounts.Mount(ctx, p.Tree(), m); err != nil {
 			err = fmt.Errorf("%s on %s: %w", m.Source, m.Target, err)
 			return errors.Join(err, Undo(ctx, p.unmount))
 		}
@@ -159,12 +159,12 @@ func (p *Pot) unmount(ctx context.Context) error {
 func (p *Pot) jail(ctx context.Context) error {
 	return p.host.Jails.Create(ctx, Jail{
 		Name:     p.name,
-		Root:     p.tree(),
+		Root:     p.Tree(),
 		Hostname: p.record.Spec.hostname(),
 		Release:  p.record.Release,
 		Network:  p.record.Spec.Network,
 		Stack:    p.record.Spec.Stack,
-		Link:     p.ownLink(),
+		Link:     p.bridgeLink(),
 		Aliases:  p.record.Aliases,
 		CPUs:     p.record.Spec.Limits.CPUs,
 

@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"nomad-driver-pot/pot/flock"
 )
 
 // Config is what the pots of a host have in common.
@@ -67,6 +69,23 @@ func Open(host Host, c Config) *Pots {
 // Host is the host that the pots are on.
 func (ps *Pots) Host() Host { return ps.host }
 
+// Supervisor is the path of pot-supervisor.
+func (ps *Pots) Supervisor() string { return ps.supervisor }
+
+// Lock waits until no other process starts, stops or destroys the pot of that name by hand,
+// and keeps others from doing so until unlock: they would take a pot that is half made for
+// what is left of one that has ended.
+func (ps *Pots) Lock(ctx context.Context, name Name) (unlock func(), err error) {
+	if err := name.Validate(); err != nil {
+		return nil, fmt.Errorf("name: %w", err)
+	}
+	dir := filepath.Join(filepath.Dir(ps.dir), "locks")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return flock.Wait(ctx, filepath.Join(dir, string(name)))
+}
+
 // Create makes a pot with nothing running in it. When that fails, what was made
 // is unmade before Create returns, whatever became of ctx. A pot of that name
 // is fs.ErrExist, and stays. What hooks have said is in the error.
@@ -114,18 +133,18 @@ func (ps *Pots) Destroy(ctx context.Context, name Name) error {
 	}
 	p, err := ps.Find(name)
 	if err != nil {
-		p = ps.Remains(name, err)
+		p = ps.Remains(name, err, false)
 	}
 	return p.Destroy(ctx)
 }
 
-// Remains is the pot of that name when its record cannot be read, and why not.
+// Remains returns the pot of that name whose record cannot be read, which why says.
 // What runs in it can be waited for, signalled, measured and stopped, and all of
 // it destroyed, for none of that needs more than the name; nothing more can be
-// started in it.
-func (ps *Pots) Remains(name Name, why error) *Pot {
+// started in it. own says that its dataset is its own, and stays.
+func (ps *Pots) Remains(name Name, why error, own bool) *Pot {
 	p := ps.pot(name)
-	p.record.Spec.Name = name
+	p.record.Spec.Name, p.record.Spec.Own = name, own
 	p.unread = why
 	return p
 }

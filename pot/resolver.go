@@ -77,7 +77,7 @@ type hostResolver struct {
 // only what the pot can reach. missing says, for its user, why no name resolves in it; ""
 // if some do.
 func (p *Pot) resolver() (d DNS, missing string, err error) {
-	h := hostResolver{upstreams: p.host.Upstreams, image: func() string { return imageResolvConf(p.tree()) }}
+	h := hostResolver{upstreams: p.host.Upstreams, image: func() string { return imageResolvConf(p.Tree()) }}
 	h.text, err = readResolvConf()
 	h.there = err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -12,6 +12,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/pot/tree/treetest"
 )
 
 func addrs(texts ...string) (all []netip.Addr) {
@@ -129,7 +130,7 @@ func TestHostResolver(t *testing.T) {
 func TestImageResolvConf(t *testing.T) {
 	leak.Check(t)
 	must.Eq(t, "", imageResolvConf(t.TempDir()))
-	tree := treeOf(t, map[string]string{"etc/resolv.conf": "nameserver 192.0.2.3\n"})
+	tree := treetest.New(t, map[string]string{"etc/resolv.conf": "nameserver 192.0.2.3\n"})
 	must.Eq(t, "nameserver 192.0.2.3\n", imageResolvConf(tree))
 	fifo := filepath.Join(tree, "etc/resolv.conf")
 	must.NoError(t, os.Remove(fifo))

@@ -54,18 +54,17 @@ func (a SetAttribute) Validate() error {
 }
 
 func (a SetAttribute) parse() (string, error) {
-	known, ok := attributes[a.Name]
 	switch {
 	case a.Name == "":
 		return "", errors.New("-A: an attribute must be set")
-	case !ok:
+	case findAttribute(a.Name) == nil:
 		return "", fmt.Errorf("-A: no such attribute: %q", a.Name)
 	case a.Value == "":
 		return "", errors.New("-V: a value must be set")
 	}
-	value, err := known.parse(a.Value)
+	value, err := ParseAttribute(a.Name, a.Value)
 	if err != nil {
-		return "", fmt.Errorf("-V: %s: %w", a.Name, err)
+		return "", fmt.Errorf("-V: %w", err)
 	}
 	return value, nil
 }
@@ -91,7 +90,7 @@ func (a SetAttribute) set(ctx context.Context, s *Settings) error {
 // Attribute is an attribute of the pot as it is kept, "" if it is not set. One that
 // does not exist is an error.
 func (s *Settings) Attribute(name string) (string, error) {
-	if _, ok := attributes[name]; !ok && name != readOnly {
+	if findAttribute(name) == nil && name != readOnly {
 		return "", fmt.Errorf("-A: no such attribute: %q", name)
 	}
 	conf, err := s.Conf()
@@ -106,9 +105,6 @@ type SetRSS struct {
 	CPUs   string // how many
 	Memory string // bytes, or with one of bBkKmMgG behind it
 }
-
-// memories are what pot takes for an amount of memory.
-var memories = regexp.MustCompile(`^([0-9]+)[bBkKmMgG]?$`)
 
 // Validate is Setting's.
 func (r SetRSS) Validate() error {
@@ -127,20 +123,6 @@ func (r SetRSS) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// ParseMemory is an amount as pot writes it, in bytes.
-func ParseMemory(text string) (int64, error) {
-	parts := memories.FindStringSubmatch(text)
-	if parts == nil {
-		return 0, fmt.Errorf("must be as in 512M, not %.80q", text)
-	}
-	n, err := strconv.ParseInt(parts[1], 10, 64)
-	shift := map[string]int{"k": 10, "m": 20, "g": 30}[strings.ToLower(text[len(parts[1]):])]
-	if err != nil || n == 0 || n > 1<<(62-shift) {
-		return 0, fmt.Errorf("must be more than nothing and less than there is, not %.80q", text)
-	}
-	return n << shift, nil
 }
 
 func (r SetRSS) set(_ context.Context, s *Settings) error {
@@ -202,7 +184,7 @@ func (h SetHosts) parse() (all []HostEntry, err error) {
 	for _, text := range h.Entries {
 		name, addr, _ := strings.Cut(text, ":")
 		ip, err := netip.ParseAddr(addr)
-		if err != nil || ip.Zone() != "" || !hostnames.MatchString(name) {
+		if err != nil || ip.Zone() != "" || !validHostname(name) {
 			errs = append(errs, fmt.Errorf("-H: must be NAME:ADDRESS, not %.80q", text))
 			continue
 		}
@@ -239,37 +221,6 @@ func (e ExportPorts) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// An Export is a port that a pot publishes.
-type Export struct {
-	Proto Proto
-	Port  uint16 // in the pot
-	Host  uint16 // of the host; 0: one that is free
-}
-
-// ParseExport reads [tcp:|udp:]PORT[:HOST_PORT].
-func ParseExport(text string) (Export, error) {
-	e := Export{Proto: TCP}
-	rest := text
-	for _, proto := range []Proto{TCP, UDP} {
-		if after, ok := strings.CutPrefix(text, string(proto)+":"); ok {
-			e.Proto, rest = proto, after
-		}
-	}
-	port, host, static := strings.Cut(rest, ":")
-	number := func(s string) (uint16, error) {
-		n, err := strconv.ParseUint(s, 10, 16)
-		if err != nil || n == 0 {
-			return 0, fmt.Errorf("must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not %.80q", text)
-		}
-		return uint16(n), nil
-	}
-	var err error
-	if e.Port, err = number(port); err == nil && static {
-		e.Host, err = number(host)
-	}
-	return e, err
 }
 
 func (e ExportPorts) set(_ context.Context, s *Settings) error {

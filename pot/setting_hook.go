@@ -7,23 +7,6 @@ import (
 	"syscall"
 )
 
-// A Hook is when a program of the operator's is run, on the host.
-type Hook string
-
-// Hooks.
-const (
-	PreStart  Hook = "prestart"
-	PostStart Hook = "poststart"
-	PreStop   Hook = "prestop"
-	PostStop  Hook = "poststop"
-)
-
-// Hooks are all of them, in the order of a pot's life.
-var Hooks = []Hook{PreStart, PostStart, PreStop, PostStop}
-
-// file is where a pot has its program.
-func (h Hook) file() string { return confDir + "/" + string(h) + ".sh" }
-
 // SetHook has a program run on the host at some time of the pot's life (set-hook, 6.9).
 type SetHook struct {
 	Hook Hook

@@ -179,7 +179,7 @@ func TestSettings_Set_refused(t *testing.T) {
 		{SetAttribute{"frob", "YES"}, `-A: no such attribute: "frob"`},
 		{SetAttribute{"persistent", ""}, "-V: a value must be set"},
 		{SetAttribute{"enforce_statfs", "3"}, `-V: enforce_statfs: must be a number, at most 2, not "3"`},
-		{SetAttribute{"exec_stop", "a\nip=1"}, "-V: exec_stop: must be one line of at most 4096 bytes"},
+		{SetAttribute{"exec_stop", "a\nip=1"}, "-V: exec_stop: must be one line, not \"a\\nip=1\""},
 		{SetRSS{}, "-C or -M must be set"},
 		{SetRSS{CPUs: "0", Memory: "200M"}, `-C: must be a number of processors, not "0"`},
 		{SetRSS{Memory: "5T"}, `-M: must be as in 512M, not "5T"`},

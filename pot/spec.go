@@ -19,7 +19,7 @@ type Name string
 // goes into paths, interface descriptions and jail.conf (pot-reference 10.3).
 var names = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*$`)
 
-// hostnames are those of RFC 1123, with _ for the names that people give tasks.
+// hostnames are names of hosts (RFC 1123), with _ for the names that people give tasks.
 var hostnames = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}$`)
 
 // maxName keeps a name, with a host name's dot behind it, within MAXHOSTNAMELEN
@@ -133,11 +133,11 @@ func (s *Spec) Validate() error {
 	if s.WorkDir != "" && !path.IsAbs(s.WorkDir) {
 		fault("work_dir", "must be an absolute path, not %q", s.WorkDir)
 	}
-	if s.Hostname != "" && !hostnames.MatchString(s.Hostname) {
+	if s.Hostname != "" && !validHostname(s.Hostname) {
 		fault("hostname", "must be letters, digits, - and dots, at most 253, not %q", s.Hostname)
 	}
 	for i, h := range s.Hosts {
-		if !hostnames.MatchString(h.Name) || !h.Addr.IsValid() {
+		if !validHostname(h.Name) || !h.Addr.IsValid() {
 			fault(fmt.Sprintf("hosts[%d]", i), "must be a host name and its address, not %q and %s", h.Name, h.Addr)
 		}
 	}
@@ -180,19 +180,9 @@ func (s *Spec) validateCopies(fault fault) {
 	}
 }
 
-// reserved tells whether target is in a tree that the host mounts by itself.
-func reserved(target string) bool {
-	for _, dir := range []string{"/dev", "/proc"} {
-		if target == dir || strings.HasPrefix(target, dir+"/") {
-			return true
-		}
-	}
-	return false
-}
-
 func (s *Spec) validateAttributes(fault fault) {
 	for _, name := range slices.Sorted(maps.Keys(s.Attributes)) {
-		if _, err := ParseAttribute(name, s.Attributes[name]); err != nil {
+		if _, err := ParseTaskAttribute(name, s.Attributes[name]); err != nil {
 			fault("attributes", "%w", err)
 		}
 	}
@@ -202,18 +192,4 @@ func (s *Spec) validateAttributes(fault fault) {
 	if s.WallClock < 0 {
 		fault("wallclock", "must not be less than nothing: %s", s.WallClock)
 	}
-}
-
-// mounts are all of a pot's, in order, but that what is above comes before what is
-// below it, which it would hide; so does /tmp.
-func (s *Spec) mounts(a Attributes) []Mount {
-	all := slices.Clone(s.Mounts)
-	if !a.On("no-tmpfs") {
-		all = append([]Mount{{Target: "/tmp"}}, all...)
-	}
-	at := map[string]string{}
-	for _, m := range all {
-		at[m.Target] = path.Clean(m.Target)
-	}
-	return outerFirst(all, at)
 }

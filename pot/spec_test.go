@@ -115,15 +115,3 @@ func TestParseInterfaceAddr(t *testing.T) {
 		must.Error(t, err, must.Sprint(bad))
 	}
 }
-
-func TestSpec_mounts(t *testing.T) {
-	leak.Check(t)
-	s := Spec{Mounts: []Mount{{Target: "/a/b/c"}, {Target: "/tmp/x"}, {Target: "/a"}, {Target: "/b//"}, {Target: "/a/b"}}}
-	var got []string
-	for _, m := range s.mounts(Attributes{"no-tmpfs": "NO"}) {
-		got = append(got, m.Target)
-	}
-	must.Eq(t, []string{"/tmp", "/tmp/x", "/a", "/b//", "/a/b", "/a/b/c"}, got)
-	must.Eq(t, "/a/b/c", s.Mounts[0].Target) // as it was
-	must.Eq(t, "/tmp/x", s.mounts(nil)[0].Target)
-}

@@ -9,11 +9,12 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/pot/tree/treetest"
 )
 
 // linked is a tree with links, some of which would lead out of it.
 func linked(t *testing.T) string {
-	return treeOf(t, map[string]string{
+	return treetest.New(t, map[string]string{
 		"usr/home": "/", "home": "-> usr/home", "abs": "-> /usr/home", "chain": "-> abs", "up": "-> ../../usr/home",
 		"usr/back": "-> ../home", "out": "-> /nosuch", "loop": "-> loop", "top": "-> ..", "etc/conf": "text", "file": "-> etc/conf",
 	})
@@ -55,7 +56,7 @@ func TestOpenTarget_changed(t *testing.T) {
 	leak.Check(t)
 	outside := t.TempDir()
 	t.Run("a directory that was moved away is not left by its ..", func(t *testing.T) {
-		root := treeOf(t, map[string]string{"a/b/link": "-> ../x"})
+		root := treetest.New(t, map[string]string{"a/b/link": "-> ../x"})
 		target, err := OpenTarget(root, "/a/b/link", true, func(dir *os.File, name string) (*os.File, error) {
 			if name == "link" {
 				must.NoError(t, os.Rename(filepath.Join(root, "a/b"), filepath.Join(outside, "b")))
@@ -68,7 +69,7 @@ func TestOpenTarget_changed(t *testing.T) {
 		must.DirNotExists(t, filepath.Join(outside, "x"))
 	})
 	t.Run("a link that becomes a directory", func(t *testing.T) {
-		root := treeOf(t, map[string]string{"link": "-> elsewhere"})
+		root := treetest.New(t, map[string]string{"link": "-> elsewhere"})
 		swapped := false
 		target, err := OpenTarget(root, "/link/x", true, func(dir *os.File, name string) (*os.File, error) {
 			f, err := OpenAt(dir, name)
@@ -98,30 +99,4 @@ func TestResolveIn(t *testing.T) {
 	must.DirNotExists(t, filepath.Join(root, "new"))
 	_, err := resolveIn(root, "/loop")
 	must.ErrorContains(t, err, "/loop: leads through more than 40 links")
-}
-
-func TestPlaced(t *testing.T) {
-	leak.Check(t)
-	root := treeOf(t, map[string]string{"home": "-> usr/home", "root": "-> /", "device": "-> dev", "tmp": "-> var/tmp"})
-	resolve := func(target string) (string, error) { return resolveIn(root, target) }
-	targets := func(all []Mount) (names []string) {
-		for _, m := range all {
-			names = append(names, m.Target)
-		}
-		return names
-	}
-	got, err := placed([]Mount{{Target: "/tmp"}, {Source: "/a", Target: "/home/x"}, {Source: "/b", Target: "/usr/home"}, {Source: "/c", Target: "/var/tmp"}}, resolve)
-	must.NoError(t, err)
-	must.Eq(t, []string{"/tmp", "/usr/home", "/home/x", "/var/tmp"}, targets(got))
-	for _, c := range []struct {
-		mounts []Mount
-		want   string
-	}{
-		{[]Mount{{Source: "/a", Target: "/home/x"}, {Source: "/b", Target: "/usr/home/x"}}, "/b on /usr/home/x: a link of the image leads to /usr/home/x, where /a is mounted"},
-		{[]Mount{{Source: "/a", Target: "/root"}}, "/a on /root: a link of the image leads to /, and a mount must be below it"},
-		{[]Mount{{Source: "/a", Target: "/device/x"}}, "/a on /device/x: a link of the image leads to /dev/x, which is the host's to fill"},
-	} {
-		_, err := placed(c.mounts, resolve)
-		must.EqError(t, err, c.want)
-	}
 }

@@ -135,7 +135,7 @@ func getAttributeCommand() *cobra.Command {
 func attributeLines() string {
 	var b strings.Builder
 	line := "   "
-	for _, name := range pot.AllAttributeNames() {
+	for _, name := range pot.AllAttributes() {
 		if len(line)+1+len(name) > 80 {
 			b.WriteString(line + "\n")
 			line = "   "
@@ -148,5 +148,5 @@ func attributeLines() string {
 
 // completeAttributes has shells complete -A.
 func completeAttributes(c *cobra.Command) {
-	_ = c.RegisterFlagCompletionFunc("attribute", cobra.FixedCompletions(pot.AllAttributeNames(), cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("attribute", cobra.FixedCompletions(pot.AllAttributes(), cobra.ShellCompDirectiveNoFileComp))
 }

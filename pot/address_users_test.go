@@ -43,6 +43,11 @@ func recorded(t *testing.T, pots map[Name]string) *Pots {
 	return ps
 }
 
+// addressFile is the file of an address that is allocated.
+func addressFile(ps *Pots, addr netip.Addr) string {
+	return filepath.Join(filepath.Dir(ps.dir), "addresses", addr.String())
+}
+
 // A crash may leave the file of an address empty, or cut.
 func TestAddresses_damaged(t *testing.T) {
 	leak.Check(t)
@@ -51,18 +56,18 @@ func TestAddresses_damaged(t *testing.T) {
 		damage := func(t *testing.T, path string) { must.NoError(t, os.Truncate(path, size)) }
 		t.Run(state+" file of an address that no pot has is nobody's", func(t *testing.T) {
 			ps := recorded(t, map[Name]string{"web_0001": "10.0.0.2"})
-			damage(t, ps.addresses.path(addr))
+			damage(t, addressFile(ps, addr))
 			must.NoError(t, os.RemoveAll(filepath.Join(ps.dir, "web_0001")))
 			must.NoError(t, os.RemoveAll(filepath.Join(filepath.Dir(ps.dir), "jails", "web_0001")))
 			must.NoError(t, ps.addresses.claim(addr, "other"))
 		})
 		t.Run(state+" file is that of the pot whose record has the address", func(t *testing.T) {
 			ps := recorded(t, map[Name]string{"web_0001": "10.0.0.2"})
-			damage(t, ps.addresses.path(addr))
+			damage(t, addressFile(ps, addr))
 			must.ErrorIs(t, ps.addresses.claim(addr, "other"), fs.ErrExist)
-			n := network(t, "10.0.0.0/29")
+			n := Network{Prefix: netip.MustParsePrefix("10.0.0.0/29"), Gateway: netip.MustParseAddr("10.0.0.1")}
 			for range 3 {
-				got, err := ps.addresses.take(t.Context(), "other", n, foreign{})
+				got, err := ps.addresses.take(t.Context(), "other", n, inUse{})
 				must.NoError(t, err)
 				must.NotEq(t, addr, got)
 			}
@@ -71,7 +76,7 @@ func TestAddresses_damaged(t *testing.T) {
 		})
 		t.Run(state+" file and a record that is "+state+" are those of the pot whose pot.conf has the address", func(t *testing.T) {
 			ps := recorded(t, map[Name]string{"web_0001": "10.0.0.2"})
-			damage(t, ps.addresses.path(addr))
+			damage(t, addressFile(ps, addr))
 			damage(t, filepath.Join(ps.dir, "web_0001", recordFile))
 			must.ErrorIs(t, ps.addresses.claim(addr, "other"), fs.ErrExist)
 		})
@@ -81,18 +86,18 @@ func TestAddresses_damaged(t *testing.T) {
 				func(ps *Pots) error { return ps.addresses.releaseAll("web_0001") },
 			} {
 				ps := recorded(t, map[Name]string{"web_0001": "10.0.0.2", "db_0001": "10.0.0.3"})
-				damage(t, ps.addresses.path(addr))
+				damage(t, addressFile(ps, addr))
 				must.NoError(t, release(ps))
-				must.FileNotExists(t, ps.addresses.path(addr))
-				must.FileExists(t, ps.addresses.path(netip.MustParseAddr("10.0.0.3")))
+				must.FileNotExists(t, addressFile(ps, addr))
+				must.FileExists(t, addressFile(ps, netip.MustParseAddr("10.0.0.3")))
 			}
 		})
 		t.Run("an "+state+" note of the newest is no hindrance", func(t *testing.T) {
-			ps, n := recorded(t, nil), network(t, "10.0.0.0/24")
-			_, err := ps.addresses.take(t.Context(), "a", n, foreign{})
+			ps, n := recorded(t, nil), Network{Prefix: netip.MustParsePrefix("10.0.0.0/24"), Gateway: netip.MustParseAddr("10.0.0.1")}
+			_, err := ps.addresses.take(t.Context(), "a", n, inUse{})
 			must.NoError(t, err)
-			damage(t, filepath.Join(ps.addresses.dir, lastFile(n)))
-			_, err = ps.addresses.take(t.Context(), "b", n, foreign{})
+			damage(t, filepath.Join(filepath.Dir(ps.dir), "addresses", "last-10.0.0.0-24"))
+			_, err = ps.addresses.take(t.Context(), "b", n, inUse{})
 			must.NoError(t, err)
 		})
 	}

@@ -2,7 +2,6 @@ package pot
 
 import (
 	"io/fs"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -11,6 +10,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/pot/tree/treetest"
 )
 
 // TestUmask has what is made in a pot's tree have its mode, whatever this process's umask.
@@ -36,12 +36,7 @@ func TestUmask(t *testing.T) {
 			must.Eq(t, 0o755, mode(t, filepath.Join(tree, above)))
 		}
 	})
-	t.Run("mount points that a setting makes", func(t *testing.T) {
-		tree := t.TempDir()
-		must.NoError(t, makeTarget(tree, "/a/b", nil))
-		must.Eq(t, 0o755, mode(t, filepath.Join(tree, "a")))
-		must.Eq(t, 0o755, mode(t, filepath.Join(tree, "a/b")))
-	})
+
 	t.Run("directories above copies, and copies", func(t *testing.T) {
 		source, tree := t.TempDir(), t.TempDir()
 		must.NoError(t, os.Mkdir(filepath.Join(source, "d"), 0o700))
@@ -53,17 +48,12 @@ func TestUmask(t *testing.T) {
 			must.Eq(t, want, mode(t, filepath.Join(tree, at)))
 		}
 	})
-	t.Run("the pot's etc", func(t *testing.T) {
-		tree := t.TempDir()
-		must.NoError(t, writeEtc(tree, &Spec{Name: "web"}, netip.Addr{}))
-		must.Eq(t, 0o755, mode(t, filepath.Join(tree, "etc")))
-		must.Eq(t, 0o644, mode(t, filepath.Join(tree, "etc/hosts")))
-	})
+
 }
 
 func TestMkdirAll(t *testing.T) {
 	leak.Check(t)
-	tree := treeOf(t, map[string]string{"file": "x", "real": "/", "link": "-> real", "out": "-> /tmp", "lost": "-> nowhere"})
+	tree := treetest.New(t, map[string]string{"file": "x", "real": "/", "link": "-> real", "out": "-> /tmp", "lost": "-> nowhere"})
 	root, err := os.OpenRoot(tree)
 	must.NoError(t, err)
 	defer root.Close()

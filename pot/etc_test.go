@@ -1,0 +1,35 @@
+package pot
+
+import (
+	"io/fs"
+	"net/netip"
+	"nomad-driver-pot/pot/hosttest/leak"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/shoenig/test/must"
+)
+
+func TestWriteEtc_umask(t *testing.T) {
+	leak.Check(t)
+	defer syscall.Umask(syscall.Umask(0o077))
+	tree := t.TempDir()
+	must.NoError(t, writeEtc(tree, &Spec{Name: "web"}, netip.Addr{}))
+	for at, want := range map[string]fs.FileMode{"etc": 0o755, "etc/hosts": 0o644} {
+		info, err := os.Stat(filepath.Join(tree, at))
+		must.NoError(t, err)
+		must.Eq(t, want, info.Mode().Perm())
+	}
+}
+
+func TestResolvConf(t *testing.T) {
+	leak.Check(t)
+	text, err := resolvConf(DNS{Text: "nameserver 192.0.2.1\n"})
+	must.NoError(t, err)
+	must.Eq(t, "nameserver 192.0.2.1\n", string(text))
+	text, err = resolvConf(DNS{Off: true})
+	must.NoError(t, err)
+	must.Nil(t, text)
+}
