@@ -63,7 +63,7 @@ const passWithin = 2 * time.Minute
 func (r *reconciler) pass(ctx context.Context, b *backend, now time.Time) {
 	looking, cancel := context.WithTimeout(ctx, passWithin)
 	defer cancel()
-	marked, err := b.pots.Marked(looking)
+	marked, err := b.pots.Leftovers(looking)
 	if err != nil {
 		r.driver.logger.Warn("cannot look for what is left of tasks", "error", err)
 		return
