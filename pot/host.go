@@ -41,12 +41,12 @@ type Host struct {
 	// Check looks at what the host has and lacks, in order of weight.
 	Check func(ctx context.Context) []Finding
 
-	// Marked names the pots that something here is left of: datasets with LabelTask,
+	// Leftovers names the pots that something here is left of: datasets with LabelTask,
 	// jails of its own, and links, limits and redirects that no jail here is for.
 	// Names can be any: others keep such things too. The caller knows some pots, as by
 	// their records, from which a host can tell whose a thing is that does not have all
-	// of a pot's name. Marked is nil on a host that leaves nothing but records.
-	Marked func(ctx context.Context, known []Name) ([]Name, error)
+	// of a pot's name. It is nil on a host that leaves nothing but records.
+	Leftovers func(ctx context.Context, known []Name) ([]Name, error)
 
 	// Upstreams returns the servers that the host's own resolver, which is on its loopback,
 	// asks, as far as it says; none is no error. It is nil on a host that has no such

@@ -172,9 +172,9 @@ func (ps *Pots) List() ([]Name, error) {
 	return all, err
 }
 
-// Marked names the pots that there is a record of, or that anything on the host is
+// Leftovers names the pots that there is a record of, or that anything on the host is
 // left of, sorted; but none that was started by hand, whatever its name.
-func (ps *Pots) Marked(ctx context.Context) ([]Name, error) {
+func (ps *Pots) Leftovers(ctx context.Context) ([]Name, error) {
 	all, err := ps.List()
 	if err != nil {
 		return nil, err
@@ -186,8 +186,8 @@ func (ps *Pots) Marked(ctx context.Context) ([]Name, error) {
 		}
 	}
 	var found []Name
-	if ps.host.Marked != nil {
-		if found, err = ps.host.Marked(ctx, all); err != nil {
+	if ps.host.Leftovers != nil {
+		if found, err = ps.host.Leftovers(ctx, all); err != nil {
 			return nil, err
 		}
 	}

@@ -73,7 +73,7 @@ type adder func(w pot.Weight, key, text string, args ...any)
 func (c checker) datasets(ctx context.Context, add adder) {
 	jails := c.config.ZFSRoot + "/jails"
 	out, err := c.runner.Run(ctx, nil, "zfs", "list", "-Hp", "-o", "mounted,available", jails)
-	switch err := typed(err); {
+	switch err := classify(err); {
 	case errors.Is(err, fs.ErrNotExist):
 		add(pot.Fatal, "datasets", "%s is not there: zfs create -p %s, or set zfs_root", jails, jails)
 		return

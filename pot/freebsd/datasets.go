@@ -45,7 +45,7 @@ func (d *datasets) path(name string) string { return d.root + "/jails/" + name }
 // zfs runs zfs(8) and makes its errors of a kind.
 func (d *datasets) zfs(ctx context.Context, argv ...string) (string, error) {
 	out, err := d.runner.Run(ctx, nil, append([]string{"zfs"}, argv...)...)
-	return out, typed(err)
+	return out, classify(err)
 }
 
 // refused are properties of a stream that are not received: what reaches beyond
@@ -92,7 +92,7 @@ func (d *datasets) receive(ctx context.Context, name, origin string, stream io.R
 		}
 	}()
 	if _, err := d.runner.Run(ctx, stream, append(argv, d.path(name))...); err != nil {
-		return typed(err)
+		return classify(err)
 	}
 	if err := d.checkReceived(ctx, name, origin); err != nil {
 		return err
@@ -380,12 +380,12 @@ func (d *datasets) Destroy(ctx context.Context, name string) error {
 		return err
 	}
 	d.newestOf.Delete(name)
-	return whileBusy(ctx, func() error {
+	return retryBusy(ctx, func() error {
 		_, err := d.zfs(ctx, "destroy", "-rf", d.path(name))
 		if isHeld(err) {
 			err = d.releaseImport(ctx, name, err)
 		}
-		return unless(fs.ErrNotExist, err)
+		return ignore(fs.ErrNotExist, err)
 	})
 }
 
@@ -394,7 +394,7 @@ func (d *datasets) Destroy(ctx context.Context, name string) error {
 func (d *datasets) notMountedOn(name string) error {
 	dir, err := d.place(name)
 	if err != nil {
-		return unless(fs.ErrNotExist, err)
+		return ignore(fs.ErrNotExist, err)
 	}
 	table, err := d.kernel.Mounts()
 	if err != nil {

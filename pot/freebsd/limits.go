@@ -29,7 +29,7 @@ func (l limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) erro
 		return nil
 	}
 	_, err := l.runner.Run(ctx, nil, append([]string{"rctl", "-a"}, rules...)...)
-	return unless(errNoRacct, typed(err))
+	return ignore(errNoRacct, classify(err))
 }
 
 // rules are limits in rctl's words (rctl(8), RESOURCES, ACTIONS). Memory has two: the kernel kills without a
@@ -64,11 +64,11 @@ func rules(name pot.Name, l pot.Limits) []string {
 // Clear is pot.Limiter's.
 func (l limiter) Clear(ctx context.Context, name pot.Name) error {
 	_, err := l.runner.Run(ctx, nil, "rctl", "-r", "jail:"+string(name))
-	err = typed(err)
+	err = classify(err)
 	if errors.Is(err, errNoRacct) {
 		return nil
 	}
-	return unless(fs.ErrNotExist, err)
+	return ignore(fs.ErrNotExist, err)
 }
 
 // Usage is pot.Limiter's. rctl counts processor time in whole seconds.

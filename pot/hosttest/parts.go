@@ -325,29 +325,29 @@ func testLimits(t *testing.T, bed Bed) {
 	})
 }
 
-// testMarked is that whatever is left of a pot is found, by what is written on it.
-func testMarked(t *testing.T, bed Bed) {
+// testLeftovers is that whatever is left of a pot is found, by what is written on it.
+func testLeftovers(t *testing.T, bed Bed) {
 	h := bed.Host
-	marked := func(t *testing.T) []pot.Name {
-		all, err := h.Marked(t.Context(), nil)
+	leftovers := func(t *testing.T) []pot.Name {
+		all, err := h.Leftovers(t.Context(), nil)
 		must.NoError(t, err)
 		return all
 	}
-	none := marked(t)
+	none := leftovers(t)
 	t.Run("a dataset, unless it is an image's", func(t *testing.T) {
 		must.NoError(t, h.Images.SetLabels(t.Context(), image, map[string]string{"nomad.pot:ref": "r"}))
 		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "m_data", Labels: map[string]string{pot.LabelTask: "m"}})
 		must.NoError(t, err)
-		must.SliceContains(t, marked(t), "m_data")
+		must.SliceContains(t, leftovers(t), "m_data")
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "m_data"))
 	})
 	t.Run("no pot that was started by hand, even with the name of a task's", func(t *testing.T) {
 		const name = pot.Name("web_0badcafe_6f3e6b3c-8f0e-4a35-9c2c-0123456789ab")
 		var told []pot.Name
 		host := h
-		host.Marked = func(ctx context.Context, known []pot.Name) ([]pot.Name, error) {
+		host.Leftovers = func(ctx context.Context, known []pot.Name) ([]pot.Name, error) {
 			told = known
-			found, err := h.Marked(ctx, known)
+			found, err := h.Leftovers(ctx, known)
 			return append(found, name, "no name"), err
 		}
 		own := Bed{Host: host, Dir: bed.Dir, Supervisor: bed.Supervisor}
@@ -357,7 +357,7 @@ func testMarked(t *testing.T, bed Bed) {
 		_, _, err = pots.StartOwn(t.Context(), name, pot.StartOptions{Bare: true})
 		must.NoError(t, err)
 		create(t, own, spec("task"))
-		got, err := pots.Marked(t.Context())
+		got, err := pots.Leftovers(t.Context())
 		must.NoError(t, err)
 		must.SliceContains(t, got, "task")
 		must.SliceNotContains(t, got, name)
@@ -370,8 +370,8 @@ func testMarked(t *testing.T, bed Bed) {
 		must.NoError(t, h.Links.Attach(t.Context(), pot.Link{
 			Pot: "m_link", Address: netip.MustParsePrefix("10.192.0.9/10"), Gateway: pot.DefaultNetwork.Gateway,
 		}))
-		must.SliceContains(t, marked(t), "m_link")
+		must.SliceContains(t, leftovers(t), "m_link")
 		must.NoError(t, h.Links.Detach(t.Context(), "m_link"))
 	})
-	must.Eq(t, none, marked(t))
+	must.Eq(t, none, leftovers(t))
 }

@@ -49,7 +49,7 @@ func New(dir, supervisor string) (pot.Host, error) {
 		Jails:     j,
 		Limiter:   l,
 		Check:     checker{dir: dir, supervisor: supervisor, limiter: l}.check,
-		Marked:    marks{datasets: d, jails: j}.marked,
+		Leftovers: leftovers{datasets: d, jails: j}.find,
 		Upstreams: func() []netip.Addr { return upstreams(os.DirFS("/")) },
 	}, nil
 }
