@@ -20,8 +20,8 @@ const (
 	NoNetwork     NetworkMode = "none"           // own stack, loopback only
 )
 
-// own tells whether a pot has a network stack, and an interface in it, of its own.
-func (m NetworkMode) own() bool { return m == PublicBridge || m == PrivateBridge }
+// VNET tells whether a pot has a network stack, and an interface in it, of its own.
+func (m NetworkMode) VNET() bool { return m == PublicBridge || m == PrivateBridge }
 
 // Stack is which families of addresses a pot has (pot.stack).
 type Stack string
@@ -160,7 +160,7 @@ func (s *Spec) validateAliases(fault fault) {
 func (s *Spec) validatePorts(fault fault) {
 	switch {
 	case len(s.Ports) == 0:
-	case !s.Network.own():
+	case !s.Network.VNET():
 		fault("ports", "cannot be published from network %q: %s and %s only", string(s.Network), PublicBridge, PrivateBridge)
 	case !s.Stack.Has4():
 		fault("ports", "cannot be published from a pot without IPv4")

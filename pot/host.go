@@ -29,7 +29,7 @@ type Host struct {
 	Snapshots Snapshots
 	Links     Links
 	Jails     Jails
-	Limiter   Limiter
+	Limits    Limiter
 
 	// Redirects are nil on a host where supervisors alone publish ports.
 	Redirects Redirects
@@ -39,7 +39,7 @@ type Host struct {
 	Aliases Aliases
 
 	// Check looks at what the host has and lacks, in order of weight.
-	Check func(ctx context.Context) []Finding
+	Check func(ctx context.Context) []CheckResult
 
 	// Leftovers names the pots that something here is left of: datasets with LabelTask,
 	// jails of its own, and links, limits and redirects that no jail here is for.
@@ -174,20 +174,20 @@ type Snapshots interface {
 
 // A Snapshot is one of a dataset.
 type Snapshot struct {
-	Child     string // "" for the pot's dataset, "m" for its tree
-	Name      string // without the @
-	Created   time.Time
-	UsedBytes int64  // by it alone
-	HeldBytes int64  // by all that is in it, not compressed: its stream is about as long
-	GUID      uint64 // 0 where a host does not tell
+	Child                  string // "" for the pot's dataset, "m" for its tree
+	Name                   string // without the @
+	Created                time.Time
+	UsedBytes              int64  // by it alone
+	LogicalReferencedBytes int64  // by all that is in it, not compressed: its stream is about as long
+	GUID                   uint64 // 0 where a host does not tell
 }
 
 // A Clone is what a pot's dataset is made from.
 type Clone struct {
-	Image, Name string
-	Snapshot    string // of the image: "" for the newest
-	Labels      map[string]string
-	QuotaBytes  int64 // of what is written to it; 0 for none
+	Origin, Name string
+	Snapshot     string // of the image: "" for the newest
+	Labels       map[string]string
+	QuotaBytes   int64 // of what is written to it; 0 for none
 }
 
 // Mounts put host directories and files into a pot's tree.
@@ -342,21 +342,21 @@ type Limiter interface {
 	OutOfMemory(ctx context.Context, name Name) (bool, error)
 }
 
-// A Finding is something that a host has or lacks.
-type Finding struct {
-	Weight Weight
-	Key    string // attribute: "bridge", "memory_limit"
-	Text   string // what is there, or what is missing and what would mend it
+// A CheckResult is something that a host has or lacks.
+type CheckResult struct {
+	Severity Severity
+	Key      string // attribute: "bridge", "memory_limit"
+	Text     string // what is there, or what is missing and what would mend it
 }
 
-// Weight is how much a finding matters.
-type Weight int
+// Severity is how much a finding matters.
+type Severity int
 
 // Weights of findings.
 const (
-	Fact   Weight = iota // a value to show
-	Absent               // something works less well without it
-	Fatal                // no pot can start
+	Info     Severity = iota // a value to show
+	Degraded                 // something works less well without it
+	Fatal                    // no pot can start
 )
 
 // KernelRelease is what uname(1) -r says, as in 14.2-RELEASE.

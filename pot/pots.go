@@ -144,7 +144,7 @@ func (ps *Pots) Destroy(ctx context.Context, name Name) error {
 // started in it. own says that its dataset is its own, and stays.
 func (ps *Pots) Remains(name Name, why error, own bool) *Pot {
 	p := ps.pot(name)
-	p.record.Spec.Name, p.record.Spec.Own = name, own
+	p.record.Spec.Name, p.record.Spec.InPlace = name, own
 	p.unread = why
 	return p
 }
@@ -181,7 +181,7 @@ func (ps *Pots) Leftovers(ctx context.Context) ([]Name, error) {
 	}
 	own := map[Name]bool{}
 	for _, name := range all {
-		if p, err := ps.Find(name); err == nil && p.record.Spec.Own {
+		if p, err := ps.Find(name); err == nil && p.record.Spec.InPlace {
 			own[name] = true
 		}
 	}

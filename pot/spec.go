@@ -76,7 +76,7 @@ type DNS struct {
 type Spec struct {
 	Name     Name
 	Image    string            // the dataset that it is cloned from
-	Own      bool              `json:",omitempty"` // it has a dataset of its own, which is Image and stays
+	InPlace  bool              `json:"Own,omitempty"` // it has a dataset of its own, which is Image and stays
 	Labels   map[string]string // who it belongs to; kept on its dataset
 	Hostname string            // "": the name
 
@@ -112,7 +112,7 @@ type Spec struct {
 	Stdout  string   // a fifo, or a file, that exists; "" for /dev/null
 	Stderr  string
 
-	Then []string `json:",omitempty"` // run on the host when the command has ended; none: nothing
+	OnExit []string `json:"Then,omitempty"` // run on the host when the command has ended; none: nothing
 }
 
 // Validate returns every fault in s, each led by where it is.
@@ -127,7 +127,7 @@ func (s *Spec) Validate() error {
 	if s.Image == "" {
 		fault("image", "must be set")
 	}
-	if s.Own && s.Image != string(s.Name) {
+	if s.InPlace && s.Image != string(s.Name) {
 		fault("image", "must be the pot's own dataset, not %q", s.Image)
 	}
 	if s.WorkDir != "" && !path.IsAbs(s.WorkDir) {

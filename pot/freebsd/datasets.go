@@ -284,7 +284,7 @@ func (d *datasets) Labels(ctx context.Context, name string) (map[string]string, 
 // A quota is of what is written, in the tree and beside it (zfsprops(7), quota):
 // what the image holds does not count.
 func (d *datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err error) {
-	if err := errors.Join(valid(c.Image), valid(c.Name)); err != nil {
+	if err := errors.Join(valid(c.Origin), valid(c.Name)); err != nil {
 		return "", err
 	}
 	create := []string{"create"}
@@ -313,7 +313,7 @@ func (d *datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err erro
 
 // cloneTree clones an image's tree.
 func (d *datasets) cloneTree(ctx context.Context, c pot.Clone) error {
-	image, name := c.Image, c.Name
+	image, name := c.Origin, c.Name
 	if c.Snapshot != "" {
 		if err := valid(c.Snapshot); err != nil {
 			return err

@@ -54,7 +54,7 @@ func New(r run.Runner, k Kernel, c Config) pot.Host {
 		Redirects:  redirects{runner: r, kernel: k, config: c},
 		Aliases:    aliases{runner: r, kernel: k, uplink: c.Interface},
 		Jails:      jails{runner: r, kernel: k, mounts: m, links: l, statusFiles: statusFiles{c.StatusDir}},
-		Limiter:    limiter{runner: r, kernel: k},
+		Limits:     limiter{runner: r, kernel: k},
 		Check:      checker{runner: r, kernel: k, config: c, routing: way}.check,
 		Mountpoint: func(_ context.Context, dataset string) (string, error) { return d.mountpoint(dataset) },
 		Unpack:     d.unpack,

@@ -28,7 +28,7 @@ type mountBed struct {
 func newMountBed(t *testing.T) *mountBed {
 	m := newModel(t)
 	h, _ := m.host(t)
-	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "web_1_0", Name: "web"})
+	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: "web_1_0", Name: "web"})
 	must.NoError(t, err)
 	host := t.TempDir()
 	for _, file := range []string{"data/keys", "data/sub/f", "data/sub/deep/g", "etc/secret", "etc/f", "etc/deep/g", "more/m"} {

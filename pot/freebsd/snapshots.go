@@ -63,7 +63,7 @@ func (s snapshots) parse(name string, words []string) (one pot.Snapshot, err err
 	used, err2 := strconv.ParseInt(words[2], 10, 64)
 	guid, err3 := strconv.ParseUint(words[3], 10, 64)
 	held, err4 := strconv.ParseInt(words[4], 10, 64)
-	one.Created, one.UsedBytes, one.HeldBytes, one.GUID = time.Unix(created, 0), used, held, guid
+	one.Created, one.UsedBytes, one.LogicalReferencedBytes, one.GUID = time.Unix(created, 0), used, held, guid
 	return one, errors.Join(err1, err2, err3, err4)
 }
 

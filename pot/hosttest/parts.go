@@ -89,14 +89,14 @@ func testImages(t *testing.T, bed Bed) {
 func testDatasets(t *testing.T, bed Bed) {
 	h := bed.Host
 	labels := map[string]string{"nomad.pot:alloc": "a"}
-	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "web", Labels: labels})
+	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web", Labels: labels})
 	must.NoError(t, err)
 	t.Run("a clone is not made over another", func(t *testing.T) {
-		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "web"})
+		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web"})
 		must.ErrorIs(t, err, fs.ErrExist)
 	})
 	t.Run("a clone of nothing is refused", func(t *testing.T) {
-		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "nosuch", Name: "web2"})
+		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: "nosuch", Name: "web2"})
 		must.ErrorIs(t, err, fs.ErrNotExist)
 		_, err = h.Datasets.Dir(t.Context(), "web2")
 		must.ErrorIs(t, err, fs.ErrNotExist)
@@ -137,7 +137,7 @@ func testDatasets(t *testing.T, bed Bed) {
 
 func testMounts(t *testing.T, bed Bed) {
 	h := bed.Host
-	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "web"})
+	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web"})
 	must.NoError(t, err)
 	root := filepath.Join(dir, "m")
 	source := t.TempDir()
@@ -214,7 +214,7 @@ func testLinks(t *testing.T, bed Bed) {
 
 func testJails(t *testing.T, bed Bed) {
 	h := bed.Host
-	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "web"})
+	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web"})
 	must.NoError(t, err)
 	jail := pot.Jail{Name: "web", Root: filepath.Join(dir, "m"), Hostname: "web.test", Network: pot.NoNetwork}
 	must.NoError(t, h.Jails.Create(t.Context(), jail))
@@ -262,7 +262,7 @@ func testJails(t *testing.T, bed Bed) {
 func testLimits(t *testing.T, bed Bed) {
 	for _, f := range bed.Host.Check(t.Context()) {
 		if f.Key == "limits" {
-			need.Have(t, "limits", f.Weight == pot.Fact)
+			need.Have(t, "limits", f.Severity == pot.Info)
 		}
 	}
 	t.Run("memory above the limit is a proven kill", func(t *testing.T) {
@@ -319,9 +319,9 @@ func testLimits(t *testing.T, bed Bed) {
 		must.Eq(t, 1, u.Procs)
 	})
 	t.Run("no jail has no usage", func(t *testing.T) {
-		_, err := bed.Host.Limiter.Usage(t.Context(), "nosuch")
+		_, err := bed.Host.Limits.Usage(t.Context(), "nosuch")
 		must.ErrorIs(t, err, fs.ErrNotExist)
-		must.NoError(t, bed.Host.Limiter.Clear(t.Context(), "nosuch"))
+		must.NoError(t, bed.Host.Limits.Clear(t.Context(), "nosuch"))
 	})
 }
 
@@ -336,7 +336,7 @@ func testLeftovers(t *testing.T, bed Bed) {
 	none := leftovers(t)
 	t.Run("a dataset, unless it is an image's", func(t *testing.T) {
 		must.NoError(t, h.Images.SetLabels(t.Context(), image, map[string]string{"nomad.pot:ref": "r"}))
-		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "m_data", Labels: map[string]string{pot.LabelTask: "m"}})
+		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "m_data", Labels: map[string]string{pot.LabelTask: "m"}})
 		must.NoError(t, err)
 		must.SliceContains(t, leftovers(t), "m_data")
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "m_data"))
@@ -354,7 +354,7 @@ func testLeftovers(t *testing.T, bed Bed) {
 		pots := own.pots()
 		_, err := pots.CreateOwn(t.Context(), name, bed.Stream())
 		must.NoError(t, err)
-		_, _, err = pots.StartOwn(t.Context(), name, pot.StartOptions{Bare: true})
+		_, _, err = pots.StartOwn(t.Context(), name, pot.StartOptions{NoCommand: true})
 		must.NoError(t, err)
 		create(t, own, spec("task"))
 		got, err := pots.Leftovers(t.Context())
