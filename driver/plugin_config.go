@@ -242,7 +242,7 @@ func (c *Config) settings(native string) (settings, error) {
 		gateway = cmp.Or(gateway, shared.Gateway)
 	}
 	s.host.Network, err = pot.ParseNetwork(cmp.Or(c.Network, shared.Network, pot.DefaultNetwork.Prefix.String()), gateway)
-	f.join(err)
+	f.addFields(err, nil, nil)
 	s.pull = c.Pull.options(&f)
 	s.pull.CacheBytes = size(&f, "cache.max_size", c.Cache.MaxSize)
 	s.sources = c.sources(&f)
