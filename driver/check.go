@@ -27,11 +27,11 @@ type checks struct {
 // check is one look, for all who wait for it.
 type check struct {
 	done  chan struct{} // closed when found is there
-	found []pot.Finding
+	found []pot.CheckResult
 }
 
 // check is what the host's Check finds, or that it does not answer.
-func (c *checks) check(ctx context.Context, host pot.Host) []pot.Finding {
+func (c *checks) check(ctx context.Context, host pot.Host) []pot.CheckResult {
 	going := c.begin(host)
 	timer := time.NewTimer(answerWithin)
 	defer timer.Stop()
@@ -41,7 +41,7 @@ func (c *checks) check(ctx context.Context, host pot.Host) []pot.Finding {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return []pot.Finding{{Weight: pot.Fatal, Key: "answers", Text: fmt.Sprintf(
+	return []pot.CheckResult{{Severity: pot.Fatal, Key: "answers", Text: fmt.Sprintf(
 		"the host has not answered within %s: see what its commands wait for (ps axl; zpool status)", answerWithin)}}
 }
 

@@ -27,7 +27,7 @@ func TestDriver_Fingerprint_hangs(t *testing.T) {
 		hang := make(chan struct{})
 		var looks atomic.Int32
 		d := New(hclog.NewNullLogger(), Native{Name: "linux", Open: func(pot.HostConfig) (pot.Host, error) {
-			return pot.Host{Name: "linux", Check: func(ctx context.Context) []pot.Finding {
+			return pot.Host{Name: "linux", Check: func(ctx context.Context) []pot.CheckResult {
 				if looks.Add(1) > 1 {
 					<-hang // whatever becomes of ctx
 				}
@@ -61,18 +61,18 @@ func TestChecks_several(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	synctest.Test(t, func(t *testing.T) {
 		looks := 0
-		host := pot.Host{Check: func(context.Context) []pot.Finding {
+		host := pot.Host{Check: func(context.Context) []pot.CheckResult {
 			looks++
 			time.Sleep(time.Second)
-			return []pot.Finding{{Key: "found"}}
+			return []pot.CheckResult{{Key: "found"}}
 		}}
 		var c checks
-		all := make(chan []pot.Finding)
+		all := make(chan []pot.CheckResult)
 		for range 3 {
 			go func() { all <- c.check(t.Context(), host) }()
 		}
 		for range 3 {
-			must.Eq(t, []pot.Finding{{Key: "found"}}, <-all)
+			must.Eq(t, []pot.CheckResult{{Key: "found"}}, <-all)
 		}
 		must.Eq(t, 1, looks)
 	})

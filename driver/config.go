@@ -91,7 +91,7 @@ func (c *TaskConfig) mode() pot.NetworkMode {
 	return pot.NetworkMode(c.NetworkMode)
 }
 
-// check adds the faults that c has whatever the client it comes to.
+// check adds the problems that c has on any client.
 func (c *TaskConfig) check(f *problems) {
 	if len(c.Args) > 0 && c.Command == "" {
 		f.add("config.args", "needs command to be set")
@@ -108,7 +108,7 @@ func (c *TaskConfig) check(f *problems) {
 // HOST_NAME_MAX: 64), and with the _ that names of pots may have.
 var hostNames = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
 
-// checkMode adds a fault if the network mode cannot be had on this client.
+// checkMode adds a problem if this client does not allow the network mode.
 func (c *TaskConfig) checkMode(f *problems, allowed []pot.NetworkMode) {
 	const where = "config.network_mode"
 	switch mode := c.mode(); {
@@ -123,13 +123,8 @@ func (c *TaskConfig) checkMode(f *problems, allowed []pot.NetworkMode) {
 func (c *TaskConfig) ref(f *problems) (image.Ref, image.Login) {
 	source, login := image.CutLogin(c.Image)
 	ref := image.Ref{Source: source, Name: c.Pot, Tag: c.Tag}
-	var inRef problems
-	inRef.join(ref.Validate())
-	keys := map[string]string{"source": "image", "name": "pot", "tag": "tag"}
-	for _, err := range inRef {
-		field, rule, _ := strings.Cut(err.Error(), ": ")
-		f.add("config."+keys[field], "%s", rule)
-	}
+	keys := map[string]string{"source": "config.image", "name": "config.pot", "tag": "config.tag"}
+	ref.Check(func(field string, err error) { f.add(keys[field], "%w", err) })
 	return ref, login
 }
 
@@ -197,7 +192,6 @@ func (c *TaskConfig) hosts(f *problems) []pot.HostEntry {
 		ip, err := netip.ParseAddr(strings.Trim(addr, "[]"))
 		if err != nil || !hostNames.MatchString(host) {
 			f.add(fmt.Sprintf("config.extra_hosts[%d]", i), "must be NAME:ADDRESS, not %q", entry)
-			continue
 		}
 		all = append(all, pot.HostEntry{Name: host, Addr: ip})
 	}
@@ -211,7 +205,6 @@ func (c *TaskConfig) aliases(f *problems) []pot.InterfaceAddr {
 		a, err := pot.ParseInterfaceAddr(text)
 		if err != nil {
 			f.add(fmt.Sprintf("config.ip[%d]", i), "%w", err)
-			continue
 		}
 		all = append(all, a)
 	}

@@ -69,18 +69,18 @@ func (d *Driver) logChange(last, now *drivers.Fingerprint) {
 // could before, and undetected if it never could.
 func (d *Driver) fingerprint(ctx context.Context, last drivers.HealthState) *drivers.Fingerprint {
 	b := d.current()
-	var found []pot.Finding
+	var found []pot.CheckResult
 	switch {
 	case !b.enabled && b.openErr == nil:
 		return &drivers.Fingerprint{Health: drivers.HealthStateUndetected, HealthDescription: errDisabled.Error()}
 	case b.openErr != nil:
-		found = []pot.Finding{{Weight: pot.Fatal, Key: "host", Text: b.openErr.Error()}}
+		found = []pot.CheckResult{{Severity: pot.Fatal, Key: "host", Text: b.openErr.Error()}}
 	default:
 		found = d.checks.check(ctx, b.pots.Host())
-		found = append(found, pot.Finding{Key: "host", Text: b.pots.Host().Name})
+		found = append(found, pot.CheckResult{Key: "host", Text: b.pots.Host().Name})
 	}
 	if os.Geteuid() != 0 && !slices.ContainsFunc(found, isFatal) {
-		found = append(found, pot.Finding{Weight: pot.Fatal, Key: "root", Text: "needs root: run the Nomad agent as root"})
+		found = append(found, pot.CheckResult{Severity: pot.Fatal, Key: "root", Text: "needs root: run the Nomad agent as root"})
 	}
 	f := &drivers.Fingerprint{Attributes: attributes(b, d.version, found), Health: drivers.HealthStateHealthy}
 	if slices.ContainsFunc(found, isFatal) {
@@ -94,10 +94,10 @@ func (d *Driver) fingerprint(ctx context.Context, last drivers.HealthState) *dri
 }
 
 // isFatal reports whether no task can start because of f.
-func isFatal(f pot.Finding) bool { return f.Weight == pot.Fatal }
+func isFatal(f pot.CheckResult) bool { return f.Severity == pot.Fatal }
 
 // attributes returns the node attributes, for the constraints of jobs.
-func attributes(b *backend, version string, found []pot.Finding) map[string]*structs.Attribute {
+func attributes(b *backend, version string, found []pot.CheckResult) map[string]*structs.Attribute {
 	all := map[string]*structs.Attribute{
 		"driver.pot.version":         structs.NewStringAttribute(version),
 		"driver.pot.volumes.enabled": structs.NewBoolAttribute(b.volumes.Enabled),
@@ -117,7 +117,7 @@ func attributes(b *backend, version string, found []pot.Finding) map[string]*str
 		key := "driver.pot." + f.Key
 		n, err := strconv.ParseInt(f.Text, 10, 64)
 		switch {
-		case f.Weight != pot.Fact:
+		case f.Severity != pot.Info:
 			all[key] = structs.NewBoolAttribute(false)
 		case f.Text == "true":
 			all[key] = structs.NewBoolAttribute(true)
@@ -132,13 +132,13 @@ func attributes(b *backend, version string, found []pot.Finding) map[string]*str
 
 // description says why no task can start, or else what does not work. It is
 // sorted, since each change of it makes every server update the node.
-func description(found []pot.Finding) string {
+func description(found []pot.CheckResult) string {
 	var fatals, absents []string
 	for _, f := range found {
-		switch f.Weight {
+		switch f.Severity {
 		case pot.Fatal:
 			fatals = append(fatals, f.Text)
-		case pot.Absent:
+		case pot.Degraded:
 			absents = append(absents, f.Text)
 		}
 	}

@@ -19,12 +19,12 @@ import (
 )
 
 // driverOn returns a driver whose host check returns found, and the driver's log.
-func driverOn(t *testing.T, config string, found *[]pot.Finding, openErr error) (*Driver, *bytes.Buffer) {
+func driverOn(t *testing.T, config string, found *[]pot.CheckResult, fault error) (*Driver, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
 	d := New(hclog.New(&hclog.LoggerOptions{Output: &log}), Native{Name: "linux", Open: func(pot.HostConfig) (pot.Host, error) {
-		check := func(context.Context) []pot.Finding { return *found }
-		return pot.Host{Name: "linux", Check: check}, openErr
+		check := func(context.Context) []pot.CheckResult { return *found }
+		return pot.Host{Name: "linux", Check: check}, fault
 	}}, "1.2.3")
 	t.Cleanup(func() { d.Shutdown(context.Background()) })
 	must.NoError(t, d.SetConfig(&base.Config{PluginConfig: packed(t, config)}))
@@ -43,9 +43,9 @@ func texts(f *drivers.Fingerprint) map[string]string {
 func TestDriver_Fingerprint(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	need.Have(t, "root", os.Geteuid() == 0)
-	found := []pot.Finding{
-		{Weight: pot.Fact, Key: "bridge", Text: "pot0"},
-		{Weight: pot.Fact, Key: "free_bytes", Text: "4096"},
+	found := []pot.CheckResult{
+		{Severity: pot.Info, Key: "bridge", Text: "pot0"},
+		{Severity: pot.Info, Key: "free_bytes", Text: "4096"},
 	}
 	d, _ := driverOn(t, "volumes { enabled = true }\nallowed_network_modes = [\"none\", \"host\"]", &found, nil)
 
@@ -59,9 +59,9 @@ func TestDriver_Fingerprint(t *testing.T) {
 	}, texts(f))
 
 	t.Run("missing features are described, sorted", func(t *testing.T) {
-		found = []pot.Finding{
-			{Weight: pot.Absent, Key: "vnet", Text: "no vnet: mend it"},
-			{Weight: pot.Absent, Key: "limits", Text: "limits are off"},
+		found = []pot.CheckResult{
+			{Severity: pot.Degraded, Key: "vnet", Text: "no vnet: mend it"},
+			{Severity: pot.Degraded, Key: "limits", Text: "limits are off"},
 		}
 		f := d.fingerprint(t.Context(), "")
 		must.Eq(t, drivers.HealthStateHealthy, f.Health)
@@ -70,10 +70,10 @@ func TestDriver_Fingerprint(t *testing.T) {
 	})
 
 	t.Run("a host that cannot start tasks is unhealthy, and undetected if it never could", func(t *testing.T) {
-		found = []pot.Finding{
-			{Weight: pot.Fatal, Key: "pool", Text: "pool tank is gone"},
-			{Weight: pot.Fatal, Key: "jail", Text: "no jails"},
-			{Weight: pot.Absent, Key: "limits", Text: "limits are off"},
+		found = []pot.CheckResult{
+			{Severity: pot.Fatal, Key: "pool", Text: "pool tank is gone"},
+			{Severity: pot.Fatal, Key: "jail", Text: "no jails"},
+			{Severity: pot.Degraded, Key: "limits", Text: "limits are off"},
 		}
 		for last, want := range map[drivers.HealthState]drivers.HealthState{
 			"":                            drivers.HealthStateUndetected,
@@ -94,7 +94,7 @@ func TestDriver_Fingerprint(t *testing.T) {
 func TestDriver_Fingerprint_stream(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	need.Have(t, "root", os.Geteuid() == 0)
-	found := []pot.Finding{{Weight: pot.Fatal, Key: "jail", Text: "no jails"}}
+	found := []pot.CheckResult{{Severity: pot.Fatal, Key: "jail", Text: "no jails"}}
 	d, log := driverOn(t, "", &found, nil)
 
 	t.Run("a fingerprint is sent at once, and the stream ends with its context", func(t *testing.T) {
@@ -122,7 +122,7 @@ func TestDriver_Fingerprint_stream(t *testing.T) {
 
 func TestDriver_Fingerprint_noHost(t *testing.T) {
 	leak.Check(t, leak.Foreign)
-	var none []pot.Finding
+	var none []pot.CheckResult
 	for _, tc := range []struct {
 		name, config string
 		openErr      error
@@ -146,7 +146,7 @@ func TestDriver_Fingerprint_noHost(t *testing.T) {
 func TestDriver_Fingerprint_noRoot(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	need.Have(t, "a user who is not root", os.Geteuid() != 0)
-	var none []pot.Finding
+	var none []pot.CheckResult
 	d, _ := driverOn(t, "", &none, nil)
 	f := d.fingerprint(t.Context(), "")
 	must.Eq(t, drivers.HealthStateUndetected, f.Health)

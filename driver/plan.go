@@ -1,13 +1,9 @@
 package driver
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"os"
-	"regexp"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/nomad/client/taskenv"
@@ -30,9 +26,9 @@ type plan struct {
 	unquoted    []string // arguments that were
 }
 
-// plan translates cfg; its error has every fault in it. What Nomad asks for
-// beside the config block is carried out or refused, never passed over: Nomad
-// asks no plugin of another process whether it can.
+// plan translates cfg. Its error has every problem of the job. What Nomad asks for
+// beside the config block is carried out or refused, never ignored: Nomad does not
+// ask an external plugin whether it can.
 func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 	c := new(TaskConfig)
 	if err := cfg.DecodeDriverConfig(c); err != nil {
@@ -78,57 +74,16 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 	for i, dev := range cfg.Devices {
 		f.add(fmt.Sprintf("device[%d]", i), "not supported yet: %s", dev.HostPath)
 	}
-	f.joinSpec(p.spec.Validate(), map[string][]string{"mounts": mountPlaces, "copies": copyPlaces})
+	f.addFields(p.spec.Validate(), specKeys, map[string][]string{"mounts": mountPlaces, "copies": copyPlaces, "ports": published.places})
 	return p, f.err()
 }
 
-// specKeys are what parts of a spec are called in a job.
+// specKeys are the job's keys for fields of a pot.Spec.
 var specKeys = map[string]string{
 	"network": "config.network_mode", "stack": "config.network_stack", "bridge": "config.bridge", "ip": "config.ip",
-	"ports": "config.ports", "hostname": "config.hostname", "work_dir": "config.work_dir", "attributes": "config.attributes",
-	"disk": "config.limits.disk", "wallclock": "config.limits.wallclock",
+	"ports": "config.ports", "hostname": "config.hostname", "hosts": "config.extra_hosts", "work_dir": "config.work_dir",
+	"attributes": "config.attributes", "disk": "config.limits.disk", "wallclock": "config.limits.wallclock",
 }
-
-// specFault is where in a spec a fault is, and what of that.
-var specFault = regexp.MustCompile(`^([a-z_]+)(?:\[(\d+)\])?: `)
-
-// joinSpec adds the faults of a spec, each at the place that a job's author wrote,
-// or at one of places for the parts that have several. One of a place where there
-// is a fault already says no more.
-func (f *problems) joinSpec(err error, places map[string][]string) {
-	taken := map[string]bool{}
-	for _, fault := range *f {
-		where, _, _ := strings.Cut(fault.Error(), ": ")
-		key, _, _ := strings.Cut(where, "[")
-		taken[where], taken[key] = true, true
-	}
-	var all problems
-	all.join(err)
-	for _, fault := range all {
-		part := specFault.FindStringSubmatch(fault.Error())
-		if part == nil {
-			*f = append(*f, fault)
-			continue
-		}
-		where := cmp.Or(specKeys[part[1]], part[1])
-		if i, err := strconv.Atoi(part[2]); err == nil && i < len(places[part[1]]) {
-			where = places[part[1]][i]
-		}
-		if !taken[where] {
-			*f = append(*f, elsewhere{fault, where + strings.TrimPrefix(fault.Error(), strings.TrimSuffix(part[0], ": "))})
-		}
-	}
-}
-
-// elsewhere is a fault that is told of another place.
-type elsewhere struct {
-	error
-	text string
-}
-
-func (e elsewhere) Error() string { return e.text }
-
-func (e elsewhere) Unwrap() error { return e.error }
 
 // output is where a command's goes. A task whose logs are disabled has /dev/null
 // for a fifo (Nomad's logmon_hook.go).

@@ -111,6 +111,9 @@ var planFaults = []struct {
 	{name: "an alias's address is valid", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"
 			ip = ["em0|192.0.2.7", "em0"]`,
 		want: `config.ip[1]: must be an address, or as in em0|192.0.2.7, not "em0"`},
+	{name: "an address is named by its own key, after one that is none", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"
+			ip = ["em0", "192.0.2.7", "em1|192.0.2.7"]`,
+		want: `config.ip[0]: must be an address, or as in em0|192.0.2.7, not "em0"; config.ip[2]: 192.0.2.7 is asked for twice`},
 	{name: "an alias publishes nothing", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"
 			ip = ["192.0.2.7"]
 			ports = ["http"]`,
@@ -129,7 +132,7 @@ var planFaults = []struct {
 	{name: "allowed attributes are accepted", plugin: `allow_attributes = ["mlock"]`, config: least + `attributes = ["mlock:YES"]`},
 	{name: "all errors in attributes are returned", config: least + `attributes = ["mlock", "frob:1", "children:x", "stop_timeout:60", "mlock:NO", "mlock:NO"]`,
 		want: `config.attributes[0]: must be NAME:VALUE, not "mlock"; config.attributes[1]: no such attribute: "frob"; ` +
-			`config.attributes[2]: children: must be a number, at most 1048576, not "x"; ` +
+			`config.attributes[2]: children: must be a number, at most 999999, not "x"; ` +
 			`config.attributes[3]: stop_timeout: is 10 for every task, and cannot be 60; ` +
 			`config.attributes[5]: mlock is set twice`},
 	{name: "all errors in limits are returned", config: least + `limits {

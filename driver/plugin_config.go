@@ -211,8 +211,8 @@ func decodeConfig(packed []byte) (*Config, error) {
 func (c *Config) settings(native string) (settings, error) {
 	var f problems
 	s := settings{enabled: c.Enabled, volumes: c.Volumes}
-	own := pot.DefaultsOf(native)
-	shared, err := pot.ReadHostConf(c.potConfs(&f, own)...)
+	own := pot.PathsFor(native)
+	shared, err := pot.ReadSystemConf(c.potConfs(&f, own)...)
 	if err != nil {
 		f.add("pot_config", "%w", err)
 	}
@@ -221,7 +221,7 @@ func (c *Config) settings(native string) (settings, error) {
 		Supervisor: absolute(&f, "supervisor", c.Supervisor, besidePlugin("pot-supervisor")),
 		ZFSRoot:    zfsRoot(&f, cmp.Or(c.ZFSRoot, shared.ZFSRoot, pot.DefaultZFSRoot)),
 	}
-	if err := s.host.Take(&shared); err != nil {
+	if err := s.host.Apply(&shared); err != nil {
 		f.add("pot_config", "%w", err)
 	}
 	s.bridges = filepath.Join(cmp.Or(shared.FSRoot, own.PotRoot, s.host.Dir), "bridges")
@@ -243,7 +243,7 @@ func (c *Config) settings(native string) (settings, error) {
 		gateway = cmp.Or(gateway, shared.Gateway)
 	}
 	s.host.Network, err = pot.ParseNetwork(cmp.Or(c.Network, shared.Network, pot.DefaultNetwork.Prefix.String()), gateway)
-	f.join(err)
+	f.addFields(err, nil, nil)
 	s.pull = c.Pull.options(&f)
 	s.pull.CacheBytes = size(&f, "cache.max_size", c.Cache.MaxSize)
 	s.sources = c.sources(&f)
@@ -295,7 +295,7 @@ func (c *Config) dns(f *problems) (servers []netip.Addr) {
 
 // potConfs are the files of pot's configuration. One that is asked for must be
 // there.
-func (c *Config) potConfs(f *problems, own pot.HostDefaults) []string {
+func (c *Config) potConfs(f *problems, own pot.HostPaths) []string {
 	file := own.PotConfig
 	if c.PotConfig != "" {
 		file = absolute(f, "pot_config", c.PotConfig, "")

@@ -132,7 +132,7 @@ func (pc *portClaims) others(cfg *drivers.TaskConfig, pots *pot.Pots) (all []*po
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it was destroyed since
 		}
-		if err != nil || p.IsOwn() || p.Label(labelAlloc) != cfg.AllocID {
+		if err != nil || p.InPlace() || p.Label(labelAlloc) != cfg.AllocID {
 			continue // a damaged record does not say which ports its pot publishes
 		}
 		id := TaskID(p.Label(labelTask))

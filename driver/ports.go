@@ -21,6 +21,7 @@ type portMap map[string]int
 // publication is what a pot publishes of its group's ports.
 type publication struct {
 	ports   []pot.Port
+	places  []string   // the job's keys for each of ports
 	portMap portMap    // also of ports that are not published (containerPorts)
 	labels  portLabels // of ports
 }
@@ -124,7 +125,7 @@ func (p *publication) add(f *problems, where, label string, to int, has map[stri
 	host := netip.AddrPortFrom(ip, uint16(m.Value))
 	p.labels[host] = label
 	for _, proto := range []conf.Proto{conf.TCP, conf.UDP} {
-		p.ports = append(p.ports, pot.Port{Proto: proto, Host: host, To: uint16(to)})
+		p.ports, p.places = append(p.ports, pot.Port{Proto: proto, Host: host, To: uint16(to)}), append(p.places, where)
 	}
 }
 

@@ -1,8 +1,13 @@
 package driver
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	"nomad-driver-pot/pot"
 )
 
 // problems are all errors of a configuration, each led by the key that it is
@@ -13,18 +18,42 @@ type problems []error
 // add adds a problem with the key at where. It wraps an error that rule formats
 // with %w.
 func (f *problems) add(where, rule string, args ...any) {
-	*f = append(*f, fmt.Errorf("%s: "+rule, append([]any{where}, args...)...))
+	*f = append(*f, &pot.FieldError{Field: where, Index: -1, Err: fmt.Errorf(rule, args...)})
 }
 
-// join adds err, or each of its errors if errors.Join has made it.
-func (f *problems) join(err error) {
-	switch joined, ok := err.(interface{ Unwrap() []error }); {
-	case err == nil:
-	case ok:
-		*f = append(*f, joined.Unwrap()...)
-	default:
-		*f = append(*f, err)
+// addFields adds the joined FieldErrors of err under the keys that a person typed:
+// those of an element by places, or else those of a field by keys. A field that has
+// neither is a key itself. A problem is dropped if its key, or an element of it, had
+// one before.
+func (f *problems) addFields(err error, keys map[string]string, places map[string][]string) {
+	known := *f
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
 	}
+	for _, err := range all {
+		var field *pot.FieldError
+		switch {
+		case errors.As(err, &field):
+			at := pot.FieldError{Field: cmp.Or(keys[field.Field], field.Field), Index: field.Index, Err: field.Err}
+			if elements := places[field.Field]; at.Index >= 0 && at.Index < len(elements) {
+				at.Field, at.Index = elements[at.Index], -1
+			}
+			if !known.have(at.Key()) {
+				*f = append(*f, &at)
+			}
+		case err != nil:
+			*f = append(*f, err)
+		}
+	}
+}
+
+// have reports whether there is a problem with a key or an element of it.
+func (f problems) have(key string) bool {
+	return slices.ContainsFunc(f, func(err error) bool {
+		var at *pot.FieldError
+		return errors.As(err, &at) && (at.Key() == key || strings.HasPrefix(at.Key(), key+"["))
+	})
 }
 
 // err returns nil if there are no problems.

@@ -66,7 +66,7 @@ const reconcileTimeout = 2 * time.Minute
 func (r *reconciler) reconcileOnce(ctx context.Context, b *backend, now time.Time) {
 	listing, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
-	marked, err := b.pots.Marked(listing)
+	marked, err := b.pots.Leftovers(listing)
 	if err != nil {
 		r.driver.logger.Warn("cannot list the pots of tasks", "error", err)
 		return

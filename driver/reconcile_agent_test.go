@@ -31,7 +31,7 @@ func TestReconciler_unacknowledged(t *testing.T) {
 	must.NoError(t, b.RecoverTask(handle))
 	back := b.driver.current()
 	there := func() []pot.Name {
-		marked, err := back.pots.Marked(t.Context())
+		marked, err := back.pots.Leftovers(t.Context())
 		must.NoError(t, err)
 		return marked
 	}

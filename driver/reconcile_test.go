@@ -51,7 +51,7 @@ func TestReconciler(t *testing.T) {
 
 	r := newReconciler(b.driver)
 	there := func() (all []pot.Name) {
-		marked, err := back.pots.Marked(t.Context())
+		marked, err := back.pots.Leftovers(t.Context())
 		must.NoError(t, err)
 		return marked
 	}

@@ -142,7 +142,7 @@ func checkNotRunning(ctx context.Context, pots *pot.Pots, name string) error {
 	switch p, err := pots.Find(pot.Name(name)); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	case err == nil && p.IsOwn():
+	case err == nil && p.InPlace():
 		if running, err := pots.FindOwn(ctx, pot.Name(name)); err == nil && running == nil {
 			return nil
 		}

@@ -67,27 +67,34 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-// Validate returns every fault in r, each led by its field.
+// Validate returns every problem of r, joined, each led by its field.
 func (r Ref) Validate() error {
 	var errs []error
-	fault := func(field string, err error) {
+	r.Check(func(field string, err error) { errs = append(errs, fmt.Errorf("%s: %w", field, err)) })
+	return errors.Join(errs...)
+}
+
+// Check calls report for every problem of r, with its field: source, name or tag.
+func (r Ref) Check(report func(field string, err error)) {
+	valid := true
+	check := func(field string, err error) {
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", field, err))
+			valid = false
+			report(field, err)
 		}
 	}
-	fault("source", validateSource(r.Source))
-	fault("name", validatePart(r.Name))
+	check("source", validateSource(r.Source))
+	check("name", validatePart(r.Name))
 	if strings.HasPrefix(r.Name, tempPrefix) {
-		fault("name", fmt.Errorf("must not begin with %q, as datasets do that are being imported: %q", tempPrefix, r.Name))
+		check("name", fmt.Errorf("must not begin with %q, as datasets do that are being imported: %q", tempPrefix, r.Name))
 	}
-	fault("tag", validatePart(r.Tag))
-	if len(errs) == 0 {
-		fault("source", r.validateDir())
+	check("tag", validatePart(r.Tag))
+	if valid {
+		check("source", r.validateDir())
 	}
-	if n := len(r.Name) + 1 + len(r.Tag); len(errs) == 0 && n > maxName {
-		fault("name", fmt.Errorf("must be, with the tag, at most %d characters, not %d", maxName, n))
+	if n := len(r.Name) + 1 + len(r.Tag); valid && n > maxName {
+		check("name", fmt.Errorf("must be, with the tag, at most %d characters, not %d", maxName, n))
 	}
-	return errors.Join(errs...)
 }
 
 // validateDir says what to write in the place of a source that names one of the image's

@@ -113,7 +113,7 @@ func (p *Pot) releaseAddress(context.Context) error {
 // bridgeLink is the pot's link to its bridge; the zero Link if it has none.
 func (p *Pot) bridgeLink() Link {
 	s := &p.record.Spec
-	if !s.Network.own() {
+	if !s.Network.VNET() {
 		return Link{}
 	}
 	l := Link{Pot: p.name, Bridge: s.Bridge, IPv6: s.Stack.Has6()}
@@ -126,7 +126,7 @@ func (p *Pot) bridgeLink() Link {
 
 func (p *Pot) link(ctx context.Context) error {
 	switch {
-	case p.record.Spec.Network.own():
+	case p.record.Spec.Network.VNET():
 		return p.host.Links.Attach(ctx, p.bridgeLink())
 	case p.record.Spec.Network == Alias:
 		err := p.addAliases(ctx)
@@ -194,7 +194,7 @@ func (p *Pot) publish(ctx context.Context) error {
 }
 
 func (p *Pot) withdraw(ctx context.Context) error {
-	if p.host.Redirects == nil || p.record.Version != 0 && !p.record.Spec.Network.own() {
+	if p.host.Redirects == nil || p.record.Version != 0 && !p.record.Spec.Network.VNET() {
 		return nil
 	}
 	return p.host.Redirects.Withdraw(ctx, p.redirect())

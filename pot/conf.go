@@ -49,7 +49,7 @@ func (r *record) potConf() []byte {
 		network = "inherit" // pot has no word for none
 	}
 	line("network_type", string(network))
-	line("vnet", strconv.FormatBool(s.Network.own()))
+	line("vnet", strconv.FormatBool(s.Network.VNET()))
 	switch {
 	case len(s.Aliases) > 0:
 		var all []string

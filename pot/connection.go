@@ -22,8 +22,8 @@ const (
 	NoNetwork     NetworkMode = "none"           // own stack, loopback only
 )
 
-// own tells whether a pot has a network stack, and an interface in it, of its own.
-func (m NetworkMode) own() bool { return m == PublicBridge || m == PrivateBridge }
+// VNET tells whether a pot has a network stack, and an interface in it, of its own.
+func (m NetworkMode) VNET() bool { return m == PublicBridge || m == PrivateBridge }
 
 // Stack is which families of addresses a pot has (pot.stack).
 type Stack string
@@ -88,34 +88,31 @@ func ParseInterfaceAddr(text string) (InterfaceAddr, error) {
 	return a, nil
 }
 
-// fault adds one more to what is wrong with a spec.
-type fault func(where, rule string, args ...any)
-
 // validateConnection checks all of a spec that is about networks.
-func (s *Spec) validateConnection(fault fault) {
+func (s *Spec) validateConnection(errs *fieldErrors) {
 	switch s.Network {
 	case PublicBridge, HostNetwork, NoNetwork, PrivateBridge, Alias:
 	default:
-		fault("network", "no such mode: %q", string(s.Network))
+		errs.add("network", "no such mode: %q", string(s.Network))
 		return
 	}
 	switch s.Stack {
 	case "", IPv4:
 	case IPv6, Dual:
 		if s.Network == PrivateBridge || s.Network == NoNetwork {
-			fault("stack", "%s has IPv4 alone, not %s", s.Network, s.Stack)
+			errs.add("stack", "%s has IPv4 alone, not %s", s.Network, s.Stack)
 		}
 	default:
-		fault("stack", "must be ipv4, ipv6 or dual, not %q", string(s.Stack))
+		errs.add("stack", "must be ipv4, ipv6 or dual, not %q", string(s.Stack))
 	}
 	switch err := ValidateBridge(s.Bridge); {
 	case s.Network == PrivateBridge && err != nil:
-		fault("bridge", "%w", err)
+		errs.add("bridge", "%w", err)
 	case s.Network != PrivateBridge && s.Bridge != "":
-		fault("bridge", "is for network %s alone", PrivateBridge)
+		errs.add("bridge", "is for network %s alone", PrivateBridge)
 	}
-	s.validateAliases(fault)
-	s.validatePorts(fault)
+	s.validateAliases(errs)
+	s.validatePorts(errs)
 }
 
 // ValidateBridge says what is wrong with the name of a private bridge.
@@ -129,43 +126,42 @@ func ValidateBridge(name string) error {
 	return nil
 }
 
-func (s *Spec) validateAliases(fault fault) {
+func (s *Spec) validateAliases(errs *fieldErrors) {
 	if s.Network != Alias {
 		if len(s.Aliases) > 0 {
-			fault("ip", "is for network %s alone", Alias)
+			errs.add("ip", "is for network %s alone", Alias)
 		}
 		return
 	}
 	has4, has6 := false, false
 	taken := map[netip.Addr]bool{}
 	for i, a := range s.Aliases {
-		where := fmt.Sprintf("ip[%d]", i)
 		if _, err := ParseInterfaceAddr(a.String()); err != nil {
-			fault(where, "%w", err)
+			errs.addAt("ip", i, "%w", err)
 			continue
 		}
 		if taken[a.Addr] {
-			fault(where, "%s is asked for twice", a.Addr)
+			errs.addAt("ip", i, "%s is asked for twice", a.Addr)
 		}
 		taken[a.Addr] = true
 		has4, has6 = has4 || a.Addr.Is4(), has6 || a.Addr.Is6()
 	}
 	if len(s.Aliases) == 0 {
-		fault("ip", "network %s needs an address", Alias)
+		errs.add("ip", "network %s needs an address", Alias)
 		return
 	}
 	if s.Stack != "" && (has4 != s.Stack.Has4() || has6 != s.Stack.Has6()) {
-		fault("ip", "must have addresses of stack %s, and no others", s.Stack)
+		errs.add("ip", "must have addresses of stack %s, and no others", s.Stack)
 	}
 }
 
-func (s *Spec) validatePorts(fault fault) {
+func (s *Spec) validatePorts(errs *fieldErrors) {
 	switch {
 	case len(s.Ports) == 0:
-	case !s.Network.own():
-		fault("ports", "cannot be published from network %q: %s and %s only", string(s.Network), PublicBridge, PrivateBridge)
+	case !s.Network.VNET():
+		errs.add("ports", "cannot be published from network %q: %s and %s only", string(s.Network), PublicBridge, PrivateBridge)
 	case !s.Stack.Has4():
-		fault("ports", "cannot be published from a pot without IPv4")
+		errs.add("ports", "cannot be published from a pot without IPv4")
 	}
 	type key struct {
 		proto conf.Proto
@@ -173,16 +169,15 @@ func (s *Spec) validatePorts(fault fault) {
 	}
 	taken := map[key]bool{}
 	for i, p := range s.Ports {
-		where := fmt.Sprintf("ports[%d]", i)
 		if p.Proto != conf.TCP && p.Proto != conf.UDP {
-			fault(where, "no such protocol: %q", string(p.Proto))
+			errs.addAt("ports", i, "no such protocol: %q", string(p.Proto))
 		}
 		if p.To == 0 || p.Host.Port() == 0 {
-			fault(where, "must be 1 to 65535, not %d to %d", p.Host.Port(), p.To)
+			errs.addAt("ports", i, "must be 1 to 65535, not %d to %d", p.Host.Port(), p.To)
 		}
 		k := key{p.Proto, p.Host}
 		if taken[k] {
-			fault(where, "%s %s is asked for twice", p.Proto, p.Host)
+			errs.addAt("ports", i, "%s %s is asked for twice", p.Proto, p.Host)
 		}
 		taken[k] = true
 	}

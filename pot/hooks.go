@@ -39,7 +39,7 @@ func (p *Pot) RefusedHooks() []conf.Hook { return p.record.RefusedHooks }
 // takeHooks copies those of the image's programs for the host that the operator allows
 // into the pot's conf, which nothing in a pot can reach, and runs the first.
 func (p *Pot) takeHooks(ctx context.Context) error {
-	if p.record.Spec.Own {
+	if p.record.Spec.InPlace {
 		return nil // its operator has set them, and StartOwn runs them
 	}
 	taken, refused, err := p.copyHooks(ctx)

@@ -30,7 +30,7 @@ type Host struct {
 	Snapshots Snapshots
 	Links     Links
 	Jails     Jails
-	Limiter   Limiter
+	Limits    Limiter
 
 	// Redirects are nil on a host where supervisors alone publish ports.
 	Redirects Redirects
@@ -40,14 +40,14 @@ type Host struct {
 	Aliases Aliases
 
 	// Check looks at what the host has and lacks, in order of weight.
-	Check func(ctx context.Context) []Finding
+	Check func(ctx context.Context) []CheckResult
 
-	// Marked names the pots that something here is left of: datasets with LabelTask,
+	// Leftovers names the pots that something here is left of: datasets with LabelTask,
 	// jails of its own, and links, limits and redirects that no jail here is for.
 	// Names can be any: others keep such things too. The caller knows some pots, as by
 	// their records, from which a host can tell whose a thing is that does not have all
-	// of a pot's name. Marked is nil on a host that leaves nothing but records.
-	Marked func(ctx context.Context, known []Name) ([]Name, error)
+	// of a pot's name. It is nil on a host that leaves nothing but records.
+	Leftovers func(ctx context.Context, known []Name) ([]Name, error)
 
 	// Upstreams returns the servers that the host's own resolver, which is on its loopback,
 	// asks, as far as it says; none is no error. It is nil on a host that has no such
@@ -175,20 +175,20 @@ type Snapshots interface {
 
 // A Snapshot is one of a dataset.
 type Snapshot struct {
-	Child     string // "" for the pot's dataset, "m" for its tree
-	Name      string // without the @
-	Created   time.Time
-	UsedBytes int64  // by it alone
-	HeldBytes int64  // by all that is in it, not compressed: its stream is about as long
-	GUID      uint64 // 0 where a host does not tell
+	Child                  string // "" for the pot's dataset, "m" for its tree
+	Name                   string // without the @
+	Created                time.Time
+	UsedBytes              int64  // by it alone
+	LogicalReferencedBytes int64  // by all that is in it, not compressed: its stream is about as long
+	GUID                   uint64 // 0 where a host does not tell
 }
 
 // A Clone is what a pot's dataset is made from.
 type Clone struct {
-	Image, Name string
-	Snapshot    string // of the image: "" for the newest
-	Labels      map[string]string
-	QuotaBytes  int64 // of what is written to it; 0 for none
+	Origin, Name string
+	Snapshot     string // of the image: "" for the newest
+	Labels       map[string]string
+	QuotaBytes   int64 // of what is written to it; 0 for none
 }
 
 // Mounts put host directories and files into a pot's tree.
@@ -343,21 +343,21 @@ type Limiter interface {
 	OutOfMemory(ctx context.Context, name Name) (bool, error)
 }
 
-// A Finding is something that a host has or lacks.
-type Finding struct {
-	Weight Weight
-	Key    string // attribute: "bridge", "memory_limit"
-	Text   string // what is there, or what is missing and what would mend it
+// A CheckResult is something that a host has or lacks.
+type CheckResult struct {
+	Severity Severity
+	Key      string // attribute: "bridge", "memory_limit"
+	Text     string // what is there, or what is missing and what would mend it
 }
 
-// Weight is how much a finding matters.
-type Weight int
+// Severity is how much a finding matters.
+type Severity int
 
 // Weights of findings.
 const (
-	Fact   Weight = iota // a value to show
-	Absent               // something works less well without it
-	Fatal                // no pot can start
+	Info     Severity = iota // a value to show
+	Degraded                 // something works less well without it
+	Fatal                    // no pot can start
 )
 
 // KernelRelease is what uname(1) -r says, as in 14.2-RELEASE.

@@ -14,9 +14,9 @@ import (
 	"nomad-driver-pot/image/conf"
 )
 
-// HostConf is what pot's own configuration says of a host, as far as pots are
+// SystemConf is what pot's own configuration says of a host, as far as pots are
 // kept by it; what is not set is "" (pot-reference 1.1).
-type HostConf struct {
+type SystemConf struct {
 	ZFSRoot   string // POT_ZFS_ROOT
 	Cache     string // POT_CACHE
 	Network   string // POT_NETWORK, in CIDR notation
@@ -39,7 +39,7 @@ type HostConf struct {
 
 // NetworkStack is what pots have that do not say: as with pot, IPv4 unless one of
 // the other words is set.
-func (c *HostConf) NetworkStack() Stack {
+func (c *SystemConf) NetworkStack() Stack {
 	switch s := Stack(c.Stack); s {
 	case IPv6, Dual:
 		return s
@@ -70,8 +70,8 @@ type HostConfig struct {
 	PFRulesHook   string // path of a program that says the rules of published ports
 }
 
-// Take takes over what pot's configuration says of uplinks.
-func (h *HostConfig) Take(c *HostConf) error {
+// Apply takes over what pot's configuration says of uplinks.
+func (h *HostConfig) Apply(c *SystemConf) error {
 	h.Interface, h.Isolate, h.PFRulesHook, h.StatusDir = c.Interface, c.Isolate, c.PFRulesHook, c.Tmp
 	var errs []error
 	wrong := func(key, value string) { errs = append(errs, fmt.Errorf("%s: cannot be %.80q", key, value)) }
@@ -105,8 +105,8 @@ func (h *HostConfig) Take(c *HostConf) error {
 	return errors.Join(errs...)
 }
 
-// HostDefaults are where things are on a host when nobody says.
-type HostDefaults struct {
+// HostPaths are where things are on a host when nobody says.
+type HostPaths struct {
 	Dir       string // the driver's state
 	Cache     string // image files; "" for a directory in Dir
 	PotConfig string // pot's own configuration, whose defaults are beside it; "" if there is none
@@ -116,12 +116,12 @@ type HostDefaults struct {
 // DefaultZFSRoot is POT_ZFS_ROOT where it is not set.
 const DefaultZFSRoot = "zroot/pot"
 
-// DefaultsOf are those of a host by its name.
-func DefaultsOf(host string) HostDefaults {
+// PathsFor are those of a host by its name.
+func PathsFor(host string) HostPaths {
 	if host == "freebsd" {
-		return HostDefaults{Dir: "/var/db/nomad-driver-pot", Cache: "/var/cache/pot", PotConfig: "/usr/local/etc/pot/pot.conf", PotRoot: "/opt/pot"}
+		return HostPaths{Dir: "/var/db/nomad-driver-pot", Cache: "/var/cache/pot", PotConfig: "/usr/local/etc/pot/pot.conf", PotRoot: "/opt/pot"}
 	}
-	return HostDefaults{Dir: "/var/lib/nomad-driver-pot"}
+	return HostPaths{Dir: "/var/lib/nomad-driver-pot"}
 }
 
 // PotConfs are the files of pot's configuration of which file is the operator's.
@@ -132,10 +132,10 @@ func PotConfs(file string) []string {
 	return []string{filepath.Join(filepath.Dir(file), "pot.default.conf"), file}
 }
 
-// ReadHostConf reads configuration files of pot's, of which later ones win. One
+// ReadSystemConf reads configuration files of pot's, of which later ones win. One
 // that is not there says nothing.
-func ReadHostConf(files ...string) (HostConf, error) {
-	var c HostConf
+func ReadSystemConf(files ...string) (SystemConf, error) {
+	var c SystemConf
 	for _, file := range files {
 		f, err := os.Open(file)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -155,7 +155,7 @@ func ReadHostConf(files ...string) (HostConf, error) {
 
 // read takes assignments. The file is a shell script, which no shell reads here:
 // a value that only a shell could read is an error.
-func (c *HostConf) read(r io.Reader) error {
+func (c *SystemConf) read(r io.Reader) error {
 	lines := bufio.NewScanner(io.LimitReader(r, conf.MaxBytes))
 	for n := 1; lines.Scan(); n++ {
 		key, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), "=")
@@ -194,7 +194,7 @@ func (c *HostConf) read(r io.Reader) error {
 	return lines.Err()
 }
 
-func (c *HostConf) setNetwork(nic, network string) {
+func (c *SystemConf) setNetwork(nic, network string) {
 	if c.networks == nil {
 		c.networks = map[string]string{}
 	}

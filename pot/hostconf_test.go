@@ -20,30 +20,30 @@ func TestReadHostConf(t *testing.T) {
 		return file
 	}
 	t.Run("later files win, and plain values are read as a shell would", func(t *testing.T) {
-		c, err := ReadHostConf(
+		c, err := ReadSystemConf(
 			write("default", "# pot\nPOT_ZFS_ROOT=zroot/pot\nPOT_FS_ROOT=/opt/pot\nPOT_CACHE=/var/cache/pot\nPOT_EXTIF=em0\n"),
 			write("own", "POT_EXTIF='vtnet0' # uplink\n POT_NETWORK=\"10.0.0.0/16\"\nPOT_GATEWAY=10.0.0.1\nPOT_ISOLATE_VNET_POTS=Yes\nX=`id`\n"),
 			filepath.Join(dir, "nosuch"))
 		must.NoError(t, err)
-		must.Eq(t, HostConf{ZFSRoot: "zroot/pot", Cache: "/var/cache/pot", Network: "10.0.0.0/16",
+		must.Eq(t, SystemConf{ZFSRoot: "zroot/pot", Cache: "/var/cache/pot", Network: "10.0.0.0/16",
 			Gateway: "10.0.0.1", Interface: "vtnet0", Isolate: true, FSRoot: "/opt/pot"}, c)
 	})
 	t.Run("further uplinks have networks of their own", func(t *testing.T) {
-		c, err := ReadHostConf(write("uplinks", "POT_EXTIF=em0\nPOT_EXTRA_EXTIF=\"em1 em2\"\nPOT_NETWORK_em1=192.168.0.0/16\nPOT_NETWORK_STACK=dual\n"+
+		c, err := ReadSystemConf(write("uplinks", "POT_EXTIF=em0\nPOT_EXTRA_EXTIF=\"em1 em2\"\nPOT_NETWORK_em1=192.168.0.0/16\nPOT_NETWORK_STACK=dual\n"+
 			"POT_EXTIF_ADDR=192.0.2.1\nPOT_EXPORT_PORTS_PF_RULES_HOOK=/root/rules\nPOT_TMP=/var/tmp\n"))
 		must.NoError(t, err)
 		must.Eq(t, Dual, c.NetworkStack())
 		var h HostConfig
-		must.NoError(t, h.Take(&c))
+		must.NoError(t, h.Apply(&c))
 		must.Eq(t, HostConfig{
 			Interface: "em0", InterfaceAddr: netip.MustParseAddr("192.0.2.1"), PFRulesHook: "/root/rules", StatusDir: "/var/tmp",
 			Extra: []Uplink{{"em1", netip.MustParsePrefix("192.168.0.0/16")}, {Interface: "em2"}},
 		}, h)
 	})
 	t.Run("all that is wrong with uplinks is told", func(t *testing.T) {
-		c, err := ReadHostConf(write("wrong", "POT_EXTIF=-a\nPOT_EXTRA_EXTIF=em1\nPOT_NETWORK_em1=all\nPOT_EXTIF_ADDR=em0\nPOT_EXPORT_PORTS_PF_RULES_HOOK=rules\nPOT_TMP=tmp\n"))
+		c, err := ReadSystemConf(write("wrong", "POT_EXTIF=-a\nPOT_EXTRA_EXTIF=em1\nPOT_NETWORK_em1=all\nPOT_EXTIF_ADDR=em0\nPOT_EXPORT_PORTS_PF_RULES_HOOK=rules\nPOT_TMP=tmp\n"))
 		must.NoError(t, err)
-		err = new(HostConfig).Take(&c)
+		err = new(HostConfig).Apply(&c)
 		for _, want := range []string{`POT_EXTIF: cannot be "-a"`, `POT_NETWORK_em1: cannot be "all"`, `POT_EXTIF_ADDR: cannot be "em0"`,
 			`POT_EXPORT_PORTS_PF_RULES_HOOK: cannot be "rules"`, `POT_TMP: cannot be "tmp"`} {
 			must.ErrorContains(t, err, want)
@@ -56,7 +56,7 @@ func TestReadHostConf(t *testing.T) {
 		"POT_CACHE=/a b":              "only a shell can read",
 	} {
 		t.Run(text+" is refused", func(t *testing.T) {
-			_, err := ReadHostConf(write("bad", text))
+			_, err := ReadSystemConf(write("bad", text))
 			must.ErrorContains(t, err, want)
 		})
 	}

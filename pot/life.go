@@ -19,8 +19,8 @@ import (
 // Name is the pot's name.
 func (p *Pot) Name() Name { return p.name }
 
-// IsOwn tells whether somebody started the pot by hand: others are tasks'.
-func (p *Pot) IsOwn() bool { return p.record.Spec.Own }
+// InPlace tells whether somebody started the pot by hand: others are tasks'.
+func (p *Pot) InPlace() bool { return p.record.Spec.InPlace }
 
 // Persistent reports whether the pot stays when its command has ended. What its settings
 // say since it was started is for the next time.
@@ -61,7 +61,7 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 	s := &p.record.Spec
 	argv := s.Command
 	var most int64
-	if s.Own {
+	if s.InPlace {
 		most = ownOutputBytes
 		if s.Stdout, s.Stderr, err = p.ownOutput(); err != nil {
 			return err
@@ -96,7 +96,7 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 		Stderr:   s.Stderr,
 		Forwards: p.forwards(),
 		Within:   s.WallClock,
-		Then:     s.Then,
+		Then:     s.OnExit,
 
 		OutputBytes: most,
 	})
@@ -174,7 +174,7 @@ func (p *Pot) Wait(ctx context.Context) (End, error) {
 	}
 	end := End{Exit: exit}
 	if exit.Signal == int(syscall.SIGKILL) && !exit.Overdue && !p.killed() {
-		end.OutOfMemory, err = p.host.Limiter.OutOfMemory(ctx, p.name)
+		end.OutOfMemory, err = p.host.Limits.OutOfMemory(ctx, p.name)
 	}
 	return end, err
 }
@@ -289,5 +289,5 @@ func (p *Pot) Exited(ctx context.Context) *supervise.Exit {
 
 // Usage is what the pot uses and has used.
 func (p *Pot) Usage(ctx context.Context) (Usage, error) {
-	return p.host.Limiter.Usage(ctx, p.name)
+	return p.host.Limits.Usage(ctx, p.name)
 }

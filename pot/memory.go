@@ -15,7 +15,7 @@ func (p *Pot) MemoryBytes() int64 { return p.record.Spec.Limits.MemoryBytes }
 // OutOfMemory reports whether the kernel has killed anything in the pot for want of
 // memory, whether that was the pot's command or not.
 func (p *Pot) OutOfMemory(ctx context.Context) (bool, error) {
-	return p.host.Limiter.OutOfMemory(ctx, p.name)
+	return p.host.Limits.OutOfMemory(ctx, p.name)
 }
 
 // memoryFile is in the directory of a pot whose kills for memory somebody has reported.

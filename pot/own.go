@@ -14,14 +14,14 @@ import (
 
 // StartOptions say how a pot is started by hand.
 type StartOptions struct {
-	DNS   string       // address of the pot that others resolve names by; "" is DefaultDNS
-	Trust bool         // hooks and mounts are the operator's, whoever has set them
-	Bare  bool         // without its command, and what comes with that
-	Tell  func(string) // of what is as it should not be; may be nil
+	DNS       string       // address of the pot that others resolve names by; "" is DefaultDNS
+	Trust     bool         // hooks and mounts are the operator's, whoever has set them
+	NoCommand bool         // without its command, and what comes with that
+	Tell      func(string) // of what is as it should not be; may be nil
 
-	// Then is run when the command of a pot that is not persistent has ended, for what
+	// OnExit is run when the command of a pot that is not persistent has ended, for what
 	// nobody else waits for: argument vector, the first a path; none: nothing.
-	Then []string
+	OnExit []string
 
 	supervisor string // path of pot-supervisor, which starts hooks
 }
@@ -64,7 +64,7 @@ func (ps *Pots) startOwn(ctx context.Context, name Name, o StartOptions, begun m
 		return nil, false, err
 	}
 	for _, on := range deps {
-		if begun[on] || o.Bare {
+		if begun[on] || o.NoCommand {
 			continue
 		}
 		if _, _, err := ps.startOwn(ctx, on, o, begun); err != nil {
@@ -94,9 +94,9 @@ func (ps *Pots) makeOwn(ctx context.Context, s *Settings, o StartOptions) (*Pot,
 		return nil, err
 	}
 	if !spec.Persistent {
-		spec.Then = o.Then
+		spec.OnExit = o.OnExit
 	}
-	if o.Bare {
+	if o.NoCommand {
 		spec.Persistent = true // it has no command to end with
 	} else {
 		s.hook(ctx, conf.PreStart, nil, o)
@@ -108,7 +108,7 @@ func (ps *Pots) makeOwn(ctx context.Context, s *Settings, o StartOptions) (*Pot,
 	for _, note := range p.Notes() {
 		o.tell("pot %s: %s", s.name, note)
 	}
-	if o.Bare {
+	if o.NoCommand {
 		return p, nil
 	}
 	if err := p.Start(ctx, nil); err != nil {
@@ -156,7 +156,7 @@ func (ps *Pots) findOwn(ctx context.Context, name Name) (*Pot, error) {
 			return p, nil // it can be stopped, and no more
 		}
 		return nil, p.Destroy(ctx)
-	case !p.IsOwn():
+	case !p.InPlace():
 		return nil, fmt.Errorf("pot %s: %w", name, ErrTasks)
 	case jailed == nil && (p.Persistent() || p.Signal(0) == nil):
 		return p, nil

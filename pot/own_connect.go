@@ -48,7 +48,7 @@ func (c Connect) Validate() error {
 		fault("-i: network inherit has the host's addresses")
 	case c.Network == Alias && len(c.Addresses) == 0:
 		fault("-i: network alias needs an address")
-	case c.Network.own() && len(c.Addresses) > 1:
+	case c.Network.VNET() && len(c.Addresses) > 1:
 		fault("-i: a pot on a bridge has one address")
 	}
 	for _, text := range c.Addresses {
@@ -77,7 +77,7 @@ func (ps *Pots) Connect(ctx context.Context, s *Settings, c Connect) (addr netip
 		return addr, fmt.Errorf("network %s: %w", Alias, ErrUnsupported)
 	}
 	ip := strings.Join(c.Addresses, " ")
-	if c.Network.own() && c.Stack != IPv6 {
+	if c.Network.VNET() && c.Stack != IPv6 {
 		var want netip.Addr
 		if len(c.Addresses) > 0 && c.Addresses[0] != auto {
 			if want, err = netip.ParseAddr(c.Addresses[0]); err != nil {
@@ -110,7 +110,7 @@ func (c connected) set(ctx context.Context, s *Settings) error {
 	if c.Network == HostNetwork {
 		network = "inherit"
 	}
-	if c.Network.own() {
+	if c.Network.VNET() {
 		vnet = "true"
 	}
 	one := func(text string) []string {

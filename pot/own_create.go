@@ -106,7 +106,7 @@ func (ps *Pots) CloneOwn(ctx context.Context, name, of Name, snapshot string) (_
 	case !slices.Contains(names, snapshot):
 		return nil, fmt.Errorf("pot %s: no snapshot %s: %w", of, snapshot, fs.ErrNotExist)
 	}
-	dir, err := ps.Host().Datasets.Clone(ctx, Clone{Image: string(of), Name: string(name), Snapshot: snapshot})
+	dir, err := ps.Host().Datasets.Clone(ctx, Clone{Origin: string(of), Name: string(name), Snapshot: snapshot})
 	if err != nil {
 		return nil, taken(name, err)
 	}

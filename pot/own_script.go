@@ -22,7 +22,7 @@ type Script struct {
 // outputs going to out, and stops it again. A script that ends with anything but 0 is an
 // error.
 func (ps *Pots) RunScript(ctx context.Context, name Name, script Script, out io.Writer, o StartOptions) (err error) {
-	o.Bare = true
+	o.NoCommand = true
 	p, already, err := ps.StartOwn(ctx, name, o)
 	if err != nil {
 		return err

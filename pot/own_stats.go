@@ -57,7 +57,7 @@ func (ps *Pots) LastRun(ctx context.Context, name Name) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if p, err := ps.Find(name); err == nil && p.IsOwn() {
+	if p, err := ps.Find(name); err == nil && p.InPlace() {
 		if exit := p.Exited(ctx); exit != nil {
 			return exit.Code, nil
 		}

@@ -31,7 +31,7 @@ func TestSettings_Spec(t *testing.T) {
 		got, err := s.Spec(t.Context(), "10.192.0.2")
 		must.NoError(t, err)
 		must.Eq(t, Spec{
-			Name: "web", Image: "web", Own: true, Hostname: "web.example", Network: PublicBridge, Stack: IPv4,
+			Name: "web", Image: "web", InPlace: true, Hostname: "web.example", Network: PublicBridge, Stack: IPv4,
 			Address: netip.MustParseAddr("10.192.0.7"),
 			Ports: []Port{
 				{Proto: conf.TCP, Host: netip.MustParseAddrPort("0.0.0.0:8080"), To: 80},
@@ -67,7 +67,7 @@ func TestSettings_Spec(t *testing.T) {
 	t.Run("the host's network has neither addresses nor ports", func(t *testing.T) {
 		got, err := settingsWith(t, "pot.type=single\nnetwork_type=inherit\npot.stack=dual\nip=10.0.0.1\npot.export.ports=80\n").Spec(t.Context(), "")
 		must.NoError(t, err)
-		must.Eq(t, Spec{Name: "web", Image: "web", Own: true, Persistent: true, Network: HostNetwork}, got)
+		must.Eq(t, Spec{Name: "web", Image: "web", InPlace: true, Persistent: true, Network: HostNetwork}, got)
 	})
 	t.Run("aliases are on their interfaces", func(t *testing.T) {
 		got, err := settingsWith(t, "pot.type=single\nnetwork_type=alias\npot.stack=ipv4\nip=em0|192.0.2.7 192.0.2.8\n").Spec(t.Context(), "")

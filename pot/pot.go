@@ -28,13 +28,13 @@ type Pot struct {
 
 func (p *Pot) clone(ctx context.Context) error {
 	s := p.record.Spec
-	if s.Own {
+	if s.InPlace {
 		dir, err := p.host.Datasets.Dir(ctx, string(s.Name))
 		p.change(func(r *record) { r.Dir = dir })
 		return err
 	}
 	dir, err := p.host.Datasets.Clone(ctx, Clone{
-		Image: s.Image, Name: string(s.Name), Labels: s.Labels, QuotaBytes: s.DiskBytes,
+		Origin: s.Image, Name: string(s.Name), Labels: s.Labels, QuotaBytes: s.DiskBytes,
 	})
 	p.change(func(r *record) { r.Dir = dir })
 	p.cloned = err == nil
@@ -45,7 +45,7 @@ func (p *Pot) clone(ctx context.Context) error {
 // no labels is another tool's, if there is no record of it.
 func (p *Pot) unclone(ctx context.Context) error {
 	switch {
-	case p.record.Spec.Own:
+	case p.record.Spec.InPlace:
 		return nil
 	case p.cloned:
 		return p.host.Datasets.Destroy(ctx, string(p.name))
@@ -77,7 +77,7 @@ func (p *Pot) takeAttributes(ctx context.Context) error {
 	}
 	p.change(func(r *record) {
 		r.Release = conf.Release
-		if r.Spec.Own { // nobody but this host's operator has set them
+		if r.Spec.InPlace { // nobody but this host's operator has set them
 			r.Attributes = localAttributes(conf.Attributes)
 			return
 		}
@@ -88,7 +88,7 @@ func (p *Pot) takeAttributes(ctx context.Context) error {
 
 // configure writes the files that make the clone this pot and no other.
 func (p *Pot) configure(context.Context) error {
-	if !p.record.Spec.Own {
+	if !p.record.Spec.InPlace {
 		if err := writeConf(p.record.Dir, &p.record); err != nil {
 			return err
 		}
@@ -108,7 +108,7 @@ func (p *Pot) configure(context.Context) error {
 // unconfigure takes this host's resolver(5) out of a dataset that stays, as pot does: it
 // would go into images. What a pot has made unreachable stays, and its end goes on.
 func (p *Pot) unconfigure(context.Context) error {
-	if !p.record.Spec.Own || p.record.Spec.DNS.Off || p.record.Dir == "" {
+	if !p.record.Spec.InPlace || p.record.Spec.DNS.Off || p.record.Dir == "" {
 		return nil
 	}
 	root, err := os.OpenRoot(p.Tree())
@@ -177,9 +177,9 @@ func (p *Pot) unjail(ctx context.Context) error {
 }
 
 func (p *Pot) limit(ctx context.Context) error {
-	return p.host.Limiter.Set(ctx, p.name, p.record.Spec.Limits)
+	return p.host.Limits.Set(ctx, p.name, p.record.Spec.Limits)
 }
 
 func (p *Pot) unlimit(ctx context.Context) error {
-	return p.host.Limiter.Clear(ctx, p.name)
+	return p.host.Limits.Clear(ctx, p.name)
 }

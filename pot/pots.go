@@ -144,7 +144,7 @@ func (ps *Pots) Destroy(ctx context.Context, name Name) error {
 // started in it. own says that its dataset is its own, and stays.
 func (ps *Pots) Remains(name Name, why error, own bool) *Pot {
 	p := ps.pot(name)
-	p.record.Spec.Name, p.record.Spec.Own = name, own
+	p.record.Spec.Name, p.record.Spec.InPlace = name, own
 	p.unread = why
 	return p
 }
@@ -172,22 +172,22 @@ func (ps *Pots) List() ([]Name, error) {
 	return all, err
 }
 
-// Marked names the pots that there is a record of, or that anything on the host is
+// Leftovers names the pots that there is a record of, or that anything on the host is
 // left of, sorted; but none that was started by hand, whatever its name.
-func (ps *Pots) Marked(ctx context.Context) ([]Name, error) {
+func (ps *Pots) Leftovers(ctx context.Context) ([]Name, error) {
 	all, err := ps.List()
 	if err != nil {
 		return nil, err
 	}
 	own := map[Name]bool{}
 	for _, name := range all {
-		if p, err := ps.Find(name); err == nil && p.record.Spec.Own {
+		if p, err := ps.Find(name); err == nil && p.record.Spec.InPlace {
 			own[name] = true
 		}
 	}
 	var found []Name
-	if ps.host.Marked != nil {
-		if found, err = ps.host.Marked(ctx, all); err != nil {
+	if ps.host.Leftovers != nil {
+		if found, err = ps.host.Leftovers(ctx, all); err != nil {
 			return nil, err
 		}
 	}

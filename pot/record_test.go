@@ -35,6 +35,14 @@ func TestRecord(t *testing.T) {
 		_, err := readRecord(t.TempDir())
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
+	t.Run("the keys of an older plugin are read", func(t *testing.T) {
+		dir := t.TempDir()
+		must.NoError(t, os.WriteFile(filepath.Join(dir, recordFile), []byte(`{"version":1,"spec":{"Own":true,"Then":["pot","stop","web"]}}`), 0o600))
+		got, err := readRecord(dir)
+		must.NoError(t, err)
+		must.True(t, got.Spec.InPlace)
+		must.Eq(t, []string{"pot", "stop", "web"}, got.Spec.OnExit)
+	})
 	for name, text := range map[string]string{
 		"of another version": `{"version":99}`, "that is cut": `{"version":1,`, "that is empty": "",
 	} {

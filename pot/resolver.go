@@ -110,7 +110,7 @@ func (h *hostResolver) of(s *Spec) (d DNS, missing string) {
 		d.Text = joined(h.text, d, append([]netip.Addr{}, servers...))
 	}
 	if !usable(s, servers) {
-		missing = h.unresolved(s.Own)
+		missing = h.unresolved(s.InPlace)
 	}
 	return d, missing
 }

@@ -82,7 +82,7 @@ func TestHostResolver(t *testing.T) {
 			text: "nameserver 127.0.0.1\nnameserver ::1\nsearch x\n", want: DNS{Text: made + "search x\n"},
 			note: "Names do not resolve: /etc/resolv.conf of this host names only 127.0.0.1, ::1, which the pot cannot reach: set dns {"},
 		"and what to do for a pot by hand": {
-			text: "nameserver 127.0.0.1\n", spec: Spec{Own: true}, want: DNS{Text: made},
+			text: "nameserver 127.0.0.1\n", spec: Spec{InPlace: true}, want: DNS{Text: made},
 			note: "Names do not resolve in the pot: /etc/resolv.conf of this host names only 127.0.0.1, which the pot cannot reach: create it with -d custom:FILE"},
 		"an empty file means loopback": {upstreams: up, want: DNS{Text: made + "nameserver 192.0.2.1\n"}},
 		"an empty file, and no more": {want: DNS{Text: made},

@@ -22,7 +22,7 @@ func (s *Settings) Spec(ctx context.Context, dns string) (Spec, error) {
 	if err != nil {
 		return Spec{}, fmt.Errorf("pot %s: %w", s.name, err)
 	}
-	spec := Spec{Name: s.name, Image: string(s.name), Own: true, Hostname: potConf.Value("host.hostname")}
+	spec := Spec{Name: s.name, Image: string(s.name), InPlace: true, Hostname: potConf.Value("host.hostname")}
 	var errs []error
 	fault := func(key string, err error) {
 		if err != nil {
@@ -44,10 +44,10 @@ func (s *Settings) Spec(ctx context.Context, dns string) (Spec, error) {
 		fault("pot.export.ports", err)
 		spec.Ports = append(spec.Ports, Port{Proto: e.Proto, To: e.Port, Host: netip.AddrPortFrom(netip.IPv4Unspecified(), e.Host)})
 	}
-	if !spec.Network.own() || !spec.Stack.Has4() {
+	if !spec.Network.VNET() || !spec.Stack.Has4() {
 		spec.Ports = nil // as with pot
 	}
-	if potConf.Value("pot.attr.no-etc-hosts") != "YES" && spec.Network.own() && spec.Stack.Has4() {
+	if potConf.Value("pot.attr.no-etc-hosts") != "YES" && spec.Network.VNET() && spec.Stack.Has4() {
 		spec.Hosts, err = s.neighbours(&spec)
 		fault("neighbours", err)
 	}
@@ -89,7 +89,7 @@ func (s *Spec) connect(conf *conf.Lines, fault func(string, error)) {
 			fault("ip", err)
 			s.Aliases = append(s.Aliases, a)
 		}
-	case s.Network.own() && len(words) > 0 && s.Stack.Has4():
+	case s.Network.VNET() && len(words) > 0 && s.Stack.Has4():
 		var err error
 		s.Address, err = netip.ParseAddr(words[0])
 		fault("ip", err)

@@ -78,7 +78,7 @@ type DNS struct {
 type Spec struct {
 	Name     Name
 	Image    string            // the dataset that it is cloned from
-	Own      bool              `json:",omitempty"` // it has a dataset of its own, which is Image and stays
+	InPlace  bool              `json:"Own,omitempty"` // it has a dataset of its own, which is Image and stays
 	Labels   map[string]string // who it belongs to; kept on its dataset
 	Hostname string            // "": the name
 
@@ -114,84 +114,79 @@ type Spec struct {
 	Stdout  string   // a fifo, or a file, that exists; "" for /dev/null
 	Stderr  string
 
-	Then []string `json:",omitempty"` // run on the host when the command has ended; none: nothing
+	OnExit []string `json:"Then,omitempty"` // run on the host when the command has ended; none: nothing
 }
 
-// Validate returns every fault in s, each led by where it is.
+// Validate returns every problem of s, joined, each as a *FieldError.
 func (s *Spec) Validate() error {
-	var errs []error
-	var fault fault = func(where, rule string, args ...any) {
-		errs = append(errs, fmt.Errorf(where+": "+rule, args...))
-	}
+	var errs fieldErrors
 	if err := s.Name.Validate(); err != nil {
-		fault("name", "%w", err)
+		errs.add("name", "%w", err)
 	}
 	if s.Image == "" {
-		fault("image", "must be set")
+		errs.add("image", "must be set")
 	}
-	if s.Own && s.Image != string(s.Name) {
-		fault("image", "must be the pot's own dataset, not %q", s.Image)
+	if s.InPlace && s.Image != string(s.Name) {
+		errs.add("image", "must be the pot's own dataset, not %q", s.Image)
 	}
 	if s.WorkDir != "" && !path.IsAbs(s.WorkDir) {
-		fault("work_dir", "must be an absolute path, not %q", s.WorkDir)
+		errs.add("work_dir", "must be an absolute path, not %q", s.WorkDir)
 	}
 	if s.Hostname != "" && !validHostname(s.Hostname) {
-		fault("hostname", "must be letters, digits, - and dots, at most 253, not %q", s.Hostname)
+		errs.add("hostname", "must be letters, digits, - and dots, at most 253, not %q", s.Hostname)
 	}
 	for i, h := range s.Hosts {
 		if !validHostname(h.Name) || !h.Addr.IsValid() {
-			fault(fmt.Sprintf("hosts[%d]", i), "must be a host name and its address, not %q and %s", h.Name, h.Addr)
+			errs.addAt("hosts", i, "must be a host name and its address, not %q and %s", h.Name, h.Addr)
 		}
 	}
-	s.validateConnection(fault)
-	s.validateAttributes(fault)
-	s.validateMounts(fault)
-	s.validateCopies(fault)
+	s.validateConnection(&errs)
+	s.validateAttributes(&errs)
+	s.validateMounts(&errs)
+	s.validateCopies(&errs)
 	return errors.Join(errs...)
 }
 
-func (s *Spec) validateMounts(fault fault) {
+func (s *Spec) validateMounts(errs *fieldErrors) {
 	taken := map[string]bool{}
 	for i, m := range s.Mounts {
-		where := fmt.Sprintf("mounts[%d]", i)
 		if !path.IsAbs(m.Source) {
-			fault(where, "source must be an absolute path, not %q", m.Source)
+			errs.addAt("mounts", i, "source must be an absolute path, not %q", m.Source)
 		}
 		target := path.Clean(m.Target)
 		switch {
 		case !path.IsAbs(m.Target) || target == "/":
-			fault(where, "target must be an absolute path below /, not %q", m.Target)
+			errs.addAt("mounts", i, "target must be an absolute path below /, not %q", m.Target)
 		case reserved(target):
-			fault(where, "target %q is the host's to fill", m.Target)
+			errs.addAt("mounts", i, "target %q is the host's to fill", m.Target)
 		case taken[target]:
-			fault(where, "target %q is asked for twice", m.Target)
+			errs.addAt("mounts", i, "target %q is asked for twice", m.Target)
 		}
 		taken[target] = true
 	}
 }
 
-func (s *Spec) validateCopies(fault fault) {
+func (s *Spec) validateCopies(errs *fieldErrors) {
 	for i, c := range s.Copies {
-		where := fmt.Sprintf("copies[%d]", i)
 		if !path.IsAbs(c.Source) || path.Clean(c.Source) == "/" {
-			fault(where, "source must be an absolute path below /, not %q", c.Source)
+			errs.addAt("copies", i, "source must be an absolute path below /, not %q", c.Source)
 		}
 		if target := path.Clean(c.Target); !path.IsAbs(c.Target) || target == "/" || reserved(target) {
-			fault(where, "target must be an absolute path in the pot's own tree, not %q", c.Target)
+			errs.addAt("copies", i, "target must be an absolute path in the pot's own tree, not %q", c.Target)
 		}
 	}
 }
 
-func (s *Spec) validateAttributes(fault fault) {
+func (s *Spec) validateAttributes(errs *fieldErrors) {
 	for _, name := range slices.Sorted(maps.Keys(s.Attributes)) {
 		if _, err := conf.ParseTaskAttribute(name, s.Attributes[name]); err != nil {
-			fault("attributes", "%w", err)
+			errs.add("attributes", "%w", err)
 		}
 	}
 	if s.DiskBytes < 0 {
-		fault("disk", "must not be less than nothing: %d", s.DiskBytes)
+		errs.add("disk", "must not be negative: %d", s.DiskBytes)
 	}
 	if s.WallClock < 0 {
-		fault("wallclock", "must not be less than nothing: %s", s.WallClock)
+		errs.add("wallclock", "must not be negative: %s", s.WallClock)
 	}
 }

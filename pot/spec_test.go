@@ -69,6 +69,9 @@ func TestSpec_Validate(t *testing.T) {
 	} {
 		must.ErrorContains(t, err, want)
 	}
+	all := err.(interface{ Unwrap() []error }).Unwrap()
+	first, last := all[0].(*FieldError), all[len(all)-1].(*FieldError)
+	must.Eq(t, []any{"name", -1, "mounts", 4}, []any{first.Field, first.Index, last.Field, last.Index})
 	v4, v6 := InterfaceAddr{"em0", netip.MustParseAddr("192.0.2.7")}, InterfaceAddr{"", netip.MustParseAddr("2001:db8::7")}
 	for name, c := range map[string]struct {
 		spec Spec
@@ -87,8 +90,8 @@ func TestSpec_Validate(t *testing.T) {
 		"an alias twice":              {Spec{Network: Alias, Aliases: []InterfaceAddr{v4, v4}}, "ip[1]: 192.0.2.7 is asked for twice"},
 		"an alias of another stack":   {Spec{Network: Alias, Stack: IPv4, Aliases: []InterfaceAddr{v4, v6}}, "ip: must have addresses of stack ipv4"},
 		"an attribute that is none":   {Spec{Network: NoNetwork, Attributes: conf.Attributes{"frob": "YES"}}, `attributes: no such attribute: "frob"`},
-		"a negative quota":            {Spec{Network: NoNetwork, DiskBytes: -1}, "disk: must not be less"},
-		"a wall clock that goes back": {Spec{Network: NoNetwork, WallClock: -1}, "wallclock: must not be less"},
+		"a negative quota":            {Spec{Network: NoNetwork, DiskBytes: -1}, "disk: must not be negative"},
+		"a wall clock that goes back": {Spec{Network: NoNetwork, WallClock: -1}, "wallclock: must not be negative"},
 	} {
 		t.Run(name+" is refused", func(t *testing.T) {
 			c.spec.Name, c.spec.Image = "a", "i"

@@ -61,7 +61,7 @@ func configCommand() *cobra.Command {
 
 // configItem is the item of that name, which is one of configItems.
 func (o *onPots) configItem(name string) (configItem, error) {
-	conf, err := pot.ReadHostConf(pot.PotConfs(o.file)...)
+	conf, err := pot.ReadSystemConf(pot.PotConfs(o.file)...)
 	if err != nil {
 		return configItem{}, err
 	}

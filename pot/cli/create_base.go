@@ -83,7 +83,7 @@ func fullRelease(release string) string {
 
 // cachedBase is where a release's archive is kept, as by pot (pot-reference 4.1).
 func (o *onPots) cachedBase(release string) (string, error) {
-	conf, err := pot.ReadHostConf(pot.PotConfs(o.file)...)
+	conf, err := pot.ReadSystemConf(pot.PotConfs(o.file)...)
 	cache := cmp.Or(conf.Cache, o.defaults.Cache, filepath.Join(o.dir, "cache"))
 	return filepath.Join(cache, fullRelease(release)+"_base.txz"), err
 }

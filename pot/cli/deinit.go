@@ -81,7 +81,7 @@ func noTasks(ps *pot.Pots) error {
 	}
 	var tasks []pot.Name
 	for _, name := range all {
-		if p, err := ps.Find(name); err != nil || !p.IsOwn() {
+		if p, err := ps.Find(name); err != nil || !p.InPlace() {
 			tasks = append(tasks, name)
 		}
 	}

@@ -41,7 +41,7 @@ status is 1.`,
 		if err := tell(c.OutOrStdout(), found, *output); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(found, func(f pot.Finding) bool { return f.Weight == pot.Fatal }) {
+		if slices.ContainsFunc(found, func(f pot.CheckResult) bool { return f.Severity == pot.Fatal }) {
 			return errSaid
 		}
 		return nil
@@ -49,25 +49,25 @@ status is 1.`,
 	return c
 }
 
-// weights are what findings weigh, in words.
-var weights = map[pot.Weight]string{pot.Fact: "has", pot.Absent: "lacks", pot.Fatal: "needs"}
+// severities are what findings weigh, in words.
+var severities = map[pot.Severity]string{pot.Info: "has", pot.Degraded: "lacks", pot.Fatal: "needs"}
 
-// finding is a pot.Finding in words.
-type finding struct {
-	Weight string `json:"weight"` // has, lacks or needs
-	Key    string `json:"key"`
-	Text   string `json:"text"`
+// checkResult is a pot.CheckResult in words.
+type checkResult struct {
+	Severity string `json:"weight"` // has, lacks or needs
+	Key      string `json:"key"`
+	Text     string `json:"text"`
 }
 
 // tell writes findings a line each, or as JSON.
-func tell(w io.Writer, found []pot.Finding, o output) error {
-	all := []finding{}
+func tell(w io.Writer, found []pot.CheckResult, o output) error {
+	all := []checkResult{}
 	for _, f := range found {
-		all = append(all, finding{weights[f.Weight], f.Key, f.Text})
+		all = append(all, checkResult{severities[f.Severity], f.Key, f.Text})
 	}
 	return o.tell(w, all, func(w io.Writer) error {
 		for _, f := range all {
-			if _, err := fmt.Fprintf(w, "%-6s %-11s %s\n", f.Weight, f.Key, f.Text); err != nil {
+			if _, err := fmt.Fprintf(w, "%-6s %-11s %s\n", f.Severity, f.Key, f.Text); err != nil {
 				return err
 			}
 		}

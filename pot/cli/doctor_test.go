@@ -13,10 +13,10 @@ import (
 // Findings are told a line each, or as JSON.
 func TestTell(t *testing.T) {
 	leak.Check(t)
-	found := []pot.Finding{
-		{Weight: pot.Fact, Key: "host", Text: "freebsd"},
-		{Weight: pot.Absent, Key: "limits", Text: "are off: set kern.racct.enable=1"},
-		{Weight: pot.Fatal, Key: "devfs", Text: "ruleset 4 is not there: service devfs restart"},
+	found := []pot.CheckResult{
+		{Severity: pot.Info, Key: "host", Text: "freebsd"},
+		{Severity: pot.Degraded, Key: "limits", Text: "are off: set kern.racct.enable=1"},
+		{Severity: pot.Fatal, Key: "devfs", Text: "ruleset 4 is not there: service devfs restart"},
 	}
 	var out strings.Builder
 	must.NoError(t, tell(&out, found, "text"))

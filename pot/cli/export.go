@@ -199,7 +199,7 @@ func (e *exporting) watch(ctx context.Context, o image.ExportOptions) (func(n in
 		total = 0
 		for _, one := range all {
 			if one.Name == o.Snapshot {
-				total += one.HeldBytes
+				total += one.LogicalReferencedBytes
 			}
 		}
 	}

@@ -13,22 +13,22 @@ import (
 
 // thisHost is the machine, as flags and pot's configuration say it is kept.
 type thisHost struct {
-	defaults pot.HostDefaults
+	defaults pot.HostPaths
 	file     string
 	root     string
 }
 
 // addThisHost gives a command the flags that say which host it is about.
 func addThisHost(c *cobra.Command) *thisHost {
-	h := &thisHost{defaults: pot.DefaultsOf(native.Name)}
+	h := &thisHost{defaults: pot.PathsFor(native.Name)}
 	c.Flags().StringVarP(&h.file, "config", "c", h.defaults.PotConfig, "pot's configuration `file`")
 	c.Flags().StringVar(&h.root, "zfs-root", "", "the `dataset` that all others are below, instead of POT_ZFS_ROOT")
 	return h
 }
 
 // open opens the host as the driver does that has nothing configured but this.
-func (h *thisHost) open(supervisor string) (pot.Host, pot.HostConf, error) {
-	conf, err := pot.ReadHostConf(pot.PotConfs(h.file)...)
+func (h *thisHost) open(supervisor string) (pot.Host, pot.SystemConf, error) {
+	conf, err := pot.ReadSystemConf(pot.PotConfs(h.file)...)
 	if err != nil {
 		return pot.Host{}, conf, err
 	}
@@ -40,7 +40,7 @@ func (h *thisHost) open(supervisor string) (pot.Host, pot.HostConf, error) {
 		Dir: h.defaults.Dir, Supervisor: supervisor, Network: network,
 		ZFSRoot: cmp.Or(h.root, conf.ZFSRoot, pot.DefaultZFSRoot),
 	}
-	if err := config.Take(&conf); err != nil {
+	if err := config.Apply(&conf); err != nil {
 		return pot.Host{}, conf, err
 	}
 	host, err := native.Open(config)

@@ -283,7 +283,7 @@ func (o *onPots) usages(ctx context.Context, only pot.Name) ([]potUsage, error) 
 		if only != "" && name != only {
 			continue
 		}
-		u, err := ps.Host().Limiter.Usage(ctx, name)
+		u, err := ps.Host().Limits.Usage(ctx, name)
 		if err != nil {
 			return nil, err
 		}

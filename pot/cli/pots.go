@@ -33,7 +33,7 @@ type onPots struct {
 // addOnPots gives a command the flags that say which host's pots it is about. pot's
 // own letters are all taken.
 func addOnPots(c *cobra.Command) *onPots {
-	o := &onPots{thisHost: thisHost{defaults: pot.DefaultsOf(native.Name)}}
+	o := &onPots{thisHost: thisHost{defaults: pot.PathsFor(native.Name)}}
 	f := c.Flags()
 	f.StringVar(&o.file, "config", cmp.Or(os.Getenv(configVariable), o.defaults.PotConfig), "pot's configuration `file`; also $"+configVariable)
 	f.StringVar(&o.root, "zfs-root", "", "the `dataset` that all others are below, instead of POT_ZFS_ROOT")
@@ -62,7 +62,7 @@ func (o *onPots) completePots(c *cobra.Command, _ []string, begin string) ([]str
 }
 
 // open opens the host.
-func (o *onPots) open() (pot.Host, pot.HostConf, error) {
+func (o *onPots) open() (pot.Host, pot.SystemConf, error) {
 	o.defaults.Dir = o.dir
 	return o.thisHost.open(o.supervisorPath())
 }
@@ -72,7 +72,7 @@ func (o *onPots) supervisorPath() string {
 }
 
 // pots are this host's, the driver's with them: their records are in one place.
-func (o *onPots) pots() (*pot.Pots, pot.HostConf, error) {
+func (o *onPots) pots() (*pot.Pots, pot.SystemConf, error) {
 	host, conf, err := o.open()
 	if err != nil {
 		return nil, conf, err
@@ -102,7 +102,7 @@ func (o *onPots) settings(ctx context.Context, name string) (*pot.Settings, erro
 
 // zfsRoot is the dataset that all others are below.
 func (o *onPots) zfsRoot() (string, error) {
-	conf, err := pot.ReadHostConf(pot.PotConfs(o.file)...)
+	conf, err := pot.ReadSystemConf(pot.PotConfs(o.file)...)
 	return cmp.Or(o.root, conf.ZFSRoot, pot.DefaultZFSRoot), err
 }
 

@@ -100,7 +100,7 @@ an image are refused without --trust.`,
 		}
 		options := pot.StartOptions{DNS: conf.DNS, Trust: *trust, Tell: notes(c)}
 		if *detach {
-			if options.Then, err = o.ended(name); err != nil {
+			if options.OnExit, err = o.ended(name); err != nil {
 				return fmt.Errorf("cannot start the pot: %w", err)
 			}
 		}

@@ -43,20 +43,20 @@ func (a aliases) Add(ctx context.Context, addr pot.InterfaceAddr) error {
 	one := netip.PrefixFrom(addr.Addr, addr.Addr.BitLen())
 	_, err := a.runner.Run(ctx, nil, "ifconfig", addr.Interface, family(addr.Addr), one.String(), "alias")
 	if err == nil || !refusesMemberAddresses(a.kernel) {
-		return typed(err)
+		return classify(err)
 	}
 	all, listed := listInterfaces(ctx, a.runner)
 	if b := bridgeOf(all, addr.Interface); listed == nil && b != nil && b.name != addr.Interface {
 		err = fmt.Errorf("%s is a member of %s, and %s=0 keeps addresses off members of bridges: sysctl %[3]s=1, or name the bridge, as in %[2]s|%[4]s: %[5]w",
 			addr.Interface, b.name, memberAddresses, addr.Addr, err)
 	}
-	return typed(err)
+	return classify(err)
 }
 
 // Remove is pot.Aliases'.
 func (a aliases) Remove(ctx context.Context, addr pot.InterfaceAddr) error {
 	_, err := a.runner.Run(ctx, nil, "ifconfig", addr.Interface, family(addr.Addr), addr.Addr.String(), "-alias")
-	err = typed(err)
+	err = classify(err)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -99,9 +99,9 @@ func TestAnchors_names(t *testing.T) {
 		must.NoError(t, err, must.Sprint(name))
 	}
 	must.MapLen(t, len(oddNames)+1, m.anchors) // and nat's
-	marked, err := h.Marked(t.Context(), oddNames)
+	leftovers, err := h.Leftovers(t.Context(), oddNames)
 	must.NoError(t, err)
-	must.SliceContainsAll(t, slices.Compact(slices.Sorted(slices.Values(marked))), slices.Sorted(slices.Values(oddNames))) // by their datasets
+	must.SliceContainsAll(t, slices.Compact(slices.Sorted(slices.Values(leftovers))), slices.Sorted(slices.Values(oddNames))) // by their datasets
 	for i, name := range oddNames {
 		p, err := pots.Find(name)
 		must.NoError(t, err)
@@ -147,13 +147,13 @@ func TestMarked_anchors(t *testing.T) {
 			for _, name := range tc.jails {
 				m.jails[string(name)] = &modelJail{id: 1}
 			}
-			got, err := h.Marked(t.Context(), tc.known)
+			got, err := h.Leftovers(t.Context(), tc.known)
 			must.NoError(t, err)
 			must.Eq(t, tc.want, slices.Sorted(slices.Values(got)))
 			for _, name := range got {
 				must.NoError(t, pots.Destroy(t.Context(), name))
 			}
-			left, err := h.Marked(t.Context(), nil)
+			left, err := h.Leftovers(t.Context(), nil)
 			must.NoError(t, err)
 			must.SliceEmpty(t, left)
 			for _, name := range tc.jails {

@@ -22,10 +22,10 @@ type checker struct {
 }
 
 // check is Host.Check. Each finding says what would mend it.
-func (c checker) check(ctx context.Context) []pot.Finding {
-	found := []pot.Finding{{Weight: pot.Fact, Key: "host", Text: "freebsd"}}
-	add := func(w pot.Weight, key, text string, args ...any) {
-		found = append(found, pot.Finding{Weight: w, Key: key, Text: fmt.Sprintf(text, args...)})
+func (c checker) check(ctx context.Context) []pot.CheckResult {
+	found := []pot.CheckResult{{Severity: pot.Info, Key: "host", Text: "freebsd"}}
+	add := func(w pot.Severity, key, text string, args ...any) {
+		found = append(found, pot.CheckResult{Severity: w, Key: key, Text: fmt.Sprintf(text, args...)})
 	}
 	if os.Geteuid() != 0 {
 		add(pot.Fatal, "root", "not root: jails need it; run the Nomad agent as root")
@@ -39,13 +39,13 @@ func (c checker) check(ctx context.Context) []pot.Finding {
 	c.datasets(ctx, add)
 	c.pool(ctx, add)
 	if release, err := c.kernel.Sysctl("kern.osreldate"); err == nil {
-		add(pot.Fact, "osreldate", "%d", release)
+		add(pot.Info, "osreldate", "%d", release)
 	}
 	if release, err := pot.KernelRelease(); err == nil {
-		add(pot.Fact, "release", "%s", release)
+		add(pot.Info, "release", "%s", release)
 	}
 	if version := shellToolVersion(shellTool); version != "" {
-		add(pot.Fact, "pot_version", "%s", version)
+		add(pot.Info, "pot_version", "%s", version)
 	}
 	if out, err := c.runner.Run(ctx, nil, "devfs", "rule", "-s", ruleset, "show"); err != nil || strings.TrimSpace(out) == "" {
 		add(pot.Fatal, "devfs", "devfs ruleset %s is not there: service devfs restart", ruleset)
@@ -53,12 +53,12 @@ func (c checker) check(ctx context.Context) []pot.Finding {
 	if on, err := c.kernel.Sysctl("kern.features.vimage"); err != nil || on == 0 {
 		add(pot.Fatal, "vnet", "no VIMAGE in this kernel: jails cannot have networks of their own")
 	} else {
-		add(pot.Fact, "vnet", "true")
+		add(pot.Info, "vnet", "true")
 	}
 	if on, err := c.kernel.Sysctl("kern.racct.enable"); err != nil || on == 0 {
-		add(pot.Absent, "limits", "memory and CPU limits, and usage, are off: echo kern.racct.enable=1 >> /boot/loader.conf; shutdown -r now")
+		add(pot.Degraded, "limits", "memory and CPU limits, and usage, are off: echo kern.racct.enable=1 >> /boot/loader.conf; shutdown -r now")
 	} else {
-		add(pot.Fact, "limits", "rctl")
+		add(pot.Info, "limits", "rctl")
 	}
 	c.network(ctx, add)
 	return found
@@ -68,12 +68,12 @@ func (c checker) check(ctx context.Context) []pot.Finding {
 // their own refusal.
 const leastFree = 16 << 20
 
-type adder func(w pot.Weight, key, text string, args ...any)
+type adder func(w pot.Severity, key, text string, args ...any)
 
 func (c checker) datasets(ctx context.Context, add adder) {
 	jails := c.config.ZFSRoot + "/jails"
 	out, err := c.runner.Run(ctx, nil, "zfs", "list", "-Hp", "-o", "mounted,available", jails)
-	switch err := typed(err); {
+	switch err := classify(err); {
 	case errors.Is(err, fs.ErrNotExist):
 		add(pot.Fatal, "datasets", "%s is not there: zfs create -p %s, or set zfs_root", jails, jails)
 		return
@@ -85,11 +85,11 @@ func (c checker) datasets(ctx context.Context, add adder) {
 	if mounted != "yes" {
 		add(pot.Fatal, "datasets", "%s is not mounted: zfs mount %s", jails, jails)
 	}
-	add(pot.Fact, "zfs_root", "%s", c.config.ZFSRoot)
+	add(pot.Info, "zfs_root", "%s", c.config.ZFSRoot)
 	var n uint64
 	if _, err := fmt.Sscan(free, &n); err == nil {
 		const gib = 1 << 30 // so that it does not change at every look
-		add(pot.Fact, "free_bytes", "%d", n/gib*gib)
+		add(pot.Info, "free_bytes", "%d", n/gib*gib)
 		if n < leastFree {
 			add(pot.Fatal, "space", "%s has only %d bytes left, and a pot may need %d: zfs list -o space %s", jails, n, leastFree, c.config.ZFSRoot)
 		}
@@ -106,9 +106,9 @@ func (c checker) pool(ctx context.Context, add adder) {
 	case err != nil:
 		add(pot.Fatal, "pool", "pool %s: %v", pool, err)
 	case health == "ONLINE":
-		add(pot.Fact, "pool", "%s", health)
+		add(pot.Info, "pool", "%s", health)
 	case health == "DEGRADED":
-		add(pot.Absent, "pool", "pool %s is DEGRADED: zpool status %s", pool, pool)
+		add(pot.Degraded, "pool", "pool %s is DEGRADED: zpool status %s", pool, pool)
 	default:
 		add(pot.Fatal, "pool", "pool %s is %s: zpool status %s", pool, health, pool)
 	}

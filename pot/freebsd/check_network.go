@@ -15,14 +15,14 @@ import (
 func (c checker) network(ctx context.Context, add adder) {
 	all, err := listInterfaces(ctx, c.runner)
 	if err != nil {
-		add(pot.Absent, "uplink", "interfaces cannot be listed: %v", err)
+		add(pot.Degraded, "uplink", "interfaces cannot be listed: %v", err)
 	} else {
 		c.uplinks(all, add)
 		c.memberAddresses(all, add)
 	}
 	bridge := c.bridge(all, add)
 	if on, err := c.kernel.Sysctl(forwarding); err != nil || on == 0 {
-		add(pot.Absent, "forwarding", "%s is 0: the packets of pots reach no other network: sysctl %[1]s=1; sysrc gateway_enable=YES", forwarding)
+		add(pot.Degraded, "forwarding", "%s is 0: the packets of pots reach no other network: sysctl %[1]s=1; sysrc gateway_enable=YES", forwarding)
 	}
 	c.pf(ctx, bridge, add)
 }
@@ -39,11 +39,11 @@ func (c checker) uplinks(all []*iface, add adder) {
 		}
 		switch i := find(all, s.name); {
 		case i == nil:
-			add(pot.Absent, "uplink", "%s %s is not there: set %[1]s in pot.conf to an interface of this host: %[3]s", s.key, s.name, strings.Join(candidates(all), ", "))
+			add(pot.Degraded, "uplink", "%s %s is not there: set %[1]s in pot.conf to an interface of this host: %[3]s", s.key, s.name, strings.Join(candidates(all), ", "))
 		case !i.up:
-			add(pot.Absent, "uplink", "%s %s is down: ifconfig %[2]s up", s.key, s.name)
+			add(pot.Degraded, "uplink", "%s %s is down: ifconfig %[2]s up", s.key, s.name)
 		case s.key == "POT_EXTIF":
-			add(pot.Fact, "uplink", "%s", s.name)
+			add(pot.Info, "uplink", "%s", s.name)
 		}
 	}
 }
@@ -66,7 +66,7 @@ func (c checker) memberAddresses(all []*iface, add adder) {
 	if i == nil || bridgeOf(all, i.name) != nil || mayJoin(c.kernel, i) == nil {
 		return
 	}
-	add(pot.Absent, "ipv6", "pots cannot have IPv6: %s is 0, so %s, which has an address, cannot join a bridge: %s",
+	add(pot.Degraded, "ipv6", "pots cannot have IPv6: %s is 0, so %s, which has an address, cannot join a bridge: %s",
 		memberAddresses, i.name, mendMember(i.name))
 }
 
@@ -82,17 +82,17 @@ func (c checker) bridge(all []*iface, add adder) bool {
 		}
 		want := netip.PrefixFrom(gateway, c.config.Network.Prefix.Bits())
 		if !i.in("bridge") {
-			add(pot.Absent, "bridge", "%s has the pots' gateway %s and is no bridge: ifconfig %[1]s inet %[2]s -alias", i.name, gateway)
+			add(pot.Degraded, "bridge", "%s has the pots' gateway %s and is no bridge: ifconfig %[1]s inet %[2]s -alias", i.name, gateway)
 			return true
 		}
 		if i.inet[at] != want {
-			add(pot.Absent, "bridge", "%s has the pots' gateway as %s, not as %s: ifconfig %[1]s inet %[3]s alias", i.name, i.inet[at], want)
+			add(pot.Degraded, "bridge", "%s has the pots' gateway as %s, not as %s: ifconfig %[1]s inet %[3]s alias", i.name, i.inet[at], want)
 		}
 		if !i.up {
-			add(pot.Absent, "bridge", "%s has the pots' gateway and is down: ifconfig %[1]s up", i.name)
+			add(pot.Degraded, "bridge", "%s has the pots' gateway and is down: ifconfig %[1]s up", i.name)
 		}
 		if !i.in(group) {
-			add(pot.Absent, "bridge", "%s has the pots' gateway and is not in the interface group %s: ifconfig %[1]s group %[2]s", i.name, group)
+			add(pot.Degraded, "bridge", "%s has the pots' gateway and is not in the interface group %s: ifconfig %[1]s group %[2]s", i.name, group)
 		}
 		return true
 	}
@@ -104,16 +104,16 @@ func (c checker) bridge(all []*iface, add adder) bool {
 func (c checker) pf(ctx context.Context, bridge bool, add adder) {
 	switch {
 	case c.config.Interface == "":
-		add(pot.Absent, "pf", "no uplink is known: pots have no way out: set POT_EXTIF in pot.conf")
+		add(pot.Degraded, "pf", "no uplink is known: pots have no way out: set POT_EXTIF in pot.conf")
 		return
 	case !havePF():
-		add(pot.Absent, "pf", "pf is not loaded: pots have no way out: sysrc pf_enable=YES; service pf start")
+		add(pot.Degraded, "pf", "pf is not loaded: pots have no way out: sysrc pf_enable=YES; service pf start")
 		return
 	}
 	good := true
 	lacks := func(text string, args ...any) {
 		good = false
-		add(pot.Absent, "pf", text, args...)
+		add(pot.Degraded, "pf", text, args...)
 	}
 	// "Status: Enabled for 0 days 00:01:02", sbin/pfctl/pfctl_parser.c, print_status.
 	switch out, err := c.runner.Run(ctx, nil, "pfctl", "-s", "info"); {
@@ -127,7 +127,7 @@ func (c checker) pf(ctx context.Context, bridge bool, add adder) {
 		c.nat(ctx, lacks)
 	}
 	if good {
-		add(pot.Fact, "pf", "anchors")
+		add(pot.Info, "pf", "anchors")
 	}
 }
 

@@ -18,8 +18,8 @@ import (
 func lacking(t testing.TB, c checker) []string {
 	var all []string
 	for _, f := range c.check(t.Context()) {
-		if f.Weight != pot.Fact {
-			must.Eq(t, pot.Absent, f.Weight) // pots start without a network beyond the bridge
+		if f.Severity != pot.Info {
+			must.Eq(t, pot.Degraded, f.Severity) // pots start without a network beyond the bridge
 			all = append(all, f.Key+": "+f.Text)
 		}
 	}
@@ -163,7 +163,7 @@ func TestCheck_network_facts(t *testing.T) {
 	c, log := healthy(t)
 	found := c.check(t.Context())
 	for key, text := range map[string]string{"pf": "anchors", "uplink": "vtnet0"} {
-		must.SliceContains(t, found, pot.Finding{Weight: pot.Fact, Key: key, Text: text})
+		must.SliceContains(t, found, pot.CheckResult{Severity: pot.Info, Key: key, Text: text})
 	}
 	must.SliceNotContains(t, strings.Split(log.String(), "\n"), "sysctl "+forwarding+"=1") // a look changes nothing
 	must.False(t, slices.ContainsFunc(strings.Split(log.String(), "\n"), func(l string) bool { return strings.Contains(l, " -f ") }))

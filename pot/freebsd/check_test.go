@@ -23,7 +23,7 @@ func TestCheck(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		answers map[string]run.Answer
-		weight  pot.Weight
+		weight  pot.Severity
 		want    string
 	}{
 		"a dataset": {map[string]run.Answer{"zfs list -Hp -o mounted,available tank/pot/jails": {
@@ -32,7 +32,7 @@ func TestCheck(t *testing.T) {
 		"a dataset that is mounted": {map[string]run.Answer{"zfs list -Hp -o mounted,available tank/pot/jails": {Stdout: "no\t1\n"}},
 			pot.Fatal, "tank/pot/jails is not mounted: zfs mount tank/pot/jails"},
 		"a pool without faults": {map[string]run.Answer{"zpool list -H -o health tank": {Stdout: "DEGRADED\n"}},
-			pot.Absent, "pool tank is DEGRADED: zpool status tank"},
+			pot.Degraded, "pool tank is DEGRADED: zpool status tank"},
 		"a pool that can be written to": {map[string]run.Answer{"zpool list -H -o health tank": {Stdout: "SUSPENDED\n"}},
 			pot.Fatal, "pool tank is SUSPENDED: zpool status tank"},
 		"room": {map[string]run.Answer{"zfs list -Hp -o mounted,available tank/pot/jails": {Stdout: "yes\t1048576\n"}},
@@ -43,14 +43,14 @@ func TestCheck(t *testing.T) {
 		t.Run("it lacks "+name, func(t *testing.T) {
 			c, log := healthy(t)
 			for _, key := range []string{"release", "vnet", "osreldate"} {
-				must.True(t, slices.ContainsFunc(c.check(t.Context()), func(f pot.Finding) bool { return f.Key == key && f.Text != "" }), must.Sprint(key))
+				must.True(t, slices.ContainsFunc(c.check(t.Context()), func(f pot.CheckResult) bool { return f.Key == key && f.Text != "" }), must.Sprint(key))
 			}
-			must.False(t, slices.ContainsFunc(c.check(t.Context()), func(f pot.Finding) bool { return f.Weight != pot.Fact }))
+			must.False(t, slices.ContainsFunc(c.check(t.Context()), func(f pot.CheckResult) bool { return f.Severity != pot.Info }))
 			for line, a := range tc.answers {
 				log.Answers[line] = a
 			}
-			must.True(t, slices.ContainsFunc(c.check(t.Context()), func(f pot.Finding) bool {
-				return f.Weight == tc.weight && strings.Contains(f.Text, tc.want)
+			must.True(t, slices.ContainsFunc(c.check(t.Context()), func(f pot.CheckResult) bool {
+				return f.Severity == tc.weight && strings.Contains(f.Text, tc.want)
 			}), must.Sprint(c.check(t.Context())))
 		})
 	}

@@ -45,7 +45,7 @@ func (d *datasets) path(name string) string { return d.root + "/jails/" + name }
 // zfs runs zfs(8) and makes its errors of a kind.
 func (d *datasets) zfs(ctx context.Context, argv ...string) (string, error) {
 	out, err := d.runner.Run(ctx, nil, append([]string{"zfs"}, argv...)...)
-	return out, typed(err)
+	return out, classify(err)
 }
 
 // refused are properties of a stream that are not received: what reaches beyond
@@ -92,7 +92,7 @@ func (d *datasets) receive(ctx context.Context, name, origin string, stream io.R
 		}
 	}()
 	if _, err := d.runner.Run(ctx, stream, append(argv, d.path(name))...); err != nil {
-		return typed(err)
+		return classify(err)
 	}
 	if err := d.checkReceived(ctx, name, origin); err != nil {
 		return err
@@ -284,7 +284,7 @@ func (d *datasets) Labels(ctx context.Context, name string) (map[string]string, 
 // A quota is of what is written, in the tree and beside it (zfsprops(7), quota):
 // what the image holds does not count.
 func (d *datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err error) {
-	if err := errors.Join(valid(c.Image), valid(c.Name)); err != nil {
+	if err := errors.Join(valid(c.Origin), valid(c.Name)); err != nil {
 		return "", err
 	}
 	create := []string{"create"}
@@ -313,7 +313,7 @@ func (d *datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err erro
 
 // cloneTree clones an image's tree.
 func (d *datasets) cloneTree(ctx context.Context, c pot.Clone) error {
-	image, name := c.Image, c.Name
+	image, name := c.Origin, c.Name
 	if c.Snapshot != "" {
 		if err := valid(c.Snapshot); err != nil {
 			return err
@@ -380,12 +380,12 @@ func (d *datasets) Destroy(ctx context.Context, name string) error {
 		return err
 	}
 	d.newestOf.Delete(name)
-	return whileBusy(ctx, func() error {
+	return retryBusy(ctx, func() error {
 		_, err := d.zfs(ctx, "destroy", "-rf", d.path(name))
 		if isHeld(err) {
 			err = d.releaseImport(ctx, name, err)
 		}
-		return unless(fs.ErrNotExist, err)
+		return ignore(fs.ErrNotExist, err)
 	})
 }
 
@@ -394,7 +394,7 @@ func (d *datasets) Destroy(ctx context.Context, name string) error {
 func (d *datasets) notMountedOn(name string) error {
 	dir, err := d.place(name)
 	if err != nil {
-		return unless(fs.ErrNotExist, err)
+		return ignore(fs.ErrNotExist, err)
 	}
 	table, err := d.kernel.Mounts()
 	if err != nil {

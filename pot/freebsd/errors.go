@@ -18,9 +18,9 @@ var (
 	errDependents       = errors.New("has dependent clones")
 )
 
-// kinds are what commands say, in the C locale, and what it means. The texts are
+// errorTexts are what commands say, in the C locale, and what it means. The texts are
 // FreeBSD 14.2's: testdata/errors.txt.
-var kinds = []struct {
+var errorTexts = []struct {
 	command, text string
 	kind          error
 }{
@@ -48,43 +48,43 @@ var kinds = []struct {
 // errNoRacct is a kernel without resource accounting.
 var errNoRacct = errors.New("resource accounting is off")
 
-// fault is a command's failure that is of a known kind. It reads as the
+// commandError is a command's failure that is of a known kind. It reads as the
 // command's own, with the line that tells the kind: zfs(8) goes on after it.
-type fault struct {
+type commandError struct {
 	of   *run.Error
 	line string
 	kind error
 }
 
-func (f *fault) Error() string {
+func (f *commandError) Error() string {
 	told := *f.of
 	told.Stderr = f.line
 	return told.Error()
 }
 
-func (f *fault) Unwrap() []error { return []error{f.of, f.kind} }
+func (f *commandError) Unwrap() []error { return []error{f.of, f.kind} }
 
-// typed makes err one that callers can ask for its kind.
-func typed(err error) error {
+// classify makes err one that callers can ask for its kind.
+func classify(err error) error {
 	var e *run.Error
 	if !errors.As(err, &e) || len(e.Argv) == 0 {
 		return err
 	}
-	for _, k := range kinds {
+	for _, k := range errorTexts {
 		if k.command != e.Argv[0] {
 			continue
 		}
 		for line := range strings.SplitSeq(e.Stderr, "\n") {
 			if strings.Contains(line, k.text) {
-				return &fault{e, line, k.kind}
+				return &commandError{e, line, k.kind}
 			}
 		}
 	}
 	return err
 }
 
-// unless is nil when err is of kind, else err.
-func unless(kind, err error) error {
+// ignore is nil when err is of kind, else err.
+func ignore(kind, err error) error {
 	if errors.Is(err, kind) {
 		return nil
 	}
@@ -95,8 +95,8 @@ func unless(kind, err error) error {
 // holds its tree for a moment.
 const busyTimeout = 10 * time.Second
 
-// whileBusy tries try again for as long as it finds something to be in use.
-func whileBusy(ctx context.Context, try func() error) error {
+// retryBusy tries try again for as long as it finds something to be in use.
+func retryBusy(ctx context.Context, try func() error) error {
 	deadline := time.Now().Add(busyTimeout)
 	for pause := 10 * time.Millisecond; ; pause *= 2 {
 		err := try()

@@ -14,7 +14,7 @@ import (
 )
 
 // Complaints that a real FreeBSD made are taken for what they are.
-func TestTyped_real(t *testing.T) {
+func TestClassify_real(t *testing.T) {
 	leak.Check(t)
 	text, err := os.ReadFile("testdata/errors.txt")
 	must.NoError(t, err)
@@ -28,7 +28,7 @@ func TestTyped_real(t *testing.T) {
 		must.Len(t, 3, fields, must.Sprint(line))
 		n++
 		plain := &run.Error{Argv: []string{fields[0], "x"}, Code: 1, Stderr: strings.ReplaceAll(fields[2], "|", "\n")}
-		got := typed(plain)
+		got := classify(plain)
 		for kind, is := range known {
 			must.Eq(t, kind == fields[1], errors.Is(got, is), must.Sprint(line, kind))
 		}
@@ -43,14 +43,14 @@ func TestTyped_real(t *testing.T) {
 
 // FreeBSD 15's ifconfig(8) adds what the kernel says to its complaints, which are
 // taken for the same (lib/libc/gen/err.c, vexterr).
-func TestTyped_extended(t *testing.T) {
+func TestClassify_extended(t *testing.T) {
 	leak.Check(t)
 	for complaint, kind := range map[string]error{
 		"ifconfig: BRDGADD em9: No such file or directory (extended error No such interface)":                  fs.ErrNotExist,
 		"ifconfig: ioctl (SIOCDIFADDR): Can't assign requested address (extended error No such address)":       fs.ErrNotExist,
 		"ifconfig: BRDGADD em0: Invalid argument (extended error Member interface may not have an IP address)": nil,
 	} {
-		err := typed(&run.Error{Argv: []string{"ifconfig", "x"}, Code: 1, Stderr: complaint})
+		err := classify(&run.Error{Argv: []string{"ifconfig", "x"}, Code: 1, Stderr: complaint})
 		must.Eq(t, kind != nil, errors.Is(err, fs.ErrNotExist), must.Sprint(complaint))
 		must.StrHasSuffix(t, complaint, err.Error())
 	}

@@ -53,12 +53,12 @@ func New(r run.Runner, k Kernel, c Config) pot.Host {
 		Links:      l,
 		Redirects:  redirects{runner: r, kernel: k, config: c},
 		Aliases:    aliases{runner: r, kernel: k, uplink: c.Interface},
-		Jails:      jails{runner: r, kernel: k, mounts: m, links: l, statuses: statuses{c.StatusDir}},
-		Limiter:    limiter{runner: r, kernel: k},
+		Jails:      jails{runner: r, kernel: k, mounts: m, links: l, statusFiles: statusFiles{c.StatusDir}},
+		Limits:     limiter{runner: r, kernel: k},
 		Check:      checker{runner: r, kernel: k, config: c, routing: way}.check,
 		Mountpoint: func(_ context.Context, dataset string) (string, error) { return d.mountpoint(dataset) },
 		Unpack:     d.unpack,
-		Marked:     marks{runner: r, kernel: k, datasets: d, links: l}.marked,
+		Leftovers:  leftovers{runner: r, kernel: k, datasets: d, links: l}.find,
 		Upstreams:  func() []netip.Addr { return upstreams(os.DirFS("/")) },
 		Setup: func(ctx context.Context, o pot.SetupOptions) error {
 			return (&setup{SetupOptions: o, runner: r, kernel: k, config: c}).run(ctx)

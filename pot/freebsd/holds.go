@@ -67,7 +67,7 @@ func (d *datasets) releaseImport(ctx context.Context, name string, busy error) e
 		return errors.Join(busy, err)
 	}
 	for _, h := range all {
-		if _, err := d.zfs(ctx, "release", "--", h.tag, h.snapshot); unless(fs.ErrNotExist, err) != nil {
+		if _, err := d.zfs(ctx, "release", "--", h.tag, h.snapshot); ignore(fs.ErrNotExist, err) != nil {
 			return fmt.Errorf("release %q of %s: %w", h.tag, h.snapshot, err)
 		}
 	}

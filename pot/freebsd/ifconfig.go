@@ -30,7 +30,7 @@ func (i *iface) addressed() bool { return len(i.inet) > 0 || i.inet6 }
 // listInterfaces returns all interfaces of the host.
 func listInterfaces(ctx context.Context, r run.Runner) ([]*iface, error) {
 	out, err := r.Run(ctx, nil, "ifconfig", "-a")
-	return parseInterfaces(out), typed(err)
+	return parseInterfaces(out), classify(err)
 }
 
 // find returns the interface of that name, and nil if there is none.

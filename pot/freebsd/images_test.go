@@ -264,7 +264,7 @@ func TestClone_newest(t *testing.T) {
 	origin := func(t *testing.T) string {
 		clones++
 		name := fmt.Sprint("clone", clones)
-		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "new_1_0", Name: name})
+		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: "new_1_0", Name: name})
 		must.NoError(t, err)
 		origin := m.datasets["tank/pot/jails/"+name+"/m"].origin
 		must.NoError(t, h.Datasets.Destroy(t.Context(), name))
@@ -320,7 +320,7 @@ func TestClone_newest(t *testing.T) {
 		before := looks()
 		m.mounts = nil
 		d := h.Datasets
-		_, err := d.Clone(t.Context(), pot.Clone{Image: "new_1_0", Name: "x"})
+		_, err := d.Clone(t.Context(), pot.Clone{Origin: "new_1_0", Name: "x"})
 		must.NoError(t, err)
 		must.Eq(t, before+1, looks())
 		m.mounts = mounts

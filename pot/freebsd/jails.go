@@ -23,11 +23,11 @@ import (
 // jails are jail(8)'s, made to persist: a jail is there until it is removed,
 // whatever runs in it.
 type jails struct {
-	runner   run.Runner
-	kernel   Kernel
-	mounts   mounts
-	links    *links
-	statuses statuses
+	runner      run.Runner
+	kernel      Kernel
+	mounts      mounts
+	links       *links
+	statusFiles statusFiles
 }
 
 // Create is pot.Jails'.
@@ -43,7 +43,7 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 		return err
 	}
 	if _, err := j.runner.Run(ctx, nil, argv...); err != nil {
-		return j.createFailed(ctx, jail, typed(err))
+		return j.createFailed(ctx, jail, classify(err))
 	}
 	defer func() {
 		if err != nil {
@@ -63,7 +63,7 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	j.statuses.started(jail.Name, device)
+	j.statusFiles.started(jail.Name, device)
 	return nil
 }
 
@@ -151,12 +151,12 @@ func (j jails) empty(name pot.Name) bool {
 
 // Remove is pot.Jails'.
 func (j jails) Remove(ctx context.Context, name pot.Name) error {
-	j.statuses.forget(name)
+	j.statusFiles.forget(name)
 	id, err := j.kernel.JailID(string(name), false)
 	if err == nil {
 		err = j.kernel.RemoveJail(id)
 	}
-	if unless(fs.ErrNotExist, err) != nil {
+	if ignore(fs.ErrNotExist, err) != nil {
 		return fmt.Errorf("remove jail %s: %w", name, err)
 	}
 	deadline := time.Now().Add(dyingTimeout)

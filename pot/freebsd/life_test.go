@@ -354,7 +354,7 @@ func TestSurprises(t *testing.T) {
 		h, _ := m.host(t)
 		m.messages = "rctl: rule \"jail:web:memoryuse:log=67108864\" matched by pid 812 (hello), uid 0, jail web\n"
 		for name, want := range map[pot.Name]bool{"web": true, "we": false, "web2": false} {
-			got, err := h.Limiter.OutOfMemory(t.Context(), name)
+			got, err := h.Limits.OutOfMemory(t.Context(), name)
 			must.NoError(t, err)
 			must.Eq(t, want, got, must.Sprint(name))
 		}
@@ -372,13 +372,13 @@ func TestTyped(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)
 	h, _ := m.host(t)
-	_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "nosuch", Name: "x"})
+	_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: "nosuch", Name: "x"})
 	must.ErrorContains(t, err, "image nosuch: zfs list ")
 	must.True(t, errors.Is(err, fs.ErrNotExist), must.Sprint(err))
 	must.ErrorIs(t, h.Images.Receive(t.Context(), "web_1_0", strings.NewReader("image")), fs.ErrExist)
-	_, err = h.Datasets.Clone(t.Context(), pot.Clone{Image: "web_1_0", Name: "x"})
+	_, err = h.Datasets.Clone(t.Context(), pot.Clone{Origin: "web_1_0", Name: "x"})
 	must.NoError(t, err)
-	_, err = h.Datasets.Clone(t.Context(), pot.Clone{Image: "web_1_0", Name: "x"})
+	_, err = h.Datasets.Clone(t.Context(), pot.Clone{Origin: "web_1_0", Name: "x"})
 	must.ErrorIs(t, err, fs.ErrExist)
 	must.ErrorContains(t, h.Images.Destroy(t.Context(), "web_1_0"), "zfs destroy -rf tank/pot/jails/web_1_0: exit status 1")
 	must.ErrorIs(t, h.Images.Destroy(t.Context(), "web_1_0"), errDependents)
@@ -403,7 +403,7 @@ func TestIdle(t *testing.T) {
 		return names
 	}
 	must.Eq(t, []string{"other_1_0", "web_1_0"}, idle())
-	_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "web_1_0", Name: "x"})
+	_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: "web_1_0", Name: "x"})
 	must.NoError(t, err)
 	must.Eq(t, []string{"other_1_0"}, idle())
 }

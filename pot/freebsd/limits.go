@@ -20,7 +20,7 @@ type limiter struct {
 	kernel Kernel
 }
 
-// Set is pot.Limiter's. The cores are the jail's own affair (cpuset(2)), and a
+// Set implements pot.Limiter. The cores are the jail's own affair (cpuset(2)), and a
 // weight against others is what rctl does not have. A kernel with accounting
 // off bounds nothing: Check says so.
 func (l limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) error {
@@ -29,7 +29,7 @@ func (l limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) erro
 		return nil
 	}
 	_, err := l.runner.Run(ctx, nil, append([]string{"rctl", "-a"}, rules...)...)
-	return unless(errNoRacct, typed(err))
+	return ignore(errNoRacct, classify(err))
 }
 
 // rules are limits in rctl's words (rctl(8), RESOURCES, ACTIONS). Memory has two: the kernel kills without a
@@ -61,17 +61,17 @@ func rules(name pot.Name, l pot.Limits) []string {
 	return all
 }
 
-// Clear is pot.Limiter's.
+// Clear implements pot.Limiter.
 func (l limiter) Clear(ctx context.Context, name pot.Name) error {
 	_, err := l.runner.Run(ctx, nil, "rctl", "-r", "jail:"+string(name))
-	err = typed(err)
+	err = classify(err)
 	if errors.Is(err, errNoRacct) {
 		return nil
 	}
-	return unless(fs.ErrNotExist, err)
+	return ignore(fs.ErrNotExist, err)
 }
 
-// Usage is pot.Limiter's. rctl counts processor time in whole seconds.
+// Usage implements pot.Limiter. rctl counts processor time in whole seconds.
 func (l limiter) Usage(ctx context.Context, name pot.Name) (pot.Usage, error) {
 	if _, err := l.kernel.JailID(string(name), false); err != nil {
 		return pot.Usage{}, fmt.Errorf("jail %s: %w", name, err)
@@ -108,7 +108,7 @@ func parseUsage(line string) (pot.Usage, error) {
 	return u, nil
 }
 
-// OutOfMemory is pot.Limiter's: the kernel's message buffer has what the log
+// OutOfMemory implements pot.Limiter: the kernel's message buffer has what the log
 // rule wrote (sys/kern/kern_rctl.c, rctl_enforce).
 func (l limiter) OutOfMemory(ctx context.Context, name pot.Name) (bool, error) {
 	messages, err := l.kernel.Messages()

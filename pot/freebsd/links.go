@@ -44,7 +44,7 @@ const (
 
 func (l *links) ifconfig(ctx context.Context, argv ...string) (string, error) {
 	out, err := l.runner.Run(ctx, nil, append([]string{"ifconfig"}, argv...)...)
-	return strings.TrimSpace(out), typed(err)
+	return strings.TrimSpace(out), classify(err)
 }
 
 // interfaces returns all interfaces of the host.

@@ -22,9 +22,9 @@ type mounts struct {
 	supervisor string // path of pot-supervisor
 }
 
-// skeletons hold the mount points of directories that were split; they are beside
+// overlayDirs hold the mount points of directories that were split; they are beside
 // a pot's tree.
-const skeletons = "skeletons"
+const overlayDirs = "skeletons"
 
 // A source is what a nullfs shows.
 type source struct {
@@ -113,7 +113,7 @@ func (m mounts) target(root, inside string, isDir bool) (target, error) {
 
 func (m mounts) openTarget(root, inside string, isDir bool, open pot.Opener) (target, error) {
 	var t target
-	ours := filepath.Join(filepath.Dir(root), skeletons) + "/"
+	ours := filepath.Join(filepath.Dir(root), overlayDirs) + "/"
 	opened, err := pot.OpenTarget(root, inside, isDir, func(dir *os.File, name string) (*os.File, error) {
 		at, err := m.kernel.StatFS(dir)
 		if err != nil {
@@ -292,7 +292,7 @@ func (m mounts) UnmountAll(ctx context.Context, root string) error {
 	if err != nil {
 		return err
 	}
-	return os.RemoveAll(filepath.Join(filepath.Dir(root), skeletons))
+	return os.RemoveAll(filepath.Join(filepath.Dir(root), overlayDirs))
 }
 
 // unmountIf unmounts what is to go, the newest first.
@@ -314,5 +314,5 @@ func (m mounts) unmountIf(ctx context.Context, goes func(MountPoint) bool) error
 
 // unmount unmounts one file system, by its ID. It returns nil if that is not mounted.
 func (m mounts) unmount(ctx context.Context, p MountPoint) error {
-	return whileBusy(ctx, func() error { return unless(fs.ErrNotExist, m.kernel.Unmount(p)) })
+	return retryBusy(ctx, func() error { return ignore(fs.ErrNotExist, m.kernel.Unmount(p)) })
 }

@@ -23,7 +23,7 @@ func TestMounts(t *testing.T) {
 	open := scratch(t, run.Host{})
 	h := open(hosttest.Build(t, supervisor))
 	must.NoError(t, h.Images.Receive(t.Context(), "hello", hello()))
-	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "hello", Name: "web"})
+	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: "hello", Name: "web"})
 	must.NoError(t, err)
 	root := filepath.Join(dir, "m")
 	volume, err := filepath.EvalSymlinks(t.TempDir())

@@ -28,7 +28,7 @@ type mountBed struct {
 func newMountBed(t *testing.T) *mountBed {
 	m := newModel(t)
 	h, _ := m.host(t)
-	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "web_1_0", Name: "web"})
+	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: "web_1_0", Name: "web"})
 	must.NoError(t, err)
 	host := t.TempDir()
 	for _, file := range []string{"data/keys", "data/sub/f", "data/sub/deep/g", "etc/secret", "etc/f", "etc/deep/g", "more/m"} {
@@ -91,7 +91,7 @@ func TestMount_nested(t *testing.T) {
 				must.NoError(t, b.UnmountAll(t.Context(), b.root))
 			}
 			must.SliceEmpty(t, b.table())
-			must.DirNotExists(t, filepath.Join(filepath.Dir(b.root), skeletons))
+			must.DirNotExists(t, filepath.Join(filepath.Dir(b.root), overlayDirs))
 		})
 	for _, made := range []string{"d", "e", "x", "a", "b"} {
 		must.NoError(t, os.RemoveAll(filepath.Join(b.root, made)))
@@ -119,7 +119,7 @@ func TestMount_nestedFaults(t *testing.T) {
 		b.failAt = 0
 		must.NoError(t, b.UnmountAll(t.Context(), b.root))
 		must.SliceEmpty(t, b.table())
-		must.DirNotExists(t, filepath.Join(filepath.Dir(b.root), skeletons))
+		must.DirNotExists(t, filepath.Join(filepath.Dir(b.root), overlayDirs))
 	}
 }
 
@@ -284,7 +284,7 @@ func TestMount_split(t *testing.T) {
 func TestMount_linkedSkeletons(t *testing.T) {
 	leak.Check(t)
 	b := newMountBed(t)
-	must.NoError(t, os.Symlink(b.host, filepath.Join(filepath.Dir(b.root), skeletons)))
+	must.NoError(t, os.Symlink(b.host, filepath.Join(filepath.Dir(b.root), overlayDirs)))
 	must.NoError(t, b.mount(t, "data", "/d", false))
 	must.Error(t, b.mount(t, "data/sub", "/d/sub", true))
 	must.NoError(t, b.UnmountAll(t.Context(), b.root))

@@ -266,7 +266,7 @@ func TestAttributes(t *testing.T) {
 	t.Run("what is mounted by a jail that fails is taken away with it", func(t *testing.T) {
 		m := newModel(t)
 		h, _ := m.host(t)
-		dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "web_1_0", Name: "x"})
+		dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: "web_1_0", Name: "x"})
 		must.NoError(t, err)
 		before := m.state()
 		must.NoError(t, os.Symlink("/", dir+"/m/proc"))

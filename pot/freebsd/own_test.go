@@ -34,7 +34,7 @@ func TestStartOwn(t *testing.T) {
 	before := m.state()
 
 	m.commands = nil
-	p, already, err := pots.StartOwn(t.Context(), "web_1_0", pot.StartOptions{Bare: true})
+	p, already, err := pots.StartOwn(t.Context(), "web_1_0", pot.StartOptions{NoCommand: true})
 	must.NoError(t, err)
 	must.False(t, already)
 	must.Eq(t, "10.192.0.77", p.Address().String())
@@ -49,7 +49,7 @@ func TestStartOwn(t *testing.T) {
 	}
 	must.Eq(t, []string{"zfs get -Hp -s local -o property,value all tank/pot/jails/web_1_0"}, slices.Compact(zfsOf(m.commands)))
 
-	_, already, err = pots.StartOwn(t.Context(), "web_1_0", pot.StartOptions{Bare: true})
+	_, already, err = pots.StartOwn(t.Context(), "web_1_0", pot.StartOptions{NoCommand: true})
 	must.NoError(t, err)
 	must.True(t, already)
 

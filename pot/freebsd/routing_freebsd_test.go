@@ -45,7 +45,7 @@ func TestRouting_host(t *testing.T) {
 	}
 	lacks := func(key string) (all []string) {
 		for _, f := range h.Check(t.Context()) {
-			if f.Weight != pot.Fact && f.Key == key {
+			if f.Severity != pot.Info && f.Key == key {
 				all = append(all, f.Text)
 			}
 		}

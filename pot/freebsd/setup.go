@@ -119,7 +119,7 @@ func (s *setup) dataset(name string, properties ...string) need {
 		what: "dataset " + name,
 		have: func(ctx context.Context) (bool, error) {
 			_, err := s.runner.Run(ctx, nil, "zfs", "list", "-H", "-o", "name", name)
-			if err = typed(err); errors.Is(err, fs.ErrNotExist) {
+			if err = classify(err); errors.Is(err, fs.ErrNotExist) {
 				return false, nil
 			}
 			return err == nil, err
@@ -130,7 +130,7 @@ func (s *setup) dataset(name string, properties ...string) need {
 				argv = append(argv, "-o", p)
 			}
 			_, err := s.runner.Run(ctx, nil, append(argv, name)...)
-			return typed(err)
+			return classify(err)
 		},
 	}
 }

@@ -63,7 +63,7 @@ func (s snapshots) parse(name string, words []string) (one pot.Snapshot, err err
 	used, err2 := strconv.ParseInt(words[2], 10, 64)
 	guid, err3 := strconv.ParseUint(words[3], 10, 64)
 	held, err4 := strconv.ParseInt(words[4], 10, 64)
-	one.Created, one.UsedBytes, one.HeldBytes, one.GUID = time.Unix(created, 0), used, held, guid
+	one.Created, one.UsedBytes, one.LogicalReferencedBytes, one.GUID = time.Unix(created, 0), used, held, guid
 	return one, errors.Join(err1, err2, err3, err4)
 }
 
@@ -72,7 +72,7 @@ func (s snapshots) Destroy(ctx context.Context, name, snapshot string) error {
 	at, err := s.at(name, snapshot)
 	if err == nil {
 		_, err = s.zfs(ctx, "destroy", "-r", at)
-		err = unless(fs.ErrNotExist, err)
+		err = ignore(fs.ErrNotExist, err)
 	}
 	if isHeld(err) {
 		err = s.heldError(ctx, name, "@"+snapshot, err)
@@ -113,7 +113,7 @@ func (s snapshots) Send(ctx context.Context, name, snapshot string, w io.Writer)
 	if !ok {
 		return errors.New("internal error: what runs commands cannot stream")
 	}
-	return typed(r.Stream(ctx, w, "zfs", "send", "-R", at))
+	return classify(r.Stream(ctx, w, "zfs", "send", "-R", at))
 }
 
 // Origin is pot.Snapshots'.

@@ -90,9 +90,9 @@ func TestSnapshots(t *testing.T) {
 		all, err := s.List(ctx, "web_1_0")
 		must.NoError(t, err)
 		must.Eq(t, []pot.Snapshot{
-			{Name: "1800000000", Created: time.Unix(1800000000, 0), UsedBytes: 4096, HeldBytes: 65536, GUID: 18446744073709551610},
-			{Child: "m", Name: "1700000000", Created: time.Unix(1700000000, 0), UsedBytes: 4096, HeldBytes: 65536, GUID: 18446744073709551610},
-			{Child: "m", Name: "1800000000", Created: time.Unix(1800000000, 0), UsedBytes: 4096, HeldBytes: 65536, GUID: 18446744073709551611},
+			{Name: "1800000000", Created: time.Unix(1800000000, 0), UsedBytes: 4096, LogicalReferencedBytes: 65536, GUID: 18446744073709551610},
+			{Child: "m", Name: "1700000000", Created: time.Unix(1700000000, 0), UsedBytes: 4096, LogicalReferencedBytes: 65536, GUID: 18446744073709551610},
+			{Child: "m", Name: "1800000000", Created: time.Unix(1800000000, 0), UsedBytes: 4096, LogicalReferencedBytes: 65536, GUID: 18446744073709551611},
 		}, all)
 	})
 	t.Run("it is sent with all before it", func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestSnapshots(t *testing.T) {
 		must.ErrorIs(t, s.Rollback(ctx, "web_1_0", "5"), fs.ErrNotExist)
 	})
 	t.Run("one that a pot is cloned from stays", func(t *testing.T) {
-		_, err := s.Clone(ctx, pot.Clone{Image: "web_1_0", Name: "copy", Snapshot: "1800000000"})
+		_, err := s.Clone(ctx, pot.Clone{Origin: "web_1_0", Name: "copy", Snapshot: "1800000000"})
 		must.NoError(t, err)
 		must.Eq(t, "tank/pot/jails/web_1_0/m@1800000000", m.datasets["tank/pot/jails/copy/m"].origin)
 		of, at, err := s.Origin(ctx, "copy")

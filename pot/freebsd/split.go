@@ -190,11 +190,11 @@ func newSkeleton(dir, name string) (string, *os.Root, error) {
 		return "", nil, err
 	}
 	defer r.Close()
-	if err := r.Mkdir(skeletons, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := r.Mkdir(overlayDirs, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", nil, err
 	}
 	for n := 1; ; n++ {
-		at := filepath.Join(skeletons, name)
+		at := filepath.Join(overlayDirs, name)
 		if n > 1 {
 			at += "." + strconv.Itoa(n)
 		}

@@ -9,20 +9,22 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// statuses are the files by which the shell tool knows in what state a pot is:
+// statusFiles are the files by which the shell tool knows in what state a pot is:
 // without one it neither stops a pot nor destroys one that runs. It is their one
 // reader, and a pot does not depend on it: where one cannot be written, there is
 // none. (share/pot/set-status.sh)
-type statuses struct {
+type statusFiles struct {
 	dir string // POT_TMP; "" for no files
 }
 
-func (s statuses) path(name pot.Name) string { return filepath.Join(s.dir, "pot_status_"+string(name)) }
+func (s statusFiles) path(name pot.Name) string {
+	return filepath.Join(s.dir, "pot_status_"+string(name))
+}
 
 // started says that a pot runs, and which interfaces are to go with it. All may
 // write in the directory: the file takes its name when it is whole, in the place of
 // whatever has it.
-func (s statuses) started(name pot.Name, devices pairs) {
+func (s statusFiles) started(name pot.Name, devices pairs) {
 	if s.dir == "" {
 		return
 	}
@@ -47,7 +49,7 @@ func (s statuses) started(name pot.Name, devices pairs) {
 }
 
 // forget says nothing of a pot any more.
-func (s statuses) forget(name pot.Name) {
+func (s statusFiles) forget(name pot.Name) {
 	if s.dir != "" {
 		os.Remove(s.path(name))
 	}

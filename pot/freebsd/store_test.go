@@ -30,7 +30,7 @@ func TestStore_images(t *testing.T) {
 
 	t.Run("a task's clone is no image, whatever is allowed", func(t *testing.T) {
 		_, h, store := open(t)
-		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "web_1_0", Name: name, Labels: map[string]string{conf.LabelTask: "x"}})
+		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: "web_1_0", Name: name, Labels: map[string]string{conf.LabelTask: "x"}})
 		must.NoError(t, err)
 		_, err = store.Ensure(t.Context(), ref, image.Terms{Local: true}, nil)
 		must.ErrorIs(t, err, image.ErrNotImage)

@@ -78,7 +78,7 @@ func (s *setup) undo(ctx context.Context) error {
 // below are the children of a dataset, and whether it is there.
 func (s *setup) below(ctx context.Context, dataset string) (names []string, there bool, err error) {
 	out, err := s.runner.Run(ctx, nil, "zfs", "list", "-H", "-d", "1", "-t", "filesystem,volume", "-o", "name", dataset)
-	if err = typed(err); errors.Is(err, fs.ErrNotExist) {
+	if err = classify(err); errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}
 	if err != nil {
@@ -95,7 +95,7 @@ func (s *setup) below(ctx context.Context, dataset string) (names []string, ther
 
 func (s *setup) destroy(ctx context.Context, args ...string) error {
 	_, err := s.runner.Run(ctx, nil, append([]string{"zfs", "destroy"}, args...)...)
-	if err = typed(err); errors.Is(err, fs.ErrNotExist) {
+	if err = classify(err); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return err

@@ -65,7 +65,7 @@ func (l *links) create(ctx context.Context, kind, description string, words ...s
 // drop destroys an interface; of an epair, both ends. It returns nil if there is none.
 func (l *links) drop(ctx context.Context, device string) error {
 	_, err := l.ifconfig(ctx, device, "destroy")
-	return unless(fs.ErrNotExist, err)
+	return ignore(fs.ErrNotExist, err)
 }
 
 // dropHalfMade destroys the epairs that an ifconfig which was killed has left without

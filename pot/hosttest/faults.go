@@ -27,8 +27,8 @@ type faulty struct {
 }
 
 func (f *faulty) host(of pot.Host) pot.Host {
-	f.Datasets, f.Mounts, f.Links, f.Jails, f.Limiter = of.Datasets, of.Mounts, of.Links, of.Jails, of.Limiter
-	of.Datasets, of.Mounts, of.Links, of.Jails, of.Limiter = f, f, f, f, f
+	f.Datasets, f.Mounts, f.Links, f.Jails, f.Limiter = of.Datasets, of.Mounts, of.Links, of.Jails, of.Limits
+	of.Datasets, of.Mounts, of.Links, of.Jails, of.Limits = f, f, f, f, f
 	return of
 }
 
@@ -90,7 +90,7 @@ type undoing struct{ *faulty }
 
 func (u undoing) host(of pot.Host) pot.Host {
 	u.faulty.host(of)
-	of.Datasets, of.Mounts, of.Links, of.Jails, of.Limiter = undoingDatasets{u}, undoingMounts{u}, undoingLinks{u}, undoingJails{u}, undoingLimiter{u}
+	of.Datasets, of.Mounts, of.Links, of.Jails, of.Limits = undoingDatasets{u}, undoingMounts{u}, undoingLinks{u}, undoingJails{u}, undoingLimiter{u}
 	return of
 }
 

@@ -127,7 +127,7 @@ func seeIn(root string) See {
 // testMountsWithin is of mounts within mounts, and of directories that others change.
 func testMountsWithin(t *testing.T, bed Bed) {
 	h := bed.Host
-	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "within"})
+	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "within"})
 	must.NoError(t, err)
 	root := filepath.Join(dir, "m")
 	unmount := func(t *testing.T) { must.NoError(t, h.Mounts.UnmountAll(t.Context(), root)) }

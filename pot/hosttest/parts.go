@@ -89,14 +89,14 @@ func testImages(t *testing.T, bed Bed) {
 func testDatasets(t *testing.T, bed Bed) {
 	h := bed.Host
 	labels := map[string]string{"nomad.pot:alloc": "a"}
-	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "web", Labels: labels})
+	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web", Labels: labels})
 	must.NoError(t, err)
 	t.Run("a clone is not made over another", func(t *testing.T) {
-		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "web"})
+		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web"})
 		must.ErrorIs(t, err, fs.ErrExist)
 	})
 	t.Run("a clone of nothing is refused", func(t *testing.T) {
-		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: "nosuch", Name: "web2"})
+		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: "nosuch", Name: "web2"})
 		must.ErrorIs(t, err, fs.ErrNotExist)
 		_, err = h.Datasets.Dir(t.Context(), "web2")
 		must.ErrorIs(t, err, fs.ErrNotExist)
@@ -137,7 +137,7 @@ func testDatasets(t *testing.T, bed Bed) {
 
 func testMounts(t *testing.T, bed Bed) {
 	h := bed.Host
-	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "web"})
+	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web"})
 	must.NoError(t, err)
 	root := filepath.Join(dir, "m")
 	source := t.TempDir()
@@ -214,7 +214,7 @@ func testLinks(t *testing.T, bed Bed) {
 
 func testJails(t *testing.T, bed Bed) {
 	h := bed.Host
-	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "web"})
+	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web"})
 	must.NoError(t, err)
 	jail := pot.Jail{Name: "web", Root: filepath.Join(dir, "m"), Hostname: "web.test", Network: pot.NoNetwork}
 	must.NoError(t, h.Jails.Create(t.Context(), jail))
@@ -262,7 +262,7 @@ func testJails(t *testing.T, bed Bed) {
 func testLimits(t *testing.T, bed Bed) {
 	for _, f := range bed.Host.Check(t.Context()) {
 		if f.Key == "limits" {
-			need.Have(t, "limits", f.Weight == pot.Fact)
+			need.Have(t, "limits", f.Severity == pot.Info)
 		}
 	}
 	t.Run("memory above the limit is a proven kill", func(t *testing.T) {
@@ -319,45 +319,45 @@ func testLimits(t *testing.T, bed Bed) {
 		must.Eq(t, 1, u.Procs)
 	})
 	t.Run("no jail has no usage", func(t *testing.T) {
-		_, err := bed.Host.Limiter.Usage(t.Context(), "nosuch")
+		_, err := bed.Host.Limits.Usage(t.Context(), "nosuch")
 		must.ErrorIs(t, err, fs.ErrNotExist)
-		must.NoError(t, bed.Host.Limiter.Clear(t.Context(), "nosuch"))
+		must.NoError(t, bed.Host.Limits.Clear(t.Context(), "nosuch"))
 	})
 }
 
-// testMarked is that whatever is left of a pot is found, by what is written on it.
-func testMarked(t *testing.T, bed Bed) {
+// testLeftovers is that whatever is left of a pot is found, by what is written on it.
+func testLeftovers(t *testing.T, bed Bed) {
 	h := bed.Host
-	marked := func(t *testing.T) []pot.Name {
-		all, err := h.Marked(t.Context(), nil)
+	leftovers := func(t *testing.T) []pot.Name {
+		all, err := h.Leftovers(t.Context(), nil)
 		must.NoError(t, err)
 		return all
 	}
-	none := marked(t)
+	none := leftovers(t)
 	t.Run("a dataset, unless it is an image's", func(t *testing.T) {
 		must.NoError(t, h.Images.SetLabels(t.Context(), image, map[string]string{"nomad.pot:ref": "r"}))
-		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "m_data", Labels: map[string]string{conf.LabelTask: "m"}})
+		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "m_data", Labels: map[string]string{conf.LabelTask: "m"}})
 		must.NoError(t, err)
-		must.SliceContains(t, marked(t), "m_data")
+		must.SliceContains(t, leftovers(t), "m_data")
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "m_data"))
 	})
 	t.Run("no pot that was started by hand, even with the name of a task's", func(t *testing.T) {
 		const name = pot.Name("web_0badcafe_6f3e6b3c-8f0e-4a35-9c2c-0123456789ab")
 		var told []pot.Name
 		host := h
-		host.Marked = func(ctx context.Context, known []pot.Name) ([]pot.Name, error) {
+		host.Leftovers = func(ctx context.Context, known []pot.Name) ([]pot.Name, error) {
 			told = known
-			found, err := h.Marked(ctx, known)
+			found, err := h.Leftovers(ctx, known)
 			return append(found, name, "no name"), err
 		}
 		own := Bed{Host: host, Dir: bed.Dir, Supervisor: bed.Supervisor}
 		pots := own.pots()
 		_, err := pots.CreateOwn(t.Context(), name, bed.Stream())
 		must.NoError(t, err)
-		_, _, err = pots.StartOwn(t.Context(), name, pot.StartOptions{Bare: true})
+		_, _, err = pots.StartOwn(t.Context(), name, pot.StartOptions{NoCommand: true})
 		must.NoError(t, err)
 		create(t, own, spec("task"))
-		got, err := pots.Marked(t.Context())
+		got, err := pots.Leftovers(t.Context())
 		must.NoError(t, err)
 		must.SliceContains(t, got, "task")
 		must.SliceNotContains(t, got, name)
@@ -370,8 +370,8 @@ func testMarked(t *testing.T, bed Bed) {
 		must.NoError(t, h.Links.Attach(t.Context(), pot.Link{
 			Pot: "m_link", Address: netip.MustParsePrefix("10.192.0.9/10"), Gateway: pot.DefaultNetwork.Gateway,
 		}))
-		must.SliceContains(t, marked(t), "m_link")
+		must.SliceContains(t, leftovers(t), "m_link")
 		must.NoError(t, h.Links.Detach(t.Context(), "m_link"))
 	})
-	must.Eq(t, none, marked(t))
+	must.Eq(t, none, leftovers(t))
 }

@@ -51,7 +51,7 @@ func testSnapshots(t *testing.T, bed Bed) {
 		must.FileMode(t, hook, 0o755)
 	})
 	t.Run("a clone is what the pot was, and has no settings", func(t *testing.T) {
-		dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: name, Name: "copy", Snapshot: first})
+		dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: name, Name: "copy", Snapshot: first})
 		must.NoError(t, err)
 		must.FileContains(t, filepath.Join(dir, "m/etc/note"), "one")
 		left, err := os.ReadDir(filepath.Join(dir, "conf"))

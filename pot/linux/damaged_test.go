@@ -45,7 +45,7 @@ func labelled(t *testing.T) datasets {
 	d := datasets{dir: t.TempDir()}
 	must.NoError(t, d.Receive(t.Context(), "hello", hello()))
 	must.NoError(t, d.SetLabels(t.Context(), "hello", map[string]string{conf.LabelRef: "of hello"}))
-	_, err := d.Clone(t.Context(), pot.Clone{Image: "hello", Name: "web", Labels: map[string]string{conf.LabelTask: "of web"}})
+	_, err := d.Clone(t.Context(), pot.Clone{Origin: "hello", Name: "web", Labels: map[string]string{conf.LabelTask: "of web"}})
 	must.NoError(t, err)
 	t.Cleanup(func() {
 		must.NoError(t, d.Destroy(context.Background(), "web"))

@@ -302,7 +302,7 @@ func (d datasets) Dir(ctx context.Context, name string) (string, error) {
 
 // Clone is pot.Datasets'. Directories have no quota.
 func (d datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err error) {
-	image, name := c.Image, c.Name
+	image, name := c.Origin, c.Name
 	if c.QuotaBytes > 0 {
 		return "", fmt.Errorf("a quota of %d bytes: %w", c.QuotaBytes, pot.ErrUnsupported)
 	}

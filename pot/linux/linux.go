@@ -47,9 +47,9 @@ func New(dir, supervisor string) (pot.Host, error) {
 		Mounts:    mounts{},
 		Links:     links{lock: bridgeLock, networks: n},
 		Jails:     j,
-		Limiter:   l,
+		Limits:    l,
 		Check:     checker{dir: dir, supervisor: supervisor, limiter: l}.check,
-		Marked:    marks{datasets: d, jails: j}.marked,
+		Leftovers: leftovers{datasets: d, jails: j}.find,
 		Upstreams: func() []netip.Addr { return upstreams(os.DirFS("/")) },
 	}, nil
 }
@@ -63,10 +63,10 @@ type checker struct {
 
 // check is Host.Check. It leaves nothing behind, and makes nothing that a
 // running pot could notice.
-func (c checker) check(context.Context) []pot.Finding {
-	found := []pot.Finding{{Weight: pot.Fact, Key: "host", Text: "linux"}}
-	add := func(w pot.Weight, key, text string) {
-		found = append(found, pot.Finding{Weight: w, Key: key, Text: text})
+func (c checker) check(context.Context) []pot.CheckResult {
+	found := []pot.CheckResult{{Severity: pot.Info, Key: "host", Text: "linux"}}
+	add := func(w pot.Severity, key, text string) {
+		found = append(found, pot.CheckResult{Severity: w, Key: key, Text: text})
 	}
 	if os.Geteuid() != 0 {
 		add(pot.Fatal, "root", "not root: namespaces and mounts need it; run the Nomad agent as root")
@@ -76,18 +76,18 @@ func (c checker) check(context.Context) []pot.Finding {
 		add(pot.Fatal, "supervisor", fmt.Sprintf("%s: %v: put pot-supervisor beside the plugin, or say where it is with supervisor", c.supervisor, err))
 	}
 	if data, err := os.ReadFile("/proc/filesystems"); err == nil && !strings.Contains(string(data), "\toverlay\n") {
-		add(pot.Absent, "overlay", "overlayfs is not loaded: modprobe overlay")
+		add(pot.Degraded, "overlay", "overlayfs is not loaded: modprobe overlay")
 	}
 	if err := c.limiter.probe(); err != nil {
-		add(pot.Absent, "limits", fmt.Sprintf("memory and CPU limits are off: %v", err))
+		add(pot.Degraded, "limits", fmt.Sprintf("memory and CPU limits are off: %v", err))
 	} else {
-		add(pot.Fact, "limits", c.limiter.version())
+		add(pot.Info, "limits", c.limiter.version())
 	}
 	if release, err := pot.KernelRelease(); err == nil {
-		add(pot.Fact, "release", release)
+		add(pot.Info, "release", release)
 	}
 	if free, err := freeBytes(c.dir); err == nil {
-		add(pot.Fact, "free_bytes", fmt.Sprint(free))
+		add(pot.Info, "free_bytes", fmt.Sprint(free))
 	}
 	return found
 }

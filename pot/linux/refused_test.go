@@ -25,7 +25,7 @@ func TestUnsupported(t *testing.T) {
 			return newLimiter(t.TempDir()).Set(t.Context(), "x", pot.Limits{OpenFiles: 1})
 		},
 		"a quota of 1048576 bytes": func() error {
-			_, err := datasets{dir: t.TempDir()}.Clone(t.Context(), pot.Clone{Image: "i", Name: "x", QuotaBytes: 1 << 20})
+			_, err := datasets{dir: t.TempDir()}.Clone(t.Context(), pot.Clone{Origin: "i", Name: "x", QuotaBytes: 1 << 20})
 			return err
 		},
 		"IPv6 on a bridge": func() error {

@@ -151,7 +151,7 @@ func (s snapshots) List(ctx context.Context, name string) ([]pot.Snapshot, error
 			continue // gone meanwhile, or half made
 		}
 		all = append(all, pot.Snapshot{Name: e.Name(), Created: info.ModTime()},
-			pot.Snapshot{Child: "m", Name: e.Name(), Created: info.ModTime(), UsedBytes: info.Size(), HeldBytes: info.Size()})
+			pot.Snapshot{Child: "m", Name: e.Name(), Created: info.ModTime(), UsedBytes: info.Size(), LogicalReferencedBytes: info.Size()})
 	}
 	slices.SortStableFunc(all, func(a, b pot.Snapshot) int { return a.Created.Compare(b.Created) })
 	return all, nil
@@ -234,10 +234,10 @@ func (s snapshots) Origin(ctx context.Context, name string) (of, snapshot string
 
 // cloneKept is Clone of a snapshot: a copy, which needs nothing of what it is of.
 func (d datasets) cloneKept(ctx context.Context, c pot.Clone) (dir string, err error) {
-	if err := errors.Join(valid(c.Snapshot), valid(c.Image)); err != nil {
+	if err := errors.Join(valid(c.Snapshot), valid(c.Origin)); err != nil {
 		return "", err
 	}
-	if err := d.receiveKept(ctx, c.Name, c.Image, c.Snapshot); err != nil {
+	if err := d.receiveKept(ctx, c.Name, c.Origin, c.Snapshot); err != nil {
 		return "", err
 	}
 	dir = d.path(c.Name)

@@ -11,7 +11,7 @@ import (
 )
 
 // What is left of pots is found, whatever it is; what a jail here has is not loose.
-func TestMarked(t *testing.T) {
+func TestLeftovers(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)
 	m.jails["runs"] = &modelJail{id: 1}
@@ -26,7 +26,7 @@ func TestMarked(t *testing.T) {
 		"pfctl -q -a pot-rdr -s Anchors": {Stdout: "  pot-rdr/e\n  pot-rdr/runs\n"},
 	}}
 	h := New(log, m, Config{ZFSRoot: "tank/pot"})
-	names, err := h.Marked(t.Context(), nil)
+	names, err := h.Leftovers(t.Context(), nil)
 	must.NoError(t, err)
 	must.Eq(t, []pot.Name{"a", "runs", "b", "c", "d", "e"}, names)
 
@@ -34,7 +34,7 @@ func TestMarked(t *testing.T) {
 		log.Answers["rctl"] = run.Answer{Err: &run.Error{Argv: []string{"rctl"}, Code: 1, Stderr: "rctl: RACCT/RCTL present, but disabled; enable using kern.racct.enable=1 tunable"}}
 		for _, said := range []string{"Anchor 'pot-rdr' not found.", "pfctl: DIOCGETRULESETS: No such file or directory"} {
 			log.Answers["pfctl -q -a pot-rdr -s Anchors"] = run.Answer{Err: &run.Error{Argv: []string{"pfctl"}, Code: 1, Stderr: said}}
-			names, err := h.Marked(t.Context(), nil)
+			names, err := h.Leftovers(t.Context(), nil)
 			must.NoError(t, err)
 			must.Eq(t, []pot.Name{"a", "runs", "b", "c"}, names)
 		}
@@ -43,7 +43,7 @@ func TestMarked(t *testing.T) {
 		for _, line := range []string{get, "ifconfig -a", "rctl", "pfctl -q -a pot-rdr -s Anchors"} {
 			was := log.Answers[line]
 			log.Answers[line] = run.Answer{Err: &run.Error{Argv: []string{"x"}, Code: 1, Stderr: "broken"}}
-			_, err := h.Marked(t.Context(), nil)
+			_, err := h.Leftovers(t.Context(), nil)
 			must.ErrorContains(t, err, "broken", must.Sprint(line))
 			log.Answers[line] = was
 		}

@@ -17,31 +17,31 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// marks finds what is left of pots.
-type marks struct {
+// leftovers finds what is left of pots.
+type leftovers struct {
 	datasets datasets
 	jails    jails
 }
 
-// marked is Host.Marked. Control groups have no owner but their name, and go with
+// find is Host.Leftovers. Control groups have no owner but their name, and go with
 // what else is found of their pot.
-func (m marks) marked(context.Context, []pot.Name) ([]pot.Name, error) {
-	labelled, err := names(filepath.Join(m.datasets.dir, "labels"))
+func (l leftovers) find(context.Context, []pot.Name) ([]pot.Name, error) {
+	labelled, err := names(filepath.Join(l.datasets.dir, "labels"))
 	if err != nil {
 		return nil, err
 	}
 	var all []pot.Name
 	for _, name := range labelled {
-		if f, err := m.datasets.readLabels(string(name)); err == nil && f.Labels[conf.LabelTask] != "" {
+		if f, err := l.datasets.readLabels(string(name)); err == nil && f.Labels[conf.LabelTask] != "" {
 			all = append(all, name)
 		}
 	}
-	jails, err := names(m.jails.dir)
+	jails, err := names(l.jails.dir)
 	if err != nil {
 		return nil, err
 	}
 	pairs, err := loosePairs()
-	return slices.Concat(all, jails, m.jails.networks.names(), pairs), err
+	return slices.Concat(all, jails, l.jails.networks.names(), pairs), err
 }
 
 // names are those of the files in a directory; one that is not there has none.

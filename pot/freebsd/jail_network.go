@@ -46,7 +46,7 @@ func (j jails) within(ctx context.Context, name pot.Name, argv ...string) error 
 	if run.Says(err, "illegal option -- j") {
 		_, err = j.runner.Run(ctx, nil, append([]string{"jexec", string(name)}, argv...)...)
 	}
-	return typed(err)
+	return classify(err)
 }
 
 // solicitTimeout bounds the wait for a router.

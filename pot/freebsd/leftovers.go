@@ -12,22 +12,22 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// marks finds what is left of pots.
-type marks struct {
+// leftovers finds what is left of pots.
+type leftovers struct {
 	runner   run.Runner
 	kernel   Kernel
 	datasets *datasets
 	links    *links
 }
 
-// marked implements Host.Marked. A pair of which both ends are the host's, a rule and
+// find implements Host.Leftovers. A pair of which both ends are the host's, a rule and
 // an anchor belong to a pot whose jail is gone, or is being made.
-func (m marks) marked(ctx context.Context, known []pot.Name) ([]pot.Name, error) {
-	all, err := m.labelled(ctx)
+func (l leftovers) find(ctx context.Context, known []pot.Name) ([]pot.Name, error) {
+	all, err := l.labelled(ctx)
 	if err != nil {
 		return nil, err
 	}
-	jails, err := m.kernel.Jails()
+	jails, err := l.kernel.Jails()
 	if err != nil {
 		return nil, fmt.Errorf("list jails: %w", err)
 	}
@@ -41,8 +41,8 @@ func (m marks) marked(ctx context.Context, known []pot.Name) ([]pot.Name, error)
 	known = slices.Compact(known)
 	var loose []pot.Name
 	for _, find := range []func(context.Context) ([]pot.Name, error){
-		m.pairs, m.rules,
-		func(ctx context.Context) ([]pot.Name, error) { return m.redirected(ctx, known) },
+		l.pairs, l.rules,
+		func(ctx context.Context) ([]pot.Name, error) { return l.redirected(ctx, known) },
 	} {
 		names, err := find(ctx)
 		if err != nil {
@@ -59,9 +59,9 @@ func (m marks) marked(ctx context.Context, known []pot.Name) ([]pot.Name, error)
 }
 
 // labelled are the datasets of pots.
-func (m marks) labelled(ctx context.Context) ([]pot.Name, error) {
-	jails := m.datasets.root + "/jails"
-	out, err := m.datasets.zfs(ctx, "get", "-H", "-d", "1", "-t", "filesystem", "-s", "local", "-o", "name", conf.LabelTask, jails)
+func (l leftovers) labelled(ctx context.Context) ([]pot.Name, error) {
+	jails := l.datasets.root + "/jails"
+	out, err := l.datasets.zfs(ctx, "get", "-H", "-d", "1", "-t", "filesystem", "-s", "local", "-o", "name", conf.LabelTask, jails)
 	var all []pot.Name
 	for line := range strings.Lines(out) {
 		if name, below := strings.CutPrefix(strings.TrimSpace(line), jails+"/"); below {
@@ -71,8 +71,8 @@ func (m marks) labelled(ctx context.Context) ([]pot.Name, error) {
 	return all, err
 }
 
-func (m marks) pairs(ctx context.Context) ([]pot.Name, error) {
-	interfaces, err := m.links.interfaces(ctx)
+func (l leftovers) pairs(ctx context.Context) ([]pot.Name, error) {
+	interfaces, err := l.links.interfaces(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -89,9 +89,9 @@ func (m marks) pairs(ctx context.Context) ([]pot.Name, error) {
 	return all, nil
 }
 
-func (m marks) rules(ctx context.Context) ([]pot.Name, error) {
-	out, err := m.runner.Run(ctx, nil, "rctl")
-	if err = typed(err); errors.Is(err, errNoRacct) {
+func (l leftovers) rules(ctx context.Context) ([]pot.Name, error) {
+	out, err := l.runner.Run(ctx, nil, "rctl")
+	if err = classify(err); errors.Is(err, errNoRacct) {
 		return nil, nil
 	}
 	var all []pot.Name
@@ -105,11 +105,11 @@ func (m marks) rules(ctx context.Context) ([]pot.Name, error) {
 }
 
 // redirected are the pots whose anchors have rules.
-func (m marks) redirected(ctx context.Context, known []pot.Name) ([]pot.Name, error) {
+func (l leftovers) redirected(ctx context.Context, known []pot.Name) ([]pot.Name, error) {
 	if !havePF() {
 		return nil, nil
 	}
-	out, err := m.runner.Run(ctx, nil, "pfctl", "-q", "-a", rdrAnchor, "-s", "Anchors")
+	out, err := l.runner.Run(ctx, nil, "pfctl", "-q", "-a", rdrAnchor, "-s", "Anchors")
 	if run.Says(err, "not found") || run.Says(err, "DIOCGETRULESETS: No such file or directory") {
 		return nil, nil // not even the one that they are in; the second is how 14.2 says it
 	}
