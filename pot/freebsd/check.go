@@ -9,12 +9,15 @@ import (
 	"strings"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd/zfs"
 	"nomad-driver-pot/pot/run"
 )
 
 // checker looks at what the host has.
 type checker struct {
 	runner  run.Runner
+	zfs     zfs.Commands
+	admin   *zfs.Admin
 	kernel  Kernel
 	config  Config
 	routing *routing // is told of rules that are lost
@@ -72,8 +75,8 @@ type adder func(w pot.Weight, key, text string, args ...any)
 
 func (c checker) datasets(ctx context.Context, add adder) {
 	jails := c.config.ZFSRoot + "/jails"
-	out, err := c.runner.Run(ctx, nil, "zfs", "list", "-Hp", "-o", "mounted,available", jails)
-	switch err := classify(err); {
+	mounted, free, err := c.zfs.Space(ctx, jails)
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		add(pot.Fatal, "datasets", "%s is not there: zfs create -p %s, or set zfs_root", jails, jails)
 		return
@@ -81,18 +84,14 @@ func (c checker) datasets(ctx context.Context, add adder) {
 		add(pot.Fatal, "datasets", "%v", err)
 		return
 	}
-	mounted, free, _ := strings.Cut(strings.TrimSpace(out), "\t")
-	if mounted != "yes" {
+	if !mounted {
 		add(pot.Fatal, "datasets", "%s is not mounted: zfs mount %s", jails, jails)
 	}
 	add(pot.Fact, "zfs_root", "%s", c.config.ZFSRoot)
-	var n uint64
-	if _, err := fmt.Sscan(free, &n); err == nil {
-		const gib = 1 << 30 // so that it does not change at every look
-		add(pot.Fact, "free_bytes", "%d", n/gib*gib)
-		if n < leastFree {
-			add(pot.Fatal, "space", "%s has only %d bytes left, and a pot may need %d: zfs list -o space %s", jails, n, leastFree, c.config.ZFSRoot)
-		}
+	const gib = 1 << 30 // so that it does not change at every look
+	add(pot.Fact, "free_bytes", "%d", free/gib*gib)
+	if free < leastFree {
+		add(pot.Fatal, "space", "%s has only %d bytes left, and a pot may need %d: zfs list -o space %s", jails, free, leastFree, c.config.ZFSRoot)
 	}
 }
 
@@ -101,8 +100,8 @@ func (c checker) datasets(ctx context.Context, add adder) {
 // Recovery).
 func (c checker) pool(ctx context.Context, add adder) {
 	pool, _, _ := strings.Cut(c.config.ZFSRoot, "/")
-	out, err := c.runner.Run(ctx, nil, "zpool", "list", "-H", "-o", "health", pool)
-	switch health := strings.TrimSpace(out); {
+	health, err := c.admin.Health(ctx, pool)
+	switch {
 	case err != nil:
 		add(pot.Fatal, "pool", "pool %s: %v", pool, err)
 	case health == "ONLINE":

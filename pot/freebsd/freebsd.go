@@ -16,6 +16,7 @@ import (
 	"os"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd/zfs"
 	"nomad-driver-pot/pot/run"
 )
 
@@ -41,30 +42,31 @@ const ruleset = "4"
 // New is this machine, with pots in c.ZFSRoot. Nothing is changed yet.
 func New(r run.Runner, k Kernel, c Config) pot.Host {
 	m := mounts{runner: r, kernel: k, supervisor: c.Supervisor}
-	d := &datasets{runner: r, kernel: k, root: c.ZFSRoot}
+	admin := zfs.NewAdmin()
+	d := &datasets{runner: r, zfs: zfs.Commands{Runner: r}, kernel: k, root: c.ZFSRoot}
 	way := &routing{runner: bounded{r}, kernel: k, config: c}
 	l := &links{runner: bounded{r}, kernel: k, config: c, routing: way, known: map[pot.Name]attached{}}
 	return pot.Host{
 		Name:       "freebsd",
 		Images:     d,
 		Datasets:   d,
-		Snapshots:  snapshots{d},
+		Snapshots:  snapshots{d, admin},
 		Mounts:     m,
 		Links:      l,
 		Redirects:  redirects{runner: r, kernel: k, config: c},
 		Aliases:    aliases{runner: r, kernel: k, uplink: c.Interface},
 		Jails:      jails{runner: r, kernel: k, mounts: m, links: l, statusFiles: statusFiles{c.StatusDir}},
 		Limiter:    limiter{runner: r, kernel: k},
-		Check:      checker{runner: r, kernel: k, config: c, routing: way}.check,
+		Check:      checker{runner: r, zfs: d.zfs, admin: admin, kernel: k, config: c, routing: way}.check,
 		Mountpoint: func(_ context.Context, dataset string) (string, error) { return d.mountpoint(dataset) },
 		Unpack:     d.unpack,
 		Leftovers:  leftovers{runner: r, kernel: k, datasets: d, links: l}.find,
 		Upstreams:  func() []netip.Addr { return upstreams(os.DirFS("/")) },
 		Setup: func(ctx context.Context, o pot.SetupOptions) error {
-			return (&setup{SetupOptions: o, runner: r, kernel: k, config: c}).run(ctx)
+			return (&setup{SetupOptions: o, runner: r, admin: admin, kernel: k, config: c}).run(ctx)
 		},
 		Teardown: func(ctx context.Context, o pot.SetupOptions) error {
-			return (&setup{SetupOptions: o, runner: r, kernel: k, config: c}).undo(ctx)
+			return (&setup{SetupOptions: o, runner: r, admin: admin, kernel: k, config: c}).undo(ctx)
 		},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd/zfs"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -228,7 +229,7 @@ func TestDestroy_held(t *testing.T) {
 	})
 	t.Run("an image is not, and the command is said that releases it", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m, h := held(t, "new_1_0", "keep", "it's")
+			_, h := held(t, "new_1_0", "keep", "it's")
 			ctx, cancel := context.WithTimeout(t.Context(), busyWithin/2)
 			defer cancel()
 			err := h.Images.Destroy(ctx, "new_1_0")
@@ -236,17 +237,21 @@ func TestDestroy_held(t *testing.T) {
 			must.EqError(t, err, "destroy tank/pot/jails/new_1_0: "+
 				`snapshot tank/pot/jails/new_1_0/m@7 has the hold "keep"; zfs release keep tank/pot/jails/new_1_0/m@7 removes it`+"\n"+
 				`snapshot tank/pot/jails/new_1_0/m@7 has the hold "it's"; zfs release -- 'it'\''s' tank/pot/jails/new_1_0/m@7 removes it`)
-			m.datasets["tank/pot/jails/new_1_0"].snapshots = []string{"7"}
-			err = h.Snapshots.Destroy(ctx, "new_1_0", "7")
-			must.ErrorContains(t, err, "zfs release keep tank/pot/jails/new_1_0/m@7 removes it")
 		})
+	})
+	t.Run("nor is its snapshot", func(t *testing.T) {
+		m, h := held(t, "new_1_0", "keep")
+		serveZFS(t, m)
+		m.datasets["tank/pot/jails/new_1_0"].snapshots = []string{"7"}
+		err := h.Snapshots.Destroy(t.Context(), "new_1_0", "7")
+		must.ErrorContains(t, err, "zfs release keep tank/pot/jails/new_1_0/m@7 removes it")
 	})
 	t.Run("a zfs send that runs is waited for", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, h := held(t, "new_1_0", ".send-812-1")
 			ctx, cancel := context.WithTimeout(t.Context(), busyWithin/2)
 			defer cancel()
-			must.ErrorIs(t, h.Images.Destroy(ctx, "new_1_0"), errBusy)
+			must.ErrorIs(t, h.Images.Destroy(ctx, "new_1_0"), zfs.ErrBusy)
 			must.ErrorIs(t, ctx.Err(), context.DeadlineExceeded)
 			m.datasets["tank/pot/jails/new_1_0/m"].holds = nil
 			must.NoError(t, h.Images.Destroy(t.Context(), "new_1_0"))

@@ -58,14 +58,10 @@ func (l leftovers) find(ctx context.Context, known []pot.Name) ([]pot.Name, erro
 }
 
 // labelled are the datasets of pots.
-func (l leftovers) labelled(ctx context.Context) ([]pot.Name, error) {
-	jails := l.datasets.root + "/jails"
-	out, err := l.datasets.zfs(ctx, "get", "-H", "-d", "1", "-t", "filesystem", "-s", "local", "-o", "name", pot.LabelTask, jails)
-	var all []pot.Name
-	for line := range strings.Lines(out) {
-		if name, below := strings.CutPrefix(strings.TrimSpace(line), jails+"/"); below {
-			all = append(all, pot.Name(name))
-		}
+func (l leftovers) labelled(ctx context.Context) (all []pot.Name, err error) {
+	names, err := l.datasets.zfs.WithProperty(ctx, l.datasets.root+"/jails", pot.LabelTask)
+	for _, name := range names {
+		all = append(all, pot.Name(name))
 	}
 	return all, err
 }

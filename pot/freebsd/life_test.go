@@ -16,6 +16,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd/zfs"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -380,7 +381,7 @@ func TestTyped(t *testing.T) {
 	_, err = h.Datasets.Clone(t.Context(), pot.Clone{Image: "web_1_0", Name: "x"})
 	must.ErrorIs(t, err, fs.ErrExist)
 	must.ErrorContains(t, h.Images.Destroy(t.Context(), "web_1_0"), "zfs destroy -rf tank/pot/jails/web_1_0: exit status 1")
-	must.ErrorIs(t, h.Images.Destroy(t.Context(), "web_1_0"), errDependents)
+	must.ErrorIs(t, h.Images.Destroy(t.Context(), "web_1_0"), zfs.ErrDependents)
 	for _, name := range []string{"", ".", "..", "a/b", "../x", "/x", "-r", "a b", "a..b"} {
 		must.Error(t, h.Images.Destroy(t.Context(), name), must.Sprint(name))
 	}

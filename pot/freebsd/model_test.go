@@ -308,6 +308,9 @@ func (d *dataset) set(argv []string) {
 }
 
 func (m *model) zfsList(argv []string, last string, d *dataset, missing string) (string, string) {
+	if of, snapshot, ok := strings.Cut(last, "@"); ok && m.datasets[of] != nil && slices.Contains(m.datasets[of].snapshots, snapshot) {
+		return goZFSLine(last, "snapshot"), ""
+	}
 	if d == nil {
 		return "", missing
 	}
@@ -331,6 +334,8 @@ func (m *model) zfsList(argv []string, last string, d *dataset, missing string) 
 		for _, s := range d.snapshots {
 			out += last + "@" + s + "\n"
 		}
+	case slices.Contains(argv, goZFSColumns):
+		out = m.showToGoZFS(argv, last)
 	case slices.Contains(argv, "mounted,available"):
 		out = "yes\t10737418240\n"
 	case slices.Contains(argv, "name,type,origin"):

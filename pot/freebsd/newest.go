@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -62,11 +61,10 @@ func (d *datasets) knownNewest(image string) (snapshot string, found bool) {
 // by the next knownNewest.
 func (d *datasets) newest(ctx context.Context, image string) (string, error) {
 	before, ok := d.snapshotState(image)
-	out, err := d.zfs(ctx, "list", "-Hp", "-d", "1", "-t", "snapshot", "-s", "createtxg", "-o", "name", d.path(image)+"/m")
+	all, err := d.zfs.Snapshots(ctx, d.path(image)+"/m")
 	if err != nil {
 		return "", err
 	}
-	all := strings.Fields(out)
 	if len(all) == 0 {
 		return "", errors.New("has no snapshot to clone")
 	}

@@ -26,12 +26,10 @@ func (d *datasets) checkOrigin(ctx context.Context, on, want string) error {
 	if !isTree || !wantsTree {
 		return refuse("")
 	}
-	out, err := d.zfs(ctx, "get", "-Hp", "-s", "local,none", "-o", "name,property,value",
-		strings.Join([]string{"guid", pot.LabelDigest, pot.LabelReceived}, ","), on, want, d.path(name), d.path(image))
+	all, err := d.zfs.Properties(ctx, []string{"guid", pot.LabelDigest, pot.LabelReceived}, on, want, d.path(name), d.path(image))
 	if err != nil {
 		return fmt.Errorf("%w: %w", refuse(""), err)
 	}
-	all := propertiesOf(out)
 	if guid := all[on]["guid"]; guid == "" || guid != all[want]["guid"] {
 		return refuse("")
 	}
@@ -60,32 +58,15 @@ func digestOf(labels map[string]string, guid string) string {
 	return labels[pot.LabelDigest]
 }
 
-// propertiesOf reads lines of zfs get -H -o name,property,value: by name, those that have
-// a value.
-func propertiesOf(out string) map[string]map[string]string {
-	all := map[string]map[string]string{}
-	for line := range strings.Lines(out) {
-		words := strings.SplitN(strings.TrimSuffix(line, "\n"), "\t", 3)
-		if len(words) != 3 || words[2] == "-" {
-			continue
-		}
-		if all[words[0]] == nil {
-			all[words[0]] = map[string]string{}
-		}
-		all[words[0]][words[1]] = words[2]
-	}
-	return all
-}
-
 // Labelled implements pot.Images.
 func (d *datasets) Labelled(ctx context.Context, labels ...string) (map[string]map[string]string, error) {
 	jails := d.root + "/jails"
-	out, err := d.zfs(ctx, "get", "-Hp", "-d", "1", "-t", "filesystem", "-s", "local", "-o", "name,property,value", strings.Join(labels, ","), jails)
+	found, err := d.zfs.ChildProperties(ctx, jails, labels...)
 	if err != nil {
 		return nil, err
 	}
 	all := map[string]map[string]string{}
-	for dataset, labels := range propertiesOf(out) {
+	for dataset, labels := range found {
 		if path.Dir(dataset) == jails {
 			all[path.Base(dataset)] = labels
 		}
@@ -94,20 +75,9 @@ func (d *datasets) Labelled(ctx context.Context, labels ...string) (map[string]m
 }
 
 // GUIDs implements pot.Images.
-func (d *datasets) GUIDs(ctx context.Context, name string) (all []uint64, err error) {
+func (d *datasets) GUIDs(ctx context.Context, name string) ([]uint64, error) {
 	if err := valid(name); err != nil {
 		return nil, err
 	}
-	out, err := d.zfs(ctx, "list", "-Hp", "-r", "-t", "snapshot", "-o", "guid", d.path(name))
-	if err != nil {
-		return nil, err
-	}
-	for _, word := range strings.Fields(out) {
-		guid, err := strconv.ParseUint(word, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("zfs list %s: GUID %q: %w", d.path(name), word, err)
-		}
-		all = append(all, guid)
-	}
-	return all, nil
+	return d.zfs.GUIDs(ctx, d.path(name))
 }

@@ -2,14 +2,13 @@ package freebsd
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd/zfs"
 	"nomad-driver-pot/pot/run"
 )
 
@@ -18,6 +17,7 @@ import (
 type setup struct {
 	pot.SetupOptions
 	runner run.Runner
+	admin  *zfs.Admin
 	kernel Kernel
 	config Config
 	root   string // "" but in tests: /etc and /boot are below it
@@ -34,11 +34,12 @@ func (s *setup) needs() []need {
 		all = append(all, s.setting("/etc/rc.conf", "pf_enable", "YES", "; service pf start"), s.anchors())
 	}
 	root := s.config.ZFSRoot
-	all = append(all, s.dataset(root, "mountpoint="+s.FSRoot, "canmount=off", "compression=lz4", "atime=off"))
+	all = append(all, s.dataset(root, map[string]string{"mountpoint": s.FSRoot, "canmount": "off", "compression": "lz4", "atime": "off"}))
 	for _, child := range []string{"bases", "jails", "fscomp"} {
-		all = append(all, s.dataset(root+"/"+child))
+		all = append(all, s.dataset(root+"/"+child, nil))
 	}
-	return append(all, s.dataset(root+"/cache", "mountpoint="+s.Cache, "compression=off"), s.directories(), s.devfs())
+	cache := s.dataset(root+"/cache", map[string]string{"mountpoint": s.Cache, "compression": "off"})
+	return append(all, cache, s.directories(), s.devfs())
 }
 
 // need is one thing that a host is to have.
@@ -114,24 +115,11 @@ func (s *setup) group() need {
 	}
 }
 
-func (s *setup) dataset(name string, properties ...string) need {
+func (s *setup) dataset(name string, properties map[string]string) need {
 	return need{
 		what: "dataset " + name,
-		have: func(ctx context.Context) (bool, error) {
-			_, err := s.runner.Run(ctx, nil, "zfs", "list", "-H", "-o", "name", name)
-			if err = classify(err); errors.Is(err, fs.ErrNotExist) {
-				return false, nil
-			}
-			return err == nil, err
-		},
-		make: func(ctx context.Context) error {
-			argv := []string{"zfs", "create"}
-			for _, p := range properties {
-				argv = append(argv, "-o", p)
-			}
-			_, err := s.runner.Run(ctx, nil, append(argv, name)...)
-			return classify(err)
-		},
+		have: func(ctx context.Context) (bool, error) { return s.admin.Exists(ctx, name) },
+		make: func(ctx context.Context) error { return s.admin.Create(ctx, name, properties) },
 	}
 }
 

@@ -115,12 +115,11 @@ func (missing) Run(_ context.Context, _ io.Reader, argv ...string) (string, erro
 
 func TestTeardown_anchors(t *testing.T) {
 	leak.Check(t)
-	const list = "zfs list -H -d 1 -t filesystem,volume -o name tank/pot"
 	host := func(t *testing.T, text string) (*setup, *pfHost, *[]string) {
 		s, h := pfSetup(t, "testdata/pf/included-anchors")
 		told := new([]string)
 		s.Tell = func(what string) { *told = append(*told, what) }
-		h.Answers = map[string]run.Answer{list: {Stdout: "tank/pot\ntank/pot/jails\n"}}
+		h.Answers = map[string]run.Answer{goZFSChildren: {Stdout: goZFSLines("tank/pot", "tank/pot/jails")}}
 		must.NoError(t, os.WriteFile(s.root+"/etc/pf.conf", []byte(text), 0o644))
 		return s, h, told
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd/zfs"
 	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/run"
 )
@@ -80,7 +81,8 @@ func (m *model) Stream(ctx context.Context, w io.Writer, argv ...string) error {
 func TestSnapshots(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)
-	s := snapshots{&datasets{runner: m, kernel: m, root: "tank/pot"}}
+	serveZFS(t, m)
+	s := snapshots{&datasets{runner: m, zfs: zfs.Commands{Runner: m}, kernel: m, root: "tank/pot"}, zfs.NewAdmin()}
 	ctx := t.Context()
 
 	t.Run("one is of the pot and its tree, and is the only one of its name", func(t *testing.T) {
@@ -125,7 +127,7 @@ func TestSnapshots(t *testing.T) {
 		_, _, err = s.Origin(ctx, "copy")
 		must.ErrorContains(t, err, "no pot's tree")
 		m.datasets["tank/pot/jails/copy/m"].origin = "tank/pot/jails/web_1_0/m@1800000000"
-		must.ErrorIs(t, s.Destroy(ctx, "web_1_0", "1800000000"), errDependents)
+		must.ErrorIs(t, s.Destroy(ctx, "web_1_0", "1800000000"), zfs.ErrDependents)
 		must.NoError(t, s.datasets.Destroy(ctx, "copy"))
 		must.NoError(t, s.Destroy(ctx, "web_1_0", "1800000000"))
 		must.NoError(t, s.Destroy(ctx, "web_1_0", "1800000000"))
@@ -141,7 +143,7 @@ func TestSnapshots(t *testing.T) {
 		const list = "zfs list -Hp -d 2 -t snapshot -s createtxg -s name -o name,creation,used,guid,logicalreferenced tank/pot/jails/x"
 		for _, line := range []string{"a@b\t1\t2\n", "a@b\tx\t2\t3\t4\n", "a@b\t1\t2\t3\t-\n", "\n"} {
 			log := &run.Log{Answers: map[string]run.Answer{list: {Stdout: line}}}
-			_, err := snapshots{&datasets{runner: log, root: "tank/pot"}}.List(ctx, "x")
+			_, err := snapshots{&datasets{zfs: zfs.Commands{Runner: log}, root: "tank/pot"}, nil}.List(ctx, "x")
 			must.ErrorContains(t, err, "zfs list tank/pot/jails/x")
 		}
 	})

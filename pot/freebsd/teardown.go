@@ -49,10 +49,10 @@ func (s *setup) undo(ctx context.Context) error {
 		}
 	}
 	for _, name := range below {
-		acts = append(acts, act{"dataset " + root + "/" + name, func() error { return s.destroy(ctx, "-r", root+"/"+name) }})
+		acts = append(acts, act{"dataset " + root + "/" + name, func() error { return s.destroy(ctx, root+"/"+name, true) }})
 	}
 	if there {
-		acts = append(acts, act{"dataset " + root, func() error { return s.destroy(ctx, root) }})
+		acts = append(acts, act{"dataset " + root, func() error { return s.destroy(ctx, root, false) }})
 	}
 	bridges := filepath.Join(s.FSRoot, "bridges")
 	if _, err := os.Lstat(bridges); err == nil {
@@ -77,26 +77,14 @@ func (s *setup) undo(ctx context.Context) error {
 
 // below are the children of a dataset, and whether it is there.
 func (s *setup) below(ctx context.Context, dataset string) (names []string, there bool, err error) {
-	out, err := s.runner.Run(ctx, nil, "zfs", "list", "-H", "-d", "1", "-t", "filesystem,volume", "-o", "name", dataset)
-	if err = classify(err); errors.Is(err, fs.ErrNotExist) {
+	names, err = s.admin.Children(ctx, dataset)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}
-	if err != nil {
-		return nil, false, err
-	}
-	for line := range strings.Lines(out) {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), dataset+"/"); ok {
-			names = append(names, name)
-		}
-	}
 	slices.Sort(names)
-	return names, true, nil
+	return names, err == nil, err
 }
 
-func (s *setup) destroy(ctx context.Context, args ...string) error {
-	_, err := s.runner.Run(ctx, nil, append([]string{"zfs", "destroy"}, args...)...)
-	if err = classify(err); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+func (s *setup) destroy(ctx context.Context, dataset string, recursive bool) error {
+	return ignore(fs.ErrNotExist, s.admin.Destroy(ctx, dataset, recursive))
 }

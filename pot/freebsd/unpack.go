@@ -24,7 +24,7 @@ func (d *datasets) unpack(ctx context.Context, name string, archive *os.File) (e
 	} else if info.Mode().IsRegular() && info.Size() == 0 { // tar(1) takes that for an archive of nothing
 		return errors.New("it is empty: it is no tar archive")
 	}
-	if _, err := d.zfs(ctx, "create", d.path(name)); err != nil {
+	if err := d.zfs.Create(ctx, d.path(name), nil); err != nil {
 		return err
 	}
 	defer func() {
@@ -32,7 +32,7 @@ func (d *datasets) unpack(ctx context.Context, name string, archive *os.File) (e
 			err = errors.Join(err, d.undo(ctx, name))
 		}
 	}()
-	if _, err := d.zfs(ctx, "create", d.path(name)+"/m"); err != nil {
+	if err := d.zfs.Create(ctx, d.path(name)+"/m", nil); err != nil {
 		return err
 	}
 	dir, err := d.place(name)
