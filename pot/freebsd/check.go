@@ -13,18 +13,18 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// checker looks at what the host has.
+// checker checks what the host has.
 type checker struct {
 	runner  run.Runner
 	zfs     zfs.Commands
 	admin   *zfs.Admin
 	kernel  Kernel
 	config  Config
-	routing *routing // is told of rules that are lost
+	routing *routing // forgets rules that were flushed
 	root    string   // "" but in tests: /etc is below it
 }
 
-// check is Host.Check. Each finding says what would mend it.
+// check implements pot.Host's Check. Each finding says what would fix it.
 func (c checker) check(ctx context.Context) []pot.Finding {
 	found := []pot.Finding{{Weight: pot.Fact, Key: "host", Text: "freebsd"}}
 	add := func(w pot.Weight, key, text string, args ...any) {
@@ -67,8 +67,8 @@ func (c checker) check(ctx context.Context) []pot.Finding {
 	return found
 }
 
-// leastFree is what a clone and its first writes need, and no more: images bring
-// their own refusal.
+// leastFree is what a clone and its first writes need, in bytes. An image that does not fit
+// fails when it is received.
 const leastFree = 16 << 20
 
 type adder func(w pot.Weight, key, text string, args ...any)
@@ -88,15 +88,15 @@ func (c checker) datasets(ctx context.Context, add adder) {
 		add(pot.Fatal, "datasets", "%s is not mounted: zfs mount %s", jails, jails)
 	}
 	add(pot.Fact, "zfs_root", "%s", c.config.ZFSRoot)
-	const gib = 1 << 30 // so that it does not change at every look
+	const gib = 1 << 30 // so that it does not change with every check
 	add(pot.Fact, "free_bytes", "%d", free/gib*gib)
 	if free < leastFree {
 		add(pot.Fatal, "space", "%s has only %d bytes left, and a pot may need %d: zfs list -o space %s", jails, free, leastFree, c.config.ZFSRoot)
 	}
 }
 
-// pool looks at the health of the pool. One that cannot be written to can have no
-// pot, and one with a fault may soon be such (zpoolconcepts(7), Device Failure and
+// pool checks the health of the pool. A pool that cannot be written to can hold no
+// pots, and a degraded one may soon be like that (zpoolconcepts(7), Device Failure and
 // Recovery).
 func (c checker) pool(ctx context.Context, add adder) {
 	pool, _, _ := strings.Cut(c.config.ZFSRoot, "/")

@@ -18,7 +18,7 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// datasets are ZFS's. Names are relative to ZFSRoot/jails.
+// datasets implements pot.Images and pot.Datasets with ZFS. Names are relative to ZFSRoot/jails.
 type datasets struct {
 	runner run.Runner
 	zfs    zfs.Commands
@@ -31,25 +31,26 @@ type datasets struct {
 // labelPrefix begins the user properties (zfsprops(7)) that are labels.
 const labelPrefix = "nomad.pot:"
 
-// names are those of datasets that are not paths: zfs(8) takes more.
+// names are the names that a pot's dataset may have: one part of a path, of fewer characters
+// than zfs(8) accepts.
 var names = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}$`)
 
 func valid(name string) error {
 	if !names.MatchString(name) || strings.Contains(name, "..") {
-		return fmt.Errorf("no name of a dataset: %.300q", name)
+		return fmt.Errorf("invalid name of a dataset: %.300q", name)
 	}
 	return nil
 }
 
 func (d *datasets) path(name string) string { return d.root + "/jails/" + name }
 
-// undo destroys what could not be made as a whole.
+// undo destroys a dataset that is incomplete.
 func (d *datasets) undo(ctx context.Context, name string) error {
 	return pot.Undo(ctx, func(ctx context.Context) error { return d.Destroy(ctx, name) })
 }
 
-// mount mounts an image and its tree, as the shell tool has them. What is
-// mounted already is no error.
+// mount mounts an image and its tree, as the shell tool has them. It
+// returns nil for what is mounted already.
 func (d *datasets) mount(ctx context.Context, name string) error {
 	for _, dataset := range []string{d.path(name), d.path(name) + "/m"} {
 		if err := d.zfs.Mount(ctx, dataset); err != nil {
@@ -59,9 +60,9 @@ func (d *datasets) mount(ctx context.Context, name string) error {
 	return nil
 }
 
-// Clone is pot.Datasets'. The newest snapshot of the image is what is cloned.
-// A quota is of what is written, in the tree and beside it (zfsprops(7), quota):
-// what the image holds does not count.
+// Clone is pot.Datasets'. It clones the newest snapshot of the image. A quota
+// limits what is written in the tree and beside it (zfsprops(7), quota); the image's own
+// blocks do not count.
 func (d *datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err error) {
 	if err := errors.Join(valid(c.Image), valid(c.Name)); err != nil {
 		return "", err
@@ -111,11 +112,11 @@ func (d *datasets) cloneTree(ctx context.Context, c pot.Clone) error {
 	return d.zfs.Clone(ctx, snapshot, d.path(name)+"/m")
 }
 
-// place is where a dataset that is mounted is: the mount table knows without a
+// place returns where a pot's dataset is mounted, from the mount table: that takes no
 // command.
 func (d *datasets) place(name string) (string, error) { return d.mountpoint(d.path(name)) }
 
-// mountpoint is where a dataset of that whole name is mounted.
+// mountpoint returns where a dataset of that whole name is mounted.
 func (d *datasets) mountpoint(dataset string) (string, error) {
 	table, err := d.kernel.Mounts()
 	if err != nil {
@@ -129,8 +130,8 @@ func (d *datasets) mountpoint(dataset string) (string, error) {
 	return "", &fs.PathError{Op: "find", Path: dataset, Err: fs.ErrNotExist}
 }
 
-// Dir is pot.Datasets'. What is not mounted, as after a reboot without zfs mount
-// -a, is mounted.
+// Dir is pot.Datasets'. It mounts a dataset that is not mounted, as after a
+// reboot without zfs mount -a.
 func (d *datasets) Dir(ctx context.Context, name string) (string, error) {
 	if err := valid(name); err != nil {
 		return "", err
@@ -145,8 +146,8 @@ func (d *datasets) Dir(ctx context.Context, name string) (string, error) {
 	return d.place(name)
 }
 
-// Destroy is pot.Datasets' and pot.Images'. It is forced, as a jail's end lags
-// behind its removal, and so it looks for other mounts first.
+// Destroy is pot.Datasets' and pot.Images'. It is forced, as a jail may
+// use its tree for a moment after its removal; so it checks for other mounts first.
 func (d *datasets) Destroy(ctx context.Context, name string) error {
 	if err := valid(name); err != nil {
 		return err
@@ -164,8 +165,8 @@ func (d *datasets) Destroy(ctx context.Context, name string) error {
 	})
 }
 
-// notMountedOn is an error when something that is not the dataset's own is
-// mounted in it.
+// notMountedOn returns an error if anything but the dataset and its children is mounted
+// in it.
 func (d *datasets) notMountedOn(name string) error {
 	dir, err := d.place(name)
 	if err != nil {

@@ -33,7 +33,7 @@ var errorTexts = map[string][]run.ErrorText{
 // errNoRacct is a kernel without resource accounting.
 var errNoRacct = errors.New("resource accounting is off")
 
-// classify returns err as one that callers can ask what it is, if errorTexts has it.
+// classify returns err wrapped with the error that errorTexts has for it, if any.
 func classify(err error) error {
 	var failed *run.Error
 	if !errors.As(err, &failed) || len(failed.Argv) == 0 {
@@ -42,7 +42,7 @@ func classify(err error) error {
 	return run.Classify(err, errorTexts[failed.Argv[0]])
 }
 
-// ignore is nil when err is of kind, else err.
+// ignore returns nil if err is kind, else err.
 func ignore(kind, err error) error {
 	if errors.Is(err, kind) {
 		return nil
@@ -50,11 +50,11 @@ func ignore(kind, err error) error {
 	return err
 }
 
-// busyWithin bounds the wait for what is still in use: a jail that was removed
-// holds its tree for a moment.
+// busyWithin bounds the wait for a dataset or a mount that is in use: a jail that was
+// removed holds its tree for a moment.
 const busyWithin = 10 * time.Second
 
-// retryBusy tries try again for as long as it finds something to be in use.
+// retryBusy calls try until it returns no ErrBusy, for at most busyWithin.
 func retryBusy(ctx context.Context, try func() error) error {
 	deadline := time.Now().Add(busyWithin)
 	for pause := 10 * time.Millisecond; ; pause *= 2 {

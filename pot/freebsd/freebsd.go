@@ -1,4 +1,4 @@
-// Package freebsd is FreeBSD as a pot.Host, by way of its own commands: ZFS,
+// Package freebsd implements pot.Host for FreeBSD, by its own commands: ZFS,
 // nullfs and devfs, epair and bridge, pf, jail, rctl.
 //
 // It has no build constraint: every command line and every parser is tested on
@@ -20,7 +20,7 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// Config is how pots are kept on this host.
+// Config says where pots are on this host, and how they reach the network.
 type Config struct {
 	ZFSRoot    string // POT_ZFS_ROOT: the dataset that all others are below
 	Interface  string // POT_EXTIF: the uplink; "" for none: no NAT, ports by the supervisor alone
@@ -35,11 +35,11 @@ type Config struct {
 	PFRulesHook   string       // POT_EXPORT_PORTS_PF_RULES_HOOK: path of a program; "" for none
 }
 
-// ruleset is devfs.rules(5)'s devfsrules_jail: what of /dev a jail sees unless its
+// ruleset is devfs.rules(5)'s devfsrules_jail: the part of /dev that a jail sees unless its
 // devfs_ruleset says otherwise.
 const ruleset = "4"
 
-// New is this machine, with pots in c.ZFSRoot. Nothing is changed yet.
+// New returns this machine as a host with pots in c.ZFSRoot. It changes nothing.
 func New(r run.Runner, k Kernel, c Config) pot.Host {
 	m := mounts{runner: r, kernel: k, supervisor: c.Supervisor}
 	admin := zfs.NewAdmin()

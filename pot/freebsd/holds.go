@@ -13,11 +13,11 @@ import (
 )
 
 // sendHold begins the tags of the holds that zfs send has while it runs (libzfs_sendrecv.c,
-// zfs_send_cb_impl). They are gone with it.
+// zfs_send_cb_impl). They end with it.
 const sendHold = ".send-"
 
-// holds are those of the snapshots of a dataset and of all below it whose names end with
-// ending. Those of a zfs send are not among them.
+// holds lists the holds of the snapshots of a dataset, and of all below it, whose names end
+// with ending, without the holds of a running zfs send.
 func (d *datasets) holds(ctx context.Context, name, ending string) ([]zfs.Hold, error) {
 	held, err := d.zfs.HeldSnapshots(ctx, d.path(name))
 	held = slices.DeleteFunc(held, func(snapshot string) bool { return !strings.HasSuffix(snapshot, ending) })
@@ -29,8 +29,8 @@ func (d *datasets) holds(ctx context.Context, name, ending string) ([]zfs.Hold, 
 }
 
 // releaseImport releases the holds of an import, which the stream brought: earlier versions
-// received them. Then busy is worth another try. Holds of an image that was imported, or of
-// a pot, are somebody's: they are an error that names them.
+// received them. Then it returns busy, so that the caller tries again. Holds of an image that was
+// imported, or of a pot, are kept: the error names them.
 func (d *datasets) releaseImport(ctx context.Context, name string, busy error) error {
 	if !strings.HasPrefix(name, pot.ImportPrefix) {
 		return d.heldError(ctx, name, "", busy)
@@ -47,7 +47,7 @@ func (d *datasets) releaseImport(ctx context.Context, name string, busy error) e
 	return busy
 }
 
-// heldError is busy, or the holds that are its cause and stay until somebody releases them.
+// heldError returns an error that names the holds of a dataset, or busy if there are none.
 func (d *datasets) heldError(ctx context.Context, name, ending string, busy error) error {
 	all, err := d.holds(ctx, name, ending)
 	if err != nil || len(all) == 0 {
@@ -60,7 +60,7 @@ func (d *datasets) heldError(ctx context.Context, name, ending string, busy erro
 	return fmt.Errorf("destroy %s: %w", d.path(name), errors.Join(errs...))
 }
 
-// quoted is a word as sh(1) reads it back.
+// quoted quotes a word for sh(1).
 func quoted(word string) string {
 	if names.MatchString(word) {
 		return word

@@ -26,7 +26,7 @@ func (d *datasets) List(ctx context.Context, prefix string) ([]string, error) {
 	return all, err
 }
 
-// Idle is pot.Images'. What is cloned from a snapshot is a property of it
+// Idle is pot.Images'. A snapshot has its clones as a property
 // (zfsprops(7), clones).
 func (d *datasets) Idle(ctx context.Context, label string) ([]string, error) {
 	jails := d.root + "/jails"
@@ -69,8 +69,8 @@ func (d *datasets) SetLabels(ctx context.Context, name string, labels map[string
 	return d.zfs.Set(ctx, d.path(name), labels)
 }
 
-// Labels is pot.Images'. What a stream brought is received, not local: it can
-// say nothing in our name.
+// Labels is pot.Images'. It reads local properties alone: a stream sets
+// received ones, so no image can label itself.
 func (d *datasets) Labels(ctx context.Context, name string) (map[string]string, error) {
 	if err := valid(name); err != nil {
 		return nil, err

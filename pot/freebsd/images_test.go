@@ -151,7 +151,7 @@ func TestReceiveLayer_origin(t *testing.T) {
 			other: "a_1_0", labels: map[string]string{pot.LabelReceived: forged + " 3ef 7"},
 			want: "are of images with different digests"},
 		"an import, of which nothing is known yet": {
-			other: pot.ImportPrefix + "1-2", want: "it is a layer on tank/pot/jails/_import-1-2/m@7, and is to be on tank/pot/jails/base_1_0/m@7"},
+			other: pot.ImportPrefix + "1-2", want: "it is a layer on tank/pot/jails/_import-1-2/m@7, and must be on tank/pot/jails/base_1_0/m@7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newModel(t)
@@ -191,7 +191,7 @@ func TestReceiveLayer_origin(t *testing.T) {
 		must.NoError(t, h.Images.Receive(t.Context(), "base_1_0", tree(7).reader()))
 		before := m.state()
 		err := h.Images.ReceiveLayer(t.Context(), "new", "base_1_0", "7", layer(7, 8).reader(), nil)
-		must.EqError(t, err, "it is a layer on tank/pot/jails/a_1_0@top, and is to be on tank/pot/jails/base_1_0/m@7")
+		must.EqError(t, err, "it is a layer on tank/pot/jails/a_1_0@top, and must be on tank/pot/jails/base_1_0/m@7")
 		must.Eq(t, before, m.state())
 	})
 }

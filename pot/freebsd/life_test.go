@@ -296,9 +296,9 @@ func TestSurprises(t *testing.T) {
 	})
 	t.Run("a layer that found another origin than is meant, or none, is refused", func(t *testing.T) {
 		for stream, want := range map[string]string{
-			"layer of another's":   "it is a layer on tank/secrets@1, and is to be on tank/pot/jails/web_1_0/m@1700000000",
-			"layer of another pot": "it is a layer on tank/pot/jails/db/m@1800000000, and is to be on tank/pot/jails/web_1_0/m@1700000000",
-			"image":                "it is a layer on -, and is to be on tank/pot/jails/web_1_0/m@1700000000",
+			"layer of another's":   "it is a layer on tank/secrets@1, and must be on tank/pot/jails/web_1_0/m@1700000000",
+			"layer of another pot": "it is a layer on tank/pot/jails/db/m@1800000000, and must be on tank/pot/jails/web_1_0/m@1700000000",
+			"image":                "it is a layer on -, and must be on tank/pot/jails/web_1_0/m@1700000000",
 		} {
 			m := newModel(t)
 			before := m.state()
@@ -313,7 +313,7 @@ func TestSurprises(t *testing.T) {
 		before := m.state()
 		h, _ := m.host(t)
 		err := h.Images.Receive(t.Context(), "new", strings.NewReader("layer"))
-		must.ErrorContains(t, err, "it is a layer on tank/pot/jails/web_1_0/m@1700000000, and is to be on none")
+		must.ErrorContains(t, err, "it is a layer on tank/pot/jails/web_1_0/m@1700000000, and must be on none")
 		must.Eq(t, before, m.state())
 	})
 	t.Run("a jail in which something does not end is told", func(t *testing.T) {

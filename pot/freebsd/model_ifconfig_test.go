@@ -201,7 +201,7 @@ func (m *model) route(_ io.Reader, argv []string) (string, string) {
 	return "", ""
 }
 
-// Interfaces is Kernel's.
+// Interfaces implements Kernel.
 func (m *model) Interfaces() (map[netip.Addr]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -64,7 +64,7 @@ func (m *model) rctl(_ io.Reader, argv []string) (string, string) {
 	return "", ""
 }
 
-// JailID is Kernel's.
+// JailID implements Kernel.
 func (m *model) JailID(name string, dying bool) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -85,7 +85,7 @@ func (m *model) JailID(name string, dying bool) (int, error) {
 	return j.id, nil
 }
 
-// RemoveJail is Kernel's. A jail is dying for two more looks.
+// RemoveJail implements Kernel. A jail is dying for two more looks.
 func (m *model) RemoveJail(id int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -97,7 +97,7 @@ func (m *model) RemoveJail(id int) error {
 	return nil
 }
 
-// Usage is Kernel's.
+// Usage implements Kernel.
 func (m *model) Usage(jail string) (string, error) {
 	if m.jails[jail] == nil {
 		return "cputime=0,memoryuse=0,maxproc=0", nil

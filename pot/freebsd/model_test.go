@@ -139,7 +139,7 @@ func (m *model) state() string {
 	return strings.Join(all, "\n")
 }
 
-// Run is run.Runner's.
+// Run implements run.Runner.
 func (m *model) Run(ctx context.Context, stdin io.Reader, argv ...string) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
@@ -191,7 +191,7 @@ func (m *model) called(words ...string) bool {
 	return len(m.commands) == m.failAt
 }
 
-// Mounts is Kernel's.
+// Mounts implements Kernel.
 func (m *model) Mounts() ([]MountPoint, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -199,5 +199,5 @@ func (m *model) Mounts() ([]MountPoint, error) {
 	return slices.Clone(m.mounts), nil
 }
 
-// Messages is Kernel's.
+// Messages implements Kernel.
 func (m *model) Messages() (string, error) { return m.messages, nil }

@@ -11,15 +11,16 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// checkOrigin returns nil if what was received on the snapshot on is as good as on want.
+// checkOrigin returns nil if an image that was received on the snapshot on is as good as one
+// on want.
 // zfs receive puts a clone of a package on whatever snapshot of the pool has the GUID of
 // its origin, and looks at the datasets next to it first (libzfs_sendrecv.c,
-// guid_to_name_redact_snaps); -o origin says nothing to it there. So on the host that an
-// image was made on, the pot that it was made of is found as well. A GUID alone proves
+// guid_to_name_redact_snaps); -o origin has no effect there. So on the host where an
+// image was built, it may choose the pot that the image was built from. A GUID alone proves
 // nothing: an image has the GUIDs that its stream says.
 func (d *datasets) checkOrigin(ctx context.Context, on, want string) error {
 	refuse := func(why string) error {
-		return fmt.Errorf("it is a layer on %s, and is to be on %s%s", on, want, why)
+		return fmt.Errorf("it is a layer on %s, and must be on %s%s", on, want, why)
 	}
 	name, isTree := d.potOf(on)
 	image, wantsTree := d.potOf(want)
@@ -40,14 +41,15 @@ func (d *datasets) checkOrigin(ctx context.Context, on, want string) error {
 	return nil
 }
 
-// potOf is the pot or image whose tree a snapshot is of, and none that is being imported.
+// potOf returns the pot or image whose tree a snapshot belongs to; isTree is false for
+// another dataset's, and for an import's.
 func (d *datasets) potOf(snapshot string) (name string, isTree bool) {
 	tree, _, _ := strings.Cut(snapshot, "@")
 	name = path.Base(path.Dir(tree))
 	return name, tree == d.path(name)+"/m" && valid(name) == nil && !strings.HasPrefix(name, pot.ImportPrefix)
 }
 
-// digestOf is that of the image that a snapshot came with; "" if it came with none. GUID
+// digestOf returns the digest of the image that a snapshot came with, "" if there is none. GUID
 // is a decimal number.
 func digestOf(labels map[string]string, guid string) string {
 	n, err := strconv.ParseUint(guid, 10, 64)

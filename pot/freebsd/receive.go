@@ -12,10 +12,10 @@ import (
 	"slices"
 )
 
-// refused are properties of a stream that are not received: what reaches beyond
-// the image, or would keep it from being what pots are cloned from, and how the
-// host stores and caches what it has. Their values become those of the datasets
-// above. OpenZFS takes them all, and sharenfs at once (zfs-receive(8), -x).
+// refused are properties of a stream that are not received: those that act on the host
+// beyond the image, that would break clones of the image, or that decide how the host stores
+// and caches it. Their values are inherited from the parent. OpenZFS would receive them all,
+// and share over NFS at once with sharenfs (zfs-receive(8), -x).
 var refused = []string{
 	"mountpoint", "canmount", "sharenfs", "sharesmb", "exec", "setuid", "readonly", "jailed",
 	"quota", "refquota", "reservation", "refreservation", "filesystem_limit", "snapshot_limit",
@@ -24,14 +24,14 @@ var refused = []string{
 	"special_small_blocks", "sync",
 }
 
-// Receive is pot.Images'. It takes nothing of a stream but file systems NAME and
-// NAME/m.
+// Receive is pot.Images'. It accepts streams of the file systems NAME and
+// NAME/m alone.
 func (d *datasets) Receive(ctx context.Context, name string, stream io.Reader) error {
 	return d.receive(ctx, name, "-", stream)
 }
 
-// ReceiveLayer is pot.Images'. It goes to whatever snapshot in the pool has the right
-// guid: that is to be the one that is meant.
+// ReceiveLayer is pot.Images'. zfs receive takes any snapshot in the pool that has
+// the GUID for the origin, so the origin is checked afterwards.
 func (d *datasets) ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
 	_ func(context.Context) ([]io.ReadCloser, error)) error {
 	if err := errors.Join(valid(origin), valid(snapshot)); err != nil {
@@ -40,13 +40,13 @@ func (d *datasets) ReceiveLayer(ctx context.Context, name, origin, snapshot stri
 	return d.receive(ctx, name, d.path(origin)+"/m@"+snapshot, stream)
 }
 
-// receive receives what is on origin, "-" for what is on none.
+// receive receives an image that is a layer on origin, or on none if that is "-".
 func (d *datasets) receive(ctx context.Context, name, origin string, stream io.Reader) (err error) {
 	if err := valid(name); err != nil {
 		return err
 	}
 	defer func() {
-		// A receive that fails leaves what it has made so far.
+		// A receive that fails leaves the datasets that it has created.
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			err = errors.Join(err, d.undo(ctx, name))
 		}
@@ -60,8 +60,7 @@ func (d *datasets) receive(ctx context.Context, name, origin string, stream io.R
 	return d.mountReceived(ctx, name)
 }
 
-// checkReceived refuses what is no image of a pot, or is on something else than the
-// origin of its tree.
+// checkReceived refuses datasets that are no image of a pot, or a tree with another origin.
 func (d *datasets) checkReceived(ctx context.Context, name, origin string) error {
 	all, err := d.zfs.Tree(ctx, d.path(name))
 	if err != nil {
@@ -73,14 +72,14 @@ func (d *datasets) checkReceived(ctx context.Context, name, origin string) error
 		got[dataset.Name+"\t"+dataset.Type] = dataset.Origin
 	}
 	if !slices.Equal(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got))) {
-		return fmt.Errorf("no image of a pot: it is to be a file system with a child m, not %q", slices.Sorted(maps.Keys(got)))
+		return fmt.Errorf("no image of a pot: it must be a file system with a child m, not %q", slices.Sorted(maps.Keys(got)))
 	}
 	for dataset, on := range got {
 		if on == want[dataset] {
 			continue
 		}
 		if want[dataset] == "-" {
-			return fmt.Errorf("it is a layer on %s, and is to be on none", on)
+			return fmt.Errorf("it is a layer on %s, and must be on none", on)
 		}
 		if err := d.checkOrigin(ctx, on, want[dataset]); err != nil {
 			return err
@@ -89,7 +88,7 @@ func (d *datasets) checkReceived(ctx context.Context, name, origin string) error
 	return nil
 }
 
-// mountReceived mounts what was received, as the shell tool has its images. No command
+// mountReceived mounts an image that was received, as the shell tool keeps its images. No command
 // is needed where the parent is mounted; the properties of the dataset say how it is
 // mounted (module/os/freebsd/zfs/zfs_vfsops.c, zfs_register_callbacks).
 func (d *datasets) mountReceived(ctx context.Context, name string) error {

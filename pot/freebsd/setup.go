@@ -13,7 +13,7 @@ import (
 )
 
 // setup gives a host what pots need, as pot init does (pot-reference 1.3), one
-// thing after the other. What is there already is left alone.
+// thing after the other. It leaves alone what exists already.
 type setup struct {
 	pot.SetupOptions
 	runner run.Runner
@@ -23,7 +23,7 @@ type setup struct {
 	root   string // "" but in tests: /etc and /boot are below it
 }
 
-// needs are what a host is to have, in order.
+// needs lists what a host must have, in order.
 func (s *setup) needs() []need {
 	all := []need{
 		s.setting("/boot/loader.conf", "kern.racct.enable", "1", "; limits work after the next restart"),
@@ -42,7 +42,7 @@ func (s *setup) needs() []need {
 	return append(all, cache, s.directories(), s.devfs())
 }
 
-// need is one thing that a host is to have.
+// need is one thing that a host must have.
 type need struct {
 	what string // as in "dataset zroot/pot"
 	have func(ctx context.Context) (bool, error)
@@ -50,7 +50,7 @@ type need struct {
 	plan func(ctx context.Context) error // makes nothing and returns the error that make would; may be nil
 }
 
-// run is Host.Setup.
+// run implements pot.Host's Setup.
 func (s *setup) run(ctx context.Context) error {
 	for _, n := range s.needs() {
 		have, err := n.have(ctx)
@@ -77,8 +77,8 @@ func (s *setup) run(ctx context.Context) error {
 	return nil
 }
 
-// setting is a line of a file of the host's. Files that are read after it are the
-// operator's own affair.
+// setting is a line of a file of the host's. The operator's files that are read
+// after it may set the key again.
 func (s *setup) setting(file, key, value, then string) need {
 	path := s.root + file
 	return need{
@@ -123,8 +123,8 @@ func (s *setup) dataset(name string, properties map[string]string) need {
 	}
 }
 
-// directories are those beside datasets. Others do not look into pots, whose
-// files and settings may hold secrets (pot-reference 1.3).
+// directories creates the directories beside datasets. Users outside the group cannot read
+// pots, whose files and settings may hold secrets (pot-reference 1.3).
 func (s *setup) directories() need {
 	const mode = 0o750
 	bridges := filepath.Join(s.FSRoot, "bridges")

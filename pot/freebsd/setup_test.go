@@ -177,9 +177,9 @@ func TestTeardown(t *testing.T) {
 		s, log, told := set(t, whole)
 		must.NoError(t, s.undo(t.Context()))
 		must.Eq(t, []string{
-			"took away anchors from pf.conf", "took away dataset tank/pot/bases", "took away dataset tank/pot/cache",
-			"took away dataset tank/pot/fscomp", "took away dataset tank/pot/jails", "took away dataset tank/pot",
-			"took away /opt/pot/bridges",
+			"removed anchors from pf.conf", "removed dataset tank/pot/bases", "removed dataset tank/pot/cache",
+			"removed dataset tank/pot/fscomp", "removed dataset tank/pot/jails", "removed dataset tank/pot",
+			"removed /opt/pot/bridges",
 			"left alone: group pot; gateway_enable and pf_enable in /etc/rc.conf, kern.racct.enable in /boot/loader.conf",
 		}, *told)
 		text, err := os.ReadFile(s.root + "/etc/pf.conf")
@@ -204,21 +204,21 @@ func TestTeardown(t *testing.T) {
 		s, log, told := set(t, whole)
 		s.DryRun = true
 		must.NoError(t, s.undo(t.Context()))
-		must.Eq(t, "would take away anchors from pf.conf", (*told)[0])
+		must.Eq(t, "would remove anchors from pf.conf", (*told)[0])
 		must.DirExists(t, s.FSRoot+"/bridges")
 		must.FileContains(t, s.root+"/etc/pf.conf", "rdr-anchor")
 		must.StrNotContains(t, log.String(), "destroy")
 	})
 	t.Run("what is not pot's keeps all", func(t *testing.T) {
 		s, log, _ := set(t, whole+goZFSLines("tank/pot/home"))
-		must.ErrorContains(t, s.undo(t.Context()), "dataset tank/pot/home: is none of pot's")
+		must.ErrorContains(t, s.undo(t.Context()), "dataset tank/pot/home: was not made by pot")
 		must.StrNotContains(t, log.String(), "destroy")
 		must.FileContains(t, s.root+"/etc/pf.conf", "rdr-anchor")
 	})
-	t.Run("a pool is nobody's to take away", func(t *testing.T) {
+	t.Run("a whole pool is never destroyed", func(t *testing.T) {
 		s, _, _ := set(t, "")
 		s.config.ZFSRoot = "tank"
-		must.ErrorContains(t, s.undo(t.Context()), "dataset tank: is a whole pool")
+		must.ErrorContains(t, s.undo(t.Context()), "dataset tank: is a whole pool, which is never destroyed")
 	})
 	t.Run("one that cannot be destroyed is told", func(t *testing.T) {
 		s, log, _ := set(t, whole)

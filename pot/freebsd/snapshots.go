@@ -13,13 +13,13 @@ import (
 	"nomad-driver-pot/pot/freebsd/zfs"
 )
 
-// snapshots are ZFS's.
+// snapshots implements pot.Snapshots with ZFS.
 type snapshots struct {
 	*datasets
 	admin *zfs.Admin
 }
 
-// at is a snapshot's name, with its dataset's.
+// at returns a snapshot's whole name.
 func (s snapshots) at(name, snapshot string) (string, error) {
 	return s.path(name) + "@" + snapshot, errors.Join(valid(name), valid(snapshot))
 }
@@ -62,7 +62,7 @@ func (s snapshots) Destroy(ctx context.Context, name, snapshot string) error {
 	return err
 }
 
-// Rollback is pot.Snapshots'. Without -r zfs refuses when there is a newer one.
+// Rollback is pot.Snapshots'. zfs rollback without -r fails if there is a newer one.
 func (s snapshots) Rollback(ctx context.Context, name, snapshot string) error {
 	all, err := s.List(ctx, name)
 	if err != nil {

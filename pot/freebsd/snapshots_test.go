@@ -69,7 +69,7 @@ func (m *model) showSnapshots(of string) (out string) {
 	return out
 }
 
-// Stream is run.Streamer's.
+// Stream implements run.Streamer.
 func (m *model) Stream(ctx context.Context, w io.Writer, argv ...string) error {
 	_, err := m.Run(ctx, nil, argv...)
 	if err == nil {

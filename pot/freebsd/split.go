@@ -250,7 +250,7 @@ func readDir(dir *os.File) ([]fs.DirEntry, error) {
 	return f.ReadDir(-1)
 }
 
-// likeDir gives r's directory the owner and the mode of dir: who may not list the one
+// likeDir gives r's directory the owner and the mode of dir: a user who may not list the one
 // may not list the other.
 func likeDir(r *os.Root, dir *os.File) error {
 	info, err := dir.Stat()

@@ -40,7 +40,7 @@ func (d datasets) label(name string) string { return filepath.Join(d.dir, "label
 // valid keeps names from being paths.
 func valid(name string) error {
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") || len(name) > unix.NAME_MAX {
-		return fmt.Errorf("no name of a dataset: %.300q", name)
+		return fmt.Errorf("invalid name of a dataset: %.300q", name)
 	}
 	return nil
 }

@@ -125,7 +125,7 @@ func shares(weight int64) uint64 {
 	return uint64(min(max(weight, least), most))
 }
 
-// Set is pot.Limiter's. Where there are no control groups nothing is bound:
+// Set implements pot.Limiter. Where there are no control groups nothing is bound:
 // check has said so.
 func (l *limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) error {
 	if limits.OpenFiles > 0 || limits.ReadBPS > 0 || limits.WriteBPS > 0 || limits.ReadIOPS > 0 || limits.WriteIOPS > 0 {
@@ -151,7 +151,7 @@ func (l *limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) err
 	return nil
 }
 
-// Clear is pot.Limiter's.
+// Clear implements pot.Limiter.
 func (l *limiter) Clear(ctx context.Context, name pot.Name) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -198,7 +198,7 @@ func (l *limiter) dirs(name pot.Name) []string {
 	return dirs
 }
 
-// Usage is pot.Limiter's.
+// Usage implements pot.Limiter.
 func (l *limiter) Usage(ctx context.Context, name pot.Name) (pot.Usage, error) {
 	u, err := groupUsage(name)
 	if errors.Is(err, errNoGroups) || errors.Is(err, fs.ErrNotExist) {
@@ -214,7 +214,7 @@ func (l *limiter) Usage(ctx context.Context, name pot.Name) (pot.Usage, error) {
 	return u, nil
 }
 
-// OutOfMemory is pot.Limiter's.
+// OutOfMemory implements pot.Limiter.
 func (l *limiter) OutOfMemory(ctx context.Context, name pot.Name) (bool, error) {
 	if len(l.dirs(name)) == 0 {
 		return false, nil
