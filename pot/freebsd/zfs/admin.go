@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,7 +31,20 @@ type Admin struct {
 }
 
 // NewAdmin returns an Admin. There must be one for a process.
-func NewAdmin() *Admin { return &Admin{bound: 10 * time.Minute, grace: 2 * time.Second} }
+func NewAdmin() *Admin {
+	findPrograms()
+	return &Admin{bound: 10 * time.Minute, grace: 2 * time.Second}
+}
+
+// findPrograms adds the directory of zfs(8) and zpool(8) to PATH, as the PATH of a service may
+// have only other directories. Package run does not need it.
+func findPrograms() {
+	const dir = "/sbin" // hier(7)
+	path := os.Getenv("PATH")
+	if all := filepath.SplitList(path); !slices.Contains(all, dir) {
+		os.Setenv("PATH", strings.Join(append(all, dir), string(filepath.ListSeparator)))
+	}
+}
 
 // call is one call of go-zfs.
 type call struct {

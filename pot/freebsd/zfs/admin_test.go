@@ -82,9 +82,14 @@ printf 'tank/a/v\t-\t1\t2\t-\toff\tvolume\t1\t-\t1\t1\t1\t1\n'
 		must.NoError(t, err)
 		must.False(t, there)
 	})
-	t.Run("a program that is not in PATH is named", func(t *testing.T) {
+	t.Run("programs are found in /sbin, whatever PATH is, and one that is missing is named", func(t *testing.T) {
+		t.Setenv("PATH", "/usr/local/bin")
+		a := NewAdmin()
+		must.Eq(t, "/usr/local/bin:/sbin", os.Getenv("PATH"))
+		NewAdmin()
+		must.Eq(t, "/usr/local/bin:/sbin", os.Getenv("PATH"))
 		t.Setenv("PATH", t.TempDir())
-		_, err := NewAdmin().Health(t.Context(), "tank")
+		_, err := a.Health(t.Context(), "tank")
 		must.ErrorContains(t, err, `"zpool": executable file not found in $PATH`)
 	})
 }

@@ -7,9 +7,10 @@
 //
 // Admin has what a person waits for, by go-zfs (github.com/mistifyio/go-zfs/v3): the health
 // of a pool, the datasets of pot init and pot deinit, and snapshots of pots kept by hand.
-// go-zfs has no context and no runner: it runs the zfs and zpool of PATH, with the
-// environment of this process, and nothing can cancel them. No locale changes errorTexts:
-// FreeBSD has no translations of libzfs (cddl/compat/opensolaris/include/libintl.h, dgettext).
+// go-zfs has no context and no runner: it runs the zfs and zpool of PATH, to which NewAdmin
+// adds /sbin, with the environment of this process, and nothing can cancel them. Ctrl-C at
+// a terminal reaches them too. No locale changes errorTexts: FreeBSD has no translations of
+// libzfs (cddl/compat/opensolaris/include/libintl.h, dgettext).
 //
 // These stay with Commands, as go-zfs v3.0.1 cannot do them:
 //   - Receive: go-zfs has no -u, -h and -x, without which a stream mounts itself, keeps its
