@@ -100,7 +100,7 @@ func (c checker) bridge(all []*iface, add adder) bool {
 }
 
 // pf checks pf(4): whether it runs, and has the anchors and the rules that pots
-// need. What pf.conf(5) says does not count, only what is loaded.
+// need. It reads the loaded rules, not pf.conf(5).
 func (c checker) pf(ctx context.Context, bridge bool, add adder) {
 	switch {
 	case c.config.Interface == "":

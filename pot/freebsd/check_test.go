@@ -14,7 +14,7 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// What a host lacks is told with what mends it.
+// A finding about a missing part says how to fix it.
 func TestCheck(t *testing.T) {
 	leak.Check(t)
 	h, _ := newModel(t).host(t)

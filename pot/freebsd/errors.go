@@ -10,8 +10,8 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// errorTexts are those of FreeBSD 14.2's commands, by their names: testdata/errors.txt.
-// Package zfs has those of zfs(8).
+// errorTexts are texts of FreeBSD 14.2's commands, by the command: testdata/errors.txt.
+// Package zfs has the texts of zfs(8).
 var errorTexts = map[string][]run.ErrorText{
 	"jail": {
 		{Text: "already exists", Err: fs.ErrExist},

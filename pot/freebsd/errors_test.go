@@ -13,7 +13,7 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// Complaints that a real FreeBSD made are taken for what they are.
+// Messages of a real FreeBSD are classified.
 func TestClassify_real(t *testing.T) {
 	leak.Check(t)
 	text, err := os.ReadFile("testdata/errors.txt")
@@ -38,7 +38,7 @@ func TestClassify_real(t *testing.T) {
 }
 
 // FreeBSD 15's ifconfig(8) adds what the kernel says to its complaints, which are
-// taken for the same (lib/libc/gen/err.c, vexterr).
+// classified alike (lib/libc/gen/err.c, vexterr).
 func TestClassify_extended(t *testing.T) {
 	leak.Check(t)
 	for complaint, kind := range map[string]error{

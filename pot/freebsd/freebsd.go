@@ -5,8 +5,8 @@
 // whatever machine runs the tests. Only what needs a system call lives in a
 // _freebsd.go file, behind Kernel.
 //
-// Datasets, names and files are those of the shell tool pot, so that the two
-// can share a host: ZFSRoot/jails/NAME holds conf, its child m is the pot's
+// Datasets, names and files are the same as the shell tool pot's, so that both
+// can manage pots on one host: ZFSRoot/jails/NAME holds conf, its child m is the pot's
 // root tree.
 package freebsd
 

@@ -105,7 +105,7 @@ func TestReceive_holds(t *testing.T) {
 	must.Eq(t, before, m.state())
 }
 
-// What an image may say is how its files are stored, not how the host stores and caches.
+// An image may set how its files are stored, not how the host stores and caches.
 func TestReceive_properties(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)
@@ -127,7 +127,8 @@ func TestReceive_properties(t *testing.T) {
 	must.Eq(t, "zstd", m.value("tank/pot/jails/new/m", "compression"))
 }
 
-// A layer may be on the image that is named, or on what is the same, whatever GUIDs say.
+// A layer may be on the image that is named, or on the same image under another name,
+// whatever GUIDs say.
 func TestReceiveLayer_origin(t *testing.T) {
 	leak.Check(t)
 	const signed, forged = "skein1024:51", "skein1024:f0"
@@ -211,8 +212,8 @@ func TestLabelled(t *testing.T) {
 	must.Eq(t, []uint64{1007, 7}, guids)
 }
 
-// Holds that an earlier version took from a stream do not keep a failed import; those of an
-// image are said, at once.
+// Holds that an earlier version took from a stream do not keep a failed import; the error names
+// those of an image at once.
 func TestDestroy_held(t *testing.T) {
 	leak.Check(t)
 	held := func(t *testing.T, name string, tags ...string) (*model, pot.Host) {
@@ -227,7 +228,7 @@ func TestDestroy_held(t *testing.T) {
 		must.NoError(t, h.Images.Destroy(t.Context(), "_import-1-2"))
 		must.Nil(t, m.datasets["tank/pot/jails/_import-1-2"])
 	})
-	t.Run("an image is not, and the command is said that releases it", func(t *testing.T) {
+	t.Run("an image is kept, and the error has the command that releases it", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, h := held(t, "new_1_0", "keep", "it's")
 			ctx, cancel := context.WithTimeout(t.Context(), busyWithin/2)
@@ -239,7 +240,7 @@ func TestDestroy_held(t *testing.T) {
 				`snapshot tank/pot/jails/new_1_0/m@7 has the hold "it's"; zfs release -- 'it'\''s' tank/pot/jails/new_1_0/m@7 removes it`)
 		})
 	})
-	t.Run("nor is its snapshot", func(t *testing.T) {
+	t.Run("so is its snapshot", func(t *testing.T) {
 		m, h := held(t, "new_1_0", "keep")
 		serveZFS(t, m)
 		m.datasets["tank/pot/jails/new_1_0"].snapshots = []string{"7"}
@@ -259,7 +260,7 @@ func TestDestroy_held(t *testing.T) {
 	})
 }
 
-// What pots are cloned from is the newest snapshot there is, whoever made it.
+// Pots are cloned from the newest snapshot, whoever took it.
 func TestClone_newest(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)

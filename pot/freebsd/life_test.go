@@ -58,7 +58,7 @@ func web(t testing.TB) pot.Spec {
 	}
 }
 
-// The commands of a start and of an end, as they are run, and what is left.
+// The commands of a start and of a stop, in order, and the state after them.
 func TestLife(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)
@@ -308,7 +308,7 @@ func TestSurprises(t *testing.T) {
 			must.Eq(t, before, m.state())
 		}
 	})
-	t.Run("a layer that is said to be none is refused", func(t *testing.T) {
+	t.Run("a layer that is received as no layer is refused", func(t *testing.T) {
 		m := newModel(t)
 		before := m.state()
 		h, _ := m.host(t)
@@ -316,7 +316,7 @@ func TestSurprises(t *testing.T) {
 		must.ErrorContains(t, err, "it is a layer on tank/pot/jails/web_1_0/m@1700000000, and must be on none")
 		must.Eq(t, before, m.state())
 	})
-	t.Run("a jail in which something does not end is told", func(t *testing.T) {
+	t.Run("a jail with a process that does not end is an error", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m := newModel(t)
 			m.stuck = true
@@ -359,7 +359,7 @@ func TestSurprises(t *testing.T) {
 			must.Eq(t, want, got, must.Sprint(name))
 		}
 	})
-	t.Run("an uplink's rule is not for what comes from elsewhere", func(t *testing.T) {
+	t.Run("an uplink's rule does not match packets from elsewhere", func(t *testing.T) {
 		r := redirects{config: Config{Interface: "em0"}}
 		must.Eq(t, "", r.rules(netip.MustParseAddr("10.192.0.2"), []pot.Port{{Proto: pot.TCP, Host: netip.MustParseAddrPort("127.0.0.1:80"), To: 80}}))
 		must.Eq(t, "rdr pass on em0 inet proto udp from any to (em0) port 53 -> 10.192.0.2 port 5353\n",
@@ -367,7 +367,7 @@ func TestSurprises(t *testing.T) {
 	})
 }
 
-// Errors of commands are of the kinds that callers ask for.
+// Errors of commands wrap the errors that callers ask for.
 func TestTyped(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)

@@ -35,7 +35,7 @@ func mendMember(name string) string {
 }
 
 // bridgeOf returns the bridge that has the interface of that name as a member, or
-// that is of that name itself; nil if there is none.
+// that has that name itself; nil if there is none.
 func bridgeOf(all []*iface, name string) *iface {
 	for _, i := range all {
 		if i.in("bridge") && (i.name == name || slices.Contains(i.members, name)) {

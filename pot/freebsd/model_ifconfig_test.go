@@ -128,7 +128,7 @@ func (m *model) ifconfig(_ io.Reader, argv []string) (string, string) {
 	return "", ""
 }
 
-// alias gives an interface an address, or takes it away.
+// alias adds an address to an interface, or removes it.
 func (i *modelIface) alias(argv []string) string {
 	if argv[1] == "alias" {
 		i.aliases = append(i.aliases, argv[0])

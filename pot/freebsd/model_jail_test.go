@@ -85,7 +85,7 @@ func (m *model) JailID(name string, dying bool) (int, error) {
 	return j.id, nil
 }
 
-// RemoveJail implements Kernel. A jail is dying for two more looks.
+// RemoveJail implements Kernel. A jail is dying for two more calls of JailID.
 func (m *model) RemoveJail(id int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -17,8 +17,8 @@ import (
 )
 
 // model is a FreeBSD machine as far as pots change it: the commands that are
-// run act on it, and what they leave behind shows. What they print and complain
-// is FreeBSD 14.2's (testdata/errors.txt). Mounts are directories that are there.
+// run act on it, and state shows the result. Their output and
+// errors are FreeBSD 14.2's (testdata/errors.txt, zfs/testdata/errors.txt). Mounts are directories that are there.
 type model struct {
 	dir string // where datasets are mounted
 
@@ -105,7 +105,7 @@ func must0(err error) {
 
 func (m *model) place(name string) string { return filepath.Join(m.dir, name) }
 
-// state is what the machine has, in words.
+// state lists everything on the machine.
 func (m *model) state() string {
 	var all []string
 	for name, d := range m.datasets {

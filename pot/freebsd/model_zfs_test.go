@@ -165,7 +165,7 @@ func (m *model) zfsList(argv []string, last string, d *dataset, missing string) 
 	return out, ""
 }
 
-// receive makes what the stream, a word, says.
+// receive creates the datasets that the stream, a word, stands for.
 func (m *model) receive(stdin io.Reader, name string) string {
 	text, err := io.ReadAll(stdin)
 	must0(err)

@@ -167,7 +167,7 @@ func (m mounts) place(ctx context.Context, root, inside string, s source) error 
 var errSeen = errors.New("it is seen there already, through the mount of a directory above it: mount one of them elsewhere")
 
 // seen reports whether s is seen at t already, through the nullfs that t is in. It is an
-// error if it is so by way of another mount: nmount(2) would never return.
+// error if s is seen there through yet another mount: nmount(2) would never return.
 func (m mounts) seen(t target, s source) (bool, error) {
 	if t.on.Type != "nullfs" || !sameBelow(s.info, t.info) {
 		return false, nil

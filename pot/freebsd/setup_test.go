@@ -40,7 +40,7 @@ func FuzzWriteSetting(f *testing.F) {
 	})
 }
 
-// host is what is set up in tests: files below a directory, and a log of commands.
+// newSetup returns a setup of files below a directory, with a log of commands, and what it tells.
 func newSetup(t testing.TB, log *run.Log) (*setup, *[]string) {
 	withPF(t, true)
 	told := new([]string)
@@ -173,7 +173,7 @@ func TestTeardown(t *testing.T) {
 		return s, log, told
 	}
 	whole := goZFSLines("tank/pot", "tank/pot/jails", "tank/pot/bases", "tank/pot/fscomp", "tank/pot/cache")
-	t.Run("all that is pot's goes, and what stays is said", func(t *testing.T) {
+	t.Run("everything of pot is removed, and what stays is named", func(t *testing.T) {
 		s, log, told := set(t, whole)
 		must.NoError(t, s.undo(t.Context()))
 		must.Eq(t, []string{
@@ -209,7 +209,7 @@ func TestTeardown(t *testing.T) {
 		must.FileContains(t, s.root+"/etc/pf.conf", "rdr-anchor")
 		must.StrNotContains(t, log.String(), "destroy")
 	})
-	t.Run("what is not pot's keeps all", func(t *testing.T) {
+	t.Run("a dataset that pot did not make stops it", func(t *testing.T) {
 		s, log, _ := set(t, whole+goZFSLines("tank/pot/home"))
 		must.ErrorContains(t, s.undo(t.Context()), "dataset tank/pot/home: was not made by pot")
 		must.StrNotContains(t, log.String(), "destroy")
@@ -220,7 +220,7 @@ func TestTeardown(t *testing.T) {
 		s.config.ZFSRoot = "tank"
 		must.ErrorContains(t, s.undo(t.Context()), "dataset tank: is a whole pool, which is never destroyed")
 	})
-	t.Run("one that cannot be destroyed is told", func(t *testing.T) {
+	t.Run("a dataset that cannot be destroyed stops it", func(t *testing.T) {
 		s, log, _ := set(t, whole)
 		log.Answers["zfs destroy -r tank/pot/jails"] = run.Answer{Err: &run.Error{Argv: []string{"zfs"}, Code: 1, Stderr: "cannot unmount: pool or dataset is busy"}}
 		must.ErrorContains(t, s.undo(t.Context()), "dataset tank/pot/jails: ")

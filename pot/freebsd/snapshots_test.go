@@ -85,7 +85,7 @@ func TestSnapshots(t *testing.T) {
 	s := snapshots{&datasets{runner: m, zfs: zfs.Commands{Runner: m}, kernel: m, root: "tank/pot"}, zfs.NewAdmin()}
 	ctx := t.Context()
 
-	t.Run("one is of the pot and its tree, and is the only one of its name", func(t *testing.T) {
+	t.Run("a snapshot includes the tree, and its name is unique", func(t *testing.T) {
 		must.NoError(t, s.Take(ctx, "web_1_0", "1800000000"))
 		must.ErrorIs(t, s.Take(ctx, "web_1_0", "1800000000"), fs.ErrExist)
 		must.ErrorIs(t, s.Take(ctx, "nosuch", "1"), fs.ErrNotExist)
@@ -103,7 +103,7 @@ func TestSnapshots(t *testing.T) {
 		must.Eq(t, "the stream of tank/pot/jails/web_1_0@1800000000", b.String())
 		must.ErrorIs(t, s.Send(ctx, "web_1_0", "5", &b), fs.ErrNotExist)
 	})
-	t.Run("the tree is rolled back before what it is in", func(t *testing.T) {
+	t.Run("the tree is rolled back before the dataset above it", func(t *testing.T) {
 		m.commands = nil
 		must.NoError(t, s.Rollback(ctx, "web_1_0", "1800000000"))
 		must.Eq(t, []string{
@@ -113,7 +113,7 @@ func TestSnapshots(t *testing.T) {
 		must.ErrorContains(t, s.Rollback(ctx, "web_1_0", "1700000000"), "more recent snapshots")
 		must.ErrorIs(t, s.Rollback(ctx, "web_1_0", "5"), fs.ErrNotExist)
 	})
-	t.Run("one that a pot is cloned from stays", func(t *testing.T) {
+	t.Run("a snapshot with clones cannot be destroyed", func(t *testing.T) {
 		_, err := s.Clone(ctx, pot.Clone{Image: "web_1_0", Name: "copy", Snapshot: "1800000000"})
 		must.NoError(t, err)
 		must.Eq(t, "tank/pot/jails/web_1_0/m@1800000000", m.datasets["tank/pot/jails/copy/m"].origin)
@@ -139,7 +139,7 @@ func TestSnapshots(t *testing.T) {
 			must.Error(t, s.Send(ctx, bad, "1", io.Discard))
 		}
 	})
-	t.Run("what zfs does not say is no snapshot", func(t *testing.T) {
+	t.Run("a line that cannot be read is an error", func(t *testing.T) {
 		const list = "zfs list -Hp -d 2 -t snapshot -s createtxg -s name -o name,creation,used,guid,logicalreferenced tank/pot/jails/x"
 		for _, line := range []string{"a@b\t1\t2\n", "a@b\tx\t2\t3\t4\n", "a@b\t1\t2\t3\t-\n", "\n"} {
 			log := &run.Log{Answers: map[string]run.Answer{list: {Stdout: line}}}
