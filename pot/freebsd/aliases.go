@@ -37,8 +37,8 @@ func (a aliases) Find(ctx context.Context, want pot.InterfaceAddr) (pot.Interfac
 	return want, there, nil
 }
 
-// Add is pot.Aliases'. The address is of no network: others on the wire reach it,
-// and the interface's first address stays the one that the host answers from.
+// Add is pot.Aliases'. The address has a full-length prefix: other hosts reach it,
+// and the interface's first address stays the host's source address.
 func (a aliases) Add(ctx context.Context, addr pot.InterfaceAddr) error {
 	one := netip.PrefixFrom(addr.Addr, addr.Addr.BitLen())
 	_, err := a.runner.Run(ctx, nil, "ifconfig", addr.Interface, family(addr.Addr), one.String(), "alias")

@@ -14,7 +14,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// behind is what a task's pot has behind the task's name.
+// behind is the part of a pot's name after the task's name.
 const behind = "_0badcafe_6f3e6b3c-8f0e-4a35-9c2c-0123456789ab"
 
 func TestAnchorOf(t *testing.T) {
@@ -184,7 +184,7 @@ func TestWithdraw_older(t *testing.T) {
 			must.NoError(t, h.Redirects.Withdraw(t.Context(), r))
 		})
 	}
-	t.Run("what was published once is looked for in one place", func(t *testing.T) {
+	t.Run("a pot with a known anchor is withdrawn from that anchor alone", func(t *testing.T) {
 		m := netModel(t)
 		_, pots := m.host(t)
 		p, err := pots.Create(t.Context(), published("frontend-web"+behind))

@@ -10,7 +10,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// What the mount table has of a mount that was made from within a tree.
+// The mount table's line of a mount that was made from within a tree.
 func TestOnHost(t *testing.T) {
 	leak.Check(t)
 	const root = "/opt/pot/jails/web/m"

@@ -10,7 +10,7 @@ import (
 )
 
 // commandTimeout bounds each command that is run under the lock of all starts and
-// stops. They take milliseconds: one that takes so long hangs.
+// stops. They take milliseconds; a command that takes this long hangs.
 const commandTimeout = 30 * time.Second
 
 var errCommandTimeout = fmt.Errorf("not done within %s", commandTimeout)

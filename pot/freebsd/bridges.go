@@ -12,9 +12,9 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// Bridges are found as pot finds them: one of IPv4 by the gateway's address on it,
-// that of IPv6 by the uplink among its members (pot-reference 8.2). One that we
-// made says so in its description, and goes with its last pot.
+// Bridges are found as pot finds them: an IPv4 bridge by the gateway's address on it,
+// the IPv6 bridge by the uplink among its members (pot-reference 8.2). A bridge that this
+// driver created says so in its description, and is destroyed with its last pot.
 const ourBridges = "nomad-driver-pot "
 
 // bridge returns the bridge that has the gateway's address, which it creates if
@@ -71,7 +71,7 @@ func (l *links) uplinkBridge(ctx context.Context) (string, error) {
 	return bridge, nil
 }
 
-// dropBridges destroys those of our bridges that no pot is on. A bridge of ours has
+// dropBridges destroys our bridges without pots. A bridge of ours has
 // no description if the ifconfig(8) that created it was killed.
 func (l *links) dropBridges(ctx context.Context, all []*iface) error {
 	for _, i := range all {

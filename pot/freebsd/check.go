@@ -9,19 +9,22 @@ import (
 	"strings"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd/zfs"
 	"nomad-driver-pot/pot/run"
 )
 
-// checker looks at what the host has.
+// checker checks what the host has.
 type checker struct {
 	runner  run.Runner
+	zfs     zfs.Commands
+	admin   *zfs.Admin
 	kernel  Kernel
 	config  Config
-	routing *routing // is told of rules that are lost
+	routing *routing // forgets rules that were flushed
 	root    string   // "" but in tests: /etc is below it
 }
 
-// check is Host.Check. Each finding says what would mend it.
+// check implements pot.Host's Check. Each finding says what would fix it.
 func (c checker) check(ctx context.Context) []pot.CheckResult {
 	found := []pot.CheckResult{{Severity: pot.Info, Key: "host", Text: "freebsd"}}
 	add := func(w pot.Severity, key, text string, args ...any) {
@@ -64,16 +67,16 @@ func (c checker) check(ctx context.Context) []pot.CheckResult {
 	return found
 }
 
-// leastFree is what a clone and its first writes need, and no more: images bring
-// their own refusal.
+// leastFree is what a clone and its first writes need, in bytes. An image that does not fit
+// fails when it is received.
 const leastFree = 16 << 20
 
 type adder func(w pot.Severity, key, text string, args ...any)
 
 func (c checker) datasets(ctx context.Context, add adder) {
 	jails := c.config.ZFSRoot + "/jails"
-	out, err := c.runner.Run(ctx, nil, "zfs", "list", "-Hp", "-o", "mounted,available", jails)
-	switch err := classify(err); {
+	mounted, free, err := c.zfs.Space(ctx, jails)
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		add(pot.Fatal, "datasets", "%s is not there: zfs create -p %s, or set zfs_root", jails, jails)
 		return
@@ -81,28 +84,24 @@ func (c checker) datasets(ctx context.Context, add adder) {
 		add(pot.Fatal, "datasets", "%v", err)
 		return
 	}
-	mounted, free, _ := strings.Cut(strings.TrimSpace(out), "\t")
-	if mounted != "yes" {
+	if !mounted {
 		add(pot.Fatal, "datasets", "%s is not mounted: zfs mount %s", jails, jails)
 	}
 	add(pot.Info, "zfs_root", "%s", c.config.ZFSRoot)
-	var n uint64
-	if _, err := fmt.Sscan(free, &n); err == nil {
-		const gib = 1 << 30 // so that it does not change at every look
-		add(pot.Info, "free_bytes", "%d", n/gib*gib)
-		if n < leastFree {
-			add(pot.Fatal, "space", "%s has only %d bytes left, and a pot may need %d: zfs list -o space %s", jails, n, leastFree, c.config.ZFSRoot)
-		}
+	const gib = 1 << 30 // so that it does not change with every check
+	add(pot.Info, "free_bytes", "%d", free/gib*gib)
+	if free < leastFree {
+		add(pot.Fatal, "space", "%s has only %d bytes left, and a pot may need %d: zfs list -o space %s", jails, free, leastFree, c.config.ZFSRoot)
 	}
 }
 
-// pool looks at the health of the pool. One that cannot be written to can have no
-// pot, and one with a fault may soon be such (zpoolconcepts(7), Device Failure and
+// pool checks the health of the pool. A pool that cannot be written to can hold no
+// pots, and a degraded one may soon be like that (zpoolconcepts(7), Device Failure and
 // Recovery).
 func (c checker) pool(ctx context.Context, add adder) {
 	pool, _, _ := strings.Cut(c.config.ZFSRoot, "/")
-	out, err := c.runner.Run(ctx, nil, "zpool", "list", "-H", "-o", "health", pool)
-	switch health := strings.TrimSpace(out); {
+	health, err := c.admin.Health(ctx, pool)
+	switch {
 	case err != nil:
 		add(pot.Fatal, "pool", "pool %s: %v", pool, err)
 	case health == "ONLINE":

@@ -10,8 +10,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// network looks at what connects pots with each other and with other networks. All
-// that is wrong there is Absent, not Fatal: pots start without it.
+// network checks what connects pots with each other and with other networks. Problems
+// there are Absent, not Fatal: pots start without it.
 func (c checker) network(ctx context.Context, add adder) {
 	all, err := listInterfaces(ctx, c.runner)
 	if err != nil {
@@ -27,7 +27,7 @@ func (c checker) network(ctx context.Context, add adder) {
 	c.pf(ctx, bridge, add)
 }
 
-// uplinks looks at the interfaces that POT_EXTIF and POT_EXTRA_EXTIF name.
+// uplinks checks the interfaces that POT_EXTIF and POT_EXTRA_EXTIF name.
 func (c checker) uplinks(all []*iface, add adder) {
 	settings := []struct{ name, key string }{{c.config.Interface, "POT_EXTIF"}}
 	for _, x := range c.config.Extra {
@@ -59,7 +59,7 @@ func candidates(all []*iface) []string {
 	return names
 }
 
-// memberAddresses looks for a kernel that keeps the uplink out of the bridge where
+// memberAddresses reports a kernel that keeps the uplink out of the bridge where
 // pots have their IPv6 from.
 func (c checker) memberAddresses(all []*iface, add adder) {
 	i := find(all, c.config.Interface)
@@ -70,9 +70,9 @@ func (c checker) memberAddresses(all []*iface, add adder) {
 		memberAddresses, i.name, mendMember(i.name))
 }
 
-// bridge looks at the interface that has the gateway's address, and reports whether
-// there is one. The first pot creates it, the last pot removes it, so that there
-// is none is no fault.
+// bridge checks the interface that has the gateway's address, and reports whether
+// there is one. The first pot creates it and the last pot destroys it, so a missing bridge
+// is no problem.
 func (c checker) bridge(all []*iface, add adder) bool {
 	gateway := c.config.Network.Gateway
 	for _, i := range all {
@@ -99,8 +99,8 @@ func (c checker) bridge(all []*iface, add adder) bool {
 	return false
 }
 
-// pf looks at pf(4): whether it runs, and has the anchors and the rules that pots
-// need. What pf.conf(5) says does not count, only what is loaded.
+// pf checks pf(4): whether it runs, and has the anchors and the rules that pots
+// need. It reads the loaded rules, not pf.conf(5).
 func (c checker) pf(ctx context.Context, bridge bool, add adder) {
 	switch {
 	case c.config.Interface == "":
@@ -131,7 +131,7 @@ func (c checker) pf(ctx context.Context, bridge bool, add adder) {
 	}
 }
 
-// anchors looks for pot's anchors in the main rules that are loaded.
+// anchors checks for pot's anchors in the main rules that are loaded.
 func (c checker) anchors(ctx context.Context, lacks func(string, ...any)) {
 	out, err := c.runner.Run(ctx, nil, "pfctl", "-s", "nat")
 	if err != nil {
@@ -168,7 +168,7 @@ func (c checker) inFile(ctx context.Context) bool {
 	return err == nil && have
 }
 
-// nat looks for the rule that gives packets of pots an address of the uplink. The
+// nat checks for the rule that gives packets of pots an address of the uplink. The
 // start of a pot loads it; where somebody has flushed it since, the next start does.
 func (c checker) nat(ctx context.Context, lacks func(string, ...any)) {
 	out, err := c.runner.Run(ctx, nil, "pfctl", "-a", natAnchor, "-s", "nat")

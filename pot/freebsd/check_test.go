@@ -9,11 +9,12 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd/zfs"
 	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/run"
 )
 
-// What a host lacks is told with what mends it.
+// A finding about a missing part says how to fix it.
 func TestCheck(t *testing.T) {
 	leak.Check(t)
 	h, _ := newModel(t).host(t)
@@ -31,9 +32,9 @@ func TestCheck(t *testing.T) {
 			pot.Fatal, "tank/pot/jails is not there: zfs create -p tank/pot/jails"},
 		"a dataset that is mounted": {map[string]run.Answer{"zfs list -Hp -o mounted,available tank/pot/jails": {Stdout: "no\t1\n"}},
 			pot.Fatal, "tank/pot/jails is not mounted: zfs mount tank/pot/jails"},
-		"a pool without faults": {map[string]run.Answer{"zpool list -H -o health tank": {Stdout: "DEGRADED\n"}},
+		"a pool without faults": {map[string]run.Answer{zpoolGet: {Stdout: "tank\thealth\tDEGRADED\t-\n"}},
 			pot.Degraded, "pool tank is DEGRADED: zpool status tank"},
-		"a pool that can be written to": {map[string]run.Answer{"zpool list -H -o health tank": {Stdout: "SUSPENDED\n"}},
+		"a pool that can be written to": {map[string]run.Answer{zpoolGet: {Stdout: "tank\thealth\tSUSPENDED\t-\n"}},
 			pot.Fatal, "pool tank is SUSPENDED: zpool status tank"},
 		"room": {map[string]run.Answer{"zfs list -Hp -o mounted,available tank/pot/jails": {Stdout: "yes\t1048576\n"}},
 			pot.Fatal, "tank/pot/jails has only 1048576 bytes left"},
@@ -65,13 +66,14 @@ func healthy(t testing.TB) (checker, *run.Log) {
 	log := &run.Log{Answers: map[string]run.Answer{
 		"zfs list -Hp -o mounted,available tank/pot/jails": {Stdout: "yes\t10737418240\n"},
 		"devfs rule -s 4 show":                             {Stdout: "100 include 1\n"},
-		"zpool list -H -o health tank":                     {Stdout: "ONLINE\n"},
+		zpoolGet:                                           {Stdout: "tank\thealth\tONLINE\t-\n"},
 		"ifconfig -a":                                      {Stdout: string(interfaces)},
 		"pfctl -s info":                                    {Stdout: "Status: Enabled for 0 days 00:01:02           Debug: Urgent\n\n"},
 		"pfctl -s nat":                                     {Stdout: "nat-anchor \"pot-nat\" all\nrdr-anchor \"pot-rdr/*\" all\n"},
 		"pfctl -a pot-nat -s nat":                          {Stdout: "nat on vtnet0 inet from 10.192.0.0/10 to any -> (vtnet0:0)\n"},
 	}}
+	serveZFS(t, log)
 	c := Config{ZFSRoot: "tank/pot", Interface: "vtnet0", Network: pot.DefaultNetwork, Supervisor: os.Args[0]}
 	way := &routing{runner: log, kernel: m, config: c}
-	return checker{runner: log, kernel: m, config: c, routing: way, root: t.TempDir()}, log
+	return checker{runner: log, zfs: zfs.Commands{Runner: log}, admin: zfs.NewAdmin(), kernel: m, config: c, routing: way, root: t.TempDir()}, log
 }

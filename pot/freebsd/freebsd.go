@@ -1,12 +1,12 @@
-// Package freebsd is FreeBSD as a pot.Host, by way of its own commands: ZFS,
+// Package freebsd implements pot.Host for FreeBSD, by its own commands: ZFS,
 // nullfs and devfs, epair and bridge, pf, jail, rctl.
 //
 // It has no build constraint: every command line and every parser is tested on
 // whatever machine runs the tests. Only what needs a system call lives in a
 // _freebsd.go file, behind Kernel.
 //
-// Datasets, names and files are those of the shell tool pot, so that the two
-// can share a host: ZFSRoot/jails/NAME holds conf, its child m is the pot's
+// Datasets, names and files are the same as the shell tool pot's, so that both
+// can manage pots on one host: ZFSRoot/jails/NAME holds conf, its child m is the pot's
 // root tree.
 package freebsd
 
@@ -16,10 +16,11 @@ import (
 	"os"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd/zfs"
 	"nomad-driver-pot/pot/run"
 )
 
-// Config is how pots are kept on this host.
+// Config says where pots are on this host, and how they reach the network.
 type Config struct {
 	ZFSRoot    string // POT_ZFS_ROOT: the dataset that all others are below
 	Interface  string // POT_EXTIF: the uplink; "" for none: no NAT, ports by the supervisor alone
@@ -34,37 +35,38 @@ type Config struct {
 	PFRulesHook   string       // POT_EXPORT_PORTS_PF_RULES_HOOK: path of a program; "" for none
 }
 
-// ruleset is devfs.rules(5)'s devfsrules_jail: what of /dev a jail sees unless its
+// ruleset is devfs.rules(5)'s devfsrules_jail: the part of /dev that a jail sees unless its
 // devfs_ruleset says otherwise.
 const ruleset = "4"
 
-// New is this machine, with pots in c.ZFSRoot. Nothing is changed yet.
+// New returns this machine as a host with pots in c.ZFSRoot. It changes nothing.
 func New(r run.Runner, k Kernel, c Config) pot.Host {
 	m := mounts{runner: r, kernel: k, supervisor: c.Supervisor}
-	d := &datasets{runner: r, kernel: k, root: c.ZFSRoot}
+	admin := zfs.NewAdmin()
+	d := &datasets{runner: r, zfs: zfs.Commands{Runner: r}, kernel: k, root: c.ZFSRoot}
 	way := &routing{runner: bounded{r}, kernel: k, config: c}
 	l := &links{runner: bounded{r}, kernel: k, config: c, routing: way, known: map[pot.Name]attached{}}
 	return pot.Host{
 		Name:       "freebsd",
 		Images:     d,
 		Datasets:   d,
-		Snapshots:  snapshots{d},
+		Snapshots:  snapshots{d, admin},
 		Mounts:     m,
 		Links:      l,
 		Redirects:  redirects{runner: r, kernel: k, config: c},
 		Aliases:    aliases{runner: r, kernel: k, uplink: c.Interface},
 		Jails:      jails{runner: r, kernel: k, mounts: m, links: l, statusFiles: statusFiles{c.StatusDir}},
 		Limits:     limiter{runner: r, kernel: k},
-		Check:      checker{runner: r, kernel: k, config: c, routing: way}.check,
+		Check:      checker{runner: r, zfs: d.zfs, admin: admin, kernel: k, config: c, routing: way}.check,
 		Mountpoint: func(_ context.Context, dataset string) (string, error) { return d.mountpoint(dataset) },
 		Unpack:     d.unpack,
 		Leftovers:  leftovers{runner: r, kernel: k, datasets: d, links: l}.find,
 		Upstreams:  func() []netip.Addr { return upstreams(os.DirFS("/")) },
 		Setup: func(ctx context.Context, o pot.SetupOptions) error {
-			return (&setup{SetupOptions: o, runner: r, kernel: k, config: c}).run(ctx)
+			return (&setup{SetupOptions: o, runner: r, admin: admin, kernel: k, config: c}).run(ctx)
 		},
 		Teardown: func(ctx context.Context, o pot.SetupOptions) error {
-			return (&setup{SetupOptions: o, runner: r, kernel: k, config: c}).undo(ctx)
+			return (&setup{SetupOptions: o, runner: r, admin: admin, kernel: k, config: c}).undo(ctx)
 		},
 	}
 }

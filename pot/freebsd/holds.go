@@ -5,59 +5,32 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"nomad-driver-pot/image/conf"
-	"nomad-driver-pot/pot/run"
+	"nomad-driver-pot/pot/freebsd/zfs"
 )
 
-// isHeld reports whether err is that a snapshot could not be destroyed because it is in
-// use, as one with holds is (module/zfs/dsl_destroy.c, dsl_destroy_snapshot_check_impl;
-// libzfs_dataset.c, zfs_destroy_snaps_nvl).
-func isHeld(err error) bool {
-	return errors.Is(err, errBusy) && run.Says(err, "cannot destroy snapshot")
-}
-
-// hold keeps a snapshot from being destroyed (zfs-hold(8)).
-type hold struct{ snapshot, tag string }
-
 // sendHold begins the tags of the holds that zfs send has while it runs (libzfs_sendrecv.c,
-// zfs_send_cb_impl). They are gone with it.
+// zfs_send_cb_impl). They end with it.
 const sendHold = ".send-"
 
-// holds are those of the snapshots of a dataset and of all below it whose names end with
-// ending. Those of a zfs send are not among them.
-func (d *datasets) holds(ctx context.Context, name, ending string) (all []hold, err error) {
-	out, err := d.zfs(ctx, "list", "-H", "-r", "-t", "snapshot", "-o", "name,userrefs", d.path(name))
-	if err != nil {
+// holds lists the holds of the snapshots of a dataset, and of all below it, whose names end
+// with ending, without the holds of a running zfs send.
+func (d *datasets) holds(ctx context.Context, name, ending string) ([]zfs.Hold, error) {
+	held, err := d.zfs.HeldSnapshots(ctx, d.path(name))
+	held = slices.DeleteFunc(held, func(snapshot string) bool { return !strings.HasSuffix(snapshot, ending) })
+	if err != nil || len(held) == 0 {
 		return nil, err
 	}
-	argv := []string{"holds", "-H"}
-	for line := range strings.Lines(out) {
-		snapshot, count, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-		if count != "0" && count != "-" && strings.HasSuffix(snapshot, ending) {
-			argv = append(argv, snapshot)
-		}
-	}
-	if len(argv) == 2 {
-		return nil, nil
-	}
-	if out, err = d.zfs(ctx, argv...); err != nil {
-		return nil, err
-	}
-	for line := range strings.Lines(out) {
-		snapshot, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-		i := strings.LastIndexByte(rest, '\t') // then comes a time
-		if tag := rest[:max(i, 0)]; tag != "" && !strings.HasPrefix(tag, sendHold) {
-			all = append(all, hold{snapshot, tag})
-		}
-	}
-	return all, nil
+	all, err := d.zfs.Holds(ctx, held...)
+	return slices.DeleteFunc(all, func(h zfs.Hold) bool { return strings.HasPrefix(h.Tag, sendHold) }), err
 }
 
 // releaseImport releases the holds of an import, which the stream brought: earlier versions
-// received them. Then busy is worth another try. Holds of an image that was imported, or of
-// a pot, are somebody's: they are an error that names them.
+// received them. Then it returns busy, so that the caller tries again. Holds of an image that was
+// imported, or of a pot, are kept: the error names them.
 func (d *datasets) releaseImport(ctx context.Context, name string, busy error) error {
 	if !strings.HasPrefix(name, conf.ImportPrefix) {
 		return d.heldError(ctx, name, "", busy)
@@ -67,14 +40,14 @@ func (d *datasets) releaseImport(ctx context.Context, name string, busy error) e
 		return errors.Join(busy, err)
 	}
 	for _, h := range all {
-		if _, err := d.zfs(ctx, "release", "--", h.tag, h.snapshot); ignore(fs.ErrNotExist, err) != nil {
-			return fmt.Errorf("release %q of %s: %w", h.tag, h.snapshot, err)
+		if err := ignore(fs.ErrNotExist, d.zfs.Release(ctx, h)); err != nil {
+			return fmt.Errorf("release %q of %s: %w", h.Tag, h.Snapshot, err)
 		}
 	}
 	return busy
 }
 
-// heldError is busy, or the holds that are its cause and stay until somebody releases them.
+// heldError returns an error that names the holds of a dataset, or busy if there are none.
 func (d *datasets) heldError(ctx context.Context, name, ending string, busy error) error {
 	all, err := d.holds(ctx, name, ending)
 	if err != nil || len(all) == 0 {
@@ -82,12 +55,12 @@ func (d *datasets) heldError(ctx context.Context, name, ending string, busy erro
 	}
 	var errs []error
 	for _, h := range all {
-		errs = append(errs, fmt.Errorf("snapshot %s has the hold %q; zfs release %s %s removes it", h.snapshot, h.tag, quoted(h.tag), h.snapshot))
+		errs = append(errs, fmt.Errorf("snapshot %s has the hold %q; zfs release %s %s removes it", h.Snapshot, h.Tag, quoted(h.Tag), h.Snapshot))
 	}
 	return fmt.Errorf("destroy %s: %w", d.path(name), errors.Join(errs...))
 }
 
-// quoted is a word as sh(1) reads it back.
+// quoted quotes a word for sh(1).
 func quoted(word string) string {
 	if names.MatchString(word) {
 		return word

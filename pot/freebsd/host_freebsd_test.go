@@ -41,7 +41,7 @@ func scratch(t testing.TB, r run.Runner) func(supervisor string) pot.Host {
 
 func hello() io.Reader { return xz.NewReader(bytes.NewReader(imagetest.Hello(""))) }
 
-// TestHost holds this machine to what every host must do.
+// TestHost holds this machine to the contracts of pot.Host.
 func TestHost(t *testing.T) {
 	leak.Check(t)
 	open := scratch(t, run.Host{})

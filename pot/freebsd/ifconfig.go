@@ -19,7 +19,7 @@ type iface struct {
 	groups      []string
 	members     []string       // of a bridge
 	inet        []netip.Prefix // IPv4 addresses, each with the length of its netmask
-	inet6       bool           // whether it has an IPv6 address, of whatever scope
+	inet6       bool           // whether it has an IPv6 address, of any scope
 }
 
 func (i *iface) in(group string) bool { return slices.Contains(i.groups, group) }
@@ -87,7 +87,7 @@ func (i *iface) parse(line string) {
 
 // parseInet reads an IPv4 address and its netmask, as ifconfig(8) prints them:
 // "10.192.0.1 netmask 0xffc00000", or "10.192.0.1/10" in its format cidr
-// (sbin/ifconfig/af_inet.c, in_status_nl). An address with neither is taken for
+// (sbin/ifconfig/af_inet.c, in_status_nl). An address with neither counts as
 // /32.
 func parseInet(words []string) (netip.Prefix, bool) {
 	if len(words) == 0 {

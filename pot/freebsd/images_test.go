@@ -11,6 +11,7 @@ import (
 
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd/zfs"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -105,7 +106,7 @@ func TestReceive_holds(t *testing.T) {
 	must.Eq(t, before, m.state())
 }
 
-// What an image may say is how its files are stored, not how the host stores and caches.
+// An image may set how its files are stored, not how the host stores and caches.
 func TestReceive_properties(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)
@@ -127,7 +128,8 @@ func TestReceive_properties(t *testing.T) {
 	must.Eq(t, "zstd", m.value("tank/pot/jails/new/m", "compression"))
 }
 
-// A layer may be on the image that is named, or on what is the same, whatever GUIDs say.
+// A layer may be on the image that is named, or on the same image under another name,
+// whatever GUIDs say.
 func TestReceiveLayer_origin(t *testing.T) {
 	leak.Check(t)
 	const signed, forged = "skein1024:51", "skein1024:f0"
@@ -151,7 +153,7 @@ func TestReceiveLayer_origin(t *testing.T) {
 			other: "a_1_0", labels: map[string]string{conf.LabelReceived: forged + " 3ef 7"},
 			want: "are of images with different digests"},
 		"an import, of which nothing is known yet": {
-			other: conf.ImportPrefix + "1-2", want: "it is a layer on tank/pot/jails/_import-1-2/m@7, and is to be on tank/pot/jails/base_1_0/m@7"},
+			other: conf.ImportPrefix + "1-2", want: "it is a layer on tank/pot/jails/_import-1-2/m@7, and must be on tank/pot/jails/base_1_0/m@7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newModel(t)
@@ -191,7 +193,7 @@ func TestReceiveLayer_origin(t *testing.T) {
 		must.NoError(t, h.Images.Receive(t.Context(), "base_1_0", tree(7).reader()))
 		before := m.state()
 		err := h.Images.ReceiveLayer(t.Context(), "new", "base_1_0", "7", layer(7, 8).reader(), nil)
-		must.EqError(t, err, "it is a layer on tank/pot/jails/a_1_0@top, and is to be on tank/pot/jails/base_1_0/m@7")
+		must.EqError(t, err, "it is a layer on tank/pot/jails/a_1_0@top, and must be on tank/pot/jails/base_1_0/m@7")
 		must.Eq(t, before, m.state())
 	})
 }
@@ -211,8 +213,8 @@ func TestLabelled(t *testing.T) {
 	must.Eq(t, []uint64{1007, 7}, guids)
 }
 
-// Holds that an earlier version took from a stream do not keep a failed import; those of an
-// image are said, at once.
+// Holds that an earlier version took from a stream do not keep a failed import; the error names
+// those of an image at once.
 func TestDestroy_held(t *testing.T) {
 	leak.Check(t)
 	held := func(t *testing.T, name string, tags ...string) (*model, pot.Host) {
@@ -227,9 +229,9 @@ func TestDestroy_held(t *testing.T) {
 		must.NoError(t, h.Images.Destroy(t.Context(), "_import-1-2"))
 		must.Nil(t, m.datasets["tank/pot/jails/_import-1-2"])
 	})
-	t.Run("an image is not, and the command is said that releases it", func(t *testing.T) {
+	t.Run("an image is kept, and the error has the command that releases it", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m, h := held(t, "new_1_0", "keep", "it's")
+			_, h := held(t, "new_1_0", "keep", "it's")
 			ctx, cancel := context.WithTimeout(t.Context(), busyTimeout/2)
 			defer cancel()
 			err := h.Images.Destroy(ctx, "new_1_0")
@@ -237,17 +239,21 @@ func TestDestroy_held(t *testing.T) {
 			must.EqError(t, err, "destroy tank/pot/jails/new_1_0: "+
 				`snapshot tank/pot/jails/new_1_0/m@7 has the hold "keep"; zfs release keep tank/pot/jails/new_1_0/m@7 removes it`+"\n"+
 				`snapshot tank/pot/jails/new_1_0/m@7 has the hold "it's"; zfs release -- 'it'\''s' tank/pot/jails/new_1_0/m@7 removes it`)
-			m.datasets["tank/pot/jails/new_1_0"].snapshots = []string{"7"}
-			err = h.Snapshots.Destroy(ctx, "new_1_0", "7")
-			must.ErrorContains(t, err, "zfs release keep tank/pot/jails/new_1_0/m@7 removes it")
 		})
+	})
+	t.Run("so is its snapshot", func(t *testing.T) {
+		m, h := held(t, "new_1_0", "keep")
+		serveZFS(t, m)
+		m.datasets["tank/pot/jails/new_1_0"].snapshots = []string{"7"}
+		err := h.Snapshots.Destroy(t.Context(), "new_1_0", "7")
+		must.ErrorContains(t, err, "zfs release keep tank/pot/jails/new_1_0/m@7 removes it")
 	})
 	t.Run("a zfs send that runs is waited for", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, h := held(t, "new_1_0", ".send-812-1")
 			ctx, cancel := context.WithTimeout(t.Context(), busyTimeout/2)
 			defer cancel()
-			must.ErrorIs(t, h.Images.Destroy(ctx, "new_1_0"), errBusy)
+			must.ErrorIs(t, h.Images.Destroy(ctx, "new_1_0"), zfs.ErrBusy)
 			must.ErrorIs(t, ctx.Err(), context.DeadlineExceeded)
 			m.datasets["tank/pot/jails/new_1_0/m"].holds = nil
 			must.NoError(t, h.Images.Destroy(t.Context(), "new_1_0"))
@@ -255,7 +261,7 @@ func TestDestroy_held(t *testing.T) {
 	})
 }
 
-// What pots are cloned from is the newest snapshot there is, whoever made it.
+// Pots are cloned from the newest snapshot, whoever took it.
 func TestClone_newest(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)

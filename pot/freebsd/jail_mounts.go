@@ -11,7 +11,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// systems mounts the file systems of the kernel's that a jail has, in order.
+// systems mounts devfs, and fdescfs and procfs if the jail has them, in order.
 func (m mounts) systems(ctx context.Context, root string, a conf.Attributes) error {
 	if err := m.devfs(ctx, root, a.Value("devfs_ruleset")); err != nil {
 		return fmt.Errorf("/dev: %w", err)
@@ -27,7 +27,7 @@ func (m mounts) systems(ctx context.Context, root string, a conf.Attributes) err
 	return nil
 }
 
-// unmountSystems takes away what systems has mounted, all or some of it.
+// unmountSystems unmounts what systems has mounted, all or some of it.
 func (m mounts) unmountSystems(ctx context.Context, root string) error {
 	return m.unmountIf(ctx, func(p MountPoint) bool {
 		switch p.Type {
@@ -38,7 +38,7 @@ func (m mounts) unmountSystems(ctx context.Context, root string) error {
 	})
 }
 
-// system mounts a file system of the kernel's, which the jail has at that very path.
+// system mounts devfs, fdescfs or procfs at the path inside of the jail.
 func (m mounts) system(ctx context.Context, root, inside, kind string, options ...string) error {
 	t, err := m.plainTarget(root, inside)
 	if err != nil {
@@ -58,8 +58,8 @@ func (m mounts) tmpfs(ctx context.Context, root, inside string) error {
 	return m.nmount(ctx, root, t, MountPoint{Type: "tmpfs", From: "tmpfs", On: t.Path}, "mode=1777")
 }
 
-// devfs mounts what a jail may see of /dev. A ruleset that is not there would
-// show all of it, and the kernel would not say so.
+// devfs mounts what a jail may see of /dev. With a missing ruleset the kernel
+// would show all of it, without an error.
 func (m mounts) devfs(ctx context.Context, root, rules string) error {
 	if err := m.system(ctx, root, "/dev", "devfs", "ruleset="+rules); err != nil {
 		return err

@@ -9,12 +9,12 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// loopback gives a jail of its own network what every network has.
+// loopback gives lo0 of a VNET jail its address.
 func (j jails) loopback(ctx context.Context, jail pot.Jail) error {
 	return j.within(ctx, jail.Name, "ifconfig", "lo0", "inet", "127.0.0.1/8", "up")
 }
 
-// connect4 gives the jail's end of a pair its address, and the way out.
+// connect4 gives the jail's end of a pair its address, and a default route.
 func (j jails) connect4(ctx context.Context, jail pot.Jail, device string) error {
 	if device == "" {
 		return nil
@@ -39,8 +39,8 @@ func (j jails) connect6(ctx context.Context, jail pot.Jail, device string) error
 	return nil
 }
 
-// within runs ifconfig(8) or route(8) on the network of a jail. Where they have no
-// -j yet, the jail's own are run in it.
+// within runs ifconfig(8) or route(8) on the network of a jail. Where those have no
+// -j, the jail's own programs are run in it.
 func (j jails) within(ctx context.Context, name pot.Name, argv ...string) error {
 	_, err := j.runner.Run(ctx, nil, append([]string{argv[0], "-j", string(name)}, argv[1:]...)...)
 	if run.Says(err, "illegal option -- j") {
@@ -52,9 +52,9 @@ func (j jails) within(ctx context.Context, name pot.Name, argv ...string) error 
 // solicitTimeout bounds the wait for a router.
 const solicitTimeout = 3 * time.Second
 
-// solicit asks for routers to make themselves known, by the jail's own rtsol(8): it
-// knows no other network than that of its process. Without one, or without an
-// answer, the jail has its address when the next advertisement comes by.
+// solicit sends a router solicitation by the jail's own rtsol(8), which acts on the network
+// of its process alone. Without rtsol(8), or without an answer, the jail gets its address
+// from the next advertisement.
 func (j jails) solicit(ctx context.Context, jail pot.Jail, device string) {
 	root, err := os.OpenRoot(jail.Root)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// jails are jail(8)'s, made to persist: a jail is there until it is removed,
+// jails implements pot.Jails with jail(8). They persist: a jail exists until it is removed,
 // whatever runs in it.
 type jails struct {
 	runner      run.Runner
@@ -67,7 +67,7 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 	return nil
 }
 
-// cpus binds what will run in a jail to its cores.
+// cpus binds the processes of a jail to its cores.
 func (j jails) cpus(ctx context.Context, jail pot.Jail) error {
 	if jail.CPUs == "" {
 		return nil
@@ -79,8 +79,8 @@ func (j jails) cpus(ctx context.Context, jail pot.Jail) error {
 	return err
 }
 
-// createFailed removes a jail that was made and then failed: jail(8) makes it
-// before it moves interfaces into it.
+// createFailed removes a jail after a failed jail -c: jail(8) creates it before it moves
+// interfaces into it.
 func (j jails) createFailed(ctx context.Context, jail pot.Jail, err error) error {
 	if errors.Is(err, fs.ErrExist) {
 		return err
@@ -92,8 +92,8 @@ func (j jails) createFailed(ctx context.Context, jail pot.Jail, err error) error
 // its branch, as uname(1) shows it.
 func validOSRelease(text string) bool { return strings.Contains(text, "-") && conf.ValidRelease(text) }
 
-// userland is the release of the image's userland, as its freebsd-version(1)
-// has it: a file of text that is not trusted. "" if it has none.
+// userland returns the release of the image's userland, from its freebsd-version(1), a text
+// file that is not trusted. It returns "" if there is none.
 func userland(root string) (string, error) {
 	r, err := os.OpenRoot(root)
 	if err != nil {
@@ -133,13 +133,13 @@ func (j jails) Find(ctx context.Context, name pot.Name) (supervise.Jail, error) 
 	return supervise.Jail{ID: id}, nil
 }
 
-// dyingTimeout bounds the wait for the end of what ran in a jail, where the kernel
+// dyingWithin bounds the wait for the end of a jail's processes, where the kernel
 // does not count processes.
 const dyingTimeout = 5 * time.Second
 
-// empty tells whether nothing runs in a jail any more, as far as is known. One
-// that is empty can be dying for minutes: connections that are being closed hold
-// it, and nothing else of a pot.
+// empty reports whether no process runs in a jail any more, as far as is known. An empty
+// jail can be dying for minutes: connections that are being closed hold it, and nothing
+// else of the pot.
 func (j jails) empty(name pot.Name) bool {
 	line, err := j.kernel.Usage(string(name))
 	if err != nil {
@@ -177,7 +177,7 @@ func (j jails) Remove(ctx context.Context, name pot.Name) error {
 	return j.overdue(name)
 }
 
-// overdue is an error if something is known to run on in a jail that was removed.
+// overdue returns an error if a process is known to run in a jail that was removed.
 func (j jails) overdue(name pot.Name) error {
 	line, err := j.kernel.Usage(string(name))
 	if err != nil {

@@ -6,43 +6,43 @@ import (
 	"os"
 )
 
-// Kernel is what is asked of the kernel itself: a command would be wasteful,
+// Kernel has the calls that go to the kernel directly: a command would be wasteful,
 // ambiguous, or racy.
 type Kernel interface {
-	// JailID is the ID of the jail of that name, dying or not as asked. None is
-	// fs.ErrNotExist. (jail_get(2))
+	// JailID returns the ID of the jail of that name; with dying also of one that is being
+	// removed. It returns fs.ErrNotExist if there is none. (jail_get(2))
 	JailID(name string, dying bool) (int, error)
 
-	// Jails are the names of all jails that are not dying. (jail_get(2))
+	// Jails returns the names of all jails that are not dying. (jail_get(2))
 	Jails() ([]string, error)
 
 	// RemoveJail kills all that runs in a jail and removes it; its end may take
-	// longer. One that is gone is no error. (jail_remove(2))
+	// longer. It returns nil if there is none. (jail_remove(2))
 	RemoveJail(id int) error
 
-	// Usage is rctl_get_racct(2)'s line for a jail: "cputime=0,datasize=0,…". A
-	// jail that is not there has zeros.
+	// Usage returns rctl_get_racct(2)'s line for a jail: "cputime=0,datasize=0,…". All
+	// numbers of a missing jail are 0.
 	Usage(jail string) (string, error)
 
 	// Mount mounts m.From at m.On, with options NAME or NAME=VALUE. Links on both
-	// paths are followed. What covers itself, through another nullfs, is
+	// paths are followed. A directory that would cover itself, through another nullfs, is
 	// syscall.EDEADLK. (nmount(2), mount_nullfs(8))
 	Mount(m MountPoint, options ...string) error
 
-	// OpenAt is pot.OpenAt. (openat(2))
+	// OpenAt does what pot.OpenAt does. (openat(2))
 	OpenAt(dir *os.File, name string) (*os.File, error)
 
 	// StatFS returns the mount that a file is on. (fstatfs(2))
 	StatFS(f *os.File) (MountPoint, error)
 
-	// Unmount takes away m of Mounts, whatever is in use of it. What is not mounted
-	// any more is fs.ErrNotExist. (unmount(2), MNT_BYFSID, MNT_FORCE)
+	// Unmount unmounts m of Mounts, also if it is in use. It returns fs.ErrNotExist if m is
+	// not mounted any more. (unmount(2), MNT_BYFSID, MNT_FORCE)
 	Unmount(m MountPoint) error
 
-	// Mounts are all mounts, the oldest first. (getfsstat(2))
+	// Mounts returns all mounts, the oldest first. (getfsstat(2))
 	Mounts() ([]MountPoint, error)
 
-	// Interfaces are the names of interfaces by their addresses. (sysctl
+	// Interfaces returns the names of interfaces by their addresses. (sysctl
 	// net.route.0.0.iflist)
 	Interfaces() (map[netip.Addr]string, error)
 
@@ -50,10 +50,10 @@ type Kernel interface {
 	// address, translated or not. (pf(4), DIOCGETSTATESV2, DIOCKILLSTATESNV)
 	KillStates(addr netip.Addr) error
 
-	// Messages is the message buffer. (sysctl kern.msgbuf)
+	// Messages returns the message buffer. (sysctl kern.msgbuf)
 	Messages() (string, error)
 
-	// Sysctl is a number of sysctl(3)'s.
+	// Sysctl reads a number by sysctl(3).
 	Sysctl(name string) (uint32, error)
 }
 
@@ -62,8 +62,8 @@ type MountPoint struct {
 	Type    string // "zfs", "nullfs", "devfs"
 	From    string
 	On      string   // with no link in it (sys/kern/vfs_mount.c, vn_path_to_global_path)
-	ID      [2]int32 // of the file system: no link can lead it astray
-	Options []string // "ro", "nosuid", "noexec", "nosymfollow", its own and of what it shows
+	ID      [2]int32 // of the file system; links do not matter to it
+	Options []string // "ro", "nosuid", "noexec", "nosymfollow", its own, and those of what it shows
 }
 
 // errNotFreeBSD is what Native's methods end in on other systems.

@@ -27,7 +27,7 @@ const jailDying = 0x08
 // sysRctlGetRacct is rctl_get_racct's number (sys/syscall.h).
 const sysRctlGetRacct = 525
 
-// JailID is Kernel's.
+// JailID implements Kernel.
 func (Native) JailID(name string, dying bool) (int, error) {
 	key, err := unix.ByteSliceFromString("name")
 	if err != nil {
@@ -84,7 +84,7 @@ func (Native) Jails() ([]string, error) {
 	}
 }
 
-// RemoveJail is Kernel's.
+// RemoveJail implements Kernel.
 func (Native) RemoveJail(id int) error {
 	_, _, errno := unix.Syscall(unix.SYS_JAIL_REMOVE, uintptr(id), 0, 0)
 	if errno != 0 && errno != unix.EINVAL { // EINVAL: no such jail
@@ -93,7 +93,7 @@ func (Native) RemoveJail(id int) error {
 	return nil
 }
 
-// Usage is Kernel's.
+// Usage implements Kernel.
 func (Native) Usage(jail string) (string, error) {
 	subject, err := unix.ByteSliceFromString("jail:" + jail)
 	if err != nil {
@@ -109,15 +109,15 @@ func (Native) Usage(jail string) (string, error) {
 	return string(text), nil
 }
 
-// Mount is Kernel's.
+// Mount implements Kernel.
 func (Native) Mount(m MountPoint, options ...string) error {
 	return nmount.Mount(nmount.Words(m.Type, m.From, m.On, options...))
 }
 
-// OpenAt is Kernel's.
+// OpenAt implements Kernel.
 func (Native) OpenAt(dir *os.File, name string) (*os.File, error) { return pot.OpenAt(dir, name) }
 
-// StatFS is Kernel's.
+// StatFS implements Kernel.
 func (Native) StatFS(f *os.File) (MountPoint, error) {
 	var s unix.Statfs_t
 	if err := unix.Fstatfs(int(f.Fd()), &s); err != nil {
@@ -145,7 +145,7 @@ func mountPoint(s *unix.Statfs_t) MountPoint {
 	return onHost(p)
 }
 
-// Unmount is Kernel's. The name that unmount(2) takes stands for the file system
+// Unmount implements Kernel. The name that unmount(2) takes stands for the file system
 // itself (sys/kern/vfs_mount.c, kern_unmount).
 func (Native) Unmount(m MountPoint) error {
 	err := unix.Unmount(fmt.Sprintf("FSID:%d:%d", m.ID[0], m.ID[1]), unix.MNT_BYFSID|unix.MNT_FORCE)
@@ -158,7 +158,7 @@ func (Native) Unmount(m MountPoint) error {
 	return &fs.PathError{Op: "unmount", Path: m.On, Err: err}
 }
 
-// Mounts is Kernel's.
+// Mounts implements Kernel.
 func (Native) Mounts() ([]MountPoint, error) {
 	for room := 0; ; {
 		n, err := unix.Getfsstat(nil, unix.MNT_NOWAIT)
@@ -181,7 +181,7 @@ func (Native) Mounts() ([]MountPoint, error) {
 	}
 }
 
-// Interfaces is Kernel's.
+// Interfaces implements Kernel.
 func (Native) Interfaces() (map[netip.Addr]string, error) {
 	all, err := net.Interfaces()
 	if err != nil {
@@ -202,13 +202,13 @@ func (Native) Interfaces() (map[netip.Addr]string, error) {
 	return names, nil
 }
 
-// Messages is Kernel's.
+// Messages implements Kernel.
 func (Native) Messages() (string, error) {
 	raw, err := unix.SysctlRaw("kern.msgbuf")
 	return string(raw), err
 }
 
-// Sysctl is Kernel's.
+// Sysctl implements Kernel.
 func (Native) Sysctl(name string) (uint32, error) {
 	raw, err := unix.SysctlRaw(name)
 	switch {
@@ -224,8 +224,8 @@ func (Native) Sysctl(name string) (uint32, error) {
 	return binary.NativeEndian.Uint32(raw), nil
 }
 
-// sameBelow tells whether b, seen through a nullfs, is a: that has a device of its own,
-// and all else of the file below it. (mount_nullfs(4), sys/fs/nullfs/null_vnops.c,
+// sameBelow reports whether b, seen through a nullfs, is a. A nullfs has a device of its own,
+// and all other attributes of the file below it. (mount_nullfs(4), sys/fs/nullfs/null_vnops.c,
 // null_getattr)
 func sameBelow(a, b os.FileInfo) bool {
 	x, ok1 := a.Sys().(*syscall.Stat_t)

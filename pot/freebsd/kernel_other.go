@@ -7,10 +7,10 @@ import (
 	"os"
 )
 
-// Native refuses: this is another system.
+// Native refuses every call: this is not FreeBSD.
 type Native struct{}
 
-// JailID is Kernel's.
+// JailID implements Kernel.
 func (Native) JailID(string, bool) (int, error) { return 0, errNotFreeBSD }
 
 // Jails implements Kernel.
@@ -19,34 +19,34 @@ func (Native) Jails() ([]string, error) { return nil, errNotFreeBSD }
 // KillStates implements Kernel.
 func (Native) KillStates(netip.Addr) error { return errNotFreeBSD }
 
-// RemoveJail is Kernel's.
+// RemoveJail implements Kernel.
 func (Native) RemoveJail(int) error { return errNotFreeBSD }
 
-// Usage is Kernel's.
+// Usage implements Kernel.
 func (Native) Usage(string) (string, error) { return "", errNotFreeBSD }
 
-// Mount is Kernel's.
+// Mount implements Kernel.
 func (Native) Mount(MountPoint, ...string) error { return errNotFreeBSD }
 
-// OpenAt is Kernel's.
+// OpenAt implements Kernel.
 func (Native) OpenAt(*os.File, string) (*os.File, error) { return nil, errNotFreeBSD }
 
-// StatFS is Kernel's.
+// StatFS implements Kernel.
 func (Native) StatFS(*os.File) (MountPoint, error) { return MountPoint{}, errNotFreeBSD }
 
-// Unmount is Kernel's.
+// Unmount implements Kernel.
 func (Native) Unmount(MountPoint) error { return errNotFreeBSD }
 
-// Mounts is Kernel's.
+// Mounts implements Kernel.
 func (Native) Mounts() ([]MountPoint, error) { return nil, errNotFreeBSD }
 
-// Interfaces is Kernel's.
+// Interfaces implements Kernel.
 func (Native) Interfaces() (map[netip.Addr]string, error) { return nil, errNotFreeBSD }
 
-// Messages is Kernel's.
+// Messages implements Kernel.
 func (Native) Messages() (string, error) { return "", errNotFreeBSD }
 
-// Sysctl is Kernel's.
+// Sysctl implements Kernel.
 func (Native) Sysctl(string) (uint32, error) { return 0, errNotFreeBSD }
 
 func sameBelow(a, b os.FileInfo) bool { return os.SameFile(a, b) }

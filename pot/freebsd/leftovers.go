@@ -12,7 +12,7 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// leftovers finds what is left of pots.
+// leftovers finds datasets, interfaces, rules and anchors of pots.
 type leftovers struct {
 	runner   run.Runner
 	kernel   Kernel
@@ -20,8 +20,8 @@ type leftovers struct {
 	links    *links
 }
 
-// find implements Host.Leftovers. A pair of which both ends are the host's, a rule and
-// an anchor belong to a pot whose jail is gone, or is being made.
+// find implements Host.Leftovers. An epair with both ends on the host, a rule or
+// an anchor belongs to a pot whose jail is gone or is being created.
 func (l leftovers) find(ctx context.Context, known []pot.Name) ([]pot.Name, error) {
 	all, err := l.labelled(ctx)
 	if err != nil {
@@ -58,15 +58,11 @@ func (l leftovers) find(ctx context.Context, known []pot.Name) ([]pot.Name, erro
 	return all, nil
 }
 
-// labelled are the datasets of pots.
-func (l leftovers) labelled(ctx context.Context) ([]pot.Name, error) {
-	jails := l.datasets.root + "/jails"
-	out, err := l.datasets.zfs(ctx, "get", "-H", "-d", "1", "-t", "filesystem", "-s", "local", "-o", "name", conf.LabelTask, jails)
-	var all []pot.Name
-	for line := range strings.Lines(out) {
-		if name, below := strings.CutPrefix(strings.TrimSpace(line), jails+"/"); below {
-			all = append(all, pot.Name(name))
-		}
+// labelled returns the pots that have a dataset.
+func (l leftovers) labelled(ctx context.Context) (all []pot.Name, err error) {
+	names, err := l.datasets.zfs.WithProperty(ctx, l.datasets.root+"/jails", conf.LabelTask)
+	for _, name := range names {
+		all = append(all, pot.Name(name))
 	}
 	return all, err
 }
@@ -104,14 +100,14 @@ func (l leftovers) rules(ctx context.Context) ([]pot.Name, error) {
 	return all, err
 }
 
-// redirected are the pots whose anchors have rules.
+// redirected returns the pots whose anchors have rules.
 func (l leftovers) redirected(ctx context.Context, known []pot.Name) ([]pot.Name, error) {
 	if !havePF() {
 		return nil, nil
 	}
 	out, err := l.runner.Run(ctx, nil, "pfctl", "-q", "-a", rdrAnchor, "-s", "Anchors")
 	if run.Says(err, "not found") || run.Says(err, "DIOCGETRULESETS: No such file or directory") {
-		return nil, nil // not even the one that they are in; the second is how 14.2 says it
+		return nil, nil // rdrAnchor itself is missing; the second is 14.2's text
 	}
 	var anchors []string
 	for line := range strings.Lines(out) {

@@ -10,7 +10,7 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// What is left of pots is found, whatever it is; what a jail here has is not loose.
+// Everything that is left of pots is found, without what belongs to a jail of this host.
 func TestLeftovers(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)
@@ -39,7 +39,7 @@ func TestLeftovers(t *testing.T) {
 			must.Eq(t, []pot.Name{"a", "runs", "b", "c"}, names)
 		}
 	})
-	t.Run("not to find out is an error", func(t *testing.T) {
+	t.Run("a command that fails is an error", func(t *testing.T) {
 		for _, line := range []string{get, "ifconfig -a", "rctl", "pfctl -q -a pot-rdr -s Anchors"} {
 			was := log.Answers[line]
 			log.Answers[line] = run.Answer{Err: &run.Error{Argv: []string{"x"}, Code: 1, Stderr: "broken"}}

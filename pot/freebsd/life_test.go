@@ -17,6 +17,7 @@ import (
 
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd/zfs"
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
@@ -58,7 +59,7 @@ func web(t testing.TB) pot.Spec {
 	}
 }
 
-// The commands of a start and of an end, as they are run, and what is left.
+// The commands of a start and of a stop, in order, and the state after them.
 func TestLife(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)
@@ -296,9 +297,9 @@ func TestSurprises(t *testing.T) {
 	})
 	t.Run("a layer that found another origin than is meant, or none, is refused", func(t *testing.T) {
 		for stream, want := range map[string]string{
-			"layer of another's":   "it is a layer on tank/secrets@1, and is to be on tank/pot/jails/web_1_0/m@1700000000",
-			"layer of another pot": "it is a layer on tank/pot/jails/db/m@1800000000, and is to be on tank/pot/jails/web_1_0/m@1700000000",
-			"image":                "it is a layer on -, and is to be on tank/pot/jails/web_1_0/m@1700000000",
+			"layer of another's":   "it is a layer on tank/secrets@1, and must be on tank/pot/jails/web_1_0/m@1700000000",
+			"layer of another pot": "it is a layer on tank/pot/jails/db/m@1800000000, and must be on tank/pot/jails/web_1_0/m@1700000000",
+			"image":                "it is a layer on -, and must be on tank/pot/jails/web_1_0/m@1700000000",
 		} {
 			m := newModel(t)
 			before := m.state()
@@ -308,15 +309,15 @@ func TestSurprises(t *testing.T) {
 			must.Eq(t, before, m.state())
 		}
 	})
-	t.Run("a layer that is said to be none is refused", func(t *testing.T) {
+	t.Run("a layer that is received as no layer is refused", func(t *testing.T) {
 		m := newModel(t)
 		before := m.state()
 		h, _ := m.host(t)
 		err := h.Images.Receive(t.Context(), "new", strings.NewReader("layer"))
-		must.ErrorContains(t, err, "it is a layer on tank/pot/jails/web_1_0/m@1700000000, and is to be on none")
+		must.ErrorContains(t, err, "it is a layer on tank/pot/jails/web_1_0/m@1700000000, and must be on none")
 		must.Eq(t, before, m.state())
 	})
-	t.Run("a jail in which something does not end is told", func(t *testing.T) {
+	t.Run("a jail with a process that does not end is an error", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m := newModel(t)
 			m.stuck = true
@@ -359,7 +360,7 @@ func TestSurprises(t *testing.T) {
 			must.Eq(t, want, got, must.Sprint(name))
 		}
 	})
-	t.Run("an uplink's rule is not for what comes from elsewhere", func(t *testing.T) {
+	t.Run("an uplink's rule does not match packets from elsewhere", func(t *testing.T) {
 		r := redirects{config: Config{Interface: "em0"}}
 		must.Eq(t, "", r.rules(netip.MustParseAddr("10.192.0.2"), []pot.Port{{Proto: conf.TCP, Host: netip.MustParseAddrPort("127.0.0.1:80"), To: 80}}))
 		must.Eq(t, "rdr pass on em0 inet proto udp from any to (em0) port 53 -> 10.192.0.2 port 5353\n",
@@ -367,7 +368,7 @@ func TestSurprises(t *testing.T) {
 	})
 }
 
-// Errors of commands are of the kinds that callers ask for.
+// Errors of commands wrap the errors that callers ask for.
 func TestTyped(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)
@@ -381,7 +382,7 @@ func TestTyped(t *testing.T) {
 	_, err = h.Datasets.Clone(t.Context(), pot.Clone{Origin: "web_1_0", Name: "x"})
 	must.ErrorIs(t, err, fs.ErrExist)
 	must.ErrorContains(t, h.Images.Destroy(t.Context(), "web_1_0"), "zfs destroy -rf tank/pot/jails/web_1_0: exit status 1")
-	must.ErrorIs(t, h.Images.Destroy(t.Context(), "web_1_0"), errDependents)
+	must.ErrorIs(t, h.Images.Destroy(t.Context(), "web_1_0"), zfs.ErrDependents)
 	for _, name := range []string{"", ".", "..", "a/b", "../x", "/x", "-r", "a b", "a..b"} {
 		must.Error(t, h.Images.Destroy(t.Context(), name), must.Sprint(name))
 	}

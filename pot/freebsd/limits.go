@@ -13,16 +13,15 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// limiter is rctl(8). Rules are kept by a jail's name, before it is there and
-// after it is gone.
+// limiter implements pot.Limits with rctl(8). The kernel keeps rules by a jail's name, before
+// the jail exists and after its end.
 type limiter struct {
 	runner run.Runner
 	kernel Kernel
 }
 
-// Set implements pot.Limiter. The cores are the jail's own affair (cpuset(2)), and a
-// weight against others is what rctl does not have. A kernel with accounting
-// off bounds nothing: Check says so.
+// Set implements pot.Limits. Cores are set in the jail (cpuset(2)), and rctl has no
+// weights. A kernel with accounting off has no limits: Check reports it.
 func (l limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) error {
 	rules := rules(name, limits)
 	if len(rules) == 0 {
@@ -32,8 +31,8 @@ func (l limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) erro
 	return ignore(errNoRacct, classify(err))
 }
 
-// rules are limits in rctl's words (rctl(8), RESOURCES, ACTIONS). Memory has two: the kernel kills without a
-// word, and the proof of it is the message of the other.
+// rules are limits in rctl's words (rctl(8), RESOURCES, ACTIONS). Memory has two: the kernel kills
+// without a message, and the other rule logs it.
 func rules(name pot.Name, l pot.Limits) []string {
 	var all []string
 	subject := "jail:" + string(name)
@@ -61,7 +60,7 @@ func rules(name pot.Name, l pot.Limits) []string {
 	return all
 }
 
-// Clear implements pot.Limiter.
+// Clear implements pot.Limits.
 func (l limiter) Clear(ctx context.Context, name pot.Name) error {
 	_, err := l.runner.Run(ctx, nil, "rctl", "-r", "jail:"+string(name))
 	err = classify(err)
@@ -71,7 +70,7 @@ func (l limiter) Clear(ctx context.Context, name pot.Name) error {
 	return ignore(fs.ErrNotExist, err)
 }
 
-// Usage implements pot.Limiter. rctl counts processor time in whole seconds.
+// Usage implements pot.Limits. rctl counts processor time in whole seconds.
 func (l limiter) Usage(ctx context.Context, name pot.Name) (pot.Usage, error) {
 	if _, err := l.kernel.JailID(string(name), false); err != nil {
 		return pot.Usage{}, fmt.Errorf("jail %s: %w", name, err)
@@ -108,7 +107,7 @@ func parseUsage(line string) (pot.Usage, error) {
 	return u, nil
 }
 
-// OutOfMemory implements pot.Limiter: the kernel's message buffer has what the log
+// OutOfMemory implements pot.Limits: the kernel's message buffer has what the log
 // rule wrote (sys/kern/kern_rctl.c, rctl_enforce).
 func (l limiter) OutOfMemory(ctx context.Context, name pot.Name) (bool, error) {
 	messages, err := l.kernel.Messages()

@@ -14,8 +14,8 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// links are epair(4)s on bridges, one for each family of addresses. A pot's are
-// found again by their description and their group.
+// links are epair(4)s on bridges, one for each family of addresses. A pot's epairs
+// are found by their description and their group.
 type links struct {
 	runner  run.Runner
 	kernel  Kernel
@@ -29,7 +29,7 @@ type links struct {
 // pairs are the host's ends of a pot's epairs; "" where it has none.
 type pairs struct{ v4, v6 string }
 
-// attached is a pot with its pairs, on bridges that are known.
+// attached has a pot's pairs and their bridges.
 type attached struct {
 	pairs
 	bridge4, bridge6 string
@@ -52,7 +52,7 @@ func (l *links) interfaces(ctx context.Context) ([]*iface, error) {
 	return listInterfaces(ctx, l.runner)
 }
 
-// of are the host's ends of a pot's pairs.
+// of returns the host's ends of a pot's pairs.
 func of(all []*iface, name pot.Name) (p pairs) {
 	for _, i := range all {
 		if !i.in("epair") || !i.in(group) {
@@ -109,7 +109,7 @@ func (l *links) Attach(ctx context.Context, link pot.Link) (err error) {
 	return nil
 }
 
-// pair makes an epair and puts the host's end, whose name it sets, on a bridge.
+// pair creates an epair and puts the host's end, whose name it sets, on a bridge.
 func (l *links) pair(ctx context.Context, bridge, description string, device *string) (err error) {
 	if *device, err = l.create(ctx, "epair", description); err != nil {
 		return err
@@ -145,8 +145,8 @@ func (l *links) destroy(ctx context.Context, p pairs) error {
 	return nil
 }
 
-// Detach is pot.Links'. The pairs may be gone already, and the bridge have no pot
-// left all the same.
+// Detach is pot.Links'. It destroys bridges without pots also when the pairs are gone
+// already.
 func (l *links) Detach(ctx context.Context, name pot.Name) error {
 	unlock, err := flock.Lock(ctx, l.config.LockFile)
 	if err != nil {
@@ -171,8 +171,8 @@ func (l *links) Detach(ctx context.Context, name pot.Name) error {
 	return l.dropBridges(ctx, all)
 }
 
-// forget is what this process knows of a pot's pairs, and whether it knows more
-// pots on the same bridges, which stay.
+// forget removes a pot from known, and returns its pairs and whether known has more pots on
+// the same bridges, which stay.
 func (l *links) forget(name pot.Name) (p pairs, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -189,7 +189,7 @@ func (l *links) forget(name pot.Name) (p pairs, more bool) {
 	return gone.pairs, on4 && on6
 }
 
-// devices are the host's ends of a pot's pairs.
+// devices returns the host's ends of a pot's pairs.
 func (l *links) devices(ctx context.Context, name pot.Name) (pairs, error) {
 	l.mu.Lock()
 	here, ok := l.known[name]
@@ -208,7 +208,8 @@ func (l *links) devices(ctx context.Context, name pot.Name) (pairs, error) {
 	return p, nil
 }
 
-// inner is the end that goes into the pot: epair(4) names them alike.
+// inner returns the name of the end that goes into the pot, from that of the host's end
+// (epair(4)).
 func inner(device string) string {
 	if device == "" {
 		return ""

@@ -28,14 +28,14 @@ func mayJoin(k Kernel, i *iface) error {
 		"%s", i.name, memberAddresses, mendMember(i.name))
 }
 
-// mendMember is what lets an interface be in a bridge, and the host keep its address.
+// mendMember says what lets an interface be in a bridge, and the host keep its address.
 func mendMember(name string) string {
 	return fmt.Sprintf("sysctl %[1]s=1; echo %[1]s=1 >> /etc/sysctl.conf; or move the address to a bridge that has %[2]s as a member and set POT_EXTIF to that bridge",
 		memberAddresses, name)
 }
 
 // bridgeOf returns the bridge that has the interface of that name as a member, or
-// that is of that name itself; nil if there is none.
+// that has that name itself; nil if there is none.
 func bridgeOf(all []*iface, name string) *iface {
 	for _, i := range all {
 		if i.in("bridge") && (i.name == name || slices.Contains(i.members, name)) {

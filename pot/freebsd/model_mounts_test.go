@@ -163,7 +163,7 @@ func (m *model) calledMount(p MountPoint, options []string) bool {
 	return m.called(append(words, options...)...)
 }
 
-// Mount is Kernel's.
+// Mount implements Kernel.
 func (m *model) Mount(p MountPoint, options ...string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -207,7 +207,7 @@ func (m *model) supervisor(stdin io.Reader, argv []string) (string, string) {
 	return "", ""
 }
 
-// OpenAt is Kernel's.
+// OpenAt implements Kernel.
 func (m *model) OpenAt(dir *os.File, name string) (*os.File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -226,14 +226,14 @@ func (m *model) OpenAt(dir *os.File, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), at), nil
 }
 
-// StatFS is Kernel's.
+// StatFS implements Kernel.
 func (m *model) StatFS(f *os.File) (MountPoint, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.over(f.Name()), nil
 }
 
-// Unmount is Kernel's.
+// Unmount implements Kernel.
 func (m *model) Unmount(p MountPoint) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -71,7 +71,7 @@ func (m *model) sysctl(_ io.Reader, argv []string) (string, string) {
 }
 
 // zpool shows that the pool has no fault.
-func (m *model) zpool(io.Reader, []string) (string, string) { return "ONLINE\n", "" }
+func (m *model) zpool(io.Reader, []string) (string, string) { return "tank\thealth\tONLINE\t-\n", "" }
 
 // noDevice is what pfctl complains where pf is not loaded: it opens the device for
 // all but -n (sbin/pfctl/pfctl.c, main).

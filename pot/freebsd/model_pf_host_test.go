@@ -25,7 +25,7 @@ type pfHost struct {
 	loads error // of pfctl -f FILE
 }
 
-// Run is run.Runner's.
+// Run implements run.Runner.
 func (h *pfHost) Run(ctx context.Context, stdin io.Reader, argv ...string) (string, error) {
 	text := ""
 	if stdin != nil {

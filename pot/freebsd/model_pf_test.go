@@ -2,6 +2,7 @@ package freebsd
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"net/netip"
 	"slices"
@@ -165,4 +166,32 @@ func TestModel_pf(t *testing.T) {
 	must.Eq(t, inside, m.send(conf.UDP, "203.0.113.5:40000", "10.0.2.15:53"), must.Sprint("states outlive their rules"))
 	must.NoError(t, m.KillStates(inside.Addr()))
 	must.False(t, m.send(conf.UDP, "203.0.113.5:40000", "10.0.2.15:53").IsValid())
+}
+
+func (m *model) pfctl(stdin io.Reader, argv []string) (string, string) {
+	if missing := noDevice(argv); missing != "" {
+		return "", missing
+	}
+	if complaint := m.pfctlRefuses(argv); complaint != "" {
+		return "", complaint
+	}
+	m.killWire(argv)
+	at := slices.Index(argv, "-a")
+	switch {
+	case slices.Contains(argv, "Anchors"):
+		return m.listAnchors(argv[at+1])
+	case argv[0] == "-n":
+		return "", pfctlCheck(string(must1(io.ReadAll(stdin))), m.dir, argv...)
+	case slices.Contains(argv, "-f"):
+		text, err := io.ReadAll(stdin)
+		must0(err)
+		if at >= 0 {
+			m.anchors[argv[at+1]] = string(text)
+		}
+	case slices.Contains(argv, "-F"):
+		delete(m.anchors, argv[at+1])
+	case slices.Contains(argv, "-s"):
+		return m.showPF(argv), ""
+	}
+	return "", ""
 }

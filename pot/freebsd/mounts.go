@@ -15,7 +15,7 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// mounts are nullfs's, and of file systems in memory.
+// mounts implements pot.Mounts with nullfs(4) and tmpfs(4).
 type mounts struct {
 	runner     run.Runner
 	kernel     Kernel
@@ -26,7 +26,7 @@ type mounts struct {
 // a pot's tree.
 const overlayDirs = "skeletons"
 
-// A source is what a nullfs shows.
+// A source is the file or directory that a nullfs shows.
 type source struct {
 	path    string // with no link in it
 	info    os.FileInfo
@@ -91,7 +91,7 @@ func union(options []string, more string) []string {
 	return append(slices.Clone(options), more)
 }
 
-// errLink is a link on the way to a mount point of the host's own.
+// errLink is a link on the way to a mount point where none may be followed.
 var errLink = errors.New("is a link: mounts follow none")
 
 // plainTarget is target, but a link on the way is an error.
@@ -167,7 +167,7 @@ func (m mounts) place(ctx context.Context, root, inside string, s source) error 
 var errSeen = errors.New("it is seen there already, through the mount of a directory above it: mount one of them elsewhere")
 
 // seen reports whether s is seen at t already, through the nullfs that t is in. It is an
-// error if it is so by way of another mount: nmount(2) would never return.
+// error if s is seen there through yet another mount: nmount(2) would never return.
 func (m mounts) seen(t target, s source) (bool, error) {
 	if t.on.Type != "nullfs" || !sameBelow(s.info, t.info) {
 		return false, nil
@@ -295,7 +295,7 @@ func (m mounts) UnmountAll(ctx context.Context, root string) error {
 	return os.RemoveAll(filepath.Join(filepath.Dir(root), overlayDirs))
 }
 
-// unmountIf unmounts what is to go, the newest first.
+// unmountIf unmounts the mounts that match, the newest first.
 func (m mounts) unmountIf(ctx context.Context, goes func(MountPoint) bool) error {
 	table, err := m.kernel.Mounts()
 	if err != nil {

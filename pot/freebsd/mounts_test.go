@@ -78,7 +78,7 @@ func (b *mountBed) see(path string) (string, bool, error) {
 	return string(text), !slices.Contains(b.over(at).Options, "ro"), err
 }
 
-// The mounts that a pot asks for within one another, and what of them can be written.
+// Mounts within one another, and which of them can be written to.
 func TestMount_nested(t *testing.T) {
 	leak.Check(t)
 	b := newMountBed(t)

@@ -16,7 +16,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// command is the one that begins so, of those that were run.
+// command returns the command with that beginning.
 func (m *model) command(t testing.TB, begin string) string {
 	t.Helper()
 	i := slices.IndexFunc(m.commands, func(c string) bool { return strings.HasPrefix(c, begin) })
@@ -60,7 +60,7 @@ func netModel(t testing.TB) *model {
 	return m
 }
 
-// A pot's jail is connected as it is asked for, and all of that is taken away.
+// A pot's jail is connected as requested, and disconnected completely.
 func TestNetworks(t *testing.T) {
 	leak.Check(t)
 	for name, want := range map[string][]string{
@@ -159,7 +159,7 @@ func TestNetworks_details(t *testing.T) {
 		must.Eq(t, "route -j private -q add default 10.192.8.1", m.command(t, "route"))
 		must.Eq(t, "rdr pass on vtnet0 inet proto tcp from any to (vtnet0) port 8080 -> 10.192.8.2 port 80\n", m.anchors["pot-rdr/private"])
 	})
-	t.Run("a private bridge that was not made is told", func(t *testing.T) {
+	t.Run("a missing private bridge is an error", func(t *testing.T) {
 		_, pots := netModel(t).host(t)
 		s := connections(t)["private"]
 		s.Bridge = "nosuch"
@@ -175,13 +175,13 @@ func TestNetworks_details(t *testing.T) {
 		must.NoError(t, pots.Destroy(t.Context(), "alias"))
 		must.Eq(t, []string{"192.0.2.8/24"}, m.ifaces["em1"].aliases)
 	})
-	t.Run("an address that somebody took away meanwhile is no error", func(t *testing.T) {
+	t.Run("an address that somebody removed meanwhile is ignored", func(t *testing.T) {
 		m := netModel(t)
 		pots := create(t, m, "alias")
 		m.ifaces["vtnet0"].aliases = nil
 		must.NoError(t, pots.Destroy(t.Context(), "alias"))
 	})
-	t.Run("an address that another interface has is told", func(t *testing.T) {
+	t.Run("an address of another interface is an error", func(t *testing.T) {
 		_, pots := netModel(t).host(t)
 		s := connections(t)["alias"]
 		s.Aliases = []pot.InterfaceAddr{{Addr: netip.MustParseAddr("192.0.2.8")}}
@@ -223,7 +223,7 @@ func TestNetworks_details(t *testing.T) {
 	})
 }
 
-// What a jail may do, and how much, is as its attributes and limits say.
+// Attributes and limits become parameters of a jail and rules of rctl(8).
 func TestAttributes(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)
@@ -263,7 +263,7 @@ func TestAttributes(t *testing.T) {
 	must.NoError(t, p.Destroy(t.Context()))
 	must.Eq(t, before, m.state())
 
-	t.Run("what is mounted by a jail that fails is taken away with it", func(t *testing.T) {
+	t.Run("mounts of a jail that fails are unmounted", func(t *testing.T) {
 		m := newModel(t)
 		h, _ := m.host(t)
 		dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: "web_1_0", Name: "x"})

@@ -5,11 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
-// newestKnown is the newest snapshot of an image's tree, and for how long it is that.
+// newestKnown is the newest snapshot of an image's tree, for as long as at does not change.
 type newestKnown struct {
 	snapshot string
 	at       snapshotState
@@ -23,7 +22,7 @@ type snapshotState struct {
 	size    int64
 }
 
-// snapshotState of an image's tree; ok is false where it cannot be seen, as of a tree that
+// snapshotState of an image's tree; ok is false if it cannot be read, as of a tree that
 // is not mounted. It takes no command: the directory .zfs/snapshot of a file system has the
 // time of the last change for its own, and a size that counts the snapshots
 // (module/os/freebsd/zfs/zfs_ctldir.c, zfsctl_snapdir_getattr; dsl_dir.c,
@@ -46,8 +45,8 @@ func (d *datasets) snapshotState(image string) (at snapshotState, ok bool) {
 	return at, false
 }
 
-// knownNewest is the newest snapshot of an image's tree, if nothing has changed since
-// newest looked.
+// knownNewest returns the newest snapshot of an image's tree, if snapshotState has not changed
+// since newest read it.
 func (d *datasets) knownNewest(image string) (snapshot string, found bool) {
 	v, found := d.newestOf.Load(image)
 	if !found {
@@ -58,15 +57,14 @@ func (d *datasets) knownNewest(image string) (snapshot string, found bool) {
 	return known.snapshot, ok && now == known.at
 }
 
-// newest is the newest snapshot of an image's tree. What comes while zfs(8) looks is seen
-// by the next knownNewest.
+// newest reads the newest snapshot of an image's tree. The next knownNewest notices a snapshot
+// that is taken while zfs(8) runs.
 func (d *datasets) newest(ctx context.Context, image string) (string, error) {
 	before, ok := d.snapshotState(image)
-	out, err := d.zfs(ctx, "list", "-Hp", "-d", "1", "-t", "snapshot", "-s", "createtxg", "-o", "name", d.path(image)+"/m")
+	all, err := d.zfs.Snapshots(ctx, d.path(image)+"/m")
 	if err != nil {
 		return "", err
 	}
-	all := strings.Fields(out)
 	if len(all) == 0 {
 		return "", errors.New("has no snapshot to clone")
 	}

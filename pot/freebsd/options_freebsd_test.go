@@ -23,8 +23,8 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// TestOptions is what FreeBSD alone has: that the kernel and the commands take it,
-// and that it is taken away again.
+// TestOptions tests options that FreeBSD alone has: the kernel and the commands accept them,
+// and they are removed again.
 func TestOptions(t *testing.T) {
 	leak.Check(t)
 	open := scratch(t, run.Host{})

@@ -12,7 +12,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// zfsOf are the commands that are zfs(8)'s.
+// zfsOf returns the commands that run zfs(8).
 func zfsOf(commands []string) []string {
 	return slices.DeleteFunc(slices.Clone(commands), func(c string) bool { return !strings.HasPrefix(c, "zfs ") })
 }

@@ -9,9 +9,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// parameters are jail(8)'s argument vector. They are pot's (pot-reference 7.2), but
-// that raw sockets and other address families are for jails with a network of
-// their own, unless raw_sockets says otherwise.
+// parameters returns jail(8)'s arguments. They are pot's (pot-reference 7.2), except that only
+// VNET jails have raw sockets and other address families, unless raw_sockets says otherwise.
 func parameters(jail pot.Jail, device pairs) ([]string, error) {
 	argv := []string{"jail", "-c", "name=" + string(jail.Name), "path=" + jail.Root, "persist",
 		"host.hostname=" + jail.Hostname, "exec.clean", "allow.set_hostname=false", "allow.chflags=true"}
@@ -33,7 +32,7 @@ func parameters(jail pot.Jail, device pairs) ([]string, error) {
 	return append(argv, network...), nil
 }
 
-// allowed are the parameters of attributes (pot-reference 6.1).
+// allowed returns the parameters of attributes (pot-reference 6.1).
 func allowed(a conf.Attributes) []string {
 	var argv []string
 	for _, p := range []struct{ attribute, parameter string }{
@@ -55,7 +54,7 @@ func allowed(a conf.Attributes) []string {
 	return argv
 }
 
-// connected are the parameters of a jail's network.
+// connected returns the parameters of a jail's network.
 func connected(jail pot.Jail, device pairs) ([]string, error) {
 	var argv []string
 	raw := jail.Attributes.On("raw_sockets")
@@ -97,7 +96,7 @@ func connected(jail pot.Jail, device pairs) ([]string, error) {
 	return argv, nil
 }
 
-// addresses are a parameter with those of one family.
+// addresses returns the parameter with the addresses of one family.
 func addresses(parameter string, all []netip.Addr) []string {
 	if len(all) == 0 {
 		return nil

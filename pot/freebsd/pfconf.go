@@ -193,7 +193,7 @@ func isCondition(word string) bool {
 	return false
 }
 
-// lacks returns those of pot's anchors that the file and its includes do not call.
+// lacks returns the anchors of pot that the file and its includes do not call.
 func (c pfConf) lacks() []pfAnchor {
 	called := map[pfAnchor]bool{}
 	for _, p := range c.parts {
@@ -225,7 +225,7 @@ func (c pfConf) firstRule() (int, *pfStatement) {
 	return len(c.parts), nil
 }
 
-// withAnchors returns the text with those of pot's anchors that it lacks, before
+// withAnchors returns the text with the anchors of pot that it lacks, before
 // the first translation or filter rule and the comment above that. A last statement
 // without a newline gets one: pfctl rejects rules that lack it.
 func (c pfConf) withAnchors() string {

@@ -13,7 +13,7 @@ import (
 // assignments of files such as rc.conf(5) and loader.conf(5) are lines of
 // key="value", of which the last counts.
 
-// readSetting is the value of key in text; false if it is not set there.
+// readSetting returns the value of key in text, and false if it is not set there.
 func readSetting(text, key string) (value string, ok bool) {
 	for line := range strings.Lines(text) {
 		if rest, found := strings.CutPrefix(strings.TrimSpace(line), key+"="); found {
@@ -23,7 +23,7 @@ func readSetting(text, key string) (value string, ok bool) {
 	return value, ok
 }
 
-// settingValue is what is behind the = of a line.
+// settingValue returns the value of a line, from the text behind its =.
 func settingValue(rest string) string {
 	if rest != "" && (rest[0] == '"' || rest[0] == '\'') {
 		value, _, _ := strings.Cut(rest[1:], rest[:1])
@@ -34,7 +34,7 @@ func settingValue(rest string) string {
 	return strings.TrimSpace(value)
 }
 
-// writeSetting is text with key set to value: where it was set last, or at the end.
+// writeSetting returns text with key set to value: where it was set last, or at the end.
 func writeSetting(text, key, value string) string {
 	line := fmt.Sprintf("%s=%q", key, value)
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")

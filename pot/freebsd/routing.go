@@ -29,7 +29,7 @@ type routing struct {
 // ensure turns on forwarding and loads the NAT rules, and runs no command where
 // neither is needed: forwarding is read by a system call, and rules that this
 // process has loaded stay until pf is unloaded or forget is called. Without pf
-// or an uplink there is no NAT, which is no error: Check reports it. The caller
+// or an uplink there is no NAT, and ensure returns nil: Check reports it. The caller
 // holds Config.LockFile.
 func (r *routing) ensure(ctx context.Context) error {
 	if on, err := r.kernel.Sysctl(forwarding); err != nil || on == 0 {
@@ -52,8 +52,8 @@ func (r *routing) ensure(ctx context.Context) error {
 
 // isLoaded reports whether this process loaded the NAT rules into the pf that has
 // this device. A pf that was unloaded and loaded again has lost all rules, and its
-// device is a new one (sys/netpfil/pf/pf_ioctl.c, pf_load; the time of a device
-// is that of its make_dev(9)).
+// device is a new one (sys/netpfil/pf/pf_ioctl.c, pf_load; a device's time is
+// when make_dev(9) made it).
 func (r *routing) isLoaded(device os.FileInfo) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

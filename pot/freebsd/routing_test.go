@@ -104,6 +104,7 @@ func TestRouting(t *testing.T) {
 	t.Run("rules that somebody flushed are loaded again after a look at the host", func(t *testing.T) {
 		has.Have(t, "root", os.Geteuid() == 0)
 		m, h, pots := host(t, true)
+		serveZFS(t, m)
 		start(t, m, pots, "first")
 		delete(m.anchors, natAnchor)
 		h.Check(t.Context())

@@ -2,28 +2,28 @@ package freebsd
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd/zfs"
 	"nomad-driver-pot/pot/run"
 )
 
 // setup gives a host what pots need, as pot init does (pot-reference 1.3), one
-// thing after the other. What is there already is left alone.
+// thing after the other. It leaves alone what exists already.
 type setup struct {
 	pot.SetupOptions
 	runner run.Runner
+	admin  *zfs.Admin
 	kernel Kernel
 	config Config
 	root   string // "" but in tests: /etc and /boot are below it
 }
 
-// needs are what a host is to have, in order.
+// needs lists what a host must have, in order.
 func (s *setup) needs() []need {
 	all := []need{
 		s.setting("/boot/loader.conf", "kern.racct.enable", "1", "; limits work after the next restart"),
@@ -34,14 +34,15 @@ func (s *setup) needs() []need {
 		all = append(all, s.setting("/etc/rc.conf", "pf_enable", "YES", "; service pf start"), s.anchors())
 	}
 	root := s.config.ZFSRoot
-	all = append(all, s.dataset(root, "mountpoint="+s.FSRoot, "canmount=off", "compression=lz4", "atime=off"))
+	all = append(all, s.dataset(root, map[string]string{"mountpoint": s.FSRoot, "canmount": "off", "compression": "lz4", "atime": "off"}))
 	for _, child := range []string{"bases", "jails", "fscomp"} {
-		all = append(all, s.dataset(root+"/"+child))
+		all = append(all, s.dataset(root+"/"+child, nil))
 	}
-	return append(all, s.dataset(root+"/cache", "mountpoint="+s.Cache, "compression=off"), s.directories(), s.devfs())
+	cache := s.dataset(root+"/cache", map[string]string{"mountpoint": s.Cache, "compression": "off"})
+	return append(all, cache, s.directories(), s.devfs())
 }
 
-// need is one thing that a host is to have.
+// need is one thing that a host must have.
 type need struct {
 	what string // as in "dataset zroot/pot"
 	have func(ctx context.Context) (bool, error)
@@ -49,7 +50,7 @@ type need struct {
 	plan func(ctx context.Context) error // makes nothing and returns the error that make would; may be nil
 }
 
-// run is Host.Setup.
+// run implements pot.Host's Setup.
 func (s *setup) run(ctx context.Context) error {
 	for _, n := range s.needs() {
 		have, err := n.have(ctx)
@@ -76,8 +77,8 @@ func (s *setup) run(ctx context.Context) error {
 	return nil
 }
 
-// setting is a line of a file of the host's. Files that are read after it are the
-// operator's own affair.
+// setting is a line of a file of the host's. The operator's files that are read
+// after it may set the key again.
 func (s *setup) setting(file, key, value, then string) need {
 	path := s.root + file
 	return need{
@@ -114,29 +115,16 @@ func (s *setup) group() need {
 	}
 }
 
-func (s *setup) dataset(name string, properties ...string) need {
+func (s *setup) dataset(name string, properties map[string]string) need {
 	return need{
 		what: "dataset " + name,
-		have: func(ctx context.Context) (bool, error) {
-			_, err := s.runner.Run(ctx, nil, "zfs", "list", "-H", "-o", "name", name)
-			if err = classify(err); errors.Is(err, fs.ErrNotExist) {
-				return false, nil
-			}
-			return err == nil, err
-		},
-		make: func(ctx context.Context) error {
-			argv := []string{"zfs", "create"}
-			for _, p := range properties {
-				argv = append(argv, "-o", p)
-			}
-			_, err := s.runner.Run(ctx, nil, append(argv, name)...)
-			return classify(err)
-		},
+		have: func(ctx context.Context) (bool, error) { return s.admin.Exists(ctx, name) },
+		make: func(ctx context.Context) error { return s.admin.Create(ctx, name, properties) },
 	}
 }
 
-// directories are those beside datasets. Others do not look into pots, whose
-// files and settings may hold secrets (pot-reference 1.3).
+// directories creates the directories beside datasets. Users outside the group cannot read
+// pots, whose files and settings may hold secrets (pot-reference 1.3).
 func (s *setup) directories() need {
 	const mode = 0o750
 	bridges := filepath.Join(s.FSRoot, "bridges")

@@ -58,7 +58,7 @@ func TestSetup_anchors(t *testing.T) {
 		must.ErrorContains(t, s.anchors().make(t.Context()),
 			"rejects this file as it is: stdin:1: syntax error; stdin:3: syntax error; stdin:5: syntax error; and 1 more")
 	})
-	t.Run("a host without pfctl is told so, and its file is left as it was", func(t *testing.T) {
+	t.Run("without pfctl it is an error, and the file stays as it was", func(t *testing.T) {
 		s, _ := host(t, "pass\n")
 		s.runner = missing{}
 		want := "pfctl(8) is not installed, and nothing else can check pf's rules: pfctl: no such command in /sbin, /bin, /usr/sbin, /usr/bin; -m leaves pf alone"
@@ -115,12 +115,11 @@ func (missing) Run(_ context.Context, _ io.Reader, argv ...string) (string, erro
 
 func TestTeardown_anchors(t *testing.T) {
 	leak.Check(t)
-	const list = "zfs list -H -d 1 -t filesystem,volume -o name tank/pot"
 	host := func(t *testing.T, text string) (*setup, *pfHost, *[]string) {
 		s, h := pfSetup(t, "testdata/pf/included-anchors")
 		told := new([]string)
 		s.Tell = func(what string) { *told = append(*told, what) }
-		h.Answers = map[string]run.Answer{list: {Stdout: "tank/pot\ntank/pot/jails\n"}}
+		h.Answers = map[string]run.Answer{goZFSChildren: {Stdout: goZFSLines("tank/pot", "tank/pot/jails")}}
 		must.NoError(t, os.WriteFile(s.root+"/etc/pf.conf", []byte(text), 0o644))
 		return s, h, told
 	}
@@ -150,7 +149,7 @@ func TestTeardown_anchors(t *testing.T) {
 		must.Eq(t, []string{`left alone: nat-anchor "pot-nat" in line 1 of /etc/pf.d/pot.conf`, `left alone: rdr-anchor "pot-rdr/*" in line 2 of /etc/pf.d/pot.conf`}, (*told)[:2])
 		must.Eq(t, potLines, must1(readConfFile(s.root+"/etc/pf.d/pot.conf")))
 	})
-	t.Run("a host without pfctl is told so, unless no line is pot's", func(t *testing.T) {
+	t.Run("without pfctl it is an error, unless no line is pot's", func(t *testing.T) {
 		s, h, _ := host(t, potLines)
 		s.runner = missing{}
 		err := s.undo(t.Context())

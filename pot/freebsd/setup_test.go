@@ -3,12 +3,14 @@ package freebsd
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd/zfs"
 	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/run"
 )
@@ -38,7 +40,7 @@ func FuzzWriteSetting(f *testing.F) {
 	})
 }
 
-// host is what is set up in tests: files below a directory, and a log of commands.
+// newSetup returns a setup of files below a directory, with a log of commands, and what it tells.
 func newSetup(t testing.TB, log *run.Log) (*setup, *[]string) {
 	withPF(t, true)
 	told := new([]string)
@@ -46,10 +48,11 @@ func newSetup(t testing.TB, log *run.Log) (*setup, *[]string) {
 	for _, dir := range []string{"/etc", "/boot", "/opt/pot"} {
 		must.NoError(t, os.MkdirAll(root+dir, 0o755))
 	}
+	serveZFS(t, createLog{log})
 	return &setup{
 		SetupOptions: pot.SetupOptions{FSRoot: root + "/opt/pot", Cache: "/var/cache/pot", Group: "pot", PF: true,
 			Tell: func(what string) { *told = append(*told, strings.ReplaceAll(what, root, "")) }},
-		runner: log, config: Config{ZFSRoot: "tank/pot"}, root: root,
+		runner: log, admin: zfs.NewAdmin(), config: Config{ZFSRoot: "tank/pot"}, root: root,
 	}, told
 }
 
@@ -62,9 +65,25 @@ func bare() *run.Log {
 		"pw groupshow pot": {Err: &run.Error{Argv: []string{"pw"}, Code: 65, Stderr: "pw: unknown group `pot'"}},
 	}}
 	for _, name := range []string{"", "/bases", "/jails", "/fscomp", "/cache"} {
-		log.Answers["zfs list -H -o name tank/pot"+name] = missing("zfs")
+		log.Answers[goZFSList("tank/pot"+name)] = missing("zfs")
 	}
 	return log
+}
+
+// created returns the properties with which a dataset was created, sorted: go-zfs gives them
+// in any order.
+func created(commands, dataset string) []string {
+	for line := range strings.Lines(commands) {
+		if options, ok := strings.CutPrefix(line, "zfs create -o "); ok && strings.HasSuffix(line, " "+dataset+"\n") {
+			all := strings.SplitAfter(strings.TrimSuffix(options, " "+dataset+"\n"), " -o ")
+			for i, o := range all {
+				all[i] = "-o " + strings.TrimSuffix(o, " -o ")
+			}
+			slices.Sort(all)
+			return all
+		}
+	}
+	return nil
 }
 
 func TestSetup(t *testing.T) {
@@ -92,8 +111,8 @@ func TestSetup(t *testing.T) {
 		must.FileContains(t, s.root+"/etc/pf.conf.before-pot", "set skip")
 		must.DirMode(t, s.FSRoot, os.ModeDir|0o750)
 		lines := log.String()
-		must.StrContains(t, lines, "zfs create -o mountpoint="+s.FSRoot+" -o canmount=off -o compression=lz4 -o atime=off tank/pot\n")
-		must.StrContains(t, lines, "zfs create -o mountpoint=/var/cache/pot -o compression=off tank/pot/cache\n")
+		must.Eq(t, []string{"-o atime=off", "-o canmount=off", "-o compression=lz4", "-o mountpoint=" + s.FSRoot}, created(lines, "tank/pot"))
+		must.Eq(t, []string{"-o compression=off", "-o mountpoint=/var/cache/pot"}, created(lines, "tank/pot/cache"))
 		must.StrContains(t, lines, "pfctl -n -f -\n\tset skip on lo0\n\tnat-anchor \"pot-nat\"\n\trdr-anchor \"pot-rdr/*\"\n\tpass\npfctl -f "+s.root+"/etc/pf.conf\n")
 	})
 	t.Run("a host that has all is left alone", func(t *testing.T) {
@@ -146,21 +165,21 @@ func TestTeardown(t *testing.T) {
 	leak.Check(t)
 	set := func(t *testing.T, children string) (*setup, *run.Log, *[]string) {
 		log := &run.Log{Answers: map[string]run.Answer{
-			"zfs list -H -d 1 -t filesystem,volume -o name tank/pot": {Stdout: children},
+			goZFSChildren: {Stdout: children},
 		}}
 		s, told := newSetup(t, log)
 		must.NoError(t, os.MkdirAll(s.FSRoot+"/bridges", 0o755))
 		must.NoError(t, os.WriteFile(s.root+"/etc/pf.conf", []byte("nat-anchor pot-nat\nrdr-anchor \"pot-rdr/*\"\nset skip on lo0\nnat-anchor \"pot-nat-own\"\npass\n"), 0o600))
 		return s, log, told
 	}
-	const whole = "tank/pot\ntank/pot/jails\ntank/pot/bases\ntank/pot/fscomp\ntank/pot/cache\n"
-	t.Run("all that is pot's goes, and what stays is said", func(t *testing.T) {
+	whole := goZFSLines("tank/pot", "tank/pot/jails", "tank/pot/bases", "tank/pot/fscomp", "tank/pot/cache")
+	t.Run("everything of pot is removed, and what stays is named", func(t *testing.T) {
 		s, log, told := set(t, whole)
 		must.NoError(t, s.undo(t.Context()))
 		must.Eq(t, []string{
-			"took away anchors from pf.conf", "took away dataset tank/pot/bases", "took away dataset tank/pot/cache",
-			"took away dataset tank/pot/fscomp", "took away dataset tank/pot/jails", "took away dataset tank/pot",
-			"took away /opt/pot/bridges",
+			"removed anchors from pf.conf", "removed dataset tank/pot/bases", "removed dataset tank/pot/cache",
+			"removed dataset tank/pot/fscomp", "removed dataset tank/pot/jails", "removed dataset tank/pot",
+			"removed /opt/pot/bridges",
 			"left alone: group pot; gateway_enable and pf_enable in /etc/rc.conf, kern.racct.enable in /boot/loader.conf",
 		}, *told)
 		text, err := os.ReadFile(s.root + "/etc/pf.conf")
@@ -173,7 +192,7 @@ func TestTeardown(t *testing.T) {
 	})
 	t.Run("a host that has nothing is left alone", func(t *testing.T) {
 		log := &run.Log{Answers: map[string]run.Answer{
-			"zfs list -H -d 1 -t filesystem,volume -o name tank/pot": {Err: &run.Error{Argv: []string{"zfs"}, Code: 1, Stderr: "cannot open 'tank/pot': dataset does not exist"}},
+			goZFSChildren: {Err: &run.Error{Argv: []string{"zfs"}, Code: 1, Stderr: "cannot open 'tank/pot': dataset does not exist"}},
 		}}
 		s, told := newSetup(t, log)
 		must.NoError(t, s.undo(t.Context()))
@@ -185,23 +204,23 @@ func TestTeardown(t *testing.T) {
 		s, log, told := set(t, whole)
 		s.DryRun = true
 		must.NoError(t, s.undo(t.Context()))
-		must.Eq(t, "would take away anchors from pf.conf", (*told)[0])
+		must.Eq(t, "would remove anchors from pf.conf", (*told)[0])
 		must.DirExists(t, s.FSRoot+"/bridges")
 		must.FileContains(t, s.root+"/etc/pf.conf", "rdr-anchor")
 		must.StrNotContains(t, log.String(), "destroy")
 	})
-	t.Run("what is not pot's keeps all", func(t *testing.T) {
-		s, log, _ := set(t, whole+"tank/pot/home\n")
-		must.ErrorContains(t, s.undo(t.Context()), "dataset tank/pot/home: is none of pot's")
+	t.Run("a dataset that pot did not make stops it", func(t *testing.T) {
+		s, log, _ := set(t, whole+goZFSLines("tank/pot/home"))
+		must.ErrorContains(t, s.undo(t.Context()), "dataset tank/pot/home: was not made by pot")
 		must.StrNotContains(t, log.String(), "destroy")
 		must.FileContains(t, s.root+"/etc/pf.conf", "rdr-anchor")
 	})
-	t.Run("a pool is nobody's to take away", func(t *testing.T) {
+	t.Run("a whole pool is never destroyed", func(t *testing.T) {
 		s, _, _ := set(t, "")
 		s.config.ZFSRoot = "tank"
-		must.ErrorContains(t, s.undo(t.Context()), "dataset tank: is a whole pool")
+		must.ErrorContains(t, s.undo(t.Context()), "dataset tank: is a whole pool, which is never destroyed")
 	})
-	t.Run("one that cannot be destroyed is told", func(t *testing.T) {
+	t.Run("a dataset that cannot be destroyed stops it", func(t *testing.T) {
 		s, log, _ := set(t, whole)
 		log.Answers["zfs destroy -r tank/pot/jails"] = run.Answer{Err: &run.Error{Argv: []string{"zfs"}, Code: 1, Stderr: "cannot unmount: pool or dataset is busy"}}
 		must.ErrorContains(t, s.undo(t.Context()), "dataset tank/pot/jails: ")

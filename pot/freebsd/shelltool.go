@@ -7,15 +7,14 @@ import (
 	"syscall"
 )
 
-// shellTool is where the package sysutils/pot has pot.
+// shellTool is the path of pot of the package sysutils/pot.
 const shellTool = "/usr/local/bin/pot"
 
-// maxShellTool is how much of it is looked through, in bytes: it has its version among
-// its first lines.
+// maxShellTool bounds how much of it is read, in bytes: its version is in its first lines.
 const maxShellTool = 16 << 10
 
-// shellToolVersion is the version of the shell tool at path, "" if there is none that can
-// be read: the link of this program that stands there in its place is not it.
+// shellToolVersion returns the version of the shell tool at path, "" if it cannot be read or
+// path is a link to this program.
 func shellToolVersion(path string) string {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

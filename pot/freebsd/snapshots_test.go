@@ -14,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/freebsd/zfs"
 	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/run"
 )
@@ -68,7 +69,7 @@ func (m *model) showSnapshots(of string) (out string) {
 	return out
 }
 
-// Stream is run.Streamer's.
+// Stream implements run.Streamer.
 func (m *model) Stream(ctx context.Context, w io.Writer, argv ...string) error {
 	_, err := m.Run(ctx, nil, argv...)
 	if err == nil {
@@ -80,10 +81,11 @@ func (m *model) Stream(ctx context.Context, w io.Writer, argv ...string) error {
 func TestSnapshots(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)
-	s := snapshots{&datasets{runner: m, kernel: m, root: "tank/pot"}}
+	serveZFS(t, m)
+	s := snapshots{&datasets{runner: m, zfs: zfs.Commands{Runner: m}, kernel: m, root: "tank/pot"}, zfs.NewAdmin()}
 	ctx := t.Context()
 
-	t.Run("one is of the pot and its tree, and is the only one of its name", func(t *testing.T) {
+	t.Run("a snapshot includes the tree, and its name is unique", func(t *testing.T) {
 		must.NoError(t, s.Take(ctx, "web_1_0", "1800000000"))
 		must.ErrorIs(t, s.Take(ctx, "web_1_0", "1800000000"), fs.ErrExist)
 		must.ErrorIs(t, s.Take(ctx, "nosuch", "1"), fs.ErrNotExist)
@@ -101,7 +103,7 @@ func TestSnapshots(t *testing.T) {
 		must.Eq(t, "the stream of tank/pot/jails/web_1_0@1800000000", b.String())
 		must.ErrorIs(t, s.Send(ctx, "web_1_0", "5", &b), fs.ErrNotExist)
 	})
-	t.Run("the tree is rolled back before what it is in", func(t *testing.T) {
+	t.Run("the tree is rolled back before the dataset above it", func(t *testing.T) {
 		m.commands = nil
 		must.NoError(t, s.Rollback(ctx, "web_1_0", "1800000000"))
 		must.Eq(t, []string{
@@ -111,7 +113,7 @@ func TestSnapshots(t *testing.T) {
 		must.ErrorContains(t, s.Rollback(ctx, "web_1_0", "1700000000"), "more recent snapshots")
 		must.ErrorIs(t, s.Rollback(ctx, "web_1_0", "5"), fs.ErrNotExist)
 	})
-	t.Run("one that a pot is cloned from stays", func(t *testing.T) {
+	t.Run("a snapshot with clones cannot be destroyed", func(t *testing.T) {
 		_, err := s.Clone(ctx, pot.Clone{Origin: "web_1_0", Name: "copy", Snapshot: "1800000000"})
 		must.NoError(t, err)
 		must.Eq(t, "tank/pot/jails/web_1_0/m@1800000000", m.datasets["tank/pot/jails/copy/m"].origin)
@@ -125,7 +127,7 @@ func TestSnapshots(t *testing.T) {
 		_, _, err = s.Origin(ctx, "copy")
 		must.ErrorContains(t, err, "no pot's tree")
 		m.datasets["tank/pot/jails/copy/m"].origin = "tank/pot/jails/web_1_0/m@1800000000"
-		must.ErrorIs(t, s.Destroy(ctx, "web_1_0", "1800000000"), errDependents)
+		must.ErrorIs(t, s.Destroy(ctx, "web_1_0", "1800000000"), zfs.ErrDependents)
 		must.NoError(t, s.datasets.Destroy(ctx, "copy"))
 		must.NoError(t, s.Destroy(ctx, "web_1_0", "1800000000"))
 		must.NoError(t, s.Destroy(ctx, "web_1_0", "1800000000"))
@@ -137,11 +139,11 @@ func TestSnapshots(t *testing.T) {
 			must.Error(t, s.Send(ctx, bad, "1", io.Discard))
 		}
 	})
-	t.Run("what zfs does not say is no snapshot", func(t *testing.T) {
+	t.Run("a line that cannot be read is an error", func(t *testing.T) {
 		const list = "zfs list -Hp -d 2 -t snapshot -s createtxg -s name -o name,creation,used,guid,logicalreferenced tank/pot/jails/x"
 		for _, line := range []string{"a@b\t1\t2\n", "a@b\tx\t2\t3\t4\n", "a@b\t1\t2\t3\t-\n", "\n"} {
 			log := &run.Log{Answers: map[string]run.Answer{list: {Stdout: line}}}
-			_, err := snapshots{&datasets{runner: log, root: "tank/pot"}}.List(ctx, "x")
+			_, err := snapshots{&datasets{zfs: zfs.Commands{Runner: log}, root: "tank/pot"}, nil}.List(ctx, "x")
 			must.ErrorContains(t, err, "zfs list tank/pot/jails/x")
 		}
 	})

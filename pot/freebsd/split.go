@@ -61,7 +61,7 @@ func (m mounts) exchange(ctx context.Context, root string, whole MountPoint, mou
 	return nil
 }
 
-// replace mounts s in the place of what is mounted on inside.
+// replace mounts s in place of the mount on inside.
 func (m mounts) replace(ctx context.Context, root, inside string, was MountPoint, s source) error {
 	if err := m.unmount(ctx, was); err != nil {
 		return err
@@ -88,7 +88,7 @@ func (m mounts) sourceOf(root string, p MountPoint) (source, error) {
 	return source{path: p.From, info: info, options: at.Options}, nil
 }
 
-// open opens what is at a path of the tree at root, through no link.
+// open opens a path of the tree at root, and follows no link.
 func (m mounts) open(root, inside string) (*os.File, error) {
 	f, err := pot.OpenSource(root, true)
 	if err != nil {
@@ -210,8 +210,8 @@ func newSkeleton(dir, name string) (string, *os.Root, error) {
 	}
 }
 
-// mountPoint makes in r what the entry of dir is to be mounted on; a link is copied. It
-// returns nil if nothing is to be mounted.
+// mountPoint creates in r the mount point for an entry of dir, or copies a link. It returns nil
+// if nothing must be mounted.
 func (m mounts) mountPoint(r *os.Root, dir *os.File, e fs.DirEntry) (*piece, error) {
 	if e.Type() == fs.ModeSymlink {
 		text := make([]byte, 4096) // PATH_MAX is 1024 (sys/syslimits.h)
@@ -250,7 +250,7 @@ func readDir(dir *os.File) ([]fs.DirEntry, error) {
 	return f.ReadDir(-1)
 }
 
-// likeDir gives r's directory the owner and the mode of dir: who may not list the one
+// likeDir gives r's directory the owner and the mode of dir: a user who may not list the one
 // may not list the other.
 func likeDir(r *os.Root, dir *os.File) error {
 	info, err := dir.Stat()

@@ -9,10 +9,9 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// statusFiles are the files by which the shell tool knows in what state a pot is:
-// without one it neither stops a pot nor destroys one that runs. It is their one
-// reader, and a pot does not depend on it: where one cannot be written, there is
-// none. (share/pot/set-status.sh)
+// statusFiles are the files from which the shell tool reads a pot's state: without one it
+// neither stops a pot nor destroys a running one. Nothing else reads them, so a file that
+// cannot be written is no error. (share/pot/set-status.sh)
 type statusFiles struct {
 	dir string // POT_TMP; "" for no files
 }
@@ -21,9 +20,9 @@ func (s statusFiles) path(name pot.Name) string {
 	return filepath.Join(s.dir, "pot_status_"+string(name))
 }
 
-// started says that a pot runs, and which interfaces are to go with it. All may
-// write in the directory: the file takes its name when it is whole, in the place of
-// whatever has it.
+// started writes that a pot runs, and which interfaces the shell tool must destroy with it.
+// Any user may write in the directory: the file gets its name when it is complete, and
+// replaces another of that name.
 func (s statusFiles) started(name pot.Name, devices pairs) {
 	if s.dir == "" {
 		return
@@ -48,7 +47,7 @@ func (s statusFiles) started(name pot.Name, devices pairs) {
 	}
 }
 
-// forget says nothing of a pot any more.
+// forget removes a pot's file.
 func (s statusFiles) forget(name pot.Name) {
 	if s.dir != "" {
 		os.Remove(s.path(name))

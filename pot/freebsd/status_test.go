@@ -10,7 +10,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// The shell tool is told what runs, with which interfaces, for as long as it does.
+// A running pot has a status file with its interfaces.
 func TestStatus(t *testing.T) {
 	leak.Check(t)
 	for name, want := range map[string]string{

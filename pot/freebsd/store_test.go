@@ -13,7 +13,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// What a dataset of ZFS is to a store of images: its local properties say.
+// Local properties decide what a dataset is to a store of images.
 func TestStore_images(t *testing.T) {
 	leak.Check(t)
 	digest := "skein1024:" + strings.TrimSpace(string(imagetest.Hello(".skein")))
@@ -36,7 +36,7 @@ func TestStore_images(t *testing.T) {
 		must.ErrorIs(t, err, image.ErrNotImage)
 		must.ErrorContains(t, err, "it is the pot of a task")
 	})
-	t.Run("what only a stream has said of itself does not count", func(t *testing.T) {
+	t.Run("labels that came with a stream do not count", func(t *testing.T) {
 		m, h, store := open(t)
 		must.NoError(t, h.Images.Receive(t.Context(), name, tree(7).reader()))
 		m.datasets["tank/pot/jails/"+name].received = map[string]string{image.LabelRef: ref.String(), image.LabelDigest: digest}
@@ -59,7 +59,7 @@ func TestStore_images(t *testing.T) {
 		must.Eq(t, 1, mirror.Gets(ref.File()+".skein"))
 		must.Eq(t, 0, mirror.Gets(ref.File()))
 	})
-	t.Run("one that needed credentials is not for who has its digest", func(t *testing.T) {
+	t.Run("an image that needed credentials is not given to a client that knows its digest", func(t *testing.T) {
 		_, h, store := open(t)
 		must.NoError(t, h.Images.Receive(t.Context(), name, tree(7).reader()))
 		must.NoError(t, h.Images.SetLabels(t.Context(), name, map[string]string{

@@ -11,15 +11,15 @@ import (
 	"strings"
 )
 
-// parts are what pot init makes below the dataset of all.
+// parts are the datasets that pot init creates below ZFSRoot.
 var parts = []string{"bases", "cache", "fscomp", "jails"}
 
-// undo is Host.Teardown: pot's lines of pf.conf, the datasets, and what is on
-// directories beside them. Settings that others may have come to rely on are told.
+// undo implements pot.Host's Teardown: it removes pot's lines of pf.conf, the datasets, and the
+// directories beside them. It names the settings that it leaves, as others may need them.
 func (s *setup) undo(ctx context.Context) error {
 	root := s.config.ZFSRoot
 	if !strings.Contains(root, "/") {
-		return fmt.Errorf("dataset %s: is a whole pool, which is nobody's to take away", root)
+		return fmt.Errorf("dataset %s: is a whole pool, which is never destroyed", root)
 	}
 	below, there, err := s.below(ctx, root)
 	if err != nil {
@@ -27,7 +27,7 @@ func (s *setup) undo(ctx context.Context) error {
 	}
 	for _, name := range below {
 		if !slices.Contains(parts, name) {
-			return fmt.Errorf("dataset %s/%s: is none of pot's: move it away, or destroy %s by hand", root, name, root)
+			return fmt.Errorf("dataset %s/%s: was not made by pot: move it away, or destroy %s by hand", root, name, root)
 		}
 	}
 	type act struct {
@@ -49,10 +49,10 @@ func (s *setup) undo(ctx context.Context) error {
 		}
 	}
 	for _, name := range below {
-		acts = append(acts, act{"dataset " + root + "/" + name, func() error { return s.destroy(ctx, "-r", root+"/"+name) }})
+		acts = append(acts, act{"dataset " + root + "/" + name, func() error { return s.destroy(ctx, root+"/"+name, true) }})
 	}
 	if there {
-		acts = append(acts, act{"dataset " + root, func() error { return s.destroy(ctx, root) }})
+		acts = append(acts, act{"dataset " + root, func() error { return s.destroy(ctx, root, false) }})
 	}
 	bridges := filepath.Join(s.FSRoot, "bridges")
 	if _, err := os.Lstat(bridges); err == nil {
@@ -60,43 +60,31 @@ func (s *setup) undo(ctx context.Context) error {
 	}
 	for _, a := range acts {
 		if s.DryRun {
-			s.Tell("would take away " + a.what)
+			s.Tell("would remove " + a.what)
 			continue
 		}
 		if err := a.do(); err != nil {
 			return fmt.Errorf("%s: %w", a.what, err)
 		}
-		s.Tell("took away " + a.what)
+		s.Tell("removed " + a.what)
 	}
 	if !s.DryRun {
-		os.Remove(s.FSRoot) // what is in it is not pot's
+		os.Remove(s.FSRoot) // fails if others have files in it
 	}
 	s.Tell(fmt.Sprintf("left alone: group %s; gateway_enable and pf_enable in /etc/rc.conf, kern.racct.enable in /boot/loader.conf", s.Group))
 	return nil
 }
 
-// below are the children of a dataset, and whether it is there.
+// below returns the children of a dataset, and whether it exists.
 func (s *setup) below(ctx context.Context, dataset string) (names []string, there bool, err error) {
-	out, err := s.runner.Run(ctx, nil, "zfs", "list", "-H", "-d", "1", "-t", "filesystem,volume", "-o", "name", dataset)
-	if err = classify(err); errors.Is(err, fs.ErrNotExist) {
+	names, err = s.admin.Children(ctx, dataset)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}
-	if err != nil {
-		return nil, false, err
-	}
-	for line := range strings.Lines(out) {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), dataset+"/"); ok {
-			names = append(names, name)
-		}
-	}
 	slices.Sort(names)
-	return names, true, nil
+	return names, err == nil, err
 }
 
-func (s *setup) destroy(ctx context.Context, args ...string) error {
-	_, err := s.runner.Run(ctx, nil, append([]string{"zfs", "destroy"}, args...)...)
-	if err = classify(err); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+func (s *setup) destroy(ctx context.Context, dataset string, recursive bool) error {
+	return ignore(fs.ErrNotExist, s.admin.Destroy(ctx, dataset, recursive))
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // Interfaces that are created here have units of our choice, from the upper half of
-// what if_clone(4) allows: whoever asks for any unit gets the lowest that is free.
+// what if_clone(4) allows: who asks for any unit gets the lowest that is free.
 // ifconfig(8) creates an interface first, and sets its group and its description
 // after that. An ifconfig that is killed in between leaves an interface that has
 // nothing but its unit to tell whose it is.

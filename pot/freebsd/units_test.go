@@ -36,8 +36,8 @@ func TestCreate_killed(t *testing.T) {
 	}
 }
 
-// What a plugin that was killed with its ifconfig has left goes with the next pot, and
-// is in nobody's way; what others have created stays.
+// Interfaces that a killed plugin and its ifconfig have left are destroyed with the next pot,
+// and block nothing before that; interfaces of others stay.
 func TestCreate_halfMade(t *testing.T) {
 	leak.Check(t)
 	m := netModel(t)
@@ -93,7 +93,7 @@ func TestUnits(t *testing.T) {
 		must.Eq(t, ours, hasOurUnit(device), must.Sprint(device))
 	}
 
-	t.Run("where all units are taken it is said, and the pot is not taken for one that is there", func(t *testing.T) {
+	t.Run("if all units are taken, that is the error, and not that the pot exists", func(t *testing.T) {
 		m := newModel(t)
 		for _, unit := range unitsOf("web") {
 			m.ifaces[fmt.Sprint("epair", unit, "a")] = &modelIface{groups: []string{"epair"}, description: "x"}

@@ -21,10 +21,10 @@ func (d *datasets) unpack(ctx context.Context, name string, archive *os.File) (e
 	}
 	if info, err := archive.Stat(); err != nil {
 		return err
-	} else if info.Mode().IsRegular() && info.Size() == 0 { // tar(1) takes that for an archive of nothing
+	} else if info.Mode().IsRegular() && info.Size() == 0 { // tar(1) accepts that as an empty archive
 		return errors.New("it is empty: it is no tar archive")
 	}
-	if _, err := d.zfs(ctx, "create", d.path(name)); err != nil {
+	if err := d.zfs.Create(ctx, d.path(name), nil); err != nil {
 		return err
 	}
 	defer func() {
@@ -32,7 +32,7 @@ func (d *datasets) unpack(ctx context.Context, name string, archive *os.File) (e
 			err = errors.Join(err, d.undo(ctx, name))
 		}
 	}()
-	if _, err := d.zfs(ctx, "create", d.path(name)+"/m"); err != nil {
+	if err := d.zfs.Create(ctx, d.path(name)+"/m", nil); err != nil {
 		return err
 	}
 	dir, err := d.place(name)
@@ -51,15 +51,15 @@ func (d *datasets) unpack(ctx context.Context, name string, archive *os.File) (e
 	return addRuntimeDirs(tree)
 }
 
-// firstComplaint is err of tar(1), which goes on after what it could not unpack and says
-// last that there was something.
+// firstComplaint returns the first message of a failed tar(1), which continues after an entry
+// that it cannot unpack, and ends with a message that says nothing.
 func firstComplaint(err error) error {
 	var failed *run.Error
 	if !errors.As(err, &failed) || failed.Stderr == "" {
 		return err
 	}
 	said, _, _ := strings.Cut(failed.Stderr, "\n")
-	said = strings.TrimSuffix(said, ": Unknown error: -1") // what a path is refused with has no errno
+	said = strings.TrimSuffix(said, ": Unknown error: -1") // a path that tar(1) refuses has no errno
 	return errors.New("unpack: " + strings.TrimPrefix(said, "tar: "))
 }
 

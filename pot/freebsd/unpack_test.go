@@ -67,7 +67,7 @@ func TestDatasets_unpack(t *testing.T) {
 		must.ErrorIs(t, unpackOn(t, m)(t.Context(), "web_1_0", archived(t, "etc/motd")), fs.ErrExist)
 		must.Eq(t, before, m.state())
 	})
-	t.Run("an archive that tar refuses leaves nothing, and tar's words are told", func(t *testing.T) {
+	t.Run("an archive that tar refuses leaves nothing, and the error is tar's", func(t *testing.T) {
 		m := newModel(t)
 		before := m.state()
 		err := unpackOn(t, m)(t.Context(), "new", archived(t, "etc/motd", "../../etc/passwd"))

@@ -8,7 +8,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// Where a resolver on loopback says which servers it asks. local-unbound-setup(8) writes the
+// The files where a resolver on loopback has the servers that it asks. local-unbound-setup(8) writes the
 // first; resolvconf(8), of its releases before and after 3.14, the others, a resolver(5)
 // file for each interface.
 const forwardConf = "var/unbound/forward.conf"

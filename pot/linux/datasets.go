@@ -4,12 +4,9 @@ package linux
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,7 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nomad-driver-pot/image/zstream"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/flock"
 )
@@ -44,7 +40,7 @@ func (d datasets) label(name string) string { return filepath.Join(d.dir, "label
 // valid keeps names from being paths.
 func valid(name string) error {
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") || len(name) > unix.NAME_MAX {
-		return fmt.Errorf("no name of a dataset: %.300q", name)
+		return fmt.Errorf("invalid name of a dataset: %.300q", name)
 	}
 	return nil
 }
@@ -56,63 +52,6 @@ func (d datasets) prepare() error {
 		if err := os.MkdirAll(filepath.Join(d.dir, sub), 0o700); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// Receive is pot.Images'.
-func (d datasets) Receive(ctx context.Context, name string, stream io.Reader) error {
-	return d.receive(ctx, name, stream, nil)
-}
-
-// ReceiveLayer is pot.Images'. A directory is not what an increment can be put on: it
-// names objects by their numbers.
-func (d datasets) ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
-	below func(context.Context) ([]io.ReadCloser, error)) error {
-	if err := valid(origin); err != nil {
-		return err
-	}
-	if _, err := os.Lstat(d.path(origin)); err != nil {
-		return fmt.Errorf("origin: %w", err)
-	}
-	streams, err := below(ctx)
-	if err != nil {
-		return err
-	}
-	var readers []io.Reader
-	for _, s := range streams {
-		defer s.Close()
-		readers = append(readers, s)
-	}
-	return d.receive(ctx, name, stream, readers)
-}
-
-func (d datasets) receive(ctx context.Context, name string, stream io.Reader, below []io.Reader) (err error) {
-	if err := errors.Join(valid(name), d.prepare()); err != nil {
-		return err
-	}
-	if err := os.Mkdir(d.path(name), 0o755); err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(d.path(name)))
-		}
-	}()
-	// A crash in a rename may have left an image's labels under the name.
-	if err := os.RemoveAll(d.label(name)); err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(d.path(name))
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	if _, err := zstream.Extract(ctx, stream, root, zstream.Options{Origins: below}); err != nil {
-		return err
-	}
-	if info, err := root.Lstat("m"); err != nil || !info.IsDir() {
-		return errors.New("no image of a pot: there is no dataset m in it")
 	}
 	return nil
 }
@@ -148,18 +87,6 @@ func (d datasets) Rename(ctx context.Context, from, to string) error {
 	return os.RemoveAll(d.label(from))
 }
 
-// moveLabels gives the labels of from, if it has any, to a name that nothing has.
-func (d datasets) moveLabels(from, to string) error {
-	data, err := os.ReadFile(d.label(from))
-	if errors.Is(err, fs.ErrNotExist) {
-		return os.RemoveAll(d.label(to))
-	}
-	if err != nil {
-		return err
-	}
-	return replaceFile(d.label(to), data)
-}
-
 // List is pot.Images'.
 func (d datasets) List(ctx context.Context, prefix string) ([]string, error) {
 	entries, err := os.ReadDir(filepath.Join(d.dir, "jails"))
@@ -174,30 +101,6 @@ func (d datasets) List(ctx context.Context, prefix string) ([]string, error) {
 	}
 	sort.Strings(names)
 	return names, nil
-}
-
-// SetLabels is pot.Images'.
-func (d datasets) SetLabels(ctx context.Context, name string, labels map[string]string) error {
-	if _, err := d.Dir(ctx, name); err != nil {
-		return err
-	}
-	f, err := d.readLabels(name)
-	if errors.Is(err, errDamaged) {
-		err = nil // these take the place of what is lost
-	}
-	if err = errors.Join(err, d.prepare()); err != nil {
-		return err
-	}
-	if f.Labels == nil {
-		f.Labels = map[string]string{}
-	}
-	for k, v := range labels {
-		f.Labels[k] = v
-		if v == "" {
-			delete(f.Labels, k)
-		}
-	}
-	return d.writeLabels(name, f)
 }
 
 // Idle is pot.Images'.
@@ -218,63 +121,11 @@ func (d datasets) Idle(ctx context.Context, label string) ([]string, error) {
 	return slices.DeleteFunc(labelled, func(name string) bool { return busy[name] }), nil
 }
 
-// Labelled is pot.Images'.
-func (d datasets) Labelled(ctx context.Context, labels ...string) (map[string]map[string]string, error) {
-	known, err := names(filepath.Join(d.dir, "labels"))
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]map[string]string{}
-	for _, name := range known {
-		f, err := d.readLabels(string(name))
-		if err != nil {
-			continue // of a dataset that is half made, or damaged
-		}
-		maps.DeleteFunc(f.Labels, func(label, _ string) bool { return !slices.Contains(labels, label) })
-		if len(f.Labels) > 0 {
-			all[string(name)] = f.Labels
-		}
-	}
-	return all, nil
-}
-
 // GUIDs is pot.Images'. Directories have none: what an image is layered on is read again
 // from the streams of the images that it names.
 func (d datasets) GUIDs(ctx context.Context, name string) ([]uint64, error) {
 	_, err := d.Dir(ctx, name)
 	return nil, err
-}
-
-// Labels is pot.Images'.
-func (d datasets) Labels(ctx context.Context, name string) (map[string]string, error) {
-	if _, err := d.Dir(ctx, name); err != nil {
-		return nil, err
-	}
-	f, err := d.readLabels(name)
-	return f.Labels, err
-}
-
-func (d datasets) readLabels(name string) (f labelFile, err error) {
-	data, err := os.ReadFile(d.label(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return f, nil
-	}
-	if err != nil {
-		return f, err
-	}
-	if json.Unmarshal(data, &f) != nil {
-		return d.healLabels(name)
-	}
-	return f, nil
-}
-
-func (d datasets) writeLabels(name string, f labelFile) error {
-	data, err := json.Marshal(f)
-	if err != nil {
-		return fmt.Errorf("internal error: encode labels: %w", err)
-	}
-	d.copyLabels(name, data)
-	return replaceFile(d.label(name), data)
 }
 
 // replaceFile puts data at path, whole or not at all.

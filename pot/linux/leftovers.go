@@ -23,7 +23,7 @@ type leftovers struct {
 	jails    jails
 }
 
-// find is Host.Leftovers. Control groups have no owner but their name, and go with
+// find implements pot.Host's Leftovers. Control groups have no owner but their name, and go with
 // what else is found of their pot.
 func (l leftovers) find(context.Context, []pot.Name) ([]pot.Name, error) {
 	labelled, err := names(filepath.Join(l.datasets.dir, "labels"))

@@ -61,7 +61,7 @@ type checker struct {
 	limiter    *limiter
 }
 
-// check is Host.Check. It leaves nothing behind, and makes nothing that a
+// check implements pot.Host's Check. It leaves nothing behind, and makes nothing that a
 // running pot could notice.
 func (c checker) check(context.Context) []pot.CheckResult {
 	found := []pot.CheckResult{{Severity: pot.Info, Key: "host", Text: "linux"}}

@@ -10,8 +10,7 @@ import (
 	"nomad-driver-pot/pot/exact"
 )
 
-// Mount is nmount(2) with those Words. Where the kernel says more than a number, the
-// error says it.
+// Mount calls nmount(2) with words. The error has the kernel's errmsg, if there is one.
 func Mount(words []string) error {
 	var iov []syscall.Iovec
 	for _, word := range words {
@@ -46,8 +45,8 @@ func Mount(words []string) error {
 	return os.NewSyscallError("nmount", errno)
 }
 
-// Run is the whole life of a process that mounts the Beneath that it reads. It returns
-// its exit status, and writes what is wrong to stderr.
+// Run is the main function of a process that reads a Beneath and mounts it. It returns the
+// exit status, and writes an error to stderr.
 func Run(stdin io.Reader, stderr io.Writer) int {
 	var b Beneath
 	err := exact.Decode(io.LimitReader(stdin, 1<<16), &b)

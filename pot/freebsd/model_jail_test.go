@@ -1,0 +1,106 @@
+package freebsd
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+)
+
+type modelJail struct {
+	id    int
+	path  string
+	vnet  bool
+	dying int // looks until it is gone
+}
+
+func (m *model) jail(_ io.Reader, argv []string) (string, string) {
+	p := map[string]string{}
+	for _, a := range argv[1:] {
+		k, v, _ := strings.Cut(a, "=")
+		p[k] = v
+	}
+	name := p["name"]
+	if m.jails[name] != nil {
+		return "", fmt.Sprintf("jail: %q already exists", name)
+	}
+	if _, err := os.Stat(p["path"]); err != nil {
+		return "", "jail: path " + p["path"] + ": No such file or directory"
+	}
+	_, vnet := p["vnet"]
+	m.lastID++
+	m.jails[name] = &modelJail{id: m.lastID, path: p["path"], vnet: vnet}
+	for _, a := range argv {
+		device, ok := strings.CutPrefix(a, "vnet.interface=")
+		if !ok {
+			continue
+		}
+		if m.ifaces[device] == nil {
+			return "", fmt.Sprintf("ifconfig: interface %s does not exist\njail: /sbin/ifconfig %s vnet %s: failed", device, device, name)
+		}
+		m.ifaces[device].jail = name
+	}
+	return "", ""
+}
+
+func (m *model) rctl(_ io.Reader, argv []string) (string, string) {
+	if len(argv) > 0 && argv[0] == "-a" {
+		for _, rule := range argv[1:] {
+			subject := strings.Join(strings.Split(rule, ":")[:2], ":")
+			m.rules[subject] = append(m.rules[subject], rule)
+		}
+		return "", ""
+	}
+	if len(argv) == 0 {
+		return strings.Join(slices.Concat(slices.Collect(maps.Values(m.rules))...), "\n"), ""
+	}
+	if m.rules[argv[1]] == nil {
+		return "", "rctl: failed to remove rule '" + argv[1] + "': No such process"
+	}
+	delete(m.rules, argv[1])
+	return "", ""
+}
+
+// JailID implements Kernel.
+func (m *model) JailID(name string, dying bool) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	j := m.jails[name]
+	if j == nil || j.dying > 0 && !dying {
+		return 0, fs.ErrNotExist
+	}
+	if j.dying > 0 && !m.stuck {
+		if j.dying--; j.dying == 0 {
+			delete(m.jails, name)
+			for _, i := range m.ifaces {
+				if i.jail == name {
+					i.jail = ""
+				}
+			}
+		}
+	}
+	return j.id, nil
+}
+
+// RemoveJail implements Kernel. A jail is dying for two more calls of JailID.
+func (m *model) RemoveJail(id int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, j := range m.jails {
+		if j.id == id {
+			j.dying = 2
+		}
+	}
+	return nil
+}
+
+// Usage implements Kernel.
+func (m *model) Usage(jail string) (string, error) {
+	if m.jails[jail] == nil {
+		return "cputime=0,memoryuse=0,maxproc=0", nil
+	}
+	return "cputime=7,datasize=0,memoryuse=1048576,maxproc=2,swapuse=4096,pcpu=50", nil
+}
