@@ -8,8 +8,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // builtName is the image of TestDriver_builtImage.

@@ -14,9 +14,9 @@ import (
 	"github.com/shoenig/test/must"
 	"github.com/zclconf/go-cty/cty/msgpack"
 
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // checked is a driver on a host that finds what it is told, and its log.

@@ -20,8 +20,8 @@ import (
 
 	"nomad-driver-pot/image/imagetest"
 
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/need"
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/need"
 )
 
 func TestDriver_life(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // A task of a user writes to its log, which Nomad's collector reads, by name.

@@ -37,19 +37,21 @@ var imports = map[string][]string{
 	"pot/freebsd/nmount":           {"pot/exact"},
 	"pot/linux":                    {"pot", "pot/flock", "pot/supervise", "pot/linux/inside", "image/zstream"},
 	"pot/linux/inside":             {},
-	"pot/hosttest/base":            {},
-	"pot/hosttest/machine":         {"pot/run"},
-	"pot/hosttest/bench":           {},
-	"pot/hosttest/leak":            {},
-	"pot/hosttest/need":            {},
-	"pot/hosttest":                 {"pot/hosttest/need", "pot", "pot/supervise"},
+	"pot/hosttest":                 {"e2e/need", "pot", "pot/supervise"},
 	"pot/supervise":                {"pot/exact", "pot/flock"},
 	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/freebsd/nmount", "pot/linux/inside"},
 
 	"e2e":               {}, // tests alone
 	"e2e/bundle/runner": {},
-	"e2e/cluster":       {"image/imagetest", "pot/hosttest/machine"},
-	"e2e/demo":          {"e2e/cluster", "image/imagetest", "pot/hosttest/machine"},
+	"e2e/cluster":       {"e2e/machine", "image/imagetest"},
+	"e2e/demo":          {"e2e/cluster", "e2e/machine", "image/imagetest"},
+
+	// The tests' own tools.
+	"e2e/base":    {},
+	"e2e/bench":   {},
+	"e2e/leak":    {},
+	"e2e/machine": {"pot/run"},
+	"e2e/need":    {},
 }
 
 func TestTree(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // dirsOnly are datasets that are directories, of which there is nothing to know but where

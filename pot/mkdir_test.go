@@ -10,7 +10,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // TestUmask has what is made in a pot's tree have its mode, whatever this process's umask.

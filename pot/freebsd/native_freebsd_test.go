@@ -13,10 +13,10 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
+	needs "nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
-	"nomad-driver-pot/pot/hosttest/leak"
-	needs "nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/run"
 )
 

@@ -15,8 +15,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/supervise"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // oPath is O_PATH (FreeBSD's sys/fcntl.h; Linux's asm-generic/fcntl.h).

@@ -9,8 +9,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/pot/flock"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // keepIn keeps an output in a directory of its own.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // unread is a fifo that a command has written 1000 bytes to, and whose reader is away.

@@ -10,8 +10,8 @@ import (
 	"github.com/creack/pty"
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/need"
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/need"
 )
 
 func TestProcess_giveStreams(t *testing.T) {
