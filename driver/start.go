@@ -15,7 +15,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// startWithin bounds a start once the image is there: Nomad waits for it, whatever
+// startInside bounds a start once the image is there: Nomad waits for it, whatever
 // becomes of the task meanwhile.
 const startWithin = 2 * time.Minute
 
@@ -147,7 +147,7 @@ func notRunning(ctx context.Context, pots *pot.Pots, name string) error {
 }
 
 // createWithin claims the ports of a task's pot and creates the pot. Both must be done
-// within startWithin.
+// within startInside.
 func (d *Driver) createWithin(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, tell teller) (*pot.Pot, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, errStartWithin)
 	defer cancel()

@@ -88,7 +88,7 @@ func exitResult(end pot.End, err error) drivers.ExitResult {
 		return drivers.ExitResult{ExitCode: unknownCode, Err: fmt.Errorf("how the command ended is not known: %w", err)}
 	}
 	result := drivers.ExitResult{ExitCode: end.Code, Signal: end.Signal, OOMKilled: end.OutOfMemory}
-	if end.Overdue {
+	if end.TimedOut {
 		result.Err = errors.New("killed: it ran for longer than limits.wallclock allows")
 	}
 	return result

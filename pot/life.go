@@ -77,17 +77,17 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 		return err
 	}
 	_, err = supervise.Start(ctx, p.supervisor, supervise.Task{
-		Dir:      p.dir,
-		Jail:     jail,
-		Argv:     argv,
-		Env:      environment(who, conf.Env, env),
-		WorkDir:  s.WorkDir,
-		Identity: who.Identity,
-		Stdout:   s.Stdout,
-		Stderr:   s.Stderr,
-		Forwards: p.forwards(),
-		Within:   s.WallClock,
-		Then:     s.Then,
+		Dir:        p.dir,
+		Jail:       jail,
+		Argv:       argv,
+		Env:        environment(who, conf.Env, env),
+		WorkDir:    s.WorkDir,
+		Identity:   who.Identity,
+		Stdout:     s.Stdout,
+		Stderr:     s.Stderr,
+		Forwards:   p.forwards(),
+		MaxRuntime: s.WallClock,
+		OnExit:     s.Then,
 
 		OutputBytes: most,
 	})
@@ -164,7 +164,7 @@ func (p *Pot) Wait(ctx context.Context) (End, error) {
 		return End{}, err
 	}
 	end := End{Exit: exit}
-	if exit.Signal == int(syscall.SIGKILL) && !exit.Overdue && !p.killed() {
+	if exit.Signal == int(syscall.SIGKILL) && !exit.TimedOut && !p.killed() {
 		end.OutOfMemory, err = p.host.Limiter.OutOfMemory(ctx, p.name)
 	}
 	return end, err

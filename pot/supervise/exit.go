@@ -15,17 +15,17 @@ import (
 )
 
 // How an exit is told while it cannot be written down: through the alive fifo, which needs
-// no disk, in messages of one size. toldBytes is at most PIPE_BUF (512 on FreeBSD, limits.h),
-// so each is read whole. There are toldAhead of them, for that many who ask at once.
+// no disk, in messages of one size. announceBytes is at most PIPE_BUF (512 on FreeBSD, limits.h),
+// so each is read whole. There are announceAhead of them, for that many who ask at once.
 const (
-	toldBytes = 256
-	toldAhead = 8
+	announceBytes = 256
+	announceAhead = 8
 )
 
 // Bounds on the attempts to write an exit record.
 const (
-	recordEvery = time.Second           // a disk may be full for days
-	tellEvery   = 20 * time.Millisecond // whoever asks gets an answer
+	recordEvery   = time.Second           // a disk may be full for days
+	announceEvery = 20 * time.Millisecond // whoever asks gets an answer
 )
 
 // recordExit writes how the command ended, again and again while the disk does not take
@@ -42,7 +42,7 @@ func (s *supervisor) recordExit(exit Exit) error {
 			fmt.Fprintf(os.Stderr, "write exit record, tried again: %v\n", err)
 		}
 		last = err
-		if err := s.tellExit(exit, time.Now().Add(recordEvery)); err != nil {
+		if err := s.announceExit(exit, time.Now().Add(recordEvery)); err != nil {
 			return err
 		}
 		if s.forgotten.Load() {
@@ -51,30 +51,30 @@ func (s *supervisor) recordExit(exit Exit) error {
 	}
 }
 
-// tellExit tells how the command ended to all who ask until a time.
-func (s *supervisor) tellExit(exit Exit, until time.Time) error {
+// announceExit tells how the command ended to all who ask until a time.
+func (s *supervisor) announceExit(exit Exit, until time.Time) error {
 	message, err := json.Marshal(exit)
 	if err != nil {
 		return fmt.Errorf("internal error: encode exit: %w", err)
 	}
-	message = append(message, bytes.Repeat([]byte(" "), max(toldBytes-len(message), 0))...)
+	message = append(message, bytes.Repeat([]byte(" "), max(announceBytes-len(message), 0))...)
 	conn, err := s.alive.SyscallConn()
 	if err != nil {
 		return err
 	}
 	for time.Now().Before(until) && !s.forgotten.Load() {
-		for n := held(conn) / toldBytes; n < toldAhead; n++ {
+		for n := bufferedBytes(conn) / announceBytes; n < announceAhead; n++ {
 			conn.Control(func(fd uintptr) { syscall.Write(int(fd), message) })
 		}
-		time.Sleep(tellEvery)
+		time.Sleep(announceEvery)
 	}
 	return nil
 }
 
-// readTold waits for what a supervisor tells by its alive fifo. It tells nothing if the
+// readAnnounced waits for what a supervisor tells by its alive fifo. It tells nothing if the
 // exit is written down.
-func readTold(alive io.Reader) (exit Exit, told bool, err error) {
-	message := make([]byte, toldBytes)
+func readAnnounced(alive io.Reader) (exit Exit, told bool, err error) {
+	message := make([]byte, announceBytes)
 	for {
 		_, err := io.ReadFull(alive, message)
 		switch {
@@ -105,7 +105,7 @@ func (s *Supervised) Forget(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(control, forgetOrder)
+	_, err = fmt.Fprintln(control, forgetRequest)
 	control.Close()
 	if err != nil {
 		return err
@@ -113,17 +113,17 @@ func (s *Supervised) Forget(ctx context.Context) error {
 	if _, err := io.Copy(io.Discard, alive); err != nil {
 		return err
 	}
-	s.awaitGone(ctx)
+	s.waitGone(ctx)
 	return nil
 }
 
-// lastMoments is how long a supervisor that has let go of everything may take to be gone.
-const lastMoments = time.Second
+// goneTimeout is how long a supervisor that has let go of everything may take to be gone.
+const goneTimeout = time.Second
 
-// awaitGone waits for the end of a supervisor's process, which still has its log open. One
+// waitGone waits for the end of a supervisor's process, which still has its log open. One
 // that goes on for longer waits for the readers of its command's output.
-func (s *Supervised) awaitGone(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lastMoments)
+func (s *Supervised) waitGone(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, goneTimeout)
 	defer cancel()
 	if s.Supervisor <= 0 {
 		return
@@ -145,5 +145,5 @@ func (s *Supervised) ended() bool {
 	}
 	defer alive.Close()
 	conn, err := alive.SyscallConn()
-	return err == nil && held(conn) > 0
+	return err == nil && bufferedBytes(conn) > 0
 }

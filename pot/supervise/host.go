@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// hostLife is what a pot-supervisor is started as that becomes a command of the host.
-const hostLife = "host"
+// hostMode is what a pot-supervisor is started as that becomes a command of the host.
+const hostMode = "host"
 
 // HostCommand returns a command of this host that is started for a pot, such as a hook:
 // what it inherits is what a command in a jail does. It leads a session, which is killed
@@ -18,7 +18,7 @@ const hostLife = "host"
 // Without a program the command inherits what this process has.
 func HostCommand(ctx context.Context, program string, argv ...string) *exec.Cmd {
 	if program != "" {
-		argv = append([]string{program, hostLife}, argv...)
+		argv = append([]string{program, hostMode}, argv...)
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = "/"
@@ -41,7 +41,7 @@ func Host(argv []string) int {
 	}
 	err := CloseInherited(firstExtra)
 	if err == nil {
-		err = inherit()
+		err = resetInherited()
 	}
 	if err == nil {
 		err = syscall.Exec(argv[0], argv, os.Environ())

@@ -16,7 +16,7 @@ const commandUmask = 0o022
 // the beginning of a program: umask(2) is for all of a process.
 func SetUmask() { syscall.Umask(commandUmask) }
 
-// inherit gives the calling thread, and its process where the system keeps a value for
+// resetInherited gives the calling thread, and its process where the system keeps a value for
 // the whole process, the state that a command inherits through fork(2) and execve(2):
 // umask, limits, signals, priorities and what else the system hands on. The values are
 // the same whatever this process was started with. Descriptors and the environment are
@@ -24,17 +24,17 @@ func SetUmask() { syscall.Umask(commandUmask) }
 //
 // The caller must have locked its goroutine to the thread, and must execute the command
 // on it. All commands are executed after a call of inherit.
-func inherit() error {
+func resetInherited() error {
 	syscall.Umask(commandUmask)
 	for _, l := range limits() {
 		if err := setLimit(l.resource, syscall.Rlimit{Cur: l.soft, Max: l.hard}); err != nil {
 			return fmt.Errorf("set resource limit %d: %w", l.resource, err)
 		}
 	}
-	if err := defaultSignals(); err != nil {
+	if err := resetSignals(); err != nil {
 		return err
 	}
-	return inheritSystem()
+	return resetSystemState()
 }
 
 // setLimit sets one of this process's limits. A process that may not raise a limit, as
@@ -66,11 +66,11 @@ func raiseDescriptorLimit() {
 // sigIgnore is SIG_IGN (signal.h) of both systems.
 const sigIgnore = 1
 
-// defaultSignals blocks no signal in the calling thread, and ignores none in this
+// resetSignals blocks no signal in the calling thread, and ignores none in this
 // process. A signal that is ignored stays so in whatever is executed, one that is caught
 // does not; Go catches most, and leaves SIGHUP and SIGINT ignored if they were, as well
 // as those that stop a process (os/signal, "Default behavior of signals").
-func defaultSignals() error {
+func resetSignals() error {
 	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
 		if signal.Ignored(s) { // this process goes on not to end by them
 			signal.Notify(make(chan os.Signal, 1), s)

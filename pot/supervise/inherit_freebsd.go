@@ -65,9 +65,9 @@ func call(nr uintptr, args ...uintptr) error {
 	return nil
 }
 
-// inheritSystem sets what FreeBSD has beyond other systems. It belongs to the process,
+// resetSystemState sets what FreeBSD has beyond other systems. It belongs to the process,
 // and to the session that it leads.
-func inheritSystem() error {
+func resetSystemState() error {
 	for _, set := range []struct {
 		name string
 		set  func() error

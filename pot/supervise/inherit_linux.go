@@ -100,7 +100,7 @@ const (
 // defaultTimerslack is the kernel's, in nanoseconds (init/init_task.c).
 const defaultTimerslack = 50_000
 
-// Arguments of inheritSystem's calls, where the garbage collector moves nothing.
+// Arguments of resetSystemState's calls, where the garbage collector moves nothing.
 var (
 	noParam sched
 	allCPUs = [1024]byte(bytes.Repeat([]byte{0xff}, 1024)) // the kernel takes those that there are
@@ -109,9 +109,9 @@ var (
 // sched is struct sched_param.
 type sched struct{ priority int32 }
 
-// inheritSystem sets what Linux has beyond other systems. All but oom_score_adj belongs
+// resetSystemState sets what Linux has beyond other systems. All but oom_score_adj belongs
 // to the calling thread.
-func inheritSystem() error {
+func resetSystemState() error {
 	for _, c := range []struct {
 		name        string
 		nr          uintptr

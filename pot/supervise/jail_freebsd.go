@@ -25,8 +25,8 @@ func reopenTerminal(attr *os.ProcAttr) (close func(), err error) {
 	return func() { tty.Close() }, nil
 }
 
-// near runs start, which starts a process that is to attach to the jail by itself.
-func (j Jail) near(start func() error) error { return start() }
+// inPIDNamespace runs start, which starts a process that is to attach to the jail by itself.
+func (j Jail) inPIDNamespace(start func() error) error { return start() }
 
 // attach moves this process into the jail, with all that it has open.
 func (j Jail) attach() error {
@@ -45,7 +45,7 @@ func (j Jail) attach() error {
 func (j Jail) enter(attr *os.ProcAttr, start func() error) error {
 	runtime.LockOSThread() // inherit is for a thread
 	defer runtime.UnlockOSThread()
-	if err := inherit(); err != nil {
+	if err := resetInherited(); err != nil {
 		return err
 	}
 	attr.Sys.Jail = j.ID

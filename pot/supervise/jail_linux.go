@@ -24,10 +24,10 @@ const sysPidfdOpen = 434
 // From linux/prctl.h.
 const prCapbsetDrop = 24
 
-// kept are the capabilities (linux/capability.h) that root in a jail keeps:
+// allowedCapabilities are the capabilities (linux/capability.h) that root in a jail keeps:
 // what FreeBSD lets a jail's root do by default (jail(8), allow.*). Raw sockets,
 // devices, mounts, modules and the clock are not among them.
-var kept = map[uintptr]bool{
+var allowedCapabilities = map[uintptr]bool{
 	0:  true, // CAP_CHOWN
 	1:  true, // CAP_DAC_OVERRIDE
 	2:  true, // CAP_DAC_READ_SEARCH
@@ -44,11 +44,11 @@ var kept = map[uintptr]bool{
 	31: true, // CAP_SETFCAP
 }
 
-// near runs start on a thread whose children are processes of the jail, that the others
+// inPIDNamespace runs start on a thread whose children are processes of the jail, that the others
 // there see, and are on the host in everything else: a process that is to attach by itself.
-func (j Jail) near(start func() error) error {
+func (j Jail) inPIDNamespace(start func() error) error {
 	return onThread(func() error {
-		first, err := j.first(j.ID)
+		first, err := j.openFirst(j.ID)
 		if err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func (j Jail) near(start func() error) error {
 // goroutine must be locked to it, and do nothing afterwards but execute the command.
 func (j Jail) attach() error {
 	const firstProcess = 1 // as the processes of the jail see it
-	first, err := j.first(firstProcess)
+	first, err := j.openFirst(firstProcess)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (j Jail) attach() error {
 // enter runs start on a thread that is in the jail, and that has what the command is to
 // inherit. The thread ends with it: it cannot come back to the host.
 func (j Jail) enter(attr *os.ProcAttr, start func() error) error {
-	return onThread(func() error { return j.startWithin(attr, start) })
+	return onThread(func() error { return j.startInside(attr, start) })
 }
 
 // onThread is f, run by OnOwnThread.
@@ -111,9 +111,9 @@ func OnOwnThread(f func()) {
 	<-done
 }
 
-// startWithin moves the calling thread into the jail and runs start.
-func (j Jail) startWithin(attr *os.ProcAttr, start func() error) error {
-	first, err := j.first(j.ID)
+// startInside moves the calling thread into the jail and runs start.
+func (j Jail) startInside(attr *os.ProcAttr, start func() error) error {
+	first, err := j.openFirst(j.ID)
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (j Jail) startWithin(attr *os.ProcAttr, start func() error) error {
 	if err := unshareDirectory(); err != nil { // and the umask
 		return err
 	}
-	if err := inherit(); err != nil {
+	if err := resetInherited(); err != nil {
 		return err
 	}
 	if err := enterNamespaces(first); err != nil {
@@ -138,8 +138,8 @@ func (j Jail) startWithin(attr *os.ProcAttr, start func() error) error {
 	return start()
 }
 
-// first opens the jail's first process, whose ID is pid here (pidfd_open(2)).
-func (j Jail) first(pid int) (fd int, err error) {
+// openFirst opens the jail's first process, whose ID is pid here (pidfd_open(2)).
+func (j Jail) openFirst(pid int) (fd int, err error) {
 	pidfd, _, errno := syscall.RawSyscall(sysPidfdOpen, uintptr(pid), 0, 0)
 	if errno != 0 {
 		return -1, fmt.Errorf("enter jail: it is gone: %w", errno)
@@ -147,7 +147,7 @@ func (j Jail) first(pid int) (fd int, err error) {
 	if pid != j.ID {
 		return int(pidfd), nil // this process ends with the jail
 	}
-	if born, err := ProcessBorn(pid); err != nil || born != j.Born {
+	if born, err := ProcessStartTicks(pid); err != nil || born != j.StartTicks {
 		syscall.Close(int(pidfd))
 		return -1, fmt.Errorf("enter jail: it is gone: process %d is another: %w", pid, fs.ErrNotExist)
 	}
@@ -224,7 +224,7 @@ func dropCapabilities() error {
 	const last = 63 // more than there are: the kernel says where they end
 	var keep uint64
 	for c := uintptr(0); c <= last; c++ {
-		if kept[c] {
+		if allowedCapabilities[c] {
 			keep |= 1 << c
 			continue
 		}
@@ -239,9 +239,9 @@ func dropCapabilities() error {
 	return setCapabilities(keep)
 }
 
-// ProcessBorn is when a process was started, in clock ticks since the machine
+// ProcessStartTicks is when a process was started, in clock ticks since the machine
 // was: with its ID, that names it for good (proc(5), stat, field 22).
-func ProcessBorn(pid int) (uint64, error) {
+func ProcessStartTicks(pid int) (uint64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err

@@ -64,10 +64,10 @@ type fifo struct {
 }
 
 // What a fifo holds is lost with the last descriptor of it. A reader that is being
-// restarted, as a log collector is with its agent, has readerWithin to come back.
+// restarted, as a log collector is with its agent, has readerTimeout to come back.
 const (
-	readerWithin = 5 * time.Minute
-	readerEvery  = 20 * time.Millisecond
+	readerTimeout = 5 * time.Minute
+	readerEvery   = 20 * time.Millisecond
 )
 
 // release closes the fifo when all that it holds has been read, when it has no name any
@@ -78,7 +78,7 @@ func (f *fifo) release(deadline time.Time) {
 	if err != nil {
 		return
 	}
-	for held(conn) > 0 && f.named() && time.Now().Before(deadline) {
+	for bufferedBytes(conn) > 0 && f.named() && time.Now().Before(deadline) {
 		time.Sleep(readerEvery)
 	}
 }

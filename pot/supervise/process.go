@@ -22,11 +22,11 @@ type Process struct {
 	// Terminal makes Stdin the process's controlling terminal.
 	Terminal bool
 
-	// By is the path of a pot-supervisor that becomes the command. Without it this process
+	// Supervisor is the path of a pot-supervisor that becomes the command. Without it this process
 	// starts the command itself: what is set for the command (see inherit) is then set for
 	// this process as well, in part, and it must not have a directory open. That is for
 	// the supervisor alone.
-	By string
+	Supervisor string
 }
 
 // defaultPath is where commands are looked for when the environment does not
@@ -49,9 +49,9 @@ func (p *Process) Start() (*os.Process, error) {
 	if err := SealDescriptors(); err != nil {
 		return nil, err
 	}
-	p.giveStreams()
-	if p.By != "" {
-		return p.startBy(p.By)
+	p.chownStreams()
+	if p.Supervisor != "" {
+		return p.startBySupervisor(p.Supervisor)
 	}
 	if err := checkNoDirectory(); err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (p *Process) checkStrings() error {
 // startFirst starts the first candidate for the command that is there.
 func (p *Process) startFirst(attr *os.ProcAttr) (process *os.Process, err error) {
 	first := true
-	err = p.each(attr.Dir, func(path string) error {
+	err = p.eachCandidate(attr.Dir, func(path string) error {
 		if !first && p.Terminal {
 			close, err := reopenTerminal(attr)
 			if err != nil {
@@ -122,9 +122,9 @@ func (p *Process) startFirst(attr *os.ProcAttr) (process *os.Process, err error)
 	return process, err
 }
 
-// each tries candidates until one is there. It is the kernel that looks, from within
+// eachCandidate tries candidates until one is there. It is the kernel that looks, from within
 // the jail: a path means what it means there.
-func (p *Process) each(dir string, try func(path string) error) error {
+func (p *Process) eachCandidate(dir string, try func(path string) error) error {
 	var refused error
 	for _, path := range p.candidates() {
 		err := try(path)

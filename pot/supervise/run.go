@@ -33,12 +33,12 @@ func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 		return 1
 	}
 	stdin.Close()
-	if err := hide(); err != nil { // until it executes the command, the child is seen in the pot
+	if err := preventTracing(); err != nil { // until it executes the command, the child is seen in the pot
 		answer(reply{Fault: err.Error()})
 		return 1
 	}
 	s := &supervisor{task: t, forwards: map[string]io.Closer{}}
-	defer s.linger()
+	defer s.drainOutputs()
 	defer s.close()
 	if err := s.start(); err != nil {
 		s.fifos = nil // nothing was written
@@ -52,28 +52,28 @@ func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 	s.task.Env = nil
 	debug.FreeOSMemory()
 	status := s.wait()
-	if status == 0 && len(t.Then) > 0 {
+	if status == 0 && len(t.OnExit) > 0 {
 		// Nothing that is open here is open there.
-		err := syscall.Exec(t.Then[0], t.Then, []string{thenPath})
-		fmt.Fprintf(os.Stderr, "%s: %v\n", t.Then[0], err)
+		err := syscall.Exec(t.OnExit[0], t.OnExit, []string{onExitPath})
+		fmt.Fprintf(os.Stderr, "%s: %v\n", t.OnExit[0], err)
 	}
 	return status
 }
 
-// thenPath is where Task.Then finds what it runs.
-const thenPath = "PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+// onExitPath is where Task.OnExit finds what it runs.
+const onExitPath = "PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
 // supervisor is the inside of a pot-supervisor.
 type supervisor struct {
-	task    Task
-	running Running
-	command *os.Process
-	overdue atomic.Bool
-	alive   *os.File
+	task     Task
+	running  Running
+	command  *os.Process
+	timedOut atomic.Bool
+	alive    *os.File
 
 	forgotten atomic.Bool          // nobody will ask how the command ended
 	open      []io.Closer          // held while the command runs, closed last first
-	keepers   []*keeper            // outputs that are bounded
+	rotators  []*logRotator        // outputs that are bounded
 	fifos     []*fifo              // the other outputs, where they are fifos
 	forwards  map[string]io.Closer // by Forward.key; obey's alone, once it is begun
 }
@@ -86,15 +86,15 @@ func (s *supervisor) close() {
 	s.open = nil
 }
 
-// linger waits until nothing in the jail can write to what is kept: nobody else has an
+// drainOutputs waits until nothing in the jail can write to what is kept: nobody else has an
 // end of those pipes, and who has may have been left behind by the command. It waits for
 // the readers of fifos as well. By then the command's end is known to all who wait for it.
-func (s *supervisor) linger() {
-	deadline := time.Now().Add(readerWithin)
+func (s *supervisor) drainOutputs() {
+	deadline := time.Now().Add(readerTimeout)
 	for _, f := range s.fifos {
 		f.release(deadline)
 	}
-	for _, k := range s.keepers {
+	for _, k := range s.rotators {
 		<-k.ended
 	}
 }
@@ -130,7 +130,7 @@ func (s *supervisor) start() error {
 		s.command.Wait()
 		return err
 	}
-	go s.obey(control)
+	go s.serveControl(control)
 	return nil
 }
 
@@ -170,9 +170,9 @@ func (s *supervisor) startCommand() error {
 // output opens one of them.
 func (s *supervisor) output(path string) (*os.File, error) {
 	if s.task.OutputBytes > 0 {
-		k, w, err := keepOutput(path, s.task.OutputBytes)
+		k, w, err := newLogRotator(path, s.task.OutputBytes)
 		if err == nil {
-			s.keepers = append(s.keepers, k)
+			s.rotators = append(s.rotators, k)
 		}
 		return w, err
 	}
@@ -185,9 +185,9 @@ func (s *supervisor) output(path string) (*os.File, error) {
 
 // wait waits for the command's end and writes it down.
 func (s *supervisor) wait() int {
-	if s.task.Within > 0 {
-		timer := time.AfterFunc(s.task.Within, func() {
-			s.overdue.Store(true) // before its end can be seen
+	if s.task.MaxRuntime > 0 {
+		timer := time.AfterFunc(s.task.MaxRuntime, func() {
+			s.timedOut.Store(true) // before its end can be seen
 			s.command.Kill()
 		})
 		defer timer.Stop()
@@ -197,11 +197,11 @@ func (s *supervisor) wait() int {
 		fmt.Fprintf(os.Stderr, "wait for the command: %v\n", err)
 		return 1
 	}
-	for _, k := range s.keepers {
-		k.settle() // who is told of the end may look at once
+	for _, k := range s.rotators {
+		k.flush() // who is told of the end may look at once
 	}
 	exit := ExitOf(state)
-	exit.Overdue = s.overdue.Load() && exit.Signal == int(syscall.SIGKILL)
+	exit.TimedOut = s.timedOut.Load() && exit.Signal == int(syscall.SIGKILL)
 	if err := s.recordExit(exit); err != nil {
 		fmt.Fprintf(os.Stderr, "write exit record: %v\n", err)
 		return 1

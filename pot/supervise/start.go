@@ -34,7 +34,7 @@ func Start(ctx context.Context, binary string, t Task) (Running, error) {
 	if err != nil {
 		return Running{}, fmt.Errorf("internal error: encode task: %w", err)
 	}
-	log, err := os.OpenFile(filepath.Join(t.Dir, complaints), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	log, err := os.OpenFile(filepath.Join(t.Dir, logFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return Running{}, err
 	}
@@ -53,7 +53,7 @@ func Start(ctx context.Context, binary string, t Task) (Running, error) {
 	cmd.Env = []string{} // not the caller's: it may hold the agent's secrets
 	cmd.Stderr = log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	r, err := converse(ctx, cmd, asked)
+	r, err := handshake(ctx, cmd, asked)
 	switch {
 	case err != nil:
 		return Running{}, fmt.Errorf("%s run: %w", binary, err)
@@ -63,10 +63,10 @@ func Start(ctx context.Context, binary string, t Task) (Running, error) {
 	return r.Running, nil
 }
 
-// converse starts cmd, tells it what is asked and takes its reply. Until then
+// handshake starts cmd, tells it what is asked and takes its reply. Until then
 // the process ends with ctx; afterwards it is on its own, and is waited for
 // only so that it does not stay a zombie.
-func converse(ctx context.Context, cmd *exec.Cmd, asked []byte) (reply, error) {
+func handshake(ctx context.Context, cmd *exec.Cmd, asked []byte) (reply, error) {
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return reply{}, err

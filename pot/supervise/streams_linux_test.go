@@ -45,7 +45,7 @@ func TestProcess_giveStreams(t *testing.T) {
 
 	give := func(in, out *os.File, terminal bool, uid uint32) {
 		p := Process{Stdin: in, Stdout: out, Stderr: out, Terminal: terminal, Identity: Identity{UID: uid}}
-		p.giveStreams()
+		p.chownStreams()
 	}
 	give(null, w, false, user)
 	must.Eq(t, uint32(user), owner(w))

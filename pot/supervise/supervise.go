@@ -22,10 +22,10 @@ type Jail struct {
 	// ID is FreeBSD's jid, or the process ID of a Linux jail's first process.
 	ID int `json:"id"`
 
-	// Born tells a process ID from one that was given away again: the start
+	// StartTicks tells a process ID from one that was given away again: the start
 	// time of the first process in clock ticks (proc(5), stat, field 22). It
 	// is 0 on FreeBSD, where a jid is not reused while the jail is dying.
-	Born uint64 `json:"born,omitempty"`
+	StartTicks uint64 `json:"born,omitempty"`
 
 	// Cgroups are the directories of the Linux control groups that processes
 	// join before they run.
@@ -59,17 +59,20 @@ type Task struct {
 	Stderr   string
 
 	// OutputBytes bounds what is kept of each output, in a file: as much, and as much
-	// again in another, whose name ends in OlderOutput. 0 is for outputs that are the
+	// again in another, whose name ends in RotatedSuffix. 0 is for outputs that are the
 	// command's own, whatever they are.
 	OutputBytes int64
 
 	Forwards []Forward
-	Within   time.Duration // after which the command is killed; 0: never
 
-	// Then is what the supervisor becomes when the command has ended and that is written
-	// down: argument vector, the first a path; none: nothing. It gets no environment but
-	// a PATH, and says what it has to say in the supervisor's log.
-	Then []string
+	// MaxRuntime is how long the command may run before it is killed; 0: no limit.
+	MaxRuntime time.Duration `json:"Within"`
+
+	// OnExit is the argument vector of the program that the supervisor executes once the
+	// command's exit record is on disk; the first element is a path. If it is empty, the
+	// supervisor ends. The program gets no environment but a PATH, and its standard error
+	// is the supervisor's log.
+	OnExit []string `json:"Then"`
 }
 
 // Running is the record of a command that was started.
@@ -85,8 +88,8 @@ type Exit struct {
 	Signal int       `json:"signal"` // 0 if none did
 	Ended  time.Time `json:"ended"`
 
-	// Overdue is a command that was killed because Task.Within had passed.
-	Overdue bool `json:"overdue,omitempty"`
+	// TimedOut is a command that was killed because Task.MaxRuntime had passed.
+	TimedOut bool `json:"overdue,omitempty"`
 }
 
 // Errors that a caller tells apart.
@@ -100,16 +103,16 @@ var (
 
 // Orders are lines of the control fifo: a word and, if it has one, an argument.
 const (
-	signalOrder   = "signal"   // NUMBER, to the command
-	unlistenOrder = "unlisten" // PROTO/ADDRESS:PORT, of a forward
-	forgetOrder   = "forget"   // how the command has ended: nobody will ask
+	signalRequest   = "signal"   // NUMBER, to the command
+	unlistenRequest = "unlisten" // PROTO/ADDRESS:PORT, of a forward
+	forgetRequest   = "forget"   // how the command has ended: nobody will ask
 )
 
 // Names in Task.Dir.
 const (
 	runningFile = "running.json"
 	exitFile    = "exit.json"
-	aliveFifo   = "alive"   // held open for writing while the supervisor lives; see tellExit
+	aliveFifo   = "alive"   // held open for writing while the supervisor lives; see announceExit
 	controlFifo = "control" // lines that the supervisor obeys
-	complaints  = "supervisor.log"
+	logFile     = "supervisor.log"
 )

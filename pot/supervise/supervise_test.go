@@ -116,7 +116,7 @@ func TestSupervised_Wait(t *testing.T) {
 	})
 	t.Run("an end that nobody saw is unknown, with the last words", func(t *testing.T) {
 		s, dir := dead(t)
-		must.NoError(t, os.WriteFile(filepath.Join(dir, complaints), []byte("panic: oh\nmore"), 0o600))
+		must.NoError(t, os.WriteFile(filepath.Join(dir, logFile), []byte("panic: oh\nmore"), 0o600))
 		_, err := s.Wait(t.Context())
 		must.ErrorIs(t, err, ErrUnknownExit)
 		must.ErrorContains(t, err, `"panic: oh"`)

@@ -51,7 +51,7 @@ func (s *Supervised) Wait(ctx context.Context) (Exit, error) {
 	switch control, err := s.control(); {
 	case err == nil:
 		control.Close()
-		exit, told, err := readTold(alive)
+		exit, told, err := readAnnounced(alive)
 		switch {
 		case told:
 			return exit, nil
@@ -67,16 +67,16 @@ func (s *Supervised) Wait(ctx context.Context) (Exit, error) {
 	err = readRecord(s.dir, exitFile, &exit)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Exit{}, s.unknown()
+		return Exit{}, s.unknownExit()
 	case err != nil:
 		return Exit{}, fmt.Errorf("%w that can be read: %w", ErrUnknownExit, err)
 	}
 	return exit, nil
 }
 
-// unknown is ErrUnknownExit with the supervisor's last words, if it had any.
-func (s *Supervised) unknown() error {
-	data, err := os.ReadFile(filepath.Join(s.dir, complaints))
+// unknownExit is ErrUnknownExit with the supervisor's last words, if it had any.
+func (s *Supervised) unknownExit() error {
+	data, err := os.ReadFile(filepath.Join(s.dir, logFile))
 	if err != nil || len(data) == 0 {
 		return ErrUnknownExit
 	}
@@ -97,17 +97,17 @@ func (s *Supervised) control() (*os.File, error) {
 // Unlisten has the supervisor close the forward that listens there. It does not wait for
 // that. A supervisor that is gone is ErrEnded.
 func (s *Supervised) Unlisten(f Forward) error {
-	return s.order(fmt.Sprintf("%s %s\n", unlistenOrder, f.key()))
+	return s.send(fmt.Sprintf("%s %s\n", unlistenRequest, f.key()))
 }
 
 // Signal has the supervisor send sig to the command, and to it alone. A command
 // that has ended is ErrEnded; so is one whose supervisor is gone.
 func (s *Supervised) Signal(sig syscall.Signal) error {
-	return s.order(fmt.Sprintf("%s %d\n", signalOrder, int(sig)))
+	return s.send(fmt.Sprintf("%s %d\n", signalRequest, int(sig)))
 }
 
-// order tells the supervisor to do something, in one line.
-func (s *Supervised) order(line string) error {
+// send tells the supervisor to do something, in one line.
+func (s *Supervised) send(line string) error {
 	control, err := s.control()
 	if err != nil {
 		return err

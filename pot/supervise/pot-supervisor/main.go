@@ -18,15 +18,15 @@ func main() {
 	runtime.GOMAXPROCS(2)
 	debug.SetGCPercent(20)
 	supervise.SetUmask()
-	if len(os.Args) >= 2 && runs[os.Args[1]] != nil {
-		os.Exit(runs[os.Args[1]](os.Args[2:]))
+	if len(os.Args) >= 2 && modes[os.Args[1]] != nil {
+		os.Exit(modes[os.Args[1]](os.Args[2:]))
 	}
 	fmt.Fprintln(os.Stderr, "pot-supervisor: started by nomad-driver-pot, not by hand")
 	os.Exit(2)
 }
 
-// runs are what the program can be started as; hosts add their own.
-var runs = map[string]func(args []string) int{"run": run, "enter": enter, "host": supervise.Host}
+// modes are what the program can be started as; hosts add their own.
+var modes = map[string]func(args []string) int{"run": run, "enter": enter, "host": supervise.Host}
 
 func enter([]string) int { return supervise.Enter() }
 
@@ -36,14 +36,14 @@ func run([]string) int {
 		fmt.Fprintf(os.Stderr, "pot-supervisor: %v\n", err)
 		return 1
 	}
-	outlive()
+	catchSignals()
 	return supervise.Run(os.Stdin, os.Stdout)
 }
 
-// outlive makes the supervisor deaf to what is meant for the process group or
+// catchSignals makes the supervisor deaf to what is meant for the process group or
 // the session of those who started it. The signals are caught, not ignored:
 // what is ignored stays ignored in the command.
-func outlive() {
+func catchSignals() {
 	deaf := make(chan os.Signal, 1)
 	signal.Notify(deaf, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
 	go func() {

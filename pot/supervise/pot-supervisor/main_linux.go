@@ -16,5 +16,5 @@ func init() {
 	// thread that ps(1) shows.
 	name := [...]byte{'p', 'o', 't', '-', 's', 'u', 'p', 'e', 'r', 'v', 'i', 's', 'o', 'r', 0}
 	syscall.RawSyscall(syscall.SYS_PRCTL, prSetName, uintptr(unsafe.Pointer(&name)), 0)
-	runs["jail"] = func([]string) int { return inside.Run(os.Stdin, os.Stdout) }
+	modes["jail"] = func([]string) int { return inside.Run(os.Stdin, os.Stdout) }
 }

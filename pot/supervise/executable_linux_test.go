@@ -102,7 +102,7 @@ func TestHide(t *testing.T) {
 	was, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	must.NoError(t, err)
 	defer unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(was), 0, 0, 0)
-	must.NoError(t, hide())
+	must.NoError(t, preventTracing())
 	now, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	must.NoError(t, err)
 	must.Eq(t, 0, now)

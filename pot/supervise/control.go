@@ -11,18 +11,18 @@ import (
 	"syscall"
 )
 
-// obey does what lines from the control fifo say.
-func (s *supervisor) obey(control io.Reader) {
+// serveControl does what lines from the control fifo say.
+func (s *supervisor) serveControl(control io.Reader) {
 	lines := bufio.NewScanner(control)
 	for lines.Scan() {
 		word, arg, _ := strings.Cut(lines.Text(), " ")
 		var err error
 		switch word {
-		case signalOrder:
+		case signalRequest:
 			err = s.signal(arg)
-		case unlistenOrder:
+		case unlistenRequest:
 			err = s.unlisten(arg)
-		case forgetOrder:
+		case forgetRequest:
 			s.forgotten.Store(true)
 		default:
 			err = errors.New("no such order")

@@ -14,12 +14,12 @@ import (
 )
 
 // keepIn keeps an output in a directory of its own.
-func keepIn(t *testing.T, max int64) (k *keeper, w *os.File, path string) {
+func keepIn(t *testing.T, max int64) (k *logRotator, w *os.File, path string) {
 	t.Helper()
 	leak.Check(t)
 	path = filepath.Join(t.TempDir(), "out")
 	must.NoError(t, os.WriteFile(path, nil, 0o600))
-	k, w, err := keepOutput(path, max)
+	k, w, err := newLogRotator(path, max)
 	must.NoError(t, err)
 	return k, w, path
 }
@@ -52,7 +52,7 @@ func TestKeepOutput(t *testing.T) {
 			endsIn(t, k.ended, "it does not end when nobody can write")
 			newest, err := os.ReadFile(path)
 			must.NoError(t, err)
-			older, err := os.ReadFile(path + OlderOutput)
+			older, err := os.ReadFile(path + RotatedSuffix)
 			if size <= most {
 				must.ErrorIs(t, err, os.ErrNotExist)
 			} else {
@@ -72,7 +72,7 @@ func TestKeepOutput(t *testing.T) {
 		sent := bytes.Repeat([]byte("line\n"), 10_000)
 		_, err := w.Write(sent)
 		must.NoError(t, err)
-		k.settle()
+		k.flush()
 		got, err := os.ReadFile(path)
 		must.NoError(t, err)
 		must.True(t, bytes.Equal(sent, got), must.Sprintf("%d of %d bytes", len(got), len(sent)))
@@ -88,7 +88,7 @@ func TestKeepOutput(t *testing.T) {
 		k, w, _ := keepIn(t, 1)
 		must.NoError(t, w.Close())
 		endsIn(t, k.ended, "it does not end")
-		k.settle()
+		k.flush()
 	})
 	t.Run("who writes is not held up when the files cannot be kept", func(t *testing.T) {
 		k, w, path := keepIn(t, 1000)
@@ -103,8 +103,8 @@ func TestKeepOutput(t *testing.T) {
 		k, w, path := keepIn(t, 1000)
 		_, err := w.Write(make([]byte, 1500))
 		must.NoError(t, err)
-		k.settle()
-		f, err := os.Open(path + OlderOutput)
+		k.flush()
+		f, err := os.Open(path + RotatedSuffix)
 		must.NoError(t, err)
 		defer f.Close()
 		must.NoError(t, flock.Read(f))
@@ -125,8 +125,8 @@ func TestKeepOutput(t *testing.T) {
 		must.NoError(t, checkNoDirectory())
 		_, err := w.Write(make([]byte, 1500))
 		must.NoError(t, err)
-		k.settle()
-		must.FileExists(t, path+OlderOutput)
+		k.flush()
+		must.FileExists(t, path+RotatedSuffix)
 		must.NoError(t, checkNoDirectory())
 		must.NoError(t, w.Close())
 		endsIn(t, k.ended, "it does not end")
@@ -144,19 +144,19 @@ func TestKeepOutput(t *testing.T) {
 		got, err := os.ReadFile(path)
 		must.NoError(t, err)
 		must.Eq(t, "mine", string(got))
-		must.FileNotExists(t, path+OlderOutput)
+		must.FileNotExists(t, path+RotatedSuffix)
 		must.LessEq(t, 1000, k.size)
 	})
 	t.Run("a link in place of the older file is replaced, not followed", func(t *testing.T) {
 		k, w, path := keepIn(t, 1000)
 		other := filepath.Join(t.TempDir(), "other")
 		must.NoError(t, os.WriteFile(other, []byte("mine"), 0o600))
-		must.NoError(t, os.Symlink(other, path+OlderOutput))
+		must.NoError(t, os.Symlink(other, path+RotatedSuffix))
 		_, err := w.Write(make([]byte, 1500))
 		must.NoError(t, err)
 		must.NoError(t, w.Close())
 		endsIn(t, k.ended, "it does not end")
-		info, err := os.Lstat(path + OlderOutput)
+		info, err := os.Lstat(path + RotatedSuffix)
 		must.NoError(t, err)
 		must.True(t, info.Mode().IsRegular())
 		got, err := os.ReadFile(other)
@@ -175,7 +175,7 @@ func TestKeepOutput(t *testing.T) {
 		got, err := os.ReadFile(path)
 		must.NoError(t, err)
 		must.Eq(t, "another's", string(got))
-		must.FileNotExists(t, path+OlderOutput)
+		must.FileNotExists(t, path+RotatedSuffix)
 	})
 	t.Run("a file that was removed is begun again", func(t *testing.T) {
 		k, w, path := keepIn(t, 1000)
@@ -192,7 +192,7 @@ func TestKeepOutput(t *testing.T) {
 		leak.Check(t)
 		dir := t.TempDir()
 		must.NoError(t, os.Symlink("/etc/hostname", filepath.Join(dir, "out")))
-		_, _, err := keepOutput(filepath.Join(dir, "out"), 1)
+		_, _, err := newLogRotator(filepath.Join(dir, "out"), 1)
 		must.ErrorContains(t, err, "open output")
 	})
 }

@@ -100,10 +100,10 @@ func newMemory() (*os.File, error) {
 // prSetDumpable is PR_SET_DUMPABLE of linux/prctl.h.
 const prSetDumpable = 4
 
-// hide keeps others from tracing this process and from reading in /proc what it runs, has
+// preventTracing keeps others from tracing this process and from reading in /proc what it runs, has
 // open and has in memory (ptrace(2), "Ptrace access mode checking"), until it executes
 // another program.
-func hide() error {
+func preventTracing() error {
 	_, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, prSetDumpable, 0, 0)
 	return os.NewSyscallError("prctl", errnoError(errno))
 }

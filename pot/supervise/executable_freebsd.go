@@ -9,5 +9,5 @@ func executable(path string, files []*os.File) (name string, with []*os.File, er
 	return path, files, nil
 }
 
-// hide does nothing: a process that enters a jail has no more than the jail's root has.
-func hide() error { return nil }
+// preventTracing does nothing: a process that enters a jail has no more than the jail's root has.
+func preventTracing() error { return nil }

@@ -45,7 +45,7 @@ func TestSupervisor_unlisten(t *testing.T) {
 		must.NoError(t, err)
 	}
 	echo()
-	s.obey(strings.NewReader("unlisten tcp/192.0.2.1:1\nfrob x\nunlisten " + f.key() + "\n"))
+	s.serveControl(strings.NewReader("unlisten tcp/192.0.2.1:1\nfrob x\nunlisten " + f.key() + "\n"))
 	echo()
 	again, err := net.Listen("tcp", f.Listen.String())
 	must.NoError(t, err)

@@ -7,20 +7,20 @@ import (
 	"unsafe"
 )
 
-// leastHeld is how many bytes are read at least, if they are there: a terminal of Linux
+// minBuffered is how many bytes are read at least, if they are there: a terminal of Linux
 // holds more than it says (n_tty.c: 4 KiB, and 8 KiB in pty.c before that).
-const leastHeld = 64 << 10
+const minBuffered = 64 << 10
 
-// ReadHeld reads what the kernel holds of a pipe or a terminal, through buf, and hands it
+// ReadBuffered reads what the kernel holds of a pipe or a terminal, through buf, and hands it
 // to take. It does not wait for more, and does not go on for as long as somebody writes. f
 // does not block (as the ends of os.Pipe), and may be past its deadline, where its own
 // methods read nothing.
-func ReadHeld(f *os.File, buf []byte, take func([]byte)) {
+func ReadBuffered(f *os.File, buf []byte, take func([]byte)) {
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return
 	}
-	for left := max(held(conn), leastHeld); left > 0; {
+	for left := max(bufferedBytes(conn), minBuffered); left > 0; {
 		n, failed := 0, error(nil)
 		err := conn.Control(func(fd uintptr) { n, failed = syscall.Read(int(fd), buf[:min(left, len(buf))]) })
 		if errors.Is(failed, syscall.EINTR) {
@@ -34,8 +34,8 @@ func ReadHeld(f *os.File, buf []byte, take func([]byte)) {
 	}
 }
 
-// held returns how many bytes a pipe or a terminal says that it holds, 0 if it does not.
-func held(conn syscall.RawConn) int {
+// bufferedBytes returns how many bytes a pipe or a terminal says that it holds, 0 if it does not.
+func bufferedBytes(conn syscall.RawConn) int {
 	var n int32
 	var errno syscall.Errno
 	err := conn.Control(func(fd uintptr) {
