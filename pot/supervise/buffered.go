@@ -7,14 +7,14 @@ import (
 	"unsafe"
 )
 
-// minBuffered is how many bytes are read at least, if they are there: a terminal of Linux
-// holds more than it says (n_tty.c: 4 KiB, and 8 KiB in pty.c before that).
+// minBuffered is how many bytes ReadBuffered tries to read at least. A Linux terminal holds
+// more than FIONREAD returns (n_tty.c: 4 KiB, and 8 KiB in pty.c before that).
 const minBuffered = 64 << 10
 
-// ReadBuffered reads what the kernel holds of a pipe or a terminal, through buf, and hands it
-// to take. It does not wait for more, and does not go on for as long as somebody writes. f
-// does not block (as the ends of os.Pipe), and may be past its deadline, where its own
-// methods read nothing.
+// ReadBuffered reads what the kernel has buffered of a pipe or a terminal, through buf, and
+// calls take with each part. It does not wait for more, and it ends even if a writer never
+// stops. f must be non-blocking, as the ends of os.Pipe are. f may be past its deadline,
+// where its own methods read nothing.
 func ReadBuffered(f *os.File, buf []byte, take func([]byte)) {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -34,7 +34,8 @@ func ReadBuffered(f *os.File, buf []byte, take func([]byte)) {
 	}
 }
 
-// bufferedBytes returns how many bytes a pipe or a terminal says that it holds, 0 if it does not.
+// bufferedBytes returns how many bytes FIONREAD says a pipe or a terminal holds, 0 if the
+// call fails.
 func bufferedBytes(conn syscall.RawConn) int {
 	var n int32
 	var errno syscall.Errno

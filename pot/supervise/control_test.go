@@ -13,8 +13,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// A supervisor listens no more where it is told not to, and a connection that is there
-// goes on.
+// After an unlisten request the supervisor no longer listens, and open connections stay.
 func TestSupervisor_unlisten(t *testing.T) {
 	leak.Check(t)
 	server, err := net.Listen("tcp", "127.0.0.1:0")

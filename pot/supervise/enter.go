@@ -13,7 +13,8 @@ import (
 	"nomad-driver-pot/pot/exact"
 )
 
-// enterRequest is what a pot-supervisor is told that is to become a command in a jail.
+// enterRequest is what a pot-supervisor reads that is started to become a command in a
+// jail. Its JSON is a wire format, as Task's is.
 type enterRequest struct {
 	Jail     Jail     `json:"jail"`
 	Argv     []string `json:"argv"`
@@ -22,21 +23,22 @@ type enterRequest struct {
 	Identity Identity `json:"identity"`
 }
 
-// enterFault is what it says if it cannot.
+// enterFault is its answer if it cannot execute the command. There is no answer if it can.
 type enterFault struct {
 	Fault   string `json:"fault"`
-	Missing bool   `json:"missing"` // the command is not there
+	Missing bool   `json:"missing"` // the command is not in the jail
 }
 
-// Descriptors of a pot-supervisor that is to become a command, beside the command's.
+// Descriptors of a pot-supervisor that becomes a command, after the command's three.
 const (
 	enterRequestFD = firstExtra
 	enterFaultFD   = firstExtra + 1
-	enterPassed    = firstExtra + 2 // how many there are
+	enterPassed    = firstExtra + 2 // the number of descriptors it is started with
 )
 
-// startBySupervisor has program become the command: it has no directory open, as this process may
-// have, and can be given the state that the command inherits as a whole.
+// startBySupervisor starts program, a pot-supervisor, which becomes the command. Unlike
+// this process, it has no directory open, and all of its state can be set to what the
+// command inherits.
 func (p *Process) startBySupervisor(program string) (*os.Process, error) {
 	asked, err := exact.Marshal(enterRequest{Jail: p.Jail, Argv: p.Argv, Env: p.Env, Dir: p.Dir, Identity: p.Identity})
 	if err != nil {
@@ -79,7 +81,7 @@ func (p *Process) startBySupervisor(program string) (*os.Process, error) {
 	return nil, errors.New(fault.Fault)
 }
 
-// startEnter starts a pot-supervisor that is to become the command.
+// startEnter starts program in mode enter, with the pipes for its request and its answer.
 func (p *Process) startEnter(program string, theirs, say *os.File) (process *os.Process, err error) {
 	passed := []*os.File{p.Stdin, p.Stdout, p.Stderr, theirs, say}
 	name, files, err := executable(program, passed)
@@ -97,16 +99,16 @@ func (p *Process) startEnter(program string, theirs, say *os.File) (process *os.
 	return process, err
 }
 
-// notFoundError is a command that is not in the jail.
+// notFoundError says that a command is not in the jail. It is fs.ErrNotExist.
 type notFoundError struct{ text string }
 
 func (m notFoundError) Error() string        { return m.text }
 func (m notFoundError) Is(target error) bool { return target == fs.ErrNotExist }
 
-// Enter is the whole life of a pot-supervisor that is to become a command: it returns,
-// with the process's exit status, if it does not.
+// Enter is the main function of a pot-supervisor that becomes a command in a jail. It
+// returns only if that fails, with the exit status of the process.
 func Enter() int {
-	runtime.LockOSThread() // inherit, and on Linux attach, are for a thread
+	runtime.LockOSThread() // resetInherited, and on Linux attach, change the calling thread
 	in, out := os.NewFile(enterRequestFD, "command"), os.NewFile(enterFaultFD, "fault")
 	syscall.CloseOnExec(enterFaultFD)
 	var e enterRequest
@@ -125,7 +127,7 @@ func Enter() int {
 	return 1
 }
 
-// exec executes the command in the jail. It does not return without an error.
+// exec executes the command in the jail. It returns only an error.
 func (e *enterRequest) exec() error {
 	p := &Process{Jail: e.Jail, Argv: e.Argv, Env: e.Env, Dir: e.Dir}
 	if len(p.Argv) == 0 {
@@ -143,7 +145,7 @@ func (e *enterRequest) exec() error {
 	if err := e.Identity.apply(); err != nil {
 		return fmt.Errorf("start %s: %w", p.Argv[0], err)
 	}
-	if err := preventTracing(); err != nil { // another user's process is as fs.suid_dumpable says (proc(5))
+	if err := preventTracing(); err != nil { // changing the user resets the flag to fs.suid_dumpable (proc(5))
 		return fmt.Errorf("start %s: %w", p.Argv[0], err)
 	}
 	if p.Dir == "" {
@@ -158,7 +160,7 @@ func (e *enterRequest) exec() error {
 	return p.eachCandidate(p.Dir, func(path string) error { return syscall.Exec(path, p.Argv, p.Env) })
 }
 
-// apply gives the process that user and those groups.
+// apply sets the user and the groups of this process.
 func (i Identity) apply() error {
 	groups := make([]int, len(i.Groups))
 	for n, g := range i.Groups {

@@ -12,33 +12,39 @@ import (
 	"nomad-driver-pot/pot/flock"
 )
 
-// RotatedSuffix is what the name of a file of output ends in that was full.
+// RotatedSuffix ends the name of the older of an output's two files.
 const RotatedSuffix = ".1"
 
-// readersTimeout is how long those who read the older file may take before it goes.
+// readersTimeout bounds how long a rotation waits for readers of the older file.
 const readersTimeout = 10 * time.Second
 
-// logRotator keeps the newest of what a command writes to one of its outputs, in two files:
-// it comes through a pipe, and a file that is full takes the place of the older one. A
-// command is never held up for want of room, nor told of it: what cannot be written is
-// lost. It waits for those who read (flock.Read), as it would at a pipe, within a bound.
+// logRotator copies one output of a command from a pipe to a file. A full file is renamed
+// to its name with RotatedSuffix and replaces the one before: the newest output is kept, at
+// most twice max.
+//
+// The command never sees a write error, and a full disk does not block it: what cannot be
+// written is lost and reported in the supervisor's log. A reader that follows the files
+// marks the one it reads (flock.Read). Rotation waits for it at most readersTimeout, so
+// that a follower loses nothing, as at a pipe.
 type logRotator struct {
-	from *os.File // the pipe
+	from *os.File // read end of the command's pipe
 	path string
 	max  int64 // bytes in a file
 
 	file *os.File
-	size int64
-	err  error // that was told last
+	size int64 // of file
+	err  error // the last that was reported
 
-	flushed chan struct{} // closed when all that was written before settle is kept
-	ended   chan struct{} // closed when nobody can write any more
+	flushed chan struct{} // closed when all that was written before flush is in the files
+	ended   chan struct{} // closed when the last writer has closed the pipe
 }
 
-// newLogRotator is for a command's output to be kept in path, a file that is there, and
-// whose directory is the supervisor's own. w is for the command, and must be closed here
-// once it has it. The keeper opens files by path: a supervisor that had their directory
-// open could not start the command (checkNoDirectory).
+// newLogRotator starts a rotator for the existing file at path, whose directory only root
+// can write to. w is the command's end of the pipe; the caller closes it once the command
+// has it.
+//
+// The rotator opens files by path: a supervisor that had the directory open could not start
+// the command (checkNoDirectory).
 func newLogRotator(path string, max int64) (k *logRotator, w *os.File, err error) {
 	k = &logRotator{path: path, max: max, flushed: make(chan struct{}), ended: make(chan struct{})}
 	k.file, err = os.OpenFile(path, os.O_WRONLY|os.O_TRUNC|syscall.O_NOFOLLOW, 0)
@@ -63,8 +69,8 @@ func (k *logRotator) close() error {
 	return err
 }
 
-// run keeps what comes until nobody can write any more: what a command has left behind
-// in its jail goes on writing when it has ended.
+// run copies output until the last writer closes the pipe. Processes that the command left
+// behind in its jail may write after its end.
 func (k *logRotator) run() {
 	defer close(k.ended)
 	defer k.close()
@@ -83,7 +89,7 @@ func (k *logRotator) run() {
 	}
 }
 
-// flush waits until all that was written before is kept. It is called once.
+// flush waits until all that was written before is in the files. It may be called once.
 func (k *logRotator) flush() {
 	k.from.SetReadDeadline(time.Now())
 	select {
@@ -92,7 +98,7 @@ func (k *logRotator) flush() {
 	}
 }
 
-// write keeps p.
+// write appends p, and rotates where a file is full.
 func (k *logRotator) write(p []byte) {
 	for len(p) > 0 {
 		if k.size >= k.max {
@@ -111,7 +117,7 @@ func (k *logRotator) write(p []byte) {
 	}
 }
 
-// waitForReaders waits until nobody reads the older file.
+// waitForReaders waits until nobody reads the older file, at most readersTimeout.
 func (k *logRotator) waitForReaders() {
 	f, err := os.OpenFile(k.path+RotatedSuffix, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
@@ -123,7 +129,7 @@ func (k *logRotator) waitForReaders() {
 	}
 }
 
-// rotate begins another file. If it cannot, the one that there is begins anew.
+// rotate starts a new file. If that fails, it truncates the current one.
 func (k *logRotator) rotate() error {
 	k.waitForReaders()
 	next, err := k.openNext()
@@ -139,9 +145,9 @@ func (k *logRotator) rotate() error {
 	return errors.Join(err, k.file.Truncate(0))
 }
 
-// openNext moves the full file to where the older one is, and creates its successor. It
-// leaves a file alone that is not its own: since its pot was destroyed, another pot of the
-// same name may have its files there.
+// openNext renames the full file to the older one's name and creates its successor. It
+// fails if another file is at path: the pot may have been destroyed and another pot of the
+// same name created, which has its files there.
 func (k *logRotator) openNext() (*os.File, error) {
 	mine, err := k.file.Stat()
 	if err != nil {
@@ -161,7 +167,7 @@ func (k *logRotator) openNext() (*os.File, error) {
 	return os.OpenFile(k.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // O_EXCL follows no link (open(2))
 }
 
-// report says what became of output, once in a row: in the supervisor's own log.
+// report writes err to the supervisor's log unless it was the last error as well.
 func (k *logRotator) report(err error) {
 	if err != nil && (k.err == nil || k.err.Error() != err.Error()) {
 		fmt.Fprintf(os.Stderr, "keep output: %v\n", err)
