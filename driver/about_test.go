@@ -14,8 +14,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // keys returns the keys of a schema, as in "cache.dir" for one in a block.

@@ -7,8 +7,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // The operator's servers are the fallback for pots that reach none of the host's. The job's

@@ -16,7 +16,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/msgpack"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 const (

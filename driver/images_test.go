@@ -10,12 +10,12 @@ import (
 	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // A task's pot and an operator's pot are not images.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // A task runs on the cores that Nomad gives it. So do commands that are run in it.

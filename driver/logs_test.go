@@ -5,7 +5,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // A command that does not run as root can open /dev/stdout, which is a fifo of Nomad's log

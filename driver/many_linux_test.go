@@ -15,8 +15,8 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/machine"
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/machine"
 )
 
 // Bounds that TestDriver_manyTasks checks if POT_BENCH_TASKS sets the number of tasks.

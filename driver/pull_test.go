@@ -14,10 +14,10 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/signify"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // keyFile returns a file with a new public key, and its secret key.

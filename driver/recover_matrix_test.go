@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // fate is what happens to a task while no plugin runs.

@@ -14,8 +14,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/machine"
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/machine"
 )
 
 // planted is part of every secret of a test, and of the environment of bed.task.

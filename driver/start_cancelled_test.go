@@ -7,8 +7,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // Once StopTask or DestroyTask has returned, the task does not run: a start that was under

@@ -9,8 +9,8 @@ import (
 	"github.com/hashicorp/nomad/client/lib/cpustats"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // meter counts how often each task is measured.

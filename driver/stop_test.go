@@ -7,7 +7,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // A command has all of its job's kill_timeout to end. The operator's max_kill_timeout may

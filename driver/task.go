@@ -86,7 +86,7 @@ func exitResult(end pot.End, err error) drivers.ExitResult {
 		return drivers.ExitResult{ExitCode: unknownCode, Err: fmt.Errorf("exit status of the command is unknown: %w", err)}
 	}
 	result := drivers.ExitResult{ExitCode: end.Code, Signal: end.Signal, OOMKilled: end.OutOfMemory}
-	if end.Overdue {
+	if end.TimedOut {
 		result.Err = errors.New("killed: the command ran longer than config.limits.wallclock")
 	}
 	return result

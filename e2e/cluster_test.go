@@ -13,9 +13,9 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/cluster"
+	"nomad-driver-pot/e2e/machine"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot/hosttest"
-	"nomad-driver-pot/pot/hosttest/machine"
 )
 
 // network keeps these pots apart from those of others on this machine.

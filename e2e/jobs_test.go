@@ -14,8 +14,8 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/cluster"
+	"nomad-driver-pot/e2e/machine"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/hosttest/machine"
 )
 
 // Jobs that come and go leave the machine as it was.

@@ -13,7 +13,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/cluster"
-	"nomad-driver-pot/pot/hosttest/machine"
+	"nomad-driver-pot/e2e/machine"
 )
 
 // Whatever becomes of tasks while the plugin, the agent or both are dead, Nomad

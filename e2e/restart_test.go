@@ -14,7 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/cluster"
-	"nomad-driver-pot/pot/hosttest/machine"
+	"nomad-driver-pot/e2e/machine"
 )
 
 // A task knows nothing of the deaths around it.

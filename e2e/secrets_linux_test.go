@@ -16,8 +16,8 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/cluster"
+	"nomad-driver-pot/e2e/machine"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/hosttest/machine"
 )
 
 // planted is what every secret of this test has in it.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/need"
+	"nomad-driver-pot/e2e/need"
 )
 
 // seenRow is a row of SEEN.md, as the bundle's run prints it.

@@ -5,7 +5,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"nomad-driver-pot/pot/hosttest/need"
+	"nomad-driver-pot/e2e/need"
 )
 
 // needSources skips a test of the sources, or with programs of their own, where the

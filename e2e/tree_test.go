@@ -40,20 +40,22 @@ var imports = map[string][]string{
 	"pot/freebsd/zfs":              {"pot/run"},
 	"pot/linux":                    {"pot", "pot/flock", "pot/supervise", "pot/linux/inside", "image/zstream"},
 	"pot/linux/inside":             {},
-	"pot/hosttest/base":            {},
-	"pot/hosttest/machine":         {"pot/run"},
-	"pot/hosttest/bench":           {},
-	"pot/hosttest/leak":            {},
-	"pot/hosttest/need":            {},
-	"pot/hosttest":                 {"pot/hosttest/need", "pot", "pot/supervise"},
+	"pot/hosttest":                 {"e2e/need", "pot", "pot/supervise"},
 	"pot/supervise":                {"pot/exact", "pot/flock"},
 	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/freebsd/nmount", "pot/linux/inside"},
 
 	"e2e":               {}, // tests alone
 	"e2e/bundle/runner": {},
-	"e2e/cluster":       {"image/imagetest", "pot/hosttest/machine"},
-	"e2e/demo":          {"e2e/cluster", "image/imagetest", "pot/hosttest/machine"},
+	"e2e/cluster":       {"image/imagetest", "e2e/machine"},
+	"e2e/demo":          {"e2e/cluster", "image/imagetest", "e2e/machine"},
 	"e2e/tree":          {},
+
+	// The tests' own tools.
+	"e2e/base":    {},
+	"e2e/bench":   {},
+	"e2e/leak":    {},
+	"e2e/machine": {"pot/run"},
+	"e2e/need":    {},
 }
 
 func TestTree(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/cluster"
+	"nomad-driver-pot/e2e/machine"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/hosttest/machine"
 )
 
 // An agent that is killed while it waits for a start never learns what became of it,

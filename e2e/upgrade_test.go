@@ -19,7 +19,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/cluster"
-	"nomad-driver-pot/pot/hosttest/need"
+	"nomad-driver-pot/e2e/need"
 )
 
 // oldCommit is the commit whose plugin TestUpgrade upgrades. bundle.sh reads it here.

@@ -17,9 +17,9 @@ import (
 	"github.com/shoenig/test/must"
 	"github.com/ulikunitz/xz/lzma"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // written is what a writer makes of data.

@@ -10,11 +10,11 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/bench"
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/hosttest/bench"
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // BenchmarkBuild is Build against `tar -c | xz -T0 -6` of the same tree, one

@@ -17,13 +17,13 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/skein"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // buildOptions are for an image of what is in from.

@@ -17,10 +17,10 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // small is an image of a few bytes.

@@ -6,9 +6,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 var zeros = strings.Repeat("0", 256)

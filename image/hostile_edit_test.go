@@ -13,8 +13,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/zstream"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // Kinds of records, and where the stream has what is edited (OpenZFS

@@ -5,7 +5,7 @@ package image_test
 import (
 	"testing"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // The whole corpus, by a host of this machine.

@@ -15,9 +15,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // hostilePeak bounds the memory of a process that imports all of the corpus, in KiB.

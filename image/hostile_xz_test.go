@@ -11,9 +11,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // hostileFiles are what a server may have for bad_1.0.

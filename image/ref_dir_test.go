@@ -5,8 +5,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // A source that names a file of the image is told which directory to write.

@@ -7,8 +7,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 const source = "https://images.example.org/pots"

@@ -11,9 +11,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // otherImage has the name of smallImage, and another digest.

@@ -19,9 +19,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // rig is a store with all that is around it.

@@ -11,10 +11,10 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/signify"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // newSigner is a new key pair.

@@ -13,10 +13,10 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/signify"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // placed are small_1.0's files in a directory and on a server.

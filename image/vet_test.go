@@ -6,8 +6,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/zstream"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestVet(t *testing.T) {

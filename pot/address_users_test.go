@@ -11,8 +11,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/conf"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // dirsOnly are datasets that are directories, of which there is nothing to know but where

@@ -92,6 +92,6 @@ func (p *Pot) process(ctx context.Context, e Exec) (*supervise.Process, error) {
 	}
 	return &supervise.Process{
 		Jail: jail, Argv: e.Argv, Env: environment(who, conf.Env, e.Env),
-		Dir: e.WorkDir, Identity: who.Identity, Terminal: e.Terminal, By: p.supervisor,
+		Dir: e.WorkDir, Identity: who.Identity, Terminal: e.Terminal, Supervisor: p.supervisor,
 	}, nil
 }

@@ -42,7 +42,7 @@ func (a *ahead) run() {
 		n, err := a.from.Read(buf[:a.room()])
 		a.hold(buf[:n], nil)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			supervise.ReadHeld(a.from, buf, func(p []byte) { a.hold(p, nil) })
+			supervise.ReadBuffered(a.from, buf, func(p []byte) { a.hold(p, nil) })
 			err = io.EOF
 		}
 		if err != nil {

@@ -31,7 +31,7 @@ func (o *output) copy() {
 		n, err := o.read(buf)
 		o.write(buf[:n])
 		if f, ok := o.from.(*os.File); ok && errors.Is(err, os.ErrDeadlineExceeded) {
-			supervise.ReadHeld(f, buf, o.write)
+			supervise.ReadBuffered(f, buf, o.write)
 		}
 		if err != nil {
 			return

@@ -7,7 +7,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // Only an output that nothing comes to is quiet, not one whose bytes somebody takes slowly.

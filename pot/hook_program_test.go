@@ -11,8 +11,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/conf"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // What an image can have in the place of a program.

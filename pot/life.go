@@ -86,17 +86,17 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 		return err
 	}
 	_, err = supervise.Start(ctx, p.supervisor, supervise.Task{
-		Dir:      p.dir,
-		Jail:     jail,
-		Argv:     argv,
-		Env:      environment(who, potConf.Env, env),
-		WorkDir:  s.WorkDir,
-		Identity: who.Identity,
-		Stdout:   s.Stdout,
-		Stderr:   s.Stderr,
-		Forwards: p.forwards(),
-		Within:   s.WallClock,
-		Then:     s.OnExit,
+		Dir:        p.dir,
+		Jail:       jail,
+		Argv:       argv,
+		Env:        environment(who, potConf.Env, env),
+		WorkDir:    s.WorkDir,
+		Identity:   who.Identity,
+		Stdout:     s.Stdout,
+		Stderr:     s.Stderr,
+		Forwards:   p.forwards(),
+		MaxRuntime: s.WallClock,
+		OnExit:     s.OnExit,
 
 		OutputBytes: most,
 	})
@@ -173,7 +173,7 @@ func (p *Pot) Wait(ctx context.Context) (End, error) {
 		return End{}, err
 	}
 	end := End{Exit: exit}
-	if exit.Signal == int(syscall.SIGKILL) && !exit.Overdue && !p.killed() {
+	if exit.Signal == int(syscall.SIGKILL) && !exit.TimedOut && !p.killed() {
 		end.OutOfMemory, err = p.host.Limits.OutOfMemory(ctx, p.name)
 	}
 	return end, err

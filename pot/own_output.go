@@ -53,7 +53,7 @@ func (p *Pot) Follow(stdout, stderr io.Writer) (done func()) {
 
 // followFile copies a file that grows, and those that take its place.
 func followFile(name string, to io.Writer, ended <-chan struct{}) {
-	f := reading(name + supervise.OlderOutput)
+	f := reading(name + supervise.RotatedSuffix)
 	if f == nil {
 		f = reading(name)
 	}

@@ -5,8 +5,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/conf"
-	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/tree/treetest"
 )
 

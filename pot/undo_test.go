@@ -9,7 +9,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // What is undone is undone also when the time for making it is over, and given up on a

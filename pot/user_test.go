@@ -6,7 +6,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // The groups of a user begin with the user's own: FreeBSD's setgroups(2) takes the first

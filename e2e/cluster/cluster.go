@@ -16,8 +16,8 @@ import (
 
 	"github.com/hashicorp/nomad/api"
 
+	"nomad-driver-pot/e2e/machine"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/hosttest/machine"
 )
 
 // Config is where a cluster is and what it is made of.

@@ -22,8 +22,8 @@ import (
 	"github.com/hashicorp/nomad/api"
 
 	"nomad-driver-pot/e2e/cluster"
+	"nomad-driver-pot/e2e/machine"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/hosttest/machine"
 )
 
 func main() {

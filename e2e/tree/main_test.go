@@ -9,8 +9,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/need"
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/need"
 )
 
 // small is a module with a house: a uses b, which uses c and the package sub. c uses

@@ -7,8 +7,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/need"
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/need"
 )
 
 func TestXZ(t *testing.T) {

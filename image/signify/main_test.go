@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 func TestMain(m *testing.M) { os.Exit(leak.Run(m.Run)) }

@@ -10,8 +10,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/signify"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestParseSecretKey_encrypted(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/signify"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // What signify of OpenBSD made, by its Debian port 31: keys without and with a

@@ -10,8 +10,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/image/signify"
-	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // tool is signify itself: Debian has another program of that name.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // A command that was replaced is asked again.

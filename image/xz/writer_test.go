@@ -12,9 +12,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/image/xz"
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // both calls f with each way to write xz that this machine has.

@@ -12,7 +12,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // packed is data in each of the ways that ZFS has, padded to sectors as on disk.

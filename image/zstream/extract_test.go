@@ -25,7 +25,7 @@ import (
 	"github.com/mikelolasagasti/xz"
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // stream is a fixture that FreeBSD 14.2 made, unpacked.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // rawPair is a pair of a list with a value as it stands there, of any type and number.

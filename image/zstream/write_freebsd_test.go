@@ -12,9 +12,9 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/machine"
-	"nomad-driver-pot/pot/hosttest/need"
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/machine"
+	"nomad-driver-pot/e2e/need"
 )
 
 // zfs runs a command of ZFS, with a stream or without.

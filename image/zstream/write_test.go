@@ -19,8 +19,8 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/need"
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/need"
 )
 
 var writeOptions = WriteOptions{Dataset: "zroot/jails/web", Snapshot: "1795392222", Created: time.Unix(1795392222, 0)}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // fat is a ZAP of two blocks, header and leaf: the layouts of attributes.

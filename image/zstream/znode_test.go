@@ -10,7 +10,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // old is small as a file system of that ZPL version before 5 would have sent it:

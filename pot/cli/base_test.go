@@ -11,8 +11,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"nomad-driver-pot/e2e/base"
 	"nomad-driver-pot/pot/hosttest"
-	"nomad-driver-pot/pot/hosttest/base"
 )
 
 // supervisorFor builds pot-supervisor once, in dir.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // Who gives up while files are made is told so, and finds none of them.

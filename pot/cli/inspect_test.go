@@ -13,10 +13,10 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/zstream"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // member is a file in an archive.

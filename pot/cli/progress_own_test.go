@@ -10,9 +10,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // What is imported and what is exported takes a while, and says how long it will.

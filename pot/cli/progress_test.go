@@ -13,9 +13,9 @@ import (
 	"github.com/creack/pty"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot/cli"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // onTerminal is what a command shows on the terminal that its stderr is.

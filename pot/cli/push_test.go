@@ -7,9 +7,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 func TestPushAuth(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"nomad-driver-pot/pot/hosttest/machine"
+	"nomad-driver-pot/e2e/machine"
 	"nomad-driver-pot/pot/run"
 )
 

@@ -6,8 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"nomad-driver-pot/e2e/machine"
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/hosttest/machine"
 	"nomad-driver-pot/pot/native"
 )
 

@@ -13,9 +13,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot/cli"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // The stories run this very test binary, as both names of the program.

@@ -8,9 +8,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
+	has "nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/hosttest/leak"
-	has "nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/run"
 )
 

@@ -9,10 +9,10 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/freebsd/zfs"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // tree is a package of an image whose tree has those snapshots, each on the one before it.

@@ -15,7 +15,7 @@ import (
 	gozfs "github.com/mistifyio/go-zfs/v3"
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/pot/run"
 )
 

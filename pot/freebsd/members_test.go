@@ -9,7 +9,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // A kernel that keeps addresses out of bridges, as FreeBSD 15 may, refuses the uplink;

@@ -12,7 +12,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // modelNet is what the model's kernel has beside interfaces: its settings, and the

@@ -11,8 +11,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/conf"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // modelState is a state of pf: the ends that a packet has on the wire, its sender

@@ -13,11 +13,11 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
+	needs "nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
-	"nomad-driver-pot/pot/hosttest/leak"
-	needs "nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/run"
 )
 

@@ -11,9 +11,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // command returns the command with that beginning.

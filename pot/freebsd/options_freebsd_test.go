@@ -15,11 +15,11 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/machine"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/machine"
 	"nomad-driver-pot/pot/run"
 )
 

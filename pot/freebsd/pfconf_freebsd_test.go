@@ -9,8 +9,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
-	needs "nomad-driver-pot/pot/hosttest/need"
+	"nomad-driver-pot/e2e/leak"
+	needs "nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/pot/run"
 )
 

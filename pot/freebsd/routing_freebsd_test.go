@@ -8,11 +8,11 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/freebsd"
 	"nomad-driver-pot/pot/hosttest"
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/run"
 )
 

@@ -9,9 +9,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/freebsd/zfs"
-	"nomad-driver-pot/pot/hosttest/leak"
 	"nomad-driver-pot/pot/run"
 )
 

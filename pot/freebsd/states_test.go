@@ -8,7 +8,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // Requests are, byte by byte, what nvlist_pack(9) of FreeBSD 14.2 makes of the same

@@ -11,8 +11,8 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // An ifconfig(8) that is killed between its ioctls leaves nothing, whatever it was

@@ -11,7 +11,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // archived is a tar archive with an empty file for each name, open for reading.

@@ -140,7 +140,7 @@ func testDescriptors(t *testing.T, bed Bed) {
 		})
 	}
 	t.Run("one more command has three", func(t *testing.T) {
-		p := &supervise.Process{Jail: jail(t), Argv: sleep, Stdin: null, Stdout: null, Stderr: null, By: bed.Supervisor}
+		p := &supervise.Process{Jail: jail(t), Argv: sleep, Stdin: null, Stdout: null, Stderr: null, Supervisor: bed.Supervisor}
 		command, err := p.Start()
 		must.NoError(t, err)
 		defer command.Wait()
@@ -156,7 +156,7 @@ func testDescriptors(t *testing.T, bed Bed) {
 		root, err := os.Open("/")
 		must.NoError(t, err)
 		defer root.Close()
-		p.By, p.Stdin = bed.Supervisor, root
+		p.Supervisor, p.Stdin = bed.Supervisor, root
 		_, err = p.Start()
 		must.EqError(t, err, "enter jail: descriptor 0 is an open directory: /")
 	})

@@ -61,7 +61,7 @@ func testInherit(t *testing.T, bed Bed) {
 		return state
 	}
 	more := func(t *testing.T) string {
-		p := &supervise.Process{Jail: jail, Argv: argv, Stdin: null, Stdout: null, Stderr: null, By: bed.Supervisor}
+		p := &supervise.Process{Jail: jail, Argv: argv, Stdin: null, Stdout: null, Stderr: null, Supervisor: bed.Supervisor}
 		command, err := p.Start()
 		must.NoError(t, err)
 		defer command.Wait()

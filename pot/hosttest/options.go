@@ -92,7 +92,7 @@ func testAttributes(t *testing.T, bed Bed) {
 		s := spec("web", "sleep", "1h")
 		s.WallClock = 300 * time.Millisecond
 		end := start(t, bed, s).wait(t)
-		must.True(t, end.Overdue)
+		must.True(t, end.TimedOut)
 		must.False(t, end.OutOfMemory)
 		must.Eq(t, int(syscall.SIGKILL), end.Signal)
 	})
@@ -100,7 +100,7 @@ func testAttributes(t *testing.T, bed Bed) {
 		s := spec("web", "exit", "3")
 		s.WallClock = time.Minute
 		end := start(t, bed, s).wait(t)
-		must.False(t, end.Overdue)
+		must.False(t, end.TimedOut)
 		must.Eq(t, 3, end.Code)
 	})
 }

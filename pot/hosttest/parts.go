@@ -14,9 +14,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -226,7 +226,7 @@ func testJails(t *testing.T, bed Bed) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	must.NoError(t, err)
 	defer null.Close()
-	p := &supervise.Process{Jail: found, Argv: []string{"hello", "sleep", "1h"}, Stdin: null, Stdout: null, Stderr: null, By: bed.Supervisor}
+	p := &supervise.Process{Jail: found, Argv: []string{"hello", "sleep", "1h"}, Stdin: null, Stdout: null, Stderr: null, Supervisor: bed.Supervisor}
 	running, err := p.Start()
 	must.NoError(t, err)
 	ended := make(chan *os.ProcessState, 1)
@@ -235,7 +235,7 @@ func testJails(t *testing.T, bed Bed) {
 		ended <- state
 	}()
 	t.Run("what is not in the jail is not started", func(t *testing.T) {
-		p := &supervise.Process{Jail: found, Argv: []string{"/bin/nosuch"}, Stdin: null, Stdout: null, Stderr: null, By: bed.Supervisor}
+		p := &supervise.Process{Jail: found, Argv: []string{"/bin/nosuch"}, Stdin: null, Stdout: null, Stderr: null, Supervisor: bed.Supervisor}
 		_, err := p.Start()
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})

@@ -15,13 +15,13 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/machine"
+	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/machine"
-	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/linux"
 )
 

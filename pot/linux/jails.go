@@ -116,11 +116,11 @@ func (j jails) hold(ctx context.Context, jail pot.Jail) error {
 	}()
 	defer close(answered)
 
-	born, err := supervise.ProcessBorn(cmd.Process.Pid)
+	born, err := supervise.ProcessStartTicks(cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
-	if err := j.write(jail.Name, supervise.Jail{ID: cmd.Process.Pid, Born: born}); err != nil {
+	if err := j.write(jail.Name, supervise.Jail{ID: cmd.Process.Pid, StartTicks: born}); err != nil {
 		cmd.Process.Kill()
 		return err
 	}
@@ -170,8 +170,8 @@ func (j jails) Find(ctx context.Context, name pot.Name) (supervise.Jail, error) 
 	if err != nil {
 		return supervise.Jail{}, err
 	}
-	born, err := supervise.ProcessBorn(id.ID)
-	if err != nil || born != id.Born {
+	born, err := supervise.ProcessStartTicks(id.ID)
+	if err != nil || born != id.StartTicks {
 		return supervise.Jail{}, fmt.Errorf("jail %s: its first process is gone: %w", name, fs.ErrNotExist)
 	}
 	id.Cgroups = j.limiter.dirs(name)
@@ -213,7 +213,7 @@ func killProcess(ctx context.Context, id supervise.Jail) error {
 		return os.NewSyscallError("pidfd_open", err)
 	}
 	defer unix.Close(fd)
-	if born, err := supervise.ProcessBorn(id.ID); err != nil || born != id.Born {
+	if born, err := supervise.ProcessStartTicks(id.ID); err != nil || born != id.StartTicks {
 		return nil // the ID was given away again
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {

@@ -37,11 +37,11 @@ func (j jails) findFirst(name pot.Name) (supervise.Jail, error) {
 		if err != nil || !os.SameFile(root, tree) {
 			continue
 		}
-		born, err := supervise.ProcessBorn(pid)
+		born, err := supervise.ProcessStartTicks(pid)
 		if err != nil {
 			continue // it has ended
 		}
-		id := supervise.Jail{ID: pid, Born: born}
+		id := supervise.Jail{ID: pid, StartTicks: born}
 		_ = j.write(name, id) // on a full disk it is found again
 		return id, nil
 	}

@@ -10,10 +10,10 @@ import (
 	"github.com/shoenig/test/must"
 	"github.com/vishvananda/netlink"
 
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/need"
 )
 
 // A bridge that a killed process has left without its alias goes with the next pot;

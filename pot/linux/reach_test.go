@@ -14,10 +14,10 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/need"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -124,7 +124,7 @@ func TestHost_commandIsVisible(t *testing.T) {
 		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 		must.NoError(t, err)
 		defer null.Close()
-		p := &supervise.Process{Jail: jail, Argv: sleepLong, Identity: who, Stdin: null, Stdout: null, Stderr: null, By: program}
+		p := &supervise.Process{Jail: jail, Argv: sleepLong, Identity: who, Stdin: null, Stdout: null, Stderr: null, Supervisor: program}
 		command, err := p.Start()
 		must.NoError(t, err)
 		defer command.Wait()

@@ -10,9 +10,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // What a crash in the middle of a rename leaves is in nobody's way.

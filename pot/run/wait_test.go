@@ -9,7 +9,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // A process that hangs in the kernel ends after no signal: whoever waits for it gives up.

@@ -5,17 +5,17 @@ import (
 	"syscall"
 )
 
-// firstExtra is the first descriptor after standard input, output and error: programs
-// get no others unless their starter passes them on purpose.
+// firstExtra is the first descriptor after standard input, output and error. A program has
+// no other descriptors unless its starter passes them on purpose.
 const firstExtra = 3
 
 // closeRangeCloexec is CLOSE_RANGE_CLOEXEC: Linux 5.11 (linux/close_range.h) and
 // FreeBSD 14 (sys/unistd.h) share the value.
 const closeRangeCloexec = 1 << 2
 
-// SealDescriptors marks every descriptor of this process from 3 up close-on-exec: no
-// program that it executes gets what a shell, an agent or a library has left open. It
-// may be called at any time, again and again.
+// SealDescriptors marks every descriptor of this process from 3 up close-on-exec, so that
+// no program that it executes gets what a shell, an agent or a library has left open. It
+// may be called repeatedly.
 func SealDescriptors() error {
 	_, _, errno := syscall.RawSyscall(sysCloseRange, firstExtra, uintptr(^uint32(0)), closeRangeCloexec)
 	if errno == 0 {
@@ -24,7 +24,7 @@ func SealDescriptors() error {
 	return sealEach() // an older kernel
 }
 
-// sealEach is SealDescriptors by fcntl(2).
+// sealEach implements SealDescriptors by fcntl(2).
 func sealEach() error {
 	all, err := openDescriptors()
 	if err != nil {
@@ -38,10 +38,10 @@ func sealEach() error {
 	return nil
 }
 
-// CloseInherited closes the descriptors that this process was started with, but the
-// first passed, which are for it: its starter need not have heard of SealDescriptors.
-// What the process itself has opened stays open, as Go opens everything
-// close-on-exec, and no inherited descriptor is. It is for the beginning of a program.
+// CloseInherited closes the descriptors that this process was started with, except for the
+// first passed: the process that started it may not have called SealDescriptors. Call it at
+// the beginning of a program. It tells inherited descriptors by their flag: Go opens
+// everything close-on-exec, and an inherited descriptor never is.
 func CloseInherited(passed int) error {
 	all, err := openDescriptors()
 	if err != nil {
@@ -59,11 +59,11 @@ func CloseInherited(passed int) error {
 	return nil
 }
 
-// checkNoDirectory returns an error that names an open directory of this process, if it
-// has one. FreeBSD lets no such process enter a jail, nor its children, whatever the
-// descriptor is for and even if it is close-on-exec: jail_attach(2) fails with EPERM
-// (sys/kern/kern_descrip.c, chroot_refuse_vdir_fds). Linux has no such rule; the check
-// is the same there, so that the tests of any machine find who breaks it.
+// checkNoDirectory returns an error that names an open directory of this process, if it has
+// one. FreeBSD does not let such a process, or its children, enter a jail, even if the
+// descriptor is close-on-exec: jail_attach(2) fails with EPERM (sys/kern/kern_descrip.c,
+// chroot_refuse_vdir_fds). Linux has no such rule. The check is the same there, so that
+// tests on any machine find code that would fail on FreeBSD.
 func checkNoDirectory() error {
 	all, err := openDescriptors()
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 // sysCloseRange is close_range(2), FreeBSD 12.2 (sys/syscall.h).
 const sysCloseRange = 575
 
-// openDescriptors returns the descriptors that this process has open. /dev/fd has no more
-// than 0, 1 and 2 without fdescfs(5), and the limit of descriptors may be a million:
-// it asks for as many as the kernel counts.
+// openDescriptors returns the open descriptors of this process. /dev/fd has only 0, 1 and 2
+// without fdescfs(5), and the limit may be a million: so it tries descriptors in order
+// until it has as many as the kernel counts.
 func openDescriptors() ([]int, error) {
 	left, err := countDescriptors()
 	if err != nil {
@@ -23,7 +23,7 @@ func openDescriptors() ([]int, error) {
 		return nil, os.NewSyscallError("sysctl kern.maxfilesperproc", err)
 	}
 	var all []int
-	for fd := 0; left > 0 && fd < int(most); fd++ { // most is reached if another thread closes one
+	for fd := 0; left > 0 && fd < int(most); fd++ { // the bound is reached if another thread closes one meanwhile
 		if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFD, 0); errno == 0 {
 			all = append(all, fd)
 			left--
@@ -32,8 +32,9 @@ func openDescriptors() ([]int, error) {
 	return all, nil
 }
 
-// countDescriptors is sysctl(3) of kern.proc.nfds, whose name ends in 0 for this process
-// (sys/sysctl.h, KERN_PROC_NFDS; sys/kern/kern_descrip.c, sysctl_kern_proc_nfds).
+// countDescriptors returns sysctl(3) kern.proc.nfds of this process, which the last 0 of
+// the name stands for (sys/sysctl.h, KERN_PROC_NFDS; sys/kern/kern_descrip.c,
+// sysctl_kern_proc_nfds).
 func countDescriptors() (int, error) {
 	name := [...]int32{1, 14, 43, 0} // CTL_KERN, KERN_PROC, KERN_PROC_NFDS
 	var count int32
@@ -46,8 +47,8 @@ func countDescriptors() (int, error) {
 	return int(count), nil
 }
 
-// kinfoFile is the part of struct kinfo_file that is used here (sys/user.h): it begins
-// with its size and ends with a path.
+// kinfoFile is the part of struct kinfo_file (sys/user.h) that is used here: its size
+// first, a path last.
 type kinfoFile struct {
 	size int32
 	_    [364]byte
@@ -57,7 +58,7 @@ type kinfoFile struct {
 // fKinfo is F_KINFO of fcntl(2), FreeBSD 14 (sys/fcntl.h).
 const fKinfo = 22
 
-// descriptorPath returns what fd is open on, as far as the kernel's name cache has it.
+// descriptorPath returns the path that fd is open on, if the kernel's name cache has it.
 func descriptorPath(fd int) string {
 	info := kinfoFile{size: int32(unsafe.Sizeof(kinfoFile{}))}
 	_, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), fKinfo, uintptr(unsafe.Pointer(&info)))

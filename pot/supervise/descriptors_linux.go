@@ -13,8 +13,8 @@ const sysCloseRange = 436
 // ownDescriptors lists this process's descriptors (proc(5)).
 const ownDescriptors = "/proc/self/fd"
 
-// openDescriptors returns the descriptors that this process has open. The one by which
-// it lists them is closed by then.
+// openDescriptors returns the open descriptors of this process, without the one that it
+// uses to list them.
 func openDescriptors() ([]int, error) {
 	dir, err := os.Open(ownDescriptors)
 	if err != nil {
@@ -35,7 +35,7 @@ func openDescriptors() ([]int, error) {
 	return all, nil
 }
 
-// descriptorPath returns what fd is open on.
+// descriptorPath returns the path that fd is open on.
 func descriptorPath(fd int) string {
 	path, err := os.Readlink(ownDescriptors + "/" + strconv.Itoa(fd))
 	if err != nil {

@@ -13,14 +13,14 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 // oPath is O_PATH (FreeBSD's sys/fcntl.h; Linux's asm-generic/fcntl.h).
 var oPath = map[string]int{"freebsd": 0x00400000, "linux": 0o10000000}[runtime.GOOS]
 
-// opened returns descriptors of a directory, at a low and a high number, and of a file,
-// none of them close-on-exec.
+// opened returns descriptors of a directory and of a file, each at a low and at a high
+// number, none of them close-on-exec.
 func opened(t *testing.T, dir string) []int {
 	t.Helper()
 	var all []int
@@ -99,7 +99,7 @@ func TestCheckNoDirectory(t *testing.T) {
 	closeAll(fds[1:])
 	must.NoError(t, checkNoDirectory())
 
-	t.Run("close-on-exec, a root and a path alone are no excuse", func(t *testing.T) {
+	t.Run("a directory counts even if it is close-on-exec, an os.Root or open with O_PATH", func(t *testing.T) {
 		must.StrContains(t, directoryError(7, "/x").Error(), "descriptor 7 is an open directory: /x")
 		root, err := os.OpenRoot(dir)
 		must.NoError(t, err)
@@ -112,10 +112,11 @@ func TestCheckNoDirectory(t *testing.T) {
 	})
 }
 
-// inheritVariable has the test program close what it has inherited and print what is left.
+// inheritVariable, if set, has the test program close what it inherited and print what is
+// left.
 const inheritVariable = "POT_TEST_INHERITED"
 
-// inherited is the child of TestCloseInherited.
+// inherited is the child process of TestCloseInherited.
 func inherited() int {
 	own, err := os.Open(os.DevNull)
 	if err != nil {

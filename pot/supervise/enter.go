@@ -13,8 +13,9 @@ import (
 	"nomad-driver-pot/pot/exact"
 )
 
-// entering is what a pot-supervisor is told that is to become a command in a jail.
-type entering struct {
+// enterRequest is what a pot-supervisor reads that is started to become a command in a
+// jail. Its JSON is a wire format, as Task's is.
+type enterRequest struct {
 	Jail     Jail     `json:"jail"`
 	Argv     []string `json:"argv"`
 	Env      []string `json:"env"`
@@ -22,23 +23,24 @@ type entering struct {
 	Identity Identity `json:"identity"`
 }
 
-// notEntered is what it says if it cannot.
-type notEntered struct {
+// enterFault is its answer if it cannot execute the command. There is no answer if it can.
+type enterFault struct {
 	Fault   string `json:"fault"`
-	Missing bool   `json:"missing"` // the command is not there
+	Missing bool   `json:"missing"` // the command is not in the jail
 }
 
-// Descriptors of a pot-supervisor that is to become a command, beside the command's.
+// Descriptors of a pot-supervisor that becomes a command, after the command's three.
 const (
-	enteringFD   = firstExtra
-	notEnteredFD = firstExtra + 1
-	enterPassed  = firstExtra + 2 // how many there are
+	enterRequestFD = firstExtra
+	enterFaultFD   = firstExtra + 1
+	enterPassed    = firstExtra + 2 // the number of descriptors it is started with
 )
 
-// startBy has program become the command: it has no directory open, as this process may
-// have, and can be given the state that the command inherits as a whole.
-func (p *Process) startBy(program string) (*os.Process, error) {
-	asked, err := exact.Marshal(entering{Jail: p.Jail, Argv: p.Argv, Env: p.Env, Dir: p.Dir, Identity: p.Identity})
+// startBySupervisor starts program, a pot-supervisor, which becomes the command. Unlike
+// this process, it has no directory open, and all of its state can be set to what the
+// command inherits.
+func (p *Process) startBySupervisor(program string) (*os.Process, error) {
+	asked, err := exact.Marshal(enterRequest{Jail: p.Jail, Argv: p.Argv, Env: p.Env, Dir: p.Dir, Identity: p.Identity})
 	if err != nil {
 		return nil, fmt.Errorf("internal error: encode command: %w", err)
 	}
@@ -53,7 +55,7 @@ func (p *Process) startBy(program string) (*os.Process, error) {
 		return nil, err
 	}
 	defer said.Close()
-	process, err := p.startEntering(program, theirs, say)
+	process, err := p.startEnter(program, theirs, say)
 	theirs.Close()
 	say.Close()
 	if err != nil {
@@ -67,27 +69,27 @@ func (p *Process) startBy(program string) (*os.Process, error) {
 	}
 	process.Kill()
 	process.Wait()
-	var fault notEntered
+	var fault enterFault
 	switch {
 	case len(answer) == 0:
 		return nil, fmt.Errorf("start %s: %w", p.Argv[0], err)
 	case json.Unmarshal(answer, &fault) != nil:
 		return nil, fmt.Errorf("start %s: %q", p.Argv[0], answer)
 	case fault.Missing:
-		return nil, missing{fault.Fault}
+		return nil, notFoundError{fault.Fault}
 	}
 	return nil, errors.New(fault.Fault)
 }
 
-// startEntering starts a pot-supervisor that is to become the command.
-func (p *Process) startEntering(program string, theirs, say *os.File) (process *os.Process, err error) {
+// startEnter starts program in mode enter, with the pipes for its request and its answer.
+func (p *Process) startEnter(program string, theirs, say *os.File) (process *os.Process, err error) {
 	passed := []*os.File{p.Stdin, p.Stdout, p.Stderr, theirs, say}
 	name, files, err := executable(program, passed)
 	if err != nil {
 		return nil, err
 	}
 	defer closeFiles(files[len(passed):])
-	err = p.Jail.near(func() (err error) {
+	err = p.Jail.inPIDNamespace(func() (err error) {
 		process, err = os.StartProcess(name, []string{program, "enter"}, &os.ProcAttr{
 			Dir: "/", Env: []string{}, Files: files,
 			Sys: &syscall.SysProcAttr{Setsid: true, Setctty: p.Terminal},
@@ -97,20 +99,20 @@ func (p *Process) startEntering(program string, theirs, say *os.File) (process *
 	return process, err
 }
 
-// missing is a command that is not in the jail.
-type missing struct{ text string }
+// notFoundError says that a command is not in the jail. It is fs.ErrNotExist.
+type notFoundError struct{ text string }
 
-func (m missing) Error() string        { return m.text }
-func (m missing) Is(target error) bool { return target == fs.ErrNotExist }
+func (m notFoundError) Error() string        { return m.text }
+func (m notFoundError) Is(target error) bool { return target == fs.ErrNotExist }
 
-// Enter is the whole life of a pot-supervisor that is to become a command: it returns,
-// with the process's exit status, if it does not.
+// Enter is the main function of a pot-supervisor that becomes a command in a jail. It
+// returns only if that fails, with the exit status of the process.
 func Enter() int {
-	runtime.LockOSThread() // inherit, and on Linux attach, are for a thread
-	in, out := os.NewFile(enteringFD, "command"), os.NewFile(notEnteredFD, "fault")
-	syscall.CloseOnExec(notEnteredFD)
-	var e entering
-	err := hide()
+	runtime.LockOSThread() // resetInherited, and on Linux attach, change the calling thread
+	in, out := os.NewFile(enterRequestFD, "command"), os.NewFile(enterFaultFD, "fault")
+	syscall.CloseOnExec(enterFaultFD)
+	var e enterRequest
+	err := preventTracing()
 	if err == nil {
 		err = CloseInherited(enterPassed)
 	}
@@ -119,14 +121,14 @@ func Enter() int {
 	}
 	in.Close()
 	if err == nil {
-		err = e.become()
+		err = e.exec()
 	}
-	json.NewEncoder(out).Encode(notEntered{Fault: err.Error(), Missing: errors.Is(err, fs.ErrNotExist)})
+	json.NewEncoder(out).Encode(enterFault{Fault: err.Error(), Missing: errors.Is(err, fs.ErrNotExist)})
 	return 1
 }
 
-// become executes the command in the jail. It does not return without an error.
-func (e *entering) become() error {
+// exec executes the command in the jail. It returns only an error.
+func (e *enterRequest) exec() error {
 	p := &Process{Jail: e.Jail, Argv: e.Argv, Env: e.Env, Dir: e.Dir}
 	if len(p.Argv) == 0 {
 		return errors.New("no command to start")
@@ -134,16 +136,16 @@ func (e *entering) become() error {
 	if err := checkNoDirectory(); err != nil {
 		return err
 	}
-	if err := inherit(); err != nil {
+	if err := resetInherited(); err != nil {
 		return fmt.Errorf("start %s: %w", p.Argv[0], err)
 	}
 	if err := e.Jail.attach(); err != nil {
 		return err
 	}
-	if err := e.Identity.assume(); err != nil {
+	if err := e.Identity.apply(); err != nil {
 		return fmt.Errorf("start %s: %w", p.Argv[0], err)
 	}
-	if err := hide(); err != nil { // another user's process is as fs.suid_dumpable says (proc(5))
+	if err := preventTracing(); err != nil { // changing the user resets the flag to fs.suid_dumpable (proc(5))
 		return fmt.Errorf("start %s: %w", p.Argv[0], err)
 	}
 	if p.Dir == "" {
@@ -155,11 +157,11 @@ func (e *entering) become() error {
 		}
 		return fmt.Errorf("start %s in %s: %w", p.Argv[0], p.Dir, cause(err))
 	}
-	return p.each(p.Dir, func(path string) error { return syscall.Exec(path, p.Argv, p.Env) })
+	return p.eachCandidate(p.Dir, func(path string) error { return syscall.Exec(path, p.Argv, p.Env) })
 }
 
-// assume gives the process that user and those groups.
-func (i Identity) assume() error {
+// apply sets the user and the groups of this process.
+func (i Identity) apply() error {
 	groups := make([]int, len(i.Groups))
 	for n, g := range i.Groups {
 		groups[n] = int(g)

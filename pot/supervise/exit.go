@@ -14,23 +14,24 @@ import (
 	"time"
 )
 
-// How an exit is told while it cannot be written down: through the alive fifo, which needs
-// no disk, in messages of one size. toldBytes is at most PIPE_BUF (512 on FreeBSD, limits.h),
-// so each is read whole. There are toldAhead of them, for that many who ask at once.
+// While the exit record cannot be written, the supervisor announces the exit through the
+// alive fifo, which needs no disk. A message has announceBytes, at most PIPE_BUF (512 on
+// FreeBSD, limits.h), so that each is read whole. announceAhead messages are kept in the
+// fifo, for as many readers at a time.
 const (
-	toldBytes = 256
-	toldAhead = 8
+	announceBytes = 256
+	announceAhead = 8
 )
 
-// Bounds on the attempts to write an exit record.
+// Intervals of the attempts to write an exit record.
 const (
-	recordEvery = time.Second           // a disk may be full for days
-	tellEvery   = 20 * time.Millisecond // whoever asks gets an answer
+	recordEvery   = time.Second           // the disk may be full for days
+	announceEvery = 20 * time.Millisecond // a reader waits no longer for its message
 )
 
-// recordExit writes how the command ended, again and again while the disk does not take
-// it, and tells all who ask meanwhile. It goes on, without a bound, until there is nothing
-// to write it for: the pot is destroyed, and its directory with it.
+// recordExit writes the exit record. While the disk is full it tries again without a bound
+// and announces the exit to readers meanwhile. It gives up when the pot is destroyed, and
+// the directory with it, or when a forget request comes.
 func (s *supervisor) recordExit(exit Exit) error {
 	var last error
 	for {
@@ -42,7 +43,7 @@ func (s *supervisor) recordExit(exit Exit) error {
 			fmt.Fprintf(os.Stderr, "write exit record, tried again: %v\n", err)
 		}
 		last = err
-		if err := s.tellExit(exit, time.Now().Add(recordEvery)); err != nil {
+		if err := s.announceExit(exit, time.Now().Add(recordEvery)); err != nil {
 			return err
 		}
 		if s.forgotten.Load() {
@@ -51,30 +52,31 @@ func (s *supervisor) recordExit(exit Exit) error {
 	}
 }
 
-// tellExit tells how the command ended to all who ask until a time.
-func (s *supervisor) tellExit(exit Exit, until time.Time) error {
+// announceExit keeps the alive fifo filled with messages about the exit until a time or a
+// forget request.
+func (s *supervisor) announceExit(exit Exit, until time.Time) error {
 	message, err := json.Marshal(exit)
 	if err != nil {
 		return fmt.Errorf("internal error: encode exit: %w", err)
 	}
-	message = append(message, bytes.Repeat([]byte(" "), max(toldBytes-len(message), 0))...)
+	message = append(message, bytes.Repeat([]byte(" "), max(announceBytes-len(message), 0))...)
 	conn, err := s.alive.SyscallConn()
 	if err != nil {
 		return err
 	}
 	for time.Now().Before(until) && !s.forgotten.Load() {
-		for n := held(conn) / toldBytes; n < toldAhead; n++ {
+		for n := bufferedBytes(conn) / announceBytes; n < announceAhead; n++ {
 			conn.Control(func(fd uintptr) { syscall.Write(int(fd), message) })
 		}
-		time.Sleep(tellEvery)
+		time.Sleep(announceEvery)
 	}
 	return nil
 }
 
-// readTold waits for what a supervisor tells by its alive fifo. It tells nothing if the
-// exit is written down.
-func readTold(alive io.Reader) (exit Exit, told bool, err error) {
-	message := make([]byte, toldBytes)
+// readAnnounced waits for a message of announceExit. announced is false if the supervisor
+// closed the fifo without one: the exit record is on disk.
+func readAnnounced(alive io.Reader) (exit Exit, announced bool, err error) {
+	message := make([]byte, announceBytes)
 	for {
 		_, err := io.ReadFull(alive, message)
 		switch {
@@ -88,8 +90,9 @@ func readTold(alive io.Reader) (exit Exit, told bool, err error) {
 	}
 }
 
-// Forget has a supervisor whose command has ended, and that cannot write down how, go
-// without that, and waits for its end: nobody will ask any more.
+// Forget has a supervisor that cannot write its exit record stop trying, and waits for its
+// end. It is for a pot that is being destroyed: nobody will read the record. It returns nil
+// if the supervisor is gone.
 func (s *Supervised) Forget(ctx context.Context) error {
 	alive, err := os.OpenFile(filepath.Join(s.dir, aliveFifo), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -105,7 +108,7 @@ func (s *Supervised) Forget(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(control, forgetOrder)
+	_, err = fmt.Fprintln(control, forgetRequest)
 	control.Close()
 	if err != nil {
 		return err
@@ -113,17 +116,19 @@ func (s *Supervised) Forget(ctx context.Context) error {
 	if _, err := io.Copy(io.Discard, alive); err != nil {
 		return err
 	}
-	s.awaitGone(ctx)
+	s.waitGone(ctx)
 	return nil
 }
 
-// lastMoments is how long a supervisor that has let go of everything may take to be gone.
-const lastMoments = time.Second
+// goneTimeout is how long Forget waits for the process of a supervisor that has closed its
+// fifos.
+const goneTimeout = time.Second
 
-// awaitGone waits for the end of a supervisor's process, which still has its log open. One
-// that goes on for longer waits for the readers of its command's output.
-func (s *Supervised) awaitGone(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lastMoments)
+// waitGone waits, at most goneTimeout, for the end of the supervisor's process, which has
+// its log open until then. A supervisor that takes longer waits for readers of the
+// command's output.
+func (s *Supervised) waitGone(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, goneTimeout)
 	defer cancel()
 	if s.Supervisor <= 0 {
 		return
@@ -136,8 +141,8 @@ func (s *Supervised) awaitGone(ctx context.Context) {
 	}
 }
 
-// ended reports whether the supervisor tells how the command ended: the record of that is
-// not written yet.
+// ended reports whether the supervisor announces the command's exit: the command has ended
+// and the record is not on disk yet.
 func (s *Supervised) ended() bool {
 	alive, err := os.OpenFile(filepath.Join(s.dir, aliveFifo), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -145,5 +150,5 @@ func (s *Supervised) ended() bool {
 	}
 	defer alive.Close()
 	conn, err := alive.SyscallConn()
-	return err == nil && held(conn) > 0
+	return err == nil && bufferedBytes(conn) > 0
 }

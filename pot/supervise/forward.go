@@ -15,11 +15,12 @@ const (
 	maxConnections = 4096             // at once, for one TCP port
 	maxSessions    = 1024             // clients at once, for one UDP port
 	dialTimeout    = 10 * time.Second // to the pot's side
-	sessionIdle    = 60 * time.Second // a UDP client that is silent is forgotten
+	sessionIdle    = 60 * time.Second // a UDP client that is silent longer is forgotten
 	maxDatagram    = 64 << 10
 )
 
-// forward listens where f says and hands on what arrives, until it is closed.
+// forward listens where f says and relays what arrives, until the returned listener is
+// closed. Open TCP connections stay after that.
 func forward(f Forward) (io.Closer, error) {
 	switch f.Proto {
 	case "tcp":
@@ -41,7 +42,7 @@ func forward(f Forward) (io.Closer, error) {
 	return nil, fmt.Errorf("publish port: no such protocol: %q", f.Proto)
 }
 
-// forwardTCP takes each connection to the pot.
+// forwardTCP relays connections until l is closed.
 func forwardTCP(l *net.TCPListener, to netip.AddrPort) {
 	slots := make(chan struct{}, maxConnections)
 	for {
@@ -49,7 +50,7 @@ func forwardTCP(l *net.TCPListener, to netip.AddrPort) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // out of descriptors, say: it passes
+		if err != nil { // out of descriptors, for example: that passes
 			time.Sleep(100 * time.Millisecond)
 			continue
 		}
@@ -61,8 +62,8 @@ func forwardTCP(l *net.TCPListener, to netip.AddrPort) {
 	}
 }
 
-// relay connects client with the pot until both sides are done. A side that
-// ends its sending is told on, so that half-closed connections work.
+// relay connects client with the pot until both sides have closed. It passes on the end of
+// each direction, so that half-closed connections work.
 func relay(client *net.TCPConn, to netip.AddrPort) {
 	defer client.Close()
 	d := net.Dialer{Timeout: dialTimeout}
@@ -83,7 +84,8 @@ func relay(client *net.TCPConn, to netip.AddrPort) {
 	wg.Wait()
 }
 
-// udpForward keeps a socket per client, so that answers find back.
+// udpForward relays datagrams. It has a socket for each client, so that answers find the
+// client.
 type udpForward struct {
 	listen   *net.UDPConn
 	to       netip.AddrPort
@@ -91,7 +93,7 @@ type udpForward struct {
 	sessions map[netip.AddrPort]*net.UDPConn
 }
 
-// serve hands on datagrams until the listener is closed.
+// serve relays datagrams until the listener is closed.
 func (u *udpForward) serve() {
 	defer u.closeAll()
 	buf := make([]byte, maxDatagram)
@@ -105,12 +107,13 @@ func (u *udpForward) serve() {
 		}
 		if session := u.session(client); session != nil {
 			session.SetReadDeadline(time.Now().Add(sessionIdle))
-			session.Write(buf[:n]) // a datagram may be lost, like any
+			session.Write(buf[:n]) // an error loses a datagram, which UDP allows
 		}
 	}
 }
 
-// session is the client's socket towards the pot; nil when there are too many.
+// session returns the client's socket towards the pot, or nil if there are maxSessions
+// already.
 func (u *udpForward) session(client netip.AddrPort) *net.UDPConn {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -129,7 +132,7 @@ func (u *udpForward) session(client netip.AddrPort) *net.UDPConn {
 	return s
 }
 
-// answer takes the pot's datagrams back to the client until it is idle.
+// answer relays the pot's datagrams back to the client until the session is idle.
 func (u *udpForward) answer(client netip.AddrPort, s *net.UDPConn) {
 	defer func() {
 		u.mu.Lock()
@@ -147,7 +150,7 @@ func (u *udpForward) answer(client netip.AddrPort, s *net.UDPConn) {
 			s.SetReadDeadline(time.Now().Add(sessionIdle))
 		case errors.As(err, &ne) && ne.Timeout(), errors.Is(err, net.ErrClosed):
 			return
-		default: // refused for now (ECONNREFUSED): the pot may yet listen
+		default: // ECONNREFUSED: the pot may listen later
 			time.Sleep(10 * time.Millisecond)
 		}
 	}

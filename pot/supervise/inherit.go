@@ -11,34 +11,34 @@ import (
 // commandUmask is the umask of every command (FreeBSD's login.conf(5), class default).
 const commandUmask = 0o022
 
-// SetUmask has this process make files and directories with the modes that are asked for,
-// as far as those do not let others write, whatever umask it was started with. It is for
-// the beginning of a program: umask(2) is for all of a process.
+// SetUmask sets this process's umask so that files and directories get the modes that are
+// asked for, without write access for others, whatever umask the process was started with.
+// Call it at the beginning of a program: umask(2) is for the whole process.
 func SetUmask() { syscall.Umask(commandUmask) }
 
-// inherit gives the calling thread, and its process where the system keeps a value for
-// the whole process, the state that a command inherits through fork(2) and execve(2):
-// umask, limits, signals, priorities and what else the system hands on. The values are
-// the same whatever this process was started with. Descriptors and the environment are
-// not among them: see SealDescriptors and Process.Env.
+// resetInherited sets the state that a command inherits through fork(2) and execve(2):
+// umask, limits, signals, priorities and what the system adds (resetSystemState). The
+// values do not depend on how this process was started. They apply to the calling thread,
+// and to the whole process where the system has one value for it. Descriptors and the
+// environment are not included: see SealDescriptors and Process.Env.
 //
-// The caller must have locked its goroutine to the thread, and must execute the command
-// on it. All commands are executed after a call of inherit.
-func inherit() error {
+// The caller must have locked its goroutine to the thread and must execute the command on
+// that thread. Every command is executed after a call of resetInherited.
+func resetInherited() error {
 	syscall.Umask(commandUmask)
 	for _, l := range limits() {
 		if err := setLimit(l.resource, syscall.Rlimit{Cur: l.soft, Max: l.hard}); err != nil {
 			return fmt.Errorf("set resource limit %d: %w", l.resource, err)
 		}
 	}
-	if err := defaultSignals(); err != nil {
+	if err := resetSignals(); err != nil {
 		return err
 	}
-	return inheritSystem()
+	return resetSystemState()
 }
 
-// setLimit sets one of this process's limits. A process that may not raise a limit, as
-// in a container without CAP_SYS_RESOURCE, gets the most that it may.
+// setLimit sets a limit of this process. A process that may not raise the limit, as in a
+// container without CAP_SYS_RESOURCE, gets as much as it may.
 func setLimit(resource int, want syscall.Rlimit) error {
 	err := syscall.Setrlimit(resource, &want)
 	if !errors.Is(err, syscall.EPERM) {
@@ -53,8 +53,8 @@ func setLimit(resource int, want syscall.Rlimit) error {
 	return syscall.Setrlimit(resource, &want)
 }
 
-// raiseDescriptorLimit lets this process open as many descriptors as it may, as Go does
-// when a program begins, and inherit undoes.
+// raiseDescriptorLimit lets this process open as many descriptors as it may. Go does so
+// when a program begins, and resetInherited reverts it.
 func raiseDescriptorLimit() {
 	var l syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) == nil {
@@ -66,19 +66,19 @@ func raiseDescriptorLimit() {
 // sigIgnore is SIG_IGN (signal.h) of both systems.
 const sigIgnore = 1
 
-// defaultSignals blocks no signal in the calling thread, and ignores none in this
-// process. A signal that is ignored stays so in whatever is executed, one that is caught
-// does not; Go catches most, and leaves SIGHUP and SIGINT ignored if they were, as well
-// as those that stop a process (os/signal, "Default behavior of signals").
-func defaultSignals() error {
+// resetSignals unblocks all signals in the calling thread and lets this process ignore
+// none. An executed program inherits an ignored signal, but not a caught one. Go catches
+// most signals. It leaves SIGHUP, SIGINT and the signals that stop a process ignored if
+// they were (os/signal, "Default behavior of signals").
+func resetSignals() error {
 	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
-		if signal.Ignored(s) { // this process goes on not to end by them
+		if signal.Ignored(s) { // caught instead, so that this process still survives them
 			signal.Notify(make(chan os.Signal, 1), s)
 		}
 	}
 	for n := 1; n <= lastSignal; n++ {
 		var now, standard sigaction
-		if err := setSignal(n, nil, &now); errors.Is(err, syscall.EINVAL) {
+		if err := setSignal(n, nil, &now); errors.Is(err, syscall.EINVAL) { // a signal that cannot be changed or does not exist
 			continue // one that no process can change, or that there is not
 		} else if err != nil {
 			return os.NewSyscallError("sigaction", err)

@@ -17,10 +17,10 @@ type limit struct {
 // lastLimit is RLIMIT_PIPEBUF of FreeBSD 14.2; before, the last is RLIMIT_UMTXP, 14.
 const lastLimit = 15
 
-// limits are those of class root of login.conf(5): none, but those of the kernel
-// (kern.maxfilesperproc, kern.maxprocperuid, kern.maxdsiz and such), which setrlimit(2)
-// puts in the place of what is beyond them. Class daemon differs in locked memory, which
-// a jail can have none of unless allow.mlock is set for it.
+// limits returns those of class root of login.conf(5): infinity for each, which
+// setrlimit(2) lowers to the kernel's own bounds (kern.maxfilesperproc, kern.maxprocperuid,
+// kern.maxdsiz and others). Class daemon differs in locked memory, of which a jail can have
+// none unless allow.mlock is set for it.
 func limits() []limit {
 	var all []limit
 	for resource := range lastLimit + 1 {
@@ -54,6 +54,8 @@ func unblockSignals() error {
 
 // call is a system call without a result.
 //
+// call makes a system call that has no result.
+//
 //go:uintptrescapes
 func call(nr uintptr, args ...uintptr) error {
 	var a [6]uintptr
@@ -65,9 +67,9 @@ func call(nr uintptr, args ...uintptr) error {
 	return nil
 }
 
-// inheritSystem sets what FreeBSD has beyond other systems. It belongs to the process,
-// and to the session that it leads.
-func inheritSystem() error {
+// resetSystemState resets what only FreeBSD has. It belongs to the process, and to the
+// session that it leads.
+func resetSystemState() error {
 	for _, set := range []struct {
 		name string
 		set  func() error
@@ -95,7 +97,8 @@ func callWithName(nr uintptr, name string) error {
 	return call(nr, uintptr(unsafe.Pointer(text)))
 }
 
-// timeshare takes this process's threads out of the classes of rtprio(1) and idprio(1).
+// timeshare takes all threads of this process out of the real-time and idle classes
+// (rtprio(1), idprio(1)).
 func timeshare() error {
 	const lookup, set, normal = 0, 1, 3 // RTP_LOOKUP, RTP_SET, RTP_PRIO_NORMAL (sys/rtprio.h)
 	var p struct{ kind, prio uint16 }
@@ -117,9 +120,10 @@ const (
 	thisProcess    = ^uintptr(0)
 )
 
-// allCPUs takes this process out of the sets of processors that cpuset(1) has put it, or
-// its starter, in. A mask of its threads' own is widened first: it would be kept in another
-// set, and in that of a jail (sys/kern/kern_cpuset.c, cpuset_setproc).
+// allCPUs puts this process back into the default CPU set if cpuset(1) has put it, or the
+// process that started it, in another. A mask of the threads themselves is widened first:
+// the kernel would keep it in another set, and in the set of a jail
+// (sys/kern/kern_cpuset.c, cpuset_setproc).
 func allCPUs() error {
 	most, err := syscall.SysctlUint32("kern.smp.maxcpus")
 	if err != nil {
@@ -139,12 +143,12 @@ func allCPUs() error {
 	}
 	err = call(syscall.SYS_CPUSET_SETID, cpuWhichPID, thisProcess, defaultCPUSet)
 	if errors.Is(err, syscall.ESRCH) {
-		return nil // this is in a jail, which has no other set
+		return nil // this process is in a jail, which has no other set
 	}
 	return err
 }
 
-// unprotect has the kernel choose this process as others when swap space is exhausted:
+// unprotect lets the kernel kill this process as any other when swap space is exhausted.
 // protect(1), with which rc(8) can start an agent, is inherited.
 func unprotect() error {
 	const pid, protect, clear, inherit = 0, 1, 2, 0x20 // P_PID; PROC_SPROTECT, PPROT_CLEAR, PPROT_INHERIT (sys/procctl.h)

@@ -20,9 +20,10 @@ type limit struct {
 
 const unlimited = ^uint64(0) // RLIM_INFINITY
 
-// limits are what a service of a Linux machine has by default: the kernel's own
-// (asm-generic/resource.h, INIT_RLIMITS; kernel/fork.c, fork_init). Open files differ: the
-// soft limit is what Nomad's unit file gives its agent, the hard one systemd's.
+// limits returns the default limits of a service on Linux: the kernel's
+// (asm-generic/resource.h, INIT_RLIMITS; kernel/fork.c, fork_init), except for open files,
+// where the soft limit is that of Nomad's unit file for the agent and the hard limit is
+// systemd's.
 func limits() []limit {
 	return []limit{
 		{0, unlimited, unlimited},                // CPU
@@ -44,7 +45,7 @@ func limits() []limit {
 	}
 }
 
-// pendingSignals is the kernel's default: half of the threads that there may be
+// pendingSignals returns the kernel's default: half of the number of threads that may exist
 // (kernel/fork.c, fork_init).
 func pendingSignals() uint64 {
 	data, err := os.ReadFile("/proc/sys/kernel/threads-max")
@@ -97,10 +98,10 @@ const (
 	capabilityVersion3 = 0x20080522
 )
 
-// defaultTimerslack is the kernel's, in nanoseconds (init/init_task.c).
+// defaultTimerslack is the kernel's default, in nanoseconds (init/init_task.c).
 const defaultTimerslack = 50_000
 
-// Arguments of inheritSystem's calls, where the garbage collector moves nothing.
+// Arguments of system calls. They are globals, which the garbage collector does not move.
 var (
 	noParam sched
 	allCPUs = [1024]byte(bytes.Repeat([]byte{0xff}, 1024)) // the kernel takes those that there are
@@ -109,9 +110,9 @@ var (
 // sched is struct sched_param.
 type sched struct{ priority int32 }
 
-// inheritSystem sets what Linux has beyond other systems. All but oom_score_adj belongs
-// to the calling thread.
-func inheritSystem() error {
+// resetSystemState resets what only Linux has. All but oom_score_adj belongs to the calling
+// thread.
+func resetSystemState() error {
 	for _, c := range []struct {
 		name        string
 		nr          uintptr
@@ -139,9 +140,9 @@ func inheritSystem() error {
 	return resetOOM()
 }
 
-// resetCapabilities lets the thread hand no capability on but by the rules for root and
-// by the bounding set: inheritable ones, which root would have beyond the bounding set,
-// ambient ones, which go with those, and securebits that change the rules
+// resetCapabilities makes the thread pass on capabilities only by the rules for root and by
+// the bounding set. It clears inheritable capabilities, which root would have beyond the
+// bounding set, with them the ambient ones, and securebits, which change the rules
 // (capabilities(7)).
 func resetCapabilities() error {
 	bits, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, prGetSecurebits, 0, 0)
@@ -154,8 +155,8 @@ func resetCapabilities() error {
 	return setCapabilities(^uint64(0))
 }
 
-// setCapabilities takes from the calling thread the capabilities that are not of those,
-// and all inheritable ones.
+// setCapabilities removes from the calling thread all capabilities that are not in
+// permitted, and all inheritable ones.
 func setCapabilities(permitted uint64) error {
 	header := struct {
 		version uint32
@@ -176,9 +177,10 @@ func setCapabilities(permitted uint64) error {
 	return os.NewSyscallError("capset", errnoError(errno))
 }
 
-// resetOOM has the kernel choose among this process and others by their memory alone:
-// one with -1000 is never killed, and no memory limit holds it. A value that is above 0
-// because of the container that all this runs in may not be lowered, and holds nobody.
+// resetOOM makes the kernel's OOM killer compare this process with others by memory alone.
+// A process with oom_score_adj -1000 is never killed, whatever its memory limit. A positive
+// value, of a container that everything here runs in, may not be lowered; it does not
+// protect the process.
 func resetOOM() error {
 	const file = "/proc/self/oom_score_adj"
 	now, err := os.ReadFile(file)

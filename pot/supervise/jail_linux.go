@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// Namespaces that a jail has of its own, from linux/sched.h. The network is the
-// host's where it was not unshared; joining that is no harm.
+// namespaces are those that a jail's process joins, from linux/sched.h. The network is the
+// host's if the jail has none of its own; joining it changes nothing.
 const namespaces = syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS |
 	syscall.CLONE_NEWIPC | syscall.CLONE_NEWNET
 
@@ -24,10 +24,10 @@ const sysPidfdOpen = 434
 // From linux/prctl.h.
 const prCapbsetDrop = 24
 
-// kept are the capabilities (linux/capability.h) that root in a jail keeps:
-// what FreeBSD lets a jail's root do by default (jail(8), allow.*). Raw sockets,
-// devices, mounts, modules and the clock are not among them.
-var kept = map[uintptr]bool{
+// allowedCapabilities (linux/capability.h) are what root in a jail keeps: what FreeBSD lets
+// a jail's root do by default (jail(8), allow.*). Raw sockets, devices, mounts, modules and
+// the clock are not among them.
+var allowedCapabilities = map[uintptr]bool{
 	0:  true, // CAP_CHOWN
 	1:  true, // CAP_DAC_OVERRIDE
 	2:  true, // CAP_DAC_READ_SEARCH
@@ -44,11 +44,11 @@ var kept = map[uintptr]bool{
 	31: true, // CAP_SETFCAP
 }
 
-// near runs start on a thread whose children are processes of the jail, that the others
-// there see, and are on the host in everything else: a process that is to attach by itself.
-func (j Jail) near(start func() error) error {
+// inPIDNamespace runs start on a thread whose children are in the jail's PID namespace, and
+// in no other of its namespaces. It is for a child that calls attach itself.
+func (j Jail) inPIDNamespace(start func() error) error {
 	return onThread(func() error {
-		first, err := j.first(j.ID)
+		first, err := j.openFirst(j.ID)
 		if err != nil {
 			return err
 		}
@@ -60,11 +60,12 @@ func (j Jail) near(start func() error) error {
 	})
 }
 
-// attach moves the calling thread, of a process that near has started, into the jail. The
-// goroutine must be locked to it, and do nothing afterwards but execute the command.
+// attach moves the calling thread, of a process that inPIDNamespace has started, into the
+// jail. The goroutine must be locked to the thread and must do nothing afterwards but
+// execute the command.
 func (j Jail) attach() error {
-	const firstProcess = 1 // as the processes of the jail see it
-	first, err := j.first(firstProcess)
+	const firstProcess = 1 // its ID in the jail's PID namespace
+	first, err := j.openFirst(firstProcess)
 	if err != nil {
 		return err
 	}
@@ -78,26 +79,26 @@ func (j Jail) attach() error {
 	return enterNamespaces(first)
 }
 
-// enter runs start on a thread that is in the jail, and that has what the command is to
-// inherit. The thread ends with it: it cannot come back to the host.
+// enter runs start on a thread that is in the jail and has the state that the command
+// inherits. The thread ends afterwards: it cannot return to the host.
 func (j Jail) enter(attr *os.ProcAttr, start func() error) error {
-	return onThread(func() error { return j.startWithin(attr, start) })
+	return onThread(func() error { return j.startInside(attr, start) })
 }
 
-// onThread is f, run by OnOwnThread.
+// onThread runs f by OnOwnThread and returns its error.
 func onThread(f func() error) error {
 	done := make(chan error)
 	go OnOwnThread(func() { done <- f() })
 	return <-done
 }
 
-// reopenTerminal does nothing: a terminal outlives those that it controlled.
+// reopenTerminal does nothing: on Linux a terminal survives the session that it controlled.
 func reopenTerminal(*os.ProcAttr) (close func(), err error) { return func() {}, nil }
 
-// OnOwnThread runs f on a thread that nothing else will ever use, and that is
-// not the process's first: /proc/self speaks of that one.
+// OnOwnThread runs f on a thread that no other goroutine will use, and that is not the
+// process's first: /proc/self describes the first thread.
 func OnOwnThread(f func()) {
-	runtime.LockOSThread() // not unlocked, the thread ends with its goroutine
+	runtime.LockOSThread() // not unlocked: the thread ends with its goroutine
 	if syscall.Gettid() != syscall.Getpid() {
 		f()
 		return
@@ -106,14 +107,14 @@ func OnOwnThread(f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		OnOwnThread(f) // this one is taken while the other is at work
+		OnOwnThread(f) // on another thread, as this one waits
 	}()
 	<-done
 }
 
-// startWithin moves the calling thread into the jail and runs start.
-func (j Jail) startWithin(attr *os.ProcAttr, start func() error) error {
-	first, err := j.first(j.ID)
+// startInside moves the calling thread into the jail and runs start.
+func (j Jail) startInside(attr *os.ProcAttr, start func() error) error {
+	first, err := j.openFirst(j.ID)
 	if err != nil {
 		return err
 	}
@@ -129,7 +130,7 @@ func (j Jail) startWithin(attr *os.ProcAttr, start func() error) error {
 	if err := unshareDirectory(); err != nil { // and the umask
 		return err
 	}
-	if err := inherit(); err != nil {
+	if err := resetInherited(); err != nil {
 		return err
 	}
 	if err := enterNamespaces(first); err != nil {
@@ -138,31 +139,31 @@ func (j Jail) startWithin(attr *os.ProcAttr, start func() error) error {
 	return start()
 }
 
-// first opens the jail's first process, whose ID is pid here (pidfd_open(2)).
-func (j Jail) first(pid int) (fd int, err error) {
+// openFirst opens the jail's first process, whose ID is pid in the calling thread's PID
+// namespace (pidfd_open(2)). It returns an error if the process is gone.
+func (j Jail) openFirst(pid int) (fd int, err error) {
 	pidfd, _, errno := syscall.RawSyscall(sysPidfdOpen, uintptr(pid), 0, 0)
 	if errno != 0 {
-		return -1, fmt.Errorf("enter jail: it is gone: %w", errno)
+		return -1, fmt.Errorf("enter jail: the jail is gone: %w", errno)
 	}
 	if pid != j.ID {
-		return int(pidfd), nil // this process ends with the jail
+		return int(pidfd), nil // this process ends with the jail: the ID is not reused
 	}
-	if born, err := ProcessBorn(pid); err != nil || born != j.Born {
+	if born, err := ProcessStartTicks(pid); err != nil || born != j.StartTicks {
 		syscall.Close(int(pidfd))
-		return -1, fmt.Errorf("enter jail: it is gone: process %d is another: %w", pid, fs.ErrNotExist)
+		return -1, fmt.Errorf("enter jail: the jail is gone: process %d is another: %w", pid, fs.ErrNotExist)
 	}
 	return int(pidfd), nil
 }
 
-// unshareDirectory gives the calling thread a working directory, and an umask, that it
-// shares with no other: one that shares them cannot change mount namespaces (setns(2),
-// EINVAL).
+// unshareDirectory gives the calling thread its own working directory and umask. A thread
+// that shares them cannot change its mount namespace (setns(2), EINVAL).
 func unshareDirectory() error {
 	return os.NewSyscallError("unshare", syscall.Unshare(syscall.CLONE_FS))
 }
 
-// enterNamespaces moves the calling thread into the namespaces of the jail with that
-// first process, and takes from it what a jail's root may not do.
+// enterNamespaces moves the calling thread into the namespaces of the jail's first process,
+// and drops the capabilities that a jail's root does not have.
 func enterNamespaces(first int) error {
 	if err := setns(first, namespaces); err != nil {
 		return err
@@ -178,9 +179,9 @@ func setns(pidfd int, which uintptr) error {
 }
 
 // joinCgroups puts the calling thread, and so what it starts or executes, into the control
-// groups of version 1. Version 2 takes no single threads: if the process is to become the
-// command as a whole, it joins; else the group is returned, for the child to be cloned
-// into (CLONE_INTO_CGROUP, Linux 5.7).
+// groups of version 1. Version 2 takes whole processes only. If whole is set, this process
+// becomes the command and joins; otherwise joinCgroups returns the group, into which the
+// child must be cloned (CLONE_INTO_CGROUP, Linux 5.7).
 func (j Jail) joinCgroups(whole bool) (group *os.File, err error) {
 	for _, dir := range j.Cgroups {
 		// 0 is the thread, or the process, that writes. For one that is named the kernel
@@ -200,31 +201,31 @@ func (j Jail) joinCgroups(whole bool) (group *os.File, err error) {
 	return nil, nil
 }
 
-// openGroup opens a control group as the child may have it, which looks for its command and
-// its directory with all open that this process has: a path like /proc/self/fd/9/../.. would
-// lead to the host from a directory with a place there (CVE-2024-21626).
+// openGroup opens a control group so that the child may have it open. The child resolves
+// the paths of its command and its directory with all descriptors of this process open: a
+// path like /proc/self/fd/9/../.. would lead from an ordinary directory to the host
+// (CVE-2024-21626). A copied mount has no parent.
 func openGroup(dir string) (*os.File, error) {
 	f, err := copyMount(dir)
 	if err != nil {
 		return nil, fmt.Errorf("join control group: %w", err)
 	}
-	// Before Linux 5.12, it can be written to: all that is there is the group of the pot.
+	// Before Linux 5.12 it stays writable, and shows nothing but the pot's own group.
 	if err := setReadOnly(f); err != nil && !errors.Is(err, syscall.ENOSYS) {
 		return nil, errors.Join(fmt.Errorf("join control group: %w", err), f.Close())
 	}
 	return f, nil
 }
 
-// dropCapabilities takes what is not kept from the thread's bounding set, and
-// so from whatever is executed from here (capabilities(7)). It takes it from the thread
-// as well: the paths of a command and its directory are the pot's, and one like
-// /proc/PID/root leads to the host, if PID is about to enter the pot and who looks may
-// trace it (CVE-2016-9962).
+// dropCapabilities removes all but allowedCapabilities from the thread's bounding set, and
+// so from whatever it executes (capabilities(7)), and from the thread itself. The thread
+// resolves paths of the pot: one like /proc/PID/root leads to the host if PID is about to
+// enter the pot and the thread may trace it (CVE-2016-9962).
 func dropCapabilities() error {
-	const last = 63 // more than there are: the kernel says where they end
+	const last = 63 // more than there are: the kernel returns EINVAL after the last
 	var keep uint64
 	for c := uintptr(0); c <= last; c++ {
-		if kept[c] {
+		if allowedCapabilities[c] {
 			keep |= 1 << c
 			continue
 		}
@@ -239,9 +240,9 @@ func dropCapabilities() error {
 	return setCapabilities(keep)
 }
 
-// ProcessBorn is when a process was started, in clock ticks since the machine
-// was: with its ID, that names it for good (proc(5), stat, field 22).
-func ProcessBorn(pid int) (uint64, error) {
+// ProcessStartTicks returns a process's start time in clock ticks since boot (proc(5),
+// stat, field 22). Together with its ID it identifies a process for good.
+func ProcessStartTicks(pid int) (uint64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err

@@ -25,8 +25,8 @@ const (
 // mountAttr is struct mount_attr (linux/mount.h).
 type mountAttr struct{ set, clear, propagation, userns uint64 }
 
-// copyMount opens the file or directory at path on a mount of its own, which has no place
-// in any tree: no path leads out of it. It is gone when nobody has anything open there.
+// copyMount opens the file or directory at path on a new mount that is in no tree: no path
+// leads out of it. The mount is gone when its last descriptor is closed.
 func copyMount(path string) (*os.File, error) {
 	name, err := syscall.BytePtrFromString(path)
 	if err != nil {
@@ -40,7 +40,7 @@ func copyMount(path string) (*os.File, error) {
 	return os.NewFile(fd, path), nil
 }
 
-// setReadOnly makes a mount that copyMount has returned read-only.
+// setReadOnly makes a mount that copyMount returned read-only.
 func setReadOnly(f *os.File) error {
 	attr, empty := mountAttr{set: mountAttrRDOnly}, [1]byte{}
 	_, _, errno := syscall.Syscall6(sysMountSetattr, f.Fd(), uintptr(unsafe.Pointer(&empty)), atEmptyPath,

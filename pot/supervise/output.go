@@ -9,10 +9,12 @@ import (
 	"time"
 )
 
-// openOutput opens what a command writes to and, if that is a fifo, what the supervisor
-// keeps open of it while the command does. A task can write to the directory of its own logs, so the last
-// part of path is not followed if it is a link, nor opened if it has become
-// anything but a fifo or a file (the swap of CVE-2026-6959).
+// openOutput opens the fifo or file that a command writes to. keep is the end of a fifo
+// that the supervisor holds open as well, nil for a file.
+//
+// A task can write to the directory of its own logs. So openOutput does not follow path if
+// it is a link, and refuses anything but a fifo or a regular file (the swap of
+// CVE-2026-6959).
 func openOutput(path string) (w *os.File, keep *fifo, err error) {
 	root, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
@@ -20,7 +22,7 @@ func openOutput(path string) (w *os.File, keep *fifo, err error) {
 	}
 	defer root.Close()
 	base := filepath.Base(path)
-	// A link within the directory is one that Root would follow.
+	// os.Root would follow a link within the directory.
 	info, err := root.Lstat(base)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open output: %w", err)
@@ -28,7 +30,7 @@ func openOutput(path string) (w *os.File, keep *fifo, err error) {
 	if kind := info.Mode().Type(); kind != 0 && kind != fs.ModeNamedPipe {
 		return nil, nil, fmt.Errorf("open output: %s is neither fifo nor file: %s", path, info.Mode())
 	}
-	// Opened for both, a fifo needs no reader yet (fifo(7)).
+	// Opened for reading and writing, a fifo needs no reader yet (fifo(7)).
 	both, err := openSame(root, base, os.O_RDWR|syscall.O_NONBLOCK, info)
 	if err != nil {
 		return nil, nil, err
@@ -44,7 +46,7 @@ func openOutput(path string) (w *os.File, keep *fifo, err error) {
 	return w, &fifo{both, path}, nil
 }
 
-// openSame opens base, if it is still what info says.
+// openSame opens base and fails unless it is still the file that info describes.
 func openSame(root *os.Root, base string, flag int, info fs.FileInfo) (*os.File, error) {
 	f, err := root.OpenFile(base, flag|syscall.O_NOFOLLOW, 0)
 	if err != nil {
@@ -57,28 +59,28 @@ func openSame(root *os.Root, base string, flag int, info fs.FileInfo) (*os.File,
 	return f, nil
 }
 
-// fifo is a command's output that another process reads.
+// fifo is an output of a command that another process reads.
 type fifo struct {
-	file *os.File // an end of it
+	file *os.File // read and write
 	path string
 }
 
-// What a fifo holds is lost with the last descriptor of it. A reader that is being
-// restarted, as a log collector is with its agent, has readerTimeout to come back.
+// A fifo's content is lost when its last descriptor is closed. A reader that is being
+// restarted, as a log collector is with its agent, has readerTimeout to return.
 const (
 	readerTimeout = 5 * time.Minute
 	readerEvery   = 20 * time.Millisecond
 )
 
-// release closes the fifo when all that it holds has been read, when it has no name any
-// more by which a reader could come, or at the latest at deadline.
+// release closes the fifo once its content has been read, once the fifo has no name by
+// which a reader could open it, or at deadline.
 func (f *fifo) release(deadline time.Time) {
 	defer f.file.Close()
 	conn, err := f.file.SyscallConn()
 	if err != nil {
 		return
 	}
-	for held(conn) > 0 && f.named() && time.Now().Before(deadline) {
+	for bufferedBytes(conn) > 0 && f.named() && time.Now().Before(deadline) {
 		time.Sleep(readerEvery)
 	}
 }

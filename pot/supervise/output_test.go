@@ -11,10 +11,10 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
-// unread is a fifo that a command has written 1000 bytes to, and whose reader is away.
+// unread returns a fifo that a command has written 1000 bytes to and that nobody reads.
 func unread(t *testing.T) (f *fifo, path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "fifo")
@@ -27,7 +27,7 @@ func unread(t *testing.T) (f *fifo, path string) {
 	return f, path
 }
 
-// released releases f in the background.
+// released calls f.release in the background; the channel is closed when it returns.
 func released(f *fifo, within time.Duration) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
@@ -39,7 +39,7 @@ func released(f *fifo, within time.Duration) <-chan struct{} {
 
 func TestFifo_release(t *testing.T) {
 	leak.Check(t)
-	t.Run("a reader that comes back finds all of it", func(t *testing.T) {
+	t.Run("a reader that returns in time gets everything", func(t *testing.T) {
 		f, path := unread(t)
 		done := released(f, time.Minute)
 		r, err := os.Open(path)
@@ -47,22 +47,22 @@ func TestFifo_release(t *testing.T) {
 		defer r.Close()
 		select {
 		case <-done:
-			t.Fatal("it is closed before it was read")
+			t.Fatal("the fifo is closed before it was read")
 		case <-time.After(5 * readerEvery):
 		}
 		got, err := io.ReadAll(r)
 		must.NoError(t, err)
 		must.True(t, bytes.Equal(make([]byte, 1000), got), must.Sprintf("%d bytes", len(got)))
-		endsIn(t, done, "it is not closed when it was read")
+		endsIn(t, done, "the fifo is not closed after it was read")
 	})
-	t.Run("a fifo that was removed waits for nobody", func(t *testing.T) {
+	t.Run("a fifo that was removed is closed at once", func(t *testing.T) {
 		f, path := unread(t)
 		done := released(f, time.Hour)
 		must.NoError(t, os.Remove(path))
-		endsIn(t, done, "it waits for a reader that cannot come")
+		endsIn(t, done, "release waits for a reader that cannot open the fifo")
 	})
-	t.Run("a reader does not come for ever", func(t *testing.T) {
+	t.Run("the wait for a reader ends at the deadline", func(t *testing.T) {
 		f, _ := unread(t)
-		endsIn(t, released(f, 0), "it waits beyond its deadline")
+		endsIn(t, released(f, 0), "release waits beyond its deadline")
 	})
 }

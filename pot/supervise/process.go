@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// Process is a command to be started in a jail.
+// Process is a command that is started in a jail.
 type Process struct {
 	Jail     Jail
 	Argv     []string
@@ -22,23 +22,23 @@ type Process struct {
 	// Terminal makes Stdin the process's controlling terminal.
 	Terminal bool
 
-	// By is the path of a pot-supervisor that becomes the command. Without it this process
-	// starts the command itself: what is set for the command (see inherit) is then set for
-	// this process as well, in part, and it must not have a directory open. That is for
-	// the supervisor alone.
-	By string
+	// Supervisor is the path of a pot-supervisor that becomes the command. Without it this
+	// process starts the command itself: then resetInherited changes part of the state of
+	// this process too, and this process must not have a directory open. Only a supervisor
+	// leaves it empty.
+	Supervisor string
 }
 
-// defaultPath is where commands are looked for when the environment does not
-// say: FreeBSD's _PATH_DEFPATH (paths.h) with the directories for root.
+// defaultPath is the PATH of an environment without one: FreeBSD's _PATH_DEFPATH (paths.h)
+// with the directories for root.
 const defaultPath = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
-// Start starts p in its jail. The caller waits for the process. A command that
-// is not in the jail is fs.ErrNotExist.
+// Start starts p in its jail. The caller must wait for the process. It returns
+// fs.ErrNotExist if the command is not in the jail.
 //
-// All commands in jails are started here: tasks', pots' started by hand, and more
-// commands in them. The command has p.Stdin, p.Stdout and p.Stderr and no other
-// descriptor, whatever this process has, and what else it inherits is what inherit says.
+// All commands in jails are started here: tasks, pots started by hand, and further commands
+// in both. The command has the descriptors p.Stdin, p.Stdout and p.Stderr and no others,
+// whatever this process has open. Its other inherited state is what resetInherited sets.
 func (p *Process) Start() (*os.Process, error) {
 	if len(p.Argv) == 0 || p.Argv[0] == "" {
 		return nil, errors.New("no command to start")
@@ -49,9 +49,9 @@ func (p *Process) Start() (*os.Process, error) {
 	if err := SealDescriptors(); err != nil {
 		return nil, err
 	}
-	p.giveStreams()
-	if p.By != "" {
-		return p.startBy(p.By)
+	p.chownStreams()
+	if p.Supervisor != "" {
+		return p.startBySupervisor(p.Supervisor)
 	}
 	if err := checkNoDirectory(); err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (p *Process) Start() (*os.Process, error) {
 		attr.Dir = "/"
 	}
 	if attr.Env == nil {
-		attr.Env = []string{} // nil would mean the supervisor's own
+		attr.Env = []string{} // nil would pass the supervisor's environment
 	}
 	var process *os.Process
 	err := p.Jail.enter(attr, func() (err error) {
@@ -82,8 +82,8 @@ func (p *Process) Start() (*os.Process, error) {
 	return process, err
 }
 
-// checkStrings returns an error that names a string which no command can be given: all of
-// them end at their first NUL (execve(2)). A variable is named without its value.
+// checkStrings rejects strings with a NUL byte, where execve(2) would end them. The error
+// names a variable without its value.
 func (p *Process) checkStrings() error {
 	const rule = "must not have a NUL byte in it: no command can be given one"
 	for i, arg := range p.Argv {
@@ -103,10 +103,10 @@ func (p *Process) checkStrings() error {
 	return nil
 }
 
-// startFirst starts the first candidate for the command that is there.
+// startFirst starts the first candidate that exists.
 func (p *Process) startFirst(attr *os.ProcAttr) (process *os.Process, err error) {
 	first := true
-	err = p.each(attr.Dir, func(path string) error {
+	err = p.eachCandidate(attr.Dir, func(path string) error {
 		if !first && p.Terminal {
 			close, err := reopenTerminal(attr)
 			if err != nil {
@@ -122,9 +122,10 @@ func (p *Process) startFirst(attr *os.ProcAttr) (process *os.Process, err error)
 	return process, err
 }
 
-// each tries candidates until one is there. It is the kernel that looks, from within
-// the jail: a path means what it means there.
-func (p *Process) each(dir string, try func(path string) error) error {
+// eachCandidate calls try with candidates until one exists. The kernel resolves the path
+// inside the jail, so that it means what it means to the pot. dir is the working directory,
+// for the error.
+func (p *Process) eachCandidate(dir string, try func(path string) error) error {
 	var refused error
 	for _, path := range p.candidates() {
 		err := try(path)
@@ -134,7 +135,7 @@ func (p *Process) each(dir string, try func(path string) error) error {
 		case errors.Is(err, syscall.EACCES):
 			refused = err
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-			// or the directory is missing: execve(2) and chdir(2) say the same
+			// of the program or of the directory: execve(2) and chdir(2) have the same errors
 		default:
 			return fmt.Errorf("start %s: %w", path, cause(err))
 		}
@@ -148,7 +149,7 @@ func (p *Process) each(dir string, try func(path string) error) error {
 	return fmt.Errorf("start %s: not in the pot: %w", p.Argv[0], fs.ErrNotExist)
 }
 
-// candidates are the paths that the command may be at.
+// candidates returns the paths at which the command may be, in order.
 func (p *Process) candidates() []string {
 	name := p.Argv[0]
 	if strings.Contains(name, "/") {
@@ -169,7 +170,7 @@ func (p *Process) candidates() []string {
 	return all
 }
 
-// cause is what is wrong, without os.StartProcess's own words around it.
+// cause returns what is wrong without the words that os.StartProcess puts around it.
 func cause(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {

@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 )
 
-// maxRecord bounds what is read back of a record.
+// maxRecord bounds a record that is read, in bytes.
 const maxRecord = 64 << 10
 
-// writeRecord puts v into dir/name, whole or not at all.
+// writeRecord writes v to dir/name atomically: readers see the whole record or none.
 func writeRecord(dir, name string, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -23,7 +23,7 @@ func writeRecord(dir, name string, v any) error {
 	return os.Rename(path+".new", path)
 }
 
-// readRecord fills v from dir/name.
+// readRecord decodes dir/name into v.
 func readRecord(dir, name string, v any) error {
 	path := filepath.Join(dir, name)
 	info, err := os.Stat(path)

@@ -15,14 +15,15 @@ import (
 	"nomad-driver-pot/pot/exact"
 )
 
-// maxTask bounds what a supervisor reads of its task: arguments and
-// environment are at most ARG_MAX (2 MiB on Linux, 512 KiB on FreeBSD), and
-// JSON writes a byte that is no UTF-8 in eight at the worst (package exact).
+// maxTask bounds the encoded task, in bytes. Arguments and environment are at most ARG_MAX
+// (2 MiB on Linux, 512 KiB on FreeBSD), and JSON needs at most eight bytes for a byte that
+// is not UTF-8 (package exact).
 const maxTask = 32 << 20
 
-// Run is the whole of a supervisor: it reads its Task from stdin, answers on
-// stdout when the command runs, and returns when the command has ended and its
-// exit record is on disk. The result is the process's exit status.
+// Run is the main function of a supervisor. It reads a Task from stdin, answers on stdout
+// once the command runs, and returns when the command has ended and its exit record is on
+// disk. The result is the exit status of the process. Run does not return if it executes
+// Task.OnExit.
 func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 	var t Task
 	answer := func(r reply) error {
@@ -33,52 +34,52 @@ func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 		return 1
 	}
 	stdin.Close()
-	if err := hide(); err != nil { // until it executes the command, the child is seen in the pot
+	if err := preventTracing(); err != nil { // until the child executes the command, the pot's processes see it
 		answer(reply{Fault: err.Error()})
 		return 1
 	}
 	s := &supervisor{task: t, forwards: map[string]io.Closer{}}
-	defer s.linger()
+	defer s.drainOutputs()
 	defer s.close()
 	if err := s.start(); err != nil {
-		s.fifos = nil // nothing was written
+		s.fifos = nil // the command wrote nothing
 		answer(reply{Fault: err.Error()})
 		return 1
 	}
 	if err := answer(reply{Running: s.running}); err != nil {
-		// Nobody is left who knows of this command.
+		// The caller is gone: no other process knows of this command.
 		s.command.Kill()
 	}
 	s.task.Env = nil
 	debug.FreeOSMemory()
 	status := s.wait()
-	if status == 0 && len(t.Then) > 0 {
-		// Nothing that is open here is open there.
-		err := syscall.Exec(t.Then[0], t.Then, []string{thenPath})
-		fmt.Fprintf(os.Stderr, "%s: %v\n", t.Then[0], err)
+	if status == 0 && len(t.OnExit) > 0 {
+		// All descriptors of this process are close-on-exec.
+		err := syscall.Exec(t.OnExit[0], t.OnExit, []string{onExitPath})
+		fmt.Fprintf(os.Stderr, "%s: %v\n", t.OnExit[0], err)
 	}
 	return status
 }
 
-// thenPath is where Task.Then finds what it runs.
-const thenPath = "PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+// onExitPath is the environment of Task.OnExit.
+const onExitPath = "PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
-// supervisor is the inside of a pot-supervisor.
+// supervisor is the state of a running pot-supervisor.
 type supervisor struct {
-	task    Task
-	running Running
-	command *os.Process
-	overdue atomic.Bool
-	alive   *os.File
+	task     Task
+	running  Running
+	command  *os.Process
+	timedOut atomic.Bool
+	alive    *os.File
 
-	forgotten atomic.Bool          // nobody will ask how the command ended
-	open      []io.Closer          // held while the command runs, closed last first
-	keepers   []*keeper            // outputs that are bounded
-	fifos     []*fifo              // the other outputs, where they are fifos
-	forwards  map[string]io.Closer // by Forward.key; obey's alone, once it is begun
+	forgotten atomic.Bool          // nobody will read the exit record
+	open      []io.Closer          // closed when the command has ended, last first
+	rotators  []*logRotator        // outputs with bounded files
+	fifos     []*fifo              // outputs that are fifos of other processes
+	forwards  map[string]io.Closer // by Forward.key; only serveControl's once that runs
 }
 
-// close lets go of all that the supervisor holds.
+// close closes all that the supervisor holds open while the command runs.
 func (s *supervisor) close() {
 	for i := len(s.open) - 1; i >= 0; i-- {
 		s.open[i].Close()
@@ -86,22 +87,24 @@ func (s *supervisor) close() {
 	s.open = nil
 }
 
-// linger waits until nothing in the jail can write to what is kept: nobody else has an
-// end of those pipes, and who has may have been left behind by the command. It waits for
-// the readers of fifos as well. By then the command's end is known to all who wait for it.
-func (s *supervisor) linger() {
+// drainOutputs waits until no process in the jail can write to the bounded outputs any
+// more: processes that the command left behind may still have the pipes open. It also
+// waits, at most readerTimeout, for the readers of fifos. Callers of Wait have their answer
+// before.
+func (s *supervisor) drainOutputs() {
 	deadline := time.Now().Add(readerTimeout)
 	for _, f := range s.fifos {
 		f.release(deadline)
 	}
-	for _, k := range s.keepers {
+	for _, k := range s.rotators {
 		<-k.ended
 	}
 }
 
 // start opens what the command needs and starts it.
 func (s *supervisor) start() error {
-	// Open for both, and not blocking: what nobody reads does not stop the supervisor.
+	// Read and write, so that the open needs no reader; non-blocking, so that a fifo that
+	// nobody reads does not block the supervisor.
 	alive, err := os.OpenFile(filepath.Join(s.task.Dir, aliveFifo), os.O_RDWR|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
@@ -130,13 +133,13 @@ func (s *supervisor) start() error {
 		s.command.Wait()
 		return err
 	}
-	go s.obey(control)
+	go s.serveControl(control)
 	return nil
 }
 
-// startCommand starts the command with its outputs. The supervisor keeps them
-// open at its own end as well, for reading: when a log collector goes away
-// and comes back, the command waits for it, and is not killed by a broken pipe.
+// startCommand starts the command with its outputs. The supervisor keeps fifos open for
+// reading as well: while a log collector is restarted, the command blocks and is not killed
+// by SIGPIPE.
 func (s *supervisor) startCommand() error {
 	p := Process{
 		Jail: s.task.Jail, Argv: s.task.Argv, Env: s.task.Env,
@@ -163,16 +166,16 @@ func (s *supervisor) startCommand() error {
 		*out.file = w
 	}
 	s.command, err = p.Start()
-	raiseDescriptorLimit() // connections that are forwarded need them
+	raiseDescriptorLimit() // each forwarded connection needs two
 	return err
 }
 
-// output opens one of them.
+// output opens the file, the fifo or the pipe that the command writes to for path.
 func (s *supervisor) output(path string) (*os.File, error) {
 	if s.task.OutputBytes > 0 {
-		k, w, err := keepOutput(path, s.task.OutputBytes)
+		k, w, err := newLogRotator(path, s.task.OutputBytes)
 		if err == nil {
-			s.keepers = append(s.keepers, k)
+			s.rotators = append(s.rotators, k)
 		}
 		return w, err
 	}
@@ -183,11 +186,12 @@ func (s *supervisor) output(path string) (*os.File, error) {
 	return w, err
 }
 
-// wait waits for the command's end and writes it down.
+// wait waits for the command's end and writes the exit record. It returns the supervisor's
+// exit status.
 func (s *supervisor) wait() int {
-	if s.task.Within > 0 {
-		timer := time.AfterFunc(s.task.Within, func() {
-			s.overdue.Store(true) // before its end can be seen
+	if s.task.MaxRuntime > 0 {
+		timer := time.AfterFunc(s.task.MaxRuntime, func() {
+			s.timedOut.Store(true) // before the end can be seen
 			s.command.Kill()
 		})
 		defer timer.Stop()
@@ -197,11 +201,11 @@ func (s *supervisor) wait() int {
 		fmt.Fprintf(os.Stderr, "wait for the command: %v\n", err)
 		return 1
 	}
-	for _, k := range s.keepers {
-		k.settle() // who is told of the end may look at once
+	for _, k := range s.rotators {
+		k.flush() // a caller that learns of the end may read the files at once
 	}
 	exit := ExitOf(state)
-	exit.Overdue = s.overdue.Load() && exit.Signal == int(syscall.SIGKILL)
+	exit.TimedOut = s.timedOut.Load() && exit.Signal == int(syscall.SIGKILL)
 	if err := s.recordExit(exit); err != nil {
 		fmt.Fprintf(os.Stderr, "write exit record: %v\n", err)
 		return 1
@@ -209,8 +213,8 @@ func (s *supervisor) wait() int {
 	return 0
 }
 
-// ExitOf is how a process ended, as Nomad and shells count: 128 and the
-// signal's number where a signal ended it.
+// ExitOf returns how a process ended, as Nomad and shells count: 128 plus the signal's
+// number if a signal ended it.
 func ExitOf(state *os.ProcessState) Exit {
 	exit := Exit{Code: state.ExitCode(), Ended: time.Now().UTC()}
 	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {

@@ -14,16 +14,18 @@ import (
 	"nomad-driver-pot/pot/exact"
 )
 
-// reply is what a supervisor answers, once: the command runs, or why not.
+// reply is the supervisor's only answer: the command runs, or the reason why it does not.
 type reply struct {
 	Running Running `json:"running"`
 	Fault   string  `json:"fault,omitempty"`
 }
 
-// Start makes a supervisor out of the program at binary, and returns when its
-// command runs. After an error neither is there. t.Dir must exist and hold no
-// earlier command's records. Start itself does not look into the jail: what is
-// wrong with the command comes back as the error.
+// Start starts the program at binary as a supervisor for t and returns once the command
+// runs. If it returns an error, neither the supervisor nor the command is left.
+//
+// t.Dir must exist and must not hold records of an earlier command. Start does not look
+// into the jail itself: an error of the command, such as a missing program, comes from the
+// supervisor.
 func Start(ctx context.Context, binary string, t Task) (Running, error) {
 	for _, name := range []string{aliveFifo, controlFifo} {
 		if err := syscall.Mkfifo(filepath.Join(t.Dir, name), 0o600); err != nil {
@@ -34,7 +36,7 @@ func Start(ctx context.Context, binary string, t Task) (Running, error) {
 	if err != nil {
 		return Running{}, fmt.Errorf("internal error: encode task: %w", err)
 	}
-	log, err := os.OpenFile(filepath.Join(t.Dir, complaints), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	log, err := os.OpenFile(filepath.Join(t.Dir, logFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return Running{}, err
 	}
@@ -53,7 +55,7 @@ func Start(ctx context.Context, binary string, t Task) (Running, error) {
 	cmd.Env = []string{} // not the caller's: it may hold the agent's secrets
 	cmd.Stderr = log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	r, err := converse(ctx, cmd, asked)
+	r, err := handshake(ctx, cmd, asked)
 	switch {
 	case err != nil:
 		return Running{}, fmt.Errorf("%s run: %w", binary, err)
@@ -63,10 +65,10 @@ func Start(ctx context.Context, binary string, t Task) (Running, error) {
 	return r.Running, nil
 }
 
-// converse starts cmd, tells it what is asked and takes its reply. Until then
-// the process ends with ctx; afterwards it is on its own, and is waited for
-// only so that it does not stay a zombie.
-func converse(ctx context.Context, cmd *exec.Cmd, asked []byte) (reply, error) {
+// handshake starts cmd, sends it the encoded task and returns its reply. Until the reply
+// has come, the process is killed when ctx ends. Afterwards it lives on its own; it is
+// waited for only so that it does not become a zombie.
+func handshake(ctx context.Context, cmd *exec.Cmd, asked []byte) (reply, error) {
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return reply{}, err
@@ -85,7 +87,7 @@ func converse(ctx context.Context, cmd *exec.Cmd, asked []byte) (reply, error) {
 	if err == nil {
 		err = json.NewDecoder(io.LimitReader(stdout, maxRecord)).Decode(&r)
 	}
-	stdout.Close() // now: what is open here, every later start copies and closes
+	stdout.Close() // now: a descriptor that is open here is copied and closed by each later start
 	if !onTime() {
 		err = context.Cause(ctx)
 	}

@@ -5,24 +5,24 @@ import (
 	"syscall"
 )
 
-// giveStreams makes the command's user the owner of its standard streams. Opening
-// /dev/stdout, or any other of them by name, opens the pipe or the terminal itself once
-// more on Linux (proc(5), /proc/PID/fd), which only its owner may: a program of another
-// user than root could write to its descriptors 1 and 2, and not to /dev/stdout.
+// chownStreams makes the command's user the owner of its standard streams. On Linux opening
+// /dev/stdout by name opens the pipe or the terminal again (proc(5), /proc/PID/fd), which
+// only its owner may: without this, a program of another user than root could write to
+// descriptors 1 and 2 and not to /dev/stdout.
 //
-// It is no error if a stream has to stay whose it is: the descriptor works all the same.
-func (p *Process) giveStreams() {
+// Errors are ignored: the descriptors work all the same.
+func (p *Process) chownStreams() {
 	for _, f := range []*os.File{p.Stdin, p.Stdout, p.Stderr} {
 		if conn, err := f.SyscallConn(); err == nil {
-			conn.Control(func(fd uintptr) { giveStream(int(fd), p.Terminal, int(p.Identity.UID)) })
+			conn.Control(func(fd uintptr) { chownStream(int(fd), p.Terminal, int(p.Identity.UID)) })
 		}
 	}
 }
 
-// giveStream gives away a pipe, a fifo, a file, or, if it is one, a terminal, but no
-// device such as /dev/null. One that has more than one name may be another's: a task can
-// put a link to somebody else's file where its own fifo was.
-func giveStream(fd int, isTerminal bool, uid int) {
+// chownStream changes the owner of a pipe, a fifo or a file, and of the command's terminal,
+// but of no other device, such as /dev/null. It leaves a file with several names alone: a
+// task can put a link to another user's file in the place of its own fifo.
+func chownStream(fd int, isTerminal bool, uid int) {
 	var s syscall.Stat_t
 	if syscall.Fstat(fd, &s) != nil || int(s.Uid) == uid || s.Nlink > 1 {
 		return

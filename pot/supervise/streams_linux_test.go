@@ -10,8 +10,8 @@ import (
 	"github.com/creack/pty"
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/need"
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/need"
 )
 
 func TestProcess_giveStreams(t *testing.T) {
@@ -45,7 +45,7 @@ func TestProcess_giveStreams(t *testing.T) {
 
 	give := func(in, out *os.File, terminal bool, uid uint32) {
 		p := Process{Stdin: in, Stdout: out, Stderr: out, Terminal: terminal, Identity: Identity{UID: uid}}
-		p.giveStreams()
+		p.chownStreams()
 	}
 	give(null, w, false, user)
 	must.Eq(t, uint32(user), owner(w))

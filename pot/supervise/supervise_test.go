@@ -18,7 +18,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
 func TestOpenOutput(t *testing.T) {
@@ -29,7 +29,7 @@ func TestOpenOutput(t *testing.T) {
 	file := filepath.Join(dir, "file")
 	must.NoError(t, os.WriteFile(file, nil, 0o600))
 
-	t.Run("a fifo needs no reader, and keeps what is written until one comes", func(t *testing.T) {
+	t.Run("a fifo needs no reader, and buffers what is written until one opens it", func(t *testing.T) {
 		w, keep, err := openOutput(fifo)
 		must.NoError(t, err)
 		_, err = io.WriteString(w, "early")
@@ -60,11 +60,11 @@ func TestOpenOutput(t *testing.T) {
 			must.ErrorContains(t, err, "neither fifo nor file")
 		}
 	})
-	t.Run("what is neither fifo nor file is refused", func(t *testing.T) {
+	t.Run("a device is refused", func(t *testing.T) {
 		_, _, err := openOutput(os.DevNull)
 		must.ErrorContains(t, err, "neither fifo nor file")
 	})
-	t.Run("what is missing is told", func(t *testing.T) {
+	t.Run("a missing output is an error", func(t *testing.T) {
 		_, _, err := openOutput(filepath.Join(dir, "nosuch"))
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
@@ -72,7 +72,7 @@ func TestOpenOutput(t *testing.T) {
 
 func TestOpen(t *testing.T) {
 	leak.Check(t)
-	t.Run("a command that was never started is not there", func(t *testing.T) {
+	t.Run("a command that was never started does not exist", func(t *testing.T) {
 		_, err := Open(t.TempDir())
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
@@ -82,7 +82,7 @@ func TestOpen(t *testing.T) {
 		_, err := Open(dir)
 		must.ErrorContains(t, err, runningFile)
 	})
-	t.Run("a record that is too large is not read", func(t *testing.T) {
+	t.Run("a record that is too large is refused", func(t *testing.T) {
 		dir := t.TempDir()
 		must.NoError(t, os.WriteFile(filepath.Join(dir, runningFile), make([]byte, maxRecord+1), 0o600))
 		_, err := Open(dir)
@@ -90,7 +90,7 @@ func TestOpen(t *testing.T) {
 	})
 }
 
-// dead is a command whose supervisor is gone.
+// dead returns a command whose supervisor is gone, and the directory of its records.
 func dead(t *testing.T) (*Supervised, string) {
 	leak.Check(t)
 	dir := t.TempDir()
@@ -104,7 +104,7 @@ func dead(t *testing.T) (*Supervised, string) {
 
 func TestSupervised_Wait(t *testing.T) {
 	leak.Check(t)
-	t.Run("an end that was recorded is told, again and again", func(t *testing.T) {
+	t.Run("a recorded exit is returned by each call", func(t *testing.T) {
 		s, dir := dead(t)
 		want := Exit{Code: 137, Signal: 9, Ended: time.Now().UTC()}
 		must.NoError(t, writeRecord(dir, exitFile, want))
@@ -114,14 +114,14 @@ func TestSupervised_Wait(t *testing.T) {
 			must.Eq(t, want, got)
 		}
 	})
-	t.Run("an end that nobody saw is unknown, with the last words", func(t *testing.T) {
+	t.Run("without a record the exit is unknown, and the error quotes the supervisor's log", func(t *testing.T) {
 		s, dir := dead(t)
-		must.NoError(t, os.WriteFile(filepath.Join(dir, complaints), []byte("panic: oh\nmore"), 0o600))
+		must.NoError(t, os.WriteFile(filepath.Join(dir, logFile), []byte("panic: oh\nmore"), 0o600))
 		_, err := s.Wait(t.Context())
 		must.ErrorIs(t, err, ErrUnknownExit)
 		must.ErrorContains(t, err, `"panic: oh"`)
 	})
-	t.Run("waiting ends with its context", func(t *testing.T) {
+	t.Run("a wait ends with its context", func(t *testing.T) {
 		s, dir := dead(t)
 		alive, err := os.OpenFile(filepath.Join(dir, aliveFifo), os.O_RDWR, 0)
 		must.NoError(t, err)
@@ -152,12 +152,12 @@ func TestRun(t *testing.T) {
 		must.NoError(t, json.NewDecoder(r).Decode(&answer))
 		return code, answer
 	}
-	t.Run("a task that is none is refused", func(t *testing.T) {
+	t.Run("a task that is not JSON is refused", func(t *testing.T) {
 		code, answer := run(t, "{")
 		must.Eq(t, 1, code)
 		must.StrContains(t, answer.Fault, "read task")
 	})
-	t.Run("a jail that is gone is told", func(t *testing.T) {
+	t.Run("the fault of a jail that is gone is answered", func(t *testing.T) {
 		_, dir := dead(t)
 		task, err := json.Marshal(Task{Dir: dir, Argv: []string{"/bin/true"}, Jail: Jail{ID: 1 << 30}})
 		must.NoError(t, err)
@@ -172,11 +172,11 @@ func TestProcess_candidates(t *testing.T) {
 	for name, c := range map[string]struct {
 		argv, env, want []string
 	}{
-		"a path is itself":              {[]string{"/bin/x"}, nil, []string{"/bin/x"}},
-		"a relative path is itself":     {[]string{"bin/x"}, nil, []string{"bin/x"}},
-		"a name is looked for in PATH":  {[]string{"x"}, []string{"PATH=/a:/b/"}, []string{"/a/x", "/b/x"}},
-		"the last PATH counts":          {[]string{"x"}, []string{"PATH=/a", "PATH=/b"}, []string{"/b/x"}},
-		"never in the directory itself": {[]string{"x"}, []string{"PATH=:.:/a:"}, []string{"/a/x"}},
+		"a path is not looked up":          {[]string{"/bin/x"}, nil, []string{"/bin/x"}},
+		"nor is a relative path":           {[]string{"bin/x"}, nil, []string{"bin/x"}},
+		"a name is looked up in PATH":      {[]string{"x"}, []string{"PATH=/a:/b/"}, []string{"/a/x", "/b/x"}},
+		"the last PATH counts":             {[]string{"x"}, []string{"PATH=/a", "PATH=/b"}, []string{"/b/x"}},
+		"relative directories are skipped": {[]string{"x"}, []string{"PATH=:.:/a:"}, []string{"/a/x"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &Process{Argv: c.argv, Env: c.env}
@@ -187,11 +187,11 @@ func TestProcess_candidates(t *testing.T) {
 
 func TestForward(t *testing.T) {
 	leak.Check(t)
-	t.Run("a protocol that is not known is refused", func(t *testing.T) {
+	t.Run("an unknown protocol is refused", func(t *testing.T) {
 		_, err := forward(Forward{Proto: "sctp"})
 		must.ErrorContains(t, err, `no such protocol: "sctp"`)
 	})
-	t.Run("datagrams find there and back, for each client", func(t *testing.T) {
+	t.Run("datagrams and their answers reach the right client", func(t *testing.T) {
 		echo, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 		must.NoError(t, err)
 		defer echo.Close()
@@ -250,7 +250,7 @@ func TestForward(t *testing.T) {
 	})
 }
 
-// freeUDP is a port on loopback that nobody has.
+// freeUDP returns a port on loopback that nobody uses.
 func freeUDP(t *testing.T) netip.AddrPort {
 	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 	must.NoError(t, err)

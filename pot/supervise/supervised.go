@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// Supervised is a command that was started, seen from outside. It may be
-// opened any number of times, by any process of root's.
+// Supervised is a command that was started, as other processes see it. Any process of root
+// may open it, any number of times.
 type Supervised struct {
 	Running
 	dir string
 }
 
-// Open finds the command whose supervisor keeps its records in dir. One that
-// was never started is fs.ErrNotExist.
+// Open opens the command whose supervisor keeps its records in dir. It returns
+// fs.ErrNotExist if no command was started there.
 func Open(dir string) (*Supervised, error) {
 	s := &Supervised{dir: dir}
 	if err := readRecord(dir, runningFile, &s.Running); err != nil {
@@ -30,9 +30,9 @@ func Open(dir string) (*Supervised, error) {
 	return s, nil
 }
 
-// Wait returns how the command ended, when it has. It may be called at any
-// time, any number of times. A supervisor that is gone without a record is
-// ErrUnknownExit.
+// Wait waits for the command's end and returns how it ended. It may be called any number of
+// times, also long after the end. It returns ErrUnknownExit if the supervisor ended without
+// a record.
 func (s *Supervised) Wait(ctx context.Context) (Exit, error) {
 	alive, err := os.OpenFile(filepath.Join(s.dir, aliveFifo), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -42,18 +42,17 @@ func (s *Supervised) Wait(ctx context.Context) (Exit, error) {
 	stop := context.AfterFunc(ctx, func() { alive.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 
-	// The supervisor alone has the fifo open for writing, and writes to it only how
-	// the command ended, while the disk takes no record of that. Its end is
-	// the end of the file, whether it ended well or was killed. One
-	// that ended before is asked for: FreeBSD has a fifo that nobody writes to
-	// end only for those who had it open when the last writer left
-	// (sys/fs/fifofs/fifo_vnops.c, fifo_open).
+	// Only the supervisor has the fifo open for writing. It writes to it only while the
+	// disk takes no exit record (announceExit). When the supervisor ends, even if it is
+	// killed, the fifo is at its end. The control fifo tells whether a supervisor still
+	// lives: on FreeBSD a fifo without writers is at its end only for a reader that had it
+	// open when the last writer left (sys/fs/fifofs/fifo_vnops.c, fifo_open).
 	switch control, err := s.control(); {
 	case err == nil:
 		control.Close()
-		exit, told, err := readTold(alive)
+		exit, announced, err := readAnnounced(alive)
 		switch {
-		case told:
+		case announced:
 			return exit, nil
 		case ctx.Err() != nil:
 			return Exit{}, context.Cause(ctx)
@@ -67,16 +66,17 @@ func (s *Supervised) Wait(ctx context.Context) (Exit, error) {
 	err = readRecord(s.dir, exitFile, &exit)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Exit{}, s.unknown()
+		return Exit{}, s.unknownExit()
 	case err != nil:
 		return Exit{}, fmt.Errorf("%w that can be read: %w", ErrUnknownExit, err)
 	}
 	return exit, nil
 }
 
-// unknown is ErrUnknownExit with the supervisor's last words, if it had any.
-func (s *Supervised) unknown() error {
-	data, err := os.ReadFile(filepath.Join(s.dir, complaints))
+// unknownExit returns ErrUnknownExit with the first line of the supervisor's log, if it has
+// one.
+func (s *Supervised) unknownExit() error {
+	data, err := os.ReadFile(filepath.Join(s.dir, logFile))
 	if err != nil || len(data) == 0 {
 		return ErrUnknownExit
 	}
@@ -84,8 +84,8 @@ func (s *Supervised) unknown() error {
 	return fmt.Errorf("%w: %.200q", ErrUnknownExit, first)
 }
 
-// control is the way to the supervisor, which lets go of it before it lets go
-// of the alive fifo. One that has is ErrEnded.
+// control opens the supervisor's control fifo for writing. A supervisor closes it before
+// the alive fifo. It returns ErrEnded if the supervisor has closed it.
 func (s *Supervised) control() (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(s.dir, controlFifo), os.O_WRONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, syscall.ENXIO) || errors.Is(err, fs.ErrNotExist) {
@@ -94,27 +94,27 @@ func (s *Supervised) control() (*os.File, error) {
 	return f, err
 }
 
-// Unlisten has the supervisor close the forward that listens there. It does not wait for
-// that. A supervisor that is gone is ErrEnded.
+// Unlisten has the supervisor close the forward that listens at f.Listen. It does not wait
+// until that is done. It returns ErrEnded if the supervisor is gone.
 func (s *Supervised) Unlisten(f Forward) error {
-	return s.order(fmt.Sprintf("%s %s\n", unlistenOrder, f.key()))
+	return s.send(fmt.Sprintf("%s %s\n", unlistenRequest, f.key()))
 }
 
-// Signal has the supervisor send sig to the command, and to it alone. A command
-// that has ended is ErrEnded; so is one whose supervisor is gone.
+// Signal has the supervisor send sig to the command's process only, not to its children. It
+// returns ErrEnded if the command has ended or its supervisor is gone.
 func (s *Supervised) Signal(sig syscall.Signal) error {
-	return s.order(fmt.Sprintf("%s %d\n", signalOrder, int(sig)))
+	return s.send(fmt.Sprintf("%s %d\n", signalRequest, int(sig)))
 }
 
-// order tells the supervisor to do something, in one line.
-func (s *Supervised) order(line string) error {
+// send writes one request, a line, to the supervisor.
+func (s *Supervised) send(line string) error {
 	control, err := s.control()
 	if err != nil {
 		return err
 	}
 	defer control.Close()
 	if s.ended() {
-		return ErrEnded // and is not written down yet
+		return ErrEnded // although the record is not on disk yet
 	}
 	_, err = io.WriteString(control, line)
 	if errors.Is(err, syscall.EPIPE) {

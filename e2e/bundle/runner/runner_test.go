@@ -13,7 +13,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/need"
+	"nomad-driver-pot/e2e/need"
 )
 
 // read returns the results of a log that a test binary wrote.

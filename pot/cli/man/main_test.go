@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/pot/cli"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
 // Each command has its page, and each of its flags is there; what is not there

@@ -1,6 +1,9 @@
-// Pot-supervisor runs one command in a jail and remembers how it ended: see
-// package supervise. It is started by the driver and by the pot command line,
-// never by hand.
+// Pot-supervisor runs one command in a jail and records how it ended: see package
+// supervise. The driver and the pot command line start it; people do not.
+//
+// Its first argument is a mode: run (supervise a command), enter (become a command in a
+// jail), host (become a command on the host), and a mode of the system: jail (Linux: the
+// first process of a jail) or mount (FreeBSD: nmount(2) calls).
 package main
 
 import (
@@ -18,15 +21,15 @@ func main() {
 	runtime.GOMAXPROCS(2)
 	debug.SetGCPercent(20)
 	supervise.SetUmask()
-	if len(os.Args) >= 2 && runs[os.Args[1]] != nil {
-		os.Exit(runs[os.Args[1]](os.Args[2:]))
+	if len(os.Args) >= 2 && modes[os.Args[1]] != nil {
+		os.Exit(modes[os.Args[1]](os.Args[2:]))
 	}
 	fmt.Fprintln(os.Stderr, "pot-supervisor: started by nomad-driver-pot, not by hand")
 	os.Exit(2)
 }
 
-// runs are what the program can be started as; hosts add their own.
-var runs = map[string]func(args []string) int{"run": run, "enter": enter, "host": supervise.Host}
+// modes are the main functions by the first argument; each system adds one.
+var modes = map[string]func(args []string) int{"run": run, "enter": enter, "host": supervise.Host}
 
 func enter([]string) int { return supervise.Enter() }
 
@@ -36,14 +39,14 @@ func run([]string) int {
 		fmt.Fprintf(os.Stderr, "pot-supervisor: %v\n", err)
 		return 1
 	}
-	outlive()
+	catchSignals()
 	return supervise.Run(os.Stdin, os.Stdout)
 }
 
-// outlive makes the supervisor deaf to what is meant for the process group or
-// the session of those who started it. The signals are caught, not ignored:
-// what is ignored stays ignored in the command.
-func outlive() {
+// catchSignals lets the supervisor survive signals to the process group or the session that
+// started it. It catches the signals and does not ignore them: the command would inherit
+// ignored signals.
+func catchSignals() {
 	deaf := make(chan os.Signal, 1)
 	signal.Notify(deaf, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGPIPE)
 	go func() {

@@ -12,9 +12,9 @@ import (
 const prSetName = 15
 
 func init() {
-	// Executed by a descriptor, the process is called by its number. Inits are run on the
-	// thread that ps(1) shows.
+	// The process was executed by a descriptor, whose number would be its name. An init
+	// function runs on the first thread, whose name ps(1) shows.
 	name := [...]byte{'p', 'o', 't', '-', 's', 'u', 'p', 'e', 'r', 'v', 'i', 's', 'o', 'r', 0}
 	syscall.RawSyscall(syscall.SYS_PRCTL, prSetName, uintptr(unsafe.Pointer(&name)), 0)
-	runs["jail"] = func([]string) int { return inside.Run(os.Stdin, os.Stdout) }
+	modes["jail"] = func([]string) int { return inside.Run(os.Stdin, os.Stdout) }
 }

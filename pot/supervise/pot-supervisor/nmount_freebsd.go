@@ -7,5 +7,5 @@ import (
 )
 
 func init() {
-	runs["mount"] = func([]string) int { return nmount.Run(os.Stdin, os.Stderr) }
+	modes["mount"] = func([]string) int { return nmount.Run(os.Stdin, os.Stderr) }
 }

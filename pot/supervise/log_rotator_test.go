@@ -9,22 +9,22 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/pot/flock"
-	"nomad-driver-pot/pot/hosttest/leak"
 )
 
-// keepIn keeps an output in a directory of its own.
-func keepIn(t *testing.T, max int64) (k *keeper, w *os.File, path string) {
+// newRotator returns a rotator whose files are in a directory of their own.
+func keepIn(t *testing.T, max int64) (k *logRotator, w *os.File, path string) {
 	t.Helper()
 	leak.Check(t)
 	path = filepath.Join(t.TempDir(), "out")
 	must.NoError(t, os.WriteFile(path, nil, 0o600))
-	k, w, err := keepOutput(path, max)
+	k, w, err := newLogRotator(path, max)
 	must.NoError(t, err)
 	return k, w, path
 }
 
-// endsIn waits for a channel to be closed.
+// endsIn fails the test with what unless c is closed within ten seconds.
 func endsIn(t *testing.T, c <-chan struct{}, what string) {
 	t.Helper()
 	select {
@@ -34,9 +34,9 @@ func endsIn(t *testing.T, c <-chan struct{}, what string) {
 	}
 }
 
-func TestKeepOutput(t *testing.T) {
+func TestLogRotator(t *testing.T) {
 	leak.Check(t)
-	t.Run("the newest is kept, in two files of a size", func(t *testing.T) {
+	t.Run("the newest output is kept in two files of bounded size", func(t *testing.T) {
 		const most = 10_000
 		for _, size := range []int{0, 1, most, most + 1, 2 * most, 123_456} {
 			k, w, path := keepIn(t, most)
@@ -49,10 +49,10 @@ func TestKeepOutput(t *testing.T) {
 				must.NoError(t, err)
 			}
 			must.NoError(t, w.Close())
-			endsIn(t, k.ended, "it does not end when nobody can write")
+			endsIn(t, k.ended, "the rotator does not end when the last writer has closed the pipe")
 			newest, err := os.ReadFile(path)
 			must.NoError(t, err)
-			older, err := os.ReadFile(path + OlderOutput)
+			older, err := os.ReadFile(path + RotatedSuffix)
 			if size <= most {
 				must.ErrorIs(t, err, os.ErrNotExist)
 			} else {
@@ -67,44 +67,44 @@ func TestKeepOutput(t *testing.T) {
 			must.LessEq(t, 2, len(all))
 		}
 	})
-	t.Run("what was written is there once it has settled, while others may write on", func(t *testing.T) {
+	t.Run("after a flush the files have all that was written, and the command may write more", func(t *testing.T) {
 		k, w, path := keepIn(t, 1<<20)
 		sent := bytes.Repeat([]byte("line\n"), 10_000)
 		_, err := w.Write(sent)
 		must.NoError(t, err)
-		k.settle()
+		k.flush()
 		got, err := os.ReadFile(path)
 		must.NoError(t, err)
 		must.True(t, bytes.Equal(sent, got), must.Sprintf("%d of %d bytes", len(got), len(sent)))
 		_, err = w.WriteString("more")
 		must.NoError(t, err)
 		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "it does not end")
+		endsIn(t, k.ended, "the rotator does not end")
 		got, err = os.ReadFile(path)
 		must.NoError(t, err)
 		must.StrHasSuffix(t, "line\nmore", string(got))
 	})
-	t.Run("what has ended has settled", func(t *testing.T) {
+	t.Run("a flush after the end returns", func(t *testing.T) {
 		k, w, _ := keepIn(t, 1)
 		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "it does not end")
-		k.settle()
+		endsIn(t, k.ended, "the rotator does not end")
+		k.flush()
 	})
-	t.Run("who writes is not held up when the files cannot be kept", func(t *testing.T) {
+	t.Run("a writer is not blocked when the files cannot be written", func(t *testing.T) {
 		k, w, path := keepIn(t, 1000)
 		must.NoError(t, os.RemoveAll(filepath.Dir(path)))
 		_, err := w.Write(make([]byte, 300_000))
 		must.NoError(t, err)
 		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "it does not end")
+		endsIn(t, k.ended, "the rotator does not end")
 		must.Less(t, 1001, k.size)
 	})
-	t.Run("who reads the older file is waited for", func(t *testing.T) {
+	t.Run("a rotation waits for a reader of the older file", func(t *testing.T) {
 		k, w, path := keepIn(t, 1000)
 		_, err := w.Write(make([]byte, 1500))
 		must.NoError(t, err)
-		k.settle()
-		f, err := os.Open(path + OlderOutput)
+		k.flush()
+		f, err := os.Open(path + RotatedSuffix)
 		must.NoError(t, err)
 		defer f.Close()
 		must.NoError(t, flock.Read(f))
@@ -113,25 +113,25 @@ func TestKeepOutput(t *testing.T) {
 		must.NoError(t, w.Close())
 		select {
 		case <-k.ended:
-			t.Fatal("it was not waited for")
+			t.Fatal("the rotation did not wait")
 		case <-time.After(200 * time.Millisecond):
 		}
 		must.NoError(t, f.Close())
-		endsIn(t, k.ended, "it is waited for when nobody reads")
+		endsIn(t, k.ended, "the rotation waits although nobody reads")
 		must.Eq(t, 100, k.size)
 	})
-	t.Run("no directory is open, before and after a file is full", func(t *testing.T) {
+	t.Run("no directory is open, before and after a rotation", func(t *testing.T) {
 		k, w, path := keepIn(t, 1000)
 		must.NoError(t, checkNoDirectory())
 		_, err := w.Write(make([]byte, 1500))
 		must.NoError(t, err)
-		k.settle()
-		must.FileExists(t, path+OlderOutput)
+		k.flush()
+		must.FileExists(t, path+RotatedSuffix)
 		must.NoError(t, checkNoDirectory())
 		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "it does not end")
+		endsIn(t, k.ended, "the rotator does not end")
 	})
-	t.Run("a link that has taken the file's place is neither followed nor moved", func(t *testing.T) {
+	t.Run("a link in place of the current file is neither followed nor renamed", func(t *testing.T) {
 		k, w, path := keepIn(t, 1000)
 		other := filepath.Join(t.TempDir(), "other")
 		must.NoError(t, os.WriteFile(other, []byte("mine"), 0o600))
@@ -140,30 +140,30 @@ func TestKeepOutput(t *testing.T) {
 		_, err := w.Write(make([]byte, 5000))
 		must.NoError(t, err)
 		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "it does not end")
+		endsIn(t, k.ended, "the rotator does not end")
 		got, err := os.ReadFile(path)
 		must.NoError(t, err)
 		must.Eq(t, "mine", string(got))
-		must.FileNotExists(t, path+OlderOutput)
+		must.FileNotExists(t, path+RotatedSuffix)
 		must.LessEq(t, 1000, k.size)
 	})
 	t.Run("a link in place of the older file is replaced, not followed", func(t *testing.T) {
 		k, w, path := keepIn(t, 1000)
 		other := filepath.Join(t.TempDir(), "other")
 		must.NoError(t, os.WriteFile(other, []byte("mine"), 0o600))
-		must.NoError(t, os.Symlink(other, path+OlderOutput))
+		must.NoError(t, os.Symlink(other, path+RotatedSuffix))
 		_, err := w.Write(make([]byte, 1500))
 		must.NoError(t, err)
 		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "it does not end")
-		info, err := os.Lstat(path + OlderOutput)
+		endsIn(t, k.ended, "the rotator does not end")
+		info, err := os.Lstat(path + RotatedSuffix)
 		must.NoError(t, err)
 		must.True(t, info.Mode().IsRegular())
 		got, err := os.ReadFile(other)
 		must.NoError(t, err)
 		must.Eq(t, "mine", string(got))
 	})
-	t.Run("another pot's file of the same name is left alone", func(t *testing.T) {
+	t.Run("another pot's file at the same path is left alone", func(t *testing.T) {
 		k, w, path := keepIn(t, 1000)
 		must.NoError(t, os.RemoveAll(filepath.Dir(path)))
 		must.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
@@ -171,19 +171,19 @@ func TestKeepOutput(t *testing.T) {
 		_, err := w.Write(make([]byte, 5000))
 		must.NoError(t, err)
 		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "it does not end")
+		endsIn(t, k.ended, "the rotator does not end")
 		got, err := os.ReadFile(path)
 		must.NoError(t, err)
 		must.Eq(t, "another's", string(got))
-		must.FileNotExists(t, path+OlderOutput)
+		must.FileNotExists(t, path+RotatedSuffix)
 	})
-	t.Run("a file that was removed is begun again", func(t *testing.T) {
+	t.Run("a file that was removed is created again", func(t *testing.T) {
 		k, w, path := keepIn(t, 1000)
 		must.NoError(t, os.Remove(path))
 		_, err := w.Write(make([]byte, 1500))
 		must.NoError(t, err)
 		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "it does not end")
+		endsIn(t, k.ended, "the rotator does not end")
 		got, err := os.ReadFile(path)
 		must.NoError(t, err)
 		must.Eq(t, 500, len(got))
@@ -192,12 +192,12 @@ func TestKeepOutput(t *testing.T) {
 		leak.Check(t)
 		dir := t.TempDir()
 		must.NoError(t, os.Symlink("/etc/hostname", filepath.Join(dir, "out")))
-		_, _, err := keepOutput(filepath.Join(dir, "out"), 1)
+		_, _, err := newLogRotator(filepath.Join(dir, "out"), 1)
 		must.ErrorContains(t, err, "open output")
 	})
 }
 
-// bytesIn are parts of p of n bytes.
+// bytesIn yields p in parts of n bytes.
 func bytesIn(p []byte, n int) func(func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		for len(p) > 0 {

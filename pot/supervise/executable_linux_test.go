@@ -13,15 +13,15 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
-	"nomad-driver-pot/pot/hosttest/leak"
-	"nomad-driver-pot/pot/hosttest/need"
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/need"
 )
 
-// script is a program that says what its argument is.
+// script is a program that prints its argument.
 const script = "#!/bin/sh\necho ran $1\n"
 
-// A program that may not be copied as a mount, and one that may, are executed alike, and
-// neither can be changed by the descriptor.
+// The program is executed from a read-only mount, or from a copy in memory where its mount
+// cannot be copied. In both cases it cannot be changed through its descriptor.
 func TestExecutable(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -29,8 +29,8 @@ func TestExecutable(t *testing.T) {
 	must.NoError(t, unix.Mount("test", unbindable, "tmpfs", 0, "size=8m"))
 	t.Cleanup(func() { must.NoError(t, unix.Unmount(unbindable, 0)) })
 	must.NoError(t, unix.Mount("", unbindable, "", unix.MS_UNBINDABLE, ""))
-	const inMemory = "as a copy in memory"
-	for kind, dir := range map[string]string{"on a mount of its own": t.TempDir(), inMemory: unbindable} {
+	const inMemory = "it runs as a copy in memory"
+	for kind, dir := range map[string]string{"it runs from a mount of its own": t.TempDir(), inMemory: unbindable} {
 		t.Run(kind, func(t *testing.T) {
 			path := filepath.Join(dir, "program")
 			must.NoError(t, os.WriteFile(path, []byte(script), 0o755))
@@ -64,8 +64,8 @@ func TestExecutable(t *testing.T) {
 	}
 }
 
-// tryToChange fails the test if what is in the file can be changed. It changes what else
-// is kept of the file, if it can.
+// tryToChange fails the test if the content of the file can be changed. It changes its mode
+// and owner if it can: those of the original must not follow.
 func tryToChange(t *testing.T, path string) {
 	t.Helper()
 	must.Error(t, os.Truncate(path, 0))
@@ -102,7 +102,7 @@ func TestHide(t *testing.T) {
 	was, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	must.NoError(t, err)
 	defer unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(was), 0, 0, 0)
-	must.NoError(t, hide())
+	must.NoError(t, preventTracing())
 	now, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	must.NoError(t, err)
 	must.Eq(t, 0, now)

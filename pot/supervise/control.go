@@ -11,21 +11,22 @@ import (
 	"syscall"
 )
 
-// obey does what lines from the control fifo say.
-func (s *supervisor) obey(control io.Reader) {
+// serveControl carries out the requests that arrive on the control fifo until it is closed.
+// Errors go to the supervisor's log: a request has no answer.
+func (s *supervisor) serveControl(control io.Reader) {
 	lines := bufio.NewScanner(control)
 	for lines.Scan() {
 		word, arg, _ := strings.Cut(lines.Text(), " ")
 		var err error
 		switch word {
-		case signalOrder:
+		case signalRequest:
 			err = s.signal(arg)
-		case unlistenOrder:
+		case unlistenRequest:
 			err = s.unlisten(arg)
-		case forgetOrder:
+		case forgetRequest:
 			s.forgotten.Store(true)
 		default:
-			err = errors.New("no such order")
+			err = errors.New("unknown request")
 		}
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "%q: %v\n", lines.Text(), err)
@@ -33,8 +34,8 @@ func (s *supervisor) obey(control io.Reader) {
 	}
 }
 
-// signal sends a signal to the command. Process.Signal knows whether that was waited for
-// already, so no other process is ever hit.
+// signal sends a signal to the command. os.Process knows whether the command was waited
+// for, so no other process with the same ID is signalled.
 func (s *supervisor) signal(arg string) error {
 	n, err := strconv.Atoi(arg)
 	if err != nil {
@@ -47,7 +48,7 @@ func (s *supervisor) signal(arg string) error {
 	return err
 }
 
-// unlisten closes a forward. Connections that it has made go on.
+// unlisten closes a forward's listener. Its open connections stay.
 func (s *supervisor) unlisten(key string) error {
 	l := s.forwards[key]
 	if l == nil {
@@ -57,5 +58,5 @@ func (s *supervisor) unlisten(key string) error {
 	return l.Close()
 }
 
-// key is what an order calls a forward.
+// key names a forward in requests.
 func (f Forward) key() string { return f.Proto + "/" + f.Listen.String() }

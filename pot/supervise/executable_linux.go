@@ -9,16 +9,17 @@ import (
 	"unsafe"
 )
 
-// executable returns what to execute in place of the program at path, and files with one
-// more, which the new process must have open at that place. The caller closes the last.
+// executable returns the name to execute in place of the program at path, and files plus
+// one descriptor that the new process must have at that position. The caller closes the
+// last of files.
 //
 // A command may turn out to be the program that executes it, as /proc/self/exe or as the
-// interpreter of a script. In the pot, /proc/PID/exe then leads to the program's file
-// itself, wherever that is, and root of the pot could write to it (CVE-2019-5736). So the
-// program is executed from where nobody can write to it.
+// interpreter of a script. Then /proc/PID/exe in the pot leads to the program's own file,
+// wherever that is, and root of the pot could write to it (CVE-2019-5736). So the program
+// is executed from a mount or a copy that nobody can write to.
 func executable(path string, files []*os.File) (name string, with []*os.File, err error) {
 	f, err := readOnlyMount(path)
-	if err != nil { // an older kernel, or a mount that is not copied (mount(2), MS_UNBINDABLE)
+	if err != nil { // an older kernel, or a mount that cannot be copied (mount(2), MS_UNBINDABLE)
 		f, err = sealedCopy(path)
 	}
 	if err != nil {
@@ -27,7 +28,7 @@ func executable(path string, files []*os.File) (name string, with []*os.File, er
 	return fmt.Sprintf("%s/%d", ownDescriptors, len(files)), append(files[:len(files):len(files)], f), nil
 }
 
-// readOnlyMount opens the file at path on a read-only mount of its own.
+// readOnlyMount opens the file at path on a read-only mount made for it.
 func readOnlyMount(path string) (*os.File, error) {
 	f, err := copyMount(path)
 	if err != nil {
@@ -39,7 +40,7 @@ func readOnlyMount(path string) (*os.File, error) {
 	return f, nil
 }
 
-// From linux/memfd.h and linux/fcntl.h. Linux 6.3 asks for MFD_EXEC, others do not know it.
+// From linux/memfd.h and linux/fcntl.h. Linux 6.3 wants MFD_EXEC, earlier ones refuse it.
 const (
 	mfdCloexec      = 1
 	mfdAllowSealing = 2
@@ -49,7 +50,7 @@ const (
 	accessExecute   = 1                     // X_OK
 )
 
-// sealedCopy opens a copy of the file at path that is in memory, and that nobody can change.
+// sealedCopy opens a copy of the file at path, in memory, that nobody can change.
 func sealedCopy(path string) (*os.File, error) {
 	if err := syscall.Access(path, accessExecute); err != nil {
 		return nil, err
@@ -59,8 +60,8 @@ func sealedCopy(path string) (*os.File, error) {
 		return nil, cause(err)
 	}
 	defer from.Close()
-	// A file is not executed that somebody has open for writing: no process may be started
-	// meanwhile that inherits it.
+	// A file that is open for writing cannot be executed (ETXTBSY). ForkLock keeps other
+	// goroutines from starting a process that inherits the descriptor meanwhile.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	copied, err := newMemory()
@@ -81,7 +82,7 @@ func sealedCopy(path string) (*os.File, error) {
 	return f, nil
 }
 
-// newMemory returns a file that is in memory.
+// newMemory returns a file in memory that can be sealed.
 func newMemory() (*os.File, error) {
 	name := [...]byte{'p', 'o', 't', 0}
 	for _, flags := range []uintptr{mfdCloexec | mfdAllowSealing | mfdExec, mfdCloexec | mfdAllowSealing} {
@@ -100,10 +101,10 @@ func newMemory() (*os.File, error) {
 // prSetDumpable is PR_SET_DUMPABLE of linux/prctl.h.
 const prSetDumpable = 4
 
-// hide keeps others from tracing this process and from reading in /proc what it runs, has
-// open and has in memory (ptrace(2), "Ptrace access mode checking"), until it executes
-// another program.
-func hide() error {
+// preventTracing keeps other processes from tracing this one, and from reading in /proc
+// what it runs, has open and has in memory (ptrace(2), "Ptrace access mode checking"). It
+// lasts until this process executes another program or changes its user.
+func preventTracing() error {
 	_, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, prSetDumpable, 0, 0)
 	return os.NewSyscallError("prctl", errnoError(errno))
 }

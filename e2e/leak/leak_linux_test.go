@@ -12,7 +12,7 @@ import (
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
 
-	"nomad-driver-pot/pot/hosttest/need"
+	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/pot/supervise"
 )
 

@@ -10,11 +10,10 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot/hosttest/leak"
+	"nomad-driver-pot/e2e/leak"
 )
 
-// A supervisor listens no more where it is told not to, and a connection that is there
-// goes on.
+// After an unlisten request the supervisor no longer listens, and open connections stay.
 func TestSupervisor_unlisten(t *testing.T) {
 	leak.Check(t)
 	server, err := net.Listen("tcp", "127.0.0.1:0")
@@ -45,7 +44,7 @@ func TestSupervisor_unlisten(t *testing.T) {
 		must.NoError(t, err)
 	}
 	echo()
-	s.obey(strings.NewReader("unlisten tcp/192.0.2.1:1\nfrob x\nunlisten " + f.key() + "\n"))
+	s.serveControl(strings.NewReader("unlisten tcp/192.0.2.1:1\nfrob x\nunlisten " + f.key() + "\n"))
 	echo()
 	again, err := net.Listen("tcp", f.Listen.String())
 	must.NoError(t, err)
