@@ -8,40 +8,39 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// blockReader reads what is in the blocks of an .xz file, in their order, while others
-// are being decoded ahead of it.
+// blockReader reads the blocks of an .xz file in their order, while later ones are
+// decoded ahead.
 type blockReader struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	decoder blockDecoder
-	order   chan chan decoded // of the batches, as many ahead as there are workers
-	ended   chan struct{}     // nothing is at work any more
+	queue   chan chan decodedBatch // batches in order; its capacity bounds the read-ahead
+	idle    chan struct{}          // closed when all workers have ended
 
-	mu  sync.Mutex // Close waits for a Read: what that reads may be unmapped then
-	now decoded    // being read
-	err error      // what every Read returns from now on
+	mu      sync.Mutex   // held by Read, so that Close does not unmap what it reads
+	current decodedBatch // the batch being read
+	err     error        // returned by every Read from now on
 }
 
-// blockDecoder decodes blocks: by a library, or by xz(1).
+// blockDecoder decodes blocks, by a library or by xz(1).
 type blockDecoder interface {
-	// decode decodes blocks that follow each other. It may be called at the same time
-	// for others.
-	decode(ctx context.Context, blocks batch) decoded
+	// decode decodes adjacent blocks. It may be called concurrently.
+	decode(ctx context.Context, blocks batch) decodedBatch
 
-	// memory returns the bytes that decode takes for blocks, until they are read.
+	// memory returns the bytes that the decoded blocks take until they are read.
 	memory(blocks batch) int64
 
-	// explain returns what err of decode means.
+	// explain returns the error to report for an error of decode.
 	explain(err error) error
 
-	// close is called when nothing is decoded or read any more. It may be called twice.
+	// close is called when nothing is decoded or read any more, maybe twice.
 	close()
 }
 
-// batch are blocks that are decoded by one worker, one after the other.
-type batch []part
+// batch is a run of adjacent blocks that one worker decodes.
+type batch []blockInfo
 
-// size returns the bytes that are in the blocks.
+// size returns the bytes of the decoded blocks.
 func (b batch) size() (n int64) {
 	for _, block := range b {
 		n += block.size
@@ -49,37 +48,36 @@ func (b batch) size() (n int64) {
 	return n
 }
 
-// decoded is what is in a batch.
-type decoded struct {
+// decodedBatch reads the data of a batch, or holds the error of decoding it.
+type decodedBatch struct {
 	io.Reader
 	err  error
-	free func() // when it was read
+	free func() // called when it has been read
 }
 
-// readBlocks decodes batches side by side, within o.Memory.
+// readBlocks decodes batches in parallel, within o.Memory.
 func readBlocks(ctx context.Context, decoder blockDecoder, batches []batch, o Options) io.ReadCloser {
 	ctx, cancel := context.WithCancel(ctx)
 	b := &blockReader{
 		ctx: ctx, cancel: cancel, decoder: decoder,
-		order: make(chan chan decoded, o.Workers-1), ended: make(chan struct{}),
+		queue: make(chan chan decodedBatch, o.Workers-1), idle: make(chan struct{}),
 	}
 	go b.decodeAll(batches, o)
 	return b
 }
 
-// decodeAll starts the decoding of one batch after the other, as soon as there is a
-// worker and room for it.
+// decodeAll starts to decode each batch as soon as a worker and memory for it are free.
 func (b *blockReader) decodeAll(batches []batch, o Options) {
-	defer close(b.ended)
-	defer close(b.order)
+	defer close(b.idle)
+	defer close(b.queue)
 	room, workers := semaphore.NewWeighted(o.Memory), semaphore.NewWeighted(int64(o.Workers))
-	defer workers.Acquire(context.Background(), int64(o.Workers)) // all have ended
+	defer workers.Acquire(context.Background(), int64(o.Workers)) // waits for all workers
 	for _, blocks := range batches {
 		takes := b.decoder.memory(blocks)
 		if room.Acquire(b.ctx, takes) != nil || workers.Acquire(b.ctx, 1) != nil {
 			return
 		}
-		done := make(chan decoded, 1)
+		done := make(chan decodedBatch, 1)
 		go func() {
 			defer workers.Release(1)
 			d := b.decoder.decode(b.ctx, blocks)
@@ -93,7 +91,7 @@ func (b *blockReader) decodeAll(batches []batch, o Options) {
 			done <- d
 		}()
 		select {
-		case b.order <- done:
+		case b.queue <- done:
 		case <-b.ctx.Done():
 			return
 		}
@@ -104,8 +102,8 @@ func (b *blockReader) Read(p []byte) (n int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for n == 0 && b.err == nil {
-		if b.now.Reader != nil {
-			if n, err = b.now.Read(p); err == nil {
+		if b.current.Reader != nil {
+			if n, err = b.current.Read(p); err == nil {
 				return n, nil
 			}
 		}
@@ -122,46 +120,47 @@ func (b *blockReader) Read(p []byte) (n int, err error) {
 
 // next waits for the next batch.
 func (b *blockReader) next() error {
-	if b.now.free != nil {
-		b.now.free()
+	if b.current.free != nil {
+		b.current.free()
 	}
-	b.now = decoded{}
-	done, more := <-b.order
+	b.current = decodedBatch{}
+	done, more := <-b.queue
 	switch {
 	case b.ctx.Err() != nil:
 		return context.Cause(b.ctx)
 	case !more:
 		return io.EOF
 	}
-	if b.now = <-done; b.now.err == nil {
+	if b.current = <-done; b.current.err == nil {
 		return nil
 	}
 	if b.ctx.Err() != nil {
 		return context.Cause(b.ctx)
 	}
-	return b.decoder.explain(b.now.err)
+	return b.decoder.explain(b.current.err)
 }
 
-// Close ends the decoding, and waits for that. It may be called twice.
+// Close stops the decoding and waits for the workers. It may be called twice.
 func (b *blockReader) Close() error {
 	b.cancel()
-	<-b.ended
+	<-b.idle
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.decoder.close()
-	b.err = cmpErr(b.err, io.ErrClosedPipe)
+	b.err = errorOr(b.err, io.ErrClosedPipe)
 	return nil
 }
 
-// keep keeps what can be used again, if there is room.
-func keep[T any](in chan T, x T) {
+// recycle puts x into in for reuse, or drops it if in is full.
+func recycle[T any](in chan T, x T) {
 	select {
 	case in <- x:
 	default:
 	}
 }
 
-func cmpErr(err, other error) error {
+// errorOr returns err, or other if err is nil or io.EOF.
+func errorOr(err, other error) error {
 	if err == nil || err == io.EOF {
 		return other
 	}

@@ -11,41 +11,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// commandDecoder decodes blocks by xz(1), one for each batch, which reads a file in
-// memory and writes another: with a pipe, its 8 KiB at a time would cost a change of
-// processes each.
+// commandDecoder decodes each batch of blocks by one xz(1), which reads a file in
+// memory and writes another. A pipe would cost a context switch for each 8 KiB.
 type commandDecoder struct {
-	r      io.ReaderAt // the file
-	path   string      // of xz(1)
-	limit  int64       // of its memory, in bytes
-	most   int64       // bytes of the largest batch, decoded
-	takes  int64       // bytes that any batch is counted as: files are as large as the largest needs
-	reread io.Reader   // decodes the same in Go, and knows what is wrong with it
+	r           io.ReaderAt // the file
+	path        string      // of xz(1)
+	memlimit    int64       // bytes of memory for each xz(1)
+	maxBatch    int64       // bytes of the largest batch, decoded; the size of each output file
+	batchMemory int64       // bytes that each batch counts for: files are reused, so each is as large as the largest needs
+	serial      io.Reader   // decodes the same file in Go, for its better error messages
 
-	ins, outs chan *memoryFile // to be used again
+	inputs, outputs chan *memoryFile // idle, for reuse
 
-	mu  sync.Mutex
-	all []*memoryFile // to be closed
+	mu    sync.Mutex
+	files []*memoryFile // all that close must close
 }
 
-// memoryFile is a file that is in memory, and has no name.
+// memoryFile is an anonymous file in memory.
 type memoryFile struct {
 	*os.File
-	mapped []byte // what is in it; nil for a file without a fixed size
+	mapped []byte // its content; nil if the size is not fixed
 }
 
 func newCommandDecoder(r io.ReaderAt, path string, batches []batch, again io.Reader, o Options) *commandDecoder {
 	d := &commandDecoder{
-		r: r, path: path, limit: o.Memory, reread: again,
-		ins: make(chan *memoryFile, o.Workers), outs: make(chan *memoryFile, len(batches)),
+		r: r, path: path, memlimit: o.Memory, serial: again,
+		inputs: make(chan *memoryFile, o.Workers), outputs: make(chan *memoryFile, len(batches)),
 	}
-	d.most, d.takes = room(batches)
+	d.maxBatch, d.batchMemory = commandMemory(batches)
 	return d
 }
 
-// room returns the bytes of the largest batch, decoded, and what one xz(1) and its files
-// take for whichever of them.
-func room(batches []batch) (most, takes int64) {
+// commandMemory returns the decoded bytes of the largest batch, and the bytes that one
+// xz(1) and its files take for any batch.
+func commandMemory(batches []batch) (most, takes int64) {
 	var packed, dictionary int64
 	for _, b := range batches {
 		var n int64
@@ -58,22 +57,23 @@ func room(batches []batch) (most, takes int64) {
 	return most, most + packed + dictionary
 }
 
-// fitsFiles reports whether memory bytes have room for two xz(1) and their files.
-func fitsFiles(batches []batch, memory int64) bool {
-	_, takes := room(batches)
+// fitsCommand reports whether memory bytes suffice for two xz(1) and their files.
+func fitsCommand(batches []batch, memory int64) bool {
+	_, takes := commandMemory(batches)
 	return takes <= memory/2
 }
 
-// streamBytes is what a block has around it as a stream of its own, at most: header,
-// index and footer (the .xz file format, version 1.2, sections 2.1 and 4).
+// streamBytes bounds what surrounds a block in a stream of its own: header, index and
+// footer (The .xz File Format 1.2, sections 2.1 and 4).
 const streamBytes = headerBytes + 32 + footerBytes
 
-// batchBytes is how much a batch of small blocks has, decoded: the start of an xz(1) is
-// little beside that.
+// batchBytes is how much a batch of small blocks holds, decoded: enough to outweigh the
+// start of an xz(1).
 const batchBytes = 8 << 20
 
-// together has small blocks that follow each other be one batch, within memory bytes.
-func together(blocks []part, memory int64) (all []batch) {
+// groupBlocks joins adjacent blocks into batches of at most batchBytes and a quarter of
+// memory. A larger block is a batch alone.
+func groupBlocks(blocks []blockInfo, memory int64) (all []batch) {
 	most := min(batchBytes, memory/4)
 	for begin := 0; begin < len(blocks); {
 		end, size := begin+1, blocks[begin].size
@@ -87,41 +87,41 @@ func together(blocks []part, memory int64) (all []batch) {
 	return all
 }
 
-func (d *commandDecoder) memory(batch) int64 { return d.takes }
+func (d *commandDecoder) memory(batch) int64 { return d.batchMemory }
 
-func (d *commandDecoder) decode(ctx context.Context, b batch) decoded {
-	out, err := d.file(d.outs, d.most)
+func (d *commandDecoder) decode(ctx context.Context, b batch) decodedBatch {
+	out, err := d.acquireFile(d.outputs, d.maxBatch)
 	if err != nil {
-		return decoded{err: err}
+		return decodedBatch{err: err}
 	}
-	if err := d.run(ctx, b, out); err != nil {
-		keep(d.outs, out)
-		return decoded{err: err}
+	if err := d.decodeTo(ctx, b, out); err != nil {
+		recycle(d.outputs, out)
+		return decodedBatch{err: err}
 	}
-	return decoded{Reader: bytes.NewReader(out.mapped[:b.size()]), free: func() { keep(d.outs, out) }}
+	return decodedBatch{Reader: bytes.NewReader(out.mapped[:b.size()]), free: func() { recycle(d.outputs, out) }}
 }
 
-// run has xz(1) decode a batch to out, from its first byte on.
-func (d *commandDecoder) run(ctx context.Context, b batch, out *memoryFile) error {
-	in, err := d.file(d.ins, 0)
+// decodeTo runs xz(1) to decode a batch to the beginning of out.
+func (d *commandDecoder) decodeTo(ctx context.Context, b batch, out *memoryFile) error {
+	in, err := d.acquireFile(d.inputs, 0)
 	if err != nil {
 		return err
 	}
-	defer keep(d.ins, in)
-	if err := d.write(in, b); err != nil {
+	defer recycle(d.inputs, in)
+	if err := d.writeStreams(in, b); err != nil {
 		return err
 	}
 	if _, err := out.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	var stderr limitedText
-	cmd := decoding(ctx, d.path, d.limit)
+	var stderr stderrText
+	cmd := decodeCommand(ctx, d.path, d.memlimit)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in.File, out.File, &stderr
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start xz: %w", err)
 	}
 	ended := cmd.Wait()
-	n, err := out.Seek(0, io.SeekCurrent) // the command writes where we do
+	n, err := out.Seek(0, io.SeekCurrent) // both processes share the offset
 	switch size := b.size(); {
 	case err != nil:
 		return err
@@ -130,20 +130,21 @@ func (d *commandDecoder) run(ctx context.Context, b batch, out *memoryFile) erro
 	case ended != nil:
 		return commandError(ended, &stderr)
 	case n < size:
-		return whole(io.EOF)
+		return truncated(io.EOF)
 	}
 	return nil
 }
 
-// write has in be the streams of a batch, to be read from their first byte on.
-func (d *commandDecoder) write(in *memoryFile, b batch) error {
+// writeStreams replaces the content of in by the blocks of a batch, each as a stream,
+// and rewinds it.
+func (d *commandDecoder) writeStreams(in *memoryFile, b batch) error {
 	if _, err := in.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
 	var n int64
 	buffer := make([]byte, 256<<10)
 	for _, block := range b {
-		written, err := io.CopyBuffer(struct{ io.Writer }{in}, struct{ io.Reader }{block.alone(d.r)}, buffer)
+		written, err := io.CopyBuffer(struct{ io.Writer }{in}, struct{ io.Reader }{block.asStream(d.r)}, buffer)
 		if err != nil {
 			return err
 		}
@@ -156,9 +157,9 @@ func (d *commandDecoder) write(in *memoryFile, b batch) error {
 	return err
 }
 
-// file returns a file in memory, used before or new. A new one has that size, which
-// stays what it is unless it is 0.
-func (d *commandDecoder) file(used chan *memoryFile, size int64) (*memoryFile, error) {
+// acquireFile returns an idle file in memory, or else a new one of size bytes. A size
+// of 0 means not fixed.
+func (d *commandDecoder) acquireFile(used chan *memoryFile, size int64) (*memoryFile, error) {
 	select {
 	case f := <-used:
 		return f, nil
@@ -169,18 +170,18 @@ func (d *commandDecoder) file(used chan *memoryFile, size int64) (*memoryFile, e
 		return nil, fmt.Errorf("file in memory: %w", err)
 	}
 	m := &memoryFile{File: f}
-	if err := m.fix(size); err != nil {
+	if err := m.setSize(size); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("file in memory: %w", err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.all = append(d.all, m)
+	d.files = append(d.files, m)
 	return m, nil
 }
 
-// fix gives the file a size that it keeps, and maps it. A size of 0 is none.
-func (f *memoryFile) fix(size int64) (err error) {
+// setSize fixes the size of the file and maps it. It does nothing if size is 0.
+func (f *memoryFile) setSize(size int64) (err error) {
 	if size == 0 {
 		return nil
 	}
@@ -202,15 +203,15 @@ func (f *memoryFile) close() {
 }
 
 func (d *commandDecoder) explain(err error) error {
-	if _, found := io.Copy(io.Discard, d.reread); found != nil {
+	if _, found := io.Copy(io.Discard, d.serial); found != nil {
 		return found
 	}
 	return err
 }
 
 func (d *commandDecoder) close() {
-	for _, f := range d.all {
+	for _, f := range d.files {
 		f.close()
 	}
-	d.all = nil
+	d.files = nil
 }

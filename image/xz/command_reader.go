@@ -9,36 +9,36 @@ import (
 	"sync"
 )
 
-// wholeReader reads what one xz(1) decodes, from the first byte of a file to the last.
-type wholeReader struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	cmd    *exec.Cmd
-	out    *pipeEnd
-	fed    chan struct{} // closed when the command has all that it takes
-	stderr limitedText
-	again  io.Reader // decodes the same in Go, and knows what is wrong with it
+// commandReader reads what one xz(1) decodes, from the beginning of a file to its end.
+type commandReader struct {
+	ctx       context.Context
+	cancel    context.CancelFunc
+	cmd       *exec.Cmd
+	out       *pipeEnd
+	inputDone chan struct{} // closed when all input is written, or the command takes no more
+	stderr    stderrText
+	serial    io.Reader // decodes the same file in Go, for its better error messages
 
-	ending sync.Once
-	ended  error // of the command
-	err    error // what every Read returns from now on
+	waitOnce sync.Once
+	exitErr  error // of the command's exit
+	err      error // returned by every Read from now on
 }
 
-// startCommand has one xz(1) decode r. Why that fails is for again to find out, which
-// says the same of the same file, and more of it.
+// startCommand decodes r by one xz(1). If that fails, the error of decoding again in Go
+// is reported: it is the same for the same file, and more precise.
 func startCommand(ctx context.Context, path string, r, again io.Reader, o Options) io.ReadCloser {
-	w := &wholeReader{again: again, fed: make(chan struct{})}
+	w := &commandReader{serial: again, inputDone: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	if err := w.start(path, r, o.Memory); err != nil {
 		w.cancel()
 		w.err = fmt.Errorf("start xz: %w", err)
-		w.ending.Do(func() {})
+		w.waitOnce.Do(func() {})
 	}
 	return w
 }
 
-// start starts the command. After an error there is nothing to end.
-func (w *wholeReader) start(path string, r io.Reader, memory int64) error {
+// start starts the command. After an error there is nothing to stop.
+func (w *commandReader) start(path string, r io.Reader, memory int64) error {
 	in, stdin, err := writePipe()
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (w *wholeReader) start(path string, r io.Reader, memory int64) error {
 		return err
 	}
 	defer stdout.Close()
-	w.out, w.cmd = out, decoding(w.ctx, path, memory)
+	w.out, w.cmd = out, decodeCommand(w.ctx, path, memory)
 	w.cmd.Stdin, w.cmd.Stdout, w.cmd.Stderr = stdin, stdout, &w.stderr
 	if err := w.cmd.Start(); err != nil {
 		in.Close()
@@ -58,15 +58,15 @@ func (w *wholeReader) start(path string, r io.Reader, memory int64) error {
 		return err
 	}
 	go func() {
-		defer close(w.fed)
+		defer close(w.inputDone)
 		defer in.Close()
-		// When the command does not take it, it has ended, and that says why.
+		// A write fails if the command has exited: its exit status says why.
 		_, _ = io.CopyBuffer(in, struct{ io.Reader }{r}, make([]byte, 256<<10))
 	}()
 	return nil
 }
 
-func (w *wholeReader) Read(p []byte) (n int, err error) {
+func (w *commandReader) Read(p []byte) (n int, err error) {
 	if w.err != nil {
 		return 0, w.err
 	}
@@ -74,50 +74,51 @@ func (w *wholeReader) Read(p []byte) (n int, err error) {
 	if err == nil {
 		return n, nil
 	}
-	w.err = w.end(err)
+	w.err = w.finish(err)
 	return n, w.err
 }
 
-// end returns io.EOF when all was decoded, and was right; read is what the reading ended with.
-func (w *wholeReader) end(read error) error {
+// finish returns io.EOF if all was decoded without an error; read is the error that
+// reading ended with.
+func (w *commandReader) finish(read error) error {
 	if read != io.EOF {
-		w.cmd.Process.Kill() // it may wait for what it has decoded to be read
+		w.cmd.Process.Kill() // it may be blocked writing its output
 	}
 	w.wait()
 	switch {
 	case w.ctx.Err() != nil:
 		return context.Cause(w.ctx)
-	case w.ended == nil && read == io.EOF:
+	case w.exitErr == nil && read == io.EOF:
 		return io.EOF
 	}
-	if _, found := io.Copy(io.Discard, w.again); found != nil {
+	if _, found := io.Copy(io.Discard, w.serial); found != nil {
 		return found
 	}
-	if w.ended == nil {
+	if w.exitErr == nil {
 		return fmt.Errorf("read from xz: %w", read)
 	}
-	return commandError(w.ended, &w.stderr)
+	return commandError(w.exitErr, &w.stderr)
 }
 
-// wait waits for the command's end. It may be called twice.
-func (w *wholeReader) wait() {
-	w.ending.Do(func() {
+// wait waits for the command to exit. It may be called twice.
+func (w *commandReader) wait() {
+	w.waitOnce.Do(func() {
 		w.out.Close()
-		w.ended = w.cmd.Wait()
-		<-w.fed
+		w.exitErr = w.cmd.Wait()
+		<-w.inputDone
 	})
 }
 
-// Close ends the decoding, and waits for that. It may be called twice.
-func (w *wholeReader) Close() error {
+// Close stops the decoding and waits for it. It may be called twice.
+func (w *commandReader) Close() error {
 	w.cancel()
 	w.wait()
-	w.err = cmpErr(w.err, io.ErrClosedPipe)
+	w.err = errorOr(w.err, io.ErrClosedPipe)
 	return nil
 }
 
-// commandError is an xz(1) that has failed, in its own words if it had any.
-func commandError(ended error, stderr *limitedText) error {
+// commandError returns the error of a failed xz(1), in its own words if it printed any.
+func commandError(ended error, stderr *stderrText) error {
 	if said := stderr.lastLine(); said != "" {
 		return errors.New("xz: " + said)
 	}

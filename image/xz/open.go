@@ -1,6 +1,14 @@
-// Package xz reads and writes xz files (The .xz File Format, 1.2.1), on several cores:
-// by the system's xz(1) where there is one, else by libraries. Files are anybody's: no
-// size in them is believed, and what memory they may take is bounded.
+// Package xz reads and writes xz files (The .xz File Format 1.2.1) on several cores, by
+// the system's xz(1) if it is new enough and by Go libraries otherwise.
+//
+// Begin with Open, which chooses between four ways to decode a file: all accept the
+// same files. Blocks with known sizes are decoded in parallel (block_reader.go) by
+// xz(1) (command_decoder.go) or in Go (library_decoder.go); other files are decoded
+// from beginning to end by one xz(1) (command_reader.go) or in Go (reader.go).
+// NewWriter compresses (writer.go), by xz(1) or in Go (block_writer.go).
+//
+// Files are untrusted: no size in them is believed, and the memory for decoding is
+// bounded. The package knows nothing of images, digests or signatures.
 package xz
 
 import (
@@ -11,66 +19,65 @@ import (
 	"sync"
 )
 
-// DefaultMemory bounds, in bytes, what decoding a file takes.
+// DefaultMemory is the default of Options.Memory, in bytes.
 const DefaultMemory = 256 << 20
 
-// Options say how a file is decoded. Nothing that a file claims of itself
-// has more memory taken.
+// Options says how a file is decoded. The bound on memory holds whatever the file
+// claims.
 type Options struct {
-	// Command is xz(1), of 5.2.0 or newer. "" is the one in PATH, and Go where
-	// that is older or there is none; "-" is Go.
+	// Command is the path of xz(1), 5.2.0 or newer. "" means the one in PATH, or Go if
+	// there is none or it is older; "-" means Go.
 	Command string
 
-	Memory  int64 // bytes; 0 is DefaultMemory
-	Workers int   // cores; 0 is all
-	// Count is told how many bytes of the file have been read, and how many it has; it
-	// may be nil.
+	Memory  int64 // bytes; 0 means DefaultMemory
+	Workers int   // cores; 0 means all
+	// Count, if set, is called with the bytes of the file read so far, and their total.
 	Count func(done, total int64)
 }
 
-// Open decodes the streams in the first size bytes of r, which may be padded and follow
-// each other. What it returns must be closed, and ends in io.EOF only when r was xz to
-// its last byte and every check in it was right. All ways to decode accept the same.
+// Open decodes the streams in the first size bytes of r, which may be padded and
+// concatenated. The caller must close the reader. It ends in io.EOF only if r was xz to
+// its last byte and every check in it matched.
 func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) io.ReadCloser {
 	o.Memory = cmp.Or(o.Memory, DefaultMemory)
 	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
 	counted := r
 	if o.Count != nil {
-		counted = &countedAt{r: r, total: size, count: o.Count}
+		counted = &progressReaderAt{r: r, total: size, count: o.Count}
 	}
 	serially := func(r io.ReaderAt) io.ReadCloser {
-		return &serial{ctx, newReader(io.NewSectionReader(r, 0, size), o.dictionary())}
+		return &serialReader{ctx, newReader(io.NewSectionReader(r, 0, size), o.dictionary())}
 	}
 	command := o.command(ctx)
-	blocks, ok := split(r, size)
-	side := ok && o.fits(blocks)
-	batches := together(blocks, o.Memory)
+	blocks, ok := findBlocks(r, size)
+	side := ok && o.fitsParallel(blocks)
+	batches := groupBlocks(blocks, o.Memory)
 	switch {
-	case command != "" && side && fitsFiles(batches, o.Memory):
+	case command != "" && side && fitsCommand(batches, o.Memory):
 		return readBlocks(ctx, newCommandDecoder(counted, command, batches, serially(r), o), batches, o)
 	case command != "":
 		return startCommand(ctx, command, io.NewSectionReader(counted, 0, size), serially(r), o)
 	case side:
-		return readBlocks(ctx, newLibraryDecoder(counted, o), separately(blocks), o)
+		return readBlocks(ctx, newLibraryDecoder(counted, o), oneBlockBatches(blocks), o)
 	}
 	return serially(counted)
 }
 
-// serial decodes from the first byte to the last.
-type serial struct {
+// serialReader decodes a file from beginning to end, in Go.
+type serialReader struct {
 	ctx context.Context
 	r   io.Reader
 }
 
-func (s *serial) Read(p []byte) (int, error) {
+func (s *serialReader) Read(p []byte) (int, error) {
 	if s.ctx.Err() != nil {
 		return 0, context.Cause(s.ctx)
 	}
 	return s.r.Read(p)
 }
 
-// Close has no more be read.
-func (s *serial) Close() error {
+// Close makes every later Read fail.
+func (s *serialReader) Close() error {
 	s.r = errReader{io.ErrClosedPipe}
 	return nil
 }
@@ -79,17 +86,17 @@ type errReader struct{ error }
 
 func (e errReader) Read([]byte) (int, error) { return 0, e.error }
 
-// dictionary is the largest that may be asked for.
+// dictionary returns the largest dictionary that a file may ask for, in bytes.
 func (o Options) dictionary() uint32 { return uint32(min(o.Memory, 1<<32-1)) }
 
-// smallBlock is what is not worth to be decoded on its own, in bytes. Nor could it be: of
-// many that are smaller than its buffer xz(1) writes nothing.
+// smallBlock is the size below which a block is not worth decoding on its own, in
+// bytes. xz(1) writes nothing while many blocks are smaller than its buffer.
 const smallBlock = 64 << 10
 
-// fits tells whether blocks are worth to be decoded side by side, and there is room
-// for two of the largest. The last one is as large as it is. One that is much larger
-// than what is in it was not written by xz(1), which then takes what is in it as it is.
-func (o Options) fits(blocks []part) bool {
+// fitsParallel reports whether blocks are worth decoding in parallel and memory
+// suffices for two of the largest. The last block may be small. A block that is much
+// larger than its data was not written by xz(1), which stores such data uncompressed.
+func (o Options) fitsParallel(blocks []blockInfo) bool {
 	for i, b := range blocks {
 		if b.padded() > b.size+b.size/64+4096 {
 			return false
@@ -102,8 +109,8 @@ func (o Options) fits(blocks []part) bool {
 	return len(blocks) > 1 && o.Workers > 1
 }
 
-// countedAt tells of what is read, which may be in any order, but only once.
-type countedAt struct {
+// progressReaderAt reports the bytes read. Reads may be in any order, each byte once.
+type progressReaderAt struct {
 	r     io.ReaderAt
 	total int64
 	count func(done, total int64)
@@ -112,7 +119,7 @@ type countedAt struct {
 	done int64
 }
 
-func (c *countedAt) ReadAt(p []byte, at int64) (int, error) {
+func (c *progressReaderAt) ReadAt(p []byte, at int64) (int, error) {
 	n, err := c.r.ReadAt(p, at)
 	c.mu.Lock()
 	defer c.mu.Unlock()

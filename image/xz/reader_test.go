@@ -21,7 +21,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
-// decode reads all of b with a reader of each kind, which must agree.
+// decode reads all of b from several kinds of readers, which must agree.
 func decode(t *testing.T, b []byte) ([]byte, error) {
 	t.Helper()
 	got, err := io.ReadAll(xz.NewReader(bytes.NewReader(b)))
@@ -37,7 +37,7 @@ func decode(t *testing.T, b []byte) ([]byte, error) {
 	return got, err
 }
 
-// hesitant gives no bytes, and no error, three times before it gives some.
+// hesitant returns no bytes and no error three times before each read.
 type hesitant struct {
 	r io.Reader
 	n int
@@ -55,7 +55,7 @@ func TestReader(t *testing.T) {
 	data := bytes.Repeat([]byte("all work and no play\n"), 10000)
 	good := imagetest.XZ(data)
 
-	t.Run("it reads what was written", func(t *testing.T) {
+	t.Run("a stream decodes to its data", func(t *testing.T) {
 		for _, want := range [][]byte{nil, {'x'}, data} {
 			got, err := decode(t, imagetest.XZ(want))
 			must.NoError(t, err)
@@ -67,7 +67,7 @@ func TestReader(t *testing.T) {
 		must.NoError(t, err)
 		must.True(t, bytes.Equal(slices.Concat(data, data), got))
 	})
-	t.Run("it ends well once it has ended", func(t *testing.T) {
+	t.Run("a Read after the end returns io.EOF again", func(t *testing.T) {
 		r := xz.NewReader(bytes.NewReader(good))
 		_, err := io.Copy(io.Discard, r)
 		must.NoError(t, err)
@@ -93,7 +93,7 @@ func TestReader(t *testing.T) {
 			must.Error(t, err, must.Sprintf("bit %d", i))
 		}
 	})
-	t.Run("an error of the file is told as it is", func(t *testing.T) {
+	t.Run("an error of the file is returned unchanged", func(t *testing.T) {
 		broken := errors.New("read pots: input/output error")
 		r := io.MultiReader(bytes.NewReader(good[:100]), iotest.ErrReader(broken))
 		_, err := io.ReadAll(xz.NewReader(r))
@@ -125,7 +125,7 @@ func TestReader_errors(t *testing.T) {
 			must.EqError(t, err, c.want)
 		})
 	}
-	t.Run("a dictionary that is too large", func(t *testing.T) {
+	t.Run("a dictionary larger than 64 MiB is refused", func(t *testing.T) {
 		// The block's header begins behind the stream's 12 bytes and ends in
 		// its CRC32. Dictionary 28 is 64 MiB, 30 is 128.
 		big := slices.Clone(good)
@@ -136,7 +136,7 @@ func TestReader_errors(t *testing.T) {
 	})
 }
 
-// xz(1) is the reference, where there is one.
+// TestReader_hello compares with xz(1).
 func TestReader_hello(t *testing.T) {
 	leak.Check(t)
 	found, err := exec.LookPath("xz")

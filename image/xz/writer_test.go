@@ -17,7 +17,7 @@ import (
 	"nomad-driver-pot/pot/hosttest/need"
 )
 
-// both calls f with each way to write xz that this machine has.
+// both calls f with each way to write xz on this machine.
 func both(t *testing.T, f func(*testing.T, xz.WriteOptions)) {
 	t.Run("in Go", func(t *testing.T) { f(t, xz.WriteOptions{Command: "-", Workers: 3}) })
 	t.Run("by xz(1)", func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestNewWriter(t *testing.T) {
 			seen(t, out.Bytes(), (len(data)+o.Block-1)/o.Block)
 		}
 	})
-	t.Run("a level is xz's own, down to 0", func(t *testing.T) {
+	t.Run("levels have the dictionaries of xz(1)", func(t *testing.T) {
 		// xz(1): 256 KiB, 1 MiB and 8 MiB; the .xz file format, section 5.3.1.
 		for level, dictionary := range map[int]byte{xz.Level0: 12, 1: 16, 0: 22, 6: 22} {
 			for _, command := range []string{"", "-"} {
@@ -57,12 +57,12 @@ func TestNewWriter(t *testing.T) {
 				_, err = w.Write(make([]byte, 5<<20))
 				must.NoError(t, err)
 				must.NoError(t, w.Close())
-				header := out.Bytes()[12:][:4*(1+int(out.Bytes()[12]))] // its own size is first
+				header := out.Bytes()[12:][:4*(1+int(out.Bytes()[12]))] // its size comes first
 				must.True(t, bytes.Contains(header, []byte{0x21, 1, dictionary}), must.Sprintf("level %d of %q: % x", level, command, header))
 			}
 		}
 	})
-	t.Run("options that cannot be", func(t *testing.T) {
+	t.Run("invalid options are refused", func(t *testing.T) {
 		for err, o := range map[string]xz.WriteOptions{
 			"xz: level must be 0 to 9, not 10":                     {Level: 10},
 			"xz: level must be 0 to 9, not -2":                     {Level: -2},
@@ -74,7 +74,8 @@ func TestNewWriter(t *testing.T) {
 	})
 }
 
-// seen has xz(1), if it is there, check a file: blocks, each with its sizes.
+// seen checks a file with xz(1), if there is one: the number of blocks, and both sizes
+// in their headers.
 func seen(t *testing.T, data []byte, blocks int) {
 	t.Helper()
 	if _, err := exec.LookPath("xz"); err != nil {
