@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// The second opinion: Skein-1024-1024 over a whole message, written from the
+// A second implementation to compare with: Skein-1024-1024 of a whole message, written from the
 // specification with nothing unrolled, buffered or precomputed.
 
 var plainRotations = [8][8]int{
