@@ -120,20 +120,20 @@ func TestParsePublicKey_faults(t *testing.T) {
 	good := string(vector(t, "plain.pub"))
 	comment, key, _ := strings.Cut(good, "\n")
 	for name, c := range map[string]struct{ file, want string }{
-		"nothing":         {"", `line 1: must be "untrusted comment: " and a comment`},
-		"another comment": {"trusted comment: a\n" + key, `line 1: must be "untrusted comment: " and a comment`},
-		"no comment":      {"untrusted comment: \n" + key, `line 1: must be "untrusted comment: " and a comment`},
-		"one line":        {comment, `line 1: must be "untrusted comment: " and a comment`},
-		"a long comment":  {comment + strings.Repeat("x", 1024) + "\n" + key, "line 1: comment of 1040 bytes, more than 1023"},
-		"NUL":             {comment + "\x00\n" + key, "line 1: NUL in the comment"},
-		"no key":          {comment + "\n", "line 2: no newline at the end"},
-		"no newline":      {strings.TrimSuffix(good, "\n"), "line 2: no newline at the end"},
-		"more":            {good + "x", "line 3: unexpected data after the key or signature; embedded messages are not supported"},
-		"not base64":      {comment + "\n!" + key[1:], "line 2: not base64"},
-		"a broken line":   {comment + "\n" + key[:9] + "\r" + key[9:], "line 2: not base64"},
-		"half a key":      {comment + "\n" + key[:28] + "\n", "line 2: 21 bytes in base64, not 42"},
-		"RSA":             {comment + "\nUl" + key[2:], `line 2: algorithm "RT", not "Ed"`},
-		"a large file":    {good + strings.Repeat("\n", 2048), "2141 bytes, more than the 2047 of any key or signature"},
+		"an empty file":      {"", `line 1: must be "untrusted comment: " and a comment`},
+		"another comment":    {"trusted comment: a\n" + key, `line 1: must be "untrusted comment: " and a comment`},
+		"no comment":         {"untrusted comment: \n" + key, `line 1: must be "untrusted comment: " and a comment`},
+		"one line":           {comment, `line 1: must be "untrusted comment: " and a comment`},
+		"a long comment":     {comment + strings.Repeat("x", 1024) + "\n" + key, "line 1: comment of 1040 bytes, more than 1023"},
+		"NUL in the comment": {comment + "\x00\n" + key, "line 1: NUL in the comment"},
+		"no key":             {comment + "\n", "line 2: no newline at the end"},
+		"no newline":         {strings.TrimSuffix(good, "\n"), "line 2: no newline at the end"},
+		"more after the key": {good + "x", "line 3: unexpected data after the key or signature; embedded messages are not supported"},
+		"not base64":         {comment + "\n!" + key[1:], "line 2: not base64"},
+		"a broken line":      {comment + "\n" + key[:9] + "\r" + key[9:], "line 2: not base64"},
+		"half a key":         {comment + "\n" + key[:28] + "\n", "line 2: 21 bytes in base64, not 42"},
+		"another algorithm":  {comment + "\nUl" + key[2:], `line 2: algorithm "RT", not "Ed"`},
+		"a large file":       {good + strings.Repeat("\n", 2048), "2141 bytes, more than the 2047 of any key or signature"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := signify.ParsePublicKey([]byte(c.file))

@@ -28,8 +28,8 @@ const (
 	maxIndex  = 20 * maxBlocks
 )
 
-// Sizes of a stream's header, and of its footer (the .xz file format, version 1.2,
-// sections 2.1.1 and 2.1.2).
+// Sizes of a stream's header and footer (The .xz File Format 1.2, sections 2.1.1 and
+// 2.1.2).
 const (
 	headerBytes = 12
 	footerBytes = 12

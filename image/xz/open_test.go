@@ -82,7 +82,7 @@ func TestOpen(t *testing.T) {
 		xz   []byte
 		want []byte
 	}{
-		"nothing":           {compress(t, nil), nil},
+		"no data":           {compress(t, nil), nil},
 		"one block":         {compress(t, data, "-T1"), data},
 		"blocks":            {compress(t, data, "-T2", "--block-size=200KiB"), data},
 		"blocks, no sizes":  {compress(t, data, "-T1", "--block-size=300KiB"), data},
@@ -173,14 +173,14 @@ func TestOpen_damaged(t *testing.T) {
 		}
 	})
 	for name, bad := range map[string][]byte{
-		"text":                {'t', 'e', 'x', 't'},
-		"garbage before":      append([]byte("garb"), good...),
-		"garbage behind":      append(slices.Clone(good), "garbage"...),
-		"odd padding":         append(slices.Clone(good), 0, 0),
-		"padding before":      append(make([]byte, 8), good...),
-		"half a second one":   append(slices.Clone(good), good[:60]...),
-		"only the end":        good[len(good)-200:],
-		"the index of others": append(slices.Clone(good[:len(good)-40]), compress(t, data)[len(compress(t, data))-40:]...),
+		"text":                   {'t', 'e', 'x', 't'},
+		"garbage before it":      append([]byte("garb"), good...),
+		"garbage after it":       append(slices.Clone(good), "garbage"...),
+		"odd padding":            append(slices.Clone(good), 0, 0),
+		"padding before":         append(make([]byte, 8), good...),
+		"half a stream after it": append(slices.Clone(good), good[:60]...),
+		"only its end":           good[len(good)-200:],
+		"another file's index":   append(slices.Clone(good[:len(good)-40]), compress(t, data)[len(compress(t, data))-40:]...),
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, bad, "") })
 	}
@@ -267,7 +267,7 @@ func TestOpen_command(t *testing.T) {
 		_, err := decoded(t, f, xz.Options{Command: "/nonexistent/xz"})
 		must.ErrorContains(t, err, "start xz: ")
 	})
-	t.Run("one of several xz(1) that fails, or writes too little or too much, is reported", func(t *testing.T) {
+	t.Run("a command of several that fails, or writes too little or too much, is reported", func(t *testing.T) {
 		f := compress(t, text(20<<20), "-0", "--block-size=1200KiB")
 		for does, want := range map[string]string{
 			"mkdir %s && exec xz \"$@\"; echo xz: disk quota exceeded >&2; exit 1": "xz: disk quota exceeded",

@@ -110,15 +110,15 @@ func TestReader_errors(t *testing.T) {
 		file []byte
 		want string
 	}{
-		"nothing":            {nil, "empty, not an xz file"},
-		"text":               {[]byte("this is not an xz file, but is as long as one"), "not an xz file"},
-		"gzip":               {append([]byte{0x1f, 0x8b}, make([]byte, 100)...), "not an xz file"},
-		"half":               {good[:len(good)/2], "xz stream is cut off after 32 bytes: unexpected EOF"},
-		"a flipped bit":      {flipped, "xz: data is corrupt"},
-		"garbage behind":     {append(slices.Clone(good), "garbage, more than a header of it"...), "something else after the end of the xz stream"},
-		"a byte behind":      {append(slices.Clone(good), 'x'), "something else after the end of the xz stream"},
-		"an odd zero behind": {append(slices.Clone(good), 0), "xz: data is corrupt"},
-		"half of it again":   {append(slices.Clone(good), good[:20]...), "something else after the end of the xz stream"},
+		"an empty file":          {nil, "empty, not an xz file"},
+		"text":                   {[]byte("this is not an xz file, but is as long as one"), "not an xz file"},
+		"gzip":                   {append([]byte{0x1f, 0x8b}, make([]byte, 100)...), "not an xz file"},
+		"half a file":            {good[:len(good)/2], "xz stream is cut off after 32 bytes: unexpected EOF"},
+		"a flipped bit":          {flipped, "xz: data is corrupt"},
+		"garbage after it":       {append(slices.Clone(good), "garbage, more than a header of it"...), "something else after the end of the xz stream"},
+		"a byte after it":        {append(slices.Clone(good), 'x'), "something else after the end of the xz stream"},
+		"one zero after it":      {append(slices.Clone(good), 0), "xz: data is corrupt"},
+		"half a stream after it": {append(slices.Clone(good), good[:20]...), "something else after the end of the xz stream"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := decode(t, c.file)
@@ -126,7 +126,7 @@ func TestReader_errors(t *testing.T) {
 		})
 	}
 	t.Run("a dictionary larger than 64 MiB is refused", func(t *testing.T) {
-		// The block's header begins behind the stream's 12 bytes and ends in
+		// The block's header begins after the stream's 12 bytes and ends in
 		// its CRC32. Dictionary 28 is 64 MiB, 30 is 128.
 		big := slices.Clone(good)
 		big[16] = 30
