@@ -167,7 +167,7 @@ func TestPush_takenMeanwhile(t *testing.T) {
 		}}
 	}
 	t.Run("on a server", func(t *testing.T) {
-		s := imagetest.NewShelf(t)
+		s := imagetest.NewTarget(t)
 		_, err := image.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, meanwhile(s.Put))
 		must.ErrorIs(t, err, fs.ErrExist)
 		must.ErrorContains(t, err, "another image of that name")

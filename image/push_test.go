@@ -54,7 +54,7 @@ func samePushed(t *testing.T, p image.Place, at string) {
 func TestPush_server(t *testing.T) {
 	leak.Check(t)
 	t.Run("the .skein comes last, when all else is right", func(t *testing.T) {
-		s, p := imagetest.NewShelf(t), pushed(t, "one", "-\n")
+		s, p := imagetest.NewTarget(t), pushed(t, "one", "-\n")
 		var sent, back int64
 		got, err := image.Push(t.Context(), p, s.URL, image.PushOptions{
 			Sent: func(done, _ int64) { sent = done }, Back: func(done, _ int64) { back = done },
@@ -68,7 +68,7 @@ func TestPush_server(t *testing.T) {
 		samePushed(t, p, s.URL+"/web_1.0.xz")
 	})
 	t.Run("again it is there already", func(t *testing.T) {
-		s, p := imagetest.NewShelf(t), pushed(t, "one", "")
+		s, p := imagetest.NewTarget(t), pushed(t, "one", "")
 		_, err := image.Push(t.Context(), p, s.URL+"/", image.PushOptions{})
 		must.NoError(t, err)
 		before := s.Changes()
@@ -78,7 +78,7 @@ func TestPush_server(t *testing.T) {
 		must.Eq(t, before, s.Changes())
 	})
 	t.Run("another of its name stays, unless it is to be replaced", func(t *testing.T) {
-		s, old, p := imagetest.NewShelf(t), pushed(t, "old", "-\n"), pushed(t, "new", "")
+		s, old, p := imagetest.NewTarget(t), pushed(t, "old", "-\n"), pushed(t, "new", "")
 		_, err := image.Push(t.Context(), old, s.URL, image.PushOptions{})
 		must.NoError(t, err)
 		s.Put("web_1.0.xz.skein.sig", []byte("of the old one"))
@@ -96,7 +96,7 @@ func TestPush_server(t *testing.T) {
 		samePushed(t, p, s.URL+"/web_1.0.xz")
 	})
 	t.Run("a server that cannot take it away keeps all of it", func(t *testing.T) {
-		s, old := imagetest.NewShelf(t), pushed(t, "old", "-\n")
+		s, old := imagetest.NewTarget(t), pushed(t, "old", "-\n")
 		_, err := image.Push(t.Context(), old, s.URL, image.PushOptions{})
 		must.NoError(t, err)
 		s.RefuseDelete()
@@ -105,7 +105,7 @@ func TestPush_server(t *testing.T) {
 		samePushed(t, old, s.URL+"/web_1.0.xz")
 	})
 	t.Run("one that is damaged there is mended", func(t *testing.T) {
-		s, p := imagetest.NewShelf(t), pushed(t, "one", "-\n")
+		s, p := imagetest.NewTarget(t), pushed(t, "one", "-\n")
 		_, err := image.Push(t.Context(), p, s.URL, image.PushOptions{})
 		must.NoError(t, err)
 		s.Put("web_1.0.xz", []byte("damaged"))
@@ -113,10 +113,10 @@ func TestPush_server(t *testing.T) {
 		must.NoError(t, err)
 		must.False(t, got.Already)
 		samePushed(t, p, s.URL+"/web_1.0.xz")
-		s.Forgive()
+		s.ForgetCorrupt()
 	})
 	t.Run("what may succeed later is sent again", func(t *testing.T) {
-		s, p := imagetest.NewShelf(t), pushed(t, "one", "-\n")
+		s, p := imagetest.NewTarget(t), pushed(t, "one", "-\n")
 		s.Fail("PUT web_1.0.xz", imagetest.Status(http.StatusBadGateway), imagetest.Status(http.StatusTooManyRequests))
 		s.Fail("PUT web_1.0.xz.skein", func(http.ResponseWriter, *http.Request, []byte) { panic(http.ErrAbortHandler) })
 		_, err := image.Push(t.Context(), p, s.URL, quickly(image.PushOptions{Retries: 2}))
@@ -124,7 +124,7 @@ func TestPush_server(t *testing.T) {
 		samePushed(t, p, s.URL+"/web_1.0.xz")
 	})
 	t.Run("and not without end, nor what will not", func(t *testing.T) {
-		s, p := imagetest.NewShelf(t), pushed(t, "one", "-\n")
+		s, p := imagetest.NewTarget(t), pushed(t, "one", "-\n")
 		ill := imagetest.Status(http.StatusServiceUnavailable)
 		s.Fail("PUT web_1.0.xz", ill, ill, ill)
 		_, err := image.Push(t.Context(), p, s.URL, quickly(image.PushOptions{Retries: 2}))
@@ -136,7 +136,7 @@ func TestPush_server(t *testing.T) {
 		must.Len(t, 4, s.Changes())
 	})
 	t.Run("what a server makes something else of is not offered", func(t *testing.T) {
-		s, p := imagetest.NewShelf(t), pushed(t, "one", "-\n")
+		s, p := imagetest.NewTarget(t), pushed(t, "one", "-\n")
 		s.Fail("PUT web_1.0.xz", func(w http.ResponseWriter, _ *http.Request, _ []byte) { w.WriteHeader(http.StatusCreated) })
 		_, err := image.Push(t.Context(), p, s.URL, image.PushOptions{})
 		must.EqError(t, err, "read back "+s.URL+"/web_1.0.xz: 404 Not Found")
@@ -147,7 +147,7 @@ func TestPush_server(t *testing.T) {
 		must.Nil(t, s.File("web_1.0.xz.skein"))
 	})
 	t.Run("what is not offered any more is said to be so", func(t *testing.T) {
-		s := imagetest.NewShelf(t)
+		s := imagetest.NewTarget(t)
 		_, err := image.Push(t.Context(), pushed(t, "old", ""), s.URL, image.PushOptions{})
 		must.NoError(t, err)
 		s.Fail("PUT web_1.0.xz", imagetest.Status(http.StatusInsufficientStorage))
@@ -155,7 +155,7 @@ func TestPush_server(t *testing.T) {
 		must.ErrorContains(t, err, "it is not offered any more until it is published again")
 	})
 	t.Run("it can be called off", func(t *testing.T) {
-		s, p := imagetest.NewShelf(t), pushed(t, "one", "-\n")
+		s, p := imagetest.NewTarget(t), pushed(t, "one", "-\n")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		enough := errors.New("enough")
 		_, err := image.Push(ctx, p, s.URL, image.PushOptions{Retries: 9, Sent: func(int64, int64) { cancel(enough) }})
@@ -172,16 +172,16 @@ func TestPush_auth(t *testing.T) {
 		"Private-Token: s3cret":                  {Header: "PRIVATE-TOKEN:  s3cret"},
 		"Authorization: AWS4-HMAC-SHA256 s3cret": {Header: "Authorization: AWS4-HMAC-SHA256 s3cret"},
 	} {
-		s := imagetest.NewShelf(t)
-		s.Ask = ask
+		s := imagetest.NewTarget(t)
+		s.RequireHeader = ask
 		_, err := image.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, image.PushOptions{Auth: auth})
 		must.NoError(t, err)
 		_, err = image.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, image.PushOptions{})
 		must.ErrorContains(t, err, "401 Unauthorized")
 	}
 	t.Run("it goes to that server alone", func(t *testing.T) {
-		s, other := imagetest.NewShelf(t), imagetest.NewShelf(t)
-		other.Ask = "Authorization: Bearer s3cret"
+		s, other := imagetest.NewTarget(t), imagetest.NewTarget(t)
+		other.RequireHeader = "Authorization: Bearer s3cret"
 		s.Fail("PUT web_1.0.xz", func(w http.ResponseWriter, r *http.Request, _ []byte) {
 			http.Redirect(w, r, other.URL+"/web_1.0.xz", http.StatusTemporaryRedirect)
 		})
@@ -280,7 +280,7 @@ func pushedNames(t *testing.T, dir string) (all []string) {
 
 func TestPush_refused(t *testing.T) {
 	leak.Check(t)
-	s := imagetest.NewShelf(t)
+	s := imagetest.NewTarget(t)
 	damaged := pushed(t, "one", "-\n")
 	must.NoError(t, os.WriteFile(damaged.String(), []byte("two"), 0o600))
 	_, err := image.Push(t.Context(), damaged, s.URL, image.PushOptions{})

@@ -16,13 +16,12 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// Datasets is a host's datasets in memory: an image.Datasets.
+// Datasets implements image.Datasets in memory.
 type Datasets struct {
-	// Receiving, if set, is called before a stream is read; its error ends the
-	// receiving.
+	// Receiving, if set, is called before a stream is read. Its error ends the receive.
 	Receiving func(ctx context.Context, name string) error
 
-	Busy map[string]bool // datasets that something is cloned from
+	Busy map[string]bool // datasets with clones
 
 	mu       sync.Mutex
 	sets     map[string]dataset
@@ -34,15 +33,15 @@ type dataset struct {
 	labels map[string]string
 }
 
-// NewDatasets is none yet.
+// NewDatasets returns a host without datasets.
 func NewDatasets() *Datasets {
 	return &Datasets{sets: map[string]dataset{}}
 }
 
-// Content is what an image may be for those who do not import it.
-func Content(of string) []byte { return append(slices.Clone(begin), of...) }
+// Content returns what passes for a zfs send stream where nothing imports it.
+func Content(of string) []byte { return append(slices.Clone(drrBegin), of...) }
 
-// Stream is a zfs send stream of a small image of a pot, with content in a file.
+// Stream returns a zfs send stream of a small pot image with content in a file.
 func Stream(content string) []byte {
 	at := time.Unix(1_700_000_000, 0)
 	files := func(small map[string]string) *zstream.Files {
@@ -62,11 +61,11 @@ func Stream(content string) []byte {
 	return b.Bytes()
 }
 
-// begin is a record of type 0, DRR_BEGIN, and DRR_BEGIN's magic number
+// drrBegin is the beginning of a DRR_BEGIN record: its type, 0, and its magic number
 // (zfs_ioctl.h, DMU_BACKUP_MAGIC).
-var begin = []byte{0, 0, 0, 0, 0, 0, 0, 0, 0xac, 0xcb, 0xba, 0xf5, 2, 0, 0, 0}
+var drrBegin = []byte{0, 0, 0, 0, 0, 0, 0, 0, 0xac, 0xcb, 0xba, 0xf5, 2, 0, 0, 0}
 
-// Receive reads all of the stream, and refuses what does not begin as one.
+// Receive reads the whole stream and refuses one without a BEGIN record.
 func (d *Datasets) Receive(ctx context.Context, name string, stream io.Reader) error {
 	if d.Receiving != nil {
 		if err := d.Receiving(ctx, name); err != nil {
@@ -75,9 +74,9 @@ func (d *Datasets) Receive(ctx context.Context, name string, stream io.Reader) e
 	}
 	b, err := io.ReadAll(stream)
 	if err != nil {
-		return errors.New("zfs receive: incomplete stream") // as zfs(8) would: it sees no more
+		return errors.New("zfs receive: incomplete stream") // as zfs(8) does, which sees only the end
 	}
-	if !bytes.HasPrefix(b, begin) && !isPackage(b) {
+	if !bytes.HasPrefix(b, drrBegin) && !isPackage(b) {
 		return errors.New("zfs receive: invalid stream (bad magic number)")
 	}
 	d.mu.Lock()
@@ -90,8 +89,8 @@ func (d *Datasets) Receive(ctx context.Context, name string, stream io.Reader) e
 	return nil
 }
 
-// ReceiveLayer is Receive, of what is on an origin that is there. The streams below it
-// are read, as those hosts do that keep no snapshots.
+// ReceiveLayer is Receive for a stream that is incremental from origin, which must
+// exist. It reads the streams below, as hosts without snapshots do.
 func (d *Datasets) ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
 	below func(context.Context) ([]io.ReadCloser, error)) error {
 	d.mu.Lock()
@@ -117,12 +116,13 @@ func (d *Datasets) ReceiveLayer(ctx context.Context, name, origin, snapshot stri
 	return err
 }
 
-// isPackage tells whether b is of send -R, whose first record has a payload.
+// isPackage reports whether b comes from `zfs send -R`, whose first record has a
+// payload.
 func isPackage(b []byte) bool {
-	return len(b) > 16 && bytes.Equal(b[:4], begin[:4]) && bytes.Equal(b[8:16], begin[8:])
+	return len(b) > 16 && bytes.Equal(b[:4], drrBegin[:4]) && bytes.Equal(b[8:16], drrBegin[8:])
 }
 
-// Rename moves a dataset to a name that is free.
+// Rename renames a dataset to a free name.
 func (d *Datasets) Rename(_ context.Context, from, to string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -146,7 +146,7 @@ func (d *Datasets) Destroy(ctx context.Context, name string) error {
 	return ctx.Err()
 }
 
-// SetLabels adds to a dataset's labels. A label set to "" is removed.
+// SetLabels sets labels of a dataset. A label set to "" is removed.
 func (d *Datasets) SetLabels(_ context.Context, name string, labels map[string]string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -173,7 +173,7 @@ func (d *Datasets) Clear(name string, labels ...string) error {
 	return nil
 }
 
-// Labels are those of a dataset.
+// Labels returns the labels of a dataset.
 func (d *Datasets) Labels(_ context.Context, name string) (map[string]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -184,7 +184,7 @@ func (d *Datasets) Labels(_ context.Context, name string) (map[string]string, er
 	return maps.Clone(set.labels), nil
 }
 
-// Labelled returns those of the labels that each dataset has.
+// Labelled returns, for each dataset that has any of the labels, those that it has.
 func (d *Datasets) Labelled(_ context.Context, labels ...string) (map[string]map[string]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -199,7 +199,7 @@ func (d *Datasets) Labelled(_ context.Context, labels ...string) (map[string]map
 	return all, nil
 }
 
-// GUIDs returns those of the snapshots that name was received with.
+// GUIDs returns the GUIDs of the snapshots that name was received with.
 func (d *Datasets) GUIDs(ctx context.Context, name string) (guids []uint64, err error) {
 	d.mu.Lock()
 	set, ok := d.sets[name]
@@ -219,26 +219,26 @@ func (d *Datasets) GUIDs(ctx context.Context, name string) (guids []uint64, err 
 	return guids, nil
 }
 
-// Names are the datasets there are, sorted.
+// Names returns the names of all datasets, sorted.
 func (d *Datasets) Names() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Sorted(maps.Keys(d.sets))
 }
 
-// List is the names that begin with prefix, sorted.
+// List returns the names that begin with prefix, sorted.
 func (d *Datasets) List(_ context.Context, prefix string) ([]string, error) {
 	return slices.DeleteFunc(d.Names(), func(name string) bool { return !strings.HasPrefix(name, prefix) }), nil
 }
 
-// StreamOf is what name was received from.
+// StreamOf returns the stream that name was received from.
 func (d *Datasets) StreamOf(name string) []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.sets[name].stream
 }
 
-// Put makes a dataset as another tool would: with no labels but those.
+// Put makes a dataset as another tool would, with no other labels.
 func (d *Datasets) Put(name string, labels map[string]string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -247,15 +247,14 @@ func (d *Datasets) Put(name string, labels map[string]string) {
 	d.sets[name] = set
 }
 
-// Received is how many streams were received in full.
+// Received returns how many streams were received in full.
 func (d *Datasets) Received() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.received
 }
 
-// Idle names the datasets that have that label; nothing is cloned from any, unless
-// Busy says so.
+// Idle returns the datasets with that label that have no clones (Busy).
 func (d *Datasets) Idle(_ context.Context, label string) ([]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// Programs is a tree of some size, in bytes, of what this machine has: programs,
-// libraries, text. It skips a test where there is not enough.
+// Programs returns a directory with about size bytes of this machine's programs,
+// libraries and texts. It skips the test if there are too few.
 func Programs(t testing.TB, size int64) string {
 	t.Helper()
 	dir, left := t.TempDir(), size

@@ -1,5 +1,8 @@
-// Package imagetest is an HTTP image server, small images, and datasets in
-// memory, for the tests of every package that has to do with images.
+// Package imagetest provides what the tests of images need: a real image of this
+// system, an HTTP server for images (server.go) and one that images are published to
+// (target.go), both of which can be made to fail, xz files (xz.go), and a host's
+// datasets in memory (datasets.go). It does not start pots: for that see package
+// hosttest.
 package imagetest
 
 import (
@@ -19,14 +22,14 @@ import (
 	"nomad-driver-pot/image/skein"
 )
 
-// Name and tag of the real image, which every server has: a runnable pot for this
+// Name and tag of the real image, which every Server has: a runnable pot for this
 // system, exported by pot on FreeBSD 14.2.
 const (
 	HelloName = helloName
 	HelloTag  = "1.0"
 )
 
-// Hello is one of the real image's files, by its ending: "", ".meta", ".skein".
+// Hello returns a file of the real image by its suffix: "", ".meta" or ".skein".
 func Hello(ending string) []byte {
 	b, err := files.ReadFile("testdata/" + HelloName + "_" + HelloTag + ".xz" + ending)
 	if err != nil {
@@ -35,38 +38,38 @@ func Hello(ending string) []byte {
 	return b
 }
 
-// NoMeta is the .meta file of an image that stands alone.
+// NoMeta is the .meta file of an image without an origin.
 const NoMeta = "-\n"
 
-// Server serves images, and fails as it is told to.
+// Server serves images, and fails on demand.
 type Server struct {
-	URL string // of the directory with the files: image.Ref.Source
+	URL string // the directory of the files, for image.Ref.Source
 
-	mu    sync.Mutex
-	files map[string][]byte
-	fails map[string]Fault
-	gets  map[string]int
-	asked map[string][]string // Range headers
-	guard func(*http.Request) bool
+	mu     sync.Mutex
+	files  map[string][]byte
+	fails  map[string]Fault
+	gets   map[string]int
+	ranges map[string][]string // Range headers
+	guard  func(*http.Request) bool
 }
 
-// A Fault answers in place of the file, whose bytes it is given.
+// A Fault answers a request instead of the file, whose content it receives.
 type Fault func(w http.ResponseWriter, r *http.Request, file []byte)
 
-// NewServer is a server with the real image, until the test ends.
+// NewServer starts a server with the real image. It runs until the test ends.
 func NewServer(t testing.TB) *Server {
-	s := &Server{files: map[string][]byte{}, fails: map[string]Fault{}, gets: map[string]int{}, asked: map[string][]string{}}
+	s := &Server{files: map[string][]byte{}, fails: map[string]Fault{}, gets: map[string]int{}, ranges: map[string][]string{}}
 	for _, ending := range []string{"", ".meta", ".skein"} {
 		s.Put(HelloName+"_"+HelloTag+".xz"+ending, Hello(ending))
 	}
 	web := httptest.NewServer(s)
-	// Those who wait for a stalled answer would keep Close waiting.
+	// Close would wait for clients of a stalled answer.
 	t.Cleanup(func() { web.CloseClientConnections(); web.Close() })
 	s.URL = web.URL + "/pots"
 	return s
 }
 
-// ServeHTTP answers with a file, whatever the directory.
+// ServeHTTP serves a file by its base name, whatever the directory.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := path.Base(r.URL.Path)
 	s.mu.Lock()
@@ -75,7 +78,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fail := s.fails[name]
 	guard := s.guard
 	if r.Header.Get("Range") != "" {
-		s.asked[name] = append(s.asked[name], r.Header.Get("Range"))
+		s.ranges[name] = append(s.ranges[name], r.Header.Get("Range"))
 	}
 	s.mu.Unlock()
 	switch {
@@ -91,21 +94,21 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Tag is the entity tag of a file.
+// Tag returns the entity tag of a file.
 func Tag(file []byte) string { return fmt.Sprintf("\"%x\"", sha256.Sum256(file)) }
 
-// Guard has only those requests be answered that ok likes; nil is all.
+// Guard answers 401 to requests that ok refuses. A nil ok admits all.
 func (s *Server) Guard(ok func(*http.Request) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.guard = ok
 }
 
-// Ranges are those that were asked for of file.
+// Ranges returns the Range headers of the requests for file.
 func (s *Server) Ranges(file string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.asked[file])
+	return slices.Clone(s.ranges[file])
 }
 
 // Add serves an image: an .xz with those bytes, a .meta, and their digest.
@@ -116,7 +119,7 @@ func (s *Server) Add(name, tag string, xz []byte, meta string) {
 	s.Put(file+".skein", Skein(xz, []byte(meta)))
 }
 
-// Skein is a .skein file.
+// Skein returns the .skein file of an image.
 func Skein(xz, meta []byte) []byte {
 	h := skein.New()
 	h.Write(xz)
@@ -124,7 +127,7 @@ func Skein(xz, meta []byte) []byte {
 	return append(hex.AppendEncode(nil, h.Sum(nil)), '\n')
 }
 
-// Put serves b as file, and nothing else as that.
+// Put serves b as file.
 func (s *Server) Put(file string, b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,14 +141,14 @@ func (s *Server) Remove(file string) {
 	delete(s.files, file)
 }
 
-// Fail makes requests for file end in f; nil ends that.
+// Fail answers requests for file by f, or by the file again if f is nil.
 func (s *Server) Fail(file string, f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fails[file] = f
 }
 
-// Gets is how often file was asked for.
+// Gets returns how often file was requested.
 func (s *Server) Gets(file string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,25 +164,25 @@ func Status(code int) Fault {
 	}
 }
 
-// WebPage answers with a web page in place of the file, and calls it OK.
+// WebPage answers 200 with a web page instead of the file.
 func WebPage() Fault { return Status(http.StatusOK) }
 
-// Redirect answers that the file is elsewhere.
+// Redirect redirects to another URL.
 func Redirect(to string) Fault {
 	return func(w http.ResponseWriter, r *http.Request, _ []byte) {
 		http.Redirect(w, r, to, http.StatusFound)
 	}
 }
 
-// HangUp sends half of the file, and closes the connection.
+// HangUp sends half of the file and closes the connection.
 func HangUp() Fault {
 	return func(w http.ResponseWriter, r *http.Request, file []byte) {
-		half(w, file)
+		sendHalf(w, file)
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// HangUpAfter sends that much of the file, calls then, and closes the connection.
+// HangUpAfter sends n bytes of the file, calls then, and closes the connection.
 func HangUpAfter(n int, then func()) Fault {
 	return func(w http.ResponseWriter, _ *http.Request, file []byte) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(file)))
@@ -194,12 +197,12 @@ func HangUpAfter(n int, then func()) Fault {
 // Stall sends half of the file, and nothing more until the client hangs up.
 func Stall() Fault {
 	return func(w http.ResponseWriter, r *http.Request, file []byte) {
-		half(w, file)
+		sendHalf(w, file)
 		<-r.Context().Done()
 	}
 }
 
-// Trickle sends the file in ten parts, and waits between them.
+// Trickle sends the file in ten parts with pauses between them.
 func Trickle(between time.Duration) Fault {
 	return func(w http.ResponseWriter, r *http.Request, file []byte) {
 		part := len(file)/10 + 1
@@ -213,8 +216,8 @@ func Trickle(between time.Duration) Fault {
 	}
 }
 
-// half sends the first half of the file, with the length of all of it.
-func half(w http.ResponseWriter, file []byte) {
+// sendHalf sends the first half of the file, with the length of the whole.
+func sendHalf(w http.ResponseWriter, file []byte) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(file)))
 	w.Header().Set("ETag", Tag(file))
 	w.Write(file[:len(file)/2])

@@ -7,8 +7,8 @@ import (
 	"hash/crc64"
 )
 
-// XZ is data as an xz stream of one block, stored and not compressed. It is
-// what xz(1) reads, and made without an encoder.
+// XZ returns data as an xz stream of one block, stored and not compressed. xz(1) can
+// read it, and it needs no encoder.
 func XZ(data []byte) []byte {
 	const crc64Check = 4
 	flags := []byte{0, crc64Check}
@@ -19,7 +19,7 @@ func XZ(data []byte) []byte {
 	block := []byte{2, 0, 0x21, 1, 0, 0, 0, 0}
 	start := len(out)
 	out = append(out, appendCRC32(block, block)...)
-	out = append(out, chunks(data)...)
+	out = append(out, storedChunks(data)...)
 	unpadded := len(out) - start + crc64.Size
 	out = append(out, make([]byte, padding(len(out)-start))...)
 	sum := crc64.Checksum(data, crc64.MakeTable(crc64.ECMA))
@@ -38,9 +38,9 @@ func XZ(data []byte) []byte {
 	return append(append(out, footer...), "YZ"...)
 }
 
-// chunks is data in LZMA2 chunks without compression, of which the first resets
-// the dictionary.
-func chunks(data []byte) []byte {
+// storedChunks returns data as uncompressed LZMA2 chunks, the first of which resets the
+// dictionary.
+func storedChunks(data []byte) []byte {
 	const most = 1 << 16
 	var b bytes.Buffer
 	for control := byte(1); len(data) > 0; control = 2 {
@@ -53,7 +53,7 @@ func chunks(data []byte) []byte {
 	return b.Bytes()
 }
 
-// padding is what makes n a multiple of four.
+// padding returns how many bytes pad n to a multiple of 4.
 func padding(n int) int { return (4 - n%4) % 4 }
 
 func appendCRC32(b, of []byte) []byte {

@@ -1,7 +1,7 @@
 package signify
 
-// Mixed is k with the public half of no key.
-func Mixed(k SecretKey) SecretKey {
+// WithForeignPublicHalf returns k with a public half that does not belong to it.
+func WithForeignPublicHalf(k SecretKey) SecretKey {
 	k.key[len(k.key)-1] ^= 1
 	return k
 }

@@ -8,7 +8,8 @@ import (
 	"nomad-driver-pot/image/signify"
 )
 
-// What parses is written again and parsed again, and is the same.
+// FuzzParsePublicKey checks that a key that parses survives being written and parsed
+// again.
 func FuzzParsePublicKey(f *testing.F) {
 	f.Add(vector(f, "plain.pub"))
 	f.Add(vector(f, "plain.sec"))
@@ -40,7 +41,7 @@ func FuzzParseSignature(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if public.Verify(message, s) == nil { // nobody can find another
+		if public.Verify(message, s) == nil { // only the real signature verifies
 			s.Comment = want.Comment
 			must.Eq(t, want, s)
 		}

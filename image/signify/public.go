@@ -7,17 +7,18 @@ import (
 	"fmt"
 )
 
-// PublicKey verifies what its secret key has signed.
+// PublicKey verifies the signatures of its secret key.
 type PublicKey struct {
 	Number  KeyNumber
-	Comment string // for people, and not to be relied on: anyone can edit it
+	Comment string // for people; nothing protects it
 	key     [ed25519.PublicKeySize]byte
 }
 
-// ErrSignature is a signature that the key did not make, or not of this message.
+// ErrSignature means that the signature was not made by the key, or not for this
+// message.
 var ErrSignature = errors.New("signature does not match")
 
-// KeyError is a signature that says itself that it was made with another key.
+// KeyError means that the signature names another key.
 type KeyError struct {
 	Want, Got KeyNumber
 }
@@ -40,7 +41,7 @@ func ParsePublicKey(file []byte) (PublicKey, error) {
 	}, nil
 }
 
-// ReadPublicKey reads the .pub file of that name, which its errors begin with.
+// ReadPublicKey reads the .pub file name. Its errors begin with name.
 func ReadPublicKey(name string) (PublicKey, error) {
 	b, err := readFile(name)
 	if err != nil {
@@ -53,8 +54,8 @@ func ReadPublicKey(name string) (PublicKey, error) {
 	return k, nil
 }
 
-// Verify returns nil if s is k's signature of message, a *KeyError if s is of
-// another key, and else ErrSignature.
+// Verify returns nil if s is k's signature of message, a *KeyError if s names another
+// key, and ErrSignature otherwise.
 func (k PublicKey) Verify(message []byte, s Signature) error {
 	switch {
 	case s.Number != k.Number:
@@ -65,13 +66,14 @@ func (k PublicKey) Verify(message []byte, s Signature) error {
 	return nil
 }
 
-// Fingerprint tells k from all other keys: "sha256:" and the digest of its number and
-// key, in hexadecimal digits.
+// Fingerprint identifies k: "sha256:" and the digest of its number and key, in
+// hexadecimal digits.
 func (k PublicKey) Fingerprint() string {
 	return fmt.Sprintf("sha256:%x", sha256.Sum256(append(k.Number[:], k.key[:]...)))
 }
 
-// Marshal is k as a .pub file with that comment. An error is of the comment.
+// Marshal returns k as a .pub file with that comment. It fails only if the comment is
+// invalid.
 func (k PublicKey) Marshal(comment string) ([]byte, error) {
 	b := append([]byte(algorithm), k.Number[:]...)
 	return encode(comment, append(b, k.key[:]...))
@@ -79,7 +81,7 @@ func (k PublicKey) Marshal(comment string) ([]byte, error) {
 
 // Signature is a detached signature.
 type Signature struct {
-	Number  KeyNumber // of the key that is to verify it
+	Number  KeyNumber // of the key that verifies it
 	Comment string    // for people: signify writes "verify with NAME.pub"
 	value   [ed25519.SignatureSize]byte
 }
@@ -97,7 +99,8 @@ func ParseSignature(file []byte) (Signature, error) {
 	}, nil
 }
 
-// Marshal is s as a .sig file with that comment. An error is of the comment.
+// Marshal returns s as a .sig file with that comment. It fails only if the comment is
+// invalid.
 func (s Signature) Marshal(comment string) ([]byte, error) {
 	b := append([]byte(algorithm), s.Number[:]...)
 	return encode(comment, append(b, s.value[:]...))

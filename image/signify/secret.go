@@ -12,23 +12,23 @@ import (
 	"github.com/dchest/bcrypt_pbkdf"
 )
 
-// SecretKey signs.
+// SecretKey signs messages.
 type SecretKey struct {
 	Number  KeyNumber
-	Comment string // for people, and not to be relied on
+	Comment string // for people; nothing protects it
 	key     [ed25519.PrivateKeySize]byte
 }
 
-// String tells which key it is, and nothing of what is secret.
+// String names the key and shows nothing secret.
 func (k SecretKey) String() string { return "secret key " + k.Number.String() }
 
-// GoString is String: %#v shows no secret either.
+// GoString is String, so that %#v shows nothing secret either.
 func (k SecretKey) GoString() string { return k.String() }
 
-// kdf is bcrypt_pbkdf(3), the only one there is: signify.c, KDFALG.
+// kdf is bcrypt_pbkdf(3), the only key derivation function: signify.c, KDFALG.
 const kdf = "BK"
 
-// The encrypted key on disk: signify.c, struct enckey. The checksum is the
+// Offsets in the secret key on disk: signify.c, struct enckey. The checksum is the
 // beginning of SHA-512 of the key.
 const (
 	kdfAt      = algorithmSize
@@ -40,26 +40,26 @@ const (
 	secretSize = keyAt + ed25519.PrivateKeySize
 )
 
-// Rounds of bcrypt_pbkdf(3), of some milliseconds each. signify gives a key 42;
-// one that asks for very many would have its reader work for hours.
+// Rounds of bcrypt_pbkdf(3), of some milliseconds each. signify uses 42. The maximum
+// keeps a hostile key file from costing hours.
 const (
 	rounds    = 42
 	maxRounds = 1000
 )
 
-// maxPassphrase is how long a passphrase may be, in bytes: signify.c, kdf, has
-// room for no longer one.
+// maxPassphrase is the largest length of a passphrase in bytes, that of the buffer in
+// signify.c, kdf.
 const maxPassphrase = 1023
 
-// Why a secret key cannot be used.
+// Reasons why a secret key cannot be used.
 var (
-	ErrEncrypted  = errors.New("encrypted, and there is no passphrase")
+	ErrEncrypted  = errors.New("encrypted, and no passphrase was given")
 	ErrPassphrase = errors.New("incorrect passphrase")
 )
 
-// ParseSecretKey reads a .sec file. If the key is encrypted, passphrase is asked
-// for what it was encrypted with; it may be nil, which is ErrEncrypted then. What
-// passphrase returns is overwritten. A wrong one is ErrPassphrase.
+// ParseSecretKey reads a .sec file. If the key is encrypted, it calls passphrase and
+// overwrites the result after use. It returns ErrEncrypted if passphrase is nil then,
+// and ErrPassphrase if the passphrase is wrong.
 func ParseSecretKey(file []byte, passphrase func() ([]byte, error)) (SecretKey, error) {
 	comment, b, err := decode(file, secretSize)
 	if err != nil {
@@ -86,28 +86,29 @@ func ParseSecretKey(file []byte, passphrase func() ([]byte, error)) (SecretKey, 
 			return SecretKey{}, err
 		}
 	}
-	return k, k.check(b[checksumAt:numberAt], n > 0)
+	return k, k.verifyChecksum(b[checksumAt:numberAt], n > 0)
 }
 
-// check says whether k is what was encrypted.
-func (k SecretKey) check(checksum []byte, encrypted bool) error {
+// verifyChecksum returns an error unless k matches its checksum and its halves belong
+// together. A wrong passphrase is the likely cause if the key was encrypted.
+func (k SecretKey) verifyChecksum(checksum []byte, encrypted bool) error {
 	sum := sha512.Sum512(k.key[:])
 	switch {
 	case subtle.ConstantTimeCompare(sum[:len(checksum)], checksum) == 1:
 	case encrypted:
 		return ErrPassphrase
 	default:
-		return errors.New("line 2: the key is not what its checksum is of")
+		return errors.New("line 2: the key does not match its checksum")
 	}
-	// With a public half that is not its own, a key would give itself away.
+	// A key with a foreign public half would give away its secret half when it signs.
 	own := ed25519.NewKeyFromSeed(k.key[:ed25519.SeedSize])
 	if subtle.ConstantTimeCompare(own, k.key[:]) != 1 {
-		return errors.New("line 2: the halves of the key are not of one key")
+		return errors.New("line 2: the two halves of the key do not belong together")
 	}
 	return nil
 }
 
-// encrypt encrypts the key or, as it is by exclusive or, decrypts it.
+// encrypt encrypts the key, or decrypts it: it is an exclusive or.
 func (k *SecretKey) encrypt(passphrase, salt []byte, rounds int) error {
 	if len(passphrase) == 0 || len(passphrase) > maxPassphrase {
 		return fmt.Errorf("passphrase: must have from 1 to %d bytes, not %d", maxPassphrase, len(passphrase))
@@ -121,8 +122,7 @@ func (k *SecretKey) encrypt(passphrase, salt []byte, rounds int) error {
 	return nil
 }
 
-// ReadSecretKey reads the .sec file of that name, which its errors begin with.
-// It is ParseSecretKey otherwise.
+// ReadSecretKey is ParseSecretKey for the .sec file name. Its errors begin with name.
 func ReadSecretKey(name string, passphrase func() ([]byte, error)) (SecretKey, error) {
 	b, err := readFile(name)
 	if err != nil {
@@ -139,7 +139,7 @@ func ReadSecretKey(name string, passphrase func() ([]byte, error)) (SecretKey, e
 	return k, nil
 }
 
-// NewKey draws a key and its number at random.
+// NewKey generates a key and its number.
 func NewKey() (SecretKey, error) {
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -147,23 +147,23 @@ func NewKey() (SecretKey, error) {
 	}
 	defer clear(key)
 	k := SecretKey{key: [ed25519.PrivateKeySize]byte(key)}
-	rand.Read(k.Number[:]) // which never fails
+	rand.Read(k.Number[:]) // never fails
 	return k, nil
 }
 
-// Public is the other half of k.
+// Public returns the public key of k.
 func (k SecretKey) Public() PublicKey {
 	return PublicKey{Number: k.Number, key: [ed25519.PublicKeySize]byte(k.key[ed25519.SeedSize:])}
 }
 
-// Sign signs message. The same key and message make the same signature.
+// Sign signs message. It is deterministic.
 func (k SecretKey) Sign(message []byte) Signature {
 	value := ed25519.Sign(k.key[:], message)
 	return Signature{Number: k.Number, value: [ed25519.SignatureSize]byte(value)}
 }
 
-// Marshal is k as a .sec file with that comment, encrypted unless passphrase is
-// nil. An error is of the comment or the passphrase.
+// Marshal returns k as a .sec file with that comment, encrypted unless passphrase is
+// nil. It fails only if the comment or the passphrase is invalid.
 func (k SecretKey) Marshal(comment string, passphrase []byte) ([]byte, error) {
 	b := make([]byte, secretSize)
 	defer clear(b)

@@ -15,7 +15,7 @@ import (
 )
 
 func TestParseSecretKey_encrypted(t *testing.T) {
-	t.Parallel() // deriving keys takes its time, above all under the race detector
+	t.Parallel() // key derivation is slow, above all under the race detector
 	locked := vector(t, "locked.sec")
 	_, err := signify.ParseSecretKey(locked, nil)
 	must.ErrorIs(t, err, signify.ErrEncrypted)
@@ -32,11 +32,10 @@ func TestParseSecretKey_encrypted(t *testing.T) {
 	words := []byte(passphrase)
 	_, err = signify.ParseSecretKey(locked, func() ([]byte, error) { return words, nil })
 	must.NoError(t, err)
-	must.Eq(t, make([]byte, len(passphrase)), words, must.Sprint("a passphrase does not stay in memory"))
+	must.Eq(t, make([]byte, len(passphrase)), words, must.Sprint("the passphrase is overwritten after use"))
 }
 
-// changed is a file of testdata with the byte at that place of its structure
-// exclusive-ored with x.
+// changed returns a file of testdata with byte at of its structure xored with x.
 func changed(t testing.TB, name string, at int, x byte) []byte {
 	t.Helper()
 	comment, line, _ := strings.Cut(string(vector(t, name)), "\n")
@@ -48,28 +47,28 @@ func changed(t testing.TB, name string, at int, x byte) []byte {
 
 func TestParseSecretKey_damaged(t *testing.T) {
 	leak.Check(t)
-	const notIts = "line 2: the key is not what its checksum is of"
+	const mismatch = "line 2: the key does not match its checksum"
 	for at, want := range map[int]string{
 		0:  `line 2: algorithm "Dd", not "Ed"`,
 		2:  `line 2: encrypted by "CK", not by "BK"`,
 		4:  "line 2: 16777216 rounds of encryption, more than 1000",
-		24: notIts, 40: notIts, 103: notIts,
+		24: mismatch, 40: mismatch, 103: mismatch,
 	} {
 		_, err := signify.ParseSecretKey(changed(t, "plain.sec", at, 1), nil)
 		must.EqError(t, err, want, must.Sprintf("byte %d", at))
 	}
 }
 
-// A key whose public half is of another would sign two ways, from which the
-// secret half can be reckoned.
+// A key with the public half of another would sign in two ways, from which the secret
+// half can be computed.
 func TestParseSecretKey_mixed(t *testing.T) {
 	leak.Check(t)
 	public, err := signify.NewKey()
 	must.NoError(t, err)
-	file, err := signify.Mixed(public).Marshal("mixed", nil)
+	file, err := signify.WithForeignPublicHalf(public).Marshal("mixed", nil)
 	must.NoError(t, err)
 	_, err = signify.ParseSecretKey(file, nil)
-	must.EqError(t, err, "line 2: the halves of the key are not of one key")
+	must.EqError(t, err, "line 2: the two halves of the key do not belong together")
 }
 
 func TestReadSecretKey(t *testing.T) {
@@ -77,7 +76,7 @@ func TestReadSecretKey(t *testing.T) {
 	_, err := signify.ReadSecretKey("testdata/none.sec", nil)
 	must.EqError(t, err, "open testdata/none.sec: no such file or directory")
 	_, err = signify.ReadSecretKey("testdata/locked.sec", nil)
-	must.EqError(t, err, "testdata/locked.sec: encrypted, and there is no passphrase")
+	must.EqError(t, err, "testdata/locked.sec: encrypted, and no passphrase was given")
 	_, err = signify.ReadSecretKey("testdata/plain.pub", nil)
 	must.EqError(t, err, "testdata/plain.pub: not a signify secret key: line 2: 42 bytes in base64, not 104")
 }
@@ -103,7 +102,7 @@ func TestNewKey(t *testing.T) {
 	must.EqError(t, err, "passphrase: must have from 1 to 1023 bytes, not 0")
 }
 
-// No way of printing a key shows it.
+// TestSecretKey_String checks that no way of printing a key shows it.
 func TestSecretKey_String(t *testing.T) {
 	leak.Check(t)
 	k, err := signify.ReadSecretKey("testdata/plain.sec", nil)

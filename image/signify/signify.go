@@ -1,12 +1,15 @@
-// Package signify reads and writes the keys and signatures of signify(1), the
-// tool of OpenBSD that pot signs images with.
+// Package signify reads and writes the keys and signatures of signify(1), the OpenBSD
+// tool that pot signs images with.
 //
-// Each is a file of two lines: a comment, which nothing vouches for, and a
-// structure in base64 (signify.c: struct pubkey, struct enckey, struct sig). All
-// three have the number of the key in them, so that a signature is only ever
-// held against the key that it says it was made with. Signatures are Ed25519,
-// and stand beside what they sign: those with the message embedded (-e), in
-// gzip headers (-z) and over lists of checksums (-C) are not read.
+// A file has two lines: a comment, which nothing protects, and a structure in base64
+// (signify.c: struct pubkey, struct enckey, struct sig). All three hold the number of
+// the key, so that a signature is only checked against the key that it names.
+// Signatures are Ed25519 and detached: messages embedded in a signature (-e),
+// signatures in gzip headers (-z) and over lists of checksums (-C) are not supported.
+// The package does not decide which keys to trust.
+//
+// The format of a file is in this file, public keys and signatures are in public.go,
+// secret keys in secret.go.
 package signify
 
 import (
@@ -21,10 +24,10 @@ import (
 	"syscall"
 )
 
-// MaxFileBytes is what a file may have: signify.c, readb64file, reads no more.
+// MaxFileBytes is the largest size of a file: signify.c, readb64file, reads no more.
 const MaxFileBytes = 2047
 
-// What the comment line begins with, and how long the rest may be: signify.c,
+// The beginning of the comment line and the maximum length of the comment: signify.c,
 // COMMENTHDR, and COMMENTMAXLEN, which counts a NUL.
 const (
 	commentHeader = "untrusted comment: "
@@ -41,16 +44,15 @@ const (
 // algorithm is Ed25519, the only one there is: signify.c, PKALG.
 const algorithm = "Ed"
 
-// KeyNumber tells keys apart. It is drawn at random with the key, and is no
-// fingerprint of it.
+// KeyNumber identifies a key pair. It is random, not a fingerprint of the key.
 type KeyNumber [numberSize]byte
 
-// String is the number in hexadecimal digits, in the file's order.
+// String returns the number in hexadecimal digits, in the file's order.
 func (n KeyNumber) String() string { return hex.EncodeToString(n[:]) }
 
-// decode reads a file whose structure has size bytes, the first of which name
-// the algorithm. It takes what signify takes, but for anything that is after
-// the structure's line: signify overlooks that.
+// decode reads a file with a structure of size bytes, which begins with the name of the
+// algorithm. It accepts what signify(1) accepts, except data after the structure's
+// line, which signify ignores.
 func decode(file []byte, size int) (comment string, body []byte, err error) {
 	if len(file) > MaxFileBytes {
 		return "", nil, fmt.Errorf("%d bytes, more than the %d of any key or signature", len(file), MaxFileBytes)
@@ -68,9 +70,9 @@ func decode(file []byte, size int) (comment string, body []byte, err error) {
 	second, rest, ended := bytes.Cut(rest, []byte("\n"))
 	switch {
 	case !ended:
-		return "", nil, errors.New("line 2: no newline at its end")
+		return "", nil, errors.New("line 2: no newline at the end")
 	case len(bytes.TrimSpace(rest)) > 0:
-		return "", nil, errors.New("line 3: more than a key or a signature: messages embedded in one are not read")
+		return "", nil, errors.New("line 3: unexpected data after the key or signature; embedded messages are not supported")
 	}
 	body, err = base64.StdEncoding.Strict().DecodeString(strings.TrimSuffix(string(second), "\r"))
 	switch {
@@ -84,7 +86,7 @@ func decode(file []byte, size int) (comment string, body []byte, err error) {
 	return comment, body, nil
 }
 
-// encode writes what decode reads.
+// encode writes a file that decode can read.
 func encode(comment string, body []byte) ([]byte, error) {
 	switch {
 	case comment == "":
@@ -100,8 +102,8 @@ func encode(comment string, body []byte) ([]byte, error) {
 	return append(file, '\n'), nil
 }
 
-// readFile reads a key or a signature from disk. It waits for nobody: what is
-// not a regular file is refused.
+// readFile reads a key or a signature from disk. It refuses what is not a regular file,
+// so that it never blocks.
 func readFile(name string) ([]byte, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -14,11 +14,12 @@ import (
 	"nomad-driver-pot/image/signify"
 )
 
-// What signify of OpenBSD made, by its Debian port 31: keys without and with a
-// passphrase, and the signature of each.
+// passphrase encrypts locked.sec. The keys and signatures in testdata, of a key without
+// and one with a passphrase, were made by OpenBSD's signify as Debian packages it
+// (version 31).
 const passphrase = "correct horse"
 
-// vector is a file of testdata.
+// vector returns a file of testdata.
 func vector(t testing.TB, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name))
@@ -26,7 +27,7 @@ func vector(t testing.TB, name string) []byte {
 	return b
 }
 
-// say answers with a passphrase when it is asked for.
+// say returns a prompt that answers with words.
 func say(words string) func() ([]byte, error) {
 	return func() ([]byte, error) { return []byte(words), nil }
 }
@@ -72,7 +73,7 @@ func TestPublicKey_Verify(t *testing.T) {
 	s, err := signify.ParseSignature(file)
 	must.NoError(t, err)
 
-	t.Run("another message is not what was signed", func(t *testing.T) {
+	t.Run("a changed message does not verify", func(t *testing.T) {
 		message := vector(t, "message")
 		for i := range message {
 			message[i] ^= 1
@@ -82,7 +83,7 @@ func TestPublicKey_Verify(t *testing.T) {
 		must.ErrorIs(t, public.Verify(nil, s), signify.ErrSignature)
 		must.NoError(t, public.Verify(message, s))
 	})
-	t.Run("a signature of another key is told as that", func(t *testing.T) {
+	t.Run("a signature by another key names both keys", func(t *testing.T) {
 		other, err := signify.ParseSignature(vector(t, "message.locked.sig"))
 		must.NoError(t, err)
 		err = public.Verify(vector(t, "message"), other)
@@ -91,7 +92,7 @@ func TestPublicKey_Verify(t *testing.T) {
 		must.Eq(t, public.Number, wrong.Want)
 		must.EqError(t, err, fmt.Sprintf("signed with key %s, not with %s", other.Number, public.Number))
 	})
-	t.Run("a signature that claims the key's number was still made by another", func(t *testing.T) {
+	t.Run("a signature by another key with this key's number does not verify", func(t *testing.T) {
 		forged, err := signify.ParseSignature(vector(t, "message.locked.sig"))
 		must.NoError(t, err)
 		forged.Number = public.Number
@@ -113,26 +114,26 @@ func TestReadPublicKey(t *testing.T) {
 	must.EqError(t, err, large+": not a signify public key: 2048 bytes, more than the 2047 of any key or signature")
 }
 
-// What is wrong with a file, and what is said of it.
+// TestParsePublicKey_faults checks the message for each kind of damage.
 func TestParsePublicKey_faults(t *testing.T) {
 	leak.Check(t)
 	good := string(vector(t, "plain.pub"))
 	comment, key, _ := strings.Cut(good, "\n")
 	for name, c := range map[string]struct{ file, want string }{
-		"nothing":         {"", `line 1: must be "untrusted comment: " and a comment`},
-		"another comment": {"trusted comment: a\n" + key, `line 1: must be "untrusted comment: " and a comment`},
-		"no comment":      {"untrusted comment: \n" + key, `line 1: must be "untrusted comment: " and a comment`},
-		"one line":        {comment, `line 1: must be "untrusted comment: " and a comment`},
-		"a long comment":  {comment + strings.Repeat("x", 1024) + "\n" + key, "line 1: comment of 1040 bytes, more than 1023"},
-		"NUL":             {comment + "\x00\n" + key, "line 1: NUL in the comment"},
-		"no key":          {comment + "\n", "line 2: no newline at its end"},
-		"no newline":      {strings.TrimSuffix(good, "\n"), "line 2: no newline at its end"},
-		"more":            {good + "x", "line 3: more than a key or a signature: messages embedded in one are not read"},
-		"not base64":      {comment + "\n!" + key[1:], "line 2: not base64"},
-		"a broken line":   {comment + "\n" + key[:9] + "\r" + key[9:], "line 2: not base64"},
-		"half a key":      {comment + "\n" + key[:28] + "\n", "line 2: 21 bytes in base64, not 42"},
-		"RSA":             {comment + "\nUl" + key[2:], `line 2: algorithm "RT", not "Ed"`},
-		"a large file":    {good + strings.Repeat("\n", 2048), "2141 bytes, more than the 2047 of any key or signature"},
+		"an empty file":      {"", `line 1: must be "untrusted comment: " and a comment`},
+		"another comment":    {"trusted comment: a\n" + key, `line 1: must be "untrusted comment: " and a comment`},
+		"no comment":         {"untrusted comment: \n" + key, `line 1: must be "untrusted comment: " and a comment`},
+		"one line":           {comment, `line 1: must be "untrusted comment: " and a comment`},
+		"a long comment":     {comment + strings.Repeat("x", 1024) + "\n" + key, "line 1: comment of 1040 bytes, more than 1023"},
+		"NUL in the comment": {comment + "\x00\n" + key, "line 1: NUL in the comment"},
+		"no key":             {comment + "\n", "line 2: no newline at the end"},
+		"no newline":         {strings.TrimSuffix(good, "\n"), "line 2: no newline at the end"},
+		"more after the key": {good + "x", "line 3: unexpected data after the key or signature; embedded messages are not supported"},
+		"not base64":         {comment + "\n!" + key[1:], "line 2: not base64"},
+		"a broken line":      {comment + "\n" + key[:9] + "\r" + key[9:], "line 2: not base64"},
+		"half a key":         {comment + "\n" + key[:28] + "\n", "line 2: 21 bytes in base64, not 42"},
+		"another algorithm":  {comment + "\nUl" + key[2:], `line 2: algorithm "RT", not "Ed"`},
+		"a large file":       {good + strings.Repeat("\n", 2048), "2141 bytes, more than the 2047 of any key or signature"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := signify.ParsePublicKey([]byte(c.file))

@@ -14,7 +14,7 @@ import (
 	"nomad-driver-pot/image/signify"
 )
 
-// tool is signify itself: Debian has another program of that name.
+// tool runs signify(1). On Debian another program has that name.
 func tool(t testing.TB) func(stdin string, args ...string) (string, error) {
 	names := []string{"signify-openbsd"}
 	if runtime.GOOS != "linux" {
@@ -35,7 +35,7 @@ func tool(t testing.TB) func(stdin string, args ...string) (string, error) {
 	}
 }
 
-// write writes files to a directory of the test's own.
+// write writes files to a new directory.
 func write(t testing.TB, files map[string][]byte) (path func(string) string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -45,7 +45,8 @@ func write(t testing.TB, files map[string][]byte) (path func(string) string) {
 	return func(name string) string { return filepath.Join(dir, name) }
 }
 
-// What we make signify takes, and verifies, and refuses when it is changed.
+// TestTool_readsOurs checks that signify(1) accepts our keys and signatures, and
+// refuses another message.
 func TestTool_readsOurs(t *testing.T) {
 	t.Parallel()
 	run := tool(t)
@@ -79,7 +80,7 @@ func TestTool_readsOurs(t *testing.T) {
 	}
 }
 
-// What signify makes we take, and verify.
+// TestTool_madeTheirs checks that we accept the keys and signatures of signify(1).
 func TestTool_madeTheirs(t *testing.T) {
 	t.Parallel()
 	run := tool(t)
@@ -110,8 +111,8 @@ func TestTool_madeTheirs(t *testing.T) {
 	}
 }
 
-// We verify nothing that signify does not: whatever is changed in the signature
-// or the key.
+// TestTool_isNoLooser checks that we verify nothing that signify(1) refuses, whatever
+// is changed in the signature or the key.
 func TestTool_isNoLooser(t *testing.T) {
 	t.Parallel()
 	run := tool(t)
@@ -150,5 +151,5 @@ func TestTool_isNoLooser(t *testing.T) {
 		}
 	}
 	compare(pub, sig)
-	must.Greater(t, 1, both, must.Sprint("changes of comments leave what verifies"))
+	must.Greater(t, 1, both, must.Sprint("a changed comment still verifies"))
 }

@@ -1,8 +1,8 @@
 //go:build ignore
 
-// This writes threefish.go: Threefish-1024 of Skein 1.3, section 3.3, with its
-// rounds written out. In a loop, the permutation of the words after each round
-// and the choice of subkeys would cost more than the rounds.
+// gen writes threefish.go: Threefish-1024 of Skein 1.3, section 3.3, with its rounds
+// unrolled. In a loop, the permutation of the words after each round and the choice of
+// subkeys would cost more than the rounds.
 package main
 
 import (
@@ -18,7 +18,8 @@ const (
 	rounds = 80
 )
 
-// rotations are R of table 4: by how many bits, in a round modulo 8, each pair.
+// rotations holds R of table 4: the bits that each pair of words rotates by, for each
+// round modulo 8.
 var rotations = [8][words / 2]int{
 	{24, 13, 8, 47, 8, 17, 22, 37},
 	{38, 19, 10, 55, 49, 18, 23, 52},
@@ -30,10 +31,10 @@ var rotations = [8][words / 2]int{
 	{9, 48, 35, 52, 23, 31, 37, 20},
 }
 
-// permutation is pi of table 3: which word comes to each place after a round.
+// permutation is pi of table 3: the word that moves to each place after a round.
 var permutation = [words]int{0, 9, 2, 13, 6, 11, 4, 15, 10, 7, 12, 3, 14, 5, 8, 1}
 
-// subkey is word i of subkey s (section 3.3.2), as an expression.
+// subkey returns an expression for word i of subkey s (section 3.3.2).
 func subkey(s, i int) string {
 	k := fmt.Sprintf("k[%d]", (s+i)%(words+1))
 	switch i {
@@ -53,9 +54,8 @@ package skein
 
 import "math/bits"
 
-// encrypt sets out to in, encrypted under key k and tweak t, xored with in.
-// Threefish makes k's last word of the others, and t's likewise: both come
-// with it.
+// encrypt sets out to in, encrypted under key k and tweak t, xored with in. The caller
+// provides the last words of k and t, which Threefish derives from the others.
 func encrypt(out, in *[16]uint64, k *[17]uint64, t *[3]uint64) {
 `
 
@@ -72,7 +72,7 @@ func main() {
 	var b bytes.Buffer
 	b.WriteString(head)
 
-	var place [words]int // which variable holds each word: none is ever moved
+	var place [words]int // the variable that holds each word; no word moves
 	for i := range place {
 		place[i] = i
 		fmt.Fprintf(&b, "x%d := in[%d]\n", i, i)

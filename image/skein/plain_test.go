@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// The second opinion: Skein-1024-1024 over a whole message, written from the
-// specification with nothing unrolled, buffered or precomputed.
+// A second implementation to compare with: Skein-1024-1024 of a whole message, written
+// from the specification with nothing unrolled, buffered or precomputed.
 
 var plainRotations = [8][8]int{
 	{24, 13, 8, 47, 8, 17, 22, 37}, {38, 19, 10, 55, 49, 18, 23, 52},

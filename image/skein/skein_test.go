@@ -17,7 +17,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// descending is the message of the specification's test vectors: FF FE FD ...
+// descending returns the message of the specification's test vectors: FF FE FD ...
 func descending(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -41,8 +41,8 @@ func TestSum_specification(t *testing.T) {
 	}
 }
 
-// testdata/skein1024.txt is a message and what FreeBSD's skein1024 says of it,
-// a line each.
+// Each line of testdata/skein1024.txt is a message and the digest that FreeBSD's
+// skein1024(1) prints for it.
 func TestSum_freebsd(t *testing.T) {
 	leak.Check(t)
 	f, err := os.Open("testdata/skein1024.txt")
@@ -59,7 +59,7 @@ func TestSum_freebsd(t *testing.T) {
 	must.NoError(t, lines.Err())
 }
 
-// message is what a name in skein1024.txt stands for.
+// message returns the message that a name in skein1024.txt stands for.
 func message(t *testing.T, name string) []byte {
 	if name == "1MiB-zeros" {
 		return make([]byte, 1<<20)
@@ -94,25 +94,25 @@ func TestHash(t *testing.T) {
 			must.Eq(t, plainSum(message[:i+1]), h.Sum(nil))
 		}
 	})
-	t.Run("Sum appends", func(t *testing.T) {
+	t.Run("Sum appends to its argument", func(t *testing.T) {
 		h := New()
 		must.Eq(t, append([]byte("before"), plainSum(nil)...), h.Sum([]byte("before")))
 	})
-	t.Run("Reset forgets", func(t *testing.T) {
+	t.Run("Reset forgets what was written", func(t *testing.T) {
 		h := New()
 		h.Write(descending(300))
 		h.Reset()
 		must.Eq(t, plainSum(nil), h.Sum(nil))
 	})
-	t.Run("it says its sizes", func(t *testing.T) {
+	t.Run("Size and BlockSize match the digest", func(t *testing.T) {
 		must.Eq(t, Size, New().Size())
 		must.Eq(t, BlockSize, New().BlockSize())
 		must.Len(t, Size, New().Sum(nil))
 	})
 }
 
-// FuzzHash compares with the plain version, however the message is cut up:
-// each byte of cuts is the length of a write.
+// FuzzHash compares with the plain implementation. Each byte of cuts is the length of a
+// Write.
 func FuzzHash(f *testing.F) {
 	f.Add([]byte(nil), []byte(nil))
 	f.Add(descending(128), []byte{128})
@@ -131,8 +131,7 @@ func FuzzHash(f *testing.F) {
 	})
 }
 
-// BenchmarkHash has another digest beside it, to tell a slow machine from slow
-// code.
+// BenchmarkHash also measures SHA-256, to tell a slow machine from slow code.
 func BenchmarkHash(b *testing.B) {
 	leak.Check(b)
 	for name, h := range map[string]hash.Hash{"skein1024": New(), "sha256": sha256.New()} {

@@ -4,9 +4,8 @@ package skein
 
 import "math/bits"
 
-// encrypt sets out to in, encrypted under key k and tweak t, xored with in.
-// Threefish makes k's last word of the others, and t's likewise: both come
-// with it.
+// encrypt sets out to in, encrypted under key k and tweak t, xored with in. The caller
+// provides the last words of k and t, which Threefish derives from the others.
 func encrypt(out, in *[16]uint64, k *[17]uint64, t *[3]uint64) {
 	x0 := in[0]
 	x1 := in[1]

@@ -10,28 +10,28 @@ import (
 	"time"
 )
 
-// oldest is the first version of xz(1) that is used, as xz --robot --version tells
-// it: 5.2.0. What else is called xz, as in busybox, has no bound on its memory.
-const oldest = 50020000
+// minVersion is the oldest xz(1) in use, as `xz --robot --version` prints it: 5.2.0.
+// Other programs of that name, such as busybox's, have no limit on their memory.
+const minVersion = 50020000
 
-// versions are those of commands that were asked: asked to int.
+// versions caches the version of each xz(1): versionKey to int.
 var versions sync.Map
 
-// asked is a command as it was then: an upgrade puts another in its place.
-type asked struct {
+// versionKey identifies a command's file. An upgrade changes it.
+type versionKey struct {
 	path    string
 	changed time.Time
 	size    int64
 }
 
-// command is the path of the xz(1) that decodes, "" for none.
+// command returns the path of the xz(1) to decode with, or "" for none.
 func (o Options) command(ctx context.Context) string {
 	switch o.Command {
 	case "-":
 		return ""
 	case "":
 		found, err := exec.LookPath("xz")
-		if err != nil || version(ctx, found) < oldest {
+		if err != nil || version(ctx, found) < minVersion {
 			return ""
 		}
 		return found
@@ -39,13 +39,14 @@ func (o Options) command(ctx context.Context) string {
 	return o.Command
 }
 
-// version is 50040012 for 5.4.1, and 0 for what is not known.
+// version returns the version as xz(1) prints it, 50040012 for 5.4.1, or 0 if it is
+// unknown.
 func version(ctx context.Context, path string) int {
 	info, err := os.Stat(path)
 	if err != nil {
 		return 0
 	}
-	key := asked{path, info.ModTime(), info.Size()}
+	key := versionKey{path, info.ModTime(), info.Size()}
 	if known, ok := versions.Load(key); ok {
 		return known.(int)
 	}
@@ -67,26 +68,26 @@ func version(ctx context.Context, path string) int {
 	return version
 }
 
-// commandEnv is all the environment that xz(1) has: XZ_OPT and the like are not for it.
+// commandEnv is the whole environment of xz(1): XZ_OPT and XZ_DEFAULTS must not apply.
 var commandEnv = []string{"LC_ALL=C"}
 
-// decoding is an xz(1) that decodes its input, within that many bytes of memory.
-func decoding(ctx context.Context, path string, memory int64) *exec.Cmd {
+// decodeCommand returns an xz(1) that decodes stdin to stdout within memory bytes.
+func decodeCommand(ctx context.Context, path string, memory int64) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, "-dc", "-T1", "--no-sparse", "--memlimit-decompress="+strconv.FormatInt(memory, 10))
 	cmd.Env = commandEnv
 	cmd.WaitDelay = 10 * time.Second
 	return cmd
 }
 
-// limitedText is the beginning of what a command says.
-type limitedText struct{ text []byte }
+// stderrText keeps the first 4 KiB that a command writes to stderr.
+type stderrText struct{ text []byte }
 
-func (l *limitedText) Write(p []byte) (int, error) {
+func (l *stderrText) Write(p []byte) (int, error) {
 	l.text = append(l.text, p[:min(len(p), 4096-len(l.text))]...)
 	return len(p), nil
 }
 
-func (l *limitedText) lastLine() string {
+func (l *stderrText) lastLine() string {
 	text := strings.TrimSpace(string(l.text))
 	return strings.TrimPrefix(strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:]), "xz: ")
 }

@@ -11,7 +11,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// A command that was replaced is asked again.
+// TestVersion checks that a replaced command is asked for its version again.
 func TestVersion(t *testing.T) {
 	leak.Check(t)
 	path := filepath.Join(t.TempDir(), "xz")

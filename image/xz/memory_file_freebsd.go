@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What golang.org/x/sys/unix does not have (sys/syscall.h, sys/mman.h, sys/fcntl.h).
+// Constants that golang.org/x/sys/unix lacks (sys/syscall.h, sys/mman.h, sys/fcntl.h).
 const (
 	sysShmOpen2    = 571 // int shm_open2(const char *path, int flags, mode_t mode, int shmflags, const char *name)
 	shmAnon        = 1   // SHM_ANON, in place of a path
@@ -17,8 +17,7 @@ const (
 	sealGrow       = 0x4 // F_SEAL_GROW
 )
 
-// newMemoryFile makes an empty file that is in memory, and has no name, as
-// memfd_create(3) does.
+// newMemoryFile makes an empty anonymous file in memory, as memfd_create(3) does.
 func newMemoryFile() (*os.File, error) {
 	fd, _, errno := unix.Syscall6(sysShmOpen2, shmAnon, unix.O_RDWR|unix.O_CLOEXEC, 0, shmAllowSeal|shmGrowOnWrite, 0, 0)
 	if errno != 0 {
@@ -27,8 +26,8 @@ func newMemoryFile() (*os.File, error) {
 	return os.NewFile(fd, "memory"), nil
 }
 
-// sealSize has the file keep its size: what is written after its end is refused
-// (uipc_shm.c, shm_dotruncate_locked).
+// sealSize fixes the size of the file: writes beyond its end fail (uipc_shm.c,
+// shm_dotruncate_locked).
 func sealSize(f *os.File) error {
 	_, err := unix.FcntlInt(f.Fd(), addSeals, sealShrink|sealGrow)
 	return os.NewSyscallError("fcntl", err)

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newMemoryFile makes an empty file that is in memory, and has no name (memfd_create(2)).
+// newMemoryFile makes an empty anonymous file in memory (memfd_create(2)).
 func newMemoryFile() (*os.File, error) {
 	fd, err := unix.MemfdCreate("xz", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
@@ -15,7 +15,7 @@ func newMemoryFile() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "memory"), nil
 }
 
-// sealSize has the file keep its size: what is written after its end is refused
+// sealSize fixes the size of the file: writes beyond its end fail
 // (F_ADD_SEALS(2const)).
 func sealSize(f *os.File) error {
 	_, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW)

@@ -6,30 +6,30 @@ import (
 )
 
 // pipeEnd is our end of a pipe to a command that reads and writes a little at a time,
-// as xz(1) does with 8 KiB. It waits in the system call, not in Go's poller, which
-// Linux wakes at each write (fs/pipe.c, poll_usage). Where the pipe is wide it has the
-// other side get ahead, when it was too fast, before it goes on: to take turns can
-// cost more than what is done in them.
+// as xz(1) does with 8 KiB. It blocks in the system call instead of Go's poller, which
+// Linux wakes at each write (fs/pipe.c, poll_usage). If the pipe is wide and this end
+// was ahead of the command, it pauses first, to let the command catch up: alternating
+// for each 8 KiB can cost more than the work itself.
 type pipeEnd struct {
-	file *os.File
-	wide bool
-	fast bool // the last time it found less than it could take, or no room
+	file  *os.File
+	wide  bool
+	ahead bool // the last read was short, or the last write blocked
 }
 
-// getAhead is for how long the other side is left alone: xz(1) decodes half of what a
-// wide pipe holds meanwhile.
-const getAhead = 5 * time.Millisecond
+// pauseTime is how long the command is left alone. In that time xz(1) decodes half of
+// what a wide pipe holds.
+const pauseTime = 5 * time.Millisecond
 
-// pipeBytes is what a wide pipe holds.
+// pipeBytes is the capacity of a wide pipe.
 const pipeBytes = 1 << 20
 
-// readPipe is a pipe that a command is to write to.
+// readPipe makes a pipe for a command to write to.
 func readPipe() (ours *pipeEnd, theirs *os.File, err error) {
 	r, w, wide, err := newPipe()
 	return &pipeEnd{file: r, wide: wide}, w, err
 }
 
-// writePipe is a pipe that a command is to read.
+// writePipe makes a pipe for a command to read from.
 func writePipe() (ours *pipeEnd, theirs *os.File, err error) {
 	r, w, wide, err := newPipe()
 	return &pipeEnd{file: w, wide: wide}, r, err
@@ -38,7 +38,7 @@ func writePipe() (ours *pipeEnd, theirs *os.File, err error) {
 func (p *pipeEnd) Read(b []byte) (int, error) {
 	p.pause()
 	n, err := p.file.Read(b)
-	p.fast = n < len(b)
+	p.ahead = n < len(b)
 	return n, err
 }
 
@@ -46,15 +46,15 @@ func (p *pipeEnd) Write(b []byte) (int, error) {
 	p.pause()
 	begun := time.Now()
 	n, err := p.file.Write(b)
-	p.fast = time.Since(begun) > getAhead/5
+	p.ahead = time.Since(begun) > pauseTime/5
 	return n, err
 }
 
 func (p *pipeEnd) pause() {
-	if p.wide && p.fast {
-		time.Sleep(getAhead)
+	if p.wide && p.ahead {
+		time.Sleep(pauseTime)
 	}
 }
 
-// Close may be called twice.
+// Close closes our end. It may be called twice.
 func (p *pipeEnd) Close() error { return p.file.Close() }

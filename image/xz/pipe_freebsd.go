@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newPipe is a pair of sockets without the poller. A pipe would have xz(1) wait at each
-// 8 KiB until they are taken (sys_pipe.c, pipe_direct_write) and holds 64 KiB at most; a
-// socket holds a megabyte where kern.ipc.maxsockbuf allows that: then the pair is wide.
+// newPipe makes a pair of blocking sockets. With a pipe, xz(1) would wait at each 8 KiB
+// until they are read (sys_pipe.c, pipe_direct_write), and a pipe holds 64 KiB at most.
+// A socket holds a megabyte if kern.ipc.maxsockbuf allows it: then the pair is wide.
 func newPipe() (r, w *os.File, wide bool, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

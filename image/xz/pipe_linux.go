@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newPipe is os.Pipe without the poller, which holds a megabyte where that is allowed
-// (fcntl(2), F_SETPIPE_SZ): then it is wide.
+// newPipe makes a pipe with blocking ends. It is wide if it may hold a megabyte
+// (fcntl(2), F_SETPIPE_SZ).
 func newPipe() (r, w *os.File, wide bool, err error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {

@@ -9,34 +9,34 @@ import (
 	lib "github.com/mikelolasagasti/xz"
 )
 
-// maxDictionary bounds the decoder's memory, whatever a header asks for: 64 MiB
-// is what xz -9 uses.
+// maxDictionary bounds the decoder's memory, whatever a header asks for: `xz -9` uses
+// 64 MiB.
 const maxDictionary = 64 << 20
 
-// NewReader decodes the xz streams in r, which may be padded and follow each
-// other, as xz(1) does. Its Read ends in io.EOF only when r was xz from its
-// first byte to its last and every check in it was right.
+// NewReader decodes the xz streams in r, which may be padded and concatenated, as xz(1)
+// does. Its Read ends in io.EOF only if r was xz from its first byte to its last and
+// every check in it matched.
 func NewReader(r io.Reader) io.Reader { return newReader(r, maxDictionary) }
 
-// newReader has a dictionary of that many bytes at most.
+// newReader allows dictionaries of at most that many bytes.
 func newReader(r io.Reader, dictionary uint32) *reader {
 	return &reader{src: &source{r: r}, dictionary: dictionary}
 }
 
-// again has it read another file.
-func (x *reader) again(r io.Reader) {
-	*x = reader{src: &source{r: r}, dictionary: x.dictionary, old: x.z}
+// reset makes the reader read another file.
+func (x *reader) reset(r io.Reader) {
+	*x = reader{src: &source{r: r}, dictionary: x.dictionary, spare: x.z}
 }
 
-// reader adds to the decoder what it found wrong, and where.
+// reader wraps the library's decoder, with errors that say what is wrong and where.
 type reader struct {
 	src     *source
 	z       *lib.Reader // nil until the first Read
-	old     *lib.Reader // of another file, whose memory is used again
-	streams int         // that have ended
+	spare   *lib.Reader // of the file before, for its memory
+	streams int         // read to their ends
 
 	dictionary uint32 // bytes
-	err        error  // what every Read returns from now on
+	err        error  // returned by every Read from now on
 }
 
 func (x *reader) Read(p []byte) (n int, err error) {
@@ -47,14 +47,14 @@ func (x *reader) Read(p []byte) (n int, err error) {
 		switch {
 		case x.z != nil:
 			n, err = x.z.Read(p)
-		case x.old != nil:
-			x.z, x.old = x.old, nil
+		case x.spare != nil:
+			x.z, x.spare = x.spare, nil
 			err = x.z.Reset(x.src)
 		default:
 			x.z, err = lib.NewReader(x.src, x.dictionary)
 		}
 		if err == io.EOF {
-			// One stream at a time, to tell a bad one from what follows one.
+			// One stream at a time, to tell a bad stream from trailing garbage.
 			x.streams++
 			err = x.z.Reset(nil)
 		}
@@ -69,7 +69,7 @@ func (x *reader) Read(p []byte) (n int, err error) {
 	return 0, x.err
 }
 
-// explain says what an error of the decoder means.
+// explain returns the error to report for an error of the decoder.
 func (x *reader) explain(err error) error {
 	switch {
 	case err == nil || err == io.EOF:
@@ -86,17 +86,17 @@ func (x *reader) explain(err error) error {
 		return fmt.Errorf("xz stream is cut off after %d bytes: %w", x.src.n, io.ErrUnexpectedEOF)
 	case errors.Is(err, lib.ErrMemlimit):
 		return fmt.Errorf("xz stream needs a dictionary of more than %s", humanize.IBytes(uint64(x.dictionary)))
-	default: // ErrData, ErrOptions, ErrUnsupportedCheck: they begin with "xz: "
+	default: // ErrData, ErrOptions, ErrUnsupportedCheck, which begin with "xz: "
 		return err
 	}
 }
 
-// source is what the decoder reads. It never gives bytes and io.EOF at once:
-// the decoder would overlook what follows a stream in the last bytes it gets.
-// Nor does it give nothing at all, which the decoder takes for the end.
+// source is the input of the decoder. It never returns bytes together with io.EOF, for
+// the decoder would overlook what follows a stream in them, and never returns 0 bytes
+// without an error, which the decoder takes for the end.
 type source struct {
 	r   io.Reader
-	n   int64 // bytes given
+	n   int64 // bytes read
 	err error
 }
 

@@ -21,7 +21,7 @@ import (
 	"nomad-driver-pot/image/xz"
 )
 
-// decode reads all of b with a reader of each kind, which must agree.
+// decode reads all of b from several kinds of readers, which must agree.
 func decode(t *testing.T, b []byte) ([]byte, error) {
 	t.Helper()
 	got, err := io.ReadAll(xz.NewReader(bytes.NewReader(b)))
@@ -37,7 +37,7 @@ func decode(t *testing.T, b []byte) ([]byte, error) {
 	return got, err
 }
 
-// hesitant gives no bytes, and no error, three times before it gives some.
+// hesitant returns no bytes and no error three times before each read.
 type hesitant struct {
 	r io.Reader
 	n int
@@ -55,7 +55,7 @@ func TestReader(t *testing.T) {
 	data := bytes.Repeat([]byte("all work and no play\n"), 10000)
 	good := imagetest.XZ(data)
 
-	t.Run("it reads what was written", func(t *testing.T) {
+	t.Run("a stream decodes to its data", func(t *testing.T) {
 		for _, want := range [][]byte{nil, {'x'}, data} {
 			got, err := decode(t, imagetest.XZ(want))
 			must.NoError(t, err)
@@ -67,7 +67,7 @@ func TestReader(t *testing.T) {
 		must.NoError(t, err)
 		must.True(t, bytes.Equal(slices.Concat(data, data), got))
 	})
-	t.Run("it ends well once it has ended", func(t *testing.T) {
+	t.Run("a Read after the end returns io.EOF again", func(t *testing.T) {
 		r := xz.NewReader(bytes.NewReader(good))
 		_, err := io.Copy(io.Discard, r)
 		must.NoError(t, err)
@@ -93,7 +93,7 @@ func TestReader(t *testing.T) {
 			must.Error(t, err, must.Sprintf("bit %d", i))
 		}
 	})
-	t.Run("an error of the file is told as it is", func(t *testing.T) {
+	t.Run("an error of the file is returned unchanged", func(t *testing.T) {
 		broken := errors.New("read pots: input/output error")
 		r := io.MultiReader(bytes.NewReader(good[:100]), iotest.ErrReader(broken))
 		_, err := io.ReadAll(xz.NewReader(r))
@@ -110,23 +110,23 @@ func TestReader_errors(t *testing.T) {
 		file []byte
 		want string
 	}{
-		"nothing":            {nil, "empty, not an xz file"},
-		"text":               {[]byte("this is not an xz file, but is as long as one"), "not an xz file"},
-		"gzip":               {append([]byte{0x1f, 0x8b}, make([]byte, 100)...), "not an xz file"},
-		"half":               {good[:len(good)/2], "xz stream is cut off after 32 bytes: unexpected EOF"},
-		"a flipped bit":      {flipped, "xz: data is corrupt"},
-		"garbage behind":     {append(slices.Clone(good), "garbage, more than a header of it"...), "something else after the end of the xz stream"},
-		"a byte behind":      {append(slices.Clone(good), 'x'), "something else after the end of the xz stream"},
-		"an odd zero behind": {append(slices.Clone(good), 0), "xz: data is corrupt"},
-		"half of it again":   {append(slices.Clone(good), good[:20]...), "something else after the end of the xz stream"},
+		"an empty file":          {nil, "empty, not an xz file"},
+		"text":                   {[]byte("this is not an xz file, but is as long as one"), "not an xz file"},
+		"gzip":                   {append([]byte{0x1f, 0x8b}, make([]byte, 100)...), "not an xz file"},
+		"half a file":            {good[:len(good)/2], "xz stream is cut off after 32 bytes: unexpected EOF"},
+		"a flipped bit":          {flipped, "xz: data is corrupt"},
+		"garbage after it":       {append(slices.Clone(good), "garbage, more than a header of it"...), "something else after the end of the xz stream"},
+		"a byte after it":        {append(slices.Clone(good), 'x'), "something else after the end of the xz stream"},
+		"one zero after it":      {append(slices.Clone(good), 0), "xz: data is corrupt"},
+		"half a stream after it": {append(slices.Clone(good), good[:20]...), "something else after the end of the xz stream"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := decode(t, c.file)
 			must.EqError(t, err, c.want)
 		})
 	}
-	t.Run("a dictionary that is too large", func(t *testing.T) {
-		// The block's header begins behind the stream's 12 bytes and ends in
+	t.Run("a dictionary larger than 64 MiB is refused", func(t *testing.T) {
+		// The block's header begins after the stream's 12 bytes and ends in
 		// its CRC32. Dictionary 28 is 64 MiB, 30 is 128.
 		big := slices.Clone(good)
 		big[16] = 30
@@ -136,7 +136,7 @@ func TestReader_errors(t *testing.T) {
 	})
 }
 
-// xz(1) is the reference, where there is one.
+// TestReader_hello compares with xz(1).
 func TestReader_hello(t *testing.T) {
 	leak.Check(t)
 	found, err := exec.LookPath("xz")

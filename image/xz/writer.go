@@ -13,35 +13,35 @@ import (
 	"strings"
 )
 
-// DefaultLevel is what xz(1) and pot have too.
+// DefaultLevel is also the default of xz(1) and of pot.
 const DefaultLevel = 6
 
-// Level0 is xz's own level 0: a Level of 0 is the default.
+// Level0 selects level 0 of xz(1): a Level of 0 means the default.
 const Level0 = -1
 
-// DefaultBlock is how much an .xz holds in one block, in bytes. Blocks are
-// decoded in parallel, each in its own memory; xz's own default, three times the
-// dictionary, is larger by far and the file smaller by some 2 %.
+// DefaultBlock is the uncompressed size of a block, in bytes. Blocks are decoded in
+// parallel, each in memory of its own. The default of xz(1), three times the
+// dictionary, is far larger, for a file that is some 2 % smaller.
 const DefaultBlock = 8 << 20
 
-// WriteOptions are for NewWriter.
+// WriteOptions are the options of NewWriter.
 type WriteOptions struct {
-	// Command is xz(1). "" is the one in PATH, and Go without any; "-" is Go,
-	// which is no slower, but whose files are some 20 % larger.
+	// Command is the path of xz(1). "" means the one in PATH, or Go if there is none;
+	// "-" means Go, which is as fast but makes files some 20 % larger.
 	Command string
 
-	Level   int // 1 to 9, or Level0; 0 is DefaultLevel
-	Block   int // bytes; 0 is DefaultBlock
+	Level   int // 1 to 9, or Level0; 0 means DefaultLevel
+	Block   int // bytes; 0 means DefaultBlock
 	Workers int // cores; must be set
 }
 
-// Bounds on a block: memory is for two of each for every core.
+// Bounds on a block. Each core needs memory for two.
 const (
 	minBlock = 64 << 10
 	maxBlock = 256 << 20
 )
 
-// withDefaults is o with nothing left at zero, and the command found.
+// withDefaults returns o with its defaults filled in and the command looked up.
 func (o WriteOptions) withDefaults() (WriteOptions, error) {
 	if o.Block == 0 {
 		o.Block = DefaultBlock
@@ -68,9 +68,9 @@ func (o WriteOptions) withDefaults() (WriteOptions, error) {
 	return o, nil
 }
 
-// NewWriter compresses what is written to it into w: one stream, whose blocks
-// say in their headers how large they are, with CRC64 as the check. Close ends
-// it; when ctx is done nothing more is written.
+// NewWriter compresses into w: one stream with CRC64 as its check, whose block headers
+// hold the sizes of the blocks. Close ends the stream. Nothing is written after ctx is
+// done.
 func NewWriter(ctx context.Context, w io.Writer, o WriteOptions) (io.WriteCloser, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -79,26 +79,26 @@ func NewWriter(ctx context.Context, w io.Writer, o WriteOptions) (io.WriteCloser
 	if o.Command == "-" {
 		return newBlockWriter(ctx, w, o)
 	}
-	return newWriteCommand(ctx, w, o)
+	return newCommandWriter(ctx, w, o)
 }
 
-// writeCommand is xz(1) at work.
-type writeCommand struct {
+// commandWriter compresses by xz(1).
+type commandWriter struct {
 	io.WriteCloser
 	cmd    *exec.Cmd
 	stderr bytes.Buffer
 	ctx    context.Context
 }
 
-// newWriteCommand starts it. With one thread it would leave the sizes out of the
-// headers, so it has two at least.
-func newWriteCommand(ctx context.Context, w io.Writer, o WriteOptions) (*writeCommand, error) {
+// newCommandWriter starts xz(1), with at least two threads: with one it would leave the
+// sizes out of the block headers.
+func newCommandWriter(ctx context.Context, w io.Writer, o WriteOptions) (*commandWriter, error) {
 	cmd := exec.CommandContext(ctx, o.Command, "--compress", "--stdout", "--quiet", "--check=crc64",
 		"--threads="+strconv.Itoa(max(2, o.Workers)), "--block-size="+strconv.Itoa(o.Block), "-"+strconv.Itoa(o.Level))
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "XZ_") // its options of the user's
+		return strings.HasPrefix(v, "XZ_") // the user's XZ_OPT and XZ_DEFAULTS
 	})
-	x := &writeCommand{cmd: cmd, ctx: ctx}
+	x := &commandWriter{cmd: cmd, ctx: ctx}
 	cmd.Stdout, cmd.Stderr = w, &x.stderr
 	var err error
 	if x.WriteCloser, err = cmd.StdinPipe(); err == nil {
@@ -107,10 +107,10 @@ func newWriteCommand(ctx context.Context, w io.Writer, o WriteOptions) (*writeCo
 	return x, err
 }
 
-// Close waits for its end.
-func (x *writeCommand) Close() error {
+// Close waits for the command to exit.
+func (x *commandWriter) Close() error {
 	err := x.WriteCloser.Close()
-	if errors.Is(err, os.ErrClosed) { // it ended by itself, and says why
+	if errors.Is(err, os.ErrClosed) { // it exited early; Wait returns why
 		err = nil
 	}
 	if ended := x.cmd.Wait(); ended != nil {

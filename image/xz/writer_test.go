@@ -17,7 +17,7 @@ import (
 	"nomad-driver-pot/image/xz"
 )
 
-// both calls f with each way to write xz that this machine has.
+// both calls f with each way to write xz on this machine.
 func both(t *testing.T, f func(*testing.T, xz.WriteOptions)) {
 	t.Run("in Go", func(t *testing.T) { f(t, xz.WriteOptions{Command: "-", Workers: 3}) })
 	t.Run("by xz(1)", func(t *testing.T) {
@@ -25,6 +25,18 @@ func both(t *testing.T, f func(*testing.T, xz.WriteOptions)) {
 		need.Have(t, "xz", err == nil)
 		f(t, xz.WriteOptions{Workers: 1})
 	})
+}
+
+// written compresses data.
+func written(t *testing.T, data []byte, o xz.WriteOptions) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w, err := xz.NewWriter(t.Context(), &out, o)
+	must.NoError(t, err)
+	_, err = w.Write(data)
+	must.NoError(t, err)
+	must.NoError(t, w.Close())
+	return out.Bytes()
 }
 
 func TestNewWriter(t *testing.T) {
@@ -35,34 +47,24 @@ func TestNewWriter(t *testing.T) {
 		random := make([]byte, 300_000)
 		r.Read(random)
 		for _, data := range [][]byte{nil, []byte("x"), random[:64<<10], random[:64<<10+1], random, bytes.Repeat([]byte("again and "), 100_000)} {
-			var out bytes.Buffer
-			w, err := xz.NewWriter(t.Context(), &out, o)
-			must.NoError(t, err)
-			_, err = w.Write(data)
-			must.NoError(t, err)
-			must.NoError(t, w.Close())
-			back, err := io.ReadAll(xz.NewReader(bytes.NewReader(out.Bytes())))
+			out := written(t, data, o)
+			back, err := io.ReadAll(xz.NewReader(bytes.NewReader(out)))
 			must.NoError(t, err)
 			must.True(t, bytes.Equal(data, back))
-			seen(t, out.Bytes(), (len(data)+o.Block-1)/o.Block)
+			checkBlocks(t, out, (len(data)+o.Block-1)/o.Block)
 		}
 	})
-	t.Run("a level is xz's own, down to 0", func(t *testing.T) {
+	t.Run("levels have the dictionaries of xz(1)", func(t *testing.T) {
 		// xz(1): 256 KiB, 1 MiB and 8 MiB; the .xz file format, section 5.3.1.
 		for level, dictionary := range map[int]byte{xz.Level0: 12, 1: 16, 0: 22, 6: 22} {
 			for _, command := range []string{"", "-"} {
-				var out bytes.Buffer
-				w, err := xz.NewWriter(t.Context(), &out, xz.WriteOptions{Level: level, Command: command, Workers: 1})
-				must.NoError(t, err)
-				_, err = w.Write(make([]byte, 5<<20))
-				must.NoError(t, err)
-				must.NoError(t, w.Close())
-				header := out.Bytes()[12:][:4*(1+int(out.Bytes()[12]))] // its own size is first
+				out := written(t, make([]byte, 5<<20), xz.WriteOptions{Level: level, Command: command, Workers: 1})
+				header := out[12:][:4*(1+int(out[12]))] // its size comes first
 				must.True(t, bytes.Contains(header, []byte{0x21, 1, dictionary}), must.Sprintf("level %d of %q: % x", level, command, header))
 			}
 		}
 	})
-	t.Run("options that cannot be", func(t *testing.T) {
+	t.Run("invalid options are refused", func(t *testing.T) {
 		for err, o := range map[string]xz.WriteOptions{
 			"xz: level must be 0 to 9, not 10":                     {Level: 10},
 			"xz: level must be 0 to 9, not -2":                     {Level: -2},
@@ -74,8 +76,9 @@ func TestNewWriter(t *testing.T) {
 	})
 }
 
-// seen has xz(1), if it is there, check a file: blocks, each with its sizes.
-func seen(t *testing.T, data []byte, blocks int) {
+// checkBlocks checks a file with xz(1), if there is one: the number of blocks, and both sizes
+// in their headers.
+func checkBlocks(t *testing.T, data []byte, blocks int) {
 	t.Helper()
 	if _, err := exec.LookPath("xz"); err != nil {
 		return

@@ -69,8 +69,8 @@ func TestScripts(t *testing.T) {
 	server.Add("stalled", "1.0", imagetest.Hello(""), imagetest.NoMeta)
 	server.Fail("stalled_1.0.xz", imagetest.Stall())
 
-	shelf := imagetest.NewShelf(t)
-	shelf.Ask = "Authorization: Bearer s3cret"
+	shelf := imagetest.NewTarget(t)
+	shelf.RequireHeader = "Authorization: Bearer s3cret"
 	env := map[string]string{"SHELF": shelf.URL, "URL": server.URL, "HELLO": imagetest.HelloName + "_" + imagetest.HelloTag + ".xz"}
 	for name, dir := range map[string]string{
 		"IMAGES": "../../image/imagetest/testdata", "STREAMS": "../../image/zstream/testdata", "KEYS": "../../image/signify/testdata",

@@ -15,32 +15,31 @@ import (
 	"nomad-driver-pot/image/skein"
 )
 
-// Shelf is a server that images are published on: it takes PUT and DELETE. Whatever
-// happens to it, it says when an image is offered that is not whole.
-type Shelf struct {
+// Target is a server that images are published to by PUT and DELETE. It fails the test
+// if it ever offers an image that does not match its .skein file.
+type Target struct {
 	URL string
 
-	// Ask is what a request must have; "" is anything.
-	Ask string // "NAME: VALUE"
+	// RequireHeader is the header that a request must have. "" means none.
+	RequireHeader string // "NAME: VALUE"
 
 	mu      sync.Mutex
 	files   map[string][]byte
 	log     []string // "PUT NAME 201"
 	fails   map[string][]Fault
-	ill     []string
-	refused bool // DELETE is
+	corrupt []string
+	refused bool // answer DELETE with 405
 }
 
-// NewShelf is an empty one, until the test ends. It fails the test if it ever offered
-// half of an image.
-func NewShelf(t testing.TB) *Shelf {
-	s := &Shelf{files: map[string][]byte{}, fails: map[string][]Fault{}}
+// NewTarget starts an empty target. It runs until the test ends.
+func NewTarget(t testing.TB) *Target {
+	s := &Target{files: map[string][]byte{}, fails: map[string][]Fault{}}
 	web := httptest.NewServer(s)
 	t.Cleanup(func() {
 		web.CloseClientConnections()
 		web.Close()
-		for _, name := range s.ill {
-			t.Errorf("%s was offered and is not what its .skein says", name)
+		for _, name := range s.corrupt {
+			t.Errorf("%s was offered and does not match its .skein", name)
 		}
 	})
 	s.URL = web.URL + "/pots"
@@ -48,42 +47,42 @@ func NewShelf(t testing.TB) *Shelf {
 }
 
 // Fail answers the next requests "METHOD NAME" by faults, one each.
-func (s *Shelf) Fail(request string, faults ...Fault) {
+func (s *Target) Fail(request string, faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fails[request] = append(s.fails[request], faults...)
 }
 
-// RefuseDelete answers it with 405.
-func (s *Shelf) RefuseDelete() { s.refused = true }
+// RefuseDelete answers DELETE with 405.
+func (s *Target) RefuseDelete() { s.refused = true }
 
-// File is one, nil if there is none.
-func (s *Shelf) File(name string) []byte {
+// File returns a file, or nil if there is none.
+func (s *Target) File(name string) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.files[name]
 }
 
-// Put makes a file, as somebody else would.
-func (s *Shelf) Put(name string, data []byte) {
+// Put makes a file, as another publisher would.
+func (s *Target) Put(name string, data []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.files[name] = data
 }
 
-// Changes are the requests so far that would change something, and their answers.
-func (s *Shelf) Changes() []string {
+// Changes returns the requests so far that change something, with their answers.
+func (s *Target) Changes() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(s.log), func(r string) bool { return strings.HasPrefix(r, "GET") || strings.HasPrefix(r, "HEAD") })
 }
 
-// ServeHTTP is http.Handler's.
-func (s *Shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP implements http.Handler.
+func (s *Target) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := path.Base(r.URL.Path)
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // it was not sent whole, and is not kept
+		return // an incomplete body is not kept
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,15 +95,15 @@ func (s *Shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	status := s.serve(r, name, body)
 	s.log = append(s.log, request+" "+http.StatusText(status))
-	s.watch()
+	s.findCorrupt()
 	w.WriteHeader(status)
 	if r.Method == http.MethodGet && status == http.StatusOK {
 		w.Write(s.files[name])
 	}
 }
 
-func (s *Shelf) serve(r *http.Request, name string, body []byte) int {
-	if header, value, ok := strings.Cut(s.Ask, ": "); ok && r.Header.Get(header) != value {
+func (s *Target) serve(r *http.Request, name string, body []byte) int {
+	if header, value, ok := strings.Cut(s.RequireHeader, ": "); ok && r.Header.Get(header) != value {
 		return http.StatusUnauthorized
 	}
 	_, there := s.files[name]
@@ -127,21 +126,22 @@ func (s *Shelf) serve(r *http.Request, name string, body []byte) int {
 	return http.StatusMethodNotAllowed
 }
 
-// watch looks for images that have a .skein and are not what it says.
-func (s *Shelf) watch() {
+// findCorrupt notes images that do not match their .skein files.
+func (s *Target) findCorrupt() {
 	for name, text := range s.files {
 		xz, ok := strings.CutSuffix(name, ".skein")
-		if !ok || slices.Contains(s.ill, xz) {
+		if !ok || slices.Contains(s.corrupt, xz) {
 			continue
 		}
 		h := skein.New()
 		h.Write(s.files[xz])
 		h.Write(s.files[xz+".meta"])
 		if !bytes.Equal(text, append(hex.AppendEncode(nil, h.Sum(nil)), '\n')) {
-			s.ill = append(s.ill, xz)
+			s.corrupt = append(s.corrupt, xz)
 		}
 	}
 }
 
-// Forgive forgets what was offered, of a test that did so itself.
-func (s *Shelf) Forgive() { s.ill = nil }
+// ForgetCorrupt drops what findCorrupt noted, for a test that put a corrupt image
+// itself.
+func (s *Target) ForgetCorrupt() { s.corrupt = nil }

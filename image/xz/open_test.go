@@ -23,12 +23,12 @@ import (
 	"nomad-driver-pot/image/xz"
 )
 
-// decoding is xz.Open of b.
+// decoding opens b.
 func decoding(ctx context.Context, b []byte, o xz.Options) io.ReadCloser {
 	return xz.Open(ctx, bytes.NewReader(b), int64(len(b)), o)
 }
 
-// decoded is all of b, decoded.
+// decoded decodes all of b.
 func decoded(t *testing.T, b []byte, o xz.Options) ([]byte, error) {
 	t.Helper()
 	r := decoding(t.Context(), b, o)
@@ -37,7 +37,7 @@ func decoded(t *testing.T, b []byte, o xz.Options) ([]byte, error) {
 	return got, err
 }
 
-// ways are all that a file is decoded by.
+// ways returns options for each way to decode.
 func ways(t testing.TB) map[string]xz.Options {
 	t.Helper()
 	all := map[string]xz.Options{
@@ -51,7 +51,7 @@ func ways(t testing.TB) map[string]xz.Options {
 	return all
 }
 
-// text is of that many bytes, and can be compressed somewhat.
+// text returns n bytes of moderately compressible text.
 func text(n int) []byte {
 	r := rand.New(rand.NewPCG(1, 2))
 	var b bytes.Buffer
@@ -61,7 +61,7 @@ func text(n int) []byte {
 	return b.Bytes()[:n]
 }
 
-// compress is data as xz(1) with those arguments has it.
+// compress returns data as xz(1) compresses it with args.
 func compress(t testing.TB, data []byte, args ...string) []byte {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "xz", append([]string{"-c"}, args...)...)
@@ -71,7 +71,8 @@ func compress(t testing.TB, data []byte, args ...string) []byte {
 	return out
 }
 
-// Every way to decode gives the same of what xz(1) can write.
+// TestOpen checks that every way to decode returns the same for whatever xz(1) can
+// write.
 func TestOpen(t *testing.T) {
 	leak.Check(t)
 	all := ways(t)
@@ -81,7 +82,7 @@ func TestOpen(t *testing.T) {
 		xz   []byte
 		want []byte
 	}{
-		"nothing":           {compress(t, nil), nil},
+		"no data":           {compress(t, nil), nil},
 		"one block":         {compress(t, data, "-T1"), data},
 		"blocks":            {compress(t, data, "-T2", "--block-size=200KiB"), data},
 		"blocks, no sizes":  {compress(t, data, "-T1", "--block-size=300KiB"), data},
@@ -116,7 +117,7 @@ func TestOpen(t *testing.T) {
 			}
 		})
 	}
-	t.Run("blocks of any size are given in full, before the next is decoded", func(t *testing.T) {
+	t.Run("blocks of any size are read in full", func(t *testing.T) {
 		data := text(5 << 20)
 		for _, size := range []string{"1028KiB", "2052KiB", "1000001", "2097153"} {
 			f := compress(t, data, "-0", "--block-size="+size)
@@ -125,7 +126,7 @@ func TestOpen(t *testing.T) {
 			must.True(t, bytes.Equal(data, got))
 		}
 	})
-	t.Run("the index is read again for each of many files", func(t *testing.T) {
+	t.Run("a file can be decoded again", func(t *testing.T) {
 		f := files["blocks"].xz
 		for range 3 {
 			got, err := decoded(t, f, xz.Options{})
@@ -135,8 +136,8 @@ func TestOpen(t *testing.T) {
 	})
 }
 
-// What is not xz from its first byte to its last is refused, whichever way it is
-// decoded.
+// TestOpen_damaged checks that every way to decode refuses a file that is not xz from
+// its first byte to its last.
 func TestOpen_damaged(t *testing.T) {
 	leak.Check(t)
 	all := ways(t)
@@ -147,20 +148,20 @@ func TestOpen_damaged(t *testing.T) {
 		for way, o := range all {
 			got, err := decoded(t, b, o)
 			if err == nil && bytes.Equal(data, got) {
-				continue // the first byte of what LZMA has coded stands for nothing
+				continue // the first byte of LZMA's range coder carries no data
 			}
 			must.Error(t, err, must.Sprint(way, what))
 		}
 	}
-	t.Run("truncations", func(t *testing.T) {
+	t.Run("a truncated file is refused", func(t *testing.T) {
 		for n := 0; n < len(good); n += 1 + n/7 {
 			refused(t, good[:n], fmt.Sprintf(": %d of %d bytes", n, len(good)))
 		}
 	})
-	t.Run("flipped bits of header, index and footer", func(t *testing.T) {
+	t.Run("a flipped bit in header, index or footer is refused", func(t *testing.T) {
 		for i := range 8 * 160 {
 			at := i
-			if i >= 8*40 { // the first block's header is there; the others are of the end
+			if i >= 8*40 { // the first bits are in the first block's header, the others at the end
 				at = 8*len(good) - (i - 8*40) - 1
 			}
 			if i%7 != 0 {
@@ -172,25 +173,25 @@ func TestOpen_damaged(t *testing.T) {
 		}
 	})
 	for name, bad := range map[string][]byte{
-		"text":                {'t', 'e', 'x', 't'},
-		"garbage before":      append([]byte("garb"), good...),
-		"garbage behind":      append(slices.Clone(good), "garbage"...),
-		"odd padding":         append(slices.Clone(good), 0, 0),
-		"padding before":      append(make([]byte, 8), good...),
-		"half a second one":   append(slices.Clone(good), good[:60]...),
-		"only the end":        good[len(good)-200:],
-		"the index of others": append(slices.Clone(good[:len(good)-40]), compress(t, data)[len(compress(t, data))-40:]...),
+		"text":                   {'t', 'e', 'x', 't'},
+		"garbage before it":      append([]byte("garb"), good...),
+		"garbage after it":       append(slices.Clone(good), "garbage"...),
+		"odd padding":            append(slices.Clone(good), 0, 0),
+		"padding before":         append(make([]byte, 8), good...),
+		"half a stream after it": append(slices.Clone(good), good[:60]...),
+		"only its end":           good[len(good)-200:],
+		"another file's index":   append(slices.Clone(good[:len(good)-40]), compress(t, data)[len(compress(t, data))-40:]...),
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, bad, "") })
 	}
 }
 
-// However large a file claims to be, no more memory is taken than is allowed.
+// TestOpen_memory checks that decoding keeps to its memory, whatever a file claims.
 func TestOpen_memory(t *testing.T) {
 	leak.Check(t)
 	data := text(2 << 20)
 	all := ways(t)
-	t.Run("a dictionary that is too large", func(t *testing.T) {
+	t.Run("a dictionary larger than the memory is refused", func(t *testing.T) {
 		f := compress(t, data, "-9")
 		for way, o := range all {
 			o.Memory = 1 << 20
@@ -199,7 +200,7 @@ func TestOpen_memory(t *testing.T) {
 			must.StrContains(t, err.Error(), "1.0 MiB", must.Sprint(way))
 		}
 	})
-	t.Run("blocks that are too large for two at once are decoded one after the other", func(t *testing.T) {
+	t.Run("blocks of which two do not fit are decoded one after the other", func(t *testing.T) {
 		f := compress(t, data, "-1", "--block-size=1500KiB")
 		for way, o := range all {
 			o.Memory = 3 << 20 // with the dictionary of 1 MiB
@@ -210,7 +211,7 @@ func TestOpen_memory(t *testing.T) {
 	})
 }
 
-// Decoding ends when nobody wants it any more.
+// TestOpen_cancelled checks that decoding ends with its context and with Close.
 func TestOpen_cancelled(t *testing.T) {
 	leak.Check(t)
 	f := compress(t, text(8<<20), "-0", "--block-size=256KiB")
@@ -238,7 +239,7 @@ func TestOpen_cancelled(t *testing.T) {
 	}
 }
 
-// An xz(1) that is too old for it is not taken, and what it says is told.
+// TestOpen_command checks which xz(1) is used and that its errors are reported.
 func TestOpen_command(t *testing.T) {
 	leak.Check(t)
 	program := func(text string) string {
@@ -247,14 +248,14 @@ func TestOpen_command(t *testing.T) {
 		return name
 	}
 	f := imagetest.XZ([]byte("content"))
-	t.Run("one that is old", func(t *testing.T) {
+	t.Run("an old xz(1) is not used", func(t *testing.T) {
 		old := program(`[ "$1" = --robot ] && echo XZ_VERSION=50010122 && exit; echo "not to be run" >&2; exit 1`)
 		t.Setenv("PATH", filepath.Dir(old)+":"+os.Getenv("PATH"))
 		got, err := decoded(t, f, xz.Options{})
 		must.NoError(t, err)
 		must.Eq(t, "content", string(got))
 	})
-	t.Run("one that fails", func(t *testing.T) {
+	t.Run("the message of a failed xz(1) is reported", func(t *testing.T) {
 		for says, want := range map[string]string{
 			"echo xz: disk quota exceeded >&2; exit 1": "xz: disk quota exceeded",
 			"kill -9 $$": "xz: signal: killed",
@@ -266,12 +267,12 @@ func TestOpen_command(t *testing.T) {
 		_, err := decoded(t, f, xz.Options{Command: "/nonexistent/xz"})
 		must.ErrorContains(t, err, "start xz: ")
 	})
-	t.Run("several of which one fails, or has too little or too much", func(t *testing.T) {
+	t.Run("a command of several that fails, or writes too little or too much, is reported", func(t *testing.T) {
 		f := compress(t, text(20<<20), "-0", "--block-size=1200KiB")
 		for does, want := range map[string]string{
 			"mkdir %s && exec xz \"$@\"; echo xz: disk quota exceeded >&2; exit 1": "xz: disk quota exceeded",
 			"mkdir %s || exec xz \"$@\"; xz -dc | head -c 2000000":                 "xz: data is corrupt: unexpected EOF",
-			"xz -dc; { echo more; } 2>/dev/null; exit 0":                           "xz: data is corrupt", // of the last, which is shorter
+			"xz -dc; { echo more; } 2>/dev/null; exit 0":                           "xz: data is corrupt", // the last batch is shorter
 			"exit 0": "xz: data is corrupt: unexpected EOF",
 		} {
 			does = strings.ReplaceAll(does, "%s", filepath.Join(t.TempDir(), "first")+" 2>/dev/null")
@@ -279,11 +280,11 @@ func TestOpen_command(t *testing.T) {
 			must.EqError(t, err, want, must.Sprint(does))
 		}
 	})
-	t.Run("output without end is stopped at the size of what is to be decoded", func(t *testing.T) {
+	t.Run("endless output is stopped at the size of the batch", func(t *testing.T) {
 		_, err := decoded(t, compress(t, text(1<<20), "-0", "--block-size=200KiB"), xz.Options{Command: program("exec cat /dev/zero")})
 		must.RegexMatch(t, regexp.MustCompile("^xz: cat: .*Operation not permitted$"), err.Error())
 	})
-	t.Run("options of the environment are not for it", func(t *testing.T) {
+	t.Run("options in the environment do not apply", func(t *testing.T) {
 		t.Setenv("XZ_OPT", "--nonsense")
 		t.Setenv("XZ_DEFAULTS", strings.Repeat("-k ", 3))
 		got, err := decoded(t, f, xz.Options{})
@@ -292,7 +293,7 @@ func TestOpen_command(t *testing.T) {
 	})
 }
 
-// Whatever bytes there are, all ways to decode them in Go agree.
+// FuzzOpen checks that the ways to decode in Go agree on any input.
 func FuzzOpen(f *testing.F) {
 	f.Add(imagetest.XZ([]byte("content")))
 	f.Add(slices.Concat(imagetest.XZ([]byte("a")), imagetest.XZ([]byte("b")), make([]byte, 4)))

@@ -11,7 +11,7 @@ import (
 // libraryDecoder decodes blocks in Go.
 type libraryDecoder struct {
 	r          io.ReaderAt // the file
-	dictionary uint32      // bytes, the largest that may be asked for
+	dictionary uint32      // bytes; the largest that a block may ask for
 	readers    chan *reader
 	buffers    chan []byte
 }
@@ -20,8 +20,8 @@ func newLibraryDecoder(r io.ReaderAt, o Options) *libraryDecoder {
 	return &libraryDecoder{r, o.dictionary(), make(chan *reader, o.Workers), make(chan []byte, o.Workers+1)}
 }
 
-// separately has each block be a batch of its own.
-func separately(blocks []part) []batch {
+// oneBlockBatches returns each block as a batch.
+func oneBlockBatches(blocks []blockInfo) []batch {
 	all := make([]batch, len(blocks))
 	for i := range blocks {
 		all[i] = blocks[i : i+1]
@@ -35,15 +35,15 @@ func (d *libraryDecoder) explain(err error) error { return err }
 
 func (d *libraryDecoder) close() {}
 
-func (d *libraryDecoder) decode(_ context.Context, b batch) decoded {
+func (d *libraryDecoder) decode(_ context.Context, b batch) decodedBatch {
 	buffer := d.buffer(b[0].size)
 	if err := d.fill(buffer, b[0]); err != nil {
-		return decoded{err: err}
+		return decodedBatch{err: err}
 	}
-	return decoded{Reader: bytes.NewReader(buffer), free: func() { keep(d.buffers, buffer) }}
+	return decodedBatch{Reader: bytes.NewReader(buffer), free: func() { recycle(d.buffers, buffer) }}
 }
 
-// buffer returns a buffer of that size, a used one if it is large enough.
+// buffer returns a buffer of size bytes, an idle one if it is large enough.
 func (d *libraryDecoder) buffer(size int64) []byte {
 	select {
 	case b := <-d.buffers:
@@ -55,29 +55,29 @@ func (d *libraryDecoder) buffer(size int64) []byte {
 	return make([]byte, size)
 }
 
-// fill fills buffer with what is in the block.
-func (d *libraryDecoder) fill(buffer []byte, b part) error {
+// fill decodes the block into buffer.
+func (d *libraryDecoder) fill(buffer []byte, b blockInfo) error {
 	var x *reader
 	select {
 	case x = <-d.readers:
-		x.again(b.alone(d.r))
+		x.reset(b.asStream(d.r))
 	default:
-		x = newReader(b.alone(d.r), d.dictionary)
+		x = newReader(b.asStream(d.r), d.dictionary)
 	}
 	if _, err := io.ReadFull(x, buffer); err != nil {
-		return whole(err)
+		return truncated(err)
 	}
 	if n, err := x.Read(make([]byte, 1)); n > 0 || err != io.EOF {
-		return cmpErr(err, errCorrupt)
+		return errorOr(err, errCorrupt)
 	}
-	keep(d.readers, x)
+	recycle(d.readers, x)
 	return nil
 }
 
 var errCorrupt = errors.New("xz: data is corrupt")
 
-// whole returns err of a block, which is never over before its bytes are there.
-func whole(err error) error {
+// truncated returns err, with an early end of a block marked as corrupt data.
+func truncated(err error) error {
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: %w", errCorrupt, io.ErrUnexpectedEOF)
 	}

@@ -11,43 +11,43 @@ import (
 	"github.com/ulikunitz/xz/lzma"
 )
 
-// blockWriter writes xz streams in Go: blocks are compressed on several cores,
-// and written in their order (the .xz file format, version 1.2, sections 2 to 4).
+// blockWriter writes an xz stream in Go. Blocks are compressed on several cores and
+// written in input order (The .xz File Format 1.2, sections 2 to 4).
 type blockWriter struct {
 	ctx    context.Context
 	w      io.Writer
 	level  int
-	block  []byte // being filled
-	size   int
-	order  chan chan compressed // in the order of the input; as many as there are workers
-	done   chan error           // of the writing, once
-	failed chan struct{}        // closed before an error is in done
+	block  []byte                    // being filled
+	size   int                       // bytes of a full block
+	queue  chan chan compressedBlock // in input order; its capacity bounds the workers
+	result chan error                // of writeAll, sent once
+	failed chan struct{}             // closed before an error is sent to result
 }
 
-// compressed is a block that is compressed.
-type compressed struct {
+// compressedBlock is one block in its compressed form, or the error of compressing it.
+type compressedBlock struct {
 	bytes    []byte // with header, padding and check
 	unpadded uint64
-	size     uint64 // of what is in it
+	size     uint64 // bytes of its uncompressed data
 	err      error
 }
 
 func newBlockWriter(ctx context.Context, w io.Writer, o WriteOptions) (*blockWriter, error) {
 	b := &blockWriter{
 		ctx: ctx, w: w, level: o.Level, size: o.Block,
-		order: make(chan chan compressed, o.Workers-1), done: make(chan error, 1), failed: make(chan struct{}),
+		queue: make(chan chan compressedBlock, o.Workers-1), result: make(chan error, 1), failed: make(chan struct{}),
 	}
 	go func() {
 		err := b.writeAll()
 		if err != nil {
 			close(b.failed)
 		}
-		b.done <- err
+		b.result <- err
 	}()
 	return b, nil
 }
 
-// Write takes what is to be compressed.
+// Write compresses p, a block at a time.
 func (b *blockWriter) Write(p []byte) (n int, err error) {
 	for n < len(p) {
 		if b.block == nil {
@@ -65,13 +65,14 @@ func (b *blockWriter) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// start has the block compressed, as soon as fewer are at work than there may be.
+// start compresses the filled block in the background. It blocks while all workers are
+// busy.
 func (b *blockWriter) start() error {
-	done := make(chan compressed, 1)
+	done := make(chan compressedBlock, 1)
 	select {
-	case b.order <- done:
+	case b.queue <- done:
 	case <-b.failed:
-		return io.ErrClosedPipe // Close has the error
+		return io.ErrClosedPipe // Close returns the cause
 	case <-b.ctx.Done():
 		return context.Cause(b.ctx)
 	}
@@ -81,13 +82,13 @@ func (b *blockWriter) start() error {
 	return nil
 }
 
-// Close writes what is left, and the end of the stream.
+// Close writes the last block and the end of the stream.
 func (b *blockWriter) Close() (err error) {
 	if len(b.block) > 0 {
 		err = b.start()
 	}
-	close(b.order)
-	if written := <-b.done; written != nil {
+	close(b.queue)
+	if written := <-b.result; written != nil {
 		err = written
 	}
 	if b.ctx.Err() != nil {
@@ -96,10 +97,10 @@ func (b *blockWriter) Close() (err error) {
 	return err
 }
 
-// streamFlags are those of header and footer: the check is CRC64.
+// streamFlags are the flags of stream header and footer: the check is CRC64.
 var streamFlags = [2]byte{0, 4}
 
-// writeAll writes the header, the blocks as they come, the index of them and the
+// writeAll writes the stream header, each block when it is its turn, the index and the
 // footer.
 func (b *blockWriter) writeAll() error {
 	if _, err := b.w.Write(streamHeader(streamFlags)); err != nil {
@@ -107,7 +108,7 @@ func (b *blockWriter) writeAll() error {
 	}
 	var records []byte
 	count := uint64(0)
-	for done := range b.order {
+	for done := range b.queue {
 		block := <-done
 		if block.err != nil {
 			return block.err
@@ -127,18 +128,18 @@ func (b *blockWriter) writeAll() error {
 	return err
 }
 
-// appendCRC32 adds the CRC32 of p to out.
+// appendCRC32 appends the CRC32 of p to out.
 func appendCRC32(out, p []byte) []byte {
 	return binary.LittleEndian.AppendUint32(out, crc32.ChecksumIEEE(p))
 }
 
-// dictionaries are those of xz(1)'s levels, in powers of 2.
-var dictionaries = [...]uint{18, 20, 21, 22, 22, 23, 23, 24, 25, 26}
+// dictionaryShifts holds the dictionary size of each level of xz(1), as a power of 2.
+var dictionaryShifts = [...]uint{18, 20, 21, 22, 22, 23, 23, 24, 25, 26}
 
-// compressBlock makes a block of data. Its header has both sizes (flags 0xc0) and
-// one filter, LZMA2.
-func compressBlock(data []byte, level int) compressed {
-	shift := dictionaries[level]
+// compressBlock makes a block of data. Its header holds both sizes (flags 0xc0) and one
+// filter, LZMA2.
+func compressBlock(data []byte, level int) compressedBlock {
+	shift := dictionaryShifts[level]
 	for shift > 16 && 1<<(shift-1) >= len(data) {
 		shift--
 	}
@@ -151,7 +152,7 @@ func compressBlock(data []byte, level int) compressed {
 		err = w.Close()
 	}
 	if err != nil {
-		return compressed{err: err}
+		return compressedBlock{err: err}
 	}
 	const lzma2 = 0x21
 	header := binary.AppendUvarint([]byte{0, 0xc0}, uint64(packed.Len()))
@@ -160,7 +161,7 @@ func compressBlock(data []byte, level int) compressed {
 	header = append(header, make([]byte, -len(header)&3)...)
 	header[0] = byte(len(header) / 4)
 	out := append(appendCRC32(header, header), packed.Bytes()...)
-	block := compressed{unpadded: uint64(len(out)) + crc64.Size, size: uint64(len(data))}
+	block := compressedBlock{unpadded: uint64(len(out)) + crc64.Size, size: uint64(len(data))}
 	out = append(out, make([]byte, -len(out)&3)...)
 	block.bytes = binary.LittleEndian.AppendUint64(out, crc64.Checksum(data, crcTable))
 	return block

@@ -7,57 +7,58 @@ import (
 	"io"
 )
 
-// part is a block of an .xz file, as its index has it, and what is needed to
-// decode it on its own.
-type part struct {
+// blockInfo describes a block of an .xz file, as the index does, with what it takes to
+// decode it alone.
+type blockInfo struct {
 	flags      [2]byte // of its stream
-	at         int64   // offset of its header
-	unpadded   int64   // bytes, without the padding to four
-	size       int64   // of what is in it
-	dictionary int64
+	offset     int64   // offset of its header
+	unpadded   int64   // bytes, without the padding to a multiple of 4
+	size       int64   // bytes of its uncompressed data
+	dictionary int64   // bytes
 }
 
-func (b part) padded() int64 { return (b.unpadded + 3) &^ 3 }
+func (b blockInfo) padded() int64 { return (b.unpadded + 3) &^ 3 }
 
-// memory is what decoding the block takes.
-func (b part) memory() int64 { return b.size + b.dictionary }
+// memory returns the bytes that decoding the block takes.
+func (b blockInfo) memory() int64 { return b.size + b.dictionary }
 
-// Bounds on what is read of an index: a block for each 8 MiB makes 8 TiB.
+// Bounds on an index. At 8 MiB a block, so many blocks hold 8 TiB.
 const (
-	maxParts = 1 << 20
-	maxIndex = 20 * maxParts
+	maxBlocks = 1 << 20
+	maxIndex  = 20 * maxBlocks
 )
 
-// Sizes of a stream's header, and of its footer (the .xz file format, version 1.2,
-// sections 2.1.1 and 2.1.2).
+// Sizes of a stream's header and footer (The .xz File Format 1.2, sections 2.1.1 and
+// 2.1.2).
 const (
 	headerBytes = 12
 	footerBytes = 12
 )
 
-// split finds the blocks of an .xz file of that many bytes, from its end. It is
-// false for a file that is not to be had in parts, or is damaged: what is wrong with
-// it is for a reader of the whole to say. No byte of the file is outside of what it
-// has looked at, or the blocks.
-func split(r io.ReaderAt, end int64) (blocks []part, ok bool) {
+// findBlocks finds the blocks of an .xz file of end bytes, beginning at its end. It
+// returns false if the file cannot be decoded in parts or is damaged: a serial reader
+// then says what is wrong. Every byte of the file belongs to a block or has been
+// checked.
+func findBlocks(r io.ReaderAt, end int64) (blocks []blockInfo, ok bool) {
 	for end > 0 {
 		end = trimPadding(r, end)
-		begin, of, ok := splitStream(r, end)
-		if !ok || len(blocks)+len(of) > maxParts {
+		begin, of, ok := findStreamBlocks(r, end)
+		if !ok || len(blocks)+len(of) > maxBlocks {
 			return nil, false
 		}
 		blocks = append(of, blocks...)
 		end = begin
 	}
 	for i := range blocks {
-		if blocks[i].dictionary, ok = dictionaryOf(r, blocks[i]); !ok {
+		if blocks[i].dictionary, ok = blockDictionary(r, blocks[i]); !ok {
 			return nil, false
 		}
 	}
 	return blocks, len(blocks) > 0
 }
 
-// trimPadding is where a stream ends that zeros follow, four at a time.
+// trimPadding returns the end of the stream before end, without the zeros that follow
+// it in multiples of 4.
 func trimPadding(r io.ReaderAt, end int64) int64 {
 	page := make([]byte, 4096)
 	for end >= 4 {
@@ -74,8 +75,8 @@ func trimPadding(r io.ReaderAt, end int64) int64 {
 	return end
 }
 
-// splitStream finds the blocks of the stream that ends there, and where it begins.
-func splitStream(r io.ReaderAt, end int64) (begin int64, blocks []part, ok bool) {
+// findStreamBlocks returns where the stream that ends at end begins, and its blocks.
+func findStreamBlocks(r io.ReaderAt, end int64) (begin int64, blocks []blockInfo, ok bool) {
 	if end < headerBytes+footerBytes {
 		return 0, nil, false
 	}
@@ -101,7 +102,7 @@ func splitStream(r io.ReaderAt, end int64) (begin int64, blocks []part, ok bool)
 			return 0, nil, false
 		}
 		at -= blocks[i].padded()
-		blocks[i].at = at
+		blocks[i].offset = at
 		blocks[i].flags = [2]byte(footer[8:10])
 	}
 	begin = at - headerBytes
@@ -115,13 +116,13 @@ func splitStream(r io.ReaderAt, end int64) (begin int64, blocks []part, ok bool)
 	return begin, blocks, true
 }
 
-// streamHeader begins a stream with those flags.
+// streamHeader returns a stream header with those flags.
 func streamHeader(flags [2]byte) []byte {
 	return appendCRC32(append([]byte("\xfd7zXZ\x00"), flags[:]...), flags[:])
 }
 
-// parseIndex reads the sizes of blocks in an index (section 4).
-func parseIndex(index []byte) (blocks []part, ok bool) {
+// parseIndex reads the sizes of the blocks from an index (section 4).
+func parseIndex(index []byte) (blocks []blockInfo, ok bool) {
 	body, sum := index[:len(index)-4], index[len(index)-4:]
 	if crc32.ChecksumIEEE(body) != binary.LittleEndian.Uint32(sum) || body[0] != 0 {
 		return nil, false
@@ -138,11 +139,11 @@ func parseIndex(index []byte) (blocks []part, ok bool) {
 	}
 	ok = true
 	count := number()
-	if count > maxParts {
+	if count > maxBlocks {
 		return nil, false
 	}
 	for range count {
-		b := part{unpadded: number(), size: number()}
+		b := blockInfo{unpadded: number(), size: number()}
 		if !ok || b.unpadded < 5 {
 			return nil, false
 		}
@@ -151,11 +152,11 @@ func parseIndex(index []byte) (blocks []part, ok bool) {
 	return blocks, ok && len(body) < 4 && len(bytes.Trim(body, "\x00")) == 0
 }
 
-// dictionaryOf is what the header of a block asks for (section 3.1). It is false for
-// one that the decoder would not understand.
-func dictionaryOf(r io.ReaderAt, b part) (bytes int64, ok bool) {
+// blockDictionary returns the dictionary that the header of a block asks for, in bytes
+// (section 3.1). It returns false for a header that the decoder would not understand.
+func blockDictionary(r io.ReaderAt, b blockInfo) (bytes int64, ok bool) {
 	header := make([]byte, min(1024, b.unpadded))
-	if _, err := r.ReadAt(header, b.at); err != nil || header[0] == 0 || 4*(int(header[0])+1) > len(header) {
+	if _, err := r.ReadAt(header, b.offset); err != nil || header[0] == 0 || 4*(int(header[0])+1) > len(header) {
 		return 0, false
 	}
 	flags, rest := header[1], header[2:4*int(header[0])]
@@ -187,7 +188,8 @@ func dictionaryOf(r io.ReaderAt, b part) (bytes int64, ok bool) {
 	return 0, false
 }
 
-// dictionaryBytes are what LZMA2's property byte stands for (section 5.3.1).
+// dictionaryBytes returns the dictionary size that LZMA2's property byte encodes
+// (section 5.3.1).
 func dictionaryBytes(property byte) (bytes int64, ok bool) {
 	switch {
 	case property > 40:
@@ -198,18 +200,18 @@ func dictionaryBytes(property byte) (bytes int64, ok bool) {
 	return int64(2|property&1) << (property/2 + 11), true
 }
 
-// alone is the block as a stream of its own.
-func (b part) alone(r io.ReaderAt) io.Reader {
+// asStream returns the block as a stream of its own.
+func (b blockInfo) asStream(r io.ReaderAt) io.Reader {
 	index := binary.AppendUvarint([]byte{0, 1}, uint64(b.unpadded))
 	index = binary.AppendUvarint(index, uint64(b.size))
 	return io.MultiReader(
 		bytes.NewReader(streamHeader(b.flags)),
-		io.NewSectionReader(r, b.at, b.padded()),
+		io.NewSectionReader(r, b.offset, b.padded()),
 		bytes.NewReader(endOfStream(index, b.flags)),
 	)
 }
 
-// endOfStream is an index, without its padding and its check, and the footer.
+// endOfStream completes an index by its padding and check, and appends the footer.
 func endOfStream(index []byte, flags [2]byte) []byte {
 	index = append(index, make([]byte, -len(index)&3)...)
 	index = appendCRC32(index, index)
