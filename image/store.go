@@ -252,7 +252,7 @@ func (s *Store) receive(ctx context.Context, ref Ref, t *temp, d Digest, decoded
 	}
 	stream := &stream{r: contextReader{ctx, decoded}, most: most}
 	passed := newVetted(func(w io.Writer) error {
-		_, err := zstream.Pass(ctx, w, stream, o, check)
+		_, err := zstream.CopyVerified(ctx, w, stream, o, check)
 		return err
 	})
 	if name := tempPrefix + t.id(); on == nil {

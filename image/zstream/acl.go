@@ -17,17 +17,17 @@ type ACE struct {
 
 // Whom an entry is for, in its flags.
 const (
-	aceGroup    = 0x40
-	aceOwner    = 0x1000
-	aceOwnGroup = 0x2000 | aceGroup
-	aceEveryone = 0x4000
-	aceWhom     = 0x7000 | aceGroup
+	aceGroup       = 0x40
+	aceOwner       = 0x1000
+	aceOwningGroup = 0x2000 | aceGroup
+	aceEveryone    = 0x4000
+	aceTypeFlags   = 0x7000 | aceGroup
 )
 
-// isFor tells whether it is for one user or group by number.
-func (a ACE) isFor() bool {
-	switch a.Flags & aceWhom {
-	case aceOwner, aceOwnGroup, aceEveryone:
+// hasID tells whether it is for one user or group by number.
+func (a ACE) hasID() bool {
+	switch a.Flags & aceTypeFlags {
+	case aceOwner, aceOwningGroup, aceEveryone:
 		return false
 	}
 	return true
@@ -36,7 +36,7 @@ func (a ACE) isFor() bool {
 // parseACEs reads entries of the kind with a size of its own each (zfs_ace_t;
 // module/zfs/zfs_acl.c, zfs_ace_fuid_size): 8 bytes, type, flags and mask, and 8
 // for whom. Those of Windows (types 5 to 8) have two identifiers more.
-func parseACEs(o order, p []byte) ([]ACE, error) {
+func parseACEs(o byteOrder, p []byte) ([]ACE, error) {
 	var list []ACE
 	for len(p) > 0 {
 		if len(p) < 8 {
@@ -44,7 +44,7 @@ func parseACEs(o order, p []byte) ([]ACE, error) {
 		}
 		a := ACE{Type: o.u16(p), Flags: o.u16(p[2:]), Mask: o.u32(p[4:])}
 		size := 8
-		if a.Type > 1 || a.isFor() {
+		if a.Type > 1 || a.hasID() {
 			size = 16
 		}
 		if a.Type >= 5 && a.Type <= 8 {
@@ -53,8 +53,8 @@ func parseACEs(o order, p []byte) ([]ACE, error) {
 		if len(p) < size {
 			return nil, errors.New("access control list: an entry is cut")
 		}
-		if size > 8 && a.isFor() {
-			who, err := owner(o.u64(p[8:]))
+		if size > 8 && a.hasID() {
+			who, err := parseFUID(o.u64(p[8:]))
 			if err != nil {
 				return nil, fmt.Errorf("access control list: %w", err)
 			}
@@ -66,26 +66,26 @@ func parseACEs(o order, p []byte) ([]ACE, error) {
 	return list, nil
 }
 
-// oldACL is a zfs_acl_phys_t, of a znode: entries in it, or in an object.
-type oldACL struct {
+// aclPhys is a zfs_acl_phys_t, of a znode: entries in it, or in an object.
+type aclPhys struct {
 	object  uint64
 	version uint16
 	count   uint32 // of entries, in version 0
 	size    uint32 // bytes
-	within  []byte
+	inline  []byte
 }
 
 // Sizes of a zfs_oldace_t, of all that is in a znode, and a bound on the others.
 const (
-	oldACESize = 12
-	aclWithin  = 72
-	maxACL     = 64 << 10
+	oldACESize    = 12
+	inlineACLSize = 72
+	maxACL        = 64 << 10
 )
 
-// newOldACL reads one: z_acl_extern_obj at 0, then z_acl_count at 8 and version
+// parseACLPhys reads one: z_acl_extern_obj at 0, then z_acl_count at 8 and version
 // at 12; or, with version 1, z_acl_size, version, and z_acl_count at 14.
-func newOldACL(o order, p []byte) oldACL {
-	a := oldACL{object: o.u64(p), version: o.u16(p[12:]), size: o.u32(p[8:]), within: append([]byte(nil), p[16:16+aclWithin]...)}
+func parseACLPhys(o byteOrder, p []byte) aclPhys {
+	a := aclPhys{object: o.u64(p), version: o.u16(p[12:]), size: o.u32(p[8:]), inline: append([]byte(nil), p[16:16+inlineACLSize]...)}
 	if a.version == 0 {
 		a.count = a.size
 		a.size *= oldACESize
@@ -94,11 +94,11 @@ func newOldACL(o order, p []byte) oldACL {
 }
 
 // entries reads the list; open is how to get at an object.
-func (a oldACL) entries(o order, open func(object uint64) (io.ReaderAt, error)) ([]ACE, error) {
+func (a aclPhys) entries(o byteOrder, open func(object uint64) (io.ReaderAt, error)) ([]ACE, error) {
 	if a.version > 1 || a.count > maxACL || a.size > maxACL {
 		return nil, fmt.Errorf("access control list: version %d of %d bytes is not known", a.version, a.size)
 	}
-	p := a.within
+	p := a.inline
 	if a.object != 0 {
 		r, err := open(a.object)
 		if err != nil {
@@ -106,7 +106,7 @@ func (a oldACL) entries(o order, open func(object uint64) (io.ReaderAt, error)) 
 		}
 		p = make([]byte, a.size)
 		if _, err := r.ReadAt(p, 0); err != nil {
-			return nil, fmt.Errorf("access control list: %w", cut(err))
+			return nil, fmt.Errorf("access control list: %w", unexpectedEOF(err))
 		}
 	}
 	if int(a.size) > len(p) {

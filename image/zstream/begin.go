@@ -20,28 +20,28 @@ const (
 	osZVOL = 3
 )
 
-// beginning is what a BEGIN record says.
-type beginning struct {
-	header   int // substream or compound
-	features uint64
-	flags    uint32
-	order    order
-	dataset  string // its whole name, where the stream was made
+// beginRecord is what a BEGIN record says.
+type beginRecord struct {
+	headerType int // substream or compound
+	features   uint64
+	flags      uint32
+	order      byteOrder
+	dataset    string // its whole name, where the stream was made
 	Dataset
 }
 
 // parseBegin reads a BEGIN record, and refuses what cannot be read. Of struct
 // drr_begin: magic at 0, versioninfo 8, creation_time 16, type 24, flags 28,
 // toguid 32, fromguid 40, toname 48.
-func parseBegin(rec *record) (beginning, error) {
+func parseBegin(rec *record) (beginRecord, error) {
 	if m := rec.u64(0); m != magic {
-		return beginning{}, fmt.Errorf("bad magic number %#x", m)
+		return beginRecord{}, fmt.Errorf("bad magic number %#x", m)
 	}
 	// drr_versioninfo: 2 bits of header type, 56 of features, 6 to come.
 	info := rec.u64(8)
-	b := beginning{header: int(info & 3), features: info >> 2, flags: rec.u32(28), order: rec.order}
-	if b.header != substream && b.header != compound {
-		return b, fmt.Errorf("no such type of header: %d", b.header)
+	b := beginRecord{headerType: int(info & 3), features: info >> 2, flags: rec.u32(28), order: rec.order}
+	if b.headerType != substream && b.headerType != compound {
+		return b, fmt.Errorf("no such type of header: %d", b.headerType)
 	}
 	if err := checkFeatures(b.features); err != nil {
 		return b, err
@@ -58,7 +58,7 @@ func parseBegin(rec *record) (beginning, error) {
 	b.dataset = dataset
 	b.Dataset = Dataset{Snapshot: snapshot, GUID: rec.u64(32), Created: time.Unix(int64(rec.u64(16)), 0).UTC()}
 	b.Snapshots = []Snapshot{{Name: snapshot, GUID: b.GUID, Created: b.Created}}
-	if b.header == compound {
+	if b.headerType == compound {
 		return b, nil
 	}
 	b.FromGUID = rec.u64(40)
@@ -75,8 +75,8 @@ func parseBegin(rec *record) (beginning, error) {
 	return b, nil
 }
 
-// below is the name of dataset under top: "" for top itself.
-func below(top, dataset string) (string, error) {
+// relativeName is the name of dataset under top: "" for top itself.
+func relativeName(top, dataset string) (string, error) {
 	if dataset == top {
 		return "", nil
 	}

@@ -13,15 +13,15 @@ import (
 )
 
 // setName gives a BEGIN another name.
-func (p *piece) setSnapshot(name string) {
+func (p *testRecord) setSnapshot(name string) {
 	clear(p.header[bodyOffset+48 : bodyOffset+304])
 	copy(p.header[bodyOffset+48:], name)
 }
 
 // withFeature is a change that sets a feature of dataset m.
-func withFeature(bit int) func(e edited) edited {
-	return func(e edited) edited {
-		p := e.at(1, begin, 0)
+func withFeature(bit int) func(e testStream) testStream {
+	return func(e testStream) testStream {
+		p := e.at(1, drrBegin, 0)
 		p.setU64(8, p.u64(8)|1<<(bit+2))
 		return e
 	}
@@ -29,45 +29,45 @@ func withFeature(bit int) func(e edited) edited {
 
 func TestExtract_begin(t *testing.T) {
 	leak.Check(t)
-	begins := func(f func(p *piece)) func(e edited) edited {
-		return func(e edited) edited { f(e.at(1, begin, 0)); return e }
+	begins := func(f func(p *testRecord)) func(e testStream) testStream {
+		return func(e testStream) testStream { f(e.at(1, drrBegin, 0)); return e }
 	}
-	refuse(t, []refused{
+	testRefusals(t, []refusal{
 		{"deduplicated records", withFeature(0), "BEGIN: stream features that are not supported: DEDUP"},
 		{"an encrypted stream", withFeature(24), "BEGIN: stream features that are not supported: RAW"},
 		{"a feature of another system", withFeature(3), "not supported: unknown bit 3"},
-		{"many features", func(e edited) edited { return withFeature(1)(withFeature(21)(withFeature(24)(e))) },
+		{"many features", func(e testStream) testStream { return withFeature(1)(withFeature(21)(withFeature(24)(e))) },
 			"stream features that are not supported: DEDUPPROPS, RAW, REDACTED"},
 		{"a redacted stream", withFeature(21), "REDACTED"},
 		{"a resumed stream", withFeature(20), "RESUMING"},
 		{"holds, that a receiver would take", withFeature(26), "BEGIN: stream features that are not supported: HOLDS"},
 		{"an unknown feature", withFeature(55), "not supported: unknown bit 55"},
 		{"bits that are to come", withFeature(61), "unknown bit 61"},
-		{"a bad magic number", begins(func(p *piece) { p.setU64(0, 99) }), "BEGIN: bad magic number 0x63"},
-		{"no type", begins(func(p *piece) { p.setU64(8, p.u64(8)&^3) }), "no such type of header: 0"},
-		{"a package within", begins(func(p *piece) { p.setU64(8, p.u64(8)&^3|compound) }), "it begins a package within a package"},
-		{"a volume", begins(func(p *piece) { p.setU32(24, 3) }), "zroot/fx/hello-linux/m is a volume: only file systems are supported"},
-		{"another type", begins(func(p *piece) { p.setU32(24, 4) }), "is a dataset of type 4"},
-		{"an increment", begins(func(p *piece) { p.setU64(40, 7) }), "zroot/fx/hello-linux/m@1795390000: what it is incremental from is not there: snapshot 0x7"},
-		{"a resume token", begins(func(p *piece) { p.header[4] = 8; p.payload = make([]byte, 8) }), "resumed, redacted and raw streams are not supported"},
-		{"no snapshot", begins(func(p *piece) { p.setSnapshot("zroot/fx/hello-linux/m") }), `no name of a snapshot: "zroot/fx/hello-linux/m"`},
-		{"two snapshots", begins(func(p *piece) { p.setSnapshot("a@b@c") }), `no name of a snapshot: "a@b@c"`},
-		{"an unannounced dataset", begins(func(p *piece) { p.setSnapshot("zroot/fx/hello-linux/n@1795390000") }), `"zroot/fx/hello-linux/n@1795390000" is not in the list of the package`},
-		{"an unannounced snapshot", begins(func(p *piece) { p.setSnapshot("zroot/fx/hello-linux/m@2") }), "is not in the list of the package"},
-		{"another GUID", begins(func(p *piece) { p.setU64(32, 5) }), "is of GUID 0x479f46be843f4bf3 in the list of the package, 0x5 here"},
+		{"a bad magic number", begins(func(p *testRecord) { p.setU64(0, 99) }), "BEGIN: bad magic number 0x63"},
+		{"no type", begins(func(p *testRecord) { p.setU64(8, p.u64(8)&^3) }), "no such type of header: 0"},
+		{"a package within", begins(func(p *testRecord) { p.setU64(8, p.u64(8)&^3|compound) }), "it begins a package within a package"},
+		{"a volume", begins(func(p *testRecord) { p.setU32(24, 3) }), "zroot/fx/hello-linux/m is a volume: only file systems are supported"},
+		{"another type", begins(func(p *testRecord) { p.setU32(24, 4) }), "is a dataset of type 4"},
+		{"an increment", begins(func(p *testRecord) { p.setU64(40, 7) }), "zroot/fx/hello-linux/m@1795390000: what it is incremental from is not there: snapshot 0x7"},
+		{"a resume token", begins(func(p *testRecord) { p.header[4] = 8; p.payload = make([]byte, 8) }), "resumed, redacted and raw streams are not supported"},
+		{"no snapshot", begins(func(p *testRecord) { p.setSnapshot("zroot/fx/hello-linux/m") }), `no name of a snapshot: "zroot/fx/hello-linux/m"`},
+		{"two snapshots", begins(func(p *testRecord) { p.setSnapshot("a@b@c") }), `no name of a snapshot: "a@b@c"`},
+		{"an unannounced dataset", begins(func(p *testRecord) { p.setSnapshot("zroot/fx/hello-linux/n@1795390000") }), `"zroot/fx/hello-linux/n@1795390000" is not in the list of the package`},
+		{"an unannounced snapshot", begins(func(p *testRecord) { p.setSnapshot("zroot/fx/hello-linux/m@2") }), "is not in the list of the package"},
+		{"another GUID", begins(func(p *testRecord) { p.setU64(32, 5) }), "is of GUID 0x479f46be843f4bf3 in the list of the package, 0x5 here"},
 	})
 }
 
-// list is what the package of small says that it holds, changed by f.
-func list(t *testing.T, e edited, f func(l nvlist) nvlist) edited {
+// editList is what the package of small says that it holds, changed by f.
+func editList(t *testing.T, e testStream, f func(l nvlist) nvlist) testStream {
 	t.Helper()
-	l, err := unpackList(e[0].payload)
+	l, err := unpackNvlist(e[0].payload)
 	must.NoError(t, err)
 	e.setList(pack(f(l)))
 	return e
 }
 
-func (e edited) setList(payload []byte) {
+func (e testStream) setList(payload []byte) {
 	for len(payload)%8 != 0 {
 		payload = append(payload, 0)
 	}
@@ -75,11 +75,11 @@ func (e edited) setList(payload []byte) {
 	e[0].header[4], e[0].header[5], e[0].header[6] = byte(len(payload)), byte(len(payload)>>8), byte(len(payload)>>16)
 }
 
-// renamed is a stream whose child has another name, in the list too.
-func renamed(t *testing.T, name string) func(e edited) edited {
-	return func(e edited) edited {
-		e.at(1, begin, 0).setSnapshot(name + "@1795390000")
-		return list(t, e, func(l nvlist) nvlist {
+// renameChild is a stream whose child has another name, in the list too.
+func renameChild(t *testing.T, name string) func(e testStream) testStream {
+	return func(e testStream) testStream {
+		e.at(1, drrBegin, 0).setSnapshot(name + "@1795390000")
+		return editList(t, e, func(l nvlist) nvlist {
 			fs := l.find("fss").(nvlist)[1].value.(nvlist)
 			fs[0].value = name
 			return l
@@ -89,13 +89,13 @@ func renamed(t *testing.T, name string) func(e edited) edited {
 
 func TestExtract_package(t *testing.T) {
 	leak.Check(t)
-	same := list(t, small(t), func(l nvlist) nvlist { return l })
+	same := editList(t, small(t), func(l nvlist) nvlist { return l })
 	must.Len(t, len(small(t)[0].payload), same[0].payload, must.Sprint("a list is packed as it was"))
-	lists := func(f func(l nvlist) nvlist) func(e edited) edited {
-		return func(e edited) edited { return list(t, e, f) }
+	lists := func(f func(l nvlist) nvlist) func(e testStream) testStream {
+		return func(e testStream) testStream { return editList(t, e, f) }
 	}
-	refuse(t, []refused{
-		{"no list", func(e edited) edited { e[0].payload = nil; e.setList(nil); return e }, "BEGIN: list: a package without one"},
+	testRefusals(t, []refusal{
+		{"no list", func(e testStream) testStream { e[0].payload = nil; e.setList(nil); return e }, "BEGIN: list: a package without one"},
 		{"a list without datasets", lists(func(nvlist) nvlist { return nil }), "list: it has no datasets"},
 		{"a raw package", lists(func(l nvlist) nvlist { return append(l, nvpair{"raw", nil}) }), "raw (encrypted) packages are not supported"},
 		{"a dataset twice in the list", lists(func(l nvlist) nvlist {
@@ -117,36 +117,36 @@ func TestExtract_package(t *testing.T) {
 			fs[3].value = append(fs[3].value.(nvlist), nvpair{"later", uint64(1)})
 			return l
 		}), "the package has 0 datasets of the 1 in its list"},
-		{"a dataset that is missing", func(e edited) edited {
-			return append(e[:e.index(1, begin, 0):e.index(1, begin, 0)], e[len(e)-1])
+		{"a dataset that is missing", func(e testStream) testStream {
+			return append(e[:e.index(1, drrBegin, 0):e.index(1, drrBegin, 0)], e[len(e)-1])
 		}, "the package has 1 datasets of the 2 in its list"},
-		{"a dataset twice", func(e edited) edited {
-			i := e.index(1, begin, 0)
+		{"a dataset twice", func(e testStream) testStream {
+			i := e.index(1, drrBegin, 0)
 			return append(e[:len(e)-1:len(e)-1], e[i:]...)
 		}, `dataset "zroot/fx/hello-linux/m" comes twice`},
-		{"a child first", func(e edited) edited {
-			top, child := e.index(0, begin, 0), e.index(1, begin, 0)
+		{"a child first", func(e testStream) testStream {
+			top, child := e.index(0, drrBegin, 0), e.index(1, drrBegin, 0)
 			out := append(e[:top:top], e[child:len(e)-1]...)
 			return append(append(out, e[top:child]...), e[len(e)-1])
 		}, `dataset "zroot/fx/hello-linux/m" comes before "zroot/fx/hello-linux"`},
-		{"a grandchild without its parent", renamed(t, "zroot/fx/hello-linux/a/b"), `dataset "zroot/fx/hello-linux/a/b" comes before "zroot/fx/hello-linux/a"`},
-		{"a dataset elsewhere", renamed(t, "zroot/other"), `dataset "zroot/other" is not below "zroot/fx/hello-linux"`},
-		{"a dataset with a longer name", renamed(t, "zroot/fx/hello-linux2"), "is not below"},
-		{"a dataset above", renamed(t, "zroot/fx/hello-linux/../x"), `dataset "zroot/fx/hello-linux/../x": ".." is no name`},
-		{"a dataset without a name", renamed(t, "zroot/fx/hello-linux/"), `"" is no name`},
-		{"a child where files are", renamed(t, "zroot/fx/hello-linux/conf"), "its parent has files where it belongs"},
-		{"a child where a file is", func(e edited) edited {
-			binary.LittleEndian.PutUint64(e.at(0, object, 3).attribute("ZPL_LINKS"), 2)
-			e.at(0, write, 34).setValue(0, direntOf(3, unix.S_IFREG))
+		{"a grandchild without its parent", renameChild(t, "zroot/fx/hello-linux/a/b"), `dataset "zroot/fx/hello-linux/a/b" comes before "zroot/fx/hello-linux/a"`},
+		{"a dataset elsewhere", renameChild(t, "zroot/other"), `dataset "zroot/other" is not below "zroot/fx/hello-linux"`},
+		{"a dataset with a longer name", renameChild(t, "zroot/fx/hello-linux2"), "is not below"},
+		{"a dataset above", renameChild(t, "zroot/fx/hello-linux/../x"), `dataset "zroot/fx/hello-linux/../x": ".." is no name`},
+		{"a dataset without a name", renameChild(t, "zroot/fx/hello-linux/"), `"" is no name`},
+		{"a child where files are", renameChild(t, "zroot/fx/hello-linux/conf"), "its parent has files where it belongs"},
+		{"a child where a file is", func(e testStream) testStream {
+			binary.LittleEndian.PutUint64(e.at(0, drrObject, 3).attribute("ZPL_LINKS"), 2)
+			e.at(0, drrWrite, 34).setValue(0, direntOf(3, unix.S_IFREG))
 			return e
 		}, "its parent has something else of its name"},
-		{"records in the list", func(e edited) edited {
-			i := e.index(1, write, passwd)
+		{"records in the list", func(e testStream) testStream {
+			i := e.index(1, drrWrite, passwd)
 			return append(append(e[:1:1], e[i]), e[1:]...)
 		}, "WRITE: it is within the list of a package"},
 	})
 	t.Run("a child need not have a place in its parent", func(t *testing.T) {
-		dir, s, err := extract(t, renamed(t, "zroot/fx/hello-linux/other")(small(t)).seal(), Options{})
+		dir, s, err := extract(t, renameChild(t, "zroot/fx/hello-linux/other")(small(t)).encode(), Options{})
 		must.NoError(t, err)
 		must.FileExists(t, dir+"/other/etc/passwd")
 		must.Eq(t, "other", s.Datasets[1].Name)
@@ -161,14 +161,14 @@ func TestUnpackList(t *testing.T) {
 		{"list", nvlist{{"in it", nvlist{{"further in", uint64(1)}}}}}, {"empty", nvlist(nil)},
 	}
 	packed := pack(all)
-	got, err := unpackList(packed)
+	got, err := unpackNvlist(packed)
 	must.NoError(t, err)
 	must.Eq(t, all, got)
 	must.Eq(t, "a text", got.find("text").(string))
 	must.True(t, got.has("all") && !got.has("nothing"))
 
 	for n := range len(packed) - 1 {
-		_, err := unpackList(packed[:n])
+		_, err := unpackNvlist(packed[:n])
 		must.Error(t, err, must.Sprintf("%d of %d bytes", n, len(packed)))
 	}
 	deep := nvlist(nil)
@@ -188,12 +188,12 @@ func TestUnpackList(t *testing.T) {
 		"a text with NUL":         {pack(nvlist{{"a", "b\x00"}}), `list: a text with NUL in it: "b\x00"`},
 		"more behind it":          {append(packed[:len(packed):len(packed)], make([]byte, 8)...), "list: 8 bytes follow it"},
 	} {
-		_, err := unpackList(c.packed)
+		_, err := unpackNvlist(c.packed)
 		must.EqError(t, err, c.want, must.Sprint(name))
 	}
 }
 
-// pack is unpackList the other way.
+// pack is unpackNvlist the other way.
 func pack(l nvlist) []byte {
 	return append([]byte{1, 1, 0, 0}, packPairs(l)...)
 }

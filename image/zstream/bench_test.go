@@ -18,9 +18,9 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// large returns a stream of 200 directories of 40 files, 190 MB, with file sizes like
+// largeStream returns a stream of 200 directories of 40 files, 190 MB, with file sizes like
 // a base system's, made of bare's records. With -short there are 10 directories.
-func large(t testing.TB) []byte {
+func largeStream(t testing.TB) []byte {
 	t.Helper()
 	const each = 40
 	directories := 200
@@ -29,13 +29,13 @@ func large(t testing.TB) []byte {
 	}
 	e := bare(t)
 	r := rand.New(rand.NewPCG(5, 6))
-	fileObject, dirObject := e[e.index(0, object, passwd)], e[e.index(0, object, varDir)]
+	fileObject, dirObject := e[e.index(0, drrObject, passwd)], e[e.index(0, drrObject, varDir)]
 	noise := make([]byte, oldMaxBlock)
 	for i := range noise {
 		noise[i] = byte(r.Uint32())
 	}
-	top := e[e.index(0, write, varDir)]
-	top.payload = microOf(directories)
+	top := e[e.index(0, drrWrite, varDir)]
+	top.payload = microZAPOf(directories)
 	top.setU64(24, uint64(len(top.payload)))
 	dirObject.setU32(16, uint32(len(top.payload)))
 	dirObject.setEntries(uint64(directories), uint64(directories))
@@ -46,7 +46,7 @@ func large(t testing.TB) []byte {
 		binary.LittleEndian.PutUint64(dir.attribute("ZPL_PARENT"), varDir)
 		dir.setEntries(each, 0)
 		dir.setU64(0, next)
-		names := written(next, 0, typeDirectory, microOf(each))
+		names := writeOf(next, 0, typeDirectory, microZAPOf(each))
 		dir.setU32(16, uint32(len(names.payload)))
 		top.setName(d, fmt.Sprint("directory", d))
 		top.setValue(d, direntOf(next, unix.S_IFDIR))
@@ -66,26 +66,26 @@ func large(t testing.TB) []byte {
 			binary.LittleEndian.PutUint64(f.attribute("ZPL_PARENT"), parent)
 			out = append(out, &f)
 			for at := uint64(0); at < size; at += block {
-				out = append(out, written(next, at, typePlainFile, noise[:block]))
+				out = append(out, writeOf(next, at, typePlainFile, noise[:block]))
 			}
 			names.setName(i, fmt.Sprint("file", i))
 			names.setValue(i, direntOf(next, unix.S_IFREG))
 			next++
 		}
 	}
-	return append(out, e[len(e)-1]).seal()
+	return append(out, e[len(e)-1]).encode()
 }
 
 // setEntries sets how many entries a directory has, and how many are directories:
 // its size and links count "." and ".." too (zfs_znode_os.c, zfs_mknode; zfs_dir.c,
 // zfs_link_create).
-func (p *piece) setEntries(entries, directories uint64) {
+func (p *testRecord) setEntries(entries, directories uint64) {
 	binary.LittleEndian.PutUint64(p.attribute("ZPL_SIZE"), entries+2)
 	binary.LittleEndian.PutUint64(p.attribute("ZPL_LINKS"), directories+2)
 }
 
-// microOf is a microzap with room for so many names.
-func microOf(names int) []byte {
+// microZAPOf is a microzap with room for so many names.
+func microZAPOf(names int) []byte {
 	p := make([]byte, ((names+1)*64+sector-1)&^(sector-1))
 	binary.LittleEndian.PutUint64(p, zapMicroBlock)
 	return p
@@ -107,7 +107,7 @@ func fileSize(r *rand.Rand) uint64 {
 // on the same file system: x-tar is how many times as long the former takes.
 func BenchmarkExtract(b *testing.B) {
 	leak.Check(b)
-	data, dir := large(b), b.TempDir()
+	data, dir := largeStream(b), b.TempDir()
 	archive := filepath.Join(dir, "tree.tar")
 	extract := func(to string) time.Duration {
 		root := openRoot(b, to)
@@ -159,7 +159,7 @@ func openRoot(t testing.TB, dir string) *os.Root {
 // BenchmarkIndex is as BenchmarkExtract, of an index.
 func BenchmarkIndex(b *testing.B) {
 	leak.Check(b)
-	data, dir := large(b), b.TempDir()
+	data, dir := largeStream(b), b.TempDir()
 	first, archive := filepath.Join(dir, "first"), filepath.Join(dir, "tree.tar")
 	_, err := Extract(b.Context(), bytes.NewReader(data), openRoot(b, first), Options{})
 	must.NoError(b, err)
@@ -185,7 +185,7 @@ func BenchmarkIndex(b *testing.B) {
 
 func BenchmarkSurvey(b *testing.B) {
 	leak.Check(b)
-	data := large(b)
+	data := largeStream(b)
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
 		_, err := Survey(b.Context(), bytes.NewReader(data), Options{})
@@ -196,10 +196,10 @@ func BenchmarkSurvey(b *testing.B) {
 // BenchmarkPass is what an import waits for beside the host and the decoder.
 func BenchmarkPass(b *testing.B) {
 	leak.Check(b)
-	data, o := large(b), Options{Scratch: b.TempDir()}
+	data, o := largeStream(b), Options{Scratch: b.TempDir()}
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		_, err := Pass(b.Context(), io.Discard, bytes.NewReader(data), o, func(*Stream) error { return nil })
+		_, err := CopyVerified(b.Context(), io.Discard, bytes.NewReader(data), o, func(*Stream) error { return nil })
 		must.NoError(b, err)
 	}
 }
@@ -210,6 +210,6 @@ func BenchmarkFletcher4(b *testing.B) {
 	b.SetBytes(int64(len(block)))
 	var sum fletcher4
 	for b.Loop() {
-		sum.Write(block, order{})
+		sum.Write(block, byteOrder{})
 	}
 }

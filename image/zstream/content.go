@@ -11,17 +11,17 @@ import (
 // contentName is the file of an object's content, in the stage.
 func contentName(number uint64) string { return strconv.FormatUint(number, 10) }
 
-// write takes a WRITE or a WRITE_EMBEDDED record. It tells how much of a file's
+// writeBlock takes a WRITE or a WRITE_EMBEDDED record. It tells how much of a file's
 // content that was. What is between two WRITEs is never written, and so is a hole
 // on disk too.
-func (s *stage) write(rec *record) (content int64, err error) {
-	b, err := blockOf(rec)
+func (s *stage) writeBlock(rec *record) (content int64, err error) {
+	b, err := parseBlock(rec)
 	if err != nil {
 		return 0, err
 	}
 	o, err := s.objects.find(b.object)
 	if err == nil {
-		err = s.rules.write(b, o, rec.kind == writeEmbedded)
+		err = s.rules.checkWrite(b, o, rec.typ == drrWriteEmbedded)
 	}
 	if err != nil {
 		return 0, err
@@ -29,35 +29,35 @@ func (s *stage) write(rec *record) (content int64, err error) {
 	// What a kernel keeps compressed is looked at before it has it, of whatever use
 	// it is here: it reads beyond what is there of an LZJB block that is cut
 	// (module/zfs/lzjb.c, lzjb_decompress).
-	data, err := s.unpack.unpack(b.compression, b.packed, int(b.size))
+	data, err := s.decompressor.decompress(b.compression, b.data, int(b.logicalSize))
 	if err != nil {
 		return 0, objectError(b.object, err)
 	}
-	if o.typ.home() == nowhere {
+	if o.typ.storage() == notStored {
 		return 0, nil
 	}
 	if o.typ == typePlainFile {
 		content = int64(b.length)
 	}
 	end := int64(b.offset + b.length)
-	if o.home != nowhere {
-		if err := s.put(o, data, int64(b.offset)); err != nil {
+	if o.storage != notStored {
+		if err := s.writeContent(o, data, int64(b.offset)); err != nil {
 			return 0, objectError(b.object, err)
 		}
 	}
-	o.size, o.data = max(o.size, end), true
+	o.size, o.hasData = max(o.size, end), true
 	return content, nil
 }
 
-// put writes to the content of an object, where that is.
-func (s *stage) put(o *staged, data []byte, offset int64) error {
-	if o.home == inJournal {
-		k := s.kept[o.number]
+// writeContent writes to the content of an object, where that is.
+func (s *stage) writeContent(o *dnode, data []byte, offset int64) error {
+	if o.storage == storedInJournal {
+		k := s.extents[o.number]
 		if k == nil {
-			k = &kept{}
-			s.kept[o.number] = k
+			k = &extentList{}
+			s.extents[o.number] = k
 		}
-		return k.put(s.journal, data, offset)
+		return k.write(s.journal, data, offset)
 	}
 	f, err := s.openContent(o)
 	if err == nil {
@@ -68,15 +68,15 @@ func (s *stage) put(o *staged, data []byte, offset int64) error {
 
 // openContent opens the file of an object's content. WRITEs are sorted: in one
 // substream it is opened once.
-func (s *stage) openContent(o *staged) (*os.File, error) {
-	if s.file != nil && s.open == o.number {
-		return s.file, nil
+func (s *stage) openContent(o *dnode) (*os.File, error) {
+	if s.openFile != nil && s.openNumber == o.number {
+		return s.openFile, nil
 	}
 	if err := s.closeContent(); err != nil {
 		return nil, err
 	}
 	name, flags := contentName(o.number), os.O_RDWR
-	if !o.data {
+	if !o.hasData {
 		flags |= os.O_CREATE | os.O_EXCL
 	} else if err := s.unshare(name); err != nil {
 		return nil, err
@@ -85,29 +85,29 @@ func (s *stage) openContent(o *staged) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.file, s.open = f, o.number
+	s.openFile, s.openNumber = f, o.number
 	return f, nil
 }
 
 // closeContent closes what put has open.
 func (s *stage) closeContent() error {
-	if s.file == nil {
+	if s.openFile == nil {
 		return nil
 	}
-	err := s.file.Close()
-	s.file = nil
+	err := s.openFile.Close()
+	s.openFile = nil
 	return err
 }
 
-// empty takes the content of an object away.
-func (s *stage) empty(o *staged) error {
-	delete(s.kept, o.number)
-	had := o.data && o.home == inFile
-	o.size, o.data = 0, false
+// removeContent takes the content of an object away.
+func (s *stage) removeContent(o *dnode) error {
+	delete(s.extents, o.number)
+	had := o.hasData && o.storage == storedInFile
+	o.size, o.hasData = 0, false
 	if !had {
 		return nil
 	}
-	if s.open == o.number {
+	if s.openNumber == o.number {
 		if err := s.closeContent(); err != nil {
 			return err
 		}
@@ -115,38 +115,38 @@ func (s *stage) empty(o *staged) error {
 	return s.files.Remove(contentName(o.number))
 }
 
-// free takes a FREE record.
-func (s *stage) free(rec *record) error {
-	number, from, to, err := s.rules.free(rec)
+// freeRange takes a FREE record.
+func (s *stage) freeRange(rec *record) error {
+	number, from, to, err := s.rules.checkFree(rec)
 	if err != nil {
 		return err
 	}
 	o, err := s.objects.find(number)
 	if err == nil {
-		err = s.rules.tear(o, from, to)
+		err = s.rules.notePartialFree(o, from, to)
 	}
 	if err != nil || from >= to || int64(from) >= o.size {
 		return err
 	}
-	if err := s.cut(o, int64(from), min(int64(to), o.size)); err != nil {
+	if err := s.punchHole(o, int64(from), min(int64(to), o.size)); err != nil {
 		return objectError(number, err)
 	}
 	return nil
 }
 
-// cut makes a hole in what an object holds; one up to the end makes it shorter.
-func (s *stage) cut(o *staged, from, to int64) error {
+// punchHole makes a hole in what an object holds; one up to the end makes it shorter.
+func (s *stage) punchHole(o *dnode, from, to int64) error {
 	if from == 0 && to == o.size {
-		return s.empty(o)
+		return s.removeContent(o)
 	}
-	switch o.home {
-	case inJournal:
-		if k := s.kept[o.number]; k != nil {
-			if k.cut(from, to); len(k.extents) > maxExtents {
-				return errParts
+	switch o.storage {
+	case storedInJournal:
+		if k := s.extents[o.number]; k != nil {
+			if k.punch(from, to); len(k.extents) > maxExtents {
+				return errExtents
 			}
 		}
-	case inFile:
+	case storedInFile:
 		f, err := s.openContent(o)
 		if err == nil && to == o.size {
 			err = f.Truncate(from)
@@ -163,10 +163,10 @@ func (s *stage) cut(o *staged, from, to int64) error {
 	return nil
 }
 
-// zero writes zeros where there is data from one offset up to another: the way to
+// zeroRange writes zeros where there is data from one offset up to another: the way to
 // a hole where the file system knows no other. What is a hole already, which may
 // be of any size, is not written to.
-func zero(f *os.File, from, to int64) error {
+func zeroRange(f *os.File, from, to int64) error {
 	zeros := make([]byte, 64<<10)
 	for from < to {
 		data, err := f.Seek(from, unix.SEEK_DATA)

@@ -57,18 +57,18 @@ func (c compression) feature() uint64 {
 	return 0
 }
 
-// unpacker makes blocks what they were before they were compressed. What it
+// decompressor makes blocks what they were before they were compressed. What it
 // returns is overwritten by the next. Its zero value is ready.
-type unpacker struct {
+type decompressor struct {
 	out   []byte
 	frame []byte // for zstd
 	zstd  *zstd.Decoder
 	zlib  io.ReadCloser
 }
 
-// unpack returns size bytes, which is at most maxPayload. That so many come of
+// decompress returns size bytes, which is at most maxPayload. That so many come of
 // packed is made sure of: neither fewer nor more are what the sender had.
-func (u *unpacker) unpack(c compression, packed []byte, size int) ([]byte, error) {
+func (u *decompressor) decompress(c compression, packed []byte, size int) ([]byte, error) {
 	if c == compressNone || c == compressOff {
 		if len(packed) != size {
 			return nil, fmt.Errorf("%d bytes that are not compressed, for %d", len(packed), size)
@@ -82,15 +82,15 @@ func (u *unpacker) unpack(c compression, packed []byte, size int) ([]byte, error
 	var err error
 	switch {
 	case c == compressLZ4:
-		err = unpackLZ4(packed, out)
+		err = decompressLZ4(packed, out)
 	case c == compressZstd:
-		err = u.unpackZstd(packed, out)
+		err = u.decompressZstd(packed, out)
 	case c >= compressGzip && c < compressZLE:
-		err = u.unpackGzip(packed, out)
+		err = u.decompressGzip(packed, out)
 	case c == compressLZJB:
-		err = unpackLZJB(packed, out)
+		err = decompressLZJB(packed, out)
 	case c == compressZLE:
-		err = unpackZLE(packed, out)
+		err = decompressZLE(packed, out)
 	default:
 		err = errors.New("it is not known")
 	}
@@ -100,9 +100,9 @@ func (u *unpacker) unpack(c compression, packed []byte, size int) ([]byte, error
 	return out, nil
 }
 
-// framed is what a length at the beginning says that there is: blocks on disk are
+// lengthPrefixed is what a length at the beginning says that there is: blocks on disk are
 // padded to sectors.
-func framed(packed []byte, header int) ([]byte, error) {
+func lengthPrefixed(packed []byte, header int) ([]byte, error) {
 	if len(packed) < header {
 		return nil, io.ErrUnexpectedEOF
 	}
@@ -113,19 +113,19 @@ func framed(packed []byte, header int) ([]byte, error) {
 	return packed[header : header+int(size)], nil
 }
 
-// errSize is for what does not become as large as it should.
-func errSize(n int) error { return fmt.Errorf("there are %d", n) }
+// sizeError is for what does not become as large as it should.
+func sizeError(n int) error { return fmt.Errorf("there are %d", n) }
 
-// unpackLZ4 reads a length of 4 bytes, big-endian, and one block
+// decompressLZ4 reads a length of 4 bytes, big-endian, and one block
 // (module/zfs/lz4_zfs.c, zfs_lz4_decompress).
-func unpackLZ4(packed, out []byte) error {
-	data, err := framed(packed, 4)
+func decompressLZ4(packed, out []byte) error {
+	data, err := lengthPrefixed(packed, 4)
 	if err != nil {
 		return err
 	}
 	n, err := lz4.UncompressBlock(data, out)
 	if err == nil && n != len(out) {
-		err = errSize(n)
+		err = sizeError(n)
 	}
 	return err
 }
@@ -134,10 +134,10 @@ func unpackLZ4(packed, out []byte) error {
 // ZSTD_f_zstd1_magicless).
 var zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
 
-// unpackZstd reads a header of 8 bytes, length, version and level (zfs_zstdhdr_t,
+// decompressZstd reads a header of 8 bytes, length, version and level (zfs_zstdhdr_t,
 // include/sys/zstd/zstd.h), and a frame.
-func (u *unpacker) unpackZstd(packed, out []byte) error {
-	data, err := framed(packed, 8)
+func (u *decompressor) decompressZstd(packed, out []byte) error {
+	data, err := lengthPrefixed(packed, 8)
 	if err != nil {
 		return err
 	}
@@ -151,13 +151,13 @@ func (u *unpacker) unpackZstd(packed, out []byte) error {
 	u.frame = append(append(u.frame[:0], zstdMagic...), data...)
 	got, err := u.zstd.DecodeAll(u.frame, out[:0:len(out)])
 	if err == nil && len(got) != len(out) {
-		err = errSize(len(got))
+		err = sizeError(len(got))
 	}
 	return err
 }
 
-// unpackGzip reads what ZFS calls gzip, and is zlib (RFC 1950).
-func (u *unpacker) unpackGzip(packed, out []byte) (err error) {
+// decompressGzip reads what ZFS calls gzip, and is zlib (RFC 1950).
+func (u *decompressor) decompressGzip(packed, out []byte) (err error) {
 	if u.zlib == nil {
 		u.zlib, err = zlib.NewReader(bytes.NewReader(packed))
 	} else {
@@ -168,7 +168,7 @@ func (u *unpacker) unpackGzip(packed, out []byte) (err error) {
 		return err
 	}
 	if n, err := io.ReadFull(u.zlib, out); errors.Is(err, io.ErrUnexpectedEOF) {
-		return errSize(n)
+		return sizeError(n)
 	} else if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (u *unpacker) unpackGzip(packed, out []byte) (err error) {
 }
 
 // close lets go of what is held for it.
-func (u *unpacker) close() {
+func (u *decompressor) close() {
 	if u.zstd != nil {
 		u.zstd.Close()
 	}

@@ -15,8 +15,8 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// packed is data in each of the ways that ZFS has, padded to sectors as on disk.
-func packed(t testing.TB, data []byte) map[compression][]byte {
+// compressedBlocks is data in each of the ways that ZFS has, padded to sectors as on disk.
+func compressedBlocks(t testing.TB, data []byte) map[compression][]byte {
 	t.Helper()
 	all := map[compression][]byte{}
 	frame := make([]byte, 4, 4+lz4.CompressBlockBound(len(data)))
@@ -45,7 +45,7 @@ func packed(t testing.TB, data []byte) map[compression][]byte {
 	return all
 }
 
-// packZLE is unpackZLE the other way.
+// packZLE is decompressZLE the other way.
 func packZLE(data []byte) (out []byte) {
 	for len(data) > 0 {
 		most := data[:min(len(data), 192)]
@@ -101,18 +101,18 @@ func TestUnpack(t *testing.T) {
 		"random": random,
 		"a byte": {1},
 	} {
-		var u unpacker
+		var u decompressor
 		for range 2 {
-			for c, p := range packed(t, data) {
+			for c, p := range compressedBlocks(t, data) {
 				if name == "random" && c == compressLZ4 && binary.BigEndian.Uint32(p) == 0 {
 					continue // it says that it does not become smaller
 				}
-				got, err := u.unpack(c, p, len(data))
+				got, err := u.decompress(c, p, len(data))
 				must.NoError(t, err, must.Sprint(name, c))
 				must.True(t, bytes.Equal(data, got), must.Sprint(name, c))
 			}
 		}
-		got, err := u.unpack(compressOff, data, len(data))
+		got, err := u.decompress(compressOff, data, len(data))
 		must.NoError(t, err)
 		must.Eq(t, data, got)
 	}
@@ -121,11 +121,11 @@ func TestUnpack(t *testing.T) {
 // TestUnpack_vector is LZJB and ZLE by hand.
 func TestUnpack_vector(t *testing.T) {
 	leak.Check(t)
-	var u unpacker
-	got, err := u.unpack(compressLZJB, []byte{0b0000_1000, 'a', 'b', 'c', 1 << 2, 3, 'd'}, 8)
+	var u decompressor
+	got, err := u.decompress(compressLZJB, []byte{0b0000_1000, 'a', 'b', 'c', 1 << 2, 3, 'd'}, 8)
 	must.NoError(t, err)
 	must.Eq(t, "abcabcad", string(got))
-	got, err = u.unpack(compressZLE, []byte{1, 'h', 'i', 66, 0, '!'}, 6)
+	got, err = u.decompress(compressZLE, []byte{1, 'h', 'i', 66, 0, '!'}, 6)
 	must.NoError(t, err)
 	must.Eq(t, "hi\x00\x00\x00!", string(got))
 }
@@ -133,21 +133,21 @@ func TestUnpack_vector(t *testing.T) {
 func TestUnpack_refused(t *testing.T) {
 	leak.Check(t)
 	data := []byte(strings.Repeat("abcdefgabcdefghijklmnop", 400))[:8192]
-	for c, p := range packed(t, data) {
-		var u unpacker
+	for c, p := range compressedBlocks(t, data) {
+		var u decompressor
 		for _, size := range []int{len(data) - 1, len(data) + 1, len(data) / 2, maxPayload} {
 			if (c == compressLZJB || c == compressZLE) && size <= len(data)+1 {
 				continue // they have no end of their own, and are padded
 			}
-			_, err := u.unpack(c, p, size)
+			_, err := u.decompress(c, p, size)
 			must.ErrorContains(t, err, c.String()+", of ", must.Sprint(c, size))
 		}
 		for _, n := range []int{0, 1, 3, 4, 7, 8, 12} {
-			_, err := u.unpack(c, p[:n], len(data))
+			_, err := u.decompress(c, p[:n], len(data))
 			must.Error(t, err, must.Sprint(c, n))
 		}
 	}
-	var u unpacker
+	var u decompressor
 	for _, c := range []struct {
 		c    compression
 		p    string
@@ -162,7 +162,7 @@ func TestUnpack_refused(t *testing.T) {
 		{200, "later", "compression 200, of 5 bytes to 512: it is not known"},
 		{compressOff, "short", "5 bytes that are not compressed, for 512"},
 	} {
-		_, err := u.unpack(c.c, []byte(c.p), 512)
+		_, err := u.decompress(c.c, []byte(c.p), 512)
 		must.EqError(t, err, c.want)
 	}
 }
@@ -171,20 +171,20 @@ func TestUnpack_refused(t *testing.T) {
 func TestExtract_bomb(t *testing.T) {
 	leak.Check(t)
 	zeros := make([]byte, 1<<20)
-	bomb := func(c compression, claimed uint64) func(e edited) edited {
-		return func(e edited) edited {
-			p := e.at(1, write, passwd)
-			p.payload = packed(t, zeros)[c]
+	bomb := func(c compression, claimed uint64) func(e testStream) testStream {
+		return func(e testStream) testStream {
+			p := e.at(1, drrWrite, passwd)
+			p.payload = compressedBlocks(t, zeros)[c]
 			p.header[bodyOffset+42] = byte(c)
 			p.setU64(24, claimed)
 			p.setU64(88, uint64(len(p.payload)))
-			b := e.at(1, begin, 0)
+			b := e.at(1, drrBegin, 0)
 			b.setU64(8, b.u64(8)|(featureCompressed|featureLZ4|featureZstd|featureLargeBlocks)<<2)
 			return e
 		}
 	}
 	for _, c := range []compression{compressLZ4, compressZstd, compressGzip + 5, compressZLE} {
-		refuse(t, []refused{
+		testRefusals(t, []refusal{
 			{c.String() + " of less", bomb(c, 8192), "WRITE: object 14: " + c.String() + ", of "},
 			{c.String() + " of more", bomb(c, maxPayload), "WRITE: object 14: " + c.String() + ", of "},
 			{c.String() + " of too much", bomb(c, maxPayload+512), "WRITE: object 14: no block is of 16777728 bytes at offset 0"},
@@ -192,45 +192,45 @@ func TestExtract_bomb(t *testing.T) {
 		})
 	}
 	many := bomb(compressZstd, 1<<20)(small(t))
-	_, _, err := extract(t, setAttribute(passwd, "ZPL_SIZE", 1<<20)(many).seal(), Options{})
+	_, _, err := extract(t, setAttribute(passwd, "ZPL_SIZE", 1<<20)(many).encode(), Options{})
 	must.NoError(t, err)
-	_, _, err = extract(t, many.seal(), Options{MaxBytes: 1 << 19})
+	_, _, err = extract(t, many.encode(), Options{MaxBytes: 1 << 19})
 	must.ErrorContains(t, err, "WRITE: there are more than 524288 bytes of content", must.Sprint("what is unpacked counts"))
 }
 
 func TestExtract_embedded(t *testing.T) {
 	leak.Check(t)
-	make := func(change func(p *piece)) func(e edited) edited {
-		return func(e edited) edited {
-			i := e.index(1, write, passwd)
+	make := func(change func(p *testRecord)) func(e testStream) testStream {
+		return func(e testStream) testStream {
+			i := e.index(1, drrWrite, passwd)
 			lzjb := packLZJB(bytes.Repeat([]byte("embed! "), 74)[:512])
-			must.LessEq(t, maxEmbedded, len(lzjb))
-			p := newPiece(writeEmbedded, passwd, append(lzjb, bytes.Repeat([]byte{0}, -len(lzjb)&7)...))
+			must.LessEq(t, maxEmbeddedPayload, len(lzjb))
+			p := newPiece(drrWriteEmbedded, passwd, append(lzjb, bytes.Repeat([]byte{0}, -len(lzjb)&7)...))
 			p.setU64(16, 512)
 			p.header[bodyOffset+32] = byte(compressLZJB)
 			p.setU32(40, 512)
 			p.setU32(44, uint32(len(lzjb)))
 			change(p)
 			e[i] = p
-			b := e.at(1, begin, 0)
+			b := e.at(1, drrBegin, 0)
 			b.setU64(8, b.u64(8)|featureEmbedData<<2)
 			return e
 		}
 	}
-	dir, _, err := extract(t, make(func(*piece) {})(setAttribute(passwd, "ZPL_SIZE", 26)(small(t))).seal(), Options{})
+	dir, _, err := extract(t, make(func(*testRecord) {})(setAttribute(passwd, "ZPL_SIZE", 26)(small(t))).encode(), Options{})
 	must.NoError(t, err)
 	must.Eq(t, "embed! embed! embed! embed", content(t, dir, "m/etc/passwd"))
-	refuse(t, []refused{
-		{"of another type", make(func(p *piece) { p.header[bodyOffset+33] = 1 }), "object 14: what is embedded is of type 1, and no data"},
-		{"larger than a pointer", make(func(p *piece) { p.setU32(44, 113) }), "113 bytes embedded in a block pointer, more than 112"},
-		{"larger than its block", make(func(p *piece) { p.setU32(40, 1024) }), "1024 bytes are embedded for 512"},
-		{"for more than one block", make(func(p *piece) { p.setU64(16, 1024) }), "object 14: a block of 1024 bytes, where all are of 512"},
-		{"of no size", make(func(p *piece) { p.setU32(40, 0) }), "0 bytes are embedded for 512"},
-		{"of gigabytes", make(func(p *piece) { p.setU32(40, 1<<31); p.setU64(16, 1<<31) }), "no block is of 2147483648 bytes"},
-		{"in lz4 without the feature", make(func(p *piece) { p.header[bodyOffset+32] = byte(compressLZ4) }), "a block in lz4, without that feature"},
-		{"without the feature", func(e edited) edited {
-			e = make(func(*piece) {})(e)
-			b := e.at(1, begin, 0)
+	testRefusals(t, []refusal{
+		{"of another type", make(func(p *testRecord) { p.header[bodyOffset+33] = 1 }), "object 14: what is embedded is of type 1, and no data"},
+		{"larger than a pointer", make(func(p *testRecord) { p.setU32(44, 113) }), "113 bytes embedded in a block pointer, more than 112"},
+		{"larger than its block", make(func(p *testRecord) { p.setU32(40, 1024) }), "1024 bytes are embedded for 512"},
+		{"for more than one block", make(func(p *testRecord) { p.setU64(16, 1024) }), "object 14: a block of 1024 bytes, where all are of 512"},
+		{"of no size", make(func(p *testRecord) { p.setU32(40, 0) }), "0 bytes are embedded for 512"},
+		{"of gigabytes", make(func(p *testRecord) { p.setU32(40, 1<<31); p.setU64(16, 1<<31) }), "no block is of 2147483648 bytes"},
+		{"in lz4 without the feature", make(func(p *testRecord) { p.header[bodyOffset+32] = byte(compressLZ4) }), "a block in lz4, without that feature"},
+		{"without the feature", func(e testStream) testStream {
+			e = make(func(*testRecord) {})(e)
+			b := e.at(1, drrBegin, 0)
 			b.setU64(8, b.u64(8)&^(featureEmbedData<<2))
 			return e
 		}, "an embedded block, without feature EMBED_DATA"},

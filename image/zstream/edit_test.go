@@ -12,75 +12,77 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// piece is a record that a test may change.
-type piece struct {
+// testRecord is a record that a test may change.
+type testRecord struct {
 	header  [headerSize]byte
 	payload []byte
 }
 
-// edited is a stream in pieces.
-type edited []*piece
+// testStream is a stream in pieces.
+type testStream []*testRecord
 
-func (p *piece) kind() kind { return kind(binary.LittleEndian.Uint32(p.header[:])) }
+func (p *testRecord) recordType() recordType {
+	return recordType(binary.LittleEndian.Uint32(p.header[:]))
+}
 
-func (p *piece) u64(at int) uint64 { return binary.LittleEndian.Uint64(p.header[bodyOffset+at:]) }
+func (p *testRecord) u64(at int) uint64 { return binary.LittleEndian.Uint64(p.header[bodyOffset+at:]) }
 
-func (p *piece) setU64(at int, v uint64) {
+func (p *testRecord) setU64(at int, v uint64) {
 	binary.LittleEndian.PutUint64(p.header[bodyOffset+at:], v)
 }
 
-func (p *piece) setU32(at int, v uint32) {
+func (p *testRecord) setU32(at int, v uint32) {
 	binary.LittleEndian.PutUint32(p.header[bodyOffset+at:], v)
 }
 
-// edit takes a stream apart.
-func edit(t testing.TB, data []byte) edited {
+// parseTestStream takes a stream apart.
+func parseTestStream(t testing.TB, data []byte) testStream {
 	t.Helper()
-	var e edited
-	for rs := newRecords(context.Background(), bytes.NewReader(data)); ; {
+	var e testStream
+	for rs := newRecordReader(context.Background(), bytes.NewReader(data)); ; {
 		rec, err := rs.read()
 		if err != nil {
 			must.ErrorIs(t, err, io.ErrUnexpectedEOF)
 			return e
 		}
-		e = append(e, &piece{rs.header, bytes.Clone(rec.payload)})
+		e = append(e, &testRecord{rs.header, bytes.Clone(rec.payload)})
 	}
 }
 
-// seal puts a stream together, with checksums that hold.
-func (e edited) seal() []byte {
-	return e.sealed(order{})
+// encode puts a stream together, with checksums that hold.
+func (e testStream) encode() []byte {
+	return e.encodeIn(byteOrder{})
 }
 
-// sealed is seal of a stream of either order.
-func (e edited) sealed(o order) []byte {
+// encodeIn is seal of a stream of either order.
+func (e testStream) encodeIn(o byteOrder) []byte {
 	var out bytes.Buffer
-	_ = e.sealIn(&out, o)
+	_ = e.writeIn(&out, o)
 	return out.Bytes()
 }
 
-func (e edited) sealTo(w io.Writer) error { return e.sealIn(w, order{}) }
+func (e testStream) writeTo(w io.Writer) error { return e.writeIn(w, byteOrder{}) }
 
-func (e edited) sealIn(w io.Writer, o order) error {
+func (e testStream) writeIn(w io.Writer, o byteOrder) error {
 	var sum fletcher4
 	open, list := false, false
 	for _, p := range e {
 		h := p.header
 		switch {
-		case kindIn(p, o) == begin:
+		case recordTypeIn(p, o) == drrBegin:
 			open, list, sum = true, o.u64(p.header[bodyOffset+8:])&3 == compound, fletcher4{}
 		case !open:
 		default:
-			if kindIn(p, o) == end {
-				putSum(h[bodyOffset:], sum, o)
+			if recordTypeIn(p, o) == drrEnd {
+				putChecksum(h[bodyOffset:], sum, o)
 				open = false
 			}
 			sum.Write(h[:sumOffset], o)
-			if kindIn(p, o) != end || !list {
-				putSum(h[sumOffset:], sum, o)
+			if recordTypeIn(p, o) != drrEnd || !list {
+				putChecksum(h[sumOffset:], sum, o)
 			}
 		}
-		if kindIn(p, o) == begin {
+		if recordTypeIn(p, o) == drrBegin {
 			sum.Write(h[:], o)
 		} else {
 			sum.Write(h[sumOffset:], o)
@@ -96,9 +98,9 @@ func (e edited) sealIn(w io.Writer, o order) error {
 	return nil
 }
 
-func kindIn(p *piece, o order) kind { return kind(o.u32(p.header[:])) }
+func recordTypeIn(p *testRecord, o byteOrder) recordType { return recordType(o.u32(p.header[:])) }
 
-func putSum(p []byte, sum fletcher4, o order) {
+func putChecksum(p []byte, sum fletcher4, o byteOrder) {
 	for i, v := range sum {
 		if o.big {
 			binary.BigEndian.PutUint64(p[8*i:], v)
@@ -109,17 +111,19 @@ func putSum(p []byte, sum fletcher4, o order) {
 }
 
 // index is where the first record of that kind is, of an object of a dataset.
-func (e edited) index(dataset int, k kind, object uint64) int {
-	return slices.IndexFunc(e, func(p *piece) bool {
-		if p.kind() == begin && p.u64(8)&3 == substream {
+func (e testStream) index(dataset int, k recordType, object uint64) int {
+	return slices.IndexFunc(e, func(p *testRecord) bool {
+		if p.recordType() == drrBegin && p.u64(8)&3 == substream {
 			dataset--
 		}
-		return dataset < 0 && p.kind() == k && (object == 0 || p.u64(0) == object)
+		return dataset < 0 && p.recordType() == k && (object == 0 || p.u64(0) == object)
 	})
 }
 
 // at is that record.
-func (e edited) at(dataset int, k kind, object uint64) *piece { return e[e.index(dataset, k, object)] }
+func (e testStream) at(dataset int, k recordType, object uint64) *testRecord {
+	return e[e.index(dataset, k, object)]
+}
 
 // Objects of hello's dataset m.
 const (
@@ -133,33 +137,33 @@ const (
 )
 
 // small is the stream of hello with little of the program in it.
-func small(t testing.TB) edited {
+func small(t testing.TB) testStream {
 	t.Helper()
-	return edit(t, smallStream())
+	return parseTestStream(t, smallStream())
 }
 
 var smallStream = sync.OnceValue(func() []byte {
 	t := &testing.T{}
-	e := edit(t, stream(t, "hello-linux_1.0.xz"))
-	first := e.index(1, write, bigFile)
+	e := parseTestStream(t, stream(t, "hello-linux_1.0.xz"))
+	first := e.index(1, drrWrite, bigFile)
 	n := 0
-	e = slices.DeleteFunc(e, func(p *piece) bool {
-		drop := n > first && p.kind() == write && p.u64(0) == bigFile
+	e = slices.DeleteFunc(e, func(p *testRecord) bool {
+		drop := n > first && p.recordType() == drrWrite && p.u64(0) == bigFile
 		n++
 		return drop
 	})
 	// One block, which is a fraction of the file.
 	e[first].payload = bytes.Repeat([]byte("program "), 64)
 	e[first].setU64(24, 512)
-	return e.seal()
+	return e.encode()
 })
 
 // entries are those of a microzap: 64 bytes each, the name 14 in.
-func (p *piece) entry(i int) []byte { return p.payload[64+64*i : 128+64*i] }
+func (p *testRecord) entry(i int) []byte { return p.payload[64+64*i : 128+64*i] }
 
-func (p *piece) setName(i int, name string) {
+func (p *testRecord) setName(i int, name string) {
 	clear(p.entry(i)[14:])
 	copy(p.entry(i)[14:], name)
 }
 
-func (p *piece) setValue(i int, v uint64) { binary.LittleEndian.PutUint64(p.entry(i), v) }
+func (p *testRecord) setValue(i int, v uint64) { binary.LittleEndian.PutUint64(p.entry(i), v) }

@@ -27,18 +27,18 @@ func Extract(ctx context.Context, r io.Reader, dir *os.Root, o Options) (*Stream
 	case len(there) > 0:
 		return nil, fmt.Errorf("%s is not empty", dir.Name())
 	}
-	x := &extraction{dir: dir, left: omissions{}}
-	x.library = &library{dir: dir, options: o.withDefaults()}
+	x := &extractor{dir: dir, omitted: omissions{}}
+	x.snapshotStore = &snapshotStore{dir: dir, options: o.withDefaults()}
 	s, err := x.run(ctx, r)
 	if err != nil {
-		return nil, errors.Join(err, x.remove(), empty(dir))
+		return nil, errors.Join(err, x.remove(), removeEntries(dir))
 	}
-	x.warn()
+	x.warnOmissions()
 	return s, nil
 }
 
-// empty removes all that is in dir.
-func empty(dir *os.Root) error {
+// removeEntries removes all that is in dir.
+func removeEntries(dir *os.Root) error {
 	if os.Geteuid() != 0 { // a directory's own mode may forbid it
 		_ = fs.WalkDir(dir.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 			if err == nil && d.IsDir() && name != "." {
@@ -54,45 +54,45 @@ func empty(dir *os.Root) error {
 	return err
 }
 
-// extraction is a stream being extracted.
-type extraction struct {
-	*library
-	dir   *os.Root
-	roots []root // of the datasets, which their directories become at the end
-	left  omissions
+// extractor is a stream being extracted.
+type extractor struct {
+	*snapshotStore
+	dir     *os.Root
+	roots   []datasetRoot // of the datasets, which their directories become at the end
+	omitted omissions
 }
 
-// root is the top directory of a dataset.
-type root struct {
+// datasetRoot is the top directory of a dataset.
+type datasetRoot struct {
 	name   string
-	node   *node
+	znode  *znode
 	xattrs []Xattr
 }
 
 // run reads all of the stream, then makes the trees. Nothing has a name in them
 // before every checksum was seen to hold.
-func (x *extraction) run(ctx context.Context, r io.Reader) (*Stream, error) {
+func (x *extractor) run(ctx context.Context, r io.Reader) (*Stream, error) {
 	read, err := x.read(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	err = x.each(read, func(d *Dataset, files *files) error {
-		return x.place(&tree{files: files, ctx: ctx, left: x.left}, d.Name)
+	err = x.eachDataset(read, func(d *Dataset, files *zpl) error {
+		return x.extractDataset(&tree{zpl: files, ctx: ctx, omitted: x.omitted}, d.Name)
 	})
 	if err == nil {
 		err = x.remove()
 	}
 	if err == nil {
-		err = x.finish()
+		err = x.setRootMetadata()
 	}
 	return read.stream, err
 }
 
-// place makes the staged tree where the dataset called name belongs. A child's
+// extractDataset makes the staged tree where the dataset called name belongs. A child's
 // place may be a directory of its parent's already, if nothing is in it.
-func (x *extraction) place(t *tree, name string) error {
+func (x *extractor) extractDataset(t *tree, name string) error {
 	if name != "" {
-		if err := x.mount(name); err != nil {
+		if err := x.makeMountpoint(name); err != nil {
 			return err
 		}
 	}
@@ -101,18 +101,18 @@ func (x *extraction) place(t *tree, name string) error {
 		return err
 	}
 	defer at.Close()
-	n, err := t.place(at)
+	n, err := t.extract(at)
 	if err != nil {
 		return err
 	}
 	list, err := t.xattrs(n)
-	x.roots = append(x.roots, root{name, n, list})
+	x.roots = append(x.roots, datasetRoot{name, n, list})
 	return err
 }
 
-// mount makes the directory of a child. What is above it are the roots of
+// makeMountpoint makes the directory of a child. What is above it are the roots of
 // datasets, so no part of the name is a link.
-func (x *extraction) mount(name string) error {
+func (x *extractor) makeMountpoint(name string) error {
 	info, err := x.dir.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -129,15 +129,15 @@ func (x *extraction) mount(name string) error {
 	return err
 }
 
-// finish gives the root of each dataset its owner, mode and times, the last
+// setRootMetadata gives the root of each dataset its owner, mode and times, the last
 // first: by now nothing more is made in any.
-func (x *extraction) finish() error {
+func (x *extractor) setRootMetadata() error {
 	for _, r := range slices.Backward(x.roots) {
 		at, err := x.dir.Open(path.Join(".", r.name))
 		if err != nil {
 			return err
 		}
-		err = x.left.finish(int(at.Fd()), ".", r.node, r.xattrs)
+		err = x.omitted.setMetadata(int(at.Fd()), ".", r.znode, r.xattrs)
 		if err = errors.Join(err, at.Close()); err != nil {
 			return err
 		}
@@ -145,10 +145,10 @@ func (x *extraction) finish() error {
 	return nil
 }
 
-// warn tells what was left out.
-func (x *extraction) warn() {
+// warnOmissions tells what was left out.
+func (x *extractor) warnOmissions() {
 	var lines []string
-	for kind, count := range x.left {
+	for kind, count := range x.omitted {
 		lines = append(lines, fmt.Sprintf("left out: %s (of %d files)", kind, count))
 	}
 	slices.Sort(lines)

@@ -41,8 +41,8 @@ func stream(t testing.TB, name string) []byte {
 	return data
 }
 
-// line is one of a manifest: a file as FreeBSD saw it.
-type line struct {
+// manifestLine is one of a manifest: a file as FreeBSD saw it.
+type manifestLine struct {
 	Path, Type, Mode, SHA256, Target, Hardlink string
 	UID, GID                                   uint32
 	Size                                       int64
@@ -50,17 +50,17 @@ type line struct {
 	MtimeNS                                    int64 `json:"mtime_ns"` // 0: not compared, or not for every file system
 }
 
-func manifest(t testing.TB, name string) map[string]line {
+func manifest(t testing.TB, name string) map[string]manifestLine {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", name))
 	must.NoError(t, err)
 	defer f.Close()
 	z, err := gzip.NewReader(f)
 	must.NoError(t, err)
-	all := map[string]line{}
+	all := map[string]manifestLine{}
 	for d := json.NewDecoder(z); ; {
 		var l struct {
-			line
+			manifestLine
 			Raw []byte // a path that is not UTF-8
 		}
 		err := d.Decode(&l)
@@ -69,7 +69,7 @@ func manifest(t testing.TB, name string) map[string]line {
 		}
 		must.NoError(t, err)
 		l.Path += string(l.Raw)
-		all[l.Path] = l.line
+		all[l.Path] = l.manifestLine
 	}
 }
 
@@ -85,7 +85,7 @@ func extractFrom(t testing.TB, ctx context.Context, r io.Reader, o Options) (str
 	root, err := os.OpenRoot(dir)
 	must.NoError(t, err)
 	t.Cleanup(func() {
-		must.NoError(t, empty(root))
+		must.NoError(t, removeEntries(root))
 		must.NoError(t, root.Close())
 	})
 	s, err := Extract(ctx, r, root, o)
@@ -132,7 +132,7 @@ func TestExtract_fixtures(t *testing.T) {
 			if _, ok := want["."]; ok { // it is of the last dataset
 				must.Eq(t, len(want)-1, int(s.Datasets[c.datasets-1].Files))
 			}
-			compare(t, want, filepath.Join(dir, c.tree))
+			compareManifest(t, want, filepath.Join(dir, c.tree))
 			// What a file system has no room for is its own matter.
 			warnings = slices.DeleteFunc(warnings, func(w string) bool {
 				return strings.Contains(w, "extended attributes") || strings.Contains(w, "times before")
@@ -151,8 +151,8 @@ var fxWarnings = []string{
 	"left out: file flags (of 7 files)",
 }
 
-// compare holds the tree at dir to a manifest.
-func compare(t *testing.T, want map[string]line, dir string) {
+// compareManifest holds the tree at dir to a manifest.
+func compareManifest(t *testing.T, want map[string]manifestLine, dir string) {
 	t.Helper()
 	byInode := map[uint64]string{}
 	seen := map[string]bool{}
@@ -168,7 +168,7 @@ func compare(t *testing.T, want map[string]line, dir string) {
 			return nil
 		}
 		seen[rel] = true
-		if got := look(t, path, w, byInode); got != w {
+		if got := lstatLine(t, path, w, byInode); got != w {
 			t.Errorf("%q:\n got %+v\nwant %+v", rel, got, w)
 		}
 		if !asRoot && d.IsDir() {
@@ -189,13 +189,13 @@ var typeNames = map[fs.FileMode]string{
 	fs.ModeDevice: "block", fs.ModeDevice | fs.ModeCharDevice: "char",
 }
 
-// look is a file as a manifest has it; of what that does not tell, as it is
+// lstatLine is a file as a manifest has it; of what that does not tell, as it is
 // there. Without root all owners are the same.
-func look(t *testing.T, path string, w line, byInode map[uint64]string) line {
+func lstatLine(t *testing.T, path string, w manifestLine, byInode map[uint64]string) manifestLine {
 	info, err := os.Lstat(path)
 	must.NoError(t, err)
 	st := info.Sys().(*syscall.Stat_t)
-	l := line{Path: w.Path, Mode: fmt.Sprintf("%04o", st.Mode&0o7777), UID: st.Uid, GID: st.Gid}
+	l := manifestLine{Path: w.Path, Mode: fmt.Sprintf("%04o", st.Mode&0o7777), UID: st.Uid, GID: st.Gid}
 	l.Type, l.MtimeNS = typeNames[info.Mode().Type()], info.ModTime().UnixNano()
 	if info.Mode()&fs.ModeDevice != 0 { // of another file it is what the file system keeps there
 		l.Rdev = uint64(st.Rdev)
@@ -263,9 +263,9 @@ func TestExtract_hello(t *testing.T) {
 func TestExtract_top(t *testing.T) {
 	leak.Check(t)
 	e := small(t)
-	top := e.at(0, object, 34)
+	top := e.at(0, drrObject, 34)
 	binary.LittleEndian.PutUint64(top.attribute("ZPL_MODE"), 0o041750)
-	dir, _, err := extract(t, e.seal(), Options{})
+	dir, _, err := extract(t, e.encode(), Options{})
 	must.NoError(t, err)
 	info, err := os.Stat(dir)
 	must.NoError(t, err)
@@ -292,25 +292,25 @@ func TestExtract_notEmpty(t *testing.T) {
 	must.NoError(t, err)
 	defer root.Close()
 	must.NoError(t, os.WriteFile(filepath.Join(dir, "kept"), nil, 0o600))
-	_, err = Extract(t.Context(), bytes.NewReader(small(t).seal()), root, Options{})
+	_, err = Extract(t.Context(), bytes.NewReader(small(t).encode()), root, Options{})
 	must.EqError(t, err, dir+" is not empty")
 	must.FileExists(t, filepath.Join(dir, "kept"))
 }
 
-// reads calls f before every read.
-type reads struct {
+// countingReader calls f before every read.
+type countingReader struct {
 	r io.Reader
 	f func()
 }
 
-func (r reads) Read(p []byte) (int, error) { r.f(); return r.r.Read(p) }
+func (r countingReader) Read(p []byte) (int, error) { r.f(); return r.r.Read(p) }
 
 func TestExtract_cancelled(t *testing.T) {
 	leak.Check(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")
 	n := 0
-	slow := reads{iotest.OneByteReader(bytes.NewReader(stream(t, "hello-linux_1.0.xz"))), func() {
+	slow := countingReader{iotest.OneByteReader(bytes.NewReader(stream(t, "hello-linux_1.0.xz"))), func() {
 		if n++; n == 50_000 {
 			cancel(enough)
 		}
@@ -327,12 +327,12 @@ func TestExtract_memory(t *testing.T) {
 		t.Skip("writes 256 MiB")
 	}
 	e := small(t)
-	at := e.index(1, write, bigFile)
+	at := e.index(1, drrWrite, bigFile)
 	e[at].setU64(24, oldMaxBlock)
 	e[at].payload = bytes.Repeat([]byte("large..."), oldMaxBlock/8)
 	block := e[at]
 	const blocks = 256 << 20 / oldMaxBlock
-	pieces := make(edited, 0, blocks+len(e))
+	pieces := make(testStream, 0, blocks+len(e))
 	pieces = append(pieces, e[:at]...)
 	for i := range uint64(blocks) {
 		next := *block
@@ -343,12 +343,12 @@ func TestExtract_memory(t *testing.T) {
 
 	var peak uint64
 	r, w := io.Pipe()
-	go func() { w.CloseWithError(pieces.sealTo(w)) }()
+	go func() { w.CloseWithError(pieces.writeTo(w)) }()
 	var stats runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&stats)
 	before, n := stats.HeapInuse, 0
-	watch := reads{r, func() {
+	watch := countingReader{r, func() {
 		if n++; n%2000 == 0 {
 			runtime.ReadMemStats(&stats)
 			peak = max(peak, stats.HeapInuse)

@@ -8,7 +8,7 @@ import "encoding/binary"
 type fletcher4 [4]uint64
 
 // Write adds p, whose length must be a multiple of 4, as words of that order.
-func (f *fletcher4) Write(p []byte, o order) {
+func (f *fletcher4) Write(p []byte, o byteOrder) {
 	if o.big {
 		f.writeBig(p)
 		return
@@ -57,7 +57,7 @@ func (f *fletcher4) writeBig(p []byte) {
 }
 
 // readSum is a zio_cksum_t as it stands in a record.
-func readSum(p []byte, o order) (f fletcher4) {
+func readSum(p []byte, o byteOrder) (f fletcher4) {
 	for i := range f {
 		f[i] = o.u64(p[8*i:])
 	}

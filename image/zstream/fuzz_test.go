@@ -16,17 +16,17 @@ import (
 func FuzzExtract(f *testing.F) {
 	f.Add([]byte{}, []byte{})
 	e := small(f)
-	change := func(dataset int, k kind, object uint64, at, value int) []byte {
+	change := func(dataset int, k recordType, object uint64, at, value int) []byte {
 		i := e.index(dataset, k, object)
 		return binary.LittleEndian.AppendUint64(nil, uint64(i)|uint64(at)<<16|uint64(value)<<32)
 	}
-	f.Add(change(1, write, passwd, headerSize, 'x'), []byte{})
-	f.Add(change(1, write, etcDir, headerSize+64, 15), []byte{})
-	f.Add(change(1, object, passwd, headerSize+8, 0xff), []byte{})
-	f.Add(change(0, begin, 0, bodyOffset+60, '/'), []byte{})
+	f.Add(change(1, drrWrite, passwd, headerSize, 'x'), []byte{})
+	f.Add(change(1, drrWrite, etcDir, headerSize+64, 15), []byte{})
+	f.Add(change(1, drrObject, passwd, headerSize+8, 0xff), []byte{})
+	f.Add(change(0, drrBegin, 0, bodyOffset+60, '/'), []byte{})
 	f.Add([]byte{}, pack(nvlist{{"fss", nvlist{{"0x1", nvlist{{"name", "zroot/fx/hello-linux"}, {"snaps", nvlist{{"a", uint64(1)}}}}}}}}))
 	f.Fuzz(func(t *testing.T, changes, list []byte) {
-		e := edit(t, smallStream())
+		e := parseTestStream(t, smallStream())
 		for ; len(changes) >= 8; changes = changes[8:] {
 			c := binary.LittleEndian.Uint64(changes)
 			p := e[int(c&0xffff)%len(e)]
@@ -45,18 +45,18 @@ func FuzzExtract(f *testing.F) {
 		if len(list) > 0 {
 			e.setList(list)
 		}
-		extractFuzzed(t, e.seal())
+		extractFuzzed(t, e.encode())
 	})
 }
 
 // FuzzIncrement changes the records of an increment, which is read on top of what
 // it is of.
 func FuzzIncrement(f *testing.F) {
-	pieces := func(t testing.TB) edited {
-		return later(t, freed(freeObjects, runDir, 0, 1), again(t, passwd, 600), freed(free, passwd, 512, 1<<64-1),
-			written(passwd, 0, typePlainFile, block512("other")), again(t, hiLink, 9))
+	pieces := func(t testing.TB) testStream {
+		return incrementOf(t, freeOf(drrFreeObjects, runDir, 0, 1), objectAgain(t, passwd, 600), freeOf(drrFree, passwd, 512, 1<<64-1),
+			writeOf(passwd, 0, typePlainFile, block512("other")), objectAgain(t, hiLink, 9))
 	}
-	base := bare(f).seal()
+	base := bare(f).encode()
 	f.Add([]byte{})
 	f.Add(binary.LittleEndian.AppendUint64(nil, 1|uint64(bodyOffset)<<16|uint64(varDir)<<32))
 	f.Add(binary.LittleEndian.AppendUint64(nil, 2|uint64(bodyOffset+16)<<16|uint64(4096)<<32))
@@ -72,20 +72,20 @@ func FuzzIncrement(f *testing.F) {
 				binary.LittleEndian.PutUint32(p.payload[at:], uint32(c>>32))
 			}
 		}
-		extractFuzzed(t, e.seal(), base)
+		extractFuzzed(t, e.encode(), base)
 	})
 }
 
 // FuzzUnpack is what must not become more than it should, nor panic.
 func FuzzUnpack(f *testing.F) {
 	data := bytes.Repeat([]byte("some text\x00\x00\x00\x00"), 60)[:512]
-	for c, p := range packed(f, data) {
+	for c, p := range compressedBlocks(f, data) {
 		f.Add(uint8(c), p, uint16(1))
 	}
-	var u unpacker
+	var u decompressor
 	f.Fuzz(func(t *testing.T, c uint8, p []byte, sectors uint16) {
 		size := int(sectors) * sector
-		if out, err := u.unpack(compression(c), p, size); err == nil {
+		if out, err := u.decompress(compression(c), p, size); err == nil {
 			must.Len(t, size, out)
 		}
 	})
@@ -98,11 +98,11 @@ func FuzzXattrs(f *testing.F) {
 	f.Add(pack(nvlist{{"user.a\x00b", []byte("x")}}))
 	f.Add([]byte{0, 0, 0, 0x10, 1, 0, 0, 0, 1, 0, 0x40, 0, 2, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		files := &files{budget: budget{10, 1000}}
-		if list, err := files.xattrs(&node{xattrs: data}); err == nil {
+		files := &zpl{budget: budget{10, 1000}}
+		if list, err := files.xattrs(&znode{xattrs: data}); err == nil {
 			must.LessEq(t, maxXattrs, len(list))
 		}
-		for _, o := range []order{{}, {big: true}} {
+		for _, o := range []byteOrder{{}, {big: true}} {
 			if list, err := parseACEs(o, data); err == nil {
 				must.LessEq(t, len(data)/8, len(list))
 			}
@@ -123,7 +123,7 @@ func extractFuzzed(t *testing.T, data []byte, origins ...[]byte) {
 	root, err := os.OpenRoot(filepath.Join(parent, "dir"))
 	must.NoError(t, err)
 	defer root.Close()
-	defer func() { must.NoError(t, empty(root)) }()
+	defer func() { must.NoError(t, removeEntries(root)) }()
 	_, err = Extract(t.Context(), bytes.NewReader(data), root, Options{MaxBytes: 64 << 20, MaxObjects: 1 << 12, Origins: readers(origins)})
 	there, readErr := os.ReadDir(parent)
 	must.NoError(t, readErr)
@@ -149,30 +149,30 @@ func extractFuzzed(t *testing.T, data []byte, origins ...[]byte) {
 func FuzzNvlist(f *testing.F) {
 	f.Add(pack(nvlist{{"a", nil}, {"b", "c"}, {"d", nvlist{{"e", uint64(1)}}}, {"f", []byte{1}}}))
 	f.Add(small(f)[0].payload)
-	for _, data := range misread() {
+	for _, data := range ambiguousLists() {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		list, err := unpackList(data)
+		list, err := unpackNvlist(data)
 		if err != nil {
 			return
 		}
-		_, _ = parseContents(data)
-		if hasOpaque(list) {
+		_, _ = parsePackageList(data)
+		if hasOpaqueValue(list) {
 			return
 		}
-		again, err := unpackList(pack(list))
+		again, err := unpackNvlist(pack(list))
 		must.NoError(t, err)
 		must.Eq(t, len(list), len(again))
 	})
 }
 
-func hasOpaque(l nvlist) bool {
+func hasOpaqueValue(l nvlist) bool {
 	for _, p := range l {
 		if _, ok := p.value.(opaque); ok {
 			return true
 		}
-		if in, ok := p.value.(nvlist); ok && hasOpaque(in) {
+		if in, ok := p.value.(nvlist); ok && hasOpaqueValue(in) {
 			return true
 		}
 	}
@@ -180,12 +180,12 @@ func hasOpaque(l nvlist) bool {
 }
 
 func FuzzZAP(f *testing.F) {
-	f.Add(fat(f), uint16(32), false)
-	f.Add(micro("one", 1), uint16(1), true)
+	f.Add(fatZAP(f), uint16(32), false)
+	f.Add(microZAP("one", 1), uint16(1), true)
 	f.Fuzz(func(t *testing.T, data []byte, sectors uint16, big bool) {
-		z := zap{data: bytes.NewReader(data), size: int64(len(data)), block: int64(sectors) * sector, order: order{big}}
+		z := zap{data: bytes.NewReader(data), size: int64(len(data)), block: int64(sectors) * sector, order: byteOrder{big}}
 		n := 0
-		_ = z.each(func(e entry) error { n += 1 + len(e.name)/arrayBytes + len(e.value)/arrayBytes; return nil })
+		_ = z.each(func(e zapAttribute) error { n += 1 + len(e.name)/arrayBytes + len(e.value)/arrayBytes; return nil })
 		// No chunk is read twice.
 		must.LessEq(t, len(data)/chunkSize+1, n)
 	})
@@ -194,18 +194,18 @@ func FuzzZAP(f *testing.F) {
 func FuzzAttributes(f *testing.F) {
 	e := small(f)
 	registry := func() zap {
-		p := e.at(1, write, 35)
+		p := e.at(1, drrWrite, 35)
 		return zap{data: bytes.NewReader(p.payload), size: int64(len(p.payload)), block: int64(len(p.payload))}
 	}
-	layouts := zap{data: bytes.NewReader(fat(f)), size: 32 << 10, block: 16 << 10}
-	table, err := newAttributeTable(registry(), layouts)
+	layouts := zap{data: bytes.NewReader(fatZAP(f)), size: 32 << 10, block: 16 << 10}
+	table, err := newSATable(registry(), layouts)
 	must.NoError(f, err)
 	for _, object := range []uint64{passwd, hiLink, etcDir} {
-		f.Add(e.at(1, kindObject, object).payload)
+		f.Add(e.at(1, drrObjectType, object).payload)
 	}
 	f.Fuzz(func(t *testing.T, buf []byte) {
-		n := &node{has: map[string]bool{}}
-		if err := table.each(buf, func(name string, value []byte) error { return n.set(order{}, name, value) }); err == nil {
+		n := &znode{hasAttr: map[string]bool{}}
+		if err := table.each(buf, func(name string, value []byte) error { return n.set(byteOrder{}, name, value) }); err == nil {
 			_ = n.check()
 		}
 	})

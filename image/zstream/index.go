@@ -54,15 +54,15 @@ func Index(ctx context.Context, r io.Reader, o Options, visit func(Entry) error)
 		return nil, err
 	}
 	defer dir.Close()
-	l := &library{dir: dir, bare: true, options: o.withDefaults()}
+	l := &snapshotStore{dir: dir, withoutContent: true, options: o.withDefaults()}
 	defer func() { err = errors.Join(err, l.remove()) }()
 	x, err := l.read(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	err = l.each(x, func(d *Dataset, files *files) error {
-		w := &walk{files: files, ctx: ctx, dataset: d.Name, visit: visit, keep: o.Keep, firsts: map[uint64]first{}, seed: maphash.MakeSeed()}
-		return w.all()
+	err = l.eachDataset(x, func(d *Dataset, files *zpl) error {
+		w := &walker{zpl: files, ctx: ctx, dataset: d.Name, visit: visit, filter: o.Content, firstNames: map[uint64]firstName{}, seed: maphash.MakeSeed()}
+		return w.visitRoot()
 	})
 	if err != nil {
 		return nil, err
@@ -70,46 +70,46 @@ func Index(ctx context.Context, r io.Reader, o Options, visit func(Entry) error)
 	return x.stream, nil
 }
 
-// walk goes through the files of a dataset.
-type walk struct {
-	*files
-	ctx     context.Context
-	dataset string
-	visit   func(Entry) error
-	keep    *Keep
-	firsts  map[uint64]first // of files with more names than one, by object
-	seed    maphash.Seed
+// walker goes through the files of a dataset.
+type walker struct {
+	*zpl
+	ctx        context.Context
+	dataset    string
+	visit      func(Entry) error
+	filter     *ContentFilter
+	firstNames map[uint64]firstName // of files with more names than one, by object
+	seed       maphash.Seed
 }
 
-// first is a name that came first. It is not a path, of which many may be long.
-type first struct {
-	dir  *above
+// firstName is a name that came first. It is not a path, of which many may be long.
+type firstName struct {
+	dir  *dirPath
 	name string
 }
 
-// above is a directory, and what it is in; nil is the root.
-type above struct {
-	dir    *above
-	name   string
-	object uint64
-	says   dirCount
+// dirPath is a directory, and what it is in; nil is the root.
+type dirPath struct {
+	parent   *dirPath
+	name     string
+	object   uint64
+	declared dirCounts
 }
 
 // path is the way to a name in the directory.
-func (a *above) path(name string) string {
-	for ; a != nil; a = a.dir {
+func (a *dirPath) path(name string) string {
+	for ; a != nil; a = a.parent {
 		name = a.name + "/" + name
 	}
 	return name
 }
 
-// all visits the root and what is below.
-func (w *walk) all() error {
-	n, err := w.top()
+// visitRoot visits the root and what is below.
+func (w *walker) visitRoot() error {
+	n, err := w.rootDir()
 	if err != nil {
 		return err
 	}
-	e, err := w.entry(w.root, n)
+	e, err := w.newEntry(w.root, n)
 	if err != nil {
 		return fmt.Errorf("the root: %w", err)
 	}
@@ -117,17 +117,17 @@ func (w *walk) all() error {
 	if err := w.visit(e); err != nil {
 		return err
 	}
-	if w.mounted {
+	if w.forMount {
 		if err := n.checkDir(w.root); err != nil {
 			return fmt.Errorf("the root: %w", err)
 		}
 	}
-	return w.fill(nil, w.root, dirCount{n.links, n.size}, 0)
+	return w.visitDir(nil, w.root, dirCounts{n.links, n.size}, 0)
 }
 
-// fill visits what is in a directory: first all names, then what is in those that
+// visitDir visits what is in a directory: first all names, then what is in those that
 // are directories.
-func (w *walk) fill(dir *above, object uint64, says dirCount, depth int) error {
+func (w *walker) visitDir(dir *dirPath, object uint64, says dirCounts, depth int) error {
 	name := func() string { return "/" + strings.TrimSuffix(dir.path(""), "/") }
 	if depth > maxDepth {
 		return fmt.Errorf("%q: more than %d directories deep", name(), maxDepth)
@@ -136,36 +136,36 @@ func (w *walk) fill(dir *above, object uint64, says dirCount, depth int) error {
 	if err != nil {
 		return fmt.Errorf("directory %q: %w", name(), err)
 	}
-	var below []*above
+	var below []*dirPath
 	prefix, seen := dir.path(""), map[uint64]bool{}
-	err = z.each(func(e entry) error {
+	err = z.each(func(e zapAttribute) error {
 		sum := maphash.Bytes(w.seed, e.name)
 		if seen[sum] {
 			return fmt.Errorf("%q: the directory has two of that name", e.name)
 		}
 		seen[sum] = true
-		sub, err := w.add(dir, object, prefix, e)
+		sub, err := w.visitEntry(dir, object, prefix, e)
 		if sub != nil {
 			below = append(below, sub)
 		}
 		return err
 	})
-	if err == nil && w.mounted {
+	if err == nil && w.forMount {
 		err = says.check(int64(len(below)), int64(len(seen)))
 	}
 	if err != nil {
 		return fmt.Errorf("directory %q: %w", name(), err)
 	}
 	for _, sub := range below {
-		if err := w.fill(sub, sub.object, sub.says, depth+1); err != nil {
+		if err := w.visitDir(sub, sub.object, sub.declared, depth+1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// add visits what an entry of the directory dir, which is object in, names. If that is a directory it is returned.
-func (w *walk) add(dir *above, in uint64, prefix string, e entry) (sub *above, err error) {
+// visitEntry visits what an entry of the directory dir, which is object in, names. If that is a directory it is returned.
+func (w *walker) visitEntry(dir *dirPath, in uint64, prefix string, e zapAttribute) (sub *dirPath, err error) {
 	if w.ctx.Err() != nil {
 		return nil, context.Cause(w.ctx)
 	}
@@ -173,26 +173,26 @@ func (w *walk) add(dir *above, in uint64, prefix string, e entry) (sub *above, e
 	if err := checkName(name, maxKey-1); err != nil {
 		return nil, err
 	}
-	o, n, err := w.named(e)
+	o, n, err := w.resolveEntry(e)
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", name, err)
 	}
-	found, err := w.entry(o.number, n)
+	found, err := w.newEntry(o.number, n)
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", name, err)
 	}
 	found.Path = prefix + name
-	if found.Content, err = w.content(found.Path, o, n); err != nil {
+	if found.Content, err = w.filteredContent(found.Path, o, n); err != nil {
 		return nil, fmt.Errorf("%q: %w", name, err)
 	}
-	if f, again := w.firsts[o.number]; again {
+	if f, again := w.firstNames[o.number]; again {
 		found.Hardlink = f.dir.path(f.name)
-	} else if n.links > 1 && n.kind() != unix.S_IFDIR {
-		w.firsts[o.number] = first{dir, name}
+	} else if n.links > 1 && n.fileType() != unix.S_IFDIR {
+		w.firstNames[o.number] = firstName{dir, name}
 	}
-	if n.kind() == unix.S_IFDIR {
-		sub = &above{dir, name, o.number, dirCount{n.links, n.size}}
-		if w.mounted {
+	if n.fileType() == unix.S_IFDIR {
+		sub = &dirPath{dir, name, o.number, dirCounts{n.links, n.size}}
+		if w.forMount {
 			if err := n.checkDir(in); err != nil {
 				return nil, fmt.Errorf("%q: %w", name, err)
 			}
@@ -201,19 +201,19 @@ func (w *walk) add(dir *above, in uint64, prefix string, e entry) (sub *above, e
 	return sub, w.visit(found)
 }
 
-// entry is all that a node says.
-func (w *walk) entry(object uint64, n *node) (e Entry, err error) {
+// newEntry is all that a node says.
+func (w *walker) newEntry(object uint64, n *znode) (e Entry, err error) {
 	e = Entry{
-		Dataset: w.dataset, Object: object, Mode: modeOf(n.mode), UID: n.uid, GID: n.gid, Size: n.size, Links: n.links,
+		Dataset: w.dataset, Object: object, Mode: fileMode(n.mode), UID: n.uid, GID: n.gid, Size: n.size, Links: n.links,
 		Accessed: timeOf(n.atime), Modified: timeOf(n.mtime), Changed: timeOf(n.ctime), Created: timeOf(n.crtime),
 		Flags: Flags(n.flags),
 	}
 	switch {
-	case n.kind() == unix.S_IFLNK:
+	case n.fileType() == unix.S_IFLNK:
 		e.Target, err = n.target()
 	case n.isDevice():
 		e.Major, e.Minor = uint32(n.rdev>>32), uint32(n.rdev)
-	case n.kind() == unix.S_IFREG, n.kind() == unix.S_IFDIR, n.kind() == unix.S_IFIFO, n.kind() == unix.S_IFSOCK:
+	case n.fileType() == unix.S_IFREG, n.fileType() == unix.S_IFDIR, n.fileType() == unix.S_IFIFO, n.fileType() == unix.S_IFSOCK:
 	default:
 		err = fmt.Errorf("there is no file of mode %o", n.mode)
 	}
@@ -229,8 +229,8 @@ func (w *walk) entry(object uint64, n *node) (e Entry, err error) {
 	return e, err
 }
 
-// modeOf is st_mode as package io/fs has it.
-func modeOf(st uint32) fs.FileMode {
+// fileMode is st_mode as package io/fs has it.
+func fileMode(st uint32) fs.FileMode {
 	m := fs.FileMode(st & 0o777)
 	switch st & unix.S_IFMT {
 	case unix.S_IFDIR:

@@ -51,7 +51,7 @@ func TestFixtures(t *testing.T) {
 				all = append(all, stream(t, name+".xz"))
 			}
 			last, origins := all[len(all)-1], all[:len(all)-1]
-			want := seenBy(t, name+".json.gz")
+			want := freebsdFiles(t, name+".json.gz")
 
 			entries, indexed, err := index(t, last, origins...)
 			must.NoError(t, err)
@@ -103,7 +103,7 @@ func TestIndex_cancelled(t *testing.T) {
 
 func TestHead(t *testing.T) {
 	leak.Check(t)
-	data := bare(t).seal()
+	data := bare(t).encode()
 	s, err := Head(t.Context(), bytes.NewReader(data[:headerSize]))
 	must.NoError(t, err)
 	must.Eq(t, "zroot/fx/hello-linux/m", s.Top)
@@ -112,7 +112,7 @@ func TestHead(t *testing.T) {
 	must.False(t, s.Package)
 	_, err = Head(t.Context(), bytes.NewReader(data[:100]))
 	must.Error(t, err)
-	_, err = Head(t.Context(), bytes.NewReader(withFeature(24)(small(t))[small(t).index(1, begin, 0):].seal()))
+	_, err = Head(t.Context(), bytes.NewReader(withFeature(24)(small(t))[small(t).index(1, drrBegin, 0):].encode()))
 	must.ErrorContains(t, err, "record 0 at offset 0: BEGIN: stream features that are not supported: RAW")
 }
 

@@ -22,13 +22,13 @@ type journal struct {
 
 // maxExtents bounds those of an object. One has as many blocks at most: ZAPs of a
 // gigabyte, of 16 KiB each.
-const maxExtents = maxKept / (16 << 10)
+const maxExtents = maxJournalContent / (16 << 10)
 
-var errParts = fmt.Errorf("what it holds is in more than %d parts", maxExtents)
+var errExtents = fmt.Errorf("what it holds is in more than %d parts", maxExtents)
 
-// maxKept bounds the content of objects in a journal, in bytes. A name in a
+// maxJournalContent bounds the content of objects in a journal, in bytes. A name in a
 // directory takes some 100.
-const maxKept = 1 << 30
+const maxJournalContent = 1 << 30
 
 func newJournal(f *os.File) *journal {
 	return &journal{f: f, pending: bufio.NewWriterSize(f, 64<<10)}
@@ -58,22 +58,22 @@ type extent struct{ offset, at, size int64 }
 
 func (e extent) end() int64 { return e.offset + e.size }
 
-// kept is the content of an object in a journal: extents that do not overlap, in
+// extentList is the content of an object in a journal: extents that do not overlap, in
 // their order. What is between them is zero.
-type kept struct{ extents []extent }
+type extentList struct{ extents []extent }
 
-// put adds p at offset, in the place of what was there.
-func (k *kept) put(j *journal, p []byte, offset int64) error {
-	if j.content += int64(len(p)); j.content > maxKept {
-		return fmt.Errorf("there are more than %d bytes of directories and the like", maxKept)
+// write adds p at offset, in the place of what was there.
+func (k *extentList) write(j *journal, p []byte, offset int64) error {
+	if j.content += int64(len(p)); j.content > maxJournalContent {
+		return fmt.Errorf("there are more than %d bytes of directories and the like", maxJournalContent)
 	}
 	at, err := j.add(p)
 	if err != nil {
 		return err
 	}
 	x := extent{offset, at, int64(len(p))}
-	k.cut(x.offset, x.end())
-	i := k.after(x.offset)
+	k.punch(x.offset, x.end())
+	i := k.firstAfter(x.offset)
 	if i > 0 {
 		if last := &k.extents[i-1]; last.end() == x.offset && last.at+last.size == x.at {
 			last.size += x.size
@@ -81,20 +81,20 @@ func (k *kept) put(j *journal, p []byte, offset int64) error {
 		}
 	}
 	if len(k.extents) >= maxExtents {
-		return errParts
+		return errExtents
 	}
 	k.extents = slices.Insert(k.extents, i, x)
 	return nil
 }
 
-// after is the index of the first extent that begins beyond offset.
-func (k *kept) after(offset int64) int {
+// firstAfter is the index of the first extent that begins beyond offset.
+func (k *extentList) firstAfter(offset int64) int {
 	return sort.Search(len(k.extents), func(i int) bool { return k.extents[i].offset > offset })
 }
 
-// cut makes zeros of what is from one offset up to another.
-func (k *kept) cut(from, to int64) {
-	first := k.after(from)
+// punch makes zeros of what is from one offset up to another.
+func (k *extentList) punch(from, to int64) {
+	first := k.firstAfter(from)
 	if first > 0 && k.extents[first-1].end() > from {
 		first--
 	}
@@ -112,22 +112,22 @@ func (k *kept) cut(from, to int64) {
 	k.extents = slices.Replace(k.extents, first, last, rest...)
 }
 
-// keptReader reads the content of an object, of that size.
-type keptReader struct {
+// extentReader reads the content of an object, of that size.
+type extentReader struct {
 	journal *journal
-	kept    *kept
+	extents *extentList
 	size    int64
 }
 
 // ReadAt is io.ReaderAt's.
-func (r keptReader) ReadAt(p []byte, offset int64) (int, error) {
+func (r extentReader) ReadAt(p []byte, offset int64) (int, error) {
 	if offset < 0 || offset >= r.size {
 		return 0, io.EOF
 	}
 	n := int(min(int64(len(p)), r.size-offset))
 	clear(p[:n])
-	for i := max(r.kept.after(offset)-1, 0); i < len(r.kept.extents); i++ {
-		x := r.kept.extents[i]
+	for i := max(r.extents.firstAfter(offset)-1, 0); i < len(r.extents.extents); i++ {
+		x := r.extents.extents[i]
 		from, to := max(x.offset, offset), min(x.end(), offset+int64(n))
 		if x.offset >= offset+int64(n) {
 			break
@@ -136,7 +136,7 @@ func (r keptReader) ReadAt(p []byte, offset int64) (int, error) {
 			continue
 		}
 		if _, err := r.journal.ReadAt(p[from-offset:to-offset], x.at+from-x.offset); err != nil {
-			return 0, cut(err)
+			return 0, unexpectedEOF(err)
 		}
 	}
 	if n < len(p) {

@@ -20,28 +20,28 @@ func TestKept(t *testing.T) {
 	for range 200 {
 		f, err := os.Create(filepath.Join(t.TempDir(), "journal"))
 		must.NoError(t, err)
-		j, k, want := newJournal(f), &kept{}, make([]byte, size)
+		j, k, want := newJournal(f), &extentList{}, make([]byte, size)
 		for step := range byte(60) {
 			from := r.IntN(size)
 			to := from + 1 + r.IntN(size-from)
 			if r.IntN(3) == 0 {
-				k.cut(int64(from), int64(to))
+				k.punch(int64(from), int64(to))
 				clear(want[from:to])
 			} else {
 				data := bytes.Repeat([]byte{step + 1}, to-from)
-				must.NoError(t, k.put(j, data, int64(from)))
+				must.NoError(t, k.write(j, data, int64(from)))
 				copy(want[from:], data)
 			}
 			for i := 1; i < len(k.extents); i++ {
 				must.LessEq(t, k.extents[i].offset, k.extents[i-1].end())
 			}
 			got := make([]byte, to)
-			_, err := keptReader{j, k, size}.ReadAt(got[from:], int64(from))
+			_, err := extentReader{j, k, size}.ReadAt(got[from:], int64(from))
 			must.NoError(t, err)
 			must.Eq(t, want[from:to], got[from:])
 		}
 		got := make([]byte, size+9)
-		n, err := keptReader{j, k, size}.ReadAt(got, 0)
+		n, err := extentReader{j, k, size}.ReadAt(got, 0)
 		must.EqError(t, err, "EOF")
 		must.Eq(t, want, got[:n])
 		must.NoError(t, f.Close())
@@ -50,13 +50,13 @@ func TestKept(t *testing.T) {
 		f, err := os.Create(filepath.Join(t.TempDir(), "journal"))
 		must.NoError(t, err)
 		defer f.Close()
-		j, k := newJournal(f), &kept{}
+		j, k := newJournal(f), &extentList{}
 		for i := range int64(100) {
-			must.NoError(t, k.put(j, make([]byte, 512), i*512))
+			must.NoError(t, k.write(j, make([]byte, 512), i*512))
 		}
 		must.Len(t, 1, k.extents)
-		j.content = maxKept
-		must.ErrorContains(t, k.put(j, []byte{1}, 0), "there are more than 1073741824 bytes of directories and the like")
+		j.content = maxJournalContent
+		must.ErrorContains(t, k.write(j, []byte{1}, 0), "there are more than 1073741824 bytes of directories and the like")
 	})
 }
 
@@ -65,18 +65,18 @@ func TestKept_parts(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "journal"))
 	must.NoError(t, err)
 	defer f.Close()
-	j, k := newJournal(f), &kept{}
+	j, k := newJournal(f), &extentList{}
 	for i := range int64(maxExtents) {
-		must.NoError(t, k.put(j, []byte{1}, i*2))
+		must.NoError(t, k.write(j, []byte{1}, i*2))
 	}
-	must.EqError(t, k.put(j, []byte{1}, maxExtents*2), "what it holds is in more than 65536 parts")
+	must.EqError(t, k.write(j, []byte{1}, maxExtents*2), "what it holds is in more than 65536 parts")
 }
 
 // TestObjects holds the chunks to a map that the same is done to.
 func TestObjects(t *testing.T) {
 	leak.Check(t)
 	r := rand.New(rand.NewPCG(3, 4))
-	var os objects
+	var os objset
 	want := map[uint64]bool{}
 	for range 30_000 {
 		n := 1 + r.Uint64N(20_000)
@@ -84,7 +84,7 @@ func TestObjects(t *testing.T) {
 		case r.IntN(2000) == 0:
 			to := n + r.Uint64N(3000)
 			gone := 0
-			must.NoError(t, os.remove(n, to, func(o *staged) error { gone++; must.True(t, want[o.number]); return nil }))
+			must.NoError(t, os.remove(n, to, func(o *dnode) error { gone++; must.True(t, want[o.number]); return nil }))
 			for i := n; i < to; i++ {
 				if want[i] {
 					gone--
@@ -94,16 +94,16 @@ func TestObjects(t *testing.T) {
 			must.Eq(t, 0, gone)
 		case os.lookup(n) == nil:
 			must.False(t, want[n])
-			os.add(staged{number: n})
+			os.add(dnode{number: n})
 			want[n] = true
 		default:
 			must.True(t, want[n])
 		}
 	}
 	last, count := uint64(0), 0
-	must.NoError(t, os.each(func(o *staged) error {
+	must.NoError(t, os.each(func(o *dnode) error {
 		must.Greater(t, last, o.number)
-		if before := os.before(o.number); last == 0 {
+		if before := os.lastBefore(o.number); last == 0 {
 			must.Nil(t, before)
 		} else {
 			must.Eq(t, last, before.number)

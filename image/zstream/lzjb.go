@@ -5,10 +5,10 @@ import (
 	"io"
 )
 
-// unpackLZJB reads ZFS's own LZJB (OpenZFS module/zfs/lzjb.c): before every eight
+// decompressLZJB reads ZFS's own LZJB (OpenZFS module/zfs/lzjb.c): before every eight
 // items stands a byte that says which of them are bytes, and which copies of what
 // came before, of 6 bits of length and 10 of distance.
-func unpackLZJB(packed, out []byte) error {
+func decompressLZJB(packed, out []byte) error {
 	const lengthBits, shortest = 6, 3 // MATCH_BITS, MATCH_MIN
 	copies, bit := byte(0), 8
 	for n := 0; n < len(out); bit++ {
@@ -33,7 +33,7 @@ func unpackLZJB(packed, out []byte) error {
 		back := (int(packed[0])<<8 | int(packed[1])) & (1<<(16-lengthBits) - 1)
 		packed = packed[2:]
 		if back == 0 || back > n {
-			return errBack(back)
+			return distanceError(back)
 		}
 		for end := min(n+length, len(out)); n < end; n++ { // what is copied may be part of the copy
 			out[n] = out[n-back]
@@ -42,10 +42,10 @@ func unpackLZJB(packed, out []byte) error {
 	return nil
 }
 
-// unpackZLE reads ZFS's ZLE (module/zfs/zle.c), which only shortens zeros. A byte
+// decompressZLE reads ZFS's ZLE (module/zfs/zle.c), which only shortens zeros. A byte
 // below 64 (zio_compress_table, ci_level) is before one more bytes than it says;
 // another stands for so many zeros as it is above 63.
-func unpackZLE(packed, out []byte) error {
+func decompressZLE(packed, out []byte) error {
 	const literals = 64
 	for len(out) > 0 {
 		if len(packed) == 0 {
@@ -56,7 +56,7 @@ func unpackZLE(packed, out []byte) error {
 		if n > literals {
 			n -= literals
 			if n > len(out) {
-				return errSize(n)
+				return sizeError(n)
 			}
 			clear(out[:n])
 			out = out[n:]
@@ -66,7 +66,7 @@ func unpackZLE(packed, out []byte) error {
 			return io.ErrUnexpectedEOF
 		}
 		if n > len(out) {
-			return errSize(n)
+			return sizeError(n)
 		}
 		copy(out, packed[:n])
 		packed, out = packed[n:], out[n:]
@@ -74,5 +74,5 @@ func unpackZLE(packed, out []byte) error {
 	return nil
 }
 
-// errBack is for a copy of what was not there yet.
-func errBack(back int) error { return fmt.Errorf("a copy of what was %d bytes before", back) }
+// distanceError is for a copy of what was not there yet.
+func distanceError(back int) error { return fmt.Errorf("a copy of what was %d bytes before", back) }

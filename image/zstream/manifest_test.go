@@ -23,8 +23,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// seen is a file as FreeBSD saw it, with all that it can tell.
-type seen struct {
+// freebsdFile is a file as FreeBSD saw it, with all that it can tell.
+type freebsdFile struct {
 	Path, Type, Mode, SHA256, Link, Mtime string
 	Raw                                   []byte `json:"path_b64"` // a path that is not UTF-8
 	UID, GID, Flags                       uint32
@@ -44,17 +44,17 @@ type seen struct {
 	SegmentSum string     `json:"sha256_of_segments"`
 }
 
-// seenBy is a manifest with all of it, by path.
-func seenBy(t testing.TB, name string) map[string]seen {
+// freebsdFiles is a manifest with all of it, by path.
+func freebsdFiles(t testing.TB, name string) map[string]freebsdFile {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", name))
 	must.NoError(t, err)
 	defer f.Close()
 	z, err := gzip.NewReader(f)
 	must.NoError(t, err)
-	var m struct{ Entries []seen }
+	var m struct{ Entries []freebsdFile }
 	must.NoError(t, json.NewDecoder(z).Decode(&m))
-	all := map[string]seen{}
+	all := map[string]freebsdFile{}
 	for _, s := range m.Entries {
 		s.Path += string(s.Raw)
 		all[s.Path] = s
@@ -64,7 +64,7 @@ func seenBy(t testing.TB, name string) map[string]seen {
 }
 
 // time is the mtime: seconds, negative before 1970, and nanoseconds.
-func (s seen) time(t testing.TB) time.Time {
+func (s freebsdFile) time(t testing.TB) time.Time {
 	sec, nsec, ok := strings.Cut(s.Mtime, ".")
 	must.True(t, ok)
 	a, err := strconv.ParseInt(sec, 10, 64)
@@ -82,7 +82,7 @@ var typeLetters = map[uint32]string{
 func st(e Entry) uint32 {
 	for kind := range typeLetters {
 		for bits := range uint32(8) {
-			if m := kind | bits<<9; modeOf(m) == e.Mode&^0o777 {
+			if m := kind | bits<<9; fileMode(m) == e.Mode&^0o777 {
 				return m | uint32(e.Mode.Perm())
 			}
 		}
@@ -97,8 +97,8 @@ var aceMasks = map[uint32]uint32{
 }
 
 // aces is the list of a manifest as ZFS has it.
-func (s seen) aces(t testing.TB) (list []ACE) {
-	whom := map[uint32]uint16{1: aceOwner, 2: 0, 4: aceOwnGroup, 8: aceGroup, 64: aceEveryone}
+func (s freebsdFile) aces(t testing.TB) (list []ACE) {
+	whom := map[uint32]uint16{1: aceOwner, 2: 0, 4: aceOwningGroup, 8: aceGroup, 64: aceEveryone}
 	for _, a := range s.ACL {
 		e := ACE{Type: a.Type>>8 - 1, Flags: a.Flags | whom[a.Tag]}
 		for bit, mask := range aceMasks {
@@ -106,7 +106,7 @@ func (s seen) aces(t testing.TB) (list []ACE) {
 				e.Mask |= mask
 			}
 		}
-		if e.isFor() {
+		if e.hasID() {
 			e.Who = a.ID
 		}
 		list = append(list, e)
@@ -116,7 +116,7 @@ func (s seen) aces(t testing.TB) (list []ACE) {
 
 // checkIndex holds entries to a manifest. Directories where a child of the dataset
 // is to be mounted are not in that.
-func checkIndex(t *testing.T, want map[string]seen, s *Stream, entries []Entry) {
+func checkIndex(t *testing.T, want map[string]freebsdFile, s *Stream, entries []Entry) {
 	t.Helper()
 	found := map[string]Entry{}
 	children := map[string]bool{}
@@ -157,7 +157,7 @@ func checkIndex(t *testing.T, want map[string]seen, s *Stream, entries []Entry) 
 }
 
 // checkEntry holds one entry to a manifest.
-func checkEntry(t *testing.T, w seen, e Entry) {
+func checkEntry(t *testing.T, w freebsdFile, e Entry) {
 	t.Helper()
 	mode := st(e)
 	got := fmt.Sprintf("%s %04o %d:%d %d bytes, %v, to %q, object %d, flags %d, device %d:%d", typeLetters[mode&unix.S_IFMT],
@@ -186,7 +186,7 @@ func checkEntry(t *testing.T, w seen, e Entry) {
 
 // checkTree holds what was extracted to a manifest, where the file system and the
 // user can have it: content, kinds, times, owners, links, extended attributes.
-func checkTree(t *testing.T, want map[string]seen, dir string) {
+func checkTree(t *testing.T, want map[string]freebsdFile, dir string) {
 	t.Helper()
 	groups := map[int]uint64{}
 	for p, w := range want {
@@ -220,7 +220,7 @@ func checkTree(t *testing.T, want map[string]seen, dir string) {
 }
 
 // checkContent is checkTree of what is in a file.
-func checkContent(t *testing.T, w seen, file string, st unix.Stat_t) {
+func checkContent(t *testing.T, w freebsdFile, file string, st unix.Stat_t) {
 	t.Helper()
 	if !asRoot && st.Mode&0o400 == 0 {
 		return // its own mode forbids it
@@ -259,7 +259,7 @@ func checkContent(t *testing.T, w seen, file string, st unix.Stat_t) {
 // checkHoles makes sure that a file has data where it had, and nowhere else but in
 // the same page. UFS has the last block of a file that ftruncate(2) has made longer be
 // data (ffs_inode.c, ffs_truncate).
-func checkHoles(t *testing.T, w seen, file string) {
+func checkHoles(t *testing.T, w freebsdFile, file string) {
 	t.Helper()
 	const page = 4096
 	f, err := os.Open(file)

@@ -110,11 +110,11 @@ func TestCheckNormalization(t *testing.T) {
 	}
 }
 
-// normalized is a change that gives the directory /etc of dataset m a normalization, and
+// setNormalization is a change that gives the directory /etc of dataset m a normalization, and
 // its first files those names.
-func normalized(flags uint64, names ...string) func(e edited) edited {
-	return func(e edited) edited {
-		p := e.at(1, write, etcDir)
+func setNormalization(flags uint64, names ...string) func(e testStream) testStream {
+	return func(e testStream) testStream {
+		p := e.at(1, drrWrite, etcDir)
 		binary.LittleEndian.PutUint64(p.payload[16:], flags)
 		for i, name := range names {
 			p.setName(i, name)
@@ -127,20 +127,20 @@ func normalized(flags uint64, names ...string) func(e edited) edited {
 func TestExtract_normalized(t *testing.T) {
 	leak.Check(t)
 	for _, flags := range []uint64{formD, formC, formKD, formKC, normUpper, formD | normUpper, formC | normUpper, formKC | normUpper} {
-		data := normalized(flags, "b\u00efg\u1e9e\ufb01")(small(t)).seal()
+		data := setNormalization(flags, "b\u00efg\u1e9e\ufb01")(small(t)).encode()
 		dir, _, err := extract(t, data, Options{})
 		must.NoError(t, err)
 		must.FileExists(t, filepath.Join(dir, "m/etc/b\u00efg\u1e9e\ufb01"))
-		_, _, err = passedOn(t, data, nil)
+		_, _, err = copyVerified(t, data, nil)
 		must.NoError(t, err, must.Sprint("a kernel is given it"))
 	}
-	dir, _, err := extract(t, normalized(normUpper, "\xe9t\xe9")(small(t)).seal(), Options{})
+	dir, _, err := extract(t, setNormalization(normUpper, "\xe9t\xe9")(small(t)).encode(), Options{})
 	must.NoError(t, err)
 	must.FileExists(t, filepath.Join(dir, "m/etc/\xe9t\xe9"))
-	refuse(t, []refused{
-		{"flags that are none", normalized(0x30), "ZAP: its names are normalized in no way that is known"},
-		{"a name that is no UTF-8", normalized(formC, "\xe9t\xe9"), `ZAP: "\xe9t\xe9" cannot be normalized: it is no UTF-8`},
-		{"a name that becomes too long", normalized(formKC, strings.Repeat("\ufdfa", 16)), "cannot be normalized: it is too long when it is normalized"},
+	testRefusals(t, []refusal{
+		{"flags that are none", setNormalization(0x30), "ZAP: its names are normalized in no way that is known"},
+		{"a name that is no UTF-8", setNormalization(formC, "\xe9t\xe9"), `ZAP: "\xe9t\xe9" cannot be normalized: it is no UTF-8`},
+		{"a name that becomes too long", setNormalization(formKC, strings.Repeat("\ufdfa", 16)), "cannot be normalized: it is too long when it is normalized"},
 	})
 }
 
@@ -151,7 +151,7 @@ func TestMicroOrder_normalized(t *testing.T) {
 		formC: {"b\u00efg", "bi\u0308g"}, formD: {"b\u00efg", "bi\u0308g"}, formKC: {"\ufb01le", "file"}, formKD: {"\u00bd", "1\u20442"},
 		normUpper: {"\u00e9t\u00e9", "\u00c9T\u00c9"}, formD | normUpper: {"\u00c9t", "e\u0301T"},
 	} {
-		m, err := newMicroOrder(binary.LittleEndian.AppendUint64(append(make([]byte, 8), 7, 0, 0, 0, 0, 0, 0, 0), flags), order{})
+		m, err := newMzapIndex(binary.LittleEndian.AppendUint64(append(make([]byte, 8), 7, 0, 0, 0, 0, 0, 0, 0), flags), byteOrder{})
 		must.NoError(t, err)
 		must.NoError(t, m.add([]byte(names[0]), 0))
 		must.NoError(t, m.add([]byte(names[1]), 1))

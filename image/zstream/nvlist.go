@@ -37,8 +37,8 @@ const (
 	uniqueNameType = 2
 )
 
-// unpackList reads a packed list, all of buf.
-func unpackList(buf []byte) (nvlist, error) {
+// unpackNvlist reads a packed list, all of buf.
+func unpackNvlist(buf []byte) (nvlist, error) {
 	if len(buf) == 0 {
 		return nil, errors.New("list: a package without one")
 	}
@@ -73,9 +73,9 @@ func (l nvlist) has(name string) bool {
 	return false
 }
 
-// unique returns an error if two pairs have the same name: which of the two a
+// checkUnique returns an error if two pairs have the same name: which of the two a
 // receiver takes depends on its version of libnvpair.
-func (l nvlist) unique() error {
+func (l nvlist) checkUnique() error {
 	seen := make(map[string]bool, len(l))
 	for _, p := range l {
 		if seen[p.name] {
@@ -86,10 +86,10 @@ func (l nvlist) unique() error {
 	return nil
 }
 
-// allUnique returns an error if two pairs have the same name, in the list or in a list
+// checkUniqueDeep returns an error if two pairs have the same name, in the list or in a list
 // within it.
-func (l nvlist) allUnique() error {
-	if err := l.unique(); err != nil {
+func (l nvlist) checkUniqueDeep() error {
+	if err := l.checkUnique(); err != nil {
 		return err
 	}
 	for _, p := range l {
@@ -101,7 +101,7 @@ func (l nvlist) allUnique() error {
 			lists = v.lists
 		}
 		for _, in := range lists {
-			if err := in.allUnique(); err != nil {
+			if err := in.checkUniqueDeep(); err != nil {
 				return fmt.Errorf("%q: %w", p.name, err)
 			}
 		}
@@ -109,9 +109,9 @@ func (l nvlist) allUnique() error {
 	return nil
 }
 
-// valueOf returns the value of a name, and the zero value without it. A receiver looks
+// lookupValue returns the value of a name, and the zero value without it. A receiver looks
 // for name and type together: a name of another type is an error.
-func valueOf[T string | uint64 | bool | nvlist](l nvlist, name string) (value T, err error) {
+func lookupValue[T string | uint64 | bool | nvlist](l nvlist, name string) (value T, err error) {
 	if !l.has(name) {
 		return value, nil
 	}

@@ -34,8 +34,8 @@ func ints(all ...uint32) (out []byte) {
 	return out
 }
 
-// misread are lists that another reader reads another way, or not at all.
-func misread() map[string][]byte {
+// ambiguousLists are lists that another reader reads another way, or not at all.
+func ambiguousLists() map[string][]byte {
 	inner := rawList(1, rawPair("x", nvUint64, 1, ints(0, 1), nil))[4:]
 	twice := rawList(1, rawPair("x", nvUint64, 1, ints(0, 1), nil), rawPair("x", nvUint64, 1, ints(0, 2), nil))[4:]
 	hidden := rawPair("fss", nvUint64, 1, ints(0, 1), nil)
@@ -82,10 +82,10 @@ func misread() map[string][]byte {
 
 func TestUnpackList_misread(t *testing.T) {
 	leak.Check(t)
-	for want, data := range misread() {
-		l, err := unpackList(data)
+	for want, data := range ambiguousLists() {
+		l, err := unpackNvlist(data)
 		if err == nil {
-			if err = l.allUnique(); err != nil {
+			if err = l.checkUniqueDeep(); err != nil {
 				err = fmt.Errorf("list: %w", err)
 			}
 		}
@@ -97,14 +97,14 @@ func TestUnpackList_misread(t *testing.T) {
 func TestUnpackList_arrays(t *testing.T) {
 	leak.Check(t)
 	inner := rawList(1, rawPair("x", nvUint64, 1, ints(0, 1), nil))[4:]
-	l, err := unpackList(rawList(2,
+	l, err := unpackNvlist(rawList(2,
 		rawPair("a", nvUint64Array, 2, ints(2, 0, 1, 0, 2), nil), rawPair("b", nvInt16Array, 1, ints(1, 7), nil),
 		rawPair("c", nvStringArray, 2, slices.Concat(xdrBytes([]byte("one")), xdrBytes(nil)), nil),
 		rawPair("d", nvListArray, 2, slices.Concat(inner, inner), nil), rawPair("e", nvHrtime, 1, ints(0, 1), nil),
 		rawPair("f", nvBooleanArray, 0, nil, nil), rawPair("g", nvUint8, 1, ints(255), nil), rawPair("h", nvInt8, 1, ints(1<<32-128), nil),
 	))
 	must.NoError(t, err)
-	must.NoError(t, l.allUnique())
+	must.NoError(t, l.checkUniqueDeep())
 	must.Eq(t, uint64(255), l.find("g").(uint64))
 	must.Eq(t, int64(-128), l.find("h").(int64))
 	must.Eq(t, nvlist{{"x", uint64(1)}}, l.find("d").(opaque).lists[1])
@@ -113,31 +113,31 @@ func TestUnpackList_arrays(t *testing.T) {
 // TestExtract_listTypes has values of other types where a name is known.
 func TestExtract_listTypes(t *testing.T) {
 	leak.Check(t)
-	inM := func(change func(m nvlist) nvlist) func(e edited) edited {
-		return func(e edited) edited {
-			return list(t, e, func(l nvlist) nvlist {
+	inM := func(change func(m nvlist) nvlist) func(e testStream) testStream {
+		return func(e testStream) testStream {
+			return editList(t, e, func(l nvlist) nvlist {
 				all := l.find("fss").(nvlist)
 				all[1].value = change(all[1].value.(nvlist))
 				return l
 			})
 		}
 	}
-	set := func(name string, value any) func(e edited) edited {
+	set := func(name string, value any) func(e testStream) testStream {
 		return inM(func(m nvlist) nvlist {
 			m = slices.DeleteFunc(m, func(p nvpair) bool { return p.name == name })
 			return append(m, nvpair{name, value})
 		})
 	}
-	top := func(name string, value any) func(e edited) edited {
-		return func(e edited) edited {
-			return list(t, e, func(l nvlist) nvlist {
+	top := func(name string, value any) func(e testStream) testStream {
+		return func(e testStream) testStream {
+			return editList(t, e, func(l nvlist) nvlist {
 				l = slices.DeleteFunc(l, func(p nvpair) bool { return p.name == name })
 				return append(l, nvpair{name, value})
 			})
 		}
 	}
 	const m = `list: dataset "zroot/fx/hello-linux/m": `
-	refuse(t, []refused{
+	testRefusals(t, []refusal{
 		{"tosnap as a number", top("tosnap", uint64(1)), `list: "tosnap" is of the wrong type`},
 		{"fromsnap as a list", top("fromsnap", nvlist{}), `list: "fromsnap" is of the wrong type`},
 		{"fss as a text", top("fss", "x"), "list: it has no datasets"},

@@ -53,101 +53,101 @@ func (t objectType) String() string {
 	return fmt.Sprintf("an object of type %d", uint8(t))
 }
 
-// home is where the content of an object is kept.
-type home uint8
+// storage is where the content of an object is kept.
+type storage uint8
 
 const (
-	nowhere   home = iota // it has no use: names of foreign owners
-	inJournal             // it is read again
-	inFile                // it is what a file will have
+	notStored       storage = iota // it has no use: names of foreign owners
+	storedInJournal                // it is read again
+	storedInFile                   // it is what a file will have
 )
 
-// home is that of objects of a type, if they are no special files.
-func (t objectType) home() home {
+// storage is that of objects of a type, if they are no special files.
+func (t objectType) storage() storage {
 	switch t {
 	case typePlainFile:
-		return inFile
+		return storedInFile
 	case typeDirectory, typeMaster, typeSAMaster, typeSARegistry, typeSALayouts, typeACL, typeOldACL, typeUnlinked, typeQuota:
-		return inJournal
+		return storedInJournal
 	}
-	return nowhere
+	return notStored
 }
 
-// staged is one object of a dataset. There may be millions.
-type staged struct {
+// dnode is one object of a dataset. There may be millions.
+type dnode struct {
 	number    uint64
-	attrs     int64 // where its bonus begins
+	bonusAt   int64 // where its bonus begins
 	spillAt   int64
 	size      int64  // up to the last byte that was written
-	block     uint32 // bytes
-	spill     uint32 // bytes of attributes, beside those of the bonus
-	names     uint32 // that the tree has for it by now
-	bonus     uint16
+	blockSize uint32 // bytes
+	spillSize uint32 // bytes of attributes, beside those of the bonus
+	nameCount uint32 // that the tree has for it by now
+	bonusLen  uint16
 	typ       objectType
 	bonusType objectType
 	slots     uint8
-	home      home
-	data      bool // something was written to it
+	storage   storage
+	hasData   bool // something was written to it
 }
 
-// objects are those of a dataset in order of their numbers. They are in chunks,
+// objset are those of a dataset in order of their numbers. They are in chunks,
 // so that one more never moves all.
-type objects struct {
-	chunks [][]staged // none is empty
+type objset struct {
+	chunks [][]dnode // none is empty
 	count  int64
 }
 
 const chunkObjects = 1024
 
-// chunk is the index of the one where number is, or would be.
-func (os *objects) chunk(number uint64) int {
+// chunkIndex is the index of the one where number is, or would be.
+func (os *objset) chunkIndex(number uint64) int {
 	c := sort.Search(len(os.chunks), func(i int) bool { return os.chunks[i][0].number > number })
 	return max(c-1, 0)
 }
 
-// place is the index in a chunk of number, or of the first above it.
-func place(chunk []staged, number uint64) int {
+// searchChunk is the index in a chunk of number, or of the first above it.
+func searchChunk(chunk []dnode, number uint64) int {
 	return sort.Search(len(chunk), func(i int) bool { return chunk[i].number >= number })
 }
 
 // add puts in an object of a number that none has.
-func (os *objects) add(o staged) {
+func (os *objset) add(o dnode) {
 	os.count++
-	c := os.chunk(o.number)
+	c := os.chunkIndex(o.number)
 	if c == len(os.chunks) || c == len(os.chunks)-1 && len(os.chunks[c]) == chunkObjects && o.number > os.chunks[c][chunkObjects-1].number {
-		os.chunks = append(os.chunks, append(make([]staged, 0, chunkObjects), o))
+		os.chunks = append(os.chunks, append(make([]dnode, 0, chunkObjects), o))
 		return
 	}
 	if full := os.chunks[c]; len(full) == chunkObjects {
-		half := append(make([]staged, 0, chunkObjects), full[chunkObjects/2:]...)
+		half := append(make([]dnode, 0, chunkObjects), full[chunkObjects/2:]...)
 		os.chunks[c] = full[:chunkObjects/2]
 		os.chunks = slices.Insert(os.chunks, c+1, half)
 		if o.number > half[0].number {
 			c++
 		}
 	}
-	os.chunks[c] = slices.Insert(os.chunks[c], place(os.chunks[c], o.number), o)
+	os.chunks[c] = slices.Insert(os.chunks[c], searchChunk(os.chunks[c], o.number), o)
 }
 
 // lookup is an object that may be there; nil without it.
-func (os *objects) lookup(number uint64) *staged {
+func (os *objset) lookup(number uint64) *dnode {
 	if len(os.chunks) == 0 {
 		return nil
 	}
-	chunk := os.chunks[os.chunk(number)]
-	if i := place(chunk, number); i < len(chunk) && chunk[i].number == number {
+	chunk := os.chunks[os.chunkIndex(number)]
+	if i := searchChunk(chunk, number); i < len(chunk) && chunk[i].number == number {
 		return &chunk[i]
 	}
 	return nil
 }
 
-// before is the last object whose number is below that one; nil without any.
-func (os *objects) before(number uint64) *staged {
+// lastBefore is the last object whose number is below that one; nil without any.
+func (os *objset) lastBefore(number uint64) *dnode {
 	if len(os.chunks) == 0 {
 		return nil
 	}
-	chunk := os.chunks[os.chunk(number-1)]
-	i := place(chunk, number)
+	chunk := os.chunks[os.chunkIndex(number-1)]
+	i := searchChunk(chunk, number)
 	if i == 0 {
 		return nil
 	}
@@ -155,16 +155,16 @@ func (os *objects) before(number uint64) *staged {
 }
 
 // find is an object that must be there.
-func (os *objects) find(number uint64) (*staged, error) {
+func (os *objset) find(number uint64) (*dnode, error) {
 	if o := os.lookup(number); o != nil {
 		return o, nil
 	}
 	return nil, objectError(number, errors.New("there is none of that number"))
 }
 
-// ofType is an object that must be there and of that type: what the number of a
+// findType is an object that must be there and of that type: what the number of a
 // directory leads to is no file's content.
-func (os *objects) ofType(number uint64, want objectType) (*staged, error) {
+func (os *objset) findType(number uint64, want objectType) (*dnode, error) {
 	o, err := os.find(number)
 	if err == nil && o.typ != want {
 		return nil, objectError(number, fmt.Errorf("it is %v, not %v", o.typ, want))
@@ -174,10 +174,10 @@ func (os *objects) ofType(number uint64, want objectType) (*staged, error) {
 
 // remove takes away the objects from one number up to another, after f was
 // called with each.
-func (os *objects) remove(from, to uint64, f func(*staged) error) error {
-	for c := os.chunk(from); c < len(os.chunks) && os.chunks[c][0].number < to; {
+func (os *objset) remove(from, to uint64, f func(*dnode) error) error {
+	for c := os.chunkIndex(from); c < len(os.chunks) && os.chunks[c][0].number < to; {
 		chunk := os.chunks[c]
-		first, last := place(chunk, from), place(chunk, to)
+		first, last := searchChunk(chunk, from), searchChunk(chunk, to)
 		for i := first; i < last; i++ {
 			if err := f(&chunk[i]); err != nil {
 				return err
@@ -194,7 +194,7 @@ func (os *objects) remove(from, to uint64, f func(*staged) error) error {
 }
 
 // each calls f with all of them.
-func (os *objects) each(f func(*staged) error) error {
+func (os *objset) each(f func(*dnode) error) error {
 	for _, chunk := range os.chunks {
 		for i := range chunk {
 			if err := f(&chunk[i]); err != nil {

@@ -10,7 +10,7 @@ import (
 // Where drr_payloadlen is set too it must agree. Fletcher-4 sums words of 4
 // bytes; senders pad to 8.
 func payloadSize(rec *record, said uint32) (int, error) {
-	size, err := sizeByKind(rec, said)
+	size, err := payloadSizeOf(rec, said)
 	switch {
 	case err != nil:
 		return 0, err
@@ -24,69 +24,69 @@ func payloadSize(rec *record, said uint32) (int, error) {
 	return int(size), nil
 }
 
-// sizeByKind is payloadSize before it is checked. What only encrypted,
+// payloadSizeOf is payloadSize before it is checked. What only encrypted,
 // deduplicated or redacted streams have is refused here, where it would come.
-func sizeByKind(rec *record, said uint32) (uint64, error) {
-	switch rec.kind {
-	case begin:
+func payloadSizeOf(rec *record, said uint32) (uint64, error) {
+	switch rec.typ {
+	case drrBegin:
 		return uint64(said), nil
-	case object:
+	case drrObject:
 		return (uint64(rec.u32(20)) + 7) &^ 7, nil // drr_bonuslen
-	case write:
+	case drrWrite:
 		if rec.u8(42) == 0 { // drr_compressiontype
 			return rec.u64(24), nil // drr_logical_size
 		}
 		return rec.u64(88), nil // drr_compressed_size
-	case spill:
+	case drrSpill:
 		// A spill block is sent as it is on disk only with the whole dataset: raw.
 		if c := rec.u8(25); c != 0 || rec.u64(32) != 0 { // drr_compressiontype, drr_compressed_size
 			return 0, fmt.Errorf("a compressed spill block (type %d), which only raw (encrypted) streams have", c)
 		}
 		return rec.u64(8), nil // drr_length
-	case writeEmbedded:
-		if p := rec.u32(44); p > maxEmbedded { // drr_psize
-			return 0, fmt.Errorf("%d bytes embedded in a block pointer, more than %d", p, maxEmbedded)
+	case drrWriteEmbedded:
+		if p := rec.u32(44); p > maxEmbeddedPayload { // drr_psize
+			return 0, fmt.Errorf("%d bytes embedded in a block pointer, more than %d", p, maxEmbeddedPayload)
 		}
 		return (uint64(rec.u32(44)) + 7) &^ 7, nil
-	case writeByRef:
+	case drrWriteByRef:
 		return 0, errors.New("deduplicated streams are not supported (zstream redup makes them plain)")
-	case objectRange:
+	case drrObjectRange:
 		return 0, errors.New("raw (encrypted) streams are not supported")
-	case redact:
+	case drrRedact:
 		return 0, errors.New("redacted streams are not supported: they lack what was redacted")
 	}
 	return 0, nil
 }
 
-// maxEmbedded is BPE_PAYLOAD_SIZE (OpenZFS include/sys/spa.h).
-const maxEmbedded = 112
+// maxEmbeddedPayload is BPE_PAYLOAD_SIZE (OpenZFS include/sys/spa.h).
+const maxEmbeddedPayload = 112
 
 // block is what a WRITE or a WRITE_EMBEDDED puts somewhere.
 type block struct {
 	object, offset uint64
-	size           uint64 // when it is no longer compressed
+	logicalSize    uint64 // when it is no longer compressed
 	length         uint64 // of which it takes the place: size, or more, with zeros
-	typ            uint32 // of the object; 0 where the record does not tell
+	objectType     uint32 // of the object; 0 where the record does not tell
 	compression    compression
-	packed         []byte
+	data           []byte
 }
 
-// blockOf reads such a record. Of struct drr_write: object at 0, type 8, offset
+// parseBlock reads such a record. Of struct drr_write: object at 0, type 8, offset
 // 16, logical_size 24, compressiontype 42. Of struct drr_write_embedded: object
 // at 0, offset 8, length 16, compression 32, etype 33, lsize 40, psize 44.
-func blockOf(rec *record) (block, error) {
-	if rec.kind == write {
-		b := block{object: rec.u64(0), offset: rec.u64(16), size: rec.u64(24), typ: rec.u32(8)}
-		b.length, b.compression, b.packed = b.size, compression(rec.u8(42)), rec.payload
+func parseBlock(rec *record) (block, error) {
+	if rec.typ == drrWrite {
+		b := block{object: rec.u64(0), offset: rec.u64(16), logicalSize: rec.u64(24), objectType: rec.u32(8)}
+		b.length, b.compression, b.data = b.logicalSize, compression(rec.u8(42)), rec.payload
 		return b, nil
 	}
-	b := block{object: rec.u64(0), offset: rec.u64(8), size: uint64(rec.u32(40)), length: rec.u64(16)}
-	b.compression, b.packed = compression(rec.u8(32)), rec.payload[:rec.u32(44)]
+	b := block{object: rec.u64(0), offset: rec.u64(8), logicalSize: uint64(rec.u32(40)), length: rec.u64(16)}
+	b.compression, b.data = compression(rec.u8(32)), rec.payload[:rec.u32(44)]
 	switch etype := rec.u8(33); { // BP_EMBEDDED_TYPE_DATA is 0
 	case etype != 0:
 		return b, objectError(b.object, fmt.Errorf("what is embedded is of type %d, and no data", etype))
-	case b.size > b.length || b.size == 0:
-		return b, objectError(b.object, fmt.Errorf("%d bytes are embedded for %d", b.size, b.length))
+	case b.logicalSize > b.length || b.logicalSize == 0:
+		return b, objectError(b.object, fmt.Errorf("%d bytes are embedded for %d", b.logicalSize, b.length))
 	}
 	return b, nil
 }

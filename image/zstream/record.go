@@ -9,32 +9,32 @@ import (
 	"io"
 )
 
-// kind is drr_type: what a record is (OpenZFS include/sys/zfs_ioctl.h, struct
+// recordType is drr_type: what a record is (OpenZFS include/sys/zfs_ioctl.h, struct
 // dmu_replay_record, as all layouts of this file).
-type kind uint32
+type recordType uint32
 
 const (
-	begin kind = iota
-	object
-	freeObjects
-	write
-	free
-	end
-	writeByRef
-	spill
-	writeEmbedded
-	objectRange
-	redact
+	drrBegin recordType = iota
+	drrObject
+	drrFreeObjects
+	drrWrite
+	drrFree
+	drrEnd
+	drrWriteByRef
+	drrSpill
+	drrWriteEmbedded
+	drrObjectRange
+	drrRedact
 )
 
-var kindNames = []string{
+var recordTypeNames = []string{
 	"BEGIN", "OBJECT", "FREEOBJECTS", "WRITE", "FREE", "END",
 	"WRITE_BYREF", "SPILL", "WRITE_EMBEDDED", "OBJECT_RANGE", "REDACT",
 }
 
-func (k kind) String() string {
-	if int(k) < len(kindNames) {
-		return kindNames[k]
+func (k recordType) String() string {
+	if int(k) < len(recordTypeNames) {
+		return recordTypeNames[k]
 	}
 	return fmt.Sprintf("record of type %d", uint32(k))
 }
@@ -56,8 +56,8 @@ const magic = 0x2F5bacbac
 // record is one that was read and whose header's checksum holds. Its slices are
 // overwritten by the next.
 type record struct {
-	kind    kind
-	order   order
+	typ     recordType
+	order   byteOrder
 	body    []byte // drr_u
 	payload []byte // as it stands in the stream: compressed, it may be
 }
@@ -67,79 +67,79 @@ func (r *record) u8(at int) uint8   { return r.body[at] }
 func (r *record) u32(at int) uint32 { return r.order.u32(r.body[at:]) }
 func (r *record) u64(at int) uint64 { return r.order.u64(r.body[at:]) }
 
-// records reads a stream, record by record. It knows BEGIN from END and sums up
+// recordReader reads a stream, record by record. It knows BEGIN from END and sums up
 // what is between; what the records mean is for its user.
-type records struct {
-	ctx    context.Context
-	r      *bufio.Reader
-	order  order // which the first BEGIN has, and all after it
-	header [headerSize]byte
-	rec    record
-	large  []byte    // a payload beyond what r holds
-	sum    fletcher4 // of all since BEGIN
-	open   bool      // between BEGIN and END
-	list   bool      // and that BEGIN was a package's
+type recordReader struct {
+	ctx           context.Context
+	r             *bufio.Reader
+	order         byteOrder // which the first BEGIN has, and all after it
+	header        [headerSize]byte
+	rec           record
+	largePayload  []byte    // a payload beyond what r holds
+	sum           fletcher4 // of all since BEGIN
+	inSubstream   bool      // between BEGIN and END
+	inPackageList bool      // and that BEGIN was a package's
 
-	each func(rec *record, header []byte) error // is given all records; it may be nil
+	onRecord func(rec *record, header []byte) error // is given all records; it may be nil
 
-	n      int64 // of the record in hand
+	index  int64 // of the record in hand
 	offset int64 // of the record in hand
 	next   int64 // offset of the next
 }
 
-func newRecords(ctx context.Context, r io.Reader) *records {
-	return &records{ctx: ctx, r: bufio.NewReaderSize(r, readAhead), n: -1}
+func newRecordReader(ctx context.Context, r io.Reader) *recordReader {
+	return &recordReader{ctx: ctx, r: bufio.NewReaderSize(r, readAhead), index: -1}
 }
 
-// fault is err at the record in hand.
-func (rs *records) fault(err error) error {
-	return rs.faultAt(rs.rec.kind.String(), err)
+// wrap is err at the record in hand.
+func (rs *recordReader) wrap(err error) error {
+	return rs.wrapAt(rs.rec.typ.String(), err)
 }
 
-// faultf is fault of a new error.
-func (rs *records) faultf(format string, args ...any) error {
-	return rs.fault(fmt.Errorf(format, args...))
+// errorf is fault of a new error.
+func (rs *recordReader) errorf(format string, args ...any) error {
+	return rs.wrap(fmt.Errorf(format, args...))
 }
 
-// faultAt is err at that place, unless it has one already. That ctx is done is
+// wrapAt is err at that place, unless it has one already. That ctx is done is
 // no fault of the stream, wherever it was noticed.
-func (rs *records) faultAt(op string, err error) error {
+func (rs *recordReader) wrapAt(op string, err error) error {
 	var e *Error
 	if err == nil || errors.As(err, &e) || rs.ctx.Err() != nil && errors.Is(err, context.Cause(rs.ctx)) {
 		return err
 	}
-	return &Error{Record: max(rs.n, 0), Offset: rs.offset, Op: op, Err: err}
+	return &Error{Record: max(rs.index, 0), Offset: rs.offset, Op: op, Err: err}
 }
 
 // read returns the next record; that there is none is io.ErrUnexpectedEOF. A
 // payload has been read, and not yet checked: its checksum is in the header of
 // the record that follows, and the last of them is the END. What is made of it
 // until then must be such that it can be thrown away.
-func (rs *records) read() (*record, error) {
+func (rs *recordReader) read() (*record, error) {
 	if rs.ctx.Err() != nil {
 		return nil, context.Cause(rs.ctx)
 	}
 	if err := rs.readHeader(); err != nil {
 		return nil, err
 	}
-	rs.rec = record{kind: kind(rs.order.u32(rs.header[:])), order: rs.order, body: rs.header[bodyOffset:]}
-	if rs.rec.kind > redact {
-		return nil, rs.faultf("no such record is known")
+	rs.rec = record{typ: recordType(rs.order.u32(rs.header[:])), order: rs.order, body: rs.header[bodyOffset:]}
+	if rs.rec.typ > drrRedact {
+		return nil, rs.errorf("no such record is known")
 	}
 	if err := rs.checkHeader(&rs.rec); err != nil {
-		return nil, rs.fault(err)
+		return nil, rs.wrap(err)
 	}
 	size, err := payloadSize(&rs.rec, rs.order.u32(rs.header[4:]))
 	if err != nil {
-		return nil, rs.fault(err)
+		return nil, rs.wrap(err)
 	}
 	if rs.rec.payload, err = rs.readPayload(size); err != nil {
-		return nil, rs.faultf("its payload of %d bytes: %w", size, cut(err))
+		return nil, rs.errorf("its payload of %d bytes: %w", size, unexpectedEOF(err))
 	}
 	rs.sum.Write(rs.rec.payload, rs.order)
-	if rs.each != nil {
-		if err := rs.each(&rs.rec, rs.header[:]); err != nil {
-			return nil, rs.fault(err)
+	if rs.onRecord != nil {
+		if err := rs.onRecord(&rs.rec, rs.header[:]); err != nil {
+			return nil, rs.wrap(err)
 		}
 	}
 	rs.next += headerSize + int64(size)
@@ -148,32 +148,32 @@ func (rs *records) read() (*record, error) {
 
 // readHeader reads the next header. The first is looked at before it is whole, so
 // that a short file of another kind is said to be what it is.
-func (rs *records) readHeader() error {
-	rs.n, rs.offset = rs.n+1, rs.next
+func (rs *recordReader) readHeader() error {
+	rs.index, rs.offset = rs.index+1, rs.next
 	n, err := io.ReadFull(rs.r, rs.header[:])
 	atEnd := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	switch {
-	case rs.n == 0 && n >= 16:
+	case rs.index == 0 && n >= 16:
 		if err := rs.checkMagic(n); err != nil {
 			return err
 		}
-	case rs.n == 0 && atEnd:
+	case rs.index == 0 && atEnd:
 		return fmt.Errorf("%w: it ends after %d bytes", ErrNotStream, n)
 	}
 	switch {
 	case err == nil:
 		return nil
 	case atEnd && n == 0:
-		return rs.faultAt("end of the input", fmt.Errorf("more is to come: %w", io.ErrUnexpectedEOF))
+		return rs.wrapAt("end of the input", fmt.Errorf("more is to come: %w", io.ErrUnexpectedEOF))
 	}
-	return rs.faultAt("header", fmt.Errorf("%d of %d bytes: %w", n, headerSize, cut(err)))
+	return rs.wrapAt("header", fmt.Errorf("%d of %d bytes: %w", n, headerSize, unexpectedEOF(err)))
 }
 
 // checkMagic tells what is no stream from the first n bytes of the first record,
 // and which order it is in.
-func (rs *records) checkMagic(n int) error {
-	for _, rs.order = range []order{{big: true}, {big: false}} {
-		if rs.order.u64(rs.header[bodyOffset:]) == magic && rs.order.u32(rs.header[:]) == uint32(begin) {
+func (rs *recordReader) checkMagic(n int) error {
+	for _, rs.order = range []byteOrder{{big: true}, {big: false}} {
+		if rs.order.u64(rs.header[bodyOffset:]) == magic && rs.order.u32(rs.header[:]) == uint32(drrBegin) {
 			return nil
 		}
 	}
@@ -184,32 +184,32 @@ func (rs *records) checkMagic(n int) error {
 // before it (module/zfs/dmu_recv.c, receive_read_payload_and_next_header). Only
 // the ENDs that libzfs writes around the substreams of a package have none
 // (lib/libzfs/libzfs_sendrecv.c, send_conclusion_record).
-func (rs *records) checkHeader(rec *record) error {
+func (rs *recordReader) checkHeader(rec *record) error {
 	switch {
-	case rec.kind == begin && rs.open:
+	case rec.typ == drrBegin && rs.inSubstream:
 		return errors.New("the dataset before has no END")
-	case rec.kind == begin:
-		rs.open, rs.list = true, rec.u64(8)&3 == compound
+	case rec.typ == drrBegin:
+		rs.inSubstream, rs.inPackageList = true, rec.u64(8)&3 == compound
 		rs.sum = fletcher4{}
 		rs.sum.Write(rs.header[:], rs.order)
 		return nil
-	case rec.kind == end && !rs.open:
+	case rec.typ == drrEnd && !rs.inSubstream:
 		if !isZero(rs.header[4:]) {
 			return errors.New("the END of a package has something in it")
 		}
 		return nil
-	case !rs.open:
+	case !rs.inSubstream:
 		return errors.New("it is outside of any dataset")
 	}
 	before := rs.sum
 	rs.sum.Write(rs.header[:sumOffset], rs.order)
-	bare := rec.kind == end && rs.list && isZero(rec.body[sumSize:])
+	bare := rec.typ == drrEnd && rs.inPackageList && isZero(rec.body[sumSize:])
 	if !bare && readSum(rs.header[sumOffset:], rs.order) != rs.sum {
 		return errors.New("checksum does not match: it is damaged, or the one before it is")
 	}
 	rs.sum.Write(rs.header[sumOffset:], rs.order)
-	if rec.kind == end {
-		rs.open = false
+	if rec.typ == drrEnd {
+		rs.inSubstream = false
 		if readSum(rec.body, rs.order) != before { // drr_end.drr_checksum
 			return errors.New("checksum of all since BEGIN does not match")
 		}
@@ -221,7 +221,7 @@ func (rs *records) checkHeader(rec *record) error {
 func isZero(p []byte) bool { return bytes.Count(p, []byte{0}) == len(p) }
 
 // readPayload returns the next size bytes: out of the buffer, if it holds so many.
-func (rs *records) readPayload(size int) ([]byte, error) {
+func (rs *recordReader) readPayload(size int) ([]byte, error) {
 	if size <= rs.r.Size() {
 		p, err := rs.r.Peek(size)
 		if err == nil {
@@ -229,22 +229,22 @@ func (rs *records) readPayload(size int) ([]byte, error) {
 		}
 		return p, err
 	}
-	if cap(rs.large) < size {
-		rs.large = make([]byte, size)
+	if cap(rs.largePayload) < size {
+		rs.largePayload = make([]byte, size)
 	}
-	_, err := io.ReadFull(rs.r, rs.large[:size])
-	return rs.large[:size], err
+	_, err := io.ReadFull(rs.r, rs.largePayload[:size])
+	return rs.largePayload[:size], err
 }
 
-// atEnd makes sure that nothing follows: zfs receive would ignore it. An error
+// checkEOF makes sure that nothing follows: zfs receive would ignore it. An error
 // of the reader counts, for it may be what checks all of the input.
-func (rs *records) atEnd() error {
-	rs.n, rs.offset = rs.n+1, rs.next
+func (rs *recordReader) checkEOF() error {
+	rs.index, rs.offset = rs.index+1, rs.next
 	switch _, err := rs.r.Peek(1); {
 	case err == nil:
-		return rs.faultAt("end of the stream", errors.New("more follows it"))
+		return rs.wrapAt("end of the stream", errors.New("more follows it"))
 	case !errors.Is(err, io.EOF):
-		return rs.faultAt("end of the stream", err)
+		return rs.wrapAt("end of the stream", err)
 	}
 	return nil
 }

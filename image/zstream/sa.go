@@ -10,14 +10,14 @@ import (
 // System attributes are what a file has beside its content. Which of them are
 // where, is in two ZAPs of the dataset: a registry of names, numbers and sizes,
 // and layouts, lists of numbers (OpenZFS include/sys/sa_impl.h).
-type attributeTable struct {
-	order   order
-	known   map[uint16]registered
+type saTable struct {
+	order   byteOrder
+	attrs   map[uint16]saAttr
 	layouts map[uint16][]uint16
 }
 
-// registered is an attribute of the registry.
-type registered struct {
+// saAttr is an attribute of the registry.
+type saAttr struct {
 	name string
 	size int // 0: it varies, and stands in each header
 }
@@ -31,51 +31,51 @@ const (
 	maxLayouts    = 1024
 )
 
-// newAttributeTable reads the registry and the layouts.
-func newAttributeTable(registry, layouts zap) (*attributeTable, error) {
-	t := &attributeTable{order: registry.order, known: map[uint16]registered{}, layouts: map[uint16][]uint16{}}
-	if err := registry.each(t.register); err != nil {
+// newSATable reads the registry and the layouts.
+func newSATable(registry, layouts zap) (*saTable, error) {
+	t := &saTable{order: registry.order, attrs: map[uint16]saAttr{}, layouts: map[uint16][]uint16{}}
+	if err := registry.each(t.addAttr); err != nil {
 		return nil, fmt.Errorf("registry of attributes: %w", err)
 	}
-	if err := layouts.each(t.layOut); err != nil {
+	if err := layouts.each(t.addLayout); err != nil {
 		return nil, fmt.Errorf("layouts of attributes: %w", err)
 	}
 	return t, nil
 }
 
-// register takes an entry of the registry.
-func (t *attributeTable) register(e entry) error {
-	v, err := e.number()
+// addAttr takes an entry of the registry.
+func (t *saTable) addAttr(e zapAttribute) error {
+	v, err := e.integer()
 	if err != nil {
 		return err
 	}
 	n := uint16(v) // ATTR_NUM
-	if r, taken := t.known[n]; taken {
+	if r, taken := t.attrs[n]; taken {
 		return fmt.Errorf("%q has the number of %q", e.name, r.name)
 	}
-	if len(t.known) >= maxAttributes {
+	if len(t.attrs) >= maxAttributes {
 		return fmt.Errorf("there are more than %d", maxAttributes)
 	}
-	r := registered{string(e.name), int(v>>24) & 0xffff} // ATTR_LENGTH
-	if want, fixed := sizes[r.name]; fixed && r.size != want {
+	r := saAttr{string(e.name), int(v>>24) & 0xffff} // ATTR_LENGTH
+	if want, fixed := saAttrSizes[r.name]; fixed && r.size != want {
 		return fmt.Errorf("%s is of %d bytes, not %d", r.name, r.size, want)
 	}
-	if at := slices.Index(legacy, r.name); at >= 0 && int(n) != at {
+	if at := slices.Index(saLegacyAttrs, r.name); at >= 0 && int(n) != at {
 		return fmt.Errorf("%s has number %d, not %d", r.name, n, at)
 	}
-	if v>>16&0xff > maxSwap { // ATTR_BSWAP
+	if v>>16&0xff > maxByteswap { // ATTR_BSWAP
 		return fmt.Errorf("%s is swapped in way %d, which is none", r.name, v>>16&0xff)
 	}
-	t.known[n] = r
+	t.attrs[n] = r
 	return nil
 }
 
-// maxSwap is SA_ACL, the last of sa_bswap_type_t (include/sys/sa.h).
-const maxSwap = 4
+// maxByteswap is SA_ACL, the last of sa_bswap_type_t (include/sys/sa.h).
+const maxByteswap = 4
 
-// legacy are the attributes that have their numbers always (module/zfs/sa.c,
+// saLegacyAttrs are the attributes that have their numbers always (module/zfs/sa.c,
 // sa_legacy_attrs).
-var legacy = []string{
+var saLegacyAttrs = []string{
 	"ZPL_ATIME", "ZPL_MTIME", "ZPL_CTIME", "ZPL_CRTIME", "ZPL_GEN", "ZPL_MODE", "ZPL_SIZE", "ZPL_PARENT",
 	"ZPL_LINKS", "ZPL_XATTR", "ZPL_RDEV", "ZPL_FLAGS", "ZPL_UID", "ZPL_GID", "ZPL_PAD", "ZPL_ZNODE_ACL",
 }
@@ -83,18 +83,18 @@ var legacy = []string{
 // check makes sure that numbers are below how many there are, and that layouts are
 // of those: a kernel has a table of as many, and looks no further when it mounts
 // (module/zfs/sa.c, sa_attr_table_setup, sa_add_layout_entry).
-func (t *attributeTable) check() error {
-	if len(t.known) < len(legacy) {
-		return fmt.Errorf("registry of attributes: there are %d, fewer than %d", len(t.known), len(legacy))
+func (t *saTable) check() error {
+	if len(t.attrs) < len(saLegacyAttrs) {
+		return fmt.Errorf("registry of attributes: there are %d, fewer than %d", len(t.attrs), len(saLegacyAttrs))
 	}
-	for n, r := range t.known {
-		if int(n) >= len(t.known) {
-			return fmt.Errorf("registry of attributes: %q has number %d of %d", r.name, n, len(t.known))
+	for n, r := range t.attrs {
+		if int(n) >= len(t.attrs) {
+			return fmt.Errorf("registry of attributes: %q has number %d of %d", r.name, n, len(t.attrs))
 		}
 	}
 	for number, layout := range t.layouts {
 		for _, n := range layout {
-			if _, ok := t.known[n]; !ok {
+			if _, ok := t.attrs[n]; !ok {
 				return fmt.Errorf("layouts of attributes: number %d of layout %d is not registered", n, number)
 			}
 		}
@@ -102,8 +102,8 @@ func (t *attributeTable) check() error {
 	return nil
 }
 
-// layOut takes a layout.
-func (t *attributeTable) layOut(e entry) error {
+// addLayout takes a layout.
+func (t *saTable) addLayout(e zapAttribute) error {
 	n, err := strconv.ParseUint(string(e.name), 10, 16)
 	if err != nil || len(e.value) > maxAttributes {
 		return fmt.Errorf("%q with %d attributes is none", e.name, len(e.value))
@@ -126,10 +126,10 @@ func (t *attributeTable) layOut(e entry) error {
 
 // headerSize is how large a header is for a layout (SA_HDR_SIZE_MATCH_LAYOUT): by
 // that a kernel finds what is behind it, by what the header says, owners.
-func (t *attributeTable) headerSize(layout []uint16) int {
+func (t *saTable) headerSize(layout []uint16) int {
 	size := 6
 	for _, n := range layout {
-		if t.known[n].size == 0 {
+		if t.attrs[n].size == 0 {
 			size += 2
 		}
 	}
@@ -138,7 +138,7 @@ func (t *attributeTable) headerSize(layout []uint16) int {
 
 // each calls f with every attribute in a bonus or spill buffer: an sa_hdr_phys_t
 // and the values in the order of its layout, each at a multiple of 8.
-func (t *attributeTable) each(buf []byte, f func(name string, value []byte) error) error {
+func (t *saTable) each(buf []byte, f func(name string, value []byte) error) error {
 	o := t.order
 	if len(buf) < 8 || o.u32(buf) != saMagic {
 		return errors.New("attributes: they have no header")
@@ -161,7 +161,7 @@ func (t *attributeTable) each(buf []byte, f func(name string, value []byte) erro
 	}
 	lengths := buf[6:at] // sa_lengths
 	for _, n := range layout {
-		a, ok := t.known[n]
+		a, ok := t.attrs[n]
 		if !ok {
 			return fmt.Errorf("attributes: number %d of layout %d is not registered", n, number)
 		}

@@ -12,19 +12,19 @@ import (
 // that what is announced comes; what the datasets hold is not looked at. Options
 // that it needs are MaxBytes and MaxDatasets.
 func Survey(ctx context.Context, r io.Reader, o Options) (*Stream, error) {
-	x, err := read(ctx, r, o.withDefaults(), passed{})
+	x, err := readStream(ctx, r, o.withDefaults(), discardSink{})
 	if err != nil {
 		return nil, err
 	}
 	return x.stream, nil
 }
 
-// passed is a sink that nothing stays in.
-type passed struct{}
+// discardSink is a sink that nothing stays in.
+type discardSink struct{}
 
-func (passed) begin(beginning, map[uint64]int) error { return nil }
-func (passed) record(*record) (int64, error)         { return 0, nil }
-func (passed) end() error                            { return nil }
+func (discardSink) begin(beginRecord, map[uint64]int) error { return nil }
+func (discardSink) record(*record) (int64, error)           { return 0, nil }
+func (discardSink) end() error                              { return nil }
 
 // Head reads no more than the beginning of the stream r: of a package its list, of
 // which it tells all datasets, sorted, with no Created; else the one dataset. The
@@ -38,7 +38,7 @@ func Head(ctx context.Context, r io.Reader) (*Stream, error) {
 
 // head is the first record of a stream.
 type head struct {
-	beginning
+	beginRecord
 	stream *Stream // what Head returns
 
 	to   string            // of a package: the snapshot that it is sent up to; "" if it does not say
@@ -47,31 +47,31 @@ type head struct {
 
 // readHead reads no more than the first record.
 func readHead(ctx context.Context, r io.Reader) (h head, err error) {
-	rs := newRecords(ctx, r)
+	rs := newRecordReader(ctx, r)
 	rec, err := rs.read()
 	if err != nil {
 		return h, err
 	}
-	if h.beginning, err = parseBegin(rec); err != nil {
-		return h, rs.fault(err)
+	if h.beginRecord, err = parseBegin(rec); err != nil {
+		return h, rs.wrap(err)
 	}
 	s := &Stream{Top: h.dataset, Features: namesOf(h.features)}
-	if h.header == substream {
+	if h.headerType == substream {
 		s.Datasets = []Dataset{h.Dataset}
 		h.stream = s
 		return h, nil
 	}
 	s.Package = true
-	c, err := parseContents(rec.payload)
+	c, err := parsePackageList(rec.payload)
 	if err != nil {
-		return h, rs.fault(err)
+		return h, rs.wrap(err)
 	}
 	h.stream, h.to, h.keys = s, c.to, map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.datasets)) {
 		d, err := c.datasets[name].dataset(s.Top, name, c.to)
 		if err != nil {
 			h.stream = nil
-			return h, rs.fault(err)
+			return h, rs.wrap(err)
 		}
 		s.Datasets = append(s.Datasets, d)
 		h.keys[d.Name] = c.datasets[name].key
@@ -80,14 +80,14 @@ func readHead(ctx context.Context, r io.Reader) (h head, err error) {
 }
 
 // dataset is what the list of a package says of one, at the snapshot called to.
-func (l listed) dataset(top, name, to string) (Dataset, error) {
-	at, err := below(top, name)
+func (l listedDataset) dataset(top, name, to string) (Dataset, error) {
+	at, err := relativeName(top, name)
 	if err != nil {
 		return Dataset{}, err
 	}
 	d := Dataset{Name: at, Snapshot: to, GUID: l.snapshots[to], Origin: l.origin, Properties: l.properties}
 	for _, snapshot := range slices.Sorted(maps.Keys(l.snapshots)) {
-		d.Snapshots = append(d.Snapshots, Snapshot{Name: snapshot, GUID: l.snapshots[snapshot], Properties: l.ofSnapshot[snapshot]})
+		d.Snapshots = append(d.Snapshots, Snapshot{Name: snapshot, GUID: l.snapshots[snapshot], Properties: l.snapshotProperties[snapshot]})
 	}
 	return d, nil
 }

@@ -35,9 +35,9 @@ func (t *tarInput) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// complete returns an error if the archive has no end. That is at least one block of
+// checkEnd returns an error if the archive has no end. That is at least one block of
 // zeros: some programs write no more.
-func (t *tarInput) complete() error {
+func (t *tarInput) checkEnd() error {
 	if t.ended && t.zeros < tarBlock {
 		return io.ErrUnexpectedEOF
 	}

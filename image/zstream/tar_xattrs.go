@@ -21,9 +21,9 @@ const (
 // maxXattrName is what Linux and FreeBSD allow (XATTR_NAME_MAX, EXTATTR_MAXNAMELEN).
 const maxXattrName = 255
 
-// more takes from extended headers what a file has beside: attributes.
-func (a *archive) more(f *file, records map[string]string) error {
-	all, err := recordedXattrs(records)
+// addPAXAttributes takes from extended headers what a file has beside: attributes.
+func (a *tarReader) addPAXAttributes(f *file, records map[string]string) error {
+	all, err := xattrsOfRecords(records)
 	if err != nil {
 		return err
 	}
@@ -54,9 +54,9 @@ func (a *archive) more(f *file, records map[string]string) error {
 	return nil
 }
 
-// recordedXattrs returns the extended attributes in an extended header. Of an attribute
+// xattrsOfRecords returns the extended attributes in an extended header. Of an attribute
 // that is there in both ways the encoded one counts.
-func recordedXattrs(records map[string]string) (map[string][]byte, error) {
+func xattrsOfRecords(records map[string]string) (map[string][]byte, error) {
 	all := map[string][]byte{}
 	for key, value := range records {
 		name, is := strings.CutPrefix(key, libarchiveXattr)
@@ -73,7 +73,7 @@ func recordedXattrs(records map[string]string) (map[string][]byte, error) {
 	encoded := len(all)
 	for key, value := range records {
 		name, is := strings.CutPrefix(key, schilyXattr)
-		if _, there := all[name]; is && !there && (encoded == 0 || !isTorn(all, name, value)) {
+		if _, there := all[name]; is && !there && (encoded == 0 || !isSplitAtEquals(all, name, value)) {
 			all[name] = []byte(value)
 		}
 	}
@@ -85,9 +85,9 @@ func recordedXattrs(records map[string]string) (map[string][]byte, error) {
 	return all, nil
 }
 
-// isTorn reports whether a record is the plain copy of an attribute with = in its name:
+// isSplitAtEquals reports whether a record is the plain copy of an attribute with = in its name:
 // the name of a record ends at the first.
-func isTorn(all map[string][]byte, name, value string) bool {
+func isSplitAtEquals(all map[string][]byte, name, value string) bool {
 	for i := range len(value) {
 		if value[i] != '=' {
 			continue

@@ -18,7 +18,7 @@ import (
 func entriesOf(t *testing.T, files *Files) map[string]Entry {
 	t.Helper()
 	all := map[string]Entry{}
-	_, err := Index(t.Context(), bytes.NewReader(sent(t, files)), Options{Scratch: t.TempDir()}, func(e Entry) error {
+	_, err := Index(t.Context(), bytes.NewReader(writeStream(t, files)), Options{Scratch: t.TempDir()}, func(e Entry) error {
 		all[strings.TrimPrefix(e.Path, "/")] = e
 		return nil
 	})
@@ -37,7 +37,7 @@ func TestReadTar_xattrs(t *testing.T) {
 	leak.Check(t)
 	binary := string([]byte{0, 1, 2, 0xff, '\n', '='})
 	coded := base64.RawStdEncoding.EncodeToString([]byte(binary))
-	files := ofTar(t, archiveOf(t,
+	files := filesOfTar(t, archiveOf(t,
 		withRecords("coded", map[string]string{"LIBARCHIVE.xattr.user.colour": "cmVk"}),
 		withRecords("padded", map[string]string{"LIBARCHIVE.xattr.user.colour": "Ymx1ZQ=="}),
 		withRecords("both", map[string]string{"SCHILY.xattr.user.bin": binary, "LIBARCHIVE.xattr.user.bin": coded}),
@@ -69,7 +69,7 @@ func TestReadTar_xattrs(t *testing.T) {
 // What cannot be taken is told.
 func TestReadTar_xattrsLeft(t *testing.T) {
 	leak.Check(t)
-	files := ofTar(t, archiveOf(t,
+	files := filesOfTar(t, archiveOf(t,
 		withRecords("a", map[string]string{"LIBARCHIVE.xattr.system.note": "eA", "LIBARCHIVE.xattr.com.apple.quarantine": "eA", "LIBARCHIVE.xattr.user.kept": "eA"}),
 		withRecords("b", map[string]string{"LIBARCHIVE.xattr.security.selinux": "eA"}),
 		withRecords("c", map[string]string{"LIBARCHIVE.xattr.system.posix1e.acl_access": "eA"}),

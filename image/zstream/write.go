@@ -46,16 +46,16 @@ func Write(ctx context.Context, w io.Writer, o WriteOptions, systems ...FileSyst
 	if err := o.check(systems); err != nil {
 		return nil, err
 	}
-	p := &packer{options: o, stream: &Stream{}}
+	p := &packageWriter{options: o, stream: &Stream{}}
 	for _, fs := range systems {
-		if err := fs.Files.seal(ctx); err != nil {
+		if err := fs.Files.prepare(ctx); err != nil {
 			return nil, fmt.Errorf("dataset %q: %w", fs.Name, err)
 		}
 		p.total += fs.Files.bytes
 	}
-	p.identify(systems)
+	p.assignGUIDs(systems)
 	buffered := bufio.NewWriterSize(w, readAhead)
-	p.out = &output{ctx: ctx, w: buffered}
+	p.out = &recordWriter{ctx: ctx, w: buffered}
 	err := p.writeList(systems)
 	for i, fs := range systems {
 		if err == nil {
@@ -63,7 +63,7 @@ func Write(ctx context.Context, w io.Writer, o WriteOptions, systems ...FileSyst
 		}
 	}
 	if err == nil {
-		err = p.out.bareEnd(fletcher4{})
+		err = p.out.writePackageEnd(fletcher4{})
 	}
 	if err == nil {
 		err = buffered.Flush()
@@ -76,7 +76,7 @@ func (o WriteOptions) check(systems []FileSystem) error {
 	if len(systems) == 0 || systems[0].Name != "" {
 		return errors.New("the first dataset must be the top one")
 	}
-	if err := checkComponent("snapshot", o.Snapshot); err != nil {
+	if err := checkDatasetComponent("snapshot", o.Snapshot); err != nil {
 		return err
 	}
 	if o.Created.Unix() < 0 {
@@ -86,7 +86,7 @@ func (o WriteOptions) check(systems []FileSystem) error {
 	for _, fs := range systems {
 		full := join(o.Dataset, fs.Name)
 		for part := range strings.SplitSeq(full, "/") {
-			if err := checkComponent("dataset", part); err != nil {
+			if err := checkDatasetComponent("dataset", part); err != nil {
 				return err
 			}
 		}
@@ -102,9 +102,9 @@ func (o WriteOptions) check(systems []FileSystem) error {
 	return nil
 }
 
-// checkComponent refuses what is no part of a dataset's name: letters, digits
+// checkDatasetComponent refuses what is no part of a dataset's name: letters, digits
 // and "-_.: " are allowed (module/zcommon/zfs_namecheck.c, valid_char).
-func checkComponent(what, s string) error {
+func checkDatasetComponent(what, s string) error {
 	bad := strings.IndexFunc(s, func(r rune) bool {
 		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 		return !letter && !strings.ContainsRune("-_.: ", r)
@@ -123,20 +123,20 @@ func join(top, name string) string {
 	return top + "/" + name
 }
 
-// packer is a package being written.
-type packer struct {
-	options WriteOptions
-	out     *output
-	stream  *Stream
-	fsGUIDs []uint64
-	total   int64
-	done    int64
-	last    [recordSize]byte // block of a file, with what is beyond its end
+// packageWriter is a package being written.
+type packageWriter struct {
+	options   WriteOptions
+	out       *recordWriter
+	stream    *Stream
+	fsGUIDs   []uint64
+	total     int64
+	done      int64
+	lastBlock [recordSize]byte // block of a file, with what is beyond its end
 }
 
-// identify gives the datasets and their snapshots GUIDs: of the sum of all that
+// assignGUIDs gives the datasets and their snapshots GUIDs: of the sum of all that
 // the stream is, and of which one it is.
-func (p *packer) identify(systems []FileSystem) {
+func (p *packageWriter) assignGUIDs(systems []FileSystem) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %d\n", p.options.Dataset, p.options.Snapshot, p.options.Created.Unix())
 	for _, fs := range systems {
@@ -158,7 +158,7 @@ func (p *packer) identify(systems []FileSystem) {
 
 // writeList writes the beginning of the package: what there is in it, without
 // any properties (OpenZFS lib/libzfs/libzfs_sendrecv.c, send_iterate_fs).
-func (p *packer) writeList(systems []FileSystem) error {
+func (p *packageWriter) writeList(systems []FileSystem) error {
 	var filesystems nvlist
 	snapshots := map[string]uint64{}
 	for i, fs := range systems {
@@ -177,19 +177,19 @@ func (p *packer) writeList(systems []FileSystem) error {
 		}})
 	}
 	list := nvlist{{"tosnap", p.options.Snapshot}, {"fss", filesystems}}
-	err := p.out.put(begin, list.pack(), func(b body) {
+	err := p.out.writeRecord(drrBegin, list.pack(), func(b body) {
 		b.u64(0, magic)
 		b.u64(8, compound)
 		copy(b[48:303], p.options.Dataset+"@"+p.options.Snapshot)
 	})
 	if err == nil {
-		err = p.out.bareEnd(p.out.sum)
+		err = p.out.writePackageEnd(p.out.sum)
 	}
 	return err
 }
 
 // progress counts content that was written.
-func (p *packer) progress(n int) {
+func (p *packageWriter) progress(n int) {
 	p.done += int64(n)
 	if p.options.Progress != nil {
 		p.options.Progress(p.done, p.total)

@@ -10,9 +10,9 @@ const (
 	aceExecute = 0x20
 
 	// Read named attributes, attributes and the list itself, synchronize.
-	aceAnyone = 0x8 | 0x80 | 0x20000 | 0x100000
+	aceAlways = 0x8 | 0x80 | 0x20000 | 0x100000
 	// Write named attributes, attributes, the list and the owner, too.
-	aceOwnerToo = aceAnyone | 0x10 | 0x100 | 0x40000 | 0x80000
+	aceOwnerAlways = aceAlways | 0x10 | 0x100 | 0x40000 | 0x80000
 
 	aceAllow = 0
 	aceDeny  = 1
@@ -41,11 +41,11 @@ func trivialACL(mode uint32) []byte {
 		entry(aceDeny, aceOwner, mask)
 	}
 	if mask := other &^ group; mask != 0 {
-		entry(aceDeny, aceOwnGroup, mask)
+		entry(aceDeny, aceOwningGroup, mask)
 	}
-	entry(aceAllow, aceOwner, owner|aceOwnerToo)
-	entry(aceAllow, aceOwnGroup, group|aceAnyone)
-	entry(aceAllow, aceEveryone, other|aceAnyone)
+	entry(aceAllow, aceOwner, owner|aceOwnerAlways)
+	entry(aceAllow, aceOwningGroup, group|aceAlways)
+	entry(aceAllow, aceEveryone, other|aceAlways)
 	return list
 }
 

@@ -26,7 +26,7 @@ func eachBlockOf(r io.ReaderAt, size int64, data func(from int64) (start, end in
 		n, err := r.ReadAt(p, at)
 		if n < len(p) {
 			if err == nil || errors.Is(err, io.EOF) {
-				err = errChanged
+				err = errModified
 			}
 			return err
 		}

@@ -15,16 +15,16 @@ const (
 )
 
 // number is the object of a file.
-func (t *Files) number(i uint32) uint64 { return firstFile + uint64(t.at[i]) }
+func (t *Files) number(i uint32) uint64 { return firstFile + uint64(t.position[i]) }
 
 // writeDataset writes a substream. Its objects come in the order of their
 // numbers, each with all that is its own.
-func (p *packer) writeDataset(i int, fs FileSystem) error {
+func (p *packageWriter) writeDataset(i int, fs FileSystem) error {
 	d := &p.stream.Datasets[i]
 	name := join(p.options.Dataset, fs.Name) + "@" + d.Snapshot
-	err := p.out.begin(name, uint64(d.Created.Unix()), d.GUID)
+	err := p.out.writeBegin(name, uint64(d.Created.Unix()), d.GUID)
 	if err == nil {
-		err = p.out.writeSystem()
+		err = p.out.writeSystemObjects()
 	}
 	for _, n := range fs.Files.order {
 		d.Files += int64(len(fs.Files.files[n].names))
@@ -33,14 +33,14 @@ func (p *packer) writeDataset(i int, fs FileSystem) error {
 		}
 	}
 	if err == nil {
-		err = p.out.end()
+		err = p.out.writeEnd()
 	}
 	return err
 }
 
-// writeSystem writes the objects that every file system has, as a new one does
+// writeSystemObjects writes the objects that every file system has, as a new one does
 // (module/os/freebsd/zfs/zfs_znode_os.c, zfs_create_fs).
-func (o *output) writeSystem() error {
+func (o *recordWriter) writeSystemObjects() error {
 	for _, z := range []struct {
 		number  uint64
 		t       objectType
@@ -66,7 +66,7 @@ func (o *output) writeSystem() error {
 }
 
 // writeFile writes a file of any kind.
-func (p *packer) writeFile(t *Files, i uint32) error {
+func (p *packageWriter) writeFile(t *Files, i uint32) error {
 	f, number := &t.files[i], t.number(i)
 	size := uint64(f.size)
 	switch f.kind() {
@@ -75,12 +75,12 @@ func (p *packer) writeFile(t *Files, i uint32) error {
 	case unix.S_IFLNK:
 		size = uint64(len(f.target))
 	}
-	bonus, spill := attributes(f, size, t.number(f.parent), uint64(f.links))
+	bonus, spill := encodeAttributes(f, size, t.number(f.parent), uint64(f.links))
 	if f.isDir() {
 		return newZAP(number, t.entries(f)).write(p.out, number, typeDirectory, bonus, spill)
 	}
 	block := blockSize(f.size)
-	if err := p.out.object(number, typePlainFile, block, bonus, spill != nil); err != nil {
+	if err := p.out.writeObject(number, typePlainFile, block, bonus, spill != nil); err != nil {
 		return err
 	}
 	if f.size > 0 {
@@ -89,7 +89,7 @@ func (p *packer) writeFile(t *Files, i uint32) error {
 		}
 	}
 	if spill != nil {
-		return p.out.spill(number, spill)
+		return p.out.writeSpill(number, spill)
 	}
 	return nil
 }
@@ -113,16 +113,16 @@ func (t *Files) entries(f *file) []zapEntry {
 
 // writeContent writes the blocks of a file that are not holes, each whole, and
 // frees the holes.
-func (p *packer) writeContent(t *Files, i uint32, size uint32) error {
+func (p *packageWriter) writeContent(t *Files, i uint32, size uint32) error {
 	number, next := t.number(i), int64(0)
 	hole := func(until uint64) error {
-		return p.out.hole(number, uint64(next), until)
+		return p.out.writeFree(number, uint64(next), until)
 	}
 	err := t.eachBlock(p.out.ctx, i, func(offset int64, block []byte) error {
 		n := len(block)
 		if n < int(size) {
-			clear(p.last[copy(p.last[:], block):])
-			block = p.last[:size]
+			clear(p.lastBlock[copy(p.lastBlock[:], block):])
+			block = p.lastBlock[:size]
 		}
 		if offset > next {
 			if err := hole(uint64(offset - next)); err != nil {
@@ -131,7 +131,7 @@ func (p *packer) writeContent(t *Files, i uint32, size uint32) error {
 		}
 		next = offset + int64(size)
 		p.progress(n)
-		return p.out.content(number, typePlainFile, offset, block)
+		return p.out.writeBlock(number, typePlainFile, offset, block)
 	})
 	if err == nil && next < t.files[i].size {
 		err = hole(toEnd)

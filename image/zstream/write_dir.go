@@ -31,19 +31,19 @@ func ReadDir(ctx context.Context, dir *os.Root) (*Files, error) {
 	src := &directoryFiles{dir: dir}
 	t := newFiles(src)
 	src.files = t
-	s := &scan{ctx: ctx, dir: dir, Files: t, seen: map[inode]uint32{}}
+	s := &dirScanner{ctx: ctx, dir: dir, Files: t, seen: map[inode]uint32{}}
 	info, err := dir.Lstat(".")
 	if err == nil {
-		t.files[0], err = s.file(".", info)
+		t.files[0], err = s.newFile(".", info)
 	}
 	if err == nil {
-		err = s.read(0, ".", 0)
+		err = s.readDir(0, ".", 0)
 	}
 	return t, err
 }
 
-// scan is the reading of a directory.
-type scan struct {
+// dirScanner is the reading of a directory.
+type dirScanner struct {
 	*Files
 	ctx  context.Context
 	dir  *os.Root
@@ -55,8 +55,8 @@ type scan struct {
 
 type inode struct{ dev, ino uint64 }
 
-// read adds what is in the directory at.
-func (s *scan) read(i uint32, at string, depth int) error {
+// readDir adds what is in the directory at.
+func (s *dirScanner) readDir(i uint32, at string, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("%s: more than %d directories deep", at, maxDepth)
 	}
@@ -74,15 +74,15 @@ func (s *scan) read(i uint32, at string, depth int) error {
 		if s.ctx.Err() != nil {
 			return context.Cause(s.ctx)
 		}
-		if err := s.add(i, base, path.Join(at, base), depth); err != nil {
+		if err := s.addName(i, base, path.Join(at, base), depth); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// add takes one name.
-func (s *scan) add(dir uint32, base, at string, depth int) error {
+// addName takes one name.
+func (s *dirScanner) addName(dir uint32, base, at string, depth int) error {
 	info, err := s.dir.Lstat(at)
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func (s *scan) add(dir uint32, base, at string, depth int) error {
 	if i, known := s.seen[key]; known {
 		return s.link(dir, base, i)
 	}
-	f, err := s.file(at, info)
+	f, err := s.newFile(at, info)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (s *scan) add(dir uint32, base, at string, depth int) error {
 		return fmt.Errorf("%s: %w", at, err)
 	}
 	if f.isDir() {
-		return s.read(i, at, depth+1)
+		return s.readDir(i, at, depth+1)
 	}
 	if st.Nlink > 1 {
 		s.seen[key] = i
@@ -113,8 +113,8 @@ func (s *scan) add(dir uint32, base, at string, depth int) error {
 	return nil
 }
 
-// file is what is at a path.
-func (s *scan) file(at string, info fs.FileInfo) (f file, err error) {
+// newFile is what is at a path.
+func (s *dirScanner) newFile(at string, info fs.FileInfo) (f file, err error) {
 	st := info.Sys().(*syscall.Stat_t)
 	f = file{mode: uint32(st.Mode), uid: st.Uid, gid: st.Gid}
 	f.setTime(info.ModTime())
@@ -152,8 +152,8 @@ const (
 	seekHole = 4
 )
 
-// blocks reads a file, all but its holes.
-func (d *directoryFiles) blocks(i int, size int64, each func(int64, []byte) error) error {
+// eachBlock reads a file, all but its holes.
+func (d *directoryFiles) eachBlock(i int, size int64, each func(int64, []byte) error) error {
 	// Should a fifo have taken its place, opening it must not wait for a writer.
 	f, err := d.dir.OpenFile(d.files.path(uint32(i)), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -165,7 +165,7 @@ func (d *directoryFiles) blocks(i int, size int64, each func(int64, []byte) erro
 		return err
 	}
 	if !info.Mode().IsRegular() || info.Size() != size {
-		return errChanged
+		return errModified
 	}
 	return eachBlockOf(f, size, func(from int64) (start, end int64, err error) {
 		if start, err = f.Seek(from, seekData); errors.Is(err, unix.ENXIO) {

@@ -24,20 +24,20 @@ type Files struct {
 	files    []file // the root is the first
 	contents contentSource
 	sums     [][16]byte // of the contents, by file; that of nothing is zero
-	left     omissions
+	omitted  omissions
 
-	order []uint32 // files as they are written
-	at    []uint32 // where in order a file is
-	sum   [sha256.Size]byte
-	bytes int64 // of blocks that are not zero
+	order    []uint32 // files as they are written
+	position []uint32 // where in order a file is
+	sum      [sha256.Size]byte
+	bytes    int64 // of blocks that are not zero
 }
 
 // contentSource has the contents of the files of a tree, by their numbers in it.
 type contentSource interface {
-	// blocks calls f with every block of recordSize of file i in which there is
+	// eachBlock calls f with every block of recordSize of file i in which there is
 	// anything but zeros, in order. The last may be shorter. It returns an error
 	// if the file is not of that size.
-	blocks(i int, size int64, f func(offset int64, block []byte) error) error
+	eachBlock(i int, size int64, f func(offset int64, block []byte) error) error
 
 	io.Closer
 }
@@ -82,7 +82,7 @@ func NewFiles(small map[string]string, modified time.Time) (*Files, error) {
 	data := inMemory{}
 	dir := file{mode: unix.S_IFDIR | 0o755}
 	dir.setTime(modified)
-	t := newPaths(data, dir)
+	t := newTreeBuilder(data, dir)
 	t.files[0] = dir
 	for _, path := range slices.Sorted(maps.Keys(small)) {
 		f := file{mode: unix.S_IFREG | 0o644, size: int64(len(small[path]))}
@@ -101,7 +101,7 @@ func NewFiles(small map[string]string, modified time.Time) (*Files, error) {
 
 // newFiles is a tree of a root alone.
 func newFiles(c contentSource) *Files {
-	return &Files{files: []file{{mode: unix.S_IFDIR | 0o755}}, contents: c, left: omissions{}}
+	return &Files{files: []file{{mode: unix.S_IFDIR | 0o755}}, contents: c, omitted: omissions{}}
 }
 
 // Close lets go of where the contents are.
@@ -132,11 +132,11 @@ func (t *Files) link(dir uint32, base string, i uint32) error {
 }
 
 // omit notes what is left out.
-func (t *Files) omit(what string) { t.left[what]++ }
+func (t *Files) omit(what string) { t.omitted[what]++ }
 
 // Warnings say what of the input has no place in the tree, one line for each
 // kind, with a count.
-func (t *Files) Warnings() (lines []string) { return t.left.lines() }
+func (t *Files) Warnings() (lines []string) { return t.omitted.lines() }
 
 // lines are the omissions, sorted.
 func (left omissions) lines() (lines []string) {
@@ -147,13 +147,13 @@ func (left omissions) lines() (lines []string) {
 	return lines
 }
 
-// seal ends the making of a tree: it puts the files in order, sums them up with
+// prepare ends the making of a tree: it puts the files in order, sums them up with
 // their contents, and finds out how much there is to write.
-func (t *Files) seal(ctx context.Context) error {
+func (t *Files) prepare(ctx context.Context) error {
 	if t.order != nil {
 		return nil
 	}
-	t.at = make([]uint32, len(t.files))
+	t.position = make([]uint32, len(t.files))
 	for i := range t.files {
 		if f := &t.files[i]; f.isDir() {
 			f.links = 2
@@ -168,9 +168,9 @@ func (t *Files) seal(ctx context.Context) error {
 		}
 	}
 	t.order = []uint32{0}
-	err := t.arrange(0, 0)
+	err := t.orderFiles(0, 0)
 	if err == nil {
-		err = t.sumUp(ctx)
+		err = t.hashTree(ctx)
 	}
 	if err != nil {
 		t.order = nil
@@ -178,16 +178,16 @@ func (t *Files) seal(ctx context.Context) error {
 	return err
 }
 
-// arrange puts what is below a directory into the order of all paths, where a
+// orderFiles puts what is below a directory into the order of all paths, where a
 // file of many names is at its first.
-func (t *Files) arrange(dir uint32, depth int) error {
+func (t *Files) orderFiles(dir uint32, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("%q: more than %d directories deep", t.path(dir), maxDepth)
 	}
 	for _, n := range t.files[dir].names {
 		f := &t.files[n.file]
-		if t.at[n.file] == 0 {
-			t.at[n.file] = uint32(len(t.order))
+		if t.position[n.file] == 0 {
+			t.position[n.file] = uint32(len(t.order))
 			t.order = append(t.order, n.file)
 			f.name, f.parent = n.name, dir
 		}
@@ -196,7 +196,7 @@ func (t *Files) arrange(dir uint32, depth int) error {
 			continue
 		}
 		t.files[dir].links++
-		if err := t.arrange(n.file, depth+1); err != nil {
+		if err := t.orderFiles(n.file, depth+1); err != nil {
 			return err
 		}
 	}
@@ -216,8 +216,8 @@ func (t *Files) path(i uint32) string {
 	return strings.Join(parts, "/")
 }
 
-// sumUp makes the sum of everything that is written.
-func (t *Files) sumUp(ctx context.Context) error {
+// hashTree makes the sum of everything that is written.
+func (t *Files) hashTree(ctx context.Context) error {
 	h := sha256.New()
 	t.bytes, t.sums = 0, make([][16]byte, len(t.files))
 	for _, i := range t.order {
@@ -228,16 +228,16 @@ func (t *Files) sumUp(ctx context.Context) error {
 				return err
 			}
 		}
-		f.describe(h, t.at)
+		f.hashMetadata(h, t.position)
 		h.Write(t.sums[i][:])
 	}
 	h.Sum(t.sum[:0])
 	return nil
 }
 
-// describe writes all of a file but its content to h, each part led by its
+// hashMetadata writes all of a file but its content to h, each part led by its
 // length or of a fixed one.
-func (f *file) describe(h hash.Hash, at []uint32) {
+func (f *file) hashMetadata(h hash.Hash, at []uint32) {
 	var p []byte
 	le := binary.LittleEndian
 	for _, v := range []uint64{
@@ -255,8 +255,8 @@ func (f *file) describe(h hash.Hash, at []uint32) {
 	h.Write(p)
 }
 
-// errChanged is for input that is not what it was a moment ago.
-var errChanged = errors.New("it changed while it was read")
+// errModified is for input that is not what it was a moment ago.
+var errModified = errors.New("it changed while it was read")
 
 // eachBlock calls f with the blocks of file i. What it reads the first time is
 // summed up; it is an error if that is not what it reads later.
@@ -264,7 +264,7 @@ func (t *Files) eachBlock(ctx context.Context, i uint32, f func(offset int64, bl
 	h := sha256.New()
 	var at [8]byte
 	n := int64(0)
-	err := t.contents.blocks(int(i), t.files[i].size, func(offset int64, block []byte) error {
+	err := t.contents.eachBlock(int(i), t.files[i].size, func(offset int64, block []byte) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -282,7 +282,7 @@ func (t *Files) eachBlock(ctx context.Context, i uint32, f func(offset int64, bl
 		*known = [16]byte(sum[:])
 		t.bytes += n
 	case *known != [16]byte(sum[:]):
-		err = errChanged
+		err = errModified
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.path(i), err)
@@ -295,6 +295,6 @@ type inMemory map[int]string
 
 func (m inMemory) Close() error { return nil }
 
-func (m inMemory) blocks(i int, size int64, f func(int64, []byte) error) error {
+func (m inMemory) eachBlock(i int, size int64, f func(int64, []byte) error) error {
 	return eachBlockOf(strings.NewReader(m[i]), size, nil, f)
 }

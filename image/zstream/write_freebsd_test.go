@@ -41,7 +41,7 @@ func TestWrite_received(t *testing.T) {
 	defer func() { must.NoError(t, remove()) }()
 
 	src := t.TempDir()
-	makeOdds(t, src)
+	makeSpecialFiles(t, src)
 	lists := []string{"micro", "fat", "external"}
 	for i, n := range []int{50, 3_000, 32_000} {
 		dir := filepath.Join(src, lists[i])
@@ -63,11 +63,11 @@ func TestWrite_received(t *testing.T) {
 	must.NoError(t, unix.Setxattr(filepath.Join(src, "block"), "user.large", bytes.Repeat([]byte("v"), 9000), 0))
 
 	top := root + "/web"
-	zfs(t, sent(t, ofDir(t, src)), "zfs", "receive", "-u", "-x", "mountpoint", top)
+	zfs(t, writeStream(t, filesOfDir(t, src)), "zfs", "receive", "-u", "-x", "mountpoint", top)
 	zfs(t, nil, "zfs", "mount", top)
 	zfs(t, nil, "zfs", "mount", top+"/m")
 	at := strings.TrimSpace(string(zfs(t, nil, "zfs", "get", "-Hp", "-o", "value", "mountpoint", top+"/m")))
-	same(t, src, at)
+	mustBeSameTree(t, src, at)
 	for path, want := range map[string]string{"dir": "v", "block": strings.Repeat("v", 9000)} {
 		value := make([]byte, 10_000)
 		name := map[bool]string{true: "user.small", false: "user.large"}[path == "dir"]
@@ -94,5 +94,5 @@ func TestWrite_received(t *testing.T) {
 	zfs(t, nil, "zfs", "snapshot", top+"/m@two")
 	dir, _, err := extract(t, zfs(t, nil, "zfs", "send", top+"/m@two"), Options{})
 	must.NoError(t, err)
-	same(t, at, dir)
+	mustBeSameTree(t, at, dir)
 }

@@ -28,14 +28,14 @@ func (h head) pack() (list, last []byte, err error) {
 		all = append(nvlist{{"tosnap", h.to}}, all...)
 	}
 	var b bytes.Buffer
-	out := &output{ctx: context.Background(), w: &b}
-	err = out.put(begin, all.pack(), func(rec body) {
+	out := &recordWriter{ctx: context.Background(), w: &b}
+	err = out.writeRecord(drrBegin, all.pack(), func(rec body) {
 		rec.u64(0, magic)
 		rec.u64(8, compound)
 		copy(rec[48:303], h.dataset+"@"+h.Snapshot)
 	})
 	if err == nil {
-		err = out.bareEnd(out.sum)
+		err = out.writePackageEnd(out.sum)
 	}
 	n := max(0, b.Len()-headerSize)
 	return b.Bytes()[:n], b.Bytes()[n:], err

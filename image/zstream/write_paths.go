@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// paths is a tree that is made by paths, in any order. A name that is given again
+// treeBuilder is a tree that is made by paths, in any order. A name that is given again
 // is another file from then on.
-type paths struct {
+type treeBuilder struct {
 	*Files
-	byName map[entryKey]int // in the names of its directory
-	dir    file             // what a directory is that nothing says anything of
+	byName     map[entryKey]int // in the names of its directory
+	missingDir file             // what a directory is that nothing says anything of
 }
 
 // entryKey is a name in a directory.
@@ -20,14 +20,14 @@ type entryKey struct {
 	name string
 }
 
-// newPaths is a tree of a root alone.
-func newPaths(c contentSource, dir file) *paths {
-	return &paths{newFiles(c), map[entryKey]int{}, dir}
+// newTreeBuilder is a tree of a root alone.
+func newTreeBuilder(c contentSource, dir file) *treeBuilder {
+	return &treeBuilder{newFiles(c), map[entryKey]int{}, dir}
 }
 
 // put makes a file at a path. A directory that is there already stays, with what
 // is in it, and becomes what f is.
-func (p *paths) put(path string, f file) (uint32, error) {
+func (p *treeBuilder) put(path string, f file) (uint32, error) {
 	dir, base, err := p.parent(path)
 	if err != nil {
 		return 0, err
@@ -50,17 +50,17 @@ func (p *paths) put(path string, f file) (uint32, error) {
 }
 
 // add makes a file of that name.
-func (p *paths) add(dir uint32, base string, f file) (uint32, error) {
+func (p *treeBuilder) add(dir uint32, base string, f file) (uint32, error) {
 	if len(p.files) >= maxFiles {
 		return 0, fmt.Errorf("there are more than %d files", maxFiles)
 	}
 	p.files = append(p.files, f)
 	i := uint32(len(p.files) - 1)
-	return i, p.name(dir, base, i)
+	return i, p.setName(dir, base, i)
 }
 
-// name gives a file a name, in place of the one that has it.
-func (p *paths) name(dir uint32, base string, i uint32) error {
+// setName gives a file a name, in place of the one that has it.
+func (p *treeBuilder) setName(dir uint32, base string, i uint32) error {
 	key := entryKey{dir, base}
 	if at, there := p.byName[key]; there {
 		p.files[dir].names[at].file = i
@@ -71,7 +71,7 @@ func (p *paths) name(dir uint32, base string, i uint32) error {
 }
 
 // find is the file of that name.
-func (p *paths) find(dir uint32, base string) (uint32, bool) {
+func (p *treeBuilder) find(dir uint32, base string) (uint32, bool) {
 	at, there := p.byName[entryKey{dir, base}]
 	if !there {
 		return 0, false
@@ -79,8 +79,8 @@ func (p *paths) find(dir uint32, base string) (uint32, bool) {
 	return p.files[dir].names[at].file, true
 }
 
-// look is the file at a path.
-func (p *paths) look(path string) (uint32, error) {
+// findPath is the file at a path.
+func (p *treeBuilder) findPath(path string) (uint32, error) {
 	i := uint32(0)
 	parts, err := components(path)
 	if err != nil {
@@ -97,7 +97,7 @@ func (p *paths) look(path string) (uint32, error) {
 
 // parent is the directory that a path is in, made if it is not there, and the
 // name in it: "" for the root.
-func (p *paths) parent(path string) (dir uint32, base string, err error) {
+func (p *treeBuilder) parent(path string) (dir uint32, base string, err error) {
 	parts, err := components(path)
 	if err != nil || len(parts) == 0 {
 		return 0, "", err
@@ -106,7 +106,7 @@ func (p *paths) parent(path string) (dir uint32, base string, err error) {
 	for _, part := range parts[:last] {
 		i, there := p.find(dir, part)
 		if !there {
-			if i, err = p.add(dir, part, p.dir); err != nil {
+			if i, err = p.add(dir, part, p.missingDir); err != nil {
 				return 0, "", err
 			}
 		}

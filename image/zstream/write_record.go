@@ -6,9 +6,9 @@ import (
 	"io"
 )
 
-// output is a stream being written. It is kept to the first error, which all
+// recordWriter is a stream being written. It is kept to the first error, which all
 // that follows returns.
-type output struct {
+type recordWriter struct {
 	ctx    context.Context
 	w      io.Writer
 	header [headerSize]byte
@@ -17,9 +17,9 @@ type output struct {
 	err    error
 }
 
-// put writes a record with its payload. Its body, drr_u, is what fill makes of
+// writeRecord writes a record with its payload. Its body, drr_u, is what fill makes of
 // zeros.
-func (o *output) put(k kind, payload []byte, fill func(body)) error {
+func (o *recordWriter) writeRecord(k recordType, payload []byte, fill func(body)) error {
 	if o.err == nil && o.ctx.Err() != nil {
 		o.err = context.Cause(o.ctx)
 	}
@@ -29,43 +29,43 @@ func (o *output) put(k kind, payload []byte, fill func(body)) error {
 	clear(o.header[:])
 	binary.LittleEndian.PutUint32(o.header[:], uint32(k))
 	fill(o.header[bodyOffset:])
-	if k == begin {
+	if k == drrBegin {
 		o.sum = fletcher4{}
 		binary.LittleEndian.PutUint32(o.header[4:], uint32(len(payload))) // drr_payloadlen
-		o.sum.Write(o.header[:], order{})
+		o.sum.Write(o.header[:], byteOrder{})
 	} else {
-		o.sum.Write(o.header[:sumOffset], order{})
-		o.sum.put(o.header[sumOffset:])
-		o.sum.Write(o.header[sumOffset:], order{})
+		o.sum.Write(o.header[:sumOffset], byteOrder{})
+		o.sum.store(o.header[sumOffset:])
+		o.sum.Write(o.header[sumOffset:], byteOrder{})
 	}
-	o.sum.Write(payload, order{})
-	return o.write(o.header[:], payload)
+	o.sum.Write(payload, byteOrder{})
+	return o.writeBytes(o.header[:], payload)
 }
 
-// bareEnd writes one of the ENDs that libzfs puts around the substreams of a
+// writePackageEnd writes one of the ENDs that libzfs puts around the substreams of a
 // package, which have no checksum of their own (libzfs_sendrecv.c,
 // send_conclusion_record).
-func (o *output) bareEnd(sum fletcher4) error {
+func (o *recordWriter) writePackageEnd(sum fletcher4) error {
 	if o.err != nil {
 		return o.err
 	}
 	clear(o.header[:])
-	binary.LittleEndian.PutUint32(o.header[:], uint32(end))
-	sum.put(o.header[bodyOffset:]) // drr_end.drr_checksum
-	return o.write(o.header[:])
+	binary.LittleEndian.PutUint32(o.header[:], uint32(drrEnd))
+	sum.store(o.header[bodyOffset:]) // drr_end.drr_checksum
+	return o.writeBytes(o.header[:])
 }
 
-// end closes what a BEGIN opened.
-func (o *output) end() error {
+// writeEnd closes what a BEGIN opened.
+func (o *recordWriter) writeEnd() error {
 	sum := o.sum
-	return o.put(end, nil, func(b body) {
-		sum.put(b)
+	return o.writeRecord(drrEnd, nil, func(b body) {
+		sum.store(b)
 		b.u64(32, o.guid) // drr_toguid
 	})
 }
 
-// write hands bytes on.
-func (o *output) write(parts ...[]byte) error {
+// writeBytes hands bytes on.
+func (o *recordWriter) writeBytes(parts ...[]byte) error {
 	for _, p := range parts {
 		if _, err := o.w.Write(p); err != nil {
 			o.err = err
@@ -81,8 +81,8 @@ type body []byte
 func (b body) u32(at int, v uint32) { binary.LittleEndian.PutUint32(b[at:], v) }
 func (b body) u64(at int, v uint64) { binary.LittleEndian.PutUint64(b[at:], v) }
 
-// put writes a checksum as it stands in a record.
-func (f fletcher4) put(p []byte) {
+// store writes a checksum as it stands in a record.
+func (f fletcher4) store(p []byte) {
 	for i, v := range f {
 		binary.LittleEndian.PutUint64(p[8*i:], v)
 	}
@@ -98,10 +98,10 @@ const (
 // drrObjectSpill is DRR_OBJECT_SPILL.
 const drrObjectSpill = 1 << 2
 
-// begin opens the substream of a snapshot.
-func (o *output) begin(name string, created uint64, guid uint64) error {
+// writeBegin opens the substream of a snapshot.
+func (o *recordWriter) writeBegin(name string, created uint64, guid uint64) error {
 	o.guid = guid
-	return o.put(begin, nil, func(b body) {
+	return o.writeRecord(drrBegin, nil, func(b body) {
 		b.u64(0, magic)
 		b.u64(8, substream|featureSASpill<<2) // drr_versioninfo
 		b.u64(16, created)
@@ -112,10 +112,10 @@ func (o *output) begin(name string, created uint64, guid uint64) error {
 	})
 }
 
-// object announces an object: blocks of that many bytes, and its attributes.
-func (o *output) object(number uint64, t objectType, block uint32, bonus []byte, hasSpill bool) error {
+// writeObject announces an object: blocks of that many bytes, and its attributes.
+func (o *recordWriter) writeObject(number uint64, t objectType, block uint32, bonus []byte, hasSpill bool) error {
 	padded := append(bonus, make([]byte, -len(bonus)&7)...)
-	return o.put(object, padded, func(b body) {
+	return o.writeRecord(drrObject, padded, func(b body) {
 		b.u64(0, number)
 		b.u32(8, uint32(t))
 		if bonus != nil {
@@ -131,10 +131,10 @@ func (o *output) object(number uint64, t objectType, block uint32, bonus []byte,
 	})
 }
 
-// content is one block of an object.
-func (o *output) content(number uint64, t objectType, offset int64, block []byte) error {
+// writeBlock is one block of an object.
+func (o *recordWriter) writeBlock(number uint64, t objectType, offset int64, block []byte) error {
 	const checksumOff = 2 // ZIO_CHECKSUM_OFF (zio.h): none is given for the block alone
-	return o.put(write, block, func(b body) {
+	return o.writeRecord(drrWrite, block, func(b body) {
 		b.u64(0, number)
 		b.u32(8, uint32(t))
 		b.u64(16, uint64(offset))
@@ -144,19 +144,19 @@ func (o *output) content(number uint64, t objectType, offset int64, block []byte
 	})
 }
 
-// spill is what attributes the bonus has no room for.
-func (o *output) spill(number uint64, block []byte) error {
-	return o.put(spill, block, func(b body) {
+// writeSpill is what attributes the bonus has no room for.
+func (o *recordWriter) writeSpill(number uint64, block []byte) error {
+	return o.writeRecord(drrSpill, block, func(b body) {
 		b.u64(0, number)
 		b.u64(8, uint64(len(block)))
 		b.u64(16, o.guid)
 	})
 }
 
-// hole frees a part of an object, where nothing was written; toEnd as a length
+// writeFree frees a part of an object, where nothing was written; toEnd as a length
 // is all that follows.
-func (o *output) hole(number uint64, offset, length uint64) error {
-	return o.put(free, nil, func(b body) {
+func (o *recordWriter) writeFree(number uint64, offset, length uint64) error {
+	return o.writeRecord(drrFree, nil, func(b body) {
 		b.u64(0, number)
 		b.u64(8, offset)
 		b.u64(16, length)

@@ -98,20 +98,20 @@ const (
 	bonusWithSpill = 192
 )
 
-// maxVaries bounds an attribute whose size stands in the header, in 16 bits.
-const maxVaries = 1<<16 - 1
+// maxVariableAttr bounds an attribute whose size stands in the header, in 16 bits.
+const maxVariableAttr = 1<<16 - 1
 
 // Bits of z_pflags (zfs_znode.h) that every new file has, and the one of those
 // that nobody is denied to execute.
 const (
-	flagsOfAll    = 1<<35 | 1<<42 | aclTrivial // ZFS_ARCHIVE, ZFS_AV_MODIFIED
+	newFileFlags  = 1<<35 | 1<<42 | aclTrivial // ZFS_ARCHIVE, ZFS_AV_MODIFIED
 	noExecsDenied = 0x100
 )
 
-// attributes are f's, as the file system has them: those in the dnode, and a
+// encodeAttributes are f's, as the file system has them: those in the dnode, and a
 // spill block for what finds no room there, nil without any. Times but the
 // last change of the content are not of the input: they are the same.
-func attributes(f *file, size, parent, links uint64) (bonus, spill []byte) {
+func encodeAttributes(f *file, size, parent, links uint64) (bonus, spill []byte) {
 	layout, more := uint16(layoutFile), []byte(nil)
 	spillLayout := uint16(0)
 	switch {
@@ -143,7 +143,7 @@ func attributes(f *file, size, parent, links uint64) (bonus, spill []byte) {
 
 // fixedAttributes are those of plainLayout.
 func fixedAttributes(f *file, size, parent, links uint64) []byte {
-	flags := uint64(flagsOfAll)
+	flags := uint64(newFileFlags)
 	if f.mode&0o111 == 0o111 {
 		flags |= noExecsDenied
 	}

@@ -40,9 +40,9 @@ func ReadTar(ctx context.Context, r io.Reader, o TarOptions) (*Files, error) {
 	}
 	dir := file{mode: unix.S_IFDIR | 0o755}
 	dir.setTime(o.Missing)
-	a := &archive{paths: newPaths(spool, dir), ctx: ctx, spool: spool, left: o.MaxBytes}
+	a := &tarReader{treeBuilder: newTreeBuilder(spool, dir), ctx: ctx, spool: spool, bytesLeft: o.MaxBytes}
 	a.files[0] = dir
-	if err := a.read(r); err != nil {
+	if err := a.readEntries(r); err != nil {
 		return nil, errors.Join(err, spool.Close())
 	}
 	if _, err := io.Copy(io.Discard, r); err != nil { // what pads it; and r may have more to check
@@ -51,16 +51,16 @@ func ReadTar(ctx context.Context, r io.Reader, o TarOptions) (*Files, error) {
 	return a.Files, spool.w.Flush()
 }
 
-// archive is one being read.
-type archive struct {
-	*paths
-	ctx   context.Context
-	spool *spool
-	left  int64 // bytes that may come
+// tarReader is one being read.
+type tarReader struct {
+	*treeBuilder
+	ctx       context.Context
+	spool     *spool
+	bytesLeft int64 // bytes that may come
 }
 
-// read takes all entries.
-func (a *archive) read(from io.Reader) error {
+// readEntries takes all entries.
+func (a *tarReader) readEntries(from io.Reader) error {
 	counted := &tarInput{r: from}
 	r := tar.NewReader(counted)
 	for n := 0; ; n++ {
@@ -69,7 +69,7 @@ func (a *archive) read(from io.Reader) error {
 		}
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			if err = counted.complete(); err == nil {
+			if err = counted.checkEnd(); err == nil {
 				return nil
 			}
 		}
@@ -79,14 +79,14 @@ func (a *archive) read(from io.Reader) error {
 		if err != nil {
 			return fmt.Errorf("tar: entry %d: %w", n, err)
 		}
-		if err := a.entry(h, r); err != nil {
+		if err := a.addEntry(h, r); err != nil {
 			return fmt.Errorf("tar: entry %d: %q: %w", n, h.Name, counted.explain(err))
 		}
 	}
 }
 
-// entry takes one.
-func (a *archive) entry(h *tar.Header, r io.Reader) error {
+// addEntry takes one.
+func (a *tarReader) addEntry(h *tar.Header, r io.Reader) error {
 	kind, known := map[byte]uint32{
 		tar.TypeReg: unix.S_IFREG, tar.TypeGNUSparse: unix.S_IFREG, tar.TypeCont: unix.S_IFREG,
 		tar.TypeDir: unix.S_IFDIR, tar.TypeSymlink: unix.S_IFLNK, tar.TypeFifo: unix.S_IFIFO,
@@ -112,7 +112,7 @@ func (a *archive) entry(h *tar.Header, r io.Reader) error {
 	switch kind {
 	case unix.S_IFREG:
 		f.size = h.Size
-		if a.left -= h.Size; h.Size < 0 || a.left < 0 {
+		if a.bytesLeft -= h.Size; h.Size < 0 || a.bytesLeft < 0 {
 			return fmt.Errorf("%d bytes: there is more than Options allow", h.Size)
 		}
 	case unix.S_IFLNK:
@@ -122,7 +122,7 @@ func (a *archive) entry(h *tar.Header, r io.Reader) error {
 	case unix.S_IFCHR, unix.S_IFBLK:
 		f.rdev = uint64(uint32(h.Devmajor))<<32 | uint64(uint32(h.Devminor))
 	}
-	if err := a.more(&f, h.PAXRecords); err != nil {
+	if err := a.addPAXAttributes(&f, h.PAXRecords); err != nil {
 		return err
 	}
 	i, err := a.put(h.Name, f)
@@ -133,8 +133,8 @@ func (a *archive) entry(h *tar.Header, r io.Reader) error {
 }
 
 // hardLink is one more name of a file that came before.
-func (a *archive) hardLink(h *tar.Header) error {
-	i, err := a.look(h.Linkname)
+func (a *tarReader) hardLink(h *tar.Header) error {
+	i, err := a.findPath(h.Linkname)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (a *archive) hardLink(h *tar.Header) error {
 	case base == "" || there && a.files[old].isDir():
 		return errors.New("it is a directory already")
 	}
-	return a.name(dir, base, i)
+	return a.setName(dir, base, i)
 }
 
 // spool keeps contents in a file, whose name is gone already.
@@ -190,7 +190,7 @@ func (s *spool) add(ctx context.Context, i int, size int64, r io.Reader) error {
 		}
 		p := buf[:min(recordSize, size-at)]
 		if _, err := io.ReadFull(r, p); err != nil {
-			return cut(err)
+			return unexpectedEOF(err)
 		}
 		if allZero(p) {
 			continue
@@ -209,8 +209,8 @@ func (s *spool) add(ctx context.Context, i int, size int64, r io.Reader) error {
 	return nil
 }
 
-// blocks reads what was kept. Runs begin where blocks do.
-func (s *spool) blocks(i int, _ int64, f func(int64, []byte) error) error {
+// eachBlock reads what was kept. Runs begin where blocks do.
+func (s *spool) eachBlock(i int, _ int64, f func(int64, []byte) error) error {
 	for _, r := range s.runs[i] {
 		part := io.NewSectionReader(s.f, r.at, r.size)
 		err := eachBlockOf(part, r.size, nil, func(offset int64, block []byte) error {

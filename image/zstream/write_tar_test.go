@@ -23,15 +23,15 @@ import (
 	"nomad-driver-pot/e2e/need"
 )
 
-// oddsTar is the same as an archive, its entries shuffled as far as they can be.
-func oddsTar(t testing.TB) []byte {
+// specialFilesTar is the same as an archive, its entries shuffled as far as they can be.
+func specialFilesTar(t testing.TB) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	types := map[uint32]byte{
 		unix.S_IFREG: tar.TypeReg, unix.S_IFDIR: tar.TypeDir, unix.S_IFLNK: tar.TypeSymlink, unix.S_IFIFO: tar.TypeFifo,
 	}
-	all := slices.Clone(odds)
+	all := slices.Clone(specialFiles)
 	hard := all[len(all)-2:]
 	all = all[:len(all)-2]
 	rand.New(rand.NewSource(1)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
@@ -61,22 +61,22 @@ func oddsTar(t testing.TB) []byte {
 func TestReadTar(t *testing.T) {
 	leak.Check(t)
 	src := t.TempDir()
-	makeOdds(t, src)
-	files := ofTar(t, oddsTar(t))
+	makeSpecialFiles(t, src)
+	files := filesOfTar(t, specialFilesTar(t))
 	files.SetOwner(uint32(os.Getuid()), uint32(os.Getgid())) // of the root, too
-	stream := sent(t, files)
+	stream := writeStream(t, files)
 	dir, _, err := extract(t, stream, Options{})
 	must.NoError(t, err)
-	must.True(t, bytes.Equal(stream, sent(t, ofDir(t, filepath.Join(dir, "m")))), must.Sprint("as that of a directory"))
+	must.True(t, bytes.Equal(stream, writeStream(t, filesOfDir(t, filepath.Join(dir, "m")))), must.Sprint("as that of a directory"))
 	want, got := statAll(t, src), statAll(t, filepath.Join(dir, "m"))
-	for _, o := range odds {
+	for _, o := range specialFiles {
 		w, g := want[o.path], got[o.path]
-		if asRoot { // those of makeOdds are not in the archive
+		if asRoot { // those of makeSpecialFiles are not in the archive
 			w.uid, w.gid = g.uid, g.gid
 		}
 		must.Eq(t, w, g, must.Sprint(o.path))
 	}
-	must.MapLen(t, len(odds)+1, got)
+	must.MapLen(t, len(specialFiles)+1, got)
 }
 
 // archiveOf is a tar of those headers, whose contents are their names.
@@ -150,7 +150,7 @@ func (r readError) Read([]byte) (int, error) { return 0, r.err }
 
 func TestReadTar_again(t *testing.T) {
 	leak.Check(t)
-	files := ofTar(t, archiveOf(t,
+	files := filesOfTar(t, archiveOf(t,
 		tar.Header{Name: "a", Typeflag: tar.TypeReg, Mode: 0o600},
 		tar.Header{Name: "deep/in/x", Typeflag: tar.TypeReg, Mode: 0o600},
 		tar.Header{Name: "deep/", Typeflag: tar.TypeDir, Mode: 0o711},
@@ -163,7 +163,7 @@ func TestReadTar_again(t *testing.T) {
 		"left out: extended attributes of other namespaces than user (of 1 files)",
 		"left out: file flags (of 1 files)",
 	}, files.Warnings())
-	dir, _, err := extract(t, sent(t, files), Options{})
+	dir, _, err := extract(t, writeStream(t, files), Options{})
 	must.NoError(t, err)
 	all := statAll(t, filepath.Join(dir, "m"))
 	must.MapLen(t, 6, all)
@@ -188,7 +188,7 @@ func TestReadTar_sparse(t *testing.T) {
 			t.Skip("needs GNU tar")
 		}
 		must.Less(t, 1<<20, len(data))
-		stream := sent(t, ofTar(t, data))
+		stream := writeStream(t, filesOfTar(t, data))
 		must.Less(t, 1<<20, len(stream))
 		dir, _, err := extract(t, stream, Options{})
 		must.NoError(t, err)
@@ -230,7 +230,7 @@ func TestWrite_memory(t *testing.T) {
 			peak = max(peak, stats.HeapInuse)
 		}
 	}
-	files, err := ReadTar(t.Context(), reads{r, look}, TarOptions{Spool: t.TempDir()})
+	files, err := ReadTar(t.Context(), countingReader{r, look}, TarOptions{Spool: t.TempDir()})
 	must.NoError(t, err)
 	defer files.Close()
 	out, end := io.Pipe()
@@ -238,7 +238,7 @@ func TestWrite_memory(t *testing.T) {
 		_, err := Write(t.Context(), end, writeOptions, FileSystem{"", files})
 		end.CloseWithError(err)
 	}()
-	size, err := io.Copy(io.Discard, reads{out, look})
+	size, err := io.Copy(io.Discard, countingReader{out, look})
 	must.NoError(t, err)
 	must.Greater(t, 300<<20, size)
 	must.Less(t, before+12<<20, peak)

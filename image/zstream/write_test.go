@@ -25,8 +25,8 @@ import (
 
 var writeOptions = WriteOptions{Dataset: "zroot/jails/web", Snapshot: "1795392222", Created: time.Unix(1795392222, 0)}
 
-// conf is the top dataset of an image.
-func conf(t testing.TB) FileSystem {
+// confFileSystem is the top dataset of an image.
+func confFileSystem(t testing.TB) FileSystem {
 	t.Helper()
 	files, err := NewFiles(map[string]string{
 		"conf/pot.conf": "pot.level=0\n", "conf/fscomp.conf": "", "m/": "",
@@ -35,8 +35,8 @@ func conf(t testing.TB) FileSystem {
 	return FileSystem{"", files}
 }
 
-// ofDir are the files in dir.
-func ofDir(t testing.TB, dir string) *Files {
+// filesOfDir are the files in dir.
+func filesOfDir(t testing.TB, dir string) *Files {
 	t.Helper()
 	root, err := os.OpenRoot(dir)
 	must.NoError(t, err)
@@ -46,8 +46,8 @@ func ofDir(t testing.TB, dir string) *Files {
 	return files
 }
 
-// ofTar are the files in an archive.
-func ofTar(t testing.TB, data []byte) *Files {
+// filesOfTar are the files in an archive.
+func filesOfTar(t testing.TB, data []byte) *Files {
 	t.Helper()
 	files, err := ReadTar(t.Context(), bytes.NewReader(data), TarOptions{Spool: t.TempDir(), Missing: writeOptions.Created})
 	must.NoError(t, err)
@@ -55,24 +55,24 @@ func ofTar(t testing.TB, data []byte) *Files {
 	return files
 }
 
-// sent is the stream of an image with those files.
-func sent(t testing.TB, files *Files) []byte {
+// writeStream is the stream of an image with those files.
+func writeStream(t testing.TB, files *Files) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	_, err := Write(t.Context(), &out, writeOptions, conf(t), FileSystem{"m", files})
+	_, err := Write(t.Context(), &out, writeOptions, confFileSystem(t), FileSystem{"m", files})
 	must.NoError(t, err)
 	return out.Bytes()
 }
 
 // A kind of file for every tree: its mode is with its type, as in stat(2).
-type odd struct {
+type specialFile struct {
 	path string
 	mode uint32
 	data string
 	ns   int64
 }
 
-var odds = []odd{
+var specialFiles = []specialFile{
 	{path: "empty", mode: unix.S_IFREG | 0o644, ns: -2e9 - 1},
 	{path: "bytes512", mode: unix.S_IFREG | 0o600, data: strings.Repeat("x", 512), ns: -86400 * 365 * 50 * 1e9},
 	{path: "bytes513", mode: unix.S_IFREG | 0o4755, data: strings.Repeat("y", 513), ns: 1<<62 + 7},
@@ -97,20 +97,20 @@ var odds = []odd{
 
 // init makes what nobody may read such as its owner may, unless that is root.
 func init() {
-	for i := range odds {
-		if !asRoot && odds[i].mode&unix.S_IFMT == unix.S_IFREG {
-			odds[i].mode |= 0o400
+	for i := range specialFiles {
+		if !asRoot && specialFiles[i].mode&unix.S_IFMT == unix.S_IFREG {
+			specialFiles[i].mode |= 0o400
 		}
 	}
 }
 
 // isHard tells that it is one more name.
-func (o odd) isHard() bool { return strings.HasSuffix(o.path, "hard") }
+func (o specialFile) isHard() bool { return strings.HasSuffix(o.path, "hard") }
 
-// makeOdds makes files of all kinds in dir, and devices if this user may.
-func makeOdds(t testing.TB, dir string) {
+// makeSpecialFiles makes files of all kinds in dir, and devices if this user may.
+func makeSpecialFiles(t testing.TB, dir string) {
 	t.Helper()
-	for _, o := range odds {
+	for _, o := range specialFiles {
 		at := filepath.Join(dir, o.path)
 		switch {
 		case o.isHard():
@@ -132,7 +132,7 @@ func makeOdds(t testing.TB, dir string) {
 		must.NoError(t, os.Lchown(filepath.Join(dir, "link"), 1<<31+5, 77))
 		must.NoError(t, os.Chown(filepath.Join(dir, "bytes513"), 80, 1<<32-2))
 	}
-	for _, o := range slices.Backward(odds) {
+	for _, o := range slices.Backward(specialFiles) {
 		if o.isHard() {
 			continue
 		}
@@ -143,8 +143,8 @@ func makeOdds(t testing.TB, dir string) {
 	}
 }
 
-// same holds the tree at got to that at want, file by file.
-func same(t testing.TB, want, got string) {
+// mustBeSameTree holds the tree at got to that at want, file by file.
+func mustBeSameTree(t testing.TB, want, got string) {
 	t.Helper()
 	wanted, there := statAll(t, want), statAll(t, got)
 	for path, w := range wanted {
@@ -161,8 +161,8 @@ func same(t testing.TB, want, got string) {
 	}
 }
 
-// statted is a file as stat(2) and its content show it.
-type statted struct {
+// fileStat is a file as stat(2) and its content show it.
+type fileStat struct {
 	mode, uid, gid uint32
 	links          uint64
 	size           int64
@@ -173,16 +173,16 @@ type statted struct {
 }
 
 // survey is all that is below dir, and dir itself.
-func statAll(t testing.TB, dir string) map[string]statted {
+func statAll(t testing.TB, dir string) map[string]fileStat {
 	t.Helper()
-	all, first := map[string]statted{}, map[uint64]string{}
+	all, first := map[string]fileStat{}, map[uint64]string{}
 	err := filepath.WalkDir(dir, func(at string, d fs.DirEntry, err error) error {
 		must.NoError(t, err)
 		path, _ := filepath.Rel(dir, at)
 		info, err := os.Lstat(at)
 		must.NoError(t, err)
 		st := info.Sys().(*syscall.Stat_t)
-		s := statted{mode: uint32(st.Mode), uid: st.Uid, gid: st.Gid, ns: info.ModTime().UnixNano()}
+		s := fileStat{mode: uint32(st.Mode), uid: st.Uid, gid: st.Gid, ns: info.ModTime().UnixNano()}
 		switch {
 		case d.Type()&fs.ModeDevice != 0:
 			s.rdev = uint64(st.Rdev)
@@ -209,20 +209,20 @@ func statAll(t testing.TB, dir string) map[string]statted {
 
 // sumOf keeps contents out of messages.
 func sumOf(data []byte) (f fletcher4) {
-	f.Write(append(data, make([]byte, -len(data)&3)...), order{})
+	f.Write(append(data, make([]byte, -len(data)&3)...), byteOrder{})
 	return f
 }
 
 func TestWrite_oddFiles(t *testing.T) {
 	leak.Check(t)
 	src := t.TempDir()
-	makeOdds(t, src)
-	stream := sent(t, ofDir(t, src))
+	makeSpecialFiles(t, src)
+	stream := writeStream(t, filesOfDir(t, src))
 	dir, s, err := extract(t, stream, Options{})
 	must.NoError(t, err)
 	must.Eq(t, []string{"", "m"}, []string{s.Datasets[0].Name, s.Datasets[1].Name})
 	must.FileContains(t, filepath.Join(dir, "conf/pot.conf"), "pot.level=0")
-	same(t, src, filepath.Join(dir, "m"))
+	mustBeSameTree(t, src, filepath.Join(dir, "m"))
 
 	t.Run("a hole is one again", func(t *testing.T) {
 		info, err := os.Stat(filepath.Join(dir, "m/holes"))
@@ -230,12 +230,12 @@ func TestWrite_oddFiles(t *testing.T) {
 		must.LessEq(t, 2*recordSize, info.Sys().(*syscall.Stat_t).Blocks*512)
 	})
 	t.Run("the same files give the same bytes", func(t *testing.T) {
-		must.True(t, bytes.Equal(stream, sent(t, ofDir(t, src))))
-		must.True(t, bytes.Equal(stream, sent(t, ofDir(t, filepath.Join(dir, "m")))))
+		must.True(t, bytes.Equal(stream, writeStream(t, filesOfDir(t, src))))
+		must.True(t, bytes.Equal(stream, writeStream(t, filesOfDir(t, filepath.Join(dir, "m")))))
 	})
 	t.Run("one bit of a file gives other GUIDs", func(t *testing.T) {
 		must.NoError(t, os.Chmod(filepath.Join(src, "empty"), 0o645))
-		_, other, err := extract(t, sent(t, ofDir(t, src)), Options{})
+		_, other, err := extract(t, writeStream(t, filesOfDir(t, src)), Options{})
 		must.NoError(t, err)
 		for i := range other.Datasets {
 			must.NotEq(t, s.Datasets[i].GUID, other.Datasets[i].GUID)
@@ -270,10 +270,10 @@ func TestReadDir_xattrs(t *testing.T) {
 		must.NoError(t, err)
 	}
 	must.NoError(t, unix.Setxattr(filepath.Join(src, "some"), "user.a", []byte("first"), 0))
-	files := ofDir(t, src)
+	files := filesOfDir(t, src)
 	must.SliceEmpty(t, files.Warnings())
 	for _, f := range files.files[1:] {
-		list, err := unpackList(f.xattrs)
+		list, err := unpackNvlist(f.xattrs)
 		must.NoError(t, err)
 		if len(list) == 2 {
 			must.Eq(t, nvlist{{"user.a", []byte("first")}, {"user.b", make([]byte, 10)}}, list)
@@ -288,11 +288,11 @@ func TestReadDir_xattrs(t *testing.T) {
 
 	t.Run("they are in the dnode, or in a spill block", func(t *testing.T) {
 		f.xattrs = make([]byte, 40)
-		bonus, spill := attributes(&f, 0, 6, 1)
+		bonus, spill := encodeAttributes(&f, 0, 6, 1)
 		must.Nil(t, spill)
 		must.LessEq(t, bonusRoom, len(bonus))
-		f.xattrs = make([]byte, maxVaries)
-		bonus, spill = attributes(&f, 0, 6, 1)
+		f.xattrs = make([]byte, maxVariableAttr)
+		bonus, spill = encodeAttributes(&f, 0, 6, 1)
 		must.LessEq(t, bonusWithSpill, len(bonus))
 		must.Eq(t, 0, len(spill)%sector)
 	})
@@ -305,7 +305,7 @@ func TestWrite_usrShare(t *testing.T) {
 		t.Skip("needs " + share + ", and writes all of it")
 	}
 	r, w := io.Pipe()
-	files := ofDir(t, share)
+	files := filesOfDir(t, share)
 	go func() {
 		_, err := Write(t.Context(), w, writeOptions, FileSystem{"", files})
 		w.CloseWithError(err)
@@ -313,7 +313,7 @@ func TestWrite_usrShare(t *testing.T) {
 	dir, s, err := extractFrom(t, t.Context(), r, Options{})
 	must.NoError(t, err)
 	if asRoot {
-		same(t, share, dir)
+		mustBeSameTree(t, share, dir)
 	}
 	must.Greater(t, 100, s.Datasets[0].Files)
 }
@@ -330,7 +330,7 @@ func TestWrite_large(t *testing.T) {
 		must.NoError(t, err)
 	}
 	start := time.Now()
-	stream := sent(t, ofDir(t, src))
+	stream := writeStream(t, filesOfDir(t, src))
 	must.Less(t, 1<<20, len(stream))
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("holes are read: it took %v", took)
@@ -355,7 +355,7 @@ func TestWrite_changed(t *testing.T) {
 	src := t.TempDir()
 	at := filepath.Join(src, "log")
 	must.NoError(t, os.WriteFile(at, []byte("one"), 0o600))
-	files := ofDir(t, src)
+	files := filesOfDir(t, src)
 	_, err := Write(t.Context(), io.Discard, writeOptions, FileSystem{"", files})
 	must.NoError(t, err)
 	for _, now := range []string{"two", "three", "1"} {
@@ -370,7 +370,7 @@ func TestWrite_cancelled(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")
 	cancel(enough)
-	_, err := Write(ctx, io.Discard, writeOptions, conf(t))
+	_, err := Write(ctx, io.Discard, writeOptions, confFileSystem(t))
 	must.ErrorIs(t, err, enough)
 }
 
@@ -389,7 +389,7 @@ func TestWrite_names(t *testing.T) {
 	} {
 		var systems []FileSystem
 		for _, name := range c.systems {
-			systems = append(systems, FileSystem{name, conf(t).Files})
+			systems = append(systems, FileSystem{name, confFileSystem(t).Files})
 		}
 		_, err := Write(t.Context(), io.Discard, c.o, systems...)
 		must.EqError(t, err, c.err)

@@ -19,12 +19,12 @@ const maxXattr = 32 << 10
 
 // What is left out of a tree.
 const (
-	omitXattrs   = "extended attributes of other namespaces than user"
-	omitLarge    = "extended attributes of more than 32 KiB, or 64 KiB in all"
-	omitOfOthers = "extended attributes of links and devices"
-	omitACLs     = "access control lists"
-	omitFlags    = "file flags"
-	omitSpecial  = "files of kinds that have no place in a file system"
+	omitXattrs     = "extended attributes of other namespaces than user"
+	omitLarge      = "extended attributes of more than 32 KiB, or 64 KiB in all"
+	omitLinkXattrs = "extended attributes of links and devices"
+	omitACLs       = "access control lists"
+	omitFlags      = "file flags"
+	omitSpecial    = "files of kinds that have no place in a file system"
 )
 
 // setXattrs gives a file its extended attributes, as they are kept among the
@@ -35,7 +35,7 @@ func (t *Files) setXattrs(f *file, xattrs map[string][]byte) {
 		return
 	}
 	if f.kind() != unix.S_IFREG && !f.isDir() {
-		t.omit(omitOfOthers)
+		t.omit(omitLinkXattrs)
 		return
 	}
 	var list nvlist
@@ -47,7 +47,7 @@ func (t *Files) setXattrs(f *file, xattrs map[string][]byte) {
 		list = append(list, nvpair{name, xattrs[name]})
 	}
 	packed := list.pack()
-	if len(packed) > maxVaries {
+	if len(packed) > maxVariableAttr {
 		t.omit(omitLarge)
 		return
 	}
@@ -55,7 +55,7 @@ func (t *Files) setXattrs(f *file, xattrs map[string][]byte) {
 }
 
 // readXattrs reads those of the file at a path, which may be a link.
-func (t *scan) readXattrs(path string) (map[string][]byte, error) {
+func (t *dirScanner) readXattrs(path string) (map[string][]byte, error) {
 	names, err := listXattrs(path, t.list[:])
 	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EPERM) {
 		return nil, nil

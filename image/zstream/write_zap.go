@@ -38,22 +38,22 @@ const (
 )
 
 // write writes the ZAP's object, with a bonus if it has one.
-func (z zapWriter) write(o *output, number uint64, t objectType, bonus []byte, spill []byte) error {
+func (z zapWriter) write(o *recordWriter, number uint64, t objectType, bonus []byte, spill []byte) error {
 	if z.isMicro() {
-		block := z.micro()
-		if err := o.object(number, t, uint32(len(block)), bonus, spill != nil); err != nil {
+		block := z.microBlock()
+		if err := o.writeObject(number, t, uint32(len(block)), bonus, spill != nil); err != nil {
 			return err
 		}
-		if err := o.content(number, t, 0, block); err != nil {
+		if err := o.writeBlock(number, t, 0, block); err != nil {
 			return err
 		}
 	} else {
-		if err := o.object(number, t, fatBlock, bonus, spill != nil); err != nil {
+		if err := o.writeObject(number, t, fatBlock, bonus, spill != nil); err != nil {
 			return err
 		}
 		offset := int64(0)
-		err := z.fat(func(block []byte) error {
-			err := o.content(number, t, offset, block)
+		err := z.eachFatBlock(func(block []byte) error {
+			err := o.writeBlock(number, t, offset, block)
 			offset += fatBlock
 			return err
 		})
@@ -62,7 +62,7 @@ func (z zapWriter) write(o *output, number uint64, t objectType, bonus []byte, s
 		}
 	}
 	if spill != nil {
-		return o.spill(number, spill)
+		return o.writeSpill(number, spill)
 	}
 	return nil
 }
@@ -74,8 +74,8 @@ func (z zapWriter) isMicro() bool {
 	})
 }
 
-// micro is the one block of a microzap, which grows by sectors.
-func (z zapWriter) micro() []byte {
+// microBlock is the one block of a microzap, which grows by sectors.
+func (z zapWriter) microBlock() []byte {
 	le := binary.LittleEndian
 	size := (len(z.entries) + 1) * microEntry
 	block := make([]byte, (size+sector-1)/sector*sector)
@@ -120,8 +120,8 @@ const (
 	leafChunks    = (fatBlock-2*leafHashes)/chunkSize - 2 // ZAP_LEAF_NUMCHUNKS
 )
 
-// hashed is an entry and its hash.
-type hashed struct {
+// hashedEntry is an entry and its hash.
+type hashedEntry struct {
 	hash  uint64
 	entry *zapEntry
 }
@@ -131,21 +131,21 @@ type hashed struct {
 type fatLeaf struct {
 	prefix  uint64
 	length  uint
-	entries []hashed
+	entries []hashedEntry
 }
 
-// fat calls f with each block of a fat ZAP: the header, the leaves, and the
+// eachFatBlock calls f with each block of a fat ZAP: the header, the leaves, and the
 // table of pointers where the header has no room for it.
-func (z zapWriter) fat(f func(block []byte) error) error {
-	all := make([]hashed, len(z.entries))
+func (z zapWriter) eachFatBlock(f func(block []byte) error) error {
+	all := make([]hashedEntry, len(z.entries))
 	for i := range z.entries {
 		e := &z.entries[i]
 		if n := e.chunks(); n > leafChunks {
 			return fmt.Errorf("ZAP: the entry %.40q takes %d chunks of a leaf's %d", e.name, n, leafChunks)
 		}
-		all[i] = hashed{z.hash(e.name), e}
+		all[i] = hashedEntry{z.hash(e.name), e}
 	}
-	slices.SortStableFunc(all, func(a, b hashed) int {
+	slices.SortStableFunc(all, func(a, b hashedEntry) int {
 		switch {
 		case a.hash < b.hash:
 			return -1
@@ -154,7 +154,7 @@ func (z zapWriter) fat(f func(block []byte) error) error {
 		}
 		return 0
 	})
-	leaves, err := split(nil, fatLeaf{entries: all})
+	leaves, err := splitLeaf(nil, fatLeaf{entries: all})
 	if err != nil {
 		return err
 	}
@@ -173,12 +173,12 @@ func (z zapWriter) fat(f func(block []byte) error) error {
 	if shift == embeddedShift {
 		return nil
 	}
-	return pointers(leaves, shift, f)
+	return eachPointerBlock(leaves, shift, f)
 }
 
-// split appends to out the leaves that all of l takes. They are in the order of
+// splitLeaf appends to out the leaves that all of l takes. They are in the order of
 // their prefixes, and so of the pointers to them.
-func split(out []fatLeaf, l fatLeaf) ([]fatLeaf, error) {
+func splitLeaf(out []fatLeaf, l fatLeaf) ([]fatLeaf, error) {
 	chunks := 0
 	for _, h := range l.entries {
 		if chunks += h.entry.chunks(); chunks > leafChunks {
@@ -192,17 +192,17 @@ func split(out []fatLeaf, l fatLeaf) ([]fatLeaf, error) {
 		return nil, fmt.Errorf("ZAP: too many names have the same hash as %.40q", l.entries[0].entry.name)
 	}
 	bit := uint64(1) << (63 - l.length)
-	at, _ := slices.BinarySearchFunc(l.entries, true, func(h hashed, _ bool) int {
+	at, _ := slices.BinarySearchFunc(l.entries, true, func(h hashedEntry, _ bool) int {
 		if h.hash&bit == 0 {
 			return -1
 		}
 		return 0
 	})
-	out, err := split(out, fatLeaf{l.prefix << 1, l.length + 1, l.entries[:at]})
+	out, err := splitLeaf(out, fatLeaf{l.prefix << 1, l.length + 1, l.entries[:at]})
 	if err != nil {
 		return nil, err
 	}
-	return split(out, fatLeaf{l.prefix<<1 | 1, l.length + 1, l.entries[at:]})
+	return splitLeaf(out, fatLeaf{l.prefix<<1 | 1, l.length + 1, l.entries[at:]})
 }
 
 // fatHeader is the first block (zap_phys_t).
@@ -213,7 +213,7 @@ func (z zapWriter) fatHeader(leaves []fatLeaf, shift uint) []byte {
 	le.PutUint64(block[8:], zapMagic)
 	free := uint64(1 + len(leaves))
 	if shift == embeddedShift {
-		_ = pointers(leaves, shift, func(table []byte) error {
+		_ = eachPointerBlock(leaves, shift, func(table []byte) error {
 			copy(block[fatBlock/2:], table)
 			return nil
 		})
@@ -231,8 +231,8 @@ func (z zapWriter) fatHeader(leaves []fatLeaf, shift uint) []byte {
 	return block
 }
 
-// pointers calls f with the table of 1<<shift pointers to leaves, block by block.
-func pointers(leaves []fatLeaf, shift uint, f func(block []byte) error) error {
+// eachPointerBlock calls f with the table of 1<<shift pointers to leaves, block by block.
+func eachPointerBlock(leaves []fatLeaf, shift uint, f func(block []byte) error) error {
 	table := make([]byte, 0, fatBlock)
 	for i, l := range leaves {
 		for range uint64(1) << (shift - l.length) {

@@ -17,14 +17,14 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// built is a ZAP as it stands in its object.
-func built(t testing.TB, z zapWriter) (data []byte, block int64) {
+// buildZAP is a ZAP as it stands in its object.
+func buildZAP(t testing.TB, z zapWriter) (data []byte, block int64) {
 	t.Helper()
 	if z.isMicro() {
-		data = z.micro()
+		data = z.microBlock()
 		return data, int64(len(data))
 	}
-	must.NoError(t, z.fat(func(b []byte) error {
+	must.NoError(t, z.eachFatBlock(func(b []byte) error {
 		must.Eq(t, fatBlock, len(b))
 		data = append(data, b...)
 		return nil
@@ -90,7 +90,7 @@ func lookUp(t testing.TB, z zapWriter, data []byte, name string) (v uint64, foun
 func checkZAP(t testing.TB, entries []zapEntry) {
 	t.Helper()
 	z := newZAP(77, entries)
-	data, block := built(t, z)
+	data, block := buildZAP(t, z)
 	want := map[string]uint64{}
 	for _, e := range entries {
 		want[e.name] = e.v
@@ -99,8 +99,8 @@ func checkZAP(t testing.TB, entries []zapEntry) {
 		}
 	}
 	read := zap{data: bytes.NewReader(data), size: int64(len(data)), block: block}
-	must.NoError(t, read.each(func(e entry) error {
-		if v, err := e.number(); err != nil || want[string(e.name)] != v {
+	must.NoError(t, read.each(func(e zapAttribute) error {
+		if v, err := e.integer(); err != nil || want[string(e.name)] != v {
 			t.Fatalf("%q: got %d, %v, want %d", e.name, v, err, want[string(e.name)])
 		}
 		delete(want, string(e.name))
@@ -142,8 +142,8 @@ func checkFree(t testing.TB, data []byte) {
 	must.Eq(t, entries, le.Uint64(data[72:]))
 }
 
-// numbered are n entries with names of up to that many bytes.
-func numbered(n, length int, seed int64) []zapEntry {
+// numberedEntries are n entries with names of up to that many bytes.
+func numberedEntries(n, length int, seed int64) []zapEntry {
 	r := rand.New(rand.NewSource(seed))
 	entries := make([]zapEntry, n)
 	for i := range entries {
@@ -160,7 +160,7 @@ func TestZAP_written(t *testing.T) {
 		{300, 255}, {20_000, 12}, {20_000, 255}, {100_000, 30},
 	} {
 		t.Run(fmt.Sprintf("%d names of up to %d bytes", c.n, c.length), func(t *testing.T) {
-			entries := numbered(c.n, c.length, int64(c.n))
+			entries := numberedEntries(c.n, c.length, int64(c.n))
 			if c.n > 0 {
 				entries[0].name = "0" + strings.Repeat("x", c.length-1)
 			}
@@ -170,8 +170,8 @@ func TestZAP_written(t *testing.T) {
 		})
 	}
 	t.Run("an external table of pointers", func(t *testing.T) {
-		z := newZAP(1, numbered(100_000, 255, 1))
-		data, _ := built(t, z)
+		z := newZAP(1, numberedEntries(100_000, 255, 1))
+		data, _ := buildZAP(t, z)
 		must.Greater(t, 1, binary.LittleEndian.Uint64(data[24:]))
 	})
 }
@@ -207,7 +207,7 @@ func TestZAP_hash(t *testing.T) {
 	leak.Check(t)
 	e := small(t)
 	for i, p := range e {
-		if p.kind() != write || len(p.payload) < fatBlock || binary.LittleEndian.Uint64(p.payload) != zapLeafBlock {
+		if p.recordType() != drrWrite || len(p.payload) < fatBlock || binary.LittleEndian.Uint64(p.payload) != zapLeafBlock {
 			continue
 		}
 		header := e[i-1].payload // the block before it, of the same object
@@ -218,8 +218,8 @@ func TestZAP_hash(t *testing.T) {
 			if c[0] != chunkEntry {
 				continue
 			}
-			l := leaf{block: p.payload, chunks: chunks}
-			name, err := l.array(nil, binary.LittleEndian.Uint16(c[4:]), int(binary.LittleEndian.Uint16(c[6:])))
+			l := zapLeaf{block: p.payload, chunks: chunks}
+			name, err := l.readArray(nil, binary.LittleEndian.Uint16(c[4:]), int(binary.LittleEndian.Uint16(c[6:])))
 			must.NoError(t, err)
 			must.Eq(t, binary.LittleEndian.Uint64(c[16:]), z.hash(string(name[:len(name)-1])))
 			return
@@ -263,7 +263,7 @@ func TestWrite_manyNames(t *testing.T) {
 		}
 		headers = append(headers, h)
 	}
-	dir, s, err := extract(t, sent(t, ofTar(t, archiveOf(t, headers...))), Options{})
+	dir, s, err := extract(t, writeStream(t, filesOfTar(t, archiveOf(t, headers...))), Options{})
 	must.NoError(t, err)
 	must.Eq(t, 100_002, s.Datasets[1].Files)
 	for d, n := range map[string]int{"short": 97_500, "long": 2_500} {
@@ -292,14 +292,14 @@ func TestNvlist_pack(t *testing.T) {
 	leak.Check(t)
 	list := nvlist{{"tosnap", "1795392222"}, {"number", uint64(1) << 63}, {"empty", nvlist{}},
 		{"in it", nvlist{{"bytes", []byte("odd")}, {"none", []byte{}}}}}
-	back, err := unpackList(list.pack())
+	back, err := unpackNvlist(list.pack())
 	must.NoError(t, err)
 	must.Eq(t, fmt.Sprint(list), fmt.Sprint(back))
 
 	t.Run("as libzfs packed it", func(t *testing.T) {
 		e := small(t)
 		packed := e[0].payload
-		list, err := unpackList(packed)
+		list, err := unpackNvlist(packed)
 		must.NoError(t, err)
 		must.Eq(t, packed, list.pack())
 	})

@@ -47,12 +47,12 @@ func newXattr(name string, size int64, value []byte) (Xattr, error) {
 
 // hasXattrs tells whether a file may have any: the list of one that had is there,
 // of 20 bytes, when it is empty.
-func (n *node) hasXattrs() bool { return n.xattrDir != 0 || len(n.xattrs) > 20 }
+func (n *znode) hasXattrs() bool { return n.xattrDir != 0 || len(n.xattrs) > 20 }
 
 // xattrs are those of a file, sorted: in its attributes (xattr=sa), and in a
 // directory of its own (xattr=dir). Where both have a name the former counts
 // (module/os/linux/zfs/zpl_xattr.c, __zpl_xattr_get).
-func (f *files) xattrs(n *node) ([]Xattr, error) {
+func (f *zpl) xattrs(n *znode) ([]Xattr, error) {
 	if !n.hasXattrs() {
 		return nil, nil
 	}
@@ -63,9 +63,9 @@ func (f *files) xattrs(n *node) ([]Xattr, error) {
 		}
 	}
 	if len(n.xattrs) > 0 {
-		list, err := unpackList(n.xattrs)
+		list, err := unpackNvlist(n.xattrs)
 		if err == nil {
-			err = list.unique()
+			err = list.checkUnique()
 		}
 		if err != nil {
 			return nil, fmt.Errorf("extended attributes: %w", err)
@@ -102,32 +102,32 @@ func addXattr(all map[string]Xattr, name string, size int64, value []byte) error
 }
 
 // addXattrDir adds those in the directory of an object: each is a file.
-func (f *files) addXattrDir(all map[string]Xattr, dir, of uint64) error {
+func (f *zpl) addXattrDir(all map[string]Xattr, dir, of uint64) error {
 	z, err := f.stage.zap(dir, typeDirectory)
-	if err == nil && f.mounted {
+	if err == nil && f.forMount {
 		err = f.checkXattrDir(dir, of)
 	}
 	if err != nil {
 		return err
 	}
-	return z.each(func(e entry) error {
-		v, err := e.number()
+	return z.each(func(e zapAttribute) error {
+		v, err := e.integer()
 		if err != nil {
 			return err
 		}
 		number := v & (1<<48 - 1)
-		o, n, err := f.node(number)
+		o, n, err := f.znode(number)
 		if err != nil {
 			return fmt.Errorf("%q: %w", e.name, err)
 		}
-		if n.kind() != unix.S_IFREG || n.flags&flagXattr == 0 || o.home != inJournal {
+		if n.fileType() != unix.S_IFREG || n.flags&flagXattr == 0 || o.storage != storedInJournal {
 			return fmt.Errorf("%q: %w", e.name, objectError(number, errors.New("it is no extended attribute")))
 		}
-		if f.mounted {
+		if f.forMount {
 			if n.links == 0 || n.parent != dir {
 				return fmt.Errorf("%q: object %d has %d links, and says that it is in directory %d", e.name, number, n.links, n.parent)
 			}
-			o.names = 1
+			o.nameCount = 1
 		}
 		var value []byte
 		if n.size <= MaxXattr {

@@ -35,7 +35,7 @@ func TestNewXattr(t *testing.T) {
 
 func TestXattrs(t *testing.T) {
 	leak.Check(t)
-	fresh := func() *files { return &files{budget: budget{10, 1000}} }
+	fresh := func() *zpl { return &zpl{budget: budget{10, 1000}} }
 	many := make(nvlist, maxXattrs+1)
 	for i := range many {
 		many[i] = nvpair{fmt.Sprint("name", i), []byte{1}}
@@ -49,10 +49,10 @@ func TestXattrs(t *testing.T) {
 		`extended attributes: "user.a" comes twice`:          pack(nvlist{{"user.a", []byte("first")}, {"user.b", []byte{}}, {"user.a", []byte("last")}}),
 		`extended attributes: list: a text with NUL in it`:   pack(nvlist{{"user.a\x00b", []byte("x")}}),
 	} {
-		_, err := fresh().xattrs(&node{xattrs: list})
+		_, err := fresh().xattrs(&znode{xattrs: list})
 		must.ErrorContains(t, err, want)
 	}
-	list, err := fresh().xattrs(&node{xattrs: pack(nvlist{{"user.a", []byte("linux")}, {"b", []byte{}}})})
+	list, err := fresh().xattrs(&znode{xattrs: pack(nvlist{{"user.a", []byte("linux")}, {"b", []byte{}}})})
 	must.NoError(t, err)
 	must.Eq(t, []Xattr{{"user", "a", 5, []byte("linux")}, {"user", "b", 0, []byte{}}}, list)
 }
@@ -65,17 +65,17 @@ func deepList() nvlist {
 	return l
 }
 
-// xattred is a stream with xattr=dir, and its dataset m's object of the file
+// streamWithXattrDir is a stream with xattr=dir, and its dataset m's object of the file
 // whose attributes those are, the directory of them and the first of them.
-func xattred(t testing.TB) (e edited, file, dir, value uint64) {
+func streamWithXattrDir(t testing.TB) (e testStream, file, dir, value uint64) {
 	data := stream(t, "fxxadir_1.0.xz")
-	e = edit(t, data)
-	readFiles(t, data, nil, func(f *files) {
-		must.NoError(t, f.stage.objects.each(func(o *staged) error {
+	e = parseTestStream(t, data)
+	readFiles(t, data, nil, func(f *zpl) {
+		must.NoError(t, f.stage.objects.each(func(o *dnode) error {
 			if !o.typ.isFile() {
 				return nil
 			}
-			_, n, err := f.node(o.number)
+			_, n, err := f.znode(o.number)
 			if err != nil || n.xattrDir == 0 || file != 0 {
 				return err
 			}
@@ -84,7 +84,7 @@ func xattred(t testing.TB) (e edited, file, dir, value uint64) {
 				return err
 			}
 			file, dir = o.number, n.xattrDir
-			return z.each(func(e entry) error { value = e.value[0] & (1<<48 - 1); return nil })
+			return z.each(func(e zapAttribute) error { value = e.value[0] & (1<<48 - 1); return nil })
 		}))
 	})
 	must.Positive(t, value)
@@ -94,22 +94,22 @@ func xattred(t testing.TB) (e edited, file, dir, value uint64) {
 // TestXattrs_directory is directories of extended attributes that are none.
 func TestXattrs_directory(t *testing.T) {
 	leak.Check(t)
-	_, _, dir, value := xattred(t)
+	_, _, dir, value := streamWithXattrDir(t)
 	for _, c := range []struct {
 		name   string
-		change func(e edited)
+		change func(e testStream)
 		want   string
 	}{
-		{"a value that is not there", func(e edited) { e.at(1, write, dir).setValue(0, direntOf(1<<40, unix.S_IFREG)) }, "there is none of that number"},
-		{"a directory for a value", func(e edited) { e.at(1, write, dir).setValue(0, direntOf(dir, unix.S_IFDIR)) }, "it is no extended attribute"},
-		{"a file for a value", func(e edited) {
-			p := e.at(1, object, value)
+		{"a value that is not there", func(e testStream) { e.at(1, drrWrite, dir).setValue(0, direntOf(1<<40, unix.S_IFREG)) }, "there is none of that number"},
+		{"a directory for a value", func(e testStream) { e.at(1, drrWrite, dir).setValue(0, direntOf(dir, unix.S_IFDIR)) }, "it is no extended attribute"},
+		{"a file for a value", func(e testStream) {
+			p := e.at(1, drrObject, value)
 			at := int(binary.LittleEndian.Uint16(p.payload[4:])>>10) * 8
 			p.payload[at+48] &^= flagXattr
 		}, "it is no extended attribute"},
-		{"no directory", func(e edited) { e.at(1, write, dir).setU64(0, dir); clear(e.at(1, write, dir).payload[:8]) }, "ZAP: a block of type 0x0 is not known"},
-		{"an attribute in the tree", func(e edited) {
-			root := e.at(1, write, 34)
+		{"no directory", func(e testStream) { e.at(1, drrWrite, dir).setU64(0, dir); clear(e.at(1, drrWrite, dir).payload[:8]) }, "ZAP: a block of type 0x0 is not known"},
+		{"an attribute in the tree", func(e testStream) {
+			root := e.at(1, drrWrite, 34)
 			for i := range len(root.payload)/64 - 1 {
 				if v := binary.LittleEndian.Uint64(root.entry(i)); v>>60 == 8 {
 					root.setValue(i, direntOf(value, unix.S_IFREG))
@@ -121,11 +121,11 @@ func TestXattrs_directory(t *testing.T) {
 		}, "it is an extended attribute, and has a name in the tree"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e, _, _, _ := xattred(t)
+			e, _, _, _ := streamWithXattrDir(t)
 			c.change(e)
-			_, _, err := extract(t, e.seal(), Options{})
+			_, _, err := extract(t, e.encode(), Options{})
 			must.ErrorContains(t, err, c.want)
-			_, _, err = index(t, e.seal())
+			_, _, err = index(t, e.encode())
 			must.ErrorContains(t, err, c.want)
 		})
 	}
@@ -139,35 +139,35 @@ func TestXattrs_directory(t *testing.T) {
 func TestACL(t *testing.T) {
 	leak.Check(t)
 	for n := 1; n < 16; n++ {
-		_, err := parseACEs(order{}, make([]byte, n))
+		_, err := parseACEs(byteOrder{}, make([]byte, n))
 		must.EqError(t, err, "access control list: an entry is cut")
 	}
 	object := make([]byte, 48)
 	object[0] = 5
-	list, err := parseACEs(order{}, append(object, make([]byte, 16)...))
+	list, err := parseACEs(byteOrder{}, append(object, make([]byte, 16)...))
 	must.NoError(t, err)
 	must.Eq(t, []ACE{{Type: 5}, {}}, list)
 	foreign := make([]byte, 16)
 	foreign[13] = 1
-	_, err = parseACEs(order{}, foreign)
+	_, err = parseACEs(byteOrder{}, foreign)
 	must.ErrorContains(t, err, "access control list: owner 0x10000000000, of a foreign domain")
 
-	old := func(version uint16, size uint32) oldACL {
+	old := func(version uint16, size uint32) aclPhys {
 		p := make([]byte, 88)
 		binary.LittleEndian.PutUint32(p[8:], size)
 		binary.LittleEndian.PutUint16(p[12:], version)
 		binary.LittleEndian.PutUint32(p[16:], 1001)
 		binary.LittleEndian.PutUint32(p[20:], 7)
-		return newOldACL(order{}, p)
+		return parseACLPhys(byteOrder{}, p)
 	}
-	list, err = old(0, 1).entries(order{}, nil)
+	list, err = old(0, 1).entries(byteOrder{}, nil)
 	must.NoError(t, err)
 	must.Eq(t, []ACE{{Who: 1001, Mask: 7}}, list)
-	_, err = old(0, 7).entries(order{}, nil)
+	_, err = old(0, 7).entries(byteOrder{}, nil)
 	must.EqError(t, err, "access control list: 84 bytes where there are 72")
-	_, err = old(0, 1<<31).entries(order{}, nil)
+	_, err = old(0, 1<<31).entries(byteOrder{}, nil)
 	must.ErrorContains(t, err, "is not known")
-	_, err = old(2, 8).entries(order{}, nil)
+	_, err = old(2, 8).entries(byteOrder{}, nil)
 	must.ErrorContains(t, err, "access control list: version 2 of 8 bytes is not known")
 }
 

@@ -14,7 +14,7 @@ type zap struct {
 	data  io.ReaderAt
 	size  int64 // of data
 	block int64 // drr_blksz
-	order order
+	order byteOrder
 }
 
 // Block types and magic numbers.
@@ -39,14 +39,14 @@ const (
 // zapHash64 is ZAP_FLAG_HASH64 (zap.h). With the others keys are no names.
 const zapHash64 = 1 << 0
 
-// entry is a name and its value. Both are overwritten by the next.
-type entry struct {
+// zapAttribute is a name and its value. Both are overwritten by the next.
+type zapAttribute struct {
 	name  []byte
 	value []uint64
 }
 
-// number is the value of an entry that has one integer.
-func (e entry) number() (uint64, error) {
+// integer is the value of an entry that has one integer.
+func (e zapAttribute) integer() (uint64, error) {
 	if len(e.value) != 1 {
 		return 0, fmt.Errorf("ZAP: %q has %d values, not 1", e.name, len(e.value))
 	}
@@ -54,7 +54,7 @@ func (e entry) number() (uint64, error) {
 }
 
 // each calls f with every entry, in no order.
-func (z zap) each(f func(entry) error) error {
+func (z zap) each(f func(zapAttribute) error) error {
 	if z.block < sector || z.block > zapMaxBlock || z.block%sector != 0 || z.size > zapMaxSize {
 		return fmt.Errorf("ZAP: %d bytes in blocks of %d cannot be", z.size, z.block)
 	}
@@ -86,10 +86,10 @@ func (z zap) readBlock(b []byte, n uint64) error {
 }
 
 // eachMicro reads a microzap: a header, then entries, of 64 bytes each.
-func eachMicro(block []byte, o order, f func(entry) error) error {
+func eachMicro(block []byte, o byteOrder, f func(zapAttribute) error) error {
 	const size, nameAt = 64, 14 // MZAP_ENT_LEN, offsetof (mzap_ent_phys_t, mze_name)
 	value := make([]uint64, 1)
-	sorted, clash := newMicroOrder(block, o)
+	sorted, clash := newMzapIndex(block, o)
 	for at := size; at+size <= len(block); at += size {
 		name, _, ended := bytes.Cut(block[at+nameAt:at+size], []byte{0})
 		if len(name) == 0 {
@@ -102,7 +102,7 @@ func eachMicro(block []byte, o order, f func(entry) error) error {
 			clash = err // names come first: two of one are said to be so
 		}
 		value[0] = o.u64(block[at:])
-		if err := f(entry{name, value}); err != nil {
+		if err := f(zapAttribute{name, value}); err != nil {
 			return err
 		}
 	}
@@ -115,7 +115,7 @@ func eachMicro(block []byte, o order, f func(entry) error) error {
 //
 // Of struct zap_phys: magic at 8; of the table zt_blk 16, zt_numblks 24, zt_shift
 // 32; normflags 88, flags 96.
-func (z zap) eachFat(header []byte, f func(entry) error) error {
+func (z zap) eachFat(header []byte, f func(zapAttribute) error) error {
 	u64 := func(at int) uint64 { return z.order.u64(header[at:]) }
 	if m := u64(8); m != zapMagic {
 		return fmt.Errorf("ZAP: bad magic number %#x", m)
@@ -149,16 +149,16 @@ func (z zap) eachFat(header []byte, f func(entry) error) error {
 	leaf, table := newLeaf(int(z.block), z.order), make([]byte, 8)
 	for i := uint64(0); i < 1<<shift; {
 		if _, err := z.data.ReadAt(table, at+int64(i)*8); err != nil {
-			return fmt.Errorf("ZAP: its table of pointers: %w", cut(err))
+			return fmt.Errorf("ZAP: its table of pointers: %w", unexpectedEOF(err))
 		}
 		if err := z.readBlock(leaf.block, z.order.u64(table)); err != nil {
 			return err
 		}
-		span, err := leaf.span(i, uint(shift))
+		span, err := leaf.pointerCount(i, uint(shift))
 		if err != nil {
 			return err
 		}
-		if err := z.checkSpan(header, at+int64(i)*8, span, z.order.u64(table)); err != nil {
+		if err := z.checkPointers(header, at+int64(i)*8, span, z.order.u64(table)); err != nil {
 			return err
 		}
 		if err := leaf.each(f); err != nil {

@@ -29,9 +29,9 @@ func (z zap) checkHeader(header []byte) error {
 	return nil
 }
 
-// checkSpan makes sure that n pointers at an offset, the first of which is known,
+// checkPointers makes sure that n pointers at an offset, the first of which is known,
 // are all to the same leaf, and that this is not where the next table goes.
-func (z zap) checkSpan(header []byte, at int64, n, to uint64) error {
+func (z zap) checkPointers(header []byte, at int64, n, to uint64) error {
 	next, blocks := z.order.u64(header[40:]), z.order.u64(header[24:])
 	if next != 0 && to >= next && to < next+2*blocks {
 		return fmt.Errorf("ZAP: a leaf at block %d, which is of its next table", to)
@@ -40,7 +40,7 @@ func (z zap) checkSpan(header []byte, at int64, n, to uint64) error {
 	for n > 0 {
 		part = part[:min(n*8, uint64(len(part)))]
 		if _, err := z.data.ReadAt(part, at); err != nil {
-			return fmt.Errorf("ZAP: its table of pointers: %w", cut(err))
+			return fmt.Errorf("ZAP: its table of pointers: %w", unexpectedEOF(err))
 		}
 		for p := part; len(p) > 0; p = p[8:] {
 			if z.order.u64(p) != to {
@@ -65,22 +65,22 @@ func (z zap) checkCounts(header []byte, leaves, entries uint64) error {
 	return nil
 }
 
-// microOrder finds entries of a microzap that a kernel cannot tell apart. It sorts
+// mzapIndex finds entries of a microzap that a kernel cannot tell apart. It sorts
 // them by hash and cd when it opens it, and panics at two that are the same, or
 // were the same in 16 bits of cd (module/zfs/zap_micro.c, mze_insert; btree.c,
 // zfs_btree_add). A name that it cannot normalize gets the hash of the one before. Of
 // struct mzap_phys: mz_salt at 8, mz_normflags 16; of mzap_ent_phys: mze_cd 8.
-type microOrder struct {
+type mzapIndex struct {
 	salt, norm uint64
-	seen       map[uint64]bool
+	keys       map[uint64]bool
 }
 
-func newMicroOrder(block []byte, o order) (microOrder, error) {
-	m := microOrder{o.u64(block[8:]), o.u64(block[16:]), map[uint64]bool{}}
+func newMzapIndex(block []byte, o byteOrder) (mzapIndex, error) {
+	m := mzapIndex{o.u64(block[8:]), o.u64(block[16:]), map[uint64]bool{}}
 	return m, checkNormalization(m.norm)
 }
 
-func (m microOrder) add(name []byte, cd uint32) error {
+func (m mzapIndex) add(name []byte, cd uint32) error {
 	hashed, err := normalize(string(name), m.norm)
 	if err != nil {
 		return fmt.Errorf("ZAP: %q cannot be normalized: %w", name, err)
@@ -89,9 +89,9 @@ func (m microOrder) add(name []byte, cd uint32) error {
 		return fmt.Errorf("ZAP: %q is number %d of its hash", name, cd)
 	}
 	key := zapWriter{salt: m.salt}.hash(hashed) | uint64(cd) // whose last bits are zero
-	if m.seen[key] {
+	if m.keys[key] {
 		return errors.New("ZAP: two names of one hash and one number")
 	}
-	m.seen[key] = true
+	m.keys[key] = true
 	return nil
 }

@@ -12,15 +12,15 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// fat is a ZAP of two blocks, header and leaf: the layouts of attributes.
-func fat(t testing.TB) []byte {
+// fatZAP is a ZAP of two blocks, header and leaf: the layouts of attributes.
+func fatZAP(t testing.TB) []byte {
 	t.Helper()
 	var data []byte
 	for _, p := range small(t) {
-		if p.kind() == begin && data != nil {
+		if p.recordType() == drrBegin && data != nil {
 			break
 		}
-		if p.kind() == write && p.u64(0) == 36 {
+		if p.recordType() == drrWrite && p.u64(0) == 36 {
 			data = append(data, p.payload...)
 		}
 	}
@@ -28,8 +28,8 @@ func fat(t testing.TB) []byte {
 	return data
 }
 
-// micro is one in a block: names and values in turn.
-func micro(entries ...any) []byte {
+// microZAP is one in a block: names and values in turn.
+func microZAP(entries ...any) []byte {
 	block := make([]byte, 512)
 	binary.LittleEndian.PutUint64(block, zapMicroBlock)
 	for i := 0; i < len(entries); i += 2 {
@@ -40,10 +40,10 @@ func micro(entries ...any) []byte {
 	return block
 }
 
-// all reads a whole ZAP.
-func all(data []byte, block int64) (map[string][]uint64, error) {
+// allEntries reads a whole ZAP.
+func allEntries(data []byte, block int64) (map[string][]uint64, error) {
 	m := map[string][]uint64{}
-	err := zap{data: bytes.NewReader(data), size: int64(len(data)), block: block}.each(func(e entry) error {
+	err := zap{data: bytes.NewReader(data), size: int64(len(data)), block: block}.each(func(e zapAttribute) error {
 		m[string(e.name)] = slices.Clone(e.value)
 		return nil
 	})
@@ -53,12 +53,12 @@ func all(data []byte, block int64) (map[string][]uint64, error) {
 func TestZAP(t *testing.T) {
 	leak.Check(t)
 	t.Run("micro", func(t *testing.T) {
-		got, err := all(micro("one", 1, "", 7, "three", 3), 512)
+		got, err := allEntries(microZAP("one", 1, "", 7, "three", 3), 512)
 		must.NoError(t, err)
 		must.Eq(t, map[string][]uint64{"one": {1}, "three": {3}}, got)
 	})
 	t.Run("fat", func(t *testing.T) {
-		got, err := all(fat(t), 16<<10)
+		got, err := allEntries(fatZAP(t), 16<<10)
 		must.NoError(t, err)
 		// Of a new file: MODE SIZE GEN UID GID PARENT FLAGS ATIME MTIME CTIME
 		// CRTIME LINKS DACL_COUNT DACL_ACES.
@@ -66,7 +66,7 @@ func TestZAP(t *testing.T) {
 		must.Eq(t, 5, got["2"][0])
 	})
 	t.Run("what was never written is zero", func(t *testing.T) {
-		got, err := all(micro("one", 1)[:200], 512)
+		got, err := allEntries(microZAP("one", 1)[:200], 512)
 		must.NoError(t, err)
 		must.MapLen(t, 1, got)
 	})
@@ -123,23 +123,25 @@ func TestZAP_damaged(t *testing.T) {
 		}, "a key that is no name"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := all(c.change(fat(t)), 16<<10)
+			_, err := allEntries(c.change(fatZAP(t)), 16<<10)
 			must.ErrorContains(t, err, c.want)
 			must.StrHasPrefix(t, "ZAP: ", err.Error())
 		})
 	}
 	for _, block := range []int64{0, 1, 513, 1 << 20, -512} {
-		_, err := all(fat(t), block)
+		_, err := allEntries(fatZAP(t), block)
 		must.ErrorContains(t, err, "cannot be")
 	}
-	_, err := all(fat(t), 24<<10)
+	_, err := allEntries(fatZAP(t), 24<<10)
 	must.ErrorContains(t, err, "leaves of 24576 bytes cannot be")
 }
 
 func TestAttributeTable(t *testing.T) {
 	leak.Check(t)
-	layouts := zap{data: bytes.NewReader(fat(t)), size: 32 << 10, block: 16 << 10}
-	registry := func(entries ...any) zap { return zap{data: bytes.NewReader(micro(entries...)), size: 512, block: 512} }
+	layouts := zap{data: bytes.NewReader(fatZAP(t)), size: 32 << 10, block: 16 << 10}
+	registry := func(entries ...any) zap {
+		return zap{data: bytes.NewReader(microZAP(entries...)), size: 512, block: 512}
+	}
 	size := func(n, size int) int { return size<<24 | n }
 	for _, c := range []struct {
 		registry zap
@@ -150,14 +152,14 @@ func TestAttributeTable(t *testing.T) {
 		{registry("ZPL_MODE", size(5, 8), "ZPL_SIZE", size(5, 8)), `registry of attributes: "ZPL_SIZE" has the number of "ZPL_MODE"`},
 		{layouts, "registry of attributes: ZAP: \""},
 	} {
-		_, err := newAttributeTable(c.registry, layouts)
+		_, err := newSATable(c.registry, layouts)
 		must.ErrorContains(t, err, c.want)
 	}
-	_, err := newAttributeTable(registry("ZPL_MODE", size(5, 8)), registry("x", 1))
+	_, err := newSATable(registry("ZPL_MODE", size(5, 8)), registry("x", 1))
 	must.EqError(t, err, `layouts of attributes: "x" with 1 attributes is none`)
 
 	// Layout 1, of attributes 5 and 6, of which the second is not registered.
-	table, err := newAttributeTable(registry("ZPL_MODE", size(5, 8), "ZPL_SYMLINK", size(7, 0)), registry("2", 5, "3", 6, "4", 7))
+	table, err := newSATable(registry("ZPL_MODE", size(5, 8), "ZPL_SYMLINK", size(7, 0)), registry("2", 5, "3", 6, "4", 7))
 	must.NoError(t, err)
 	buf := make([]byte, 24)
 	binary.LittleEndian.PutUint32(buf, saMagic)

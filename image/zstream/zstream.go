@@ -86,7 +86,7 @@ type Options struct {
 	// attributes, and of the content of files what Keep asks for. "" is os.TempDir's.
 	Scratch string
 
-	Keep *Keep // of which files Index tells the content; nil: of none
+	Content *ContentFilter // of which files Index tells the content; nil: of none
 
 	// Visit is called by Pass with every name in a dataset, at each of its snapshots,
 	// before the end of that is passed on; it may be nil. Its error ends it.
@@ -97,9 +97,9 @@ type Options struct {
 	// of the list that came is passed on, read or not.
 	NewList bool
 
-	// SkipLayers has Index and Pass pass over what is incremental from snapshots that are in
+	// SkipMissingOrigins has Index and Pass pass over what is incremental from snapshots that are in
 	// none of the Origins, in place of ErrNoOrigin: such a dataset has no entries.
-	SkipLayers bool
+	SkipMissingOrigins bool
 
 	MaxObjects  int64 // held at one time, and names in one dataset; 0 is DefaultMaxObjects
 	MaxBytes    int64 // of content in each stream, unpacked; 0 is DefaultMaxBytes
@@ -154,8 +154,8 @@ func (e *Error) Error() string {
 // Unwrap is the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// cut is io.ErrUnexpectedEOF for what ends where more was to come.
-func cut(err error) error {
+// unexpectedEOF is io.ErrUnexpectedEOF for what ends where more was to come.
+func unexpectedEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}

@@ -89,8 +89,8 @@ func (n *inspection) report(ctx context.Context) (*findings, error) {
 	r := newFindings(n.of, n.values)
 	seen := newSeen()
 	o := zstream.Options{
-		Keep:       &zstream.Keep{Match: isConf, MaxBytes: maxConf},
-		SkipLayers: len(n.origins) == 0,
+		Content:            &zstream.ContentFilter{Match: isConf, MaxBytes: maxConf},
+		SkipMissingOrigins: len(n.origins) == 0,
 	}
 	f, stream, err := n.index(ctx, o, seen.add)
 	if err != nil {

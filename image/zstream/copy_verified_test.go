@@ -12,13 +12,13 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// passedOn is what Pass lets through of data.
-func passedOn(t testing.TB, data []byte, check func(*Stream) error) ([]byte, *Stream, error) {
+// copyVerified is what Pass lets through of data.
+func copyVerified(t testing.TB, data []byte, check func(*Stream) error) ([]byte, *Stream, error) {
 	if check == nil {
 		check = func(*Stream) error { return nil }
 	}
 	var out bytes.Buffer
-	s, err := Pass(t.Context(), &out, bytes.NewReader(data), Options{SkipLayers: true}, check)
+	s, err := CopyVerified(t.Context(), &out, bytes.NewReader(data), Options{SkipMissingOrigins: true}, check)
 	return out.Bytes(), s, err
 }
 
@@ -28,7 +28,7 @@ func TestPass(t *testing.T) {
 	good := stream(t, "plain_1.0.xz")
 	t.Run("a good one", func(t *testing.T) {
 		var seen *Stream
-		out, s, err := passedOn(t, good, func(head *Stream) error {
+		out, s, err := copyVerified(t, good, func(head *Stream) error {
 			seen = head
 			return nil
 		})
@@ -40,7 +40,7 @@ func TestPass(t *testing.T) {
 		must.MapContainsKey(t, seen.Datasets[0].Properties, "compression")
 	})
 	t.Run("one whose list is not liked: not a byte", func(t *testing.T) {
-		out, _, err := passedOn(t, good, func(*Stream) error { return errors.New("not liked") })
+		out, _, err := copyVerified(t, good, func(*Stream) error { return errors.New("not liked") })
 		must.ErrorContains(t, err, "not liked")
 		must.SliceEmpty(t, out)
 	})
@@ -51,13 +51,13 @@ func TestPass(t *testing.T) {
 			at = headerSize + 100
 		}
 		bad[at] ^= 0x20
-		out, _, err := passedOn(t, bad, func(*Stream) error { panic("asked") })
+		out, _, err := copyVerified(t, bad, func(*Stream) error { panic("asked") })
 		must.Error(t, err)
 		must.SliceEmpty(t, out)
 	})
 	t.Run("one that is cut, anywhere: not its end", func(t *testing.T) {
 		for n := 0; n < len(good); n += len(good)/60 + 1 {
-			out, _, err := passedOn(t, good[:n], nil)
+			out, _, err := copyVerified(t, good[:n], nil)
 			must.Error(t, err)
 			must.Less(t, max(n, 1), len(out))
 			must.True(t, bytes.HasPrefix(good, out))
@@ -67,61 +67,61 @@ func TestPass(t *testing.T) {
 		for n := 0; n < len(good); n += len(good)/60 + 1 {
 			bad := bytes.Clone(good)
 			bad[n] ^= 1
-			out, _, err := passedOn(t, bad, nil)
+			out, _, err := copyVerified(t, bad, nil)
 			must.Error(t, err, must.Sprint(n))
 			must.True(t, bytes.HasPrefix(good, out), must.Sprint(n))
 		}
 	})
 	t.Run("one with a record that nobody sends: not that record, though its checksum holds", func(t *testing.T) {
 		e := small(t)
-		bad := e.index(1, object, passwd)
+		bad := e.index(1, drrObject, passwd)
 		e[bad].setU32(16, 700)
-		out, _, err := passedOn(t, e.seal(), nil)
+		out, _, err := copyVerified(t, e.encode(), nil)
 		must.ErrorContains(t, err, "blocks of 700 bytes cannot be")
-		must.Eq(t, len(e[:bad].seal()), len(out))
+		must.Eq(t, len(e[:bad].encode()), len(out))
 	})
 	t.Run("one with a name that leads out: not the end of its dataset", func(t *testing.T) {
 		e := small(t)
-		e.at(1, write, etcDir).setName(0, "../x")
-		out, _, err := passedOn(t, e.seal(), nil)
+		e.at(1, drrWrite, etcDir).setName(0, "../x")
+		out, _, err := copyVerified(t, e.encode(), nil)
 		must.ErrorContains(t, err, `a name with / or NUL in it: "../x"`)
-		must.Eq(t, len(e[:e.index(1, end, 0)].seal()), len(out))
+		must.Eq(t, len(e[:e.index(1, drrEnd, 0)].encode()), len(out))
 	})
 	t.Run("one with a name that Visit does not like: likewise", func(t *testing.T) {
 		e := small(t)
 		var out bytes.Buffer
-		_, err := Pass(t.Context(), &out, bytes.NewReader(e.seal()), Options{Visit: func(found Entry) error {
+		_, err := CopyVerified(t.Context(), &out, bytes.NewReader(e.encode()), Options{Visit: func(found Entry) error {
 			if found.Dataset == "m" && found.Path == "etc/passwd" {
 				return errors.New("not liked")
 			}
 			return nil
 		}}, func(*Stream) error { return nil })
 		must.ErrorContains(t, err, "not liked")
-		must.Eq(t, len(e[:e.index(1, end, 0)].seal()), out.Len())
+		must.Eq(t, len(e[:e.index(1, drrEnd, 0)].encode()), out.Len())
 	})
 	t.Run("one with another behind it: not its end", func(t *testing.T) {
-		out, _, err := passedOn(t, append(bytes.Clone(good), good...), nil)
+		out, _, err := copyVerified(t, append(bytes.Clone(good), good...), nil)
 		must.ErrorContains(t, err, "more follows it")
 		must.Less(t, len(good), len(out))
 	})
 	t.Run("who does not take it is an error", func(t *testing.T) {
 		r, w := io.Pipe()
 		r.CloseWithError(errors.New("gone"))
-		_, err := Pass(t.Context(), w, bytes.NewReader(good), Options{}, func(*Stream) error { return nil })
+		_, err := CopyVerified(t.Context(), w, bytes.NewReader(good), Options{}, func(*Stream) error { return nil })
 		must.ErrorContains(t, err, "gone")
 	})
 }
 
 func TestPass_byteOrder(t *testing.T) {
 	leak.Check(t)
-	err := (&passing{}).begin(beginning{order: order{big: !machineIsBig}}, nil)
+	err := (&verifiedCopy{}).begin(beginRecord{order: byteOrder{big: !hostIsBigEndian}}, nil)
 	must.EqError(t, err, "it is of a machine of another byte order: a kernel is not given it")
 }
 
 // Entries that a kernel takes for the same.
 func TestMicroOrder(t *testing.T) {
 	leak.Check(t)
-	m := microOrder{salt: 7, norm: normUpper, seen: map[uint64]bool{}}
+	m := mzapIndex{salt: 7, norm: normUpper, keys: map[uint64]bool{}}
 	must.NoError(t, m.add([]byte("name"), 0))
 	must.NoError(t, m.add([]byte("other"), 0))
 	must.NoError(t, m.add([]byte("name"), 1))
@@ -137,7 +137,7 @@ func TestPass_all(t *testing.T) {
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			data := stream(t, filepath.Base(file))
-			out, _, err := passedOn(t, data, nil)
+			out, _, err := copyVerified(t, data, nil)
 			must.NoError(t, err)
 			must.True(t, bytes.Equal(data, out))
 		})

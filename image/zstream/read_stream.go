@@ -13,7 +13,7 @@ import (
 type sink interface {
 	// begin is told of a substream, by what its BEGIN and the list of the package
 	// say, and how many clones of each snapshot are in that.
-	begin(b beginning, clones map[uint64]int) error
+	begin(b beginRecord, clones map[uint64]int) error
 	// record takes what is in the substream. It tells how much of files' content
 	// that was, in bytes.
 	record(rec *record) (content int64, err error)
@@ -21,91 +21,91 @@ type sink interface {
 	end() error
 }
 
-// reading is a stream being read.
-type reading struct {
-	*records
-	sink     sink
-	options  Options
-	stream   *Stream
-	contents *contents // of a package
-	features uint64
-	held     int64 // bytes of content so far
+// streamReader is a stream being read.
+type streamReader struct {
+	*recordReader
+	sink         sink
+	options      Options
+	stream       *Stream
+	contents     *packageList // of a package
+	features     uint64
+	contentBytes int64 // bytes of content so far
 }
 
-// read reads all of a stream: one substream, or a package of them.
-func read(ctx context.Context, r io.Reader, o Options, s sink) (*reading, error) {
-	x := &reading{records: newRecords(ctx, r), sink: s, options: o, stream: &Stream{}}
-	return x, x.run()
+// readStream reads all of a stream: one substream, or a package of them.
+func readStream(ctx context.Context, r io.Reader, o Options, s sink) (*streamReader, error) {
+	x := &streamReader{recordReader: newRecordReader(ctx, r), sink: s, options: o, stream: &Stream{}}
+	return x, x.readAll()
 }
 
-func (x *reading) run() error {
+func (x *streamReader) readAll() error {
 	rec, err := x.read()
 	if err != nil {
 		return err
 	}
 	b, err := parseBegin(rec)
 	if err != nil {
-		return x.fault(err)
+		return x.wrap(err)
 	}
 	x.stream.Top = b.dataset
-	if b.header == substream {
-		err = x.dataset(b)
+	if b.headerType == substream {
+		err = x.readSubstream(b)
 	} else {
-		err = x.pack(rec)
+		err = x.readPackage(rec)
 	}
 	if err == nil {
-		err = x.atEnd()
+		err = x.checkEOF()
 	}
 	x.stream.Features = namesOf(x.features)
 	return err
 }
 
-// pack reads a package: its list, of which rec is the BEGIN, then substreams
+// readPackage reads a package: its list, of which rec is the BEGIN, then substreams
 // until an END that closes none. Each substream must have been announced, and
 // all that were announced must come: one that was cut between two datasets, and
 // ended again, is not what was sent.
-func (x *reading) pack(rec *record) (err error) {
+func (x *streamReader) readPackage(rec *record) (err error) {
 	x.stream.Package = true
-	if x.contents, err = parseContents(rec.payload); err != nil {
-		return x.fault(err)
+	if x.contents, err = parsePackageList(rec.payload); err != nil {
+		return x.wrap(err)
 	}
 	if rec, err = x.read(); err != nil {
 		return err
 	}
-	if rec.kind != end {
-		return x.faultf("it is within the list of a package")
+	if rec.typ != drrEnd {
+		return x.errorf("it is within the list of a package")
 	}
 	for {
 		if rec, err = x.read(); err != nil {
 			return err
 		}
-		if rec.kind == end {
-			return x.fault(x.contents.complete(x.stream.Datasets))
+		if rec.typ == drrEnd {
+			return x.wrap(x.contents.checkComplete(x.stream.Datasets))
 		}
 		b, err := parseBegin(rec)
-		if err == nil && b.header != substream {
+		if err == nil && b.headerType != substream {
 			err = errors.New("it begins a package within a package")
 		}
 		if err == nil {
-			err = x.contents.announce(&b)
+			err = x.contents.checkListed(&b)
 		}
 		if err != nil {
-			return x.fault(err)
+			return x.wrap(err)
 		}
-		if err := x.dataset(b); err != nil {
+		if err := x.readSubstream(b); err != nil {
 			return err
 		}
 	}
 }
 
-// dataset reads a substream up to its END.
-func (x *reading) dataset(b beginning) (err error) {
-	if b.Name, err = below(x.stream.Top, b.dataset); err != nil {
-		return x.fault(err)
+// readSubstream reads a substream up to its END.
+func (x *streamReader) readSubstream(b beginRecord) (err error) {
+	if b.Name, err = relativeName(x.stream.Top, b.dataset); err != nil {
+		return x.wrap(err)
 	}
 	known, err := x.checkOrder(&b)
 	if err != nil {
-		return x.fault(err)
+		return x.wrap(err)
 	}
 	x.features |= b.features
 	var clones map[uint64]int
@@ -113,14 +113,14 @@ func (x *reading) dataset(b beginning) (err error) {
 		clones = x.contents.origins
 	}
 	if err := x.sink.begin(b, clones); err != nil {
-		return x.fault(err)
+		return x.wrap(err)
 	}
-	content, err := x.objects(b.GUID)
+	content, err := x.readRecords(b.GUID)
 	if err == nil {
 		err = x.sink.end()
 	}
 	if err != nil {
-		return x.fault(err)
+		return x.wrap(err)
 	}
 	if known == nil {
 		x.stream.Datasets = append(x.stream.Datasets, b.Dataset)
@@ -136,7 +136,7 @@ func (x *reading) dataset(b beginning) (err error) {
 // checkOrder refuses what a stream cannot have: a dataset before the one it is
 // below, one twice, too many. One that goes on, from the snapshot that came
 // before, is returned.
-func (x *reading) checkOrder(b *beginning) (known *Dataset, err error) {
+func (x *streamReader) checkOrder(b *beginRecord) (known *Dataset, err error) {
 	find := func(name string) int {
 		return slices.IndexFunc(x.stream.Datasets, func(d Dataset) bool { return d.Name == name })
 	}
@@ -165,38 +165,38 @@ func (x *reading) checkOrder(b *beginning) (known *Dataset, err error) {
 // maxSnapshots bounds those of a dataset in one stream.
 const maxSnapshots = 4096
 
-// objects reads the records of a substream up to its END (struct drr_end: checksum
+// readRecords reads the records of a substream up to its END (struct drr_end: checksum
 // at 0, toguid 32). It tells how much content of files was among them.
-func (x *reading) objects(guid uint64) (content int64, err error) {
+func (x *streamReader) readRecords(guid uint64) (content int64, err error) {
 	for {
 		rec, err := x.read()
 		if err != nil {
 			return 0, err
 		}
-		if x.held += holds(rec); x.held > x.options.MaxBytes {
-			return 0, x.faultf("there are more than %d bytes of content", x.options.MaxBytes)
+		if x.contentBytes += contentSize(rec); x.contentBytes > x.options.MaxBytes {
+			return 0, x.errorf("there are more than %d bytes of content", x.options.MaxBytes)
 		}
-		if rec.kind == end {
+		if rec.typ == drrEnd {
 			if rec.u64(32) != guid { // drr_toguid
-				return 0, x.faultf("it is of snapshot %#x, not %#x", rec.u64(32), guid)
+				return 0, x.errorf("it is of snapshot %#x, not %#x", rec.u64(32), guid)
 			}
 			return content, nil
 		}
 		written, err := x.sink.record(rec)
 		if err != nil {
-			return 0, x.fault(err)
+			return 0, x.wrap(err)
 		}
 		content += written
 	}
 }
 
-// holds is how much a record stands for, in bytes, when it is unpacked.
-func holds(rec *record) int64 {
+// contentSize is how much a record stands for, in bytes, when it is unpacked.
+func contentSize(rec *record) int64 {
 	size := uint64(0)
-	switch rec.kind {
-	case write:
+	switch rec.typ {
+	case drrWrite:
 		size = rec.u64(24) // drr_logical_size
-	case writeEmbedded:
+	case drrWriteEmbedded:
 		size = rec.u64(16) // drr_length
 	}
 	return int64(max(min(size, maxPayload), uint64(len(rec.payload))))

@@ -6,31 +6,31 @@ import (
 	"strings"
 )
 
-// contents is what a package (`zfs send -R` or `-I`) says that it holds, in the
+// packageList is what a package (`zfs send -R` or `-I`) says that it holds, in the
 // list behind its BEGIN (OpenZFS lib/libzfs/libzfs_sendrecv.c, send_prelim_records
 // and send_iterate_fs).
-type contents struct {
-	from, to string            // names of snapshots
-	datasets map[string]listed // by their whole names
-	origins  map[uint64]int    // how many datasets are clones of the snapshot with that GUID
+type packageList struct {
+	from, to string                   // names of snapshots
+	datasets map[string]listedDataset // by their whole names
+	origins  map[uint64]int           // how many datasets are clones of the snapshot with that GUID
 }
 
-// listed is a dataset in the list.
-type listed struct {
-	key        string // under which it is there: the GUID of the dataset
-	origin     uint64 // GUID of the snapshot that it is a clone of
-	snapshots  map[string]uint64
-	properties map[string]any
-	ofSnapshot map[string]map[string]any // properties of each
+// listedDataset is a dataset in the list.
+type listedDataset struct {
+	key                string // under which it is there: the GUID of the dataset
+	origin             uint64 // GUID of the snapshot that it is a clone of
+	snapshots          map[string]uint64
+	properties         map[string]any
+	snapshotProperties map[string]map[string]any // properties of each
 }
 
-// parseContents reads the list.
-func parseContents(buf []byte) (*contents, error) {
-	list, err := unpackList(buf)
+// parsePackageList reads the list.
+func parsePackageList(buf []byte) (*packageList, error) {
+	list, err := unpackNvlist(buf)
 	if err != nil {
 		return nil, err
 	}
-	if err := list.unique(); err != nil {
+	if err := list.checkUnique(); err != nil {
 		return nil, fmt.Errorf("list: %w", err)
 	}
 	if list.has("raw") {
@@ -40,9 +40,9 @@ func parseContents(buf []byte) (*contents, error) {
 	if !ok || len(filesystems) == 0 {
 		return nil, errors.New("list: it has no datasets")
 	}
-	c := &contents{datasets: map[string]listed{}, origins: map[uint64]int{}}
-	if c.from, err = valueOf[string](list, "fromsnap"); err == nil {
-		c.to, err = valueOf[string](list, "tosnap")
+	c := &packageList{datasets: map[string]listedDataset{}, origins: map[uint64]int{}}
+	if c.from, err = lookupValue[string](list, "fromsnap"); err == nil {
+		c.to, err = lookupValue[string](list, "tosnap")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list: %w", err)
@@ -57,7 +57,7 @@ func parseContents(buf []byte) (*contents, error) {
 		if _, twice := c.datasets[name]; twice {
 			return nil, fmt.Errorf("list: dataset %q comes twice", name)
 		}
-		d, err := parseListed(fs)
+		d, err := parseListedDataset(fs)
 		if err != nil {
 			return nil, fmt.Errorf("list: dataset %q: %w", name, err)
 		}
@@ -73,49 +73,49 @@ func parseContents(buf []byte) (*contents, error) {
 		}
 		c.datasets[name] = d
 	}
-	if err := filesystems.unique(); err != nil {
+	if err := filesystems.checkUnique(); err != nil {
 		return nil, fmt.Errorf("list: dataset %w", err)
 	}
-	if err := list.allUnique(); err != nil { // also in what nothing here has a use for
+	if err := list.checkUniqueDeep(); err != nil { // also in what nothing here has a use for
 		return nil, fmt.Errorf("list: %w", err)
 	}
 	return c, nil
 }
 
-// parseListed reads what the list has of a dataset. A receiver finds a dataset in the
+// parseListedDataset reads what the list has of a dataset. A receiver finds a dataset in the
 // list by the GUID of its snapshot, not by its name (libzfs_sendrecv.c, fsavl_find).
-func parseListed(fs nvlist) (d listed, err error) {
-	if err := fs.unique(); err != nil {
+func parseListedDataset(fs nvlist) (d listedDataset, err error) {
+	if err := fs.checkUnique(); err != nil {
 		return d, err
 	}
 	if fs.has("snapholds") {
 		return d, errors.New("holds are not supported")
 	}
-	d = listed{snapshots: map[string]uint64{}, ofSnapshot: map[string]map[string]any{}}
+	d = listedDataset{snapshots: map[string]uint64{}, snapshotProperties: map[string]map[string]any{}}
 	var props, snapshots, snapProps nvlist
-	_, err = valueOf[uint64](fs, "parentfromsnap")
+	_, err = lookupValue[uint64](fs, "parentfromsnap")
 	if err == nil {
-		_, err = valueOf[bool](fs, "is_encroot")
+		_, err = lookupValue[bool](fs, "is_encroot")
 	}
 	if err == nil {
-		d.origin, err = valueOf[uint64](fs, "origin")
+		d.origin, err = lookupValue[uint64](fs, "origin")
 	}
 	if err == nil {
-		props, err = valueOf[nvlist](fs, "props")
+		props, err = lookupValue[nvlist](fs, "props")
 	}
 	if err == nil {
-		snapshots, err = valueOf[nvlist](fs, "snaps")
+		snapshots, err = lookupValue[nvlist](fs, "snaps")
 	}
 	if err == nil {
-		snapProps, err = valueOf[nvlist](fs, "snapprops")
+		snapProps, err = lookupValue[nvlist](fs, "snapprops")
 	}
 	if err != nil {
 		return d, err
 	}
-	if d.properties, err = propertiesOf(props); err != nil {
+	if d.properties, err = parseProperties(props); err != nil {
 		return d, err
 	}
-	if err := snapshots.unique(); err != nil {
+	if err := snapshots.checkUnique(); err != nil {
 		return d, fmt.Errorf("snapshot %w", err)
 	}
 	for _, s := range snapshots {
@@ -128,7 +128,7 @@ func parseListed(fs nvlist) (d listed, err error) {
 		}
 		d.snapshots[s.name] = guid
 	}
-	if err := snapProps.unique(); err != nil {
+	if err := snapProps.checkUnique(); err != nil {
 		return d, fmt.Errorf("properties of snapshot %w", err)
 	}
 	for _, s := range snapProps {
@@ -136,24 +136,24 @@ func parseListed(fs nvlist) (d listed, err error) {
 		if !ok {
 			return d, fmt.Errorf("properties of snapshot %q are of the wrong type", s.name)
 		}
-		if d.ofSnapshot[s.name], err = propertiesOf(props); err != nil {
+		if d.snapshotProperties[s.name], err = parseProperties(props); err != nil {
 			return d, fmt.Errorf("snapshot %q: %w", s.name, err)
 		}
 	}
 	return d, nil
 }
 
-// propertiesOf are those in a list, numbers and texts; nil is the value of one with a
+// parseProperties are those in a list, numbers and texts; nil is the value of one with a
 // source and no value.
-func propertiesOf(l nvlist) (map[string]any, error) {
-	if err := l.unique(); err != nil {
+func parseProperties(l nvlist) (map[string]any, error) {
+	if err := l.checkUnique(); err != nil {
 		return nil, fmt.Errorf("property %w", err)
 	}
 	m := map[string]any{}
 	for _, p := range l {
 		value := p.value
 		if v, ok := value.(nvlist); ok { // with a source beside it
-			if err := v.unique(); err != nil {
+			if err := v.checkUnique(); err != nil {
 				return nil, fmt.Errorf("property %q: %w", p.name, err)
 			}
 			if value = v.find("value"); value == nil && !v.has("value") {
@@ -171,9 +171,9 @@ func propertiesOf(l nvlist) (map[string]any, error) {
 	return m, nil
 }
 
-// announce tells whether a substream is one that was announced, and adds to it
+// checkListed tells whether a substream is one that was announced, and adds to it
 // what the list says.
-func (c *contents) announce(b *beginning) error {
+func (c *packageList) checkListed(b *beginRecord) error {
 	name := b.dataset + "@" + b.Snapshot
 	d, ok := c.datasets[b.dataset]
 	guid, sent := d.snapshots[b.Snapshot]
@@ -184,14 +184,14 @@ func (c *contents) announce(b *beginning) error {
 		return fmt.Errorf("%q is of GUID %#x in the list of the package, %#x here", name, guid, b.GUID)
 	}
 	b.Origin, b.Properties = d.origin, d.properties
-	b.Snapshots[0].Properties = d.ofSnapshot[b.Snapshot]
+	b.Snapshots[0].Properties = d.snapshotProperties[b.Snapshot]
 	return nil
 }
 
-// complete tells whether all came that was announced: every dataset, up to the
+// checkComplete tells whether all came that was announced: every dataset, up to the
 // snapshot that the package is of. Others that the list has need not come: it is
 // of all there were.
-func (c *contents) complete(got []Dataset) error {
+func (c *packageList) checkComplete(got []Dataset) error {
 	want, have := 0, 0
 	for _, d := range c.datasets {
 		if _, ok := d.snapshots[c.to]; ok || c.to == "" {

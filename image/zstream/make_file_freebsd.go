@@ -40,7 +40,7 @@ func makeSocket(dir int, name string) error {
 
 // rename never takes the place of what has the name already. rename(2) would.
 func rename(fromfd int, from string, tofd int, to string) error {
-	return relink(fromfd, from, tofd, to)
+	return renameByLink(fromfd, from, tofd, to)
 }
 
 // chmod gives a file its mode, a link too (lchmod(2)).

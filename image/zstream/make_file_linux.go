@@ -15,7 +15,7 @@ func mknod(fd int, name string, mode uint32, dev uint64) error {
 func rename(fromfd int, from string, tofd int, to string) error {
 	err := unix.Renameat2(fromfd, from, tofd, to, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // not every file system can
-		return relink(fromfd, from, tofd, to)
+		return renameByLink(fromfd, from, tofd, to)
 	}
 	return err
 }

@@ -6,19 +6,19 @@ import (
 	"fmt"
 )
 
-// leaf is one of a fat ZAP (OpenZFS include/sys/zap_leaf.h, zap_leaf_phys_t): a
+// zapLeaf is one of a fat ZAP (OpenZFS include/sys/zap_leaf.h, zap_leaf_phys_t): a
 // header of 48 bytes, a hash table of 2 bytes for every 32 of the block, which
 // is not needed to read all (leaf_check.go), and chunks of 24. Its entry is one chunk, with the
 // numbers of those where the chains of its name and its value begin.
-type leaf struct {
-	order  order
-	block  []byte
-	chunks []byte
-	seen   []bool // of the chunks, by check
-	count  uint64 // of entries, when each is done
-	name   []byte
-	raw    []byte
-	value  []uint64
+type zapLeaf struct {
+	order   byteOrder
+	block   []byte
+	chunks  []byte
+	claimed []bool // of the chunks, by check
+	count   uint64 // of entries, when each is done
+	name    []byte
+	raw     []byte
+	value   []uint64
 }
 
 // Sizes and types of chunks, zap_chunk_type_t.
@@ -37,15 +37,15 @@ const maxKey = 1024
 const maxValue = 8 << 10
 
 // newLeaf is a leaf whose block of that size is yet to be read.
-func newLeaf(size int, o order) *leaf {
+func newLeaf(size int, o byteOrder) *zapLeaf {
 	block := make([]byte, size)
-	return &leaf{order: o, block: block, chunks: block[leafHeader+size/32*2:]}
+	return &zapLeaf{order: o, block: block, chunks: block[leafHeader+size/32*2:]}
 }
 
-// span checks the header, and tells how many pointers from the i-th of 1<<shift
+// pointerCount checks the header, and tells how many pointers from the i-th of 1<<shift
 // are to this leaf. Of struct zap_leaf_header: block_type at 0, prefix 16, magic
 // 24, nentries 30, prefix_len 32.
-func (l *leaf) span(i uint64, shift uint) (uint64, error) {
+func (l *zapLeaf) pointerCount(i uint64, shift uint) (uint64, error) {
 	o := l.order
 	if t := o.u64(l.block); t != zapLeafBlock {
 		return 0, fmt.Errorf("ZAP: a leaf of type %#x", t)
@@ -61,7 +61,7 @@ func (l *leaf) span(i uint64, shift uint) (uint64, error) {
 }
 
 // each calls f with every entry.
-func (l *leaf) each(f func(entry) error) error {
+func (l *zapLeaf) each(f func(zapAttribute) error) error {
 	count := int(l.order.u16(l.block[30:])) // lh_nentries
 	l.count = uint64(count)
 	left := len(l.chunks) / chunkSize
@@ -71,7 +71,7 @@ func (l *leaf) each(f func(entry) error) error {
 			continue
 		}
 		count--
-		e, used, err := l.entry(c)
+		e, used, err := l.readEntry(c)
 		if err != nil {
 			return err
 		}
@@ -89,10 +89,10 @@ func (l *leaf) each(f func(entry) error) error {
 	return l.check()
 }
 
-// entry reads one, and tells how many chunks it is of. Of struct zap_leaf_entry:
+// readEntry reads one, and tells how many chunks it is of. Of struct zap_leaf_entry:
 // value_intlen at 1, name_chunk 4, name_numints 6, value_chunk 8, value_numints
 // 10.
-func (l *leaf) entry(c []byte) (e entry, used int, err error) {
+func (l *zapLeaf) readEntry(c []byte) (e zapAttribute, used int, err error) {
 	o := l.order
 	size := int(c[1])              // le_value_intlen
 	nameLen := int(o.u16(c[6:]))   // le_name_numints: bytes, with the NUL
@@ -103,26 +103,26 @@ func (l *leaf) entry(c []byte) (e entry, used int, err error) {
 	if nameLen == 0 || nameLen > maxKey || valueLen*size > maxValue {
 		return e, 0, fmt.Errorf("ZAP: an entry with a name of %d bytes and a value of %d", nameLen, valueLen*size)
 	}
-	if l.name, err = l.array(l.name[:0], o.u16(c[4:]), nameLen); err != nil {
+	if l.name, err = l.readArray(l.name[:0], o.u16(c[4:]), nameLen); err != nil {
 		return e, 0, err
 	}
 	if bytes.IndexByte(l.name, 0) != nameLen-1 {
 		return e, 0, fmt.Errorf("ZAP: a key that is no name: %q", l.name)
 	}
-	if l.raw, err = l.array(l.raw[:0], o.u16(c[8:]), valueLen*size); err != nil {
+	if l.raw, err = l.readArray(l.raw[:0], o.u16(c[8:]), valueLen*size); err != nil {
 		return e, 0, err
 	}
 	l.value = integers(l.value[:0], l.raw, size)
 	used = 1 + chunksFor(nameLen) + chunksFor(valueLen*size)
-	return entry{l.name[:nameLen-1], l.value}, used, nil
+	return zapAttribute{l.name[:nameLen-1], l.value}, used, nil
 }
 
 // chunksFor is how many chunks hold n bytes, ZAP_LEAF_ARRAY_NCHUNKS.
 func chunksFor(n int) int { return (n + arrayBytes - 1) / arrayBytes }
 
-// array appends n bytes from a chain of chunks to out. The chain is followed no
+// readArray appends n bytes from a chain of chunks to out. The chain is followed no
 // further than n, so a loop in it ends.
-func (l *leaf) array(out []byte, next uint16, n int) ([]byte, error) {
+func (l *zapLeaf) readArray(out []byte, next uint16, n int) ([]byte, error) {
 	for n > 0 {
 		at := int(next) * chunkSize
 		if at+chunkSize > len(l.chunks) || l.chunks[at] != chunkArray {

@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// link gives a file that is no directory a name in the directory fd. One of many
+// placeFile gives a file that is no directory a name in the directory fd. One of many
 // names stays in the stage too, to be linked to the others from there.
-func (t *tree) link(fd int, name string, o *staged, n *node) error {
+func (t *tree) placeFile(fd int, name string, o *dnode, n *znode) error {
 	staged := contentName(o.number)
-	if o.names == 1 {
-		if err := t.ready(staged, o, n); errors.Is(err, errLeftOut) {
+	if o.nameCount == 1 {
+		if err := t.makeFile(staged, o, n); errors.Is(err, errOmitted) {
 			return nil
 		} else if err != nil {
 			return err
@@ -29,34 +29,34 @@ func (t *tree) link(fd int, name string, o *staged, n *node) error {
 	return os.NewSyscallError("link", err)
 }
 
-// errLeftOut is for what cannot be made here, and has been noted.
-var errLeftOut = errors.New("left out")
+// errOmitted is for what cannot be made here, and has been noted.
+var errOmitted = errors.New("left out")
 
-// ready makes a file in the stage all that it is to be.
-func (t *tree) ready(staged string, o *staged, n *node) (err error) {
-	switch n.kind() {
+// makeFile makes a file in the stage all that it is to be.
+func (t *tree) makeFile(staged string, o *dnode, n *znode) (err error) {
+	switch n.fileType() {
 	case unix.S_IFREG:
-		err = t.readyFile(staged, o, n)
+		err = t.makeRegular(staged, o, n)
 	case unix.S_IFLNK:
-		err = t.readyLink(staged, o, n)
+		err = t.makeSymlink(staged, o, n)
 	case unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFCHR, unix.S_IFBLK:
-		err = t.readySpecial(staged, o, n)
+		err = t.makeSpecial(staged, o, n)
 	default:
 		err = objectError(o.number, fmt.Errorf("there is no file of mode %o", n.mode))
 	}
 	if err != nil {
 		return err
 	}
-	return t.finish(t.stagefd, staged, n)
+	return t.setMetadata(t.stagefd, staged, n)
 }
 
-// readyFile gives content its length: it came in whole blocks, or not at all
+// makeRegular gives content its length: it came in whole blocks, or not at all
 // where the file is empty or a hole.
-func (t *tree) readyFile(staged string, o *staged, n *node) error {
-	if o.data && o.home != inFile {
+func (t *tree) makeRegular(staged string, o *dnode, n *znode) error {
+	if o.hasData && o.storage != storedInFile {
 		return objectError(o.number, errors.New("its attributes do not begin as those of a file"))
 	}
-	if o.data {
+	if o.hasData {
 		if err := t.stage.unshare(staged); err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (t *tree) readyFile(staged string, o *staged, n *node) error {
 		return objectError(o.number, fmt.Errorf("%d bytes were written to a file of %d", o.size, n.size))
 	}
 	flags := unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	if !o.data {
+	if !o.hasData {
 		flags |= unix.O_CREAT | unix.O_EXCL
 	}
 	f, err := unix.Openat(t.stagefd, staged, flags, 0o600)
@@ -78,14 +78,14 @@ func (t *tree) readyFile(staged string, o *staged, n *node) error {
 		return os.NewSyscallError("open", err)
 	}
 	defer unix.Close(f)
-	if n.size == 0 && !o.data {
+	if n.size == 0 && !o.hasData {
 		return nil
 	}
 	return os.NewSyscallError("truncate", unix.Ftruncate(f, n.size))
 }
 
-// readyLink makes a symbolic link, to anywhere: nothing follows it here.
-func (t *tree) readyLink(staged string, o *staged, n *node) error {
+// makeSymlink makes a symbolic link, to anywhere: nothing follows it here.
+func (t *tree) makeSymlink(staged string, o *dnode, n *znode) error {
 	target, err := n.target()
 	if err != nil {
 		return objectError(o.number, err)
@@ -93,24 +93,24 @@ func (t *tree) readyLink(staged string, o *staged, n *node) error {
 	return os.NewSyscallError("symlink", unix.Symlinkat(target, t.stagefd, staged))
 }
 
-// readySpecial makes a fifo, a socket that nobody listens at, or a device. That
+// makeSpecial makes a fifo, a socket that nobody listens at, or a device. That
 // has the numbers which it had where the stream is from; what they mean is for
 // whoever opens it here.
-func (t *tree) readySpecial(staged string, o *staged, n *node) error {
+func (t *tree) makeSpecial(staged string, o *dnode, n *znode) error {
 	dev := uint64(0)
 	if n.isDevice() {
 		dev = unix.Mkdev(uint32(n.rdev>>32), uint32(n.rdev))
 	}
-	err := mknod(t.stagefd, staged, n.kind()|0o600, dev)
+	err := mknod(t.stagefd, staged, n.fileType()|0o600, dev)
 	if n.isDevice() && errors.Is(err, unix.EPERM) {
-		t.left["device nodes, which only root can make"]++
-		return errLeftOut
+		t.omitted["device nodes, which only root can make"]++
+		return errOmitted
 	}
 	return os.NewSyscallError("mknod", err)
 }
 
-// relink is a rename that fails if there is a file at to.
-func relink(fromfd int, from string, tofd int, to string) error {
+// renameByLink is a rename that fails if there is a file at to.
+func renameByLink(fromfd int, from string, tofd int, to string) error {
 	if err := unix.Linkat(fromfd, from, tofd, to, 0); err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (b *leafBuilder) take() (i uint16, chunk []byte) {
 
 // add makes an entry and puts it into the chain of its hash, which is sorted by
 // cd.
-func (b *leafBuilder) add(h hashed, cd uint32, prefixLength uint) {
+func (b *leafBuilder) add(h hashedEntry, cd uint32, prefixLength uint) {
 	le := binary.LittleEndian
 	i, c := b.take()
 	e := h.entry

@@ -13,10 +13,10 @@ import (
 // all that is theirs in the stage, which nobody else can enter, and then their
 // names; a directory is open to its owner alone until all in it is made.
 type tree struct {
-	*files
+	*zpl
 	ctx     context.Context
 	stagefd int
-	left    omissions
+	omitted omissions
 }
 
 // omissions are what was left out of the trees: how often, by kind.
@@ -25,31 +25,31 @@ type omissions map[string]int64
 // maxDepth bounds directories within directories: a descriptor is open on each.
 const maxDepth = 512
 
-// directory is one that has a name, and is to be filled.
-type directory struct {
+// subdirectory is one that has a name, and is to be filled.
+type subdirectory struct {
 	name   string
 	object uint64
 }
 
-// place makes the tree in the directory at, which is empty but for stages, and
+// extract makes the tree in the directory at, which is empty but for stages, and
 // returns what the directory itself is to become.
-func (t *tree) place(at *os.File) (root *node, err error) {
+func (t *tree) extract(at *os.File) (root *znode, err error) {
 	private, err := t.stage.files.Open(".")
 	if err != nil {
 		return nil, err
 	}
 	defer private.Close()
 	t.stagefd = int(private.Fd())
-	if root, err = t.top(); err != nil {
+	if root, err = t.rootDir(); err != nil {
 		return nil, err
 	}
-	return root, t.fill(int(at.Fd()), directory{object: t.root}, 0)
+	return root, t.extractDir(int(at.Fd()), subdirectory{object: t.root}, 0)
 }
 
-// fill makes what is in the directory d, open as fd. Its name is its path here.
+// extractDir makes what is in the directory d, open as fd. Its name is its path here.
 // First come all its names; then, one after the other, what is in those that are
 // directories, so that of the list no more is in memory than they are.
-func (t *tree) fill(fd int, d directory, depth int) error {
+func (t *tree) extractDir(fd int, d subdirectory, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("%q: more than %d directories deep", "/"+d.name, maxDepth)
 	}
@@ -57,11 +57,11 @@ func (t *tree) fill(fd int, d directory, depth int) error {
 	if err != nil {
 		return fmt.Errorf("directory %q: %w", "/"+d.name, err)
 	}
-	var below []directory
-	err = z.each(func(e entry) error {
-		dir, err := t.add(fd, e)
+	var below []subdirectory
+	err = z.each(func(e zapAttribute) error {
+		dir, err := t.extractEntry(fd, e)
 		if err == nil && dir != 0 {
-			below = append(below, directory{string(e.name), dir})
+			below = append(below, subdirectory{string(e.name), dir})
 		}
 		return err
 	})
@@ -69,16 +69,16 @@ func (t *tree) fill(fd int, d directory, depth int) error {
 		return fmt.Errorf("directory %q: %w", "/"+d.name, err)
 	}
 	for _, sub := range below {
-		if err := t.fillBelow(fd, d.name, sub, depth+1); err != nil {
+		if err := t.extractSubdir(fd, d.name, sub, depth+1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// fillBelow fills a directory in the one that is open as fd, and then gives it
+// extractSubdir fills a directory in the one that is open as fd, and then gives it
 // what is its own.
-func (t *tree) fillBelow(fd int, path string, d directory, depth int) error {
+func (t *tree) extractSubdir(fd int, path string, d subdirectory, depth int) error {
 	sub, err := unix.Openat(fd, d.name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("open", err)
@@ -87,22 +87,22 @@ func (t *tree) fillBelow(fd int, path string, d directory, depth int) error {
 	if path != "" {
 		d.name = path + "/" + d.name
 	}
-	if err := t.fill(sub, d, depth); err != nil {
+	if err := t.extractDir(sub, d, depth); err != nil {
 		return err
 	}
-	_, n, err := t.node(d.object)
+	_, n, err := t.znode(d.object)
 	if err != nil {
 		return err
 	}
-	if err := t.finish(sub, ".", n); err != nil {
+	if err := t.setMetadata(sub, ".", n); err != nil {
 		return fmt.Errorf("directory %q: %w", "/"+d.name, err)
 	}
 	return nil
 }
 
-// add makes what an entry of the directory fd names. If that is a directory, it
+// extractEntry makes what an entry of the directory fd names. If that is a directory, it
 // is empty yet, and its object is returned.
-func (t *tree) add(fd int, e entry) (dir uint64, err error) {
+func (t *tree) extractEntry(fd int, e zapAttribute) (dir uint64, err error) {
 	if t.ctx.Err() != nil {
 		return 0, context.Cause(t.ctx)
 	}
@@ -110,13 +110,13 @@ func (t *tree) add(fd int, e entry) (dir uint64, err error) {
 	if err := checkName(name, maxName); err != nil {
 		return 0, err
 	}
-	o, n, err := t.named(e)
+	o, n, err := t.resolveEntry(e)
 	switch {
 	case err != nil:
-	case n.kind() == unix.S_IFDIR:
+	case n.fileType() == unix.S_IFDIR:
 		dir, err = o.number, os.NewSyscallError("mkdir", unix.Mkdirat(fd, name, 0o700))
 	default:
-		err = t.link(fd, name, o, n)
+		err = t.placeFile(fd, name, o, n)
 	}
 	if errors.Is(err, os.ErrExist) {
 		err = errors.New("the directory has two of that name")

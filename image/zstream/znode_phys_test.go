@@ -13,36 +13,36 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// old is small as a file system of that ZPL version before 5 would have sent it:
+// streamOfZPL is small as a file system of that ZPL version before 5 would have sent it:
 // with znodes. A long target stands in an object's content.
-func old(t testing.TB, version uint64) edited {
+func streamOfZPL(t testing.TB, version uint64) testStream {
 	e := small(t)
-	var all []*files
-	readFiles(t, smallStream(), nil, func(f *files) { all = append(all, f) })
+	var all []*zpl
+	readFiles(t, smallStream(), nil, func(f *zpl) { all = append(all, f) })
 	dataset := -1
-	var out edited
+	var out testStream
 	for _, p := range e {
-		if p.kind() == begin && p.u64(8)&3 == substream {
+		if p.recordType() == drrBegin && p.u64(8)&3 == substream {
 			dataset++
 		}
 		out = append(out, p)
 		switch {
-		case p.kind() == write && p.u64(0) == masterNode:
+		case p.recordType() == drrWrite && p.u64(0) == masterNode:
 			for i := range len(p.payload)/64 - 1 {
 				if strings.HasPrefix(string(p.entry(i)[14:]), "VERSION\x00") {
 					p.setValue(i, version)
 				}
 			}
-		case p.kind() == write && version < zplDirentType && objectType(p.header[bodyOffset+8]) == typeDirectory:
+		case p.recordType() == drrWrite && version < zplDirentType && objectType(p.header[bodyOffset+8]) == typeDirectory:
 			for i := range len(p.payload)/64 - 1 {
 				p.setValue(i, binary.LittleEndian.Uint64(p.entry(i))&(1<<48-1))
 			}
-		case p.kind() == object && p.header[bodyOffset+12] == byte(typeSA):
-			_, n, err := all[dataset].node(p.u64(0))
+		case p.recordType() == drrObject && p.header[bodyOffset+12] == byte(typeSA):
+			_, n, err := all[dataset].znode(p.u64(0))
 			must.NoError(t, err)
-			if p.payload = znode(n); len(p.payload) > 320 {
+			if p.payload = znodePhysOf(n); len(p.payload) > 320 {
 				p.payload = p.payload[:znodeSize]
-				out = append(out, written(p.u64(0), 0, typePlainFile, block512(n.symlink)))
+				out = append(out, writeOf(p.u64(0), 0, typePlainFile, block512(n.symlink)))
 			}
 			p.setU32(12, uint32(typeZnode))
 			p.setU32(20, uint32(len(p.payload)))
@@ -54,8 +54,8 @@ func old(t testing.TB, version uint64) edited {
 	return out
 }
 
-// znode is a node as a znode_phys_t, with an owner's entry in its list.
-func znode(n *node) []byte {
+// znodePhysOf is a node as a znode_phys_t, with an owner's entry in its list.
+func znodePhysOf(n *znode) []byte {
 	le := binary.LittleEndian
 	b := make([]byte, znodeSize)
 	for at, v := range map[int]uint64{
@@ -79,7 +79,7 @@ func TestOldVersions(t *testing.T) {
 	want, _, err := index(t, smallStream())
 	must.NoError(t, err)
 	for version := uint64(1); version < zplSA; version++ {
-		for _, data := range [][]byte{old(t, version).seal(), bigEndian(t, old(t, version).seal())} {
+		for _, data := range [][]byte{streamOfZPL(t, version).encode(), bigEndian(t, streamOfZPL(t, version).encode())} {
 			got, _, err := index(t, data)
 			must.NoError(t, err)
 			for i := range got {
@@ -94,18 +94,18 @@ func TestOldVersions(t *testing.T) {
 	}
 	t.Run("a long target is content", func(t *testing.T) {
 		long := strings.Repeat("up/", 30)
-		n := nodeOf(t, hiLink)
+		n := znodeOf(t, hiLink)
 		n.symlink, n.size = long, int64(len(long))
-		e := old(t, 4)
-		p := e.at(1, object, hiLink)
-		p.payload = znode(n)[:znodeSize]
+		e := streamOfZPL(t, 4)
+		p := e.at(1, drrObject, hiLink)
+		p.payload = znodePhysOf(n)[:znodeSize]
 		p.setU32(20, znodeSize)
-		at := e.index(1, object, hiLink)
-		for e[at+1].kind() == free {
+		at := e.index(1, drrObject, hiLink)
+		for e[at+1].recordType() == drrFree {
 			e = slices.Delete(e, at+1, at+2)
 		}
-		e = slices.Insert(e, at+1, written(hiLink, 0, typePlainFile, block512(long)))
-		dir, _, err := extract(t, e.seal(), Options{})
+		e = slices.Insert(e, at+1, writeOf(hiLink, 0, typePlainFile, block512(long)))
+		dir, _, err := extract(t, e.encode(), Options{})
 		must.NoError(t, err)
 		found := ""
 		must.NoError(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
@@ -118,18 +118,18 @@ func TestOldVersions(t *testing.T) {
 		}))
 		must.NotEq(t, "", found)
 		binary.LittleEndian.PutUint64(p.payload[80:], maxTarget)
-		_, _, err = extract(t, e.seal(), Options{})
+		_, _, err = extract(t, e.encode(), Options{})
 		must.ErrorContains(t, err, "object 17: a link to a path of 4096 bytes, 4096 or more")
 	})
 	t.Run("a new version", func(t *testing.T) {
-		_, _, err := extract(t, old(t, 9).seal(), Options{})
+		_, _, err := extract(t, streamOfZPL(t, 9).encode(), Options{})
 		must.ErrorContains(t, err, "file systems of ZPL version 9 are not supported: only of 1 to 5")
 	})
 }
 
-// nodeOf is a node of small's dataset m, which is the last.
-func nodeOf(t testing.TB, number uint64) (n *node) {
-	readFiles(t, smallStream(), nil, func(f *files) { _, n, _ = f.node(number) })
+// znodeOf is a node of small's dataset m, which is the last.
+func znodeOf(t testing.TB, number uint64) (n *znode) {
+	readFiles(t, smallStream(), nil, func(f *zpl) { _, n, _ = f.znode(number) })
 	must.NotNil(t, n)
 	return n
 }

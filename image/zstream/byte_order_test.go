@@ -13,8 +13,8 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// swap turns numbers of that many bytes around, all there are in p.
-func swap(p []byte, size int) {
+// swapWords turns numbers of that many bytes around, all there are in p.
+func swapWords(p []byte, size int) {
 	for ; len(p) >= size; p = p[size:] {
 		slices.Reverse(p[:size])
 	}
@@ -22,62 +22,62 @@ func swap(p []byte, size int) {
 
 // swapFields turns around the numbers of a header: their places and sizes by kind
 // (struct dmu_replay_record). Checksums are sealed anew.
-func swapFields(p *piece) {
-	fields := map[kind][]int{ // places of 8 bytes; of 4 from 1000 on
-		begin: {0, 8, 16, 1024, 1028, 32, 40}, object: {0, 1008, 1012, 1016, 1020, 1028, 32},
-		freeObjects: {0, 8, 16}, free: {0, 8, 16, 24}, write: {0, 1008, 16, 24, 32, 48, 56, 64, 72, 80, 88},
-		end: {32}, spill: {0, 8, 16, 32}, writeEmbedded: {0, 8, 16, 24, 1040, 1044},
-	}[p.kind()]
+func swapFields(p *testRecord) {
+	fields := map[recordType][]int{ // places of 8 bytes; of 4 from 1000 on
+		drrBegin: {0, 8, 16, 1024, 1028, 32, 40}, drrObject: {0, 1008, 1012, 1016, 1020, 1028, 32},
+		drrFreeObjects: {0, 8, 16}, drrFree: {0, 8, 16, 24}, drrWrite: {0, 1008, 16, 24, 32, 48, 56, 64, 72, 80, 88},
+		drrEnd: {32}, drrSpill: {0, 8, 16, 32}, drrWriteEmbedded: {0, 8, 16, 24, 1040, 1044},
+	}[p.recordType()]
 	for _, at := range fields {
 		if at >= 1000 {
-			swap(p.header[bodyOffset+at-1000:][:4], 4)
+			swapWords(p.header[bodyOffset+at-1000:][:4], 4)
 		} else {
-			swap(p.header[bodyOffset+at:][:8], 8)
+			swapWords(p.header[bodyOffset+at:][:8], 8)
 		}
 	}
-	swap(p.header[:8], 4)
+	swapWords(p.header[:8], 4)
 }
 
 // bigEndian is a stream as a machine of the other byte order would have sent it.
 func bigEndian(t testing.TB, data []byte, origins ...[]byte) []byte {
 	t.Helper()
-	e := edit(t, data)
+	e := parseTestStream(t, data)
 	dataset := -1
-	var all []*files
-	plain(t, e)
-	readFiles(t, data, origins, func(f *files) { all = append(all, f) })
+	var all []*zpl
+	expandEmbedded(t, e)
+	readFiles(t, data, origins, func(f *zpl) { all = append(all, f) })
 	for _, p := range e {
-		if p.kind() == begin && p.u64(8)&3 == substream {
+		if p.recordType() == drrBegin && p.u64(8)&3 == substream {
 			dataset++
 		}
-		switch k := p.kind(); {
-		case k == write && zapTypes[objectType(binary.LittleEndian.Uint32(p.header[bodyOffset+8:]))]:
+		switch k := p.recordType(); {
+		case k == drrWrite && zapTypes[objectType(binary.LittleEndian.Uint32(p.header[bodyOffset+8:]))]:
 			o := all[dataset].stage.objects.lookup(p.u64(0))
-			swapZAP(p.payload, int(o.block))
-		case k == object && p.header[bodyOffset+12] == byte(typeSA), k == spill:
+			swapZAP(p.payload, int(o.blockSize))
+		case k == drrObject && p.header[bodyOffset+12] == byte(typeSA), k == drrSpill:
 			swapSA(t, all[dataset].table, p.payload)
-		case k == object && p.header[bodyOffset+12] == byte(typeZnode):
+		case k == drrObject && p.header[bodyOffset+12] == byte(typeZnode):
 			swapZnode(p.payload)
 		}
 		swapFields(p)
 	}
-	return e.sealed(order{big: true})
+	return e.encodeIn(byteOrder{big: true})
 }
 
-// plain makes WRITEs of what is embedded.
-func plain(t testing.TB, e edited) {
+// expandEmbedded makes WRITEs of what is embedded.
+func expandEmbedded(t testing.TB, e testStream) {
 	types := map[uint64]uint32{}
 	for _, p := range e {
-		switch p.kind() {
-		case object:
+		switch p.recordType() {
+		case drrObject:
 			types[p.u64(0)] = binary.LittleEndian.Uint32(p.header[bodyOffset+8:])
-		case writeEmbedded:
-			b, err := blockOf(&record{kind: writeEmbedded, body: p.header[bodyOffset:], payload: p.payload})
+		case drrWriteEmbedded:
+			b, err := parseBlock(&record{typ: drrWriteEmbedded, body: p.header[bodyOffset:], payload: p.payload})
 			must.NoError(t, err)
-			data, err := new(unpacker).unpack(b.compression, b.packed, int(b.size))
+			data, err := new(decompressor).decompress(b.compression, b.data, int(b.logicalSize))
 			must.NoError(t, err)
 			guid := p.u64(24)
-			*p = *written(b.object, b.offset, objectType(types[b.object]), data)
+			*p = *writeOf(b.object, b.offset, objectType(types[b.object]), data)
 			p.setU64(32, guid)
 		}
 	}
@@ -94,33 +94,33 @@ func swapZAP(b []byte, size int) {
 	}
 	switch binary.LittleEndian.Uint64(b) {
 	case zapMicroBlock:
-		swap(b[:64], 8)
+		swapWords(b[:64], 8)
 		for at := 64; at < len(b); at += 64 {
-			swap(b[at:at+8], 8)
-			swap(b[at+8:at+12], 4)
+			swapWords(b[at:at+8], 8)
+			swapWords(b[at+8:at+12], 4)
 		}
 	case zapLeafBlock:
-		swap(b[:24], 8)
-		swap(b[24:28], 4)
-		swap(b[28:36], 2)
+		swapWords(b[:24], 8)
+		swapWords(b[24:28], 4)
+		swapWords(b[28:36], 2)
 		table := leafHeader + len(b)/32*2
-		swap(b[leafHeader:table], 2)
+		swapWords(b[leafHeader:table], 2)
 		for at := table; at+chunkSize <= len(b); at += chunkSize {
 			c := b[at : at+chunkSize]
 			if c[0] == chunkEntry {
-				swap(c[2:16], 2)
-				swap(c[16:24], 8)
+				swapWords(c[2:16], 2)
+				swapWords(c[16:24], 8)
 			} else {
-				swap(c[22:24], 2)
+				swapWords(c[22:24], 2)
 			}
 		}
 	default: // a header, or a table of pointers
-		swap(b, 8)
+		swapWords(b, 8)
 	}
 }
 
 // swapSA turns attributes around.
-func swapSA(t testing.TB, table *attributeTable, buf []byte) {
+func swapSA(t testing.TB, table *saTable, buf []byte) {
 	type part struct {
 		name  string
 		value []byte
@@ -131,49 +131,49 @@ func swapSA(t testing.TB, table *attributeTable, buf []byte) {
 		return nil
 	}))
 	end := int(binary.LittleEndian.Uint16(buf[4:])>>10) * 8
-	swap(buf[:4], 4)
-	swap(buf[4:end], 2)
+	swapWords(buf[:4], 4)
+	swapWords(buf[4:end], 2)
 	for _, p := range parts {
 		switch p.name {
 		case "ZPL_SYMLINK", "ZPL_DXATTR", "ZPL_SCANSTAMP":
 		case "ZPL_DACL_ACES":
 			for v := p.value; len(v) > 0; {
 				a, size := ACE{Type: binary.LittleEndian.Uint16(v), Flags: binary.LittleEndian.Uint16(v[2:])}, 8
-				swap(v[:4], 2)
-				swap(v[4:8], 4)
-				if a.isFor() {
-					swap(v[8:16], 8)
+				swapWords(v[:4], 2)
+				swapWords(v[4:8], 4)
+				if a.hasID() {
+					swapWords(v[8:16], 8)
 					size = 16
 				}
 				v = v[size:]
 			}
 		default:
-			swap(p.value, 8)
+			swapWords(p.value, 8)
 		}
 	}
 }
 
 // swapZnode turns a znode around, whose list of access control has version 1.
 func swapZnode(b []byte) {
-	swap(b[:184], 8)
-	swap(b[184:188], 4)
-	swap(b[188:192], 2)
+	swapWords(b[:184], 8)
+	swapWords(b[184:188], 4)
+	swapWords(b[188:192], 2)
 	for v := b[192:]; len(v) >= 8 && v[4] != 0; v = v[8:] {
-		swap(v[:4], 2)
-		swap(v[4:8], 4)
+		swapWords(v[:4], 2)
+		swapWords(v[4:8], 4)
 	}
 }
 
 // readFiles calls f with the files of each dataset of a stream.
-func readFiles(t testing.TB, data []byte, origins [][]byte, f func(*files)) {
+func readFiles(t testing.TB, data []byte, origins [][]byte, f func(*zpl)) {
 	t.Helper()
 	root, err := os.OpenRoot(t.TempDir())
 	must.NoError(t, err)
-	l := &library{dir: root, bare: true, options: Options{Origins: readers(origins)}.withDefaults()}
+	l := &snapshotStore{dir: root, withoutContent: true, options: Options{Origins: readers(origins)}.withDefaults()}
 	t.Cleanup(func() { must.NoError(t, errors.Join(l.remove(), root.Close())) })
 	x, err := l.read(t.Context(), bytes.NewReader(data))
 	must.NoError(t, err)
-	must.NoError(t, l.each(x, func(d *Dataset, files *files) error { f(files); return nil }))
+	must.NoError(t, l.eachDataset(x, func(d *Dataset, files *zpl) error { f(files); return nil }))
 }
 
 // TestBigEndian reads streams of the other order: what comes of them is the same.
@@ -191,11 +191,11 @@ func TestBigEndian(t *testing.T) {
 			must.Eq(t, s, s2)
 			dir, _, err := extract(t, big, Options{})
 			must.NoError(t, err)
-			checkTree(t, seenBy(t, name+".json.gz"), dir)
+			checkTree(t, freebsdFiles(t, name+".json.gz"), dir)
 		})
 	}
 	t.Run("an increment", func(t *testing.T) {
-		base, next := bare(t).seal(), later(t, again(t, passwd, 5), written(passwd, 0, typePlainFile, block512("other"))).seal()
+		base, next := bare(t).encode(), incrementOf(t, objectAgain(t, passwd, 5), writeOf(passwd, 0, typePlainFile, block512("other"))).encode()
 		dir, _, err := extract(t, bigEndian(t, next, base), Options{Origins: readers([][]byte{bigEndian(t, base)})})
 		must.NoError(t, err)
 		must.Eq(t, "other", content(t, dir, "etc/passwd"))

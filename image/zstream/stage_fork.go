@@ -13,20 +13,20 @@ import (
 // fork makes another stage in the same place with what is in this one. Files are
 // in both until one of them changes.
 func (s *stage) fork() (*stage, error) {
-	n, err := newStage(s.dir, s.order, s.limit, s.bare)
+	n, err := newStage(s.dir, s.order, s.maxObjects, s.withoutContent)
 	if err != nil {
 		return nil, err
 	}
-	s.shared, n.shared = true, true
-	n.keep = s.keep
-	if err := n.fillFrom(s); err != nil {
+	s.linked, n.linked = true, true
+	n.contentReserve = s.contentReserve
+	if err := n.copyFrom(s); err != nil {
 		return nil, errors.Join(err, n.remove())
 	}
 	return n, nil
 }
 
-// fillFrom makes of an empty stage what another one is.
-func (n *stage) fillFrom(s *stage) error {
+// copyFrom makes of an empty stage what another one is.
+func (n *stage) copyFrom(s *stage) error {
 	if err := s.journal.pending.Flush(); err != nil {
 		return err
 	}
@@ -38,12 +38,12 @@ func (n *stage) fillFrom(s *stage) error {
 		return err
 	}
 	n.journal.end, n.journal.flushed, n.journal.content = size, size, s.journal.content
-	for number, k := range s.kept {
-		n.kept[number] = &kept{slices.Clone(k.extents)}
+	for number, k := range s.extents {
+		n.extents[number] = &extentList{slices.Clone(k.extents)}
 	}
-	return s.objects.each(func(o *staged) error {
+	return s.objects.each(func(o *dnode) error {
 		n.objects.add(*o)
-		if !o.data || o.home != inFile {
+		if !o.hasData || o.storage != storedInFile {
 			return nil
 		}
 		name := contentName(o.number)
@@ -53,7 +53,7 @@ func (n *stage) fillFrom(s *stage) error {
 
 // unshare gives the stage a file of its own, where it may be in another too.
 func (s *stage) unshare(name string) (err error) {
-	if !s.shared {
+	if !s.linked {
 		return nil
 	}
 	from, err := s.files.Open(name)

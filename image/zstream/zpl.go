@@ -8,20 +8,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// files are those of one dataset, when all of a snapshot is in its stage.
-type files struct {
-	stage   *stage
-	version uint64 // of the ZPL
-	root    uint64 // the object of the top directory
-	table   *attributeTable
-	master  map[string]uint64 // the entries of the master node
-	mounted bool              // a kernel is to mount it: it is more strict
-	lists   map[uint64]uint64 // of objects with access control lists, whose those are
-	buf     []byte            // for attributes
+// zpl are those of one dataset, when all of a snapshot is in its stage.
+type zpl struct {
+	stage     *stage
+	version   uint64 // of the ZPL
+	root      uint64 // the object of the top directory
+	table     *saTable
+	master    map[string]uint64 // the entries of the master node
+	forMount  bool              // a kernel is to mount it: it is more strict
+	aclOwners map[uint64]uint64 // of objects with access control lists, whose those are
+	buf       []byte            // for attributes
 
-	limit  int64 // on names
-	names  int64
-	budget budget
+	maxNames int64 // on names
+	names    int64
+	budget   budget
 }
 
 // budget bounds what many files may point at together, of extended attributes
@@ -45,13 +45,13 @@ const (
 	zplSA         = 5
 )
 
-// openFiles reads the master node: where the root is, and how attributes are laid out.
-func openFiles(s *stage, limit int64) (*files, error) {
-	f := &files{stage: s, buf: make([]byte, maxBonus+maxSpill), limit: limit, budget: budget{limit, maxKept}, lists: map[uint64]uint64{}}
+// openZPL reads the master node: where the root is, and how attributes are laid out.
+func openZPL(s *stage, limit int64) (*zpl, error) {
+	f := &zpl{stage: s, buf: make([]byte, maxBonus+maxSpill), maxNames: limit, budget: budget{limit, maxJournalContent}, aclOwners: map[uint64]uint64{}}
 	if err := s.closeContent(); err != nil {
 		return nil, err
 	}
-	m, err := f.values(masterNode, typeMaster)
+	m, err := f.readIntegers(masterNode, typeMaster)
 	if err != nil {
 		return nil, fmt.Errorf("master node: %w", err)
 	}
@@ -63,7 +63,7 @@ func openFiles(s *stage, limit int64) (*files, error) {
 	if f.version < zplSA {
 		return f, nil
 	}
-	sa, err := f.values(m["SA_ATTRS"], typeSAMaster)
+	sa, err := f.readIntegers(m["SA_ATTRS"], typeSAMaster)
 	if err != nil {
 		return nil, fmt.Errorf("master node of attributes: %w", err)
 	}
@@ -75,25 +75,25 @@ func openFiles(s *stage, limit int64) (*files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("layouts of attributes: %w", err)
 	}
-	if f.table, err = newAttributeTable(registry, layouts); err == nil {
+	if f.table, err = newSATable(registry, layouts); err == nil {
 		err = f.table.check()
 	}
 	return f, err
 }
 
-// maxValues bounds a ZAP that is kept in memory: a master node has a dozen.
-const maxValues = 1000
+// maxIntegers bounds a ZAP that is kept in memory: a master node has a dozen.
+const maxIntegers = 1000
 
-// values are the single numbers in a small ZAP.
-func (f *files) values(object uint64, want objectType) (map[string]uint64, error) {
+// readIntegers are the single numbers in a small ZAP.
+func (f *zpl) readIntegers(object uint64, want objectType) (map[string]uint64, error) {
 	z, err := f.stage.zap(object, want)
 	if err != nil {
 		return nil, err
 	}
 	m := map[string]uint64{}
-	err = z.each(func(e entry) error {
-		if len(m) >= maxValues {
-			return fmt.Errorf("more than %d entries", maxValues)
+	err = z.each(func(e zapAttribute) error {
+		if len(m) >= maxIntegers {
+			return fmt.Errorf("more than %d entries", maxIntegers)
 		}
 		if len(e.value) == 1 {
 			m[string(e.name)] = e.value[0]
@@ -103,8 +103,8 @@ func (f *files) values(object uint64, want objectType) (map[string]uint64, error
 	return m, err
 }
 
-// node reads the attributes of an object.
-func (f *files) node(number uint64) (*staged, *node, error) {
+// znode reads the attributes of an object.
+func (f *zpl) znode(number uint64) (*dnode, *znode, error) {
 	o, err := f.stage.objects.find(number)
 	if err != nil {
 		return nil, nil, err
@@ -112,11 +112,11 @@ func (f *files) node(number uint64) (*staged, *node, error) {
 	if !o.typ.isFile() {
 		return nil, nil, objectError(number, fmt.Errorf("it is %v, and no file", o.typ))
 	}
-	n, err := f.read(o)
-	if isDir := err == nil && n.kind() == unix.S_IFDIR; err == nil && isDir != (o.typ == typeDirectory) {
+	n, err := f.readAttributes(o)
+	if isDir := err == nil && n.fileType() == unix.S_IFDIR; err == nil && isDir != (o.typ == typeDirectory) {
 		err = fmt.Errorf("it is %v, its mode is %o", o.typ, n.mode)
 	}
-	if err == nil && f.mounted {
+	if err == nil && f.forMount {
 		err = n.checkBlocks(o)
 	}
 	if err != nil {
@@ -126,17 +126,17 @@ func (f *files) node(number uint64) (*staged, *node, error) {
 	return o, n, nil
 }
 
-// read reads the attributes of o, of either kind.
-func (f *files) read(o *staged) (*node, error) {
+// readAttributes reads the attributes of o, of either kind.
+func (f *zpl) readAttributes(o *dnode) (*znode, error) {
 	bonus, spill, err := f.stage.attributes(o, f.buf)
 	if err != nil {
 		return nil, err
 	}
-	n := &node{has: make(map[string]bool, 16)}
+	n := &znode{hasAttr: make(map[string]bool, 16)}
 	if o.bonusType == typeZnode {
-		err = n.setZnode(f.stage.order, bonus)
-		if err == nil && n.kind() == unix.S_IFLNK {
-			err = n.readTarget(bonus, f.stage.content(o))
+		err = n.setZnodePhys(f.stage.order, bonus)
+		if err == nil && n.fileType() == unix.S_IFLNK {
+			err = n.readSymlink(bonus, f.stage.content(o))
 		}
 	} else {
 		err = f.readSA(n, bonus, spill)
@@ -148,7 +148,7 @@ func (f *files) read(o *staged) (*node, error) {
 }
 
 // readSA reads system attributes.
-func (f *files) readSA(n *node, bonus, spill []byte) error {
+func (f *zpl) readSA(n *znode, bonus, spill []byte) error {
 	if f.table == nil {
 		return fmt.Errorf("system attributes, in a file system of ZPL version %d", f.version)
 	}
@@ -160,43 +160,43 @@ func (f *files) readSA(n *node, bonus, spill []byte) error {
 	return err
 }
 
-// top is the root directory, which has its one name.
-func (f *files) top() (*node, error) {
-	o, n, err := f.node(f.root)
+// rootDir is the root directory, which has its one name.
+func (f *zpl) rootDir() (*znode, error) {
+	o, n, err := f.znode(f.root)
 	if err != nil {
 		return nil, fmt.Errorf("the root: %w", err)
 	}
-	if n.kind() != unix.S_IFDIR {
+	if n.fileType() != unix.S_IFDIR {
 		return nil, objectError(f.root, errors.New("the root is no directory"))
 	}
-	o.names++
+	o.nameCount++
 	return n, nil
 }
 
-// named is what an entry of a directory names, which has one name more by that. The
+// resolveEntry is what an entry of a directory names, which has one name more by that. The
 // types in entries are those of modes, by 12 bits lower (zfs_znode.h, IFTODT).
-func (f *files) named(e entry) (*staged, *node, error) {
-	v, err := e.number()
+func (f *zpl) resolveEntry(e zapAttribute) (*dnode, *znode, error) {
+	v, err := e.integer()
 	if err != nil {
 		return nil, nil, err
 	}
-	if f.names++; f.names > f.limit {
-		return nil, nil, fmt.Errorf("there are more than %d names", f.limit)
+	if f.names++; f.names > f.maxNames {
+		return nil, nil, fmt.Errorf("there are more than %d names", f.maxNames)
 	}
 	number, kind := v&(1<<48-1), uint32(v>>60) // ZFS_DIRENT_OBJ, ZFS_DIRENT_TYPE
-	o, n, err := f.node(number)
+	o, n, err := f.znode(number)
 	if err != nil {
 		return nil, nil, err
 	}
-	o.names++
-	switch isDir := n.kind() == unix.S_IFDIR; {
-	case n.kind()>>12 != kind && (kind != 0 || f.version >= zplDirentType):
+	o.nameCount++
+	switch isDir := n.fileType() == unix.S_IFDIR; {
+	case n.fileType()>>12 != kind && (kind != 0 || f.version >= zplDirentType):
 		err = fmt.Errorf("its name is of type %d, its mode is %o", kind, n.mode)
-	case isDir && o.names > 1:
+	case isDir && o.nameCount > 1:
 		err = errors.New("the directory has a name already")
-	case !isDir && (uint64(o.names) > max(n.links, 1) || f.mounted && n.links == 0): // zfs_link_destroy panics
+	case !isDir && (uint64(o.nameCount) > max(n.links, 1) || f.forMount && n.links == 0): // zfs_link_destroy panics
 		err = fmt.Errorf("it has more names than its %d links", n.links)
-	case o.data && n.kind() != unix.S_IFREG && !isDir && !(n.old && n.kind() == unix.S_IFLNK):
+	case o.hasData && n.fileType() != unix.S_IFREG && !isDir && !(n.isZnodePhys && n.fileType() == unix.S_IFLNK):
 		err = fmt.Errorf("a file of mode %o with content", n.mode)
 	case n.flags&flagXattr != 0:
 		err = errors.New("it is an extended attribute, and has a name in the tree")
@@ -208,12 +208,12 @@ func (f *files) named(e entry) (*staged, *node, error) {
 }
 
 // acl is the access control list of a file; nil if that is what the mode says.
-func (f *files) acl(n *node) ([]ACE, error) {
-	if n.flags&aclTrivial != 0 && !f.mounted {
+func (f *zpl) acl(n *znode) ([]ACE, error) {
+	if n.flags&aclTrivial != 0 && !f.forMount {
 		return nil, nil
 	}
 	list, err := f.entries(n)
-	if err == nil && n.has["ZPL_DACL_COUNT"] && n.aceCount != uint64(len(list)) && f.mounted {
+	if err == nil && n.hasAttr["ZPL_DACL_COUNT"] && n.aceCount != uint64(len(list)) && f.forMount {
 		// It makes room for as many (module/zfs/zfs_acl.c, zfs_getacl).
 		err = fmt.Errorf("access control list: it is said to have %d entries, and has %d", n.aceCount, len(list))
 	}
@@ -224,16 +224,16 @@ func (f *files) acl(n *node) ([]ACE, error) {
 }
 
 // entries are those of the access control list, wherever it is.
-func (f *files) entries(n *node) ([]ACE, error) {
-	if !n.old {
+func (f *zpl) entries(n *znode) ([]ACE, error) {
+	if !n.isZnodePhys {
 		return parseACEs(f.stage.order, n.aces)
 	}
 	return n.acl.entries(f.stage.order, func(object uint64) (io.ReaderAt, error) {
 		o, err := f.stage.objects.find(object)
-		if err == nil && o.home != inJournal {
+		if err == nil && o.storage != storedInJournal {
 			err = objectError(object, errors.New("it is no access control list"))
 		}
-		if err == nil && f.mounted {
+		if err == nil && f.forMount {
 			err = f.checkACL(o, n)
 		}
 		if err == nil {

@@ -12,12 +12,12 @@ import (
 	"slices"
 )
 
-// Pass copies the stream r to w, and nothing of it before it is known to be good:
+// CopyVerified copies the stream r to w, and nothing of it before it is known to be good:
 // the list of a package not before check has seen what it announces; no record
 // before its checksum holds, which for a payload is in the header of the next one,
 // nor when it is none that is sent; and no dataset's end before its tree was gone
 // through, with Options.Visit if that is set. A kernel trusts what it receives, and
-// takes trees that no file system could have been given. With SkipLayers, what is
+// takes trees that no file system could have been given. With SkipMissingOrigins, what is
 // incremental from what is in none of the Origins has its records looked at no
 // further than their checksums.
 //
@@ -26,7 +26,7 @@ import (
 // have. Each dataset of a package must be whole, or a clone of the Origin that the
 // list says. After an error w has the beginning of a stream, and no end.
 // What it needs until then is in a new directory of Options.Scratch, as with Index.
-func Pass(ctx context.Context, w io.Writer, r io.Reader, o Options, check func(*Stream) error) (_ *Stream, err error) {
+func CopyVerified(ctx context.Context, w io.Writer, r io.Reader, o Options, check func(*Stream) error) (_ *Stream, err error) {
 	scratch, err := os.MkdirTemp(o.Scratch, "zstream-")
 	if err != nil {
 		return nil, err
@@ -38,25 +38,25 @@ func Pass(ctx context.Context, w io.Writer, r io.Reader, o Options, check func(*
 	}
 	defer dir.Close()
 	o = o.withDefaults()
-	o.Keep = nil
-	l := &library{dir: dir, bare: true, options: o}
+	o.Content = nil
+	l := &snapshotStore{dir: dir, withoutContent: true, options: o}
 	defer func() { err = errors.Join(err, l.remove()) }()
 	if err := l.readOrigins(ctx); err != nil {
 		return nil, err
 	}
-	p := &passing{library: l, ctx: ctx, w: w, check: check, newList: o.NewList}
-	x := &reading{records: newRecords(ctx, r), sink: p, options: o, stream: &Stream{}}
+	p := &verifiedCopy{snapshotStore: l, ctx: ctx, w: w, check: check, newList: o.NewList}
+	x := &streamReader{recordReader: newRecordReader(ctx, r), sink: p, options: o, stream: &Stream{}}
 	p.top = x.stream
-	x.records.each = p.take
-	if err := x.run(); err != nil {
+	x.recordReader.onRecord = p.onRecord
+	if err := x.readAll(); err != nil {
 		return nil, err
 	}
 	return x.stream, p.flush()
 }
 
-// passing holds back the last record, and of a package its list as well.
-type passing struct {
-	*library
+// verifiedCopy holds back the last record, and of a package its list as well.
+type verifiedCopy struct {
+	*snapshotStore
 	ctx     context.Context
 	top     *Stream
 	w       io.Writer
@@ -69,11 +69,11 @@ type passing struct {
 // begin is sink's. What is of another byte order a kernel turns around as it comes,
 // before anybody has gone through it, and panics at what it does not know
 // (module/zfs/zap_leaf.c, zap_leaf_byteswap); it would be of no use to it either.
-func (p *passing) begin(b beginning, clones map[uint64]int) error {
-	if b.order.big != machineIsBig {
+func (p *verifiedCopy) begin(b beginRecord, clones map[uint64]int) error {
+	if b.order.big != hostIsBigEndian {
 		return errors.New("it is of a machine of another byte order: a kernel is not given it")
 	}
-	if err := p.library.begin(b, clones); err != nil || !p.top.Package {
+	if err := p.snapshotStore.begin(b, clones); err != nil || !p.top.Package {
 		return err
 	}
 	return p.checkOrigin(b)
@@ -83,7 +83,7 @@ func (p *passing) begin(b beginning, clones map[uint64]int) error {
 // dataset that it names. One that is incremental and no clone goes to whatever dataset
 // has the snapshot that it is incremental from, if there is none of its name yet
 // (lib/libzfs/libzfs_sendrecv.c, zfs_receive_one).
-func (p *passing) checkOrigin(b beginning) error {
+func (p *verifiedCopy) checkOrigin(b beginRecord) error {
 	clone := b.flags&beginClone != 0
 	goesOn := slices.ContainsFunc(p.top.Datasets, func(d Dataset) bool { return d.Name == b.Name })
 	switch name := b.dataset + "@" + b.Snapshot; {
@@ -97,35 +97,35 @@ func (p *passing) checkOrigin(b beginning) error {
 	return nil
 }
 
-// machineIsBig tells the byte order of this machine.
-var machineIsBig = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
+// hostIsBigEndian tells the byte order of this machine.
+var hostIsBigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
 
 // end is sink's: the END of the dataset is what is held back.
-func (p *passing) end() error {
-	if err := p.library.end(); err != nil || p.reading == nil {
+func (p *verifiedCopy) end() error {
+	if err := p.snapshotStore.end(); err != nil || p.current == nil {
 		return err
 	}
-	v := p.reading
-	err := v.stage.objects.each(func(o *staged) error {
-		o.names = 0 // of the snapshot before
+	v := p.current
+	err := v.stage.objects.each(func(o *dnode) error {
+		o.nameCount = 0 // of the snapshot before
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	files, err := openFiles(v.stage, p.options.MaxObjects)
+	files, err := openZPL(v.stage, p.options.MaxObjects)
 	if err == nil {
 		visit := p.options.Visit
 		if visit == nil {
 			visit = func(Entry) error { return nil }
 		}
-		w := &walk{files: files, ctx: p.ctx, dataset: v.name, visit: visit, firsts: map[uint64]first{}, seed: maphash.MakeSeed()}
-		files.mounted = true
+		w := &walker{zpl: files, ctx: p.ctx, dataset: v.name, visit: visit, firstNames: map[uint64]firstName{}, seed: maphash.MakeSeed()}
+		files.forMount = true
 		if err = files.checkMaster(); err == nil {
-			err = w.all()
+			err = w.visitRoot()
 		}
 		if err == nil {
-			err = files.checkQueue()
+			err = files.checkUnlinkedSet()
 		}
 	}
 	if err != nil && p.ctx.Err() == nil {
@@ -134,16 +134,16 @@ func (p *passing) end() error {
 	return err
 }
 
-// take is given each record whole, after its header's checksum, which is that of
+// onRecord is given each record whole, after its header's checksum, which is that of
 // all before it too, was found to hold.
-func (p *passing) take(rec *record, header []byte) error {
+func (p *verifiedCopy) onRecord(rec *record, header []byte) error {
 	p.records++
 	switch first := p.records == 1; {
 	case first:
 		p.hold(rec, header)
 		return nil
 	case p.records == 2:
-		last, err := p.announced()
+		last, err := p.checkHead()
 		if err != nil {
 			return err
 		}
@@ -160,13 +160,13 @@ func (p *passing) take(rec *record, header []byte) error {
 	return nil
 }
 
-func (p *passing) hold(rec *record, header []byte) {
+func (p *verifiedCopy) hold(rec *record, header []byte) {
 	p.held = append(append(p.held[:0], header...), rec.payload...)
 }
 
-// announced has what the first record says checked, now that it is whole. With
+// checkHead has what the first record says checked, now that it is whole. With
 // NewList the list of a package is made anew, and its END, which is returned, with it.
-func (p *passing) announced() (last []byte, err error) {
+func (p *verifiedCopy) checkHead() (last []byte, err error) {
 	h, err := readHead(context.Background(), &once{p.held})
 	if err == nil {
 		err = p.check(h.stream)
@@ -179,7 +179,7 @@ func (p *passing) announced() (last []byte, err error) {
 }
 
 // flush writes what is held back.
-func (p *passing) flush() error {
+func (p *verifiedCopy) flush() error {
 	_, err := p.w.Write(p.held)
 	p.held = p.held[:0]
 	return err

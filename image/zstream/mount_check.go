@@ -11,27 +11,27 @@ import (
 // What a kernel relies on in a file system that it mounts, beyond what is needed to
 // read one: it is looked at before the end of a dataset is passed on.
 
-// quotas are the entries of a master node for lists of quotas (module/zfs/zfs_quota.c,
+// quotaEntries are the entries of a master node for lists of quotas (module/zfs/zfs_quota.c,
 // zfs_userquota_prop_prefixes).
-var quotas = []string{
+var quotaEntries = []string{
 	"userquota@", "groupquota@", "userobjquota@", "groupobjquota@", "projectquota@", "projectobjquota@",
 }
 
 // checkMaster goes through what the master node leads to beside the root. Tables of
 // foreign owners it refuses: what is wrong with one is a panic
 // (module/zfs/zfs_fuid.c, zfs_fuid_table_load).
-func (f *files) checkMaster() error {
+func (f *zpl) checkMaster() error {
 	if f.master["FUID"] != 0 {
 		return errors.New("master node: names of foreign owners are not supported")
 	}
-	for _, name := range quotas {
+	for _, name := range quotaEntries {
 		number, ok := f.master[name]
 		if !ok {
 			continue
 		}
 		z, err := f.stage.zap(number, typeQuota)
 		if err == nil {
-			err = z.each(func(entry) error { return nil })
+			err = z.each(func(zapAttribute) error { return nil })
 		}
 		if err != nil {
 			return fmt.Errorf("master node: %s: %w", name, err)
@@ -41,11 +41,11 @@ func (f *files) checkMaster() error {
 	if !ok {
 		return nil
 	}
-	_, _, err := f.node(number)
+	_, _, err := f.znode(number)
 	if err == nil {
 		var z zap
 		if z, err = f.stage.zap(number, typeDirectory); err == nil {
-			err = z.each(func(e entry) error { return fmt.Errorf("%q: shares are not supported", e.name) })
+			err = z.each(func(e zapAttribute) error { return fmt.Errorf("%q: shares are not supported", e.name) })
 		}
 	}
 	if err != nil {
@@ -54,12 +54,12 @@ func (f *files) checkMaster() error {
 	return nil
 }
 
-// checkQueue goes through the files that a kernel removes when it mounts: they have
+// checkUnlinkedSet goes through the files that a kernel removes when it mounts: they have
 // no names (module/os/freebsd/zfs/zfs_dir.c, zfs_unlinked_drain, zfs_rmnode).
-func (f *files) checkQueue() error {
+func (f *zpl) checkUnlinkedSet() error {
 	z, err := f.stage.zap(f.master["DELETE_QUEUE"], typeUnlinked)
 	if err == nil {
-		err = z.each(f.checkQueued)
+		err = z.each(f.checkUnlinked)
 	}
 	if err != nil {
 		return fmt.Errorf("queue of files to remove: %w", err)
@@ -67,26 +67,26 @@ func (f *files) checkQueue() error {
 	return nil
 }
 
-func (f *files) checkQueued(e entry) error {
-	number, err := e.number()
+func (f *zpl) checkUnlinked(e zapAttribute) error {
+	number, err := e.integer()
 	if err != nil {
 		return err
 	}
 	if string(e.name) != strconv.FormatUint(number, 16) { // zap_add_int
 		return fmt.Errorf("%q is object %d", e.name, number)
 	}
-	o, n, err := f.node(number)
+	o, n, err := f.znode(number)
 	switch {
 	case err != nil:
 		return err
-	case o.names > 0 || number == f.root:
+	case o.nameCount > 0 || number == f.root:
 		return objectError(number, errors.New("it has a name in the tree"))
-	case n.kind() == unix.S_IFDIR && n.flags&flagXattr != 0:
+	case n.fileType() == unix.S_IFDIR && n.flags&flagXattr != 0:
 		err = f.addXattrDir(map[string]Xattr{}, number, n.parent)
-	case n.kind() == unix.S_IFDIR:
+	case n.fileType() == unix.S_IFDIR:
 		var d zap
 		if d, err = f.stage.zap(number, typeDirectory); err == nil {
-			err = d.each(func(e entry) error { return fmt.Errorf("%q: a directory to remove is not empty", e.name) })
+			err = d.each(func(e zapAttribute) error { return fmt.Errorf("%q: a directory to remove is not empty", e.name) })
 		}
 	}
 	if err == nil {
@@ -98,51 +98,51 @@ func (f *files) checkQueued(e entry) error {
 	if err != nil {
 		return objectError(number, err)
 	}
-	o.names = 2 // a directory of extended attributes is queued with its file gone
+	o.nameCount = 2 // a directory of extended attributes is queued with its file gone
 	return nil
 }
 
 // checkBlocks refuses a size beyond a block that is the only one: reading there is
 // a panic (module/zfs/dmu.c, dmu_buf_hold_array_by_dnode), and of a link of old it
 // is what lies behind the block in memory (zfs_sa.c, zfs_sa_readlink).
-func (n *node) checkBlocks(o *staged) error {
-	within := n.kind() == unix.S_IFLNK && (!n.old || int(n.size)+znodeSize <= int(o.bonus))
+func (n *znode) checkBlocks(o *dnode) error {
+	within := n.fileType() == unix.S_IFLNK && (!n.isZnodePhys || int(n.size)+znodeSize <= int(o.bonusLen))
 	switch {
-	case n.kind() != unix.S_IFREG && n.kind() != unix.S_IFLNK || within:
-	case n.size > int64(o.block) && (!o.isPower() || n.kind() == unix.S_IFLNK):
-		return fmt.Errorf("%d bytes in the one block of %d", n.size, o.block)
+	case n.fileType() != unix.S_IFREG && n.fileType() != unix.S_IFLNK || within:
+	case n.size > int64(o.blockSize) && (!o.isPowerOfTwo() || n.fileType() == unix.S_IFLNK):
+		return fmt.Errorf("%d bytes in the one block of %d", n.size, o.blockSize)
 	}
 	return nil
 }
 
 // checkXattrDir checks a directory of extended attributes: it is of one object, and
 // is removed with that (zfs_dir.c, zfs_rmnode).
-func (f *files) checkXattrDir(dir, of uint64) error {
-	o, n, err := f.node(dir)
+func (f *zpl) checkXattrDir(dir, of uint64) error {
+	o, n, err := f.znode(dir)
 	switch {
 	case err != nil:
 		return err
-	case n.flags&flagXattr == 0 || o.names > 1:
+	case n.flags&flagXattr == 0 || o.nameCount > 1:
 		return objectError(dir, errors.New("it is no directory of extended attributes"))
 	case n.parent != of:
 		return objectError(dir, fmt.Errorf("its extended attributes are those of object %d", n.parent))
 	}
-	o.names = 1
+	o.nameCount = 1
 	return nil
 }
 
 // checkACL checks an object that has entries of one file, with which it is removed
 // (zfs_znode_os.c, zfs_znode_delete).
-func (f *files) checkACL(o *staged, n *node) error {
-	switch owner, taken := f.lists[o.number]; {
+func (f *zpl) checkACL(o *dnode, n *znode) error {
+	switch owner, taken := f.aclOwners[o.number]; {
 	case taken && owner != n.object:
 		return objectError(o.number, fmt.Errorf("it is the access control list of object %d", owner))
 	case o.typ != typeACL && o.typ != typeOldACL:
 		return objectError(o.number, fmt.Errorf("it is %v, and no access control list", o.typ))
-	case !o.isPower() && int64(n.acl.size) > int64(o.block):
-		return objectError(o.number, fmt.Errorf("%d bytes in the one block of %d", n.acl.size, o.block))
+	case !o.isPowerOfTwo() && int64(n.acl.size) > int64(o.blockSize):
+		return objectError(o.number, fmt.Errorf("%d bytes in the one block of %d", n.acl.size, o.blockSize))
 	}
-	f.lists[o.number] = n.object
+	f.aclOwners[o.number] = n.object
 	return nil
 }
 
@@ -150,15 +150,15 @@ func (f *files) checkACL(o *staged, n *node) error {
 // to see whether one is within another: it goes up to the root, wherever that
 // leads (module/os/freebsd/zfs/zfs_vnops_os.c, zfs_rename_check; zfs_dir.c,
 // zfs_link_destroy).
-func (n *node) checkDir(parent uint64) error {
-	if !n.has["ZPL_PARENT"] || n.parent != parent {
+func (n *znode) checkDir(parent uint64) error {
+	if !n.hasAttr["ZPL_PARENT"] || n.parent != parent {
 		return fmt.Errorf("it is in directory %d, and says %d", parent, n.parent)
 	}
 	return nil
 }
 
 // check compares the links and size of a directory with what was in it.
-func (d dirCount) check(subdirs, names int64) error {
+func (d dirCounts) check(subdirs, names int64) error {
 	switch {
 	case int64(min(d.links, 1<<62)) < 2+subdirs:
 		return fmt.Errorf("a directory of %d links with %d in it", d.links, subdirs)
@@ -168,8 +168,8 @@ func (d dirCount) check(subdirs, names int64) error {
 	return nil
 }
 
-// dirCount is what a directory says is in it, with . and ..
-type dirCount struct {
+// dirCounts is what a directory says is in it, with . and ..
+type dirCounts struct {
 	links uint64
 	size  int64
 }

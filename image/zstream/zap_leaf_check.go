@@ -13,18 +13,18 @@ import (
 // writes; in a circle it goes for ever.
 
 // check goes through all chains: each chunk is in one at most, of its type.
-func (l *leaf) check() error {
+func (l *zapLeaf) check() error {
 	o := l.order
-	if l.seen == nil {
-		l.seen = make([]bool, len(l.chunks)/chunkSize)
+	if l.claimed == nil {
+		l.claimed = make([]bool, len(l.chunks)/chunkSize)
 	}
-	clear(l.seen)
+	clear(l.claimed)
 	buckets, length := len(l.block)/32, uint(o.u16(l.block[32:])) // ZAP_LEAF_HASH_NUMENTRIES, lh_prefix_len
 	shift, prefix := uint(bits.Len(uint(buckets))-1), o.u64(l.block[16:])
 	count := 0
 	for i := range buckets {
 		for next := o.u16(l.block[leafHeader+2*i:]); next != chainEnd; count++ {
-			c, err := l.claim(next, chunkEntry)
+			c, err := l.claimChunk(next, chunkEntry)
 			if err != nil {
 				return err
 			}
@@ -43,7 +43,7 @@ func (l *leaf) check() error {
 	}
 	next := o.u16(l.block[34:])          // lh_freelist
 	for range int(o.u16(l.block[28:])) { // lh_nfree
-		c, err := l.claim(next, chunkFree)
+		c, err := l.claimChunk(next, chunkFree)
 		if err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (l *leaf) check() error {
 }
 
 // checkArrays goes through those of an entry's name and value.
-func (l *leaf) checkArrays(c []byte) error {
+func (l *zapLeaf) checkArrays(c []byte) error {
 	o := l.order
 	for _, a := range []struct {
 		next uint16
@@ -66,7 +66,7 @@ func (l *leaf) checkArrays(c []byte) error {
 		{o.u16(c[8:]), int(o.u16(c[10:])) * int(c[1])},
 	} {
 		for range chunksFor(a.size) {
-			chunk, err := l.claim(a.next, chunkArray)
+			chunk, err := l.claimChunk(a.next, chunkArray)
 			if err != nil {
 				return err
 			}
@@ -79,18 +79,18 @@ func (l *leaf) checkArrays(c []byte) error {
 	return nil
 }
 
-// claim is a chunk that no chain has had so far.
-func (l *leaf) claim(n uint16, kind byte) ([]byte, error) {
-	if int(n) >= len(l.seen) {
-		return nil, fmt.Errorf("ZAP: a chain leads to chunk %d of %d", n, len(l.seen))
+// claimChunk is a chunk that no chain has had so far.
+func (l *zapLeaf) claimChunk(n uint16, kind byte) ([]byte, error) {
+	if int(n) >= len(l.claimed) {
+		return nil, fmt.Errorf("ZAP: a chain leads to chunk %d of %d", n, len(l.claimed))
 	}
 	c := l.chunks[int(n)*chunkSize:][:chunkSize]
 	if c[0] != kind {
 		return nil, fmt.Errorf("ZAP: a chunk of type %d in a chain of those of type %d", c[0], kind)
 	}
-	if l.seen[n] {
+	if l.claimed[n] {
 		return nil, fmt.Errorf("ZAP: chunk %d is in two chains", n)
 	}
-	l.seen[n] = true
+	l.claimed[n] = true
 	return c, nil
 }

@@ -12,10 +12,10 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// anew is what Pass lets through of data with a new list.
-func anew(t testing.TB, data []byte, check func(*Stream) error) ([]byte, error) {
+// copyWithNewList is what Pass lets through of data with a new list.
+func copyWithNewList(t testing.TB, data []byte, check func(*Stream) error) ([]byte, error) {
 	var out bytes.Buffer
-	_, err := Pass(t.Context(), &out, bytes.NewReader(data), Options{SkipLayers: true, NewList: true}, check)
+	_, err := CopyVerified(t.Context(), &out, bytes.NewReader(data), Options{SkipMissingOrigins: true, NewList: true}, check)
 	return out.Bytes(), err
 }
 
@@ -29,7 +29,7 @@ func TestPass_newList(t *testing.T) {
 			data := stream(t, filepath.Base(file))
 			was, err := Survey(t.Context(), bytes.NewReader(data), Options{})
 			must.NoError(t, err)
-			out, err := anew(t, data, func(*Stream) error { return nil })
+			out, err := copyWithNewList(t, data, func(*Stream) error { return nil })
 			must.NoError(t, err)
 			is, err := Survey(t.Context(), bytes.NewReader(out), Options{})
 			must.NoError(t, err)
@@ -38,7 +38,7 @@ func TestPass_newList(t *testing.T) {
 				must.True(t, bytes.Equal(data, out))
 				return
 			}
-			out, err = anew(t, data, func(s *Stream) error {
+			out, err = copyWithNewList(t, data, func(s *Stream) error {
 				for _, d := range s.Datasets {
 					clear(d.Properties)
 				}
@@ -52,7 +52,7 @@ func TestPass_newList(t *testing.T) {
 				must.Eq(t, was.Datasets[i].Snapshots, d.Snapshots)
 				must.Eq(t, was.Datasets[i].Origin, d.Origin)
 			}
-			must.Eq(t, len(edit(t, data)), len(edit(t, out)))
+			must.Eq(t, len(parseTestStream(t, data)), len(parseTestStream(t, out)))
 		})
 	}
 	t.Run("a stream that Write made is as it was", func(t *testing.T) {
@@ -62,24 +62,24 @@ func TestPass_newList(t *testing.T) {
 		o := WriteOptions{Dataset: "tank/web", Snapshot: "1", Created: time.Unix(1, 0)}
 		_, err = Write(t.Context(), &made, o, FileSystem{Files: files}, FileSystem{Name: "m", Files: files})
 		must.NoError(t, err)
-		out, err := anew(t, made.Bytes(), func(*Stream) error { return nil })
+		out, err := copyWithNewList(t, made.Bytes(), func(*Stream) error { return nil })
 		must.NoError(t, err)
 		must.True(t, bytes.Equal(made.Bytes(), out))
 	})
 	t.Run("one that is not liked: not a byte", func(t *testing.T) {
-		out, err := anew(t, small(t).seal(), func(*Stream) error { return errors.New("not liked") })
+		out, err := copyWithNewList(t, small(t).encode(), func(*Stream) error { return errors.New("not liked") })
 		must.ErrorContains(t, err, "not liked")
 		must.SliceEmpty(t, out)
 	})
 	t.Run("nothing else of the list goes on", func(t *testing.T) {
-		e := list(t, small(t), func(l nvlist) nvlist {
+		e := editList(t, small(t), func(l nvlist) nvlist {
 			fs := l.find("fss").(nvlist)[1].value.(nvlist)
 			l.find("fss").(nvlist)[1].value = append(fs, nvpair{"unknown", uint64(1)})
 			return append(l, nvpair{"fromsnap", "earlier"}, nvpair{"not_recursive", nil})
 		})
-		out, err := anew(t, e.seal(), func(*Stream) error { return nil })
+		out, err := copyWithNewList(t, e.encode(), func(*Stream) error { return nil })
 		must.NoError(t, err)
-		l, err := unpackList(edit(t, out)[0].payload)
+		l, err := unpackNvlist(parseTestStream(t, out)[0].payload)
 		must.NoError(t, err)
 		must.Eq(t, []string{"tosnap", "fss"}, []string{l[0].name, l[1].name})
 		var names []string
@@ -89,12 +89,12 @@ func TestPass_newList(t *testing.T) {
 		must.Eq(t, []string{"name", "parentfromsnap", "props", "snaps", "snapprops"}, names)
 	})
 	t.Run("a property that is neither a number nor a text: not a byte", func(t *testing.T) {
-		e := list(t, small(t), func(l nvlist) nvlist {
+		e := editList(t, small(t), func(l nvlist) nvlist {
 			fs := l.find("fss").(nvlist)[1].value.(nvlist)
 			fs[2].value = nvlist{{"atime", nvlist{{"source", "x"}}}}
 			return l
 		})
-		out, err := anew(t, e.seal(), func(*Stream) error { return nil })
+		out, err := copyWithNewList(t, e.encode(), func(*Stream) error { return nil })
 		must.ErrorContains(t, err, `dataset "m": property "atime" is neither a number nor a text`)
 		must.SliceEmpty(t, out)
 	})
@@ -105,40 +105,40 @@ func TestPass_newList(t *testing.T) {
 func TestPass_origin(t *testing.T) {
 	leak.Check(t)
 	for name, c := range map[string]struct {
-		edit func(e edited)
+		edit func(e testStream)
 		want string
 	}{
-		"a clone of nothing": {func(e edited) { e.at(1, begin, 0).setU32(28, 0xd) }, "it is neither whole nor a clone"},
-		"an increment that is a clone": {func(e edited) { e[e.index(2, begin, 0)].setU32(28, 0xd) },
+		"a clone of nothing": {func(e testStream) { e.at(1, drrBegin, 0).setU32(28, 0xd) }, "it is neither whole nor a clone"},
+		"an increment that is a clone": {func(e testStream) { e[e.index(2, drrBegin, 0)].setU32(28, 0xd) },
 			"zroot/fx/hello-linux/m@1795390000x is a clone, and its dataset is there already"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := several(t, false)
+			e := packageOfTwo(t, false)
 			c.edit(e)
-			_, _, err := passedOn(t, e.seal(), nil)
+			_, _, err := copyVerified(t, e.encode(), nil)
 			must.ErrorContains(t, err, c.want)
 		})
 	}
 	t.Run("snapshots follow each other", func(t *testing.T) {
-		data := several(t, false).seal()
-		out, _, err := passedOn(t, data, nil)
+		data := packageOfTwo(t, false).encode()
+		out, _, err := copyVerified(t, data, nil)
 		must.NoError(t, err)
 		must.True(t, bytes.Equal(data, out))
 	})
 	t.Run("a clone is of what the list says", func(t *testing.T) {
-		e := several(t, true)
-		n := e[e.index(3, begin, 0)]
-		_, _, err := passedOn(t, e.seal(), nil)
+		e := packageOfTwo(t, true)
+		n := e[e.index(3, drrBegin, 0)]
+		_, _, err := copyVerified(t, e.encode(), nil)
 		must.ErrorContains(t, err, "it is neither whole nor a clone")
 		n.setU32(28, 0xd)
-		_, _, err = passedOn(t, e.seal(), nil)
+		_, _, err = copyVerified(t, e.encode(), nil)
 		must.NoError(t, err)
-		e = list(t, e, func(l nvlist) nvlist {
+		e = editList(t, e, func(l nvlist) nvlist {
 			fs := l.find("fss").(nvlist)[2].value.(nvlist)
 			fs[1].value = uint64(99)
 			return l
 		})
-		_, _, err = passedOn(t, e.seal(), nil)
+		_, _, err = copyVerified(t, e.encode(), nil)
 		must.ErrorContains(t, err, "and the list of the package has it on 0x63")
 	})
 }

@@ -5,34 +5,34 @@ import (
 	"fmt"
 )
 
-// rules are what the records of a substream must keep to. The order is that of
+// recordRules are what the records of a substream must keep to. The order is that of
 // any send, and what a receiver insists on: objects by number, what is written
 // and freed by object and offset (OpenZFS module/zfs/dmu_send.c, dump_free and
 // dmu_dump_write; dmu_recv.c, receive_process_write_record). So no byte is
 // written twice, and the work is bounded by what the stream says it holds. What
 // is larger than 128 KiB, or 512 bytes, or compressed, needs its feature
 // (recv_check_drr_object and the like).
-type rules struct {
-	features uint64
-	spills   bool // DRR_FLAG_SPILL_BLOCK: objects say whether they have one
+type recordRules struct {
+	features   uint64
+	spillFlags bool // DRR_FLAG_SPILL_BLOCK: objects say whether they have one
 
-	last    uint64 // object that was announced
-	next    uint64 // number that the next may have
-	written uint64 // object of the last WRITE
-	offset  uint64 // and where that ended
-	spilled uint64 // object of the last SPILL
+	lastObject    uint64 // object that was announced
+	nextObject    uint64 // number that the next may have
+	writtenObject uint64 // object of the last WRITE
+	writtenEnd    uint64 // and where that ended
+	spilledObject uint64 // object of the last SPILL
 
-	torn map[uint64]uint64 // of objects, where a block of which a part was freed begins, and 1
+	partlyFreed map[uint64]uint64 // of objects, where a block of which a part was freed begins, and 1
 }
 
 // Bounds, by their names in OpenZFS. Nothing that it sends is beyond them.
 const (
-	sector      = 512       // SPA_MINBLOCKSIZE
-	oldMaxBlock = 128 << 10 // SPA_OLD_MAXBLOCKSIZE
-	maxNumber   = 1 << 48   // DN_MAX_OBJECT
-	maxSlots    = 32        // DNODE_MAX_SLOTS
-	maxSpill    = oldMaxBlock
-	maxBonus    = maxSlots*sector - 192
+	sector          = 512       // SPA_MINBLOCKSIZE
+	oldMaxBlock     = 128 << 10 // SPA_OLD_MAXBLOCKSIZE
+	maxObjectNumber = 1 << 48   // DN_MAX_OBJECT
+	maxSlots        = 32        // DNODE_MAX_SLOTS
+	maxSpill        = oldMaxBlock
+	maxBonus        = maxSlots*sector - 192
 )
 
 // Flags of records, drr_flags. An OBJECT has objectSpill if it has a spill block;
@@ -44,11 +44,11 @@ const (
 	beginSpills     = 1 << 3 // of a BEGIN
 )
 
-// object reads an OBJECT record. Of struct drr_object: object at 0, type 8,
+// checkObject reads an OBJECT record. Of struct drr_object: object at 0, type 8,
 // bonustype 12, blksz 16, bonuslen 20, dn_slots 26 (0 in old streams is 1), flags
 // 27, raw_bonuslen 28.
-func (r *rules) object(rec *record) (staged, error) {
-	o := staged{number: rec.u64(0), typ: objectType(rec.u32(8)), block: rec.u32(16)}
+func (r *recordRules) checkObject(rec *record) (dnode, error) {
+	o := dnode{number: rec.u64(0), typ: objectType(rec.u32(8)), blockSize: rec.u32(16)}
 	o.bonusType, o.slots = objectType(rec.u32(12)), max(rec.u8(26), 1)
 	size := int(o.slots) * sector
 	var err error
@@ -57,33 +57,33 @@ func (r *rules) object(rec *record) (staged, error) {
 		err = fmt.Errorf("type %d is not known", rec.u32(8))
 	case rec.u32(12) > 0xff:
 		err = fmt.Errorf("attributes of type %d are not known", rec.u32(12))
-	case o.number == 0 || o.number+uint64(o.slots) > maxNumber:
+	case o.number == 0 || o.number+uint64(o.slots) > maxObjectNumber:
 		err = errors.New("no object has that number")
-	case o.number < r.next:
-		err = fmt.Errorf("it comes after object %d", r.last)
-	case o.block < sector || o.block%sector != 0 || o.block > maxPayload:
-		err = fmt.Errorf("blocks of %d bytes cannot be", o.block)
-	case o.block > oldMaxBlock && r.features&(featureLargeBlocks|featureLargeMicroZAP) == 0:
-		err = fmt.Errorf("blocks of %d bytes, without feature LARGE_BLOCKS", o.block)
+	case o.number < r.nextObject:
+		err = fmt.Errorf("it comes after object %d", r.lastObject)
+	case o.blockSize < sector || o.blockSize%sector != 0 || o.blockSize > maxPayload:
+		err = fmt.Errorf("blocks of %d bytes cannot be", o.blockSize)
+	case o.blockSize > oldMaxBlock && r.features&(featureLargeBlocks|featureLargeMicroZAP) == 0:
+		err = fmt.Errorf("blocks of %d bytes, without feature LARGE_BLOCKS", o.blockSize)
 	case o.slots > maxSlots || o.slots > 1 && r.features&featureLargeDnode == 0:
 		err = fmt.Errorf("a dnode of %d bytes, without feature LARGE_DNODE", size)
 	case len(rec.payload) > size-192: // DN_SLOTS_TO_BONUSLEN (dnode.h)
 		err = fmt.Errorf("%d bytes of attributes in a dnode of %d", len(rec.payload), size)
 	case rec.u32(28) != 0: // drr_raw_bonuslen
 		err = errors.New("raw (encrypted) objects are not supported")
-	case rec.u8(27)&^objectSpill != 0 || rec.u8(27) != 0 && !r.spills:
+	case rec.u8(27)&^objectSpill != 0 || rec.u8(27) != 0 && !r.spillFlags:
 		err = fmt.Errorf("flags %#x are not known", rec.u8(27))
 	case o.typ.isFile() && o.bonusType != typeSA && o.bonusType != typeZnode:
 		err = fmt.Errorf("attributes of type %d are not of files", o.bonusType)
 	default:
-		err = o.known(rec)
+		err = o.checkTypes(rec)
 	}
 	if err != nil {
 		return o, objectError(o.number, err)
 	}
-	r.last, r.next = o.number, o.number+uint64(o.slots)
+	r.lastObject, r.nextObject = o.number, o.number+uint64(o.slots)
 	if o.bonusType == typeSA || o.bonusType == typeZnode {
-		o.bonus = uint16(rec.u32(20)) // within maxBonus
+		o.bonusLen = uint16(rec.u32(20)) // within maxBonus
 	}
 	return o, nil
 }
@@ -91,16 +91,16 @@ func (r *rules) object(rec *record) (staged, error) {
 // isFile tells whether objects of the type have the attributes of files.
 func (t objectType) isFile() bool { return t == typePlainFile || t == typeDirectory }
 
-// write checks where a block goes.
-func (r *rules) write(b block, o *staged, embedded bool) error {
+// checkWrite checks where a block goes.
+func (r *recordRules) checkWrite(b block, o *dnode, embedded bool) error {
 	var err error
 	switch {
-	case !embedded && b.typ != uint32(o.typ):
-		err = fmt.Errorf("it is %v, and content of type %d is written to it", o.typ, b.typ)
-	case b.object < r.written:
-		err = fmt.Errorf("it is written to after object %d", r.written)
-	case b.object == r.written && b.offset < r.offset:
-		err = fmt.Errorf("offset %d is written to after what is before %d", b.offset, r.offset)
+	case !embedded && b.objectType != uint32(o.typ):
+		err = fmt.Errorf("it is %v, and content of type %d is written to it", o.typ, b.objectType)
+	case b.object < r.writtenObject:
+		err = fmt.Errorf("it is written to after object %d", r.writtenObject)
+	case b.object == r.writtenObject && b.offset < r.writtenEnd:
+		err = fmt.Errorf("offset %d is written to after what is before %d", b.offset, r.writtenEnd)
 	case b.length == 0 || b.length%sector != 0 || b.offset%sector != 0 || b.offset >= 1<<62 || b.length > maxPayload:
 		err = fmt.Errorf("no block is of %d bytes at offset %d", b.length, b.offset)
 	case b.length > oldMaxBlock && r.features&(featureLargeBlocks|featureLargeMicroZAP) == 0:
@@ -111,26 +111,26 @@ func (r *rules) write(b block, o *staged, embedded bool) error {
 		err = errors.New("an embedded block, without feature EMBED_DATA")
 	case b.compression.feature()&^r.features != 0:
 		err = fmt.Errorf("a block in %v, without that feature", b.compression)
-	case r.torn[b.object] == b.offset+1 && b.length == uint64(o.block):
+	case r.partlyFreed[b.object] == b.offset+1 && b.length == uint64(o.blockSize):
 		err = fmt.Errorf("the block at offset %d is written after a part of it was freed", b.offset)
 	default:
-		err = o.fits(b, embedded)
+		err = o.checkBlock(b, embedded)
 	}
 	if err != nil {
 		return objectError(b.object, err)
 	}
-	r.written, r.offset = b.object, b.offset+b.length
+	r.writtenObject, r.writtenEnd = b.object, b.offset+b.length
 	return nil
 }
 
-// spill checks a SPILL record, of attributes for which the bonus of o has no room.
+// checkSpill checks a SPILL record, of attributes for which the bonus of o has no room.
 // Of struct drr_spill: object at 0, length 8, flags 24, type 76, by which, whatever
 // it is, the kernel looks up a table (dmu_recv.c, receive_spill). It makes the
 // block of whole sectors, and copies as much as was sent over it (dbuf.c,
 // dbuf_spill_set_blksz).
-func (r *rules) spill(rec *record, o *staged) (err error) {
+func (r *recordRules) checkSpill(rec *record, o *dnode) (err error) {
 	switch number := rec.u64(0); {
-	case number == r.spilled:
+	case number == r.spilledObject:
 		err = errors.New("it has a spill block already")
 	case len(rec.payload) < sector || len(rec.payload) > maxSpill || len(rec.payload)%sector != 0:
 		err = fmt.Errorf("a spill block of %d bytes cannot be", len(rec.payload))
@@ -138,21 +138,21 @@ func (r *rules) spill(rec *record, o *staged) (err error) {
 		err = fmt.Errorf("a spill block of type %d", rec.u32(76))
 	case o.bonusType != typeSA:
 		err = fmt.Errorf("attributes of type %d have no spill block", o.bonusType)
-	case !o.hasRoom(int(o.bonus)):
-		err = fmt.Errorf("%d bytes of attributes where a spill block leaves %d", o.bonus, o.room())
-	case r.spills && rec.u8(24)&spillUnmodified != 0 && o.spill == 0:
+	case !o.fitsBesideSpill(int(o.bonusLen)):
+		err = fmt.Errorf("%d bytes of attributes where a spill block leaves %d", o.bonusLen, o.maxBonusWithSpill())
+	case r.spillFlags && rec.u8(24)&spillUnmodified != 0 && o.spillSize == 0:
 		err = errors.New("its spill block is said to be as it was, and there was none")
 	default:
-		r.spilled = number
+		r.spilledObject = number
 		return nil
 	}
 	return objectError(rec.u64(0), err)
 }
 
-// free reads a FREE record: a hole. Of struct drr_free: object at 0, offset 8,
+// checkFree reads a FREE record: a hole. Of struct drr_free: object at 0, offset 8,
 // length 16, of which all ones is all there is. That comes before what is
 // written, and other holes in its order.
-func (r *rules) free(rec *record) (number, from, to uint64, err error) {
+func (r *recordRules) checkFree(rec *record) (number, from, to uint64, err error) {
 	number, from, to = rec.u64(0), rec.u64(8), rec.u64(8)+rec.u64(16)
 	if rec.u64(16) == 1<<64-1 || to < from || to > 1<<62 {
 		to = 1 << 62
@@ -160,31 +160,31 @@ func (r *rules) free(rec *record) (number, from, to uint64, err error) {
 	switch {
 	case from >= to:
 		return number, 0, 0, nil
-	case number < r.written:
-		err = fmt.Errorf("offset %d is freed after object %d was written", from, r.written)
-	case number == r.written && from < r.offset:
+	case number < r.writtenObject:
+		err = fmt.Errorf("offset %d is freed after object %d was written", from, r.writtenObject)
+	case number == r.writtenObject && from < r.writtenEnd:
 		err = fmt.Errorf("offset %d is freed after it was written", from)
 	}
 	if err != nil {
 		return 0, 0, 0, objectError(number, err)
 	}
 	if to < 1<<62 {
-		r.written, r.offset = number, to
+		r.writtenObject, r.writtenEnd = number, to
 	}
 	return number, from, to, nil
 }
 
-// freeObjects reads a FREEOBJECTS record: numbers that nothing has any more. Of
+// checkFreeObjects reads a FREEOBJECTS record: numbers that nothing has any more. Of
 // struct drr_freeobjects: firstobj at 0, numobjs 8.
-func (r *rules) freeObjects(rec *record) (from, to uint64, err error) {
+func (r *recordRules) checkFreeObjects(rec *record) (from, to uint64, err error) {
 	from, to = max(rec.u64(0), 1), rec.u64(0)+rec.u64(8)
 	switch {
 	case to < rec.u64(0):
 		return 0, 0, objectError(from, fmt.Errorf("%d objects from there cannot be", rec.u64(8)))
 	case from >= to:
 		return from, from, nil
-	case from < r.next:
-		return 0, 0, objectError(from, fmt.Errorf("it is freed after object %d was announced", r.last))
+	case from < r.nextObject:
+		return 0, 0, objectError(from, fmt.Errorf("it is freed after object %d was announced", r.lastObject))
 	}
 	return from, to, nil
 }

@@ -8,20 +8,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// finish gives what is at name in fd all that is its own but its content.
-func (t *tree) finish(fd int, name string, n *node) error {
+// setMetadata gives what is at name in fd all that is its own but its content.
+func (t *tree) setMetadata(fd int, name string, n *znode) error {
 	list, err := t.xattrs(n)
 	if err != nil {
 		return err
 	}
-	return t.left.finish(fd, name, n, list)
+	return t.omitted.setMetadata(fd, name, n, list)
 }
 
-// finish gives what is at name in fd its extended attributes, owner, times and
+// setMetadata gives what is at name in fd its extended attributes, owner, times and
 // mode, and notes what it does not get. The mode comes last: a new owner takes
 // set-user-ID bits away, and without a mode that allows it nothing but root gets
 // further.
-func (left omissions) finish(fd int, name string, n *node, list []Xattr) error {
+func (left omissions) setMetadata(fd int, name string, n *znode, list []Xattr) error {
 	if err := left.setXattrs(fd, name, n, list); err != nil {
 		return err
 	}
@@ -61,12 +61,12 @@ func (left omissions) finish(fd int, name string, n *node, list []Xattr) error {
 // setXattrs sets those of the namespace user, of files and directories, where the
 // file system takes them: of other files, and other namespaces, they would mean
 // something else here, or give rights.
-func (left omissions) setXattrs(fd int, name string, n *node, list []Xattr) error {
+func (left omissions) setXattrs(fd int, name string, n *znode, list []Xattr) error {
 	if len(list) == 0 {
 		return nil
 	}
 	const kind = "extended attributes"
-	if n.kind() != unix.S_IFREG && n.kind() != unix.S_IFDIR {
+	if n.fileType() != unix.S_IFREG && n.fileType() != unix.S_IFDIR {
 		left[kind]++
 		return nil
 	}
@@ -85,7 +85,7 @@ func (left omissions) setXattrs(fd int, name string, n *node, list []Xattr) erro
 			continue
 		}
 		switch err := unix.Fsetxattr(f, "user."+x.Name, x.Value, 0); {
-		case cannotKeep(err):
+		case isXattrRefused(err):
 			all = false
 		case err != nil:
 			return os.NewSyscallError("setxattr", err)
@@ -97,10 +97,10 @@ func (left omissions) setXattrs(fd int, name string, n *node, list []Xattr) erro
 	return nil
 }
 
-// cannotKeep tells whether that is what a file system says that takes no extended
+// isXattrRefused tells whether that is what a file system says that takes no extended
 // attributes, or none so large or of such a name. Ext4 has room for 4 KiB, and
 // says that the disk is full.
-func cannotKeep(err error) bool {
+func isXattrRefused(err error) bool {
 	for _, e := range []error{unix.EOPNOTSUPP, unix.E2BIG, unix.ENOSPC, unix.EDQUOT, unix.ERANGE, unix.EINVAL, unix.EPERM, unix.ENAMETOOLONG} {
 		if errors.Is(err, e) {
 			return true
