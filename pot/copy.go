@@ -48,6 +48,12 @@ func copyIn(ctx context.Context, tree string, c Copy) error {
 	return t.node(name, to)
 }
 
+// copyOut copies a file or a directory of a pot, source in from, to target in to.
+func copyOut(ctx context.Context, from *os.Root, source string, to *os.Root, target string) error {
+	t := transfer{ctx: ctx, from: from, to: to, out: true}
+	return t.node(source, target)
+}
+
 // transfer copies from one tree to another.
 type transfer struct {
 	ctx      context.Context

@@ -224,29 +224,6 @@ func (s *Settings) grace() time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-// Running names all pots that run: those of tasks, and any other.
-func (ps *Pots) Running(ctx context.Context) ([]Name, error) {
-	all, err := ps.Host().Images.List(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	var running []Name
-	for _, text := range all {
-		name := Name(text)
-		if name.Validate() != nil {
-			continue
-		}
-		_, err := ps.Host().Jails.Find(ctx, name)
-		switch {
-		case err == nil:
-			running = append(running, name)
-		case !errors.Is(err, fs.ErrNotExist):
-			return nil, err
-		}
-	}
-	return running, nil
-}
-
 // RunsRC tells whether the pot's command is FreeBSD's own, which starts services and
 // ends: the attribute no-rc-script says that it is not.
 func (p *Pot) RunsRC(ctx context.Context) bool {

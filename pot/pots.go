@@ -21,23 +21,6 @@ import (
 	"nomad-driver-pot/pot/flock"
 )
 
-// Config is what the pots of a host have in common.
-type Config struct {
-	Dir        string // records and supervisors' files: root's alone
-	Network    Network
-	Bridges    string // directory of what private bridges there are; "" for none
-	Supervisor string // path of pot-supervisor
-
-	// Reserved are addresses that no pot is given.
-	Reserved []netip.Addr
-
-	// AllowAttributes are those that an image may set; others of it are not.
-	AllowAttributes []string
-
-	// Log is told what was damaged and has been given up; may be nil.
-	Log func(message string)
-}
-
 // Pots are the pots of one host. All methods may be called at the same time.
 type Pots struct {
 	host       Host
@@ -204,4 +187,27 @@ func (ps *Pots) Leftovers(ctx context.Context) ([]Name, error) {
 // pot is a pot of ps with no record.
 func (ps *Pots) pot(name Name) *Pot {
 	return &Pot{Pots: ps, name: name, dir: filepath.Join(ps.dir, string(name))}
+}
+
+// Running names all pots that run: those of tasks, and any other.
+func (ps *Pots) Running(ctx context.Context) ([]Name, error) {
+	all, err := ps.host.Images.List(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	var running []Name
+	for _, text := range all {
+		name := Name(text)
+		if name.Validate() != nil {
+			continue
+		}
+		_, err := ps.host.Jails.Find(ctx, name)
+		switch {
+		case err == nil:
+			running = append(running, name)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		}
+	}
+	return running, nil
 }

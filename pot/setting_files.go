@@ -136,6 +136,5 @@ func (c CopyOut) set(ctx context.Context, s *Settings) error {
 		return fmt.Errorf("-d: %w", err)
 	}
 	defer to.Close()
-	t := transfer{ctx: ctx, from: from, to: to, out: true}
-	return t.node(strings.Trim(path.Clean(c.Source), "/"), path.Base(path.Clean(c.Source)))
+	return copyOut(ctx, from, strings.Trim(path.Clean(c.Source), "/"), to, path.Base(path.Clean(c.Source)))
 }
