@@ -77,16 +77,16 @@ func (a *addresses) owner(addr netip.Addr, asking Name) (Name, error) {
 }
 
 // release gives addr back, if it is pot's: its file may have been cut.
-func (a *addresses) release(addr netip.Addr, pot Name) error {
+func (a *addresses) release(addr netip.Addr, owner Name) error {
 	data, err := os.ReadFile(a.path(addr))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
 		return err
-	case Name(data) == pot:
+	case Name(data) == owner:
 		return remove(a.path(addr))
-	case !strings.HasPrefix(string(pot), string(data)):
+	case !strings.HasPrefix(string(owner), string(data)):
 		return nil
 	}
 	unlock, err := a.lock()
@@ -94,7 +94,7 @@ func (a *addresses) release(addr netip.Addr, pot Name) error {
 		return err
 	}
 	defer unlock()
-	if owner, err := a.owner(addr, pot); err != nil || owner != "" {
+	if owner, err := a.owner(addr, owner); err != nil || owner != "" {
 		return err
 	}
 	return remove(a.path(addr))

@@ -15,8 +15,8 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// network is one whose gateway is the first address.
-func network(t *testing.T, prefix string) Network {
+// subnet is one whose gateway is the first address.
+func subnet(t *testing.T, prefix string) Network {
 	n, err := ParseNetwork(prefix, "")
 	must.NoError(t, err)
 	return n
@@ -29,7 +29,7 @@ func newAddresses(t *testing.T) *addresses {
 func TestAddresses(t *testing.T) {
 	leak.Check(t)
 	t.Run("what others have is passed over", func(t *testing.T) {
-		a, n := newAddresses(t), network(t, "10.0.0.0/29")
+		a, n := newAddresses(t), subnet(t, "10.0.0.0/29")
 		others := inUse{addrs: map[netip.Addr]bool{netip.MustParseAddr("10.0.0.2"): true, netip.MustParseAddr("10.0.0.4"): true}}
 		for _, want := range []string{"10.0.0.3", "10.0.0.5", "10.0.0.6"} {
 			addr, err := a.take(t.Context(), Name("p"+want[len(want)-1:]), n, others)
@@ -40,8 +40,8 @@ func TestAddresses(t *testing.T) {
 		must.EqError(t, err, "no address is free in 10.0.0.0/29")
 	})
 	t.Run("a network within is passed over", func(t *testing.T) {
-		a, n := newAddresses(t), network(t, "10.0.0.0/28")
-		private := network(t, "10.0.0.0/29")
+		a, n := newAddresses(t), subnet(t, "10.0.0.0/28")
+		private := subnet(t, "10.0.0.0/29")
 		for range 7 { // .8 to .14
 			addr, err := a.take(t.Context(), "a", n, inUse{networks: []netip.Prefix{private.Prefix}})
 			must.NoError(t, err)
@@ -63,7 +63,7 @@ func TestAddresses(t *testing.T) {
 		must.NoError(t, a.claim(netip.MustParseAddr("2001:db8::1"), "b"))
 	})
 	t.Run("they go round, and end", func(t *testing.T) {
-		a, n := newAddresses(t), network(t, "10.0.0.0/29") // .1 is the gateway, .7 is for all
+		a, n := newAddresses(t), subnet(t, "10.0.0.0/29") // .1 is the gateway, .7 is for all
 		var got []string
 		for i := range 5 {
 			addr, err := a.take(t.Context(), Name(fmt.Sprint("p", i)), n, inUse{})
@@ -81,7 +81,7 @@ func TestAddresses(t *testing.T) {
 		must.Eq(t, "10.0.0.3", addr.String())
 	})
 	t.Run("one that was given back is the last to be given again", func(t *testing.T) {
-		a, n := newAddresses(t), network(t, "10.0.0.0/24")
+		a, n := newAddresses(t), subnet(t, "10.0.0.0/24")
 		first, err := a.take(t.Context(), "a", n, inUse{})
 		must.NoError(t, err)
 		must.NoError(t, a.release(first, "a"))
@@ -90,7 +90,7 @@ func TestAddresses(t *testing.T) {
 		must.NotEq(t, first, second)
 	})
 	t.Run("another's is not given back", func(t *testing.T) {
-		a, n := newAddresses(t), network(t, "10.0.0.0/24")
+		a, n := newAddresses(t), subnet(t, "10.0.0.0/24")
 		addr, err := a.take(t.Context(), "a", n, inUse{})
 		must.NoError(t, err)
 		must.NoError(t, a.release(addr, "b"))
@@ -99,7 +99,7 @@ func TestAddresses(t *testing.T) {
 		must.FileNotExists(t, filepath.Join(a.dir, addr.String()))
 	})
 	t.Run("two processes take no address twice", func(t *testing.T) {
-		a, n := newAddresses(t), network(t, "10.0.0.0/24")
+		a, n := newAddresses(t), subnet(t, "10.0.0.0/24")
 		b := &addresses{dir: a.dir}
 		var mu sync.Mutex
 		taken := map[netip.Addr]bool{}
@@ -118,7 +118,7 @@ func TestAddresses(t *testing.T) {
 		wg.Wait()
 	})
 	t.Run("a network that was changed begins anew", func(t *testing.T) {
-		a, n := newAddresses(t), network(t, "10.0.0.0/24")
+		a, n := newAddresses(t), subnet(t, "10.0.0.0/24")
 		must.NoError(t, os.MkdirAll(a.dir, 0o700))
 		must.NoError(t, os.WriteFile(filepath.Join(a.dir, lastFile(n)), []byte("192.168.0.9\n"), 0o600))
 		addr, err := a.take(t.Context(), "a", n, inUse{})
@@ -128,7 +128,7 @@ func TestAddresses(t *testing.T) {
 	t.Run("taking ends with its context", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err := newAddresses(t).take(ctx, "a", network(t, "10.0.0.0/24"), inUse{})
+		_, err := newAddresses(t).take(ctx, "a", subnet(t, "10.0.0.0/24"), inUse{})
 		must.ErrorIs(t, err, context.Canceled)
 	})
 }

@@ -12,8 +12,8 @@ import (
 // writeEtc writes the hosts(5) and resolver(5) files of a pot's tree. The tree
 // is the image's: what stands in their place, a link say, is replaced and never
 // followed, and no path leaves the tree.
-func writeEtc(tree string, s *Spec, addr netip.Addr) error {
-	root, err := os.OpenRoot(tree)
+func writeEtc(treeRoot string, s *Spec, addr netip.Addr) error {
+	root, err := os.OpenRoot(treeRoot)
 	if err != nil {
 		return err
 	}

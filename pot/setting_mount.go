@@ -148,11 +148,11 @@ func (m MountIn) set(ctx context.Context, s *Settings) error {
 
 // makeTarget makes a mount point, unless it will be in something that is mounted
 // before. A link on the way is an error: to whom it leads is not for the pot to say.
-func makeTarget(tree, target string, before []conf.FSMount) error {
+func makeTarget(treeRoot, target string, before []conf.FSMount) error {
 	if slices.ContainsFunc(before, func(m conf.FSMount) bool { return below(target, m.Target) }) {
 		return nil
 	}
-	root, err := os.OpenRoot(tree)
+	root, err := os.OpenRoot(treeRoot)
 	if err != nil {
 		return err
 	}

@@ -15,8 +15,8 @@ import (
 	"nomad-driver-pot/pot/freebsd/zfs"
 )
 
-// tree is a package of an image whose tree has those snapshots, each on the one before it.
-func tree(guids ...uint64) modelStream {
+// treeRoot is a package of an image whose tree has those snapshots, each on the one before it.
+func treeRoot(guids ...uint64) modelStream {
 	s := modelStream{Sent: []modelSent{{Snapshot: "top", GUID: 1000 + guids[0]}}}
 	for i, guid := range guids {
 		sent := modelSent{Child: "m", Snapshot: fmt.Sprint(guid), GUID: guid}
@@ -30,7 +30,7 @@ func tree(guids ...uint64) modelStream {
 
 // layer is a package of an image whose tree is a clone of the snapshot with that GUID.
 func layer(origin, guid uint64) modelStream {
-	s := tree(guid)
+	s := treeRoot(guid)
 	s.Sent[1].From, s.Sent[1].Clone = origin, true
 	return s
 }
@@ -45,7 +45,7 @@ func TestModel_images(t *testing.T) {
 	}
 	t.Run("holds are received, unless -h is given, and keep a snapshot", func(t *testing.T) {
 		m := newModel(t)
-		held := tree(7)
+		held := treeRoot(7)
 		held.Holds, held.Sent[1].Holds = true, []string{"keep"}
 		must.NoError(t, receive(t, m, "a", held))
 		_, err := m.Run(t.Context(), nil, "zfs", "destroy", "-rf", "tank/pot/jails/a")
@@ -70,14 +70,14 @@ func TestModel_images(t *testing.T) {
 		m.addDataset("tank/a").snapshots = []string{"7"}
 		must.NoError(t, receive(t, m, "first", layer(7, 8)))
 		must.Eq(t, "tank/a@7", m.datasets["tank/pot/jails/first/m"].origin)
-		must.NoError(t, receive(t, m, "near", tree(7)))
+		must.NoError(t, receive(t, m, "near", treeRoot(7)))
 		must.NoError(t, receive(t, m, "second", layer(7, 9)))
 		must.Eq(t, "tank/pot/jails/near/m@7", m.datasets["tank/pot/jails/second/m"].origin)
 		must.ErrorContains(t, receive(t, m, "third", layer(99, 10)), "local origin for clone")
 	})
 	t.Run("what is incremental and no clone goes into any dataset that has the snapshot", func(t *testing.T) {
 		m := newModel(t)
-		must.NoError(t, receive(t, m, "near", tree(7)))
+		must.NoError(t, receive(t, m, "near", treeRoot(7)))
 		s := layer(7, 8)
 		s.Sent[1].Clone = false
 		must.NoError(t, receive(t, m, "second", s))
@@ -86,7 +86,7 @@ func TestModel_images(t *testing.T) {
 	})
 	t.Run("properties are received, but for those that are excluded", func(t *testing.T) {
 		m := newModel(t)
-		s := tree(7)
+		s := treeRoot(7)
 		s.Sent[1].Props = map[string]string{"copies": "3", "recordsize": "16K"}
 		must.NoError(t, receive(t, m, "a", s, "-x", "copies"))
 		must.Eq(t, "", m.value("tank/pot/jails/a/m", "copies"))
@@ -99,7 +99,7 @@ func TestReceive_holds(t *testing.T) {
 	m := newModel(t)
 	before := m.state()
 	h, _ := m.host(t)
-	s := tree(7)
+	s := treeRoot(7)
 	s.Holds, s.Sent[0].Holds, s.Sent[1].Holds = true, []string{"x"}, []string{"keep", "-r"}
 	must.NoError(t, h.Images.Receive(t.Context(), "new", s.reader()))
 	must.NoError(t, h.Images.Destroy(t.Context(), "new"))
@@ -111,7 +111,7 @@ func TestReceive_properties(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)
 	h, _ := m.host(t)
-	s := tree(7)
+	s := treeRoot(7)
 	s.Sent[1].Props = map[string]string{"recordsize": "16K", "compression": "zstd"}
 	hostile := []string{
 		"copies", "dedup", "checksum", "sync", "logbias", "primarycache", "secondarycache", "snapdir", "redundant_metadata",
@@ -159,7 +159,7 @@ func TestReceiveLayer_origin(t *testing.T) {
 			m := newModel(t)
 			h, _ := m.host(t)
 			for _, image := range []string{"base_1_0", c.other} {
-				must.NoError(t, h.Images.Receive(t.Context(), image, tree(7).reader()))
+				must.NoError(t, h.Images.Receive(t.Context(), image, treeRoot(7).reader()))
 			}
 			must.NoError(t, h.Images.SetLabels(t.Context(), "base_1_0", base))
 			must.NoError(t, h.Images.SetLabels(t.Context(), c.other, c.labels))
@@ -177,20 +177,20 @@ func TestReceiveLayer_origin(t *testing.T) {
 	t.Run("a snapshot that a pot took after it was an image is the pot's own", func(t *testing.T) {
 		m := newModel(t)
 		h, _ := m.host(t)
-		must.NoError(t, h.Images.Receive(t.Context(), "a_1_0", tree(5, 7).reader()))
+		must.NoError(t, h.Images.Receive(t.Context(), "a_1_0", treeRoot(5, 7).reader()))
 		must.NoError(t, h.Images.SetLabels(t.Context(), "a_1_0", map[string]string{conf.LabelReceived: forged + " 3ed 5"}))
-		must.NoError(t, h.Images.Receive(t.Context(), "base_1_0", tree(7).reader()))
+		must.NoError(t, h.Images.Receive(t.Context(), "base_1_0", treeRoot(7).reader()))
 		must.NoError(t, h.Images.SetLabels(t.Context(), "base_1_0", base))
 		must.NoError(t, h.Images.ReceiveLayer(t.Context(), "new", "base_1_0", "7", layer(7, 8).reader(), nil))
 	})
 	t.Run("a snapshot of the image's top dataset is not its tree", func(t *testing.T) {
 		m := newModel(t)
 		h, _ := m.host(t)
-		s := tree(7)
+		s := treeRoot(7)
 		s.Sent[0].GUID = 7
 		s.Sent[1].GUID = 6
 		must.NoError(t, h.Images.Receive(t.Context(), "a_1_0", s.reader()))
-		must.NoError(t, h.Images.Receive(t.Context(), "base_1_0", tree(7).reader()))
+		must.NoError(t, h.Images.Receive(t.Context(), "base_1_0", treeRoot(7).reader()))
 		before := m.state()
 		err := h.Images.ReceiveLayer(t.Context(), "new", "base_1_0", "7", layer(7, 8).reader(), nil)
 		must.EqError(t, err, "it is a layer on tank/pot/jails/a_1_0@top, and must be on tank/pot/jails/base_1_0/m@7")
@@ -202,7 +202,7 @@ func TestLabelled(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)
 	h, _ := m.host(t)
-	must.NoError(t, h.Images.Receive(t.Context(), "a", tree(7).reader()))
+	must.NoError(t, h.Images.Receive(t.Context(), "a", treeRoot(7).reader()))
 	must.NoError(t, h.Images.SetLabels(t.Context(), "a", map[string]string{conf.LabelReceived: "d 7 8", conf.LabelRef: "r"}))
 	m.datasets["tank/pot/jails/web_1_0"].received = map[string]string{conf.LabelReceived: "a stream's"}
 	got, err := h.Images.Labelled(t.Context(), conf.LabelReceived, conf.LabelDigest)
@@ -220,7 +220,7 @@ func TestDestroy_held(t *testing.T) {
 	held := func(t *testing.T, name string, tags ...string) (*model, pot.Host) {
 		m := newModel(t)
 		h, _ := m.host(t)
-		must.NoError(t, h.Images.Receive(t.Context(), name, tree(7).reader()))
+		must.NoError(t, h.Images.Receive(t.Context(), name, treeRoot(7).reader()))
 		m.datasets["tank/pot/jails/"+name+"/m"].holds = map[string][]string{"7": tags}
 		return m, h
 	}
@@ -288,20 +288,20 @@ func TestClone_newest(t *testing.T) {
 		_, err := m.Run(t.Context(), nil, append([]string{"zfs"}, argv...)...)
 		must.NoError(t, err)
 	}
-	must.NoError(t, h.Images.Receive(t.Context(), "new_1_0", tree(1).reader()))
+	must.NoError(t, h.Images.Receive(t.Context(), "new_1_0", treeRoot(1).reader()))
 	must.Eq(t, "1", origin(t))
 	must.Eq(t, "1", origin(t))
 	must.Eq(t, 1, looks(), must.Sprint("it is not looked for again"))
 
 	t.Run("after an image was replaced by one that has the old snapshot as well", func(t *testing.T) {
 		must.NoError(t, h.Images.Destroy(t.Context(), "new_1_0"))
-		must.NoError(t, h.Images.Receive(t.Context(), "_import-1-1", tree(1, 2).reader()))
+		must.NoError(t, h.Images.Receive(t.Context(), "_import-1-1", treeRoot(1, 2).reader()))
 		must.NoError(t, h.Images.Rename(t.Context(), "_import-1-1", "new_1_0"))
 		must.Eq(t, "2", origin(t))
 	})
 	t.Run("after another process replaced it", func(t *testing.T) {
 		zfs(t, "destroy", "-rf", "tank/pot/jails/new_1_0")
-		_, err := m.Run(t.Context(), tree(1, 2, 3).reader(), "zfs", "receive", "tank/pot/jails/new_1_0")
+		_, err := m.Run(t.Context(), treeRoot(1, 2, 3).reader(), "zfs", "receive", "tank/pot/jails/new_1_0")
 		must.NoError(t, err)
 		zfs(t, "mount", "tank/pot/jails/new_1_0")
 		zfs(t, "mount", "tank/pot/jails/new_1_0/m")
@@ -315,7 +315,7 @@ func TestClone_newest(t *testing.T) {
 		must.Eq(t, "3", origin(t))
 	})
 	t.Run("after another dataset took the name", func(t *testing.T) {
-		must.NoError(t, h.Images.Receive(t.Context(), "other", tree(3, 9).reader()))
+		must.NoError(t, h.Images.Receive(t.Context(), "other", treeRoot(3, 9).reader()))
 		zfs(t, "rename", "tank/pot/jails/new_1_0", "tank/pot/jails/old")
 		zfs(t, "rename", "tank/pot/jails/other", "tank/pot/jails/new_1_0")
 		must.Eq(t, "9", origin(t))

@@ -38,7 +38,7 @@ func TestStore_images(t *testing.T) {
 	})
 	t.Run("labels that came with a stream do not count", func(t *testing.T) {
 		m, h, store := open(t)
-		must.NoError(t, h.Images.Receive(t.Context(), name, tree(7).reader()))
+		must.NoError(t, h.Images.Receive(t.Context(), name, treeRoot(7).reader()))
 		m.datasets["tank/pot/jails/"+name].received = map[string]string{image.LabelRef: ref.String(), image.LabelDigest: digest}
 		_, err := store.Ensure(t.Context(), ref, image.Terms{}, nil)
 		must.ErrorIs(t, err, image.ErrNotImage)
@@ -48,7 +48,7 @@ func TestStore_images(t *testing.T) {
 	})
 	t.Run("an image is the same from another server, and known from then on", func(t *testing.T) {
 		_, h, store := open(t)
-		must.NoError(t, h.Images.Receive(t.Context(), name, tree(7).reader()))
+		must.NoError(t, h.Images.Receive(t.Context(), name, treeRoot(7).reader()))
 		must.NoError(t, h.Images.SetLabels(t.Context(), name, map[string]string{image.LabelRef: ref.String(), image.LabelDigest: digest}))
 		for range 2 {
 			got, err := store.Ensure(t.Context(), moved, image.Terms{}, nil)
@@ -61,7 +61,7 @@ func TestStore_images(t *testing.T) {
 	})
 	t.Run("an image that needed credentials is not given to a client that knows its digest", func(t *testing.T) {
 		_, h, store := open(t)
-		must.NoError(t, h.Images.Receive(t.Context(), name, tree(7).reader()))
+		must.NoError(t, h.Images.Receive(t.Context(), name, treeRoot(7).reader()))
 		must.NoError(t, h.Images.SetLabels(t.Context(), name, map[string]string{
 			image.LabelRef: ref.String(), image.LabelDigest: digest, image.LabelLogin: "required",
 		}))
@@ -71,7 +71,7 @@ func TestStore_images(t *testing.T) {
 	})
 	t.Run("a pot that was an image is none, unless pots of this host are images", func(t *testing.T) {
 		_, h, store := open(t)
-		must.NoError(t, h.Images.Receive(t.Context(), name, tree(7).reader()))
+		must.NoError(t, h.Images.Receive(t.Context(), name, treeRoot(7).reader()))
 		labels := map[string]string{image.LabelRef: ref.String(), image.LabelDigest: digest, image.LabelReceived: digest + " 7 3ef"}
 		must.NoError(t, h.Images.SetLabels(t.Context(), name, labels))
 		must.NoError(t, h.Images.SetLabels(t.Context(), name, map[string]string{image.LabelRef: "", image.LabelDigest: "", image.LabelSources: ""}))

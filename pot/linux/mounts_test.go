@@ -27,8 +27,8 @@ func volume(t *testing.T, flags uintptr) string {
 	return dir
 }
 
-// tree returns an empty tree for mounts, which are unmounted with the test.
-func tree(t *testing.T) string {
+// treeRoot returns an empty tree for mounts, which are unmounted with the test.
+func treeRoot(t *testing.T) string {
 	root := t.TempDir()
 	t.Cleanup(func() { must.NoError(t, mounts{}.UnmountAll(context.Background(), root)) })
 	return root
@@ -49,7 +49,7 @@ func TestMount_flags(t *testing.T) {
 	hosttest.Alone(t)
 	const noatime = unix.MS_NOATIME
 	source := volume(t, unix.MS_NOSUID|unix.MS_NOEXEC|noatime)
-	root := tree(t)
+	root := treeRoot(t)
 	must.NoError(t, mounts{}.Mount(t.Context(), root, pot.Mount{Source: source, Target: "/rw"}))
 	must.NoError(t, mounts{}.Mount(t.Context(), root, pot.Mount{Source: source, Target: "/ro", ReadOnly: true}))
 	for target, mode := range map[string]string{"/rw": "rw", "/ro": "ro"} {
@@ -72,7 +72,7 @@ func TestMount_shared(t *testing.T) {
 	source := volume(t, 0)
 	must.NoError(t, unix.Mount("", source, "", unix.MS_SHARED, ""))
 	must.NoError(t, os.MkdirAll(filepath.Join(source, "sub"), 0o755))
-	root := tree(t)
+	root := treeRoot(t)
 	must.NoError(t, mounts{}.Mount(t.Context(), root, pot.Mount{Source: source, Target: "/d"}))
 	must.NoError(t, mounts{}.Mount(t.Context(), root, pot.Mount{Source: filepath.Join(source, "sub"), Target: "/d/sub", ReadOnly: true}))
 	onHost, err := mountinfo.GetMounts(mountinfo.PrefixFilter(source))
@@ -96,7 +96,7 @@ func TestUnmountAll_link(t *testing.T) {
 	hosttest.Alone(t)
 	host, source := volume(t, 0), t.TempDir()
 	must.NoError(t, os.MkdirAll(filepath.Join(source, "dir"), 0o755))
-	root := tree(t)
+	root := treeRoot(t)
 	must.NoError(t, mounts{}.Mount(t.Context(), root, pot.Mount{Source: source, Target: "/d"}))
 	must.NoError(t, os.Symlink(filepath.Dir(host), filepath.Join(source, "link")))
 	p := mountPoint{root: root, below: filepath.Join("d/link", filepath.Base(host))}
@@ -109,7 +109,7 @@ func TestUnmountAll_linkedRoot(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
 	hosttest.Alone(t)
-	root := tree(t)
+	root := treeRoot(t)
 	link := filepath.Join(t.TempDir(), "link")
 	must.NoError(t, os.Symlink(root, link))
 	must.NoError(t, mounts{}.Mount(t.Context(), link, pot.Mount{Source: t.TempDir(), Target: "/d"}))
