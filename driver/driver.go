@@ -14,6 +14,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 )
 
 const pluginName = "pot" // as in a job's driver = "pot"
@@ -140,7 +141,7 @@ func (d *Driver) Shutdown(context.Context) error {
 type backend struct {
 	settings
 	compute cpustats.Compute
-	pots    *pot.Pots
+	pots    *life.Pots
 	images  *image.Store
 	openErr error // why pots and images are nil
 }
@@ -153,7 +154,7 @@ func newBackend(s settings, native Native, log func(string)) *backend {
 	if b.openErr != nil {
 		return b
 	}
-	b.pots = pot.Open(host, pot.Config{
+	b.pots = life.Open(host, pot.Config{
 		Dir: s.host.Dir, Network: s.host.Network, Supervisor: s.host.Supervisor,
 		Bridges: s.bridges, Reserved: s.reserved, AllowAttributes: s.allowAttributes, Log: log,
 	})

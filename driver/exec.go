@@ -9,7 +9,7 @@ import (
 	"github.com/armon/circbuf"
 	"github.com/hashicorp/nomad/plugins/drivers"
 
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -30,7 +30,7 @@ func (d *Driver) ExecTask(id string, argv []string, timeout time.Duration) (*dri
 	if err != nil {
 		return nil, err
 	}
-	result, err := d.exec(ctx, id, pot.Exec{Argv: argv, Stdout: stdout, Stderr: stderr})
+	result, err := d.exec(ctx, id, life.Exec{Argv: argv, Stdout: stdout, Stderr: stderr})
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (d *Driver) ExecTaskStreaming(ctx context.Context, id string, o *drivers.Ex
 	defer cancel() // ends sizes
 	defer o.Stdout.Close()
 	defer o.Stderr.Close()
-	return d.exec(ctx, id, pot.Exec{
+	return d.exec(ctx, id, life.Exec{
 		Argv:     o.Command,
 		Stdin:    o.Stdin,
 		Stdout:   o.Stdout,
@@ -66,7 +66,7 @@ func (d *Driver) ExecTaskStreaming(ctx context.Context, id string, o *drivers.Ex
 
 // exec runs a command in the task's pot, with the environment, user and working
 // directory of the task's own command.
-func (d *Driver) exec(ctx context.Context, id string, e pot.Exec) (*drivers.ExitResult, error) {
+func (d *Driver) exec(ctx context.Context, id string, e life.Exec) (*drivers.ExitResult, error) {
 	t, err := d.lookup(id)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (d *Driver) exec(ctx context.Context, id string, e pot.Exec) (*drivers.Exit
 
 // exec runs e in the task's pot. It refuses a task that has ended, whose pot may still
 // exist.
-func (t *task) exec(ctx context.Context, e pot.Exec) (supervise.Exit, error) {
+func (t *task) exec(ctx context.Context, e life.Exec) (supervise.Exit, error) {
 	switch {
 	case len(e.Argv) == 0:
 		return supervise.Exit{}, errors.New("no command")
@@ -94,22 +94,22 @@ func (t *task) exec(ctx context.Context, e pot.Exec) (supervise.Exit, error) {
 // sizes translates the sizes of a terminal until ctx ends. It always receives and
 // keeps only the newest: their sender has input to send too, and must not be held
 // up by a command that has no terminal or is slow. sizes returns nil if in is nil.
-func sizes(ctx context.Context, in <-chan drivers.TerminalSize) <-chan pot.Size {
+func sizes(ctx context.Context, in <-chan drivers.TerminalSize) <-chan life.Size {
 	if in == nil {
 		return nil
 	}
-	out := make(chan pot.Size)
+	out := make(chan life.Size)
 	go func() {
 		defer close(out)
-		var newest pot.Size
-		var to chan<- pot.Size // nil while there is nothing to send
+		var newest life.Size
+		var to chan<- life.Size // nil while there is nothing to send
 		for {
 			select {
 			case size, ok := <-in:
 				if !ok {
 					return
 				}
-				newest, to = pot.Size{Rows: uint16(size.Height), Cols: uint16(size.Width)}, out
+				newest, to = life.Size{Rows: uint16(size.Height), Cols: uint16(size.Width)}, out
 			case to <- newest:
 				to = nil
 			case <-ctx.Done():

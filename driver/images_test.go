@@ -16,6 +16,7 @@ import (
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
 )
 
 // A task's pot and an operator's pot are not images.
@@ -66,9 +67,9 @@ func TestDriver_StartTask_importedByHand(t *testing.T) {
 	b.sleeper(t)
 	must.Eq(t, 1, b.server.Gets(ref.File()))
 
-	s, err := pot.OpenSettings(t.Context(), back.pots.Host(), pot.Name(ref.Dataset()))
+	s, err := local.Open(t.Context(), back.pots.Host(), pot.Name(ref.Dataset()))
 	must.NoError(t, err)
-	must.NoError(t, s.Set(t.Context(), pot.SetCmd{Command: "/bin/hello env"}))
+	must.NoError(t, s.Apply(t.Context(), local.SetCmd{Command: "/bin/hello env"}))
 	_, _, err = b.StartTask(b.task(t, `network_mode = "none"`, "sleep", "1h"))
 	must.ErrorContains(t, err, "imported by hand and may have been changed since, and is not an image any more")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/tree"
 )
 
 // The targets of the task's own directories in a pot, as Nomad has them for a
@@ -78,13 +79,13 @@ func taskMounts(cfg *drivers.TaskConfig) []pot.Mount {
 
 // copies returns what the job has copied into the pot. It may copy what it may
 // mount. places are the job's keys for each.
-func (c *TaskConfig) copies(f *problems, cfg *drivers.TaskConfig, volumes VolumesConfig) (all []pot.Copy, places []string) {
+func (c *TaskConfig) copies(f *problems, cfg *drivers.TaskConfig, volumes VolumesConfig) (all []tree.Copy, places []string) {
 	pathPairs(f, "copy", c.Copy, newJobPaths(cfg, volumes), func(where, source, target string) {
 		if !path.IsAbs(target) || path.Clean(target) == "/" {
 			f.add(where, "target must be an absolute path below /, not %q", target)
 			return
 		}
-		all, places = append(all, pot.Copy{Source: source, Target: target, Resolved: true}), append(places, where)
+		all, places = append(all, tree.Copy{Source: source, Target: target, Resolved: true}), append(places, where)
 	})
 	return all, places
 }

@@ -13,6 +13,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/tree"
 )
 
 // Job files written for nomad-pot-driver 0.10 mean the same to this driver.
@@ -44,7 +45,7 @@ func TestOldJobs(t *testing.T) {
 	must.Eq(t, []string{"web", "-g", "daemon off;", "two words", "plain"}, block.Command)
 	must.Eq(t, []string{"'daemon off;'", `"two words"`}, plans["block"].unquoted)
 	must.Eq(t, pot.PublicBridge, block.Network)
-	must.Eq(t, []pot.Copy{{Source: here + "/web.conf", Target: "/usr/local/etc/web/web.conf", Resolved: true}}, block.Copies)
+	must.Eq(t, []tree.Copy{{Source: here + "/web.conf", Target: "/usr/local/etc/web/web.conf", Resolved: true}}, block.Copies)
 	must.SliceContains(t, block.Mounts, pot.Mount{Source: here + "/www", Target: "/mnt", Resolved: true})
 	must.SliceContains(t, block.Mounts, pot.Mount{Source: here + "/certs", Target: "/certs", ReadOnly: true, Resolved: true})
 	must.Eq(t, "db", block.Hosts[0].Name)

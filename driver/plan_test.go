@@ -19,6 +19,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/tree"
 )
 
 func TestBackend_plan(t *testing.T) {
@@ -430,6 +431,6 @@ func TestBackend_plan_links(t *testing.T) {
 	p, err := backendOf(t, "").plan(cfg)
 	must.NoError(t, err)
 	must.Eq(t, pot.Mount{Source: dir + "/real/alloc/logs", Target: "/alloc/logs", ReadOnly: true, Resolved: true}, p.spec.Mounts[1])
-	_, err = pot.OpenSource(p.spec.Mounts[1].Source, p.spec.Mounts[1].Resolved)
-	must.ErrorIs(t, err, pot.ErrLink)
+	_, err = tree.OpenSource(p.spec.Mounts[1].Source, p.spec.Mounts[1].Resolved)
+	must.ErrorIs(t, err, tree.ErrLink)
 }

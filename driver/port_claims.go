@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 )
 
 // Nomad gives all tasks of a group all of its ports, and tells no task of the others.
@@ -47,7 +48,7 @@ type takeover struct {
 // claim claims the ports of p. It removes from p those that other tasks of the allocation
 // publish, and returns those that other tasks must release. A start may claim twice, and
 // must call release when it is over.
-func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *pot.Pots, p *plan, emit eventFunc) (takeovers []takeover, err error) {
+func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *life.Pots, p *plan, emit eventFunc) (takeovers []takeover, err error) {
 	p.spec.AnyTransport, p.spec.Implied = true, !p.asked
 	if len(p.spec.Ports) == 0 {
 		return nil, nil
@@ -112,7 +113,7 @@ func (pc *portClaims) release(id TaskID) {
 func sameListener(a, b pot.Port) bool { return a.Proto == b.Proto && a.Host == b.Host }
 
 // others returns the claims of the other tasks of an allocation, of those that run too.
-func (pc *portClaims) others(cfg *drivers.TaskConfig, pots *pot.Pots) (all []*portClaim, err error) {
+func (pc *portClaims) others(cfg *drivers.TaskConfig, pots *life.Pots) (all []*portClaim, err error) {
 	starting := map[pot.Name]bool{TaskID(cfg.ID).PotName(): true}
 	for _, c := range pc.claims {
 		starting[c.task.PotName()] = true
@@ -146,7 +147,7 @@ func (pc *portClaims) others(cfg *drivers.TaskConfig, pots *pot.Pots) (all []*po
 
 // takePorts has other tasks release their ports to task by. It waits for tasks that are
 // being started.
-func (d *Driver) takePorts(ctx context.Context, pots *pot.Pots, takeovers []takeover, by string) error {
+func (d *Driver) takePorts(ctx context.Context, pots *life.Pots, takeovers []takeover, by string) error {
 	for _, o := range takeovers {
 		if o.from.done != nil {
 			select {
@@ -163,7 +164,7 @@ func (d *Driver) takePorts(ctx context.Context, pots *pot.Pots, takeovers []take
 }
 
 // unpublish has one task release ports. A task that is gone has none.
-func (d *Driver) unpublish(ctx context.Context, pots *pot.Pots, o takeover, by string) error {
+func (d *Driver) unpublish(ctx context.Context, pots *life.Pots, o takeover, by string) error {
 	t := d.tasks.find(o.from.task)
 	if t == nil {
 		p, err := pots.Find(o.from.task.PotName())

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 )
 
 // RecoverTask implements drivers.DriverPlugin. It recovers a task that another
@@ -54,7 +55,7 @@ func (d *Driver) recover(cfg *drivers.TaskConfig, s *state) (*task, error) {
 	if err != nil {
 		d.logger.Warn("cannot read a task's record: the task keeps running, but no command can be run in it", "task_id", cfg.ID, "error", err)
 		emit("Cannot run commands in the task any more: %s", oneLine(err))
-		p = b.pots.Remains(pot.Name(s.Pot), err, false)
+		p = b.pots.Damaged(pot.Name(s.Pot), err, false)
 	}
 	// Any other error here is one of the supervisor's records, and WaitTask returns
 	// it as the way that the task ended.
@@ -66,7 +67,7 @@ func (d *Driver) recover(cfg *drivers.TaskConfig, s *state) (*task, error) {
 
 // find calls pots.Find up to three times. An error other than fs.ErrNotExist does
 // not mean that the pot is gone, and may be over soon.
-func find(pots *pot.Pots, name pot.Name) (p *pot.Pot, err error) {
+func find(pots *life.Pots, name pot.Name) (p *life.Pot, err error) {
 	for range 3 {
 		if p, err = pots.Find(name); err == nil || errors.Is(err, fs.ErrNotExist) {
 			return p, err

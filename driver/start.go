@@ -13,6 +13,8 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/local"
 )
 
 // startTimeout bounds each of the two parts of a start that follow the pull: the
@@ -102,7 +104,7 @@ var errStartTimeout = fmt.Errorf("timed out after %s", startTimeout)
 // clone pulls the task's image, claims its ports and clones its pot from the image. The
 // image is not destroyed before that by the reconciler. If it is destroyed otherwise, clone
 // pulls it once more.
-func (d *Driver) clone(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, emit eventFunc, clock *stopwatch) (*pot.Pot, image.Snapshot, error) {
+func (d *Driver) clone(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, emit eventFunc, clock *stopwatch) (*life.Pot, image.Snapshot, error) {
 	d.starting.RLock()
 	defer d.starting.RUnlock()
 	for tries := 0; ; tries++ {
@@ -135,7 +137,7 @@ func imageGone(ctx context.Context, b *backend, image string) bool {
 
 // checkNotRunning returns an error if an image is the dataset of a pot that runs, or of a
 // task's pot: its files change, and may be private to that pot.
-func checkNotRunning(ctx context.Context, pots *pot.Pots, name string) error {
+func checkNotRunning(ctx context.Context, pots *life.Pots, name string) error {
 	if pot.Name(name).Validate() != nil {
 		return nil // no pot has that name
 	}
@@ -143,7 +145,7 @@ func checkNotRunning(ctx context.Context, pots *pot.Pots, name string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err == nil && p.InPlace():
-		if running, err := pots.FindOwn(ctx, pot.Name(name)); err == nil && running == nil {
+		if running, err := local.Running(ctx, pots, pot.Name(name)); err == nil && running == nil {
 			return nil
 		}
 	}
@@ -152,7 +154,7 @@ func checkNotRunning(ctx context.Context, pots *pot.Pots, name string) error {
 
 // claimAndCreate claims the ports of a task's pot and creates the pot. Both must be done
 // within startTimeout.
-func (d *Driver) claimAndCreate(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, emit eventFunc) (*pot.Pot, error) {
+func (d *Driver) claimAndCreate(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, emit eventFunc) (*life.Pot, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, errStartTimeout)
 	defer cancel()
 	takeovers, err := d.ports.claim(cfg, b.pots, p, emit)
@@ -175,7 +177,7 @@ func (d *Driver) ensure(ctx context.Context, b *backend, p *plan, emit eventFunc
 
 // create creates the pot. It destroys a pot of the same name first: a plugin that was
 // killed during the start has left it, and Nomad has called StartTask again.
-func create(ctx context.Context, pots *pot.Pots, s pot.Spec) (*pot.Pot, error) {
+func create(ctx context.Context, pots *life.Pots, s pot.Spec) (*life.Pot, error) {
 	p, err := pots.Create(ctx, s)
 	if !errors.Is(err, fs.ErrExist) {
 		return p, err
@@ -187,7 +189,7 @@ func create(ctx context.Context, pots *pot.Pots, s pot.Spec) (*pot.Pot, error) {
 }
 
 // run starts the pot's command, and returns the task and its handle.
-func run(ctx context.Context, made *pot.Pot, p *plan, from image.Snapshot, cfg *drivers.TaskConfig, emit eventFunc) (*task, *drivers.TaskHandle, error) {
+func run(ctx context.Context, made *life.Pot, p *plan, from image.Snapshot, cfg *drivers.TaskConfig, emit eventFunc) (*task, *drivers.TaskHandle, error) {
 	env := p.setPortEnv(cfg)
 	if err := made.Start(ctx, env); err != nil {
 		return nil, nil, err

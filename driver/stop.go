@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 )
 
 // Bounds on waits for which Nomad gives no bound.
@@ -67,7 +67,7 @@ func (d *Driver) stopTask(id TaskID, t *task, sig syscall.Signal, timeout time.D
 		// end, so it is killed.
 		ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 		defer cancel()
-		return b.pots.Halt(ctx, id.PotName())
+		return b.pots.Kill(ctx, id.PotName())
 	}
 	return stop(p, sig, timeout)
 }
@@ -136,20 +136,20 @@ func (t *task) destroy() error {
 	return destroy(t.pot)
 }
 
-func stop(p *pot.Pot, sig syscall.Signal, grace time.Duration) error {
+func stop(p *life.Pot, sig syscall.Signal, grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), grace+removeTimeout)
 	defer cancel()
 	return p.Stop(ctx, sig, grace)
 }
 
-func destroy(p *pot.Pot) error {
+func destroy(p *life.Pot) error {
 	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
 	return p.Destroy(ctx)
 }
 
 // emitHookOutput emits an event for each note that the pot's hooks have left.
-func emitHookOutput(p *pot.Pot, emit eventFunc) {
+func emitHookOutput(p *life.Pot, emit eventFunc) {
 	for _, note := range p.Notes() {
 		emit("%s", strings.ReplaceAll(note, "\n", "; "))
 	}

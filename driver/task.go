@@ -10,7 +10,7 @@ import (
 
 	"github.com/hashicorp/nomad/plugins/drivers"
 
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 )
 
 // task is a pot whose command was started for Nomad.
@@ -21,7 +21,7 @@ type task struct {
 	emit    eventFunc
 	env     []string
 	state   state
-	pot     *pot.Pot
+	pot     *life.Pot
 	changes sync.Mutex // held by a stop or destroy: one at a time
 
 	memoryKey string // the job's key for the memory limit, for events
@@ -39,7 +39,7 @@ type task struct {
 	completed time.Time
 }
 
-func newTask(cfg *drivers.TaskConfig, emit eventFunc, env []string, s state, p *pot.Pot) *task {
+func newTask(cfg *drivers.TaskConfig, emit eventFunc, env []string, s state, p *life.Pot) *task {
 	return &task{
 		id:    TaskID(cfg.ID),
 		name:  cfg.Name,
@@ -81,7 +81,7 @@ func (t *task) watch(ctx context.Context) {
 const unknownCode = -1
 
 // exitResult translates how a command ended. err says why that is unknown.
-func exitResult(end pot.End, err error) drivers.ExitResult {
+func exitResult(end life.End, err error) drivers.ExitResult {
 	if err != nil && end.Ended.IsZero() {
 		return drivers.ExitResult{ExitCode: unknownCode, Err: fmt.Errorf("exit status of the command is unknown: %w", err)}
 	}

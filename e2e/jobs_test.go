@@ -74,13 +74,13 @@ func TestJobs_refused(t *testing.T) {
 		return serve(func(s *imagetest.Server) { s.Add(imagetest.HelloName, imagetest.HelloTag, data, imagetest.NoMeta) })
 	}
 	text := strings.Repeat("this is no zfs send stream, but some text that is longer than a record. ", 10)
-	refused := []struct {
+	type refusedCase struct {
 		job
 		want string
-	}{
+	}
+	refused := []refusedCase{
 		{job{name: "digest", image: serve(func(s *imagetest.Server) { s.Put(xz+".skein", imagetest.Skein(nil, nil)) })},
 			"image is not what was asked for: want skein1024:"},
-		{job{name: "truncated", image: is(imagetest.Hello("")[:400_000])}, "cannot start task: decode " + xz},
 		{job{name: "garbage", image: is([]byte("garbage"))}, "cannot start task: decode " + xz},
 		{job{name: "text", image: is(imagetest.XZ([]byte(text)))}, "cannot start task: import "},
 		{job{name: "missing", pot: "nothing"}, "404"},
@@ -100,7 +100,13 @@ func TestJobs_refused(t *testing.T) {
 		_, err := c.RunHCL(tc.hcl(c), "")
 		must.NoError(t, err)
 	}
-	for _, tc := range refused {
+	for i, tc := range append(refused, refusedCase{
+		job{name: "truncated", image: is(imagetest.Hello("")[:400_000])}, "cannot start task: decode " + xz,
+	}) {
+		if i == len(refused) { // alone: two images with one snapshot are not imported at once
+			_, err := c.RunHCL(tc.hcl(c), "")
+			must.NoError(t, err)
+		}
 		t.Run(tc.name, func(t *testing.T) {
 			alloc, err := c.Alloc(ctx(t), tc.name, api.AllocClientStatusFailed, api.AllocClientStatusComplete)
 			must.NoError(t, err)

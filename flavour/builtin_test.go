@@ -11,7 +11,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
 )
 
 func TestBuiltin(t *testing.T) {
@@ -35,8 +35,8 @@ func TestBuiltin(t *testing.T) {
 	task, err := l.Read("task")
 	must.NoError(t, err)
 	must.Eq(t, []Step{
-		{4, "set-attribute", pot.SetAttribute{Name: "no-rc-script", Value: "YES"}},
-		{5, "set-attribute", pot.SetAttribute{Name: "persistent", Value: "NO"}},
+		{4, "set-attribute", local.SetAttribute{Name: "no-rc-script", Value: "YES"}},
+		{5, "set-attribute", local.SetAttribute{Name: "persistent", Value: "NO"}},
 	}, task[0].Steps)
 }
 

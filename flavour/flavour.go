@@ -19,6 +19,7 @@ import (
 	"io"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
 )
 
 // A Flavour is a recipe that was read without an error.
@@ -33,7 +34,7 @@ type Flavour struct {
 type Step struct {
 	Line    int
 	Command string // its first word
-	Setting pot.Setting
+	Setting local.Change
 }
 
 // A Script runs inside the pot, as root, with the pot's name as its argument.
@@ -55,7 +56,7 @@ func (s *Script) Argv(at string, name pot.Name) []string {
 // Pot is what flavours are applied to.
 type Pot interface {
 	// Set makes one change.
-	Set(ctx context.Context, s pot.Setting) error
+	Set(ctx context.Context, s local.Change) error
 
 	// Run starts the pot without its command, runs the script in it and stops it. Both
 	// outputs of the script go to out. An exit code other than 0 is an error.

@@ -15,7 +15,8 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
+	"nomad-driver-pot/pot/tree"
 )
 
 // library returns a library with these files in its directories: "flavours/NAME" in the
@@ -34,13 +35,13 @@ func library(t *testing.T, files map[string]string) *Library {
 }
 
 // settings returns the steps of a flavour with that text.
-func settings(t *testing.T, text string) ([]pot.Setting, error) {
+func settings(t *testing.T, text string) ([]local.Change, error) {
 	t.Helper()
 	all, err := library(t, map[string]string{"flavours/f": text}).Read("f")
 	if err != nil {
 		return nil, err
 	}
-	var found []pot.Setting
+	var found []local.Change
 	for _, s := range all[0].Steps {
 		found = append(found, s.Setting)
 	}
@@ -63,17 +64,17 @@ func TestLibrary_Read(t *testing.T) {
 			"mount-in -f data -m /data -w\n"+
 			"mount-in -z tank/x -m /x")
 		must.NoError(t, err)
-		must.Eq(t, []pot.Setting{
-			pot.SetAttribute{Name: "no-rc-script", Value: "YES"},
-			pot.SetAttribute{Name: "persistent", Value: "NO"},
-			pot.SetRSS{CPUs: "1", Memory: "512M"},
-			pot.SetEnv{Vars: []string{"A=1", "B=x=y"}},
-			pot.ExportPorts{Ports: []string{"80", "udp:53:5353"}},
-			pot.AddDep{On: "db"},
-			pot.CopyIn{Copy: pot.Copy{Source: "/etc/passwd", Target: "/usr/local/etc/web"}, Parents: true, Running: true},
-			pot.MountIn{Dir: "/etc", Target: "/mnt", ReadOnly: true},
-			pot.MountIn{Dataset: "tank/pot/fscomp/data", Target: "/data", Remount: true},
-			pot.MountIn{Dataset: "tank/x", Target: "/x"},
+		must.Eq(t, []local.Change{
+			local.SetAttribute{Name: "no-rc-script", Value: "YES"},
+			local.SetAttribute{Name: "persistent", Value: "NO"},
+			local.SetRSS{CPUs: "1", Memory: "512M"},
+			local.SetEnv{Vars: []string{"A=1", "B=x=y"}},
+			local.ExportPorts{Ports: []string{"80", "udp:53:5353"}},
+			local.AddDep{On: "db"},
+			local.CopyIn{Copy: tree.Copy{Source: "/etc/passwd", Target: "/usr/local/etc/web"}, Parents: true, Running: true},
+			local.MountIn{Dir: "/etc", Target: "/mnt", ReadOnly: true},
+			local.MountIn{Dataset: "tank/pot/fscomp/data", Target: "/data", Remount: true},
+			local.MountIn{Dataset: "tank/x", Target: "/x"},
 		}, got)
 	})
 
@@ -84,7 +85,7 @@ func TestLibrary_Read(t *testing.T) {
 		} {
 			got, err := settings(t, line+"\n")
 			must.NoError(t, err)
-			must.Eq(t, []pot.Setting{pot.SetCmd{Command: want}}, got)
+			must.Eq(t, []local.Change{local.SetCmd{Command: want}}, got)
 		}
 	})
 
@@ -160,7 +161,7 @@ func TestLibrary_find(t *testing.T) {
 	t.Run("the caller's directory comes first, for commands and script separately", func(t *testing.T) {
 		f, err := l.Read("web")
 		must.NoError(t, err)
-		must.Eq(t, pot.Setting(pot.SetRSS{CPUs: "2"}), f[0].Steps[0].Setting)
+		must.Eq(t, local.Change(local.SetRSS{CPUs: "2"}), f[0].Steps[0].Setting)
 		must.Eq(t, l.Dir+"/web.sh", f[0].Script.File)
 	})
 	t.Run("a script can be named with its suffix", func(t *testing.T) {
@@ -172,7 +173,7 @@ func TestLibrary_find(t *testing.T) {
 	t.Run("copy-in-flv finds files beside its flavour", func(t *testing.T) {
 		f, err := l.Read("dir/f")
 		must.NoError(t, err)
-		must.Eq(t, filepath.Join(l.WorkDir, "dir/data"), f[0].Steps[0].Setting.(pot.CopyIn).Source)
+		must.Eq(t, filepath.Join(l.WorkDir, "dir/data"), f[0].Steps[0].Setting.(local.CopyIn).Source)
 	})
 	t.Run("a directory is not a flavour", func(t *testing.T) {
 		_, err := l.Read("empty")
@@ -220,7 +221,7 @@ func (a *applied) note(what string) error {
 	return nil
 }
 
-func (a *applied) Set(_ context.Context, s pot.Setting) error { return a.note(fmt.Sprintf("%v", s)) }
+func (a *applied) Set(_ context.Context, s local.Change) error { return a.note(fmt.Sprintf("%v", s)) }
 func (a *applied) Run(_ context.Context, s *Script, out io.Writer) error {
 	fmt.Fprintln(out, "output of "+s.Name)
 	return a.note("run " + s.Name)

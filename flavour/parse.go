@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
+	"nomad-driver-pot/pot/tree"
 )
 
 // The shell tool pot splits each line at blanks, and has its shell expand file name patterns
@@ -62,7 +64,7 @@ func (l *Library) line(line string, f *file) (*Step, error) {
 	}
 	words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
 	command := words[0]
-	var setting pot.Setting
+	var setting local.Change
 	var err error
 	if command == "set-cmd" {
 		setting, err = setCmd(line)
@@ -93,12 +95,12 @@ func printable(line string) error {
 }
 
 // setCmd parses set-cmd. The rest of its line is the command, unchanged.
-func setCmd(line string) (pot.Setting, error) {
+func setCmd(line string) (local.Change, error) {
 	text, ok := strings.CutPrefix(line, "set-cmd -c ")
 	if !ok {
 		return nil, errors.New(`set-cmd: must be "set-cmd -c COMMAND" with single blanks; the rest of the line is the command`)
 	}
-	return pot.SetCmd{Command: text}, nil
+	return local.SetCmd{Command: text}, nil
 }
 
 // literal returns an error for words that a shell would change, or that seem to be quoted.
@@ -118,7 +120,7 @@ func literal(words []string) error {
 }
 
 // setting parses any command but set-cmd.
-func (l *Library) setting(command string, words []string, f *file) (pot.Setting, error) {
+func (l *Library) setting(command string, words []string, f *file) (local.Change, error) {
 	flags, ok := grammar[command]
 	switch {
 	case command == "set-attr":
@@ -194,18 +196,18 @@ func parseOptions(flags string, words []string) (options, error) {
 }
 
 // build returns the setting of a command with flags o. f is the file that it is in.
-func (l *Library) build(command string, o options, f *file) (pot.Setting, error) {
+func (l *Library) build(command string, o options, f *file) (local.Change, error) {
 	switch command {
 	case "add-dep":
-		return pot.AddDep{On: pot.Name(o.last('P'))}, nil
+		return local.AddDep{On: pot.Name(o.last('P'))}, nil
 	case "export-ports":
-		return pot.ExportPorts{Ports: o['e']}, nil
+		return local.ExportPorts{Ports: o['e']}, nil
 	case "set-attribute":
-		return pot.SetAttribute{Name: o.last('A'), Value: o.last('V')}, nil
+		return local.SetAttribute{Name: o.last('A'), Value: o.last('V')}, nil
 	case "set-env":
-		return pot.SetEnv{Vars: o['E']}, nil
+		return local.SetEnv{Vars: o['E']}, nil
 	case "set-rss":
-		return pot.SetRSS{CPUs: o.last('C'), Memory: o.last('M')}, nil
+		return local.SetRSS{CPUs: o.last('C'), Memory: o.last('M')}, nil
 	case "mount-in":
 		return l.mountIn(o)
 	}
@@ -217,15 +219,15 @@ func (l *Library) build(command string, o options, f *file) (pot.Setting, error)
 		}
 	}
 	source, err := absoluteFrom(from, source)
-	return pot.CopyIn{
-		Copy:    pot.Copy{Source: source, Target: o.last('d')},
+	return local.CopyIn{
+		Copy:    tree.Copy{Source: source, Target: o.last('d')},
 		Parents: len(o['c']) > 0, Running: len(o['F']) > 0,
 	}, err
 }
 
 // mountIn returns the setting of mount-in, which has one of three kinds of source.
-func (l *Library) mountIn(o options) (pot.Setting, error) {
-	m := pot.MountIn{Dataset: o.last('z'), Target: o.last('m'), ReadOnly: len(o['r']) > 0, Remount: len(o['w']) > 0}
+func (l *Library) mountIn(o options) (local.Change, error) {
+	m := local.MountIn{Dataset: o.last('z'), Target: o.last('m'), ReadOnly: len(o['r']) > 0, Remount: len(o['w']) > 0}
 	var err error
 	if m.Dir, err = absoluteFrom(l.WorkDir, o.last('d')); err != nil {
 		return nil, err
@@ -234,7 +236,7 @@ func (l *Library) mountIn(o options) (pot.Setting, error) {
 		if m.Dataset != "" {
 			return nil, errors.New("-f and -z are mutually exclusive")
 		}
-		if m.Dataset, err = pot.FSComponent(l.ZFSRoot, name); err != nil {
+		if m.Dataset, err = local.FSComponent(l.ZFSRoot, name); err != nil {
 			return nil, err
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
 )
 
 // forged is the stream of an image with that content, whose dataset has a snapshot with
@@ -91,9 +92,9 @@ func TestStore_Ensure_guids(t *testing.T) {
 		defer root.Close()
 		_, err = zstream.Extract(t.Context(), bytes.NewReader(good), root, zstream.Options{})
 		must.NoError(t, err)
-		s, err := pot.OpenSettings(t.Context(), pot.Host{Images: b.datasets, Datasets: inDir{dir: dir}}, "small_1_0")
+		s, err := local.Open(t.Context(), pot.Host{Images: b.datasets, Datasets: inDir{dir: dir}}, "small_1_0")
 		must.NoError(t, err)
-		must.NoError(t, s.Set(t.Context(), pot.SetHostname{Hostname: "mine"}))
+		must.NoError(t, s.Apply(t.Context(), local.SetHostname{Hostname: "mine"}))
 		labels, err := b.datasets.Labels(t.Context(), "small_1_0")
 		must.NoError(t, err)
 		must.Eq(t, "", labels[image.LabelRef]+labels[image.LabelDigest])

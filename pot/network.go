@@ -35,18 +35,18 @@ func ParseNetwork(prefix, gateway string) (Network, error) {
 		return n, nil
 	}
 	n.Gateway, err = netip.ParseAddr(gateway)
-	if err != nil || !n.Prefix.Contains(n.Gateway) || n.Gateway == n.Prefix.Addr() || n.Gateway == n.broadcast() {
+	if err != nil || !n.Prefix.Contains(n.Gateway) || n.Gateway == n.Prefix.Addr() || n.Gateway == n.Broadcast() {
 		return Network{}, fmt.Errorf("gateway: must be a host address in %s, not %q", n.Prefix, gateway)
 	}
 	return n, nil
 }
 
-// hosts tells whether addr can be a pot's.
-func (n Network) hosts(addr netip.Addr) bool {
-	return n.Prefix.Contains(addr) && addr != n.Gateway && addr != n.Prefix.Addr() && addr != n.broadcast()
+// Hosts tells whether addr can be a pot's.
+func (n Network) Hosts(addr netip.Addr) bool {
+	return n.Prefix.Contains(addr) && addr != n.Gateway && addr != n.Prefix.Addr() && addr != n.Broadcast()
 }
 
-func (n Network) broadcast() netip.Addr {
+func (n Network) Broadcast() netip.Addr {
 	b := n.Prefix.Addr().As4()
 	for i := n.Prefix.Bits(); i < 32; i++ {
 		b[i/8] |= 0x80 >> (i % 8)

@@ -2,11 +2,11 @@ package pot
 
 import "strings"
 
-// below reports whether a path is dir, or in it.
-func below(name, dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
+// Below reports whether a path is dir, or in it.
+func Below(name, dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
 
-// reserved reports whether target is in a tree that the host mounts by itself.
-func reserved(target string) bool {
+// ReservedTarget reports whether target is in a tree that the host mounts by itself.
+func ReservedTarget(target string) bool {
 	for _, dir := range []string{"/dev", "/proc"} {
 		if target == dir || strings.HasPrefix(target, dir+"/") {
 			return true
@@ -15,5 +15,5 @@ func reserved(target string) bool {
 	return false
 }
 
-// validHostname reports whether a pot, or another host that it knows, may have that name.
-func validHostname(name string) bool { return hostnames.MatchString(name) }
+// ValidHostname reports whether a pot, or another host that it knows, may have that name.
+func ValidHostname(name string) bool { return hostnames.MatchString(name) }

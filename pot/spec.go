@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/pot/tree"
 )
 
 // Name is a pot's name, which is its dataset's, its jail's and part of paths.
@@ -98,7 +99,7 @@ type Spec struct {
 	Implied bool `json:",omitempty"`
 
 	Mounts []Mount
-	Copies []Copy `json:",omitempty"`
+	Copies []tree.Copy `json:",omitempty"`
 	Hosts  []HostEntry
 	DNS    DNS
 	Limits Limits
@@ -132,11 +133,11 @@ func (s *Spec) Validate() error {
 	if s.WorkDir != "" && !path.IsAbs(s.WorkDir) {
 		errs.add("work_dir", "must be an absolute path, not %q", s.WorkDir)
 	}
-	if s.Hostname != "" && !validHostname(s.Hostname) {
+	if s.Hostname != "" && !ValidHostname(s.Hostname) {
 		errs.add("hostname", "must be letters, digits, - and dots, at most 253, not %q", s.Hostname)
 	}
 	for i, h := range s.Hosts {
-		if !validHostname(h.Name) || !h.Addr.IsValid() {
+		if !ValidHostname(h.Name) || !h.Addr.IsValid() {
 			errs.addAt("hosts", i, "must be a host name and its address, not %q and %s", h.Name, h.Addr)
 		}
 	}
@@ -157,7 +158,7 @@ func (s *Spec) validateMounts(errs *fieldErrors) {
 		switch {
 		case !path.IsAbs(m.Target) || target == "/":
 			errs.addAt("mounts", i, "target must be an absolute path below /, not %q", m.Target)
-		case reserved(target):
+		case ReservedTarget(target):
 			errs.addAt("mounts", i, "target %q is the host's to fill", m.Target)
 		case taken[target]:
 			errs.addAt("mounts", i, "target %q is asked for twice", m.Target)
@@ -171,7 +172,7 @@ func (s *Spec) validateCopies(errs *fieldErrors) {
 		if !path.IsAbs(c.Source) || path.Clean(c.Source) == "/" {
 			errs.addAt("copies", i, "source must be an absolute path below /, not %q", c.Source)
 		}
-		if target := path.Clean(c.Target); !path.IsAbs(c.Target) || target == "/" || reserved(target) {
+		if target := path.Clean(c.Target); !path.IsAbs(c.Target) || target == "/" || ReservedTarget(target) {
 			errs.addAt("copies", i, "target must be an absolute path in the pot's own tree, not %q", c.Target)
 		}
 	}

@@ -19,7 +19,7 @@ const (
 	Remounted = "zfs-remount"
 )
 
-// parseFSMounts reads a fscomp.conf. Targets may be those of pots older than 0.15.6,
+// ParseFSMounts reads a fscomp.conf. Targets may be those of pots older than 0.15.6,
 // with the host's path of the pot's tree before them; empty lines say nothing.
 func ParseFSMounts(data []byte) ([]FSMount, error) {
 	var all []FSMount
@@ -42,7 +42,7 @@ func ParseFSMounts(data []byte) ([]FSMount, error) {
 	return all, nil
 }
 
-// relative is the target below tree, as pots older than 0.15.6 wrote it, seen from
+// Relative is the target below tree, as pots older than 0.15.6 wrote it, seen from
 // within the pot.
 func (m FSMount) Relative(tree string) FSMount {
 	if rest, ok := strings.CutPrefix(m.Target, tree); ok && (rest == "" || rest[0] == '/') {
@@ -51,7 +51,7 @@ func (m FSMount) Relative(tree string) FSMount {
 	return m
 }
 
-// formatFSMounts is the file, in today's form.
+// FormatFSMounts is the file, in today's form.
 func FormatFSMounts(all []FSMount) []byte {
 	var b strings.Builder
 	for _, m := range all {

@@ -14,5 +14,5 @@ const (
 // Hooks are all of them, in the order of a pot's life.
 var Hooks = []Hook{PreStart, PostStart, PreStop, PostStop}
 
-// file is where a pot has its program.
+// File is where a pot has its program.
 func (h Hook) File() string { return Dir + "/" + string(h) + ".sh" }

@@ -38,7 +38,7 @@ type Image struct {
 
 const MaxBytes = 1 << 20
 
-// ReadConf reads a pot.conf. Keys that are not of Conf are passed over, a line
+// Read reads a pot.conf. Keys that are not of Conf are passed over, a line
 // that is none is an error.
 func Read(r io.Reader) (Image, error) {
 	var c Image
@@ -72,7 +72,7 @@ func Read(r io.Reader) (Image, error) {
 	return c, nil
 }
 
-// EachLine calls f with every key of a pot.conf and the value as it stands there,
+// Each calls f with every key of a pot.conf and the value as it stands there,
 // in order. A line that is none is an error.
 func Each(r io.Reader, f func(key, value string)) error {
 	lines := bufio.NewScanner(io.LimitReader(r, MaxBytes+1))
@@ -126,7 +126,7 @@ func unquoteEnv(value string) string {
 	return strings.ReplaceAll(value, `\"`, `"`)
 }
 
-// imageConf is the pot.conf of the image whose dataset is at dir; an image
+// ReadDir returns the pot.conf of the image whose dataset is at dir; an image
 // without one has the zero Conf.
 func ReadDir(dir string) (Image, error) {
 	root, err := os.OpenRoot(dir)
@@ -145,10 +145,10 @@ func ReadDir(dir string) (Image, error) {
 	return Read(f)
 }
 
-// argv is the vector for a pot.cmd, whose process is the command's own.
+// Argv is the vector for a pot.cmd, whose process is the command's own.
 func (c Image) Argv() []string { return ShellArgv(c.Cmd, "exec ") }
 
-// shellArgv is the vector for text that is for a shell, with what comes before it
+// ShellArgv is the vector for text that is for a shell, with what comes before it
 // there; plain words mean the same without one, and then the image needs none.
 func ShellArgv(text, before string) []string {
 	if text == "" {

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// ConfLines are a pot.conf to be changed: what nobody here knows stays as and where
+// Lines are a pot.conf to be changed: what nobody here knows stays as and where
 // it is (pot-reference 2.1).
 type Lines struct {
 	lines []string
 }
 
-// ParseConfLines reads a pot.conf. A line that is no key=value is an error, as it
+// ParseLines reads a pot.conf. A line that is no key=value is an error, as it
 // is to ReadConf: it would be passed on to whoever reads the file next.
 func ParseLines(data []byte) (*Lines, error) {
 	if err := Each(bytes.NewReader(data), func(string, string) {}); err != nil {
@@ -87,7 +87,7 @@ func (c *Lines) Bytes() []byte {
 	return b.Bytes()
 }
 
-// oneConfLine keeps what is set from being a line more, or none.
+// CheckLine keeps what is set from being a line more, or none.
 func CheckLine(value string) error {
 	if strings.ContainsAny(value, "\n\r\x00") {
 		return fmt.Errorf("must be one line, not %.80q", value)
@@ -98,7 +98,7 @@ func CheckLine(value string) error {
 	return nil
 }
 
-// maxConfValue is what a line of a pot.conf may hold; the file may hold maxConf.
+// MaxLine is what a line of a pot.conf may hold; the file may hold MaxBytes.
 const MaxLine = 64 << 10
 
 // Files of a pot's conf directory.
@@ -108,7 +108,7 @@ const (
 	FSCompConf = Dir + "/fscomp.conf"
 )
 
-// readConfFile reads a file of at most maxConf bytes, which may have been
+// ReadFile reads a file of at most MaxBytes bytes, which may have been
 // anybody's.
 func ReadFile(root *os.Root, name string) ([]byte, error) {
 	info, err := root.Lstat(name)

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// PotConf is what pot.conf says of a pot that is new (pot, share/pot/create.sh).
+// New is what pot.conf says of a pot that is new (pot, share/pot/create.sh).
 type New struct {
 	Base       string            // release of FreeBSD in it: "14.2"; may be empty
 	Command    string            // shell text; "" is pot's own: sh /etc/rc

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/network"
 )
 
 // createPrivateBridgeCommand makes a bridge for some pots.
@@ -41,7 +42,7 @@ the gateway's address is beside theirs. The interface itself comes with the firs
 		}
 		return act(func(c *cobra.Command, _ []string) error {
 			ps, _, err := o.pots()
-			var made pot.Bridge
+			var made network.Bridge
 			if err == nil {
 				made, err = ps.CreateBridge(c.Context(), *name, *size)
 			}
@@ -55,7 +56,7 @@ the gateway's address is beside theirs. The interface itself comes with the firs
 }
 
 // tellBridge is a bridge in words, as pot keeps it.
-func tellBridge(w io.Writer, b pot.Bridge) error {
+func tellBridge(w io.Writer, b network.Bridge) error {
 	_, err := fmt.Fprintf(w, "name=%s\nnet=%s\ngateway=%s\n", b.Name, b.Prefix, b.Gateway)
 	return err
 }
@@ -63,9 +64,9 @@ func tellBridge(w io.Writer, b pot.Bridge) error {
 // listBridges prints the private bridges.
 func (o *onPots) listBridges(c *cobra.Command, quiet bool, output *output) error {
 	ps, _, err := o.pots()
-	all := []pot.Bridge{}
+	all := []network.Bridge{}
 	if err == nil {
-		var found []pot.Bridge
+		var found []network.Bridge
 		found, err = ps.Bridges()
 		all = append(all, found...)
 	}
@@ -86,14 +87,14 @@ func (o *onPots) listBridges(c *cobra.Command, quiet bool, output *output) error
 // infoBridge prints a private bridge.
 func (o *onPots) infoBridge(c *cobra.Command, name string, quiet bool, output *output) error {
 	ps, _, err := o.pots()
-	var all []pot.Bridge
+	var all []network.Bridge
 	if err == nil {
 		all, err = ps.Bridges()
 	}
 	if err != nil {
 		return fmt.Errorf("cannot say what the bridge is: %w", err)
 	}
-	at := slices.IndexFunc(all, func(b pot.Bridge) bool { return b.Name == name })
+	at := slices.IndexFunc(all, func(b network.Bridge) bool { return b.Name == name })
 	switch {
 	case at < 0 && quiet:
 		return exitStatus{errSaid, 1}

@@ -16,6 +16,8 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/local"
 )
 
 // creating is a pot that is made, anew or of another.
@@ -28,7 +30,7 @@ type creating struct {
 	snapshot string
 	first    bool // a snapshot of that is taken if it has none
 	network  string
-	connect  pot.Connect
+	connect  local.Connection
 	stack    string
 	dns      string
 	flavours []string
@@ -117,7 +119,7 @@ func (m *creating) understand() error {
 	m.connect.Stack = pot.Stack(m.stack)
 	var errs []error
 	if m.dns != "" {
-		errs = append(errs, pot.SetDNS{Kind: m.dns}.Validate())
+		errs = append(errs, local.SetDNS{Kind: m.dns}.Validate())
 	}
 	if m.network != "" {
 		m.connect.Network = networkMode(m.network)
@@ -136,7 +138,7 @@ func networkMode(word string) pot.NetworkMode {
 
 // run makes a pot. Flavours are read before, so that nobody waits for a pot to be told
 // of a typing error.
-func (m *creating) run(c *cobra.Command, o *onPots, what string, make func(*cobra.Command, *onPots, *pot.Pots) (*pot.Settings, error)) error {
+func (m *creating) run(c *cobra.Command, o *onPots, what string, make func(*cobra.Command, *onPots, *life.Pots) (*local.Pot, error)) error {
 	fail := func(err error) error { return fmt.Errorf("cannot %s the pot: %w", what, err) }
 	all, err := o.flavours(m.flavours)
 	if err != nil {
@@ -152,7 +154,7 @@ func (m *creating) run(c *cobra.Command, o *onPots, what string, make func(*cobr
 	}
 	if err := m.finish(c, o, ps, s, all); err != nil {
 		if !m.keep {
-			err = errors.Join(err, ps.DestroyOwn(context.WithoutCancel(c.Context()), s.Name(), true, pot.StartOptions{Tell: notes(c)}))
+			err = errors.Join(err, local.Destroy(context.WithoutCancel(c.Context()), ps, s.Name(), true, local.StartOptions{Tell: notes(c)}))
 		}
 		return fail(err)
 	}
@@ -160,8 +162,8 @@ func (m *creating) run(c *cobra.Command, o *onPots, what string, make func(*cobr
 }
 
 // finish connects the pot and applies its flavours.
-func (m *creating) finish(c *cobra.Command, o *onPots, ps *pot.Pots, s *pot.Settings, all []*flavour.Flavour) error {
-	addr, err := ps.Connect(c.Context(), s, m.connect)
+func (m *creating) finish(c *cobra.Command, o *onPots, ps *life.Pots, s *local.Pot, all []*flavour.Flavour) error {
+	addr, err := local.Connect(c.Context(), ps, s, m.connect)
 	if err != nil {
 		return err
 	}
@@ -169,7 +171,7 @@ func (m *creating) finish(c *cobra.Command, o *onPots, ps *pot.Pots, s *pot.Sett
 		notes(c)("address of " + string(s.Name()) + ": " + addr.String())
 	}
 	if m.dns != "" {
-		if err := s.Set(c.Context(), pot.SetDNS{Kind: m.dns}); err != nil {
+		if err := s.Apply(c.Context(), local.SetDNS{Kind: m.dns}); err != nil {
 			return err
 		}
 	}
@@ -181,7 +183,7 @@ func (m *creating) finish(c *cobra.Command, o *onPots, ps *pot.Pots, s *pot.Sett
 
 // anew makes the pot from an archive: by the host's own tar(1) where the host has that,
 // else as a stream, which is received whole or not at all.
-func (m *creating) anew(c *cobra.Command, o *onPots, ps *pot.Pots) (*pot.Settings, error) {
+func (m *creating) anew(c *cobra.Command, o *onPots, ps *life.Pots) (*local.Pot, error) {
 	file, release, err := o.baseFile(c.Context(), m.base, m.mirror)
 	if err != nil {
 		return nil, err
@@ -194,7 +196,7 @@ func (m *creating) anew(c *cobra.Command, o *onPots, ps *pot.Pots) (*pot.Setting
 }
 
 // unpack has the host unpack the archive.
-func (m *creating) unpack(ctx context.Context, ps *pot.Pots, file string, conf conf.New) (*pot.Settings, error) {
+func (m *creating) unpack(ctx context.Context, ps *life.Pots, file string, conf conf.New) (*local.Pot, error) {
 	text, err := conf.Format(m.name)
 	if err != nil {
 		return nil, err
@@ -204,7 +206,7 @@ func (m *creating) unpack(ctx context.Context, ps *pot.Pots, file string, conf c
 		return nil, err
 	}
 	defer archive.Close()
-	s, err := ps.UnpackOwn(ctx, pot.Name(m.name), archive, text)
+	s, err := local.Unpack(ctx, ps, pot.Name(m.name), archive, text)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		err = fmt.Errorf("%s: %w", file, err)
 	}
@@ -212,7 +214,7 @@ func (m *creating) unpack(ctx context.Context, ps *pot.Pots, file string, conf c
 }
 
 // receive makes a stream of the archive, and has the host receive it.
-func (m *creating) receive(c *cobra.Command, o *onPots, ps *pot.Pots, file string, conf conf.New) (*pot.Settings, error) {
+func (m *creating) receive(c *cobra.Command, o *onPots, ps *life.Pots, file string, conf conf.New) (*local.Pot, error) {
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
 	r, w := io.Pipe()
@@ -224,7 +226,7 @@ func (m *creating) receive(c *cobra.Command, o *onPots, ps *pot.Pots, file strin
 		w.CloseWithError(err)
 		written <- err
 	}()
-	s, err := ps.CreateOwn(ctx, pot.Name(m.name), r)
+	s, err := local.Create(ctx, ps, pot.Name(m.name), r)
 	cancel()
 	r.CloseWithError(io.ErrClosedPipe)
 	if unread := <-written; err != nil && unread != nil && !errors.Is(unread, io.ErrClosedPipe) && !errors.Is(unread, context.Canceled) {
@@ -234,8 +236,8 @@ func (m *creating) receive(c *cobra.Command, o *onPots, ps *pot.Pots, file strin
 }
 
 // again makes the pot of another.
-func (m *creating) again(c *cobra.Command, o *onPots, ps *pot.Pots) (*pot.Settings, error) {
-	of, err := pot.OpenSettings(c.Context(), ps.Host(), pot.Name(m.of))
+func (m *creating) again(c *cobra.Command, o *onPots, ps *life.Pots) (*local.Pot, error) {
+	of, err := local.Open(c.Context(), ps.Host(), pot.Name(m.of))
 	if err != nil {
 		return nil, err
 	}
@@ -259,8 +261,8 @@ func (m *creating) again(c *cobra.Command, o *onPots, ps *pot.Pots) (*pot.Settin
 			return nil, err
 		}
 	}
-	s, err := ps.CloneOwn(c.Context(), pot.Name(m.name), pot.Name(m.of), m.snapshot)
-	if errors.Is(err, pot.ErrNoSnapshot) {
+	s, err := local.Clone(c.Context(), ps, pot.Name(m.name), pot.Name(m.of), m.snapshot)
+	if errors.Is(err, local.ErrNoSnapshot) {
 		err = hinted{err, "-F takes one"}
 	}
 	return s, err

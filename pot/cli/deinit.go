@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/local"
 )
 
 // deInitCommand undoes what init did.
@@ -51,7 +53,7 @@ func (o *onPots) deInit(c *cobra.Command, force bool, options pot.SetupOptions) 
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), initTimeout)
 	defer cancel()
-	own, err := ps.Own(ctx)
+	own, err := local.List(ctx, ps)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // the datasets of pots have gone, or never were
 		return err
 	}
@@ -74,7 +76,7 @@ func (o *onPots) deInit(c *cobra.Command, force bool, options pot.SetupOptions) 
 }
 
 // noTasks is an error while there is a pot of a task.
-func noTasks(ps *pot.Pots) error {
+func noTasks(ps *life.Pots) error {
 	all, err := ps.List()
 	if err != nil {
 		return err
@@ -93,7 +95,7 @@ func noTasks(ps *pot.Pots) error {
 
 // destroyAll takes away pots, with their addresses, and bridges: clones before what they
 // are of.
-func (o *onPots) destroyAll(ctx context.Context, c *cobra.Command, ps *pot.Pots, own []pot.Name, options pot.SetupOptions) error {
+func (o *onPots) destroyAll(ctx context.Context, c *cobra.Command, ps *life.Pots, own []pot.Name, options pot.SetupOptions) error {
 	for left := own; len(left) > 0; {
 		var kept []pot.Name
 		var errs []error
@@ -102,7 +104,7 @@ func (o *onPots) destroyAll(ctx context.Context, c *cobra.Command, ps *pot.Pots,
 				options.Tell("would take away pot " + string(name))
 				continue
 			}
-			if err := ps.DestroyOwn(ctx, name, true, pot.StartOptions{Tell: notes(c)}); err != nil {
+			if err := local.Destroy(ctx, ps, name, true, local.StartOptions{Tell: notes(c)}); err != nil {
 				kept, errs = append(kept, name), append(errs, err)
 				continue
 			}

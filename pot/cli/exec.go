@@ -14,6 +14,8 @@ import (
 	"golang.org/x/term"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/local"
 )
 
 func execCommand() *cobra.Command {
@@ -46,7 +48,7 @@ exit status. Nothing of the environment of this command is passed on.`,
 			errs = append(errs, errors.New("-t and -d: only one of them can be meant"))
 		}
 		if len(*env) > 0 {
-			errs = append(errs, namedAs(pot.SetEnv{Vars: *env}.Validate(), "-E", "-e"))
+			errs = append(errs, namedAs(local.SetEnv{Vars: *env}.Validate(), "-E", "-e"))
 		}
 		if err := errors.Join(errs...); err != nil {
 			return err
@@ -64,7 +66,7 @@ exit status. Nothing of the environment of this command is passed on.`,
 			if err != nil {
 				return fmt.Errorf("cannot run the command: %w", err)
 			}
-			e := pot.Exec{Argv: args, Env: *env, User: who, Terminal: *tty}
+			e := life.Exec{Argv: args, Env: *env, User: who, Terminal: *tty}
 			if *detach {
 				if err := p.Spawn(c.Context(), e); err != nil {
 					return fmt.Errorf("cannot run the command: %w", err)
@@ -86,7 +88,7 @@ func namedAs(err error, from, to string) error {
 }
 
 // attach runs a command with this one's input and outputs, and ends as it does.
-func attach(c *cobra.Command, p *pot.Pot, e pot.Exec) error {
+func attach(c *cobra.Command, p *life.Pot, e life.Exec) error {
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
 	e.Stdin, e.Stdout, e.Stderr = c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
@@ -110,16 +112,16 @@ func attach(c *cobra.Command, p *pot.Pot, e pot.Exec) error {
 }
 
 // terminalSizes are a terminal's, now and whenever it changes, until ctx ends.
-func terminalSizes(ctx context.Context, fd int) <-chan pot.Size {
+func terminalSizes(ctx context.Context, fd int) <-chan life.Size {
 	changed := make(chan os.Signal, 1)
 	signal.Notify(changed, syscall.SIGWINCH)
-	sizes := make(chan pot.Size)
+	sizes := make(chan life.Size)
 	go func() {
 		defer signal.Stop(changed)
 		for {
 			if cols, rows, err := term.GetSize(fd); err == nil {
 				select {
-				case sizes <- pot.Size{Rows: uint16(rows), Cols: uint16(cols)}:
+				case sizes <- life.Size{Rows: uint16(rows), Cols: uint16(cols)}:
 				case <-ctx.Done():
 					return
 				}
@@ -161,11 +163,11 @@ func shell(c *cobra.Command, o *onPots, name pot.Name, start bool) error {
 		if err != nil {
 			return fmt.Errorf("cannot start the pot: %w", err)
 		}
-		p, already, err := ps.StartOwn(c.Context(), name, pot.StartOptions{DNS: conf.DNS, Tell: notes(c)})
+		p, already, err := local.Start(c.Context(), ps, name, local.StartOptions{DNS: conf.DNS, Tell: notes(c)})
 		if err != nil {
 			return fmt.Errorf("cannot start the pot: %w", err)
 		}
-		if !already && p.Persistent() && p.RunsRC(c.Context()) {
+		if !already && p.Persistent() && local.RunsRC(c.Context(), p) {
 			if _, err := p.Wait(c.Context()); err != nil {
 				return fmt.Errorf("cannot wait for the pot: %w", err)
 			}
@@ -179,5 +181,5 @@ func shell(c *cobra.Command, o *onPots, name pot.Name, start bool) error {
 	if err != nil {
 		return fmt.Errorf("cannot open a shell: %w", err)
 	}
-	return attach(c, p, pot.Exec{Argv: argv, Terminal: term.IsTerminal(int(os.Stdin.Fd()))})
+	return attach(c, p, life.Exec{Argv: argv, Terminal: term.IsTerminal(int(os.Stdin.Fd()))})
 }

@@ -16,6 +16,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
 )
 
 // labelTag is what a pot was exported as last, and of which snapshot.
@@ -98,7 +99,7 @@ type exporting struct {
 	replace                    bool
 
 	images pot.Images
-	pot    *pot.Settings
+	pot    *local.Pot
 	name   pot.Name
 	note   func(string)
 	bar    *progress

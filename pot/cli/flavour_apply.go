@@ -9,21 +9,23 @@ import (
 
 	"nomad-driver-pot/flavour"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/local"
 )
 
 // flavoured is a pot as flavours are applied to it.
 type flavoured struct {
-	pots     *pot.Pots
-	settings *pot.Settings
-	start    pot.StartOptions
+	pots     *life.Pots
+	settings *local.Pot
+	start    local.StartOptions
 }
 
 // Set is flavour.Pot's.
-func (f flavoured) Set(ctx context.Context, s pot.Setting) error { return f.settings.Set(ctx, s) }
+func (f flavoured) Set(ctx context.Context, s local.Change) error { return f.settings.Apply(ctx, s) }
 
 // Run is flavour.Pot's.
 func (f flavoured) Run(ctx context.Context, s *flavour.Script, out io.Writer) error {
-	return f.pots.RunScript(ctx, f.settings.Name(), pot.Script{Name: s.Name, Data: s.Data, Argv: s.Argv}, out, f.start)
+	return local.RunScript(ctx, f.pots, f.settings.Name(), local.Script{Name: s.Name, Data: s.Data, Argv: s.Argv}, out, f.start)
 }
 
 // flavour applies flavours, which have been read before anything was made, to a pot.
@@ -33,11 +35,11 @@ func (o *onPots) flavour(c *cobra.Command, name pot.Name, all []*flavour.Flavour
 	if err != nil {
 		return err
 	}
-	s, err := pot.OpenSettings(c.Context(), ps.Host(), name)
+	s, err := local.Open(c.Context(), ps.Host(), name)
 	if err != nil {
 		return err
 	}
-	f := flavoured{pots: ps, settings: s, start: pot.StartOptions{DNS: conf.DNS, Tell: notes(c)}}
+	f := flavoured{pots: ps, settings: s, start: local.StartOptions{DNS: conf.DNS, Tell: notes(c)}}
 	return flavour.Apply(c.Context(), f, all, c.OutOrStdout())
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/local"
 )
 
 // importCommand makes a pot of an image.
@@ -85,16 +87,16 @@ func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (na
 	}
 	if err != nil {
 		after := context.WithoutCancel(ctx)
-		return "", errors.Join(err, ps.DestroyOwn(after, name, false, pot.StartOptions{}))
+		return "", errors.Join(err, local.Destroy(after, ps, name, false, local.StartOptions{}))
 	}
 	return name, nil
 }
 
 // settle makes what was imported a pot of this host: with a snapshot, its own name
 // and an address.
-func (o *onPots) settle(c *cobra.Command, ps *pot.Pots, name pot.Name) error {
+func (o *onPots) settle(c *cobra.Command, ps *life.Pots, name pot.Name) error {
 	ctx := c.Context()
-	s, err := pot.OpenSettings(ctx, ps.Host(), name)
+	s, err := local.Open(ctx, ps.Host(), name)
 	if err != nil {
 		return err
 	}
@@ -102,13 +104,13 @@ func (o *onPots) settle(c *cobra.Command, ps *pot.Pots, name pot.Name) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Set(ctx, pot.SetHostname{Hostname: string(name)}); err != nil {
+	if err := s.Apply(ctx, local.SetHostname{Hostname: string(name)}); err != nil {
 		return err
 	}
-	connect := pot.Connect{Network: pot.NetworkMode(conf.Value("network_type")), Stack: pot.Stack(conf.Value("pot.stack"))}
+	connect := local.Connection{Network: pot.NetworkMode(conf.Value("network_type")), Stack: pot.Stack(conf.Value("pot.stack"))}
 	switch connect.Network {
 	case pot.PublicBridge:
-		addr, err := ps.Connect(ctx, s, connect)
+		addr, err := local.Connect(ctx, ps, s, connect)
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
 )
 
 func infoCommand() *cobra.Command {
@@ -56,7 +57,7 @@ func (o *onPots) environment(c *cobra.Command, name pot.Name, output *output) er
 	if err != nil {
 		return fmt.Errorf("cannot say what the pot is: %w", err)
 	}
-	s, err := pot.OpenSettings(c.Context(), ps.Host(), name)
+	s, err := local.Open(c.Context(), ps.Host(), name)
 	if err != nil {
 		return fmt.Errorf("cannot say what the pot is: %w", err)
 	}
@@ -118,7 +119,7 @@ func (o *onPots) info(ctx context.Context, name pot.Name) (*info, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := pot.OpenSettings(ctx, host, name)
+	s, err := local.Open(ctx, host, name)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"nomad-driver-pot/flavour"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
 )
 
 func listCommand() *cobra.Command {
@@ -76,7 +77,7 @@ func (o *onPots) list(c *cobra.Command) ([]*info, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := ps.Own(c.Context())
+	names, err := local.List(c.Context(), ps)
 	all := []*info{}
 	for _, name := range names {
 		i, err := o.info(c.Context(), name)
@@ -106,7 +107,7 @@ bridge that a pot is for is refused too.`,
 	}, func(c *cobra.Command, o *onPots, name pot.Name) error {
 		ps, conf, err := o.pots()
 		if err == nil {
-			err = ps.DestroyOwn(c.Context(), name, *stop, pot.StartOptions{DNS: conf.DNS, Tell: notes(c)})
+			err = local.Destroy(c.Context(), ps, name, *stop, local.StartOptions{DNS: conf.DNS, Tell: notes(c)})
 		}
 		if err != nil {
 			return running("destroy the pot", name, err)
@@ -125,7 +126,7 @@ func renameCommand() *cobra.Command {
 	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
 		ps, _, err := o.pots()
 		if err == nil {
-			err = ps.RenameOwn(c.Context(), name, pot.Name(*to))
+			err = local.Rename(c.Context(), ps, name, pot.Name(*to))
 		}
 		if err != nil {
 			return running("rename the pot", name, err)
@@ -158,11 +159,11 @@ run, and prints their names.`,
 			if i.Active || i.Attributes["prunable"] != "YES" || i.Attributes["to-be-pruned"] != "YES" {
 				continue
 			}
-			if ended, err := ps.LastEnd(c.Context(), pot.Name(i.Name)); *grace && err == nil && time.Since(ended) < time.Minute {
+			if ended, err := local.LastExitTime(c.Context(), ps, pot.Name(i.Name)); *grace && err == nil && time.Since(ended) < time.Minute {
 				continue
 			}
 			if !*dry {
-				if err := ps.DestroyOwn(c.Context(), pot.Name(i.Name), false, pot.StartOptions{}); err != nil {
+				if err := local.Destroy(c.Context(), ps, pot.Name(i.Name), false, local.StartOptions{}); err != nil {
 					return errors.Join(fmt.Errorf("cannot prune: %w", err), output.lines(c.OutOrStdout(), pruned))
 				}
 			}

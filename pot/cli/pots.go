@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/local"
 	"nomad-driver-pot/pot/native"
 )
 
@@ -72,7 +74,7 @@ func (o *onPots) supervisorPath() string {
 }
 
 // pots are this host's, the driver's with them: their records are in one place.
-func (o *onPots) pots() (*pot.Pots, pot.SystemConf, error) {
+func (o *onPots) pots() (*life.Pots, pot.SystemConf, error) {
 	host, conf, err := o.open()
 	if err != nil {
 		return nil, conf, err
@@ -85,19 +87,19 @@ func (o *onPots) pots() (*pot.Pots, pot.SystemConf, error) {
 		Dir: o.dir, Network: network, Supervisor: o.supervisorPath(),
 		Bridges: filepath.Join(cmp.Or(conf.FSRoot, o.defaults.PotRoot, o.dir), "bridges"),
 	}
-	if addr, err := netip.ParseAddr(cmp.Or(conf.DNS, pot.DefaultDNS)); err == nil {
+	if addr, err := netip.ParseAddr(cmp.Or(conf.DNS, local.DefaultDNS)); err == nil {
 		c.Reserved = append(c.Reserved, addr)
 	}
-	return pot.Open(host, c), conf, nil
+	return life.Open(host, c), conf, nil
 }
 
 // settings are those of a pot.
-func (o *onPots) settings(ctx context.Context, name string) (*pot.Settings, error) {
+func (o *onPots) settings(ctx context.Context, name string) (*local.Pot, error) {
 	host, _, err := o.open()
 	if err != nil {
 		return nil, err
 	}
-	return pot.OpenSettings(ctx, host, pot.Name(name))
+	return local.Open(ctx, host, pot.Name(name))
 }
 
 // zfsRoot is the dataset that all others are below.

@@ -11,6 +11,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
 )
 
 // preparing is a pot that is made of an image, as nomad-pot-driver has it made.
@@ -79,19 +80,19 @@ func (m *preparing) understand() error {
 }
 
 // settings are what the pot is to have, whatever the image says.
-func (m *preparing) settings() []pot.Setting {
-	all := []pot.Setting{}
+func (m *preparing) settings() []local.Change {
+	all := []local.Change{}
 	if m.command != "" {
-		all = append(all, pot.SetCmd{Command: m.command})
+		all = append(all, local.SetCmd{Command: m.command})
 	}
 	for _, a := range []struct{ name, value string }{
 		{"persistent", "NO"}, {"no-rc-script", "YES"}, {"prunable", "YES"},
 		{"localhost-tunnel", "YES"}, {"no-etc-hosts", "YES"}, {"no-tmpfs", "YES"},
 	} {
-		all = append(all, pot.SetAttribute{Name: a.name, Value: a.value})
+		all = append(all, local.SetAttribute{Name: a.name, Value: a.value})
 	}
 	if len(m.ports) > 0 {
-		all = append(all, pot.ExportPorts{Ports: m.ports})
+		all = append(all, local.ExportPorts{Ports: m.ports})
 	}
 	return all
 }
@@ -115,11 +116,11 @@ func (m *preparing) run(c *cobra.Command, o *onPots) error {
 	}
 	err = o.set(c, m.name, m.settings())
 	if err == nil && m.start {
-		_, _, err = ps.StartOwn(c.Context(), pot.Name(m.name), pot.StartOptions{DNS: conf.DNS, Tell: notes(c)})
+		_, _, err = local.Start(c.Context(), ps, pot.Name(m.name), local.StartOptions{DNS: conf.DNS, Tell: notes(c)})
 	}
 	if err != nil {
 		after := context.WithoutCancel(c.Context())
-		return errors.Join(err, ps.DestroyOwn(after, pot.Name(m.name), true, pot.StartOptions{Tell: notes(c)}))
+		return errors.Join(err, local.Destroy(after, ps, pot.Name(m.name), true, local.StartOptions{Tell: notes(c)}))
 	}
 	return m.output.line(c.OutOrStdout(), "pot", m.name, m.name)
 }

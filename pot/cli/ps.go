@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
 )
 
 func psCommand() *cobra.Command {
@@ -60,10 +61,10 @@ if it never has.`,
 		if err != nil {
 			return fmt.Errorf("cannot say how the pot ended: %w", err)
 		}
-		if _, err := pot.OpenSettings(c.Context(), ps.Host(), name); err != nil {
+		if _, err := local.Open(c.Context(), ps.Host(), name); err != nil {
 			return fmt.Errorf("cannot say how the pot ended: %w", err)
 		}
-		code, err := ps.LastRun(c.Context(), name)
+		code, err := local.LastExitCode(c.Context(), ps, name)
 		text := fmt.Sprintf(`{ "ExitCode": %d }`, code)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):

@@ -8,6 +8,7 @@ import (
 
 	"nomad-driver-pot/e2e/machine"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/native"
 )
 
@@ -54,7 +55,7 @@ func (s *scratch) destroyPots() error {
 	if err != nil {
 		return err
 	}
-	ps := pot.Open(host, pot.Config{Dir: s.db, Network: pot.DefaultNetwork, Supervisor: s.supervisor})
+	ps := life.Open(host, pot.Config{Dir: s.db, Network: pot.DefaultNetwork, Supervisor: s.supervisor})
 	names, err := ps.List()
 	if err != nil {
 		return err

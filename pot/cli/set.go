@@ -10,6 +10,7 @@ import (
 
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
 )
 
 // setCommands are pot's commands that change the settings of a pot.
@@ -23,7 +24,7 @@ func setCommands() []*cobra.Command {
 
 // setter makes c a command that changes a pot, by settings that it finds out from its
 // flags, once they are there.
-func setter(c *cobra.Command, find func(o *onPots) ([]pot.Setting, error)) *cobra.Command {
+func setter(c *cobra.Command, find func(o *onPots) ([]local.Change, error)) *cobra.Command {
 	c.Args = arguments()
 	name := potFlag(c)
 	o := addOnPots(c)
@@ -42,21 +43,21 @@ func setter(c *cobra.Command, find func(o *onPots) ([]pot.Setting, error)) *cobr
 }
 
 // set makes changes.
-func (o *onPots) set(c *cobra.Command, name string, all []pot.Setting) error {
+func (o *onPots) set(c *cobra.Command, name string, all []local.Change) error {
 	s, err := o.settings(c.Context(), name)
 	for _, setting := range all {
 		if err == nil {
-			err = s.Set(c.Context(), setting)
+			err = s.Apply(c.Context(), setting)
 		}
 	}
 	switch {
-	case errors.Is(err, pot.ErrRunning):
+	case errors.Is(err, local.ErrRunning):
 		return hinted{fmt.Errorf("cannot change the pot: %w", err), "pot stop " + name + " stops it"}
 	case err != nil:
 		return fmt.Errorf("cannot change the pot: %w", err)
 	}
 	for _, setting := range all {
-		if _, ok := setting.(pot.ExportPorts); ok {
+		if _, ok := setting.(local.ExportPorts); ok {
 			return sayUnpublished(c, s)
 		}
 	}
@@ -64,7 +65,7 @@ func (o *onPots) set(c *cobra.Command, name string, all []pot.Setting) error {
 }
 
 // sayUnpublished says so if a pot's ports are not published, as it is connected.
-func sayUnpublished(c *cobra.Command, s *pot.Settings) error {
+func sayUnpublished(c *cobra.Command, s *local.Pot) error {
 	conf, err := s.Conf()
 	if err != nil {
 		return err
@@ -87,7 +88,7 @@ quotes around all of it is taken off.`,
 		Example: `    pot set-cmd -p test -c "nginx -g 'daemon off;'"`,
 	}
 	command := c.Flags().StringP("cmd", "c", "", "`command` that the pot runs")
-	return setter(c, func(*onPots) ([]pot.Setting, error) { return []pot.Setting{pot.SetCmd{Command: *command}}, nil })
+	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.SetCmd{Command: *command}}, nil })
 }
 
 func setAttributeCommand(name string) *cobra.Command {
@@ -107,8 +108,8 @@ yes or no, true or false, on or off. The attributes are
 	attribute := c.Flags().StringP("attribute", "A", "", "`name` of the attribute")
 	value := c.Flags().StringP("value", "V", "", "its `value`")
 	completeAttributes(c)
-	return setter(c, func(*onPots) ([]pot.Setting, error) {
-		return []pot.Setting{pot.SetAttribute{Name: *attribute, Value: *value}}, nil
+	return setter(c, func(*onPots) ([]local.Change, error) {
+		return []local.Change{local.SetAttribute{Name: *attribute, Value: *value}}, nil
 	})
 }
 
@@ -120,8 +121,8 @@ func setRSSCommand() *cobra.Command {
 	}
 	cpus := c.Flags().StringP("cpus", "C", "", "`number` of processors")
 	memory := c.Flags().StringP("memory", "M", "", "`amount` of memory: bytes, or as in 512M")
-	return setter(c, func(*onPots) ([]pot.Setting, error) {
-		return []pot.Setting{pot.SetRSS{CPUs: *cpus, Memory: *memory}}, nil
+	return setter(c, func(*onPots) ([]local.Change, error) {
+		return []local.Change{local.SetRSS{CPUs: *cpus, Memory: *memory}}, nil
 	})
 }
 
@@ -133,7 +134,7 @@ func setEnvCommand() *cobra.Command {
 Values are taken as they are: nothing in them is expanded.`,
 	}
 	vars := c.Flags().StringArrayP("env", "E", nil, "`VAR=value`; may be repeated")
-	return setter(c, func(*onPots) ([]pot.Setting, error) { return []pot.Setting{pot.SetEnv{Vars: *vars}}, nil })
+	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.SetEnv{Vars: *vars}}, nil })
 }
 
 func setHostsCommand() *cobra.Command {
@@ -144,7 +145,7 @@ func setHostsCommand() *cobra.Command {
 before; without -H there are none.`,
 	}
 	entries := c.Flags().StringArrayP("host", "H", nil, "`name:address`, IPv4 or IPv6; may be repeated")
-	return setter(c, func(*onPots) ([]pot.Setting, error) { return []pot.Setting{pot.SetHosts{Entries: *entries}}, nil })
+	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.SetHosts{Entries: *entries}}, nil })
 }
 
 func exportPortsCommand() *cobra.Command {
@@ -157,7 +158,7 @@ is started. PROTO is tcp, if it is not set, or udp.`,
 		Example: `    pot export-ports -p test -e 80 -e udp:53:30053`,
 	}
 	ports := c.Flags().StringArrayP("port", "e", nil, "`port` to publish; may be repeated")
-	return setter(c, func(*onPots) ([]pot.Setting, error) { return []pot.Setting{pot.ExportPorts{Ports: *ports}}, nil })
+	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.ExportPorts{Ports: *ports}}, nil })
 }
 
 func addDepCommand() *cobra.Command {
@@ -167,7 +168,7 @@ func addDepCommand() *cobra.Command {
 		Long:  `Has another pot started before a pot is. Pots cannot depend on each other.`,
 	}
 	on := c.Flags().StringP("depends-on", "P", "", "`name` of the other pot")
-	return setter(c, func(*onPots) ([]pot.Setting, error) { return []pot.Setting{pot.AddDep{On: pot.Name(*on)}}, nil })
+	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.AddDep{On: pot.Name(*on)}}, nil })
 }
 
 func setHookCommand() *cobra.Command {
@@ -186,10 +187,10 @@ of Nomad's runs them from unless the operator allows that.`,
 	for i, f := range flags {
 		flags[i].file = c.Flags().StringP(string(f.hook), f.short, "", "`program` to be run then")
 	}
-	return setter(c, func(*onPots) (all []pot.Setting, err error) {
+	return setter(c, func(*onPots) (all []local.Change, err error) {
 		for _, f := range flags {
 			if *f.file != "" {
-				all = append(all, pot.SetHook{Hook: f.hook, File: *f.file})
+				all = append(all, local.SetHook{Hook: f.hook, File: *f.file})
 			}
 		}
 		if all == nil {

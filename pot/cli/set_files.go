@@ -8,7 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image/conf"
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
+	"nomad-driver-pot/pot/tree"
 )
 
 func copyInCommand() *cobra.Command {
@@ -23,9 +24,9 @@ destination that is a directory is copied into. No link in the pot leads out of 
 	target := f.StringP("destination", "d", "", "`path` in the pot, absolute")
 	parents := f.BoolP("create", "c", false, "make directories that are missing above the destination")
 	force := f.BoolP("force", "F", false, "even if the pot is running")
-	return setter(c, func(*onPots) ([]pot.Setting, error) {
+	return setter(c, func(*onPots) ([]local.Change, error) {
 		from, err := absolute(*source)
-		return []pot.Setting{pot.CopyIn{Copy: pot.Copy{Source: from, Target: *target}, Parents: *parents, Running: *force}}, err
+		return []local.Change{local.CopyIn{Copy: tree.Copy{Source: from, Target: *target}, Parents: *parents, Running: *force}}, err
 	})
 }
 
@@ -40,9 +41,9 @@ and modes, but no set-uid bits. No link in the pot leads out of it.`,
 	source := f.StringP("source", "s", "", "`path` in the pot, absolute")
 	dir := f.StringP("destination", "d", "", "`directory` of this host")
 	force := f.BoolP("force", "F", false, "even if the pot is running")
-	return setter(c, func(*onPots) ([]pot.Setting, error) {
+	return setter(c, func(*onPots) ([]local.Change, error) {
 		to, err := absolute(*dir)
-		return []pot.Setting{pot.CopyOut{Source: *source, Dir: to, Running: *force}}, err
+		return []local.Change{local.CopyOut{Source: *source, Dir: to, Running: *force}}, err
 	})
 }
 
@@ -60,8 +61,8 @@ mount point is made if it is not there.`,
 	target := f.StringP("mountpoint", "m", "", "`path` in the pot, absolute")
 	readOnly := f.BoolP("read-only", "r", false, "mount it read-only")
 	remount := f.BoolP("remount", "w", false, "move the dataset's own mount point into the pot; not with -d")
-	return setter(c, func(o *onPots) ([]pot.Setting, error) {
-		m := pot.MountIn{Dataset: *dataset, Target: *target, ReadOnly: *readOnly, Remount: *remount}
+	return setter(c, func(o *onPots) ([]local.Change, error) {
+		m := local.MountIn{Dataset: *dataset, Target: *target, ReadOnly: *readOnly, Remount: *remount}
 		var errs []error
 		var err error
 		if m.Dir, err = absolute(*dir); err != nil {
@@ -72,11 +73,11 @@ mount point is made if it is not there.`,
 		} else if *component != "" {
 			root, err := o.zfsRoot()
 			if err == nil {
-				m.Dataset, err = pot.FSComponent(root, *component)
+				m.Dataset, err = local.FSComponent(root, *component)
 			}
 			errs = append(errs, err)
 		}
-		return []pot.Setting{m}, errors.Join(errs...)
+		return []local.Change{m}, errors.Join(errs...)
 	})
 }
 
@@ -86,7 +87,7 @@ func mountOutCommand() *cobra.Command {
 		Short: "have something mounted in a pot no more",
 	}
 	target := c.Flags().StringP("mountpoint", "m", "", "`path` in the pot, absolute")
-	return setter(c, func(*onPots) ([]pot.Setting, error) { return []pot.Setting{pot.MountOut{Target: *target}}, nil })
+	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.MountOut{Target: *target}}, nil })
 }
 
 // getAttributeCommand says what an attribute is.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 )
 
 // defaultSignal is pot's, SIGINFO, where there is one.
@@ -117,7 +118,7 @@ func (o *onPots) within(c *cobra.Command, name pot.Name, argv []string, stdout i
 	if err != nil {
 		return err
 	}
-	exit, err := p.Exec(c.Context(), pot.Exec{Argv: argv, Stdout: stdout, Stderr: c.ErrOrStderr()})
+	exit, err := p.Exec(c.Context(), life.Exec{Argv: argv, Stdout: stdout, Stderr: c.ErrOrStderr()})
 	if err == nil && exit.Code != 0 {
 		err = fmt.Errorf("%s in pot %s: exit status %d", argv[0], name, exit.Code)
 	}

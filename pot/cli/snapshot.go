@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
 )
 
 // datasetCommands are pot's commands that make pots, keep what they were, and take
@@ -22,7 +23,7 @@ func datasetCommands() []*cobra.Command {
 // running is err, with what helps against a pot that runs.
 func running(what string, name pot.Name, err error) error {
 	err = fmt.Errorf("cannot %s: %w", what, err)
-	if errors.Is(err, pot.ErrRunning) {
+	if errors.Is(err, local.ErrRunning) {
 		return hinted{err, "pot stop " + string(name) + " stops it"}
 	}
 	return err
@@ -91,7 +92,7 @@ printed. What was changed since is lost.`,
 			return running("revert the pot", name, err)
 		}
 		to, err := s.Revert(c.Context())
-		if errors.Is(err, pot.ErrNoSnapshot) {
+		if errors.Is(err, local.ErrNoSnapshot) {
 			return hinted{fmt.Errorf("cannot revert the pot: %w", err), "pot snapshot takes one"}
 		}
 		if err != nil {

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/local"
 )
 
 // lifeCommands are pot's commands about pots that run.
@@ -98,15 +100,15 @@ an image are refused without --trust.`,
 		if err != nil {
 			return fmt.Errorf("cannot start the pot: %w", err)
 		}
-		options := pot.StartOptions{DNS: conf.DNS, Trust: *trust, Tell: notes(c)}
+		options := local.StartOptions{DNS: conf.DNS, Trust: *trust, Tell: notes(c)}
 		if *detach {
 			if options.OnExit, err = o.ended(name); err != nil {
 				return fmt.Errorf("cannot start the pot: %w", err)
 			}
 		}
-		p, already, err := ps.StartOwn(c.Context(), name, options)
+		p, already, err := local.Start(c.Context(), ps, name, options)
 		switch {
-		case errors.Is(err, pot.ErrNotApproved):
+		case errors.Is(err, local.ErrNotApproved):
 			return hinted{fmt.Errorf("cannot start the pot: %w", err), "--trust takes it as it is"}
 		case err != nil:
 			return fmt.Errorf("cannot start the pot: %w", err)
@@ -118,12 +120,12 @@ an image are refused without --trust.`,
 }
 
 // snapshotFirst takes a snapshot of a pot that does not run.
-func snapshotFirst(ctx context.Context, ps *pot.Pots, name pot.Name) error {
-	s, err := pot.OpenSettings(ctx, ps.Host(), name)
+func snapshotFirst(ctx context.Context, ps *life.Pots, name pot.Name) error {
+	s, err := local.Open(ctx, ps.Host(), name)
 	if err != nil {
 		return err
 	}
-	if p, err := ps.FindOwn(ctx, name); err != nil || p != nil {
+	if p, err := local.Running(ctx, ps, name); err != nil || p != nil {
 		return err
 	}
 	_, err = s.Snapshot(ctx, false)
@@ -132,9 +134,9 @@ func snapshotFirst(ctx context.Context, ps *pot.Pots, name pot.Name) error {
 
 // waitStarted waits for what pot start waits for: the end of a pot that ends with its
 // command, or of what another runs to start its services.
-func waitStarted(c *cobra.Command, ps *pot.Pots, p *pot.Pot) error {
+func waitStarted(c *cobra.Command, ps *life.Pots, p *life.Pot) error {
 	persistent := p.Persistent()
-	if persistent && !p.RunsRC(c.Context()) {
+	if persistent && !local.RunsRC(c.Context(), p) {
 		return nil
 	}
 	shown := p.Follow(c.OutOrStdout(), c.ErrOrStderr())
@@ -149,7 +151,7 @@ func waitStarted(c *cobra.Command, ps *pot.Pots, p *pot.Pot) error {
 		return nil
 	}
 	ctx := context.WithoutCancel(c.Context())
-	if _, err := ps.StopOwn(ctx, p.Name(), pot.StartOptions{Tell: notes(c)}); err != nil {
+	if _, err := local.Stop(ctx, ps, p.Name(), local.StartOptions{Tell: notes(c)}); err != nil {
 		return fmt.Errorf("cannot take the pot down: %w", err)
 	}
 	if err != nil || end.Code != 0 {
@@ -189,7 +191,7 @@ One that runs is left as it is. pot start -d has it run.`,
 	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
 		ps, _, err := o.pots()
 		if err == nil {
-			_, err = ps.FindOwn(c.Context(), name)
+			_, err = local.Running(c.Context(), ps, name)
 		}
 		if err != nil {
 			return fmt.Errorf("cannot take the pot away: %w", err)
@@ -210,7 +212,7 @@ One that does not run is left as it is.`,
 		ps, _, err := o.pots()
 		stopped := false
 		if err == nil {
-			stopped, err = ps.StopOwn(c.Context(), name, pot.StartOptions{Tell: notes(c)})
+			stopped, err = local.Stop(c.Context(), ps, name, local.StartOptions{Tell: notes(c)})
 		}
 		if err != nil {
 			return fmt.Errorf("cannot stop the pot: %w", err)
@@ -223,7 +225,7 @@ One that does not run is left as it is.`,
 }
 
 // running is a pot that runs: one that was started by hand or is a task's.
-func (o *onPots) running(ctx context.Context, name pot.Name) (*pot.Pot, error) {
+func (o *onPots) running(ctx context.Context, name pot.Name) (*life.Pot, error) {
 	ps, _, err := o.pots()
 	if err != nil {
 		return nil, err

@@ -106,7 +106,7 @@ func TestAnchors_names(t *testing.T) {
 		p, err := pots.Find(name)
 		must.NoError(t, err)
 		if i%2 == 0 {
-			p = pots.Remains(name, nil, false)
+			p = pots.Damaged(name, nil, false)
 		}
 		must.NoError(t, p.Destroy(t.Context()), must.Sprint(name))
 		must.MapLen(t, len(oddNames)-i, m.anchors, must.Sprint(name))

@@ -11,6 +11,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 )
 
 // An image's dataset has its programs for the host beside pot.conf; a clone's conf has
@@ -24,7 +25,7 @@ func TestHooks(t *testing.T) {
 		must.NoError(t, os.WriteFile(m.place("tank/pot/jails/web_1_0/conf/"+string(hook)+".sh"), []byte(text), 0o755))
 	}
 	h, _ := m.host(t)
-	pots := pot.Open(h, pot.Config{Dir: t.TempDir(), Network: pot.DefaultNetwork})
+	pots := life.Open(h, pot.Config{Dir: t.TempDir(), Network: pot.DefaultNetwork})
 	s := web(t)
 	s.Hooks = []conf.Hook{conf.PreStart, conf.PostStop}
 	p, err := pots.Create(t.Context(), s)

@@ -14,8 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/freebsd/nmount"
+	"nomad-driver-pot/pot/tree"
 )
 
 // Native is this machine's kernel.
@@ -115,7 +115,7 @@ func (Native) Mount(m MountPoint, options ...string) error {
 }
 
 // OpenAt implements Kernel.
-func (Native) OpenAt(dir *os.File, name string) (*os.File, error) { return pot.OpenAt(dir, name) }
+func (Native) OpenAt(dir *os.File, name string) (*os.File, error) { return tree.OpenAt(dir, name) }
 
 // StatFS implements Kernel.
 func (Native) StatFS(f *os.File) (MountPoint, error) {

@@ -19,10 +19,11 @@ import (
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/freebsd/zfs"
+	"nomad-driver-pot/pot/life"
 )
 
 // host is m as a host, and the pots on it.
-func (m *model) host(t testing.TB) (pot.Host, *pot.Pots) {
+func (m *model) host(t testing.TB) (pot.Host, *life.Pots) {
 	dir := t.TempDir()
 	c := Config{
 		ZFSRoot: "tank/pot", Interface: "vtnet0", Network: pot.DefaultNetwork,
@@ -34,7 +35,7 @@ func (m *model) host(t testing.TB) (pot.Host, *pot.Pots) {
 	h := New(m, m, c)
 	bridges := t.TempDir()
 	must.NoError(t, os.WriteFile(bridges+"/db", []byte("net=10.192.8.0/29\ngateway=10.192.8.1\nname=db\n"), 0o644))
-	return h, pot.Open(h, pot.Config{
+	return h, life.Open(h, pot.Config{
 		Dir: dir, Network: pot.DefaultNetwork, Bridges: bridges, Supervisor: os.Args[0],
 		AllowAttributes: []string{"children"},
 	})

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"syscall"
 
-	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/freebsd/nmount"
+	"nomad-driver-pot/pot/tree"
 )
 
 // The model's mounts. A path has a real file below it, where no mount is: what a nullfs
@@ -214,9 +214,9 @@ func (m *model) OpenAt(dir *os.File, name string) (*os.File, error) {
 	at := filepath.Join(dir.Name(), name)
 	p := m.over(at)
 	if p.On != at || p.Type != "nullfs" {
-		return pot.OpenAt(dir, name)
+		return tree.OpenAt(dir, name)
 	}
-	f, err := pot.OpenSource(m.lowers[p.ID], true)
+	f, err := tree.OpenSource(m.lowers[p.ID], true)
 	if err != nil {
 		return nil, err
 	}

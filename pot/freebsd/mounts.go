@@ -13,6 +13,7 @@ import (
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/run"
+	"nomad-driver-pot/pot/tree"
 )
 
 // mounts implements pot.Mounts with nullfs(4) and tmpfs(4).
@@ -35,7 +36,7 @@ type source struct {
 
 // A target is a mount point, and where it is.
 type target struct {
-	*pot.Target
+	*tree.Target
 	info   os.FileInfo
 	on     MountPoint // that is mounted there, or else that it is in
 	shared bool       // others can write to a directory on the way to it
@@ -98,7 +99,7 @@ var errLink = errors.New("is a link: mounts follow none")
 func (m mounts) plainTarget(root, inside string) (target, error) {
 	return m.openTarget(root, inside, true, func(dir *os.File, name string) (*os.File, error) {
 		f, err := m.kernel.OpenAt(dir, name)
-		if errors.Is(err, pot.ErrLink) {
+		if errors.Is(err, tree.ErrLink) {
 			err = errLink
 		}
 		return f, err
@@ -111,10 +112,10 @@ func (m mounts) target(root, inside string, isDir bool) (target, error) {
 	return m.openTarget(root, inside, isDir, m.kernel.OpenAt)
 }
 
-func (m mounts) openTarget(root, inside string, isDir bool, open pot.Opener) (target, error) {
+func (m mounts) openTarget(root, inside string, isDir bool, open tree.Opener) (target, error) {
 	var t target
 	ours := filepath.Join(filepath.Dir(root), overlayDirs) + "/"
-	opened, err := pot.OpenTarget(root, inside, isDir, func(dir *os.File, name string) (*os.File, error) {
+	opened, err := tree.OpenTarget(root, inside, isDir, func(dir *os.File, name string) (*os.File, error) {
 		at, err := m.kernel.StatFS(dir)
 		if err != nil {
 			return nil, err
@@ -274,14 +275,14 @@ func (m mounts) verify(t target, s source) error {
 		return fmt.Errorf("target: %s: %w", t.Path, err)
 	}
 	if at.Type != "nullfs" || at.On != t.Path || at.From != s.path {
-		return fmt.Errorf("target: %s: %w", t.Path, pot.ErrLink)
+		return fmt.Errorf("target: %s: %w", t.Path, tree.ErrLink)
 	}
 	seen, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("target: %w", err)
 	}
 	if !sameBelow(s.info, seen) {
-		return fmt.Errorf("source: %s: %w", s.path, pot.ErrLink)
+		return fmt.Errorf("source: %s: %w", s.path, tree.ErrLink)
 	}
 	return nil
 }

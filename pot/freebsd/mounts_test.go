@@ -15,6 +15,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/tree"
 )
 
 // mountBed is a machine with a pot's tree, and directories of the host.
@@ -175,7 +176,7 @@ func TestMount_swappedOwn(t *testing.T) {
 		must0(os.Symlink(b.host+"/etc", b.root+"/x"))
 		must0(b.model.nmount("/", MountPoint{Type: "nullfs", From: b.host + "/more", On: other}, nil)) // of another pot, at the same time
 	}
-	must.ErrorIs(t, b.mount(t, "more", "/x", true), pot.ErrLink)
+	must.ErrorIs(t, b.mount(t, "more", "/x", true), tree.ErrLink)
 	must.Eq(t, append(before, b.host+"/more "+other), b.table())
 }
 
@@ -246,7 +247,7 @@ func TestMount_linkedSource(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, want, writable, must.Sprint(path))
 	}
-	must.ErrorIs(t, b.mount(t, "volume", "/e", true), pot.ErrLink)
+	must.ErrorIs(t, b.mount(t, "volume", "/e", true), tree.ErrLink)
 }
 
 // A directory that is split has its links still, its mode, and no more entries than can

@@ -14,6 +14,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 )
 
 // command returns the command with that beginning.
@@ -117,7 +118,7 @@ func TestNetworks_faults(t *testing.T) {
 
 func TestNetworks_details(t *testing.T) {
 	leak.Check(t)
-	create := func(t *testing.T, m *model, name string) *pot.Pots {
+	create := func(t *testing.T, m *model, name string) *life.Pots {
 		_, pots := m.host(t)
 		_, err := pots.Create(t.Context(), connections(t)[name])
 		must.NoError(t, err)

@@ -20,6 +20,7 @@ import (
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/run"
 )
 
@@ -32,10 +33,10 @@ func TestOptions(t *testing.T) {
 	h := open(program)
 	must.NoError(t, h.Images.Receive(t.Context(), "hello", hello()))
 	state := t.TempDir()
-	pots := pot.Open(h, pot.Config{Dir: state, Network: pot.DefaultNetwork, Supervisor: program})
+	pots := life.Open(h, pot.Config{Dir: state, Network: pot.DefaultNetwork, Supervisor: program})
 
 	// start is a pot that serves; with it goes all that it had.
-	start := func(t *testing.T, s pot.Spec) *pot.Pot {
+	start := func(t *testing.T, s pot.Spec) *life.Pot {
 		before, err := machine.Look(state)
 		must.NoError(t, err)
 		s.Name, s.Image = "web", "hello"
@@ -55,9 +56,9 @@ func TestOptions(t *testing.T) {
 		must.NoError(t, p.Start(t.Context(), nil))
 		return p
 	}
-	exec := func(t *testing.T, p *pot.Pot, args ...string) string {
+	exec := func(t *testing.T, p *life.Pot, args ...string) string {
 		var out bytes.Buffer
-		exit, err := p.Exec(t.Context(), pot.Exec{Argv: append([]string{"/bin/hello"}, args...), Stdout: &out, Stderr: &out})
+		exit, err := p.Exec(t.Context(), life.Exec{Argv: append([]string{"/bin/hello"}, args...), Stdout: &out, Stderr: &out})
 		must.NoError(t, err)
 		must.Eq(t, 0, exit.Code, must.Sprint(out.String()))
 		return out.String()

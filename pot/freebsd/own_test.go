@@ -9,7 +9,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
 )
 
 // zfsOf returns the commands that run zfs(8).
@@ -28,13 +28,13 @@ func TestStartOwn(t *testing.T) {
 	must.NoError(t, os.WriteFile(root+"/conf/pot.conf", []byte("pot.type=single\npot.cmd=sh /etc/rc\nhost.hostname=\"web.example\"\n"+
 		"pot.attr.procfs=YES\npot.attr.raw_sockets=NO\npot.rss.memory=64M\nnetwork_type=public-bridge\npot.stack=ipv4\nip=10.192.0.77\n"+
 		"pot.export.ports=80:8080\n"), 0o644))
-	s, err := pot.OpenSettings(t.Context(), h, "web_1_0")
+	s, err := local.Open(t.Context(), h, "web_1_0")
 	must.NoError(t, err)
-	must.NoError(t, s.Set(t.Context(), pot.MountIn{Dataset: "tank/pot/fscomp/data", Target: "/data", ReadOnly: true}))
+	must.NoError(t, s.Apply(t.Context(), local.MountIn{Dataset: "tank/pot/fscomp/data", Target: "/data", ReadOnly: true}))
 	before := m.state()
 
 	m.commands = nil
-	p, already, err := pots.StartOwn(t.Context(), "web_1_0", pot.StartOptions{NoCommand: true})
+	p, already, err := local.Start(t.Context(), pots, "web_1_0", local.StartOptions{NoCommand: true})
 	must.NoError(t, err)
 	must.False(t, already)
 	must.Eq(t, "10.192.0.77", p.Address().String())
@@ -49,7 +49,7 @@ func TestStartOwn(t *testing.T) {
 	}
 	must.Eq(t, []string{"zfs get -Hp -s local -o property,value all tank/pot/jails/web_1_0"}, slices.Compact(zfsOf(m.commands)))
 
-	_, already, err = pots.StartOwn(t.Context(), "web_1_0", pot.StartOptions{NoCommand: true})
+	_, already, err = local.Start(t.Context(), pots, "web_1_0", local.StartOptions{NoCommand: true})
 	must.NoError(t, err)
 	must.True(t, already)
 

@@ -12,12 +12,13 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	has "nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/run"
 )
 
 // start creates a pot of that name on the public bridge, and returns the commands of
 // its network.
-func start(t testing.TB, m *model, pots *pot.Pots, name pot.Name) []string {
+func start(t testing.TB, m *model, pots *life.Pots, name pot.Name) []string {
 	t.Helper()
 	m.commands = nil
 	_, err := pots.Create(t.Context(), pot.Spec{Name: name, Image: "web_1_0", Network: pot.PublicBridge})
@@ -46,7 +47,7 @@ const (
 func TestRouting(t *testing.T) {
 	leak.Check(t)
 	withPF(t, true)
-	host := func(t *testing.T, made bool) (*model, pot.Host, *pot.Pots) {
+	host := func(t *testing.T, made bool) (*model, pot.Host, *life.Pots) {
 		m := netModel(t)
 		if made { // as rc.conf(5) does: cloned_interfaces, ifconfig_bridge0
 			m.ifaces["bridge0"] = &modelIface{groups: []string{"bridge"}, inet: "10.192.0.1/10"}

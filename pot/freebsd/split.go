@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/tree"
 )
 
 // maxPieces bounds the entries of a directory that is split, each of which is a mount.
@@ -90,7 +90,7 @@ func (m mounts) sourceOf(root string, p MountPoint) (source, error) {
 
 // open opens a path of the tree at root, and follows no link.
 func (m mounts) open(root, inside string) (*os.File, error) {
-	f, err := pot.OpenSource(root, true)
+	f, err := tree.OpenSource(root, true)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (m mounts) skeleton(root string, whole MountPoint) (source, []piece, error)
 	for _, e := range entries {
 		p, err := m.mountPoint(r, dir, e)
 		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, pot.ErrLink): // it has changed since
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, tree.ErrLink): // it has changed since
 			continue
 		case err != nil:
 			return source{}, nil, err

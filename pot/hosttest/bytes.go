@@ -8,7 +8,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 )
 
 // oddBytes are arguments and values of any bytes that a command can be given.
@@ -47,17 +47,17 @@ func testBytes(t *testing.T, bed Bed) {
 	t.Run("those of one more command", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "sleep", "1h"))
 		var out bytes.Buffer
-		_, err := tk.Exec(t.Context(), pot.Exec{Argv: append([]string{"hello"}, args...), Stdout: &out})
+		_, err := tk.Exec(t.Context(), life.Exec{Argv: append([]string{"hello"}, args...), Stdout: &out})
 		must.NoError(t, err)
 		arrived(t, args, nil, out.String())
 		out.Reset()
-		_, err = tk.Exec(t.Context(), pot.Exec{Argv: []string{"hello", "env"}, Env: env, Stdout: &out})
+		_, err = tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "env"}, Env: env, Stdout: &out})
 		must.NoError(t, err)
 		arrived(t, nil, env, out.String())
 	})
 	t.Run("a NUL is refused by name", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "sleep", "1h"))
-		for _, e := range []pot.Exec{
+		for _, e := range []life.Exec{
 			{Argv: []string{"hello", "args", "a\x00b"}}, {Argv: []string{"hello"}, Env: []string{"A=a\x00b"}}, {Argv: []string{"hello"}, WorkDir: "/\x00"},
 		} {
 			_, err := tk.Exec(t.Context(), e)

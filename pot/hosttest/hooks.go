@@ -17,31 +17,33 @@ import (
 
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/local"
 )
 
 // HookedStream is a zfs send stream of a pot with programs for the host, each of which
 // writes into the file log what it is told. The pot is made of from, a stream of one
 // without them, as a person would: by pot's own commands, on the host of pots.
-func HookedStream(t testing.TB, pots *pot.Pots, from io.Reader, log string) []byte {
+func HookedStream(t testing.TB, pots *life.Pots, from io.Reader, log string) []byte {
 	t.Helper()
-	return changedStream(t, pots, from, func(s *pot.Settings) {
+	return changedStream(t, pots, from, func(s *local.Pot) {
 		for _, hook := range conf.Hooks {
 			file := filepath.Join(t.TempDir(), string(hook))
 			text := fmt.Sprintf("#!/bin/sh\necho %s $_POT_NAME ${_POT_JID:+in jail} ${_POT_IP} $SECRET >> %s\n[ %[1]s != prestart ] || echo ready\n[ %[1]s != poststart ] || { echo oh no; exit 3; }\n", hook, log)
 			must.NoError(t, os.WriteFile(file, []byte(text), 0o755))
-			must.NoError(t, s.Set(t.Context(), pot.SetHook{Hook: hook, File: file}))
+			must.NoError(t, s.Apply(t.Context(), local.SetHook{Hook: hook, File: file}))
 		}
 	})
 }
 
 // changedStream is a zfs send stream of a pot that is imported from another, changed and
 // given a snapshot, as by hand.
-func changedStream(t testing.TB, pots *pot.Pots, from io.Reader, change func(*pot.Settings)) []byte {
+func changedStream(t testing.TB, pots *life.Pots, from io.Reader, change func(*local.Pot)) []byte {
 	t.Helper()
 	const name = "changed"
-	s, err := pots.CreateOwn(t.Context(), name, from)
+	s, err := local.Create(t.Context(), pots, name, from)
 	must.NoError(t, err)
-	defer func() { must.NoError(t, pots.DestroyOwn(context.Background(), name, false, pot.StartOptions{})) }()
+	defer func() { must.NoError(t, local.Destroy(context.Background(), pots, name, false, local.StartOptions{})) }()
 	change(s)
 	snapshot, err := s.Snapshot(t.Context(), false)
 	must.NoError(t, err)

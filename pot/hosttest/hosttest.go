@@ -19,6 +19,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 )
 
 // Bed is a host to test.
@@ -117,14 +118,14 @@ func BuildIn(dir, pkg string) (program string, err error) {
 
 // task is a pot under test, with its output in files.
 type task struct {
-	*pot.Pot
-	pots *pot.Pots
+	*life.Pot
+	pots *life.Pots
 	out  string
 }
 
 // pots are those of the bed.
-func (bed Bed) pots() *pot.Pots {
-	return pot.Open(bed.Host, pot.Config{
+func (bed Bed) pots() *life.Pots {
+	return life.Open(bed.Host, pot.Config{
 		Dir: bed.Dir, Network: pot.DefaultNetwork, Supervisor: bed.Supervisor,
 		Bridges: filepath.Join(bed.Dir, "bridges"),
 	})
@@ -161,7 +162,7 @@ func create(t testing.TB, bed Bed, s pot.Spec) *task {
 }
 
 // wait returns how the task ended, within ten seconds.
-func (tk *task) wait(t testing.TB) pot.End {
+func (tk *task) wait(t testing.TB) life.End {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -198,7 +199,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 func (tk *task) exec(t testing.TB, args ...string) string {
 	t.Helper()
 	var out bytes.Buffer
-	exit, err := tk.Exec(t.Context(), pot.Exec{
+	exit, err := tk.Exec(t.Context(), life.Exec{
 		Argv: append([]string{"/bin/hello"}, args...), Stdout: &out, Stderr: &out,
 	})
 	must.NoError(t, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/local"
 )
 
 // testLinkedTargets has links of the image on the way to mount points. They lead where
@@ -51,7 +52,7 @@ func testLinkedTargets(t *testing.T, root, source string, mount func(pot.Mount) 
 // seen, and none hides another.
 func testLinkedLife(t *testing.T, bed Bed) {
 	const linked = "linked_1_0"
-	stream := changedStream(t, bed.pots(), bed.Stream(), func(*pot.Settings) {
+	stream := changedStream(t, bed.pots(), bed.Stream(), func(*local.Pot) {
 		dir, err := bed.Host.Datasets.Dir(t.Context(), "changed")
 		must.NoError(t, err)
 		for link, to := range map[string]string{"linked": "/usr/linked", "own": "usr/own", "shared": "../var/shared"} {

@@ -22,6 +22,7 @@ import (
 
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -172,7 +173,7 @@ func testExec(t *testing.T, bed Bed) {
 	tk.says(t, "ready")
 	t.Run("a command's code and outputs come back", func(t *testing.T) {
 		var out, err strings.Builder
-		exit, e := tk.Exec(t.Context(), pot.Exec{Argv: []string{"hello", "nosuch"}, Stdout: &out, Stderr: &err})
+		exit, e := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "nosuch"}, Stdout: &out, Stderr: &err})
 		must.NoError(t, e)
 		must.Eq(t, 64, exit.Code)
 		must.Eq(t, "", out.String())
@@ -180,7 +181,7 @@ func testExec(t *testing.T, bed Bed) {
 	})
 	t.Run("input reaches it and ends", func(t *testing.T) {
 		var out strings.Builder
-		exit, err := tk.Exec(t.Context(), pot.Exec{Argv: []string{"hello", "tee"}, Stdin: strings.NewReader("over and out"), Stdout: &out})
+		exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "tee"}, Stdin: strings.NewReader("over and out"), Stdout: &out})
 		must.NoError(t, err)
 		must.Eq(t, 0, exit.Code)
 		must.Eq(t, "over and out", out.String())
@@ -188,13 +189,13 @@ func testExec(t *testing.T, bed Bed) {
 	t.Run("a terminal has one output, and sizes", func(t *testing.T) {
 		in, feed := io.Pipe()
 		defer feed.Close()
-		sizes := make(chan pot.Size, 1)
-		sizes <- pot.Size{Rows: 24, Cols: 80}
+		sizes := make(chan life.Size, 1)
+		sizes <- life.Size{Rows: 24, Cols: 80}
 		var out lockedBuilder
 		done := make(chan error, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			_, err := tk.Exec(ctx, pot.Exec{Argv: []string{"hello", "tee"}, Stdin: in, Stdout: &out, Terminal: true, Resize: sizes})
+			_, err := tk.Exec(ctx, life.Exec{Argv: []string{"hello", "tee"}, Stdin: in, Stdout: &out, Terminal: true, Resize: sizes})
 			in.CloseWithError(err) // the writer is not to wait for a command that never was
 			done <- err
 		}()
@@ -209,7 +210,7 @@ func testExec(t *testing.T, bed Bed) {
 	t.Run("what is ignored here is not ignored there", func(t *testing.T) {
 		signal.Ignore(syscall.SIGHUP) // as by nohup(1)
 		defer signal.Reset(syscall.SIGHUP)
-		exit, err := tk.Exec(t.Context(), pot.Exec{Argv: []string{"hello", "kill", "1"}})
+		exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "kill", "1"}})
 		must.NoError(t, err)
 		must.Eq(t, int(syscall.SIGHUP), exit.Signal)
 	})
@@ -217,12 +218,12 @@ func testExec(t *testing.T, bed Bed) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		begun := time.Now()
-		_, err := tk.Exec(ctx, pot.Exec{Argv: []string{"hello", "sleep", "1h"}})
+		_, err := tk.Exec(ctx, life.Exec{Argv: []string{"hello", "sleep", "1h"}})
 		must.ErrorIs(t, err, context.DeadlineExceeded)
 		must.Less(t, 5*time.Second, time.Since(begun))
 	})
 	t.Run("output without end does not outlive its reader", func(t *testing.T) {
-		exit, err := tk.Exec(t.Context(), pot.Exec{Argv: []string{"hello", "flood", "100000"}, Stdout: failing{}})
+		exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "flood", "100000"}, Stdout: failing{}})
 		must.NoError(t, err)
 		must.Eq(t, 0, exit.Code)
 	})
@@ -230,12 +231,12 @@ func testExec(t *testing.T, bed Bed) {
 		open, err := os.OpenRoot("/")
 		must.NoError(t, err)
 		defer open.Close()
-		exit, err := tk.Exec(t.Context(), pot.Exec{Argv: []string{"hello", "exit", "4"}})
+		exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "exit", "4"}})
 		must.NoError(t, err)
 		must.Eq(t, 4, exit.Code)
 	})
 	t.Run("what is not there is told", func(t *testing.T) {
-		_, err := tk.Exec(t.Context(), pot.Exec{Argv: []string{"nosuch"}})
+		_, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"nosuch"}})
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 )
 
 // pausing is a reader that takes nothing for longer than anything is waited for, when the
@@ -47,7 +47,7 @@ func testOutputs(t *testing.T, bed Bed) {
 		for _, lines := range []int{700, 6000, 30000} {
 			t.Run(fmt.Sprintf("%d lines by a %s", lines, name), func(t *testing.T) {
 				out := new(pausing)
-				exit, err := tk.Exec(t.Context(), pot.Exec{Argv: []string{"hello", "flood", fmt.Sprint(lines)}, Stdout: out, Terminal: tty})
+				exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "flood", fmt.Sprint(lines)}, Stdout: out, Terminal: tty})
 				must.NoError(t, err)
 				must.Eq(t, 0, exit.Code)
 				must.True(t, flooded(lines) == strings.ReplaceAll(out.String(), "\r", ""), must.Sprintf("%d bytes have come", len(out.String())))

@@ -17,6 +17,8 @@ import (
 	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/local"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -284,7 +286,7 @@ func testLimits(t *testing.T, bed Bed) {
 		s.Limits = pot.Limits{MemoryBytes: 64 << 20}
 		tk := start(t, bed, s)
 		tk.says(t, "ready")
-		exit, err := tk.Exec(t.Context(), pot.Exec{Argv: []string{"/bin/hello", "eat", "256"}})
+		exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"/bin/hello", "eat", "256"}})
 		must.NoError(t, err)
 		must.Eq(t, int(syscall.SIGKILL), exit.Signal)
 		// rctl(8) kills whatever in the jail it looks at while there is too much, this one too
@@ -352,9 +354,9 @@ func testLeftovers(t *testing.T, bed Bed) {
 		}
 		own := Bed{Host: host, Dir: bed.Dir, Supervisor: bed.Supervisor}
 		pots := own.pots()
-		_, err := pots.CreateOwn(t.Context(), name, bed.Stream())
+		_, err := local.Create(t.Context(), pots, name, bed.Stream())
 		must.NoError(t, err)
-		_, _, err = pots.StartOwn(t.Context(), name, pot.StartOptions{NoCommand: true})
+		_, _, err = local.Start(t.Context(), pots, name, local.StartOptions{NoCommand: true})
 		must.NoError(t, err)
 		create(t, own, spec("task"))
 		got, err := pots.Leftovers(t.Context())
@@ -364,7 +366,7 @@ func testLeftovers(t *testing.T, bed Bed) {
 		must.SliceNotContains(t, got, "no name")
 		must.SliceContainsAll(t, told, []pot.Name{name, "task"}) // an anchor may be of one of them
 		must.NoError(t, pots.Destroy(t.Context(), "task"))
-		must.NoError(t, pots.DestroyOwn(t.Context(), name, true, pot.StartOptions{}))
+		must.NoError(t, local.Destroy(t.Context(), pots, name, true, local.StartOptions{}))
 	})
 	t.Run("an interface that is in no jail", func(t *testing.T) {
 		must.NoError(t, h.Links.Attach(t.Context(), pot.Link{

@@ -9,7 +9,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 )
 
 // testStreams has programs of a user that is not root open their standard streams by
@@ -52,7 +52,7 @@ func testStreams(t *testing.T, bed Bed) {
 		for _, name := range []string{"/dev/stdout", "/dev/stderr"} {
 			t.Run("of an exec", func(t *testing.T) {
 				var out, errs strings.Builder
-				e := pot.Exec{Argv: byName(name, "by name"), User: "web", Stdout: &out, Stderr: &errs, Terminal: terminal}
+				e := life.Exec{Argv: byName(name, "by name"), User: "web", Stdout: &out, Stderr: &errs, Terminal: terminal}
 				exit, err := tk.Exec(t.Context(), e)
 				must.NoError(t, err)
 				must.Eq(t, 0, exit.Code, must.Sprint(out.String(), errs.String()))
@@ -66,7 +66,7 @@ func testStreams(t *testing.T, bed Bed) {
 	}
 	t.Run("input of an exec", func(t *testing.T) {
 		var out strings.Builder
-		exit, err := tk.Exec(t.Context(), pot.Exec{
+		exit, err := tk.Exec(t.Context(), life.Exec{
 			Argv: []string{"/bin/hello", "cat", "/dev/stdin"}, User: "web", Stdin: strings.NewReader("typed"), Stdout: &out, Stderr: &out,
 		})
 		must.NoError(t, err)

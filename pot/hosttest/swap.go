@@ -11,7 +11,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/tree"
 )
 
 // swaps is how often a directory is mounted while a link takes its place and leaves it.
@@ -32,7 +32,7 @@ func testSwappedSource(t *testing.T, mount func(source, target string) error, ro
 
 	t.Run("a link that stays", func(t *testing.T) {
 		for _, at := range []string{"link", "link/sub"} {
-			must.ErrorIs(t, mount(filepath.Join(dir, at), "/swapped/stays"), pot.ErrLink)
+			must.ErrorIs(t, mount(filepath.Join(dir, at), "/swapped/stays"), tree.ErrLink)
 		}
 	})
 	stop := make(chan struct{})
@@ -58,7 +58,7 @@ func testSwappedSource(t *testing.T, mount func(source, target string) error, ro
 			t.Errorf("mounted, and %q is seen", text)
 		case err != nil && string(text) != "":
 			t.Errorf("%v, and %q is seen", err, text)
-		case err != nil && !errors.Is(err, pot.ErrLink) && !errors.Is(err, fs.ErrNotExist):
+		case err != nil && !errors.Is(err, tree.ErrLink) && !errors.Is(err, fs.ErrNotExist):
 			t.Error(err)
 		default:
 			seen[string(text)]++

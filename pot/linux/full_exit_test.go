@@ -23,12 +23,14 @@ import (
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/linux"
+	"nomad-driver-pot/pot/local"
 	"nomad-driver-pot/pot/supervise"
 )
 
 // fillable are pots whose state is on a small disk, and a function that fills it.
-func fillable(t *testing.T) (open func() *pot.Pots, dir string, fill func() (empty func())) {
+func fillable(t *testing.T) (open func() *life.Pots, dir string, fill func() (empty func())) {
 	t.Helper()
 	need.Have(t, "root", os.Geteuid() == 0)
 	hosttest.Alone(t)
@@ -39,8 +41,8 @@ func fillable(t *testing.T) (open func() *pot.Pots, dir string, fill func() (emp
 	host, err := linux.New(dir, program)
 	must.NoError(t, err)
 	must.NoError(t, host.Images.Receive(t.Context(), "hello", xz.NewReader(bytes.NewReader(imagetest.Hello("")))))
-	open = func() *pot.Pots {
-		return pot.Open(host, pot.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: program})
+	open = func() *life.Pots {
+		return life.Open(host, pot.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: program})
 	}
 	return open, dir, func() func() {
 		t.Helper()
@@ -58,7 +60,7 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // started is a pot whose command runs until it is signalled.
-func started(t *testing.T, pots *pot.Pots) *pot.Pot {
+func started(t *testing.T, pots *life.Pots) *life.Pot {
 	t.Helper()
 	p, err := pots.Create(t.Context(), pot.Spec{
 		Name: "web", Image: "hello", Network: pot.NoNetwork, Command: []string{"/bin/hello", "sleep", "1h"},
@@ -71,7 +73,7 @@ func started(t *testing.T, pots *pot.Pots) *pot.Pot {
 }
 
 // told waits for a pot's end, which is that of SIGTERM.
-func told(t *testing.T, p *pot.Pot) {
+func told(t *testing.T, p *life.Pot) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -139,13 +141,13 @@ func TestDamagedRecords(t *testing.T) {
 	open, dir, _ := fillable(t)
 	for _, size := range []int64{0, 10} {
 		pots, record := open(), filepath.Join(dir, "pots", "hello", "record.json")
-		_, _, err := pots.StartOwn(t.Context(), "hello", pot.StartOptions{})
+		_, _, err := local.Start(t.Context(), pots, "hello", local.StartOptions{})
 		must.NoError(t, err)
 		must.NoError(t, os.Truncate(record, size))
-		p, err := pots.FindOwn(t.Context(), "hello")
+		p, err := local.Running(t.Context(), pots, "hello")
 		must.NoError(t, err)
 		must.NotNil(t, p)
-		stopped, err := pots.StopOwn(t.Context(), "hello", pot.StartOptions{})
+		stopped, err := local.Stop(t.Context(), pots, "hello", local.StartOptions{})
 		must.NoError(t, err)
 		must.True(t, stopped)
 		must.FileNotExists(t, record)

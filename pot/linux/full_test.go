@@ -22,6 +22,7 @@ import (
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/linux"
 )
 
@@ -38,7 +39,7 @@ func TestFullDisk(t *testing.T) {
 	host, err := linux.New(dir, program)
 	must.NoError(t, err)
 	must.NoError(t, host.Images.Receive(t.Context(), "hello", xz.NewReader(bytes.NewReader(imagetest.Hello("")))))
-	pots := pot.Open(host, pot.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: program})
+	pots := life.Open(host, pot.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: program})
 	out := filepath.Join(t.TempDir(), "out")
 	must.NoError(t, os.WriteFile(out, nil, 0o600))
 	life := func() error {

@@ -23,6 +23,7 @@ import (
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/linux"
 )
 
@@ -111,13 +112,13 @@ func install(t *testing.T, program, path string) {
 
 // hostilePot creates a pot with that command and with the directory as /hostile. Its first
 // process runs from first, and what enters it from program.
-func hostilePot(t *testing.T, first, program, hostile string, command []string) (*pot.Pot, pot.Host) {
+func hostilePot(t *testing.T, first, program, hostile string, command []string) (*life.Pot, pot.Host) {
 	t.Helper()
 	dir := t.TempDir()
 	host, err := linux.New(dir, first)
 	must.NoError(t, err)
 	must.NoError(t, host.Images.Receive(t.Context(), "hello", xz.NewReader(bytes.NewReader(imagetest.Hello("")))))
-	pots := pot.Open(host, pot.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: program})
+	pots := life.Open(host, pot.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: program})
 	p, err := pots.Create(t.Context(), pot.Spec{
 		Name: "web", Image: "hello", Network: pot.NoNetwork, Command: command,
 		Mounts: []pot.Mount{{Source: hostile, Target: "/hostile"}},
@@ -129,7 +130,7 @@ func hostilePot(t *testing.T, first, program, hostile string, command []string) 
 
 // attack runs the image's program in the pot, and beside it command, if there is one. It
 // returns what the program printed.
-func attack(t *testing.T, p *pot.Pot, command []string) string {
+func attack(t *testing.T, p *life.Pot, command []string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -137,7 +138,7 @@ func attack(t *testing.T, p *pot.Pot, command []string) string {
 	defer r.Close()
 	ended := make(chan error, 1)
 	go func() {
-		_, err := p.Exec(ctx, pot.Exec{Argv: []string{"/hostile/overwrite", "/bin/hello"}, Stdout: w})
+		_, err := p.Exec(ctx, life.Exec{Argv: []string{"/hostile/overwrite", "/bin/hello"}, Stdout: w})
 		ended <- err
 		w.CloseWithError(err)
 	}()
@@ -145,7 +146,7 @@ func attack(t *testing.T, p *pot.Pot, command []string) string {
 	if command != nil {
 		_, err := io.CopyN(&said, r, int64(len("ready\n")))
 		must.NoError(t, err)
-		victim, err := p.Exec(ctx, pot.Exec{Argv: command, Stdout: os.Stderr, Stderr: os.Stderr})
+		victim, err := p.Exec(ctx, life.Exec{Argv: command, Stdout: os.Stderr, Stderr: os.Stderr})
 		must.NoError(t, err)
 		must.Eq(t, int(syscall.SIGKILL), victim.Signal)
 	}

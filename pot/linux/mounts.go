@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/tree"
 )
 
 // mounts are bind mounts.
@@ -28,7 +29,7 @@ func (mounts) Mount(ctx context.Context, root string, m pot.Mount) error {
 	if m.Source == "" {
 		return inMemory(root, m.Target)
 	}
-	source, err := pot.OpenSource(m.Source, m.Resolved)
+	source, err := tree.OpenSource(m.Source, m.Resolved)
 	if err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
@@ -37,7 +38,7 @@ func (mounts) Mount(ctx context.Context, root string, m pot.Mount) error {
 	if err != nil {
 		return err
 	}
-	t, err := pot.OpenTarget(root, m.Target, info.IsDir(), pot.OpenAt)
+	t, err := tree.OpenTarget(root, m.Target, info.IsDir(), tree.OpenAt)
 	if err != nil {
 		return fmt.Errorf("target %w", err)
 	}
@@ -106,7 +107,7 @@ const (
 
 // inMemory mounts a new file system on a directory of a tree.
 func inMemory(root, inside string) error {
-	t, err := pot.OpenTarget(root, inside, true, pot.OpenAt)
+	t, err := tree.OpenTarget(root, inside, true, tree.OpenAt)
 	if err != nil {
 		return fmt.Errorf("target %w", err)
 	}
@@ -176,7 +177,7 @@ func (p mountPoint) unmount(ctx context.Context, within time.Duration) error {
 	if p.below == "" {
 		return unmount(ctx, dir+base, within)
 	}
-	parent, err := pot.OpenSource(dir, true)
+	parent, err := tree.OpenSource(dir, true)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

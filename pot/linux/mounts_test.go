@@ -17,6 +17,7 @@ import (
 	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/tree"
 )
 
 // volume mounts a file system in memory on a new directory, for the time of the test.
@@ -100,7 +101,7 @@ func TestUnmountAll_link(t *testing.T) {
 	must.NoError(t, mounts{}.Mount(t.Context(), root, pot.Mount{Source: source, Target: "/d"}))
 	must.NoError(t, os.Symlink(filepath.Dir(host), filepath.Join(source, "link")))
 	p := mountPoint{root: root, below: filepath.Join("d/link", filepath.Base(host))}
-	must.ErrorIs(t, p.unmount(t.Context(), 0), pot.ErrLink)
+	must.ErrorIs(t, p.unmount(t.Context(), 0), tree.ErrLink)
 	optionsOf(t, host) // is mounted still
 }
 

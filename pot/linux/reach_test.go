@@ -16,8 +16,8 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/e2e/need"
-	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
+	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -44,7 +44,7 @@ func TestHost_pathThroughEntering(t *testing.T) {
 			_, err := startTask(t, program, supervise.Task{Jail: jail, Argv: []string{host + program}})
 			must.ErrorContains(t, err, syscall.EACCES.Error())
 		})
-		for name, e := range map[string]pot.Exec{
+		for name, e := range map[string]life.Exec{
 			"the directory of one more command": {Argv: []string{"/bin/hello", "exit", "0"}, WorkDir: host},
 			"one more command":                  {Argv: []string{host + program}},
 		} {
@@ -134,7 +134,7 @@ func TestHost_commandIsVisible(t *testing.T) {
 }
 
 // startedPot is a pot that runs.
-func startedPot(t *testing.T, program string) (*pot.Pot, supervise.Jail) {
+func startedPot(t *testing.T, program string) (*life.Pot, supervise.Jail) {
 	t.Helper()
 	p, host := hostilePot(t, program, program, t.TempDir(), sleepLong)
 	must.NoError(t, p.Start(t.Context(), nil))

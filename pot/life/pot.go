@@ -1,0 +1,188 @@
+package life
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/tree"
+)
+
+// Pot is one pot. Its methods are for one caller at a time, but for Wait,
+// Usage, Signal and Exec.
+type Pot struct {
+	*Pots
+	name pot.Name
+	dir  string // of its record
+
+	mu        sync.Mutex // for changes of record, which steps make side by side
+	record    record
+	notes     []string // for Notes
+	saved     bool     // record is what was last written
+	recordErr error    // why there is nothing in record
+	cloned    bool     // by this process: nobody else's is in its place
+}
+
+func (p *Pot) clone(ctx context.Context) error {
+	s := p.record.Spec
+	if s.InPlace {
+		dir, err := p.host.Datasets.Dir(ctx, string(s.Name))
+		p.change(func(r *record) { r.Dir = dir })
+		return err
+	}
+	dir, err := p.host.Datasets.Clone(ctx, pot.Clone{
+		Origin: s.Image, Name: string(s.Name), Labels: s.Labels, QuotaBytes: s.DiskBytes,
+	})
+	p.change(func(r *record) { r.Dir = dir })
+	p.cloned = err == nil
+	return err
+}
+
+// unclone destroys the clone, unless its labels say that it is another's. One with
+// no labels is another tool's, if there is no record of it.
+func (p *Pot) unclone(ctx context.Context) error {
+	switch {
+	case p.record.Spec.InPlace:
+		return nil
+	case p.cloned:
+		return p.host.Datasets.Destroy(ctx, string(p.name))
+	}
+	labels, err := p.host.Images.Labels(ctx, string(p.name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, fs.ErrInvalid): // lost, but there were some
+		if p.record.Version == 0 || len(p.record.Spec.Labels) == 0 {
+			return nil
+		}
+	case err != nil:
+		return err
+	case p.record.Version != 0 && !maps.Equal(labels, p.record.Spec.Labels), p.record.Version == 0 && len(labels) == 0:
+		return nil
+	}
+	return p.host.Datasets.Destroy(ctx, string(p.name))
+}
+
+// takeAttributes reads what the image says of its jail.
+func (p *Pot) mergeImageAttributes(ctx context.Context) error {
+	conf, err := p.imageConf(ctx)
+	if err != nil {
+		return err
+	}
+	for _, err := range conf.Invalid {
+		p.note("Ignored attribute of image %s: %v", p.record.Spec.Image, err)
+	}
+	p.change(func(r *record) {
+		r.Release = conf.Release
+		if r.Spec.InPlace { // nobody but this host's operator has set them
+			r.Attributes = localAttributes(conf.Attributes)
+			return
+		}
+		r.Attributes, r.Refused = mergeAttributes(conf.Attributes, r.Spec.Attributes, p.allowed)
+	})
+	return nil
+}
+
+// configure writes the files that make the clone this pot and no other.
+func (p *Pot) configure(context.Context) error {
+	if !p.record.Spec.InPlace {
+		if err := writeConf(p.record.Dir, &p.record); err != nil {
+			return err
+		}
+	}
+	dns, missing, err := p.resolver()
+	if err != nil {
+		return fmt.Errorf("%s: %w", hostResolvConf, err)
+	}
+	if missing != "" {
+		p.note("%s", missing)
+	}
+	s := p.record.Spec
+	s.DNS = dns
+	return writeEtc(p.Tree(), &s, p.record.Address)
+}
+
+// unconfigure takes this host's resolver(5) out of a dataset that stays, as pot does: it
+// would go into images. What a pot has made unreachable stays, and its end goes on.
+func (p *Pot) unconfigure(context.Context) error {
+	if !p.record.Spec.InPlace || p.record.Spec.DNS.Off || p.record.Dir == "" {
+		return nil
+	}
+	root, err := os.OpenRoot(p.Tree())
+	if err != nil {
+		return nil
+	}
+	defer root.Close()
+	root.Remove("etc/resolv.conf")
+	return nil
+}
+
+func (p *Pot) copyIn(ctx context.Context) error {
+	for _, c := range p.record.Spec.Copies {
+		if err := tree.CopyIn(ctx, p.Tree(), c); err != nil {
+			return fmt.Errorf("%s to %s: %w", c.Source, c.Target, err)
+		}
+	}
+	return nil
+}
+
+func (p *Pot) mount(ctx context.Context) error {
+	all, err := placed(mounts(&p.record.Spec, p.record.Attributes), func(target string) (string, error) {
+		return tree.Resolve(p.Tree(), target)
+	})
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if err := p.host.Mounts.Mount(ctx, p.Tree(), m); err != nil {
+			err = fmt.Errorf("%s on %s: %w", m.Source, m.Target, err)
+			return errors.Join(err, pot.Undo(ctx, p.unmount))
+		}
+	}
+	return nil
+}
+
+func (p *Pot) unmount(ctx context.Context) error {
+	dir, err := p.host.Datasets.Dir(ctx, string(p.name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return p.host.Mounts.UnmountAll(ctx, filepath.Join(dir, "m"))
+}
+
+func (p *Pot) jail(ctx context.Context) error {
+	return p.host.Jails.Create(ctx, pot.Jail{
+		Name:     p.name,
+		Root:     p.Tree(),
+		Hostname: hostname(&p.record.Spec),
+		Release:  p.record.Release,
+		Network:  p.record.Spec.Network,
+		Stack:    p.record.Spec.Stack,
+		Link:     p.bridgeLink(),
+		Aliases:  p.record.Aliases,
+		CPUs:     p.record.Spec.Limits.CPUs,
+
+		Attributes: p.record.Attributes,
+	})
+}
+
+func (p *Pot) unjail(ctx context.Context) error {
+	return p.host.Jails.Remove(ctx, p.name)
+}
+
+func (p *Pot) limit(ctx context.Context) error {
+	return p.host.Limits.Set(ctx, p.name, p.record.Spec.Limits)
+}
+
+func (p *Pot) unlimit(ctx context.Context) error {
+	return p.host.Limits.Clear(ctx, p.name)
+}

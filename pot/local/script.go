@@ -1,0 +1,73 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+
+	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/tree"
+)
+
+// A Script is run in a pot, before there is anything else in it.
+type Script struct {
+	Name string                                 // of its file
+	Data []byte                                 // its text
+	Argv func(at string, pot pot.Name) []string // what runs it, when it is there
+}
+
+// RunScript starts the pot without its command, runs a script in it as root, with both
+// outputs going to out, and stops it again. A script that ends with anything but 0 is an
+// error.
+func RunScript(ctx context.Context, ps *life.Pots, name pot.Name, script Script, out io.Writer, o StartOptions) (err error) {
+	o.NoCommand = true
+	p, already, err := Start(ctx, ps, name, o)
+	if err != nil {
+		return err
+	}
+	if already {
+		return fmt.Errorf("pot %s: %w", name, ErrRunning)
+	}
+	defer func() {
+		err = errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error {
+			return errors.Join(p.Host().Jails.Remove(ctx, name), p.Destroy(ctx))
+		}))
+	}()
+	root, err := os.OpenRoot(p.Tree())
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	at := "tmp/" + filepath.Base(script.Name)
+	if err := putScript(root, at, script.Data); err != nil {
+		return err
+	}
+	defer root.Remove(at) // in memory it is gone anyway
+	exit, err := p.Exec(ctx, life.Exec{Argv: script.Argv("/"+at, name), Stdout: out, Stderr: out})
+	if err == nil && exit.Code != 0 {
+		err = fmt.Errorf("exit status %d", exit.Code)
+	}
+	return err
+}
+
+// putScript makes a program in a pot's directory for temporary files.
+func putScript(root *os.Root, at string, data []byte) error {
+	switch err := root.Mkdir(path.Dir(at), 0o777); {
+	case err == nil:
+		if err := root.Chmod(path.Dir(at), 0o777|fs.ModeSticky); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrExist):
+		return err
+	}
+	if err := tree.Replace(root, at, data); err != nil {
+		return err
+	}
+	return root.Chmod(at, 0o755)
+}

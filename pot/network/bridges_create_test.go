@@ -1,0 +1,61 @@
+package network
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/pot"
+)
+
+func TestNetwork_partFor(t *testing.T) {
+	leak.Check(t)
+	for pots, bits := range map[int]int{2: 29, 5: 29, 6: 28, 13: 28, 14: 27, 253: 24, 254: 23} {
+		got, err := partFor(pot.DefaultNetwork, pots)
+		must.NoError(t, err)
+		must.Eq(t, bits, got, must.Sprint(pots, " pots"))
+	}
+	for _, pots := range []int{-1, 0, 1, 1 << 22, 1 << 40} {
+		_, err := partFor(pot.DefaultNetwork, pots)
+		must.ErrorContains(t, err, "size: must be 2 pots or more, and fewer than 10.192.0.0/10 has addresses")
+	}
+}
+
+func TestNetwork_part(t *testing.T) {
+	leak.Check(t)
+	small := pot.Network{Prefix: netip.MustParsePrefix("10.1.0.0/24"), Gateway: netip.MustParseAddr("10.1.0.1")}
+	for _, c := range []struct {
+		name  string
+		bits  int
+		taken []string
+		want  string
+	}{
+		{"the first of all", 28, nil, "10.1.0.0/28"},
+		{"behind the network's own addresses", 28, []string{"10.1.0.0/32", "10.1.0.1/32", "10.1.0.255/32"}, "10.1.0.16/28"},
+		{"behind a pot's", 29, []string{"10.1.0.0/32", "10.1.0.14/32"}, "10.1.0.16/29"},
+		{"behind a larger bridge", 29, []string{"10.1.0.0/26"}, "10.1.0.64/29"},
+		{"behind a smaller bridge", 26, []string{"10.1.0.8/29"}, "10.1.0.64/26"},
+		{"between two", 28, []string{"10.1.0.0/28", "10.1.0.32/27"}, "10.1.0.16/28"},
+		{"the last", 26, []string{"10.1.0.0/25", "10.1.0.130/32"}, "10.1.0.192/26"},
+		{"none", 26, []string{"10.1.0.0/25", "10.1.0.130/32", "10.1.0.255/32"}, ""},
+		{"none, as all is another's", 28, []string{"10.0.0.0/8"}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var taken []netip.Prefix
+			for _, text := range c.taken {
+				taken = append(taken, netip.MustParsePrefix(text))
+			}
+			for range 2 {
+				got, ok := part(small, c.bits, taken)
+				must.Eq(t, c.want != "", ok)
+				if ok {
+					must.Eq(t, c.want, got.String())
+				}
+				slices.Reverse(taken)
+			}
+		})
+	}
+}

@@ -1,0 +1,89 @@
+package tree
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/pot/tree/treetest"
+)
+
+func TestCopyIn(t *testing.T) {
+	leak.Check(t)
+	at := time.Date(2020, 1, 2, 3, 4, 5, 6789, time.UTC)
+	source := treetest.New(t, map[string]string{"conf/a": "A", "conf/deep/b": "B", "conf/link": "-> /etc/passwd", "one": "1"})
+	must.NoError(t, os.Chtimes(filepath.Join(source, "one"), at, at))
+	must.NoError(t, os.Chmod(filepath.Join(source, "one"), os.ModeSetuid|0o711))
+
+	for name, c := range map[string]struct {
+		from, to, want, text string
+	}{
+		"a file to a name":                           {"one", "/etc/two", "etc/two", "1"},
+		"a file into a directory":                    {"one", "/etc", "etc/one", "1"},
+		"a file into what is missing":                {"one", "/srv/x/y", "srv/x/y", "1"},
+		"a file over another":                        {"one", "/etc/old", "etc/old", "1"},
+		"a file over a link, which is not followed":  {"one", "/etc/out", "etc/out", "1"},
+		"a directory to what is missing":             {"conf", "/new", "new/deep/b", "B"},
+		"a directory into one":                       {"conf", "/etc", "etc/conf/a", "A"},
+		"a directory over what is there of its name": {"conf", "/has", "has/conf/a", "A"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			victim := filepath.Join(t.TempDir(), "victim")
+			must.NoError(t, os.WriteFile(victim, []byte("safe"), 0o600))
+			tree := treetest.New(t, map[string]string{"etc/old": "old", "etc/out": "-> " + victim, "has/conf/x": "x"})
+			must.NoError(t, CopyIn(t.Context(), tree, Copy{Source: filepath.Join(source, c.from), Target: c.to, Resolved: true}))
+			got, err := os.ReadFile(filepath.Join(tree, c.want))
+			must.NoError(t, err)
+			must.Eq(t, c.text, string(got))
+			must.FileContains(t, victim, "safe")
+		})
+	}
+	t.Run("mode, time and links are kept", func(t *testing.T) {
+		tree := t.TempDir()
+		must.NoError(t, CopyIn(t.Context(), tree, Copy{Source: filepath.Join(source, "one"), Target: "/one"}))
+		info, err := os.Stat(filepath.Join(tree, "one"))
+		must.NoError(t, err)
+		must.Eq(t, os.ModeSetuid|0o711, info.Mode())
+		must.True(t, info.ModTime().Equal(at))
+		must.NoError(t, CopyIn(t.Context(), tree, Copy{Source: filepath.Join(source, "conf"), Target: "/conf"}))
+		link, err := os.Readlink(filepath.Join(tree, "conf/link"))
+		must.NoError(t, err)
+		must.Eq(t, "/etc/passwd", link)
+	})
+	t.Run("a directory of the tree that leads out of it is refused", func(t *testing.T) {
+		outside := t.TempDir()
+		tree := treetest.New(t, map[string]string{"etc": "-> " + outside})
+		must.ErrorContains(t, CopyIn(t.Context(), tree, Copy{Source: filepath.Join(source, "one"), Target: "/etc/x"}), "escapes")
+		must.FileNotExists(t, filepath.Join(outside, "x"))
+	})
+	for name, c := range map[string]struct {
+		tree map[string]string
+		from string
+		want string
+	}{
+		"a file where a directory is to be": {map[string]string{"t/conf": "f"}, "conf", "conf: is there already, and no directory"},
+		"a directory where a file is to be": {map[string]string{"t/one": "/"}, "one", "one: is there already, and a directory"},
+		"a link where a directory is to be": {map[string]string{"t/conf": "-> /tmp"}, "conf", "conf: is there already, and no directory"},
+		"a source that is not there":        {map[string]string{"t/x": "x"}, "nosuch", "nosuch: no such file or directory"},
+	} {
+		t.Run(name+" is told", func(t *testing.T) {
+			must.ErrorContains(t, CopyIn(t.Context(), treetest.New(t, c.tree), Copy{Source: filepath.Join(source, c.from), Target: "/t"}), c.want)
+		})
+	}
+	t.Run("what is no file is refused, not waited for", func(t *testing.T) {
+		odd := t.TempDir()
+		must.NoError(t, syscall.Mkfifo(filepath.Join(odd, "fifo"), 0o600))
+		must.ErrorContains(t, CopyIn(t.Context(), t.TempDir(), Copy{Source: odd, Target: "/odd"}), "fifo: is neither file nor directory nor link")
+	})
+	t.Run("a copy ends with its context", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		must.ErrorIs(t, CopyIn(ctx, t.TempDir(), Copy{Source: source, Target: "/x"}), context.Canceled)
+	})
+}

@@ -1,0 +1,129 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Target is a mount point in a tree that is not trusted. Its files are open, so
+// that it stays the same whatever takes its name.
+type Target struct {
+	Path string   // on the host
+	Dir  *os.File // the directory that it is in
+	Base string   // its name in Dir
+	File *os.File // the mount point; what is mounted on it later does not show
+}
+
+// Opener opens the file called name in dir, as OpenAt does.
+type Opener func(dir *os.File, name string) (*os.File, error)
+
+// OpenTarget opens the mount point inside of the tree at root: a directory or a
+// regular file. It creates what is missing. Symbolic links are followed as a process
+// with root as its root directory follows them, so none leads out of the tree, whatever
+// others change in it meanwhile. It opens each name with open. The caller must close the
+// target.
+func OpenTarget(root, inside string, isDir bool, open Opener) (*Target, error) {
+	w := &walk{left: namesOf(inside)}
+	if len(w.left) == 0 {
+		return nil, fmt.Errorf("%q: must be below /", inside)
+	}
+	dir, err := openPlain(root)
+	if err != nil {
+		return nil, err
+	}
+	w.files = []*os.File{dir}
+	defer w.close()
+	err = w.run(func(dir *os.File, name string, last bool) (*os.File, error) {
+		return openOrMake(dir, name, isDir || !last, open)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(w.names) == 0 {
+		return nil, fmt.Errorf("%q: leads to /, and must be below it", inside)
+	}
+	t := &Target{Path: filepath.Join(root, path.Join(w.names...)), Base: w.names[len(w.names)-1]}
+	t.File, t.Dir = w.pop(), w.pop()
+	return t, nil
+}
+
+// Close closes the target's files.
+func (t *Target) Close() error { return errors.Join(t.File.Close(), t.Dir.Close()) }
+
+// OpenAt opens the file called name in dir, for no more than to know what it is. A
+// symbolic link is ErrLink. (openat(2), O_PATH, O_NOFOLLOW)
+func OpenAt(dir *os.File, name string) (*os.File, error) {
+	at := filepath.Join(dir.Name(), name)
+	fd, err := unix.Openat(int(dir.Fd()), name, openPath|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	switch {
+	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EMLINK): // EMLINK: open(2) of FreeBSD
+		return nil, &os.PathError{Op: "open", Path: at, Err: ErrLink}
+	case err != nil:
+		return nil, &os.PathError{Op: "open", Path: at, Err: err}
+	case isLink(fd):
+		unix.Close(fd)
+		return nil, &os.PathError{Op: "open", Path: at, Err: ErrLink}
+	}
+	return os.NewFile(uintptr(fd), at), nil
+}
+
+func isLink(fd int) bool {
+	var s unix.Stat_t
+	return unix.Fstat(fd, &s) == nil && s.Mode&unix.S_IFMT == unix.S_IFLNK
+}
+
+// openPlain opens a directory that the host's operator controls.
+func openPlain(at string) (*os.File, error) {
+	fd, err := unix.Open(at, openPath|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: at, Err: err}
+	}
+	return os.NewFile(uintptr(fd), at), nil
+}
+
+// openOrMake opens name in dir as a directory or as a regular file, and creates it
+// if it is missing. A symbolic link is ErrLink.
+func openOrMake(dir *os.File, name string, isDir bool, open Opener) (*os.File, error) {
+	f, err := open(dir, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := makeAt(dir, name, isDir); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		f, err = open(dir, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && (info.IsDir() != isDir || !isDir && !info.Mode().IsRegular()) {
+		err = errors.New("is something else in the pot than what is to be mounted on it")
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// makeAt creates an empty directory, or an empty file, called name in dir: for all in the
+// pot to see, whatever this process's umask is.
+func makeAt(dir *os.File, name string, isDir bool) error {
+	flags, mode := unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, uint32(0o644)
+	if isDir {
+		flags, mode = unix.O_RDONLY|unix.O_DIRECTORY, 0o755
+		if err := unix.Mkdirat(int(dir.Fd()), name, mode); err != nil {
+			return os.NewSyscallError("mkdir", err)
+		}
+	}
+	fd, err := unix.Openat(int(dir.Fd()), name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
+	if err != nil {
+		return os.NewSyscallError("create", err)
+	}
+	return os.NewSyscallError("create", errors.Join(unix.Fchmod(fd, mode), unix.Close(fd)))
+}
