@@ -146,7 +146,7 @@ func notRunning(ctx context.Context, pots *pot.Pots, name string) error {
 	return fmt.Errorf("use image %s: it is a pot that is running on this client, and %w; set pot and tag to those of an image, or stop the pot", name, image.ErrNotImage)
 }
 
-// createWithin claims the ports of a task's pot and creates the pot. Both must be done
+// createTimeout claims the ports of a task's pot and creates the pot. Both must be done
 // within startInside.
 func (d *Driver) createWithin(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, tell teller) (*pot.Pot, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, errStartWithin)

@@ -71,7 +71,7 @@ func (l *links) uplinkBridge(ctx context.Context) (string, error) {
 	return bridge, nil
 }
 
-// dropBridges destroys those of our bridges that no pot is on. A bridge of ours has
+// removeUnusedBridges destroys those of our bridges that no pot is on. A bridge of ours has
 // no description if the ifconfig(8) that created it was killed.
 func (l *links) dropBridges(ctx context.Context, all []*iface) error {
 	for _, i := range all {
