@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -26,6 +25,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/e2e/machine"
 	"nomad-driver-pot/e2e/need"
+	"nomad-driver-pot/e2e/syncbuf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
@@ -86,7 +86,7 @@ type bed struct {
 	dir    string
 	config string
 
-	logged  logged                            // all that the drivers have
+	logged  syncbuf.Buffer                    // all that the drivers have
 	wrap    func(*pot.Host)                   // changes the host; may be nil
 	version string                            // of the drivers that are opened
 	used    map[*dtestutil.DriverHarness]bool // those that hang up with their tasks
@@ -94,24 +94,6 @@ type bed struct {
 	// unlogged tasks have no log collector, which at its end waits for seconds
 	// for a task that never began to write.
 	unlogged bool
-}
-
-// logged is what was written to it.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // newBed needs root. At the end of the test nothing of the driver's is left.

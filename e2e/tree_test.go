@@ -37,7 +37,7 @@ var imports = map[string][]string{
 	"pot/freebsd/nmount":           {"pot/exact"},
 	"pot/linux":                    {"pot", "pot/flock", "pot/supervise", "pot/linux/inside", "image/zstream"},
 	"pot/linux/inside":             {},
-	"pot/hosttest":                 {"e2e/need", "pot", "pot/supervise"},
+	"pot/hosttest":                 {"e2e/need", "e2e/syncbuf", "pot", "pot/supervise"},
 	"pot/supervise":                {"pot/exact", "pot/flock"},
 	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/freebsd/nmount", "pot/linux/inside"},
 
@@ -52,6 +52,7 @@ var imports = map[string][]string{
 	"e2e/leak":    {},
 	"e2e/machine": {"pot/run"},
 	"e2e/need":    {},
+	"e2e/syncbuf": {},
 }
 
 func TestTree(t *testing.T) {

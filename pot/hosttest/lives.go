@@ -20,6 +20,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/syncbuf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/supervise"
 )
@@ -189,7 +190,7 @@ func testExec(t *testing.T, bed Bed) {
 		defer feed.Close()
 		sizes := make(chan pot.Size, 1)
 		sizes <- pot.Size{Rows: 24, Cols: 80}
-		var out lockedBuilder
+		var out syncbuf.Buffer
 		done := make(chan error, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
@@ -237,23 +238,6 @@ func testExec(t *testing.T, bed Bed) {
 		_, err := tk.Exec(t.Context(), pot.Exec{Argv: []string{"nosuch"}})
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
-}
-
-type lockedBuilder struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lockedBuilder) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuilder) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 type failing struct{}

@@ -14,19 +14,20 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/syncbuf"
 	"nomad-driver-pot/pot"
 )
 
 // pausing is a reader that takes nothing for longer than anything is waited for, when the
 // first of it comes.
 type pausing struct {
-	lockedBuilder
+	syncbuf.Buffer
 	once sync.Once
 }
 
 func (p *pausing) Write(b []byte) (int, error) {
 	p.once.Do(func() { time.Sleep(2500 * time.Millisecond) })
-	return p.lockedBuilder.Write(b)
+	return p.Buffer.Write(b)
 }
 
 // flooded is what hello writes when it is to flood.
