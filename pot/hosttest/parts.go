@@ -24,13 +24,13 @@ func testImages(t *testing.T, bed Bed) {
 	t.Run("an image is not received over another", func(t *testing.T) {
 		must.ErrorIs(t, h.Receive(t.Context(), image, bed.Stream()), fs.ErrExist)
 	})
-	t.Run("what is no stream leaves nothing", func(t *testing.T) {
+	t.Run("an invalid stream leaves nothing", func(t *testing.T) {
 		must.Error(t, h.Receive(t.Context(), "garbage", strings.NewReader(strings.Repeat("garbage", 1000))))
 		names, err := h.List(t.Context(), "garbage")
 		must.NoError(t, err)
 		must.SliceEmpty(t, names)
 	})
-	t.Run("an image takes another name with its labels", func(t *testing.T) {
+	t.Run("a renamed image keeps its labels", func(t *testing.T) {
 		want := map[string]string{"nomad.pot:ref": "r", "nomad.pot:digest": "d"}
 		must.NoError(t, h.Receive(t.Context(), "_import", bed.Stream()))
 		must.NoError(t, h.SetLabels(t.Context(), "_import", want))
@@ -75,7 +75,7 @@ func testImages(t *testing.T, bed Bed) {
 		_, err = h.GUIDs(t.Context(), "other")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
-	t.Run("names are no paths", func(t *testing.T) {
+	t.Run("a path is refused as a name", func(t *testing.T) {
 		for _, name := range []string{"", ".", "..", "a/b", "../x", "/x"} {
 			_, err := h.GUIDs(t.Context(), name)
 			must.Error(t, err)
@@ -100,7 +100,7 @@ func testDatasets(t *testing.T, bed Bed) {
 		_, err = h.Datasets.Dir(t.Context(), "web2")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
-	t.Run("what is written to a clone is not in the image", func(t *testing.T) {
+	t.Run("a change in a clone does not change the image", func(t *testing.T) {
 		must.FileExists(t, filepath.Join(dir, "m/bin/hello"))
 		must.NoError(t, os.WriteFile(filepath.Join(dir, "m/etc/new"), nil, 0o644))
 		of, err := h.Datasets.Dir(t.Context(), image)
@@ -110,7 +110,7 @@ func testDatasets(t *testing.T, bed Bed) {
 	t.Run("an image that a clone needs is not destroyed", func(t *testing.T) {
 		must.ErrorContains(t, h.Images.Destroy(t.Context(), image), "dependent clones")
 	})
-	t.Run("an image that a clone needs is not idle, and one without the label is nobody's", func(t *testing.T) {
+	t.Run("an image that a clone needs or that has no label is not idle", func(t *testing.T) {
 		must.NoError(t, h.Images.Receive(t.Context(), "unused", bed.Stream()))
 		must.NoError(t, h.Images.Receive(t.Context(), "another", bed.Stream()))
 		for _, name := range []string{"unused", image} {
@@ -173,12 +173,12 @@ func testJails(t *testing.T, bed Bed) {
 		state, _ := running.Wait()
 		ended <- state
 	}()
-	t.Run("what is not in the jail is not started", func(t *testing.T) {
+	t.Run("a command that is not in the jail is not started", func(t *testing.T) {
 		p := &supervise.Process{Jail: found, Argv: []string{"/bin/nosuch"}, Stdin: null, Stdout: null, Stderr: null, Supervisor: bed.Supervisor}
 		_, err := p.Start()
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
-	t.Run("a jail is removed with what runs in it, twice", func(t *testing.T) {
+	t.Run("a jail is removed with its processes, and can be removed twice", func(t *testing.T) {
 		begun := time.Now()
 		must.NoError(t, h.Jails.Remove(t.Context(), "web"))
 		must.NoError(t, h.Jails.Remove(t.Context(), "web"))
@@ -187,7 +187,7 @@ func testJails(t *testing.T, bed Bed) {
 		_, err = h.Jails.Find(t.Context(), "web")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
-	t.Run("a jail that cannot be made leaves nothing", func(t *testing.T) {
+	t.Run("a jail that cannot be created leaves nothing", func(t *testing.T) {
 		bad := jail
 		bad.Name, bad.Root = "bad", filepath.Join(dir, "nosuch")
 		must.Error(t, h.Jails.Create(t.Context(), bad))
@@ -204,21 +204,21 @@ func testLimits(t *testing.T, bed Bed) {
 			need.Have(t, "limits", f.Weight == pot.Fact)
 		}
 	}
-	t.Run("memory above the limit is a proven kill", func(t *testing.T) {
+	t.Run("a command above its memory limit is killed and out of memory", func(t *testing.T) {
 		s := spec("eater", "eat", "256")
 		s.Limits = pot.Limits{MemoryBytes: 32 << 20}
 		end := start(t, bed, s).wait(t)
 		must.Eq(t, 128+int(syscall.SIGKILL), end.Code)
 		must.True(t, end.OutOfMemory)
 	})
-	t.Run("a kill for another reason is none for memory", func(t *testing.T) {
+	t.Run("a command that was killed otherwise is not out of memory", func(t *testing.T) {
 		s := spec("killed", "kill", "9")
 		s.Limits = pot.Limits{MemoryBytes: 64 << 20}
 		end := start(t, bed, s).wait(t)
 		must.Eq(t, int(syscall.SIGKILL), end.Signal)
 		must.False(t, end.OutOfMemory)
 	})
-	t.Run("a command that is killed here was not for what became of another", func(t *testing.T) {
+	t.Run("a stopped command is not out of memory because an exec was", func(t *testing.T) {
 		s := spec("deaf", "signals")
 		s.Limits = pot.Limits{MemoryBytes: 64 << 20}
 		tk := start(t, bed, s)
@@ -236,7 +236,7 @@ func testLimits(t *testing.T, bed Bed) {
 			must.Eq(t, "freebsd", runtime.GOOS, must.Sprint("a control group kills who asks for more"))
 		}
 	})
-	t.Run("a weight is as near as the host can have it", func(t *testing.T) {
+	t.Run("a weight beyond the host's bounds is accepted", func(t *testing.T) {
 		for name, weight := range map[pot.Name]int64{"light": 1, "heavy": 1 << 20} {
 			s := spec(name, "exit", "0")
 			s.Limits = pot.Limits{CPUShares: weight}
@@ -257,7 +257,7 @@ func testLimits(t *testing.T, bed Bed) {
 		must.Positive(t, u.MemoryBytes)
 		must.Eq(t, 1, u.Procs)
 	})
-	t.Run("no jail has no usage", func(t *testing.T) {
+	t.Run("a jail that does not exist has no usage", func(t *testing.T) {
 		_, err := bed.Host.Limiter.Usage(t.Context(), "nosuch")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 		must.NoError(t, bed.Host.Limiter.Clear(t.Context(), "nosuch"))
@@ -273,14 +273,14 @@ func testMarked(t *testing.T, bed Bed) {
 		return all
 	}
 	none := marked(t)
-	t.Run("a dataset, unless it is an image's", func(t *testing.T) {
+	t.Run("a clone is found, an image is not", func(t *testing.T) {
 		must.NoError(t, h.Images.SetLabels(t.Context(), image, map[string]string{"nomad.pot:ref": "r"}))
 		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "m_data", Labels: map[string]string{pot.LabelTask: "m"}})
 		must.NoError(t, err)
 		must.SliceContains(t, marked(t), "m_data")
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "m_data"))
 	})
-	t.Run("no pot that was started by hand, even with the name of a task's", func(t *testing.T) {
+	t.Run("a pot started by hand is not found, even if it is named like a task's", func(t *testing.T) {
 		const name = pot.Name("web_0badcafe_6f3e6b3c-8f0e-4a35-9c2c-0123456789ab")
 		var told []pot.Name
 		host := h
@@ -305,7 +305,7 @@ func testMarked(t *testing.T, bed Bed) {
 		must.NoError(t, pots.Destroy(t.Context(), "task"))
 		must.NoError(t, pots.DestroyOwn(t.Context(), name, true, pot.StartOptions{}))
 	})
-	t.Run("an interface that is in no jail", func(t *testing.T) {
+	t.Run("an interface without a jail is found", func(t *testing.T) {
 		must.NoError(t, h.Links.Attach(t.Context(), pot.Link{
 			Pot: "m_link", Address: netip.MustParsePrefix("10.192.0.9/10"), Gateway: pot.DefaultNetwork.Gateway,
 		}))

@@ -26,7 +26,8 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// fillable are pots whose state is on a small disk, and a function that fills it.
+// fillable returns pots whose state is on a small disk, the directory of that state, and a
+// function that fills the disk until the function that it returns is called.
 func fillable(t *testing.T) (open func() *pot.Pots, dir string, fill func() (empty func())) {
 	t.Helper()
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -56,7 +57,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// started is a pot whose command runs until it is signalled.
+// started returns a pot whose command runs until it is signalled.
 func started(t *testing.T, pots *pot.Pots) *pot.Pot {
 	t.Helper()
 	p, err := pots.Create(t.Context(), pot.Spec{
@@ -80,14 +81,14 @@ func told(t *testing.T, p *pot.Pot) {
 	must.Eq(t, 128+int(syscall.SIGTERM), end.Code)
 }
 
-// A command that ends while the disk is full is told with its code: to who waits, to who
-// comes later, and from the record when there is room again.
+// The exit of a command that ends while the disk is full is reported to callers that wait
+// and to callers that come later, and is recorded once there is room again.
 func TestFullDisk_exit(t *testing.T) {
 	leak.Check(t)
 	open, dir, fill := fillable(t)
 	record := filepath.Join(dir, "pots", "web", "exit.json")
 
-	t.Run("it is told without the disk, and written when there is room", func(t *testing.T) {
+	t.Run("the exit is reported while the disk is full, and recorded once there is room", func(t *testing.T) {
 		p := started(t, open())
 		waits := make(chan error, 1)
 		go func() {
@@ -111,7 +112,7 @@ func TestFullDisk_exit(t *testing.T) {
 		eventually(t, func() bool { _, err := os.Stat(record); return err == nil })
 		told(t, again)
 	})
-	t.Run("a supervisor goes with its pot, which can be destroyed", func(t *testing.T) {
+	t.Run("the pot can be destroyed while the disk is full, and its supervisor ends", func(t *testing.T) {
 		p := started(t, open())
 		s, err := supervise.Open(filepath.Join(dir, "pots", "web"))
 		must.NoError(t, err)
@@ -131,8 +132,8 @@ func eventually(t *testing.T, ok func() bool) {
 	}
 }
 
-// What a crash may have done to the record of a pot that runs is not in the way of its stop,
-// nor of its next start.
+// A record of a running pot that a crash has damaged prevents neither its stop nor its next
+// start.
 func TestDamagedRecords(t *testing.T) {
 	leak.Check(t)
 	open, dir, _ := fillable(t)
