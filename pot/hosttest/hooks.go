@@ -59,6 +59,7 @@ func hookedSpec(args ...string) pot.Spec {
 	return s
 }
 
+// testHooks checks when hooks of an image run, and what they are given.
 func testHooks(t *testing.T, bed Bed) {
 	t.Setenv("SECRET", "s3cret")
 	log := filepath.Join(t.TempDir(), "log")

@@ -25,6 +25,8 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
+// testStart checks what a command is given when it starts, what is reported of its end, and
+// the errors of commands that cannot start.
 func testStart(t *testing.T, bed Bed) {
 	t.Run("exit codes are reported unchanged", func(t *testing.T) {
 		for _, code := range []int{0, 1, 3, 125, 255} {
@@ -122,6 +124,7 @@ func ask(t testing.TB, at string) string {
 	return string(body)
 }
 
+// testPorts checks published ports and addresses on the public bridge.
 func testPorts(t *testing.T, bed Bed) {
 	port := freePort(t)
 	s := spec("web", "serve", ":8080")
@@ -167,6 +170,7 @@ func testPorts(t *testing.T, bed Bed) {
 	})
 }
 
+// testExec checks further commands in a running pot.
 func testExec(t *testing.T, bed Bed) {
 	tk := start(t, bed, spec("web", "signals"), "OF_THE_TASK=1")
 	tk.says(t, "ready")
@@ -240,10 +244,13 @@ func testExec(t *testing.T, bed Bed) {
 	})
 }
 
+// failing is a writer that always fails.
 type failing struct{}
 
 func (failing) Write(p []byte) (int, error) { return 0, errors.New("gone") }
 
+// testLife checks signals, stops, and pots that another process finds or whose supervisor
+// or record is lost.
 func testLife(t *testing.T, bed Bed) {
 	t.Run("a command receives signals", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "signals"))

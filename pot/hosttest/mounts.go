@@ -12,6 +12,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
+// testMounts checks pot.Mounts. What may go wrong between a path and its mount has files of
+// its own: linked.go, nested.go and swap.go.
 func testMounts(t *testing.T, bed Bed) {
 	h := bed.Host
 	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "web"})

@@ -15,6 +15,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
+// testPrivate checks pots on a private bridge.
 func testPrivate(t *testing.T, bed Bed) {
 	db, err := bed.pots().CreateBridge(t.Context(), "db", 5)
 	must.NoError(t, err)
@@ -52,6 +53,8 @@ func testPrivate(t *testing.T, bed Bed) {
 	})
 }
 
+// testAttributes checks the attributes that every host has, and the limit of a pot's run
+// time.
 func testAttributes(t *testing.T, bed Bed) {
 	t.Run("exec_stop runs before the command is signalled", func(t *testing.T) {
 		out := t.TempDir()

@@ -19,6 +19,7 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
+// testImages checks pot.Images: receiving, renaming, labels and names.
 func testImages(t *testing.T, bed Bed) {
 	h := bed.Host.Images
 	t.Run("an image is not received over another", func(t *testing.T) {
@@ -85,6 +86,8 @@ func testImages(t *testing.T, bed Bed) {
 	})
 }
 
+// testDatasets checks pot.Datasets: clones, which depend on their image and do not change
+// it.
 func testDatasets(t *testing.T, bed Bed) {
 	h := bed.Host
 	labels := map[string]string{"nomad.pot:alloc": "a"}
@@ -134,6 +137,7 @@ func testDatasets(t *testing.T, bed Bed) {
 	})
 }
 
+// testLinks checks pot.Links without a jail: one link for each pot.
 func testLinks(t *testing.T, bed Bed) {
 	h := bed.Host.Links
 	link := func(name pot.Name, addr string) pot.Link {
@@ -151,6 +155,7 @@ func testLinks(t *testing.T, bed Bed) {
 	})
 }
 
+// testJails checks pot.Jails: one jail of a name, which ends with its processes.
 func testJails(t *testing.T, bed Bed) {
 	h := bed.Host
 	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Image: image, Name: "web"})
@@ -198,6 +203,7 @@ func testJails(t *testing.T, bed Bed) {
 	must.NoError(t, h.Datasets.Destroy(t.Context(), "web"))
 }
 
+// testLimits checks pot.Limiter by commands that reach their limits.
 func testLimits(t *testing.T, bed Bed) {
 	for _, f := range bed.Host.Check(t.Context()) {
 		if f.Key == "limits" {

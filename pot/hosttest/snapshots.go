@@ -14,6 +14,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
+// testSnapshots checks pot.Snapshots on a pot with a setting and a hook of its own.
 func testSnapshots(t *testing.T, bed Bed) {
 	h, s := bed.Host, bed.Host.Snapshots
 	const name, first, second = "own", "1800000000", "1800000001"

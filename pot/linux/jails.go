@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -116,30 +117,45 @@ func (j jails) startFirst(ctx context.Context, jail pot.Jail) error {
 	}()
 	defer close(answered)
 
-	born, err := supervise.ProcessStartTicks(cmd.Process.Pid)
-	if err != nil {
-		return err
-	}
-	if err := j.write(jail.Name, supervise.Jail{ID: cmd.Process.Pid, StartTicks: born}); err != nil {
-		cmd.Process.Kill()
+	if err := j.writeFirst(jail.Name, cmd.Process); err != nil {
 		return err
 	}
 	if err := setUpNetwork(cmd.Process.Pid, jail, linked); err != nil {
 		return err
 	}
-	err = json.NewEncoder(stdin).Encode(inside.Config{Root: namespaceRoot, Hostname: jail.Hostname})
+	err = configureFirst(stdin, stdout, inside.Config{Root: namespaceRoot, Hostname: jail.Hostname})
+	if !onTime() { // killed, or about to be, whatever it answered
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// writeFirst records the first process of a jail, and kills it if that fails.
+func (j jails) writeFirst(name pot.Name, first *os.Process) error {
+	ticks, err := supervise.ProcessStartTicks(first.Pid)
+	if err == nil {
+		err = j.write(name, supervise.Jail{ID: first.Pid, StartTicks: ticks})
+	}
+	if err != nil {
+		first.Kill()
+	}
+	return err
+}
+
+// configureFirst sends a first process its config and waits for its answer.
+func configureFirst(stdin io.WriteCloser, stdout io.ReadCloser, config inside.Config) error {
+	err := json.NewEncoder(stdin).Encode(config)
 	if err = errors.Join(err, stdin.Close()); err != nil {
 		return err
 	}
 	answer, err := bufio.NewReader(stdout).ReadString('\n')
 	stdout.Close() // now: a descriptor that is open here is copied and closed by each later start
+	answer = strings.TrimSpace(answer)
 	switch {
-	case !onTime(): // killed, or about to be, whatever it answered
-		return context.Cause(ctx)
 	case err != nil:
 		return fmt.Errorf("first process: no answer: %w", err)
-	case strings.TrimSpace(answer) != inside.Ready:
-		return errors.New(strings.TrimSpace(answer))
+	case answer != inside.Ready:
+		return errors.New(answer)
 	}
 	return nil
 }
