@@ -120,7 +120,7 @@ func TestRead(t *testing.T) {
 	must.True(t, Reading(f))
 	must.NoError(t, second.Close())
 	must.False(t, Reading(f))
-	must.NoError(t, Read(open()), must.Sprint("who asks holds nothing"))
+	must.NoError(t, Read(open()), must.Sprint("Reading holds no lock"))
 }
 
 func TestWait(t *testing.T) {

@@ -40,7 +40,7 @@ func testImages(t *testing.T, bed Bed) {
 		got, err := h.Labels(t.Context(), "other")
 		must.NoError(t, err)
 		must.Eq(t, want, got)
-		for range 2 { // one that is not there is no error
+		for range 2 { // removing a missing label succeeds
 			must.NoError(t, h.SetLabels(t.Context(), "other", map[string]string{"nomad.pot:ref": "", "nomad.pot:x": "y"}))
 		}
 		got, err = h.Labels(t.Context(), "other")
@@ -239,7 +239,7 @@ func testLimits(t *testing.T, bed Bed) {
 		must.Eq(t, int(syscall.SIGKILL), end.Signal)
 		must.Eq(t, !alive, end.OutOfMemory)
 		if !alive {
-			must.Eq(t, "freebsd", runtime.GOOS, must.Sprint("a control group kills who asks for more"))
+			must.Eq(t, "freebsd", runtime.GOOS, must.Sprint("a control group kills only the process that asks for more"))
 		}
 	})
 	t.Run("a weight beyond the host's bounds is accepted", func(t *testing.T) {
