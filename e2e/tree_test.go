@@ -44,7 +44,7 @@ var imports = map[string][]string{
 	"pot/freebsd/zfs":              {"pot/run"},
 	"pot/linux":                    {"image/conf", "image/zstream", "pot", "pot/flock", "pot/linux/inside", "pot/supervise", "pot/tree"},
 	"pot/linux/inside":             {},
-	"pot/hosttest":                 {"e2e/need", "image/conf", "pot", "pot/life", "pot/local", "pot/supervise", "pot/tree"},
+	"pot/hosttest":                 {"e2e/need", "e2e/syncbuf", "image/conf", "pot", "pot/life", "pot/local", "pot/supervise", "pot/tree"},
 	"pot/supervise":                {"pot/exact", "pot/flock"},
 	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/freebsd/nmount", "pot/linux/inside"},
 
@@ -60,6 +60,7 @@ var imports = map[string][]string{
 	"e2e/leak":    {},
 	"e2e/machine": {"pot/run"},
 	"e2e/need":    {},
+	"e2e/syncbuf": {},
 }
 
 func TestTree(t *testing.T) {

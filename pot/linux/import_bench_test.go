@@ -23,8 +23,8 @@ import (
 	"nomad-driver-pot/pot/linux"
 )
 
-// importVariable has the test binary import an image and nothing else, so that what
-// it takes can be told from what others take.
+// importVariable has the test binary import an image and nothing else, so that its memory
+// and time can be measured alone.
 const importVariable = "POT_BENCH_IMPORT"
 
 // importing is what the child imports.

@@ -24,7 +24,7 @@ import (
 	"nomad-driver-pot/pot/linux"
 )
 
-// layers are images that a FreeBSD 14.2 made, each on the one before it.
+// layers are images that FreeBSD 14.2 made, each with the one before it as its origin.
 var layers = []struct{ name, tag, meta string }{
 	{"fxsmall", "1.0", "-\n"},
 	{"fxchild", "2.0", "fxsmall:1.0@1795391932\n"},
@@ -68,8 +68,8 @@ func tree(t *testing.T, dir string) map[string]string {
 	return got
 }
 
-// A layered image is imported on what it is layered on, which is fetched and imported
-// first, once, however many ask for any of them.
+// Importing an image imports its origins first, each once, however many callers ask for any
+// of them.
 func TestLayers(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -116,7 +116,7 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// What an image is layered on is what its .meta says, or nothing is left of it.
+// An image whose .meta names a wrong origin is refused, and nothing of it is left.
 func TestLayers_refused(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)

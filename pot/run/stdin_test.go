@@ -15,7 +15,7 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// source is written to a command: n pieces, and then err.
+// source is an io.WriterTo that writes n pieces and then returns err.
 type source struct {
 	piece []byte
 	n     int
@@ -41,7 +41,7 @@ func TestHost_Run_writerTo(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, "8388608", strings.TrimSpace(out))
 	})
-	t.Run("a command that does not read all of it says itself whether that is a failure", func(t *testing.T) {
+	t.Run("the exit status of a command that does not read everything decides", func(t *testing.T) {
 		out, err := run.Host{}.Run(t.Context(), source{piece, 64, nil}, "sh", "-c", "head -c 4")
 		must.NoError(t, err)
 		must.Eq(t, "0123", out)
@@ -50,7 +50,7 @@ func TestHost_Run_writerTo(t *testing.T) {
 		must.True(t, errors.As(err, &e))
 		must.Eq(t, "no such stream", e.Stderr)
 	})
-	t.Run("a source that fails is told, though the command is content", func(t *testing.T) {
+	t.Run("an error of the writer is returned even if the command succeeds", func(t *testing.T) {
 		damaged := errors.New("damaged")
 		_, err := run.Host{}.Run(t.Context(), source{piece, 3, damaged}, "sh", "-c", "cat > /dev/null")
 		must.ErrorIs(t, err, damaged)
@@ -64,7 +64,7 @@ func TestHost_Run_writerTo(t *testing.T) {
 		must.ErrorIs(t, err, late)
 		must.Less(t, 3*time.Second, time.Since(begun))
 	})
-	t.Run("a command that is not there is told, and nothing is written", func(t *testing.T) {
+	t.Run("a missing command is an error, and nothing is written", func(t *testing.T) {
 		_, err := run.Host{}.Run(t.Context(), source{piece, 1, nil}, "no-such-command")
 		must.ErrorContains(t, err, "no such command")
 	})
