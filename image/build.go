@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -95,11 +94,6 @@ type build struct {
 	artifacts Artifacts
 	out       counter
 }
-
-// counter counts what is written to it.
-type counter struct{ atomic.Int64 }
-
-func (c *counter) Write(p []byte) (int, error) { c.Add(int64(len(p))); return len(p), nil }
 
 // prepare checks the options, before anything is read.
 func (b *build) prepare() error {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 )
 
 // newClient is an HTTP client that gives files as they are. It has no timeout
@@ -39,16 +38,6 @@ func ReadRoots(file string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("%s: no certificate in PEM", file)
 	}
 	return roots, nil
-}
-
-// readBounded reads a regular file of at most that many bytes.
-func readBounded(name string, most int64) ([]byte, error) {
-	f, err := openRegular(name)
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: name, Err: err}
-	}
-	defer f.Close()
-	return readUpTo(f, most)
 }
 
 // errRedirect is a redirect that is not followed.
@@ -95,11 +84,8 @@ func (s shown) RoundTrip(req *http.Request) (*http.Response, error) {
 	return s.to.RoundTrip(req)
 }
 
-// origin is RFC 6454's: scheme, host and port.
-func origin(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[lower(u.Scheme)]
-	}
-	return lower(u.Scheme) + "://" + hostOf(u) + ":" + port
+// refused tells whether a server wants to know who asks, or does not like who does.
+func refused(err error) bool {
+	var s statusError
+	return errors.As(err, &s) && (int(s) == http.StatusUnauthorized || int(s) == http.StatusForbidden)
 }

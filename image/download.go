@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 	"path"
 	"strings"
 	"syscall"
@@ -40,11 +39,6 @@ func (d *download) from() int64 {
 	}
 	return d.part.hash.n
 }
-
-// Count is told how many bytes of an .xz have been read, of how many, after each
-// read. A total that is not known is -1. It must not wait for anything. It may be
-// nil.
-type Count func(done, total int64)
 
 // to writes the file to w. Its errors are of type *Error.
 func (d *download) to(ctx context.Context, w io.Writer) error {
@@ -197,23 +191,6 @@ func validator(h http.Header) string {
 		return tag
 	}
 	return h.Get("Last-Modified")
-}
-
-// openRegular opens a file, and nothing that would make its reader wait.
-func openRegular(name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		var pe *fs.PathError // its path is in the URL that is named already
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
-		return nil, err
-	}
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		f.Close()
-		return nil, errors.Join(err, errors.New("not a regular file"))
-	}
-	return f, nil
 }
 
 // status is an answer other than 200 OK. Those that a server gives when it is

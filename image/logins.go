@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -57,15 +56,6 @@ func readOwn(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: must belong to root, not to user %d", name, owner)
 	}
 	return readUpTo(f, maxLoginsBytes)
-}
-
-// readUpTo reads all of f, which may have that many bytes.
-func readUpTo(f *os.File, most int64) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(text)) > most {
-		err = fmt.Errorf("%s: more than %d bytes", f.Name(), most)
-	}
-	return text, err
 }
 
 func parseLogins(text []byte) (Logins, error) {

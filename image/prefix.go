@@ -73,3 +73,12 @@ func segments(u *url.URL) (parts []string, ok bool) {
 func hostOf(u *url.URL) string { return strings.TrimSuffix(lower(u.Hostname()), ".") }
 
 func lower(s string) string { return strings.ToLower(s) }
+
+// origin is RFC 6454's: scheme, host and port.
+func origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[lower(u.Scheme)]
+	}
+	return lower(u.Scheme) + "://" + hostOf(u) + ":" + port
+}

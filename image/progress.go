@@ -3,6 +3,7 @@ package image
 import (
 	"fmt"
 	"io"
+	"sync/atomic"
 )
 
 // Progress is told what is being done, in a few words for people, and a few
@@ -42,3 +43,13 @@ func (c *counted) Read(p []byte) (int, error) {
 	c.count(c.done, c.total)
 	return n, err
 }
+
+// Count is told how many bytes of an .xz have been read, of how many, after each
+// read. A total that is not known is -1. It must not wait for anything. It may be
+// nil.
+type Count func(done, total int64)
+
+// counter counts what is written to it.
+type counter struct{ atomic.Int64 }
+
+func (c *counter) Write(p []byte) (int, error) { c.Add(int64(len(p))); return len(p), nil }

@@ -3,11 +3,9 @@ package image
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 )
 
 // endings are how the names of an image's files end, in the order in which they get their
@@ -35,8 +33,6 @@ func (b *build) checkFree() error {
 	}
 	return nil
 }
-
-func exists(path string) error { return fmt.Errorf("%s: %w", path, fs.ErrExist) }
 
 // publish gives the files their names. Others may have published an image of the same
 // name since prepare: it is replaced only if that was asked for. What is replaced loses
@@ -77,26 +73,4 @@ func (b *build) publish(ctx context.Context) error {
 		a.Signature = b.path(".skein.sig")
 	}
 	return nil
-}
-
-// moveNew renames a file, and never replaces another: a name that is taken is
-// fs.ErrExist. It makes a second link, for rename(2) replaces what is there; from keeps
-// its name too. Where a file system has no links, the lock of the directory alone keeps
-// others of this program from taking the name in between.
-func moveNew(from, to string) error {
-	err := os.Link(from, to)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, fs.ErrExist):
-		return exists(to)
-	case !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.EXDEV) && !errors.Is(err, errors.ErrUnsupported):
-		return err
-	}
-	if _, err := os.Lstat(to); err == nil {
-		return exists(to)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return os.Rename(from, to)
 }

@@ -19,6 +19,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // Bounds on what a reference may be. Dataset names, with those of pool, pots
@@ -85,8 +87,8 @@ func (r Ref) Check(report func(field string, err error)) {
 	}
 	check("source", validateSource(r.Source))
 	check("name", validatePart(r.Name))
-	if strings.HasPrefix(r.Name, tempPrefix) {
-		check("name", fmt.Errorf("must not begin with %q, as datasets do that are being imported: %q", tempPrefix, r.Name))
+	if strings.HasPrefix(r.Name, conf.ImportPrefix) {
+		check("name", fmt.Errorf("must not begin with %q, as datasets do that are being imported: %q", conf.ImportPrefix, r.Name))
 	}
 	check("tag", validatePart(r.Tag))
 	if valid {

@@ -1,9 +1,6 @@
 package image
 
 import (
-	"errors"
-	"net/http"
-
 	"nomad-driver-pot/image/signify"
 )
 
@@ -42,10 +39,4 @@ func (t Terms) key() Terms {
 		t.signer, t.Key = key, nil
 	}
 	return t
-}
-
-// refused tells whether a server wants to know who asks, or does not like who does.
-func refused(err error) bool {
-	var s statusError
-	return errors.As(err, &s) && (int(s) == http.StatusUnauthorized || int(s) == http.StatusForbidden)
 }
