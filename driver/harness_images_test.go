@@ -20,9 +20,9 @@ import (
 // builtName is the name of images that tests build or export.
 const builtName = "rebuilt"
 
-// build builds image name:1.0 with the files of the real image, but for its
+// built builds image name:1.0 with the files of the real image, but for its
 // /etc/motd, and serves it.
-func build(t *testing.T, server *imagetest.Server, name, motd string, conf conf.New) image.Artifacts {
+func built(t *testing.T, server *imagetest.Server, name, motd string, conf conf.New) image.Artifacts {
 	t.Helper()
 	a, err := image.Build(t.Context(), image.BuildOptions{
 		Name: name, Tag: "1.0", Dir: t.TempDir(), From: helloTree(t, motd), Conf: conf,

@@ -83,7 +83,7 @@ func TestDriver_StartTask_moved(t *testing.T) {
 	b.destroyAtEnd(imagetest.HelloName + "_1_0")
 	first := b.sleeper(t)
 	moved, others := imagetest.NewServer(t), imagetest.NewServer(t)
-	build(t, others, imagetest.HelloName, "of another server\n", conf.New{Base: "14.2"})
+	built(t, others, imagetest.HelloName, "of another server\n", conf.New{Base: "14.2"})
 	for _, config := range []string{"", "\nforce_pull = true"} {
 		same := b.task(t, fmt.Sprintf("image = %q\nnetwork_mode = \"none\"", moved.URL)+config, "sleep", "1h")
 		b.start(t, same)
@@ -133,7 +133,7 @@ func TestDriver_StartTask_private(t *testing.T) {
 func TestDriver_builtImage(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
-	a := build(t, b.server, builtName, "made anew\n", conf.New{
+	a := built(t, b.server, builtName, "made anew\n", conf.New{
 		Base: "14.2", Command: "/bin/hello env", Env: []string{`GREETING="hi" there`},
 	})
 	config := fmt.Sprintf("pot = %q\ndigest = %q\nnetwork_mode = \"none\"", builtName, a.Digest)

@@ -146,9 +146,9 @@ func TestBuild_served(t *testing.T) {
 	o := buildOptions(t, webTree(t))
 	a, err := image.Build(t.Context(), o)
 	must.NoError(t, err)
-	store := image.NewStore(image.NewCache(t.TempDir(), image.Options{}), imagetest.NewDatasets())
+	images := image.NewStore(image.NewCache(t.TempDir(), image.Options{}), imagetest.NewDatasets())
 	ref := image.Ref{Source: "file://" + o.Dir, Name: "web", Tag: "1.0"}
-	snapshot, err := store.Ensure(t.Context(), ref, image.Terms{Digest: a.Digest}, nil)
+	snapshot, err := images.Ensure(t.Context(), ref, image.Terms{Digest: a.Digest}, nil)
 	must.NoError(t, err)
 	must.Eq(t, image.Snapshot{Name: "web_1_0", Digest: a.Digest}, snapshot)
 }

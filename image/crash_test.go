@@ -170,8 +170,8 @@ func (r *crashRig) start(t *testing.T, phase string) (kill func()) {
 // ensure imports the image and looks for what is left of other imports.
 func (r *crashRig) ensure(t *testing.T) {
 	t.Helper()
-	store := image.NewStore(image.NewCache(filepath.Join(r.dir, "cache"), image.Options{}), r.host.Images)
-	got, err := store.Ensure(t.Context(), r.ref, image.Terms{Digest: r.pin}, nil)
+	images := image.NewStore(image.NewCache(filepath.Join(r.dir, "cache"), image.Options{}), r.host.Images)
+	got, err := images.Ensure(t.Context(), r.ref, image.Terms{Digest: r.pin}, nil)
 	must.NoError(t, err)
 	must.Eq(t, image.Snapshot{Name: "good_1_0", Digest: r.pin}, got)
 }

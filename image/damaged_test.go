@@ -34,10 +34,10 @@ func TestStore_Ensure_damagedLabels(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newRig(t)
 			b.datasets.Put("small_1_0", nil)
-			store := image.NewStore(image.NewCache(b.cache, image.Options{}), damagedLabels{b.datasets, "small_1_0"})
+			images := image.NewStore(image.NewCache(b.cache, image.Options{}), damagedLabels{b.datasets, "small_1_0"})
 			beside := b.small.Beside(digest(t, smallImage, imagetest.NoMeta))
 			for range 2 {
-				got, err := store.Ensure(t.Context(), b.small, terms, nil)
+				got, err := images.Ensure(t.Context(), b.small, terms, nil)
 				must.NoError(t, err)
 				must.Eq(t, beside, got.Name)
 			}

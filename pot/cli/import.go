@@ -72,8 +72,8 @@ func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (na
 	}
 	cache := cmp.Or(conf.Cache, o.defaults.Cache, filepath.Join(o.dir, "cache"))
 	bar := newProgress(c.ErrOrStderr())
-	store := image.NewStore(image.NewCache(cache, image.Options{Watch: bar.of}), ps.Host().Images)
-	_, err = store.Ensure(ctx, ref, image.Terms{Key: check.Key, Own: true}, nil)
+	images := image.NewStore(image.NewCache(cache, image.Options{Watch: bar.of}), ps.Host().Images)
+	_, err = images.Ensure(ctx, ref, image.Terms{Key: check.Key, Own: true}, nil)
 	bar.done()
 	if errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("pot %s already exists", name)
