@@ -12,7 +12,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers/fsisolation"
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
 )
@@ -142,7 +143,7 @@ type backend struct {
 	settings
 	compute cpustats.Compute
 	pots    *life.Pots
-	images  *image.Store
+	images  *store.Store
 	openErr error // why pots and images are nil
 }
 
@@ -158,7 +159,7 @@ func newBackend(s settings, native Native, log func(string)) *backend {
 		Dir: s.host.Dir, Network: s.host.Network, Supervisor: s.host.Supervisor,
 		Bridges: s.bridges, Reserved: s.reserved, AllowAttributes: s.allowAttributes, Log: log,
 	})
-	b.images = image.NewStore(image.NewCache(s.cacheDir, s.pull), host.Images)
+	b.images = store.NewStore(fetch.NewCache(s.cacheDir, s.pull), host.Images)
 	return b
 }
 

@@ -14,6 +14,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/local"
@@ -61,9 +62,9 @@ func TestDriver_StartTask_importedByHand(t *testing.T) {
 	back := b.driver.current()
 	b.destroyAtEnd(imagetest.HelloName + "_1_0")
 	ref := image.Ref{Source: b.server.URL, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
-	_, err := back.images.Ensure(t.Context(), ref, image.Terms{Own: true}, nil)
+	_, err := back.images.Ensure(t.Context(), ref, image.PullOptions{Own: true}, nil)
 	must.NoError(t, err)
-	must.NoError(t, back.pots.Host().Images.SetLabels(t.Context(), ref.Dataset(), map[string]string{image.LabelImported: ref.String()}))
+	must.NoError(t, back.pots.Host().Images.SetLabels(t.Context(), ref.Dataset(), map[string]string{store.LabelImported: ref.String()}))
 	b.sleeper(t)
 	must.Eq(t, 1, b.server.Gets(ref.File()))
 

@@ -15,8 +15,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/base"
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
-	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/pot"
 )
 
@@ -162,7 +162,7 @@ type settings struct {
 	enabled  bool
 	host     pot.HostConfig
 	cacheDir string
-	pull     image.Options
+	pull     fetch.Options
 	sources  sources
 	volumes  VolumesConfig
 	modes    []pot.NetworkMode // that are allowed
@@ -316,13 +316,13 @@ func zfsRoot(f *problems, name string) string {
 	return name
 }
 
-func (p *PullConfig) options(f *problems) image.Options {
-	o := image.Options{
+func (p *PullConfig) options(f *problems) fetch.Options {
+	o := fetch.Options{
 		MaxParallel:  cmp.Or(p.MaxParallel, defaultParallel),
 		Timeout:      duration(f, "pull.timeout", p.Timeout, defaultPullTimeout),
 		StallTimeout: duration(f, "pull.stall_timeout", p.StallTimeout, defaultStallTimeout),
 		MaxBytes:     defaultImageBytes,
-		MaxTreeBytes: image.DefaultMaxTreeBytes,
+		MaxTreeBytes: fetch.DefaultMaxTreeBytes,
 	}
 	if o.MaxParallel < 1 {
 		f.add("pull.max_parallel", "must be at least 1, not %d", p.MaxParallel)
@@ -336,7 +336,7 @@ func (p *PullConfig) options(f *problems) image.Options {
 	o.Decode.Memory = size(f, "pull.decoder_memory", p.DecoderMemory)
 	if p.CAFile != "" {
 		var err error
-		if o.Roots, err = image.ReadRoots(absolute(f, "pull.ca_file", p.CAFile, "")); err != nil {
+		if o.Roots, err = fetch.ReadRoots(absolute(f, "pull.ca_file", p.CAFile, "")); err != nil {
 			f.add("pull.ca_file", "%w", err)
 		}
 	}

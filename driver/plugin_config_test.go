@@ -13,8 +13,8 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/pot"
 )
 
@@ -32,7 +32,7 @@ func TestConfig_settings(t *testing.T) {
 				Network:    pot.DefaultNetwork,
 				ZFSRoot:    "zroot/pot",
 			},
-			pull:    image.Options{MaxBytes: 16 << 30, MaxTreeBytes: 64 << 30, Timeout: 30 * time.Minute, StallTimeout: time.Minute, MaxParallel: 4},
+			pull:    fetch.Options{MaxBytes: 16 << 30, MaxTreeBytes: 64 << 30, Timeout: 30 * time.Minute, StallTimeout: time.Minute, MaxParallel: 4},
 			modes:   defaultModes,
 			gc:      gc{images: true, pots: true, interval: 5 * time.Minute, grace: 5 * time.Minute, imageDelay: time.Hour},
 			bridges: "/var/lib/nomad-driver-pot/bridges",
@@ -89,7 +89,7 @@ func TestConfig_settings(t *testing.T) {
 				Network:    pot.Network{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Gateway: netip.MustParseAddr("10.1.0.254")},
 				ZFSRoot:    "tank/pot",
 			},
-			pull:    image.Options{MaxBytes: 2 << 30, MaxTreeBytes: 8 << 30, Timeout: 10 * time.Minute, StallTimeout: 20 * time.Second, MaxParallel: 2},
+			pull:    fetch.Options{MaxBytes: 2 << 30, MaxTreeBytes: 8 << 30, Timeout: 10 * time.Minute, StallTimeout: 20 * time.Second, MaxParallel: 2},
 			volumes: VolumesConfig{Enabled: true, AllowedPaths: []string{"/srv"}},
 			modes:   []pot.NetworkMode{pot.PublicBridge, pot.NoNetwork},
 			bridges: "/pots/bridges",

@@ -15,14 +15,20 @@ const module = "nomad-driver-pot"
 // diagram that the layout follows, with the outermost first. "" is plugin.go.
 var imports = map[string][]string{
 	"":       {"driver", "pot/cli", "pot/native", "pot/supervise"},
-	"driver": {"image", "image/conf", "image/signify", "pot", "pot/life", "pot/local", "pot/tree", "pot/supervise", "flavour"},
+	"driver": {"image", "image/conf", "image/fetch", "image/signify", "image/store", "pot", "pot/life", "pot/local", "pot/tree", "pot/supervise", "flavour"},
 
 	"flavour":     {"pot", "pot/life", "pot/local", "pot/tree"},
-	"pot/cli":     {"image", "image/conf", "image/signify", "image/xz", "image/zstream", "pot", "pot/life", "pot/local", "pot/network", "pot/tree", "pot/native", "pot/supervise", "flavour"},
+	"pot/cli":     {"image", "image/build", "image/conf", "image/fetch", "image/inspect", "image/push", "image/signify", "image/store", "image/xz", "image/zstream", "pot", "pot/life", "pot/local", "pot/network", "pot/tree", "pot/native", "pot/supervise", "flavour"},
 	"pot/cli/man": {"pot/cli"},
 
-	"image":           {"image/conf", "image/skein", "image/signify", "image/xz", "image/zstream"},
+	"image":           {"image/conf", "image/skein", "image/signify", "image/xz"},
+	"image/fetch":     {"image", "image/lockdir", "image/signify", "image/skein", "image/xz"},
+	"image/store":     {"image", "image/conf", "image/fetch", "image/lockdir", "image/zstream"},
+	"image/build":     {"image", "image/conf", "image/lockdir", "image/skein", "image/xz", "image/zstream"},
+	"image/push":      {"image", "image/fetch", "image/lockdir", "image/signify", "image/skein"},
+	"image/inspect":   {"image", "image/conf", "image/fetch", "image/signify", "image/zstream"},
 	"image/conf":      {},
+	"image/lockdir":   {},
 	"image/imagetest": {"image", "image/skein", "image/zstream"},
 	"image/signify":   {},
 	"image/skein":     {},

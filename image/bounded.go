@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// openRegular opens a file, and nothing that would make its reader wait.
-func openRegular(name string) (*os.File, error) {
+// OpenRegular opens a file, and nothing that would make its reader wait.
+func OpenRegular(name string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		var pe *fs.PathError // its path is in the URL that is named already
@@ -26,18 +26,18 @@ func openRegular(name string) (*os.File, error) {
 	return f, nil
 }
 
-// readBounded reads a regular file of at most that many bytes.
-func readBounded(name string, most int64) ([]byte, error) {
-	f, err := openRegular(name)
+// ReadBounded reads a regular file of at most that many bytes.
+func ReadBounded(name string, most int64) ([]byte, error) {
+	f, err := OpenRegular(name)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
 	defer f.Close()
-	return readUpTo(f, most)
+	return ReadAtMost(f, most)
 }
 
-// readUpTo reads all of f, which may have that many bytes.
-func readUpTo(f *os.File, most int64) ([]byte, error) {
+// ReadAtMost reads all of f, which may have that many bytes.
+func ReadAtMost(f *os.File, most int64) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err == nil && int64(len(text)) > most {
 		err = fmt.Errorf("%s: more than %d bytes", f.Name(), most)

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/build"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/local"
@@ -127,7 +129,7 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 	if o.Progress, err = e.watch(ctx, o); err != nil {
 		return fail(err)
 	}
-	a, err := image.Export(ctx, o)
+	a, err := build.Export(ctx, o)
 	if err != nil {
 		return nil, hintForce(fmt.Errorf("cannot %w", err), e.replace)
 	}
@@ -146,8 +148,8 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 // plan returns what is exported. It changes nothing, and refuses what it can: nobody is
 // asked for a passphrase, and no snapshot destroyed, for an export that is refused. With
 // -A and no tag, o has neither a snapshot nor a tag if there is no snapshot yet.
-func (e *exporting) plan(ctx context.Context) (o image.ExportOptions, pick picked, err error) {
-	fail := func(err error) (image.ExportOptions, picked, error) {
+func (e *exporting) plan(ctx context.Context) (o build.ExportOptions, pick picked, err error) {
+	fail := func(err error) (build.ExportOptions, picked, error) {
 		return o, pick, running("export the pot", e.name, err)
 	}
 	if info, err := os.Stat(e.dir); err != nil || !info.IsDir() {
@@ -165,7 +167,7 @@ func (e *exporting) plan(ctx context.Context) (o image.ExportOptions, pick picke
 	} else if err != nil {
 		return fail(err)
 	}
-	o = image.ExportOptions{
+	o = build.ExportOptions{
 		Name: string(e.name), Tag: cmp.Or(e.tag, pick.snapshot), Dir: e.dir, Snapshot: pick.snapshot, Replace: e.replace,
 		XZ: xz.WriteOptions{Level: e.level.options()},
 	}
@@ -186,7 +188,7 @@ func (e *exporting) plan(ctx context.Context) (o image.ExportOptions, pick picke
 
 // watch is who is told how much of the stream has been read. How long that will be is
 // not known before: it is about what the snapshot holds, unless it is an increment.
-func (e *exporting) watch(ctx context.Context, o image.ExportOptions) (func(n int64), error) {
+func (e *exporting) watch(ctx context.Context, o build.ExportOptions) (func(n int64), error) {
 	count := e.bar.of("exporting " + o.Name + "_" + o.Tag)
 	if count == nil {
 		return nil, nil
@@ -259,7 +261,7 @@ func (e *exporting) prepare(ctx context.Context, p picked) (string, error) {
 }
 
 // check refuses a tag that is a step back, if it is to.
-func (e *exporting) check(ctx context.Context, o image.ExportOptions) error {
+func (e *exporting) check(ctx context.Context, o build.ExportOptions) error {
 	labels, err := e.images.Labels(ctx, string(e.name))
 	last := labels[labelTag]
 	if err != nil || !e.versions || last == "" {
@@ -284,7 +286,7 @@ func (e *exporting) origin(ctx context.Context) (image.Meta, error) {
 	if err != nil {
 		return image.Meta{}, err
 	}
-	if ref := labels[image.LabelRef]; ref != "" {
+	if ref := labels[store.LabelRef]; ref != "" {
 		r, err := image.ParseRef(ref)
 		return image.Meta{Name: r.Name, Tag: r.Tag, Snapshot: snapshot}, err
 	}

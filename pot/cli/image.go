@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/signify"
 )
 
@@ -28,8 +29,8 @@ https or file) of an .xz file. Beside it, with its name and an ending more, are
 }
 
 // place is FILE.
-func place(file string) (image.Place, error) {
-	p, err := image.ParsePlace(file)
+func place(file string) (fetch.Location, error) {
+	p, err := fetch.ParseLocation(file)
 	if err != nil {
 		err = fmt.Errorf("FILE: %w", err)
 	}
@@ -42,13 +43,13 @@ func addPubkey(c *cobra.Command, name *string) {
 }
 
 // checks are what is asked of an image: a signature too, unless pubkey is "".
-func checks(pubkey string, count image.Count) (image.Checks, error) {
+func checks(pubkey string, count image.ProgressFunc) (fetch.Checks, error) {
 	if pubkey == "" {
-		return image.Checks{Count: count}, nil
+		return fetch.Checks{Count: count}, nil
 	}
 	key, err := signify.ReadPublicKey(pubkey)
 	if err != nil {
-		return image.Checks{}, fmt.Errorf("cannot use the public key: %w", err)
+		return fetch.Checks{}, fmt.Errorf("cannot use the public key: %w", err)
 	}
-	return image.Checks{Key: &key, Count: count}, nil
+	return fetch.Checks{Key: &key, Count: count}, nil
 }

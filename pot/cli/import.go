@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/local"
@@ -72,8 +74,8 @@ func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (na
 	}
 	cache := cmp.Or(conf.Cache, o.defaults.Cache, filepath.Join(o.dir, "cache"))
 	bar := newProgress(c.ErrOrStderr())
-	images := image.NewStore(image.NewCache(cache, image.Options{Watch: bar.of}), ps.Host().Images)
-	_, err = images.Ensure(ctx, ref, image.Terms{Key: check.Key, Own: true}, nil)
+	images := store.NewStore(fetch.NewCache(cache, fetch.Options{OnProgress: bar.of}), ps.Host().Images)
+	_, err = images.Ensure(ctx, ref, image.PullOptions{Key: check.Key, Own: true}, nil)
 	bar.done()
 	if errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("pot %s already exists", name)
@@ -83,7 +85,7 @@ func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (na
 	}
 	err = o.settle(c, ps, name)
 	if err == nil { // it is the image, until the pot is changed or started
-		err = ps.Host().Images.SetLabels(ctx, string(name), map[string]string{image.LabelImported: ref.String()})
+		err = ps.Host().Images.SetLabels(ctx, string(name), map[string]string{store.LabelImported: ref.String()})
 	}
 	if err != nil {
 		after := context.WithoutCancel(ctx)

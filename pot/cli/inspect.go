@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/zstream"
 )
 
@@ -74,8 +75,8 @@ there are more; all else is told without it.`,
 
 // inspection is a look at an image.
 type inspection struct {
-	of      image.Place
-	origins []image.Place
+	of      fetch.Location
+	origins []fetch.Location
 	trust   trust
 	values  bool // of the environment too
 	bar     *progress

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/signify"
 	"nomad-driver-pot/image/zstream"
 )
@@ -57,7 +58,7 @@ type inspectedSystem struct {
 }
 
 // newFindings is what the name of the file says.
-func newFindings(p image.Place, values bool) *findings {
+func newFindings(p fetch.Location, values bool) *findings {
 	return &findings{Image: p.String(), values: values, Warnings: []warning{}}
 }
 

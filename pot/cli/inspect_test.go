@@ -14,7 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/zstream"
 )
@@ -52,7 +52,7 @@ func inspect(t *testing.T, systems ...zstream.FileSystem) *findings {
 	must.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "web_1.0.xz")
 	must.NoError(t, os.WriteFile(file, imagetest.XZ(stream.Bytes()), 0o600))
-	p, err := image.ParsePlace(file)
+	p, err := fetch.ParseLocation(file)
 	must.NoError(t, err)
 	r, err := (&inspection{of: p, trust: trust{blindly: true}, bar: &progress{}}).report(t.Context())
 	must.NoError(t, err)

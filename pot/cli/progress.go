@@ -27,7 +27,7 @@ func newProgress(stderr io.Writer) *progress {
 
 // of begins another bar, with bytes, rate and time to go. It is drawn when there
 // is something to tell, and taken away by done.
-func (p *progress) of(what string) image.Count {
+func (p *progress) of(what string) image.ProgressFunc {
 	p.done()
 	if p.w == nil {
 		return nil

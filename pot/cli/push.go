@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
+	"nomad-driver-pot/image/push"
 )
 
 // pushRetries is how often a file is sent again to a server that is ill or busy.
@@ -66,7 +68,7 @@ form of netrc: machine HOST login USER password PASSWORD.`,
 
 // pushes are images that are to be published.
 type pushes struct {
-	options image.PushOptions
+	options push.PushOptions
 	pubkey  string
 	netrc   string
 	bar     *progress
@@ -113,7 +115,7 @@ func (p *pushes) run(ctx context.Context, from []string, to string) ([]pushed, e
 		name := filepath.Base(at.String())
 		p.options.Count = p.bar.of("verifying " + name)
 		p.options.Sent, p.options.Back = p.inTurn("sending "+name), p.inTurn("reading back "+name)
-		got, err := image.Push(ctx, at, to, p.options)
+		got, err := push.Push(ctx, at, to, p.options)
 		if err != nil {
 			return all, hintForce(fmt.Errorf("cannot %w", err), p.options.Replace)
 		}
@@ -123,8 +125,8 @@ func (p *pushes) run(ctx context.Context, from []string, to string) ([]pushed, e
 }
 
 // inTurn is a bar that begins when there is something for it to show.
-func (p *pushes) inTurn(what string) image.Count {
-	var count image.Count
+func (p *pushes) inTurn(what string) image.ProgressFunc {
+	var count image.ProgressFunc
 	return func(done, total int64) {
 		if count == nil {
 			if count = p.bar.of(what); count == nil {
@@ -136,8 +138,8 @@ func (p *pushes) inTurn(what string) image.Count {
 }
 
 // pushPlaces are images by their files, and all of those in directories, by name.
-func pushPlaces(from []string) ([]image.Place, error) {
-	var all []image.Place
+func pushPlaces(from []string) ([]fetch.Location, error) {
+	var all []fetch.Location
 	for _, name := range from {
 		files := []string{name}
 		if info, err := os.Stat(name); err == nil && info.IsDir() {
@@ -166,12 +168,12 @@ func escapeGlob(name string) string {
 }
 
 // pushAuth is who asks the server at a URL, by the environment or else by a file.
-func pushAuth(to, netrc string, env func(string) string) (image.PushAuth, error) {
-	a := image.PushAuth{
+func pushAuth(to, netrc string, env func(string) string) (push.PushAuth, error) {
+	a := push.PushAuth{
 		Token: env("POT_PUSH_TOKEN"), Username: env("POT_PUSH_USERNAME"), Password: env("POT_PUSH_PASSWORD"),
 		Header: env("POT_PUSH_HEADER"),
 	}
-	if a != (image.PushAuth{}) || netrc == "" {
+	if a != (push.PushAuth{}) || netrc == "" {
 		return a, nil
 	}
 	u, err := url.Parse(to)

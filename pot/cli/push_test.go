@@ -8,8 +8,9 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/image/push"
+	"nomad-driver-pot/image/store"
 )
 
 func TestPushAuth(t *testing.T) {
@@ -18,7 +19,7 @@ func TestPushAuth(t *testing.T) {
 	must.NoError(t, os.WriteFile(netrc, []byte("machine other login o password p\nmachine example.org\n\tlogin me account x password s3cret\n"+
 		"machine example.org login late password late\ndefault login anonymous password any\n"), 0o600))
 	none := func(string) string { return "" }
-	for to, want := range map[string]image.PushAuth{
+	for to, want := range map[string]push.PushAuth{
 		"https://example.org:8443/pots": {Username: "me", Password: "s3cret"},
 		"https://another.org/":          {Username: "anonymous", Password: "any"},
 		"/srv/images":                   {},
@@ -32,7 +33,7 @@ func TestPushAuth(t *testing.T) {
 			return map[string]string{"POT_PUSH_TOKEN": "t"}[name]
 		})
 		must.NoError(t, err)
-		must.Eq(t, image.PushAuth{Token: "t"}, got)
+		must.Eq(t, push.PushAuth{Token: "t"}, got)
 	})
 	t.Run("a file for all to read is refused", func(t *testing.T) {
 		must.NoError(t, os.Chmod(netrc, 0o644))
@@ -55,9 +56,9 @@ func TestPushAuth(t *testing.T) {
 // Package pot and package image know each other's labels, and do not import each other.
 func TestLabels(t *testing.T) {
 	leak.Check(t)
-	must.Eq(t, image.LabelRef, conf.LabelRef)
-	must.Eq(t, image.LabelDigest, conf.LabelDigest)
-	must.Eq(t, image.LabelTask, conf.LabelTask)
-	must.Eq(t, image.LabelSources, conf.LabelSources)
-	must.Eq(t, image.LabelImported, conf.LabelImported)
+	must.Eq(t, store.LabelRef, conf.LabelRef)
+	must.Eq(t, store.LabelDigest, conf.LabelDigest)
+	must.Eq(t, store.LabelTask, conf.LabelTask)
+	must.Eq(t, store.LabelSources, conf.LabelSources)
+	must.Eq(t, store.LabelImported, conf.LabelImported)
 }

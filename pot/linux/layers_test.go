@@ -18,7 +18,9 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
 	"nomad-driver-pot/pot/linux"
@@ -80,13 +82,13 @@ func TestLayers(t *testing.T) {
 	}
 	host, err := linux.New(t.TempDir(), "/nonexistent")
 	must.NoError(t, err)
-	store := image.NewStore(image.NewCache(t.TempDir(), image.Options{}), host.Images)
+	store := store.NewStore(fetch.NewCache(t.TempDir(), fetch.Options{}), host.Images)
 	var asked sync.WaitGroup
 	errs := make([]error, 12)
 	for i := range errs {
 		l := layers[2-i%3]
 		asked.Go(func() {
-			_, errs[i] = store.Ensure(t.Context(), image.Ref{Source: server.URL, Name: l.name, Tag: l.tag}, image.Terms{}, nil)
+			_, errs[i] = store.Ensure(t.Context(), image.Ref{Source: server.URL, Name: l.name, Tag: l.tag}, image.PullOptions{}, nil)
 		})
 	}
 	asked.Wait()
@@ -140,8 +142,8 @@ func TestLayers_refused(t *testing.T) {
 			dir := t.TempDir()
 			host, err := linux.New(dir, "/nonexistent")
 			must.NoError(t, err)
-			store := image.NewStore(image.NewCache(t.TempDir(), image.Options{}), host.Images)
-			_, err = store.Ensure(t.Context(), image.Ref{Source: server.URL, Name: "fxchild", Tag: "2.0"}, image.Terms{}, nil)
+			store := store.NewStore(fetch.NewCache(t.TempDir(), fetch.Options{}), host.Images)
+			_, err = store.Ensure(t.Context(), image.Ref{Source: server.URL, Name: "fxchild", Tag: "2.0"}, image.PullOptions{}, nil)
 			must.ErrorContains(t, err, c.want)
 			must.False(t, image.Retryable(err))
 			names, err := host.Images.List(t.Context(), "fxchild")
