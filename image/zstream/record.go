@@ -82,8 +82,8 @@ type recordReader struct {
 
 	onRecord func(rec *record, header []byte) error // called with every record; may be nil
 
-	index  int64 // of the record in hand
-	offset int64 // of the record in hand
+	index  int64 // of the current record
+	offset int64 // of the current record
 	next   int64 // offset of the next
 }
 

@@ -6,12 +6,6 @@ import (
 	"math/bits"
 )
 
-// A kernel goes by the chains of a leaf wherever they lead: to look a name up by
-// those of its hash, to make room for one by that of what is free, to take one
-// away by those of its arrays (module/zfs/zap_leaf.c, zap_leaf_lookup,
-// zap_leaf_chunk_alloc, zap_leaf_array_free). What they lead to it reads and
-// writes; in a circle it goes for ever.
-
 // check verifies that every chunk is in at most one chain and has the type of that
 // chain. A kernel follows the chains of a leaf without a check: to look up a name by its
 // hash, to allocate a free chunk, to free an array (module/zfs/zap_leaf.c,
