@@ -109,7 +109,7 @@ func (n *inspection) report(ctx context.Context) (*findings, error) {
 // list writes a line for each file in the image.
 func (n *inspection) list(ctx context.Context, w io.Writer, format output) error {
 	buffered := bufio.NewWriter(w)
-	line := lister(buffered, format)
+	line := lister(buffered, format == "json")
 	first := true
 	_, _, err := n.index(ctx, zstream.Options{}, func(e zstream.Entry) error {
 		if first {

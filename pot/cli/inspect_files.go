@@ -14,9 +14,9 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// lister is what writes a line for each file to w.
-func lister(w io.Writer, format output) func(zstream.Entry) error {
-	if format == "json" {
+// lister returns a function that writes a line for each file to w, or an object in JSON.
+func lister(w io.Writer, asJSON bool) func(zstream.Entry) error {
+	if asJSON {
 		e := json.NewEncoder(w)
 		e.SetEscapeHTML(false)
 		return func(entry zstream.Entry) error { return e.Encode(newListed(entry)) }

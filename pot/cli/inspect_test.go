@@ -211,7 +211,7 @@ func TestLsMode(t *testing.T) {
 func TestListed_names(t *testing.T) {
 	leak.Check(t)
 	var out bytes.Buffer
-	line := lister(&out, "json")
+	line := lister(&out, true)
 	must.NoError(t, line(zstream.Entry{Dataset: "m", Path: "a\xff", Mode: fs.ModeDevice | fs.ModeCharDevice | 0o666, Major: 13, Minor: 0}))
 	must.StrContains(t, out.String(), `"path_bytes":"bS9h/w=="`)
 	must.StrContains(t, out.String(), `"type":"character device","mode":"0666"`)
