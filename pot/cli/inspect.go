@@ -82,17 +82,12 @@ type inspection struct {
 	bar     *progress
 }
 
-// maxConf bounds the files of conf that are read, in bytes.
-const maxConf = 1 << 20
-
 // report is all that can be said of the image.
 func (n *inspection) report(ctx context.Context) (*findings, error) {
 	r := newFindings(n.of, n.values)
 	seen := newSeen()
-	o := zstream.Options{
-		Content:            &zstream.ContentFilter{Match: isConf, MaxBytes: maxConf},
-		SkipMissingOrigins: len(n.origins) == 0,
-	}
+	o := readOptions()
+	o.SkipMissingOrigins = len(n.origins) == 0
 	f, stream, err := n.index(ctx, o, seen.add)
 	if err != nil {
 		return nil, err

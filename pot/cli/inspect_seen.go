@@ -41,6 +41,14 @@ func (x *examples) add(name string) {
 // maxHooks bounds the scripts that are named one by one.
 const maxHooks = 32
 
+// maxConf bounds the files of conf that are read, in bytes.
+const maxConf = 1 << 20
+
+// readOptions returns how the stream of an image is read for a report.
+func readOptions() zstream.Options {
+	return zstream.Options{Content: &zstream.ContentFilter{Match: isConf, MaxBytes: maxConf}}
+}
+
 // isConf tells whether the file of the top dataset is one that pot reads.
 func isConf(path string) bool { return path == potConfFile || path == fscompFile }
 

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,7 +14,6 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/fetch"
-	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/zstream"
 )
 
@@ -50,12 +48,12 @@ func inspect(t *testing.T, systems ...zstream.FileSystem) *findings {
 	o := zstream.WriteOptions{Dataset: "tank/jails/web", Snapshot: "1795392222", Created: time.Unix(1795392222, 0)}
 	_, err := zstream.Write(t.Context(), &stream, o, systems...)
 	must.NoError(t, err)
-	file := filepath.Join(t.TempDir(), "web_1.0.xz")
-	must.NoError(t, os.WriteFile(file, imagetest.XZ(stream.Bytes()), 0o600))
-	p, err := fetch.ParseLocation(file)
+	p, err := fetch.ParseLocation(filepath.Join(t.TempDir(), "web_1.0.xz"))
 	must.NoError(t, err)
-	r, err := (&inspection{of: p, trust: trust{blindly: true}, bar: &progress{}}).report(t.Context())
+	r, seen := newFindings(p, false), newSeen()
+	index, err := zstream.Index(t.Context(), &stream, readOptions(), seen.add)
 	must.NoError(t, err)
+	r.stream(index, seen)
 	return r
 }
 
