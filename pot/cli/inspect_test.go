@@ -41,8 +41,8 @@ func treeOf(t *testing.T, members ...member) *zstream.Files {
 	return files
 }
 
-// inspect looks at an image of those datasets.
-func inspect(t *testing.T, systems ...zstream.FileSystem) *findings {
+// inspected looks at an image of those datasets.
+func inspected(t *testing.T, systems ...zstream.FileSystem) *findings {
 	t.Helper()
 	var stream bytes.Buffer
 	o := zstream.WriteOptions{Dataset: "tank/jails/web", Snapshot: "1795392222", Created: time.Unix(1795392222, 0)}
@@ -83,7 +83,7 @@ func TestInspect_warnings(t *testing.T) {
 	m := treeOf(t, dir("dev/"), member{tar.Header{Name: "dev/mem", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 1, Mode: 0o666}, ""},
 		script("a", 0o4755), script("b", 0o6755), script("c", 0o4755), script("d", 0o4755),
 		member{tar.Header{Name: "again", Typeflag: tar.TypeLink, Linkname: "a"}, ""})
-	r := inspect(t, zstream.FileSystem{Name: "", Files: top}, zstream.FileSystem{Name: "m", Files: m}, zstream.FileSystem{Name: "x", Files: treeOf(t)})
+	r := inspected(t, zstream.FileSystem{Name: "", Files: top}, zstream.FileSystem{Name: "m", Files: m}, zstream.FileSystem{Name: "x", Files: treeOf(t)})
 	var lines []string
 	for _, w := range r.Warnings {
 		lines = append(lines, w.Kind+": "+w.Text)
@@ -129,7 +129,7 @@ func TestInspect_oddConf(t *testing.T) {
 			[]member{dir("conf/"), file("conf/fscomp.conf", strings.Repeat("/a /b\n", maxMounts+8))}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			r := inspect(t, zstream.FileSystem{Name: "", Files: treeOf(t, c.members...)})
+			r := inspected(t, zstream.FileSystem{Name: "", Files: treeOf(t, c.members...)})
 			var lines []string
 			for _, w := range r.Warnings {
 				lines = append(lines, w.Kind+": "+w.Text)
@@ -145,7 +145,7 @@ func TestInspect_manyHooks(t *testing.T) {
 	for i := range maxHooks + 5 {
 		members = append(members, script(fmt.Sprintf("conf/%d.sh", i), 0o755))
 	}
-	r := inspect(t, zstream.FileSystem{Name: "", Files: treeOf(t, members...)})
+	r := inspected(t, zstream.FileSystem{Name: "", Files: treeOf(t, members...)})
 	must.Len(t, maxHooks+1, r.Warnings)
 	must.Eq(t, warning{"hook", "conf: 5 scripts more"}, r.Warnings[maxHooks])
 }
