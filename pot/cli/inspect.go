@@ -12,6 +12,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/fetch"
+	"nomad-driver-pot/image/inspect"
 	"nomad-driver-pot/image/zstream"
 )
 
@@ -67,7 +68,7 @@ there are more; all else is told without it.`,
 			if err != nil {
 				return err
 			}
-			return output.tell(c.OutOrStdout(), r, r.text)
+			return output.tell(c.OutOrStdout(), r, r.Text)
 		})(c, args)
 	}
 	return c
@@ -83,28 +84,28 @@ type inspection struct {
 }
 
 // report is all that can be said of the image.
-func (n *inspection) report(ctx context.Context) (*findings, error) {
-	r := newFindings(n.of, n.values)
-	seen := newSeen()
-	o := readOptions()
+func (n *inspection) report(ctx context.Context) (*inspect.Report, error) {
+	r := inspect.New(n.of, n.values)
+	seen := inspect.NewSeen()
+	o := inspect.Options()
 	o.SkipMissingOrigins = len(n.origins) == 0
-	f, stream, err := n.index(ctx, o, seen.add)
+	f, stream, err := n.index(ctx, o, seen.Add)
 	if err != nil {
 		return nil, err
 	}
-	r.verified(f, n.trust.blindly)
+	r.AddFile(f, n.trust.blindly)
 	if !n.trust.blindly && n.trust.pubkey == "" {
 		claimed, err := n.of.ClaimedKey(ctx)
-		r.Signature.claim(claimed, err)
+		r.Signature.Claim(claimed, err)
 	}
-	r.stream(stream, seen)
+	r.AddStream(stream, seen)
 	return r, nil
 }
 
 // list writes a line for each file in the image.
 func (n *inspection) list(ctx context.Context, w io.Writer, format output) error {
 	buffered := bufio.NewWriter(w)
-	line := lister(buffered, format == "json")
+	line := inspect.Lister(buffered, format == "json")
 	first := true
 	_, _, err := n.index(ctx, zstream.Options{}, func(e zstream.Entry) error {
 		if first {

@@ -1,4 +1,4 @@
-package cli
+package inspect
 
 import (
 	"fmt"
@@ -17,20 +17,20 @@ type warning struct {
 }
 
 // add adds one.
-func (r *findings) add(kind, format string, args ...any) {
+func (r *Report) add(kind, format string, args ...any) {
 	r.Warnings = append(r.Warnings, warning{kind, fmt.Sprintf(format, args...)})
 }
 
 // warn says what would act on a host.
-func (r *findings) warn(s *zstream.Stream, seen *seen) {
+func (r *Report) warn(s *zstream.Stream, seen *Seen) {
 	for _, path := range seen.oddPlace.first {
 		r.add("conf", "%s: not what a pot has there", path)
 	}
 	for _, h := range seen.hooks {
 		if h.Mode.Perm()&0o111 != 0 {
-			r.add("hook", "%s: %d bytes, a script that the shell tool pot runs on the host as root", printable(h.Path), h.Size)
+			r.add("hook", "%s: %d bytes, a script that the shell tool pot runs on the host as root", Printable(h.Path), h.Size)
 		} else {
-			r.add("hook", "%s: %d bytes, a script that is not executable", printable(h.Path), h.Size)
+			r.add("hook", "%s: %d bytes, a script that is not executable", Printable(h.Path), h.Size)
 		}
 	}
 	if more := seen.scripts - len(seen.hooks); more > 0 {
@@ -39,16 +39,16 @@ func (r *findings) warn(s *zstream.Stream, seen *seen) {
 	r.warnOfMounts(seen)
 	if r.Conf != nil {
 		for _, name := range r.Conf.DependsOn {
-			r.add("depend", "pot %s: the shell tool pot starts it first", printable(name))
+			r.add("depend", "pot %s: the shell tool pot starts it first", Printable(name))
 		}
 	}
 	for _, d := range s.Datasets {
 		if d.Name != "" && d.Name != "m" {
-			r.add("dataset", "%s: a pot has none of that name", printable(d.Name))
+			r.add("dataset", "%s: a pot has none of that name", Printable(d.Name))
 		}
 		for _, name := range sortedKeys(d.Properties) {
 			if text, acts := acting(name, d.Properties[name]); acts {
-				r.add("property", "%s=%s of dataset %s", printable(name), text, printable(nameOf(d.Name)))
+				r.add("property", "%s=%s of dataset %s", Printable(name), text, Printable(nameOf(d.Name)))
 			}
 		}
 	}
@@ -66,13 +66,13 @@ func nameOf(dataset string) string {
 }
 
 // warnOf says how many files there are of a kind, and names the first.
-func (r *findings) warnOf(kind string, x examples, what string) {
+func (r *Report) warnOf(kind string, x examples, what string) {
 	if x.count == 0 {
 		return
 	}
 	var names []string
 	for _, name := range x.first {
-		names = append(names, printable(name))
+		names = append(names, Printable(name))
 	}
 	if x.count > int64(len(names)) {
 		names = append(names, "…")
@@ -85,7 +85,7 @@ const maxMounts = 32
 
 // warnOfMounts says what fscomp.conf would mount: lines of source, mount point and
 // option. A source that is no path is a dataset.
-func (r *findings) warnOfMounts(seen *seen) {
+func (r *Report) warnOfMounts(seen *Seen) {
 	e, there := seen.conf[fscompFile]
 	if !there || !e.Mode.IsRegular() {
 		return
@@ -107,7 +107,7 @@ func (r *findings) warnOfMounts(seen *seen) {
 		if strings.HasPrefix(fields[0], "/") {
 			kind = ""
 		}
-		r.add("mount", "%s: the host's %s%s", fscompFile, kind, printable(strings.Join(fields, " ")))
+		r.add("mount", "%s: the host's %s%s", fscompFile, kind, Printable(strings.Join(fields, " ")))
 	}
 	if n > maxMounts {
 		r.add("mount", "%s: %d more", fscompFile, n-maxMounts)
@@ -141,10 +141,10 @@ var properties = map[string]property{
 func acting(name string, value any) (text string, acts bool) {
 	text = shownValue(name, value)
 	if strings.Contains(name, ":") {
-		return printable(text), !strings.HasPrefix(name, ":pot.")
+		return Printable(text), !strings.HasPrefix(name, ":pot.")
 	}
 	p, known := properties[name]
-	return printable(text), known && text != p.harmless
+	return Printable(text), known && text != p.harmless
 }
 
 // shownValue is a value as zfs(8) says it.

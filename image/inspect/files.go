@@ -1,4 +1,4 @@
-package cli
+package inspect
 
 import (
 	"encoding/json"
@@ -14,8 +14,8 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// lister returns a function that writes a line for each file to w, or an object in JSON.
-func lister(w io.Writer, asJSON bool) func(zstream.Entry) error {
+// Lister returns a function that writes a line for each file to w, or an object in JSON.
+func Lister(w io.Writer, asJSON bool) func(zstream.Entry) error {
 	if asJSON {
 		e := json.NewEncoder(w)
 		e.SetEscapeHTML(false)
@@ -138,19 +138,19 @@ func lsLine(e zstream.Entry) string {
 	if e.Mode&fs.ModeDevice != 0 {
 		size = fmt.Sprintf("%d, %d", e.Major, e.Minor)
 	}
-	name := printable(pathOf(e))
+	name := Printable(pathOf(e))
 	switch {
 	case e.Hardlink != "":
-		name += " = " + printable(path.Join(e.Dataset, e.Hardlink))
+		name += " = " + Printable(path.Join(e.Dataset, e.Hardlink))
 	case e.Mode&fs.ModeSymlink != 0:
-		name += " -> " + printable(e.Target)
+		name += " -> " + Printable(e.Target)
 	}
 	return fmt.Sprintf("%s %3d %5d %5d %11s %s %s", lsMode(e.Mode), e.Links, e.UID, e.GID, size,
 		e.Modified.UTC().Format("2006-01-02 15:04:05"), name)
 }
 
-// printable is s, quoted unless all of it is print: an image can say anything.
-func printable(s string) string {
+// Printable is s, quoted unless all of it is print: an image can say anything.
+func Printable(s string) string {
 	for _, r := range s {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return strconv.Quote(s)

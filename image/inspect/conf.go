@@ -1,4 +1,4 @@
-package cli
+package inspect
 
 import (
 	"bytes"
@@ -35,7 +35,7 @@ type variable struct {
 }
 
 // readConf reads the image's pot.conf. Why it cannot be read is a warning.
-func (r *findings) readConf(seen *seen) {
+func (r *Report) readConf(seen *Seen) {
 	e, there := seen.conf[potConfFile]
 	switch {
 	case !there:

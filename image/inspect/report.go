@@ -1,4 +1,4 @@
-package cli
+package inspect
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// findings are what an image is.
-type findings struct {
+// Report is what an image is, and what of it would act on a host.
+type Report struct {
 	Image      string            `json:"image"`
 	Pot        string            `json:"pot,omitempty"` // by the name of the file
 	Tag        string            `json:"tag,omitempty"`
@@ -57,13 +57,14 @@ type inspectedSystem struct {
 	Properties      map[string]any `json:"properties,omitempty"`
 }
 
-// newFindings is what the name of the file says.
-func newFindings(p fetch.Location, values bool) *findings {
-	return &findings{Image: p.String(), values: values, Warnings: []warning{}}
+// New returns a report of the image at p, with what the name of its file says. values says whether
+// it shows values of the environment.
+func New(p fetch.Location, values bool) *Report {
+	return &Report{Image: p.String(), values: values, Warnings: []warning{}}
 }
 
-// verified takes over what is known of the file itself.
-func (r *findings) verified(f *image.File, blindly bool) {
+// AddFile adds what is known of the file itself.
+func (r *Report) AddFile(f *image.File, blindly bool) {
 	r.Bytes = f.Bytes
 	if blindly {
 		return
@@ -77,8 +78,8 @@ func (r *findings) verified(f *image.File, blindly bool) {
 	}
 }
 
-// claim takes over what a signature says that nobody asked to verify.
-func (s *signatureState) claim(key *signify.KeyNumber, err error) {
+// Claim takes over what a signature says that nobody asked to verify.
+func (s *signatureState) Claim(key *signify.KeyNumber, err error) {
 	s.looked = true
 	switch {
 	case err != nil:
@@ -88,8 +89,8 @@ func (s *signatureState) claim(key *signify.KeyNumber, err error) {
 	}
 }
 
-// stream takes over what is in the image.
-func (r *findings) stream(s *zstream.Stream, seen *seen) {
+// AddStream adds what is in the image.
+func (r *Report) AddStream(s *zstream.Stream, seen *Seen) {
 	r.Pot, r.Tag = named(path.Base(r.Image), path.Base(s.Top))
 	r.Stream = streamState{s.Top, s.Features}
 	for _, d := range s.Datasets {
@@ -99,7 +100,7 @@ func (r *findings) stream(s *zstream.Stream, seen *seen) {
 	r.warn(s, seen)
 }
 
-func newSystem(d zstream.Dataset, seen *seen) inspectedSystem {
+func newSystem(d zstream.Dataset, seen *Seen) inspectedSystem {
 	i := inspectedSystem{Name: d.Name, Snapshot: d.Snapshot, Created: d.Created.UTC(), Properties: shownProperties(d.Properties)}
 	for _, s := range d.Snapshots {
 		i.Snapshots = append(i.Snapshots, s.Name)

@@ -1,4 +1,4 @@
-package cli
+package inspect
 
 import (
 	"io/fs"
@@ -8,8 +8,8 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// seen is what was noticed of an image's files.
-type seen struct {
+// Seen is what was noticed of an image's files.
+type Seen struct {
 	files map[string]int64 // names, by dataset; none of one that was passed over
 
 	conf     map[string]zstream.Entry // those of isConf
@@ -21,7 +21,7 @@ type seen struct {
 	oddPlace examples // in conf, and not what belongs there
 }
 
-func newSeen() *seen { return &seen{files: map[string]int64{}, conf: map[string]zstream.Entry{}} }
+func NewSeen() *Seen { return &Seen{files: map[string]int64{}, conf: map[string]zstream.Entry{}} }
 
 // examples are files of one kind: how many, and the first of them.
 type examples struct {
@@ -44,8 +44,8 @@ const maxHooks = 32
 // maxConf bounds the files of conf that are read, in bytes.
 const maxConf = 1 << 20
 
-// readOptions returns how the stream of an image is read for a report.
-func readOptions() zstream.Options {
+// Options returns how the stream of an image is read for a report.
+func Options() zstream.Options {
 	return zstream.Options{Content: &zstream.ContentFilter{Match: isConf, MaxBytes: maxConf}}
 }
 
@@ -57,8 +57,8 @@ const (
 	fscompFile  = "conf/fscomp.conf"
 )
 
-// add notes a file.
-func (s *seen) add(e zstream.Entry) error {
+// Add notes a file.
+func (s *Seen) Add(e zstream.Entry) error {
 	if e.Path != "." {
 		s.files[e.Dataset]++
 	} else if _, there := s.files[e.Dataset]; !there {
@@ -84,7 +84,7 @@ func (s *seen) add(e zstream.Entry) error {
 }
 
 // addTop notes a file of the top dataset, which is pot's own.
-func (s *seen) addTop(e zstream.Entry) {
+func (s *Seen) addTop(e zstream.Entry) {
 	isDir := e.Mode.IsDir()
 	switch dir, base := path.Split(e.Path); {
 	case e.Path == "conf" && !isDir:

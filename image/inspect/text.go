@@ -1,4 +1,4 @@
-package cli
+package inspect
 
 import (
 	"fmt"
@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// text says it in a line for each part.
-func (r *findings) text(w io.Writer) error {
+// Text says it in a line for each part.
+func (r *Report) Text(w io.Writer) error {
 	var b strings.Builder
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(&b, "%-11s %s\n", label, fmt.Sprintf(format, args...))
 	}
-	line("image", "%s", printable(r.Image))
+	line("image", "%s", Printable(r.Image))
 	if r.Pot != "" {
 		line("pot", "%s, tag %s", r.Pot, r.Tag)
 	}
@@ -32,7 +32,7 @@ func (r *findings) text(w io.Writer) error {
 	return err
 }
 
-func (r *findings) digest() string {
+func (r *Report) digest() string {
 	if !r.Verified {
 		return "not verified"
 	}
@@ -47,7 +47,7 @@ func (s signatureState) String() string {
 	case s.KeyNumber != "":
 		return "with key " + s.KeyNumber + ", it says; -C verifies that"
 	case s.Fault != "":
-		return "none that can be read: " + printable(s.Fault)
+		return "none that can be read: " + Printable(s.Fault)
 	}
 	if !s.looked {
 		return "not looked for"
@@ -56,7 +56,7 @@ func (s signatureState) String() string {
 }
 
 // origin is what the image is layered on.
-func (r *findings) origin() string {
+func (r *Report) origin() string {
 	incremental := false
 	for _, d := range r.Datasets {
 		incremental = incremental || d.IncrementalFrom != ""
@@ -72,7 +72,7 @@ func (r *findings) origin() string {
 
 // text is a dataset in one line.
 func (d inspectedSystem) text(top string) string {
-	text := fmt.Sprintf("%s@%s, made %s", printable(path.Join(top, d.Name)), printable(d.Snapshot), d.Created.Format("2006-01-02 15:04:05 MST"))
+	text := fmt.Sprintf("%s@%s, made %s", Printable(path.Join(top, d.Name)), Printable(d.Snapshot), d.Created.Format("2006-01-02 15:04:05 MST"))
 	if n := len(d.Snapshots); n > 1 {
 		text += fmt.Sprintf(", and %d snapshots before it", n-1)
 	}
@@ -90,22 +90,22 @@ func (c *inspectedConf) text(line func(label, format string, args ...any)) {
 	list := func(words []string) string {
 		var shown []string
 		for _, w := range words {
-			shown = append(shown, printable(w))
+			shown = append(shown, Printable(w))
 		}
 		return strings.Join(shown, " ")
 	}
 	network := strings.Fields(strings.Join([]string{c.Network, c.Stack, c.Bridge, c.Address}, " "))
 	for _, part := range []struct{ label, text string }{
-		{"release", printable(c.Release)},
-		{"hostname", printable(c.Hostname)},
-		{"command", printable(c.Command)},
+		{"release", Printable(c.Release)},
+		{"hostname", Printable(c.Hostname)},
+		{"command", Printable(c.Command)},
 		{"environment", list(c.variables())},
 		{"network", list(network)},
 		{"ports", list(c.Ports)},
 		{"hosts", list(c.Hosts)},
 		{"attributes", list(c.odd())},
-		{"cpus", printable(c.CPUs)},
-		{"memory", printable(c.Memory)},
+		{"cpus", Printable(c.CPUs)},
+		{"memory", Printable(c.Memory)},
 	} {
 		if part.text != "" {
 			line(part.label, "%s", part.text)

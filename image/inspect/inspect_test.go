@@ -1,4 +1,4 @@
-package cli
+package inspect
 
 import (
 	"archive/tar"
@@ -42,7 +42,7 @@ func treeOf(t *testing.T, members ...member) *zstream.Files {
 }
 
 // inspected looks at an image of those datasets.
-func inspected(t *testing.T, systems ...zstream.FileSystem) *findings {
+func inspected(t *testing.T, systems ...zstream.FileSystem) *Report {
 	t.Helper()
 	var stream bytes.Buffer
 	o := zstream.WriteOptions{Dataset: "tank/jails/web", Snapshot: "1795392222", Created: time.Unix(1795392222, 0)}
@@ -50,10 +50,10 @@ func inspected(t *testing.T, systems ...zstream.FileSystem) *findings {
 	must.NoError(t, err)
 	p, err := fetch.ParseLocation(filepath.Join(t.TempDir(), "web_1.0.xz"))
 	must.NoError(t, err)
-	r, seen := newFindings(p, false), newSeen()
-	index, err := zstream.Index(t.Context(), &stream, readOptions(), seen.add)
+	r, seen := New(p, false), NewSeen()
+	index, err := zstream.Index(t.Context(), &stream, Options(), seen.Add)
 	must.NoError(t, err)
-	r.stream(index, seen)
+	r.AddStream(index, seen)
 	return r
 }
 
@@ -103,7 +103,7 @@ func TestInspect_warnings(t *testing.T) {
 	must.Eq(t, "/bin/evil", r.Conf.Command)
 	must.Eq(t, []variable{{Name: "A"}}, r.Conf.Environment)
 	var text strings.Builder
-	must.NoError(t, r.text(&text))
+	must.NoError(t, r.Text(&text))
 	must.StrContains(t, text.String(), "hosts       10.0.0.1 db\n")
 	must.StrContains(t, text.String(), "cpus        2\nmemory      1G\n")
 	must.StrNotContains(t, text.String(), "\x1b")
@@ -209,7 +209,7 @@ func TestLsMode(t *testing.T) {
 func TestListed_names(t *testing.T) {
 	leak.Check(t)
 	var out bytes.Buffer
-	line := lister(&out, true)
+	line := Lister(&out, true)
 	must.NoError(t, line(zstream.Entry{Dataset: "m", Path: "a\xff", Mode: fs.ModeDevice | fs.ModeCharDevice | 0o666, Major: 13, Minor: 0}))
 	must.StrContains(t, out.String(), `"path_bytes":"bS9h/w=="`)
 	must.StrContains(t, out.String(), `"type":"character device","mode":"0666"`)
@@ -217,7 +217,7 @@ func TestListed_names(t *testing.T) {
 	must.StrHasSuffix(t, "m/dev", lsLine(zstream.Entry{Dataset: "m", Path: "dev", Mode: fs.ModeDevice, Major: 13}))
 	must.StrContains(t, lsLine(zstream.Entry{Path: "dev", Mode: fs.ModeDevice, Major: 13, Minor: 7}), " 13, 7 ")
 	must.StrHasSuffix(t, "m/b = m/a", lsLine(zstream.Entry{Dataset: "m", Path: "b", Hardlink: "a"}))
-	must.Eq(t, `"\x1b[2J"`, printable("\x1b[2J"))
-	must.Eq(t, `"a\u202eb"`, printable("a\u202eb"))
-	must.Eq(t, "ünï 名", printable("ünï 名"))
+	must.Eq(t, `"\x1b[2J"`, Printable("\x1b[2J"))
+	must.Eq(t, `"a\u202eb"`, Printable("a\u202eb"))
+	must.Eq(t, "ünï 名", Printable("ünï 名"))
 }
