@@ -14,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/push"
@@ -167,7 +168,7 @@ func TestPush_server(t *testing.T) {
 
 func TestPush_auth(t *testing.T) {
 	leak.Check(t)
-	for ask, auth := range map[string]push.PushAuth{
+	for ask, auth := range map[string]image.Credentials{
 		"Authorization: Bearer s3cret":           {Token: "s3cret"},
 		"Authorization: Basic bWU6czNjcmV0":      {Username: "me", Password: "s3cret"},
 		"Private-Token: s3cret":                  {Header: "PRIVATE-TOKEN:  s3cret"},
@@ -175,7 +176,7 @@ func TestPush_auth(t *testing.T) {
 	} {
 		s := imagetest.NewTarget(t)
 		s.RequireHeader = ask
-		_, err := push.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, push.PushOptions{Auth: auth})
+		_, err := push.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, push.PushOptions{Credentials: auth})
 		must.NoError(t, err)
 		_, err = push.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, push.PushOptions{})
 		must.ErrorContains(t, err, "401 Unauthorized")
@@ -186,22 +187,22 @@ func TestPush_auth(t *testing.T) {
 		s.Fail("PUT web_1.0.xz", func(w http.ResponseWriter, r *http.Request, _ []byte) {
 			http.Redirect(w, r, other.URL+"/web_1.0.xz", http.StatusTemporaryRedirect)
 		})
-		_, err := push.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, push.PushOptions{Auth: push.PushAuth{Token: "s3cret"}})
+		_, err := push.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, push.PushOptions{Credentials: image.Credentials{Token: "s3cret"}})
 		must.EqError(t, err, "publish "+s.URL+"/web_1.0.xz: 401 Unauthorized")
 	})
 	t.Run("over http anybody hears it", func(t *testing.T) {
 		var warned string
-		o := push.PushOptions{Auth: push.PushAuth{Token: "s3cret"}, Warn: func(s string) { warned = s }}
+		o := push.PushOptions{Credentials: image.Credentials{Token: "s3cret"}, Warn: func(s string) { warned = s }}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, err := push.Push(ctx, pushed(t, "one", "-\n"), "http://images.example.org/pots", o)
 		must.Error(t, err)
-		must.StrContains(t, warned, "images.example.org is told who asks over http")
+		must.StrContains(t, warned, "credentials are sent to images.example.org over http")
 		must.StrNotContains(t, warned+err.Error(), "s3cret")
 	})
 	for _, header := range []string{"s3cret", ": s3cret", "A B: s3cret", "A: s3cret\nB: c", "A: "} {
-		_, err := push.Push(t.Context(), pushed(t, "one", "-\n"), "http://127.0.0.1:1/", push.PushOptions{Auth: push.PushAuth{Header: header}})
-		must.EqError(t, err, "auth: header: must be NAME: VALUE")
+		_, err := push.Push(t.Context(), pushed(t, "one", "-\n"), "http://127.0.0.1:1/", push.PushOptions{Credentials: image.Credentials{Header: header}})
+		must.EqError(t, err, `credentials: header: must be "Name: value"`)
 	}
 }
 

@@ -299,7 +299,7 @@ func (c *Cache) download(ctx context.Context, ref image.Ref, terms image.PullOpt
 	}
 	d := &Download{
 		Op: "fetch", What: u.Redacted(), URL: u, Limit: limit,
-		Stall: c.Options.StallTimeout, progress: p, Client: withCredentialsOf(c.client, terms.Credentials, u),
+		Stall: c.Options.StallTimeout, progress: p, Client: ClientFor(c.client, terms.Credentials, u),
 	}
 	if part, ok := w.(*partial); ok {
 		d.part = part

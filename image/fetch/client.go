@@ -58,10 +58,10 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// as is client, with l shown to the server of u and to no other, wherever
+// ClientFor is client, with l shown to the server of u and to no other, wherever
 // redirects lead. Package http would copy a header of one's own to any host, and
 // Authorization to subdomains.
-func withCredentialsOf(client *http.Client, l image.Credentials, u *url.URL) *http.Client {
+func ClientFor(client *http.Client, l image.Credentials, u *url.URL) *http.Client {
 	if l.IsZero() {
 		return client
 	}

@@ -124,7 +124,7 @@ func (c *Cache) CheckAccess(ctx context.Context, ref image.Ref, terms image.Pull
 		if err != nil {
 			return &image.Error{Op: "check", What: "image reference", Err: err}
 		}
-		d := &Download{Op: "fetch", What: u.Redacted(), URL: u, Stall: c.Options.StallTimeout, Client: withCredentialsOf(c.client, terms.Credentials, u)}
+		d := &Download{Op: "fetch", What: u.Redacted(), URL: u, Stall: c.Options.StallTimeout, Client: ClientFor(c.client, terms.Credentials, u)}
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		stalled := time.AfterFunc(d.Stall, func() { cancel(fmt.Errorf("no bytes for %s", d.Stall)) })

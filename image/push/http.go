@@ -14,55 +14,7 @@ import (
 	"nomad-driver-pot/image/fetch"
 )
 
-// PushAuth is who asks a server, in one of three ways. It is told to that server alone:
-// not to one that it redirects to, nor in any error.
-type PushAuth struct {
-	Username, Password string
-	Token              string // a bearer's
-	Header             string // a whole header: "NAME: VALUE"
-}
-
-// set puts it on a request.
-func (a PushAuth) set(h http.Header) error {
-	switch {
-	case a.Header != "":
-		name, value, ok := cutPushHeader(a.Header)
-		if !ok {
-			return errors.New("header: must be NAME: VALUE")
-		}
-		h.Set(name, value)
-	case a.Token != "":
-		h.Set("Authorization", "Bearer "+a.Token)
-	case a.Username != "" || a.Password != "":
-		r := http.Request{Header: h}
-		r.SetBasicAuth(a.Username, a.Password)
-	}
-	return nil
-}
-
-// cutPushHeader is a header's name and value.
-func cutPushHeader(s string) (name, value string, ok bool) {
-	for i, r := range s {
-		switch {
-		case r == ':' && i > 0:
-			value = s[i+1:]
-			for value != "" && value[0] == ' ' {
-				value = value[1:]
-			}
-			for _, r := range value {
-				if r < ' ' || r > '~' {
-					return "", "", false
-				}
-			}
-			return s[:i], value, value != ""
-		case r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z'):
-			return "", "", false
-		}
-	}
-	return "", "", false
-}
-
-// webShelf is a directory of a server that takes PUT and, to replace what is there,
+// httpTarget is a directory of a server that takes PUT and, to replace what is there,
 // DELETE (RFC 9110, 9.3.4 and 9.3.5), as those of WebDAV and of object stores do.
 type httpTarget struct {
 	base   *url.URL
@@ -70,39 +22,19 @@ type httpTarget struct {
 }
 
 func newHTTPTarget(base *url.URL, o PushOptions) (*httpTarget, error) {
-	header := http.Header{}
-	if err := o.Auth.set(header); err != nil {
-		return nil, fmt.Errorf("auth: %w", err)
+	if err := o.Credentials.Validate(); err != nil {
+		return nil, fmt.Errorf("credentials: %w", err)
 	}
-	if len(header) > 0 && base.Scheme == "http" && !pushLoopback(base.Hostname()) && o.Warn != nil {
-		o.Warn(base.Host + " is told who asks over http, which anyone on the way can read: https hides it")
+	if !o.Credentials.IsZero() && base.Scheme == "http" && !isLoopback(base.Hostname()) && o.Warn != nil {
+		o.Warn("credentials are sent to " + base.Host + " over http, which anyone on the way can read: https hides them")
 	}
-	client := fetch.NewClient(nil)
-	client.Transport = &pushTransport{next: client.Transport, scheme: base.Scheme, host: base.Host, header: header}
-	return &httpTarget{base: base, client: client}, nil
+	return &httpTarget{base: base, client: fetch.ClientFor(fetch.NewClient(nil), o.Credentials, base)}, nil
 }
 
-// pushLoopback tells whether a host is this one.
-func pushLoopback(host string) bool {
+// isLoopback reports whether a host is this one.
+func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.IsLoopback()
-}
-
-// pushTransport says to one server, and no other, who asks.
-type pushTransport struct {
-	next         http.RoundTripper
-	scheme, host string
-	header       http.Header
-}
-
-func (i *pushTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme == i.scheme && r.URL.Host == i.host && len(i.header) > 0 {
-		r = r.Clone(r.Context())
-		for name, values := range i.header {
-			r.Header[name] = values
-		}
-	}
-	return i.next.RoundTrip(r)
 }
 
 func (s *httpTarget) shown(name string) string { return s.base.JoinPath(name).String() }

@@ -23,7 +23,7 @@ import (
 type PushOptions struct {
 	fetch.Checks                    // of the image, before anything is sent
 	Replace      bool               // an image of that name that is another
-	Auth         PushAuth           // for a server; the zero value is nobody in particular
+	Credentials  image.Credentials  // for the server that is published to, and no other
 	Sent         image.ProgressFunc // of the .xz as it is sent; may be nil
 	Back         image.ProgressFunc // of the .xz as it is read back; may be nil
 	Retries      int                // how often a file is sent again; 0: none

@@ -100,7 +100,7 @@ func pushedText(w io.Writer, all []pushed) error {
 func (p *pushes) run(ctx context.Context, from []string, to string) ([]pushed, error) {
 	all := []pushed{}
 	var err error
-	if p.options.Auth, err = pushAuth(to, p.netrc, os.Getenv); err != nil {
+	if p.options.Credentials, err = pushCredentials(to, p.netrc, os.Getenv); err != nil {
 		return all, err
 	}
 	if p.options.Checks, err = checks(p.pubkey, nil); err != nil {
@@ -167,35 +167,41 @@ func escapeGlob(name string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(name)
 }
 
-// pushAuth is who asks the server at a URL, by the environment or else by a file.
-func pushAuth(to, netrc string, env func(string) string) (push.PushAuth, error) {
-	a := push.PushAuth{
-		Token: env("POT_PUSH_TOKEN"), Username: env("POT_PUSH_USERNAME"), Password: env("POT_PUSH_PASSWORD"),
-		Header: env("POT_PUSH_HEADER"),
+// pushCredentials returns the credentials for the server at a URL: from the environment, a
+// header before a token before a user, or else from a netrc file.
+func pushCredentials(to, netrc string, env func(string) string) (c image.Credentials, err error) {
+	for _, c := range []image.Credentials{
+		{Header: env("POT_PUSH_HEADER")},
+		{Token: env("POT_PUSH_TOKEN")},
+		{Username: env("POT_PUSH_USERNAME"), Password: env("POT_PUSH_PASSWORD")},
+	} {
+		if !c.IsZero() {
+			return c, nil
+		}
 	}
-	if a != (push.PushAuth{}) || netrc == "" {
-		return a, nil
+	if netrc == "" {
+		return c, nil
 	}
 	u, err := url.Parse(to)
 	if err != nil || u.Host == "" {
-		return a, nil // it is told by whoever opens it
+		return c, nil // it is told by whoever opens it
 	}
 	info, err := os.Stat(netrc)
 	if err != nil {
-		return a, fmt.Errorf("--netrc: %w", err)
+		return c, fmt.Errorf("--netrc: %w", err)
 	}
 	if info.Mode()&0o077 != 0 {
-		return a, hinted{fmt.Errorf("--netrc: %s can be read by others than its owner", netrc), "chmod 600 " + netrc}
+		return c, hinted{fmt.Errorf("--netrc: %s can be read by others than its owner", netrc), "chmod 600 " + netrc}
 	}
 	data, err := os.ReadFile(netrc)
 	if err != nil {
-		return a, fmt.Errorf("--netrc: %w", err)
+		return c, fmt.Errorf("--netrc: %w", err)
 	}
-	a.Username, a.Password, err = parseNetrc(string(data), u.Hostname())
+	c.Username, c.Password, err = parseNetrc(string(data), u.Hostname())
 	if err != nil {
-		return a, fmt.Errorf("--netrc: %s: %w", netrc, err)
+		return c, fmt.Errorf("--netrc: %s: %w", netrc, err)
 	}
-	return a, nil
+	return c, nil
 }
 
 // login is a user and a password.
