@@ -155,11 +155,10 @@ func newBackend(s settings, native Native, log func(string)) *backend {
 	if b.openErr != nil {
 		return b
 	}
-	b.pots = life.Open(host, pot.Config{
-		Dir: s.host.Dir, Network: s.host.Network, Supervisor: s.host.Supervisor,
-		Bridges: s.bridges, Reserved: s.reserved, AllowAttributes: s.allowAttributes, Log: log,
-	})
-	b.images = store.NewStore(fetch.NewCache(s.cacheDir, s.pull), host.Images)
+	c := s.potConfig
+	c.AllowAttributes, c.Log = s.allowAttributes, log
+	b.pots = life.Open(host, c)
+	b.images = store.NewStore(fetch.NewCache(c.System.Cache, s.pull), host.Images)
 	return b
 }
 

@@ -70,7 +70,7 @@ func (o *onPots) deInit(c *cobra.Command, force bool, options pot.SetupOptions) 
 	if host.Teardown == nil {
 		return nil
 	}
-	options.FSRoot = cmp.Or(conf.FSRoot, defaultFSRoot)
+	options.FSRoot = conf.FSRoot
 	options.Group = cmp.Or(conf.Group, defaultGroup)
 	return host.Teardown(ctx, options)
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -28,10 +27,10 @@ status is 1.`,
 		Args: arguments(),
 	}
 	this := addThisHost(c)
-	supervisor := c.Flags().String("supervisor", "", "`path` of pot-supervisor, if it is not beside this program")
+	c.Flags().StringVar(&this.supervisor, "supervisor", "", "`path` of pot-supervisor, if it is not beside this program")
 	output := addOutput(c)
 	c.RunE = act(func(c *cobra.Command, _ []string) error {
-		host, _, err := this.open(cmp.Or(*supervisor, besideThis("pot-supervisor")))
+		host, _, err := this.open()
 		if err != nil {
 			return fmt.Errorf("cannot look at this host: %w", err)
 		}

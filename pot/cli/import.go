@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -72,9 +70,8 @@ func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (na
 	if err != nil {
 		return "", err
 	}
-	cache := cmp.Or(conf.Cache, o.defaults.Cache, filepath.Join(o.dir, "cache"))
 	bar := newProgress(c.ErrOrStderr())
-	images := store.NewStore(fetch.NewCache(cache, fetch.Options{OnProgress: bar.of}), ps.Host().Images)
+	images := store.NewStore(fetch.NewCache(conf.Cache, fetch.Options{OnProgress: bar.of}), ps.Host().Images)
 	_, err = images.Ensure(ctx, ref, image.PullOptions{Key: check.Key, Own: true}, nil)
 	bar.done()
 	if errors.Is(err, fs.ErrExist) {

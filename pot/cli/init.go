@@ -16,12 +16,8 @@ import (
 // initTimeout bounds the setting up of a host.
 const initTimeout = 5 * time.Minute
 
-// Where pot has things when its configuration does not say (pot-reference 1.1).
-const (
-	defaultGroup  = "pot"
-	defaultFSRoot = "/opt/pot"
-	defaultCache  = "/var/cache/pot"
-)
+// defaultGroup is POT_GROUP where it is not set (pot-reference 1.1).
+const defaultGroup = "pot"
 
 // initCommand sets this host up.
 func initCommand() *cobra.Command {
@@ -42,7 +38,7 @@ accepts the result.`,
 	output := addOutput(c)
 	c.RunE = act(func(c *cobra.Command, _ []string) error {
 		say, said := output.said(c.OutOrStdout())
-		host, conf, err := this.open(besideThis("pot-supervisor"))
+		host, pots, err := this.open()
 		if err != nil {
 			return fmt.Errorf("cannot set up this host: %w", err)
 		}
@@ -56,9 +52,9 @@ accepts the result.`,
 		ctx, cancel := context.WithTimeout(c.Context(), initTimeout)
 		defer cancel()
 		err = host.Setup(ctx, pot.SetupOptions{
-			FSRoot: cmp.Or(conf.FSRoot, defaultFSRoot),
-			Cache:  cmp.Or(conf.Cache, defaultCache),
-			Group:  cmp.Or(conf.Group, defaultGroup),
+			FSRoot: pots.System.FSRoot,
+			Cache:  pots.System.Cache,
+			Group:  cmp.Or(pots.System.Group, defaultGroup),
 			PF:     !*minimal, DryRun: *dry,
 			Tell: say,
 		})
