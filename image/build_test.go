@@ -54,7 +54,7 @@ func webTree(t testing.TB) string {
 }
 
 // names are those in a directory.
-func names(t testing.TB, dir string) (all []string) {
+func Names(t testing.TB, dir string) (all []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	must.NoError(t, err)
@@ -97,7 +97,7 @@ func TestBuild(t *testing.T) {
 	o.Progress = func(p build.BuildProgress) { last = p }
 	a, err := build.Build(t.Context(), o)
 	must.NoError(t, err)
-	must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein", "web_1.0.xz.skein.sig"}, names(t, o.Dir))
+	must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein", "web_1.0.xz.skein.sig"}, Names(t, o.Dir))
 	must.Eq(t, "1795392222", a.Snapshot)
 	must.Eq(t, 4, a.Files)
 	must.Eq(t, last.Total, last.Done)
@@ -139,7 +139,7 @@ func TestBuild(t *testing.T) {
 		b, err := build.Build(t.Context(), again)
 		must.NoError(t, err)
 		must.Eq(t, a.Digest, b.Digest)
-		must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, names(t, o.Dir))
+		must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, Names(t, o.Dir))
 	})
 }
 
@@ -182,7 +182,7 @@ func TestBuild_archives(t *testing.T) {
 			o := buildOptions(t, path)
 			a, err := build.Build(t.Context(), o)
 			must.NoError(t, err)
-			must.SliceEmpty(t, names(t, o.Spool))
+			must.SliceEmpty(t, Names(t, o.Spool))
 			must.FileExists(t, filepath.Join(unpack(t, a.XZ), "m/bin/web"))
 			if digest == (image.Digest{}) {
 				digest = a.Digest
@@ -197,7 +197,7 @@ func TestBuild_archives(t *testing.T) {
 		o.Archive = bytes.NewReader(bad)
 		_, err := build.Build(t.Context(), o)
 		must.ErrorContains(t, err, "build web_1.0: archive: ")
-		must.SliceEmpty(t, names(t, o.Dir))
+		must.SliceEmpty(t, Names(t, o.Dir))
 	})
 }
 
@@ -222,7 +222,7 @@ func TestBuild_nothingIsLeft(t *testing.T) {
 			c.change(&o)
 			_, err := build.Build(t.Context(), o)
 			must.EqError(t, err, c.err)
-			must.SliceEmpty(t, names(t, o.Dir))
+			must.SliceEmpty(t, Names(t, o.Dir))
 		})
 	}
 	for _, command := range []string{"", "-"} {
@@ -233,7 +233,7 @@ func TestBuild_nothingIsLeft(t *testing.T) {
 			o.Progress = func(build.BuildProgress) { cancel(enough) }
 			_, err := build.Build(ctx, o)
 			must.ErrorIs(t, err, enough)
-			must.SliceEmpty(t, names(t, o.Dir))
+			must.SliceEmpty(t, Names(t, o.Dir))
 		})
 	}
 }
@@ -295,10 +295,10 @@ pot.env="A=\"x\" y"
 		must.EqError(t, err, strings.Join([]string{
 			`base: must be a release, as in 14.2 or 15.0-RC1, not "14.2 "`,
 			`command: must be one line, not "a\nb"`,
-			`attributes.sysvshm: must be new, inherit or disable, not "old"`,
-			`attributes.children: must be a number, not "-1"`,
+			`attributes: no such attribute: "to-be-pruned"`,
+			`attributes.sysvshm: must be one of new, inherit, disable, not "old"`,
+			`attributes.children: must be a number, at most 999998, not "-1"`,
 			`attributes.mlock: must be YES or NO, not "maybe"`,
-			`attributes: there is no "to-be-pruned"`,
 			`ports[2]: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "80:"`,
 			`ports[3]: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "tcp:udp:80"`,
 			`ports[4]: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "0"`,
