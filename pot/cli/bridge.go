@@ -27,7 +27,7 @@ the gateway's address is beside theirs. The interface itself comes with the firs
 	}
 	name := c.Flags().StringP("bridge", "B", "", "`name` of the bridge")
 	size := c.Flags().IntP("size", "S", 0, "how many `pots` there will be")
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		var errs []error
@@ -40,7 +40,7 @@ the gateway's address is beside theirs. The interface itself comes with the firs
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			ps, _, err := o.pots()
 			var made network.Bridge
 			if err == nil {
@@ -62,7 +62,7 @@ func tellBridge(w io.Writer, b network.Bridge) error {
 }
 
 // listBridges prints the private bridges.
-func (o *onPots) listBridges(c *cobra.Command, quiet bool, output *output) error {
+func (o *hostFlags) listBridges(c *cobra.Command, quiet bool, output *output) error {
 	ps, _, err := o.pots()
 	all := []network.Bridge{}
 	if err == nil {
@@ -85,7 +85,7 @@ func (o *onPots) listBridges(c *cobra.Command, quiet bool, output *output) error
 }
 
 // infoBridge prints a private bridge.
-func (o *onPots) infoBridge(c *cobra.Command, name string, quiet bool, output *output) error {
+func (o *hostFlags) infoBridge(c *cobra.Command, name string, quiet bool, output *output) error {
 	ps, _, err := o.pots()
 	var all []network.Bridge
 	if err == nil {
@@ -97,7 +97,7 @@ func (o *onPots) infoBridge(c *cobra.Command, name string, quiet bool, output *o
 	at := slices.IndexFunc(all, func(b network.Bridge) bool { return b.Name == name })
 	switch {
 	case at < 0 && quiet:
-		return exitStatus{errSaid, 1}
+		return exitStatus{errReported, 1}
 	case at < 0:
 		return fmt.Errorf("cannot say what the bridge is: bridge %s: %w", name, fs.ErrNotExist)
 	case quiet:
@@ -107,7 +107,7 @@ func (o *onPots) infoBridge(c *cobra.Command, name string, quiet bool, output *o
 }
 
 // destroyBridge forgets a bridge.
-func (o *onPots) destroyBridge(c *cobra.Command, name string) error {
+func (o *hostFlags) destroyBridge(c *cobra.Command, name string) error {
 	ps, _, err := o.pots()
 	if err == nil {
 		err = ps.DestroyBridge(c.Context(), name)

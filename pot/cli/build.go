@@ -40,10 +40,10 @@ without --force.`,
 	b.addFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := b.understand(); err != nil {
+		if err := b.validate(); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			b.bar = newProgress(c.ErrOrStderr())
 			defer b.bar.done()
 			b.options.Warn = func(text string) {
@@ -108,8 +108,8 @@ func (a attributeFlags) Set(s string) error {
 	return nil
 }
 
-// understand is all that is wrong with the flags, before anything is read.
-func (b *building) understand() error {
+// validate is all that is wrong with the flags, before anything is read.
+func (b *building) validate() error {
 	var errs []error
 	o := &b.options
 	if o.From == "" {

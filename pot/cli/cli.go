@@ -71,7 +71,7 @@ func versionCommand() *cobra.Command {
 		Args:  arguments(),
 	}
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		return output.line(c.OutOrStdout(), "version", Version, c.Root().Name()+" "+Version)
 	})
 	return c
@@ -83,8 +83,8 @@ type failed struct{ error }
 
 func (f failed) Unwrap() error { return f.error }
 
-// act is what a command does, once it has been understood.
-func act(do func(c *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+// runE is what a command does, once it has been understood.
+func runE(do func(c *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		if err := do(c, args); err != nil {
 			return failed{err}
@@ -93,8 +93,8 @@ func act(do func(c *cobra.Command, args []string) error) func(*cobra.Command, []
 	}
 }
 
-// errSaid is a failure of which nothing is left to say.
-var errSaid = errors.New("said")
+// errReported is a failure of which nothing is left to say.
+var errReported = errors.New("said")
 
 // exitStatus is an error that a command ends with in its own way.
 type exitStatus struct {
@@ -118,7 +118,7 @@ func report(stderr io.Writer, name string, err error) int {
 	if err == nil {
 		return 0
 	}
-	if !errors.Is(err, errSaid) {
+	if !errors.Is(err, errReported) {
 		fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err.Error()))
 	}
 	var h hinted

@@ -35,13 +35,13 @@ func configCommand() *cobra.Command {
 	name := c.Flags().StringP("get", "g", "", "`name` of the item")
 	quiet := c.Flags().BoolP("quiet", "q", false, "print the value alone")
 	_ = c.RegisterFlagCompletionFunc("get", cobra.FixedCompletions(configItems, cobra.ShellCompDirectiveNoFileComp))
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if !slices.Contains(configItems, *name) {
 			return fmt.Errorf("-g: must be one of %s, not %q", strings.Join(configItems, ", "), *name)
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			s, err := o.configItem(*name)
 			if err != nil {
 				return fmt.Errorf("cannot say what %s is: %w", *name, err)
@@ -60,7 +60,7 @@ func configCommand() *cobra.Command {
 }
 
 // configItem is the item of that name, which is one of configItems.
-func (o *onPots) configItem(name string) (configItem, error) {
+func (o *hostFlags) configItem(name string) (configItem, error) {
 	conf, err := pot.ReadSystemConf(pot.PotConfs(o.file)...)
 	if err != nil {
 		return configItem{}, err

@@ -66,10 +66,10 @@ made, and applied in order; if one fails, the pot is destroyed, unless -k keeps 
 	c.Flags().StringVarP(&m.kind, "type", "t", "single", "`type` of the pot: single")
 	c.Flags().StringVarP(&m.base, "base", "b", "", "`release` of FreeBSD, or an archive of a tree")
 	c.Flags().StringVarP(&m.mirror, "mirror", "U", defaultMirror(), "`URL` of the directory with releases")
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		m.network = cmp.Or(m.network, "inherit")
-		errs := []error{checkPotName(m.name), m.understand()}
+		errs := []error{checkPotName(m.name), m.validate()}
 		switch {
 		case m.kind == "multi":
 			errs = append(errs, errors.New("-t: pots of type multi share trees of a base, which no image can hold: only single is made"))
@@ -82,7 +82,7 @@ made, and applied in order; if one fails, the pot is destroyed, unless -k keeps 
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error { return m.run(c, o, "create", m.anew) })(c, nil)
+		return runE(func(c *cobra.Command, _ []string) error { return m.run(c, o, "create", m.fromBase) })(c, nil)
 	}
 	return c
 }
@@ -100,22 +100,22 @@ settings that it has now, and its network unless -N says another.`,
 	c.Flags().StringVarP(&m.of, "of", "P", "", "`name` of the pot that is cloned")
 	c.Flags().StringVarP(&m.snapshot, "snapshot", "s", "", "`snapshot` of that, instead of its newest")
 	c.Flags().BoolVarP(&m.first, "force", "F", false, "take a snapshot if it has none")
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		errs := []error{checkPotName(m.name), m.understand()}
+		errs := []error{checkPotName(m.name), m.validate()}
 		if m.of == "" {
 			errs = append(errs, errors.New("-P: the pot that is cloned must be set"))
 		}
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error { return m.run(c, o, "clone", m.again) })(c, nil)
+		return runE(func(c *cobra.Command, _ []string) error { return m.run(c, o, "clone", m.fromPot) })(c, nil)
 	}
 	return c
 }
 
-// understand is what is wrong with the flags that both have.
-func (m *creating) understand() error {
+// validate is what is wrong with the flags that both have.
+func (m *creating) validate() error {
 	m.connect.Stack = pot.Stack(m.stack)
 	var errs []error
 	if m.dns != "" {
@@ -138,7 +138,7 @@ func networkMode(word string) pot.NetworkMode {
 
 // run makes a pot. Flavours are read before, so that nobody waits for a pot to be told
 // of a typing error.
-func (m *creating) run(c *cobra.Command, o *onPots, what string, make func(*cobra.Command, *onPots, *life.Pots) (*local.Pot, error)) error {
+func (m *creating) run(c *cobra.Command, o *hostFlags, what string, make func(*cobra.Command, *hostFlags, *life.Pots) (*local.Pot, error)) error {
 	fail := func(err error) error { return fmt.Errorf("cannot %s the pot: %w", what, err) }
 	all, err := o.flavours(m.flavours)
 	if err != nil {
@@ -162,7 +162,7 @@ func (m *creating) run(c *cobra.Command, o *onPots, what string, make func(*cobr
 }
 
 // finish connects the pot and applies its flavours.
-func (m *creating) finish(c *cobra.Command, o *onPots, ps *life.Pots, s *local.Pot, all []*flavour.Flavour) error {
+func (m *creating) finish(c *cobra.Command, o *hostFlags, ps *life.Pots, s *local.Pot, all []*flavour.Flavour) error {
 	addr, err := local.Connect(c.Context(), ps, s, m.connect)
 	if err != nil {
 		return err
@@ -181,9 +181,9 @@ func (m *creating) finish(c *cobra.Command, o *onPots, ps *life.Pots, s *local.P
 	return o.flavour(c, s.Name(), all)
 }
 
-// anew makes the pot from an archive: by the host's own tar(1) where the host has that,
+// fromBase makes the pot from an archive: by the host's own tar(1) where the host has that,
 // else as a stream, which is received whole or not at all.
-func (m *creating) anew(c *cobra.Command, o *onPots, ps *life.Pots) (*local.Pot, error) {
+func (m *creating) fromBase(c *cobra.Command, o *hostFlags, ps *life.Pots) (*local.Pot, error) {
 	file, release, err := o.baseFile(c.Context(), m.base, m.mirror)
 	if err != nil {
 		return nil, err
@@ -214,7 +214,7 @@ func (m *creating) unpack(ctx context.Context, ps *life.Pots, file string, conf 
 }
 
 // receive makes a stream of the archive, and has the host receive it.
-func (m *creating) receive(c *cobra.Command, o *onPots, ps *life.Pots, file string, conf conf.New) (*local.Pot, error) {
+func (m *creating) receive(c *cobra.Command, o *hostFlags, ps *life.Pots, file string, conf conf.New) (*local.Pot, error) {
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
 	r, w := io.Pipe()
@@ -235,8 +235,8 @@ func (m *creating) receive(c *cobra.Command, o *onPots, ps *life.Pots, file stri
 	return s, err
 }
 
-// again makes the pot of another.
-func (m *creating) again(c *cobra.Command, o *onPots, ps *life.Pots) (*local.Pot, error) {
+// fromPot makes the pot of another.
+func (m *creating) fromPot(c *cobra.Command, o *hostFlags, ps *life.Pots) (*local.Pot, error) {
 	of, err := local.Open(c.Context(), ps.Host(), pot.Name(m.of))
 	if err != nil {
 		return nil, err
@@ -270,7 +270,7 @@ func (m *creating) again(c *cobra.Command, o *onPots, ps *life.Pots) (*local.Pot
 
 // spool is where an archive's contents are kept while they are read: on the pots' own
 // disk, which has room for them.
-func (o *onPots) spool() string {
+func (o *hostFlags) spool() string {
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return ""
 	}
@@ -279,7 +279,7 @@ func (o *onPots) spool() string {
 
 // baseFile is the archive that -b says, fetched if need be, and the release in it, ""
 // if that is not said.
-func (o *onPots) baseFile(ctx context.Context, base, mirror string) (file, release string, err error) {
+func (o *hostFlags) baseFile(ctx context.Context, base, mirror string) (file, release string, err error) {
 	if strings.Contains(base, "/") || strings.Contains(base, ".t") {
 		return base, "", nil
 	}

@@ -41,13 +41,13 @@ mirror is one of FreeBSD's, or a directory as file:///DIR.`,
 	}
 	release := c.Flags().StringP("release", "r", "", "`release`, as in 14.2")
 	mirror := c.Flags().StringP("mirror", "U", defaultMirror(), "`URL` of the directory with releases")
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if !conf.ValidRelease(*release) {
 			return fmt.Errorf("-r: must be a release, as in 14.2, not %.80q", *release)
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			file, err := o.cachedBase(*release)
 			if err == nil {
 				err = fetchBase(c.Context(), mirrored(*mirror, *release), file)
@@ -82,7 +82,7 @@ func fullRelease(release string) string {
 }
 
 // cachedBase is where a release's archive is kept, as by pot (pot-reference 4.1).
-func (o *onPots) cachedBase(release string) (string, error) {
+func (o *hostFlags) cachedBase(release string) (string, error) {
 	conf, err := pot.ReadSystemConf(pot.PotConfs(o.file)...)
 	cache := cmp.Or(conf.Cache, o.defaults.Cache, filepath.Join(o.dir, "cache"))
 	return filepath.Join(cache, fullRelease(release)+"_base.txz"), err

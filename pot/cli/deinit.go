@@ -30,9 +30,9 @@ one, nothing is done. What was set in rc.conf and loader.conf stays, and is said
 	force := c.Flags().BoolP("force", "f", false, "stop pots, and take away pots and images too")
 	minimal := c.Flags().BoolP("minimal", "m", false, "leave pf alone")
 	dry := c.Flags().BoolP("dry-run", "n", false, "say what would be taken away, and take nothing")
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		say, said := output.said(c.OutOrStdout())
 		err := o.deInit(c, *force, pot.SetupOptions{PF: !*minimal, DryRun: *dry, Tell: say})
 		if err = errors.Join(err, said()); err != nil {
@@ -43,7 +43,7 @@ one, nothing is done. What was set in rc.conf and loader.conf stays, and is said
 	return c
 }
 
-func (o *onPots) deInit(c *cobra.Command, force bool, options pot.SetupOptions) error {
+func (o *hostFlags) deInit(c *cobra.Command, force bool, options pot.SetupOptions) error {
 	ps, conf, err := o.pots()
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func noTasks(ps *life.Pots) error {
 
 // destroyAll takes away pots, with their addresses, and bridges: clones before what they
 // are of.
-func (o *onPots) destroyAll(ctx context.Context, c *cobra.Command, ps *life.Pots, own []pot.Name, options pot.SetupOptions) error {
+func (o *hostFlags) destroyAll(ctx context.Context, c *cobra.Command, ps *life.Pots, own []pot.Name, options pot.SetupOptions) error {
 	for left := own; len(left) > 0; {
 		var kept []pot.Name
 		var errs []error

@@ -27,10 +27,10 @@ it lacks, and what it needs before a pot can start. In the last case the exit
 status is 1.`,
 		Args: arguments(),
 	}
-	this := addThisHost(c)
+	this := addConfFlags(c)
 	supervisor := c.Flags().String("supervisor", "", "`path` of pot-supervisor, if it is not beside this program")
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		host, _, err := this.open(cmp.Or(*supervisor, besideThis("pot-supervisor")))
 		if err != nil {
 			return fmt.Errorf("cannot look at this host: %w", err)
@@ -42,7 +42,7 @@ status is 1.`,
 			return err
 		}
 		if slices.ContainsFunc(found, func(f pot.CheckResult) bool { return f.Severity == pot.Fatal }) {
-			return errSaid
+			return errReported
 		}
 		return nil
 	})

@@ -34,7 +34,7 @@ exit status. Nothing of the environment of this command is passed on.`,
 	env := f.StringArrayP("env", "e", nil, "`VAR=value` of its environment; may be repeated")
 	hostUser := f.StringP("host-user", "u", "", "`user` of this host to run it as")
 	potUser := f.StringP("user", "U", "", "`user` of the pot to run it as")
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	c.Args = cobra.ArbitraryArgs
 	c.RunE = func(c *cobra.Command, args []string) error {
 		errs := []error{checkPotName(*name)}
@@ -53,7 +53,7 @@ exit status. Nothing of the environment of this command is passed on.`,
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			who := *potUser
 			if *hostUser != "" {
 				u, err := user.Lookup(*hostUser)
@@ -106,7 +106,7 @@ func attach(c *cobra.Command, p *life.Pot, e life.Exec) error {
 	case err != nil:
 		return fmt.Errorf("cannot run the command: %w", err)
 	case exit.Code != 0:
-		return exitStatus{errSaid, exit.Code}
+		return exitStatus{errReported, exit.Code}
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func termCommand() *cobra.Command {
 		Long:  `Opens root's shell in a pot that runs.`,
 	}
 	force := c.Flags().BoolP("force", "f", false, "start the pot if it is not running")
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error { return shell(c, o, name, *force) })
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error { return shell(c, o, name, *force) })
 }
 
 func runCommand() *cobra.Command {
@@ -153,11 +153,11 @@ func runCommand() *cobra.Command {
 		Long: `Starts a pot, if it is not running, and opens root's shell in it. The pot goes on
 when the shell ends.`,
 	}
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error { return shell(c, o, name, true) })
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error { return shell(c, o, name, true) })
 }
 
 // shell opens root's shell in a pot, which is started first if that is wanted.
-func shell(c *cobra.Command, o *onPots, name pot.Name, start bool) error {
+func shell(c *cobra.Command, o *hostFlags, name pot.Name, start bool) error {
 	if start {
 		ps, conf, err := o.pots()
 		if err != nil {

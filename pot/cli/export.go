@@ -49,7 +49,7 @@ newest, and -F takes the newest as it is.`,
 	f.StringVarP(&e.seckey, "seckey", "S", "", "secret key `file` of signify(1) to sign with")
 	f.BoolVar(&e.replace, "force", false, "replace an image that is there")
 	output := addOutput(c)
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		s, err := o.settings(c.Context(), string(name))
 		if err != nil {
 			return fmt.Errorf("cannot export the pot: %w", err)

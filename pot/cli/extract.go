@@ -52,7 +52,7 @@ Without root, owners and devices are left out, and that is said.`,
 		if err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			e := &extract{from: p, origins: origins, to: args[1], trust: *trust, bar: newProgress(c.ErrOrStderr())}
 			e.warn = func(text string) {
 				e.bar.done()

@@ -30,7 +30,7 @@ pot's configuration, and then among those that come with this program.`,
 }
 
 // library is where this host's flavours are.
-func (o *onPots) library() (*flavour.Library, error) {
+func (o *hostFlags) library() (*flavour.Library, error) {
 	root, err := o.zfsRoot()
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (o *onPots) library() (*flavour.Library, error) {
 }
 
 // completeFlavours are their names, for shells.
-func completeFlavours(o *onPots) cobra.CompletionFunc {
+func completeFlavours(o *hostFlags) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		l, err := o.library()
 		if err != nil {
@@ -67,10 +67,10 @@ func flavourCheckCommand() *cobra.Command {
 by file and line. Nothing is changed.`,
 		Args: cobra.MinimumNArgs(1),
 	}
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	c.ValidArgsFunction = completeFlavours(o)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, args []string) error {
+	c.RunE = runE(func(c *cobra.Command, args []string) error {
 		l, err := o.library()
 		if err != nil {
 			return err
@@ -88,7 +88,7 @@ by file and line. Nothing is changed.`,
 		}
 		err = output.tell(c.OutOrStdout(), all, func(w io.Writer) error { return checkedText(w, all) })
 		if err == nil && bad {
-			err = errSaid
+			err = errReported
 		}
 		return err
 	})
@@ -129,9 +129,9 @@ func flavourListCommand() *cobra.Command {
 		Short: "list the flavours that there are",
 		Args:  arguments(),
 	}
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		l, err := o.library()
 		if err != nil {
 			return err
@@ -164,10 +164,10 @@ func flavourShowCommand() *cobra.Command {
 		Short: "print a flavour's files",
 		Args:  arguments("FLAVOUR"),
 	}
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	c.ValidArgsFunction = completeFlavours(o)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, args []string) error {
+	c.RunE = runE(func(c *cobra.Command, args []string) error {
 		l, err := o.library()
 		if err != nil {
 			return err

@@ -30,7 +30,7 @@ func (f flavoured) Run(ctx context.Context, s *flavour.Script, out io.Writer) er
 
 // flavour applies flavours, which have been read before anything was made, to a pot.
 // What becomes of one that they fail on is for the caller.
-func (o *onPots) flavour(c *cobra.Command, name pot.Name, all []*flavour.Flavour) error {
+func (o *hostFlags) flavour(c *cobra.Command, name pot.Name, all []*flavour.Flavour) error {
 	ps, conf, err := o.pots()
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func (o *onPots) flavour(c *cobra.Command, name pot.Name, all []*flavour.Flavour
 }
 
 // flavours reads flavours by their names, in order.
-func (o *onPots) flavours(names []string) ([]*flavour.Flavour, error) {
+func (o *hostFlags) flavours(names []string) ([]*flavour.Flavour, error) {
 	l, err := o.library()
 	if err != nil {
 		return nil, err
@@ -63,14 +63,14 @@ shown here. Nothing is changed if anything is wrong with any of them; of one tha
 half way, what it has changed stays.`,
 	}
 	name := potFlag(c)
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	c.Args = cobra.MinimumNArgs(1)
 	c.ValidArgsFunction = completeFlavours(o)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := checkPotName(*name); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, args []string) error {
+		return runE(func(c *cobra.Command, args []string) error {
 			all, err := o.flavours(args)
 			if err == nil {
 				err = o.flavour(c, pot.Name(*name), all)

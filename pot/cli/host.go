@@ -11,23 +11,23 @@ import (
 	"nomad-driver-pot/pot/native"
 )
 
-// thisHost is the machine, as flags and pot's configuration say it is kept.
-type thisHost struct {
+// confFlags is the machine, as flags and pot's configuration say it is kept.
+type confFlags struct {
 	defaults pot.HostPaths
 	file     string
 	root     string
 }
 
-// addThisHost gives a command the flags that say which host it is about.
-func addThisHost(c *cobra.Command) *thisHost {
-	h := &thisHost{defaults: pot.PathsFor(native.Name)}
+// addConfFlags gives a command the flags that say which host it is about.
+func addConfFlags(c *cobra.Command) *confFlags {
+	h := &confFlags{defaults: pot.PathsFor(native.Name)}
 	c.Flags().StringVarP(&h.file, "config", "c", h.defaults.PotConfig, "pot's configuration `file`")
 	c.Flags().StringVar(&h.root, "zfs-root", "", "the `dataset` that all others are below, instead of POT_ZFS_ROOT")
 	return h
 }
 
 // open opens the host as the driver does that has nothing configured but this.
-func (h *thisHost) open(supervisor string) (pot.Host, pot.SystemConf, error) {
+func (h *confFlags) open(supervisor string) (pot.Host, pot.SystemConf, error) {
 	conf, err := pot.ReadSystemConf(pot.PotConfs(h.file)...)
 	if err != nil {
 		return pot.Host{}, conf, err

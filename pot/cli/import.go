@@ -38,7 +38,7 @@ started.`,
 	c.Flags().StringVarP(&ref.Tag, "tag", "t", "", "`tag` of the image: its version")
 	c.Flags().StringVarP(&ref.Source, "url", "U", "", "`URL` of the directory with the image")
 	addPubkey(c, &pubkey)
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := ref.Validate(); err != nil {
@@ -47,7 +47,7 @@ started.`,
 		if err := pot.Name(ref.Dataset()).Validate(); err != nil {
 			return fmt.Errorf("-p: %w", err)
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			name, err := o.importImage(c, ref, pubkey)
 			if err != nil {
 				return fmt.Errorf("cannot import: %w", err)
@@ -59,7 +59,7 @@ started.`,
 }
 
 // importImage makes the pot, whose name it returns.
-func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (name pot.Name, err error) {
+func (o *hostFlags) importImage(c *cobra.Command, ref image.Ref, pubkey string) (name pot.Name, err error) {
 	ctx := c.Context()
 	ps, conf, err := o.pots()
 	if err != nil {
@@ -94,7 +94,7 @@ func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (na
 
 // settle makes what was imported a pot of this host: with a snapshot, its own name
 // and an address.
-func (o *onPots) settle(c *cobra.Command, ps *life.Pots, name pot.Name) error {
+func (o *hostFlags) settle(c *cobra.Command, ps *life.Pots, name pot.Name) error {
 	ctx := c.Context()
 	s, err := local.Open(ctx, ps.Host(), name)
 	if err != nil {

@@ -31,15 +31,15 @@ With -E that is for a shell: eval "$(pot info -E -p POT)" sets _POT_NAME, _POT_I
 	snapshots := c.Flags().BoolP("snapshots", "s", false, "list the names of its snapshots alone")
 	runs := c.Flags().BoolP("running", "r", false, "say nothing: the exit status is 1 if it does not run")
 	output := addOutput(c)
-	return onPotOr(c, bridge, func(c *cobra.Command, o *onPots) error {
+	return onPotOr(c, bridge, func(c *cobra.Command, o *hostFlags) error {
 		return o.infoBridge(c, *bridge, *quiet, output)
-	}, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	}, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		i, err := o.info(c.Context(), name)
 		switch {
 		case err != nil:
 			return fmt.Errorf("cannot say what the pot is: %w", err)
 		case *runs && !i.Active:
-			return exitStatus{errSaid, 1}
+			return exitStatus{errReported, 1}
 		case *quiet, *runs:
 			return nil
 		case *environment:
@@ -52,7 +52,7 @@ With -E that is for a shell: eval "$(pot info -E -p POT)" sets _POT_NAME, _POT_I
 }
 
 // environment says what hooks are told of a pot, quoted: an image may have set it.
-func (o *onPots) environment(c *cobra.Command, name pot.Name, output *output) error {
+func (o *hostFlags) environment(c *cobra.Command, name pot.Name, output *output) error {
 	ps, _, err := o.pots()
 	if err != nil {
 		return fmt.Errorf("cannot say what the pot is: %w", err)
@@ -110,7 +110,7 @@ type snapshotInfo struct {
 }
 
 // info is that of a pot.
-func (o *onPots) info(ctx context.Context, name pot.Name) (*info, error) {
+func (o *hostFlags) info(ctx context.Context, name pot.Name) (*info, error) {
 	host, _, err := o.open()
 	if err != nil {
 		return nil, err
@@ -245,9 +245,9 @@ func showCommand() *cobra.Command {
 	c.Flags().BoolP("running", "r", false, "as without it: pots that do not run use nothing")
 	c.Flags().BoolP("all", "a", false, "as without it")
 	c.MarkFlagsMutuallyExclusive("pot", "running", "all")
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		all, err := o.usages(c.Context(), pot.Name(*only))
 		if err != nil {
 			return fmt.Errorf("cannot say what pots use: %w", err)
@@ -273,7 +273,7 @@ type potUsage struct {
 }
 
 // usages are those of all that run, or of one.
-func (o *onPots) usages(ctx context.Context, only pot.Name) ([]potUsage, error) {
+func (o *hostFlags) usages(ctx context.Context, only pot.Name) ([]potUsage, error) {
 	ps, _, err := o.pots()
 	if err != nil {
 		return nil, err

@@ -35,12 +35,12 @@ Anchors go before the first translation or filter rule of pf.conf, and only if p
 accepts the result.`,
 		Args: arguments(),
 	}
-	this := addThisHost(c)
+	this := addConfFlags(c)
 	dry := c.Flags().BoolP("dry-run", "n", false, "say what would be made, and make nothing")
 	minimal := c.Flags().BoolP("minimal", "m", false, "leave pf alone")
 	c.Flags().BoolP("syslogd", "s", false, "as with pot, leave syslogd alone: it always is")
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		say, said := output.said(c.OutOrStdout())
 		host, conf, err := this.open(besideThis("pot-supervisor"))
 		if err != nil {

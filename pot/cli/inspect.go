@@ -55,7 +55,7 @@ there are more; all else is told without it.`,
 		if n.origins, err = below.places(); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			n.bar = newProgress(c.ErrOrStderr())
 			defer n.bar.done()
 			if *files {

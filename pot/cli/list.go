@@ -26,9 +26,9 @@ func listCommand() *cobra.Command {
 	flavours := c.Flags().BoolP("flavours", "F", false, "list flavours")
 	bridges := c.Flags().BoolP("bridges", "B", false, "list private bridges")
 	c.Flags().BoolP("all", "a", false, "as without it")
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		if *bridges {
 			return o.listBridges(c, *quiet, output)
 		}
@@ -72,7 +72,7 @@ func listCommand() *cobra.Command {
 }
 
 // list are this host's pots. One whose settings cannot be read is said and passed over.
-func (o *onPots) list(c *cobra.Command) ([]*info, error) {
+func (o *hostFlags) list(c *cobra.Command) ([]*info, error) {
 	ps, _, err := o.pots()
 	if err != nil {
 		return nil, err
@@ -102,9 +102,9 @@ bridge that a pot is for is refused too.`,
 	stop := c.Flags().BoolP("force", "F", false, "stop a pot that runs")
 	c.Flags().BoolP("recursive", "r", false, "as with pot, of pots of type single: nothing more")
 	c.Flags().BoolP("quiet", "q", false, "as without it")
-	return onPotOr(c, bridge, func(c *cobra.Command, o *onPots) error {
+	return onPotOr(c, bridge, func(c *cobra.Command, o *hostFlags) error {
 		return o.destroyBridge(c, *bridge)
-	}, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	}, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, conf, err := o.pots()
 		if err == nil {
 			err = local.Destroy(c.Context(), ps, name, *stop, local.StartOptions{DNS: conf.DNS, Tell: notes(c)})
@@ -123,7 +123,7 @@ func renameCommand() *cobra.Command {
 		Long:  `Gives a pot that does not run another name, by which other pots depend on it from then on.`,
 	}
 	to := c.Flags().StringP("new", "n", "", "the new `name`")
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, _, err := o.pots()
 		if err == nil {
 			err = local.Rename(c.Context(), ps, name, pot.Name(*to))
@@ -146,9 +146,9 @@ run, and prints their names.`,
 	dry := c.Flags().BoolP("dry-run", "n", false, "print their names, and destroy nothing")
 	quiet := c.Flags().BoolP("quiet", "q", false, "print nothing")
 	grace := c.Flags().BoolP("grace", "g", false, "leave pots whose command has ended within the last minute")
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		ps, _, err := o.pots()
 		if err != nil {
 			return fmt.Errorf("cannot prune: %w", err)

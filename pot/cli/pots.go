@@ -25,17 +25,17 @@ const (
 	supervisorVariable = "POT_SUPERVISOR"
 )
 
-// onPots is what commands about pots have in common: the host that they are on.
-type onPots struct {
-	thisHost
+// hostFlags is what commands about pots have in common: the host that they are on.
+type hostFlags struct {
+	confFlags
 	dir        string
 	supervisor string
 }
 
-// addOnPots gives a command the flags that say which host's pots it is about. pot's
+// addHostFlags gives a command the flags that say which host's pots it is about. pot's
 // own letters are all taken.
-func addOnPots(c *cobra.Command) *onPots {
-	o := &onPots{thisHost: thisHost{defaults: pot.PathsFor(native.Name)}}
+func addHostFlags(c *cobra.Command) *hostFlags {
+	o := &hostFlags{confFlags: confFlags{defaults: pot.PathsFor(native.Name)}}
 	f := c.Flags()
 	f.StringVar(&o.file, "config", cmp.Or(os.Getenv(configVariable), o.defaults.PotConfig), "pot's configuration `file`; also $"+configVariable)
 	f.StringVar(&o.root, "zfs-root", "", "the `dataset` that all others are below, instead of POT_ZFS_ROOT")
@@ -51,7 +51,7 @@ func addOnPots(c *cobra.Command) *onPots {
 }
 
 // completePots are the names of this host's pots, for shells.
-func (o *onPots) completePots(c *cobra.Command, _ []string, begin string) ([]string, cobra.ShellCompDirective) {
+func (o *hostFlags) completePots(c *cobra.Command, _ []string, begin string) ([]string, cobra.ShellCompDirective) {
 	host, _, err := o.open()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
@@ -64,17 +64,17 @@ func (o *onPots) completePots(c *cobra.Command, _ []string, begin string) ([]str
 }
 
 // open opens the host.
-func (o *onPots) open() (pot.Host, pot.SystemConf, error) {
+func (o *hostFlags) open() (pot.Host, pot.SystemConf, error) {
 	o.defaults.Dir = o.dir
-	return o.thisHost.open(o.supervisorPath())
+	return o.confFlags.open(o.supervisorPath())
 }
 
-func (o *onPots) supervisorPath() string {
+func (o *hostFlags) supervisorPath() string {
 	return cmp.Or(o.supervisor, besideThis("pot-supervisor"))
 }
 
 // pots are this host's, the driver's with them: their records are in one place.
-func (o *onPots) pots() (*life.Pots, pot.SystemConf, error) {
+func (o *hostFlags) pots() (*life.Pots, pot.SystemConf, error) {
 	host, conf, err := o.open()
 	if err != nil {
 		return nil, conf, err
@@ -94,7 +94,7 @@ func (o *onPots) pots() (*life.Pots, pot.SystemConf, error) {
 }
 
 // settings are those of a pot.
-func (o *onPots) settings(ctx context.Context, name string) (*local.Pot, error) {
+func (o *hostFlags) settings(ctx context.Context, name string) (*local.Pot, error) {
 	host, _, err := o.open()
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (o *onPots) settings(ctx context.Context, name string) (*local.Pot, error) 
 }
 
 // zfsRoot is the dataset that all others are below.
-func (o *onPots) zfsRoot() (string, error) {
+func (o *hostFlags) zfsRoot() (string, error) {
 	conf, err := pot.ReadSystemConf(pot.PotConfs(o.file)...)
 	return cmp.Or(o.root, conf.ZFSRoot, pot.DefaultZFSRoot), err
 }

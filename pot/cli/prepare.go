@@ -53,20 +53,20 @@ persistent, runs its command alone, and is pruned once it has run.`,
 	f.StringVarP(&m.dns, "dns", "d", "", "what names are resolved `by`: inherit, pot, off or custom:FILE")
 	f.BoolVarP(&m.start, "start", "s", false, "start the pot")
 	addPubkey(c, &m.pubkey)
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	m.output = addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := m.understand(); err != nil {
+		if err := m.validate(); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error { return m.run(c, o) })(c, nil)
+		return runE(func(c *cobra.Command, _ []string) error { return m.run(c, o) })(c, nil)
 	}
 	return c
 }
 
-// understand is what is wrong with the flags, and the name of the pot.
-func (m *preparing) understand() error {
-	errs := []error{m.image.Validate(), m.creating.understand()}
+// validate is what is wrong with the flags, and the name of the pot.
+func (m *preparing) validate() error {
+	errs := []error{m.image.Validate(), m.creating.validate()}
 	if m.id == "" {
 		errs = append(errs, errors.New("-a: an ID must be set"))
 	}
@@ -98,7 +98,7 @@ func (m *preparing) settings() []local.Change {
 }
 
 // run imports the image and makes the pot, or leaves no pot.
-func (m *preparing) run(c *cobra.Command, o *onPots) error {
+func (m *preparing) run(c *cobra.Command, o *hostFlags) error {
 	ps, conf, err := o.pots()
 	if err != nil {
 		return fmt.Errorf("cannot prepare the pot: %w", err)
@@ -111,7 +111,7 @@ func (m *preparing) run(c *cobra.Command, o *onPots) error {
 		return fmt.Errorf("cannot prepare the pot: %w", err)
 	}
 	m.first = true
-	if err := m.creating.run(c, o, "prepare", m.again); err != nil {
+	if err := m.creating.run(c, o, "prepare", m.fromPot); err != nil {
 		return err
 	}
 	err = o.set(c, m.name, m.settings())

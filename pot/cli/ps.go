@@ -22,9 +22,9 @@ func psCommand() *cobra.Command {
 		Args:  arguments(),
 	}
 	c.Flags().BoolP("quiet", "q", false, "as with pot; there is no more than names")
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		ps, _, err := o.pots()
 		if err != nil {
 			return fmt.Errorf("cannot list pots: %w", err)
@@ -56,7 +56,7 @@ func lastRunStatsCommand() *cobra.Command {
 if it never has.`,
 	}
 	addOutput(c) // both are the same
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, _, err := o.pots()
 		if err != nil {
 			return fmt.Errorf("cannot say how the pot ended: %w", err)
@@ -92,7 +92,7 @@ func getRSSCommand() *cobra.Command {
 	}
 	asJSON := c.Flags().BoolP("json", "J", false, "print it as JSON, as -o json does")
 	output := addOutput(c)
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		p, err := o.running(c.Context(), name)
 		if err != nil {
 			return fmt.Errorf("cannot say what the pot uses: %w", err)
@@ -119,7 +119,7 @@ func topCommand() *cobra.Command {
 		Use:   "top -p POT",
 		Short: "show the processes of a pot that runs, as top(1) does",
 	}
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, _, err := o.pots()
 		if err == nil && ps.Host().Name != "freebsd" {
 			err = fmt.Errorf("on a %s host: %w", ps.Host().Name, pot.ErrUnsupported)
@@ -149,7 +149,7 @@ for that.`,
 		Args: arguments(),
 	}
 	bridge := c.Flags().StringP("bridge", "B", "", "`name` of a private bridge")
-	addOnPots(c)
+	addHostFlags(c)
 	c.RunE = func(*cobra.Command, []string) error {
 		if *bridge == "" {
 			return nil

@@ -49,7 +49,7 @@ form of netrc: machine HOST login USER password PASSWORD.`,
 	c.Flags().BoolVar(&p.options.Replace, "force", false, "replace an image of that name that is another")
 	c.Flags().StringVar(&p.netrc, "netrc", "", "`file` that says who asks the server")
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, args []string) error {
+	c.RunE = runE(func(c *cobra.Command, args []string) error {
 		p.bar = newProgress(c.ErrOrStderr())
 		defer p.bar.done()
 		p.options.Warn = func(text string) {

@@ -24,10 +24,10 @@ func setCommands() []*cobra.Command {
 
 // setter makes c a command that changes a pot, by settings that it finds out from its
 // flags, once they are there.
-func setter(c *cobra.Command, find func(o *onPots) ([]local.Change, error)) *cobra.Command {
+func setter(c *cobra.Command, find func(o *hostFlags) ([]local.Change, error)) *cobra.Command {
 	c.Args = arguments()
 	name := potFlag(c)
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		all, err := find(o)
 		errs := []error{checkPotName(*name), err}
@@ -37,13 +37,13 @@ func setter(c *cobra.Command, find func(o *onPots) ([]local.Change, error)) *cob
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error { return o.set(c, *name, all) })(c, nil)
+		return runE(func(c *cobra.Command, _ []string) error { return o.set(c, *name, all) })(c, nil)
 	}
 	return c
 }
 
 // set makes changes.
-func (o *onPots) set(c *cobra.Command, name string, all []local.Change) error {
+func (o *hostFlags) set(c *cobra.Command, name string, all []local.Change) error {
 	s, err := o.settings(c.Context(), name)
 	for _, setting := range all {
 		if err == nil {
@@ -88,7 +88,7 @@ quotes around all of it is taken off.`,
 		Example: `    pot set-cmd -p test -c "nginx -g 'daemon off;'"`,
 	}
 	command := c.Flags().StringP("cmd", "c", "", "`command` that the pot runs")
-	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.SetCmd{Command: *command}}, nil })
+	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.SetCmd{Command: *command}}, nil })
 }
 
 func setAttributeCommand(name string) *cobra.Command {
@@ -108,7 +108,7 @@ yes or no, true or false, on or off. The attributes are
 	attribute := c.Flags().StringP("attribute", "A", "", "`name` of the attribute")
 	value := c.Flags().StringP("value", "V", "", "its `value`")
 	completeAttributes(c)
-	return setter(c, func(*onPots) ([]local.Change, error) {
+	return setter(c, func(*hostFlags) ([]local.Change, error) {
 		return []local.Change{local.SetAttribute{Name: *attribute, Value: *value}}, nil
 	})
 }
@@ -121,7 +121,7 @@ func setRSSCommand() *cobra.Command {
 	}
 	cpus := c.Flags().StringP("cpus", "C", "", "`number` of processors")
 	memory := c.Flags().StringP("memory", "M", "", "`amount` of memory: bytes, or as in 512M")
-	return setter(c, func(*onPots) ([]local.Change, error) {
+	return setter(c, func(*hostFlags) ([]local.Change, error) {
 		return []local.Change{local.SetRSS{CPUs: *cpus, Memory: *memory}}, nil
 	})
 }
@@ -134,7 +134,7 @@ func setEnvCommand() *cobra.Command {
 Values are taken as they are: nothing in them is expanded.`,
 	}
 	vars := c.Flags().StringArrayP("env", "E", nil, "`VAR=value`; may be repeated")
-	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.SetEnv{Vars: *vars}}, nil })
+	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.SetEnv{Vars: *vars}}, nil })
 }
 
 func setHostsCommand() *cobra.Command {
@@ -145,7 +145,9 @@ func setHostsCommand() *cobra.Command {
 before; without -H there are none.`,
 	}
 	entries := c.Flags().StringArrayP("host", "H", nil, "`name:address`, IPv4 or IPv6; may be repeated")
-	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.SetHosts{Entries: *entries}}, nil })
+	return setter(c, func(*hostFlags) ([]local.Change, error) {
+		return []local.Change{local.SetHosts{Entries: *entries}}, nil
+	})
 }
 
 func exportPortsCommand() *cobra.Command {
@@ -158,7 +160,7 @@ is started. PROTO is tcp, if it is not set, or udp.`,
 		Example: `    pot export-ports -p test -e 80 -e udp:53:30053`,
 	}
 	ports := c.Flags().StringArrayP("port", "e", nil, "`port` to publish; may be repeated")
-	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.ExportPorts{Ports: *ports}}, nil })
+	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.ExportPorts{Ports: *ports}}, nil })
 }
 
 func addDepCommand() *cobra.Command {
@@ -168,7 +170,7 @@ func addDepCommand() *cobra.Command {
 		Long:  `Has another pot started before a pot is. Pots cannot depend on each other.`,
 	}
 	on := c.Flags().StringP("depends-on", "P", "", "`name` of the other pot")
-	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.AddDep{On: pot.Name(*on)}}, nil })
+	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.AddDep{On: pot.Name(*on)}}, nil })
 }
 
 func setHookCommand() *cobra.Command {
@@ -187,7 +189,7 @@ of Nomad's runs them from unless the operator allows that.`,
 	for i, f := range flags {
 		flags[i].file = c.Flags().StringP(string(f.hook), f.short, "", "`program` to be run then")
 	}
-	return setter(c, func(*onPots) (all []local.Change, err error) {
+	return setter(c, func(*hostFlags) (all []local.Change, err error) {
 		for _, f := range flags {
 			if *f.file != "" {
 				all = append(all, local.SetHook{Hook: f.hook, File: *f.file})

@@ -24,7 +24,7 @@ destination that is a directory is copied into. No link in the pot leads out of 
 	target := f.StringP("destination", "d", "", "`path` in the pot, absolute")
 	parents := f.BoolP("create", "c", false, "make directories that are missing above the destination")
 	force := f.BoolP("force", "F", false, "even if the pot is running")
-	return setter(c, func(*onPots) ([]local.Change, error) {
+	return setter(c, func(*hostFlags) ([]local.Change, error) {
 		from, err := absolute(*source)
 		return []local.Change{local.CopyIn{Copy: tree.Copy{Source: from, Target: *target}, Parents: *parents, Running: *force}}, err
 	})
@@ -41,7 +41,7 @@ and modes, but no set-uid bits. No link in the pot leads out of it.`,
 	source := f.StringP("source", "s", "", "`path` in the pot, absolute")
 	dir := f.StringP("destination", "d", "", "`directory` of this host")
 	force := f.BoolP("force", "F", false, "even if the pot is running")
-	return setter(c, func(*onPots) ([]local.Change, error) {
+	return setter(c, func(*hostFlags) ([]local.Change, error) {
 		to, err := absolute(*dir)
 		return []local.Change{local.CopyOut{Source: *source, Dir: to, Running: *force}}, err
 	})
@@ -61,7 +61,7 @@ mount point is made if it is not there.`,
 	target := f.StringP("mountpoint", "m", "", "`path` in the pot, absolute")
 	readOnly := f.BoolP("read-only", "r", false, "mount it read-only")
 	remount := f.BoolP("remount", "w", false, "move the dataset's own mount point into the pot; not with -d")
-	return setter(c, func(o *onPots) ([]local.Change, error) {
+	return setter(c, func(o *hostFlags) ([]local.Change, error) {
 		m := local.MountIn{Dataset: *dataset, Target: *target, ReadOnly: *readOnly, Remount: *remount}
 		var errs []error
 		var err error
@@ -87,7 +87,7 @@ func mountOutCommand() *cobra.Command {
 		Short: "have something mounted in a pot no more",
 	}
 	target := c.Flags().StringP("mountpoint", "m", "", "`path` in the pot, absolute")
-	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.MountOut{Target: *target}}, nil })
+	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.MountOut{Target: *target}}, nil })
 }
 
 // getAttributeCommand says what an attribute is.
@@ -101,7 +101,7 @@ func getAttributeCommand() *cobra.Command {
 	attribute := c.Flags().StringP("attribute", "A", "", "`name` of the attribute")
 	quiet := c.Flags().BoolP("quiet", "q", false, "print the value alone")
 	completeAttributes(c)
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		err := checkPotName(*name)
@@ -111,7 +111,7 @@ func getAttributeCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			s, err := o.settings(c.Context(), *name)
 			value := ""
 			if err == nil {

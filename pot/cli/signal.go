@@ -49,7 +49,7 @@ pot must have pkill(1). Neither reaches anything outside the pot.`,
 	dry := f.BoolP("check", "C", false, "send nothing: print the process that would get it")
 	pid := f.Uint32P("pid", "P", 0, "`process` of the pot, in place of its command")
 	match := f.StringP("match", "m", "", "`pattern` of names of the pot's processes, in place of its command")
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if *all {
@@ -71,7 +71,7 @@ pot must have pkill(1). Neither reaches anything outside the pot.`,
 		if err := errors.Join(checkPotName(*name), err); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			var found firstBytes
 			var err error
 			if argv := signalWithin(sig, *pid, *match, *dry); argv != nil {
@@ -113,7 +113,7 @@ func signalWithin(sig syscall.Signal, pid uint32, match string, dry bool) []stri
 }
 
 // within runs a command in a pot, whose failure is an error.
-func (o *onPots) within(c *cobra.Command, name pot.Name, argv []string, stdout io.Writer) error {
+func (o *hostFlags) within(c *cobra.Command, name pot.Name, argv []string, stdout io.Writer) error {
 	p, err := o.running(c.Context(), name)
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func (o *onPots) within(c *cobra.Command, name pot.Name, argv []string, stdout i
 	return err
 }
 
-func (o *onPots) signal(c *cobra.Command, name pot.Name, sig syscall.Signal, dry bool, stdout io.Writer) error {
+func (o *hostFlags) signal(c *cobra.Command, name pot.Name, sig syscall.Signal, dry bool, stdout io.Writer) error {
 	p, err := o.running(c.Context(), name)
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ name, which is printed, is the time in seconds since 1970.`,
 	}
 	replace := c.Flags().BoolP("replace", "r", false, "destroy the oldest snapshot before")
 	output := addOutput(c)
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		s, err := o.settings(c.Context(), string(name))
 		if err != nil {
 			return running("take a snapshot", name, err)
@@ -61,7 +61,7 @@ another pot is cloned from stays, and is an error.`,
 	}
 	all := c.Flags().BoolP("all", "a", false, "destroy the newest too")
 	output := addOutput(c)
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		s, err := o.settings(c.Context(), string(name))
 		if err != nil {
 			return fmt.Errorf("cannot destroy snapshots: %w", err)
@@ -86,7 +86,7 @@ func revertCommand() *cobra.Command {
 printed. What was changed since is lost.`,
 	}
 	output := addOutput(c)
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		s, err := o.settings(c.Context(), string(name))
 		if err != nil {
 			return running("revert the pot", name, err)

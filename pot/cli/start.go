@@ -24,18 +24,18 @@ func lifeCommands() []*cobra.Command {
 }
 
 // onPot makes c a command about one pot, named with -p or alone behind the command.
-func onPot(c *cobra.Command, do func(c *cobra.Command, o *onPots, name pot.Name) error) *cobra.Command {
+func onPot(c *cobra.Command, do func(c *cobra.Command, o *hostFlags, name pot.Name) error) *cobra.Command {
 	name := potFlag(c)
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	c.Args = cobra.ArbitraryArgs
 	c.RunE = aboutPot(o, name, do)
 	return c
 }
 
 // onPotOr is onPot, or about a private bridge if that is named.
-func onPotOr(c *cobra.Command, bridge *string, aboutBridge func(c *cobra.Command, o *onPots) error, do func(c *cobra.Command, o *onPots, name pot.Name) error) *cobra.Command {
+func onPotOr(c *cobra.Command, bridge *string, aboutBridge func(c *cobra.Command, o *hostFlags) error, do func(c *cobra.Command, o *hostFlags, name pot.Name) error) *cobra.Command {
 	name := potFlag(c)
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	pots := aboutPot(o, name, do)
 	c.Args = cobra.ArbitraryArgs
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -45,13 +45,13 @@ func onPotOr(c *cobra.Command, bridge *string, aboutBridge func(c *cobra.Command
 		case *name != "" || len(args) > 0:
 			return errors.New("-B: it is about a bridge, or about a pot, but not both")
 		}
-		return act(func(c *cobra.Command, _ []string) error { return aboutBridge(c, o) })(c, nil)
+		return runE(func(c *cobra.Command, _ []string) error { return aboutBridge(c, o) })(c, nil)
 	}
 	return c
 }
 
 // aboutPot does something about the pot that is named.
-func aboutPot(o *onPots, name *string, do func(c *cobra.Command, o *onPots, name pot.Name) error) func(*cobra.Command, []string) error {
+func aboutPot(o *hostFlags, name *string, do func(c *cobra.Command, o *hostFlags, name pot.Name) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		switch {
 		case *name == "" && len(args) > 0:
@@ -63,7 +63,7 @@ func aboutPot(o *onPots, name *string, do func(c *cobra.Command, o *onPots, name
 		if err := checkPotName(*name); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error { return do(c, o, pot.Name(*name)) })(c, nil)
+		return runE(func(c *cobra.Command, _ []string) error { return do(c, o, pot.Name(*name)) })(c, nil)
 	}
 }
 
@@ -92,7 +92,7 @@ an image are refused without --trust.`,
 	trust := c.Flags().Bool("trust", false, "run hooks and mount directories that were not set on this host")
 	detach := c.Flags().BoolP("detach", "d", false, "do not wait for the end of a pot that is not persistent")
 	snapshot := c.Flags().BoolP("snapshot", "s", false, "take a snapshot of the pot first, if it does not run")
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, conf, err := o.pots()
 		if err == nil && *snapshot {
 			err = snapshotFirst(c.Context(), ps, name)
@@ -155,13 +155,13 @@ func waitStarted(c *cobra.Command, ps *life.Pots, p *life.Pot) error {
 		return fmt.Errorf("cannot take the pot down: %w", err)
 	}
 	if err != nil || end.Code != 0 {
-		return exitStatus{errSaid, exitFailed}
+		return exitStatus{errReported, exitFailed}
 	}
 	return nil
 }
 
 // ended is the command line that takes away what is left of a pot whose command has ended.
-func (o *onPots) ended(name pot.Name) ([]string, error) {
+func (o *hostFlags) ended(name pot.Name) ([]string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -188,7 +188,7 @@ func endedCommand() *cobra.Command {
 One that runs is left as it is. pot start -d has it run.`,
 		Hidden: true,
 	}
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, _, err := o.pots()
 		if err == nil {
 			_, err = local.Running(c.Context(), ps, name)
@@ -208,7 +208,7 @@ func stopCommand() *cobra.Command {
 What has not ended after as many seconds as the attribute stop_timeout says is killed.
 One that does not run is left as it is.`,
 	}
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, _, err := o.pots()
 		stopped := false
 		if err == nil {
@@ -225,7 +225,7 @@ One that does not run is left as it is.`,
 }
 
 // running is a pot that runs: one that was started by hand or is a task's.
-func (o *onPots) running(ctx context.Context, name pot.Name) (*life.Pot, error) {
+func (o *hostFlags) running(ctx context.Context, name pot.Name) (*life.Pot, error) {
 	ps, _, err := o.pots()
 	if err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ What was verified is printed; whatever is wrong is exit status 1.`,
 		if err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			bar := newProgress(c.ErrOrStderr())
 			defer bar.done()
 			checks, err := checks(pubkey, bar.of("verifying"))

@@ -47,7 +47,7 @@ func list(names []string) string {
 // understood, and all of its help is said.
 func needsCommand(c *cobra.Command, _ []string) error {
 	fmt.Fprintf(c.ErrOrStderr(), "%s\n\n%s", c.Long, c.UsageString())
-	return errSaid
+	return errReported
 }
 
 // flagFault is a flag that c does not have, or not so. A word before it that is
