@@ -27,13 +27,13 @@ var configItems = strings.Fields("fs_root zfs_root gateway syslogd pot_prefix fs
 func configCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "config -g NAME",
-		Short: "say an item of pot's configuration",
-		Long: `Prints what an item of pot's configuration is on this host, set or by default:
+		Short: "Show an item of pot's configuration",
+		Long: `Prints the value, set or default, of an item of pot's configuration on this host:
 ` + strings.Join(configItems, ", ") + ".",
 		Args: arguments(),
 	}
 	name := c.Flags().StringP("get", "g", "", "`name` of the item")
-	quiet := c.Flags().BoolP("quiet", "q", false, "print the value alone")
+	quiet := c.Flags().BoolP("quiet", "q", false, "print only the value")
 	_ = c.RegisterFlagCompletionFunc("get", cobra.FixedCompletions(configItems, cobra.ShellCompDirectiveNoFileComp))
 	o := addHostFlags(c)
 	output := addOutput(c)
@@ -44,7 +44,7 @@ func configCommand() *cobra.Command {
 		return runE(func(c *cobra.Command, _ []string) error {
 			s, err := o.configItem(*name)
 			if err != nil {
-				return fmt.Errorf("cannot say what %s is: %w", *name, err)
+				return fmt.Errorf("cannot show %s: %w", *name, err)
 			}
 			return output.tell(c.OutOrStdout(), s, func(w io.Writer) error {
 				if *quiet {

@@ -33,13 +33,13 @@ const (
 func createBaseCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "create-base -r RELEASE",
-		Short: "fetch a release of FreeBSD, for pots to be made of",
-		Long: `Fetches a release's base.txz into the cache, checked against the SHA-256 in the
-MANIFEST beside it, and prints its path: pot create -b RELEASE takes it from there. The
-mirror is one of FreeBSD's, or a directory as file:///DIR.`,
+		Short: "Fetch a FreeBSD release to create pots from",
+		Long: `Fetches a release's base.txz into the cache, verifies it against the SHA-256 in the
+MANIFEST beside it, and prints its path. pot create -b RELEASE then uses it. The mirror
+is a server with FreeBSD's layout of releases, or a directory given as file:///DIR.`,
 		Args: arguments(),
 	}
-	release := c.Flags().StringP("release", "r", "", "`release`, as in 14.2")
+	release := c.Flags().StringP("release", "r", "", "`release`, such as 14.2")
 	mirror := c.Flags().StringP("mirror", "U", defaultMirror(), "`URL` of the directory with releases")
 	o := addHostFlags(c)
 	output := addOutput(c)

@@ -13,27 +13,26 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// doctorTimeout bounds a look at a host.
+// doctorTimeout bounds the checks of a host.
 const doctorTimeout = time.Minute
 
-// doctorCommand says what this host has and lacks. It fails when no pot can
-// start here.
+// doctorCommand checks this host. It fails if no pot can start here.
 func doctorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "say what this host has and lacks, and what mends it",
-		Long: `Looks at this host as the driver does, and says in a line each what it has, what
-it lacks, and what it needs before a pot can start. In the last case the exit
-status is 1.`,
+		Short: "Check whether this host can run pots",
+		Long: `Checks this host as the driver does. Each line begins with "has" for what works, "lacks"
+for what is missing but not required, or "needs" for what is missing and keeps pots from
+starting; in the last case the exit status is 1.`,
 		Args: arguments(),
 	}
 	this := addConfFlags(c)
-	supervisor := c.Flags().String("supervisor", "", "`path` of pot-supervisor, if it is not beside this program")
+	supervisor := c.Flags().String("supervisor", "", "`path` of pot-supervisor, if not beside this program")
 	output := addOutput(c)
 	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		host, _, err := this.open(cmp.Or(*supervisor, besideThis("pot-supervisor")))
 		if err != nil {
-			return fmt.Errorf("cannot look at this host: %w", err)
+			return fmt.Errorf("cannot check this host: %w", err)
 		}
 		ctx, cancel := context.WithTimeout(c.Context(), doctorTimeout)
 		defer cancel()
@@ -49,17 +48,17 @@ status is 1.`,
 	return c
 }
 
-// severities are what findings weigh, in words.
+// severities are the words for severities.
 var severities = map[pot.Severity]string{pot.Info: "has", pot.Degraded: "lacks", pot.Fatal: "needs"}
 
-// checkResult is a pot.CheckResult in words.
+// checkResult is a pot.CheckResult with its severity as a word.
 type checkResult struct {
 	Severity string `json:"weight"` // has, lacks or needs
 	Key      string `json:"key"`
 	Text     string `json:"text"`
 }
 
-// tell writes findings a line each, or as JSON.
+// tell prints results, one to a line, or as JSON.
 func tell(w io.Writer, found []pot.CheckResult, o output) error {
 	all := []checkResult{}
 	for _, f := range found {

@@ -8,28 +8,28 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// seen is what was noticed of an image's files.
+// seen collects what matters of an image's files.
 type seen struct {
-	files map[string]int64 // names, by dataset; none of one that was passed over
+	files map[string]int64 // number of names by dataset; a skipped dataset has no entry
 
-	conf     map[string]zstream.Entry // those of isConf
-	scripts  int                      // in conf, of which the first are hooks
-	hooks    []zstream.Entry
+	conf     map[string]zstream.Entry // the files of isConf
+	scripts  int                      // scripts in conf
+	hooks    []zstream.Entry          // the first maxHooks of them
 	devices  examples
 	setuid   examples
 	setgid   examples
-	oddPlace examples // in conf, and not what belongs there
+	oddPlace examples // in conf, but not of the type that belongs there
 }
 
 func newSeen() *seen { return &seen{files: map[string]int64{}, conf: map[string]zstream.Entry{}} }
 
-// examples are files of one kind: how many, and the first of them.
+// examples counts files of one kind, and keeps the first few names.
 type examples struct {
 	count int64
 	first []string
 }
 
-// maxExamples is how many are named.
+// maxExamples bounds the names that examples keeps.
 const maxExamples = 3
 
 func (x *examples) add(name string) {
@@ -41,7 +41,7 @@ func (x *examples) add(name string) {
 // maxHooks bounds the scripts that are named one by one.
 const maxHooks = 32
 
-// isConf tells whether the file of the top dataset is one that pot reads.
+// isConf reports whether pot reads this file of the top dataset.
 func isConf(path string) bool { return path == potConfFile || path == fscompFile }
 
 const (
@@ -49,7 +49,7 @@ const (
 	fscompFile  = "conf/fscomp.conf"
 )
 
-// add notes a file.
+// add records a file.
 func (s *seen) add(e zstream.Entry) error {
 	if e.Path != "." {
 		s.files[e.Dataset]++
@@ -75,7 +75,7 @@ func (s *seen) add(e zstream.Entry) error {
 	return nil
 }
 
-// addTop notes a file of the top dataset, which is pot's own.
+// addTop records a file of the top dataset, which holds pot's own files.
 func (s *seen) addTop(e zstream.Entry) {
 	isDir := e.Mode.IsDir()
 	switch dir, base := path.Split(e.Path); {

@@ -42,7 +42,7 @@ func addHostFlags(c *cobra.Command) *hostFlags {
 	f.StringVar(&o.dir, "dir", cmp.Or(os.Getenv(dirVariable), o.defaults.Dir), "`directory` of what the driver remembers; also $"+dirVariable)
 	f.StringVar(&o.supervisor, "supervisor", os.Getenv(supervisorVariable), "`path` of pot-supervisor, if it is not beside this program; also $"+supervisorVariable)
 	if f.Lookup("verbose") == nil && f.ShorthandLookup("v") == nil {
-		f.BoolP("verbose", "v", false, "as with pot; there is no more to say")
+		f.BoolP("verbose", "v", false, "ignored; kept for compatibility")
 	}
 	if f.Lookup("pot") != nil {
 		_ = c.RegisterFlagCompletionFunc("pot", o.completePots)
@@ -93,7 +93,7 @@ func (o *hostFlags) pots() (*life.Pots, pot.SystemConf, error) {
 	return life.Open(host, c), conf, nil
 }
 
-// settings are those of a pot.
+// settings opens the settings of a pot.
 func (o *hostFlags) settings(ctx context.Context, name string) (*local.Pot, error) {
 	host, _, err := o.open()
 	if err != nil {
