@@ -48,14 +48,14 @@ gateway's address is added to it. The interface is created with the first pot.`,
 			if err != nil {
 				return fmt.Errorf("cannot create the bridge: %w", err)
 			}
-			return output.tell(c.OutOrStdout(), made, func(w io.Writer) error { return tellBridge(w, made) })
+			return output.tell(c.OutOrStdout(), made, func(w io.Writer) error { return printBridge(w, made) })
 		})(c, nil)
 	}
 	return c
 }
 
-// tellBridge prints a bridge in the form of pot's own bridge files.
-func tellBridge(w io.Writer, b network.Bridge) error {
+// printBridge prints a bridge in the form of pot's own bridge files.
+func printBridge(w io.Writer, b network.Bridge) error {
 	_, err := fmt.Fprintf(w, "name=%s\nnet=%s\ngateway=%s\n", b.Name, b.Prefix, b.Gateway)
 	return err
 }
@@ -102,7 +102,7 @@ func (o *hostFlags) infoBridge(c *cobra.Command, name string, quiet bool, output
 	case quiet:
 		return nil
 	}
-	return output.tell(c.OutOrStdout(), all[at], func(w io.Writer) error { return tellBridge(w, all[at]) })
+	return output.tell(c.OutOrStdout(), all[at], func(w io.Writer) error { return printBridge(w, all[at]) })
 }
 
 // destroyBridge removes a private bridge.

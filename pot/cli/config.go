@@ -13,11 +13,10 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// A configItem is an item of pot's configuration, under the name that pot config -g
-// has for it.
+// configItem is an item of pot's configuration, with its name in pot config -g.
 type configItem struct {
 	Name  string `json:"name"`
-	Label string `json:"-"` // what pot calls it where it is not asked to be quiet
+	Label string `json:"-"` // the name that pot prints without -q
 	Value string `json:"value"`
 }
 
@@ -59,7 +58,7 @@ func configCommand() *cobra.Command {
 	return c
 }
 
-// configItem is the item of that name, which is one of configItems.
+// configItem returns the item of that name, which must be one of configItems.
 func (o *hostFlags) configItem(name string) (configItem, error) {
 	conf, err := pot.ReadSystemConf(pot.PotConfs(o.file)...)
 	if err != nil {

@@ -61,19 +61,19 @@ is a server with FreeBSD's layout of releases, or a directory given as file:///D
 	return c
 }
 
-// defaultMirror is FreeBSD's, of this machine's architecture (freebsd.org, where
-// directories are MACHINE/ARCH).
+// defaultMirror returns FreeBSD's own server, with the directory of this machine's
+// architecture: there directories are MACHINE/ARCH.
 func defaultMirror() string {
 	arch := map[string]string{"arm64": "arm64/aarch64"}[runtime.GOARCH]
 	return "https://download.freebsd.org/releases/" + cmp.Or(arch, "amd64/amd64")
 }
 
-// mirrored is a release's directory on a mirror.
+// mirrored returns a release's directory on a mirror.
 func mirrored(mirror, release string) string {
 	return strings.TrimSuffix(mirror, "/") + "/" + fullRelease(release)
 }
 
-// fullRelease is a release's whole name.
+// fullRelease returns a release's full name: 14.2-RELEASE for 14.2.
 func fullRelease(release string) string {
 	if strings.Contains(release, "-") {
 		return release
@@ -81,14 +81,14 @@ func fullRelease(release string) string {
 	return release + "-RELEASE"
 }
 
-// cachedBase is where a release's archive is kept, as by pot (pot-reference 4.1).
+// cachedBase returns the path of a release's archive in pot's cache (pot-reference 4.1).
 func (o *hostFlags) cachedBase(release string) (string, error) {
 	conf, err := pot.ReadSystemConf(pot.PotConfs(o.file)...)
 	cache := cmp.Or(conf.Cache, o.defaults.Cache, filepath.Join(o.dir, "cache"))
 	return filepath.Join(cache, fullRelease(release)+"_base.txz"), err
 }
 
-// fetchBase brings base.txz to a file, which takes its name when it has been verified.
+// fetchBase downloads base.txz to a file, which gets its name when it has been verified.
 func fetchBase(ctx context.Context, from, file string) error {
 	var manifest bytes.Buffer
 	if err := download(ctx, from+"/MANIFEST", &manifest, maxManifest); err != nil {
@@ -120,11 +120,11 @@ func fetchBase(ctx context.Context, from, file string) error {
 	return os.Rename(f.Name(), file)
 }
 
-// sums are those that MANIFEST has.
+// sums matches a SHA-256 in MANIFEST.
 var sums = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// baseSum is the SHA-256 of base.txz that a MANIFEST says: lines of words with tabs
-// between, the file and its sum first (FreeBSD release/scripts/make-manifest.sh).
+// baseSum returns the SHA-256 of base.txz in a MANIFEST: lines of fields separated by tabs,
+// first the file and its sum (FreeBSD release/scripts/make-manifest.sh).
 func baseSum(r io.Reader) (string, error) {
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
@@ -133,11 +133,11 @@ func baseSum(r io.Reader) (string, error) {
 			return words[1], nil
 		}
 	}
-	return "", errors.Join(lines.Err(), errors.New("has no SHA-256 of base.txz"))
+	return "", errors.Join(lines.Err(), errors.New("no SHA-256 of base.txz"))
 }
 
-// download writes what is at a URL, or in a file, to w; more than limit bytes are an
-// error.
+// download writes the content of a URL, file:// included, to w. More than limit bytes are
+// an error.
 func download(ctx context.Context, url string, w io.Writer, limit int64) error {
 	var body io.ReadCloser
 	if path, local := strings.CutPrefix(url, "file://"); local {

@@ -37,7 +37,7 @@ starting; in the last case the exit status is 1.`,
 		ctx, cancel := context.WithTimeout(c.Context(), doctorTimeout)
 		defer cancel()
 		found := host.Check(ctx)
-		if err := tell(c.OutOrStdout(), found, *output); err != nil {
+		if err := printResults(c.OutOrStdout(), found, *output); err != nil {
 			return err
 		}
 		if slices.ContainsFunc(found, func(f pot.CheckResult) bool { return f.Severity == pot.Fatal }) {
@@ -48,7 +48,7 @@ starting; in the last case the exit status is 1.`,
 	return c
 }
 
-// severities are the words for severities.
+// severities are the words for severities, in text and JSON.
 var severities = map[pot.Severity]string{pot.Info: "has", pot.Degraded: "lacks", pot.Fatal: "needs"}
 
 // checkResult is a pot.CheckResult with its severity as a word.
@@ -58,8 +58,8 @@ type checkResult struct {
 	Text     string `json:"text"`
 }
 
-// tell prints results, one to a line, or as JSON.
-func tell(w io.Writer, found []pot.CheckResult, o output) error {
+// printResults prints results, one to a line, or as JSON.
+func printResults(w io.Writer, found []pot.CheckResult, o output) error {
 	all := []checkResult{}
 	for _, f := range found {
 		all = append(all, checkResult{severities[f.Severity], f.Key, f.Text})

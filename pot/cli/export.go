@@ -45,7 +45,7 @@ but the newest; -F exports the newest and keeps the others.`,
 	f.VarP(&e.level, "level", "l", "`level` of compression, 0 to 9")
 	f.BoolVarP(&e.newest, "newest", "F", false, "export the newest of several snapshots")
 	f.BoolVarP(&e.mend, "auto", "A", false, "take a snapshot if the pot has none, or destroy all but the newest")
-	f.BoolVarP(&e.versions, "check", "c", false, "refuse a tag that is lower than that of the last export")
+	f.BoolVarP(&e.versions, "check", "c", false, "refuse a tag that is lower than the last one")
 	f.StringVarP(&e.seckey, "seckey", "S", "", "secret key `file` of signify(1) to sign with")
 	f.BoolVar(&e.replace, "force", false, "replace an existing image")
 	output := addOutput(c)
@@ -294,7 +294,7 @@ func (e *exporting) origin(ctx context.Context) (image.Meta, error) {
 	case labels[labelTag] == "":
 		return image.Meta{}, fmt.Errorf("it is a clone of pot %s, which was never exported: export that first", of)
 	case labels[labelSnap] != snapshot:
-		return image.Meta{}, fmt.Errorf("the last export of pot %s was of snapshot %s, but the clone is of %s", of, labels[labelSnap], snapshot)
+		return image.Meta{}, fmt.Errorf("pot %s was last exported from snapshot %s, but cloned from %s", of, labels[labelSnap], snapshot)
 	}
 	return image.Meta{Name: of, Tag: labels[labelTag], Snapshot: snapshot}, nil
 }

@@ -11,22 +11,22 @@ import (
 	"nomad-driver-pot/pot/native"
 )
 
-// confFlags is the machine, as flags and pot's configuration say it is kept.
+// confFlags are the flags for the host's configuration.
 type confFlags struct {
 	defaults pot.HostPaths
 	file     string
 	root     string
 }
 
-// addConfFlags gives a command the flags that say which host it is about.
+// addConfFlags adds the flags for the host's configuration to c.
 func addConfFlags(c *cobra.Command) *confFlags {
 	h := &confFlags{defaults: pot.PathsFor(native.Name)}
 	c.Flags().StringVarP(&h.file, "config", "c", h.defaults.PotConfig, "pot's configuration `file`")
-	c.Flags().StringVar(&h.root, "zfs-root", "", "the `dataset` that all others are below, instead of POT_ZFS_ROOT")
+	c.Flags().StringVar(&h.root, "zfs-root", "", "root `dataset` of all others, instead of POT_ZFS_ROOT")
 	return h
 }
 
-// open opens the host as the driver does that has nothing configured but this.
+// open opens the host as a driver does that has nothing else configured.
 func (h *confFlags) open(supervisor string) (pot.Host, pot.SystemConf, error) {
 	conf, err := pot.ReadSystemConf(pot.PotConfs(h.file)...)
 	if err != nil {
@@ -47,7 +47,7 @@ func (h *confFlags) open(supervisor string) (pot.Host, pot.SystemConf, error) {
 	return host, conf, err
 }
 
-// besideThis is the path of a program in the directory of this one.
+// besideThis returns the path of a program in the directory of this one.
 func besideThis(program string) string {
 	self, err := os.Executable()
 	if err != nil {

@@ -123,8 +123,8 @@ func (n *inspection) list(ctx context.Context, w io.Writer, format output) error
 	return buffered.Flush()
 }
 
-// index calls visit for each file of the image. The File that it returns is closed: it only
-// tells what was verified.
+// index calls visit for each file of the image. The File that it returns is closed, and of
+// use only for what was verified.
 func (n *inspection) index(ctx context.Context, o zstream.Options, visit func(zstream.Entry) error) (*image.File, *zstream.Stream, error) {
 	var done func()
 	var err error

@@ -97,7 +97,7 @@ func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 	return c, nil
 }
 
-// odd returns the attributes that differ from those of a new pot.
+// odd returns the attributes that differ from the attributes of a new pot.
 func (c *inspectedConf) odd() (list []string) {
 	for _, name := range sortedKeys(c.Attributes) {
 		if value := c.Attributes[name]; conf.NewPotAttribute(name) != value {

@@ -117,17 +117,17 @@ func TestInspect_oddConf(t *testing.T) {
 		what, want string
 		members    []member
 	}{
-		{"nothing there", "conf: there is no conf/pot.conf", nil},
+		{"nothing there", "conf: conf/pot.conf: missing", nil},
 		{"a link in its place", "conf: conf/pot.conf: not what a pot has there",
 			[]member{dir("conf/"), {tar.Header{Name: "conf/pot.conf", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}, ""}}},
-		{"a file in the place of the directory", "conf: there is no conf/pot.conf; conf: conf: not what a pot has there",
+		{"a file in the place of the directory", "conf: conf/pot.conf: missing; conf: conf: not what a pot has there",
 			[]member{file("conf", "x")}},
-		{"more than is read", fmt.Sprintf("conf: conf/pot.conf: of %d bytes, which is too much to read", maxConf+1),
+		{"more than is read", fmt.Sprintf("conf: conf/pot.conf: %d bytes: too large to read", maxConf+1),
 			[]member{dir("conf/"), file("conf/pot.conf", strings.Repeat("a=b\n", maxConf/4)+"\n")}},
 		{"no lines of pot's", `conf: pot.conf:1: no key=value: "hello"`, []member{dir("conf/"), file("conf/pot.conf", "hello\n")}},
-		{"too much for fscomp.conf too", fmt.Sprintf("conf: there is no conf/pot.conf; mount: conf/fscomp.conf: of %d bytes, which is too much to read", maxConf+1),
+		{"too much for fscomp.conf too", fmt.Sprintf("conf: conf/pot.conf: missing; mount: conf/fscomp.conf: %d bytes: too large to read", maxConf+1),
 			[]member{dir("conf/"), file("conf/fscomp.conf", strings.Repeat("x", maxConf+1))}},
-		{"many mounts", "conf: there is no conf/pot.conf" + strings.Repeat("; mount: conf/fscomp.conf: the host's /a /b", maxMounts) + "; mount: conf/fscomp.conf: 8 more",
+		{"many mounts", "conf: conf/pot.conf: missing" + strings.Repeat("; mount: conf/fscomp.conf: the host's /a /b", maxMounts) + "; mount: conf/fscomp.conf: 8 more",
 			[]member{dir("conf/"), file("conf/fscomp.conf", strings.Repeat("/a /b\n", maxMounts+8))}},
 	} {
 		t.Run(c.what, func(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 	"nomad-driver-pot/pot/native"
 )
 
-// Environment variables that say where this host's pots are, so that commands can be
-// typed as pot's are.
+// Environment variables with the defaults of flags, so that commands can be typed as pot's
+// are.
 const (
 	configVariable = "POT_CONFIG"
 	dirVariable    = "POT_DIR"
@@ -25,22 +25,21 @@ const (
 	supervisorVariable = "POT_SUPERVISOR"
 )
 
-// hostFlags is what commands about pots have in common: the host that they are on.
+// hostFlags are the flags that all commands about pots have: the host's configuration.
 type hostFlags struct {
 	confFlags
 	dir        string
 	supervisor string
 }
 
-// addHostFlags gives a command the flags that say which host's pots it is about. pot's
-// own letters are all taken.
+// addHostFlags adds hostFlags to c. They have no letters: pot uses those for other flags.
 func addHostFlags(c *cobra.Command) *hostFlags {
 	o := &hostFlags{confFlags: confFlags{defaults: pot.PathsFor(native.Name)}}
 	f := c.Flags()
 	f.StringVar(&o.file, "config", cmp.Or(os.Getenv(configVariable), o.defaults.PotConfig), "pot's configuration `file`; also $"+configVariable)
-	f.StringVar(&o.root, "zfs-root", "", "the `dataset` that all others are below, instead of POT_ZFS_ROOT")
-	f.StringVar(&o.dir, "dir", cmp.Or(os.Getenv(dirVariable), o.defaults.Dir), "`directory` of what the driver remembers; also $"+dirVariable)
-	f.StringVar(&o.supervisor, "supervisor", os.Getenv(supervisorVariable), "`path` of pot-supervisor, if it is not beside this program; also $"+supervisorVariable)
+	f.StringVar(&o.root, "zfs-root", "", "root `dataset` of all others, instead of POT_ZFS_ROOT")
+	f.StringVar(&o.dir, "dir", cmp.Or(os.Getenv(dirVariable), o.defaults.Dir), "`directory` of the driver's state; also $"+dirVariable)
+	f.StringVar(&o.supervisor, "supervisor", os.Getenv(supervisorVariable), "`path` of pot-supervisor, if not beside this program; also $"+supervisorVariable)
 	if f.Lookup("verbose") == nil && f.ShorthandLookup("v") == nil {
 		f.BoolP("verbose", "v", false, "ignored; kept for compatibility")
 	}
@@ -50,7 +49,7 @@ func addHostFlags(c *cobra.Command) *hostFlags {
 	return o
 }
 
-// completePots are the names of this host's pots, for shells.
+// completePots completes the names of this host's pots for shells.
 func (o *hostFlags) completePots(c *cobra.Command, _ []string, begin string) ([]string, cobra.ShellCompDirective) {
 	host, _, err := o.open()
 	if err != nil {
@@ -73,7 +72,8 @@ func (o *hostFlags) supervisorPath() string {
 	return cmp.Or(o.supervisor, besideThis("pot-supervisor"))
 }
 
-// pots are this host's, the driver's with them: their records are in one place.
+// pots opens this host's pots. The driver's are among them: all records are in one
+// directory.
 func (o *hostFlags) pots() (*life.Pots, pot.SystemConf, error) {
 	host, conf, err := o.open()
 	if err != nil {
@@ -102,21 +102,21 @@ func (o *hostFlags) settings(ctx context.Context, name string) (*local.Pot, erro
 	return local.Open(ctx, host, pot.Name(name))
 }
 
-// zfsRoot is the dataset that all others are below.
+// zfsRoot returns the root dataset of all others.
 func (o *hostFlags) zfsRoot() (string, error) {
 	conf, err := pot.ReadSystemConf(pot.PotConfs(o.file)...)
 	return cmp.Or(o.root, conf.ZFSRoot, pot.DefaultZFSRoot), err
 }
 
-// potFlag gives a command -p, which must be set.
+// potFlag adds -p to c, which the command must check with checkPotName.
 func potFlag(c *cobra.Command) *string {
 	return c.Flags().StringP("pot", "p", "", "`name` of the pot")
 }
 
-// errNoPot is a command without a pot that it is about.
+// errNoPot means that -p is missing.
 var errNoPot = errors.New("-p: the name of a pot must be set")
 
-// checkPotName says what is wrong with -p.
+// checkPotName returns an error if -p is missing or invalid.
 func checkPotName(name string) error {
 	if name == "" {
 		return errNoPot

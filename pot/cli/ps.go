@@ -18,7 +18,7 @@ func psCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "ps",
 		Short: "List running pots",
-		Long:  `Lists running pots, those of Nomad tasks included.`,
+		Long:  `Lists running pots, including pots of Nomad tasks.`,
 		Args:  arguments(),
 	}
 	c.Flags().BoolP("quiet", "q", false, "ignored; kept for compatibility")

@@ -37,11 +37,11 @@ func TestPushAuth(t *testing.T) {
 	t.Run("a file for all to read is refused", func(t *testing.T) {
 		must.NoError(t, os.Chmod(netrc, 0o644))
 		_, err := pushAuth("https://example.org/", netrc, none)
-		must.EqError(t, err, "--netrc: "+netrc+" can be read by others than its owner")
+		must.EqError(t, err, "--netrc: "+netrc+" is readable by users other than its owner")
 		must.NoError(t, os.Chmod(netrc, 0o600))
 	})
 	for text, want := range map[string]string{
-		"machine other login o password p":   "says nothing of example.org",
+		"machine other login o password p":   "no entry for example.org",
 		"machine example.org login":          errNetrc.Error(),
 		"machine example.org s3cret x":       errNetrc.Error(),
 		"macdef init\nuser me s3cret\n\nxyz": errNetrc.Error(),
