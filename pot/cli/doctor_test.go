@@ -10,8 +10,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// Findings are told a line each, or as JSON.
-func TestTell(t *testing.T) {
+// Results of checks are printed one to a line, or as JSON.
+func TestPrintResults(t *testing.T) {
 	leak.Check(t)
 	found := []pot.CheckResult{
 		{Severity: pot.Info, Key: "host", Text: "freebsd"},

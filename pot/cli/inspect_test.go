@@ -25,7 +25,7 @@ type member struct {
 	text string
 }
 
-// treeOf is what an archive of those is read as.
+// treeOf returns the files of an archive with these members.
 func treeOf(t *testing.T, members ...member) *zstream.Files {
 	t.Helper()
 	var out bytes.Buffer
@@ -43,7 +43,7 @@ func treeOf(t *testing.T, members ...member) *zstream.Files {
 	return files
 }
 
-// inspect looks at an image of those datasets.
+// inspect returns the report on an image of these datasets.
 func inspect(t *testing.T, systems ...zstream.FileSystem) *findings {
 	t.Helper()
 	var stream bytes.Buffer
@@ -59,7 +59,7 @@ func inspect(t *testing.T, systems ...zstream.FileSystem) *findings {
 	return r
 }
 
-// script, dir, file and device are members of an archive.
+// script, dir, file and device return members of an archive.
 func script(name string, mode int64) member {
 	return member{tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: mode}, "#!/bin/sh\n"}
 }

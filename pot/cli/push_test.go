@@ -27,14 +27,14 @@ func TestPushAuth(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, want, got)
 	}
-	t.Run("the environment goes before the file", func(t *testing.T) {
+	t.Run("the environment takes precedence over the file", func(t *testing.T) {
 		got, err := pushAuth("https://example.org/", netrc, func(name string) string {
 			return map[string]string{"POT_PUSH_TOKEN": "t"}[name]
 		})
 		must.NoError(t, err)
 		must.Eq(t, image.PushAuth{Token: "t"}, got)
 	})
-	t.Run("a file for all to read is refused", func(t *testing.T) {
+	t.Run("a file that others can read is refused", func(t *testing.T) {
 		must.NoError(t, os.Chmod(netrc, 0o644))
 		_, err := pushAuth("https://example.org/", netrc, none)
 		must.EqError(t, err, "--netrc: "+netrc+" is readable by users other than its owner")
@@ -52,7 +52,7 @@ func TestPushAuth(t *testing.T) {
 	}
 }
 
-// Package pot and package image know each other's labels, and do not import each other.
+// Packages image and image/conf have the same labels without importing each other.
 func TestLabels(t *testing.T) {
 	leak.Check(t)
 	must.Eq(t, image.LabelRef, conf.LabelRef)
