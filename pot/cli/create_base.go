@@ -109,7 +109,7 @@ func fetchBase(ctx context.Context, from, file string) error {
 	sum := sha256.New()
 	err = download(ctx, from+"/base.txz", io.MultiWriter(f, sum), maxBase)
 	if got := hex.EncodeToString(sum.Sum(nil)); err == nil && got != want {
-		err = fmt.Errorf("%s/base.txz is not what MANIFEST says: want sha256:%s, got sha256:%s", from, want, got)
+		err = fmt.Errorf("%s/base.txz differs from MANIFEST: want sha256:%s, got sha256:%s", from, want, got)
 	}
 	if err == nil {
 		err = f.Sync()

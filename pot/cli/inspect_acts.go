@@ -23,7 +23,7 @@ func (r *findings) add(kind, format string, args ...any) {
 // warn adds a warning for everything that would affect a host.
 func (r *findings) warn(s *zstream.Stream, seen *seen) {
 	for _, path := range seen.oddPlace.first {
-		r.add("conf", "%s: not what a pot has there", path)
+		r.add("conf", "%s: unexpected type of file", path)
 	}
 	for _, h := range seen.hooks {
 		if h.Mode.Perm()&0o111 != 0 {
@@ -33,7 +33,7 @@ func (r *findings) warn(s *zstream.Stream, seen *seen) {
 		}
 	}
 	if more := seen.scripts - len(seen.hooks); more > 0 {
-		r.add("hook", "conf: %d scripts more", more)
+		r.add("hook", "conf: %d more scripts", more)
 	}
 	r.warnOfMounts(seen)
 	if r.Conf != nil {
@@ -43,7 +43,7 @@ func (r *findings) warn(s *zstream.Stream, seen *seen) {
 	}
 	for _, d := range s.Datasets {
 		if d.Name != "" && d.Name != "m" {
-			r.add("dataset", "%s: a pot has none of that name", printable(d.Name))
+			r.add("dataset", "%s: unexpected dataset", printable(d.Name))
 		}
 		for _, name := range sortedKeys(d.Properties) {
 			if text, acts := acting(name, d.Properties[name]); acts {
@@ -51,7 +51,7 @@ func (r *findings) warn(s *zstream.Stream, seen *seen) {
 			}
 		}
 	}
-	r.warnOf("device", seen.devices, "device nodes, which no devfs hides outside /dev")
+	r.warnOf("device", seen.devices, "device nodes, which devfs(5) does not hide outside /dev")
 	r.warnOf("setuid", seen.setuid, "set-user-ID files")
 	r.warnOf("setgid", seen.setgid, "set-group-ID files")
 }
@@ -90,7 +90,7 @@ func (r *findings) warnOfMounts(seen *seen) {
 		return
 	}
 	if e.Content == nil {
-		r.add("mount", "%s: of %d bytes, which is too much to read", fscompFile, e.Size)
+		r.add("mount", "%s: %d bytes: too large to read", fscompFile, e.Size)
 		return
 	}
 	n := 0

@@ -96,8 +96,8 @@ func TestInspect_warnings(t *testing.T) {
 		"mount: conf/fscomp.conf: the host's /etc /host ro",
 		`mount: conf/fscomp.conf: the host's dataset "tank/secret /x\x1b[2J"`,
 		"depend: pot dns: the shell tool pot starts it first",
-		"dataset: x: a pot has none of that name",
-		"device: 1 in all, m/dev/mem: device nodes, which no devfs hides outside /dev",
+		"dataset: x: unexpected dataset",
+		"device: 1 in all, m/dev/mem: device nodes, which devfs(5) does not hide outside /dev",
 		"setuid: 4 in all, m/a, m/b, m/c, …: set-user-ID files",
 		"setgid: 1 in all, m/b: set-group-ID files",
 	}, lines)
@@ -118,9 +118,9 @@ func TestInspect_oddConf(t *testing.T) {
 		members    []member
 	}{
 		{"nothing there", "conf: conf/pot.conf: missing", nil},
-		{"a link in its place", "conf: conf/pot.conf: not what a pot has there",
+		{"a link in its place", "conf: conf/pot.conf: unexpected type of file",
 			[]member{dir("conf/"), {tar.Header{Name: "conf/pot.conf", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}, ""}}},
-		{"a file in the place of the directory", "conf: conf/pot.conf: missing; conf: conf: not what a pot has there",
+		{"a file in the place of the directory", "conf: conf/pot.conf: missing; conf: conf: unexpected type of file",
 			[]member{file("conf", "x")}},
 		{"more than is read", fmt.Sprintf("conf: conf/pot.conf: %d bytes: too large to read", maxConf+1),
 			[]member{dir("conf/"), file("conf/pot.conf", strings.Repeat("a=b\n", maxConf/4)+"\n")}},
@@ -149,7 +149,7 @@ func TestInspect_manyHooks(t *testing.T) {
 	}
 	r := inspect(t, zstream.FileSystem{Name: "", Files: treeOf(t, members...)})
 	must.Len(t, maxHooks+1, r.Warnings)
-	must.Eq(t, warning{"hook", "conf: 5 scripts more"}, r.Warnings[maxHooks])
+	must.Eq(t, warning{"hook", "conf: 5 more scripts"}, r.Warnings[maxHooks])
 }
 
 func TestActing(t *testing.T) {
