@@ -48,7 +48,7 @@ gateway's address is added to it. The interface is created with the first pot.`,
 			if err != nil {
 				return fmt.Errorf("cannot create the bridge: %w", err)
 			}
-			return output.tell(c.OutOrStdout(), made, func(w io.Writer) error { return printBridge(w, made) })
+			return output.print(c.OutOrStdout(), made, func(w io.Writer) error { return printBridge(w, made) })
 		})(c, nil)
 	}
 	return c
@@ -72,7 +72,7 @@ func (o *hostFlags) listBridges(c *cobra.Command, quiet bool, output *output) er
 	if err != nil {
 		return fmt.Errorf("cannot list bridges: %w", err)
 	}
-	return output.tell(c.OutOrStdout(), all, func(w io.Writer) error {
+	return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
 		for _, b := range all {
 			if !quiet {
 				fmt.Fprint(w, "bridge: ")
@@ -102,7 +102,7 @@ func (o *hostFlags) infoBridge(c *cobra.Command, name string, quiet bool, output
 	case quiet:
 		return nil
 	}
-	return output.tell(c.OutOrStdout(), all[at], func(w io.Writer) error { return printBridge(w, all[at]) })
+	return output.print(c.OutOrStdout(), all[at], func(w io.Writer) error { return printBridge(w, all[at]) })
 }
 
 // destroyBridge removes a private bridge.

@@ -57,7 +57,7 @@ only with --force.`,
 			if err != nil {
 				return err
 			}
-			return output.tell(c.OutOrStdout(), made, made.text)
+			return output.print(c.OutOrStdout(), made, made.text)
 		})(c, nil)
 	}
 	return c

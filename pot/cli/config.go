@@ -45,7 +45,7 @@ func configCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("cannot show %s: %w", *name, err)
 			}
-			return output.tell(c.OutOrStdout(), s, func(w io.Writer) error {
+			return output.print(c.OutOrStdout(), s, func(w io.Writer) error {
 				if *quiet {
 					_, err = fmt.Fprintln(w, s.Value)
 				} else {

@@ -64,7 +64,7 @@ func printResults(w io.Writer, found []pot.CheckResult, o output) error {
 	for _, f := range found {
 		all = append(all, checkResult{severities[f.Severity], f.Key, f.Text})
 	}
-	return o.tell(w, all, func(w io.Writer) error {
+	return o.print(w, all, func(w io.Writer) error {
 		for _, f := range all {
 			if _, err := fmt.Fprintf(w, "%-6s %-11s %s\n", f.Severity, f.Key, f.Text); err != nil {
 				return err

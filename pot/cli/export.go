@@ -65,7 +65,7 @@ but the newest; -F exports the newest and keeps the others.`,
 		if err != nil {
 			return err
 		}
-		return output.tell(c.OutOrStdout(), made, made.exported)
+		return output.print(c.OutOrStdout(), made, made.exported)
 	})
 }
 

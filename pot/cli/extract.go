@@ -65,7 +65,7 @@ Without root, owners and devices are left out, with a warning.`,
 				return err
 			}
 			all := extractedTo(args[1], stream)
-			return output.tell(c.OutOrStdout(), all, func(w io.Writer) error { return extractedText(w, all) })
+			return output.print(c.OutOrStdout(), all, func(w io.Writer) error { return extractedText(w, all) })
 		})(c, args)
 	}
 	return c

@@ -86,7 +86,7 @@ line. It changes nothing.`,
 			}
 			all = append(all, checkedFlavour{name, len(read[0].Steps), read[0].Script != nil})
 		}
-		err = output.tell(c.OutOrStdout(), all, func(w io.Writer) error { return checkedText(w, all) })
+		err = output.print(c.OutOrStdout(), all, func(w io.Writer) error { return checkedText(w, all) })
 		if err == nil && bad {
 			err = errReported
 		}
@@ -140,7 +140,7 @@ func flavourListCommand() *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("cannot list flavours: %w", err)
 		}
-		return output.tell(c.OutOrStdout(), found, func(w io.Writer) error {
+		return output.print(c.OutOrStdout(), found, func(w io.Writer) error {
 			t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			for _, f := range found {
 				files := f.Commands
@@ -177,7 +177,7 @@ func flavourShowCommand() *cobra.Command {
 			return err
 		}
 		shown := map[string]string{"commands": string(commands), "script": string(script)}
-		return output.tell(c.OutOrStdout(), shown, func(w io.Writer) error {
+		return output.print(c.OutOrStdout(), shown, func(w io.Writer) error {
 			_, err := w.Write(append(commands, script...))
 			return err
 		})

@@ -46,9 +46,9 @@ variables of hooks, such as _POT_NAME and _POT_IP.`,
 		case *environment:
 			return o.environment(c, name, output)
 		case *snapshots:
-			return output.tell(c.OutOrStdout(), i.Snapshots, i.snapshotText)
+			return output.print(c.OutOrStdout(), i.Snapshots, i.snapshotText)
 		}
-		return output.tell(c.OutOrStdout(), i, func(w io.Writer) error { return i.text(w, *verbose) })
+		return output.print(c.OutOrStdout(), i, func(w io.Writer) error { return i.text(w, *verbose) })
 	})
 }
 
@@ -73,7 +73,7 @@ func (o *hostFlags) environment(c *cobra.Command, name pot.Name, output *output)
 		key, value, _ := strings.Cut(set, "=")
 		values[key] = value
 	}
-	return output.tell(c.OutOrStdout(), values, func(w io.Writer) error {
+	return output.print(c.OutOrStdout(), values, func(w io.Writer) error {
 		for _, set := range all {
 			key, value, _ := strings.Cut(set, "=")
 			if _, err := fmt.Fprintf(w, "export %s='%s'\n", key, strings.ReplaceAll(value, "'", `'\''`)); err != nil {
@@ -254,7 +254,7 @@ func showCommand() *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("cannot show the usage of pots: %w", err)
 		}
-		return output.tell(c.OutOrStdout(), all, func(w io.Writer) error {
+		return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
 			for _, u := range all {
 				if _, err := fmt.Fprintf(w, "pot %s\n\tresident memory : %d bytes\n\tprocesses : %d\n\tcpu time : %.2f s\n", u.Name, u.Memory, u.Processes, u.CPU); err != nil {
 					return err

@@ -66,7 +66,7 @@ several; everything else is shown without it.`,
 			if err != nil {
 				return err
 			}
-			return output.tell(c.OutOrStdout(), r, r.text)
+			return output.print(c.OutOrStdout(), r, r.text)
 		})(c, args)
 	}
 	return c

@@ -41,7 +41,7 @@ func listCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("cannot list flavours: %w", err)
 			}
-			return output.tell(c.OutOrStdout(), all, func(w io.Writer) error {
+			return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
 				for _, f := range all {
 					fmt.Fprintln(w, f.Name)
 				}
@@ -59,7 +59,7 @@ func listCommand() *cobra.Command {
 			}
 			return output.lines(c.OutOrStdout(), names)
 		}
-		return output.tell(c.OutOrStdout(), all, func(w io.Writer) error {
+		return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
 			for _, i := range all {
 				if err := i.text(w, false); err != nil {
 					return err

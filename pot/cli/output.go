@@ -32,7 +32,7 @@ func (o *output) Set(s string) error {
 
 // line prints one value: text on a line, or, as JSON, value under key.
 func (o output) line(w io.Writer, key, value, text string) error {
-	return o.tell(w, map[string]string{key: value}, func(w io.Writer) error {
+	return o.print(w, map[string]string{key: value}, func(w io.Writer) error {
 		_, err := fmt.Fprintln(w, text)
 		return err
 	})
@@ -40,7 +40,7 @@ func (o output) line(w io.Writer, key, value, text string) error {
 
 // lines prints names: one to a line, or, as JSON, in an array.
 func (o output) lines(w io.Writer, all []string) error {
-	return o.tell(w, append([]string{}, all...), func(w io.Writer) error {
+	return o.print(w, append([]string{}, all...), func(w io.Writer) error {
 		for _, name := range all {
 			if _, err := fmt.Fprintln(w, name); err != nil {
 				return err
@@ -59,8 +59,8 @@ func (o output) stream(w io.Writer) (line func(string), end func() error) {
 	return func(text string) { all = append(all, text) }, func() error { return o.lines(w, all) }
 }
 
-// tell writes v as JSON with -o json, and otherwise calls text.
-func (o output) tell(w io.Writer, v any, text func(io.Writer) error) error {
+// print writes v as JSON with -o json, and otherwise calls text.
+func (o output) print(w io.Writer, v any, text func(io.Writer) error) error {
 	if o != "json" {
 		return text(w)
 	}

@@ -36,7 +36,7 @@ func psCommand() *cobra.Command {
 		if names == nil {
 			names = []pot.Name{}
 		}
-		return output.tell(c.OutOrStdout(), names, func(w io.Writer) error {
+		return output.print(c.OutOrStdout(), names, func(w io.Writer) error {
 			for _, name := range names {
 				if _, err := fmt.Fprintln(w, name); err != nil {
 					return err

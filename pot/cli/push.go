@@ -60,7 +60,7 @@ form of netrc: machine HOST login USER password PASSWORD.`,
 		last := len(args) - 1
 		done, err := p.run(c.Context(), args[:last], args[last])
 		p.bar.done()
-		return errors.Join(output.tell(c.OutOrStdout(), done, func(w io.Writer) error { return pushedText(w, done) }), err)
+		return errors.Join(output.print(c.OutOrStdout(), done, func(w io.Writer) error { return pushedText(w, done) }), err)
 	})
 	return c
 }

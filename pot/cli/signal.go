@@ -59,7 +59,7 @@ which the pot must have pkill(1). Neither reaches a process outside the pot.`,
 					names = append(names, strings.TrimPrefix(name, "SIG"))
 				}
 			}
-			return output.tell(c.OutOrStdout(), names, func(w io.Writer) error {
+			return output.print(c.OutOrStdout(), names, func(w io.Writer) error {
 				_, err := fmt.Fprintln(w, strings.Join(names, " "))
 				return err
 			})

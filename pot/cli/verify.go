@@ -46,7 +46,7 @@ It prints what was verified. If anything is wrong the exit status is 1.`,
 				return fmt.Errorf("cannot %w", err)
 			}
 			r := newVerdict(p, v)
-			return output.tell(c.OutOrStdout(), r, r.text)
+			return output.print(c.OutOrStdout(), r, r.text)
 		})(c, args)
 	}
 	return c
