@@ -37,6 +37,8 @@ require (
 	google.golang.org/grpc v1.79.2
 )
 
+require github.com/google/renameio/v2 v2.0.2
+
 require (
 	dario.cat/mergo v1.0.2 // indirect
 	github.com/BurntSushi/toml v1.5.0 // indirect

@@ -120,8 +120,8 @@ func (c *TaskConfig) checkMode(f *problems, allowed []pot.NetworkMode) {
 }
 
 // ref is the image that c names, and who its URL says is asking.
-func (c *TaskConfig) ref(f *problems) (image.Ref, image.Login) {
-	source, login := image.CutLogin(c.Image)
+func (c *TaskConfig) ref(f *problems) (image.Ref, image.Credentials) {
+	source, login := image.CutCredentials(c.Image)
 	ref := image.Ref{Source: source, Name: c.Pot, Tag: c.Tag}
 	keys := map[string]string{"source": "config.image", "name": "config.pot", "tag": "config.tag"}
 	ref.Check(func(field string, err error) { f.add(keys[field], "%w", err) })

@@ -12,7 +12,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers/fsisolation"
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
 )
@@ -142,7 +143,7 @@ type backend struct {
 	settings
 	compute cpustats.Compute
 	pots    *life.Pots
-	images  *image.Store
+	images  *store.Store
 	openErr error // why pots and images are nil
 }
 
@@ -154,11 +155,10 @@ func newBackend(s settings, native Native, log func(string)) *backend {
 	if b.openErr != nil {
 		return b
 	}
-	b.pots = life.Open(host, pot.Config{
-		Dir: s.host.Dir, Network: s.host.Network, Supervisor: s.host.Supervisor,
-		Bridges: s.bridges, Reserved: s.reserved, AllowAttributes: s.allowAttributes, Log: log,
-	})
-	b.images = image.NewStore(image.NewCache(s.cacheDir, s.pull), host.Images)
+	c := s.potConfig
+	c.AllowAttributes, c.Log = s.allowAttributes, log
+	b.pots = life.Open(host, c)
+	b.images = store.NewStore(fetch.NewCache(c.System.Cache, s.pull), host.Images)
 	return b
 }
 

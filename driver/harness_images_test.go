@@ -10,7 +10,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/build"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
@@ -20,11 +20,11 @@ import (
 // builtName is the name of images that tests build or export.
 const builtName = "rebuilt"
 
-// build builds image name:1.0 with the files of the real image, but for its
+// built builds image name:1.0 with the files of the real image, but for its
 // /etc/motd, and serves it.
-func build(t *testing.T, server *imagetest.Server, name, motd string, conf conf.New) image.Artifacts {
+func built(t *testing.T, server *imagetest.Server, name, motd string, conf conf.New) build.Files {
 	t.Helper()
-	a, err := image.Build(t.Context(), image.BuildOptions{
+	a, err := build.Build(t.Context(), build.BuildOptions{
 		Name: name, Tag: "1.0", Dir: t.TempDir(), From: helloTree(t, motd), Conf: conf,
 	})
 	must.NoError(t, err)
@@ -33,7 +33,7 @@ func build(t *testing.T, server *imagetest.Server, name, motd string, conf conf.
 }
 
 // serve serves an image's files.
-func serve(t *testing.T, server *imagetest.Server, a image.Artifacts) {
+func serve(t *testing.T, server *imagetest.Server, a build.Files) {
 	t.Helper()
 	for _, path := range []string{a.XZ, a.Meta, a.Skein} {
 		data, err := os.ReadFile(path)

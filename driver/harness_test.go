@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,6 +26,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/e2e/machine"
 	"nomad-driver-pot/e2e/need"
+	"nomad-driver-pot/e2e/syncbuf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
@@ -87,7 +87,7 @@ type bed struct {
 	dir    string
 	config string
 
-	logged  logged                            // by all drivers of the bed
+	logged  syncbuf.Buffer                    // all that the drivers have
 	wrap    func(*pot.Host)                   // changes the host; may be nil
 	version string                            // of the drivers that are opened
 	used    map[*dtestutil.DriverHarness]bool // the harnesses that have made a task, and are killed with its directories
@@ -97,26 +97,7 @@ type bed struct {
 	unlogged bool
 }
 
-// logged is a log that may be written concurrently.
-type logged struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// newBed returns a bed with a configured driver. It skips the test without root. At the
-// end of the test it fails if the driver has left anything.
+// newBed needs root. At the end of the test nothing of the driver's is left.
 func newBed(t testing.TB, config string) *bed {
 	t.Helper()
 	need.Have(t, "root", os.Geteuid() == 0)

@@ -14,7 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/build"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot/hosttest"
@@ -66,7 +66,7 @@ func TestDriver_hooks(t *testing.T) {
 func (b *bed) serveHooked(t *testing.T, log string) {
 	t.Helper()
 	stream := hosttest.HookedStream(t, b.driver.current().pots, xz.NewReader(bytes.NewReader(imagetest.Hello(""))), log)
-	a, err := image.Export(t.Context(), image.ExportOptions{
+	a, err := build.Export(t.Context(), build.ExportOptions{
 		Name: builtName, Tag: "1.0", Dir: t.TempDir(), Snapshot: "1700000000",
 		Send: func(_ context.Context, w io.Writer) error {
 			_, err := w.Write(stream)

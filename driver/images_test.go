@@ -14,6 +14,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/local"
@@ -61,9 +62,9 @@ func TestDriver_StartTask_importedByHand(t *testing.T) {
 	back := b.driver.current()
 	b.destroyAtEnd(imagetest.HelloName + "_1_0")
 	ref := image.Ref{Source: b.server.URL, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
-	_, err := back.images.Ensure(t.Context(), ref, image.Terms{Own: true}, nil)
+	_, err := back.images.Ensure(t.Context(), ref, image.PullOptions{Own: true}, nil)
 	must.NoError(t, err)
-	must.NoError(t, back.pots.Host().Images.SetLabels(t.Context(), ref.Dataset(), map[string]string{image.LabelImported: ref.String()}))
+	must.NoError(t, back.pots.Host().Images.SetLabels(t.Context(), ref.Dataset(), map[string]string{store.LabelImported: ref.String()}))
 	b.sleeper(t)
 	must.Eq(t, 1, b.server.Gets(ref.File()))
 
@@ -83,7 +84,7 @@ func TestDriver_StartTask_moved(t *testing.T) {
 	b.destroyAtEnd(imagetest.HelloName + "_1_0")
 	first := b.sleeper(t)
 	moved, others := imagetest.NewServer(t), imagetest.NewServer(t)
-	build(t, others, imagetest.HelloName, "of another server\n", conf.New{Base: "14.2"})
+	built(t, others, imagetest.HelloName, "of another server\n", conf.New{Base: "14.2"})
 	for _, config := range []string{"", "\nforce_pull = true"} {
 		same := b.task(t, fmt.Sprintf("image = %q\nnetwork_mode = \"none\"", moved.URL)+config, "sleep", "1h")
 		b.start(t, same)
@@ -133,7 +134,7 @@ func TestDriver_StartTask_private(t *testing.T) {
 func TestDriver_builtImage(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
-	a := build(t, b.server, builtName, "made anew\n", conf.New{
+	a := built(t, b.server, builtName, "made anew\n", conf.New{
 		Base: "14.2", Command: "/bin/hello env", Env: []string{`GREETING="hi" there`},
 	})
 	config := fmt.Sprintf("pot = %q\ndigest = %q\nnetwork_mode = \"none\"", builtName, a.Digest)

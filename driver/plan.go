@@ -16,7 +16,7 @@ import (
 // plan is what a task is started from: all of Nomad's words translated.
 type plan struct {
 	ref         image.Ref
-	terms       image.Terms
+	terms       image.PullOptions
 	pullTimeout time.Duration
 	spec        pot.Spec
 	portMap     portMap

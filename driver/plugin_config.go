@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,8 +14,8 @@ import (
 	"github.com/hashicorp/nomad/plugins/base"
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
-	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/pot"
 )
 
@@ -157,22 +156,20 @@ var (
 	defaultModes = []pot.NetworkMode{pot.PublicBridge, pot.PrivateBridge, pot.HostNetwork, pot.NoNetwork}
 )
 
-// settings is a Config that was found to be without fault.
+// settings is a valid Config, with its defaults.
 type settings struct {
-	enabled  bool
-	host     pot.HostConfig
-	cacheDir string
-	pull     image.Options
-	sources  sources
-	volumes  VolumesConfig
-	modes    []pot.NetworkMode // that are allowed
+	enabled   bool
+	host      pot.HostConfig
+	potConfig pot.Config
+	pull      fetch.Options
+	sources   sources
+	volumes   VolumesConfig
+	modes     []pot.NetworkMode // that are allowed
 
 	gc              gc
 	allowAttributes []string
 	allowHooks      []conf.Hook
 	extraLabels     []string     // names of jobLabels
-	bridges         string       // directory of private bridges
-	reserved        []netip.Addr // that no pot is given
 	dns             []netip.Addr // pot.DNS.Fallback
 }
 
@@ -206,29 +203,21 @@ func decodeConfig(packed []byte) (*Config, error) {
 	return c, nil
 }
 
-// settings fills in the defaults; its error has every fault in c. native is the
-// name of the host that this machine has.
+// settings fills in the defaults. Its error has every problem of c. native is the
+// name of this machine's host.
 func (c *Config) settings(native string) (settings, error) {
 	var f problems
 	s := settings{enabled: c.Enabled, volumes: c.Volumes}
-	own := pot.PathsFor(native)
-	shared, err := pot.ReadSystemConf(c.potConfs(&f, own)...)
-	if err != nil {
-		f.add("pot_config", "%w", err)
-	}
-	s.host = pot.HostConfig{
-		Dir:        absolute(&f, "fs_root", c.FSRoot, own.Dir),
+	paths := pot.PathsFor(native)
+	overrides := pot.Overrides{
+		Host:       native,
+		Dir:        absolute(&f, "fs_root", c.FSRoot, paths.Dir),
 		Supervisor: absolute(&f, "supervisor", c.Supervisor, besidePlugin("pot-supervisor")),
-		ZFSRoot:    zfsRoot(&f, cmp.Or(c.ZFSRoot, shared.ZFSRoot, pot.DefaultZFSRoot)),
+		ZFSRoot:    c.ZFSRoot, Cache: c.Cache.Dir, Network: c.Network, Gateway: c.Gateway,
 	}
-	if err := s.host.Apply(&shared); err != nil {
-		f.add("pot_config", "%w", err)
-	}
-	s.bridges = filepath.Join(cmp.Or(shared.FSRoot, own.PotRoot, s.host.Dir), "bridges")
-	if dns, err := netip.ParseAddr(shared.DNS); err == nil {
-		s.reserved = []netip.Addr{dns}
-	}
-	s.cacheDir = absolute(&f, "cache.dir", cmp.Or(c.Cache.Dir, shared.Cache), cmp.Or(own.Cache, filepath.Join(s.host.Dir, "cache")))
+	var err error
+	s.host, s.potConfig, err = pot.Configure(c.potConfs(&f, paths), overrides)
+	f.addFields(err, nil, nil)
 	switch c.Host {
 	case "", "auto":
 	case "freebsd", "linux":
@@ -238,12 +227,6 @@ func (c *Config) settings(native string) (settings, error) {
 	default:
 		f.add("host", "must be auto, freebsd or linux, not %q", c.Host)
 	}
-	gateway := c.Gateway
-	if c.Network == "" {
-		gateway = cmp.Or(gateway, shared.Gateway)
-	}
-	s.host.Network, err = pot.ParseNetwork(cmp.Or(c.Network, shared.Network, pot.DefaultNetwork.Prefix.String()), gateway)
-	f.addFields(err, nil, nil)
 	s.pull = c.Pull.options(&f)
 	s.pull.CacheBytes = size(&f, "cache.max_size", c.Cache.MaxSize)
 	s.sources = c.sources(&f)
@@ -295,8 +278,8 @@ func (c *Config) dns(f *problems) (servers []netip.Addr) {
 
 // potConfs are the files of pot's configuration. One that is asked for must be
 // there.
-func (c *Config) potConfs(f *problems, own pot.HostPaths) []string {
-	file := own.PotConfig
+func (c *Config) potConfs(f *problems, paths pot.HostPaths) []string {
+	file := paths.PotConfig
 	if c.PotConfig != "" {
 		file = absolute(f, "pot_config", c.PotConfig, "")
 		if _, err := os.Stat(file); err != nil {
@@ -306,23 +289,13 @@ func (c *Config) potConfs(f *problems, own pot.HostPaths) []string {
 	return pot.PotConfs(file)
 }
 
-// datasetNames are ZFS's, without those that begin a flag.
-var datasetNames = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.:-]*(/[A-Za-z0-9_][A-Za-z0-9_.:-]*)*$`)
-
-func zfsRoot(f *problems, name string) string {
-	if !datasetNames.MatchString(name) || len(name) > 100 {
-		f.add("zfs_root", "must be the name of a dataset, as in zroot/pot, not %.200q", name)
-	}
-	return name
-}
-
-func (p *PullConfig) options(f *problems) image.Options {
-	o := image.Options{
+func (p *PullConfig) options(f *problems) fetch.Options {
+	o := fetch.Options{
 		MaxParallel:  cmp.Or(p.MaxParallel, defaultParallel),
 		Timeout:      duration(f, "pull.timeout", p.Timeout, defaultPullTimeout),
 		StallTimeout: duration(f, "pull.stall_timeout", p.StallTimeout, defaultStallTimeout),
 		MaxBytes:     defaultImageBytes,
-		MaxTreeBytes: image.DefaultMaxTreeBytes,
+		MaxTreeBytes: fetch.DefaultMaxTreeBytes,
 	}
 	if o.MaxParallel < 1 {
 		f.add("pull.max_parallel", "must be at least 1, not %d", p.MaxParallel)
@@ -336,7 +309,7 @@ func (p *PullConfig) options(f *problems) image.Options {
 	o.Decode.Memory = size(f, "pull.decoder_memory", p.DecoderMemory)
 	if p.CAFile != "" {
 		var err error
-		if o.Roots, err = image.ReadRoots(absolute(f, "pull.ca_file", p.CAFile, "")); err != nil {
+		if o.Roots, err = fetch.ReadRoots(absolute(f, "pull.ca_file", p.CAFile, "")); err != nil {
 			f.add("pull.ca_file", "%w", err)
 		}
 	}

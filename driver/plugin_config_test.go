@@ -13,8 +13,8 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/pot"
 )
 
@@ -24,18 +24,21 @@ func TestConfig_settings(t *testing.T) {
 		s, err := configOf(t, "").settings("linux")
 		must.NoError(t, err)
 		must.Eq(t, settings{
-			enabled:  true,
-			cacheDir: "/var/lib/nomad-driver-pot/cache",
+			enabled: true,
+			potConfig: pot.Config{
+				Dir: "/var/lib/nomad-driver-pot", Network: pot.DefaultNetwork, Supervisor: s.host.Supervisor,
+				Bridges: "/var/lib/nomad-driver-pot/bridges",
+				System:  pot.SystemConf{ZFSRoot: "zroot/pot", Cache: "/var/lib/nomad-driver-pot/cache", FSRoot: "/var/lib/nomad-driver-pot"},
+			},
 			host: pot.HostConfig{
 				Dir:        "/var/lib/nomad-driver-pot",
 				Supervisor: s.host.Supervisor,
 				Network:    pot.DefaultNetwork,
 				ZFSRoot:    "zroot/pot",
 			},
-			pull:    image.Options{MaxBytes: 16 << 30, MaxTreeBytes: 64 << 30, Timeout: 30 * time.Minute, StallTimeout: time.Minute, MaxParallel: 4},
-			modes:   defaultModes,
-			gc:      gc{images: true, pots: true, interval: 5 * time.Minute, grace: 5 * time.Minute, imageDelay: time.Hour},
-			bridges: "/var/lib/nomad-driver-pot/bridges",
+			pull:  fetch.Options{MaxBytes: 16 << 30, MaxTreeBytes: 64 << 30, Timeout: 30 * time.Minute, StallTimeout: time.Minute, MaxParallel: 4},
+			modes: defaultModes,
+			gc:    gc{images: true, pots: true, interval: 5 * time.Minute, grace: 5 * time.Minute, imageDelay: time.Hour},
 		}, s)
 		must.Eq(t, "pot-supervisor", filepath.Base(s.host.Supervisor))
 	})
@@ -82,17 +85,19 @@ func TestConfig_settings(t *testing.T) {
 		`).settings("linux")
 		must.NoError(t, err)
 		must.Eq(t, settings{
-			cacheDir: "/cache",
+			potConfig: pot.Config{
+				Dir: "/pots", Network: s.host.Network, Supervisor: "/usr/local/libexec/pot-supervisor", Bridges: "/pots/bridges",
+				System: pot.SystemConf{ZFSRoot: "tank/pot", Cache: "/cache", FSRoot: "/pots"},
+			},
 			host: pot.HostConfig{
 				Dir:        "/pots",
 				Supervisor: "/usr/local/libexec/pot-supervisor",
 				Network:    pot.Network{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Gateway: netip.MustParseAddr("10.1.0.254")},
 				ZFSRoot:    "tank/pot",
 			},
-			pull:    image.Options{MaxBytes: 2 << 30, MaxTreeBytes: 8 << 30, Timeout: 10 * time.Minute, StallTimeout: 20 * time.Second, MaxParallel: 2},
+			pull:    fetch.Options{MaxBytes: 2 << 30, MaxTreeBytes: 8 << 30, Timeout: 10 * time.Minute, StallTimeout: 20 * time.Second, MaxParallel: 2},
 			volumes: VolumesConfig{Enabled: true, AllowedPaths: []string{"/srv"}},
 			modes:   []pot.NetworkMode{pot.PublicBridge, pot.NoNetwork},
-			bridges: "/pots/bridges",
 			gc:      gc{dryRun: true, interval: time.Hour, grace: 10 * time.Minute, imageDelay: 24 * time.Hour},
 
 			allowAttributes: []string{"mlock", "exec_stop"},
@@ -107,7 +112,7 @@ func TestConfig_settings(t *testing.T) {
 		must.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		s, err := configOf(t, fmt.Sprintf("pot_config = %q", file)).settings("freebsd")
 		must.NoError(t, err)
-		must.Eq(t, "/pot/cache", s.cacheDir)
+		must.Eq(t, "/pot/cache", s.potConfig.System.Cache)
 		must.Eq(t, pot.HostConfig{
 			Dir:        "/var/db/nomad-driver-pot",
 			Supervisor: s.host.Supervisor,
@@ -150,8 +155,8 @@ func TestConfig_settings_faults(t *testing.T) {
 		`supervisor: must be an absolute path, not "pot-supervisor"; `+
 		`zfs_root: must be the name of a dataset, as in zroot/pot, not "-r zroot"; `+
 		`cache.dir: must be an absolute path, not "cache"; `+
-		`host: must be auto, freebsd or linux, not "windows"; `+
 		`network: must be as in 10.192.0.0/10, not "10.1.0.0/33"; `+
+		`host: must be auto, freebsd or linux, not "windows"; `+
 		`pull.timeout: must be a time, as in 90s or 5m, not "10"; `+
 		`pull.stall_timeout: must be a time, as in 90s or 5m, not "0s"; `+
 		`pull.max_parallel: must be at least 1, not -1; `+

@@ -63,7 +63,7 @@ func (c *Config) sources(f *problems) sources {
 	}
 	if c.Auth.File != "" {
 		s.authFile = absolute(f, "auth.file", c.Auth.File, "")
-		if _, err := image.ReadLogins(s.authFile); err != nil {
+		if _, err := image.ReadCredentials(s.authFile); err != nil {
 			f.add("auth.file", "%w", err)
 		}
 	}
@@ -86,11 +86,11 @@ func readKey(f *problems, where, path string) *signify.PublicKey {
 
 // terms merges the job's wishes for its image with the operator's policy. A job
 // can only tighten the policy.
-func (c *TaskConfig) terms(f *problems, s *sources, ref image.Ref, inURL image.Login) image.Terms {
+func (c *TaskConfig) terms(f *problems, s *sources, ref image.Ref, inURL image.Credentials) image.PullOptions {
 	if len(s.allowed) > 0 && !slices.ContainsFunc(s.allowed, func(p image.Prefix) bool { return p.Covers(ref.Source) }) {
 		f.add("config.image", "is not below any URL in this client's allowed_images")
 	}
-	t := image.Terms{Digest: c.wantDigest(f), Key: s.key, Optional: c.AuthSoftFail, Again: c.ForcePull, Local: s.local}
+	t := image.PullOptions{Digest: c.wantDigest(f), Key: s.key, AuthSoftFail: c.AuthSoftFail, ForcePull: c.ForcePull, Local: s.local}
 	if c.SignifyPubkey != "" {
 		key := readKey(f, "config.signify_pubkey", c.SignifyPubkey)
 		switch {
@@ -104,14 +104,14 @@ func (c *TaskConfig) terms(f *problems, s *sources, ref image.Ref, inURL image.L
 	if s.required && t.Key == nil && c.SignifyPubkey == "" {
 		f.add("config.signify_pubkey", "must be set: this client only accepts signed images")
 	}
-	t.Login = c.login(f, s, ref, inURL)
+	t.Credentials = c.login(f, s, ref, inURL)
 	return t
 }
 
 // login returns the job's credentials, from auth or from its URL, or else the
 // operator's for that URL.
-func (c *TaskConfig) login(f *problems, s *sources, ref image.Ref, inURL image.Login) image.Login {
-	inAuth := image.Login{Username: c.Auth.Username, Password: c.Auth.Password, Token: c.Auth.Token, Header: c.Auth.Header}
+func (c *TaskConfig) login(f *problems, s *sources, ref image.Ref, inURL image.Credentials) image.Credentials {
+	inAuth := image.Credentials{Username: c.Auth.Username, Password: c.Auth.Password, Token: c.Auth.Token, Header: c.Auth.Header}
 	switch {
 	case !inAuth.IsZero() && !inURL.IsZero():
 		f.add("config.auth", "mutually exclusive with a user in config.image")
@@ -129,7 +129,7 @@ func (c *TaskConfig) login(f *problems, s *sources, ref image.Ref, inURL image.L
 		return inAuth
 	}
 	// Read at each start: credentials are renewed while plugins run.
-	logins, err := image.ReadLogins(s.authFile)
+	logins, err := image.ReadCredentials(s.authFile)
 	if err != nil {
 		f.add("this client's auth.file", "%w", err)
 	}

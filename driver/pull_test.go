@@ -42,32 +42,36 @@ func TestTaskConfig_terms(t *testing.T) {
 	must.NoError(t, os.WriteFile(logins+".public", []byte(`{}`), 0o644))
 	for name, c := range map[string]struct {
 		plugin, task string
-		check        func(t *testing.T, terms image.Terms)
+		check        func(t *testing.T, terms image.PullOptions)
 		want         string
 	}{
-		"without policy or wishes there are no terms": {check: func(t *testing.T, terms image.Terms) { must.True(t, terms == image.Terms{}) }},
+		"without policy or wishes there are no terms": {check: func(t *testing.T, terms image.PullOptions) { must.True(t, terms == image.PullOptions{}) }},
 		"the job's wishes are kept": {task: `force_pull = true
 			auth_soft_fail = true
-			auth { token = "t" }`, check: func(t *testing.T, terms image.Terms) {
-			must.True(t, terms == image.Terms{Again: true, Optional: true, Login: image.Login{Token: "t"}})
+			auth { token = "t" }`, check: func(t *testing.T, terms image.PullOptions) {
+			must.True(t, terms == image.PullOptions{ForcePull: true, AuthSoftFail: true, Credentials: image.Credentials{Token: "t"}})
 		}},
-		"the job's key is used": {task: fmt.Sprintf("signify_pubkey = %q", ours), check: func(t *testing.T, terms image.Terms) {
+		"the job's key is used": {task: fmt.Sprintf("signify_pubkey = %q", ours), check: func(t *testing.T, terms image.PullOptions) {
 			must.NotNil(t, terms.Key)
 		}},
-		"the operator's key is used": {plugin: fmt.Sprintf("verify { signify_pubkey = %q }", ours), check: func(t *testing.T, terms image.Terms) {
+		"the operator's key is used": {plugin: fmt.Sprintf("verify { signify_pubkey = %q }", ours), check: func(t *testing.T, terms image.PullOptions) {
 			must.NotNil(t, terms.Key)
 		}},
 		"a job cannot replace the operator's key": {
 			plugin: fmt.Sprintf("verify { signify_pubkey = %q }", ours), task: fmt.Sprintf("signify_pubkey = %q", theirs),
 			want: "config.signify_pubkey: is key ",
 		},
-		"a required signature needs a key":        {plugin: "verify { require_signature = true }", want: "config.signify_pubkey: must be set: this client only accepts signed images"},
-		"a key needs an absolute path":            {task: `signify_pubkey = "key.pub"`, want: "config.signify_pubkey: must be an absolute path"},
-		"a file that is not a key is refused":     {task: `signify_pubkey = "/etc/passwd"`, want: "config.signify_pubkey: /etc/passwd: not a signify public key"},
-		"the operator's credentials are used":     {plugin: fmt.Sprintf("auth { file = %q }", logins), check: func(t *testing.T, terms image.Terms) { must.True(t, terms.Login == image.Login{Token: "of-the-node"}) }},
-		"the job's credentials come first":        {plugin: fmt.Sprintf("auth { file = %q }", logins), task: `auth { header = "X: y" }`, check: func(t *testing.T, terms image.Terms) { must.True(t, terms.Login == image.Login{Header: "X: y"}) }},
+		"a required signature needs a key":    {plugin: "verify { require_signature = true }", want: "config.signify_pubkey: must be set: this client only accepts signed images"},
+		"a key needs an absolute path":        {task: `signify_pubkey = "key.pub"`, want: "config.signify_pubkey: must be an absolute path"},
+		"a file that is not a key is refused": {task: `signify_pubkey = "/etc/passwd"`, want: "config.signify_pubkey: /etc/passwd: not a signify public key"},
+		"the operator's credentials are used": {plugin: fmt.Sprintf("auth { file = %q }", logins), check: func(t *testing.T, terms image.PullOptions) {
+			must.True(t, terms.Credentials == image.Credentials{Token: "of-the-node"})
+		}},
+		"the job's credentials come first": {plugin: fmt.Sprintf("auth { file = %q }", logins), task: `auth { header = "X: y" }`, check: func(t *testing.T, terms image.PullOptions) {
+			must.True(t, terms.Credentials == image.Credentials{Header: "X: y"})
+		}},
 		"two kinds of credentials are refused":    {task: "auth {\n token = \"geheim\"\n username = \"a\"\n}", want: "config.auth: must be username and password, token, or header: one of them"},
-		"a URL below allowed_images is accepted":  {plugin: `allowed_images = ["https://images.example.org"]`, check: func(*testing.T, image.Terms) {}},
+		"a URL below allowed_images is accepted":  {plugin: `allowed_images = ["https://images.example.org"]`, check: func(*testing.T, image.PullOptions) {}},
 		"a URL outside allowed_images is refused": {plugin: `allowed_images = ["https://images.example.org/pots-of-mine", "file:///srv"]`, want: "config.image: is not below any URL in this client's allowed_images"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -100,7 +104,7 @@ func TestTaskConfig_login(t *testing.T) {
 	p, err := backendOf(t, "").plan(taskOf(t, strings.Replace(least, "https://", "https://ann:geheim@", 1)))
 	must.NoError(t, err)
 	must.Eq(t, "https://images.example.org/pots", p.ref.Source)
-	must.True(t, p.terms.Login == image.Login{Username: "ann", Password: "geheim"})
+	must.True(t, p.terms.Credentials == image.Credentials{Username: "ann", Password: "geheim"})
 	must.StrNotContains(t, fmt.Sprintf("%+v %#v", p.terms, p.terms), "geheim")
 	_, err = backendOf(t, "").plan(taskOf(t, strings.Replace(least, "https://", "https://ann:geheim@", 1)+`auth { token = "geheim" }`))
 	must.ErrorContains(t, err, "config.auth: mutually exclusive with a user in config.image")

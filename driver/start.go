@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/nomad/plugins/drivers"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/local"
@@ -104,7 +105,7 @@ var errStartTimeout = fmt.Errorf("timed out after %s", startTimeout)
 // clone pulls the task's image, claims its ports and clones its pot from the image. The
 // image is not destroyed before that by the reconciler. If it is destroyed otherwise, clone
 // pulls it once more.
-func (d *Driver) clone(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, emit eventFunc, clock *stopwatch) (*life.Pot, image.Snapshot, error) {
+func (d *Driver) clone(ctx context.Context, b *backend, p *plan, cfg *drivers.TaskConfig, emit eventFunc, clock *stopwatch) (*life.Pot, store.Imported, error) {
 	d.starting.RLock()
 	defer d.starting.RUnlock()
 	for tries := 0; ; tries++ {
@@ -149,7 +150,7 @@ func checkNotRunning(ctx context.Context, pots *life.Pots, name string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("use image %s: it is a pot that is running on this client, and %w; set pot and tag to those of an image, or stop the pot", name, image.ErrNotImage)
+	return fmt.Errorf("use image %s: it is a pot that is running on this client, and %w; set pot and tag to those of an image, or stop the pot", name, store.ErrNotImage)
 }
 
 // claimAndCreate claims the ports of a task's pot and creates the pot. Both must be done
@@ -169,7 +170,7 @@ func (d *Driver) claimAndCreate(ctx context.Context, b *backend, p *plan, cfg *d
 
 // ensure pulls the task's image, unless it is there, and returns its dataset. It may take
 // as long as the plan's pullTimeout.
-func (d *Driver) ensure(ctx context.Context, b *backend, p *plan, emit eventFunc) (image.Snapshot, error) {
+func (d *Driver) ensure(ctx context.Context, b *backend, p *plan, emit eventFunc) (store.Imported, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.pullTimeout, fmt.Errorf("image pull timed out after %s", p.pullTimeout))
 	defer cancel()
 	return b.images.Ensure(ctx, p.ref, p.terms, func(message string) { emit("%s", message) })
@@ -189,7 +190,7 @@ func create(ctx context.Context, pots *life.Pots, s pot.Spec) (*life.Pot, error)
 }
 
 // run starts the pot's command, and returns the task and its handle.
-func run(ctx context.Context, made *life.Pot, p *plan, from image.Snapshot, cfg *drivers.TaskConfig, emit eventFunc) (*task, *drivers.TaskHandle, error) {
+func run(ctx context.Context, made *life.Pot, p *plan, from store.Imported, cfg *drivers.TaskConfig, emit eventFunc) (*task, *drivers.TaskHandle, error) {
 	env := p.setPortEnv(cfg)
 	if err := made.Start(ctx, env); err != nil {
 		return nil, nil, err

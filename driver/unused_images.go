@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/store"
 )
 
 // destroyUnusedImages destroys the images that no pot has been cloned from for
@@ -21,7 +21,7 @@ func (r *reconciler) destroyUnusedImages(ctx context.Context, b *backend, now ti
 	defer r.driver.starting.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
-	idle, err := images.Idle(ctx, image.LabelRef)
+	idle, err := images.Idle(ctx, store.LabelRef)
 	if err != nil {
 		r.driver.logger.Warn("cannot list unused images", "error", err)
 		return

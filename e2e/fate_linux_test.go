@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nomad-driver-pot/e2e/cluster"
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/build"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
@@ -36,7 +36,7 @@ func serveFate(t *testing.T) (url string) {
 	tree := t.TempDir()
 	must.NoError(t, os.MkdirAll(tree+"/bin", 0o755))
 	goBuild(t, ".", "-o", tree+"/bin/fate", "./testdata/fate")
-	a, err := image.Build(t.Context(), image.BuildOptions{
+	a, err := build.Build(t.Context(), build.BuildOptions{
 		Name: fateName, Tag: "1.0", Dir: t.TempDir(), From: tree,
 		Conf: conf.New{Command: "/bin/fate"}, XZ: xz.WriteOptions{Workers: 1},
 	})
@@ -45,7 +45,7 @@ func serveFate(t *testing.T) (url string) {
 }
 
 // serve serves an image until the test ends.
-func serve(t *testing.T, a image.Artifacts) *imagetest.Server {
+func serve(t *testing.T, a build.Files) *imagetest.Server {
 	t.Helper()
 	s := imagetest.NewServer(t)
 	for _, path := range []string{a.XZ, a.Meta, a.Skein} {

@@ -15,7 +15,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/cluster"
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/build"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
@@ -102,7 +102,7 @@ func serveBig(t *testing.T) *imagetest.Server {
 		name := filepath.Join(tree, "many", fmt.Sprint(n))
 		must.NoError(t, os.WriteFile(name, []byte(strings.Repeat("x", n)), 0o644))
 	}
-	a, err := image.Build(t.Context(), image.BuildOptions{
+	a, err := build.Build(t.Context(), build.BuildOptions{
 		Name: bigName, Tag: "1.0", Dir: t.TempDir(), From: tree,
 		Conf: conf.New{Command: "/bin/fate"}, XZ: xz.WriteOptions{Workers: 2},
 	})

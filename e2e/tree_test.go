@@ -15,14 +15,20 @@ const module = "nomad-driver-pot"
 // diagram that the layout follows, with the outermost first. "" is plugin.go.
 var imports = map[string][]string{
 	"":       {"driver", "pot/cli", "pot/native", "pot/supervise"},
-	"driver": {"image", "image/conf", "image/signify", "pot", "pot/life", "pot/local", "pot/tree", "pot/supervise", "flavour"},
+	"driver": {"image", "image/conf", "image/fetch", "image/signify", "image/store", "pot", "pot/life", "pot/local", "pot/tree", "pot/supervise", "flavour"},
 
 	"flavour":     {"pot", "pot/life", "pot/local", "pot/tree"},
-	"pot/cli":     {"image", "image/conf", "image/signify", "image/xz", "image/zstream", "pot", "pot/life", "pot/local", "pot/network", "pot/tree", "pot/native", "pot/supervise", "flavour"},
+	"pot/cli":     {"image", "image/build", "image/conf", "image/fetch", "image/inspect", "image/push", "image/signify", "image/store", "image/xz", "image/zstream", "pot", "pot/life", "pot/local", "pot/network", "pot/tree", "pot/native", "pot/supervise", "flavour"},
 	"pot/cli/man": {"pot/cli"},
 
-	"image":           {"image/conf", "image/skein", "image/signify", "image/xz", "image/zstream"},
+	"image":           {"image/conf", "image/skein", "image/signify", "image/xz"},
+	"image/fetch":     {"image", "image/lockdir", "image/signify", "image/skein", "image/xz"},
+	"image/store":     {"image", "image/conf", "image/fetch", "image/lockdir", "image/zstream"},
+	"image/build":     {"image", "image/conf", "image/lockdir", "image/skein", "image/xz", "image/zstream"},
+	"image/push":      {"image", "image/fetch", "image/lockdir", "image/signify", "image/skein"},
+	"image/inspect":   {"image", "image/conf", "image/fetch", "image/signify", "image/zstream"},
 	"image/conf":      {},
+	"image/lockdir":   {},
 	"image/imagetest": {"image", "image/skein", "image/zstream"},
 	"image/signify":   {},
 	"image/skein":     {},
@@ -44,7 +50,7 @@ var imports = map[string][]string{
 	"pot/freebsd/zfs":              {"pot/run"},
 	"pot/linux":                    {"image/conf", "image/zstream", "pot", "pot/flock", "pot/linux/inside", "pot/supervise", "pot/tree"},
 	"pot/linux/inside":             {},
-	"pot/hosttest":                 {"e2e/need", "image/conf", "pot", "pot/life", "pot/local", "pot/supervise", "pot/tree"},
+	"pot/hosttest":                 {"e2e/need", "e2e/syncbuf", "image/conf", "pot", "pot/life", "pot/local", "pot/supervise", "pot/tree"},
 	"pot/supervise":                {"pot/exact", "pot/flock"},
 	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/freebsd/nmount", "pot/linux/inside"},
 
@@ -60,6 +66,7 @@ var imports = map[string][]string{
 	"e2e/leak":    {},
 	"e2e/machine": {"pot/run"},
 	"e2e/need":    {},
+	"e2e/syncbuf": {},
 }
 
 func TestTree(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 	"github.com/ulikunitz/xz/lzma"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/build"
 	"nomad-driver-pot/image/imagetest"
 )
 
@@ -44,7 +44,7 @@ func buildArchive(t *testing.T, name string, data []byte) error {
 	path := filepath.Join(t.TempDir(), name)
 	must.NoError(t, os.WriteFile(path, data, 0o600))
 	o := buildOptions(t, path)
-	_, err := image.Build(t.Context(), o)
+	_, err := build.Build(t.Context(), o)
 	if err != nil {
 		must.SliceEmpty(t, names(t, o.Dir))
 		must.SliceEmpty(t, names(t, o.Spool))

@@ -13,7 +13,7 @@ import (
 	"nomad-driver-pot/e2e/bench"
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/e2e/need"
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/build"
 	"nomad-driver-pot/image/imagetest"
 )
 
@@ -38,7 +38,7 @@ func BenchmarkBuild(b *testing.B) {
 				start = time.Now()
 				o := buildOptions(b, tree)
 				o.XZ.Command = command
-				a, err := image.Build(b.Context(), o)
+				a, err := build.Build(b.Context(), o)
 				must.NoError(b, err)
 				bytes = a.Bytes
 				ours += time.Since(start)

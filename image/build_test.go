@@ -19,17 +19,20 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/build"
 	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/skein"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
 )
 
 // buildOptions are for an image of what is in from.
-func buildOptions(t testing.TB, from string) image.BuildOptions {
+func buildOptions(t testing.TB, from string) build.BuildOptions {
 	t.Helper()
-	return image.BuildOptions{
+	return build.BuildOptions{
 		Name: "web", Tag: "1.0", Dir: t.TempDir(), From: from, Spool: t.TempDir(), Created: time.Unix(1795392222, 0),
 		Conf: conf.New{Base: "14.2", Command: "/bin/web -p 80", Attributes: map[string]string{"persistent": "off"}},
 	}
@@ -90,9 +93,9 @@ func TestBuild(t *testing.T) {
 	leak.Check(t)
 	o := buildOptions(t, webTree(t))
 	o.Signer = signer("signed: ")
-	var last image.BuildProgress
-	o.Progress = func(p image.BuildProgress) { last = p }
-	a, err := image.Build(t.Context(), o)
+	var last build.BuildProgress
+	o.Progress = func(p build.BuildProgress) { last = p }
+	a, err := build.Build(t.Context(), o)
 	must.NoError(t, err)
 	must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein", "web_1.0.xz.skein.sig"}, names(t, o.Dir))
 	must.Eq(t, "1795392222", a.Snapshot)
@@ -127,13 +130,13 @@ func TestBuild(t *testing.T) {
 		must.True(t, bytes.Equal(want, got))
 	})
 	t.Run("it is not made over another", func(t *testing.T) {
-		_, err := image.Build(t.Context(), o)
+		_, err := build.Build(t.Context(), o)
 		must.ErrorIs(t, err, fs.ErrExist)
 	})
 	t.Run("it replaces another, with the same bytes", func(t *testing.T) {
 		again := o
 		again.Replace, again.Signer = true, nil
-		b, err := image.Build(t.Context(), again)
+		b, err := build.Build(t.Context(), again)
 		must.NoError(t, err)
 		must.Eq(t, a.Digest, b.Digest)
 		must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, names(t, o.Dir))
@@ -144,13 +147,13 @@ func TestBuild(t *testing.T) {
 func TestBuild_served(t *testing.T) {
 	leak.Check(t)
 	o := buildOptions(t, webTree(t))
-	a, err := image.Build(t.Context(), o)
+	a, err := build.Build(t.Context(), o)
 	must.NoError(t, err)
-	store := image.NewStore(image.NewCache(t.TempDir(), image.Options{}), imagetest.NewDatasets())
+	images := store.NewStore(fetch.NewCache(t.TempDir(), fetch.Options{}), imagetest.NewDatasets())
 	ref := image.Ref{Source: "file://" + o.Dir, Name: "web", Tag: "1.0"}
-	snapshot, err := store.Ensure(t.Context(), ref, image.Terms{Digest: a.Digest}, nil)
+	snapshot, err := images.Ensure(t.Context(), ref, image.PullOptions{Digest: a.Digest}, nil)
 	must.NoError(t, err)
-	must.Eq(t, image.Snapshot{Name: "web_1_0", Digest: a.Digest}, snapshot)
+	must.Eq(t, store.Imported{Name: "web_1_0", Digest: a.Digest}, snapshot)
 }
 
 // tarOf is a tar archive of a directory.
@@ -177,7 +180,7 @@ func TestBuild_archives(t *testing.T) {
 			path := filepath.Join(t.TempDir(), name)
 			must.NoError(t, os.WriteFile(path, data, 0o600))
 			o := buildOptions(t, path)
-			a, err := image.Build(t.Context(), o)
+			a, err := build.Build(t.Context(), o)
 			must.NoError(t, err)
 			must.SliceEmpty(t, names(t, o.Spool))
 			must.FileExists(t, filepath.Join(unpack(t, a.XZ), "m/bin/web"))
@@ -192,7 +195,7 @@ func TestBuild_archives(t *testing.T) {
 		bad := imagetest.XZ(plain)
 		bad[len(bad)-40] ^= 1
 		o.Archive = bytes.NewReader(bad)
-		_, err := image.Build(t.Context(), o)
+		_, err := build.Build(t.Context(), o)
 		must.ErrorContains(t, err, "build web_1.0: archive: ")
 		must.SliceEmpty(t, names(t, o.Dir))
 	})
@@ -206,18 +209,18 @@ func TestBuild_nothingIsLeft(t *testing.T) {
 	must.NoError(t, err)
 	for name, c := range map[string]struct {
 		err    string
-		change func(*image.BuildOptions)
+		change func(*build.BuildOptions)
 	}{
-		"a signer that fails": {"build web_1.0: sign: no key", func(o *image.BuildOptions) { o.Signer = signer("") }},
-		"an xz that fails":    {"build web_1.0: " + fails + ": exit status 1: ", func(o *image.BuildOptions) { o.XZ.Command = fails }},
-		"no tree":             {"build web_1.0: stat /nonexistent: no such file or directory", func(o *image.BuildOptions) { o.From = "/nonexistent" }},
+		"a signer that fails": {"build web_1.0: sign: no key", func(o *build.BuildOptions) { o.Signer = signer("") }},
+		"an xz that fails":    {"build web_1.0: " + fails + ": exit status 1: ", func(o *build.BuildOptions) { o.XZ.Command = fails }},
+		"no tree":             {"build web_1.0: stat /nonexistent: no such file or directory", func(o *build.BuildOptions) { o.From = "/nonexistent" }},
 		"a bad tag": {`build web_../1: tag: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not "../1"`,
-			func(o *image.BuildOptions) { o.Tag = "../1" }},
+			func(o *build.BuildOptions) { o.Tag = "../1" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := buildOptions(t, tree)
 			c.change(&o)
-			_, err := image.Build(t.Context(), o)
+			_, err := build.Build(t.Context(), o)
 			must.EqError(t, err, c.err)
 			must.SliceEmpty(t, names(t, o.Dir))
 		})
@@ -227,8 +230,8 @@ func TestBuild_nothingIsLeft(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			o := buildOptions(t, tree)
 			o.XZ.Command = command
-			o.Progress = func(image.BuildProgress) { cancel(enough) }
-			_, err := image.Build(ctx, o)
+			o.Progress = func(build.BuildProgress) { cancel(enough) }
+			_, err := build.Build(ctx, o)
 			must.ErrorIs(t, err, enough)
 			must.SliceEmpty(t, names(t, o.Dir))
 		})
@@ -242,7 +245,7 @@ func TestPotConf(t *testing.T) {
 		Base: "14.2", Ports: []string{"80", "udp:53"}, Env: []string{`A="x" y`},
 		Attributes: map[string]string{"no-rc-script": "on", "exec_stop": "/bin/sh /etc/rc.shutdown", "localhost-tunnel": "YES", "children": "3"},
 	}
-	a, err := image.Build(t.Context(), o)
+	a, err := build.Build(t.Context(), o)
 	must.NoError(t, err)
 	text, err := os.ReadFile(filepath.Join(unpack(t, a.XZ), "conf/pot.conf"))
 	must.NoError(t, err)

@@ -19,6 +19,7 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
 )
@@ -63,11 +64,11 @@ func TestCache_Fetch(t *testing.T) {
 		server := imagetest.NewServer(t)
 		ref := image.Ref{Source: server.URL, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
 		dir := filepath.Join(t.TempDir(), "cache")
-		cache := image.NewCache(dir, image.Options{})
+		cache := fetch.NewCache(dir, fetch.Options{})
 
 		var said []string
 		for range 2 {
-			f, err := cache.Fetch(t.Context(), ref, image.Terms{}, func(s string) { said = append(said, s) })
+			f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, func(s string) { said = append(said, s) })
 			must.NoError(t, err)
 			defer f.Close()
 			must.Eq(t, int64(len(imagetest.Hello(""))), f.Bytes)
@@ -92,11 +93,11 @@ func TestCache_Fetch(t *testing.T) {
 		first, ref := smallServer(t)
 		second, other := smallServer(t)
 		second.Add("small", "1.0", imagetest.XZ(imagetest.Content("other")), imagetest.NoMeta)
-		cache := image.NewCache(t.TempDir(), image.Options{})
-		a, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		cache := fetch.NewCache(t.TempDir(), fetch.Options{})
+		a, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.NoError(t, err)
 		defer a.Close()
-		b, err := cache.Fetch(t.Context(), other, image.Terms{}, nil)
+		b, err := cache.Fetch(t.Context(), other, image.PullOptions{}, nil)
 		must.NoError(t, err)
 		defer b.Close()
 		must.NotEq(t, a.Digest, b.Digest)
@@ -105,18 +106,18 @@ func TestCache_Fetch(t *testing.T) {
 	})
 	t.Run("a source that is ill is not waited for", func(t *testing.T) {
 		server, ref := smallServer(t)
-		cache := image.NewCache(t.TempDir(), image.Options{})
-		want, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		cache := fetch.NewCache(t.TempDir(), fetch.Options{})
+		want, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.NoError(t, err)
 		defer want.Close()
 		server.Fail("small_1.0.xz.skein", imagetest.Status(http.StatusServiceUnavailable))
-		got, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		got, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.NoError(t, err)
 		defer got.Close()
 		must.Eq(t, want.Digest, got.Digest)
 		server.Remove("small_1.0.xz.skein")
 		server.Fail("small_1.0.xz.skein", nil)
-		_, err = cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		_, err = cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.ErrorContains(t, err, "404")
 	})
 	t.Run("an image may have no .meta", func(t *testing.T) {
@@ -125,7 +126,7 @@ func TestCache_Fetch(t *testing.T) {
 		server.Remove("small_1.0.xz.meta")
 		dir := t.TempDir()
 		for range 2 {
-			f, err := image.NewCache(dir, image.Options{}).Fetch(t.Context(), ref, image.Terms{}, nil)
+			f, err := fetch.NewCache(dir, fetch.Options{}).Fetch(t.Context(), ref, image.PullOptions{}, nil)
 			must.NoError(t, err)
 			f.Close()
 		}
@@ -139,7 +140,7 @@ func TestCache_Fetch(t *testing.T) {
 			must.NoError(t, os.WriteFile(name, imagetest.Hello(ending), 0o600))
 		}
 		ref := image.Ref{Source: "file://" + from, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
-		f, err := image.NewCache(t.TempDir(), image.Options{}).Fetch(t.Context(), ref, image.Terms{}, nil)
+		f, err := fetch.NewCache(t.TempDir(), fetch.Options{}).Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.NoError(t, err)
 		f.Close()
 	})
@@ -151,19 +152,19 @@ func TestCache_Fetch_bytes(t *testing.T) {
 		server, ref := smallServer(t)
 		server.Put("elsewhere", small)
 		server.Fail("small_1.0.xz", imagetest.Redirect("/other/elsewhere"))
-		f, err := image.NewCache(t.TempDir(), image.Options{}).Fetch(t.Context(), ref, image.Terms{}, nil)
+		f, err := fetch.NewCache(t.TempDir(), fetch.Options{}).Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.NoError(t, err)
 		f.Close()
 	})
 	t.Run("a pinned image takes the place of another in the cache", func(t *testing.T) {
 		server, ref := smallServer(t)
-		cache := image.NewCache(t.TempDir(), image.Options{})
-		before, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		cache := fetch.NewCache(t.TempDir(), fetch.Options{})
+		before, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.NoError(t, err)
 		defer before.Close()
 		moved := imagetest.XZ(imagetest.Content("moved"))
 		server.Add("small", "1.0", moved, imagetest.NoMeta)
-		f, err := cache.Fetch(t.Context(), ref, image.Terms{Digest: digest(t, moved, imagetest.NoMeta)}, nil)
+		f, err := cache.Fetch(t.Context(), ref, image.PullOptions{Digest: digest(t, moved, imagetest.NoMeta)}, nil)
 		must.NoError(t, err)
 		defer f.Close()
 		got, err := io.ReadAll(opened(t, f, nil))
@@ -176,7 +177,7 @@ func TestCache_Fetch_bytes(t *testing.T) {
 	t.Run("what was verified stays, whatever becomes of the cache", func(t *testing.T) {
 		_, ref := smallServer(t)
 		dir := t.TempDir()
-		f, err := image.NewCache(dir, image.Options{}).Fetch(t.Context(), ref, image.Terms{}, nil)
+		f, err := fetch.NewCache(dir, fetch.Options{}).Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.NoError(t, err)
 		defer f.Close()
 		must.NoError(t, os.Remove(filepath.Join(dir, ref.File())))
@@ -210,13 +211,13 @@ func TestCache_Fetch_repairs(t *testing.T) {
 		t.Run(name+" is fetched anew", func(t *testing.T) {
 			server, ref := smallServer(t)
 			dir := t.TempDir()
-			cache := image.NewCache(dir, image.Options{})
-			f, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+			cache := fetch.NewCache(dir, fetch.Options{})
+			f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 			must.NoError(t, err)
 			f.Close()
 			good := contents(t, dir)
 			must.NoError(t, spoil(filepath.Join(dir, ref.File())))
-			f, err = cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+			f, err = cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 			must.NoError(t, err)
 			f.Close()
 			must.Eq(t, good, contents(t, dir))
@@ -233,7 +234,7 @@ func TestCache_Fetch_parallel(t *testing.T) {
 		var now, most int
 		var wg sync.WaitGroup
 		two := make(chan struct{}) // closed when two were at it at once
-		cache := image.NewCache(t.TempDir(), image.Options{MaxParallel: 2})
+		cache := fetch.NewCache(t.TempDir(), fetch.Options{MaxParallel: 2})
 		for _, tag := range []string{"1", "2", "3", "4", "5", "6"} {
 			server.Add("small", tag, small, imagetest.NoMeta)
 			server.Fail("small_"+tag+".xz", func(w http.ResponseWriter, _ *http.Request, file []byte) {
@@ -255,7 +256,7 @@ func TestCache_Fetch_parallel(t *testing.T) {
 			})
 			wg.Go(func() {
 				ref := image.Ref{Source: server.URL, Name: "small", Tag: tag}
-				f, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+				f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 				must.NoError(t, err)
 				f.Close()
 			})
@@ -269,8 +270,8 @@ func TestCache_Fetch_parallel(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
-				cache := image.NewCache(dir, image.Options{}) // as another process has its own
-				f, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+				cache := fetch.NewCache(dir, fetch.Options{}) // as another process has its own
+				f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 				must.NoError(t, err)
 				got, err := io.ReadAll(opened(t, f, nil))
 				must.NoError(t, err)
@@ -297,7 +298,7 @@ func TestCache_leftovers(t *testing.T) {
 	defer lock.Close()
 	must.NoError(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
 
-	f, err := image.NewCache(dir, image.Options{}).Fetch(t.Context(), ref, image.Terms{}, nil)
+	f, err := fetch.NewCache(dir, fetch.Options{}).Fetch(t.Context(), ref, image.PullOptions{}, nil)
 	must.NoError(t, err)
 	f.Close()
 	must.DirNotExists(t, crashed)
@@ -305,7 +306,7 @@ func TestCache_leftovers(t *testing.T) {
 }
 
 // opened reads an image that is closed at the end of the test.
-func opened(t *testing.T, f *image.File, count image.Count) io.Reader {
+func opened(t *testing.T, f *image.File, count image.ProgressFunc) io.Reader {
 	t.Helper()
 	r := f.Open(t.Context(), xz.Options{Count: count})
 	t.Cleanup(func() { r.Close() })

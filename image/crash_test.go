@@ -19,7 +19,9 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/pot"
 )
 
@@ -96,9 +98,9 @@ func TestCrash_child(t *testing.T) {
 		pin, err = image.ParseDigest(text)
 		must.NoError(t, err)
 	}
-	cache := image.NewCache(filepath.Join(os.Getenv(crashDir), "cache"), image.Options{})
-	store := image.NewStore(cache, stopping{host.Images, phase})
-	_, err := store.Ensure(t.Context(), image.Ref{Source: os.Getenv(crashSource), Name: "good", Tag: "1.0"}, image.Terms{Digest: pin}, func(s string) {
+	cache := fetch.NewCache(filepath.Join(os.Getenv(crashDir), "cache"), fetch.Options{})
+	store := store.NewStore(cache, stopping{host.Images, phase})
+	_, err := store.Ensure(t.Context(), image.Ref{Source: os.Getenv(crashSource), Name: "good", Tag: "1.0"}, image.PullOptions{Digest: pin}, func(s string) {
 		if phase == "verify" && strings.HasPrefix(s, "verifying ") {
 			stopping{phase: phase}.stop(phase)
 		}
@@ -170,10 +172,10 @@ func (r *crashRig) start(t *testing.T, phase string) (kill func()) {
 // ensure imports the image and looks for what is left of other imports.
 func (r *crashRig) ensure(t *testing.T) {
 	t.Helper()
-	store := image.NewStore(image.NewCache(filepath.Join(r.dir, "cache"), image.Options{}), r.host.Images)
-	got, err := store.Ensure(t.Context(), r.ref, image.Terms{Digest: r.pin}, nil)
+	images := store.NewStore(fetch.NewCache(filepath.Join(r.dir, "cache"), fetch.Options{}), r.host.Images)
+	got, err := images.Ensure(t.Context(), r.ref, image.PullOptions{Digest: r.pin}, nil)
 	must.NoError(t, err)
-	must.Eq(t, image.Snapshot{Name: "good_1_0", Digest: r.pin}, got)
+	must.Eq(t, store.Imported{Name: "good_1_0", Digest: r.pin}, got)
 }
 
 // onlyGood checks that there are the image, its files in the cache, and no more.
@@ -194,7 +196,7 @@ var crashPhases = []string{"download", "verify", "before receive", "receive", "r
 // fill has the cache know the image, where the phase is that of verifying it.
 func (r *crashRig) fill(t *testing.T, phase string) {
 	if phase == "verify" {
-		f, err := image.NewCache(filepath.Join(r.dir, "cache"), image.Options{}).Fetch(t.Context(), r.ref, anyImage, nil)
+		f, err := fetch.NewCache(filepath.Join(r.dir, "cache"), fetch.Options{}).Fetch(t.Context(), r.ref, anyImage, nil)
 		must.NoError(t, err)
 		must.NoError(t, f.Close())
 	}
@@ -234,12 +236,12 @@ func (r *crashRig) afterwards(t *testing.T) {
 	r.server.Add("other", "1.0", smallImage, imagetest.NoMeta)
 	cache := filepath.Join(r.dir, "cache")
 	for _, ref := range []image.Ref{{Source: r.server.URL, Name: "other", Tag: "1.0"}, r.ref} {
-		f, err := image.NewCache(cache, image.Options{}).Fetch(t.Context(), ref, anyImage, nil)
+		f, err := fetch.NewCache(cache, fetch.Options{}).Fetch(t.Context(), ref, anyImage, nil)
 		must.NoError(t, err)
 		must.NoError(t, f.Close())
 	}
 	other := image.Ref{Source: r.server.URL, Name: "other", Tag: "1.0"}
-	_, err := image.NewStore(image.NewCache(cache, image.Options{}), r.host.Images).Ensure(t.Context(), other, anyImage, nil)
+	_, err := store.NewStore(fetch.NewCache(cache, fetch.Options{}), r.host.Images).Ensure(t.Context(), other, anyImage, nil)
 	must.NoError(t, err)
 	must.NoError(t, r.host.Images.Destroy(t.Context(), "other_1_0"))
 	files, err := filepath.Glob(filepath.Join(cache, "other_1.0.xz*"))

@@ -10,7 +10,9 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/store"
 )
 
 // damagedLabels are datasets of which one has lost its labels.
@@ -30,14 +32,14 @@ func (d damagedLabels) Labels(ctx context.Context, name string) (map[string]stri
 // it, and found there again.
 func TestStore_Ensure_damagedLabels(t *testing.T) {
 	leak.Check(t)
-	for name, terms := range map[string]image.Terms{"any image": {}, "a digest": {Digest: digest(t, smallImage, imagetest.NoMeta)}} {
+	for name, terms := range map[string]image.PullOptions{"any image": {}, "a digest": {Digest: digest(t, smallImage, imagetest.NoMeta)}} {
 		t.Run(name, func(t *testing.T) {
 			b := newRig(t)
 			b.datasets.Put("small_1_0", nil)
-			store := image.NewStore(image.NewCache(b.cache, image.Options{}), damagedLabels{b.datasets, "small_1_0"})
-			beside := b.small.Beside(digest(t, smallImage, imagetest.NoMeta))
+			images := store.NewStore(fetch.NewCache(b.cache, fetch.Options{}), damagedLabels{b.datasets, "small_1_0"})
+			beside := store.Beside(b.small, digest(t, smallImage, imagetest.NoMeta))
 			for range 2 {
-				got, err := store.Ensure(t.Context(), b.small, terms, nil)
+				got, err := images.Ensure(t.Context(), b.small, terms, nil)
 				must.NoError(t, err)
 				must.Eq(t, beside, got.Name)
 			}

@@ -75,25 +75,25 @@ func parseHex(s string) (d Digest, err error) {
 }
 
 // String is the digest led by its algorithm.
-func (d Digest) String() string { return algorithm + d.hex() }
+func (d Digest) String() string { return algorithm + d.Hex() }
 
-// hex is the digest's digits.
-func (d Digest) hex() string { return hex.EncodeToString(d[:]) }
+// Hex is the digest's digits.
+func (d Digest) Hex() string { return hex.EncodeToString(d[:]) }
 
 // short is enough of the digest to tell it from another in a message.
 func (d Digest) short() string { return d.String()[:len(algorithm)+16] + "…" }
 
-// sum is the digest of what h has been given.
-func sum(h hash.Hash) (d Digest) {
+// Sum is the digest of what h has been given.
+func Sum(h hash.Hash) (d Digest) {
 	h.Sum(d[:0])
 	return d
 }
 
-// confirm says whether an image is the one with digest want: h has been given
+// VerifyDigest says whether an image is the one with digest want: h has been given
 // the n bytes of its .xz, and meta is its .meta.
-func confirm(h hash.Hash, n int64, meta []byte, want Digest) error {
+func VerifyDigest(h hash.Hash, n int64, meta []byte, want Digest) error {
 	h.Write(meta)
-	if got := sum(h); got != want {
+	if got := Sum(h); got != want {
 		return &DigestError{Want: want, Got: got, Bytes: n + int64(len(meta))}
 	}
 	return nil

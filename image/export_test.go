@@ -1,6 +1,8 @@
 package image
 
-import "os"
+import (
+	"os"
+)
 
 // OpenUnverified is a file as an image, whatever is in it.
 func OpenUnverified(name string) (*File, error) {
@@ -12,8 +14,5 @@ func OpenUnverified(name string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &File{Verified: Verified{Bytes: info.Size()}, xz: f}, nil
+	return &File{Verified: Verified{Bytes: info.Size()}, XZ: f}, nil
 }
-
-// LockDir is what imports lock the cache with.
-var LockDir = lockDir

@@ -15,17 +15,18 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
 )
 
 // fetchError fetches small_1.0 into a cache that has something else, and checks
 // that it still has that, and no more.
-func fetchError(t *testing.T, ref image.Ref, pin image.Digest, o image.Options) error {
+func fetchError(t *testing.T, ref image.Ref, pin image.Digest, o fetch.Options) error {
 	t.Helper()
 	dir := t.TempDir()
 	must.NoError(t, os.WriteFile(filepath.Join(dir, "other_1.0.xz"), []byte("other"), 0o600))
 	before := contents(t, dir)
-	_, err := image.NewCache(dir, o).Fetch(t.Context(), ref, image.Terms{Digest: pin}, nil)
+	_, err := fetch.NewCache(dir, o).Fetch(t.Context(), ref, image.PullOptions{Digest: pin}, nil)
 	must.Error(t, err)
 	must.Eq(t, before, contents(t, dir))
 	entries, err2 := os.ReadDir(dir)
@@ -66,7 +67,7 @@ func TestCache_Fetch_faults(t *testing.T) {
 		"a large .meta":       {meta, nil, make([]byte, 1025), "fetch SRC/small_1.0.xz.meta: 1025 bytes, more than the 1024 allowed", false},
 		"a large image":       {xz, nil, make([]byte, 1001), "fetch SRC/small_1.0.xz: 1001 bytes, more than the 1000 allowed", false},
 		"a .meta gone":        {meta, nil, nil, "verify SRC/small:1.0: image is not what was asked for: want GOOD, got ", false},
-		"another digest":      {skein, nil, wrong, "verify SRC/small:1.0: image is not what was asked for: want " + shown(wrong) + ", got GOOD of 82 bytes", false},
+		"another digest":      {skein, nil, wrong, "verify SRC/small:1.0: image is not what was asked for: want " + withCredentials(wrong) + ", got GOOD of 82 bytes", false},
 		"another image":       {xz, nil, []byte("other"), "verify SRC/small:1.0: image is not what was asked for: want GOOD, got ", false},
 		"a way to a file":     {xz, imagetest.Redirect("file:///etc/passwd"), nil, "fetch SRC/small_1.0.xz: redirect refused: from http to file", false},
 		"a way in a circle":   {xz, imagetest.Redirect("/pots/small_1.0.xz"), nil, "fetch SRC/small_1.0.xz: redirect refused: the tenth", false},
@@ -82,8 +83,8 @@ func TestCache_Fetch_faults(t *testing.T) {
 			default:
 				server.Remove(c.file)
 			}
-			err := fetchError(t, ref, image.Digest{}, image.Options{MaxBytes: 1000, StallTimeout: 300 * time.Millisecond})
-			good := shown(imagetest.Skein(small, []byte(imagetest.NoMeta)))
+			err := fetchError(t, ref, image.Digest{}, fetch.Options{MaxBytes: 1000, StallTimeout: 300 * time.Millisecond})
+			good := withCredentials(imagetest.Skein(small, []byte(imagetest.NoMeta)))
 			want := strings.NewReplacer("SRC", server.URL, "GOOD", good).Replace(c.want)
 			must.StrHasPrefix(t, want, err.Error())
 			must.Eq(t, c.retry, image.Retryable(err))
@@ -100,37 +101,37 @@ func endless(w http.ResponseWriter, _ *http.Request, _ []byte) {
 }
 
 // shown is the digest in a .skein file as messages show it.
-func shown(skein []byte) string { return "skein1024:" + string(skein[:16]) + "…" }
+func withCredentials(skein []byte) string { return "skein1024:" + string(skein[:16]) + "…" }
 
 func TestCache_Fetch_errors(t *testing.T) {
 	leak.Check(t)
 	t.Run("nobody listens", func(t *testing.T) {
 		ref := image.Ref{Source: "http://127.0.0.1:1", Name: "a", Tag: "1"}
-		err := fetchError(t, ref, image.Digest{}, image.Options{})
+		err := fetchError(t, ref, image.Digest{}, fetch.Options{})
 		must.EqError(t, err, "fetch http://127.0.0.1:1/a_1.xz.skein: dial tcp 127.0.0.1:1: connect: connection refused")
 		must.True(t, image.Retryable(err))
 	})
 	t.Run("a reference that is none is never fetched", func(t *testing.T) {
-		err := fetchError(t, image.Ref{Source: "file:///", Name: "../a", Tag: "1"}, image.Digest{}, image.Options{})
+		err := fetchError(t, image.Ref{Source: "file:///", Name: "../a", Tag: "1"}, image.Digest{}, fetch.Options{})
 		must.ErrorContains(t, err, `check image reference: name: must be letters`)
 		must.False(t, image.Retryable(err))
 	})
 	t.Run("a directory without the image", func(t *testing.T) {
 		from := t.TempDir()
-		err := fetchError(t, image.Ref{Source: "file://" + from, Name: "a", Tag: "1"}, image.Digest{}, image.Options{})
+		err := fetchError(t, image.Ref{Source: "file://" + from, Name: "a", Tag: "1"}, image.Digest{}, fetch.Options{})
 		must.EqError(t, err, "fetch file://"+from+"/a_1.xz.skein: no such file or directory")
 		must.False(t, image.Retryable(err))
 	})
 	t.Run("a fifo in a directory", func(t *testing.T) {
 		from := t.TempDir()
 		must.NoError(t, syscall.Mkfifo(filepath.Join(from, "a_1.xz.skein"), 0o600))
-		err := fetchError(t, image.Ref{Source: "file://" + from, Name: "a", Tag: "1"}, image.Digest{}, image.Options{})
+		err := fetchError(t, image.Ref{Source: "file://" + from, Name: "a", Tag: "1"}, image.Digest{}, fetch.Options{})
 		must.EqError(t, err, "fetch file://"+from+"/a_1.xz.skein: not a regular file")
 	})
 	t.Run("a fetch that takes too long", func(t *testing.T) {
 		server, ref := smallServer(t)
 		server.Fail(ref.File(), imagetest.Trickle(100*time.Millisecond))
-		err := fetchError(t, ref, image.Digest{}, image.Options{Timeout: 250 * time.Millisecond})
+		err := fetchError(t, ref, image.Digest{}, fetch.Options{Timeout: 250 * time.Millisecond})
 		must.ErrorContains(t, err, "not done within 250ms")
 		must.True(t, image.Retryable(err))
 	})
@@ -138,10 +139,10 @@ func TestCache_Fetch_errors(t *testing.T) {
 		server, ref := smallServer(t)
 		var pin image.Digest
 		pin[0] = 1
-		err := fetchError(t, ref, pin, image.Options{})
+		err := fetchError(t, ref, pin, fetch.Options{})
 		must.EqError(t, err, "verify small_1.0.xz.skein of "+ref.String()+
 			": image is not what was asked for: want skein1024:0100000000000000…, got "+
-			shown(imagetest.Skein(small, []byte(imagetest.NoMeta))))
+			withCredentials(imagetest.Skein(small, []byte(imagetest.NoMeta))))
 		must.Eq(t, 0, server.Gets(ref.File()))
 		must.False(t, image.Retryable(err))
 	})
@@ -149,7 +150,7 @@ func TestCache_Fetch_errors(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "file")
 		must.NoError(t, os.WriteFile(file, nil, 0o600))
 		_, ref := smallServer(t)
-		_, err := image.NewCache(file, image.Options{}).Fetch(t.Context(), ref, image.Terms{}, nil)
+		_, err := fetch.NewCache(file, fetch.Options{}).Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.EqError(t, err, "use image cache: mkdir "+file+": not a directory")
 		must.False(t, image.Retryable(err))
 	})
@@ -158,7 +159,7 @@ func TestCache_Fetch_errors(t *testing.T) {
 		server.Fail(ref.File(), imagetest.Stall())
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(100*time.Millisecond, cancel)
-		_, err := image.NewCache(t.TempDir(), image.Options{}).Fetch(ctx, ref, image.Terms{}, nil)
+		_, err := fetch.NewCache(t.TempDir(), fetch.Options{}).Fetch(ctx, ref, image.PullOptions{}, nil)
 		must.ErrorIs(t, err, context.Canceled)
 		must.False(t, image.Retryable(err))
 	})

@@ -22,19 +22,19 @@ type Verified struct {
 // the place that it was read from.
 type File struct {
 	Verified
-	xz *os.File
+	XZ *os.File
 
-	private bool // somebody had to show a Login for these bytes
-	login   bool // the source that this one was asked for by wants one
+	Private          bool // somebody had to show a Login for these bytes
+	NeedsCredentials bool // the source that this one was asked for by wants one
 }
 
 // Open reads the image, decoded, from its beginning. What it returns must be closed.
 func (f *File) Open(ctx context.Context, o xz.Options) io.ReadCloser {
-	return xz.Open(ctx, f.xz, f.Bytes, o)
+	return xz.Open(ctx, f.XZ, f.Bytes, o)
 }
 
-// signed says who has signed the image, as was asked for.
-func (f *File) signed(t Terms) {
+// Signed says who has signed the image, as was asked for.
+func (f *File) Signed(t PullOptions) {
 	if t.Key != nil {
 		f.Key = &t.Key.Number
 	}
@@ -42,8 +42,8 @@ func (f *File) signed(t Terms) {
 
 // Close ends the use of the file, which stays where it is.
 func (f *File) Close() error {
-	if f.xz == nil {
+	if f.XZ == nil {
 		return nil
 	}
-	return f.xz.Close()
+	return f.XZ.Close()
 }

@@ -15,7 +15,9 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/pot/linux"
 )
 
@@ -98,9 +100,9 @@ func TestCache_Fetch_fullDisk(t *testing.T) {
 	server.Add("big", "1.0", imagetest.XZ(make([]byte, 5*os.Getpagesize())), imagetest.NoMeta)
 	ref := image.Ref{Source: server.URL, Name: "big", Tag: "1.0"}
 	dir := filepath.Join(d.dir, "cache")
-	cache := image.NewCache(dir, image.Options{})
+	cache := fetch.NewCache(dir, fetch.Options{})
 	failed := d.untilRoom(t, 50, func() error {
-		f, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		if err != nil {
 			must.SliceEmpty(t, d.files(t, dir))
 			return err
@@ -120,7 +122,7 @@ func TestStore_Ensure_fullDisk(t *testing.T) {
 	b.server.Add("small", "1.0", imagetest.XZ(imagetest.Stream(strings.Repeat("content ", os.Getpagesize()))), imagetest.NoMeta)
 	host, err := linux.New(d.dir, "/bin/true")
 	must.NoError(t, err)
-	b.Store = image.NewStore(image.NewCache(b.cache, image.Options{}), host.Images)
+	b.Store = store.NewStore(fetch.NewCache(b.cache, fetch.Options{}), host.Images)
 	failed := d.untilRoom(t, 50, func() error {
 		_, err := b.Ensure(t.Context(), b.small, anyImage, nil)
 		if err != nil {

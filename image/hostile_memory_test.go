@@ -17,7 +17,9 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/store"
 )
 
 // hostilePeak bounds the memory of a process that imports all of the corpus, in KiB.
@@ -84,8 +86,8 @@ func TestHostile_child(t *testing.T) {
 	}
 	n, err := strconv.Atoi(os.Getenv(hostileCount))
 	must.NoError(t, err)
-	cache := image.NewCache(t.TempDir(), image.Options{MaxTreeBytes: hostileMaxTree})
-	store := image.NewStore(cache, newHostPlace(t).open(t).Images)
+	cache := fetch.NewCache(t.TempDir(), fetch.Options{MaxTreeBytes: hostileMaxTree})
+	store := store.NewStore(cache, newHostPlace(t).open(t).Images)
 	for i := range n {
 		_, err := store.Ensure(t.Context(), image.Ref{Source: source, Name: "bad", Tag: strconv.Itoa(i + 1)}, anyImage, nil)
 		must.Error(t, err)

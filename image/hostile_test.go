@@ -11,7 +11,9 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/store"
 )
 
 // hostileRig is where hostile images are imported: with one in it that is good.
@@ -19,17 +21,17 @@ type hostileRig struct {
 	server *imagetest.Server
 	cache  string
 	state  func(t *testing.T) any // of the datasets
-	*image.Store
+	*store.Store
 }
 
 // hostileMaxTree is for all of them, and enough for the good one.
 const hostileMaxTree = 8 << 20
 
-func newHostileRig(t *testing.T, d image.Datasets, state func(t *testing.T) any) *hostileRig {
+func newHostileRig(t *testing.T, d store.Datasets, state func(t *testing.T) any) *hostileRig {
 	r := &hostileRig{cache: t.TempDir(), state: state}
 	r.server, _ = smallServer(t)
 	r.server.Add("kept", "1.0", imagetest.XZ(imagetest.Stream("kept")), imagetest.NoMeta)
-	r.Store = image.NewStore(image.NewCache(r.cache, image.Options{MaxTreeBytes: hostileMaxTree}), d)
+	r.Store = store.NewStore(fetch.NewCache(r.cache, fetch.Options{MaxTreeBytes: hostileMaxTree}), d)
 	_, err := r.Ensure(t.Context(), image.Ref{Source: r.server.URL, Name: "kept", Tag: "1.0"}, anyImage, nil)
 	must.NoError(t, err)
 	return r

@@ -11,8 +11,9 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/store"
 )
 
 // Names of imports that the cache has nothing of are taken away when nobody can be at
@@ -42,7 +43,7 @@ func TestStore_lost(t *testing.T) {
 func TestStore_lost_unlisted(t *testing.T) {
 	leak.Check(t)
 	b := newRig(t)
-	store := image.NewStore(image.NewCache(b.cache, image.Options{}), unlisted{b.datasets})
+	store := store.NewStore(fetch.NewCache(b.cache, fetch.Options{}), unlisted{b.datasets})
 	_, err := store.Ensure(t.Context(), b.small, anyImage, nil)
 	must.EqError(t, err, "import "+b.small.String()+": zfs list: no")
 	b.nothingMade(t)

@@ -53,7 +53,7 @@ func (m Meta) validate() error {
 	for _, part := range []struct{ field, value string }{
 		{"name", m.Name}, {"tag", m.Tag}, {"snapshot", m.Snapshot},
 	} {
-		if err := validatePart(part.value); err != nil {
+		if err := ValidatePart(part.value); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", part.field, err))
 		}
 	}

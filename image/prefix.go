@@ -17,7 +17,7 @@ type Prefix struct {
 
 // ParsePrefix reads a URL of http, https or file.
 func ParsePrefix(s string) (Prefix, error) {
-	if err := validateSource(s); err != nil {
+	if err := ValidateSource(s); err != nil {
 		return Prefix{}, err
 	}
 	u, err := url.Parse(s)
@@ -28,17 +28,17 @@ func ParsePrefix(s string) (Prefix, error) {
 	if !ok {
 		return Prefix{}, errors.New("must not have '.', '..', nothing, or an escaped '/' between the '/' of its path")
 	}
-	return Prefix{origin(u), path}, nil
+	return Prefix{Origin(u), path}, nil
 }
 
 // Covers tells whether source is p or below it. A source whose path a server
 // might take for another, as that with "..", is below nothing.
 func (p Prefix) Covers(source string) bool {
-	if validateSource(source) != nil {
+	if ValidateSource(source) != nil {
 		return false
 	}
 	u, err := url.Parse(source)
-	if err != nil || origin(u) != p.origin {
+	if err != nil || Origin(u) != p.origin {
 		return false
 	}
 	path, ok := segments(u)
@@ -73,3 +73,12 @@ func segments(u *url.URL) (parts []string, ok bool) {
 func hostOf(u *url.URL) string { return strings.TrimSuffix(lower(u.Hostname()), ".") }
 
 func lower(s string) string { return strings.ToLower(s) }
+
+// Origin is RFC 6454's: scheme, host and port.
+func Origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[lower(u.Scheme)]
+	}
+	return lower(u.Scheme) + "://" + hostOf(u) + ":" + port
+}

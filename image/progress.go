@@ -3,20 +3,21 @@ package image
 import (
 	"fmt"
 	"io"
+	"sync/atomic"
 )
 
-// Progress is told what is being done, in a few words for people, and a few
+// StatusFunc is told what is being done, in a few words for people, and a few
 // times a minute at most. It must not wait for anything. It may be nil.
-type Progress func(message string)
+type StatusFunc func(message string)
 
-func (p Progress) tell(format string, args ...any) {
+func (p StatusFunc) Report(format string, args ...any) {
 	if p != nil {
 		p(fmt.Sprintf(format, args...))
 	}
 }
 
-// size is a count of bytes for people.
-func size(bytes int64) string {
+// FormatSize formats a count of bytes for people.
+func FormatSize(bytes int64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
 	n, unit := float64(bytes), 0
 	for n >= 1024 && unit < len(units)-1 {
@@ -29,16 +30,26 @@ func size(bytes int64) string {
 	return fmt.Sprintf("%.1f %s", n, units[unit])
 }
 
-// counted tells of what is read.
-type counted struct {
-	r           io.Reader
-	done, total int64
-	count       Count
+// ProgressReader tells of what is read.
+type ProgressReader struct {
+	R           io.Reader
+	done, Total int64
+	Count       ProgressFunc
 }
 
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
+func (c *ProgressReader) Read(p []byte) (int, error) {
+	n, err := c.R.Read(p)
 	c.done += int64(n)
-	c.count(c.done, c.total)
+	c.Count(c.done, c.Total)
 	return n, err
 }
+
+// ProgressFunc is told how many bytes of an .xz have been read, of how many, after each
+// read. A total that is not known is -1. It must not wait for anything. It may be
+// nil.
+type ProgressFunc func(done, total int64)
+
+// Counter counts what is written to it.
+type Counter struct{ atomic.Int64 }
+
+func (c *Counter) Write(p []byte) (int, error) { c.Add(int64(len(p))); return len(p), nil }

@@ -11,13 +11,15 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/build"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/push"
 )
 
 // exportOptions are for an image of that stream.
-func exportOptions(dir, stream string) image.ExportOptions {
-	return image.ExportOptions{
+func exportOptions(dir, stream string) build.ExportOptions {
+	return build.ExportOptions{
 		Name: "web", Tag: "1.0", Dir: dir, Snapshot: "1795392222",
 		Send: func(_ context.Context, w io.Writer) error {
 			_, err := io.WriteString(w, stream)
@@ -47,23 +49,23 @@ func TestExport_taken(t *testing.T) {
 			must.NoError(t, os.WriteFile(file, []byte("published"), 0o644))
 			o := exportOptions(dir, "another stream")
 			must.ErrorIs(t, o.Check(), fs.ErrExist)
-			_, err := image.Export(t.Context(), o)
+			_, err := build.Export(t.Context(), o)
 			must.EqError(t, err, "export web_1.0: "+file+": file already exists")
 			must.Eq(t, map[string]string{"web_1.0.xz" + ending: "published"}, filesIn(t, dir))
 
 			o.Replace = true
 			must.NoError(t, o.Check())
-			_, err = image.Export(t.Context(), o)
+			_, err = build.Export(t.Context(), o)
 			must.NoError(t, err)
 			must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, names(t, dir))
-			_, err = image.Export(t.Context(), exportOptions(dir, "another stream"))
+			_, err = build.Export(t.Context(), exportOptions(dir, "another stream"))
 			must.ErrorIs(t, err, fs.ErrExist, must.Sprint("also the very same image"))
 		})
 	}
 	t.Run("a link to nowhere has the name", func(t *testing.T) {
 		dir := t.TempDir()
 		must.NoError(t, os.Symlink("nowhere", filepath.Join(dir, "web_1.0.xz")))
-		_, err := image.Export(t.Context(), exportOptions(dir, "a stream"))
+		_, err := build.Export(t.Context(), exportOptions(dir, "a stream"))
 		must.ErrorIs(t, err, fs.ErrExist)
 		must.Eq(t, []string{"web_1.0.xz"}, names(t, dir))
 	})
@@ -72,11 +74,11 @@ func TestExport_taken(t *testing.T) {
 // TestExport_takenMeanwhile has another image published while one is written.
 func TestExport_takenMeanwhile(t *testing.T) {
 	leak.Check(t)
-	other := func(t *testing.T, dir string, signer image.Signer) map[string]string {
+	other := func(t *testing.T, dir string, signer build.Signer) map[string]string {
 		t.Helper()
 		o := exportOptions(dir, "the other")
 		o.Signer = signer
-		_, err := image.Export(t.Context(), o)
+		_, err := build.Export(t.Context(), o)
 		must.NoError(t, err)
 		return filesIn(t, dir)
 	}
@@ -92,14 +94,14 @@ func TestExport_takenMeanwhile(t *testing.T) {
 			_, err := io.WriteString(w, "a stream")
 			return err
 		}
-		_, err := image.Export(t.Context(), o)
+		_, err := build.Export(t.Context(), o)
 		must.ErrorIs(t, err, fs.ErrExist)
 		must.Eq(t, there, filesIn(t, dir))
 	})
 	t.Run("a build", func(t *testing.T) {
 		o := buildOptions(t, webTree(t))
 		var there map[string]string
-		o.Progress = func(image.BuildProgress) {
+		o.Progress = func(build.BuildProgress) {
 			if there == nil {
 				there = map[string]string{}
 				all := other(t, t.TempDir(), nil)
@@ -109,7 +111,7 @@ func TestExport_takenMeanwhile(t *testing.T) {
 				there = all
 			}
 		}
-		_, err := image.Build(t.Context(), o)
+		_, err := build.Build(t.Context(), o)
 		must.ErrorIs(t, err, fs.ErrExist)
 		must.Eq(t, there, filesIn(t, o.Dir))
 	})
@@ -126,7 +128,7 @@ func TestExport_takenMeanwhile(t *testing.T) {
 				return err
 			}
 			go func() {
-				_, err := image.Export(t.Context(), o)
+				_, err := build.Export(t.Context(), o)
 				errs <- err
 			}()
 		}
@@ -144,9 +146,9 @@ func TestExport_takenMeanwhile(t *testing.T) {
 		}
 		must.Eq(t, 1, published)
 		must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, names(t, dir))
-		at, err := image.ParsePlace(filepath.Join(dir, "web_1.0.xz"))
+		at, err := fetch.ParseLocation(filepath.Join(dir, "web_1.0.xz"))
 		must.NoError(t, err)
-		_, err = at.Verify(t.Context(), image.Checks{})
+		_, err = at.Verify(t.Context(), fetch.Checks{})
 		must.NoError(t, err)
 	})
 }
@@ -155,9 +157,9 @@ func TestExport_takenMeanwhile(t *testing.T) {
 func TestPush_takenMeanwhile(t *testing.T) {
 	leak.Check(t)
 	other := map[string]string{"web_1.0.xz": "other", "web_1.0.xz.meta": "-\n", "web_1.0.xz.skein": string(imagetest.Skein([]byte("other"), []byte("-\n")))}
-	meanwhile := func(put func(name string, data []byte)) image.PushOptions {
+	meanwhile := func(put func(name string, data []byte)) push.PushOptions {
 		done := false
-		return image.PushOptions{Back: func(int64, int64) {
+		return push.PushOptions{Back: func(int64, int64) {
 			if !done {
 				done = true
 				for _, name := range []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"} {
@@ -168,14 +170,14 @@ func TestPush_takenMeanwhile(t *testing.T) {
 	}
 	t.Run("on a server", func(t *testing.T) {
 		s := imagetest.NewTarget(t)
-		_, err := image.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, meanwhile(s.Put))
+		_, err := push.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, meanwhile(s.Put))
 		must.ErrorIs(t, err, fs.ErrExist)
 		must.ErrorContains(t, err, "another image of that name")
 		must.Eq(t, other["web_1.0.xz.skein"], string(s.File("web_1.0.xz.skein")))
 	})
 	t.Run("in a directory, by another program", func(t *testing.T) {
 		dir := t.TempDir()
-		_, err := image.Push(t.Context(), pushed(t, "one", "-\n"), dir, meanwhile(func(name string, data []byte) {
+		_, err := push.Push(t.Context(), pushed(t, "one", "-\n"), dir, meanwhile(func(name string, data []byte) {
 			must.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o644))
 		}))
 		must.ErrorIs(t, err, fs.ErrExist)

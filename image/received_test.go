@@ -18,7 +18,10 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/lockdir"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
 	"nomad-driver-pot/pot"
@@ -97,7 +100,7 @@ func TestStore_Ensure_guids(t *testing.T) {
 		must.NoError(t, s.Apply(t.Context(), local.SetHostname{Hostname: "mine"}))
 		labels, err := b.datasets.Labels(t.Context(), "small_1_0")
 		must.NoError(t, err)
-		must.Eq(t, "", labels[image.LabelRef]+labels[image.LabelDigest])
+		must.Eq(t, "", labels[store.LabelRef]+labels[store.LabelDigest])
 		refused(t, b, b.add("evil", forged("evil", 1, guidOf(good))), "small_1_0")
 	})
 	t.Run("an image that an earlier version imported, which is given its label", func(t *testing.T) {
@@ -106,7 +109,7 @@ func TestStore_Ensure_guids(t *testing.T) {
 		must.NoError(t, err)
 		want, err := b.datasets.Labels(t.Context(), "small_1_0")
 		must.NoError(t, err)
-		must.NoError(t, b.datasets.Clear("small_1_0", image.LabelReceived))
+		must.NoError(t, b.datasets.Clear("small_1_0", store.LabelReceived))
 		refused(t, b, b.add("evil", forged("evil", 1, guidOf(good))), "small_1_0")
 		got, err := b.datasets.Labels(t.Context(), "small_1_0")
 		must.NoError(t, err)
@@ -140,7 +143,7 @@ func TestStore_Ensure_guids(t *testing.T) {
 	})
 	t.Run("a list of images that cannot be had is not the stream's fault", func(t *testing.T) {
 		b := newRig(t)
-		store := image.NewStore(image.NewCache(b.cache, image.Options{}), unlabelled{b.datasets})
+		store := store.NewStore(fetch.NewCache(b.cache, fetch.Options{}), unlabelled{b.datasets})
 		_, err := store.Ensure(t.Context(), b.small, anyImage, nil)
 		must.EqError(t, err, "import "+b.small.String()+": list images: zfs get: no")
 		b.nothingMade(t)
@@ -160,10 +163,10 @@ func TestStore_Ensure_guidsAtOnce(t *testing.T) {
 	b := newRig(t)
 	b.cache = filepath.Join(b.cache, "of [a] host*") // is no pattern
 	evil := b.add("evil", forged("evil", 1, guidOf(imagetest.Stream("small"))))
-	other := image.NewStore(image.NewCache(b.cache, image.Options{}), b.datasets)
+	other := store.NewStore(fetch.NewCache(b.cache, fetch.Options{}), b.datasets)
 	held, release := make(chan struct{}), make(chan struct{})
 	stop := holding{b.datasets, sync.OnceFunc(func() { close(held); <-release })}
-	store := image.NewStore(image.NewCache(b.cache, image.Options{}), stop)
+	store := store.NewStore(fetch.NewCache(b.cache, fetch.Options{}), stop)
 	done := make(chan error, 1)
 	go func() {
 		_, err := store.Ensure(t.Context(), b.small, anyImage, nil)
@@ -200,7 +203,7 @@ func TestStore_Ensure_guidsRace(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 6 {
 			ref := b.add(fmt.Sprint("evil", i), forged(fmt.Sprint("evil", i), 1, guid))
-			store := image.NewStore(image.NewCache(b.cache, image.Options{}), b.datasets)
+			store := store.NewStore(fetch.NewCache(b.cache, fetch.Options{}), b.datasets)
 			all.Go(func() { _, _ = store.Ensure(t.Context(), ref, anyImage, nil) })
 		}
 		all.Wait()
@@ -319,7 +322,7 @@ func TestStore_Ensure_made(t *testing.T) {
 func TestStore_Ensure_locked(t *testing.T) {
 	leak.Check(t)
 	b := newRig(t)
-	unlock, err := image.LockDir(t.Context(), b.cache)
+	unlock, err := lockdir.LockShared(t.Context(), b.cache)
 	must.NoError(t, err)
 	defer unlock()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -332,9 +335,9 @@ func TestStore_Ensure_locked(t *testing.T) {
 // Hosts know the labels and names that this package gives.
 func TestLabels(t *testing.T) {
 	leak.Check(t)
-	must.Eq(t, conf.LabelRef, image.LabelRef)
-	must.Eq(t, conf.LabelDigest, image.LabelDigest)
-	must.Eq(t, conf.LabelReceived, image.LabelReceived)
+	must.Eq(t, conf.LabelRef, store.LabelRef)
+	must.Eq(t, conf.LabelDigest, store.LabelDigest)
+	must.Eq(t, conf.LabelReceived, store.LabelReceived)
 	b := newRig(t)
 	b.datasets.Receiving = func(_ context.Context, name string) error {
 		must.StrHasPrefix(t, conf.ImportPrefix, name)

@@ -19,6 +19,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"nomad-driver-pot/image/conf"
 )
 
 // Bounds on what a reference may be. Dataset names, with those of pool, pots
@@ -27,7 +29,7 @@ import (
 const (
 	maxSource = 2048
 	maxPart   = 128
-	maxName   = 160 // NAME_TAG
+	MaxName   = 160 // NAME_TAG
 )
 
 // parts is what a name or a tag may be: what a dataset, a file and a URL's path
@@ -83,17 +85,17 @@ func (r Ref) Check(report func(field string, err error)) {
 			report(field, err)
 		}
 	}
-	check("source", validateSource(r.Source))
-	check("name", validatePart(r.Name))
-	if strings.HasPrefix(r.Name, tempPrefix) {
-		check("name", fmt.Errorf("must not begin with %q, as datasets do that are being imported: %q", tempPrefix, r.Name))
+	check("source", ValidateSource(r.Source))
+	check("name", ValidatePart(r.Name))
+	if strings.HasPrefix(r.Name, conf.ImportPrefix) {
+		check("name", fmt.Errorf("must not begin with %q, as datasets do that are being imported: %q", conf.ImportPrefix, r.Name))
 	}
-	check("tag", validatePart(r.Tag))
+	check("tag", ValidatePart(r.Tag))
 	if valid {
 		check("source", r.validateDir())
 	}
-	if n := len(r.Name) + 1 + len(r.Tag); valid && n > maxName {
-		check("name", fmt.Errorf("must be, with the tag, at most %d characters, not %d", maxName, n))
+	if n := len(r.Name) + 1 + len(r.Tag); valid && n > MaxName {
+		check("name", fmt.Errorf("must be, with the tag, at most %d characters, not %d", MaxName, n))
 	}
 }
 
@@ -119,8 +121,8 @@ func (r Ref) validateDir() error {
 	return fmt.Errorf("must be the directory of the image's files, not %s itself: write %q; %s is made of pot and tag", parts[at], u.String(), r.File())
 }
 
-// validatePart says what is wrong with a name or a tag.
-func validatePart(s string) error {
+// ValidatePart says what is wrong with a name or a tag.
+func ValidatePart(s string) error {
 	switch {
 	case s == "":
 		return errors.New("must be set")
@@ -134,9 +136,9 @@ func validatePart(s string) error {
 	return nil
 }
 
-// validateSource says what is wrong with the URL. A secret in it is never
+// ValidateSource says what is wrong with the URL. A secret in it is never
 // shown: what may hold one is not quoted.
-func validateSource(s string) error {
+func ValidateSource(s string) error {
 	if s == "" {
 		return errors.New("must be set")
 	}
@@ -191,8 +193,8 @@ func (r Ref) Dataset() string {
 	return strings.ReplaceAll(r.Name+"_"+r.Tag, ".", "_")
 }
 
-// url is where the file with that ending is served.
-func (r Ref) url(ending string) (*url.URL, error) {
+// URL is where the file with that ending is served.
+func (r Ref) URL(ending string) (*url.URL, error) {
 	u, err := url.Parse(r.Source)
 	if err != nil {
 		return nil, errors.New("source: must be a URL")

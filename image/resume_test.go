@@ -16,6 +16,7 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
 )
 
@@ -60,12 +61,12 @@ func partials(t *testing.T, dir string) (names []string) {
 func TestCache_Fetch_resume(t *testing.T) {
 	leak.Check(t)
 	content := noise(100_000)
-	begin := func(t *testing.T) (*imagetest.Server, image.Ref, string, *image.Cache) {
+	begin := func(t *testing.T) (*imagetest.Server, image.Ref, string, *fetch.Cache) {
 		leak.Check(t)
 		s := imagetest.NewServer(t)
 		s.Add("big", "1.0", content, imagetest.NoMeta)
 		dir := t.TempDir()
-		return s, image.Ref{Source: s.URL, Name: "big", Tag: "1.0"}, dir, image.NewCache(dir, image.Options{})
+		return s, image.Ref{Source: s.URL, Name: "big", Tag: "1.0"}, dir, fetch.NewCache(dir, fetch.Options{})
 	}
 	whole := func(t *testing.T, f *image.File, err error, dir string) {
 		t.Helper()
@@ -80,7 +81,7 @@ func TestCache_Fetch_resume(t *testing.T) {
 		s, ref, dir, cache := begin(t)
 		s.Fail("big_1.0.xz", part(40_000))
 		var said []string
-		f, err := cache.Fetch(t.Context(), ref, image.Terms{}, func(m string) { said = append(said, m) })
+		f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, func(m string) { said = append(said, m) })
 		whole(t, f, err, dir)
 		must.Eq(t, []string{"bytes=40000-", "bytes=80000-"}, s.Ranges("big_1.0.xz"))
 		must.StrContains(t, strings.Join(said, "\n"), "the download of big_1.0.xz was interrupted, and goes on at 39.1 KiB: fetch ")
@@ -88,11 +89,11 @@ func TestCache_Fetch_resume(t *testing.T) {
 	t.Run("within the next, of another process", func(t *testing.T) {
 		s, ref, dir, cache := begin(t)
 		s.Fail("big_1.0.xz", imagetest.HangUp()) // which knows no ranges
-		_, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		_, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.True(t, image.Retryable(err), must.Sprint(err))
 		must.SliceNotEmpty(t, partials(t, dir))
 		s.Fail("big_1.0.xz", nil)
-		f, err := image.NewCache(dir, image.Options{}).Fetch(t.Context(), ref, image.Terms{}, nil)
+		f, err := fetch.NewCache(dir, fetch.Options{}).Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		whole(t, f, err, dir)
 		ranges := s.Ranges("big_1.0.xz")
 		must.Eq(t, "bytes=50000-", ranges[len(ranges)-1])
@@ -100,13 +101,13 @@ func TestCache_Fetch_resume(t *testing.T) {
 	t.Run("not where the image is another by now", func(t *testing.T) {
 		s, ref, dir, cache := begin(t)
 		s.Fail("big_1.0.xz", imagetest.HangUp())
-		_, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		_, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.Error(t, err)
 		s.Fail("big_1.0.xz", nil)
 		content = noise(90_000)
 		s.Add("big", "1.0", content, imagetest.NoMeta)
 		asked := len(s.Ranges("big_1.0.xz"))
-		f, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.NoError(t, err)
 		must.NoError(t, f.Close())
 		must.Len(t, asked, s.Ranges("big_1.0.xz")) // it was not even tried
@@ -119,44 +120,44 @@ func TestCache_Fetch_resume(t *testing.T) {
 		content = noise(100_000)
 		s, ref, dir, cache := begin(t)
 		s.Fail("big_1.0.xz", imagetest.HangUp())
-		_, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		_, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.Error(t, err)
 		s.Fail("big_1.0.xz", nil)
 		must.NoError(t, os.WriteFile(partials(t, dir)[0], noise(200)[100:], 0o600))
-		f, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		whole(t, f, err, dir)
 	})
 	t.Run("one that is longer than the file is fetched from its beginning", func(t *testing.T) {
 		s, ref, dir, cache := begin(t)
 		s.Fail("big_1.0.xz", imagetest.HangUp())
-		_, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		_, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.Error(t, err)
 		s.Fail("big_1.0.xz", nil)
 		must.NoError(t, os.WriteFile(partials(t, dir)[0], noise(200_000), 0o600))
-		f, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		whole(t, f, err, dir)
 	})
 	t.Run("an answer with another part is none", func(t *testing.T) {
 		s, ref, _, cache := begin(t)
 		s.Fail("big_1.0.xz", imagetest.HangUp())
-		_, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		_, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.Error(t, err)
 		s.Fail("big_1.0.xz", func(w http.ResponseWriter, _ *http.Request, file []byte) {
 			w.Header().Set("Content-Range", "bytes 7-99999/100000")
 			w.WriteHeader(http.StatusPartialContent)
 			w.Write(file[7:])
 		})
-		_, err = cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		_, err = cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.ErrorContains(t, err, `asked for all from byte 50000, got "bytes 7-99999/100000"`)
 	})
 	t.Run("old ones are removed", func(t *testing.T) {
 		s, ref, dir, cache := begin(t)
 		s.Fail("big_1.0.xz", imagetest.HangUp())
-		_, err := cache.Fetch(t.Context(), ref, image.Terms{}, nil)
+		_, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.Error(t, err)
 		old := time.Now().Add(-25 * time.Hour)
 		must.NoError(t, os.Chtimes(partials(t, dir)[0], old, old))
-		f, err := cache.Fetch(t.Context(), image.Ref{Source: s.URL, Name: imagetest.HelloName, Tag: imagetest.HelloTag}, image.Terms{}, nil)
+		f, err := cache.Fetch(t.Context(), image.Ref{Source: s.URL, Name: imagetest.HelloName, Tag: imagetest.HelloTag}, image.PullOptions{}, nil)
 		must.NoError(t, err)
 		must.NoError(t, f.Close())
 		must.SliceEmpty(t, partials(t, dir))
@@ -168,10 +169,10 @@ func TestCache_Fetch_prune(t *testing.T) {
 	leak.Check(t)
 	s := imagetest.NewServer(t)
 	dir := t.TempDir()
-	cache := image.NewCache(dir, image.Options{CacheBytes: 25_000})
+	cache := fetch.NewCache(dir, fetch.Options{CacheBytes: 25_000})
 	fetch := func(name string) {
 		t.Helper()
-		f, err := cache.Fetch(t.Context(), image.Ref{Source: s.URL, Name: name, Tag: "1"}, image.Terms{}, nil)
+		f, err := cache.Fetch(t.Context(), image.Ref{Source: s.URL, Name: name, Tag: "1"}, image.PullOptions{}, nil)
 		must.NoError(t, err)
 		must.NoError(t, f.Close())
 	}

@@ -13,7 +13,9 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/store"
 )
 
 // otherImage has the name of smallImage, and another digest.
@@ -37,25 +39,25 @@ func TestStore_Ensure_notImage(t *testing.T) {
 		want   string
 		local  bool // it is one where that is allowed
 	}{
-		"a task's pot":             {labels: map[string]string{image.LabelTask: "x", "nomad.pot:alloc": "y"}, want: "it is the pot of a task"},
-		"a task's pot with a ref":  {labels: map[string]string{image.LabelTask: "x", image.LabelRef: source + "/small:1.0"}, want: "it is the pot of a task"},
+		"a task's pot":             {labels: map[string]string{store.LabelTask: "x", "nomad.pot:alloc": "y"}, want: "it is the pot of a task"},
+		"a task's pot with a ref":  {labels: map[string]string{store.LabelTask: "x", store.LabelRef: source + "/small:1.0"}, want: "it is the pot of a task"},
 		"an operator's pot":        {want: pot, local: true},
 		"a pot that was exported":  {labels: map[string]string{"nomad.pot:tag": "1.0"}, want: pot, local: true},
-		"half of a task's pot":     {labels: map[string]string{image.LabelAlloc: "y"}, want: "it is the pot of a task"},
-		"a pot that was an image":  {labels: map[string]string{image.LabelReceived: received}, want: "it is a pot that was imported by hand and may have been changed since, and is not an image any more; ", local: true},
+		"half of a task's pot":     {labels: map[string]string{store.LabelAlloc: "y"}, want: "it is the pot of a task"},
+		"a pot that was an image":  {labels: map[string]string{store.LabelReceived: received}, want: "it is a pot that was imported by hand and may have been changed since, and is not an image any more; ", local: true},
 		"a pot with others' marks": {labels: map[string]string{":pot.tag": "1.0"}, want: pot, local: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, terms := range []image.Terms{{}, {Again: true}, {Digest: digest(t, smallImage, imagetest.NoMeta)}, {Local: true}} {
+			for _, terms := range []image.PullOptions{{}, {ForcePull: true}, {Digest: digest(t, smallImage, imagetest.NoMeta)}, {Local: true}} {
 				b := newRig(t)
 				b.datasets.Put("small_1_0", c.labels)
 				got, err := b.Ensure(t.Context(), b.small, terms, nil)
 				if c.local && terms.Local {
 					must.NoError(t, err)
-					must.Eq(t, image.Snapshot{Name: "small_1_0"}, got)
+					must.Eq(t, store.Imported{Name: "small_1_0"}, got)
 					continue
 				}
-				must.ErrorIs(t, err, image.ErrNotImage)
+				must.ErrorIs(t, err, store.ErrNotImage)
 				must.ErrorContains(t, err, "use image small_1_0: "+c.want)
 				must.False(t, image.Retryable(err))
 				must.Eq(t, []string{"small_1_0"}, b.datasets.Names())
@@ -64,10 +66,10 @@ func TestStore_Ensure_notImage(t *testing.T) {
 	}
 	t.Run("nor layered on", func(t *testing.T) {
 		b := newRig(t)
-		b.datasets.Put("small_1_0", map[string]string{image.LabelTask: "x"})
+		b.datasets.Put("small_1_0", map[string]string{store.LabelTask: "x"})
 		b.server.Add("child", "1.0", otherImage, "small:1.0@1700000000\n")
 		_, err := b.Ensure(t.Context(), image.Ref{Source: b.server.URL, Name: "child", Tag: "1.0"}, anyImage, nil)
-		must.ErrorIs(t, err, image.ErrNotImage)
+		must.ErrorIs(t, err, store.ErrNotImage)
 		must.ErrorContains(t, err, "layered on "+b.small.String()+": use image small_1_0: it is the pot of a task")
 	})
 	t.Run("names of imports under way", func(t *testing.T) {
@@ -81,10 +83,10 @@ func TestStore_Ensure_notImage(t *testing.T) {
 func TestStore_Ensure_byHand(t *testing.T) {
 	leak.Check(t)
 	b := newRig(t)
-	own, err := b.Ensure(t.Context(), b.small, image.Terms{Own: true}, nil)
+	own, err := b.Ensure(t.Context(), b.small, image.PullOptions{Own: true}, nil)
 	must.NoError(t, err)
-	must.NoError(t, b.datasets.SetLabels(t.Context(), "small_1_0", map[string]string{image.LabelImported: b.small.String()}))
-	for _, terms := range []image.Terms{{}, {Digest: own.Digest}, {Again: true}} {
+	must.NoError(t, b.datasets.SetLabels(t.Context(), "small_1_0", map[string]string{store.LabelImported: b.small.String()}))
+	for _, terms := range []image.PullOptions{{}, {Digest: own.Digest}, {ForcePull: true}} {
 		got, err := b.Ensure(t.Context(), b.small, terms, nil)
 		must.NoError(t, err)
 		must.Eq(t, own, got)
@@ -99,16 +101,16 @@ func TestStore_Ensure_byHand(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, digest(t, otherImage, imagetest.NoMeta), got.Digest)
 
-	must.NoError(t, b.datasets.Clear("small_1_0", image.LabelImported))
+	must.NoError(t, b.datasets.Clear("small_1_0", store.LabelImported))
 	_, err = b.Ensure(t.Context(), b.small, anyImage, nil)
-	must.ErrorIs(t, err, image.ErrNotImage)
+	must.ErrorIs(t, err, store.ErrNotImage)
 }
 
 // The same bytes are the same image wherever they come from: no more than their digest is
 // fetched.
 func TestStore_Ensure_moved(t *testing.T) {
 	leak.Check(t)
-	for name, terms := range map[string]image.Terms{"": {}, ", and is asked again": {Again: true}} {
+	for name, terms := range map[string]image.PullOptions{"": {}, ", and is asked again": {ForcePull: true}} {
 		t.Run("a registry that has moved"+name, func(t *testing.T) {
 			b := newRig(t)
 			first, err := b.Ensure(t.Context(), b.small, anyImage, nil)
@@ -139,9 +141,9 @@ func TestStore_Ensure_moved(t *testing.T) {
 			other, err := b.Ensure(t.Context(), ref, terms, nil)
 			must.NoError(t, err)
 			want := digest(t, otherImage, imagetest.NoMeta)
-			must.Eq(t, image.Snapshot{Name: ref.Beside(want), Digest: want}, other)
+			must.Eq(t, store.Imported{Name: store.Beside(ref, want), Digest: want}, other)
 			must.Eq(t, []string{"small_1_0", other.Name}, b.datasets.Names())
-			idle, err := b.datasets.Idle(t.Context(), image.LabelRef) // so that it is collected
+			idle, err := b.datasets.Idle(t.Context(), store.LabelRef) // so that it is collected
 			must.NoError(t, err)
 			must.Eq(t, []string{other.Name}, idle)
 			for range 2 {
@@ -187,7 +189,7 @@ func TestStore_Ensure_moved(t *testing.T) {
 	t.Run("a long name has room for a digest", func(t *testing.T) {
 		long := image.Ref{Source: source, Name: strings.Repeat("n", 100), Tag: strings.Repeat("t", 59)}
 		must.NoError(t, long.Validate())
-		must.LessEq(t, len(long.Dataset()), len(long.Beside(image.Digest{})))
+		must.LessEq(t, len(long.Dataset()), len(store.Beside(long, image.Digest{})))
 	})
 }
 
@@ -224,9 +226,9 @@ func TestStore_Ensure_replaced(t *testing.T) {
 		_, err := b.Ensure(t.Context(), b.small, anyImage, nil)
 		must.NoError(t, err)
 		_, ref := mirror(t, otherImage)
-		beside := ref.Beside(digest(t, otherImage, imagetest.NoMeta))
+		beside := store.Beside(ref, digest(t, otherImage, imagetest.NoMeta))
 		b.datasets.Put(beside, nil)
-		for _, terms := range []image.Terms{{}, {Local: true}, {Digest: digest(t, otherImage, imagetest.NoMeta)}} {
+		for _, terms := range []image.PullOptions{{}, {Local: true}, {Digest: digest(t, otherImage, imagetest.NoMeta)}} {
 			_, err = b.Ensure(t.Context(), ref, terms, nil)
 			must.ErrorContains(t, err, "keep image "+ref.String()+" as dataset "+beside+": another image is small_1_0, and something else has this name")
 			must.True(t, image.Retryable(err))
@@ -244,24 +246,24 @@ func asks(token string) func(*http.Request) bool {
 // is not it.
 func TestStore_Ensure_private(t *testing.T) {
 	leak.Check(t)
-	login := image.Terms{Login: image.Login{Token: "t"}}
-	private := func(t *testing.T) (*rig, image.Snapshot) {
+	login := image.PullOptions{Credentials: image.Credentials{Token: "t"}}
+	private := func(t *testing.T) (*rig, store.Imported) {
 		b := newRig(t)
 		b.server.Guard(asks("t"))
 		first, err := b.Ensure(t.Context(), b.small, login, nil)
 		must.NoError(t, err)
 		return b, first
 	}
-	pinned := image.Terms{Digest: digest(t, smallImage, imagetest.NoMeta)}
-	for name, terms := range map[string]image.Terms{
-		"any": {}, "pinned": pinned, "again": {Again: true}, "with credentials of its own": {Login: image.Login{Token: "mine"}},
+	pinned := image.PullOptions{Digest: digest(t, smallImage, imagetest.NoMeta)}
+	for name, terms := range map[string]image.PullOptions{
+		"any": {}, "pinned": pinned, "again": {ForcePull: true}, "with credentials of its own": {Credentials: image.Credentials{Token: "mine"}},
 		"with the very credentials": login, "local": {Local: true},
 	} {
 		t.Run("a server that has its digest alone: "+name, func(t *testing.T) {
 			for _, restart := range []bool{false, true} {
 				b, _ := private(t)
 				if restart {
-					b.Store = image.NewStore(image.NewCache(b.cache, image.Options{}), b.datasets)
+					b.Store = store.NewStore(fetch.NewCache(b.cache, fetch.Options{}), b.datasets)
 				}
 				server, ref := mirror(t, smallImage)
 				server.Remove("small_1.0.xz")
@@ -317,7 +319,7 @@ func TestStore_Ensure_private(t *testing.T) {
 		writeFile(t, dir, "small_1.0.xz.skein", imagetest.Skein(smallImage, []byte(imagetest.NoMeta)))
 		writeFile(t, dir, "small_1.0.xz.meta", []byte(imagetest.NoMeta))
 		ref := image.Ref{Source: "file://" + dir, Name: "small", Tag: "1.0"}
-		for _, terms := range []image.Terms{{}, pinned} {
+		for _, terms := range []image.PullOptions{{}, pinned} {
 			_, err := b.Ensure(t.Context(), ref, terms, nil)
 			must.ErrorContains(t, err, "small_1.0.xz: no such file or directory")
 		}
@@ -325,7 +327,7 @@ func TestStore_Ensure_private(t *testing.T) {
 	t.Run("its own server shows the digest to all", func(t *testing.T) {
 		b, first := private(t)
 		b.server.Guard(func(r *http.Request) bool { return asks("t")(r) || !strings.HasSuffix(r.URL.Path, ".xz") })
-		for _, terms := range []image.Terms{{}, pinned, {Again: true}, {Login: image.Login{Token: "x"}}, {Login: image.Login{Token: "x"}, Optional: true}} {
+		for _, terms := range []image.PullOptions{{}, pinned, {ForcePull: true}, {Credentials: image.Credentials{Token: "x"}}, {Credentials: image.Credentials{Token: "x"}, AuthSoftFail: true}} {
 			_, err := b.Ensure(t.Context(), b.small, terms, nil)
 			must.ErrorContains(t, err, "401 Unauthorized")
 		}
@@ -362,7 +364,9 @@ func TestStore_Ensure_private(t *testing.T) {
 		var good, bad error
 		var both sync.WaitGroup
 		both.Go(func() { _, good = b.Ensure(t.Context(), b.small, login, nil) })
-		both.Go(func() { _, bad = b.Ensure(t.Context(), b.small, image.Terms{Login: image.Login{Token: "x"}}, nil) })
+		both.Go(func() {
+			_, bad = b.Ensure(t.Context(), b.small, image.PullOptions{Credentials: image.Credentials{Token: "x"}}, nil)
+		})
 		both.Wait()
 		must.NoError(t, good)
 		must.ErrorContains(t, bad, "401 Unauthorized")
@@ -380,7 +384,7 @@ func TestStore_Ensure_privateOrigin(t *testing.T) {
 	b := newRig(t)
 	base, child := add(b.server)
 	b.server.Guard(asks("t"))
-	login := image.Terms{Login: image.Login{Token: "t"}}
+	login := image.PullOptions{Credentials: image.Credentials{Token: "t"}}
 	first, err := b.Ensure(t.Context(), child, login, nil)
 	must.NoError(t, err)
 	again, err := b.Ensure(t.Context(), child, login, nil)
@@ -390,9 +394,9 @@ func TestStore_Ensure_privateOrigin(t *testing.T) {
 	b.server.Guard(func(r *http.Request) bool { return asks("t")(r) || strings.Contains(r.URL.Path, "/fxchild_") })
 	for _, labelled := range []bool{true, false} { // as an earlier version left it
 		if !labelled {
-			must.NoError(t, b.datasets.Clear(first.Name, image.LabelOrigin))
+			must.NoError(t, b.datasets.Clear(first.Name, store.LabelOrigin))
 		}
-		for _, terms := range []image.Terms{{}, {Digest: first.Digest}} {
+		for _, terms := range []image.PullOptions{{}, {Digest: first.Digest}} {
 			_, err = b.Ensure(t.Context(), child, terms, nil)
 			must.ErrorContains(t, err, base.File())
 			must.ErrorContains(t, err, "401 Unauthorized")

@@ -21,12 +21,14 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/store"
 )
 
 // rig is a store with all that is around it.
 type rig struct {
-	*image.Store
+	*store.Store
 	server   *imagetest.Server
 	datasets *imagetest.Datasets
 	cache    string
@@ -40,7 +42,7 @@ func newRig(t *testing.T) *rig {
 	b := &rig{datasets: imagetest.NewDatasets(), cache: t.TempDir()}
 	b.server, b.small = smallServer(t)
 	b.server.Add("small", "1.0", smallImage, imagetest.NoMeta)
-	b.Store = image.NewStore(image.NewCache(b.cache, image.Options{StallTimeout: 5 * time.Second}), b.datasets)
+	b.Store = store.NewStore(fetch.NewCache(b.cache, fetch.Options{StallTimeout: 5 * time.Second}), b.datasets)
 	return b
 }
 
@@ -61,7 +63,7 @@ func (b *rig) nothingMade(t *testing.T) {
 	must.SliceEmpty(t, left)
 }
 
-var anyImage image.Terms
+var anyImage image.PullOptions
 
 func TestStore_Ensure(t *testing.T) {
 	leak.Check(t)
@@ -73,7 +75,7 @@ func TestStore_Ensure(t *testing.T) {
 		for range 2 {
 			got, err := b.Ensure(t.Context(), ref, anyImage, func(s string) { said = append(said, s) })
 			must.NoError(t, err)
-			must.Eq(t, image.Snapshot{Name: imagetest.HelloName + "_1_0", Digest: want}, got)
+			must.Eq(t, store.Imported{Name: imagetest.HelloName + "_1_0", Digest: want}, got)
 		}
 		must.Eq(t, []string{fmt.Sprintf("downloading %s (%d KiB)", hello, (len(imagetest.Hello(""))+512)>>10), "importing " + hello}, said)
 		must.Eq(t, 1, b.server.Gets(ref.File()))
@@ -86,13 +88,13 @@ func TestStore_Ensure(t *testing.T) {
 		must.Len(t, 2, guids)
 		slices.Sort(guids)
 		must.Eq(t, map[string]string{
-			image.LabelRef: ref.String(), image.LabelDigest: want.String(),
-			image.LabelReceived: fmt.Sprintf("%s %x %x", want, guids[0], guids[1]),
+			store.LabelRef: ref.String(), store.LabelDigest: want.String(),
+			store.LabelReceived: fmt.Sprintf("%s %x %x", want, guids[0], guids[1]),
 		}, labels)
 	})
 	t.Run("an image of the cache is imported without a request", func(t *testing.T) {
 		b := newRig(t)
-		f, err := image.NewCache(b.cache, image.Options{}).Fetch(t.Context(), b.small, anyImage, nil)
+		f, err := fetch.NewCache(b.cache, fetch.Options{}).Fetch(t.Context(), b.small, anyImage, nil)
 		must.NoError(t, err)
 		f.Close()
 		_, err = b.Ensure(t.Context(), b.small, anyImage, nil)
@@ -103,18 +105,18 @@ func TestStore_Ensure(t *testing.T) {
 	t.Run("an image of another tool is used as it is, where that is allowed", func(t *testing.T) {
 		b := newRig(t)
 		b.datasets.Put("small_1_0", nil)
-		got, err := b.Ensure(t.Context(), b.small, image.Terms{Local: true}, nil)
+		got, err := b.Ensure(t.Context(), b.small, image.PullOptions{Local: true}, nil)
 		must.NoError(t, err)
-		must.Eq(t, image.Snapshot{Name: "small_1_0"}, got)
+		must.Eq(t, store.Imported{Name: "small_1_0"}, got)
 		must.Eq(t, 0, b.server.Gets("small_1.0.xz.skein"))
 	})
 	t.Run("a pinned image is used, wherever it is from", func(t *testing.T) {
 		b := newRig(t)
 		pin := digest(t, smallImage, imagetest.NoMeta)
-		_, err := b.Ensure(t.Context(), b.small, image.Terms{Digest: pin}, nil)
+		_, err := b.Ensure(t.Context(), b.small, image.PullOptions{Digest: pin}, nil)
 		must.NoError(t, err)
 		mirror := image.Ref{Source: "https://mirror.example.org", Name: "small", Tag: "1.0"}
-		_, err = b.Ensure(t.Context(), mirror, image.Terms{Digest: pin}, nil)
+		_, err = b.Ensure(t.Context(), mirror, image.PullOptions{Digest: pin}, nil)
 		must.NoError(t, err)
 	})
 }
@@ -135,14 +137,14 @@ func TestStore_Ensure_taken(t *testing.T) {
 				"and the image is pulled, or allow pots of this host as images in the plugin's configuration (allow_local_images)",
 		},
 		"one with a bad digest": {
-			map[string]string{image.LabelDigest: "x"}, image.Ref{Source: source, Name: "small", Tag: "1.0"}, image.Digest{},
+			map[string]string{store.LabelDigest: "x"}, image.Ref{Source: source, Name: "small", Tag: "1.0"}, image.Digest{},
 			`use image small_1_0: nomad.pot:digest: must begin with "skein1024:"`,
 		},
 	} {
 		t.Run(name+" is refused", func(t *testing.T) {
 			b := newRig(t)
 			b.datasets.Put("small_1_0", c.labels)
-			_, err := b.Ensure(t.Context(), c.ref, image.Terms{Digest: c.pin}, nil)
+			_, err := b.Ensure(t.Context(), c.ref, image.PullOptions{Digest: c.pin}, nil)
 			must.EqError(t, err, c.want)
 			must.False(t, image.Retryable(err))
 			must.Eq(t, []string{"small_1_0"}, b.datasets.Names())
@@ -154,13 +156,13 @@ func TestStore_Ensure_taken(t *testing.T) {
 func TestStore_Ensure_own(t *testing.T) {
 	leak.Check(t)
 	b := newRig(t)
-	own := image.Terms{Own: true}
+	own := image.PullOptions{Own: true}
 	snapshot, err := b.Ensure(t.Context(), b.small, own, nil)
 	must.NoError(t, err)
-	must.Eq(t, image.Snapshot{Name: "small_1_0", Digest: digest(t, smallImage, imagetest.NoMeta)}, snapshot)
+	must.Eq(t, store.Imported{Name: "small_1_0", Digest: digest(t, smallImage, imagetest.NoMeta)}, snapshot)
 	labels, err := b.datasets.Labels(t.Context(), "small_1_0")
 	must.NoError(t, err)
-	must.Eq(t, []string{image.LabelReceived}, slices.Collect(maps.Keys(labels)))
+	must.Eq(t, []string{store.LabelReceived}, slices.Collect(maps.Keys(labels)))
 
 	_, err = b.Ensure(t.Context(), b.small, own, nil)
 	must.ErrorIs(t, err, fs.ErrExist)
@@ -232,7 +234,7 @@ func TestStore_Ensure_refused(t *testing.T) {
 	})
 	t.Run("a stream that is not read to its end", func(t *testing.T) {
 		b := newRig(t)
-		store := image.NewStore(image.NewCache(b.cache, image.Options{}), hasty{b.datasets})
+		store := store.NewStore(fetch.NewCache(b.cache, fetch.Options{}), hasty{b.datasets})
 		_, err := store.Ensure(t.Context(), b.small, anyImage, nil)
 		must.EqError(t, err, "import "+b.small.String()+": record 1 at offset 1156: END: the host did not read all of the zfs stream")
 		b.nothingMade(t)
@@ -243,14 +245,14 @@ func TestStore_Ensure_race(t *testing.T) {
 	leak.Check(t)
 	t.Run("another process that was faster has made the image", func(t *testing.T) {
 		b := newRig(t)
-		labels := map[string]string{image.LabelRef: b.small.String()}
+		labels := map[string]string{store.LabelRef: b.small.String()}
 		b.datasets.Receiving = func(context.Context, string) error {
 			b.datasets.Put("small_1_0", labels)
 			return nil
 		}
 		got, err := b.Ensure(t.Context(), b.small, anyImage, nil)
 		must.NoError(t, err)
-		must.Eq(t, image.Snapshot{Name: "small_1_0"}, got)
+		must.Eq(t, store.Imported{Name: "small_1_0"}, got)
 		must.Eq(t, []string{"small_1_0"}, b.datasets.Names())
 	})
 	t.Run("two tags that are one dataset's name are beside each other", func(t *testing.T) {
@@ -298,7 +300,7 @@ func TestStore_Ensure_undo(t *testing.T) {
 	leak.Check(t)
 	b := newRig(t)
 	d := &stubborn{Datasets: b.datasets, busy: true}
-	store := image.NewStore(image.NewCache(b.cache, image.Options{}), d)
+	store := store.NewStore(fetch.NewCache(b.cache, fetch.Options{}), d)
 	_, err := store.Ensure(t.Context(), b.small, anyImage, nil)
 	must.EqError(t, err, "import "+b.small.String()+": rename: busy")
 	must.Len(t, 1, b.datasets.Names())

@@ -13,8 +13,10 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/signify"
+	"nomad-driver-pot/image/store"
 )
 
 // newSigner is a new key pair.
@@ -42,7 +44,7 @@ func TestStore_Ensure_signed(t *testing.T) {
 	secret, key := newSigner(t)
 	other, otherKey := newSigner(t)
 	skein := imagetest.Skein(xz, []byte(imagetest.NoMeta))
-	terms := image.Terms{Key: key}
+	terms := image.PullOptions{Key: key}
 
 	t.Run("none", func(t *testing.T) {
 		b := newRig(t)
@@ -76,7 +78,7 @@ func TestStore_Ensure_signed(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, asked, b.server.Gets(b.small.File()+".skein"))
 
-		_, err = b.Ensure(t.Context(), b.small, image.Terms{Key: otherKey}, nil)
+		_, err = b.Ensure(t.Context(), b.small, image.PullOptions{Key: otherKey}, nil)
 		must.ErrorContains(t, err, "signed with key "+key.Number.String())
 	})
 	t.Run("asked for when the image was imported without", func(t *testing.T) {
@@ -107,7 +109,7 @@ func TestStore_Ensure_signed(t *testing.T) {
 // Who may not ask the source may not use what others had from it.
 func TestStore_Ensure_login(t *testing.T) {
 	leak.Check(t)
-	logins := map[string]image.Login{
+	logins := map[string]image.Credentials{
 		"basic":  {Username: "ann", Password: "geheim-1"},
 		"bearer": {Token: "geheim-2"},
 		"header": {Header: "X-Token: geheim-3"},
@@ -125,24 +127,24 @@ func TestStore_Ensure_login(t *testing.T) {
 			must.False(t, image.Retryable(err))
 
 			var said []string
-			_, err = b.Ensure(t.Context(), b.small, image.Terms{Login: login}, func(m string) { said = append(said, m) })
+			_, err = b.Ensure(t.Context(), b.small, image.PullOptions{Credentials: login}, func(m string) { said = append(said, m) })
 			must.NoError(t, err)
 			labels, err := b.datasets.Labels(t.Context(), "small_1_0")
 			must.NoError(t, err)
-			for _, text := range append(said, labels[image.LabelRef], labels[image.LabelLogin]) {
+			for _, text := range append(said, labels[store.LabelRef], labels[store.LabelLogin]) {
 				must.StrNotContains(t, text, "geheim")
 			}
-			for _, wrong := range []image.Login{{}, {Token: "geheim-9"}} {
+			for _, wrong := range []image.Credentials{{}, {Token: "geheim-9"}} {
 				for _, digest := range []image.Digest{{}, digest(t, smallImage, imagetest.NoMeta)} {
-					_, err = b.Ensure(t.Context(), b.small, image.Terms{Login: wrong, Digest: digest}, nil)
+					_, err = b.Ensure(t.Context(), b.small, image.PullOptions{Credentials: wrong, Digest: digest}, nil)
 					must.ErrorContains(t, err, "401 Unauthorized")
 					must.StrNotContains(t, err.Error(), "geheim")
 				}
 			}
 			must.NoError(t, b.datasets.Destroy(t.Context(), "small_1_0")) // the files are in the cache
-			_, err = b.Ensure(t.Context(), b.small, image.Terms{Digest: digest(t, smallImage, imagetest.NoMeta)}, nil)
+			_, err = b.Ensure(t.Context(), b.small, image.PullOptions{Digest: digest(t, smallImage, imagetest.NoMeta)}, nil)
 			must.ErrorContains(t, err, "401 Unauthorized")
-			_, err = b.Ensure(t.Context(), b.small, image.Terms{Login: login}, nil)
+			_, err = b.Ensure(t.Context(), b.small, image.PullOptions{Credentials: login}, nil)
 			must.NoError(t, err)
 		})
 	}
@@ -156,7 +158,7 @@ func TestStore_Ensure_login(t *testing.T) {
 		defer other.Close()
 		b.server.Fail(b.small.File()+".skein", imagetest.Redirect(other.URL+"/x"))
 		for _, login := range logins {
-			_, err := b.Ensure(t.Context(), b.small, image.Terms{Login: login}, nil)
+			_, err := b.Ensure(t.Context(), b.small, image.PullOptions{Credentials: login}, nil)
 			must.Error(t, err)
 		}
 		must.Eq(t, []string{"", "", ""}, seen)
@@ -164,9 +166,9 @@ func TestStore_Ensure_login(t *testing.T) {
 	t.Run("a server that wants none may be asked without", func(t *testing.T) {
 		b := newRig(t)
 		b.server.Guard(func(r *http.Request) bool { return r.Header.Get("Authorization") == "" })
-		_, err := b.Ensure(t.Context(), b.small, image.Terms{Login: logins["basic"]}, nil)
+		_, err := b.Ensure(t.Context(), b.small, image.PullOptions{Credentials: logins["basic"]}, nil)
 		must.ErrorContains(t, err, "401 Unauthorized")
-		_, err = b.Ensure(t.Context(), b.small, image.Terms{Login: logins["basic"], Optional: true}, nil)
+		_, err = b.Ensure(t.Context(), b.small, image.PullOptions{Credentials: logins["basic"], AuthSoftFail: true}, nil)
 		must.NoError(t, err)
 	})
 }
@@ -178,7 +180,7 @@ func TestStore_Ensure_again(t *testing.T) {
 	b := newRig(t)
 	first, err := b.Ensure(t.Context(), b.small, anyImage, nil)
 	must.NoError(t, err)
-	again := image.Terms{Again: true}
+	again := image.PullOptions{ForcePull: true}
 	same, err := b.Ensure(t.Context(), b.small, again, nil)
 	must.NoError(t, err)
 	must.Eq(t, first, same)
@@ -200,13 +202,13 @@ func TestStore_Ensure_again(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, newer, now)
 	}
-	pinned, err := b.Ensure(t.Context(), b.small, image.Terms{Digest: first.Digest}, nil)
+	pinned, err := b.Ensure(t.Context(), b.small, image.PullOptions{Digest: first.Digest}, nil)
 	must.NoError(t, err)
 	must.Eq(t, first, pinned)
 	must.Eq(t, asked, b.server.Gets(b.small.File()+".skein"))
 
 	b.server.Add("small", "1.0", smallImage, imagetest.NoMeta) // back again
-	for _, terms := range []image.Terms{again, anyImage} {
+	for _, terms := range []image.PullOptions{again, anyImage} {
 		back, err := b.Ensure(t.Context(), b.small, terms, nil)
 		must.NoError(t, err)
 		must.Eq(t, first, back)
@@ -221,22 +223,22 @@ func TestReadRoots(t *testing.T) {
 	server := httptest.NewTLSServer(files)
 	defer server.Close()
 	ref := image.Ref{Source: server.URL, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
-	_, err := image.NewCache(t.TempDir(), image.Options{}).Fetch(t.Context(), ref, image.Terms{}, nil)
+	_, err := fetch.NewCache(t.TempDir(), fetch.Options{}).Fetch(t.Context(), ref, image.PullOptions{}, nil)
 	must.ErrorContains(t, err, "certificate")
 	must.False(t, image.Retryable(err))
 
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	must.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
-	roots, err := image.ReadRoots(file)
+	roots, err := fetch.ReadRoots(file)
 	must.NoError(t, err)
-	f, err := image.NewCache(t.TempDir(), image.Options{Roots: roots}).Fetch(t.Context(), ref, image.Terms{}, nil)
+	f, err := fetch.NewCache(t.TempDir(), fetch.Options{Roots: roots}).Fetch(t.Context(), ref, image.PullOptions{}, nil)
 	must.NoError(t, err)
 	must.NoError(t, f.Close())
 
 	must.NoError(t, os.WriteFile(file, []byte("none"), 0o600))
-	_, err = image.ReadRoots(file)
+	_, err = fetch.ReadRoots(file)
 	must.ErrorContains(t, err, "no certificate in PEM")
-	_, err = image.ReadRoots("/nonexistent")
+	_, err = fetch.ReadRoots("/nonexistent")
 	must.ErrorIs(t, err, os.ErrNotExist)
 }
 
@@ -278,9 +280,9 @@ func TestReadLogins(t *testing.T) {
 		must.NoError(t, os.Chmod(file, mode))
 	}
 	write(`{"https://example.org": {"token": "t1"}, "https://example.org/pots": {"username": "ann", "password": "p"}}`, 0o600)
-	all, err := image.ReadLogins(file)
+	all, err := image.ReadCredentials(file)
 	must.NoError(t, err)
-	for source, want := range map[string]image.Login{
+	for source, want := range map[string]image.Credentials{
 		"https://example.org/x":      {Token: "t1"},
 		"https://example.org/pots/a": {Username: "ann", Password: "p"},
 		"https://example.com":        {},
@@ -299,11 +301,11 @@ func TestReadLogins(t *testing.T) {
 		`]`:                                                   "not JSON",
 	} {
 		write(text, 0o600)
-		_, err := image.ReadLogins(file)
+		_, err := image.ReadCredentials(file)
 		must.ErrorContains(t, err, want)
 		must.False(t, strings.Contains(err.Error(), "geheim"), must.Sprint(err))
 	}
 	write(`{}`, 0o640)
-	_, err = image.ReadLogins(file)
+	_, err = image.ReadCredentials(file)
 	must.ErrorContains(t, err, "others can use it: its mode must be 0600, not 0640")
 }

@@ -15,12 +15,13 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/signify"
 )
 
 // placed are small_1.0's files in a directory and on a server.
-func placed(t *testing.T) (local, remote image.Place, dir string, server *imagetest.Server) {
+func placed(t *testing.T) (local, remote fetch.Location, dir string, server *imagetest.Server) {
 	t.Helper()
 	server, ref := smallServer(t)
 	dir = t.TempDir()
@@ -28,9 +29,9 @@ func placed(t *testing.T) (local, remote image.Place, dir string, server *imaget
 	must.NoError(t, os.WriteFile(path, small, 0o600))
 	must.NoError(t, os.WriteFile(path+".meta", []byte(imagetest.NoMeta), 0o600))
 	must.NoError(t, os.WriteFile(path+".skein", imagetest.Skein(small, []byte(imagetest.NoMeta)), 0o600))
-	local, err := image.ParsePlace(path)
+	local, err := fetch.ParseLocation(path)
 	must.NoError(t, err)
-	remote, err = image.ParsePlace(server.URL + "/" + ref.File())
+	remote, err = fetch.ParseLocation(server.URL + "/" + ref.File())
 	must.NoError(t, err)
 	return local, remote, dir, server
 }
@@ -38,11 +39,11 @@ func placed(t *testing.T) (local, remote image.Place, dir string, server *imaget
 func TestPlace_Open(t *testing.T) {
 	leak.Check(t)
 	local, remote, _, server := placed(t)
-	for name, p := range map[string]image.Place{"on disk": local, "on a server": remote} {
+	for name, p := range map[string]fetch.Location{"on disk": local, "on a server": remote} {
 		t.Run(name, func(t *testing.T) {
 			keep := t.TempDir()
 			var done, total int64
-			f, err := p.Open(t.Context(), image.Checks{Count: func(d, n int64) { done, total = d, n }}, keep)
+			f, err := p.Open(t.Context(), fetch.Checks{Count: func(d, n int64) { done, total = d, n }}, keep)
 			must.NoError(t, err)
 			defer f.Close()
 			must.Eq(t, int64(len(small)), f.Bytes)
@@ -61,8 +62,8 @@ func TestPlace_Open(t *testing.T) {
 		})
 	}
 	t.Run("to verify keeps nothing", func(t *testing.T) {
-		for _, p := range []image.Place{local, remote} {
-			v, err := p.Verify(t.Context(), image.Checks{})
+		for _, p := range []fetch.Location{local, remote} {
+			v, err := p.Verify(t.Context(), fetch.Checks{})
 			must.NoError(t, err)
 			must.Eq(t, int64(len(small)), v.Bytes)
 		}
@@ -70,7 +71,7 @@ func TestPlace_Open(t *testing.T) {
 	t.Run("an image of two files has a digest of its .xz", func(t *testing.T) {
 		server.Put("small_1.0.xz.skein", imagetest.Skein(small, nil))
 		server.Remove("small_1.0.xz.meta")
-		v, err := remote.Verify(t.Context(), image.Checks{})
+		v, err := remote.Verify(t.Context(), fetch.Checks{})
 		must.NoError(t, err)
 		must.False(t, v.HasMeta)
 	})
@@ -83,7 +84,7 @@ func TestPlace_OpenUnverified(t *testing.T) {
 		server.Remove("small_1.0.xz" + ending)
 		must.NoError(t, os.Remove(filepath.Join(dir, "small_1.0.xz"+ending)))
 	}
-	for _, p := range []image.Place{local, remote} {
+	for _, p := range []fetch.Location{local, remote} {
 		f, err := p.OpenUnverified(t.Context(), nil, t.TempDir())
 		must.NoError(t, err)
 		got, err := io.ReadAll(opened(t, f, nil))
@@ -112,24 +113,24 @@ func TestPlace_Verify_signature(t *testing.T) {
 	first := sign(t, server, skein)
 	key := sign(t, server, skein)
 
-	v, err := p.Verify(t.Context(), image.Checks{Key: &key})
+	v, err := p.Verify(t.Context(), fetch.Checks{Key: &key})
 	must.NoError(t, err)
 	must.Eq(t, key.Number, *v.Key)
 
 	before := server.Gets("small_1.0.xz")
-	_, err = p.Verify(t.Context(), image.Checks{Key: &first})
+	_, err = p.Verify(t.Context(), fetch.Checks{Key: &first})
 	var wrong *signify.KeyError
 	must.True(t, errors.As(err, &wrong), must.Sprint(err))
 
 	other := imagetest.Skein([]byte("other"), nil)
 	forged := sign(t, server, other)
-	_, err = p.Verify(t.Context(), image.Checks{Key: &forged})
+	_, err = p.Verify(t.Context(), fetch.Checks{Key: &forged})
 	must.ErrorIs(t, err, signify.ErrSignature)
 	must.EqError(t, err, "verify "+p.String()+".skein: signature does not match")
 
 	// A digest that is signed, and not this image's.
 	server.Put("small_1.0.xz.skein", other)
-	_, err = p.Verify(t.Context(), image.Checks{Key: &forged})
+	_, err = p.Verify(t.Context(), fetch.Checks{Key: &forged})
 	var digest *image.DigestError
 	must.True(t, errors.As(err, &digest), must.Sprint(err))
 	must.Eq(t, before+1, server.Gets("small_1.0.xz"), must.Sprint("nothing large is fetched before the signature is verified"))
@@ -172,7 +173,7 @@ func TestPlace_Verify_faults(t *testing.T) {
 				server.Remove(c.file)
 			}
 			keep := t.TempDir()
-			_, err := p.Open(t.Context(), image.Checks{Key: &key}, keep)
+			_, err := p.Open(t.Context(), fetch.Checks{Key: &key}, keep)
 			must.Error(t, err)
 			must.StrHasPrefix(t, strings.ReplaceAll(c.want, "SRC", p.String()), err.Error())
 			must.Eq(t, c.retry, image.Retryable(err))
@@ -188,18 +189,18 @@ func TestPlace_Verify_local(t *testing.T) {
 	t.Run("a fifo is not waited for", func(t *testing.T) {
 		must.NoError(t, os.Rename(path+".skein", path+".away"))
 		must.NoError(t, syscall.Mkfifo(path+".skein", 0o600))
-		_, err := local.Verify(t.Context(), image.Checks{})
+		_, err := local.Verify(t.Context(), fetch.Checks{})
 		must.EqError(t, err, "read "+path+".skein: not a regular file")
 		must.NoError(t, os.Rename(path+".away", path+".skein"))
 	})
 	t.Run("who gives up is told so", func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(errors.New("enough"))
-		_, err := local.Verify(ctx, image.Checks{})
+		_, err := local.Verify(ctx, fetch.Checks{})
 		must.ErrorContains(t, err, "enough")
 	})
 	t.Run("nowhere to keep it", func(t *testing.T) {
-		_, err := remote.Open(t.Context(), image.Checks{}, filepath.Join(dir, "none"))
+		_, err := remote.Open(t.Context(), fetch.Checks{}, filepath.Join(dir, "none"))
 		must.ErrorContains(t, err, "keep "+remote.String()+": open ")
 		var e *image.Error
 		must.True(t, errors.As(err, &e))
@@ -209,12 +210,12 @@ func TestPlace_Verify_local(t *testing.T) {
 		server.Fail("small_1.0.xz", imagetest.Stall())
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
-		_, err := remote.Verify(ctx, image.Checks{})
+		_, err := remote.Verify(ctx, fetch.Checks{})
 		must.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 	t.Run("no image is told before no digest", func(t *testing.T) {
 		must.NoError(t, os.Remove(path))
-		_, err := local.Verify(t.Context(), image.Checks{})
+		_, err := local.Verify(t.Context(), fetch.Checks{})
 		must.EqError(t, err, "read "+path+": no such file or directory")
 	})
 }

@@ -15,6 +15,10 @@ type Config struct {
 	// AllowAttributes are those that an image may set; others of it are not.
 	AllowAttributes []string
 
+	// System is what the host's pot.conf says, with defaults for ZFSRoot, Cache and
+	// FSRoot. A life.Pots does not use it.
+	System SystemConf
+
 	// Log is told what was damaged and has been given up; may be nil.
 	Log func(message string)
 }

@@ -45,3 +45,7 @@ func (errs *fieldErrors) add(field, rule string, args ...any) { errs.addAt(field
 func (errs *fieldErrors) addAt(field string, index int, rule string, args ...any) {
 	*errs = append(*errs, &FieldError{field, index, fmt.Errorf(rule, args...)})
 }
+
+func fieldErrorf(field, rule string, args ...any) error {
+	return &FieldError{field, -1, fmt.Errorf(rule, args...)}
+}

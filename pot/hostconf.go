@@ -2,6 +2,7 @@ package pot
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"nomad-driver-pot/image/conf"
@@ -70,20 +72,19 @@ type HostConfig struct {
 	PFRulesHook   string // path of a program that says the rules of published ports
 }
 
-// Apply takes over what pot's configuration says of uplinks.
-func (h *HostConfig) Apply(c *SystemConf) error {
+// apply sets what pot.conf says of uplinks, and adds the problems of that.
+func (h *HostConfig) apply(c *SystemConf, errs *fieldErrors) {
 	h.Interface, h.Isolate, h.PFRulesHook, h.StatusDir = c.Interface, c.Isolate, c.PFRulesHook, c.Tmp
-	var errs []error
-	wrong := func(key, value string) { errs = append(errs, fmt.Errorf("%s: cannot be %.80q", key, value)) }
+	invalid := func(key, value string) { errs.add(key, "cannot be %.80q", value) }
 	for _, name := range append(strings.Fields(c.Extra), c.Interface) {
 		if name != "" && !interfaces.MatchString(name) {
-			wrong("POT_EXTIF", name)
+			invalid("POT_EXTIF", name)
 		}
 	}
 	if c.InterfaceAddr != "" {
 		var err error
 		if h.InterfaceAddr, err = netip.ParseAddr(c.InterfaceAddr); err != nil {
-			wrong("POT_EXTIF_ADDR", c.InterfaceAddr)
+			invalid("POT_EXTIF_ADDR", c.InterfaceAddr)
 		}
 	}
 	for _, name := range strings.Fields(c.Extra) {
@@ -91,18 +92,85 @@ func (h *HostConfig) Apply(c *SystemConf) error {
 		if text := c.networks[name]; text != "" {
 			var err error
 			if u.Network, err = netip.ParsePrefix(text); err != nil {
-				wrong("POT_NETWORK_"+name, text)
+				invalid("POT_NETWORK_"+name, text)
 			}
 		}
 		h.Extra = append(h.Extra, u)
 	}
 	if c.Tmp != "" && !filepath.IsAbs(c.Tmp) {
-		wrong("POT_TMP", c.Tmp)
+		invalid("POT_TMP", c.Tmp)
 	}
 	if c.PFRulesHook != "" && !filepath.IsAbs(c.PFRulesHook) {
-		wrong("POT_EXPORT_PORTS_PF_RULES_HOOK", c.PFRulesHook)
+		invalid("POT_EXPORT_PORTS_PF_RULES_HOOK", c.PFRulesHook)
 	}
-	return errors.Join(errs...)
+}
+
+// Overrides are what a person sets in place of pot.conf: "" is what pot.conf says,
+// or else the default of the host.
+type Overrides struct {
+	Host       string // the name of the host, whose PathsFor are the defaults
+	Dir        string // HostConfig.Dir
+	Supervisor string // has no default
+	ZFSRoot    string
+	Cache      string // directory of image files
+	Network    string // in CIDR notation
+	Gateway    string // in Network
+}
+
+// Configure returns what a host and its pots are opened with, by pot's configuration
+// in files, of which later ones win, and by o. Its error has every problem, each with
+// its key in pot.conf, or as a FieldError of o: zfs_root, cache.dir, network, gateway.
+func Configure(files []string, o Overrides) (HostConfig, Config, error) {
+	var errs fieldErrors
+	conf, err := ReadSystemConf(files...)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	paths := PathsFor(o.Host)
+	h := HostConfig{Dir: cmp.Or(o.Dir, paths.Dir), Supervisor: o.Supervisor}
+	h.apply(&conf, &errs)
+	if h.ZFSRoot = cmp.Or(o.ZFSRoot, conf.ZFSRoot, DefaultZFSRoot); !zfsRoots.MatchString(h.ZFSRoot) || len(h.ZFSRoot) > maxZFSRoot {
+		errs.add(keyOf(o.ZFSRoot, "zfs_root", "POT_ZFS_ROOT"), "must be the name of a dataset, as in zroot/pot, not %.200q", h.ZFSRoot)
+	}
+	cache := cmp.Or(o.Cache, conf.Cache, paths.Cache, filepath.Join(h.Dir, "cache"))
+	if set := cmp.Or(o.Cache, conf.Cache); set != "" && !filepath.IsAbs(set) {
+		errs.add(keyOf(o.Cache, "cache.dir", "POT_CACHE"), "must be an absolute path, not %q", cache)
+	}
+	gateway := o.Gateway
+	if o.Network == "" { // pot.conf's is in its own network
+		gateway = cmp.Or(gateway, conf.Gateway)
+	}
+	h.Network, err = ParseNetwork(cmp.Or(o.Network, conf.Network, DefaultNetwork.Prefix.String()), gateway)
+	if field := (*FieldError)(nil); errors.As(err, &field) {
+		key := keyOf(o.Network, "network", "POT_NETWORK")
+		if field.Field == "gateway" {
+			key = keyOf(o.Gateway, "gateway", "POT_GATEWAY")
+		}
+		errs.add(key, "%w", field.Err)
+	}
+	conf.ZFSRoot, conf.Cache, conf.FSRoot = h.ZFSRoot, filepath.Clean(cache), cmp.Or(conf.FSRoot, paths.PotRoot, h.Dir)
+	c := Config{
+		Dir: h.Dir, Network: h.Network, Supervisor: h.Supervisor,
+		Bridges: filepath.Join(conf.FSRoot, "bridges"), System: conf,
+	}
+	if dns, err := netip.ParseAddr(conf.DNS); err == nil {
+		c.Reserved = []netip.Addr{dns}
+	}
+	return h, c, errors.Join(errs...)
+}
+
+// zfsRoots are names of zfs(8), but for those that begin like a flag.
+var zfsRoots = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.:-]*(/[A-Za-z0-9_][A-Za-z0-9_.:-]*)*$`)
+
+// maxZFSRoot leaves room for names of pots and snapshots (ZFS_MAX_DATASET_NAME_LEN: 256).
+const maxZFSRoot = 100
+
+// keyOf is where a value is from: an override that is set, or pot.conf.
+func keyOf(override, key, confKey string) string {
+	if override != "" {
+		return key
+	}
+	return confKey
 }
 
 // HostPaths are where things are on a host when nobody says.

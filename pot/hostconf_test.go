@@ -11,7 +11,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-func TestReadHostConf(t *testing.T) {
+func TestReadSystemConf(t *testing.T) {
 	leak.Check(t)
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -34,20 +34,25 @@ func TestReadHostConf(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, Dual, c.NetworkStack())
 		var h HostConfig
-		must.NoError(t, h.Apply(&c))
+		var errs fieldErrors
+		h.apply(&c, &errs)
+		must.SliceEmpty(t, errs)
 		must.Eq(t, HostConfig{
 			Interface: "em0", InterfaceAddr: netip.MustParseAddr("192.0.2.1"), PFRulesHook: "/root/rules", StatusDir: "/var/tmp",
 			Extra: []Uplink{{"em1", netip.MustParsePrefix("192.168.0.0/16")}, {Interface: "em2"}},
 		}, h)
 	})
 	t.Run("all that is wrong with uplinks is told", func(t *testing.T) {
-		c, err := ReadSystemConf(write("wrong", "POT_EXTIF=-a\nPOT_EXTRA_EXTIF=em1\nPOT_NETWORK_em1=all\nPOT_EXTIF_ADDR=em0\nPOT_EXPORT_PORTS_PF_RULES_HOOK=rules\nPOT_TMP=tmp\n"))
-		must.NoError(t, err)
-		err = new(HostConfig).Apply(&c)
-		for _, want := range []string{`POT_EXTIF: cannot be "-a"`, `POT_NETWORK_em1: cannot be "all"`, `POT_EXTIF_ADDR: cannot be "em0"`,
-			`POT_EXPORT_PORTS_PF_RULES_HOOK: cannot be "rules"`, `POT_TMP: cannot be "tmp"`} {
-			must.ErrorContains(t, err, want)
-		}
+		_, _, err := Configure([]string{write("wrong", "POT_EXTIF=-a\nPOT_EXTRA_EXTIF=em1\nPOT_NETWORK_em1=all\nPOT_EXTIF_ADDR=em0\n"+
+			"POT_EXPORT_PORTS_PF_RULES_HOOK=rules\nPOT_TMP=tmp\nPOT_ZFS_ROOT=-r\nPOT_CACHE=cache\nPOT_GATEWAY=1.2.3.4\n")}, Overrides{Host: "freebsd"})
+		must.EqError(t, err, `POT_EXTIF: cannot be "-a"
+POT_EXTIF_ADDR: cannot be "em0"
+POT_NETWORK_em1: cannot be "all"
+POT_TMP: cannot be "tmp"
+POT_EXPORT_PORTS_PF_RULES_HOOK: cannot be "rules"
+POT_ZFS_ROOT: must be the name of a dataset, as in zroot/pot, not "-r"
+POT_CACHE: must be an absolute path, not "cache"
+POT_GATEWAY: must be a host address in 10.192.0.0/10, not "1.2.3.4"`)
 	})
 	for text, want := range map[string]string{
 		"A=1\nPOT_ZFS_ROOT=$ROOT/pot": `/bad:2: POT_ZFS_ROOT: only a shell can read "$ROOT/pot"`,
@@ -60,4 +65,32 @@ func TestReadHostConf(t *testing.T) {
 			must.ErrorContains(t, err, want)
 		})
 	}
+}
+
+func TestConfigure(t *testing.T) {
+	leak.Check(t)
+	file := filepath.Join(t.TempDir(), "pot.conf")
+	must.NoError(t, os.WriteFile(file, []byte("POT_ZFS_ROOT=tank/pot\nPOT_NETWORK=10.2.0.0/16\nPOT_GATEWAY=10.2.0.7\nPOT_DNS_IP=10.2.0.9\n"), 0o600))
+	t.Run("pot.conf says what is not overridden, and the host's defaults the rest", func(t *testing.T) {
+		h, c, err := Configure([]string{file}, Overrides{Host: "freebsd", Supervisor: "/s", Gateway: "10.2.0.8"})
+		must.NoError(t, err)
+		network := Network{netip.MustParsePrefix("10.2.0.0/16"), netip.MustParseAddr("10.2.0.8")}
+		must.Eq(t, HostConfig{Dir: "/var/db/nomad-driver-pot", Supervisor: "/s", Network: network, ZFSRoot: "tank/pot"}, h)
+		must.Eq(t, Config{
+			Dir: h.Dir, Network: network, Supervisor: "/s", Bridges: "/opt/pot/bridges", Reserved: []netip.Addr{netip.MustParseAddr("10.2.0.9")},
+			System: SystemConf{ZFSRoot: "tank/pot", Cache: "/var/cache/pot", FSRoot: "/opt/pot", Network: "10.2.0.0/16", Gateway: "10.2.0.7", DNS: "10.2.0.9"},
+		}, c)
+	})
+	t.Run("the gateway of pot.conf is not another network's", func(t *testing.T) {
+		h, c, err := Configure([]string{file}, Overrides{Host: "linux", Dir: "/pots", ZFSRoot: "zroot", Network: "10.3.0.0/16"})
+		must.NoError(t, err)
+		must.Eq(t, netip.MustParseAddr("10.3.0.1"), h.Network.Gateway)
+		must.Eq(t, []string{"zroot", "/pots/cache", "/pots/bridges"}, []string{h.ZFSRoot, c.System.Cache, c.Bridges})
+	})
+	t.Run("an override is named by its own key", func(t *testing.T) {
+		_, _, err := Configure(nil, Overrides{ZFSRoot: "/", Cache: "cache", Network: "10.0.0.0/33"})
+		must.EqError(t, err, `zfs_root: must be the name of a dataset, as in zroot/pot, not "/"
+cache.dir: must be an absolute path, not "cache"
+network: must be as in 10.192.0.0/10, not "10.0.0.0/33"`)
+	})
 }

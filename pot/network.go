@@ -1,9 +1,6 @@
 package pot
 
-import (
-	"fmt"
-	"net/netip"
-)
+import "net/netip"
 
 // Network is that of a bridge: the public one of a host's pots (POT_NETWORK,
 // POT_GATEWAY), or a private one.
@@ -18,25 +15,25 @@ var DefaultNetwork = Network{
 	Gateway: netip.MustParseAddr("10.192.0.1"),
 }
 
-// ParseNetwork reads a network and the gateway in it; an empty gateway is the
-// network's first address.
+// ParseNetwork reads a network and the gateway in it. An empty gateway is the
+// network's first address. An error is a *FieldError of network or gateway.
 func ParseNetwork(prefix, gateway string) (Network, error) {
 	p, err := netip.ParsePrefix(prefix)
 	if err != nil {
-		return Network{}, fmt.Errorf("network: must be as in 10.192.0.0/10, not %q", prefix)
+		return Network{}, fieldErrorf("network", "must be as in 10.192.0.0/10, not %q", prefix)
 	}
 	n := Network{Prefix: p.Masked(), Gateway: p.Masked().Addr().Next()}
 	switch {
 	case !p.Addr().Is4():
-		return Network{}, fmt.Errorf("network: must be IPv4, not %s", p)
+		return Network{}, fieldErrorf("network", "must be IPv4, not %s", p)
 	case p.Bits() > 30:
-		return Network{}, fmt.Errorf("network: %s has no room for pots", p)
+		return Network{}, fieldErrorf("network", "%s has no room for pots", p)
 	case gateway == "":
 		return n, nil
 	}
 	n.Gateway, err = netip.ParseAddr(gateway)
 	if err != nil || !n.Prefix.Contains(n.Gateway) || n.Gateway == n.Prefix.Addr() || n.Gateway == n.Broadcast() {
-		return Network{}, fmt.Errorf("gateway: must be a host address in %s, not %q", n.Prefix, gateway)
+		return Network{}, fieldErrorf("gateway", "must be a host address in %s, not %q", n.Prefix, gateway)
 	}
 	return n, nil
 }

@@ -1,5 +1,5 @@
-// Package base makes trees that pots can run in of this machine's own files: the test
-// machine may have no network to fetch a release by.
+// Package base writes archives like base.txz of FreeBSD from files of this machine, for
+// pots in tests: the machine may have no network to fetch a release from.
 package base
 
 import (
@@ -19,8 +19,8 @@ import (
 // (FreeBSD: ld-elf.so.1(1); Debian: ld.so(8), with the directory of the architecture).
 var libraryDirs = []string{"/lib", "/usr/lib", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/lib64", "/usr/lib64"}
 
-// Libraries returns the paths of what a program is linked with: the dynamic linker and
-// all libraries. A static program, or a script, has none.
+// Libraries returns the paths of the dynamic linker and of all libraries that a program is
+// linked with; none for a static program or a script.
 func Libraries(program string) ([]string, error) {
 	var all []string
 	todo := []string{program}
@@ -48,8 +48,8 @@ func Libraries(program string) ([]string, error) {
 	return all, nil
 }
 
-// linkedWith returns the dynamic linker that a file names, "" if none, and the names of
-// the libraries that it needs itself.
+// linkedWith returns the dynamic linker that a file names, "" if there is none, and the
+// names of the libraries that it needs directly.
 func linkedWith(path string) (linker string, needed []string, err error) {
 	f, err := elf.Open(path)
 	var format *elf.FormatError
@@ -83,22 +83,22 @@ func findLibrary(name string) (string, error) {
 	return "", fmt.Errorf("library %s: not in %s", name, strings.Join(libraryDirs, ", "))
 }
 
-// parts are what a pot has of this machine, in the order of need: hier(7). sysrc(8) needs
-// the two directories of bsdconfig(8).
+// parts are what a pot gets of this machine, the most important first (hier(7)). sysrc(8)
+// needs the two directories of bsdconfig(8).
 var parts = []string{"bin", "usr/share/bsdconfig", "usr/libexec/bsdconfig", "lib", "libexec", "etc", "sbin", "lib64", "usr/lib/x86_64-linux-gnu", "usr/bin", "usr/sbin", "usr/libexec", "usr/lib", "usr/share/misc"}
 
-// left are files that are this machine's own: its secrets, what it starts and mounts, and
-// the packages that it fetches.
+// left are files that stay on the machine: its secrets, what it starts and mounts, and its
+// package manager.
 var left = []string{"etc/ssh", "etc/ssl", "etc/master.passwd", "etc/spwd.db", "etc/shadow", "etc/gshadow", "etc/rc.conf", "etc/rc.conf.d", "etc/fstab", "etc/pf.conf", "etc/exports", "etc/zfs", "etc/hostid", "etc/machine-id", "etc/resolv.conf", "usr/sbin/pkg"}
 
-// maxFile bounds the files of a tree: larger ones are compilers.
+// maxFile bounds each file, in bytes: larger ones are compilers.
 const maxFile = 8 << 20
 
-// empty are directories that a pot needs besides.
+// empty are further directories that a pot needs.
 var empty = []string{"dev", "etc", "proc", "root", "tmp", "usr", "usr/local", "var", "var/cache", "var/db", "var/log", "var/run", "var/tmp", "mnt"}
 
-// Write writes an archive, as base.txz is without its compression, of about maxBytes of
-// this machine's files, and returns how many bytes of files are in it.
+// Write writes an archive like base.txz without its compression, with at most about
+// maxBytes of this machine's files, and returns the size of the files in it.
 func Write(w io.Writer, maxBytes int64) (n int64, err error) {
 	a := archive{w: tar.NewWriter(w), max: maxBytes, links: map[[2]uint64]string{}, done: map[string]bool{}}
 	for _, dir := range empty {
@@ -115,7 +115,7 @@ func Write(w io.Writer, maxBytes int64) (n int64, err error) {
 	return a.n, errors.Join(a.w.WriteHeader(rc), a.w.Close())
 }
 
-// archive is one that is being written.
+// archive is an archive that is being written.
 type archive struct {
 	w      *tar.Writer
 	n, max int64
@@ -123,7 +123,7 @@ type archive struct {
 	done   map[string]bool      // directories
 }
 
-// directory writes a directory that is not there yet, below its parents.
+// directory writes a directory after its parents, unless it was written before.
 func (a *archive) directory(name string) error {
 	if name == "." || a.done[name] {
 		return nil
@@ -139,7 +139,7 @@ func (a *archive) directory(name string) error {
 	return a.w.WriteHeader(&tar.Header{Name: name + "/", Mode: mode, Typeflag: tar.TypeDir})
 }
 
-// tree writes what is below a directory of this machine, if that is there.
+// tree writes what is below a directory of this machine, if that exists.
 func (a *archive) tree(part string) error {
 	if info, err := os.Lstat("/" + part); err != nil || !info.IsDir() {
 		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
@@ -170,8 +170,8 @@ func (a *archive) tree(part string) error {
 	})
 }
 
-// full reports whether little is left to write: small files would still fit, and there
-// are tens of thousands of them.
+// full reports whether the archive is nearly full. It is not exact: tens of thousands of
+// small files would still fit.
 func (a *archive) full() bool { return a.n >= a.max-a.max/16 }
 
 func (a *archive) link(name string) error {
@@ -189,7 +189,7 @@ func (a *archive) link(name string) error {
 	return a.w.WriteHeader(&tar.Header{Name: name, Linkname: to, Mode: 0o777, Typeflag: tar.TypeSymlink})
 }
 
-// file writes a file, or a link to one of the same inode.
+// file writes a file, or a hard link if its inode was written before.
 func (a *archive) file(name string) error {
 	f, err := os.Open("/" + name)
 	if errors.Is(err, fs.ErrNotExist) || a.done[name] {

@@ -1,4 +1,4 @@
-// Package bench sizes the input of benchmarks, and measures commands side by side.
+// Package bench sizes the input of benchmarks and compares the cost of commands.
 package bench
 
 import (
@@ -15,14 +15,14 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// sizeVariable is how many bytes of input a benchmark works with.
+// sizeVariable sets how many bytes of input a benchmark uses.
 const sizeVariable = "POT_BENCH_BYTES"
 
-// shortBytes is what shows that a benchmark works, with -short.
+// shortBytes is enough to see that a benchmark works, with -short.
 const shortBytes = 4 << 20
 
-// Bytes returns how many bytes of input a benchmark works with: POT_BENCH_BYTES if it is
-// set, else 4 MiB with -short, else normal.
+// Bytes returns how many bytes of input a benchmark uses: POT_BENCH_BYTES if it is set, 4
+// MiB with -short, normal otherwise.
 func Bytes(t testing.TB, normal int64) int64 {
 	t.Helper()
 	switch text := os.Getenv(sizeVariable); {
@@ -38,8 +38,8 @@ func Bytes(t testing.TB, normal int64) int64 {
 	return normal
 }
 
-// Rounds returns how often a benchmark runs each command: 3 times, so that medians
-// leave out a disturbed run; once with -short.
+// Rounds returns how often a benchmark runs each command: 3 times, so that the median
+// leaves out a disturbed run, or once with -short.
 func Rounds() int {
 	if testing.Short() {
 		return 1
@@ -47,20 +47,20 @@ func Rounds() int {
 	return 3
 }
 
-// Cost is what a command took, each time that it ran.
+// Cost is what each run of a command took.
 type Cost struct {
 	Wall, User, System []time.Duration
 	ResidentBytes      int64 // of the largest process: getrusage(2), ru_maxrss
 	Commands           int   // of the host, that the last run counted; 0 if it counts none
 }
 
-// Costs are those of several commands, in the order of their first runs.
+// Costs has the costs of several commands, in the order of their first runs.
 type Costs struct {
 	names []string
 	of    map[string]*Cost
 }
 
-// Of returns the cost of the commands called name.
+// Of returns the cost of the command called name.
 func (c *Costs) Of(name string) *Cost {
 	if c.of == nil {
 		c.of = map[string]*Cost{}
@@ -72,8 +72,8 @@ func (c *Costs) Of(name string) *Cost {
 	return c.of[name]
 }
 
-// Run runs cmd, which must succeed, and adds its cost to those of name. Its standard
-// error is the benchmark's if it is not set.
+// Run runs cmd, which must succeed, and adds its cost to the command called name. If cmd
+// has no standard error, it gets the benchmark's.
 func (c *Costs) Run(t testing.TB, name string, cmd *exec.Cmd) {
 	t.Helper()
 	if cmd.Stderr == nil {
@@ -90,15 +90,16 @@ func (c *Costs) Run(t testing.TB, name string, cmd *exec.Cmd) {
 	}
 }
 
-// Median returns the middle one of several times.
+// Median returns the median.
 func Median(of []time.Duration) time.Duration { return slices.Sorted(slices.Values(of))[len(of)/2] }
 
-// Ratio returns the wall time of name as a multiple of base's, of medians.
+// Ratio returns the median wall time of name divided by that of base.
 func (c *Costs) Ratio(name, base string) float64 {
 	return float64(Median(c.Of(name).Wall)) / float64(Median(c.Of(base).Wall))
 }
 
-// Table shows the medians of all, a line each, with the ratios of wall times to base's.
+// Table returns the medians, a line for each command, with the ratio of its wall time to
+// base's.
 func (c *Costs) Table(base string) string {
 	var table strings.Builder
 	for _, name := range c.names {

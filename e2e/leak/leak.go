@@ -1,10 +1,10 @@
 // Package leak finds what tests leave behind: goroutines, open descriptors, child
-// processes, threads in other namespaces, and below the directory of temporary
-// files mounts and files.
+// processes, threads in other namespaces, and, below the directory for temporary files,
+// mounts and files.
 //
-// What it looks at is this process's own, so that the tests of several packages
-// can run at the same time. What pots could leave on the machine is for package
-// machine to find.
+// It looks only at this process, so that tests of several packages can run at the same
+// time; what pots leave on the machine is found by package machine. Each test begins with
+// Check; TestMain of each package calls Run.
 package leak
 
 import (
@@ -21,13 +21,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-// within is how long what is ending may take to be gone: connections that were
-// hung up, processes that were killed.
+// within is how long connections that were closed and processes that were killed may take
+// to be gone.
 const within = 5 * time.Second
 
-// Run runs all tests of a package, in a directory for temporary files of its own.
-// It returns the process's exit status: 1 if something is left, also when all
-// tests have passed.
+// Run runs all tests of a package, with a directory for temporary files of its own. It
+// returns the process's exit status, which is 1 if anything is left, even if all tests have
+// passed.
 func Run(tests func() int, o ...Option) int {
 	dir, err := os.MkdirTemp("", "t") // short: names of sockets are bounded
 	if err == nil {
@@ -55,13 +55,12 @@ func Run(tests func() int, o ...Option) int {
 // own is the directory that Run has made.
 var own string
 
-// checked are the tests that Check was called for.
+// checked has the tests that called Check.
 var checked sync.Map
 
-// Check fails the test if something is left when it has ended, and with it all
-// that it has to clean up from here on. It may be called again: the first counts.
-// Files are looked for if Run runs the tests, and are those of a whole test, which has
-// called this before anything else.
+// Check fails the test if anything is left when the test has ended and has run its later
+// cleanups. Only the first call in a test counts. Check looks for files only if Run runs
+// the tests, and only in a whole test that calls it first.
 func Check(t testing.TB, o ...Option) {
 	t.Helper()
 	if _, again := checked.LoadOrStore(t, true); again {
@@ -79,14 +78,14 @@ func Check(t testing.TB, o ...Option) {
 	})
 }
 
-// Option is what is not looked for.
+// Option excludes something from the check.
 type Option int
 
-// Foreign are goroutines with nothing of this project in them, and sockets: of a
-// harness that is another's, and does not end all that it begins.
+// Foreign excludes sockets, and goroutines without a function of this project: for a test
+// harness of another project that does not end all that it starts.
 const Foreign Option = 1
 
-// state is what there was before.
+// state is what existed before a test.
 type state struct {
 	dir        string
 	foreign    bool // is left out
@@ -105,7 +104,7 @@ func take(dir string, o []Option) state {
 	}
 }
 
-// left is what there is now and was not before, when it has had the time to go.
+// left returns what exists now and did not exist before, after it had time to go.
 func (s state) left() (left []string) {
 	for deadline := time.Now().Add(within); ; time.Sleep(20 * time.Millisecond) {
 		if left = s.now(); len(left) == 0 || time.Now().After(deadline) {
@@ -131,7 +130,7 @@ func (s state) now() (left []string) {
 	return append(left, s.stacks()...)
 }
 
-// stacks are those of the goroutines that are left.
+// stacks returns the stacks of the goroutines that are left.
 func (s state) stacks() []string {
 	err := goleak.Find(s.goroutines)
 	if err == nil {
@@ -150,7 +149,8 @@ func (s state) stacks() []string {
 // ours begins the names of this project's functions.
 const ours = "nomad-driver-pot/"
 
-// files are those below dir, not looking into what is left as a whole.
+// files returns the files below dir. A directory that is left is listed without its
+// content.
 func files(dir string) map[string]bool {
 	all := map[string]bool{}
 	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

@@ -16,7 +16,7 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// leaks are one of each kind: how it is made, and taken away again.
+// leaks has one leak of each kind: how it is created, and removed again.
 var leaks = []struct {
 	kind string
 	root bool

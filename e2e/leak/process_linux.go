@@ -9,7 +9,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 )
 
-// process is what this process has, and what is mounted below dir, a line each.
+// process returns what this process has and what is mounted below dir, a line each.
 func process(dir string) []string {
 	all := append(descriptors(), children()...)
 	all = append(all, threads()...)
@@ -23,9 +23,9 @@ func process(dir string) []string {
 	return all
 }
 
-// descriptors are those that are open, by what they are open on. The runtime's
-// own come when they are first needed, and stay; and so does one mount namespace,
-// which package linux has for all its jails.
+// descriptors returns the open descriptors by what they are open on. It leaves out those of
+// the Go runtime, which are opened when they are first needed and stay, and the one mount
+// namespace that package linux has for all its jails.
 func descriptors() (all []string) {
 	kept := false
 	found, _ := filepath.Glob("/proc/self/fd/*")
@@ -44,7 +44,7 @@ func descriptors() (all []string) {
 	return all
 }
 
-// children are the processes that this one has started and not waited for.
+// children returns the child processes that were not waited for.
 func children() (all []string) {
 	found, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, stat := range found {
@@ -63,7 +63,7 @@ func children() (all []string) {
 	return all
 }
 
-// threads are those that are in other namespaces than the process.
+// threads returns the threads that are in other namespaces than the process.
 func threads() (all []string) {
 	for _, kind := range []string{"net", "mnt"} {
 		own, err := os.Readlink("/proc/self/ns/" + kind)

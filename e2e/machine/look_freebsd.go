@@ -13,9 +13,9 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// Look takes down what there is: mounts, network interfaces, jails, datasets,
-// rules of rctl and pf, processes of pots, and the files below dir, the driver's
-// state. The datasets of the images named are left out.
+// Look records mounts, network interfaces, jails, datasets, rules of rctl and pf, processes
+// of pots, and the files below dir, the driver's state directory. It leaves out the
+// datasets of the named images.
 func Look(dir string, images ...string) (State, error) {
 	s := State{}
 	var errs []error
@@ -51,7 +51,7 @@ func Look(dir string, images ...string) (State, error) {
 	return s, errors.Join(append(errs, err)...)
 }
 
-// ofImage tells whether a line is of an image's dataset.
+// ofImage reports whether a line is about an image's dataset.
 func ofImage(line string, images []string) bool {
 	for _, field := range strings.Fields(line) {
 		_, name, found := strings.Cut(field, "/jails/")
@@ -65,9 +65,8 @@ func ofImage(line string, images []string) bool {
 	return false
 }
 
-// jails are those that there are. One whose connections are still being closed
-// is dying until they are: net.inet.tcp.finwait2_timeout and twice net.inet.tcp.msl,
-// 60 s each.
+// jails returns the jails, without dying ones: a jail whose connections are still being
+// closed is dying for net.inet.tcp.finwait2_timeout and twice net.inet.tcp.msl, 60 s each.
 func jails(lines func(...string) []string) (all []string) {
 	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(time.Second) {
 		all = strings.Fields(strings.Join(lines("jls", "-d", "name"), " "))
@@ -78,18 +77,18 @@ func jails(lines func(...string) []string) (all []string) {
 	return all
 }
 
-// command runs one of the base system's.
+// command runs a command of the base system.
 func command(argv ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return run.Host{}.Run(ctx, nil, argv...)
 }
 
-// scratchBytes is what a pool of Scratch's may grow to.
+// scratchBytes bounds a pool of Scratch.
 const scratchBytes = 2 << 30
 
-// Scratch makes a dataset for pots, in a pool of its own in a file in dir, which
-// remove takes away.
+// Scratch creates a dataset for pots, in a pool of its own in a file in dir; remove
+// destroys the pool.
 func Scratch(dir string) (zfsRoot string, remove func() error, err error) {
 	file := filepath.Join(dir, "pool")
 	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Truncate(file, scratchBytes)); err != nil {

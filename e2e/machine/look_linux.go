@@ -10,9 +10,9 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Look takes down what there is: mounts, network interfaces, network
-// namespaces, control groups, processes of pots, and the files below dir, the
-// state directory of a host, but for the images named.
+// Look records mounts, network interfaces, network namespaces, control groups, processes of
+// pots, and the files below dir, the state directory of a host. It leaves out the named
+// images.
 func Look(dir string, images ...string) (State, error) {
 	s := State{}
 	mounts, err := mountinfo.GetMounts(nil)
@@ -47,9 +47,9 @@ func Look(dir string, images ...string) (State, error) {
 	return s, err
 }
 
-// processes are the supervisors, and all that does not run in the PID
-// namespace that this process is in. An orphan that has ended is not one of them:
-// it is for process 1 to wait for, and some of those take their time.
+// processes returns the supervisors, and the processes that are in other PID namespaces
+// than this one. It leaves out orphans that have ended: process 1 must wait for them, which
+// may take a while.
 func processes() ([]string, error) {
 	own, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
@@ -80,7 +80,7 @@ func processes() ([]string, error) {
 	return all, nil
 }
 
-// Scratch is where pots can be kept, with dir for its files: nothing is needed.
+// Scratch returns a place for pots with its files in dir. Linux needs no preparation.
 func Scratch(dir string) (zfsRoot string, remove func() error, err error) {
 	return "", func() error { return nil }, nil
 }

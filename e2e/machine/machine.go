@@ -1,6 +1,6 @@
-// Package machine looks at the machine that tests run on, for what pots could
-// leave behind there, and gives them what it lacks. It knows the machine, not
-// the driver: what it finds, any operator could.
+// Package machine finds what pots leave behind on the machine that tests run on, and
+// provides what the machine lacks for tests. It knows the machine and not the driver: it
+// finds nothing that an operator could not find.
 package machine
 
 import (
@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// State is what the machine holds, in words, by kind.
+// State is what the machine has, in words, by kind.
 type State map[string][]string
 
-// Since is what s has and before has not, a line each, sorted.
+// Since returns what s has and before does not have, a line each, sorted.
 func (s State) Since(before State) []string {
 	var all []string
 	for kind, now := range s {
@@ -28,8 +28,8 @@ func (s State) Since(before State) []string {
 	return all
 }
 
-// kept is what stays on purpose: images and their cache, the directories of the
-// layout, and which address was given out last.
+// kept reports whether a file stays on purpose: images and their cache, the directories of
+// the layout, and the record of the last address.
 func kept(rel string, images []string) bool {
 	for _, i := range images {
 		if rel == "labels/"+i || rel == "jails/"+i || strings.HasPrefix(rel, "jails/"+i+"/") {

@@ -6,14 +6,14 @@ import (
 	"github.com/shirou/gopsutil/v3/process"
 )
 
-// Process is one that runs on the machine, in a pot or not.
+// Process is a process on the machine, in a pot or not.
 type Process struct {
 	PID  int
 	Path string // of its program, as the host sees it; "" if that is not known
 	Argv []string
 }
 
-// Processes are all that run.
+// Processes returns all processes.
 func Processes() ([]Process, error) {
 	all, err := process.Processes()
 	if err != nil {

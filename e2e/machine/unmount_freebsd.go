@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// UnmountBelow unmounts by force all that is mounted below dir, the newest first.
+// UnmountBelow unmounts everything below dir by force, the newest mount first.
 func UnmountBelow(dir string) error {
 	n, err := unix.Getfsstat(nil, unix.MNT_NOWAIT)
 	if err != nil {

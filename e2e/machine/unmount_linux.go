@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// UnmountBelow detaches all that is mounted below dir, the newest first.
+// UnmountBelow detaches all mounts below dir, the newest first.
 func UnmountBelow(dir string) error {
 	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
 		return !strings.HasPrefix(m.Mountpoint, dir+"/"), false

@@ -1,4 +1,4 @@
-// Package need keeps tests that a machine cannot run from being skipped unseen.
+// Package need lets tests skip on a machine that cannot run them, unless it is required to.
 package need
 
 import (
@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Have skips the test unless this machine has what, or fails it when
-// POT_TEST_REQUIRE lists it: CI sets that, so nothing goes untested unseen.
+// Have skips the test unless the machine has what. It fails the test instead if
+// POT_TEST_REQUIRE lists what: CI sets it, so that no test is skipped there unnoticed.
 func Have(t testing.TB, what string, have bool) {
 	t.Helper()
 	switch required := strings.Split(os.Getenv("POT_TEST_REQUIRE"), ","); {

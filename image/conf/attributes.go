@@ -46,7 +46,7 @@ var attributes = []attribute{
 	{"sysvshm", word("new", "inherit", "disable"), "new", "new", false, false},
 	{"sysvsem", word("new", "inherit", "disable"), "new", "new", false, false},
 	{"sysvmsg", word("new", "inherit", "disable"), "new", "new", false, false},
-	{"children", number(999_999), "0", "0", false, false}, // JAIL_MAX, sys/sys/jail.h
+	{"children", number(999_998), "0", "0", false, false}, // fewer than prison0 has: JAIL_MAX (kern_jail.c, kern_jail_set)
 	{"mlock", boolean, "NO", "NO", false, false},
 	{"devfs_ruleset", number(65535), "4", "4", false, false}, // devfs_rsnum, sys/fs/devfs/devfs.h
 	{"exec_stop", command, "", "", false, false},
@@ -81,6 +81,18 @@ func ParseAttribute(name, value string) (string, error) {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	return value, nil
+}
+
+// parseWritten is ParseAttribute for what a pot.conf says, where a word may be in quotes.
+func parseWritten(name, value string) (string, error) {
+	parsed, err := ParseAttribute(name, value)
+	if err == nil {
+		return parsed, nil
+	}
+	if parsed, e := ParseAttribute(name, strings.Trim(value, `"`)); e == nil {
+		return parsed, nil
+	}
+	return "", err
 }
 
 // ParseTaskAttribute is ParseAttribute for a task's pot, whose lifecycle attributes are fixed.

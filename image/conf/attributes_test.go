@@ -44,7 +44,7 @@ func TestAttributes_agree(t *testing.T) {
 	for _, c := range []struct{ name, value, want string }{ // want is an error; "": it is taken
 		{"enforce_statfs", "9", "enforce_statfs: must be a number, at most 2"},
 		{"devfs_ruleset", "70000", "devfs_ruleset: must be a number, at most 65535"},
-		{"children", "2000000", "children: must be a number, at most 999999"},
+		{"children", "2000000", "children: must be a number, at most 999998"},
 		{"stop_timeout", "2147483648", "stop_timeout: must be a number, at most 2147483647"},
 		{"linsysfs", "YES", ""},
 		{"exec_stop", "printf '\a'", ""},
@@ -76,4 +76,29 @@ func TestAttributes_agree(t *testing.T) {
 	must.Eq(t, "NO", Attributes{}.Value("persistent"))
 	must.Eq(t, "NO", NewPotAttribute("no-tmpfs"))
 	must.Eq(t, "YES", Attributes{}.Value("no-tmpfs"))
+}
+
+func TestLines_Attribute(t *testing.T) {
+	leak.Check(t)
+	lines, err := ParseLines([]byte("pot.attr.persistent=off\npot.attr.no-tmpfs=\"YES\"\npot.attr.stop_timeout=99999999999\npot.attr.exec_stop=\"/bin/stop\" now\n"))
+	must.NoError(t, err)
+	for name, want := range map[string]string{
+		"persistent": "NO", "no-tmpfs": "YES", "stop_timeout": "10", "no-etc-hosts": "NO", "exec_stop": `"/bin/stop" now`, "mlock": "NO",
+	} {
+		must.Eq(t, want, lines.Attribute(name), must.Sprint(name))
+	}
+	must.Eq(t, `"/bin/stop" now`, lines.RawAttribute("exec_stop"))
+	must.Eq(t, "off", lines.RawAttribute("persistent"))
+}
+
+func TestNew_refused(t *testing.T) {
+	leak.Check(t)
+	for want, c := range map[string]New{
+		"command: must not be blank":       {Command: " \t"},
+		"env[0]: must be VAR=value":        {Env: []string{"a.b=1"}},
+		"attributes.children: must be":     {Attributes: map[string]string{"children": "999999"}},
+		"attributes.stop_timeout: must be": {Attributes: map[string]string{"stop_timeout": "2147483648"}},
+	} {
+		must.ErrorContains(t, c.Validate(), want)
+	}
 }

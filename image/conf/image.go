@@ -16,6 +16,7 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -45,7 +46,7 @@ func Read(r io.Reader) (Image, error) {
 	attributes := map[string]string{}
 	err := Each(r, func(key, value string) {
 		if name, ok := strings.CutPrefix(key, "pot.attr."); ok {
-			attributes[name] = strings.Trim(strings.TrimSpace(value), `"`)
+			attributes[name] = strings.TrimSpace(value)
 			return
 		}
 		switch key {
@@ -102,7 +103,7 @@ func (c *Image) setAttributes(all map[string]string) {
 		if find(name) == nil || all[name] == "" {
 			continue
 		}
-		value, err := ParseAttribute(name, all[name])
+		value, err := parseWritten(name, all[name])
 		if err != nil {
 			c.Invalid = append(c.Invalid, err)
 			continue
@@ -112,6 +113,21 @@ func (c *Image) setAttributes(all map[string]string) {
 		}
 		c.Attributes[name] = value
 	}
+}
+
+// variables are the names that a shell can export.
+var variables = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// CheckVariable returns what is wrong with NAME=value, as a variable of a pot's environment.
+func CheckVariable(variable string) error {
+	name, _, ok := strings.Cut(variable, "=")
+	if !ok || !variables.MatchString(name) {
+		return fmt.Errorf("must be VAR=value, not %.80q", variable)
+	}
+	if err := CheckLine(variable); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 // QuoteEnv returns NAME=value as a pot.conf has it (pot set-env).

@@ -47,6 +47,25 @@ func (c *Lines) Value(key string) string {
 	return strings.Trim(strings.TrimSpace(all[len(all)-1]), `"`)
 }
 
+// Attribute returns what an attribute is for a pot with this pot.conf: its value as it is
+// kept, and what a new pot has where it is not set, or set to what it cannot be.
+func (c *Lines) Attribute(name string) string {
+	if value, err := parseWritten(name, c.RawAttribute(name)); err == nil && value != "" {
+		return value
+	}
+	return NewPotAttribute(name)
+}
+
+// RawAttribute returns an attribute as it is written, without the blanks around it; "" if it is
+// not set.
+func (c *Lines) RawAttribute(name string) string {
+	all := c.Values("pot.attr." + name)
+	if len(all) == 0 {
+		return ""
+	}
+	return strings.TrimSpace(all[len(all)-1])
+}
+
 // Set replaces all lines of a key by one for each value, where the first was, or at
 // the end if there was none. Without values the key goes.
 func (c *Lines) Set(key string, values ...string) error {

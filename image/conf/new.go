@@ -42,7 +42,10 @@ func (c New) Format(name string) (string, error) {
 	line("base", "pot.base", c.Base)
 	line("", "pot.potbase", "")
 	line("", "pot.dns", "inherit")
-	command := c.Command
+	command := strings.TrimSpace(c.Command)
+	if command == "" && c.Command != "" {
+		errs = append(errs, fmt.Errorf("command: must not be blank"))
+	}
 	if command == "" {
 		command = "sh /etc/rc"
 	}
@@ -70,10 +73,14 @@ func (c New) Format(name string) (string, error) {
 		line("ports", "pot.export.ports", strings.Join(c.Ports, " "))
 	}
 	for i, e := range c.Env {
-		if !strings.Contains(e, "=") {
-			errs = append(errs, fmt.Errorf("env[%d]: must be VAR=value, not %q", i, e))
+		if err := CheckVariable(e); err != nil {
+			errs = append(errs, fmt.Errorf("env[%d]: %w", i, err))
+			continue
 		}
-		line(fmt.Sprintf("env[%d]", i), "pot.env", QuoteEnv(e))
+		line("", "pot.env", QuoteEnv(e))
+	}
+	if out.Len() > MaxBytes {
+		errs = append(errs, fmt.Errorf("pot.conf: would be more than %d bytes", MaxBytes))
 	}
 	return out.String(), errors.Join(errs...)
 }

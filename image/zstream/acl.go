@@ -6,16 +6,16 @@ import (
 	"io"
 )
 
-// ACE is an entry of a file's NFSv4 access control list, with numbers as ZFS has
-// them (OpenZFS include/sys/acl.h, ACE_*).
+// ACE is an entry of a file's NFSv4 access control list, with ZFS's numbers (OpenZFS
+// include/sys/acl.h, ACE_*).
 type ACE struct {
 	Type  uint16 // 0 allows, 1 denies, 2 audits, 3 alarms
-	Flags uint16 // of inheritance, and whom it is for: 0x1000 owner@, 0x2040 group@, 0x4000 everyone@, 0x40 a group
-	Mask  uint32 // what it is about: 1 to read, 2 to write, …
-	Who   uint32 // a user or group by number, where Flags say no more
+	Flags uint16 // inheritance, and the principal: 0x1000 owner@, 0x2040 group@, 0x4000 everyone@, 0x40 a group
+	Mask  uint32 // permissions: 1 read, 2 write, …
+	Who   uint32 // UID or GID, unless Flags name owner@, group@ or everyone@
 }
 
-// Whom an entry is for, in its flags.
+// The principal of an entry, in its flags.
 const (
 	aceGroup       = 0x40
 	aceOwner       = 0x1000
@@ -24,7 +24,7 @@ const (
 	aceTypeFlags   = 0x7000 | aceGroup
 )
 
-// hasID tells whether it is for one user or group by number.
+// hasID reports whether the entry is for one user or group by number.
 func (a ACE) hasID() bool {
 	switch a.Flags & aceTypeFlags {
 	case aceOwner, aceOwningGroup, aceEveryone:
@@ -33,9 +33,9 @@ func (a ACE) hasID() bool {
 	return true
 }
 
-// parseACEs reads entries of the kind with a size of its own each (zfs_ace_t;
-// module/zfs/zfs_acl.c, zfs_ace_fuid_size): 8 bytes, type, flags and mask, and 8
-// for whom. Those of Windows (types 5 to 8) have two identifiers more.
+// parseACEs decodes entries of variable size (zfs_ace_t; module/zfs/zfs_acl.c,
+// zfs_ace_fuid_size): 8 bytes of type, flags and mask, and 8 for the principal. Windows'
+// object entries (types 5 to 8) have two more identifiers.
 func parseACEs(o byteOrder, p []byte) ([]ACE, error) {
 	var list []ACE
 	for len(p) > 0 {
@@ -66,7 +66,7 @@ func parseACEs(o byteOrder, p []byte) ([]ACE, error) {
 	return list, nil
 }
 
-// aclPhys is a zfs_acl_phys_t, of a znode: entries in it, or in an object.
+// aclPhys is a zfs_acl_phys_t of a znode_phys_t: entries in the znode, or in an object.
 type aclPhys struct {
 	object  uint64
 	version uint16
@@ -82,8 +82,8 @@ const (
 	maxACL        = 64 << 10
 )
 
-// parseACLPhys reads one: z_acl_extern_obj at 0, then z_acl_count at 8 and version
-// at 12; or, with version 1, z_acl_size, version, and z_acl_count at 14.
+// parseACLPhys decodes a zfs_acl_phys_t: z_acl_extern_obj at 0, then z_acl_count at 8
+// and version at 12; or, in version 1, z_acl_size, version, and z_acl_count at 14.
 func parseACLPhys(o byteOrder, p []byte) aclPhys {
 	a := aclPhys{object: o.u64(p), version: o.u16(p[12:]), size: o.u32(p[8:]), inline: append([]byte(nil), p[16:16+inlineACLSize]...)}
 	if a.version == 0 {
@@ -93,7 +93,7 @@ func parseACLPhys(o byteOrder, p []byte) aclPhys {
 	return a
 }
 
-// entries reads the list; open is how to get at an object.
+// entries decodes the list; open returns the content of an object.
 func (a aclPhys) entries(o byteOrder, open func(object uint64) (io.ReaderAt, error)) ([]ACE, error) {
 	if a.version > 1 || a.count > maxACL || a.size > maxACL {
 		return nil, fmt.Errorf("access control list: version %d of %d bytes is not known", a.version, a.size)

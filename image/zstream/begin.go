@@ -20,24 +20,24 @@ const (
 	osZVOL = 3
 )
 
-// beginRecord is what a BEGIN record says.
+// beginRecord is a decoded BEGIN record.
 type beginRecord struct {
 	headerType int // substream or compound
 	features   uint64
 	flags      uint32
 	order      byteOrder
-	dataset    string // its whole name, where the stream was made
+	dataset    string // full name on the sending host
 	Dataset
 }
 
-// parseBegin reads a BEGIN record, and refuses what cannot be read. Of struct
-// drr_begin: magic at 0, versioninfo 8, creation_time 16, type 24, flags 28,
-// toguid 32, fromguid 40, toname 48.
+// parseBegin decodes a BEGIN record and refuses unsupported streams. Offsets in struct
+// drr_begin: magic 0, versioninfo 8, creation_time 16, type 24, flags 28, toguid 32,
+// fromguid 40, toname 48.
 func parseBegin(rec *record) (beginRecord, error) {
 	if m := rec.u64(0); m != magic {
 		return beginRecord{}, fmt.Errorf("bad magic number %#x", m)
 	}
-	// drr_versioninfo: 2 bits of header type, 56 of features, 6 to come.
+	// drr_versioninfo: 2 bits of header type, 56 of features, 6 unused.
 	info := rec.u64(8)
 	b := beginRecord{headerType: int(info & 3), features: info >> 2, flags: rec.u32(28), order: rec.order}
 	if b.headerType != substream && b.headerType != compound {
@@ -47,7 +47,7 @@ func parseBegin(rec *record) (beginRecord, error) {
 		return b, err
 	}
 	name, _, ended := bytes.Cut(rec.body[48:304], []byte{0}) // drr_toname
-	// Receivers go on to the next NUL (lib/libzfs/libzfs_sendrecv.c, zfs_receive_one).
+	// A receiver reads on to the next NUL (lib/libzfs/libzfs_sendrecv.c, zfs_receive_one).
 	if !ended {
 		return b, fmt.Errorf("a name without an end: %.40q", name)
 	}
@@ -75,7 +75,7 @@ func parseBegin(rec *record) (beginRecord, error) {
 	return b, nil
 }
 
-// relativeName is the name of dataset under top: "" for top itself.
+// relativeName returns the name of dataset relative to top: "" for top itself.
 func relativeName(top, dataset string) (string, error) {
 	if dataset == top {
 		return "", nil
@@ -92,10 +92,11 @@ func relativeName(top, dataset string) (string, error) {
 	return name, nil
 }
 
-// maxName is NAME_MAX of all systems, which ZFS has too without its feature LONGNAME.
+// maxName is NAME_MAX of all systems, and ZFS's limit without its feature LONGNAME.
 const maxName = 255
 
-// checkName refuses what is no name of one file, of at most that many bytes.
+// checkName returns an error unless name can name a file and has at most the given
+// number of bytes.
 func checkName(name string, most int) error {
 	switch {
 	case name == "" || name == "." || name == "..":

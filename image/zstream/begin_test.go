@@ -12,7 +12,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// setName gives a BEGIN another name.
+// setSnapshot sets the snapshot name of a BEGIN.
 func (p *testRecord) setSnapshot(name string) {
 	clear(p.header[bodyOffset+48 : bodyOffset+304])
 	copy(p.header[bodyOffset+48:], name)

@@ -2,10 +2,9 @@ package zstream
 
 import "encoding/binary"
 
-// byteOrder is the byte order of a stream: that of the machine which sent it. Its
-// records are in it, and so is what their content is made of as far as ZFS knows
-// it: ZAPs, attributes, access control lists. What is in XDR, and arrays in the
-// leaves of a ZAP, are big-endian everywhere.
+// byteOrder is the byte order of the machine that sent a stream. It applies to the
+// records and to the structures in their content that ZFS interprets: ZAPs, attributes,
+// access control lists. XDR and the arrays in ZAP leaves are always big-endian.
 type byteOrder struct{ big bool }
 
 func (o byteOrder) u16(p []byte) uint16 {

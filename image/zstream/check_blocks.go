@@ -9,12 +9,12 @@ import (
 // (ASSERT): that they are of a file system, and that blocks are as large as the
 // object says.
 
-// checkTypes refuses what no file system has. Objects of other types are ZFS's own: the
-// blocks of those that hold dnodes or whole sets of objects are followed by
-// whatever frees or scrubs them, by pointers that the stream would bring
-// (module/zfs/dmu_traverse.c, traverse_visitbp; dsl_scan.c, dsl_scan_recurse). A
-// checksum or a compression of their own, drr_checksumtype at 24 and drr_compress
-// at 25, has no file; it would be used without its feature (dmu.c,
+// checkTypes refuses an object that no file system has. The kernel relies on this and
+// checks it in debug builds only (ASSERT). Objects of other types are ZFS's own: freeing
+// or scrubbing follows the block pointers in blocks of dnodes or object sets, which the
+// stream would supply (module/zfs/dmu_traverse.c, traverse_visitbp; dsl_scan.c,
+// dsl_scan_recurse). No file has a checksum or compression of its own, drr_checksumtype
+// at 24 and drr_compress at 25; the kernel would use it without its feature (dmu.c,
 // dmu_write_policy; zfeature.c, feature_do_action).
 func (o *dnode) checkTypes(rec *record) error {
 	switch size := rec.u32(20); { // drr_bonuslen
@@ -34,7 +34,7 @@ func (o *dnode) checkTypes(rec *record) error {
 	return nil
 }
 
-// isZPL tells whether file systems have objects of the type.
+// isZPL reports whether file systems have objects of type t.
 func (t objectType) isZPL() bool {
 	switch t {
 	case typePlainFile, typeDirectory, typeMaster, typeUnlinked, typeSAMaster, typeSARegistry, typeSALayouts,
@@ -44,26 +44,26 @@ func (t objectType) isZPL() bool {
 	return false
 }
 
-// isMetadata tells whether senders leave such blocks uncompressed (dmu.c, dmu_ot;
+// isMetadata reports whether senders leave such blocks uncompressed (dmu.c, dmu_ot;
 // dmu_send.c, do_dump): all but the content of files.
 func (t objectType) isMetadata() bool { return t != typePlainFile }
 
-// maxBonusWithSpill is how many bytes of attributes leave the end of the dnode to the pointer
-// to a spill block (dnode.h, DN_SPILL_BLKPTR); the kernel writes both.
+// maxBonusWithSpill returns the bonus size that leaves the end of the dnode to the spill
+// block pointer (dnode.h, DN_SPILL_BLKPTR); the kernel writes both.
 func (o *dnode) maxBonusWithSpill() int { return int(o.slots)*sector - 192 - 128 }
 
 func (o *dnode) fitsBesideSpill(bonus int) bool { return bonus <= o.maxBonusWithSpill() }
 
-// isPowerOfTwo tells whether the object can have more blocks than one: those of a size
-// that is no power of two have one, and the kernel panics at what is beyond it
-// (dmu.c, dmu_buf_hold_array_by_dnode).
+// isPowerOfTwo reports whether the object can have several blocks. If its block size is
+// no power of two it has one block, and the kernel panics at an access beyond (dmu.c,
+// dmu_buf_hold_array_by_dnode).
 func (o *dnode) isPowerOfTwo() bool { return o.blockSize&(o.blockSize-1) == 0 }
 
-// checkBlock checks a block against those of its object. A kernel writes what is as
-// large as they are to the block that the offset is in, and anything else byte by
-// byte (dmu_recv.c, flush_write_batch_impl; dbuf.c, dbuf_whichblock). Larger are
-// those of a file that it has in blocks of before LARGE_BLOCKS; smaller is the end
-// of a larger one that was cut in pieces for want of it (dmu_send.c, do_dump).
+// checkBlock checks the size of a block against the block size of its object. A kernel
+// writes a block of equal size to the block at the offset, and any other byte by byte
+// (dmu_recv.c, flush_write_batch_impl; dbuf.c, dbuf_whichblock). A block may be larger
+// in a file whose blocks predate LARGE_BLOCKS, and smaller as the last piece of a large
+// block that was split without that feature (dmu_send.c, do_dump).
 func (o *dnode) checkBlock(b block, embedded bool) error {
 	size := uint64(o.blockSize)
 	plain := o.typ == typePlainFile && o.isPowerOfTwo() && !embedded
@@ -90,14 +90,13 @@ func (o *dnode) checkBlock(b block, embedded bool) error {
 	return nil
 }
 
-// maxPartlyFreed bounds the objects with a block of which a part is freed. Only files of
-// one block beyond 128 KiB have one, in streams without LARGE_BLOCKS.
+// maxPartlyFreed bounds the objects with a partly freed block. Only files of one block
+// beyond 128 KiB have one, in streams without LARGE_BLOCKS.
 const maxPartlyFreed = 1 << 16
 
-// notePartialFree notes a block of which a part is freed, up to the end or from its beginning.
-// A kernel has that block in memory by then, and writes it; if it is written as a
-// whole too, it does so twice, and frees twice what was there (dbuf.c,
-// dbuf_dirty_lightweight).
+// notePartialFree records a block of which a FREE covers the beginning or the end. A
+// kernel then has a dirty buffer of that block; if a WRITE of the whole block follows,
+// it writes twice and frees the old block twice (dbuf.c, dbuf_dirty_lightweight).
 func (r *recordRules) notePartialFree(o *dnode, from, to uint64) error {
 	size := uint64(o.blockSize)
 	end := (uint64(o.size) + size - 1) / size * size

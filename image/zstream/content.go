@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// contentName is the file of an object's content, in the stage.
+// contentName returns the file name in the stage for an object's content.
 func contentName(number uint64) string { return strconv.FormatUint(number, 10) }
 
-// writeBlock takes a WRITE or a WRITE_EMBEDDED record. It tells how much of a file's
-// content that was. What is between two WRITEs is never written, and so is a hole
-// on disk too.
+// writeBlock stores the block of a WRITE or WRITE_EMBEDDED record and returns how many
+// bytes of file content it is. A range that no WRITE covers is never written, so it is a
+// hole on disk too.
 func (s *stage) writeBlock(rec *record) (content int64, err error) {
 	b, err := parseBlock(rec)
 	if err != nil {
@@ -26,6 +26,9 @@ func (s *stage) writeBlock(rec *record) (content int64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	// A block that a kernel stores compressed must decompress, even if its content is
+	// not used here: a kernel reads beyond the end of a truncated LZJB block
+	// (module/zfs/lzjb.c, lzjb_decompress).
 	// What a kernel keeps compressed is looked at before it has it, of whatever use
 	// it is here: it reads beyond what is there of an LZJB block that is cut
 	// (module/zfs/lzjb.c, lzjb_decompress).
@@ -49,7 +52,7 @@ func (s *stage) writeBlock(rec *record) (content int64, err error) {
 	return content, nil
 }
 
-// writeContent writes to the content of an object, where that is.
+// writeContent writes data to the content of an object, in the journal or in its file.
 func (s *stage) writeContent(o *dnode, data []byte, offset int64) error {
 	if o.storage == storedInJournal {
 		k := s.extents[o.number]
@@ -66,8 +69,8 @@ func (s *stage) writeContent(o *dnode, data []byte, offset int64) error {
 	return err
 }
 
-// openContent opens the file of an object's content. WRITEs are sorted: in one
-// substream it is opened once.
+// openContent opens the file of an object's content. WRITEs are sorted by object, so a
+// substream opens each file once.
 func (s *stage) openContent(o *dnode) (*os.File, error) {
 	if s.openFile != nil && s.openNumber == o.number {
 		return s.openFile, nil
@@ -89,7 +92,7 @@ func (s *stage) openContent(o *dnode) (*os.File, error) {
 	return f, nil
 }
 
-// closeContent closes what put has open.
+// closeContent closes the file that openContent keeps open.
 func (s *stage) closeContent() error {
 	if s.openFile == nil {
 		return nil
@@ -99,7 +102,7 @@ func (s *stage) closeContent() error {
 	return err
 }
 
-// removeContent takes the content of an object away.
+// removeContent removes the content of an object.
 func (s *stage) removeContent(o *dnode) error {
 	delete(s.extents, o.number)
 	had := o.hasData && o.storage == storedInFile
@@ -115,7 +118,7 @@ func (s *stage) removeContent(o *dnode) error {
 	return s.files.Remove(contentName(o.number))
 }
 
-// freeRange takes a FREE record.
+// freeRange applies a FREE record.
 func (s *stage) freeRange(rec *record) error {
 	number, from, to, err := s.rules.checkFree(rec)
 	if err != nil {
@@ -134,7 +137,7 @@ func (s *stage) freeRange(rec *record) error {
 	return nil
 }
 
-// punchHole makes a hole in what an object holds; one up to the end makes it shorter.
+// punchHole frees a range of an object's content. A range up to the end truncates it.
 func (s *stage) punchHole(o *dnode, from, to int64) error {
 	if from == 0 && to == o.size {
 		return s.removeContent(o)
@@ -163,9 +166,8 @@ func (s *stage) punchHole(o *dnode, from, to int64) error {
 	return nil
 }
 
-// zeroRange writes zeros where there is data from one offset up to another: the way to
-// a hole where the file system knows no other. What is a hole already, which may
-// be of any size, is not written to.
+// zeroRange overwrites the data in a range with zeros, for file systems that cannot
+// punch holes. It skips existing holes, which may be of any size.
 func zeroRange(f *os.File, from, to int64) error {
 	zeros := make([]byte, 64<<10)
 	for from < to {

@@ -1,6 +1,7 @@
 package zstream
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -12,20 +13,18 @@ import (
 	"slices"
 )
 
-// CopyVerified copies the stream r to w, and nothing of it before it is known to be good:
-// the list of a package not before check has seen what it announces; no record
-// before its checksum holds, which for a payload is in the header of the next one,
-// nor when it is none that is sent; and no dataset's end before its tree was gone
-// through, with Options.Visit if that is set. A kernel trusts what it receives, and
-// takes trees that no file system could have been given. With SkipMissingOrigins, what is
-// incremental from what is in none of the Origins has its records looked at no
-// further than their checksums.
+// CopyVerified copies the stream r to w and holds every part back until it is verified:
+// the list of a package until check has accepted it; a record until its checksum (of a
+// payload: the checksum in the next header) and the record's own rules hold; the END of
+// a dataset until its tree, and Options.Visit if set, pass. A kernel trusts what it
+// receives and accepts trees that no file system can have. With SkipMissingOrigins,
+// substreams with a missing origin are checked by their checksums only.
 //
-// check is given what Head tells, of a list whose checksum holds, or of a stream
-// that is no package. With NewList it may remove Properties, which w then does not
-// have. Each dataset of a package must be whole, or a clone of the Origin that the
-// list says. After an error w has the beginning of a stream, and no end.
-// What it needs until then is in a new directory of Options.Scratch, as with Index.
+// check gets the result of Head, for a list whose checksum holds or for a stream that is
+// no package. With NewList it may remove Properties, which are then not copied. Each
+// dataset of a package must be whole, or a clone of the Origin in the list. After an
+// error w has the beginning of a stream without its end. Until it returns, CopyVerified
+// uses a new directory of Options.Scratch, as Index does.
 func CopyVerified(ctx context.Context, w io.Writer, r io.Reader, o Options, check func(*Stream) error) (_ *Stream, err error) {
 	scratch, err := os.MkdirTemp(o.Scratch, "zstream-")
 	if err != nil {
@@ -54,7 +53,7 @@ func CopyVerified(ctx context.Context, w io.Writer, r io.Reader, o Options, chec
 	return x.stream, p.flush()
 }
 
-// verifiedCopy holds back the last record, and of a package its list as well.
+// verifiedCopy holds back the last record, and for a package its list too.
 type verifiedCopy struct {
 	*snapshotStore
 	ctx     context.Context
@@ -66,9 +65,9 @@ type verifiedCopy struct {
 	records int // taken so far
 }
 
-// begin is sink's. What is of another byte order a kernel turns around as it comes,
-// before anybody has gone through it, and panics at what it does not know
-// (module/zfs/zap_leaf.c, zap_leaf_byteswap); it would be of no use to it either.
+// begin implements sink.begin. It refuses the other byte order: a kernel swaps such data
+// on arrival, before anything checks it, and panics at what it does not know
+// (module/zfs/zap_leaf.c, zap_leaf_byteswap).
 func (p *verifiedCopy) begin(b beginRecord, clones map[uint64]int) error {
 	if b.order.big != hostIsBigEndian {
 		return errors.New("it is of a machine of another byte order: a kernel is not given it")
@@ -79,9 +78,9 @@ func (p *verifiedCopy) begin(b beginRecord, clones map[uint64]int) error {
 	return p.checkOrigin(b)
 }
 
-// checkOrigin refuses a substream that a receiver would put elsewhere than into the
-// dataset that it names. One that is incremental and no clone goes to whatever dataset
-// has the snapshot that it is incremental from, if there is none of its name yet
+// checkOrigin refuses a substream that a receiver would put into another dataset than
+// the named one. An incremental substream without the clone flag goes to whatever
+// dataset has its origin snapshot, if no dataset has its name yet
 // (lib/libzfs/libzfs_sendrecv.c, zfs_receive_one).
 func (p *verifiedCopy) checkOrigin(b beginRecord) error {
 	clone := b.flags&beginClone != 0
@@ -97,10 +96,10 @@ func (p *verifiedCopy) checkOrigin(b beginRecord) error {
 	return nil
 }
 
-// hostIsBigEndian tells the byte order of this machine.
+// hostIsBigEndian is the byte order of this machine.
 var hostIsBigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
 
-// end is sink's: the END of the dataset is what is held back.
+// end implements sink.end: the END of the dataset is held back until the checks pass.
 func (p *verifiedCopy) end() error {
 	if err := p.snapshotStore.end(); err != nil || p.current == nil {
 		return err
@@ -134,8 +133,8 @@ func (p *verifiedCopy) end() error {
 	return err
 }
 
-// onRecord is given each record whole, after its header's checksum, which is that of
-// all before it too, was found to hold.
+// onRecord gets each record after its header checksum, which covers everything before,
+// is verified.
 func (p *verifiedCopy) onRecord(rec *record, header []byte) error {
 	p.records++
 	switch first := p.records == 1; {
@@ -164,10 +163,10 @@ func (p *verifiedCopy) hold(rec *record, header []byte) {
 	p.held = append(append(p.held[:0], header...), rec.payload...)
 }
 
-// checkHead has what the first record says checked, now that it is whole. With
-// NewList the list of a package is made anew, and its END, which is returned, with it.
+// checkHead calls check with the first record, which is verified now. With NewList it
+// replaces the list of a package and returns the END that belongs to it.
 func (p *verifiedCopy) checkHead() (last []byte, err error) {
-	h, err := readHead(context.Background(), &once{p.held})
+	h, err := readHead(context.Background(), bytes.NewReader(p.held))
 	if err == nil {
 		err = p.check(h.stream)
 	}
@@ -183,16 +182,4 @@ func (p *verifiedCopy) flush() error {
 	_, err := p.w.Write(p.held)
 	p.held = p.held[:0]
 	return err
-}
-
-// once reads a record that is in memory.
-type once struct{ p []byte }
-
-func (o *once) Read(p []byte) (int, error) {
-	if len(o.p) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, o.p)
-	o.p = o.p[n:]
-	return n, nil
 }

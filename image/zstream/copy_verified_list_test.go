@@ -12,7 +12,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// copyWithNewList is what Pass lets through of data with a new list.
+// copyWithNewList returns what CopyVerified copies of data with a new list.
 func copyWithNewList(t testing.TB, data []byte, check func(*Stream) error) ([]byte, error) {
 	var out bytes.Buffer
 	_, err := CopyVerified(t.Context(), &out, bytes.NewReader(data), Options{SkipMissingOrigins: true, NewList: true}, check)
@@ -20,7 +20,7 @@ func copyWithNewList(t testing.TB, data []byte, check func(*Stream) error) ([]by
 }
 
 // A list that is written anew has what check left of it, and is one that can be read.
-func TestPass_newList(t *testing.T) {
+func TestCopyVerified_newList(t *testing.T) {
 	leak.Check(t)
 	files, err := filepath.Glob("testdata/*.xz")
 	must.NoError(t, err)
@@ -102,7 +102,7 @@ func TestPass_newList(t *testing.T) {
 
 // A dataset of a package is whole, or a clone of what the list says; and so it is put
 // where it says.
-func TestPass_origin(t *testing.T) {
+func TestCopyVerified_origin(t *testing.T) {
 	leak.Check(t)
 	for name, c := range map[string]struct {
 		edit func(e testStream)

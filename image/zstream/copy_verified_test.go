@@ -12,7 +12,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// copyVerified is what Pass lets through of data.
+// copyVerified returns what CopyVerified copies of data.
 func copyVerified(t testing.TB, data []byte, check func(*Stream) error) ([]byte, *Stream, error) {
 	if check == nil {
 		check = func(*Stream) error { return nil }
@@ -23,7 +23,7 @@ func copyVerified(t testing.TB, data []byte, check func(*Stream) error) ([]byte,
 }
 
 // A stream that is good passes as it is, and one that is not never comes to its end.
-func TestPass(t *testing.T) {
+func TestCopyVerified(t *testing.T) {
 	leak.Check(t)
 	good := stream(t, "plain_1.0.xz")
 	t.Run("a good one", func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestPass(t *testing.T) {
 	})
 }
 
-func TestPass_byteOrder(t *testing.T) {
+func TestCopyVerified_byteOrder(t *testing.T) {
 	leak.Check(t)
 	err := (&verifiedCopy{}).begin(beginRecord{order: byteOrder{big: !hostIsBigEndian}}, nil)
 	must.EqError(t, err, "it is of a machine of another byte order: a kernel is not given it")
@@ -129,7 +129,7 @@ func TestMicroOrder(t *testing.T) {
 }
 
 // What this machine's tests have of each kind of stream passes.
-func TestPass_all(t *testing.T) {
+func TestCopyVerified_all(t *testing.T) {
 	leak.Check(t)
 	files, err := filepath.Glob("testdata/*.xz")
 	must.NoError(t, err)

@@ -15,7 +15,7 @@ import (
 // compression is enum zio_compress (OpenZFS include/sys/zio_compress.h).
 type compression uint8
 
-// Those that content can be in. Nine are gzip, by level.
+// The compressions of content. gzip has nine values, one for each level.
 const (
 	compressNone compression = 0 // ZIO_COMPRESS_INHERIT: the record is not compressed
 	compressOff  compression = 2
@@ -26,7 +26,7 @@ const (
 	compressZstd compression = 16
 )
 
-// String is the name that the property has.
+// String returns the value of the property compression.
 func (c compression) String() string {
 	switch {
 	case c == compressNone || c == compressOff:
@@ -45,8 +45,8 @@ func (c compression) String() string {
 	return fmt.Sprintf("compression %d", uint8(c))
 }
 
-// feature is the one that a stream must have for it, 0 for none: older ones came
-// before there were features (module/zfs/dmu_recv.c, recv_check_compress_feature).
+// feature returns the stream feature that c requires, or 0: the older ones predate
+// features (module/zfs/dmu_recv.c, recv_check_compress_feature).
 func (c compression) feature() uint64 {
 	switch c {
 	case compressLZ4:
@@ -57,8 +57,8 @@ func (c compression) feature() uint64 {
 	return 0
 }
 
-// decompressor makes blocks what they were before they were compressed. What it
-// returns is overwritten by the next. Its zero value is ready.
+// decompressor decompresses blocks. The next call overwrites the returned slice. The
+// zero value is ready to use.
 type decompressor struct {
 	out   []byte
 	frame []byte // for zstd
@@ -66,8 +66,8 @@ type decompressor struct {
 	zlib  io.ReadCloser
 }
 
-// decompress returns size bytes, which is at most maxPayload. That so many come of
-// packed is made sure of: neither fewer nor more are what the sender had.
+// decompress returns the size bytes of a block; size is at most maxPayload. It is an
+// error if data holds fewer or more.
 func (u *decompressor) decompress(c compression, packed []byte, size int) ([]byte, error) {
 	if c == compressNone || c == compressOff {
 		if len(packed) != size {
@@ -100,8 +100,8 @@ func (u *decompressor) decompress(c compression, packed []byte, size int) ([]byt
 	return out, nil
 }
 
-// lengthPrefixed is what a length at the beginning says that there is: blocks on disk are
-// padded to sectors.
+// lengthPrefixed returns the data behind a header that begins with its length, without
+// the padding to sectors of blocks on disk.
 func lengthPrefixed(packed []byte, header int) ([]byte, error) {
 	if len(packed) < header {
 		return nil, io.ErrUnexpectedEOF
@@ -113,10 +113,10 @@ func lengthPrefixed(packed []byte, header int) ([]byte, error) {
 	return packed[header : header+int(size)], nil
 }
 
-// sizeError is for what does not become as large as it should.
+// sizeError reports a decompressed size that is not the expected one.
 func sizeError(n int) error { return fmt.Errorf("there are %d", n) }
 
-// decompressLZ4 reads a length of 4 bytes, big-endian, and one block
+// decompressLZ4 reads a length of 4 bytes, big-endian, and one LZ4 block
 // (module/zfs/lz4_zfs.c, zfs_lz4_decompress).
 func decompressLZ4(packed, out []byte) error {
 	data, err := lengthPrefixed(packed, 4)
@@ -130,7 +130,7 @@ func decompressLZ4(packed, out []byte) error {
 	return err
 }
 
-// zstdMagic begins a frame of RFC 8878. ZFS leaves it out (module/zstd/zfs_zstd.c,
+// zstdMagic begins a frame of RFC 8878. ZFS omits it (module/zstd/zfs_zstd.c,
 // ZSTD_f_zstd1_magicless).
 var zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
 
@@ -156,7 +156,7 @@ func (u *decompressor) decompressZstd(packed, out []byte) error {
 	return err
 }
 
-// decompressGzip reads what ZFS calls gzip, and is zlib (RFC 1950).
+// decompressGzip reads ZFS's gzip, which is the zlib format (RFC 1950).
 func (u *decompressor) decompressGzip(packed, out []byte) (err error) {
 	if u.zlib == nil {
 		u.zlib, err = zlib.NewReader(bytes.NewReader(packed))
@@ -172,6 +172,7 @@ func (u *decompressor) decompressGzip(packed, out []byte) (err error) {
 	} else if err != nil {
 		return err
 	}
+	// The data must end here; reading its end verifies its Adler-32.
 	// It ends here, and its own checksum holds.
 	switch n, err := u.zlib.Read(make([]byte, 1)); {
 	case n > 0:
@@ -182,7 +183,7 @@ func (u *decompressor) decompressGzip(packed, out []byte) (err error) {
 	return nil
 }
 
-// close lets go of what is held for it.
+// close releases the zstd decoder.
 func (u *decompressor) close() {
 	if u.zstd != nil {
 		u.zstd.Close()

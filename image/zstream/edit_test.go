@@ -54,7 +54,7 @@ func (e testStream) encode() []byte {
 	return e.encodeIn(byteOrder{})
 }
 
-// encodeIn is seal of a stream of either order.
+// encodeIn encodes a stream in the given byte order.
 func (e testStream) encodeIn(o byteOrder) []byte {
 	var out bytes.Buffer
 	_ = e.writeIn(&out, o)

@@ -7,26 +7,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ContentFilter says which files Index is to tell the content of, in Entry.Content: small
-// ones, as the configuration of a pot is.
+// ContentFilter selects the files whose content Index returns in Entry.Content. It is
+// for small files, such as a pot's configuration.
 type ContentFilter struct {
-	Dataset  string                 // Dataset.Name of where they are
+	Dataset  string                 // Dataset.Name of the files' dataset
 	Match    func(path string) bool // Entry.Path
-	MaxBytes int64                  // of one: the content of a larger one is passed over
+	MaxBytes int64                  // of one file; larger files have no Content
 }
 
-// maxContentBytes bounds what is kept of a dataset's files, in bytes of whole blocks.
-// Content comes before names: until those are known, all small files are kept.
-// Those that come when there is no more room are passed over.
+// maxContentBytes bounds the content kept for a dataset, in bytes of whole blocks.
+// Content precedes names in a stream, so all small files are kept until the names are
+// known. Once the room is used up, further files are skipped.
 const maxContentBytes = 64 << 20
 
-// contentReserve is what a stage keeps of small files, beside all else.
+// contentReserve is a stage's room for the content of small files.
 type contentReserve struct {
-	maxBytes int64 // of one; 0: nothing is kept
-	room     int64 // bytes, for all of them
+	maxBytes int64 // of one file; 0 means that no content is kept
+	room     int64 // bytes left for all files
 }
 
-// contentReserve is what is to be kept of the dataset called name.
+// contentReserve returns the room for content of the dataset called name.
 func (o Options) contentReserve(name string) contentReserve {
 	if o.Content == nil || o.Content.Dataset != name || o.Content.Match == nil {
 		return contentReserve{}
@@ -34,7 +34,8 @@ func (o Options) contentReserve(name string) contentReserve {
 	return contentReserve{o.Content.MaxBytes, maxContentBytes}
 }
 
-// reserve tells whether a file of that size, in such blocks, is to be kept.
+// reserve reserves room for a file of that size and block size and reports whether its
+// content is kept.
 func (k *contentReserve) reserve(size uint64, block uint32) bool {
 	if k.maxBytes <= 0 || size > uint64(k.maxBytes) || block == 0 {
 		return false
@@ -47,7 +48,7 @@ func (k *contentReserve) reserve(size uint64, block uint32) bool {
 	return true
 }
 
-// filteredContent is what is kept of a file at path; nil if that is nothing.
+// filteredContent returns the content of the file at path, or nil if it was not kept.
 func (w *walker) filteredContent(path string, o *dnode, n *znode) ([]byte, error) {
 	k := w.filter
 	if k == nil || k.Dataset != w.dataset || k.Match == nil || !k.Match(path) {

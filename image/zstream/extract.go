@@ -11,15 +11,14 @@ import (
 	"slices"
 )
 
-// Extract reads the stream r and makes its trees in dir, which must be empty:
-// the top dataset in dir itself, each other in the directory of its name below,
-// as it was at the last of its snapshots. After an error dir is empty again.
-// Nothing outside dir is touched, and no link followed. Memory is for what is known
-// of each object, not for content.
+// Extract reads the stream r and creates its trees in dir, which must be empty: the top
+// dataset in dir, each other dataset in the directory of its name below, as of the last
+// of its snapshots. After an error dir is empty again. Extract touches nothing outside
+// dir and follows no links. Memory use depends on the number of objects, not on content.
 //
-// File flags, access control lists, and extended attributes of other namespaces
-// than user are left out; so are owners and devices without root. Options.Warn is
-// told.
+// Extract omits file flags, access control lists and extended attributes outside the
+// user namespace, and, without root, owners and devices. It reports omissions to
+// Options.Warn.
 func Extract(ctx context.Context, r io.Reader, dir *os.Root, o Options) (*Stream, error) {
 	switch there, err := fs.ReadDir(dir.FS(), "."); {
 	case err != nil:
@@ -37,9 +36,9 @@ func Extract(ctx context.Context, r io.Reader, dir *os.Root, o Options) (*Stream
 	return s, nil
 }
 
-// removeEntries removes all that is in dir.
+// removeEntries removes everything in dir.
 func removeEntries(dir *os.Root) error {
-	if os.Geteuid() != 0 { // a directory's own mode may forbid it
+	if os.Geteuid() != 0 { // the mode of a directory may forbid it
 		_ = fs.WalkDir(dir.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 			if err == nil && d.IsDir() && name != "." {
 				err = dir.Chmod(name, 0o700)
@@ -54,11 +53,11 @@ func removeEntries(dir *os.Root) error {
 	return err
 }
 
-// extractor is a stream being extracted.
+// extractor extracts one stream.
 type extractor struct {
 	*snapshotStore
 	dir     *os.Root
-	roots   []datasetRoot // of the datasets, which their directories become at the end
+	roots   []datasetRoot // top directories of the datasets; their metadata is set last
 	omitted omissions
 }
 
@@ -69,8 +68,8 @@ type datasetRoot struct {
 	xattrs []Xattr
 }
 
-// run reads all of the stream, then makes the trees. Nothing has a name in them
-// before every checksum was seen to hold.
+// run reads the whole stream, then creates the trees. No file gets its name before every
+// checksum is verified.
 func (x *extractor) run(ctx context.Context, r io.Reader) (*Stream, error) {
 	read, err := x.read(ctx, r)
 	if err != nil {
@@ -88,8 +87,8 @@ func (x *extractor) run(ctx context.Context, r io.Reader) (*Stream, error) {
 	return read.stream, err
 }
 
-// extractDataset makes the staged tree where the dataset called name belongs. A child's
-// place may be a directory of its parent's already, if nothing is in it.
+// extractDataset creates the staged tree of the dataset called name. Its directory may
+// exist in its parent if it is empty.
 func (x *extractor) extractDataset(t *tree, name string) error {
 	if name != "" {
 		if err := x.makeMountpoint(name); err != nil {
@@ -110,8 +109,8 @@ func (x *extractor) extractDataset(t *tree, name string) error {
 	return err
 }
 
-// makeMountpoint makes the directory of a child. What is above it are the roots of
-// datasets, so no part of the name is a link.
+// makeMountpoint creates the directory of a child dataset. The directories above it are
+// roots of datasets, so no component of the name is a link.
 func (x *extractor) makeMountpoint(name string) error {
 	info, err := x.dir.Lstat(name)
 	switch {
@@ -129,8 +128,8 @@ func (x *extractor) makeMountpoint(name string) error {
 	return err
 }
 
-// setRootMetadata gives the root of each dataset its owner, mode and times, the last
-// first: by now nothing more is made in any.
+// setRootMetadata sets owner, mode and times of each dataset's root, the last dataset
+// first: nothing is created below any of them after this.
 func (x *extractor) setRootMetadata() error {
 	for _, r := range slices.Backward(x.roots) {
 		at, err := x.dir.Open(path.Join(".", r.name))
@@ -145,7 +144,7 @@ func (x *extractor) setRootMetadata() error {
 	return nil
 }
 
-// warnOmissions tells what was left out.
+// warnOmissions reports what was omitted.
 func (x *extractor) warnOmissions() {
 	var lines []string
 	for kind, count := range x.omitted {

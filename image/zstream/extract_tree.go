@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tree makes the directories and files of one dataset from its stage. Files get
-// all that is theirs in the stage, which nobody else can enter, and then their
-// names; a directory is open to its owner alone until all in it is made.
+// tree creates the files of one dataset from its stage. A file gets its content and
+// metadata in the stage, which nobody else can enter, and then its name; a directory is
+// accessible to its owner only until it is complete.
 type tree struct {
 	*zpl
 	ctx     context.Context
@@ -19,20 +19,20 @@ type tree struct {
 	omitted omissions
 }
 
-// omissions are what was left out of the trees: how often, by kind.
+// omissions counts omitted metadata by kind.
 type omissions map[string]int64
 
-// maxDepth bounds directories within directories: a descriptor is open on each.
+// maxDepth bounds the nesting of directories: a descriptor is open for each level.
 const maxDepth = 512
 
-// subdirectory is one that has a name, and is to be filled.
+// subdirectory is a created directory whose entries are still missing.
 type subdirectory struct {
 	name   string
 	object uint64
 }
 
-// extract makes the tree in the directory at, which is empty but for stages, and
-// returns what the directory itself is to become.
+// extract creates the tree in the directory at, which is empty except for stages, and
+// returns the root's attributes, which the caller sets last.
 func (t *tree) extract(at *os.File) (root *znode, err error) {
 	private, err := t.stage.files.Open(".")
 	if err != nil {
@@ -46,9 +46,9 @@ func (t *tree) extract(at *os.File) (root *znode, err error) {
 	return root, t.extractDir(int(at.Fd()), subdirectory{object: t.root}, 0)
 }
 
-// extractDir makes what is in the directory d, open as fd. Its name is its path here.
-// First come all its names; then, one after the other, what is in those that are
-// directories, so that of the list no more is in memory than they are.
+// extractDir creates the entries of directory d, open as fd; d.name is its path. It
+// creates all names before it enters the first subdirectory, so it keeps only the
+// subdirectories of a directory in memory.
 func (t *tree) extractDir(fd int, d subdirectory, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("%q: more than %d directories deep", "/"+d.name, maxDepth)
@@ -76,8 +76,7 @@ func (t *tree) extractDir(fd int, d subdirectory, depth int) error {
 	return nil
 }
 
-// extractSubdir fills a directory in the one that is open as fd, and then gives it
-// what is its own.
+// extractSubdir fills a subdirectory of fd and then sets its metadata.
 func (t *tree) extractSubdir(fd int, path string, d subdirectory, depth int) error {
 	sub, err := unix.Openat(fd, d.name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -100,8 +99,8 @@ func (t *tree) extractSubdir(fd int, path string, d subdirectory, depth int) err
 	return nil
 }
 
-// extractEntry makes what an entry of the directory fd names. If that is a directory, it
-// is empty yet, and its object is returned.
+// extractEntry creates the file of a directory entry. For a directory, which is still
+// empty, it returns the object.
 func (t *tree) extractEntry(fd int, e zapAttribute) (dir uint64, err error) {
 	if t.ctx.Err() != nil {
 		return 0, context.Cause(t.ctx)

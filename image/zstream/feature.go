@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Features of streams, DMU_BACKUP_FEATURE_* (OpenZFS include/sys/zfs_ioctl.h of
-// 2.2 and 2.3), that are read. Most allow what is larger: attributes beyond the
-// dnode, blocks beyond 128 KiB, dnodes beyond 512 bytes, names beyond 255. HOLDS is
-// not among them: a receiver puts the holds of such a stream on its own snapshots
-// (lib/libzfs/libzfs_sendrecv.c, zfs_receive_one), which it then cannot destroy.
+// The supported stream features, DMU_BACKUP_FEATURE_* (OpenZFS include/sys/zfs_ioctl.h
+// of 2.2 and 2.3). Most allow larger values: attributes beyond the dnode, blocks beyond
+// 128 KiB, dnodes beyond 512 bytes, names beyond 255 bytes. HOLDS is not supported: a
+// receiver puts the holds of such a stream on its own snapshots
+// (lib/libzfs/libzfs_sendrecv.c, zfs_receive_one), and cannot destroy them then.
 const (
 	featureSASpill       = 1 << 2
 	featureEmbedData     = 1 << 16
@@ -27,14 +27,15 @@ const (
 		featureLargeDnode | featureZstd | featureSwitchToLarge | featureLongName | featureLargeMicroZAP
 )
 
-// featureNames are all of them, by bit. Those of 3 to 15 are of other systems.
+// featureNames are the names of all features by bit. Bits 3 to 15 belong to other
+// systems.
 var featureNames = map[uint]string{
 	0: "DEDUP", 1: "DEDUPPROPS", 2: "SA_SPILL", 16: "EMBED_DATA", 17: "LZ4", 19: "LARGE_BLOCKS",
 	20: "RESUMING", 21: "REDACTED", 22: "COMPRESSED", 23: "LARGE_DNODE", 24: "RAW", 25: "ZSTD",
 	26: "HOLDS", 27: "SWITCH_TO_LARGE_BLOCKS", 28: "LONGNAME", 29: "LARGE_MICROZAP",
 }
 
-// namesOf are the features in a set, in the order of their names.
+// namesOf returns the names of the features in set, sorted.
 func namesOf(set uint64) []string {
 	var names []string
 	for bit := range uint(62) {
@@ -51,7 +52,7 @@ func namesOf(set uint64) []string {
 	return names
 }
 
-// checkFeatures refuses what is not among those that are read, all by name.
+// checkFeatures returns an error that names every unsupported feature in set.
 func checkFeatures(set uint64) error {
 	if set &^= supported; set == 0 {
 		return nil

@@ -2,22 +2,21 @@ package zstream
 
 import "strings"
 
-// Flags are what ZFS notes of a file beside its mode, as it has them in
-// z_pflags (OpenZFS include/sys/zfs_znode.h).
+// Flags are a file's flags as z_pflags holds them (OpenZFS include/sys/zfs_znode.h).
 type Flags uint64
 
-// Those of Flags that matter here.
+// The flags that the package uses.
 const (
-	flagXattr  = 0x1 // ZFS_XATTR: it is an extended attribute, or a directory of them
-	aclTrivial = 0x4 // ZFS_ACL_TRIVIAL: the mode says all that the list does
-	// fileFlags are those that chflags(1) sets, but for archive, which ZFS sets
-	// on everything: readonly, hidden, system, immutable, nounlink, appendonly,
-	// nodump, opaque, reparse, offline, sparse.
+	flagXattr  = 0x1 // ZFS_XATTR: an extended attribute, or a directory of them
+	aclTrivial = 0x4 // ZFS_ACL_TRIVIAL: the list is equivalent to the mode
+	// fileFlags are the flags that chflags(1) sets, except archive, which ZFS sets on
+	// every file: readonly, hidden, system, immutable, nounlink, appendonly, nodump,
+	// opaque, reparse, offline, sparse.
 	fileFlags = 0x39f7 << 32
 )
 
-// fileFlag is a flag by its name in chflags(1) and its bit in st_flags
-// (FreeBSD sys/sys/stat.h); zfs_freebsd_getattr says which is which.
+// fileFlag is a flag with its name in chflags(1) and its bit in st_flags (FreeBSD
+// sys/sys/stat.h); the mapping is that of zfs_freebsd_getattr.
 type fileFlag struct {
 	bit  Flags
 	stat uint32
@@ -39,7 +38,7 @@ var flagTable = []fileFlag{
 	{1 << 40, 0x8, "opaque"},      // ZFS_OPAQUE, UF_OPAQUE
 }
 
-// Stat is what FreeBSD's st_flags has of them.
+// Stat returns the flags as FreeBSD's st_flags.
 func (f Flags) Stat() (flags uint32) {
 	for _, known := range flagTable {
 		if f&known.bit != 0 {
@@ -49,7 +48,7 @@ func (f Flags) Stat() (flags uint32) {
 	return flags
 }
 
-// String is how `ls -lo` shows them: names of chflags(1) with commas between, or
+// String formats the flags as `ls -lo` does: names of chflags(1) separated by commas, or
 // a dash.
 func (f Flags) String() string {
 	var names []string

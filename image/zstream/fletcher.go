@@ -2,12 +2,12 @@ package zstream
 
 import "encoding/binary"
 
-// fletcher4 is ZFS's checksum of streams: four sums over 32-bit words, each of
-// the one before (OpenZFS module/zcommon/zfs_fletcher.c). Its zero value is
-// ready.
+// fletcher4 is the checksum of streams: four running sums over 32-bit words, each a sum
+// of the previous one (OpenZFS module/zcommon/zfs_fletcher.c). The zero value is ready
+// to use.
 type fletcher4 [4]uint64
 
-// Write adds p, whose length must be a multiple of 4, as words of that order.
+// Write adds p as 32-bit words of byte order o. The length of p must be a multiple of 4.
 func (f *fletcher4) Write(p []byte, o byteOrder) {
 	if o.big {
 		f.writeBig(p)
@@ -43,7 +43,8 @@ func (f *fletcher4) Write(p []byte, o byteOrder) {
 	f[0], f[1], f[2], f[3] = a, b, c, d
 }
 
-// writeBig is Write for the order that few machines have.
+// writeBig is Write for big-endian words. It is not unrolled, since such streams are
+// rare.
 func (f *fletcher4) writeBig(p []byte) {
 	a, b, c, d := f[0], f[1], f[2], f[3]
 	for len(p) >= 4 {
@@ -56,7 +57,7 @@ func (f *fletcher4) writeBig(p []byte) {
 	f[0], f[1], f[2], f[3] = a, b, c, d
 }
 
-// readSum is a zio_cksum_t as it stands in a record.
+// readSum decodes a zio_cksum_t of a record.
 func readSum(p []byte, o byteOrder) (f fletcher4) {
 	for i := range f {
 		f[i] = o.u64(p[8*i:])

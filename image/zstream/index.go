@@ -14,35 +14,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Entry is a name in a stream's trees, and the file that it is of.
+// Entry is a name in the trees of a stream, and the file that it names.
 type Entry struct {
 	Dataset string // Dataset.Name
-	Path    string // in the dataset, with slashes; "." is its root
-	Object  uint64 // its number, which FreeBSD has as that of the inode
+	Path    string // in the dataset, separated by slashes; "." is its root
+	Object  uint64 // object number: FreeBSD's inode number
 
 	Mode     fs.FileMode
 	UID, GID uint32
-	Size     int64  // bytes; of a directory, its names, with . and ..
-	Links    uint64 // names that it has; of a directory, as stat(2) counts
-	Hardlink string // Path of the name that came first, if this is one more
+	Size     int64  // bytes; of a directory, the number of names with . and ..
+	Links    uint64 // number of names; of a directory, as stat(2) counts
+	Hardlink string // Path of the first name, if this is a further name of the file
 
 	Accessed, Modified, Changed, Created time.Time
 
 	Target       string // of a symbolic link
 	Major, Minor uint32 // of a device
 	Flags        Flags
-	ACL          []ACE   // nil if the mode says all that it does
+	ACL          []ACE   // nil if it is equivalent to the mode
 	Xattrs       []Xattr // by namespace and name
-	Content      []byte  // of a regular file that Options.Keep is about; else nil
+	Content      []byte  // of a regular file that Options.Content selects; else nil
 }
 
-// Index reads the stream r and calls visit with every name in it, without making
-// any of it: dataset by dataset in the stream's order, a directory before what is
-// in it. That is after all of the stream was read and every checksum seen to hold.
-// The content of files is passed over, but for what Options.Keep names. An error of visit ends it and is returned.
+// Index reads the stream r and calls visit with every name in it, without creating
+// files: dataset by dataset in the stream's order, a directory before its entries. It
+// calls visit only after it has read the whole stream and verified every checksum. It
+// skips the content of files, except what Options.Content selects. An error of visit
+// ends Index and is returned.
 //
-// What it needs until then, directories and attributes, is in a new directory of
-// Options.Scratch, which is removed; memory is as with Extract.
+// Until it returns, Index keeps directories and attributes in a new directory of
+// Options.Scratch. Memory use is that of Extract.
 func Index(ctx context.Context, r io.Reader, o Options, visit func(Entry) error) (s *Stream, err error) {
 	scratch, err := os.MkdirTemp(o.Scratch, "zstream-")
 	if err != nil {
@@ -70,24 +71,24 @@ func Index(ctx context.Context, r io.Reader, o Options, visit func(Entry) error)
 	return x.stream, nil
 }
 
-// walker goes through the files of a dataset.
+// walker visits the files of a dataset.
 type walker struct {
 	*zpl
 	ctx        context.Context
 	dataset    string
 	visit      func(Entry) error
 	filter     *ContentFilter
-	firstNames map[uint64]firstName // of files with more names than one, by object
+	firstNames map[uint64]firstName // of files with several names, by object
 	seed       maphash.Seed
 }
 
-// firstName is a name that came first. It is not a path, of which many may be long.
+// firstName is the first name of a file: not a path, since many may be long.
 type firstName struct {
 	dir  *dirPath
 	name string
 }
 
-// dirPath is a directory, and what it is in; nil is the root.
+// dirPath is a directory and its parents; nil is the root.
 type dirPath struct {
 	parent   *dirPath
 	name     string
@@ -95,7 +96,7 @@ type dirPath struct {
 	declared dirCounts
 }
 
-// path is the way to a name in the directory.
+// path returns the path of a name in the directory.
 func (a *dirPath) path(name string) string {
 	for ; a != nil; a = a.parent {
 		name = a.name + "/" + name
@@ -103,7 +104,7 @@ func (a *dirPath) path(name string) string {
 	return name
 }
 
-// visitRoot visits the root and what is below.
+// visitRoot visits the root and everything below.
 func (w *walker) visitRoot() error {
 	n, err := w.rootDir()
 	if err != nil {
@@ -125,8 +126,7 @@ func (w *walker) visitRoot() error {
 	return w.visitDir(nil, w.root, dirCounts{n.links, n.size}, 0)
 }
 
-// visitDir visits what is in a directory: first all names, then what is in those that
-// are directories.
+// visitDir visits the entries of a directory, then those of its subdirectories.
 func (w *walker) visitDir(dir *dirPath, object uint64, says dirCounts, depth int) error {
 	name := func() string { return "/" + strings.TrimSuffix(dir.path(""), "/") }
 	if depth > maxDepth {
@@ -164,7 +164,8 @@ func (w *walker) visitDir(dir *dirPath, object uint64, says dirCounts, depth int
 	return nil
 }
 
-// visitEntry visits what an entry of the directory dir, which is object in, names. If that is a directory it is returned.
+// visitEntry visits the file that an entry of dir names; in is the object of dir. It
+// returns the file if that is a directory.
 func (w *walker) visitEntry(dir *dirPath, in uint64, prefix string, e zapAttribute) (sub *dirPath, err error) {
 	if w.ctx.Err() != nil {
 		return nil, context.Cause(w.ctx)
@@ -201,7 +202,7 @@ func (w *walker) visitEntry(dir *dirPath, in uint64, prefix string, e zapAttribu
 	return sub, w.visit(found)
 }
 
-// newEntry is all that a node says.
+// newEntry returns the Entry for a znode.
 func (w *walker) newEntry(object uint64, n *znode) (e Entry, err error) {
 	e = Entry{
 		Dataset: w.dataset, Object: object, Mode: fileMode(n.mode), UID: n.uid, GID: n.gid, Size: n.size, Links: n.links,
@@ -229,7 +230,7 @@ func (w *walker) newEntry(object uint64, n *znode) (e Entry, err error) {
 	return e, err
 }
 
-// fileMode is st_mode as package io/fs has it.
+// fileMode converts st_mode to io/fs's mode.
 func fileMode(st uint32) fs.FileMode {
 	m := fs.FileMode(st & 0o777)
 	switch st & unix.S_IFMT {

@@ -2,17 +2,17 @@ package zstream
 
 import "errors"
 
-// inheritObject gives o, just announced, what the object of its number has from the
-// snapshot before, if that may be the same file: the stream has only what has
-// changed since. If it may not, it begins anew (OpenZFS module/zfs/dmu_recv.c,
-// receive_object and receive_handle_existing_object).
+// inheritObject gives o, from an OBJECT record, what the object of its number had in the
+// previous snapshot if both may be the same file: an increment holds changed blocks
+// only. Otherwise the object begins empty (OpenZFS module/zfs/dmu_recv.c, receive_object
+// and receive_handle_existing_object).
 func (s *stage) inheritObject(o, old *dnode, rec *record) error {
 	keep, err := s.keepsContent(o, old, rec.payload[:o.bonusLen])
 	if err != nil {
 		return err
 	}
 	spill := rec.u8(27)&objectSpill != 0
-	if !s.rules.spillFlags { // it does not tell: what is changed in any way has lost it
+	if !s.rules.spillFlags { // an old stream: an object that changed in any way has lost its spill block
 		spill = o.typ == old.typ && o.blockSize == old.blockSize && o.bonusType == old.bonusType && o.bonusLen == old.bonusLen
 	}
 	if spill && o.slots == old.slots {
@@ -25,7 +25,7 @@ func (s *stage) inheritObject(o, old *dnode, rec *record) error {
 	return nil
 }
 
-// keepsContent tells whether what is there of old is to be kept for o.
+// keepsContent reports whether o keeps the content of old.
 func (s *stage) keepsContent(o, old *dnode, bonus []byte) (bool, error) {
 	switch {
 	case o.slots != old.slots, o.storage != old.storage:
@@ -35,6 +35,8 @@ func (s *stage) keepsContent(o, old *dnode, bonus []byte) (bool, error) {
 	case o.typ != typePlainFile || old.typ != typePlainFile, old.size <= int64(old.blockSize):
 		return false, nil
 	}
+	// A file of several blocks has a new block size: either the previous stream was sent
+	// without large blocks, or the number was reused for another file.
 	// Files of several blocks whose size is another: either the stream before was
 	// sent without large blocks, or the number was given to another file.
 	if s.buf == nil {
@@ -55,15 +57,15 @@ func (s *stage) keepsContent(o, old *dnode, bonus []byte) (bool, error) {
 	return true, nil
 }
 
-// fileInfo is what can be seen of a file without the layouts of attributes, which
-// may be still to come: all layouts begin with the same (include/sys/zfs_sa.h,
+// fileInfo holds the attributes that can be read without the layouts, which may not have
+// arrived: all layouts begin with the same attributes (include/sys/zfs_sa.h,
 // SA_GEN_OFFSET and SA_FLAGS_OFFSET, which zpl_get_file_info relies on too).
 type fileInfo struct{ mode, size, generation, flags uint64 }
 
-// isLink tells whether it is a symbolic one.
+// isLink reports whether the file is a symbolic link.
 func (g fileInfo) isLink() bool { return g.mode&0o170000 == 0o120000 }
 
-// readFileInfo reads it from what is accountable.
+// readFileInfo reads a bonus that checkAccounting has accepted.
 func readFileInfo(o byteOrder, typ objectType, bonus []byte) fileInfo {
 	if typ == typeZnode {
 		return fileInfo{o.u64(bonus[72:]), o.u64(bonus[80:]), o.u64(bonus[64:]), o.u64(bonus[120:])}

@@ -9,32 +9,32 @@ import (
 	"sort"
 )
 
-// journal is a file that is only added to: what is read again when the order of
-// the stream is of no more use, attributes, directories and other ZAPs, targets of
-// links, values of extended attributes.
+// journal is an append-only file for staged data that is parsed later, in another order
+// than the stream's: attributes, directories and other ZAPs, targets of links, values of
+// extended attributes.
 type journal struct {
 	f       *os.File
-	pending *bufio.Writer // to f
+	pending *bufio.Writer // buffers writes to f
 	end     int64
 	flushed int64
-	content int64 // of end, what objects hold: keep's limit
+	content int64 // bytes of object content in it
 }
 
-// maxExtents bounds those of an object. One has as many blocks at most: ZAPs of a
-// gigabyte, of 16 KiB each.
+// maxExtents bounds the extents of an object. It has at most as many as blocks: a ZAP of
+// a gigabyte has blocks of 16 KiB.
 const maxExtents = maxJournalContent / (16 << 10)
 
 var errExtents = fmt.Errorf("what it holds is in more than %d parts", maxExtents)
 
-// maxJournalContent bounds the content of objects in a journal, in bytes. A name in a
-// directory takes some 100.
+// maxJournalContent bounds the content of objects in a journal, in bytes. A directory
+// entry takes about 100.
 const maxJournalContent = 1 << 30
 
 func newJournal(f *os.File) *journal {
 	return &journal{f: f, pending: bufio.NewWriterSize(f, 64<<10)}
 }
 
-// add appends p, and tells where it begins.
+// add appends p and returns its offset.
 func (j *journal) add(p []byte) (at int64, err error) {
 	at = j.end
 	n, err := j.pending.Write(p)
@@ -42,7 +42,7 @@ func (j *journal) add(p []byte) (at int64, err error) {
 	return at, err
 }
 
-// ReadAt reads what was added.
+// ReadAt implements io.ReaderAt.
 func (j *journal) ReadAt(p []byte, at int64) (int, error) {
 	if at+int64(len(p)) > j.flushed {
 		if err := j.pending.Flush(); err != nil {
@@ -53,16 +53,16 @@ func (j *journal) ReadAt(p []byte, at int64) (int, error) {
 	return j.f.ReadAt(p, at)
 }
 
-// extent is a part of an object's content, and where it stands in the journal.
+// extent maps a range of an object's content to an offset in the journal.
 type extent struct{ offset, at, size int64 }
 
 func (e extent) end() int64 { return e.offset + e.size }
 
-// extentList is the content of an object in a journal: extents that do not overlap, in
-// their order. What is between them is zero.
+// extentList is the content of an object in a journal: extents in order, without
+// overlap. Gaps are zero.
 type extentList struct{ extents []extent }
 
-// write adds p at offset, in the place of what was there.
+// write stores p at offset and replaces what was there.
 func (k *extentList) write(j *journal, p []byte, offset int64) error {
 	if j.content += int64(len(p)); j.content > maxJournalContent {
 		return fmt.Errorf("there are more than %d bytes of directories and the like", maxJournalContent)
@@ -87,12 +87,12 @@ func (k *extentList) write(j *journal, p []byte, offset int64) error {
 	return nil
 }
 
-// firstAfter is the index of the first extent that begins beyond offset.
+// firstAfter returns the index of the first extent that begins beyond offset.
 func (k *extentList) firstAfter(offset int64) int {
 	return sort.Search(len(k.extents), func(i int) bool { return k.extents[i].offset > offset })
 }
 
-// punch makes zeros of what is from one offset up to another.
+// punch makes a range a hole.
 func (k *extentList) punch(from, to int64) {
 	first := k.firstAfter(from)
 	if first > 0 && k.extents[first-1].end() > from {
@@ -112,14 +112,14 @@ func (k *extentList) punch(from, to int64) {
 	k.extents = slices.Replace(k.extents, first, last, rest...)
 }
 
-// extentReader reads the content of an object, of that size.
+// extentReader reads an object's content of the given size.
 type extentReader struct {
 	journal *journal
 	extents *extentList
 	size    int64
 }
 
-// ReadAt is io.ReaderAt's.
+// ReadAt implements io.ReaderAt.
 func (r extentReader) ReadAt(p []byte, offset int64) (int, error) {
 	if offset < 0 || offset >= r.size {
 		return 0, io.EOF

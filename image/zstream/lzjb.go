@@ -5,9 +5,9 @@ import (
 	"io"
 )
 
-// decompressLZJB reads ZFS's own LZJB (OpenZFS module/zfs/lzjb.c): before every eight
-// items stands a byte that says which of them are bytes, and which copies of what
-// came before, of 6 bits of length and 10 of distance.
+// decompressLZJB reads ZFS's LZJB (OpenZFS module/zfs/lzjb.c). A byte of flags precedes
+// eight items, each either a literal byte or a copy of earlier output: 6 bits of length
+// and 10 of distance.
 func decompressLZJB(packed, out []byte) error {
 	const lengthBits, shortest = 6, 3 // MATCH_BITS, MATCH_MIN
 	copies, bit := byte(0), 8
@@ -35,16 +35,16 @@ func decompressLZJB(packed, out []byte) error {
 		if back == 0 || back > n {
 			return distanceError(back)
 		}
-		for end := min(n+length, len(out)); n < end; n++ { // what is copied may be part of the copy
+		for end := min(n+length, len(out)); n < end; n++ { // source and destination may overlap
 			out[n] = out[n-back]
 		}
 	}
 	return nil
 }
 
-// decompressZLE reads ZFS's ZLE (module/zfs/zle.c), which only shortens zeros. A byte
-// below 64 (zio_compress_table, ci_level) is before one more bytes than it says;
-// another stands for so many zeros as it is above 63.
+// decompressZLE reads ZFS's ZLE (module/zfs/zle.c), which compresses runs of zeros. A
+// byte below 64 (zio_compress_table, ci_level) precedes that many literal bytes and one
+// more; a higher byte stands for as many zeros as it exceeds 63.
 func decompressZLE(packed, out []byte) error {
 	const literals = 64
 	for len(out) > 0 {
@@ -74,5 +74,5 @@ func decompressZLE(packed, out []byte) error {
 	return nil
 }
 
-// distanceError is for a copy of what was not there yet.
+// distanceError reports a copy from before the beginning of the output.
 func distanceError(back int) error { return fmt.Errorf("a copy of what was %d bytes before", back) }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// placeFile gives a file that is no directory a name in the directory fd. One of many
-// names stays in the stage too, to be linked to the others from there.
+// placeFile gives a file its name in the directory fd. A file with several names also
+// stays in the stage, to be linked from there.
 func (t *tree) placeFile(fd int, name string, o *dnode, n *znode) error {
 	staged := contentName(o.number)
 	if o.nameCount == 1 {
@@ -24,15 +24,15 @@ func (t *tree) placeFile(fd int, name string, o *dnode, n *znode) error {
 	}
 	err := unix.Linkat(t.stagefd, staged, fd, name, 0)
 	if errors.Is(err, unix.ENOENT) && n.isDevice() && os.Geteuid() != 0 {
-		return nil // its first name was left out
+		return nil // its first name was omitted
 	}
 	return os.NewSyscallError("link", err)
 }
 
-// errOmitted is for what cannot be made here, and has been noted.
+// errOmitted reports that a file cannot be created here and has been counted.
 var errOmitted = errors.New("left out")
 
-// makeFile makes a file in the stage all that it is to be.
+// makeFile creates a file in the stage with all its metadata.
 func (t *tree) makeFile(staged string, o *dnode, n *znode) (err error) {
 	switch n.fileType() {
 	case unix.S_IFREG:
@@ -50,8 +50,8 @@ func (t *tree) makeFile(staged string, o *dnode, n *znode) (err error) {
 	return t.setMetadata(t.stagefd, staged, n)
 }
 
-// makeRegular gives content its length: it came in whole blocks, or not at all
-// where the file is empty or a hole.
+// makeRegular sets the length of a regular file: its content arrived in whole blocks, or
+// not at all if it is empty or a hole.
 func (t *tree) makeRegular(staged string, o *dnode, n *znode) error {
 	if o.hasData && o.storage != storedInFile {
 		return objectError(o.number, errors.New("its attributes do not begin as those of a file"))
@@ -64,6 +64,8 @@ func (t *tree) makeRegular(staged string, o *dnode, n *znode) error {
 			return nil
 		}
 	}
+	// Data beyond the length belongs to the last block, or is damage. Without
+	// LARGE_BLOCKS a block arrives in parts, and its size is unknown.
 	// What is written beyond the length is of the same block, or damage. Without
 	// LARGE_BLOCKS a block comes in parts, and its own size is not told.
 	if o.size-n.size >= maxPayload {
@@ -84,7 +86,7 @@ func (t *tree) makeRegular(staged string, o *dnode, n *znode) error {
 	return os.NewSyscallError("truncate", unix.Ftruncate(f, n.size))
 }
 
-// makeSymlink makes a symbolic link, to anywhere: nothing follows it here.
+// makeSymlink creates a symbolic link to any target: nothing follows it here.
 func (t *tree) makeSymlink(staged string, o *dnode, n *znode) error {
 	target, err := n.target()
 	if err != nil {
@@ -93,9 +95,8 @@ func (t *tree) makeSymlink(staged string, o *dnode, n *znode) error {
 	return os.NewSyscallError("symlink", unix.Symlinkat(target, t.stagefd, staged))
 }
 
-// makeSpecial makes a fifo, a socket that nobody listens at, or a device. That
-// has the numbers which it had where the stream is from; what they mean is for
-// whoever opens it here.
+// makeSpecial creates a fifo, a socket without a listener, or a device with the device
+// number of the sending host.
 func (t *tree) makeSpecial(staged string, o *dnode, n *znode) error {
 	dev := uint64(0)
 	if n.isDevice() {
@@ -109,7 +110,7 @@ func (t *tree) makeSpecial(staged string, o *dnode, n *znode) error {
 	return os.NewSyscallError("mknod", err)
 }
 
-// renameByLink is a rename that fails if there is a file at to.
+// renameByLink renames a file and fails if the new name exists.
 func renameByLink(fromfd int, from string, tofd int, to string) error {
 	if err := unix.Linkat(fromfd, from, tofd, to, 0); err != nil {
 		return err

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mknod makes a special file, of either kind of device, a fifo or a socket. mknodat(2)
-// makes no sockets on FreeBSD (vfs_syscalls.c, kern_mknodat).
+// mknod creates a device, a fifo or a socket. mknodat(2) creates no sockets on FreeBSD
+// (vfs_syscalls.c, kern_mknodat).
 func mknod(fd int, name string, mode uint32, dev uint64) error {
 	if mode&unix.S_IFMT == unix.S_IFSOCK {
 		return makeSocket(fd, name)
@@ -16,8 +16,8 @@ func mknod(fd int, name string, mode uint32, dev uint64) error {
 	return unix.Mknodat(fd, name, mode, dev)
 }
 
-// makeSocket makes a socket that nobody listens at: what bindat(2) has made stays when the
-// socket that was bound is closed.
+// makeSocket creates a socket without a listener: the name that bindat(2) creates stays
+// when the socket is closed.
 func makeSocket(dir int, name string) error {
 	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -38,12 +38,12 @@ func makeSocket(dir int, name string) error {
 	return nil
 }
 
-// rename never takes the place of what has the name already. rename(2) would.
+// rename renames a file and fails if the new name exists; rename(2) would replace it.
 func rename(fromfd int, from string, tofd int, to string) error {
 	return renameByLink(fromfd, from, tofd, to)
 }
 
-// chmod gives a file its mode, a link too (lchmod(2)).
+// chmod sets the mode of a file or a link (lchmod(2)).
 func chmod(fd int, name string, mode uint32) error {
 	return unix.Fchmodat(fd, name, mode&0o7777, unix.AT_SYMLINK_NOFOLLOW)
 }

@@ -6,12 +6,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mknod makes a special file, of either kind of device, a fifo or a socket.
+// mknod creates a device, a fifo or a socket.
 func mknod(fd int, name string, mode uint32, dev uint64) error {
 	return unix.Mknodat(fd, name, mode, int(dev))
 }
 
-// rename never takes the place of what has the name already.
+// rename renames a file and fails if the new name exists.
 func rename(fromfd int, from string, tofd int, to string) error {
 	err := unix.Renameat2(fromfd, from, tofd, to, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // not every file system can
@@ -20,8 +20,8 @@ func rename(fromfd int, from string, tofd int, to string) error {
 	return err
 }
 
-// chmod gives a file its mode, of which mode has the kind too. Links have none on Linux.
-// The file is in the stage or open as fd: nobody can have put a link in its place.
+// chmod sets the mode of a file; mode includes the type. Links have no mode on Linux.
+// The file is in the stage or open as fd, so nobody can replace it by a link.
 func chmod(fd int, name string, mode uint32) error {
 	if mode&unix.S_IFMT == unix.S_IFLNK {
 		return nil

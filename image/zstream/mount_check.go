@@ -8,18 +8,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a kernel relies on in a file system that it mounts, beyond what is needed to
-// read one: it is looked at before the end of a dataset is passed on.
-
-// quotaEntries are the entries of a master node for lists of quotas (module/zfs/zfs_quota.c,
+// The mount checks below cover what a kernel relies on when it mounts a file system,
+// beyond what is needed to read one. CopyVerified runs them before it copies the END of
+// a dataset.
+//
+// quotaEntries are the master node's entries for quotas (module/zfs/zfs_quota.c,
 // zfs_userquota_prop_prefixes).
 var quotaEntries = []string{
 	"userquota@", "groupquota@", "userobjquota@", "groupobjquota@", "projectquota@", "projectobjquota@",
 }
 
-// checkMaster goes through what the master node leads to beside the root. Tables of
-// foreign owners it refuses: what is wrong with one is a panic
-// (module/zfs/zfs_fuid.c, zfs_fuid_table_load).
+// checkMaster checks the objects that the master node refers to besides the root. It
+// refuses FUID tables: a kernel panics at a damaged one (module/zfs/zfs_fuid.c,
+// zfs_fuid_table_load).
 func (f *zpl) checkMaster() error {
 	if f.master["FUID"] != 0 {
 		return errors.New("master node: names of foreign owners are not supported")
@@ -54,7 +55,7 @@ func (f *zpl) checkMaster() error {
 	return nil
 }
 
-// checkUnlinkedSet goes through the files that a kernel removes when it mounts: they have
+// checkUnlinkedSet checks the files that a kernel removes when it mounts: they must have
 // no names (module/os/freebsd/zfs/zfs_dir.c, zfs_unlinked_drain, zfs_rmnode).
 func (f *zpl) checkUnlinkedSet() error {
 	z, err := f.stage.zap(f.master["DELETE_QUEUE"], typeUnlinked)
@@ -102,9 +103,9 @@ func (f *zpl) checkUnlinked(e zapAttribute) error {
 	return nil
 }
 
-// checkBlocks refuses a size beyond a block that is the only one: reading there is
-// a panic (module/zfs/dmu.c, dmu_buf_hold_array_by_dnode), and of a link of old it
-// is what lies behind the block in memory (zfs_sa.c, zfs_sa_readlink).
+// checkBlocks refuses a file size beyond the only block of an object: reading there is a
+// panic (module/zfs/dmu.c, dmu_buf_hold_array_by_dnode), and for a symbolic link before
+// ZPL version 5 it discloses the memory behind the block (zfs_sa.c, zfs_sa_readlink).
 func (n *znode) checkBlocks(o *dnode) error {
 	within := n.fileType() == unix.S_IFLNK && (!n.isZnodePhys || int(n.size)+znodeSize <= int(o.bonusLen))
 	switch {
@@ -115,8 +116,8 @@ func (n *znode) checkBlocks(o *dnode) error {
 	return nil
 }
 
-// checkXattrDir checks a directory of extended attributes: it is of one object, and
-// is removed with that (zfs_dir.c, zfs_rmnode).
+// checkXattrDir checks that a directory of extended attributes belongs to one object
+// only: it is removed with that object (zfs_dir.c, zfs_rmnode).
 func (f *zpl) checkXattrDir(dir, of uint64) error {
 	o, n, err := f.znode(dir)
 	switch {
@@ -131,8 +132,8 @@ func (f *zpl) checkXattrDir(dir, of uint64) error {
 	return nil
 }
 
-// checkACL checks an object that has entries of one file, with which it is removed
-// (zfs_znode_os.c, zfs_znode_delete).
+// checkACL checks that an object with access control entries belongs to one file only:
+// it is removed with that file (zfs_znode_os.c, zfs_znode_delete).
 func (f *zpl) checkACL(o *dnode, n *znode) error {
 	switch owner, taken := f.aclOwners[o.number]; {
 	case taken && owner != n.object:
@@ -146,10 +147,9 @@ func (f *zpl) checkACL(o *dnode, n *znode) error {
 	return nil
 }
 
-// checkDir checks what a kernel goes by to remove a directory and what is in it, or
-// to see whether one is within another: it goes up to the root, wherever that
-// leads (module/os/freebsd/zfs/zfs_vnops_os.c, zfs_rename_check; zfs_dir.c,
-// zfs_link_destroy).
+// checkDir checks the parent of a directory. A kernel follows parents to the root,
+// wherever they lead, to remove a directory or to detect a rename into itself
+// (module/os/freebsd/zfs/zfs_vnops_os.c, zfs_rename_check; zfs_dir.c, zfs_link_destroy).
 func (n *znode) checkDir(parent uint64) error {
 	if !n.hasAttr["ZPL_PARENT"] || n.parent != parent {
 		return fmt.Errorf("it is in directory %d, and says %d", parent, n.parent)
@@ -157,7 +157,7 @@ func (n *znode) checkDir(parent uint64) error {
 	return nil
 }
 
-// check compares the links and size of a directory with what was in it.
+// check compares the links and size of a directory with the entries found.
 func (d dirCounts) check(subdirs, names int64) error {
 	switch {
 	case int64(min(d.links, 1<<62)) < 2+subdirs:
@@ -168,7 +168,7 @@ func (d dirCounts) check(subdirs, names int64) error {
 	return nil
 }
 
-// dirCounts is what a directory says is in it, with . and ..
+// dirCounts are the links and size of a directory, with . and ..
 type dirCounts struct {
 	links uint64
 	size  int64

@@ -9,11 +9,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// A directory of a dataset whose property normalization is not none, or whose
-// casesensitivity is insensitive or mixed, has the hashes of other names than its
-// entries have: of what u8_textprep_str makes of them (OpenZFS module/zfs/u8_textprep.c;
-// zap_impl.c, zap_normalize). It does so character by character, and where Unicode's own
-// algorithms (UAX #15) would do otherwise, it is followed here.
+// If a dataset's property normalization is not none, or casesensitivity is insensitive
+// or mixed, its directories hash what u8_textprep_str makes of a name, not the name
+// (OpenZFS module/zfs/u8_textprep.c; zap_impl.c, zap_normalize). This file follows that
+// function, character by character, where it differs from Unicode's algorithms (UAX #15).
 
 // Flags of a normalization (include/sys/u8_textprep.h).
 const (
@@ -35,8 +34,8 @@ const (
 // graphemeJoiner ends a sequence that is too long (UAX #15, Stream-Safe Text Format).
 const graphemeJoiner = "\u034f"
 
-// checkNormalization refuses flags that no dataset has: a kernel normalizes nothing by
-// them, and takes for the hash of a name whatever was in its place in memory.
+// checkNormalization refuses flags that no dataset has: a kernel then normalises nothing
+// and uses uninitialised memory as the hash of a name.
 func checkNormalization(flags uint64) error {
 	form := flags & normForm
 	switch {
@@ -47,7 +46,8 @@ func checkNormalization(flags uint64) error {
 	return nil
 }
 
-// normalize returns the name whose hash an entry has. It fails where a kernel would.
+// normalize returns the form of a name that a kernel hashes. It fails where a kernel
+// fails.
 func normalize(name string, flags uint64) (string, error) {
 	if flags&normForm == 0 {
 		if flags&normUpper != 0 {
@@ -72,8 +72,8 @@ func normalize(name string, flags uint64) (string, error) {
 	return string(out), nil
 }
 
-// upperName has all letters in upper case. A character is as long as its first byte
-// says, whatever follows.
+// upperName converts letters to upper case. The first byte of a character gives its
+// length, whatever bytes follow.
 func upperName(name string) string {
 	out := make([]byte, 0, len(name))
 	for name != "" {
@@ -88,7 +88,8 @@ func upperName(name string) string {
 	return string(out)
 }
 
-// charBytes is u8_number_of_bytes; bytes that begin no character are one each.
+// charBytes is u8_number_of_bytes; a byte that begins no character counts as one
+// character.
 func charBytes(first byte) int {
 	switch {
 	case first >= 0xc2 && first < 0xe0:
@@ -101,8 +102,7 @@ func charBytes(first byte) int {
 	return 1
 }
 
-// upperRune is a letter's simple mapping to upper case (UnicodeData.txt), and any other
-// character.
+// upperRune returns a letter's simple upper case mapping (UnicodeData.txt), or r itself.
 func upperRune(r rune) rune {
 	switch {
 	case 'a' <= r && r <= 'z':
@@ -113,7 +113,7 @@ func upperRune(r rune) rune {
 	return r
 }
 
-// decompose returns the characters that take the place of one.
+// decompose returns the decomposition of a character.
 func decompose(form norm.Form, r rune) string {
 	if r >= utf8.RuneSelf && unicode.Is(unicode5, r) {
 		return form.String(string(r))
@@ -121,7 +121,7 @@ func decompose(form norm.Form, r rune) string {
 	return string(r)
 }
 
-// classOf is the canonical combining class: 0 is a starter's.
+// classOf returns the canonical combining class: 0 for a starter.
 func classOf(r rune) uint8 {
 	if r >= utf8.RuneSelf && unicode.Is(unicode5, r) {
 		return norm.NFD.PropertiesString(string(r)).CCC()
@@ -129,10 +129,10 @@ func classOf(r rune) uint8 {
 	return 0
 }
 
-// pair are two characters that one takes the place of.
+// pair is two characters with a composition.
 type pair struct{ first, second string }
 
-// compositions are all of them, and which characters are the first of one.
+// compositions returns all compositions, and the characters that begin one.
 var compositions = sync.OnceValues(func() (all map[pair]string, first map[string]bool) {
 	all, first = map[pair]string{}, map[string]bool{}
 	visit := func(r rune) {

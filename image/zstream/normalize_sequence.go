@@ -7,8 +7,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// normalizer normalizes a name to a form, a sequence of characters at a time: a starter
-// and what belongs to it.
+// normalizer normalises a name one sequence at a time: a starter and its marks.
 type normalizer struct {
 	form           norm.Form // NFD or NFKD
 	upper, compose bool
@@ -21,7 +20,7 @@ type char struct {
 	class uint8
 }
 
-// A state is what a sequence ends in so far.
+// state is the end of a sequence so far.
 type state int
 
 const (
@@ -32,7 +31,7 @@ const (
 	complete // or another of its parts, to which nothing can be added
 )
 
-// after is the state after a character that another one stands for.
+// after returns the state after character r at the beginning of a sequence.
 func (s state) after(r rune) state {
 	switch {
 	case isSyllable(r) && (r-syllableFirst)%trailings == 0:
@@ -45,8 +44,8 @@ func (s state) after(r rune) state {
 	return other
 }
 
-// sequence takes the next one off the rest, and returns it normalized (u8_textprep.c,
-// collect_a_seq). Of letters in it the first alone is in upper case then.
+// sequence removes the next sequence from rest and returns it normalised (u8_textprep.c,
+// collect_a_seq). Only the first letter of it is converted to upper case.
 func (n *normalizer) sequence() string {
 	r, size := utf8.DecodeRuneInString(n.rest)
 	n.rest = n.rest[size:]
@@ -93,7 +92,7 @@ func (n *normalizer) sequence() string {
 	return textOf(all)
 }
 
-// chars appends the characters that take the place of one.
+// chars appends the decomposition of a character.
 func (n *normalizer) chars(all []char, r rune) []char {
 	for _, part := range decompose(n.form, r) {
 		all = append(all, char{string(part), classOf(part)})
@@ -101,8 +100,7 @@ func (n *normalizer) chars(all []char, r rune) []char {
 	return all
 }
 
-// sortMarks sorts those between starters by class, and leaves those of one class in
-// their order.
+// sortMarks sorts the marks between starters by class, stably.
 func sortMarks(all []char) {
 	for i := 1; i < len(all); i++ {
 		for j := i; j > 0 && all[j].class != 0 && all[j-1].class > all[j].class; j-- {
@@ -119,8 +117,8 @@ func textOf(all []char) string {
 	return b.String()
 }
 
-// composed has one character in place of two where there is one (do_composition). Beyond
-// the sequence it goes on with the rest of the name, as that stands there.
+// composed composes pairs of characters (do_composition). At the end of the sequence it
+// continues with the rest of the name, unnormalised.
 func (n *normalizer) composed(all []char) string {
 	pairs, starts := compositions()
 	var out string
@@ -162,7 +160,7 @@ func runeOf(c char) rune {
 	return r
 }
 
-// syllable is the one that begins at all[i], and where the next character is.
+// syllable returns the syllable that begins at all[i], and the index behind it.
 func syllable(all []char, i int) (string, int) {
 	r := syllableFirst + ((runeOf(all[i])-leadingFirst)*vowels+runeOf(all[i+1])-vowelFirst)*trailings
 	if i += 2; i < len(all) && isTrailing(runeOf(all[i])) {
@@ -172,8 +170,8 @@ func syllable(all []char, i int) (string, int) {
 	return string(r), i
 }
 
-// composeStarter composes the starter at all[i], which is not the last, with what follows
-// it. It returns that, with the marks that were left over, and where the next character is.
+// composeStarter composes the starter at all[i], which is not the last character, with
+// its marks. It returns the result with the remaining marks, and the index behind them.
 func composeStarter(all []char, i int) (string, int) {
 	pairs, starts := compositions()
 	start, made, last := all[i].text, false, len(all)-1
@@ -201,7 +199,7 @@ func composeStarter(all []char, i int) (string, int) {
 	}
 }
 
-// blocked reports whether a mark is kept from its starter by one before it.
+// blocked reports whether a mark before all[i] keeps it from its starter.
 func blocked(all []char, i int) bool {
 	for _, c := range all[1:i] {
 		if c.class == 0 || c.class >= all[i].class {

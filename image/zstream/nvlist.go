@@ -5,25 +5,25 @@ import (
 	"fmt"
 )
 
-// nvlist is a list of named values as nvlist_pack(3) writes it with NV_ENCODE_XDR
+// nvlist is a list of named values in the encoding of nvlist_pack(3) with NV_ENCODE_XDR
 // (OpenZFS module/nvpair/nvpair.c, "XDR encoding functions").
 type nvlist []nvpair
 
-// nvpair is one of them. Its value is a uint64 for all unsigned numbers, an int64
-// for the signed ones, a bool, a string, []byte, an nvlist, nil where the name
-// says all, or opaque.
+// nvpair is a name and its value: a uint64 for all unsigned types, an int64 for the
+// signed ones, a bool, a string, []byte, an nvlist, nil for DATA_TYPE_BOOLEAN, or
+// opaque.
 type nvpair struct {
 	name  string
 	value any
 }
 
-// opaque is a value of a type that nothing here has a use for.
+// opaque is a value of a type that the package does not use.
 type opaque struct {
 	dataType uint32
 	lists    []nvlist // of an array of lists
 }
 
-// Bounds on a list. One of `zfs send -R` has some 50 pairs for a dataset.
+// Bounds of a list. `zfs send -R` writes about 50 pairs for a dataset.
 const (
 	maxPairs   = 1 << 16
 	maxNesting = 8
@@ -37,7 +37,7 @@ const (
 	uniqueNameType = 2
 )
 
-// unpackNvlist reads a packed list, all of buf.
+// unpackNvlist decodes a packed list, which must take all of buf.
 func unpackNvlist(buf []byte) (nvlist, error) {
 	if len(buf) == 0 {
 		return nil, errors.New("list: a package without one")
@@ -53,7 +53,7 @@ func unpackNvlist(buf []byte) (nvlist, error) {
 	return list, x.err
 }
 
-// find is the value of a name, and nil without it.
+// find returns the value of a name, or nil if there is none.
 func (l nvlist) find(name string) any {
 	for _, p := range l {
 		if p.name == name {
@@ -63,7 +63,7 @@ func (l nvlist) find(name string) any {
 	return nil
 }
 
-// has tells whether there is such a name.
+// has reports whether the list has the name.
 func (l nvlist) has(name string) bool {
 	for _, p := range l {
 		if p.name == name {
@@ -73,8 +73,8 @@ func (l nvlist) has(name string) bool {
 	return false
 }
 
-// checkUnique returns an error if two pairs have the same name: which of the two a
-// receiver takes depends on its version of libnvpair.
+// checkUnique returns an error if two pairs have the same name: which of them a receiver
+// uses depends on its version of libnvpair.
 func (l nvlist) checkUnique() error {
 	seen := make(map[string]bool, len(l))
 	for _, p := range l {
@@ -86,8 +86,7 @@ func (l nvlist) checkUnique() error {
 	return nil
 }
 
-// checkUniqueDeep returns an error if two pairs have the same name, in the list or in a list
-// within it.
+// checkUniqueDeep is checkUnique for the list and all lists within it.
 func (l nvlist) checkUniqueDeep() error {
 	if err := l.checkUnique(); err != nil {
 		return err
@@ -109,8 +108,8 @@ func (l nvlist) checkUniqueDeep() error {
 	return nil
 }
 
-// lookupValue returns the value of a name, and the zero value without it. A receiver looks
-// for name and type together: a name of another type is an error.
+// lookupValue returns the value of a name, or the zero value if there is none. A
+// receiver looks for name and type together, so a value of another type is an error.
 func lookupValue[T string | uint64 | bool | nvlist](l nvlist, name string) (value T, err error) {
 	if !l.has(name) {
 		return value, nil

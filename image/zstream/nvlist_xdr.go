@@ -37,15 +37,15 @@ const (
 	nvDouble       = 27
 )
 
-// xdr takes values off its rest (RFC 4506): all are big-endian, in multiples of
-// 4 bytes. After the first error it yields zeros.
+// xdr decodes RFC 4506: big-endian values in multiples of 4 bytes. After the first error
+// it returns zeros.
 type xdr struct {
 	rest  []byte
-	pairs int // that may still come
+	pairs int // remaining pairs before the bound
 	err   error
 }
 
-// fail keeps the first error, and ends what there is to take.
+// fail keeps the first error and drops the remaining input.
 func (x *xdr) fail(format string, args ...any) {
 	if x.err == nil {
 		x.err = fmt.Errorf(format, args...)
@@ -53,7 +53,7 @@ func (x *xdr) fail(format string, args ...any) {
 	x.rest = nil
 }
 
-// take is the next n bytes, without the padding that follows them.
+// take returns the next n bytes and skips their padding.
 func (x *xdr) take(n uint32) []byte {
 	padded := (uint64(n) + 3) &^ 3
 	if padded > uint64(len(x.rest)) {
@@ -65,7 +65,7 @@ func (x *xdr) take(n uint32) []byte {
 	return p
 }
 
-// u32 is an unsigned integer.
+// u32 decodes an unsigned integer.
 func (x *xdr) u32() uint32 {
 	if p := x.take(4); p != nil {
 		return binary.BigEndian.Uint32(p)
@@ -73,10 +73,11 @@ func (x *xdr) u32() uint32 {
 	return 0
 }
 
-// u64 is an unsigned hyper.
+// u64 decodes an unsigned hyper.
 func (x *xdr) u64() uint64 { return uint64(x.u32())<<32 | uint64(x.u32()) }
 
-// unsigned and signed are integers of fewer bits, of which a receiver keeps these alone.
+// unsigned and signed decode integers of fewer bits, which XDR stores in 4 bytes. A
+// value beyond those bits is an error: a receiver would truncate it.
 func (x *xdr) unsigned(bits uint) uint64 {
 	v := x.u32()
 	if v>>bits != 0 {
@@ -93,8 +94,8 @@ func (x *xdr) signed(bits uint) int64 {
 	return v
 }
 
-// list reads version, flags, and pairs up to one of no size. Before each pair
-// stand its size here, with both sizes, and its size in memory.
+// list decodes version, flags, and pairs up to a pair of size 0. Each pair begins with
+// its encoded size, which includes both sizes, and its size in memory.
 func (x *xdr) list(depth int) nvlist {
 	if version := x.u32(); version != 0 { // NV_VERSION
 		x.fail("list: version %d is not known", version)
@@ -131,8 +132,8 @@ func (x *xdr) list(depth int) nvlist {
 	return list
 }
 
-// text reads a string. A receiver would cut one with a NUL in it there, and read
-// another name or value than is read here (module/nvpair/nvpair.c, nvs_xdr_nvp_op).
+// text decodes a string. A NUL in it is an error: a receiver would end the string there
+// and use another name or value (module/nvpair/nvpair.c, nvs_xdr_nvp_op).
 func (x *xdr) text() string {
 	s := string(x.take(x.u32()))
 	if strings.ContainsRune(s, 0) {
@@ -141,9 +142,9 @@ func (x *xdr) text() string {
 	return s
 }
 
-// pair reads name, type, number of elements and value. A receiver goes by type and
-// number, and not by the size before them: of no value may there be more or less than
-// they say, or it would read other pairs than are read here.
+// pair decodes name, type, number of elements and value. A receiver uses type and
+// number, not the encoded size, so a value must match them exactly; otherwise a receiver
+// would see other pairs.
 func (x *xdr) pair(depth int) nvpair {
 	p := nvpair{name: x.text()}
 	dataType, count := x.u32(), x.u32()
@@ -154,7 +155,7 @@ func (x *xdr) pair(depth int) nvpair {
 	return p
 }
 
-// elements returns how many a value of the type has, unless it is an array
+// elements returns how many elements a value of the type has, unless it is an array
 // (i_validate_type_nelem).
 func elements(dataType uint32) (n uint32, isArray bool) {
 	switch {
@@ -167,7 +168,7 @@ func elements(dataType uint32) (n uint32, isArray bool) {
 	return 1, false
 }
 
-// value reads one.
+// value decodes a value.
 func (x *xdr) value(dataType, count uint32, depth int) any {
 	switch dataType {
 	case nvBoolean:
@@ -200,7 +201,7 @@ func (x *xdr) value(dataType, count uint32, depth int) any {
 	return x.opaque(dataType, count, depth)
 }
 
-// opaque reads a value of a type that nothing here has a use for.
+// opaque decodes a value of a type that the package does not use.
 func (x *xdr) opaque(dataType, count uint32, depth int) opaque {
 	o := opaque{dataType: dataType}
 	switch dataType {
@@ -228,8 +229,8 @@ func (x *xdr) opaque(dataType, count uint32, depth int) opaque {
 	return o
 }
 
-// integers reads an array of those of that size here. Its number of elements comes
-// again before them, unless there are none.
+// integers skips an array of integers of size bytes. Its number of elements is repeated
+// before them, unless it is 0.
 func (x *xdr) integers(count, size uint32) {
 	if count == 0 {
 		return

@@ -7,17 +7,17 @@ import (
 	"sort"
 )
 
-// objectType is dmu_object_type_t (OpenZFS include/sys/dmu.h), which has 8 bits
-// in a dnode.
+// objectType is dmu_object_type_t (OpenZFS include/sys/dmu.h), of which a dnode holds 8
+// bits.
 type objectType uint8
 
-// The types that a file system's tree is made of.
+// The object types of a file system.
 const (
 	typeACL        objectType = 33 // entries of an access control list, before ZPL version 5
 	typeOldACL     objectType = 18 // the same, before version 3
-	typeSysACL     objectType = 34 // of a bonus alone: those of objects of typeACL
-	typeUnlinked   objectType = 22 // files that are open and have no name
-	typeFUIDs      objectType = 35 // domains of foreign owners
+	typeSysACL     objectType = 34 // of a bonus only: the bonus of typeACL objects
+	typeUnlinked   objectType = 22 // the unlinked set: open files without a name
+	typeFUIDs      objectType = 35 // FUID table: domains of Windows owners
 	typeFUIDSize   objectType = 36 // of a bonus alone
 	typeQuota      objectType = 40
 	typeZnode      objectType = 17 // of a bonus alone, before ZPL version 5
@@ -30,7 +30,7 @@ const (
 	typeSALayouts  objectType = 47
 )
 
-// String names the types that errors are about.
+// String describes the type for error messages.
 func (t objectType) String() string {
 	switch t {
 	case typePlainFile:
@@ -53,16 +53,17 @@ func (t objectType) String() string {
 	return fmt.Sprintf("an object of type %d", uint8(t))
 }
 
-// storage is where the content of an object is kept.
+// storage says where the stage keeps the content of an object.
 type storage uint8
 
 const (
-	notStored       storage = iota // it has no use: names of foreign owners
-	storedInJournal                // it is read again
-	storedInFile                   // it is what a file will have
+	notStored       storage = iota // content that is not read: FUID tables
+	storedInJournal                // content that is parsed later
+	storedInFile                   // content of an extracted file
 )
 
-// storage is that of objects of a type, if they are no special files.
+// storage returns where content of objects of type t is kept, symbolic links and
+// extended attributes aside: see stage.storageOf.
 func (t objectType) storage() storage {
 	switch t {
 	case typePlainFile:
@@ -73,25 +74,25 @@ func (t objectType) storage() storage {
 	return notStored
 }
 
-// dnode is one object of a dataset. There may be millions.
+// dnode is a staged object. There may be millions.
 type dnode struct {
 	number    uint64
-	bonusAt   int64 // where its bonus begins
+	bonusAt   int64 // offset of its bonus in the journal
 	spillAt   int64
-	size      int64  // up to the last byte that was written
+	size      int64  // end of the last block written
 	blockSize uint32 // bytes
-	spillSize uint32 // bytes of attributes, beside those of the bonus
-	nameCount uint32 // that the tree has for it by now
+	spillSize uint32 // bytes in the spill block
+	nameCount uint32 // names found in directories so far
 	bonusLen  uint16
 	typ       objectType
 	bonusType objectType
 	slots     uint8
 	storage   storage
-	hasData   bool // something was written to it
+	hasData   bool // a block was written to it
 }
 
-// objset are those of a dataset in order of their numbers. They are in chunks,
-// so that one more never moves all.
+// objset holds the dnodes of a dataset in order of object number, in chunks so that an
+// insertion moves one chunk at most.
 type objset struct {
 	chunks [][]dnode // none is empty
 	count  int64
@@ -99,18 +100,18 @@ type objset struct {
 
 const chunkObjects = 1024
 
-// chunkIndex is the index of the one where number is, or would be.
+// chunkIndex returns the index of the chunk where number is, or belongs.
 func (os *objset) chunkIndex(number uint64) int {
 	c := sort.Search(len(os.chunks), func(i int) bool { return os.chunks[i][0].number > number })
 	return max(c-1, 0)
 }
 
-// searchChunk is the index in a chunk of number, or of the first above it.
+// searchChunk returns the index in chunk of number, or of the first number above it.
 func searchChunk(chunk []dnode, number uint64) int {
 	return sort.Search(len(chunk), func(i int) bool { return chunk[i].number >= number })
 }
 
-// add puts in an object of a number that none has.
+// add inserts a dnode whose number is not in use.
 func (os *objset) add(o dnode) {
 	os.count++
 	c := os.chunkIndex(o.number)
@@ -129,7 +130,7 @@ func (os *objset) add(o dnode) {
 	os.chunks[c] = slices.Insert(os.chunks[c], searchChunk(os.chunks[c], o.number), o)
 }
 
-// lookup is an object that may be there; nil without it.
+// lookup returns the dnode of an object, or nil if there is none.
 func (os *objset) lookup(number uint64) *dnode {
 	if len(os.chunks) == 0 {
 		return nil
@@ -141,7 +142,8 @@ func (os *objset) lookup(number uint64) *dnode {
 	return nil
 }
 
-// lastBefore is the last object whose number is below that one; nil without any.
+// lastBefore returns the dnode with the highest number below the given one, or nil if
+// there is none.
 func (os *objset) lastBefore(number uint64) *dnode {
 	if len(os.chunks) == 0 {
 		return nil
@@ -154,7 +156,7 @@ func (os *objset) lastBefore(number uint64) *dnode {
 	return &chunk[i-1]
 }
 
-// find is an object that must be there.
+// find returns the dnode of an object, or an error if there is none.
 func (os *objset) find(number uint64) (*dnode, error) {
 	if o := os.lookup(number); o != nil {
 		return o, nil
@@ -162,8 +164,8 @@ func (os *objset) find(number uint64) (*dnode, error) {
 	return nil, objectError(number, errors.New("there is none of that number"))
 }
 
-// findType is an object that must be there and of that type: what the number of a
-// directory leads to is no file's content.
+// findType returns the dnode of an object, or an error if there is none or it has
+// another type: a directory's number must not lead to a file's content.
 func (os *objset) findType(number uint64, want objectType) (*dnode, error) {
 	o, err := os.find(number)
 	if err == nil && o.typ != want {
@@ -172,8 +174,7 @@ func (os *objset) findType(number uint64, want objectType) (*dnode, error) {
 	return o, err
 }
 
-// remove takes away the objects from one number up to another, after f was
-// called with each.
+// remove calls f with each dnode in [from, to) and removes it.
 func (os *objset) remove(from, to uint64, f func(*dnode) error) error {
 	for c := os.chunkIndex(from); c < len(os.chunks) && os.chunks[c][0].number < to; {
 		chunk := os.chunks[c]
@@ -193,7 +194,7 @@ func (os *objset) remove(from, to uint64, f func(*dnode) error) error {
 	return nil
 }
 
-// each calls f with all of them.
+// each calls f with every dnode, in order of number.
 func (os *objset) each(f func(*dnode) error) error {
 	for _, chunk := range os.chunks {
 		for i := range chunk {
@@ -205,5 +206,5 @@ func (os *objset) each(f func(*dnode) error) error {
 	return nil
 }
 
-// objectError is err of that object.
+// objectError adds an object's number to err.
 func objectError(number uint64, err error) error { return fmt.Errorf("object %d: %w", number, err) }

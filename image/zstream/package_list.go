@@ -6,25 +6,25 @@ import (
 	"strings"
 )
 
-// packageList is what a package (`zfs send -R` or `-I`) says that it holds, in the
-// list behind its BEGIN (OpenZFS lib/libzfs/libzfs_sendrecv.c, send_prelim_records
-// and send_iterate_fs).
+// packageList is the list behind the BEGIN of a package (`zfs send -R` or `-I`): the
+// datasets that follow (OpenZFS lib/libzfs/libzfs_sendrecv.c, send_prelim_records and
+// send_iterate_fs).
 type packageList struct {
 	from, to string                   // names of snapshots
-	datasets map[string]listedDataset // by their whole names
-	origins  map[uint64]int           // how many datasets are clones of the snapshot with that GUID
+	datasets map[string]listedDataset // by full name
+	origins  map[uint64]int           // number of clones of each snapshot, by its GUID
 }
 
 // listedDataset is a dataset in the list.
 type listedDataset struct {
-	key                string // under which it is there: the GUID of the dataset
+	key                string // its name in the list: the GUID of the dataset
 	origin             uint64 // GUID of the snapshot that it is a clone of
 	snapshots          map[string]uint64
 	properties         map[string]any
 	snapshotProperties map[string]map[string]any // properties of each
 }
 
-// parsePackageList reads the list.
+// parsePackageList decodes the list.
 func parsePackageList(buf []byte) (*packageList, error) {
 	list, err := unpackNvlist(buf)
 	if err != nil {
@@ -76,14 +76,14 @@ func parsePackageList(buf []byte) (*packageList, error) {
 	if err := filesystems.checkUnique(); err != nil {
 		return nil, fmt.Errorf("list: dataset %w", err)
 	}
-	if err := list.checkUniqueDeep(); err != nil { // also in what nothing here has a use for
+	if err := list.checkUniqueDeep(); err != nil { // also in the unused parts
 		return nil, fmt.Errorf("list: %w", err)
 	}
 	return c, nil
 }
 
-// parseListedDataset reads what the list has of a dataset. A receiver finds a dataset in the
-// list by the GUID of its snapshot, not by its name (libzfs_sendrecv.c, fsavl_find).
+// parseListedDataset decodes a dataset of the list. A receiver finds a dataset by the
+// GUID of its snapshot, not by its name (libzfs_sendrecv.c, fsavl_find).
 func parseListedDataset(fs nvlist) (d listedDataset, err error) {
 	if err := fs.checkUnique(); err != nil {
 		return d, err
@@ -143,8 +143,8 @@ func parseListedDataset(fs nvlist) (d listedDataset, err error) {
 	return d, nil
 }
 
-// parseProperties are those in a list, numbers and texts; nil is the value of one with a
-// source and no value.
+// parseProperties decodes properties, numbers and strings; nil is a property with a
+// source and without a value.
 func parseProperties(l nvlist) (map[string]any, error) {
 	if err := l.checkUnique(); err != nil {
 		return nil, fmt.Errorf("property %w", err)
@@ -171,8 +171,8 @@ func parseProperties(l nvlist) (map[string]any, error) {
 	return m, nil
 }
 
-// checkListed tells whether a substream is one that was announced, and adds to it
-// what the list says.
+// checkListed returns an error unless the list has the substream, and adds the list's
+// data to b.
 func (c *packageList) checkListed(b *beginRecord) error {
 	name := b.dataset + "@" + b.Snapshot
 	d, ok := c.datasets[b.dataset]
@@ -188,9 +188,8 @@ func (c *packageList) checkListed(b *beginRecord) error {
 	return nil
 }
 
-// checkComplete tells whether all came that was announced: every dataset, up to the
-// snapshot that the package is of. Others that the list has need not come: it is
-// of all there were.
+// checkComplete returns an error unless every dataset with the package's snapshot has
+// arrived. Other datasets of the list need not arrive: it lists all that existed.
 func (c *packageList) checkComplete(got []Dataset) error {
 	want, have := 0, 0
 	for _, d := range c.datasets {

@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// payloadSize is how much follows a header, by the fields of its kind
-// (DRR_OBJECT_PAYLOAD_SIZE, DRR_WRITE_PAYLOAD_SIZE, DRR_SPILL_PAYLOAD_SIZE).
-// Where drr_payloadlen is set too it must agree. Fletcher-4 sums words of 4
-// bytes; senders pad to 8.
+// payloadSize returns the size of a record's payload from the fields of its type
+// (DRR_OBJECT_PAYLOAD_SIZE, DRR_WRITE_PAYLOAD_SIZE, DRR_SPILL_PAYLOAD_SIZE). If
+// drr_payloadlen is set it must agree. The size must be a multiple of 4, the word of
+// Fletcher-4; senders pad to 8.
 func payloadSize(rec *record, said uint32) (int, error) {
 	size, err := payloadSizeOf(rec, said)
 	switch {
@@ -24,8 +24,8 @@ func payloadSize(rec *record, said uint32) (int, error) {
 	return int(size), nil
 }
 
-// payloadSizeOf is payloadSize before it is checked. What only encrypted,
-// deduplicated or redacted streams have is refused here, where it would come.
+// payloadSizeOf returns the unchecked size. It refuses the record types that only
+// encrypted, deduplicated and redacted streams have.
 func payloadSizeOf(rec *record, said uint32) (uint64, error) {
 	switch rec.typ {
 	case drrBegin:
@@ -61,19 +61,19 @@ func payloadSizeOf(rec *record, said uint32) (uint64, error) {
 // maxEmbeddedPayload is BPE_PAYLOAD_SIZE (OpenZFS include/sys/spa.h).
 const maxEmbeddedPayload = 112
 
-// block is what a WRITE or a WRITE_EMBEDDED puts somewhere.
+// block is the block of a WRITE or a WRITE_EMBEDDED record.
 type block struct {
 	object, offset uint64
-	logicalSize    uint64 // when it is no longer compressed
-	length         uint64 // of which it takes the place: size, or more, with zeros
-	objectType     uint32 // of the object; 0 where the record does not tell
+	logicalSize    uint64 // of the data when decompressed
+	length         uint64 // of the range in the object: logicalSize, or more if padded with zeros
+	objectType     uint32 // of the object; 0 if the record does not have it
 	compression    compression
 	data           []byte
 }
 
-// parseBlock reads such a record. Of struct drr_write: object at 0, type 8, offset
-// 16, logical_size 24, compressiontype 42. Of struct drr_write_embedded: object
-// at 0, offset 8, length 16, compression 32, etype 33, lsize 40, psize 44.
+// parseBlock decodes such a record. Offsets in struct drr_write: object 0, type 8,
+// offset 16, logical_size 24, compressiontype 42. In struct drr_write_embedded: object
+// 0, offset 8, length 16, compression 32, etype 33, lsize 40, psize 44.
 func parseBlock(rec *record) (block, error) {
 	if rec.typ == drrWrite {
 		b := block{object: rec.u64(0), offset: rec.u64(16), logicalSize: rec.u64(24), objectType: rec.u32(8)}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Where attributes have what files are accounted by, behind their header
+// Offsets, behind the header, of the attributes by which a kernel accounts for a file
 // (OpenZFS include/sys/zfs_sa.h, SA_FLAGS_OFFSET and SA_PROJID_OFFSET).
 const (
 	saFlagsOffset  = 48
@@ -13,11 +13,11 @@ const (
 	flagProjID     = 1 << 47 // ZFS_PROJID (include/sys/zfs_znode.h)
 )
 
-// checkAccounting says what keeps a kernel from accounting for an object's owner. It
-// does so when it writes the object to its disks, long before anybody has looked at
-// the tree, and relies on what it finds: where attributes do not begin as they
-// should it panics, up to OpenZFS 2.2 (module/zfs/dmu_objset.c,
-// dmu_objset_userquota_get_ids; zfs_quota.c, zpl_get_file_info).
+// checkAccounting returns an error if a kernel could not account for an object's owner.
+// A kernel does so when it writes the object to disk, before anyone can inspect the
+// tree, and up to OpenZFS 2.2 it panics if the attributes do not begin as expected
+// (module/zfs/dmu_objset.c, dmu_objset_userquota_get_ids; zfs_quota.c,
+// zpl_get_file_info).
 func checkAccounting(o byteOrder, typ objectType, bonus []byte) error {
 	switch typ {
 	case typeZnode:

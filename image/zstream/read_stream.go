@@ -9,27 +9,27 @@ import (
 	"slices"
 )
 
-// sink is what is done with the datasets of a stream as they come.
+// sink receives the substreams of a stream.
 type sink interface {
-	// begin is told of a substream, by what its BEGIN and the list of the package
-	// say, and how many clones of each snapshot are in that.
+	// begin starts a substream, as described by its BEGIN and the list of the package.
+	// clones counts the clones of each snapshot in the package.
 	begin(b beginRecord, clones map[uint64]int) error
-	// record takes what is in the substream. It tells how much of files' content
-	// that was, in bytes.
+	// record applies a record of the substream and returns how many bytes of file
+	// content it holds.
 	record(rec *record) (content int64, err error)
-	// end is told when all of the substream was seen to be as it was sent.
+	// end is called when the whole substream is verified.
 	end() error
 }
 
-// streamReader is a stream being read.
+// streamReader reads one stream and passes its records to a sink.
 type streamReader struct {
 	*recordReader
 	sink         sink
 	options      Options
 	stream       *Stream
-	contents     *packageList // of a package
+	contents     *packageList // the list of a package
 	features     uint64
-	contentBytes int64 // bytes of content so far
+	contentBytes int64 // bytes of content read so far
 }
 
 // readStream reads all of a stream: one substream, or a package of them.
@@ -60,10 +60,9 @@ func (x *streamReader) readAll() error {
 	return err
 }
 
-// readPackage reads a package: its list, of which rec is the BEGIN, then substreams
-// until an END that closes none. Each substream must have been announced, and
-// all that were announced must come: one that was cut between two datasets, and
-// ended again, is not what was sent.
+// readPackage reads a package: its list, whose BEGIN is rec, then substreams up to an
+// END outside of any. Every substream must be listed, and every listed one must arrive:
+// a package cut between two datasets and ended again is not what was sent.
 func (x *streamReader) readPackage(rec *record) (err error) {
 	x.stream.Package = true
 	if x.contents, err = parsePackageList(rec.payload); err != nil {
@@ -133,9 +132,8 @@ func (x *streamReader) readSubstream(b beginRecord) (err error) {
 	return nil
 }
 
-// checkOrder refuses what a stream cannot have: a dataset before the one it is
-// below, one twice, too many. One that goes on, from the snapshot that came
-// before, is returned.
+// checkOrder refuses a dataset before its parent, a repeated dataset, and too many
+// datasets. It returns the known dataset if the substream is its next snapshot.
 func (x *streamReader) checkOrder(b *beginRecord) (known *Dataset, err error) {
 	find := func(name string) int {
 		return slices.IndexFunc(x.stream.Datasets, func(d Dataset) bool { return d.Name == name })
@@ -162,11 +160,11 @@ func (x *streamReader) checkOrder(b *beginRecord) (known *Dataset, err error) {
 	return known, nil
 }
 
-// maxSnapshots bounds those of a dataset in one stream.
+// maxSnapshots bounds the snapshots of a dataset in one stream.
 const maxSnapshots = 4096
 
 // readRecords reads the records of a substream up to its END (struct drr_end: checksum
-// at 0, toguid 32). It tells how much content of files was among them.
+// 0, toguid 32) and returns how many bytes of file content they hold.
 func (x *streamReader) readRecords(guid uint64) (content int64, err error) {
 	for {
 		rec, err := x.read()
@@ -190,7 +188,7 @@ func (x *streamReader) readRecords(guid uint64) (content int64, err error) {
 	}
 }
 
-// contentSize is how much a record stands for, in bytes, when it is unpacked.
+// contentSize returns the decompressed size of a record's data, in bytes.
 func contentSize(rec *record) int64 {
 	size := uint64(0)
 	switch rec.typ {

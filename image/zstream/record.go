@@ -9,8 +9,8 @@ import (
 	"io"
 )
 
-// recordType is drr_type: what a record is (OpenZFS include/sys/zfs_ioctl.h, struct
-// dmu_replay_record, as all layouts of this file).
+// recordType is drr_type (OpenZFS include/sys/zfs_ioctl.h, struct dmu_replay_record, as
+// all layouts of this file).
 type recordType uint32
 
 const (
@@ -39,7 +39,7 @@ func (k recordType) String() string {
 	return fmt.Sprintf("record of type %d", uint32(k))
 }
 
-// Sizes in a record.
+// Sizes and offsets in a record.
 const (
 	headerSize = 312 // sizeof (dmu_replay_record_t)
 	sumOffset  = 280 // offsetof (…, drr_u.drr_checksum.drr_checksum)
@@ -53,37 +53,37 @@ const (
 // magic is DMU_BACKUP_MAGIC.
 const magic = 0x2F5bacbac
 
-// record is one that was read and whose header's checksum holds. Its slices are
-// overwritten by the next.
+// record is a record whose header checksum holds. Its slices are overwritten by the next
+// read.
 type record struct {
 	typ     recordType
 	order   byteOrder
 	body    []byte // drr_u
-	payload []byte // as it stands in the stream: compressed, it may be
+	payload []byte // as in the stream: possibly compressed
 }
 
-// u8, u32 and u64 are numbers in drr_u.
+// u8, u32 and u64 read fields of drr_u at an offset.
 func (r *record) u8(at int) uint8   { return r.body[at] }
 func (r *record) u32(at int) uint32 { return r.order.u32(r.body[at:]) }
 func (r *record) u64(at int) uint64 { return r.order.u64(r.body[at:]) }
 
-// recordReader reads a stream, record by record. It knows BEGIN from END and sums up
-// what is between; what the records mean is for its user.
+// recordReader reads a stream record by record and verifies checksums. It interprets
+// BEGIN and END only; its caller interprets the others.
 type recordReader struct {
 	ctx           context.Context
 	r             *bufio.Reader
-	order         byteOrder // which the first BEGIN has, and all after it
+	order         byteOrder // of the first BEGIN and of all records after it
 	header        [headerSize]byte
 	rec           record
-	largePayload  []byte    // a payload beyond what r holds
-	sum           fletcher4 // of all since BEGIN
+	largePayload  []byte    // buffer for a payload that does not fit r
+	sum           fletcher4 // over all records since BEGIN
 	inSubstream   bool      // between BEGIN and END
-	inPackageList bool      // and that BEGIN was a package's
+	inPackageList bool      // that BEGIN is the BEGIN of a package
 
-	onRecord func(rec *record, header []byte) error // is given all records; it may be nil
+	onRecord func(rec *record, header []byte) error // called with every record; may be nil
 
-	index  int64 // of the record in hand
-	offset int64 // of the record in hand
+	index  int64 // of the current record
+	offset int64 // of the current record
 	next   int64 // offset of the next
 }
 
@@ -91,18 +91,18 @@ func newRecordReader(ctx context.Context, r io.Reader) *recordReader {
 	return &recordReader{ctx: ctx, r: bufio.NewReaderSize(r, readAhead), index: -1}
 }
 
-// wrap is err at the record in hand.
+// wrap adds the place of the current record to err.
 func (rs *recordReader) wrap(err error) error {
 	return rs.wrapAt(rs.rec.typ.String(), err)
 }
 
-// errorf is fault of a new error.
+// errorf returns a new error at the current record.
 func (rs *recordReader) errorf(format string, args ...any) error {
 	return rs.wrap(fmt.Errorf(format, args...))
 }
 
-// wrapAt is err at that place, unless it has one already. That ctx is done is
-// no fault of the stream, wherever it was noticed.
+// wrapAt adds the current record's index and offset to err, unless err has them. It
+// leaves a cancelled context's cause alone: that is not an error in the stream.
 func (rs *recordReader) wrapAt(op string, err error) error {
 	var e *Error
 	if err == nil || errors.As(err, &e) || rs.ctx.Err() != nil && errors.Is(err, context.Cause(rs.ctx)) {
@@ -111,10 +111,9 @@ func (rs *recordReader) wrapAt(op string, err error) error {
 	return &Error{Record: max(rs.index, 0), Offset: rs.offset, Op: op, Err: err}
 }
 
-// read returns the next record; that there is none is io.ErrUnexpectedEOF. A
-// payload has been read, and not yet checked: its checksum is in the header of
-// the record that follows, and the last of them is the END. What is made of it
-// until then must be such that it can be thrown away.
+// read returns the next record, or io.ErrUnexpectedEOF if there is none. A payload is
+// not yet verified: its checksum is in the header of the following record, at the latest
+// in END. What a caller makes of a payload before that must be revocable.
 func (rs *recordReader) read() (*record, error) {
 	if rs.ctx.Err() != nil {
 		return nil, context.Cause(rs.ctx)
@@ -146,8 +145,8 @@ func (rs *recordReader) read() (*record, error) {
 	return &rs.rec, nil
 }
 
-// readHeader reads the next header. The first is looked at before it is whole, so
-// that a short file of another kind is said to be what it is.
+// readHeader reads the next header. It checks the magic number of the first even if that
+// header is cut short, so that a short file of another format is reported as such.
 func (rs *recordReader) readHeader() error {
 	rs.index, rs.offset = rs.index+1, rs.next
 	n, err := io.ReadFull(rs.r, rs.header[:])
@@ -169,8 +168,8 @@ func (rs *recordReader) readHeader() error {
 	return rs.wrapAt("header", fmt.Errorf("%d of %d bytes: %w", n, headerSize, unexpectedEOF(err)))
 }
 
-// checkMagic tells what is no stream from the first n bytes of the first record,
-// and which order it is in.
+// checkMagic detects the byte order from the first n bytes of the stream, or returns
+// ErrNotStream.
 func (rs *recordReader) checkMagic(n int) error {
 	for _, rs.order = range []byteOrder{{big: true}, {big: false}} {
 		if rs.order.u64(rs.header[bodyOffset:]) == magic && rs.order.u32(rs.header[:]) == uint32(drrBegin) {
@@ -180,9 +179,9 @@ func (rs *recordReader) checkMagic(n int) error {
 	return fmt.Errorf("%w: it begins with % x", ErrNotStream, rs.header[:min(n, 16)])
 }
 
-// checkHeader compares the checksum in a header with that of all that came
-// before it (module/zfs/dmu_recv.c, receive_read_payload_and_next_header). Only
-// the ENDs that libzfs writes around the substreams of a package have none
+// checkHeader compares the checksum in a header with the sum over all bytes before it
+// (module/zfs/dmu_recv.c, receive_read_payload_and_next_header). Only the END records
+// that libzfs writes around the substreams of a package have no checksum
 // (lib/libzfs/libzfs_sendrecv.c, send_conclusion_record).
 func (rs *recordReader) checkHeader(rec *record) error {
 	switch {
@@ -217,10 +216,10 @@ func (rs *recordReader) checkHeader(rec *record) error {
 	return nil
 }
 
-// isZero tells whether there is nothing but zeros in p.
+// isZero reports whether p has only zero bytes.
 func isZero(p []byte) bool { return bytes.Count(p, []byte{0}) == len(p) }
 
-// readPayload returns the next size bytes: out of the buffer, if it holds so many.
+// readPayload reads the next size bytes, without a copy if the buffer holds them.
 func (rs *recordReader) readPayload(size int) ([]byte, error) {
 	if size <= rs.r.Size() {
 		p, err := rs.r.Peek(size)
@@ -236,8 +235,9 @@ func (rs *recordReader) readPayload(size int) ([]byte, error) {
 	return rs.largePayload[:size], err
 }
 
-// checkEOF makes sure that nothing follows: zfs receive would ignore it. An error
-// of the reader counts, for it may be what checks all of the input.
+// checkEOF returns an error if anything follows the stream: zfs receive would ignore it.
+// It also returns the reader's own error, since a reader may verify its input at the
+// end.
 func (rs *recordReader) checkEOF() error {
 	rs.index, rs.offset = rs.index+1, rs.next
 	switch _, err := rs.r.Peek(1); {

@@ -5,24 +5,24 @@ import (
 	"fmt"
 )
 
-// recordRules are what the records of a substream must keep to. The order is that of
-// any send, and what a receiver insists on: objects by number, what is written
-// and freed by object and offset (OpenZFS module/zfs/dmu_send.c, dump_free and
-// dmu_dump_write; dmu_recv.c, receive_process_write_record). So no byte is
-// written twice, and the work is bounded by what the stream says it holds. What
-// is larger than 128 KiB, or 512 bytes, or compressed, needs its feature
-// (recv_check_drr_object and the like).
+// recordRules checks the order and the limits of a substream's records. The order is
+// that of every send and what a receiver insists on: OBJECTs by number, WRITEs and FREEs
+// by object and offset (OpenZFS module/zfs/dmu_send.c, dump_free and dmu_dump_write;
+// dmu_recv.c, receive_process_write_record). So no byte is written twice, and the work
+// is bounded by the size that the stream declares. Blocks above 128 KiB, dnodes above
+// 512 bytes and compressed blocks need their feature (recv_check_drr_object and the
+// like).
 type recordRules struct {
 	features   uint64
-	spillFlags bool // DRR_FLAG_SPILL_BLOCK: objects say whether they have one
+	spillFlags bool // DRR_FLAG_SPILL_BLOCK: OBJECTs say whether they have a spill block
 
-	lastObject    uint64 // object that was announced
-	nextObject    uint64 // number that the next may have
+	lastObject    uint64 // object of the last OBJECT
+	nextObject    uint64 // lowest number of the next OBJECT
 	writtenObject uint64 // object of the last WRITE
-	writtenEnd    uint64 // and where that ended
+	writtenEnd    uint64 // end of that WRITE
 	spilledObject uint64 // object of the last SPILL
 
-	partlyFreed map[uint64]uint64 // of objects, where a block of which a part was freed begins, and 1
+	partlyFreed map[uint64]uint64 // by object: offset of its partly freed block, plus 1
 }
 
 // Bounds, by their names in OpenZFS. Nothing that it sends is beyond them.
@@ -44,9 +44,9 @@ const (
 	beginSpills     = 1 << 3 // of a BEGIN
 )
 
-// checkObject reads an OBJECT record. Of struct drr_object: object at 0, type 8,
-// bonustype 12, blksz 16, bonuslen 20, dn_slots 26 (0 in old streams is 1), flags
-// 27, raw_bonuslen 28.
+// checkObject decodes an OBJECT record. Offsets in struct drr_object: object 0, type 8,
+// bonustype 12, blksz 16, bonuslen 20, dn_slots 26 (0 in old streams means 1), flags 27,
+// raw_bonuslen 28.
 func (r *recordRules) checkObject(rec *record) (dnode, error) {
 	o := dnode{number: rec.u64(0), typ: objectType(rec.u32(8)), blockSize: rec.u32(16)}
 	o.bonusType, o.slots = objectType(rec.u32(12)), max(rec.u8(26), 1)
@@ -88,10 +88,10 @@ func (r *recordRules) checkObject(rec *record) (dnode, error) {
 	return o, nil
 }
 
-// isFile tells whether objects of the type have the attributes of files.
+// isFile reports whether objects of type t have the attributes of files.
 func (t objectType) isFile() bool { return t == typePlainFile || t == typeDirectory }
 
-// checkWrite checks where a block goes.
+// checkWrite checks the order, size and features of a block.
 func (r *recordRules) checkWrite(b block, o *dnode, embedded bool) error {
 	var err error
 	switch {
@@ -123,11 +123,10 @@ func (r *recordRules) checkWrite(b block, o *dnode, embedded bool) error {
 	return nil
 }
 
-// checkSpill checks a SPILL record, of attributes for which the bonus of o has no room.
-// Of struct drr_spill: object at 0, length 8, flags 24, type 76, by which, whatever
-// it is, the kernel looks up a table (dmu_recv.c, receive_spill). It makes the
-// block of whole sectors, and copies as much as was sent over it (dbuf.c,
-// dbuf_spill_set_blksz).
+// checkSpill checks a SPILL record: attributes that the bonus of o has no room for.
+// Offsets in struct drr_spill: object 0, length 8, flags 24, type 76. The kernel uses
+// the type as an index without a check (dmu_recv.c, receive_spill). It allocates whole
+// sectors and copies the sent size over them (dbuf.c, dbuf_spill_set_blksz).
 func (r *recordRules) checkSpill(rec *record, o *dnode) (err error) {
 	switch number := rec.u64(0); {
 	case number == r.spilledObject:
@@ -149,9 +148,9 @@ func (r *recordRules) checkSpill(rec *record, o *dnode) (err error) {
 	return objectError(rec.u64(0), err)
 }
 
-// checkFree reads a FREE record: a hole. Of struct drr_free: object at 0, offset 8,
-// length 16, of which all ones is all there is. That comes before what is
-// written, and other holes in its order.
+// checkFree decodes a FREE record: a hole. Offsets in struct drr_free: object 0, offset
+// 8, length 16; a length of all ones means up to the end. Such a FREE precedes the
+// WRITEs of its object; other holes are in order with them.
 func (r *recordRules) checkFree(rec *record) (number, from, to uint64, err error) {
 	number, from, to = rec.u64(0), rec.u64(8), rec.u64(8)+rec.u64(16)
 	if rec.u64(16) == 1<<64-1 || to < from || to > 1<<62 {
@@ -174,8 +173,8 @@ func (r *recordRules) checkFree(rec *record) (number, from, to uint64, err error
 	return number, from, to, nil
 }
 
-// checkFreeObjects reads a FREEOBJECTS record: numbers that nothing has any more. Of
-// struct drr_freeobjects: firstobj at 0, numobjs 8.
+// checkFreeObjects decodes a FREEOBJECTS record: a range of numbers without objects.
+// Offsets in struct drr_freeobjects: firstobj 0, numobjs 8.
 func (r *recordRules) checkFreeObjects(rec *record) (from, to uint64, err error) {
 	from, to = max(rec.u64(0), 1), rec.u64(0)+rec.u64(8)
 	switch {

@@ -7,9 +7,9 @@ import (
 	"strconv"
 )
 
-// System attributes are what a file has beside its content. Which of them are
-// where, is in two ZAPs of the dataset: a registry of names, numbers and sizes,
-// and layouts, lists of numbers (OpenZFS include/sys/sa_impl.h).
+// saTable decodes system attributes: the metadata of a file. Two ZAPs of the dataset
+// describe them: a registry of names, numbers and sizes, and layouts, which are lists of
+// numbers (OpenZFS include/sys/sa_impl.h).
 type saTable struct {
 	order   byteOrder
 	attrs   map[uint16]saAttr
@@ -19,13 +19,13 @@ type saTable struct {
 // saAttr is an attribute of the registry.
 type saAttr struct {
 	name string
-	size int // 0: it varies, and stands in each header
+	size int // 0 if variable: each header holds it then
 }
 
 // saMagic is SA_MAGIC.
 const saMagic = 0x2F505A
 
-// Bounds on the tables. The number of a layout has 10 bits.
+// Bounds of the tables. A layout number has 10 bits.
 const (
 	maxAttributes = 1024
 	maxLayouts    = 1024
@@ -43,7 +43,7 @@ func newSATable(registry, layouts zap) (*saTable, error) {
 	return t, nil
 }
 
-// addAttr takes an entry of the registry.
+// addAttr adds an entry of the registry.
 func (t *saTable) addAttr(e zapAttribute) error {
 	v, err := e.integer()
 	if err != nil {
@@ -73,16 +73,16 @@ func (t *saTable) addAttr(e zapAttribute) error {
 // maxByteswap is SA_ACL, the last of sa_bswap_type_t (include/sys/sa.h).
 const maxByteswap = 4
 
-// saLegacyAttrs are the attributes that have their numbers always (module/zfs/sa.c,
+// saLegacyAttrs are the attributes with fixed numbers (module/zfs/sa.c,
 // sa_legacy_attrs).
 var saLegacyAttrs = []string{
 	"ZPL_ATIME", "ZPL_MTIME", "ZPL_CTIME", "ZPL_CRTIME", "ZPL_GEN", "ZPL_MODE", "ZPL_SIZE", "ZPL_PARENT",
 	"ZPL_LINKS", "ZPL_XATTR", "ZPL_RDEV", "ZPL_FLAGS", "ZPL_UID", "ZPL_GID", "ZPL_PAD", "ZPL_ZNODE_ACL",
 }
 
-// check makes sure that numbers are below how many there are, and that layouts are
-// of those: a kernel has a table of as many, and looks no further when it mounts
-// (module/zfs/sa.c, sa_attr_table_setup, sa_add_layout_entry).
+// check verifies that attribute numbers are below the number of attributes and that
+// layouts use registered numbers only: a kernel indexes a table of that size without a
+// check when it mounts (module/zfs/sa.c, sa_attr_table_setup, sa_add_layout_entry).
 func (t *saTable) check() error {
 	if len(t.attrs) < len(saLegacyAttrs) {
 		return fmt.Errorf("registry of attributes: there are %d, fewer than %d", len(t.attrs), len(saLegacyAttrs))
@@ -102,7 +102,7 @@ func (t *saTable) check() error {
 	return nil
 }
 
-// addLayout takes a layout.
+// addLayout adds an entry of the layouts.
 func (t *saTable) addLayout(e zapAttribute) error {
 	n, err := strconv.ParseUint(string(e.name), 10, 16)
 	if err != nil || len(e.value) > maxAttributes {
@@ -111,7 +111,7 @@ func (t *saTable) addLayout(e zapAttribute) error {
 	if len(t.layouts) >= maxLayouts {
 		return fmt.Errorf("there are more than %d", maxLayouts)
 	}
-	// Those of 0 and 1 a kernel adds itself, and panics at any that is there already
+	// A kernel adds layouts 0 and 1 itself, and panics at a layout that exists already
 	// (module/zfs/sa.c, sa_setup, sa_add_layout_entry).
 	if _, taken := t.layouts[uint16(n)]; taken || n < 2 || n > maxLayouts {
 		return fmt.Errorf("there can be no layout %q", e.name)
@@ -124,8 +124,9 @@ func (t *saTable) addLayout(e zapAttribute) error {
 	return nil
 }
 
-// headerSize is how large a header is for a layout (SA_HDR_SIZE_MATCH_LAYOUT): by
-// that a kernel finds what is behind it, by what the header says, owners.
+// headerSize returns the size of the header for a layout (SA_HDR_SIZE_MATCH_LAYOUT). A
+// kernel finds values by this size, but the owner by the size in the header, so they
+// must be equal.
 func (t *saTable) headerSize(layout []uint16) int {
 	size := 6
 	for _, n := range layout {
@@ -136,8 +137,8 @@ func (t *saTable) headerSize(layout []uint16) int {
 	return (size + 7) &^ 7
 }
 
-// each calls f with every attribute in a bonus or spill buffer: an sa_hdr_phys_t
-// and the values in the order of its layout, each at a multiple of 8.
+// each calls f with every attribute in a bonus or spill buffer: an sa_hdr_phys_t, then
+// the values in the order of its layout, each aligned to 8 bytes.
 func (t *saTable) each(buf []byte, f func(name string, value []byte) error) error {
 	o := t.order
 	if len(buf) < 8 || o.u32(buf) != saMagic {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setMetadata gives what is at name in fd all that is its own but its content.
+// setMetadata sets all metadata of the file at name in fd.
 func (t *tree) setMetadata(fd int, name string, n *znode) error {
 	list, err := t.xattrs(n)
 	if err != nil {
@@ -17,10 +17,9 @@ func (t *tree) setMetadata(fd int, name string, n *znode) error {
 	return t.omitted.setMetadata(fd, name, n, list)
 }
 
-// setMetadata gives what is at name in fd its extended attributes, owner, times and
-// mode, and notes what it does not get. The mode comes last: a new owner takes
-// set-user-ID bits away, and without a mode that allows it nothing but root gets
-// further.
+// setMetadata sets extended attributes, owner, times and mode of the file at name in fd,
+// and counts what it omits. The mode comes last: chown clears set-user-ID bits, and
+// without a permissive mode only root can continue.
 func (left omissions) setMetadata(fd int, name string, n *znode, list []Xattr) error {
 	if err := left.setXattrs(fd, name, n, list); err != nil {
 		return err
@@ -58,9 +57,9 @@ func (left omissions) setMetadata(fd int, name string, n *znode, list []Xattr) e
 	return nil
 }
 
-// setXattrs sets those of the namespace user, of files and directories, where the
-// file system takes them: of other files, and other namespaces, they would mean
-// something else here, or give rights.
+// setXattrs sets extended attributes in the user namespace of files and directories,
+// where the file system supports them. On other files and in other namespaces they would
+// mean something else here, or grant rights.
 func (left omissions) setXattrs(fd int, name string, n *znode, list []Xattr) error {
 	if len(list) == 0 {
 		return nil
@@ -77,6 +76,8 @@ func (left omissions) setXattrs(fd int, name string, n *znode, list []Xattr) err
 	defer unix.Close(f)
 	all := true
 	for _, x := range list {
+		// An image must not set overlayfs's own attributes
+		// (Documentation/filesystems/overlayfs.rst, "userxattr").
 		// What overlayfs reads for itself is not for an image to say
 		// (Documentation/filesystems/overlayfs.rst, "userxattr").
 		own := strings.HasPrefix(x.Name, "overlay.")
@@ -97,9 +98,9 @@ func (left omissions) setXattrs(fd int, name string, n *znode, list []Xattr) err
 	return nil
 }
 
-// isXattrRefused tells whether that is what a file system says that takes no extended
-// attributes, or none so large or of such a name. Ext4 has room for 4 KiB, and
-// says that the disk is full.
+// isXattrRefused reports whether err means that the file system does not support
+// extended attributes, or none of this size or name. Ext4 has room for 4 KiB and returns
+// ENOSPC beyond.
 func isXattrRefused(err error) bool {
 	for _, e := range []error{unix.EOPNOTSUPP, unix.E2BIG, unix.ENOSPC, unix.EDQUOT, unix.ERANGE, unix.EINVAL, unix.EPERM, unix.ENAMETOOLONG} {
 		if errors.Is(err, e) {

@@ -10,27 +10,27 @@ import (
 	"slices"
 )
 
-// snapshotStore is a sink that keeps what datasets were at their snapshots, for those
-// that are incremental from them. One that nothing else needs is not copied, but
-// goes on to be the next.
+// snapshotStore is a sink that stages the snapshots of a stream and its origins, for
+// substreams that are incremental from them. A stage that nothing else needs is not
+// copied but becomes the next snapshot.
 type snapshotStore struct {
-	dir            *os.Root // where stages are made
-	withoutContent bool     // without the content of files
+	dir            *os.Root // directory of the stages
+	withoutContent bool     // stages drop the content of files
 	options        Options
-	streamIndex    int // the how-manieth is being read
+	streamIndex    int // index of the stream that is being read
 	snapshots      []*stagedSnapshot
-	current        *stagedSnapshot // nil: what it is incremental from is not there, and need not be
+	current        *stagedSnapshot // nil while a substream with a missing origin is skipped
 }
 
 // stagedSnapshot is a dataset at a snapshot.
 type stagedSnapshot struct {
 	name        string
 	guid        uint64 // of the snapshot
-	streamIndex int    // that it is of; -1 if it is only there to be built on
+	streamIndex int    // index of its stream; -1 if it is only an origin
 	stage       *stage
 }
 
-// begin is sink's.
+// begin implements sink.begin.
 func (l *snapshotStore) begin(b beginRecord, clones map[uint64]int) (err error) {
 	v := &stagedSnapshot{name: b.Name, guid: b.GUID, streamIndex: l.streamIndex}
 	if b.FromGUID != 0 {
@@ -58,8 +58,8 @@ func (l *snapshotStore) begin(b beginRecord, clones map[uint64]int) (err error) 
 	return nil
 }
 
-// baseStage is the stage of what a substream is incremental from. It is a copy if that
-// has a place of its own in the stream, or clones of it are to come.
+// baseStage returns the stage of a substream's origin. It is a copy if the origin is a
+// result of the stream itself, or if clones of it follow.
 func (l *snapshotStore) baseStage(b beginRecord, clones map[uint64]int) (*stage, error) {
 	at := slices.IndexFunc(l.snapshots, func(v *stagedSnapshot) bool { return v.guid == b.FromGUID })
 	if at < 0 {
@@ -69,7 +69,7 @@ func (l *snapshotStore) baseStage(b beginRecord, clones map[uint64]int) (*stage,
 	if origin.stage.order != b.order {
 		return nil, errors.New("it is of another byte order than what it is incremental from: not supported")
 	}
-	next := origin.streamIndex == l.streamIndex && origin.name == b.Name // the dataset goes on
+	next := origin.streamIndex == l.streamIndex && origin.name == b.Name // the next snapshot of the same dataset
 	if !next && clones[b.FromGUID] > 0 {
 		clones[b.FromGUID]--
 	}
@@ -83,7 +83,7 @@ func (l *snapshotStore) baseStage(b beginRecord, clones map[uint64]int) (*stage,
 	return origin.stage.fork()
 }
 
-// record is sink's.
+// record implements sink.record.
 func (l *snapshotStore) record(rec *record) (int64, error) {
 	if l.current == nil {
 		return 0, nil
@@ -91,7 +91,7 @@ func (l *snapshotStore) record(rec *record) (int64, error) {
 	return l.current.stage.record(rec)
 }
 
-// end is sink's.
+// end implements sink.end.
 func (l *snapshotStore) end() error {
 	if l.current == nil {
 		return nil
@@ -99,7 +99,7 @@ func (l *snapshotStore) end() error {
 	return l.current.stage.closeContent()
 }
 
-// read reads the origins and then r. What is there after it is of r alone.
+// read reads the origins and then r. It leaves the snapshots of r in the store.
 func (l *snapshotStore) read(ctx context.Context, r io.Reader) (*streamReader, error) {
 	if err := l.readOrigins(ctx); err != nil {
 		return nil, err
@@ -118,7 +118,7 @@ func (l *snapshotStore) read(ctx context.Context, r io.Reader) (*streamReader, e
 	return x, err
 }
 
-// readOrigins reads what the stream is incremental from.
+// readOrigins reads the streams that the stream is incremental from.
 func (l *snapshotStore) readOrigins(ctx context.Context) error {
 	for i, origin := range l.options.Origins {
 		if _, err := readStream(ctx, origin, l.options, l); err != nil {
@@ -134,7 +134,7 @@ func (l *snapshotStore) eachDataset(x *streamReader, f func(d *Dataset, files *z
 	for i := range x.stream.Datasets {
 		d := &x.stream.Datasets[i]
 		at := slices.IndexFunc(l.snapshots, func(v *stagedSnapshot) bool { return v.name == d.Name })
-		if at < 0 { // it was passed over
+		if at < 0 { // it was skipped
 			continue
 		}
 		files, err := openZPL(l.snapshots[at].stage, l.options.MaxObjects)
@@ -152,7 +152,7 @@ func (l *snapshotStore) eachDataset(x *streamReader, f func(d *Dataset, files *z
 	return nil
 }
 
-// remove takes all stages away.
+// remove removes all stages.
 func (l *snapshotStore) remove() (err error) {
 	for _, v := range l.snapshots {
 		err = errors.Join(err, v.stage.remove())

@@ -8,32 +8,31 @@ import (
 	"os"
 )
 
-// stage keeps the objects of one dataset, by number, until it is known what
-// they are called: what files will have in a file each, all else in a journal. It
-// is what a snapshot was when it had been received, so that the next, which is
-// incremental, can be read on top of it.
+// stage holds the objects of one dataset by number until their names are known: the
+// content of files in a file each, everything else in a journal. It is the state of a
+// received snapshot, so that the next increment can be applied to it.
 type stage struct {
-	dir   *os.Root // where it is
-	name  string   // of the stage in it
-	files *os.Root // the stage itself
+	dir   *os.Root // parent directory of the stage
+	name  string   // name of the stage in dir
+	files *os.Root // directory of the stage
 	order byteOrder
 
 	journal        *journal
-	extents        map[uint64]*extentList // content in the journal, by object
+	extents        map[uint64]*extentList // content in the journal, by object number
 	objects        objset
-	maxObjects     int64          // on objects
-	withoutContent bool           // the content of files is passed over,
-	contentReserve contentReserve // but for these
-	linked         bool           // files may be in another stage too
+	maxObjects     int64          // bound of objects
+	withoutContent bool           // skip the content of files,
+	contentReserve contentReserve // except within this reserve
+	linked         bool           // content files may be linked from another stage
 	buf            []byte
 
 	rules        recordRules
 	decompressor *decompressor
-	openNumber   uint64   // the object whose content is open
-	openFile     *os.File // nil: none is
+	openNumber   uint64   // object of openFile
+	openFile     *os.File // nil if none is open
 }
 
-// newStage makes an empty stage in dir, which nobody else looks into.
+// newStage creates an empty stage in dir, which nobody else may access.
 func newStage(dir *os.Root, o byteOrder, limit int64, bare bool) (*stage, error) {
 	s := &stage{
 		dir: dir, name: ".zstream-" + rand.Text(), order: o, extents: map[uint64]*extentList{},
@@ -55,7 +54,7 @@ func newStage(dir *os.Root, o byteOrder, limit int64, bare bool) (*stage, error)
 	return s, nil
 }
 
-// remove takes the stage away with what is still in it.
+// remove removes the stage with its files.
 func (s *stage) remove() error {
 	err := s.closeContent()
 	s.decompressor.close()
@@ -68,12 +67,12 @@ func (s *stage) remove() error {
 	return errors.Join(err, s.dir.RemoveAll(s.name))
 }
 
-// begin readies the stage for the records of a substream.
+// begin prepares the stage for the records of a substream.
 func (s *stage) begin(b beginRecord) {
 	s.rules = recordRules{features: b.features, spillFlags: b.flags&beginSpills != 0, partlyFreed: map[uint64]uint64{}}
 }
 
-// record takes one of them. It tells how much of files' content that was.
+// record applies a record and returns how many bytes of file content it holds.
 func (s *stage) record(rec *record) (content int64, err error) {
 	switch rec.typ {
 	case drrObject:
@@ -94,7 +93,7 @@ func (s *stage) record(rec *record) (content int64, err error) {
 	return 0, nil
 }
 
-// addObject takes an OBJECT record.
+// addObject applies an OBJECT record.
 func (s *stage) addObject(rec *record) error {
 	o, err := s.rules.checkObject(rec)
 	if err != nil {
@@ -108,6 +107,7 @@ func (s *stage) addObject(rec *record) error {
 	if before := s.objects.lastBefore(o.number); before != nil && before.number+uint64(before.slots) > o.number {
 		return objectError(o.number, fmt.Errorf("it is within the dnode of object %d", before.number))
 	}
+	// A large dnode replaces the objects in its slots.
 	// A dnode may take the places of objects that were.
 	if err := s.objects.remove(o.number+1, o.number+uint64(o.slots), s.removeContent); err != nil {
 		return err
@@ -134,30 +134,29 @@ func (s *stage) addObject(rec *record) error {
 	return nil
 }
 
-// storageOf is where the content of an object goes. What is no file's, though it is
-// of their type, is told by its attributes: values of extended attributes, and
-// targets of links.
+// storageOf returns where the content of an object is kept. Extended attributes and
+// symbolic links have the type of files; their attributes identify them.
 func (s *stage) storageOf(o *dnode, bonus []byte) storage {
 	h := o.typ.storage()
 	if h != storedInFile {
 		return h
 	}
-	is := readFileInfo(s.order, o.bonusType, bonus) // the rules have seen that files have it
+	is := readFileInfo(s.order, o.bonusType, bonus) // addObject has checked that the bonus has it
 	switch old := s.objects.lookup(o.number); {
 	case is.flags&flagXattr != 0 || is.isLink():
 		return storedInJournal
 	case !s.withoutContent:
 		return storedInFile
 	case old != nil && old.typ == typePlainFile && old.storage == notStored:
-		return notStored // what it had before is not known, and may not come again
+		return notStored // its earlier content was skipped and may not come again
 	case s.contentReserve.reserve(is.size, o.blockSize):
 		return storedInJournal
 	}
 	return notStored
 }
 
-// addSpill takes a SPILL record. One that says it was not changed is for
-// receivers that do not know of the flag in OBJECT.
+// addSpill applies a SPILL record. It ignores an unmodified spill block, which is sent
+// for receivers that do not know the flag in OBJECT.
 func (s *stage) addSpill(rec *record) error {
 	o, err := s.objects.find(rec.u64(0))
 	if err == nil {
@@ -174,7 +173,7 @@ func (s *stage) addSpill(rec *record) error {
 	return err
 }
 
-// zap is an object as a ZAP.
+// zap returns an object as a ZAP.
 func (s *stage) zap(number uint64, want objectType) (zap, error) {
 	o, err := s.objects.findType(number, want)
 	if err != nil {
@@ -186,7 +185,7 @@ func (s *stage) zap(number uint64, want objectType) (zap, error) {
 	return zap{data: s.content(o), size: o.size, block: int64(o.blockSize), order: s.order}, nil
 }
 
-// content reads what an object holds, of those in the journal.
+// content returns a reader of an object's content in the journal.
 func (s *stage) content(o *dnode) io.ReaderAt {
 	k := s.extents[o.number]
 	if k == nil {
@@ -195,7 +194,7 @@ func (s *stage) content(o *dnode) io.ReaderAt {
 	return extentReader{s.journal, k, o.size}
 }
 
-// attributes reads the bonus and the spill block of o, which lie in one buffer.
+// attributes reads the bonus and the spill block of o into one buffer.
 func (s *stage) attributes(o *dnode, buf []byte) (bonus, spill []byte, err error) {
 	bonus, spill = buf[:o.bonusLen], buf[o.bonusLen:][:o.spillSize]
 	for _, part := range []struct {

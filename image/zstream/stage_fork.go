@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fork makes another stage in the same place with what is in this one. Files are
-// in both until one of them changes.
+// fork returns a copy of the stage. The copies share a file of content until either
+// changes it.
 func (s *stage) fork() (*stage, error) {
 	n, err := newStage(s.dir, s.order, s.maxObjects, s.withoutContent)
 	if err != nil {
@@ -25,7 +25,7 @@ func (s *stage) fork() (*stage, error) {
 	return n, nil
 }
 
-// copyFrom makes of an empty stage what another one is.
+// copyFrom fills an empty stage with the state of s.
 func (n *stage) copyFrom(s *stage) error {
 	if err := s.journal.pending.Flush(); err != nil {
 		return err
@@ -51,7 +51,7 @@ func (n *stage) copyFrom(s *stage) error {
 	})
 }
 
-// unshare gives the stage a file of its own, where it may be in another too.
+// unshare replaces a content file that another stage may link to by a copy.
 func (s *stage) unshare(name string) (err error) {
 	if !s.linked {
 		return nil

@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// Survey reads all of the stream r and tells what datasets and snapshots are in
-// it, with the properties that a package lists. Every checksum is made sure of, and
-// that what is announced comes; what the datasets hold is not looked at. Options
-// that it needs are MaxBytes and MaxDatasets.
+// Survey reads all of the stream r and returns its datasets and snapshots, with the
+// properties in the list of a package. It verifies every checksum and that every listed
+// dataset arrives, but not the content of datasets. It uses MaxBytes and MaxDatasets of
+// the Options.
 func Survey(ctx context.Context, r io.Reader, o Options) (*Stream, error) {
 	x, err := readStream(ctx, r, o.withDefaults(), discardSink{})
 	if err != nil {
@@ -19,33 +19,32 @@ func Survey(ctx context.Context, r io.Reader, o Options) (*Stream, error) {
 	return x.stream, nil
 }
 
-// discardSink is a sink that nothing stays in.
+// discardSink is a sink that ignores all records.
 type discardSink struct{}
 
 func (discardSink) begin(beginRecord, map[uint64]int) error { return nil }
 func (discardSink) record(*record) (int64, error)           { return 0, nil }
 func (discardSink) end() error                              { return nil }
 
-// Head reads no more than the beginning of the stream r: of a package its list, of
-// which it tells all datasets, sorted, with no Created; else the one dataset. The
-// list's checksum is in what follows it, and so not made sure of. It is for saying
-// early what will be refused; Survey is for what is to be relied on. Some of r
-// beyond what was needed may have been read.
+// Head reads only the beginning of the stream r: for a package its list, of which it
+// returns all datasets, sorted, without Created; otherwise the one dataset. The checksum
+// of the list follows it and is not verified: use Head to refuse a stream early, and
+// Survey for anything that must be reliable. Head may read more of r than it needs.
 func Head(ctx context.Context, r io.Reader) (*Stream, error) {
 	h, err := readHead(ctx, r)
 	return h.stream, err
 }
 
-// head is the first record of a stream.
+// head is the decoded first record of a stream.
 type head struct {
 	beginRecord
-	stream *Stream // what Head returns
+	stream *Stream // result of Head
 
-	to   string            // of a package: the snapshot that it is sent up to; "" if it does not say
-	keys map[string]string // and under what name its list has a dataset, by Dataset.Name
+	to   string            // last snapshot of a package; "" if its list does not name one
+	keys map[string]string // names of the datasets in the list, by Dataset.Name
 }
 
-// readHead reads no more than the first record.
+// readHead reads the first record only.
 func readHead(ctx context.Context, r io.Reader) (h head, err error) {
 	rs := newRecordReader(ctx, r)
 	rec, err := rs.read()
@@ -79,7 +78,7 @@ func readHead(ctx context.Context, r io.Reader) (h head, err error) {
 	return h, nil
 }
 
-// dataset is what the list of a package says of one, at the snapshot called to.
+// dataset returns the Dataset of a list's entry at the snapshot called to.
 func (l listedDataset) dataset(top, name, to string) (Dataset, error) {
 	at, err := relativeName(top, name)
 	if err != nil {

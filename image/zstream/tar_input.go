@@ -11,12 +11,12 @@ import (
 // archive (POSIX, pax, "ustar Interchange Format").
 const tarBlock = 512
 
-// tarInput notices where an archive ends: archive/tar takes one that is cut off between
-// two entries for a whole one.
+// tarInput detects the end of an archive: archive/tar accepts an archive that is cut off
+// between two entries.
 type tarInput struct {
 	r     io.Reader
 	n     int64
-	zeros int64 // that it ends in so far
+	zeros int64 // zero bytes at the end so far
 	ended bool
 }
 
@@ -35,7 +35,7 @@ func (t *tarInput) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// checkEnd returns an error if the archive has no end. That is at least one block of
+// checkEnd returns an error if the archive does not end with at least one block of
 // zeros: some programs write no more.
 func (t *tarInput) checkEnd() error {
 	if t.ended && t.zeros < tarBlock {
@@ -44,11 +44,11 @@ func (t *tarInput) checkEnd() error {
 	return nil
 }
 
-// errNoTar is what is no archive from its first block on.
+// errNoTar reports that the input is no tar archive from its first block on.
 var errNoTar = errors.New("it is no tar archive")
 
-// explain says what is wrong with an archive that archive/tar does not read. What
-// decompresses it says so itself.
+// explain returns the cause for an archive that archive/tar cannot read. Errors of a
+// decompressor pass unchanged.
 func (t *tarInput) explain(err error) error {
 	switch {
 	case err == io.ErrUnexpectedEOF && t.n == 0:

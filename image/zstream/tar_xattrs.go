@@ -18,10 +18,11 @@ const (
 	libarchiveXattr = "LIBARCHIVE.xattr."
 )
 
-// maxXattrName is what Linux and FreeBSD allow (XATTR_NAME_MAX, EXTATTR_MAXNAMELEN).
+// maxXattrName is the limit of Linux and FreeBSD (XATTR_NAME_MAX, EXTATTR_MAXNAMELEN).
 const maxXattrName = 255
 
-// addPAXAttributes takes from extended headers what a file has beside: attributes.
+// addPAXAttributes adds the extended attributes of an extended header to a file, and
+// counts what it omits.
 func (a *tarReader) addPAXAttributes(f *file, records map[string]string) error {
 	all, err := xattrsOfRecords(records)
 	if err != nil {
@@ -54,8 +55,8 @@ func (a *tarReader) addPAXAttributes(f *file, records map[string]string) error {
 	return nil
 }
 
-// xattrsOfRecords returns the extended attributes in an extended header. Of an attribute
-// that is there in both ways the encoded one counts.
+// xattrsOfRecords returns the extended attributes in an extended header. If an attribute
+// is there in both formats, the Base64 one wins.
 func xattrsOfRecords(records map[string]string) (map[string][]byte, error) {
 	all := map[string][]byte{}
 	for key, value := range records {
@@ -85,8 +86,8 @@ func xattrsOfRecords(records map[string]string) (map[string][]byte, error) {
 	return all, nil
 }
 
-// isSplitAtEquals reports whether a record is the plain copy of an attribute with = in its name:
-// the name of a record ends at the first.
+// isSplitAtEquals reports whether a record is the plain copy of an attribute with = in
+// its name: the name of a record ends at the first =.
 func isSplitAtEquals(all map[string][]byte, name, value string) bool {
 	for i := range len(value) {
 		if value[i] != '=' {
@@ -111,7 +112,8 @@ func checkXattrName(name string) error {
 	return nil
 }
 
-// decodePercent decodes %XX. Where no two hexadecimal digits follow, % is itself.
+// decodePercent decodes %XX. A % that two hexadecimal digits do not follow stands for
+// itself.
 func decodePercent(s string) string {
 	var out []byte
 	for i := 0; i < len(s); i++ {

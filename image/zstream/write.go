@@ -12,36 +12,35 @@ import (
 	"time"
 )
 
-// FileSystem is what becomes a dataset of a stream.
+// FileSystem is a dataset to write.
 type FileSystem struct {
-	Name  string // below the top dataset, which is ""
+	Name  string // relative to the top dataset, whose Name is ""
 	Files *Files
 }
 
-// WriteOptions are what a stream says of itself.
+// WriteOptions name the snapshot that Write writes.
 type WriteOptions struct {
-	Dataset  string    // the name of the top dataset, where the stream is from: "tank/jails/web"
+	Dataset  string    // full name of the top dataset: "tank/jails/web"
 	Snapshot string    // without the @
 	Created  time.Time // the snapshot, to the second
 
-	// Progress, if set, is told how much of the contents has been written, in
-	// bytes without holes, and how much there is.
+	// Progress, if set, is called with the bytes of content written so far and their
+	// total, both without holes.
 	Progress func(done, total int64)
 }
 
 // maxDatasetName is ZFS_MAX_DATASET_NAME_LEN, with the NUL.
 const maxDatasetName = 256
 
-// Write writes file systems as `zfs send -R` would, the top one first, each after
-// the one that it is in. The same input gives the same bytes, and the GUIDs are
-// sums of all of it: no two streams that differ have the same.
+// Write writes file systems as `zfs send -R` does: the top one first, each after its
+// parent. The same input gives the same bytes. GUIDs are hashes of the whole input, so
+// different streams have different GUIDs.
 //
-// Contents are read twice, to sum them up and to write them; what changes in
-// between is an error. Memory is for names and attributes, and for the names of
-// one directory once more.
+// Write reads contents twice, to hash and to write them; a change in between is an
+// error. Memory holds names and attributes, and the names of one directory once more.
 //
-// The stream has no feature but SA_SPILL, which every OpenZFS and FreeBSD since
-// 10 can receive.
+// The only stream feature is SA_SPILL, which every OpenZFS and FreeBSD since 10 can
+// receive.
 func Write(ctx context.Context, w io.Writer, o WriteOptions, systems ...FileSystem) (*Stream, error) {
 	if err := o.check(systems); err != nil {
 		return nil, err
@@ -71,7 +70,7 @@ func Write(ctx context.Context, w io.Writer, o WriteOptions, systems ...FileSyst
 	return p.stream, err
 }
 
-// check refuses names that ZFS would.
+// check refuses names that ZFS refuses.
 func (o WriteOptions) check(systems []FileSystem) error {
 	if len(systems) == 0 || systems[0].Name != "" {
 		return errors.New("the first dataset must be the top one")
@@ -102,7 +101,7 @@ func (o WriteOptions) check(systems []FileSystem) error {
 	return nil
 }
 
-// checkDatasetComponent refuses what is no part of a dataset's name: letters, digits
+// checkDatasetComponent refuses an invalid component of a dataset name: letters, digits
 // and "-_.: " are allowed (module/zcommon/zfs_namecheck.c, valid_char).
 func checkDatasetComponent(what, s string) error {
 	bad := strings.IndexFunc(s, func(r rune) bool {
@@ -115,7 +114,7 @@ func checkDatasetComponent(what, s string) error {
 	return nil
 }
 
-// join is the whole name of a dataset below top.
+// join returns the full name of a dataset below top.
 func join(top, name string) string {
 	if name == "" {
 		return top
@@ -123,7 +122,7 @@ func join(top, name string) string {
 	return top + "/" + name
 }
 
-// packageWriter is a package being written.
+// packageWriter writes one package.
 type packageWriter struct {
 	options   WriteOptions
 	out       *recordWriter
@@ -131,11 +130,11 @@ type packageWriter struct {
 	fsGUIDs   []uint64
 	total     int64
 	done      int64
-	lastBlock [recordSize]byte // block of a file, with what is beyond its end
+	lastBlock [recordSize]byte // buffer for the last block of a file, padded with zeros
 }
 
-// assignGUIDs gives the datasets and their snapshots GUIDs: of the sum of all that
-// the stream is, and of which one it is.
+// assignGUIDs derives the GUIDs of datasets and snapshots from a hash of the whole input
+// and their names.
 func (p *packageWriter) assignGUIDs(systems []FileSystem) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %d\n", p.options.Dataset, p.options.Snapshot, p.options.Created.Unix())
@@ -156,8 +155,8 @@ func (p *packageWriter) assignGUIDs(systems []FileSystem) {
 	}
 }
 
-// writeList writes the beginning of the package: what there is in it, without
-// any properties (OpenZFS lib/libzfs/libzfs_sendrecv.c, send_iterate_fs).
+// writeList writes the beginning of the package: the list of datasets, without
+// properties (OpenZFS lib/libzfs/libzfs_sendrecv.c, send_iterate_fs).
 func (p *packageWriter) writeList(systems []FileSystem) error {
 	var filesystems nvlist
 	snapshots := map[string]uint64{}
@@ -188,7 +187,7 @@ func (p *packageWriter) writeList(systems []FileSystem) error {
 	return err
 }
 
-// progress counts content that was written.
+// progress counts written content.
 func (p *packageWriter) progress(n int) {
 	p.done += int64(n)
 	if p.options.Progress != nil {

@@ -18,13 +18,13 @@ const (
 	aceDeny  = 1
 )
 
-// aceSize is that of an entry for one of those three, zfs_ace_hdr_t (zfs_acl.h).
+// aceSize is the size of an entry for owner@, group@ or everyone@, zfs_ace_hdr_t
+// (zfs_acl.h).
 const aceSize = 8
 
-// trivialACL is the list that says what a mode does: entries for owner, group and
-// everyone; before them such as take back what the later ones would give, for a
-// mode that gives an owner or a group less than others
-// (module/os/freebsd/spl/acl_common.c, acl_trivial_access_masks).
+// trivialACL returns the list that is equivalent to a mode: entries for owner, group and
+// everyone. If a mode gives an owner or a group less than others, entries before them
+// deny the difference (module/os/freebsd/spl/acl_common.c, acl_trivial_access_masks).
 func trivialACL(mode uint32) []byte {
 	owner, group, other := aceMask(mode>>6), aceMask(mode>>3), aceMask(mode)
 	var list []byte
@@ -49,7 +49,7 @@ func trivialACL(mode uint32) []byte {
 	return list
 }
 
-// aceMask is what the lowest three bits of a mode allow.
+// aceMask converts the lowest three bits of a mode to an access mask.
 func aceMask(mode uint32) (mask uint32) {
 	if mode&4 != 0 {
 		mask |= aceRead

@@ -5,9 +5,9 @@ import (
 	"io"
 )
 
-// eachBlockOf calls f with each block of recordSize of r, which has size bytes,
-// that is not all zeros. data, if there is one, tells where after an offset the
-// next is that was written, and where that ends: what is before is not read.
+// eachBlockOf calls f with each block of recordSize of r, which has size bytes, except
+// all-zero blocks. data, if not nil, returns the start and end of the next data at or
+// after an offset; holes before it are not read.
 func eachBlockOf(r io.ReaderAt, size int64, data func(from int64) (start, end int64, err error), f func(int64, []byte) error) error {
 	buf := make([]byte, min(size, recordSize))
 	start, end := int64(0), size
@@ -40,8 +40,7 @@ func eachBlockOf(r io.ReaderAt, size int64, data func(from int64) (start, end in
 	return nil
 }
 
-// zeros are compared with.
 var zeros [recordSize]byte
 
-// allZero tells whether a block is a hole, as ZFS takes it for one.
+// allZero reports whether a block is all zeros, which ZFS stores as a hole.
 func allZero(p []byte) bool { return string(p) == string(zeros[:len(p)]) }

@@ -14,11 +14,11 @@ const (
 	firstFile
 )
 
-// number is the object of a file.
+// number returns the object number of a file.
 func (t *Files) number(i uint32) uint64 { return firstFile + uint64(t.position[i]) }
 
-// writeDataset writes a substream. Its objects come in the order of their
-// numbers, each with all that is its own.
+// writeDataset writes a substream: objects in order of number, each with its content and
+// spill block.
 func (p *packageWriter) writeDataset(i int, fs FileSystem) error {
 	d := &p.stream.Datasets[i]
 	name := join(p.options.Dataset, fs.Name) + "@" + d.Snapshot
@@ -38,7 +38,7 @@ func (p *packageWriter) writeDataset(i int, fs FileSystem) error {
 	return err
 }
 
-// writeSystemObjects writes the objects that every file system has, as a new one does
+// writeSystemObjects writes the objects of a new, empty file system
 // (module/os/freebsd/zfs/zfs_znode_os.c, zfs_create_fs).
 func (o *recordWriter) writeSystemObjects() error {
 	for _, z := range []struct {
@@ -65,7 +65,7 @@ func (o *recordWriter) writeSystemObjects() error {
 	return nil
 }
 
-// writeFile writes a file of any kind.
+// writeFile writes the object of a file of any type.
 func (p *packageWriter) writeFile(t *Files, i uint32) error {
 	f, number := &t.files[i], t.number(i)
 	size := uint64(f.size)
@@ -94,13 +94,13 @@ func (p *packageWriter) writeFile(t *Files, i uint32) error {
 	return nil
 }
 
-// blockSize is that of a file: one block of the sectors that it takes, or many of
-// the size of a record.
+// blockSize returns the block size of a file: its size in whole sectors if it has one
+// block, else recordSize.
 func blockSize(size int64) uint32 {
 	return uint32(max(sector, min(recordSize, (size+sector-1)/sector*sector)))
 }
 
-// entries are the names of a directory; with each stands the type of the file
+// entries returns the entries of a directory; each has the type of the file in its value
 // (zfs_znode.h, ZFS_DIRENT_MAKE).
 func (t *Files) entries(f *file) []zapEntry {
 	entries := make([]zapEntry, len(f.names))
@@ -111,8 +111,8 @@ func (t *Files) entries(f *file) []zapEntry {
 	return entries
 }
 
-// writeContent writes the blocks of a file that are not holes, each whole, and
-// frees the holes.
+// writeContent writes the data blocks of a file, padded to whole blocks, and a FREE for
+// each hole.
 func (p *packageWriter) writeContent(t *Files, i uint32, size uint32) error {
 	number, next := t.number(i), int64(0)
 	hole := func(until uint64) error {

@@ -14,19 +14,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// directoryFiles are contents in a directory.
+// directoryFiles is the content of the files in a directory.
 type directoryFiles struct {
 	dir   *os.Root
 	files *Files // for their paths
 }
 
-// ReadDir reads the names and attributes of all that is in dir, whose contents
-// must stay as they are until the stream is written. dir stays open, and is not
-// closed by Files.Close. No link is followed.
+// ReadDir reads the names and attributes of everything in dir. The contents must not
+// change until the stream is written. dir stays open, and Files.Close does not close it.
+// ReadDir follows no links.
 //
-// What has no place in a stream that everyone can receive is left out, and in
-// Files.Warnings: file flags, access control lists, extended attributes of other
-// namespaces than user.
+// It omits what not every receiver supports, and lists it in Files.Warnings: file flags,
+// access control lists, extended attributes outside the user namespace.
 func ReadDir(ctx context.Context, dir *os.Root) (*Files, error) {
 	src := &directoryFiles{dir: dir}
 	t := newFiles(src)
@@ -42,12 +41,12 @@ func ReadDir(ctx context.Context, dir *os.Root) (*Files, error) {
 	return t, err
 }
 
-// dirScanner is the reading of a directory.
+// dirScanner reads a directory tree.
 type dirScanner struct {
 	*Files
 	ctx  context.Context
 	dir  *os.Root
-	seen map[inode]uint32 // those of more than one name
+	seen map[inode]uint32 // files with several links
 
 	list  [64 << 10]byte // for names of extended attributes
 	value [maxXattr + 1]byte
@@ -55,7 +54,7 @@ type dirScanner struct {
 
 type inode struct{ dev, ino uint64 }
 
-// readDir adds what is in the directory at.
+// readDir adds the entries of the directory at.
 func (s *dirScanner) readDir(i uint32, at string, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("%s: more than %d directories deep", at, maxDepth)
@@ -81,7 +80,7 @@ func (s *dirScanner) readDir(i uint32, at string, depth int) error {
 	return nil
 }
 
-// addName takes one name.
+// addName adds one entry, and everything below it.
 func (s *dirScanner) addName(dir uint32, base, at string, depth int) error {
 	info, err := s.dir.Lstat(at)
 	if err != nil {
@@ -113,7 +112,7 @@ func (s *dirScanner) addName(dir uint32, base, at string, depth int) error {
 	return nil
 }
 
-// newFile is what is at a path.
+// newFile returns the file at a path.
 func (s *dirScanner) newFile(at string, info fs.FileInfo) (f file, err error) {
 	st := info.Sys().(*syscall.Stat_t)
 	f = file{mode: uint32(st.Mode), uid: st.Uid, gid: st.Gid}
@@ -152,8 +151,9 @@ const (
 	seekHole = 4
 )
 
-// eachBlock reads a file, all but its holes.
+// eachBlock reads a file, except its holes.
 func (d *directoryFiles) eachBlock(i int, size int64, each func(int64, []byte) error) error {
+	// If a fifo has replaced the file, opening it must not wait for a writer.
 	// Should a fifo have taken its place, opening it must not wait for a writer.
 	f, err := d.dir.OpenFile(d.files.path(uint32(i)), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -174,7 +174,7 @@ func (d *directoryFiles) eachBlock(i int, size int64, each func(int64, []byte) e
 		if err == nil {
 			end, err = f.Seek(start, seekHole)
 		}
-		if err != nil { // not every file system can: then all is data
+		if err != nil { // the file system does not report holes: read everything
 			return from, size, nil
 		}
 		return start, end, nil

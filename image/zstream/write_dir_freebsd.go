@@ -7,15 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ufArchive is UF_ARCHIVE (sys/stat.h), which ZFS sets on whatever changes.
+// ufArchive is UF_ARCHIVE (sys/stat.h), which ZFS sets on every change.
 const ufArchive = 0x800
 
-// hasFlags tells of flags of chflags(1).
+// hasFlags reports whether a file has flags of chflags(1).
 func hasFlags(st *syscall.Stat_t) bool { return st.Flags&^ufArchive != 0 }
 
-// listXattrs are the names of a file's extended attributes, with their
-// namespaces. The system's are for root to see. Before each name stands its
-// length, in a byte (extattr_list_link(2)).
+// listXattrs returns the names of a file's extended attributes, with their namespaces.
+// Only root can list the system namespace. A length byte precedes each name
+// (extattr_list_link(2)).
 func listXattrs(path string, buf []byte) (names []string, err error) {
 	for namespace, prefix := range map[int]string{
 		unix.EXTATTR_NAMESPACE_USER: userPrefix, unix.EXTATTR_NAMESPACE_SYSTEM: "system.",

@@ -7,11 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hasFlags tells of flags of chflags(1), which Linux has not.
+// hasFlags reports whether a file has flags of chflags(1): Linux has none.
 func hasFlags(*syscall.Stat_t) bool { return false }
 
-// listXattrs are the names of a file's extended attributes, with their
-// namespaces.
+// listXattrs returns the names of a file's extended attributes, with their namespaces.
 func listXattrs(path string, buf []byte) ([]string, error) {
 	n, err := unix.Llistxattr(path, buf)
 	if err != nil || n == 0 {

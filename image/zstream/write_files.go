@@ -17,40 +17,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Files is a tree that a stream can be made of: the names and attributes of all
-// files, in memory, and where their contents are. NewFiles, ReadDir and ReadTar
-// make one.
+// Files is a tree of files to write: names and attributes in memory, and a source of
+// contents. NewFiles, ReadDir and ReadTar create one.
 type Files struct {
-	files    []file // the root is the first
+	files    []file // files[0] is the root
 	contents contentSource
-	sums     [][16]byte // of the contents, by file; that of nothing is zero
+	sums     [][16]byte // hashes of the contents, by file; zero for a file without content
 	omitted  omissions
 
-	order    []uint32 // files as they are written
-	position []uint32 // where in order a file is
+	order    []uint32 // files in the order of writing
+	position []uint32 // index in order, by file
 	sum      [sha256.Size]byte
-	bytes    int64 // of blocks that are not zero
+	bytes    int64 // of blocks that are not all zeros
 }
 
-// contentSource has the contents of the files of a tree, by their numbers in it.
+// contentSource reads the contents of a tree's files, by file index.
 type contentSource interface {
-	// eachBlock calls f with every block of recordSize of file i in which there is
-	// anything but zeros, in order. The last may be shorter. It returns an error
-	// if the file is not of that size.
+	// eachBlock calls f with every block of recordSize of file i that is not all zeros,
+	// in order. The last may be shorter. It returns an error if the file does not have
+	// the given size.
 	eachBlock(i int, size int64, f func(offset int64, block []byte) error) error
 
 	io.Closer
 }
 
-// recordSize is the default of file systems, which everyone can receive.
+// recordSize is the default of the property recordsize, which every receiver supports.
 const recordSize = oldMaxBlock
 
-// file is one that has names, or a directory.
+// file is a file of any type in the tree.
 type file struct {
-	names  []name // of a directory, sorted by seal
-	name   string // in parent; that of the first in order
+	names  []name // of a directory, sorted by prepare
+	name   string // its first name in order, in parent
 	target string // of a symbolic link
-	xattrs []byte // packed; nil without any
+	xattrs []byte // packed list; nil if none
 	size   int64  // of a regular file
 	rdev   uint64 // major above minor, of 32 bits each
 	sec    int64
@@ -59,10 +58,10 @@ type file struct {
 	uid    uint32
 	gid    uint32
 	parent uint32
-	links  uint32 // names, or directories within a directory
+	links  uint32 // names, or 2 and the subdirectories of a directory
 }
 
-// name is what a directory has: a file by its number.
+// name is a directory entry: a name and a file index.
 type name struct {
 	name string
 	file uint32
@@ -72,11 +71,11 @@ func (f *file) kind() uint32   { return f.mode & unix.S_IFMT }
 func (f *file) isDir() bool    { return f.kind() == unix.S_IFDIR }
 func (f *file) isDevice() bool { return f.kind() == unix.S_IFCHR || f.kind() == unix.S_IFBLK }
 
-// setTime is the time of the last change.
+// setTime sets the modification time.
 func (f *file) setTime(t time.Time) { f.sec, f.nsec = t.Unix(), int32(t.Nanosecond()) }
 
-// NewFiles is a tree of directories and small files that are in memory, all of
-// root's: contents by path, "conf/pot.conf"; a path that ends in / is an empty
+// NewFiles returns a tree of directories and small files in memory, owned by root. The
+// map has contents by path, "conf/pot.conf"; a path that ends in / is an empty
 // directory.
 func NewFiles(small map[string]string, modified time.Time) (*Files, error) {
 	data := inMemory{}
@@ -99,16 +98,16 @@ func NewFiles(small map[string]string, modified time.Time) (*Files, error) {
 	return t.Files, nil
 }
 
-// newFiles is a tree of a root alone.
+// newFiles returns a tree with a root only.
 func newFiles(c contentSource) *Files {
 	return &Files{files: []file{{mode: unix.S_IFDIR | 0o755}}, contents: c, omitted: omissions{}}
 }
 
-// Close lets go of where the contents are.
+// Close releases the source of the contents.
 func (t *Files) Close() error { return t.contents.Close() }
 
-// SetOwner makes all files those of one user and group, as they cannot be where
-// a tree is made without root.
+// SetOwner sets the owner and group of all files, for a tree that was created without
+// root.
 func (t *Files) SetOwner(uid, gid uint32) {
 	for i := range t.files {
 		t.files[i].uid, t.files[i].gid = uid, gid
@@ -116,10 +115,10 @@ func (t *Files) SetOwner(uid, gid uint32) {
 	t.order = nil
 }
 
-// maxFiles bounds a tree: their numbers, and what is kept of each in memory.
+// maxFiles bounds a tree: file indexes, and the memory for each file.
 const maxFiles = 16 << 20
 
-// link gives a file a name in the directory dir.
+// link adds a name for file i to the directory dir.
 func (t *Files) link(dir uint32, base string, i uint32) error {
 	if err := checkName(base, maxName); err != nil {
 		return err
@@ -131,14 +130,13 @@ func (t *Files) link(dir uint32, base string, i uint32) error {
 	return nil
 }
 
-// omit notes what is left out.
+// omit counts an omission.
 func (t *Files) omit(what string) { t.omitted[what]++ }
 
-// Warnings say what of the input has no place in the tree, one line for each
-// kind, with a count.
+// Warnings returns what was omitted from the input: a line for each kind, with a count.
 func (t *Files) Warnings() (lines []string) { return t.omitted.lines() }
 
-// lines are the omissions, sorted.
+// lines returns the omissions as sorted lines.
 func (left omissions) lines() (lines []string) {
 	for kind, count := range left {
 		lines = append(lines, fmt.Sprintf("left out: %s (of %d files)", kind, count))
@@ -147,8 +145,8 @@ func (left omissions) lines() (lines []string) {
 	return lines
 }
 
-// prepare ends the making of a tree: it puts the files in order, sums them up with
-// their contents, and finds out how much there is to write.
+// prepare completes a tree: it orders the files, hashes them with their contents, and
+// counts the bytes to write.
 func (t *Files) prepare(ctx context.Context) error {
 	if t.order != nil {
 		return nil
@@ -178,8 +176,8 @@ func (t *Files) prepare(ctx context.Context) error {
 	return err
 }
 
-// orderFiles puts what is below a directory into the order of all paths, where a
-// file of many names is at its first.
+// orderFiles appends the files below a directory in the order of their paths; a file
+// with several names is at its first.
 func (t *Files) orderFiles(dir uint32, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("%q: more than %d directories deep", t.path(dir), maxDepth)
@@ -203,7 +201,7 @@ func (t *Files) orderFiles(dir uint32, depth int) error {
 	return nil
 }
 
-// path is a file's, for people and for opening it.
+// path returns a file's path, for messages and for opening it.
 func (t *Files) path(i uint32) string {
 	if i == 0 {
 		return "."
@@ -216,7 +214,7 @@ func (t *Files) path(i uint32) string {
 	return strings.Join(parts, "/")
 }
 
-// hashTree makes the sum of everything that is written.
+// hashTree hashes everything that is written.
 func (t *Files) hashTree(ctx context.Context) error {
 	h := sha256.New()
 	t.bytes, t.sums = 0, make([][16]byte, len(t.files))
@@ -235,8 +233,8 @@ func (t *Files) hashTree(ctx context.Context) error {
 	return nil
 }
 
-// hashMetadata writes all of a file but its content to h, each part led by its
-// length or of a fixed one.
+// hashMetadata writes a file's metadata to h; each part has a fixed length or is
+// preceded by its length.
 func (f *file) hashMetadata(h hash.Hash, at []uint32) {
 	var p []byte
 	le := binary.LittleEndian
@@ -255,11 +253,11 @@ func (f *file) hashMetadata(h hash.Hash, at []uint32) {
 	h.Write(p)
 }
 
-// errModified is for input that is not what it was a moment ago.
+// errModified reports that the input changed during the write.
 var errModified = errors.New("it changed while it was read")
 
-// eachBlock calls f with the blocks of file i. What it reads the first time is
-// summed up; it is an error if that is not what it reads later.
+// eachBlock calls f with the blocks of file i. The first call hashes them; a later call
+// returns an error if the hash differs.
 func (t *Files) eachBlock(ctx context.Context, i uint32, f func(offset int64, block []byte) error) error {
 	h := sha256.New()
 	var at [8]byte
@@ -290,7 +288,7 @@ func (t *Files) eachBlock(ctx context.Context, i uint32, f func(offset int64, bl
 	return nil
 }
 
-// inMemory are contents that are there already.
+// inMemory is a contentSource of strings.
 type inMemory map[int]string
 
 func (m inMemory) Close() error { return nil }

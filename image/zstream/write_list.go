@@ -9,11 +9,12 @@ import (
 	"strings"
 )
 
-// pack is the list of a package and its END, as zfs send -R writes them: what zfs receive
-// needs (lib/libzfs/libzfs_sendrecv.c, zfs_receive_package and zfs_receive_one). It has
-// nothing that a receiver would change other datasets for, as it would for "fromsnap".
+// pack returns the list of a package and its END in the format of zfs send -R, with what
+// zfs receive needs (lib/libzfs/libzfs_sendrecv.c, zfs_receive_package and
+// zfs_receive_one). It omits entries that make a receiver change other datasets, such as
+// "fromsnap".
 func (h head) pack() (list, last []byte, err error) {
-	guids := map[string]uint64{} // of the snapshots that the package is sent up to
+	guids := map[string]uint64{} // of the package's last snapshots, by dataset
 	var filesystems nvlist
 	for _, d := range h.stream.Datasets {
 		guids[d.Name] = d.GUID
@@ -41,7 +42,7 @@ func (h head) pack() (list, last []byte, err error) {
 	return b.Bytes()[:n], b.Bytes()[n:], err
 }
 
-// packDataset is what the list has of a dataset.
+// packDataset returns the list's entry for a dataset.
 func packDataset(d Dataset, name string, guids map[string]uint64) (nvlist, error) {
 	fs := nvlist{{"name", name}, {"parentfromsnap", uint64(0)}}
 	if d.Name != "" {

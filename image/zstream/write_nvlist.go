@@ -2,14 +2,14 @@ package zstream
 
 import "encoding/binary"
 
-// pack is the list as nvlist_pack(3) writes it with NV_ENCODE_XDR. Its values are
-// strings, uint64, []byte and lists.
+// pack encodes the list as nvlist_pack(3) with NV_ENCODE_XDR. Values are string, uint64,
+// []byte and nvlist.
 func (l nvlist) pack() []byte {
 	const xdrLittleEndian = "\x01\x01\x00\x00" // nvs_header_t: NV_ENCODE_XDR, the host's order
 	return l.append([]byte(xdrLittleEndian))
 }
 
-// append writes version, flags, the pairs, and one of no size.
+// append encodes version, flags, the pairs, and a pair of size 0.
 func (l nvlist) append(out []byte) []byte {
 	be := binary.BigEndian
 	out = be.AppendUint32(out, 0) // NV_VERSION
@@ -20,8 +20,8 @@ func (l nvlist) append(out []byte) []byte {
 	return append(out, make([]byte, 8)...)
 }
 
-// append writes a pair: its size here and in memory, name, type, number of
-// elements and value.
+// append encodes a pair: its size here and in memory, name, type, number of elements and
+// value.
 func (p nvpair) append(out []byte) []byte {
 	be := binary.BigEndian
 	start := len(out)
@@ -55,10 +55,10 @@ func (p nvpair) append(out []byte) []byte {
 	return out
 }
 
-// appendOpaque adds bytes and their padding to a multiple of 4.
+// appendOpaque appends bytes, padded to a multiple of 4.
 func appendOpaque(out []byte, s string) []byte {
 	return append(append(out, s...), make([]byte, -len(s)&3)...)
 }
 
-// align8 is n rounded up to a multiple of 8.
+// align8 rounds n up to a multiple of 8.
 func align8(n int) int { return (n + 7) &^ 7 }

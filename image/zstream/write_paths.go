@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// treeBuilder is a tree that is made by paths, in any order. A name that is given again
-// is another file from then on.
+// treeBuilder builds a tree from paths in any order. A later file of the same name
+// replaces the earlier one.
 type treeBuilder struct {
 	*Files
-	byName     map[entryKey]int // in the names of its directory
-	missingDir file             // what a directory is that nothing says anything of
+	byName     map[entryKey]int // index in the names of the directory
+	missingDir file             // attributes of a directory that the input does not have
 }
 
 // entryKey is a name in a directory.
@@ -20,13 +20,13 @@ type entryKey struct {
 	name string
 }
 
-// newTreeBuilder is a tree of a root alone.
+// newTreeBuilder returns a tree with a root only.
 func newTreeBuilder(c contentSource, dir file) *treeBuilder {
 	return &treeBuilder{newFiles(c), map[entryKey]int{}, dir}
 }
 
-// put makes a file at a path. A directory that is there already stays, with what
-// is in it, and becomes what f is.
+// put creates a file at a path. An existing directory keeps its entries and gets the
+// attributes of f.
 func (p *treeBuilder) put(path string, f file) (uint32, error) {
 	dir, base, err := p.parent(path)
 	if err != nil {
@@ -49,7 +49,7 @@ func (p *treeBuilder) put(path string, f file) (uint32, error) {
 	return i, nil
 }
 
-// add makes a file of that name.
+// add creates a file with a name in dir.
 func (p *treeBuilder) add(dir uint32, base string, f file) (uint32, error) {
 	if len(p.files) >= maxFiles {
 		return 0, fmt.Errorf("there are more than %d files", maxFiles)
@@ -59,7 +59,7 @@ func (p *treeBuilder) add(dir uint32, base string, f file) (uint32, error) {
 	return i, p.setName(dir, base, i)
 }
 
-// setName gives a file a name, in place of the one that has it.
+// setName gives file i a name in dir, and replaces the file of that name.
 func (p *treeBuilder) setName(dir uint32, base string, i uint32) error {
 	key := entryKey{dir, base}
 	if at, there := p.byName[key]; there {
@@ -70,7 +70,7 @@ func (p *treeBuilder) setName(dir uint32, base string, i uint32) error {
 	return p.link(dir, base, i)
 }
 
-// find is the file of that name.
+// find returns the file of that name in dir.
 func (p *treeBuilder) find(dir uint32, base string) (uint32, bool) {
 	at, there := p.byName[entryKey{dir, base}]
 	if !there {
@@ -79,7 +79,7 @@ func (p *treeBuilder) find(dir uint32, base string) (uint32, bool) {
 	return p.files[dir].names[at].file, true
 }
 
-// findPath is the file at a path.
+// findPath returns the file at a path.
 func (p *treeBuilder) findPath(path string) (uint32, error) {
 	i := uint32(0)
 	parts, err := components(path)
@@ -95,8 +95,8 @@ func (p *treeBuilder) findPath(path string) (uint32, error) {
 	return i, nil
 }
 
-// parent is the directory that a path is in, made if it is not there, and the
-// name in it: "" for the root.
+// parent returns the directory of a path, which it creates if missing, and the last
+// component: "" for the root.
 func (p *treeBuilder) parent(path string) (dir uint32, base string, err error) {
 	parts, err := components(path)
 	if err != nil || len(parts) == 0 {
@@ -118,8 +118,8 @@ func (p *treeBuilder) parent(path string) (dir uint32, base string, err error) {
 	return dir, parts[last], nil
 }
 
-// components are the names in a path from the root, with or without a / before
-// it. One that leads out of it, or elsewhere, is refused.
+// components splits a path from the root, with or without a leading /. It refuses a path
+// with "..".
 func components(path string) (parts []string, err error) {
 	for part := range strings.SplitSeq(path, "/") {
 		if part == "" || part == "." {

@@ -6,19 +6,19 @@ import (
 	"io"
 )
 
-// recordWriter is a stream being written. It is kept to the first error, which all
-// that follows returns.
+// recordWriter writes the records of a stream. After the first error all calls return
+// it.
 type recordWriter struct {
 	ctx    context.Context
 	w      io.Writer
 	header [headerSize]byte
-	sum    fletcher4 // of all since BEGIN
-	guid   uint64    // of the snapshot that is being written
+	sum    fletcher4 // over all records since BEGIN
+	guid   uint64    // of the current snapshot
 	err    error
 }
 
-// writeRecord writes a record with its payload. Its body, drr_u, is what fill makes of
-// zeros.
+// writeRecord writes a record with its payload. fill sets the fields of drr_u, which is
+// zero before.
 func (o *recordWriter) writeRecord(k recordType, payload []byte, fill func(body)) error {
 	if o.err == nil && o.ctx.Err() != nil {
 		o.err = context.Cause(o.ctx)
@@ -42,7 +42,7 @@ func (o *recordWriter) writeRecord(k recordType, payload []byte, fill func(body)
 	return o.writeBytes(o.header[:], payload)
 }
 
-// writePackageEnd writes one of the ENDs that libzfs puts around the substreams of a
+// writePackageEnd writes one of the ENDs that libzfs writes around the substreams of a
 // package, which have no checksum of their own (libzfs_sendrecv.c,
 // send_conclusion_record).
 func (o *recordWriter) writePackageEnd(sum fletcher4) error {
@@ -55,7 +55,7 @@ func (o *recordWriter) writePackageEnd(sum fletcher4) error {
 	return o.writeBytes(o.header[:])
 }
 
-// writeEnd closes what a BEGIN opened.
+// writeEnd writes the END of a substream.
 func (o *recordWriter) writeEnd() error {
 	sum := o.sum
 	return o.writeRecord(drrEnd, nil, func(b body) {
@@ -64,7 +64,7 @@ func (o *recordWriter) writeEnd() error {
 	})
 }
 
-// writeBytes hands bytes on.
+// writeBytes writes to w and keeps the first error.
 func (o *recordWriter) writeBytes(parts ...[]byte) error {
 	for _, p := range parts {
 		if _, err := o.w.Write(p); err != nil {
@@ -75,13 +75,13 @@ func (o *recordWriter) writeBytes(parts ...[]byte) error {
 	return nil
 }
 
-// body is drr_u of a record that is being made.
+// body is drr_u of a record to write.
 type body []byte
 
 func (b body) u32(at int, v uint32) { binary.LittleEndian.PutUint32(b[at:], v) }
 func (b body) u64(at int, v uint64) { binary.LittleEndian.PutUint64(b[at:], v) }
 
-// store writes a checksum as it stands in a record.
+// store encodes a checksum as a zio_cksum_t.
 func (f fletcher4) store(p []byte) {
 	for i, v := range f {
 		binary.LittleEndian.PutUint64(p[8*i:], v)
@@ -98,7 +98,7 @@ const (
 // drrObjectSpill is DRR_OBJECT_SPILL.
 const drrObjectSpill = 1 << 2
 
-// writeBegin opens the substream of a snapshot.
+// writeBegin writes the BEGIN of a snapshot.
 func (o *recordWriter) writeBegin(name string, created uint64, guid uint64) error {
 	o.guid = guid
 	return o.writeRecord(drrBegin, nil, func(b body) {
@@ -112,7 +112,7 @@ func (o *recordWriter) writeBegin(name string, created uint64, guid uint64) erro
 	})
 }
 
-// writeObject announces an object: blocks of that many bytes, and its attributes.
+// writeObject writes an OBJECT with its block size in bytes and its bonus.
 func (o *recordWriter) writeObject(number uint64, t objectType, block uint32, bonus []byte, hasSpill bool) error {
 	padded := append(bonus, make([]byte, -len(bonus)&7)...)
 	return o.writeRecord(drrObject, padded, func(b body) {
@@ -131,9 +131,9 @@ func (o *recordWriter) writeObject(number uint64, t objectType, block uint32, bo
 	})
 }
 
-// writeBlock is one block of an object.
+// writeBlock writes a WRITE of one block.
 func (o *recordWriter) writeBlock(number uint64, t objectType, offset int64, block []byte) error {
-	const checksumOff = 2 // ZIO_CHECKSUM_OFF (zio.h): none is given for the block alone
+	const checksumOff = 2 // ZIO_CHECKSUM_OFF (zio.h): the block has no checksum of its own
 	return o.writeRecord(drrWrite, block, func(b body) {
 		b.u64(0, number)
 		b.u32(8, uint32(t))
@@ -144,7 +144,7 @@ func (o *recordWriter) writeBlock(number uint64, t objectType, offset int64, blo
 	})
 }
 
-// writeSpill is what attributes the bonus has no room for.
+// writeSpill writes a SPILL: the attributes that do not fit the bonus.
 func (o *recordWriter) writeSpill(number uint64, block []byte) error {
 	return o.writeRecord(drrSpill, block, func(b body) {
 		b.u64(0, number)
@@ -153,8 +153,7 @@ func (o *recordWriter) writeSpill(number uint64, block []byte) error {
 	})
 }
 
-// writeFree frees a part of an object, where nothing was written; toEnd as a length
-// is all that follows.
+// writeFree writes a FREE of a range; length toEnd means up to the end.
 func (o *recordWriter) writeFree(number uint64, offset, length uint64) error {
 	return o.writeRecord(drrFree, nil, func(b body) {
 		b.u64(0, number)

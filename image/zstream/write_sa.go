@@ -72,7 +72,7 @@ var plainLayout = slices.Clip([]uint16{
 	attrATime, attrMTime, attrCTime, attrCRTime, attrLinks,
 })
 
-// registryEntries is the ZAP of the registry (sa_impl.h, ATTR_ENCODE).
+// registryEntries returns the entries of the registry's ZAP (sa_impl.h, ATTR_ENCODE).
 func registryEntries() (entries []zapEntry) {
 	for n, a := range registry {
 		v := uint64(n) | uint64(a.swap)<<16 | uint64(a.size)<<24
@@ -81,7 +81,7 @@ func registryEntries() (entries []zapEntry) {
 	return entries
 }
 
-// layoutEntries is the ZAP of the layouts.
+// layoutEntries returns the entries of the layouts' ZAP.
 func layoutEntries() (entries []zapEntry) {
 	for n, l := range layouts {
 		if l != nil {
@@ -98,19 +98,20 @@ const (
 	bonusWithSpill = 192
 )
 
-// maxVariableAttr bounds an attribute whose size stands in the header, in 16 bits.
+// maxVariableAttr bounds an attribute of variable size: its header holds the size in 16
+// bits.
 const maxVariableAttr = 1<<16 - 1
 
-// Bits of z_pflags (zfs_znode.h) that every new file has, and the one of those
-// that nobody is denied to execute.
+// Bits of z_pflags (zfs_znode.h): those of every new file, and the bit of a file that
+// everybody may execute.
 const (
 	newFileFlags  = 1<<35 | 1<<42 | aclTrivial // ZFS_ARCHIVE, ZFS_AV_MODIFIED
 	noExecsDenied = 0x100
 )
 
-// encodeAttributes are f's, as the file system has them: those in the dnode, and a
-// spill block for what finds no room there, nil without any. Times but the
-// last change of the content are not of the input: they are the same.
+// encodeAttributes returns the system attributes of f: the bonus, and a spill block for
+// what does not fit there, or nil. The input has a modification time only, so all times
+// are equal to it.
 func encodeAttributes(f *file, size, parent, links uint64) (bonus, spill []byte) {
 	layout, more := uint16(layoutFile), []byte(nil)
 	spillLayout := uint16(0)
@@ -141,7 +142,7 @@ func encodeAttributes(f *file, size, parent, links uint64) (bonus, spill []byte)
 	return bonus, append(spill, make([]byte, -len(spill)&(sector-1))...)
 }
 
-// fixedAttributes are those of plainLayout.
+// fixedAttributes encodes the attributes of plainLayout.
 func fixedAttributes(f *file, size, parent, links uint64) []byte {
 	flags := uint64(newFileFlags)
 	if f.mode&0o111 == 0o111 {
@@ -159,7 +160,7 @@ func fixedAttributes(f *file, size, parent, links uint64) []byte {
 	return values
 }
 
-// attrHeader is an sa_hdr_phys_t with the lengths of what varies.
+// attrHeader returns an sa_hdr_phys_t with the lengths of variable attributes.
 func attrHeader(layout uint16, lengths ...int) []byte {
 	le := binary.LittleEndian
 	size := align8(6 + 2*len(lengths))

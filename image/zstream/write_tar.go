@@ -14,22 +14,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TarOptions are for ReadTar.
+// TarOptions are options of ReadTar.
 type TarOptions struct {
-	// Spool is the directory for a file without a name, in which the contents are
-	// kept until Files.Close: as much as they are, without blocks of zeros. "" is
-	// that of os.TempDir.
+	// Spool is the directory of an unnamed temporary file that keeps the contents,
+	// without all-zero blocks, until Files.Close. "" means os.TempDir().
 	Spool string
 
-	// Missing is the time of directories that the archive has not.
+	// Missing is the modification time of directories that the archive does not have.
 	Missing time.Time
 
-	MaxBytes int64 // of contents in all, with holes; 0 is DefaultMaxBytes
+	MaxBytes int64 // of all contents, with holes; 0 means DefaultMaxBytes
 }
 
-// ReadTar reads an archive of tar, all of r: a tree whose paths are from its root.
-// Of two entries of the same path the later counts. What has no place in a
-// stream that everyone can receive is left out, and in Files.Warnings.
+// ReadTar reads all of the tar archive r as a tree from its root. Of two entries with
+// the same path the later wins. ReadTar omits what not every receiver supports and lists
+// it in Files.Warnings.
 func ReadTar(ctx context.Context, r io.Reader, o TarOptions) (*Files, error) {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = DefaultMaxBytes
@@ -45,21 +44,21 @@ func ReadTar(ctx context.Context, r io.Reader, o TarOptions) (*Files, error) {
 	if err := a.readEntries(r); err != nil {
 		return nil, errors.Join(err, spool.Close())
 	}
-	if _, err := io.Copy(io.Discard, r); err != nil { // what pads it; and r may have more to check
+	if _, err := io.Copy(io.Discard, r); err != nil { // read the padding, and let r verify its end
 		return nil, errors.Join(err, spool.Close())
 	}
 	return a.Files, spool.w.Flush()
 }
 
-// tarReader is one being read.
+// tarReader reads one archive.
 type tarReader struct {
 	*treeBuilder
 	ctx       context.Context
 	spool     *spool
-	bytesLeft int64 // bytes that may come
+	bytesLeft int64 // remaining bytes of MaxBytes
 }
 
-// readEntries takes all entries.
+// readEntries reads all entries.
 func (a *tarReader) readEntries(from io.Reader) error {
 	counted := &tarInput{r: from}
 	r := tar.NewReader(counted)
@@ -85,7 +84,7 @@ func (a *tarReader) readEntries(from io.Reader) error {
 	}
 }
 
-// addEntry takes one.
+// addEntry adds an entry to the tree.
 func (a *tarReader) addEntry(h *tar.Header, r io.Reader) error {
 	kind, known := map[byte]uint32{
 		tar.TypeReg: unix.S_IFREG, tar.TypeGNUSparse: unix.S_IFREG, tar.TypeCont: unix.S_IFREG,
@@ -132,7 +131,7 @@ func (a *tarReader) addEntry(h *tar.Header, r io.Reader) error {
 	return err
 }
 
-// hardLink is one more name of a file that came before.
+// hardLink adds a further name of an earlier file.
 func (a *tarReader) hardLink(h *tar.Header) error {
 	i, err := a.findPath(h.Linkname)
 	if err != nil {
@@ -151,7 +150,7 @@ func (a *tarReader) hardLink(h *tar.Header) error {
 	return a.setName(dir, base, i)
 }
 
-// spool keeps contents in a file, whose name is gone already.
+// spool keeps contents in a file that has been unlinked.
 type spool struct {
 	f    *os.File
 	w    *bufio.Writer
@@ -177,10 +176,10 @@ func newSpool(dir string) (*spool, error) {
 	return &spool{f: f, w: bufio.NewWriterSize(f, readAhead), runs: map[int][]run{}}, nil
 }
 
-// Close gives the space back.
+// Close frees the space.
 func (s *spool) Close() error { return s.f.Close() }
 
-// add keeps the contents of file i, all but blocks of zeros.
+// add stores the content of file i, except all-zero blocks.
 func (s *spool) add(ctx context.Context, i int, size int64, r io.Reader) error {
 	buf := make([]byte, min(size, recordSize))
 	var runs []run
@@ -209,7 +208,7 @@ func (s *spool) add(ctx context.Context, i int, size int64, r io.Reader) error {
 	return nil
 }
 
-// eachBlock reads what was kept. Runs begin where blocks do.
+// eachBlock reads the stored content. Runs begin at block boundaries.
 func (s *spool) eachBlock(i int, _ int64, f func(int64, []byte) error) error {
 	for _, r := range s.runs[i] {
 		part := io.NewSectionReader(s.f, r.at, r.size)

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// userPrefix begins the names of extended attributes that anyone may have; ZFS
-// keeps them under these names on Linux, and reads them under these on FreeBSD.
+// userPrefix begins the names of extended attributes in the user namespace. On Linux ZFS
+// stores them with it; on FreeBSD ZFS reads them with it.
 const userPrefix = "user."
 
 // maxXattr is DXATTR_MAX_ENTRY_SIZE (zfs_sa.h): the bytes of one value.
@@ -27,9 +27,9 @@ const (
 	omitSpecial    = "files of kinds that have no place in a file system"
 )
 
-// setXattrs gives a file its extended attributes, as they are kept among the
-// others: a packed list (OpenZFS module/zfs/zfs_sa.c, zfs_sa_set_xattr). Only
-// files with content, and directories, have them.
+// setXattrs sets a file's extended attributes as a packed list among its system
+// attributes (OpenZFS module/zfs/zfs_sa.c, zfs_sa_set_xattr). Only regular files and
+// directories have them.
 func (t *Files) setXattrs(f *file, xattrs map[string][]byte) {
 	if len(xattrs) == 0 {
 		return
@@ -54,7 +54,7 @@ func (t *Files) setXattrs(f *file, xattrs map[string][]byte) {
 	f.xattrs = packed
 }
 
-// readXattrs reads those of the file at a path, which may be a link.
+// readXattrs returns the extended attributes of the file at a path, which may be a link.
 func (t *dirScanner) readXattrs(path string) (map[string][]byte, error) {
 	names, err := listXattrs(path, t.list[:])
 	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EPERM) {

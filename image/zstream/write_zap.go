@@ -7,23 +7,22 @@ import (
 	"slices"
 )
 
-// zapEntry is a name and its value, in a ZAP that is to be written: a number, or
-// a list of numbers of 2 bytes.
+// zapEntry is an entry to write: a name, and a number or a list of 2-byte numbers.
 type zapEntry struct {
 	name string
 	v    uint64
 	list []uint16
 }
 
-// zapWriter makes a ZAP of entries whose names differ. What it writes is what ZFS
-// itself goes on with: it looks names up by their hash, and adds and removes.
+// zapWriter writes a ZAP of entries with distinct names. ZFS modifies the ZAP later, so
+// hashes, chains and free lists must be its own.
 type zapWriter struct {
 	entries []zapEntry
 	salt    uint64
 }
 
-// newZAP is the ZAP of an object. Any salt but 0 will do; ZFS has a random one
-// for each, and here it is of the number, so that it is always the same.
+// newZAP returns the ZAP of an object. Any salt but 0 works; ZFS picks one at random,
+// and this one is derived from the object number to make streams reproducible.
 func newZAP(object uint64, entries []zapEntry) zapWriter {
 	x := object * 0x9e3779b97f4a7c15
 	x = (x ^ x>>31) * 0x94d049bb133111eb
@@ -37,7 +36,7 @@ const (
 	microEntries = oldMaxBlock/microEntry - 1
 )
 
-// write writes the ZAP's object, with a bonus if it has one.
+// write writes the ZAP's object, with a bonus and a spill block if it has them.
 func (z zapWriter) write(o *recordWriter, number uint64, t objectType, bonus []byte, spill []byte) error {
 	if z.isMicro() {
 		block := z.microBlock()
@@ -67,14 +66,14 @@ func (z zapWriter) write(o *recordWriter, number uint64, t objectType, bonus []b
 	return nil
 }
 
-// isMicro tells whether ZFS would have a microzap of these.
+// isMicro reports whether ZFS stores these entries as a microzap.
 func (z zapWriter) isMicro() bool {
 	return len(z.entries) <= microEntries && !slices.ContainsFunc(z.entries, func(e zapEntry) bool {
 		return len(e.name) >= microName || e.list != nil
 	})
 }
 
-// microBlock is the one block of a microzap, which grows by sectors.
+// microBlock returns the block of a microzap, in whole sectors.
 func (z zapWriter) microBlock() []byte {
 	le := binary.LittleEndian
 	size := (len(z.entries) + 1) * microEntry
@@ -100,7 +99,7 @@ var crcTable = crc64.MakeTable(crc64.ECMA)
 // without ZAP_FLAG_HASH64 the first 28).
 const zapHashBits = 28
 
-// hash is zap_hash. Names with the same are told apart by a number, cd.
+// hash is zap_hash. A number, cd, distinguishes names with the same hash.
 func (z zapWriter) hash(name string) uint64 {
 	h := z.salt
 	for i := range len(name) {
@@ -120,13 +119,13 @@ const (
 	leafChunks    = (fatBlock-2*leafHashes)/chunkSize - 2 // ZAP_LEAF_NUMCHUNKS
 )
 
-// hashedEntry is an entry and its hash.
+// hashedEntry is an entry with its hash.
 type hashedEntry struct {
 	hash  uint64
 	entry *zapEntry
 }
 
-// fatLeaf is a leaf to be: all entries whose hashes begin with prefix, of length
+// fatLeaf is a leaf to write: all entries whose hashes begin with prefix, of length
 // bits.
 type fatLeaf struct {
 	prefix  uint64
@@ -135,7 +134,7 @@ type fatLeaf struct {
 }
 
 // eachFatBlock calls f with each block of a fat ZAP: the header, the leaves, and the
-// table of pointers where the header has no room for it.
+// pointer table if it does not fit the header.
 func (z zapWriter) eachFatBlock(f func(block []byte) error) error {
 	all := make([]hashedEntry, len(z.entries))
 	for i := range z.entries {
@@ -176,8 +175,8 @@ func (z zapWriter) eachFatBlock(f func(block []byte) error) error {
 	return eachPointerBlock(leaves, shift, f)
 }
 
-// splitLeaf appends to out the leaves that all of l takes. They are in the order of
-// their prefixes, and so of the pointers to them.
+// splitLeaf appends to out the leaves that the entries of l need, in order of prefix and
+// so of the pointers to them.
 func splitLeaf(out []fatLeaf, l fatLeaf) ([]fatLeaf, error) {
 	chunks := 0
 	for _, h := range l.entries {
@@ -205,7 +204,7 @@ func splitLeaf(out []fatLeaf, l fatLeaf) ([]fatLeaf, error) {
 	return splitLeaf(out, fatLeaf{l.prefix<<1 | 1, l.length + 1, l.entries[at:]})
 }
 
-// fatHeader is the first block (zap_phys_t).
+// fatHeader returns the first block (zap_phys_t).
 func (z zapWriter) fatHeader(leaves []fatLeaf, shift uint) []byte {
 	le := binary.LittleEndian
 	block := make([]byte, fatBlock)
@@ -231,7 +230,8 @@ func (z zapWriter) fatHeader(leaves []fatLeaf, shift uint) []byte {
 	return block
 }
 
-// eachPointerBlock calls f with the table of 1<<shift pointers to leaves, block by block.
+// eachPointerBlock calls f with the table of 1<<shift pointers to leaves, block by
+// block.
 func eachPointerBlock(leaves []fatLeaf, shift uint, f func(block []byte) error) error {
 	table := make([]byte, 0, fatBlock)
 	for i, l := range leaves {

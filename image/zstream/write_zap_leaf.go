@@ -2,7 +2,7 @@ package zstream
 
 import "encoding/binary"
 
-// valueBytes is how much of a leaf's arrays the value takes.
+// valueBytes returns the size of the value in a leaf's arrays.
 func (e *zapEntry) valueBytes() int {
 	if e.list != nil {
 		return 2 * len(e.list)
@@ -10,7 +10,7 @@ func (e *zapEntry) valueBytes() int {
 	return 8
 }
 
-// chunks is how many of a leaf's the entry takes.
+// chunks returns the number of chunks that the entry takes.
 func (e *zapEntry) chunks() int {
 	return 1 + chunksFor(len(e.name)+1) + chunksFor(e.valueBytes())
 }
@@ -21,13 +21,13 @@ const (
 	chainEnd  = 0xffff
 )
 
-// leafBuilder is a leaf whose chunks are taken one after the other.
+// leafBuilder fills a leaf, whose chunks it allocates in order.
 type leafBuilder struct {
 	block []byte
 	used  uint16
 }
 
-// block is the leaf as it stands in its object (zap_leaf_phys_t).
+// block returns the encoded leaf (zap_leaf_phys_t).
 func (l fatLeaf) block() []byte {
 	le := binary.LittleEndian
 	b := &leafBuilder{block: make([]byte, fatBlock)}
@@ -50,20 +50,19 @@ func (l fatLeaf) block() []byte {
 	return b.block
 }
 
-// chunk is the i-th.
+// chunk returns the i-th chunk.
 func (b *leafBuilder) chunk(i uint16) []byte {
 	at := leafHeader + 2*leafHashes + int(i)*chunkSize
 	return b.block[at : at+chunkSize]
 }
 
-// take is the next chunk that is free.
+// take allocates the next free chunk.
 func (b *leafBuilder) take() (i uint16, chunk []byte) {
 	b.used++
 	return b.used - 1, b.chunk(b.used - 1)
 }
 
-// add makes an entry and puts it into the chain of its hash, which is sorted by
-// cd.
+// add creates an entry and inserts it into the chain of its hash, which is sorted by cd.
 func (b *leafBuilder) add(h hashedEntry, cd uint32, prefixLength uint) {
 	le := binary.LittleEndian
 	i, c := b.take()
@@ -96,7 +95,7 @@ func (b *leafBuilder) add(h hashedEntry, cd uint32, prefixLength uint) {
 	le.PutUint16(link, i)
 }
 
-// array puts bytes into a chain of chunks, and returns the first.
+// array stores bytes in a chain of chunks and returns the first chunk.
 func (b *leafBuilder) array(p []byte) uint16 {
 	le := binary.LittleEndian
 	first, c := b.take()
@@ -113,7 +112,7 @@ func (b *leafBuilder) array(p []byte) uint16 {
 	}
 }
 
-// free chains what chunks are left.
+// free chains the remaining chunks.
 func (b *leafBuilder) free() {
 	le := binary.LittleEndian
 	le.PutUint16(b.block[28:], leafChunks-b.used) // lh_nfree

@@ -10,32 +10,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Xattr is an extended attribute. Which name is in which namespace is as OpenZFS
-// has it (module/os/freebsd/zfs/zfs_vnops_os.c, zfs_create_attrname;
-// include/sys/fs/zfs.h, ZFS_XA_NS_*): those of users are bare, or have Linux's
-// "user." before them.
+// Xattr is an extended attribute. The mapping of names to namespaces is OpenZFS's
+// (module/os/freebsd/zfs/zfs_vnops_os.c, zfs_create_attrname; include/sys/fs/zfs.h,
+// ZFS_XA_NS_*): names in the user namespace are bare, or have Linux's prefix "user.".
 type Xattr struct {
-	Namespace string // user; system, of FreeBSD; linux.security, linux.system, linux.trusted
+	Namespace string // user; system (FreeBSD's); linux.security, linux.system, linux.trusted
 	Name      string
 	Size      int64
-	Value     []byte // nil if it is of more than MaxXattr bytes
+	Value     []byte // nil if it has more than MaxXattr bytes
 }
 
-// MaxXattr is how much of a value is read, in bytes: what Linux allows at most
-// (XATTR_SIZE_MAX, linux/limits.h).
+// MaxXattr is the largest value that is read, in bytes: Linux's limit (XATTR_SIZE_MAX,
+// linux/limits.h).
 const MaxXattr = 64 << 10
 
-// maxXattrs bounds those of one file.
+// maxXattrs bounds the extended attributes of one file.
 const maxXattrs = 4096
 
-// namespaces are what a name in ZFS begins with, and what for.
+// namespaces maps prefixes of names in ZFS to namespaces.
 var namespaces = []struct{ prefix, name string }{
 	{"user.", "user"}, {"freebsd:system:", "system"},
 	{"security.", "linux.security"}, {"system.", "linux.system"}, {"trusted.", "linux.trusted"},
 	{"", "user"},
 }
 
-// newXattr is one with its name in ZFS taken apart.
+// newXattr splits a name in ZFS into namespace and name.
 func newXattr(name string, size int64, value []byte) (Xattr, error) {
 	for _, ns := range namespaces {
 		if rest, ok := strings.CutPrefix(name, ns.prefix); ok && rest != "" {
@@ -45,13 +44,13 @@ func newXattr(name string, size int64, value []byte) (Xattr, error) {
 	return Xattr{}, errors.New("extended attributes: one without a name")
 }
 
-// hasXattrs tells whether a file may have any: the list of one that had is there,
-// of 20 bytes, when it is empty.
+// hasXattrs reports whether a file may have extended attributes. An empty list, of 20
+// bytes, stays when the last one is removed.
 func (n *znode) hasXattrs() bool { return n.xattrDir != 0 || len(n.xattrs) > 20 }
 
-// xattrs are those of a file, sorted: in its attributes (xattr=sa), and in a
-// directory of its own (xattr=dir). Where both have a name the former counts
-// (module/os/linux/zfs/zpl_xattr.c, __zpl_xattr_get).
+// xattrs returns the extended attributes of a file, sorted: from its system attributes
+// (xattr=sa) and from its hidden directory (xattr=dir). If both have a name, the former
+// wins (module/os/linux/zfs/zpl_xattr.c, __zpl_xattr_get).
 func (f *zpl) xattrs(n *znode) ([]Xattr, error) {
 	if !n.hasXattrs() {
 		return nil, nil
@@ -101,7 +100,8 @@ func addXattr(all map[string]Xattr, name string, size int64, value []byte) error
 	return err
 }
 
-// addXattrDir adds those in the directory of an object: each is a file.
+// addXattrDir adds the extended attributes in a hidden directory, each of which is a
+// file.
 func (f *zpl) addXattrDir(all map[string]Xattr, dir, of uint64) error {
 	z, err := f.stage.zap(dir, typeDirectory)
 	if err == nil && f.forMount {

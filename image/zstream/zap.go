@@ -7,9 +7,9 @@ import (
 	"io"
 )
 
-// A ZAP is ZFS's map from names to arrays of integers: "micro", in one block, or
-// "fat", a table of pointers to leaves. Layouts are of OpenZFS
-// include/sys/zap_impl.h (mzap_phys_t, zap_phys_t) and zap_leaf.h.
+// zap reads a ZAP, ZFS's map from names to arrays of integers: a microzap, in one block,
+// or a fat ZAP, a table of pointers to leaves. Layouts: OpenZFS include/sys/zap_impl.h
+// (mzap_phys_t, zap_phys_t) and zap_leaf.h.
 type zap struct {
 	data  io.ReaderAt
 	size  int64 // of data
@@ -26,7 +26,7 @@ const (
 	zapLeafMagic   = 0x2AB1EAF
 )
 
-// Bounds: a microzap is at most 128 KiB (MZAP_MAX_BLKSZ), or 1 MiB with the
+// Bounds. A microzap is at most 128 KiB (MZAP_MAX_BLKSZ), or 1 MiB with the
 // feature LARGE_MICROZAP (MZAP_MAX_SIZE); fat ones have blocks of 16 KiB
 // (fzap_default_block_shift), and none of more than 128 KiB.
 const (
@@ -36,16 +36,16 @@ const (
 	zapMaxShift = 27 // of a table of 1 GiB
 )
 
-// zapHash64 is ZAP_FLAG_HASH64 (zap.h). With the others keys are no names.
+// zapHash64 is ZAP_FLAG_HASH64 (zap.h). With any other flag the keys are not strings.
 const zapHash64 = 1 << 0
 
-// zapAttribute is a name and its value. Both are overwritten by the next.
+// zapAttribute is an entry of a ZAP. The next entry overwrites its slices.
 type zapAttribute struct {
 	name  []byte
 	value []uint64
 }
 
-// integer is the value of an entry that has one integer.
+// integer returns the value of an entry that must hold one integer.
 func (e zapAttribute) integer() (uint64, error) {
 	if len(e.value) != 1 {
 		return 0, fmt.Errorf("ZAP: %q has %d values, not 1", e.name, len(e.value))
@@ -53,7 +53,7 @@ func (e zapAttribute) integer() (uint64, error) {
 	return e.value[0], nil
 }
 
-// each calls f with every entry, in no order.
+// each calls f with every entry, in no particular order.
 func (z zap) each(f func(zapAttribute) error) error {
 	if z.block < sector || z.block > zapMaxBlock || z.block%sector != 0 || z.size > zapMaxSize {
 		return fmt.Errorf("ZAP: %d bytes in blocks of %d cannot be", z.size, z.block)
@@ -72,7 +72,7 @@ func (z zap) each(f func(zapAttribute) error) error {
 	}
 }
 
-// readBlock reads block n into b; what was never written of it is zero.
+// readBlock reads block n into b. Bytes that were never written are zero.
 func (z zap) readBlock(b []byte, n uint64) error {
 	if n >= uint64((z.size+z.block-1)/z.block) {
 		return fmt.Errorf("ZAP: block %d is beyond its end", n)
@@ -85,7 +85,7 @@ func (z zap) readBlock(b []byte, n uint64) error {
 	return nil
 }
 
-// eachMicro reads a microzap: a header, then entries, of 64 bytes each.
+// eachMicro reads a microzap: a header of 64 bytes, then entries of 64 bytes.
 func eachMicro(block []byte, o byteOrder, f func(zapAttribute) error) error {
 	const size, nameAt = 64, 14 // MZAP_ENT_LEN, offsetof (mzap_ent_phys_t, mze_name)
 	value := make([]uint64, 1)
@@ -99,7 +99,7 @@ func eachMicro(block []byte, o byteOrder, f func(zapAttribute) error) error {
 			return fmt.Errorf("ZAP: a name without an end: %q", name)
 		}
 		if err := sorted.add(name, o.u32(block[at+8:])); clash == nil {
-			clash = err // names come first: two of one are said to be so
+			clash = err // f reports duplicate names first
 		}
 		value[0] = o.u64(block[at:])
 		if err := f(zapAttribute{name, value}); err != nil {
@@ -109,11 +109,11 @@ func eachMicro(block []byte, o byteOrder, f func(zapAttribute) error) error {
 	return clash
 }
 
-// eachFat goes through the table of pointers. It is indexed by the first bits of
-// a hash; a leaf holds all hashes that begin with its prefix, and all pointers of
-// that prefix are to it. So no leaf is read twice.
+// eachFat reads a fat ZAP through its pointer table. The table is indexed by the first
+// bits of a hash; a leaf holds all hashes with its prefix, and all pointers for that
+// prefix lead to it, so no leaf is read twice.
 //
-// Of struct zap_phys: magic at 8; of the table zt_blk 16, zt_numblks 24, zt_shift
+// Offsets in struct zap_phys: magic 8; of the table zt_blk 16, zt_numblks 24, zt_shift
 // 32; normflags 88, flags 96.
 func (z zap) eachFat(header []byte, f func(zapAttribute) error) error {
 	u64 := func(at int) uint64 { return z.order.u64(header[at:]) }

@@ -6,9 +6,9 @@ import (
 	"math/bits"
 )
 
-// checkHeader checks what a kernel goes by to find leaves in a fat ZAP and to make
-// more (module/zfs/zap.c, zap_table_load, zap_grow_ptrtbl, zap_allocate_blocks).
-// Of struct zap_phys: of the table zt_blk at 16, zt_numblks 24, zt_shift 32,
+// checkHeader verifies the fields that a kernel uses to find leaves of a fat ZAP and to
+// add some (module/zfs/zap.c, zap_table_load, zap_grow_ptrtbl, zap_allocate_blocks).
+// Offsets in struct zap_phys: of the table zt_blk 16, zt_numblks 24, zt_shift 32,
 // zt_nextblk 40, zt_blks_copied 48; zap_freeblk 56.
 func (z zap) checkHeader(header []byte) error {
 	u64 := func(at int) uint64 { return z.order.u64(header[at:]) }
@@ -29,8 +29,8 @@ func (z zap) checkHeader(header []byte) error {
 	return nil
 }
 
-// checkPointers makes sure that n pointers at an offset, the first of which is known,
-// are all to the same leaf, and that this is not where the next table goes.
+// checkPointers verifies that n pointers at an offset all lead to block to, and that
+// this block is not reserved for the next table.
 func (z zap) checkPointers(header []byte, at int64, n, to uint64) error {
 	next, blocks := z.order.u64(header[40:]), z.order.u64(header[24:])
 	if next != 0 && to >= next && to < next+2*blocks {
@@ -52,9 +52,8 @@ func (z zap) checkPointers(header []byte, at int64, n, to uint64) error {
 	return nil
 }
 
-// checkCounts compares what the header says, zap_num_leafs at 64 and
-// zap_num_entries 72, with what there is: arrays are made as large as that (sa.c,
-// sa_attr_table_setup).
+// checkCounts compares zap_num_leafs (at 64) and zap_num_entries (at 72) with the number
+// of leaves and entries: a kernel sizes arrays by them (sa.c, sa_attr_table_setup).
 func (z zap) checkCounts(header []byte, leaves, entries uint64) error {
 	if said := z.order.u64(header[64:]); said != leaves {
 		return fmt.Errorf("ZAP: it is said to have %d leaves, and has %d", said, leaves)
@@ -65,11 +64,11 @@ func (z zap) checkCounts(header []byte, leaves, entries uint64) error {
 	return nil
 }
 
-// mzapIndex finds entries of a microzap that a kernel cannot tell apart. It sorts
-// them by hash and cd when it opens it, and panics at two that are the same, or
-// were the same in 16 bits of cd (module/zfs/zap_micro.c, mze_insert; btree.c,
-// zfs_btree_add). A name that it cannot normalize gets the hash of the one before. Of
-// struct mzap_phys: mz_salt at 8, mz_normflags 16; of mzap_ent_phys: mze_cd 8.
+// mzapIndex finds entries of a microzap that a kernel cannot distinguish. On open it
+// sorts them by hash and cd and panics at two equal ones, or at two with the same lower
+// 16 bits of cd (module/zfs/zap_micro.c, mze_insert; btree.c, zfs_btree_add). A name
+// that it cannot normalise gets the hash of the entry before. Offsets: in struct
+// mzap_phys mz_salt 8, mz_normflags 16; in mzap_ent_phys mze_cd 8.
 type mzapIndex struct {
 	salt, norm uint64
 	keys       map[uint64]bool
@@ -88,7 +87,7 @@ func (m mzapIndex) add(name []byte, cd uint32) error {
 	if cd > 0xffff {
 		return fmt.Errorf("ZAP: %q is number %d of its hash", name, cd)
 	}
-	key := zapWriter{salt: m.salt}.hash(hashed) | uint64(cd) // whose last bits are zero
+	key := zapWriter{salt: m.salt}.hash(hashed) | uint64(cd) // the low bits of a hash are zero
 	if m.keys[key] {
 		return errors.New("ZAP: two names of one hash and one number")
 	}

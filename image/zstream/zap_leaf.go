@@ -6,16 +6,17 @@ import (
 	"fmt"
 )
 
-// zapLeaf is one of a fat ZAP (OpenZFS include/sys/zap_leaf.h, zap_leaf_phys_t): a
-// header of 48 bytes, a hash table of 2 bytes for every 32 of the block, which
-// is not needed to read all (leaf_check.go), and chunks of 24. Its entry is one chunk, with the
-// numbers of those where the chains of its name and its value begin.
+// zapLeaf is a leaf of a fat ZAP (OpenZFS include/sys/zap_leaf.h, zap_leaf_phys_t): a
+// header of 48 bytes, a hash table of 2 bytes for every 32 bytes of the block, and
+// chunks of 24 bytes. An entry is one chunk with the numbers of the chunks where its
+// name and its value begin. Reading all entries does not need the hash table;
+// zap_leaf_check.go verifies it.
 type zapLeaf struct {
 	order   byteOrder
 	block   []byte
 	chunks  []byte
-	claimed []bool // of the chunks, by check
-	count   uint64 // of entries, when each is done
+	claimed []bool // chunks that belong to a chain, set by check
+	count   uint64 // number of entries, set by each
 	name    []byte
 	raw     []byte
 	value   []uint64
@@ -33,18 +34,18 @@ const (
 // maxKey is ZAP_MAXNAMELEN_NEW (zap.h), with the NUL.
 const maxKey = 1024
 
-// maxValue bounds a value, in bytes: a layout of attributes is some 50.
+// maxValue bounds a value, in bytes: a layout of attributes takes about 50.
 const maxValue = 8 << 10
 
-// newLeaf is a leaf whose block of that size is yet to be read.
+// newLeaf returns a leaf with a buffer of size bytes for its block.
 func newLeaf(size int, o byteOrder) *zapLeaf {
 	block := make([]byte, size)
 	return &zapLeaf{order: o, block: block, chunks: block[leafHeader+size/32*2:]}
 }
 
-// pointerCount checks the header, and tells how many pointers from the i-th of 1<<shift
-// are to this leaf. Of struct zap_leaf_header: block_type at 0, prefix 16, magic
-// 24, nentries 30, prefix_len 32.
+// pointerCount checks the header and returns how many pointers, from the i-th of
+// 1<<shift on, lead to this leaf. Offsets in struct zap_leaf_header: block_type 0,
+// prefix 16, magic 24, nentries 30, prefix_len 32.
 func (l *zapLeaf) pointerCount(i uint64, shift uint) (uint64, error) {
 	o := l.order
 	if t := o.u64(l.block); t != zapLeafBlock {
@@ -75,7 +76,8 @@ func (l *zapLeaf) each(f func(zapAttribute) error) error {
 		if err != nil {
 			return err
 		}
-		// A chunk is of one entry alone; so all are read in no more than their number.
+		// A chunk belongs to one entry, so the entries cannot use more chunks than the
+		// leaf has.
 		if left -= used; left < 0 {
 			return errors.New("ZAP: chunks of a leaf are of more than one entry")
 		}
@@ -89,9 +91,9 @@ func (l *zapLeaf) each(f func(zapAttribute) error) error {
 	return l.check()
 }
 
-// readEntry reads one, and tells how many chunks it is of. Of struct zap_leaf_entry:
-// value_intlen at 1, name_chunk 4, name_numints 6, value_chunk 8, value_numints
-// 10.
+// readEntry reads an entry and returns the number of chunks that it uses. Offsets in
+// struct zap_leaf_entry: value_intlen 1, name_chunk 4, name_numints 6, value_chunk 8,
+// value_numints 10.
 func (l *zapLeaf) readEntry(c []byte) (e zapAttribute, used int, err error) {
 	o := l.order
 	size := int(c[1])              // le_value_intlen
@@ -117,11 +119,11 @@ func (l *zapLeaf) readEntry(c []byte) (e zapAttribute, used int, err error) {
 	return zapAttribute{l.name[:nameLen-1], l.value}, used, nil
 }
 
-// chunksFor is how many chunks hold n bytes, ZAP_LEAF_ARRAY_NCHUNKS.
+// chunksFor returns how many chunks n bytes take, ZAP_LEAF_ARRAY_NCHUNKS.
 func chunksFor(n int) int { return (n + arrayBytes - 1) / arrayBytes }
 
-// readArray appends n bytes from a chain of chunks to out. The chain is followed no
-// further than n, so a loop in it ends.
+// readArray appends n bytes of a chain of chunks to out. It follows the chain for n
+// bytes only, so a loop ends.
 func (l *zapLeaf) readArray(out []byte, next uint16, n int) ([]byte, error) {
 	for n > 0 {
 		at := int(next) * chunkSize
@@ -136,7 +138,7 @@ func (l *zapLeaf) readArray(out []byte, next uint16, n int) ([]byte, error) {
 	return out, nil
 }
 
-// integers appends those of raw to out: in arrays they are big-endian.
+// integers appends the integers in raw to out. Arrays are big-endian in every stream.
 func integers(out []uint64, raw []byte, size int) []uint64 {
 	for ; len(raw) >= size; raw = raw[size:] {
 		v := uint64(0)

@@ -6,13 +6,11 @@ import (
 	"math/bits"
 )
 
-// A kernel goes by the chains of a leaf wherever they lead: to look a name up by
-// those of its hash, to make room for one by that of what is free, to take one
-// away by those of its arrays (module/zfs/zap_leaf.c, zap_leaf_lookup,
-// zap_leaf_chunk_alloc, zap_leaf_array_free). What they lead to it reads and
-// writes; in a circle it goes for ever.
-
-// check goes through all chains: each chunk is in one at most, of its type.
+// check verifies that every chunk is in at most one chain and has the type of that
+// chain. A kernel follows the chains of a leaf without a check: to look up a name by its
+// hash, to allocate a free chunk, to free an array (module/zfs/zap_leaf.c,
+// zap_leaf_lookup, zap_leaf_chunk_alloc, zap_leaf_array_free). It reads and writes
+// wherever they lead, and never leaves a loop.
 func (l *zapLeaf) check() error {
 	o := l.order
 	if l.claimed == nil {
@@ -55,7 +53,7 @@ func (l *zapLeaf) check() error {
 	return nil
 }
 
-// checkArrays goes through those of an entry's name and value.
+// checkArrays verifies the chains of an entry's name and value.
 func (l *zapLeaf) checkArrays(c []byte) error {
 	o := l.order
 	for _, a := range []struct {
@@ -79,7 +77,7 @@ func (l *zapLeaf) checkArrays(c []byte) error {
 	return nil
 }
 
-// claimChunk is a chunk that no chain has had so far.
+// claimChunk returns chunk n and marks it used, or an error if another chain has it.
 func (l *zapLeaf) claimChunk(n uint16, kind byte) ([]byte, error) {
 	if int(n) >= len(l.claimed) {
 		return nil, fmt.Errorf("ZAP: a chain leads to chunk %d of %d", n, len(l.claimed))

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// znode is what the attributes say of a file (ZPL_*, OpenZFS include/sys/zfs_sa.h).
+// znode holds the attributes of a file (ZPL_*, OpenZFS include/sys/zfs_sa.h).
 type znode struct {
 	mode        uint32 // st_mode, with the type
 	size        int64
@@ -21,24 +21,24 @@ type znode struct {
 	ctime       unix.Timespec
 	crtime      unix.Timespec
 	generation  uint64
-	object      uint64 // its number
-	parent      uint64 // the directory that it is in; of extended attributes, what they are of
-	aceCount    uint64 // of aces
+	object      uint64 // object number
+	parent      uint64 // object of its directory; of a directory of extended attributes, the object of their file
+	aceCount    uint64 // number of entries in aces
 	rdev        uint64 // major above minor, of 32 bits each
 	flags       uint64 // z_pflags
 	symlink     string
-	xattrDir    uint64 // the object of a directory of extended attributes, 0 for none
-	xattrs      []byte // the list of those that are attributes themselves, packed
+	xattrDir    uint64 // object of the directory of extended attributes, 0 if none
+	xattrs      []byte // packed list of extended attributes kept as a system attribute
 	aces        []byte
 	acl         aclPhys
-	isZnodePhys bool // it is of a ZPL before version 5
+	isZnodePhys bool // from a znode_phys_t: ZPL before version 5
 
-	hasAttr map[string]bool // which of required were set
+	hasAttr map[string]bool // attributes that were set
 }
 
-// saAttrSizes are those of attributes, in bytes, 0 where it varies (module/zfs/zfs_sa.c,
-// zfs_attr_table). A kernel copies as much as the registry says to where it has
-// room for so much (sa.c, sa_attr_op).
+// saAttrSizes are the sizes of attributes in bytes, 0 if variable (module/zfs/zfs_sa.c,
+// zfs_attr_table). A kernel copies as many bytes as the registry says into a buffer of
+// the standard size (sa.c, sa_attr_op).
 var saAttrSizes = map[string]int{
 	"ZPL_MODE": 8, "ZPL_SIZE": 8, "ZPL_LINKS": 8, "ZPL_UID": 8, "ZPL_GID": 8, "ZPL_FLAGS": 8,
 	"ZPL_ATIME": 16, "ZPL_MTIME": 16, "ZPL_CTIME": 16, "ZPL_CRTIME": 16, "ZPL_RDEV": 8, "ZPL_XATTR": 8, "ZPL_GEN": 8,
@@ -46,12 +46,12 @@ var saAttrSizes = map[string]int{
 	"ZPL_SYMLINK": 0, "ZPL_DACL_ACES": 0, "ZPL_DXATTR": 0,
 }
 
-// requiredAttrs are those that every file has.
+// requiredAttrs are the attributes that every file has.
 var requiredAttrs = []string{
 	"ZPL_MODE", "ZPL_SIZE", "ZPL_LINKS", "ZPL_UID", "ZPL_GID", "ZPL_FLAGS", "ZPL_ATIME", "ZPL_MTIME",
 }
 
-// check refuses a node without all of it.
+// check returns an error if a required attribute is missing.
 func (n *znode) check() error {
 	for _, name := range requiredAttrs {
 		if !n.hasAttr[name] {
@@ -67,13 +67,14 @@ func (n *znode) check() error {
 	return nil
 }
 
-// fileType is the type in the mode. Its numbers are the same everywhere (stat(2)).
+// fileType returns the file type bits of the mode, which are the same on all systems
+// (stat(2)).
 func (n *znode) fileType() uint32 { return n.mode & unix.S_IFMT }
 
-// isDevice tells whether it has a number of a device.
+// isDevice reports whether the file has a device number.
 func (n *znode) isDevice() bool { return n.fileType() == unix.S_IFCHR || n.fileType() == unix.S_IFBLK }
 
-// set takes one attribute over. The registry has made sure of its size.
+// set sets one attribute. The registry has verified the size of value.
 func (n *znode) set(o byteOrder, name string, value []byte) (err error) {
 	u64 := func(i int) uint64 { return o.u64(value[8*i:]) }
 	switch name {
@@ -120,10 +121,10 @@ func (n *znode) set(o byteOrder, name string, value []byte) (err error) {
 	return err
 }
 
-// maxTarget bounds what a symbolic link is to: PATH_MAX of Linux, with the NUL.
+// maxTarget bounds the target of a symbolic link: PATH_MAX of Linux, with the NUL.
 const maxTarget = 4096
 
-// target is what a symbolic link is to, if that can be.
+// target returns the target of a symbolic link, or an error if no link can have it.
 func (n *znode) target() (string, error) {
 	switch {
 	case len(n.symlink) >= maxTarget:
@@ -134,8 +135,8 @@ func (n *znode) target() (string, error) {
 	return n.symlink, nil
 }
 
-// timespec is a time as ZFS has it: seconds, negative before 1970, and
-// nanoseconds. Larger ones have a meaning of their own in utimensat(2).
+// timespec decodes a time: seconds, negative before 1970, and nanoseconds. utimensat(2)
+// gives larger nanoseconds a special meaning.
 func timespec(sec, nsec uint64) (unix.Timespec, error) {
 	if nsec >= 1e9 {
 		return unix.Timespec{}, fmt.Errorf("%d nanoseconds", nsec)
@@ -143,11 +144,11 @@ func timespec(sec, nsec uint64) (unix.Timespec, error) {
 	return unix.TimeToTimespec(time.Unix(int64(sec), int64(nsec)))
 }
 
-// timeOf is a time for those who have no use for a timespec.
+// timeOf converts a timespec to a time in UTC.
 func timeOf(ts unix.Timespec) time.Time { return time.Unix(ts.Unix()).UTC() }
 
-// parseFUID is a user or group by number; what is above 32 bits stands for one of
-// another domain (zfs_fuid.h, FUID_INDEX).
+// parseFUID returns a user or group ID. Bits above 32 select another domain (zfs_fuid.h,
+// FUID_INDEX), which is refused.
 func parseFUID(v uint64) (uint32, error) {
 	if v>>32 != 0 || v == 1<<32-1 {
 		return 0, fmt.Errorf("owner %#x, of a foreign domain, is not supported", v)

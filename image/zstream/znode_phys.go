@@ -6,14 +6,14 @@ import (
 	"io"
 )
 
-// znodeSize is sizeof (znode_phys_t) (OpenZFS include/sys/zfs_sa.h): the
-// attributes of files before ZPL version 5, at fixed places. What is left of the
-// bonus is a link's target, if that is short.
+// znodeSize is sizeof (znode_phys_t) (OpenZFS include/sys/zfs_sa.h): the attributes of a
+// file before ZPL version 5, at fixed offsets. The rest of the bonus holds the target of
+// a short symbolic link.
 const znodeSize = 264
 
-// setZnodePhys takes the attributes of a znode over: of struct znode_phys, zp_atime at
-// 0, mtime 16, ctime 32, crtime 48, gen 64, mode 72, size 80, parent 88, links 96, xattr 104,
-// rdev 112, flags 120, uid 128, gid 136, acl 176.
+// setZnodePhys sets n from a znode_phys_t. Offsets: zp_atime 0, mtime 16, ctime 32,
+// crtime 48, gen 64, mode 72, size 80, parent 88, links 96, xattr 104, rdev 112, flags
+// 120, uid 128, gid 136, acl 176.
 func (n *znode) setZnodePhys(o byteOrder, bonus []byte) error {
 	if len(bonus) < znodeSize {
 		return fmt.Errorf("attributes: %d bytes, fewer than %d", len(bonus), znodeSize)
@@ -31,9 +31,9 @@ func (n *znode) setZnodePhys(o byteOrder, bonus []byte) error {
 	return nil
 }
 
-// readSymlink reads what a link of a ZPL before version 5 is to: behind the znode,
-// or, where there is no room, in the object (module/os/*/zfs/zfs_znode*.c,
-// zfs_readlink's zp->z_size and ZFS_OLD_ZNODE_PHYS_SIZE).
+// readSymlink reads the target of a symbolic link before ZPL version 5: behind the
+// znode_phys_t in the bonus, or, if it does not fit there, in the object's content
+// (module/os/*/zfs/zfs_znode*.c, zfs_readlink's zp->z_size and ZFS_OLD_ZNODE_PHYS_SIZE).
 func (n *znode) readSymlink(bonus []byte, content io.ReaderAt) error {
 	switch {
 	case n.size <= 0 || n.size >= maxTarget:

@@ -8,27 +8,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// zpl are those of one dataset, when all of a snapshot is in its stage.
+// zpl reads the files of a dataset (ZFS POSIX layer) once its stage holds a complete
+// snapshot.
 type zpl struct {
 	stage     *stage
-	version   uint64 // of the ZPL
-	root      uint64 // the object of the top directory
+	version   uint64 // ZPL version
+	root      uint64 // object of the root directory
 	table     *saTable
-	master    map[string]uint64 // the entries of the master node
-	forMount  bool              // a kernel is to mount it: it is more strict
-	aclOwners map[uint64]uint64 // of objects with access control lists, whose those are
-	buf       []byte            // for attributes
+	master    map[string]uint64 // entries of the master node
+	forMount  bool              // also check what a mounting kernel relies on
+	aclOwners map[uint64]uint64 // files by the objects that hold their access control lists
+	buf       []byte            // buffer for attributes
 
-	maxNames int64 // on names
+	maxNames int64 // bound of names
 	names    int64
 	budget   budget
 }
 
-// budget bounds what many files may point at together, of extended attributes
-// and access control lists: one directory of them can be that of all.
+// budget bounds the extended attributes and access control lists of all files together:
+// many files can refer to the same directory of attributes.
 type budget struct{ entries, bytes int64 }
 
-// spend takes from it.
+// spend subtracts from the budget.
 func (b *budget) spend(entries, bytes int64) error {
 	b.entries -= entries
 	b.bytes -= bytes
@@ -38,14 +39,14 @@ func (b *budget) spend(entries, bytes int64) error {
 	return nil
 }
 
-// Of the master node, MASTER_NODE_OBJ and ZPL_VERSION_* (zfs_znode.h, fs/zfs.h).
+// Of the master node: MASTER_NODE_OBJ and ZPL_VERSION_* (zfs_znode.h, fs/zfs.h).
 const (
 	masterNode    = 1
-	zplDirentType = 2 // entries of directories have a type
+	zplDirentType = 2 // directory entries have a type from this version on
 	zplSA         = 5
 )
 
-// openZPL reads the master node: where the root is, and how attributes are laid out.
+// openZPL reads the master node: the root directory and the layouts of attributes.
 func openZPL(s *stage, limit int64) (*zpl, error) {
 	f := &zpl{stage: s, buf: make([]byte, maxBonus+maxSpill), maxNames: limit, budget: budget{limit, maxJournalContent}, aclOwners: map[uint64]uint64{}}
 	if err := s.closeContent(); err != nil {
@@ -81,10 +82,10 @@ func openZPL(s *stage, limit int64) (*zpl, error) {
 	return f, err
 }
 
-// maxIntegers bounds a ZAP that is kept in memory: a master node has a dozen.
+// maxIntegers bounds a ZAP that is kept in memory: a master node has a dozen entries.
 const maxIntegers = 1000
 
-// readIntegers are the single numbers in a small ZAP.
+// readIntegers returns the entries of a small ZAP that hold one integer.
 func (f *zpl) readIntegers(object uint64, want objectType) (map[string]uint64, error) {
 	z, err := f.stage.zap(object, want)
 	if err != nil {
@@ -103,7 +104,7 @@ func (f *zpl) readIntegers(object uint64, want objectType) (map[string]uint64, e
 	return m, err
 }
 
-// znode reads the attributes of an object.
+// znode reads the attributes of a file's object.
 func (f *zpl) znode(number uint64) (*dnode, *znode, error) {
 	o, err := f.stage.objects.find(number)
 	if err != nil {
@@ -126,7 +127,8 @@ func (f *zpl) znode(number uint64) (*dnode, *znode, error) {
 	return o, n, nil
 }
 
-// readAttributes reads the attributes of o, of either kind.
+// readAttributes reads the attributes of o from a znode_phys_t or from system
+// attributes.
 func (f *zpl) readAttributes(o *dnode) (*znode, error) {
 	bonus, spill, err := f.stage.attributes(o, f.buf)
 	if err != nil {
@@ -160,7 +162,7 @@ func (f *zpl) readSA(n *znode, bonus, spill []byte) error {
 	return err
 }
 
-// rootDir is the root directory, which has its one name.
+// rootDir returns the root directory and counts its one name.
 func (f *zpl) rootDir() (*znode, error) {
 	o, n, err := f.znode(f.root)
 	if err != nil {
@@ -173,8 +175,8 @@ func (f *zpl) rootDir() (*znode, error) {
 	return n, nil
 }
 
-// resolveEntry is what an entry of a directory names, which has one name more by that. The
-// types in entries are those of modes, by 12 bits lower (zfs_znode.h, IFTODT).
+// resolveEntry returns the object that a directory entry names and counts the name. The
+// types in entries are those of modes, shifted by 12 bits (zfs_znode.h, IFTODT).
 func (f *zpl) resolveEntry(e zapAttribute) (*dnode, *znode, error) {
 	v, err := e.integer()
 	if err != nil {
@@ -207,13 +209,15 @@ func (f *zpl) resolveEntry(e zapAttribute) (*dnode, *znode, error) {
 	return o, n, nil
 }
 
-// acl is the access control list of a file; nil if that is what the mode says.
+// acl returns the access control list of a file, or nil if it is equivalent to the mode.
 func (f *zpl) acl(n *znode) ([]ACE, error) {
 	if n.flags&aclTrivial != 0 && !f.forMount {
 		return nil, nil
 	}
 	list, err := f.entries(n)
 	if err == nil && n.hasAttr["ZPL_DACL_COUNT"] && n.aceCount != uint64(len(list)) && f.forMount {
+		// A kernel allocates room for ZPL_DACL_COUNT entries (module/zfs/zfs_acl.c,
+		// zfs_getacl).
 		// It makes room for as many (module/zfs/zfs_acl.c, zfs_getacl).
 		err = fmt.Errorf("access control list: it is said to have %d entries, and has %d", n.aceCount, len(list))
 	}
@@ -223,7 +227,8 @@ func (f *zpl) acl(n *znode) ([]ACE, error) {
 	return list, err
 }
 
-// entries are those of the access control list, wherever it is.
+// entries returns the entries of the access control list, from the attributes or an
+// object.
 func (f *zpl) entries(n *znode) ([]ACE, error) {
 	if !n.isZnodePhys {
 		return parseACEs(f.stage.order, n.aces)

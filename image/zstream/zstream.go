@@ -1,27 +1,3 @@
-// Package zstream reads and writes ZFS send streams without ZFS: what `zfs send`
-// makes of ZPL file systems, full and incremental, alone and in packages (`-R`,
-// `-I`), of any record size, compressed or not, from machines of either byte order.
-// It does so on any machine, as any user.
-//
-// It is made of layers, each of which knows only those below: records and their
-// checksums (record.go, payload.go), what a BEGIN says (begin.go, feature.go) and
-// the list of a package (nvlist.go, pack.go), how a stream goes together
-// (reading.go); objects staged on disk as they arrive (rules.go, stage.go,
-// content.go, again.go, journal.go, decompress.go, lzjb.go) and the snapshots that
-// they come to (library.go); what is in them, ZAPs (zap.go, leaf.go) and attributes
-// (sa.go, node.go, znode.go, acl.go, xattr.go, flags.go), as files with names
-// (files.go); and what is made of those: a tree (tree.go, place.go, extract.go), an
-// index (index.go, keep.go), or no more than a survey (survey.go).
-//
-// The writer has the same layers in files that begin with write: a tree of files
-// (write_files.go) from a directory or an archive (write_dir.go, write_tar.go),
-// what its objects are (write_zap.go, write_leaf.go, write_sa.go), their records
-// (write_record.go), and the package of datasets (write.go, write_dataset.go, write_list.go).
-//
-// A stream is untrusted, and so is every number and name in it. What the package
-// does not know, or leaves to others, it refuses by name, with the record and the
-// offset where it stands: encrypted (raw), deduplicated, redacted and resumed
-// streams, and volumes.
 package zstream
 
 import (
@@ -31,90 +7,92 @@ import (
 	"time"
 )
 
-// Stream is what was read.
+// Stream describes a stream that was read.
 type Stream struct {
-	Top      string    // the whole name of the top dataset, where the stream was made
-	Package  bool      // it is of `zfs send -R` or `-I`, with a list of what it holds
-	Features []string  // what its datasets need of a receiver, by ZFS's names
-	Datasets []Dataset // in the stream's order: the top one first
+	Top      string    // full name of the top dataset on the sending host
+	Package  bool      // made by `zfs send -R` or `-I`: it begins with a list of its datasets
+	Features []string  // stream features that a receiver must have, by their OpenZFS names
+	Datasets []Dataset // in the order of the stream: the top dataset first
 }
 
-// Dataset is a file system in a stream, at the last snapshot that is in it.
+// Dataset is a file system in a stream, at the last of its snapshots there.
 type Dataset struct {
-	Name     string    // below the top dataset, which is ""
+	Name     string    // relative to the top dataset, whose Name is ""
 	Snapshot string    // without the @
 	GUID     uint64    // of the snapshot
 	Created  time.Time // the snapshot, to the second
 
-	// FromGUID is of the snapshot that the first of the Snapshots is incremental
-	// from; 0 if that is whole. Origin, in packages, is of the snapshot that the
-	// dataset was a clone of.
+	// FromGUID identifies the snapshot that the first of Snapshots is incremental from;
+	// it is 0 if that snapshot is sent whole. Origin, which only packages have,
+	// identifies the snapshot that the dataset is a clone of.
 	FromGUID  uint64
 	Origin    uint64
 	Snapshots []Snapshot // all in the stream, the oldest first
 
-	// Properties are those in the list of a package: each a uint64 or a string, as
-	// it stands there (zfsprops(7); the numbers are those of libzfs).
+	// Properties come from the list of a package. A value is a uint64 or a string, as in
+	// the list (zfsprops(7); the numbers are those of libzfs).
 	Properties map[string]any
 
-	Files int64 // names in its tree, of all kinds; 0 where no tree was made of it
-	Bytes int64 // of its files' content that the stream held: no holes
+	Files int64 // names in its tree, of all types; 0 if its tree was not read
+	Bytes int64 // of file content in the stream, without holes
 }
 
-// Snapshot is one of a dataset's.
+// Snapshot is a snapshot of a dataset.
 type Snapshot struct {
 	Name       string
 	GUID       uint64
 	Created    time.Time      // to the second
-	Properties map[string]any // as those of Dataset
+	Properties map[string]any // see Dataset.Properties
 }
 
-// Options bound what a stream may do, and say what it builds on.
+// Options bound what a stream may use and name the streams that it builds on.
 type Options struct {
-	// Warn is told of what is left out of the trees, once for each kind, with a
-	// count. It may be nil.
+	// Warn is called with each kind of metadata that was omitted from the trees, once
+	// for each kind, with a count. It may be nil.
 	Warn func(warning string)
 
-	// Origins are the streams that this one is incremental from, the oldest first;
-	// each is read to its end. An increment names objects by number, and has only
-	// those of their blocks that have changed: the tree that was made of its origin
-	// is not enough. So the origins are read again, which needs nothing to be kept
-	// beside a tree, and be in step with it, but what it was made of.
+	// Origins are the streams that this one is incremental from, the oldest first; each
+	// is read to its end. An increment names objects by number and holds only changed
+	// blocks, so the tree that was made of its origin is not enough. Reading the origins
+	// again needs no state beside that tree.
 	Origins []io.Reader
 
-	// Scratch is where Index keeps what it needs until it is done: directories and
-	// attributes, and of the content of files what Keep asks for. "" is os.TempDir's.
+	// Scratch is the directory where Index and CopyVerified keep directories, attributes
+	// and the content that ContentFilter selects until they return. "" means
+	// os.TempDir().
 	Scratch string
 
-	Content *ContentFilter // of which files Index tells the content; nil: of none
+	Content *ContentFilter // selects the files whose content Index returns; nil selects none
 
-	// Visit is called by Pass with every name in a dataset, at each of its snapshots,
-	// before the end of that is passed on; it may be nil. Its error ends it.
+	// CopyVerified calls Visit, if set, with every name in a dataset at each of its
+	// snapshots, before it copies the END of that snapshot. An error of Visit ends the
+	// copy.
 	Visit func(Entry) error
 
-	// NewList has Pass write the list of a package anew: the names, snapshots and
-	// origins of its datasets, and the Properties that check left in them. Nothing else
-	// of the list that came is passed on, read or not.
+	// NewList makes CopyVerified write a new list for a package: names, snapshots and
+	// origins of its datasets, and the Properties that check left. Nothing else of the
+	// original list is copied.
 	NewList bool
 
-	// SkipMissingOrigins has Index and Pass pass over what is incremental from snapshots that are in
-	// none of the Origins, in place of ErrNoOrigin: such a dataset has no entries.
+	// SkipMissingOrigins makes Index and CopyVerified skip substreams whose origin
+	// snapshot is not in Origins, instead of returning ErrNoOrigin. Such a dataset has
+	// no entries.
 	SkipMissingOrigins bool
 
-	MaxObjects  int64 // held at one time, and names in one dataset; 0 is DefaultMaxObjects
-	MaxBytes    int64 // of content in each stream, unpacked; 0 is DefaultMaxBytes
-	MaxDatasets int   // 0 is DefaultMaxDatasets
+	MaxObjects  int64 // objects staged at one time, and names in one dataset; 0 means DefaultMaxObjects
+	MaxBytes    int64 // of content in each stream, decompressed; 0 means DefaultMaxBytes
+	MaxDatasets int   // 0 means DefaultMaxDatasets
 }
 
-// Bounds where Options has none. A FreeBSD base system is some 30,000 objects
-// and a gigabyte; an object takes 56 bytes of memory while the stream is read.
+// Defaults for the bounds of Options. A FreeBSD base system has some 30,000 objects and
+// a gigabyte of content; an object takes 56 bytes of memory while the stream is read.
 const (
 	DefaultMaxObjects  = 2 << 20
 	DefaultMaxBytes    = 64 << 30
 	DefaultMaxDatasets = 64
 )
 
-// withDefaults is o with nothing left at zero.
+// withDefaults returns o with its zero fields replaced by their defaults.
 func (o Options) withDefaults() Options {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
@@ -131,30 +109,30 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// ErrNotStream is input that does not begin as a stream does.
+// ErrNotStream reports that the input does not begin with a stream's BEGIN record.
 var ErrNotStream = errors.New("not a ZFS send stream")
 
-// ErrNoOrigin is a stream that is incremental from a snapshot which is in none of
-// Options.Origins.
+// ErrNoOrigin reports that a stream is incremental from a snapshot which none of
+// Options.Origins holds.
 var ErrNoOrigin = errors.New("what it is incremental from is not there")
 
-// Error is what went wrong with a stream, and where in it.
+// Error is an error at a record of a stream.
 type Error struct {
-	Record int64  // the first is 0
-	Offset int64  // of that record, in bytes
-	Op     string // what the record is: "WRITE"
+	Record int64  // index of the record, from 0
+	Offset int64  // of the record in the stream, in bytes
+	Op     string // type of the record: "WRITE"
 	Err    error
 }
 
-// Error says all of it.
+// Error returns the record's index, offset and type, and the cause.
 func (e *Error) Error() string {
 	return fmt.Sprintf("record %d at offset %d: %s: %v", e.Record, e.Offset, e.Op, e.Err)
 }
 
-// Unwrap is the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// unexpectedEOF is io.ErrUnexpectedEOF for what ends where more was to come.
+// unexpectedEOF turns io.EOF into io.ErrUnexpectedEOF, for input that must not end here.
 func unexpectedEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

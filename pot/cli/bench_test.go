@@ -16,7 +16,7 @@ import (
 	"nomad-driver-pot/e2e/bench"
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/e2e/need"
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/build"
 	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot/hosttest"
@@ -134,7 +134,7 @@ func BenchmarkImport(b *testing.B) {
 	h := newBenchHost(b)
 	tree := imagetest.Programs(b, bench.Bytes(b, 160<<20))
 	// Blocks as the shell tool exports: xz -T0 -6, of three times the dictionary (xz(1)).
-	a, err := image.Build(b.Context(), image.BuildOptions{
+	a, err := build.Build(b.Context(), build.BuildOptions{
 		Name: "bench", Tag: "1.0", Dir: h.work, From: tree, XZ: xz.WriteOptions{Workers: 2, Block: 24 << 20},
 	})
 	must.NoError(b, err)

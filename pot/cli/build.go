@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/build"
 	"nomad-driver-pot/image/xz"
 )
 
@@ -65,7 +66,7 @@ only with --force.`,
 
 // building is an image being built.
 type building struct {
-	options    image.BuildOptions
+	options    build.BuildOptions
 	seckey     string // "": it is not signed
 	release    string
 	attributes attributeFlags
@@ -155,9 +156,9 @@ func (b *building) run(ctx context.Context) (*built, error) {
 		b.options.Signer, made.KeyNumber = s, s.key.Number.String()
 	}
 	if count := b.bar.of("building"); count != nil {
-		b.options.Progress = func(p image.BuildProgress) { count(p.Done, p.Total) }
+		b.options.Progress = func(p build.BuildProgress) { count(p.Done, p.Total) }
 	}
-	a, err := image.Build(ctx, b.options)
+	a, err := build.Build(ctx, b.options)
 	if err != nil {
 		return nil, hintForce(fmt.Errorf("cannot %w", err), b.options.Replace)
 	}

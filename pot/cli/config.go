@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -9,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"nomad-driver-pot/pot"
 )
 
 // configItem is an item of pot's configuration, with its name in pot config -g.
@@ -58,31 +55,27 @@ func configCommand() *cobra.Command {
 	return c
 }
 
-// configItem returns the item of that name, which must be one of configItems.
-func (o *hostFlags) configItem(name string) (configItem, error) {
-	conf, err := pot.ReadSystemConf(pot.PotConfs(o.file)...)
+// configItem is the item of that name, which is one of configItems.
+func (o *onPots) configItem(name string) (configItem, error) {
+	_, c, err := o.configure()
 	if err != nil {
 		return configItem{}, err
 	}
-	network, err := pot.ParseNetwork(cmp.Or(conf.Network, pot.DefaultNetwork.Prefix.String()), conf.Gateway)
-	if err != nil {
-		return configItem{}, err
-	}
+	network, conf := c.Network, c.System
 	s := configItem{Name: name, Label: strings.ReplaceAll(name, "_prefix", " prefix")}
-	root := cmp.Or(conf.FSRoot, o.defaults.PotRoot, o.dir)
 	switch name {
 	case "fs_root":
-		s.Value = root
+		s.Value = conf.FSRoot
 	case "zfs_root":
-		s.Value = cmp.Or(o.root, conf.ZFSRoot, pot.DefaultZFSRoot)
+		s.Value = conf.ZFSRoot
 	case "gateway":
 		s.Value = network.Gateway.String()
 	case "syslogd":
 		s.Label, s.Value = "syslogd flags", fmt.Sprintf("-b 127.0.0.1 -b %s -a %s", network.Gateway, network.Prefix)
 	case "pot_prefix":
-		s.Value = filepath.Join(root, "jails")
+		s.Value = filepath.Join(conf.FSRoot, "jails")
 	case "fscomp_prefix":
-		s.Value = filepath.Join(root, "fscomp")
+		s.Value = filepath.Join(conf.FSRoot, "fscomp")
 	case "network_stack":
 		s.Label, s.Value = "network stack", string(conf.NetworkStack())
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/flavour"
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/build"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
@@ -221,7 +221,7 @@ func (m *creating) receive(c *cobra.Command, o *hostFlags, ps *life.Pots, file s
 	r, w := io.Pipe()
 	written := make(chan error, 1)
 	go func() {
-		err := image.Stream(ctx, w, image.BuildOptions{
+		err := build.Stream(ctx, w, build.BuildOptions{
 			Name: m.name, Tag: "new", From: file, Spool: o.spool(), Conf: conf, Warn: notes(c),
 		})
 		w.CloseWithError(err)

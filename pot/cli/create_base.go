@@ -20,7 +20,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image/conf"
-	"nomad-driver-pot/pot"
 )
 
 // Bounds on what a mirror sends, in bytes.
@@ -81,11 +80,10 @@ func fullRelease(release string) string {
 	return release + "-RELEASE"
 }
 
-// cachedBase returns the path of a release's archive in pot's cache (pot-reference 4.1).
-func (o *hostFlags) cachedBase(release string) (string, error) {
-	conf, err := pot.ReadSystemConf(pot.PotConfs(o.file)...)
-	cache := cmp.Or(conf.Cache, o.defaults.Cache, filepath.Join(o.dir, "cache"))
-	return filepath.Join(cache, fullRelease(release)+"_base.txz"), err
+// cachedBase is where a release's archive is kept, as by pot (pot-reference 4.1).
+func (o *onPots) cachedBase(release string) (string, error) {
+	_, c, err := o.configure()
+	return filepath.Join(c.System.Cache, fullRelease(release)+"_base.txz"), err
 }
 
 // fetchBase downloads base.txz to a file, which gets its name when it has been verified.

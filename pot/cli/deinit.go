@@ -71,7 +71,7 @@ func (o *hostFlags) deInit(c *cobra.Command, force bool, options pot.SetupOption
 	if host.Teardown == nil {
 		return nil
 	}
-	options.FSRoot = cmp.Or(conf.FSRoot, defaultFSRoot)
+	options.FSRoot = conf.FSRoot
 	options.Group = cmp.Or(conf.Group, defaultGroup)
 	return host.Teardown(ctx, options)
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -26,11 +25,11 @@ for what is missing but not required, or "needs" for what is missing and keeps p
 starting; in the last case the exit status is 1.`,
 		Args: arguments(),
 	}
-	this := addConfFlags(c)
-	supervisor := c.Flags().String("supervisor", "", "`path` of pot-supervisor, if not beside this program")
+	this := addThisHost(c)
+	c.Flags().StringVar(&this.supervisor, "supervisor", "", "`path` of pot-supervisor, if it is not beside this program")
 	output := addOutput(c)
-	c.RunE = runE(func(c *cobra.Command, _ []string) error {
-		host, _, err := this.open(cmp.Or(*supervisor, besideThis("pot-supervisor")))
+	c.RunE = act(func(c *cobra.Command, _ []string) error {
+		host, _, err := this.open()
 		if err != nil {
 			return fmt.Errorf("cannot check this host: %w", err)
 		}

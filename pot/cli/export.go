@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/build"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/local"
@@ -127,7 +129,7 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 	if o.Progress, err = e.watch(ctx, o); err != nil {
 		return fail(err)
 	}
-	a, err := image.Export(ctx, o)
+	a, err := build.Export(ctx, o)
 	if err != nil {
 		return nil, hintForce(fmt.Errorf("cannot %w", err), e.replace)
 	}
@@ -143,11 +145,11 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 	return made, nil
 }
 
-// plan returns what run will export. It changes nothing, and makes every check that it can:
-// an export that is refused asks for no passphrase and destroys no snapshot. With -A and no
-// tag, o has neither a snapshot nor a tag if the pot has no snapshot yet.
-func (e *exporting) plan(ctx context.Context) (o image.ExportOptions, pick picked, err error) {
-	fail := func(err error) (image.ExportOptions, picked, error) {
+// plan returns what is exported. It changes nothing, and refuses what it can: nobody is
+// asked for a passphrase, and no snapshot destroyed, for an export that is refused. With
+// -A and no tag, o has neither a snapshot nor a tag if there is no snapshot yet.
+func (e *exporting) plan(ctx context.Context) (o build.ExportOptions, pick picked, err error) {
+	fail := func(err error) (build.ExportOptions, picked, error) {
 		return o, pick, running("export the pot", e.name, err)
 	}
 	if info, err := os.Stat(e.dir); err != nil || !info.IsDir() {
@@ -165,7 +167,7 @@ func (e *exporting) plan(ctx context.Context) (o image.ExportOptions, pick picke
 	} else if err != nil {
 		return fail(err)
 	}
-	o = image.ExportOptions{
+	o = build.ExportOptions{
 		Name: string(e.name), Tag: cmp.Or(e.tag, pick.snapshot), Dir: e.dir, Snapshot: pick.snapshot, Replace: e.replace,
 		XZ: xz.WriteOptions{Level: e.level.options()},
 	}
@@ -184,10 +186,9 @@ func (e *exporting) plan(ctx context.Context) (o image.ExportOptions, pick picke
 	return o, pick, nil
 }
 
-// watch returns the function that draws progress, or nil without a terminal. The length of
-// the stream is not known before; the bytes that the snapshot refers to are an estimate,
-// and an increment has none.
-func (e *exporting) watch(ctx context.Context, o image.ExportOptions) (func(n int64), error) {
+// watch is who is told how much of the stream has been read. How long that will be is
+// not known before: it is about what the snapshot holds, unless it is an increment.
+func (e *exporting) watch(ctx context.Context, o build.ExportOptions) (func(n int64), error) {
 	count := e.bar.of("exporting " + o.Name + "_" + o.Tag)
 	if count == nil {
 		return nil, nil
@@ -259,8 +260,8 @@ func (e *exporting) prepare(ctx context.Context, p picked) (string, error) {
 	return p.snapshot, nil
 }
 
-// check refuses, with -c, a tag lower than the last one, or the last one of another snapshot.
-func (e *exporting) check(ctx context.Context, o image.ExportOptions) error {
+// check refuses a tag that is a step back, if it is to.
+func (e *exporting) check(ctx context.Context, o build.ExportOptions) error {
 	labels, err := e.images.Labels(ctx, string(e.name))
 	last := labels[labelTag]
 	if err != nil || !e.versions || last == "" {
@@ -286,7 +287,7 @@ func (e *exporting) origin(ctx context.Context) (image.Meta, error) {
 	if err != nil {
 		return image.Meta{}, err
 	}
-	if ref := labels[image.LabelRef]; ref != "" {
+	if ref := labels[store.LabelRef]; ref != "" {
 		r, err := image.ParseRef(ref)
 		return image.Meta{Name: r.Name, Tag: r.Tag, Snapshot: snapshot}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
 )
@@ -73,8 +74,8 @@ Without root, owners and devices are left out, with a warning.`,
 
 // extract is an extraction: its arguments and flags.
 type extract struct {
-	from    image.Place
-	origins []image.Place
+	from    fetch.Location
+	origins []fetch.Location
 	to      string
 	trust   trust
 	bar     *progress
@@ -175,7 +176,7 @@ type decoded struct {
 	err error
 }
 
-func openDecoded(ctx context.Context, f *image.File, count image.Count) *decoded {
+func openDecoded(ctx context.Context, f *image.File, count image.ProgressFunc) *decoded {
 	return &decoded{ReadCloser: f.Open(ctx, xz.Options{Count: count})}
 }
 

@@ -10,14 +10,14 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 )
 
 // An extraction that is cancelled while files are made returns the cause and leaves none.
 func TestExtract_cancelled(t *testing.T) {
 	leak.Check(t)
 	const file = "../../image/imagetest/testdata/hello-linux_1.0.xz"
-	from, err := image.ParsePlace(file)
+	from, err := fetch.ParseLocation(file)
 	must.NoError(t, err)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("enough"))

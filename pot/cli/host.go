@@ -11,40 +11,48 @@ import (
 	"nomad-driver-pot/pot/native"
 )
 
-// confFlags are the flags for the host's configuration.
-type confFlags struct {
-	defaults pot.HostPaths
-	file     string
-	root     string
+// thisHost is the machine, as flags and pot's configuration say it is kept.
+type thisHost struct {
+	paths      pot.HostPaths
+	file       string
+	root       string
+	dir        string
+	supervisor string
 }
 
-// addConfFlags adds the flags for the host's configuration to c.
-func addConfFlags(c *cobra.Command) *confFlags {
-	h := &confFlags{defaults: pot.PathsFor(native.Name)}
-	c.Flags().StringVarP(&h.file, "config", "c", h.defaults.PotConfig, "pot's configuration `file`")
-	c.Flags().StringVar(&h.root, "zfs-root", "", "root `dataset` of all others, instead of POT_ZFS_ROOT")
-	return h
+// newThisHost is the machine by its defaults.
+func newThisHost() thisHost {
+	paths := pot.PathsFor(native.Name)
+	return thisHost{paths: paths, dir: paths.Dir}
 }
 
-// open opens the host as a driver does that has nothing else configured.
-func (h *confFlags) open(supervisor string) (pot.Host, pot.SystemConf, error) {
-	conf, err := pot.ReadSystemConf(pot.PotConfs(h.file)...)
+// addThisHost gives a command the flags that say which host it is about.
+func addThisHost(c *cobra.Command) *thisHost {
+	h := newThisHost()
+	c.Flags().StringVarP(&h.file, "config", "c", h.paths.PotConfig, "pot's configuration `file`")
+	c.Flags().StringVar(&h.root, "zfs-root", "", "the `dataset` that all others are below, instead of POT_ZFS_ROOT")
+	return &h
+}
+
+// configure returns what the host and its pots are opened with.
+func (h *thisHost) configure() (pot.HostConfig, pot.Config, error) {
+	return pot.Configure(pot.PotConfs(h.file), pot.Overrides{
+		Host: native.Name, Dir: h.dir, ZFSRoot: h.root, Supervisor: h.supervisorPath(),
+	})
+}
+
+// open opens the host, as the driver does by the same configuration.
+func (h *thisHost) open() (pot.Host, pot.Config, error) {
+	config, pots, err := h.configure()
 	if err != nil {
-		return pot.Host{}, conf, err
-	}
-	network, err := pot.ParseNetwork(cmp.Or(conf.Network, pot.DefaultNetwork.Prefix.String()), conf.Gateway)
-	if err != nil {
-		return pot.Host{}, conf, err
-	}
-	config := pot.HostConfig{
-		Dir: h.defaults.Dir, Supervisor: supervisor, Network: network,
-		ZFSRoot: cmp.Or(h.root, conf.ZFSRoot, pot.DefaultZFSRoot),
-	}
-	if err := config.Apply(&conf); err != nil {
-		return pot.Host{}, conf, err
+		return pot.Host{}, pots, err
 	}
 	host, err := native.Open(config)
-	return host, conf, err
+	return host, pots, err
+}
+
+func (h *thisHost) supervisorPath() string {
+	return cmp.Or(h.supervisor, besideThis("pot-supervisor"))
 }
 
 // besideThis returns the path of a program in the directory of this one.

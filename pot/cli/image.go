@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/signify"
 )
 
@@ -28,9 +29,9 @@ the same name with these suffixes:
 	return c
 }
 
-// place parses the argument FILE.
-func place(file string) (image.Place, error) {
-	p, err := image.ParsePlace(file)
+// place is FILE.
+func place(file string) (fetch.Location, error) {
+	p, err := fetch.ParseLocation(file)
 	if err != nil {
 		err = fmt.Errorf("FILE: %w", err)
 	}
@@ -42,14 +43,14 @@ func addPubkey(c *cobra.Command, name *string) {
 	c.Flags().StringVarP(name, "pubkey", "C", "", "public key `file` of signify(1) that the image's signature must verify with")
 }
 
-// checks returns the checks that an image must pass. Its signature is one unless pubkey is "".
-func checks(pubkey string, count image.Count) (image.Checks, error) {
+// checks are what is asked of an image: a signature too, unless pubkey is "".
+func checks(pubkey string, count image.ProgressFunc) (fetch.Checks, error) {
 	if pubkey == "" {
-		return image.Checks{Count: count}, nil
+		return fetch.Checks{Count: count}, nil
 	}
 	key, err := signify.ReadPublicKey(pubkey)
 	if err != nil {
-		return image.Checks{}, fmt.Errorf("cannot use the public key: %w", err)
+		return fetch.Checks{}, fmt.Errorf("cannot use the public key: %w", err)
 	}
-	return image.Checks{Key: &key, Count: count}, nil
+	return fetch.Checks{Key: &key, Count: count}, nil
 }

@@ -1,16 +1,16 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/local"
@@ -70,10 +70,9 @@ func (o *hostFlags) importImage(c *cobra.Command, ref image.Ref, pubkey string) 
 	if err != nil {
 		return "", err
 	}
-	cache := cmp.Or(conf.Cache, o.defaults.Cache, filepath.Join(o.dir, "cache"))
 	bar := newProgress(c.ErrOrStderr())
-	store := image.NewStore(image.NewCache(cache, image.Options{Watch: bar.of}), ps.Host().Images)
-	_, err = store.Ensure(ctx, ref, image.Terms{Key: check.Key, Own: true}, nil)
+	images := store.NewStore(fetch.NewCache(conf.Cache, fetch.Options{OnProgress: bar.of}), ps.Host().Images)
+	_, err = images.Ensure(ctx, ref, image.PullOptions{Key: check.Key, Own: true}, nil)
 	bar.done()
 	if errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("pot %s already exists", name)
@@ -81,9 +80,9 @@ func (o *hostFlags) importImage(c *cobra.Command, ref image.Ref, pubkey string) 
 	if err != nil {
 		return "", err
 	}
-	err = o.localise(c, ps, name)
-	if err == nil { // tasks may use the pot as the image, until it is changed or started
-		err = ps.Host().Images.SetLabels(ctx, string(name), map[string]string{image.LabelImported: ref.String()})
+	err = o.settle(c, ps, name)
+	if err == nil { // it is the image, until the pot is changed or started
+		err = ps.Host().Images.SetLabels(ctx, string(name), map[string]string{store.LabelImported: ref.String()})
 	}
 	if err != nil {
 		after := context.WithoutCancel(ctx)

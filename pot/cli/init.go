@@ -16,12 +16,8 @@ import (
 // initTimeout bounds the setup of a host.
 const initTimeout = 5 * time.Minute
 
-// pot's defaults where its configuration sets nothing (pot-reference 1.1).
-const (
-	defaultGroup  = "pot"
-	defaultFSRoot = "/opt/pot"
-	defaultCache  = "/var/cache/pot"
-)
+// defaultGroup is POT_GROUP where it is not set (pot-reference 1.1).
+const defaultGroup = "pot"
 
 // initCommand sets this host up.
 func initCommand() *cobra.Command {
@@ -39,9 +35,9 @@ first translation or filter rule of pf.conf, and only if pfctl -n accepts the re
 	minimal := c.Flags().BoolP("minimal", "m", false, "leave pf alone")
 	c.Flags().BoolP("syslogd", "s", false, "ignored; kept for compatibility: syslogd is never changed")
 	output := addOutput(c)
-	c.RunE = runE(func(c *cobra.Command, _ []string) error {
-		say, end := output.stream(c.OutOrStdout())
-		host, conf, err := this.open(besideThis("pot-supervisor"))
+	c.RunE = act(func(c *cobra.Command, _ []string) error {
+		say, said := output.said(c.OutOrStdout())
+		host, pots, err := this.open()
 		if err != nil {
 			return fmt.Errorf("cannot set up this host: %w", err)
 		}
@@ -55,9 +51,9 @@ first translation or filter rule of pf.conf, and only if pfctl -n accepts the re
 		ctx, cancel := context.WithTimeout(c.Context(), initTimeout)
 		defer cancel()
 		err = host.Setup(ctx, pot.SetupOptions{
-			FSRoot: cmp.Or(conf.FSRoot, defaultFSRoot),
-			Cache:  cmp.Or(conf.Cache, defaultCache),
-			Group:  cmp.Or(conf.Group, defaultGroup),
+			FSRoot: pots.System.FSRoot,
+			Cache:  pots.System.Cache,
+			Group:  cmp.Or(pots.System.Group, defaultGroup),
 			PF:     !*minimal, DryRun: *dry,
 			Tell: say,
 		})

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
+	"nomad-driver-pot/image/inspect"
 	"nomad-driver-pot/image/zstream"
 )
 
@@ -66,7 +68,7 @@ several; everything else is shown without it.`,
 			if err != nil {
 				return err
 			}
-			return output.print(c.OutOrStdout(), r, r.text)
+			return output.tell(c.OutOrStdout(), r, r.Text)
 		})(c, args)
 	}
 	return c
@@ -74,41 +76,36 @@ several; everything else is shown without it.`,
 
 // inspection is an inspection of an image: its arguments and flags.
 type inspection struct {
-	of      image.Place
-	origins []image.Place
+	of      fetch.Location
+	origins []fetch.Location
 	trust   trust
 	values  bool // show values of the environment
 	bar     *progress
 }
 
-// maxConf bounds each file of conf that is read, in bytes.
-const maxConf = 1 << 20
-
-// report reads the image and describes it.
-func (n *inspection) report(ctx context.Context) (*findings, error) {
-	r := newFindings(n.of, n.values)
-	seen := newSeen()
-	o := zstream.Options{
-		Content:            &zstream.ContentFilter{Match: isConf, MaxBytes: maxConf},
-		SkipMissingOrigins: len(n.origins) == 0,
-	}
-	f, stream, err := n.index(ctx, o, seen.add)
+// report is all that can be said of the image.
+func (n *inspection) report(ctx context.Context) (*inspect.Report, error) {
+	r := inspect.New(n.of, n.values)
+	seen := inspect.NewSeen()
+	o := inspect.Options()
+	o.SkipMissingOrigins = len(n.origins) == 0
+	f, stream, err := n.index(ctx, o, seen.Add)
 	if err != nil {
 		return nil, err
 	}
-	r.verified(f, n.trust.blindly)
+	r.AddFile(f, n.trust.blindly)
 	if !n.trust.blindly && n.trust.pubkey == "" {
 		claimed, err := n.of.ClaimedKey(ctx)
-		r.Signature.claim(claimed, err)
+		r.Signature.Claim(claimed, err)
 	}
-	r.stream(stream, seen)
+	r.AddStream(stream, seen)
 	return r, nil
 }
 
 // list writes a line for each file in the image.
 func (n *inspection) list(ctx context.Context, w io.Writer, format output) error {
 	buffered := bufio.NewWriter(w)
-	line := lister(buffered, format)
+	line := inspect.Lister(buffered, format == "json")
 	first := true
 	_, _, err := n.index(ctx, zstream.Options{}, func(e zstream.Entry) error {
 		if first {

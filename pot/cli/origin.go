@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/zstream"
 )
 
@@ -23,10 +24,10 @@ func addOrigins(c *cobra.Command) *originFiles {
 	return o
 }
 
-func (o originFiles) places() ([]image.Place, error) {
-	var all []image.Place
+func (o originFiles) places() ([]fetch.Location, error) {
+	var all []fetch.Location
 	for _, file := range o {
-		p, err := image.ParsePlace(file)
+		p, err := fetch.ParseLocation(file)
 		if err != nil {
 			return nil, fmt.Errorf("--origin: %w", err)
 		}
@@ -35,9 +36,9 @@ func (o originFiles) places() ([]image.Place, error) {
 	return all, nil
 }
 
-// openOrigins opens the streams of the images that an image is layered on, verified as t
-// asks. The caller must call done when it has read them.
-func (t trust) openOrigins(ctx context.Context, places []image.Place, dir string, bar *progress) (streams []io.Reader, done func(), err error) {
+// openOrigins are the streams of what an image is layered on, verified as it is.
+// They are in use until done is called.
+func (t trust) openOrigins(ctx context.Context, places []fetch.Location, dir string, bar *progress) (streams []io.Reader, done func(), err error) {
 	var opened []io.Closer
 	done = func() {
 		for _, c := range slices.Backward(opened) {

@@ -6,14 +6,12 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/local"
-	"nomad-driver-pot/pot/native"
 )
 
 // Environment variables with the defaults of flags, so that commands can be typed as pot's
@@ -25,21 +23,20 @@ const (
 	supervisorVariable = "POT_SUPERVISOR"
 )
 
-// hostFlags are the flags that all commands about pots have: the host's configuration.
-type hostFlags struct {
-	confFlags
-	dir        string
-	supervisor string
+// onPots is what commands about pots have in common: the host that they are on.
+type onPots struct {
+	thisHost
 }
 
-// addHostFlags adds hostFlags to c. They have no letters: pot uses those for other flags.
-func addHostFlags(c *cobra.Command) *hostFlags {
-	o := &hostFlags{confFlags: confFlags{defaults: pot.PathsFor(native.Name)}}
+// addOnPots gives a command the flags that say which host's pots it is about. pot's
+// own letters are all taken.
+func addOnPots(c *cobra.Command) *onPots {
+	o := &onPots{newThisHost()}
 	f := c.Flags()
-	f.StringVar(&o.file, "config", cmp.Or(os.Getenv(configVariable), o.defaults.PotConfig), "pot's configuration `file`; also $"+configVariable)
-	f.StringVar(&o.root, "zfs-root", "", "root `dataset` of all others, instead of POT_ZFS_ROOT")
-	f.StringVar(&o.dir, "dir", cmp.Or(os.Getenv(dirVariable), o.defaults.Dir), "`directory` of the driver's state; also $"+dirVariable)
-	f.StringVar(&o.supervisor, "supervisor", os.Getenv(supervisorVariable), "`path` of pot-supervisor, if not beside this program; also $"+supervisorVariable)
+	f.StringVar(&o.file, "config", cmp.Or(os.Getenv(configVariable), o.paths.PotConfig), "pot's configuration `file`; also $"+configVariable)
+	f.StringVar(&o.root, "zfs-root", "", "the `dataset` that all others are below, instead of POT_ZFS_ROOT")
+	f.StringVar(&o.dir, "dir", cmp.Or(os.Getenv(dirVariable), o.paths.Dir), "`directory` of what the driver remembers; also $"+dirVariable)
+	f.StringVar(&o.supervisor, "supervisor", os.Getenv(supervisorVariable), "`path` of pot-supervisor, if it is not beside this program; also $"+supervisorVariable)
 	if f.Lookup("verbose") == nil && f.ShorthandLookup("v") == nil {
 		f.BoolP("verbose", "v", false, "ignored; kept for compatibility")
 	}
@@ -62,35 +59,16 @@ func (o *hostFlags) completePots(c *cobra.Command, _ []string, begin string) ([]
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// open opens the host.
-func (o *hostFlags) open() (pot.Host, pot.SystemConf, error) {
-	o.defaults.Dir = o.dir
-	return o.confFlags.open(o.supervisorPath())
-}
-
-func (o *hostFlags) supervisorPath() string {
-	return cmp.Or(o.supervisor, besideThis("pot-supervisor"))
-}
-
-// pots opens this host's pots. The driver's are among them: all records are in one
-// directory.
-func (o *hostFlags) pots() (*life.Pots, pot.SystemConf, error) {
-	host, conf, err := o.open()
+// pots are this host's, the driver's with them: their records are in one place.
+func (o *onPots) pots() (*life.Pots, pot.SystemConf, error) {
+	host, c, err := o.open()
 	if err != nil {
-		return nil, conf, err
+		return nil, c.System, err
 	}
-	network, err := pot.ParseNetwork(cmp.Or(conf.Network, pot.DefaultNetwork.Prefix.String()), conf.Gateway)
-	if err != nil {
-		return nil, conf, err
+	if c.System.DNS == "" {
+		c.Reserved = []netip.Addr{netip.MustParseAddr(local.DefaultDNS)}
 	}
-	c := pot.Config{
-		Dir: o.dir, Network: network, Supervisor: o.supervisorPath(),
-		Bridges: filepath.Join(cmp.Or(conf.FSRoot, o.defaults.PotRoot, o.dir), "bridges"),
-	}
-	if addr, err := netip.ParseAddr(cmp.Or(conf.DNS, local.DefaultDNS)); err == nil {
-		c.Reserved = append(c.Reserved, addr)
-	}
-	return life.Open(host, c), conf, nil
+	return life.Open(host, c), c.System, nil
 }
 
 // settings opens the settings of a pot.
@@ -102,10 +80,10 @@ func (o *hostFlags) settings(ctx context.Context, name string) (*local.Pot, erro
 	return local.Open(ctx, host, pot.Name(name))
 }
 
-// zfsRoot returns the root dataset of all others.
-func (o *hostFlags) zfsRoot() (string, error) {
-	conf, err := pot.ReadSystemConf(pot.PotConfs(o.file)...)
-	return cmp.Or(o.root, conf.ZFSRoot, pot.DefaultZFSRoot), err
+// zfsRoot is the dataset that all others are below.
+func (o *onPots) zfsRoot() (string, error) {
+	_, c, err := o.configure()
+	return c.System.ZFSRoot, err
 }
 
 // potFlag adds -p to c, which the command must check with checkPotName.

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
+	"nomad-driver-pot/image/push"
 )
 
 // pushRetries bounds how often a file is sent again after a server's error.
@@ -67,7 +69,7 @@ form of netrc: machine HOST login USER password PASSWORD.`,
 
 // pushes publishes images.
 type pushes struct {
-	options image.PushOptions
+	options push.PushOptions
 	pubkey  string
 	netrc   string
 	bar     *progress
@@ -99,7 +101,7 @@ func pushedText(w io.Writer, all []pushed) error {
 func (p *pushes) run(ctx context.Context, from []string, to string) ([]pushed, error) {
 	all := []pushed{}
 	var err error
-	if p.options.Auth, err = pushAuth(to, p.netrc, os.Getenv); err != nil {
+	if p.options.Credentials, err = pushCredentials(to, p.netrc, os.Getenv); err != nil {
 		return all, err
 	}
 	if p.options.Checks, err = checks(p.pubkey, nil); err != nil {
@@ -114,7 +116,7 @@ func (p *pushes) run(ctx context.Context, from []string, to string) ([]pushed, e
 		name := filepath.Base(at.String())
 		p.options.Count = p.bar.of("verifying " + name)
 		p.options.Sent, p.options.Back = p.inTurn("sending "+name), p.inTurn("reading back "+name)
-		got, err := image.Push(ctx, at, to, p.options)
+		got, err := push.Push(ctx, at, to, p.options)
 		if err != nil {
 			return all, hintForce(fmt.Errorf("cannot %w", err), p.options.Replace)
 		}
@@ -123,9 +125,9 @@ func (p *pushes) run(ctx context.Context, from []string, to string) ([]pushed, e
 	return all, nil
 }
 
-// inTurn returns a count whose bar starts with the first call.
-func (p *pushes) inTurn(what string) image.Count {
-	var count image.Count
+// inTurn is a bar that begins when there is something for it to show.
+func (p *pushes) inTurn(what string) image.ProgressFunc {
+	var count image.ProgressFunc
 	return func(done, total int64) {
 		if count == nil {
 			if count = p.bar.of(what); count == nil {
@@ -136,9 +138,9 @@ func (p *pushes) inTurn(what string) image.Count {
 	}
 }
 
-// pushPlaces returns the images in from: files, and all images in directories, by name.
-func pushPlaces(from []string) ([]image.Place, error) {
-	var all []image.Place
+// pushPlaces are images by their files, and all of those in directories, by name.
+func pushPlaces(from []string) ([]fetch.Location, error) {
+	var all []fetch.Location
 	for _, name := range from {
 		files := []string{name}
 		if info, err := os.Stat(name); err == nil && info.IsDir() {
@@ -166,35 +168,41 @@ func escapeGlob(name string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(name)
 }
 
-// pushAuth returns the credentials for a server, from the environment or else from a file.
-func pushAuth(to, netrc string, env func(string) string) (image.PushAuth, error) {
-	a := image.PushAuth{
-		Token: env("POT_PUSH_TOKEN"), Username: env("POT_PUSH_USERNAME"), Password: env("POT_PUSH_PASSWORD"),
-		Header: env("POT_PUSH_HEADER"),
+// pushCredentials returns the credentials for the server at a URL: from the environment, a
+// header before a token before a user, or else from a netrc file.
+func pushCredentials(to, netrc string, env func(string) string) (c image.Credentials, err error) {
+	for _, c := range []image.Credentials{
+		{Header: env("POT_PUSH_HEADER")},
+		{Token: env("POT_PUSH_TOKEN")},
+		{Username: env("POT_PUSH_USERNAME"), Password: env("POT_PUSH_PASSWORD")},
+	} {
+		if !c.IsZero() {
+			return c, nil
+		}
 	}
-	if a != (image.PushAuth{}) || netrc == "" {
-		return a, nil
+	if netrc == "" {
+		return c, nil
 	}
 	u, err := url.Parse(to)
 	if err != nil || u.Host == "" {
-		return a, nil // a directory, or a bad URL, which image.Push reports
+		return c, nil // it is told by whoever opens it
 	}
 	info, err := os.Stat(netrc)
 	if err != nil {
-		return a, fmt.Errorf("--netrc: %w", err)
+		return c, fmt.Errorf("--netrc: %w", err)
 	}
 	if info.Mode()&0o077 != 0 {
-		return a, hinted{fmt.Errorf("--netrc: %s is readable by users other than its owner", netrc), "chmod 600 " + netrc}
+		return c, hinted{fmt.Errorf("--netrc: %s can be read by others than its owner", netrc), "chmod 600 " + netrc}
 	}
 	data, err := os.ReadFile(netrc)
 	if err != nil {
-		return a, fmt.Errorf("--netrc: %w", err)
+		return c, fmt.Errorf("--netrc: %w", err)
 	}
-	a.Username, a.Password, err = parseNetrc(string(data), u.Hostname())
+	c.Username, c.Password, err = parseNetrc(string(data), u.Hostname())
 	if err != nil {
-		return a, fmt.Errorf("--netrc: %s: %w", netrc, err)
+		return c, fmt.Errorf("--netrc: %s: %w", netrc, err)
 	}
-	return a, nil
+	return c, nil
 }
 
 // login is an entry of a netrc file.

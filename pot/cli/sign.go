@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"nomad-driver-pot/image/inspect"
 	"nomad-driver-pot/image/signify"
 )
 
@@ -71,7 +72,7 @@ func askPassphrase(ctx context.Context, file string) ([]byte, error) {
 		err   error
 	}
 	answers := make(chan answer, 1)
-	fmt.Fprintf(tty, "passphrase for %s: ", printable(file))
+	fmt.Fprintf(tty, "passphrase of %s: ", inspect.Printable(file))
 	defer fmt.Fprintln(tty)
 	go func() {
 		words, err := term.ReadPassword(fd)

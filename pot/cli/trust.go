@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 )
 
 // trust says how an image must be verified before it is read.
@@ -32,13 +33,13 @@ func (t *trust) check() error {
 	return nil
 }
 
-// open opens the image at p, and verifies it unless --no-verify is set. An image from a
-// server is kept in dir, in a file without a name, until it is closed.
-func (t trust) open(ctx context.Context, p image.Place, dir string, bar *progress) (f *image.File, err error) {
+// open is the image at p, verified if it is to be. One from a server is kept in
+// dir, without a name, until it is closed.
+func (t trust) open(ctx context.Context, p fetch.Location, dir string, bar *progress) (f *image.File, err error) {
 	if t.blindly {
 		f, err = p.OpenUnverified(ctx, bar.of("downloading"), dir)
 	} else {
-		var c image.Checks
+		var c fetch.Checks
 		if c, err = checks(t.pubkey, bar.of("verifying")); err != nil {
 			return nil, err
 		}

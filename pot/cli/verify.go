@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 )
 
 // verifyCommand verifies an image's digest, and its signature.
@@ -62,7 +63,7 @@ type verdict struct {
 	KeyNumber  string   `json:"key_number,omitempty"` // of the key whose signature was verified
 }
 
-func newVerdict(p image.Place, v image.Verified) verdict {
+func newVerdict(p fetch.Location, v image.Verified) verdict {
 	name := path.Base(p.String())
 	r := verdict{Image: p.String(), Bytes: v.Bytes, Digest: v.Digest.String(), Covers: []string{name}}
 	if v.HasMeta {

@@ -1,11 +1,12 @@
-// Package exact is JSON that keeps strings as they are. A string in Go, an argument or an
-// environment may be of any bytes, and encoding/json replaces those that are no UTF-8.
+// Package exact encodes structs as JSON without changing their strings. A Go string, an
+// argument or an environment variable may hold any bytes; encoding/json replaces those that
+// are not UTF-8.
 //
-// An object without such strings is what encoding/json makes of it. One that has some has a
-// member more, by which they are restored: a reader that does not know it finds the same
-// object with the bytes replaced.
+// An object whose strings are all UTF-8 is encoded as encoding/json does. Otherwise it gets
+// one more member, "bytes", from which Unmarshal restores the strings. A reader that does
+// not know the member sees the same object with the bytes replaced.
 //
-// The package imports the standard library alone: it is part of pot-supervisor.
+// The package imports only the standard library: it is part of pot-supervisor.
 package exact
 
 import (
@@ -19,24 +20,26 @@ import (
 	"unicode/utf8"
 )
 
-// kept is a string that is no UTF-8, and where it is: names of members, indexes, keys.
-type kept struct {
+// rawString is a string that is not UTF-8 and the path to it: names of members, indexes,
+// keys.
+type rawString struct {
 	At []string `json:"at"`
 	Is []byte   `json:"is"`
 }
 
-// restore is the member that has them. No object here has another of that name.
-type restore struct {
-	Bytes []kept `json:"bytes"`
+// rawStrings is the additional member. No struct that is encoded here has another with this
+// name.
+type rawStrings struct {
+	Bytes []rawString `json:"bytes"`
 }
 
-// Marshal encodes a struct.
+// Marshal encodes a struct, or a pointer to one.
 func Marshal(v any) ([]byte, error) {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
-	var r restore
+	var r rawStrings
 	collect(reflect.ValueOf(v), nil, &r)
 	if len(r.Bytes) == 0 {
 		return data, nil
@@ -52,12 +55,12 @@ func Marshal(v any) ([]byte, error) {
 	return append(data, more[1:]...), nil
 }
 
-// Unmarshal decodes into a pointer to a struct.
+// Unmarshal decodes data into v, a pointer to a struct.
 func Unmarshal(data []byte, v any) error {
 	if err := json.Unmarshal(data, v); err != nil {
 		return err
 	}
-	var r restore
+	var r rawStrings
 	if err := json.Unmarshal(data, &r); err != nil {
 		return err
 	}
@@ -67,7 +70,7 @@ func Unmarshal(data []byte, v any) error {
 	return nil
 }
 
-// Decode decodes the first value of r.
+// Decode decodes the first value of r into v, a pointer to a struct.
 func Decode(r io.Reader, v any) error {
 	var data json.RawMessage
 	if err := json.NewDecoder(r).Decode(&data); err != nil {
@@ -76,14 +79,14 @@ func Decode(r io.Reader, v any) error {
 	return Unmarshal(data, v)
 }
 
-// collect finds the strings that are no UTF-8.
-func collect(v reflect.Value, at []string, r *restore) {
+// collect adds to r the strings in v that are not UTF-8.
+func collect(v reflect.Value, at []string, r *rawStrings) {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
 		collect(v.Elem(), at, r)
 	case reflect.String:
 		if !utf8.ValidString(v.String()) {
-			r.Bytes = append(r.Bytes, kept{slices.Clone(at), []byte(v.String())})
+			r.Bytes = append(r.Bytes, rawString{slices.Clone(at), []byte(v.String())})
 		}
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
@@ -104,8 +107,8 @@ func collect(v reflect.Value, at []string, r *restore) {
 	}
 }
 
-// set restores one of them. What is not there, as in an object of another version, is not
-// restored.
+// set sets the string at a path. It ignores a path that does not exist, as in the object of
+// another version.
 func set(v reflect.Value, at []string, to string) {
 	for v.Kind() == reflect.Pointer && !v.IsNil() {
 		v = v.Elem()
@@ -132,7 +135,7 @@ func set(v reflect.Value, at []string, to string) {
 	}
 }
 
-// setInMap is set of a value in a map, which is replaced as a whole.
+// setInMap implements set for a value in a map, which is replaced as a whole.
 func setInMap(v reflect.Value, at []string, to string) {
 	if v.Type().Key().Kind() != reflect.String {
 		return
@@ -148,7 +151,7 @@ func setInMap(v reflect.Value, at []string, to string) {
 	v.SetMapIndex(key, changed)
 }
 
-// member is what encoding/json calls a field, "" if it leaves it out.
+// member returns the name that encoding/json gives a field, "" if it leaves the field out.
 func member(f reflect.StructField) string {
 	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 	switch {

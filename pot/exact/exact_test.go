@@ -33,7 +33,7 @@ type object struct {
 	Out    string `json:"-"`
 }
 
-// odd are bytes that are no UTF-8, in the ways that bytes can be none.
+// odd are strings that are not UTF-8, in each way that bytes can be invalid.
 var odd = []string{"\xff", "a\x80b", "\xc3", "\xed\xa0\x80", "\xf4\x90\x80\x80", "é\xe9", "\n\xfe\n", "\x00\xff", "\uFFFD\xff"}
 
 func TestExact(t *testing.T) {
@@ -42,7 +42,7 @@ func TestExact(t *testing.T) {
 		Env: []string{"A=é", "B=\uFFFD", "C=\n"}, Name: "web", Inner: inner{Argv: []string{"<a>"}, Labels: map[string]string{"k/1": "v"}},
 		When: time.Unix(1, 2).UTC(), Addr: netip.MustParseAddr("10.0.0.1"), Number: 3,
 	}
-	t.Run("what is UTF-8 is plain JSON", func(t *testing.T) {
+	t.Run("an object of UTF-8 strings is plain JSON", func(t *testing.T) {
 		want, err := json.Marshal(fine)
 		must.NoError(t, err)
 		got, err := Marshal(fine)
@@ -55,7 +55,7 @@ func TestExact(t *testing.T) {
 	all.Point = &inner{Argv: odd}
 	data, err := Marshal(&all)
 	must.NoError(t, err)
-	t.Run("what is not comes back as it was", func(t *testing.T) {
+	t.Run("other strings are restored", func(t *testing.T) {
 		var got object
 		must.NoError(t, Unmarshal(data, &got))
 		must.True(t, reflect.DeepEqual(all, got), must.Sprintf("%+v", got))
@@ -63,23 +63,23 @@ func TestExact(t *testing.T) {
 		must.NoError(t, Decode(bytes.NewReader(append(data, "\nmore"...)), &got))
 		must.True(t, reflect.DeepEqual(all, got), must.Sprintf("%+v", got))
 	})
-	t.Run("who knows JSON alone reads it, with those bytes replaced", func(t *testing.T) {
+	t.Run("encoding/json reads the object with those bytes replaced", func(t *testing.T) {
 		want, err := json.Marshal(all)
 		must.NoError(t, err)
 		var plain, got object
 		must.NoError(t, json.Unmarshal(want, &plain))
 		must.NoError(t, json.Unmarshal(data, &got))
 		must.True(t, reflect.DeepEqual(plain, got), must.Sprintf("%+v", got))
-		must.NoError(t, Unmarshal(want, &got)) // and what such a one has written is read
+		must.NoError(t, Unmarshal(want, &got)) // and an object without the additional member is read
 		must.True(t, reflect.DeepEqual(plain, got), must.Sprintf("%+v", got))
 	})
-	t.Run("what is restored where nothing is does no harm", func(t *testing.T) {
+	t.Run("paths that do not exist are ignored", func(t *testing.T) {
 		var got object
 		must.NoError(t, Unmarshal([]byte(`{"env":["a"],"bytes":[{"at":["env","7"],"is":"/w=="},{"at":["env","-1"],"is":"/w=="},{"at":["nosuch"],"is":"/w=="},
 			{"at":[],"is":"/w=="},{"at":["in","labels","x"],"is":"/w=="},{"at":["Point","Argv","0"],"is":"/w=="},{"at":["Number"],"is":"/w=="}]}`), &got))
 		must.Eq(t, []string{"a"}, got.Env)
 	})
-	t.Run("what is cut is an error", func(t *testing.T) {
+	t.Run("an object that is cut off is an error", func(t *testing.T) {
 		for n := range len(data) {
 			must.Error(t, Unmarshal(data[:n], new(object)))
 		}

@@ -1,4 +1,6 @@
-// Package flock keeps processes from doing the same thing at the same time.
+// Package flock lets one process, and one goroutine in it, do a thing at a time, by
+// flock(2) on a file. Lock keeps its file; Wait removes it. Read and Reading mark a file
+// that is being read.
 package flock
 
 import (
@@ -11,10 +13,10 @@ import (
 	"time"
 )
 
-// Lock keeps all others, in any process, from what the file at path stands for,
-// until unlock is called or this process ends (flock(2)). It waits no longer than
-// ctx: whoever holds the lock may hang. The file is made if it is not there, and
-// stays. Callers of one process get the lock in the order in which they asked.
+// Lock locks the file at path exclusively until unlock is called or this process ends. It
+// creates the file if it is missing and never removes it. Lock waits until ctx ends, since
+// the holder may hang. Callers in one process get the lock in the order in which they
+// called. unlock may be called more than once.
 func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	queue, _ := queues.LoadOrStore(path, make(chan struct{}, 1))
 	turn := queue.(chan struct{})
@@ -34,11 +36,11 @@ func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	}), nil
 }
 
-// queues are this process's callers of Lock, by path: a channel with room for the
-// one that holds the file, or waits for another process to release it.
+// queues orders the callers in this process, by path: a channel with room for the caller
+// that holds the file or waits for another process to release it.
 var queues sync.Map
 
-// lockFile opens and locks a file that other processes alone may hold.
+// lockFile opens and locks a file that only other processes may hold.
 func lockFile(ctx context.Context, path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -62,18 +64,18 @@ func lockFile(ctx context.Context, path string) (*os.File, error) {
 	return nil, waitError(ctx, path)
 }
 
-// waitError is the end of a wait for the lock at path.
+// waitError is the error of a wait for the lock at path that ctx ended.
 func waitError(ctx context.Context, path string) error {
 	return fmt.Errorf("wait for the lock %s: %w", path, context.Cause(ctx))
 }
 
-// Wait is Lock by a file that exists only while a caller of Wait holds it.
+// Wait is Lock with a file that exists only while a caller of Wait holds it.
 func Wait(ctx context.Context, path string) (unlock func(), err error) {
 	for {
 		f, err := try(path)
 		if err == nil {
 			return func() {
-				os.Remove(path) // before it is let go: who has opened it will see that it is no more
+				os.Remove(path) // before it is released: a waiter that has it open sees that it is gone
 				f.Close()
 			}, nil
 		}
@@ -88,12 +90,14 @@ func Wait(ctx context.Context, path string) (unlock func(), err error) {
 	}
 }
 
-// waitEvery is how often a lock that another process holds is tried.
+// waitEvery is the interval at which a lock that another process holds is tried.
 const waitEvery = 10 * time.Millisecond
 
-// errHeld is a lock that somebody has, or has just let go.
+// errHeld means that another caller holds the lock or has just released it.
 var errHeld = errors.New("it is held")
 
+// try locks the file at path without waiting. It returns errHeld if the file was locked or
+// removed meanwhile.
 func try(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -110,17 +114,17 @@ func try(path string) (*os.File, error) {
 	return f, nil
 }
 
-// isAt tells whether f is what is at path.
+// isAt reports whether f is the file at path.
 func isAt(f *os.File, path string) bool {
 	mine, err1 := f.Stat()
 	theirs, err2 := os.Stat(path)
 	return err1 == nil && err2 == nil && os.SameFile(mine, theirs)
 }
 
-// Read tells those who ask Reading that f is being read, until it is closed.
+// Read marks f as being read until it is closed.
 func Read(f *os.File) error { return lock(f, syscall.LOCK_SH) }
 
-// Reading is whether anybody reads what f is, by another descriptor than f.
+// Reading reports whether the file of f is marked by Read through another descriptor.
 func Reading(f *os.File) bool {
 	err := lock(f, syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {

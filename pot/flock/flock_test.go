@@ -35,7 +35,7 @@ func TestLock_context(t *testing.T) {
 		_, err := Lock(ctx, path)
 		return err
 	}
-	t.Run("a caller of this process that holds it", func(t *testing.T) {
+	t.Run("a wait for another goroutine ends with the context", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "lock")
 		unlock, err := Lock(t.Context(), path)
 		must.NoError(t, err)
@@ -46,7 +46,7 @@ func TestLock_context(t *testing.T) {
 		must.NoError(t, err)
 		unlock()
 	})
-	t.Run("another process that holds it", func(t *testing.T) {
+	t.Run("a wait for another process ends with the context", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "lock")
 		other, err := os.Create(path) // flock(2) knows descriptors, not processes
 		must.NoError(t, err)
@@ -57,7 +57,7 @@ func TestLock_context(t *testing.T) {
 		must.NoError(t, err)
 		unlock()
 	})
-	t.Run("a context that has ended", func(t *testing.T) {
+	t.Run("a context that has ended gets no lock", func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(late)
 		path := filepath.Join(t.TempDir(), "lock")
@@ -71,7 +71,7 @@ func TestLock_context(t *testing.T) {
 	})
 }
 
-// alone holds a lock to it that nobody else has it.
+// alone fails the test if two callers hold the lock at the same time.
 func alone(t *testing.T, lock func(path string) (func(), error)) {
 	path := filepath.Join(t.TempDir(), "lock")
 	var wg sync.WaitGroup
@@ -120,7 +120,7 @@ func TestRead(t *testing.T) {
 	must.True(t, Reading(f))
 	must.NoError(t, second.Close())
 	must.False(t, Reading(f))
-	must.NoError(t, Read(open()), must.Sprint("who asks holds nothing"))
+	must.NoError(t, Read(open()), must.Sprint("Reading holds no lock"))
 }
 
 func TestWait(t *testing.T) {

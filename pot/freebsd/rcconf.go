@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/google/renameio/v2"
 )
 
 // assignments of files such as rc.conf(5) and loader.conf(5) are lines of
@@ -75,7 +77,7 @@ func readConfFile(path string) (string, error) {
 // writeConfFile replaces a file of the host, or the file that a link leads to,
 // atomically. Mode and owner stay. The first time, the file as it was is kept in
 // FILE.before-pot.
-func writeConfFile(path, text string) (err error) {
+func writeConfFile(path, text string) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
@@ -89,18 +91,16 @@ func writeConfFile(path, text string) (err error) {
 			return err
 		}
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(mode))
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Chown(uid, gid), f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+	defer f.Cleanup() // nothing, once it has its name
+	if _, err = f.WriteString(text); err == nil {
+		err = f.Chown(uid, gid)
+	}
+	if err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return f.CloseAtomicallyReplace()
 }

@@ -9,7 +9,9 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/pot"
 )
 
@@ -22,36 +24,36 @@ func TestStore_images(t *testing.T) {
 	ref := image.Ref{Source: server.URL, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
 	moved := ref
 	moved.Source = mirror.URL
-	open := func(t *testing.T) (*model, pot.Host, *image.Store) {
+	open := func(t *testing.T) (*model, pot.Host, *store.Store) {
 		m := newModel(t)
 		h, _ := m.host(t)
-		return m, h, image.NewStore(image.NewCache(t.TempDir(), image.Options{}), h.Images)
+		return m, h, store.NewStore(fetch.NewCache(t.TempDir(), fetch.Options{}), h.Images)
 	}
 
 	t.Run("a task's clone is no image, whatever is allowed", func(t *testing.T) {
-		_, h, store := open(t)
+		_, h, images := open(t)
 		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: "web_1_0", Name: name, Labels: map[string]string{conf.LabelTask: "x"}})
 		must.NoError(t, err)
-		_, err = store.Ensure(t.Context(), ref, image.Terms{Local: true}, nil)
-		must.ErrorIs(t, err, image.ErrNotImage)
+		_, err = images.Ensure(t.Context(), ref, image.PullOptions{Local: true}, nil)
+		must.ErrorIs(t, err, store.ErrNotImage)
 		must.ErrorContains(t, err, "it is the pot of a task")
 	})
 	t.Run("labels that came with a stream do not count", func(t *testing.T) {
-		m, h, store := open(t)
+		m, h, images := open(t)
 		must.NoError(t, h.Images.Receive(t.Context(), name, treeRoot(7).reader()))
-		m.datasets["tank/pot/jails/"+name].received = map[string]string{image.LabelRef: ref.String(), image.LabelDigest: digest}
-		_, err := store.Ensure(t.Context(), ref, image.Terms{}, nil)
-		must.ErrorIs(t, err, image.ErrNotImage)
-		got, err := store.Ensure(t.Context(), ref, image.Terms{Local: true}, nil)
+		m.datasets["tank/pot/jails/"+name].received = map[string]string{store.LabelRef: ref.String(), store.LabelDigest: digest}
+		_, err := images.Ensure(t.Context(), ref, image.PullOptions{}, nil)
+		must.ErrorIs(t, err, store.ErrNotImage)
+		got, err := images.Ensure(t.Context(), ref, image.PullOptions{Local: true}, nil)
 		must.NoError(t, err)
-		must.Eq(t, image.Snapshot{Name: name}, got)
+		must.Eq(t, store.Imported{Name: name}, got)
 	})
 	t.Run("an image is the same from another server, and known from then on", func(t *testing.T) {
-		_, h, store := open(t)
+		_, h, images := open(t)
 		must.NoError(t, h.Images.Receive(t.Context(), name, treeRoot(7).reader()))
-		must.NoError(t, h.Images.SetLabels(t.Context(), name, map[string]string{image.LabelRef: ref.String(), image.LabelDigest: digest}))
+		must.NoError(t, h.Images.SetLabels(t.Context(), name, map[string]string{store.LabelRef: ref.String(), store.LabelDigest: digest}))
 		for range 2 {
-			got, err := store.Ensure(t.Context(), moved, image.Terms{}, nil)
+			got, err := images.Ensure(t.Context(), moved, image.PullOptions{}, nil)
 			must.NoError(t, err)
 			must.Eq(t, digest, got.Digest.String())
 			must.Eq(t, name, got.Name)
@@ -60,25 +62,25 @@ func TestStore_images(t *testing.T) {
 		must.Eq(t, 0, mirror.Gets(ref.File()))
 	})
 	t.Run("an image that needed credentials is not given to a client that knows its digest", func(t *testing.T) {
-		_, h, store := open(t)
+		_, h, images := open(t)
 		must.NoError(t, h.Images.Receive(t.Context(), name, treeRoot(7).reader()))
 		must.NoError(t, h.Images.SetLabels(t.Context(), name, map[string]string{
-			image.LabelRef: ref.String(), image.LabelDigest: digest, image.LabelLogin: "required",
+			store.LabelRef: ref.String(), store.LabelDigest: digest, store.LabelLogin: "required",
 		}))
 		mirror.Remove(ref.File())
-		_, err := store.Ensure(t.Context(), moved, image.Terms{}, nil)
+		_, err := images.Ensure(t.Context(), moved, image.PullOptions{}, nil)
 		must.ErrorContains(t, err, "404 Not Found")
 	})
 	t.Run("a pot that was an image is none, unless pots of this host are images", func(t *testing.T) {
-		_, h, store := open(t)
+		_, h, images := open(t)
 		must.NoError(t, h.Images.Receive(t.Context(), name, treeRoot(7).reader()))
-		labels := map[string]string{image.LabelRef: ref.String(), image.LabelDigest: digest, image.LabelReceived: digest + " 7 3ef"}
+		labels := map[string]string{store.LabelRef: ref.String(), store.LabelDigest: digest, store.LabelReceived: digest + " 7 3ef"}
 		must.NoError(t, h.Images.SetLabels(t.Context(), name, labels))
-		must.NoError(t, h.Images.SetLabels(t.Context(), name, map[string]string{image.LabelRef: "", image.LabelDigest: "", image.LabelSources: ""}))
-		_, err := store.Ensure(t.Context(), ref, image.Terms{}, nil)
-		must.ErrorIs(t, err, image.ErrNotImage)
-		got, err := store.Ensure(t.Context(), ref, image.Terms{Local: true}, nil)
+		must.NoError(t, h.Images.SetLabels(t.Context(), name, map[string]string{store.LabelRef: "", store.LabelDigest: "", store.LabelSources: ""}))
+		_, err := images.Ensure(t.Context(), ref, image.PullOptions{}, nil)
+		must.ErrorIs(t, err, store.ErrNotImage)
+		got, err := images.Ensure(t.Context(), ref, image.PullOptions{Local: true}, nil)
 		must.NoError(t, err)
-		must.Eq(t, image.Snapshot{Name: name}, got)
+		must.Eq(t, store.Imported{Name: name}, got)
 	})
 }

@@ -8,12 +8,12 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// aloneLock is one for the machine, wherever tests have their temporary files.
+// aloneLock is the same file for all packages, whatever their directory for temporary
+// files.
 const aloneLock = "/tmp/nomad-driver-pot-hosttest.lock"
 
-// Alone waits until no other test of a host runs on this machine, in whatever
-// package, and keeps others waiting until the end of this one: what pots leave
-// behind is looked for on the whole machine.
+// Alone waits until no other test of a host runs on this machine, in any package, and makes
+// others wait until this test ends: tests look for leftovers on the whole machine.
 func Alone(t testing.TB) {
 	t.Helper()
 	unlock, err := Lock()
@@ -21,7 +21,7 @@ func Alone(t testing.TB) {
 	t.Cleanup(unlock)
 }
 
-// Lock is Alone for what is no test of its own.
+// Lock is Alone for code that is not a test.
 func Lock() (unlock func(), err error) {
 	lock, err := os.OpenFile(aloneLock, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// Descriptor is what a process has open.
+// Descriptor is an open descriptor of a process.
 type Descriptor struct {
 	Directory bool
 	Socket    bool
@@ -23,16 +23,16 @@ type Descriptor struct {
 	Name      string // path, where the system has one
 }
 
-// oddLock is the lock file that OpenOdd opens.
+// oddLock is the name of the lock file that OpenOdd opens.
 const oddLock = "odd.lock"
 
-// highDescriptor is a number that no process here comes to by itself, and that is within
+// highDescriptor is a number that no process here reaches by itself, and that is within
 // every limit.
 const highDescriptor = 200
 
-// OpenOdd opens in this process what a careless starter may have open, and what every
-// program that is executed then inherits: dir, a locked file in it and a socket, each at
-// a low and at a high number. The caller closes them.
+// OpenOdd opens what a careless caller may have open and what every program that it
+// executes inherits: dir, a locked file in it and a socket, each at a low and at a high
+// number. The caller must close them.
 func OpenOdd(dir string) (fds []int, err error) {
 	lock := filepath.Join(dir, oddLock)
 	for _, open := range []func() (int, error){
@@ -54,7 +54,7 @@ func OpenOdd(dir string) (fds []int, err error) {
 	return fds, unix.Flock(fds[2], unix.LOCK_EX)
 }
 
-// openOdd is OpenOdd for as long as the test.
+// openOdd calls OpenOdd with a new directory and closes the descriptors when the test ends.
 func openOdd(t testing.TB) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -68,8 +68,8 @@ func openOdd(t testing.TB) (dir string) {
 	return dir
 }
 
-// CheckCommand returns an error unless the process has 0, 1 and 2 open and nothing else,
-// but what Go's runtime opens, and none of them is what CheckSupervisor refuses.
+// CheckCommand returns an error unless the process has only 0, 1 and 2 open, beside what
+// Go's runtime opens, and none of them is one that CheckSupervisor refuses.
 func CheckCommand(pid int) error {
 	all, err := Descriptors(pid)
 	if err != nil {
@@ -82,8 +82,8 @@ func CheckCommand(pid int) error {
 	return checkInherited(pid, all)
 }
 
-// CheckSupervisor returns an error if the process has open a directory, a socket or the
-// lock file of OpenOdd.
+// CheckSupervisor returns an error if the process has a directory, a socket or the lock
+// file of OpenOdd open.
 func CheckSupervisor(pid int) error {
 	all, err := Descriptors(pid)
 	if err != nil {
@@ -104,8 +104,8 @@ func checkInherited(pid int, all map[int]Descriptor) (err error) {
 	return err
 }
 
-// testDescriptors is that commands and their supervisors have nothing open but what is
-// for them, whatever their starter has.
+// testDescriptors checks that commands and their supervisors have no descriptors but their
+// own, whatever the process that starts them has open.
 func testDescriptors(t *testing.T, bed Bed) {
 	sleep := []string{"/bin/hello", "sleep", "1h"}
 	jail := func(t *testing.T) supervise.Jail {
@@ -126,7 +126,7 @@ func testDescriptors(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 	}
 	for name, bytes := range map[string]int64{"a task's command": 0, "the command of a pot started by hand": 1 << 20} {
-		t.Run(name+" has three, and its supervisor none of its starter's", func(t *testing.T) {
+		t.Run(name+" has three descriptors, and its supervisor none of the caller's", func(t *testing.T) {
 			found, dir := jail(t), t.TempDir()
 			out := filepath.Join(dir, "out.log")
 			must.NoError(t, os.WriteFile(out, nil, 0o600))
@@ -139,7 +139,7 @@ func testDescriptors(t *testing.T, bed Bed) {
 			ends(t, dir)
 		})
 	}
-	t.Run("one more command has three", func(t *testing.T) {
+	t.Run("an exec's command has three descriptors", func(t *testing.T) {
 		p := &supervise.Process{Jail: jail(t), Argv: sleep, Stdin: null, Stdout: null, Stderr: null, Supervisor: bed.Supervisor}
 		command, err := p.Start()
 		must.NoError(t, err)
@@ -147,7 +147,7 @@ func testDescriptors(t *testing.T, bed Bed) {
 		defer command.Kill()
 		must.NoError(t, CheckCommand(command.Pid))
 	})
-	t.Run("a process with a directory open does not enter a jail, and says which", func(t *testing.T) {
+	t.Run("a process with an open directory cannot enter a jail, and the error names it", func(t *testing.T) {
 		p := &supervise.Process{Jail: jail(t), Argv: sleep, Stdin: null, Stdout: null, Stderr: null}
 		_, err := p.Start()
 		must.ErrorContains(t, err, "enter jail: descriptor ")

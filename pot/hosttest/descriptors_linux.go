@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Descriptors returns what a process has open (proc(5)).
+// Descriptors returns the open descriptors of a process (proc(5)).
 func Descriptors(pid int) (map[int]Descriptor, error) {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, err := os.ReadDir(dir)

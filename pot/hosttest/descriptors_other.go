@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Descriptors returns what a process has open: procstat(1) prints PID, COMM, FD, T, V,
-// FLAGS, REF, OFFSET, PRO and NAME, a header first, and beside descriptors the
-// process's directories and program.
+// Descriptors returns the open descriptors of a process. procstat(1) prints PID, COMM, FD,
+// T, V, FLAGS, REF, OFFSET, PRO and NAME: a header, the process's directories and program,
+// and the descriptors.
 func Descriptors(pid int) (map[int]Descriptor, error) {
 	out, err := exec.Command("procstat", "-f", strconv.Itoa(pid)).Output()
 	if err != nil {

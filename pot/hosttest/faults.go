@@ -14,8 +14,8 @@ import (
 
 var errInjected = errors.New("injected")
 
-// faulty is a host whose n-th call that makes something fails, or, if there is
-// somebody to give up, hangs until its context ends.
+// faulty is a host whose n-th call that creates something fails or, if giveUp is set, hangs
+// until its context ends.
 type faulty struct {
 	pot.Datasets
 	pot.Mounts
@@ -32,7 +32,7 @@ func (f *faulty) host(of pot.Host) pot.Host {
 	return of
 }
 
-// fail does the call unless it is the one to fail.
+// fail makes the call unless it is the n-th.
 func (f *faulty) fail(ctx context.Context, call func() error) error {
 	if f.left.Add(-1) != 0 {
 		return call()
@@ -40,7 +40,7 @@ func (f *faulty) fail(ctx context.Context, call func() error) error {
 	if f.giveUp == nil {
 		return errInjected
 	}
-	f.giveUp(errInjected) // as a start does whose time is over
+	f.giveUp(errInjected) // as the timeout of a start does
 	<-ctx.Done()
 	return context.Cause(ctx)
 }
@@ -85,7 +85,7 @@ func (f *faulty) Set(ctx context.Context, name pot.Name, l pot.Limits) error {
 	return f.fail(ctx, func() error { return f.Limiter.Set(ctx, name, l) })
 }
 
-// undoing is a host whose n-th call that takes something away fails, or hangs.
+// undoing is a host whose n-th call that removes something fails or hangs.
 type undoing struct{ *faulty }
 
 func (u undoing) host(of pot.Host) pot.Host {
@@ -134,8 +134,8 @@ func (u undoingLimiter) Clear(ctx context.Context, name pot.Name) error {
 	return u.fail(ctx, func() error { return u.Limiter.Clear(ctx, name) })
 }
 
-// testUndoFaults has every call of an end fail once, and then every one hang once: it is
-// told, and tried again nothing is left.
+// testUndoFaults lets each call of a Destroy fail, and then each hang: Destroy returns the
+// error, and a second Destroy leaves nothing.
 func testUndoFaults(t *testing.T, bed Bed) {
 	for _, hangs := range []bool{false, true} {
 		for n := 1; ; n++ {
@@ -171,7 +171,7 @@ func testUndoFaults(t *testing.T, bed Bed) {
 	}
 }
 
-// testFaults has every call of a start fail once, and then every one hang once.
+// testFaults lets each call of a start fail, and then each hang: nothing is left.
 func testFaults(t *testing.T, bed Bed) {
 	source := t.TempDir()
 	for _, hangs := range []bool{false, true} {

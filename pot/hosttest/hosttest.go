@@ -1,6 +1,9 @@
-// Package hosttest is what every pot.Host must do, and what pots do on it: one
-// suite, run against each host. The image it works with is the same program,
-// hello, for the host's own system.
+// Package hosttest is one test suite for every pot.Host: the contract of each interface,
+// and what pots do on the host. It runs against pot/linux, and on FreeBSD against
+// pot/freebsd, with the same image: the program hello, built for the host's system.
+//
+// Start reading at Run, which lists the parts of the suite; each part is a function in a
+// file of its name. It is not for rules of one host: those are in the host's own tests.
 package hosttest
 
 import (
@@ -22,23 +25,24 @@ import (
 	"nomad-driver-pot/pot/life"
 )
 
-// Bed is a host to test.
+// Bed is a host under test.
 type Bed struct {
 	Host       pot.Host
-	Dir        string                   // for the state of pots
+	Dir        string                   // of the state of pots
 	Supervisor string                   // path of pot-supervisor
-	Tick       time.Duration            // to which usage counts processor time
-	Stream     func() io.Reader         // a zfs send stream of an image with /bin/hello
-	State      func(t testing.TB) State // what the machine holds that pots could leave behind
+	Tick       time.Duration            // resolution of processor time in usage
+	Stream     func() io.Reader         // a ZFS stream of an image with /bin/hello
+	State      func(t testing.TB) State // what pots could leave on the machine
 }
 
-// State is what a machine holds, in words, by kind ("mounts", "links", …).
+// State is what a machine has, in words, by kind ("mounts", "links", …).
 type State map[string][]string
 
-// image is what the suite calls its image.
+// image is the name of the suite's image.
 const image = "hello_1_0"
 
-// Run holds the host that open gives to the contracts of pot.Host.
+// Run runs the suite against the host that open returns. Each part has a host of its own,
+// and fails if it leaves anything behind.
 func Run(t *testing.T, open func(t testing.TB) Bed) {
 	for _, part := range []struct {
 		name string
@@ -58,15 +62,15 @@ func Run(t *testing.T, open func(t testing.TB) Bed) {
 	}
 }
 
-// receive puts the image there, and takes it away at the end.
+// receive receives the image and destroys it when the test ends.
 func receive(t testing.TB, bed Bed) {
 	t.Helper()
 	must.NoError(t, bed.Host.Images.Receive(t.Context(), image, bed.Stream()))
 	t.Cleanup(func() { must.NoError(t, bed.Host.Images.Destroy(context.Background(), image)) })
 }
 
-// sameState fails the test if something is there that was not before. A process that
-// was told to end has a moment for it.
+// sameState fails the test if the machine has something that it did not have before. A
+// process has five seconds to end.
 func sameState(t testing.TB, before State, now func(testing.TB) State) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
@@ -81,7 +85,7 @@ func sameState(t testing.TB, before State, now func(testing.TB) State) {
 	}
 }
 
-// beyond is what is in s, by kind, and not in before.
+// beyond returns what s has and before does not have.
 func (s State) beyond(before State) (left []string) {
 	for kind, all := range s {
 		for _, what := range all {
@@ -93,7 +97,7 @@ func (s State) beyond(before State) (left []string) {
 	return left
 }
 
-// Build makes the program of package pkg, for this system, and returns its path.
+// Build builds the program of package pkg for this system and returns its path.
 func Build(t testing.TB, pkg string) string {
 	t.Helper()
 	program, err := BuildIn(t.TempDir(), pkg)
@@ -101,8 +105,8 @@ func Build(t testing.TB, pkg string) string {
 	return program
 }
 
-// BuildIn is Build in dir. Where POT_BIN is set, programs are in that directory
-// already: a machine that only runs the tests has no Go.
+// BuildIn builds the program of package pkg in dir. If POT_BIN is set, it returns the
+// program in that directory instead: a machine that only runs tests has no Go.
 func BuildIn(dir, pkg string) (program string, err error) {
 	if bin := os.Getenv("POT_BIN"); bin != "" {
 		return filepath.Join(bin, filepath.Base(pkg)), nil
@@ -116,14 +120,14 @@ func BuildIn(dir, pkg string) (program string, err error) {
 	return program, nil
 }
 
-// task is a pot under test, with its output in files.
+// task is a pot under test whose output goes to a file.
 type task struct {
 	*life.Pot
 	pots *life.Pots
 	out  string
 }
 
-// pots are those of the bed.
+// pots opens the pots of the bed.
 func (bed Bed) pots() *life.Pots {
 	return life.Open(bed.Host, pot.Config{
 		Dir: bed.Dir, Network: pot.DefaultNetwork, Supervisor: bed.Supervisor,
@@ -131,7 +135,7 @@ func (bed Bed) pots() *life.Pots {
 	})
 }
 
-// spec is a pot of the suite's image that runs hello with args.
+// spec returns a pot of the suite's image that runs hello with args.
 func spec(name pot.Name, args ...string) pot.Spec {
 	return pot.Spec{
 		Name: name, Image: image, Network: pot.NoNetwork,
@@ -140,7 +144,7 @@ func spec(name pot.Name, args ...string) pot.Spec {
 	}
 }
 
-// start makes a pot and starts its command. It is destroyed with the test.
+// start creates a pot and starts its command. The pot is destroyed when the test ends.
 func start(t testing.TB, bed Bed, s pot.Spec, env ...string) *task {
 	t.Helper()
 	tk := create(t, bed, s)
@@ -148,7 +152,7 @@ func start(t testing.TB, bed Bed, s pot.Spec, env ...string) *task {
 	return tk
 }
 
-// create makes a pot that is destroyed with the test.
+// create creates a pot, which is destroyed when the test ends.
 func create(t testing.TB, bed Bed, s pot.Spec) *task {
 	t.Helper()
 	tk := &task{pots: bed.pots(), out: filepath.Join(t.TempDir(), "out")}
@@ -161,7 +165,7 @@ func create(t testing.TB, bed Bed, s pot.Spec) *task {
 	return tk
 }
 
-// wait returns how the task ended, within ten seconds.
+// wait waits at most ten seconds for the task's end and returns it.
 func (tk *task) wait(t testing.TB) life.End {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -171,7 +175,7 @@ func (tk *task) wait(t testing.TB) life.End {
 	return end
 }
 
-// output is what the task has written.
+// output returns what the task has written.
 func (tk *task) output(t testing.TB) string {
 	t.Helper()
 	data, err := os.ReadFile(tk.out)
@@ -185,17 +189,17 @@ func (tk *task) says(t testing.TB, text string) {
 	eventually(t, "the task says "+text, func() bool { return strings.Contains(tk.output(t), text) })
 }
 
-// eventually waits, within ten seconds, until ok.
+// eventually waits, at most ten seconds, until ok returns true.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("it did not come to be that %s", what)
+			t.Fatalf("not true after ten seconds: %s", what)
 		}
 	}
 }
 
-// exec runs hello in the task's pot and returns what it printed.
+// exec runs hello in the task's pot and returns its output.
 func (tk *task) exec(t testing.TB, args ...string) string {
 	t.Helper()
 	var out bytes.Buffer

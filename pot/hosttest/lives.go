@@ -20,14 +20,17 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/syncbuf"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/supervise"
 )
 
+// testStart checks what a command is given when it starts, what is reported of its end, and
+// the errors of commands that cannot start.
 func testStart(t *testing.T, bed Bed) {
-	t.Run("exit codes are told as they are", func(t *testing.T) {
+	t.Run("exit codes are reported unchanged", func(t *testing.T) {
 		for _, code := range []int{0, 1, 3, 125, 255} {
 			tk := start(t, bed, spec(pot.Name(fmt.Sprintf("exit_%d", code)), "exit", fmt.Sprint(code)))
 			end := tk.wait(t)
@@ -37,12 +40,12 @@ func testStart(t *testing.T, bed Bed) {
 			must.Eq(t, end, again)
 		}
 	})
-	t.Run("a signal that ends a command is told", func(t *testing.T) {
+	t.Run("the signal that ended a command is reported", func(t *testing.T) {
 		end := start(t, bed, spec("killed", "kill", "15")).wait(t)
 		must.Eq(t, 15, end.Signal)
 		must.Eq(t, 143, end.Code)
 	})
-	t.Run("arguments arrive as they are", func(t *testing.T) {
+	t.Run("arguments arrive unchanged", func(t *testing.T) {
 		args := []string{"args", "a b", `"q"`, "$HOME", "`x`", "*", "", "é\n"}
 		tk := start(t, bed, spec("args", args...))
 		tk.wait(t)
@@ -56,7 +59,7 @@ func testStart(t *testing.T, bed Bed) {
 		tk.wait(t)
 		must.Eq(t, "A=x$HOME\nB=2\nHOME=/root\nPATH=/bin\nUSER=root\n", tk.output(t))
 	})
-	t.Run("a user of the image is found in it", func(t *testing.T) {
+	t.Run("the user is looked up in the image", func(t *testing.T) {
 		s := spec("id", "id")
 		s.User, s.Hostname, s.WorkDir = "web", "web.example.org", "/etc"
 		tk := start(t, bed, s)
@@ -64,7 +67,7 @@ func testStart(t *testing.T, bed Bed) {
 		must.StrContains(t, tk.output(t), "host web.example.org uid 80 gid 80")
 		must.StrContains(t, tk.output(t), "cwd /etc")
 	})
-	t.Run("no command of its own is the image's", func(t *testing.T) {
+	t.Run("without a command, the image's runs", func(t *testing.T) {
 		s := spec("serves")
 		s.Command = nil
 		start(t, bed, s).says(t, "serving on")
@@ -73,14 +76,14 @@ func testStart(t *testing.T, bed Bed) {
 		spec func(*pot.Spec)
 		want string
 	}{
-		"a command that is not there":     {func(s *pot.Spec) { s.Command = []string{"/bin/nosuch"} }, "start /bin/nosuch: not in the pot"},
-		"a command that is no program":    {func(s *pot.Spec) { s.Command = []string{"/etc/passwd"} }, "start /etc/passwd: permission denied"},
-		"a user that is not there":        {func(s *pot.Spec) { s.User = "nosuch" }, `user "nosuch" in the pot`},
-		"a directory that is not there":   {func(s *pot.Spec) { s.WorkDir = "/nosuch" }, "start /bin/hello in /nosuch: one of them is not in the pot"},
-		"a port that somebody listens on": {takenPort(t), "address already in use"},
-		"an output that is not there":     {func(s *pot.Spec) { s.Stdout = "/nosuch/out" }, "/nosuch"},
+		"a missing command":               {func(s *pot.Spec) { s.Command = []string{"/bin/nosuch"} }, "start /bin/nosuch: not in the pot"},
+		"a command that is not a program": {func(s *pot.Spec) { s.Command = []string{"/etc/passwd"} }, "start /etc/passwd: permission denied"},
+		"a missing user":                  {func(s *pot.Spec) { s.User = "nosuch" }, `user "nosuch" in the pot`},
+		"a missing working directory":     {func(s *pot.Spec) { s.WorkDir = "/nosuch" }, "start /bin/hello in /nosuch: one of them is not in the pot"},
+		"a port that is in use":           {takenPort(t), "address already in use"},
+		"a missing output":                {func(s *pot.Spec) { s.Stdout = "/nosuch/out" }, "/nosuch"},
 	} {
-		t.Run(name+" is told", func(t *testing.T) {
+		t.Run(name+" is an error", func(t *testing.T) {
 			s := spec("fails", "exit", "0")
 			test.spec(&s)
 			p, err := bed.pots().Create(t.Context(), s)
@@ -91,7 +94,7 @@ func testStart(t *testing.T, bed Bed) {
 	}
 }
 
-// takenPort asks for a port that the test itself has.
+// takenPort publishes a port on which the test itself listens.
 func takenPort(t *testing.T) func(*pot.Spec) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must.NoError(t, err)
@@ -102,7 +105,7 @@ func takenPort(t *testing.T) func(*pot.Spec) {
 	}
 }
 
-// freePort is one that nobody has, for both transports.
+// freePort returns a port that nobody uses, for TCP and UDP.
 func freePort(t testing.TB) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -111,7 +114,7 @@ func freePort(t testing.TB) netip.AddrPort {
 	return netip.MustParseAddrPort(l.Addr().String())
 }
 
-// ask is what a server of the host's answers.
+// ask returns the answer of an HTTP server.
 func ask(t testing.TB, at string) string {
 	t.Helper()
 	c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -123,6 +126,7 @@ func ask(t testing.TB, at string) string {
 	return string(body)
 }
 
+// testPorts checks published ports and addresses on the public bridge.
 func testPorts(t *testing.T, bed Bed) {
 	port := freePort(t)
 	s := spec("web", "serve", ":8080")
@@ -138,7 +142,7 @@ func testPorts(t *testing.T, bed Bed) {
 		must.True(t, pot.DefaultNetwork.Prefix.Contains(tk.Address()))
 		must.StrContains(t, ask(t, netip.AddrPortFrom(tk.Address(), 8080).String()), "hello from web")
 	})
-	t.Run("many at once are answered", func(t *testing.T) {
+	t.Run("many requests at once are answered", func(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 100 {
 			wg.Go(func() { ask(t, port.String()) })
@@ -149,7 +153,7 @@ func testPorts(t *testing.T, bed Bed) {
 		must.StrContains(t, tk.exec(t, "id"), tk.Address().String()+"/10")
 		must.StrContains(t, tk.exec(t, "cat", "/etc/hosts"), tk.Address().String()+" web\n")
 	})
-	t.Run("pots have different addresses, and one given back is not used at once", func(t *testing.T) {
+	t.Run("pots have different addresses, and a released one is not reused at once", func(t *testing.T) {
 		other := spec("other", "sleep", "1h")
 		other.Network = pot.PublicBridge
 		second := create(t, bed, other)
@@ -158,7 +162,7 @@ func testPorts(t *testing.T, bed Bed) {
 		third := create(t, bed, other)
 		must.NotEq(t, second.Address(), third.Address())
 	})
-	t.Run("the host's network is the host's", func(t *testing.T) {
+	t.Run("a pot on the host's network has the host's addresses", func(t *testing.T) {
 		s := spec("inherits", "id")
 		s.Network = pot.HostNetwork
 		tk := start(t, bed, s)
@@ -168,10 +172,11 @@ func testPorts(t *testing.T, bed Bed) {
 	})
 }
 
+// testExec checks further commands in a running pot.
 func testExec(t *testing.T, bed Bed) {
 	tk := start(t, bed, spec("web", "signals"), "OF_THE_TASK=1")
 	tk.says(t, "ready")
-	t.Run("a command's code and outputs come back", func(t *testing.T) {
+	t.Run("an exec returns the command's code and outputs", func(t *testing.T) {
 		var out, err strings.Builder
 		exit, e := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "nosuch"}, Stdout: &out, Stderr: &err})
 		must.NoError(t, e)
@@ -179,7 +184,7 @@ func testExec(t *testing.T, bed Bed) {
 		must.Eq(t, "", out.String())
 		must.StrContains(t, err.String(), "no such thing")
 	})
-	t.Run("input reaches it and ends", func(t *testing.T) {
+	t.Run("input reaches the command and ends", func(t *testing.T) {
 		var out strings.Builder
 		exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "tee"}, Stdin: strings.NewReader("over and out"), Stdout: &out})
 		must.NoError(t, err)
@@ -191,12 +196,12 @@ func testExec(t *testing.T, bed Bed) {
 		defer feed.Close()
 		sizes := make(chan life.Size, 1)
 		sizes <- life.Size{Rows: 24, Cols: 80}
-		var out lockedBuilder
+		var out syncbuf.Buffer
 		done := make(chan error, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
 			_, err := tk.Exec(ctx, life.Exec{Argv: []string{"hello", "tee"}, Stdin: in, Stdout: &out, Terminal: true, Resize: sizes})
-			in.CloseWithError(err) // the writer is not to wait for a command that never was
+			in.CloseWithError(err) // the writer must not wait for a command that was never started
 			done <- err
 		}()
 		_, err := io.WriteString(feed, "typed\n")
@@ -207,7 +212,7 @@ func testExec(t *testing.T, bed Bed) {
 		cancel()
 		must.ErrorIs(t, <-done, context.Canceled)
 	})
-	t.Run("what is ignored here is not ignored there", func(t *testing.T) {
+	t.Run("a signal that this process ignores is not ignored in the pot", func(t *testing.T) {
 		signal.Ignore(syscall.SIGHUP) // as by nohup(1)
 		defer signal.Reset(syscall.SIGHUP)
 		exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "kill", "1"}})
@@ -222,12 +227,12 @@ func testExec(t *testing.T, bed Bed) {
 		must.ErrorIs(t, err, context.DeadlineExceeded)
 		must.Less(t, 5*time.Second, time.Since(begun))
 	})
-	t.Run("output without end does not outlive its reader", func(t *testing.T) {
+	t.Run("a command whose reader fails can still end", func(t *testing.T) {
 		exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "flood", "100000"}, Stdout: failing{}})
 		must.NoError(t, err)
 		must.Eq(t, 0, exit.Code)
 	})
-	t.Run("a directory may be open meanwhile", func(t *testing.T) {
+	t.Run("this process may have a directory open", func(t *testing.T) {
 		open, err := os.OpenRoot("/")
 		must.NoError(t, err)
 		defer open.Close()
@@ -235,35 +240,21 @@ func testExec(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		must.Eq(t, 4, exit.Code)
 	})
-	t.Run("what is not there is told", func(t *testing.T) {
+	t.Run("a missing command is an error", func(t *testing.T) {
 		_, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"nosuch"}})
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
 }
 
-type lockedBuilder struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lockedBuilder) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuilder) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
+// failing is a writer that always fails.
 type failing struct{}
 
 func (failing) Write(p []byte) (int, error) { return 0, errors.New("gone") }
 
+// testLife checks signals, stops, and pots that another process finds or whose supervisor
+// or record is lost.
 func testLife(t *testing.T, bed Bed) {
-	t.Run("a command is signalled by name of its pot", func(t *testing.T) {
+	t.Run("a command receives signals", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "signals"))
 		tk.says(t, "ready")
 		must.NoError(t, tk.Signal(syscall.SIGHUP))
@@ -272,7 +263,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.Eq(t, 0, tk.wait(t).Code)
 		must.ErrorIs(t, tk.Signal(syscall.SIGHUP), supervise.ErrEnded)
 	})
-	t.Run("a stop is gentle at first", func(t *testing.T) {
+	t.Run("a stop sends the task's signal first", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "sleep", "1h"))
 		begun := time.Now()
 		must.NoError(t, tk.Stop(t.Context(), syscall.SIGTERM, time.Minute))
@@ -280,7 +271,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.Eq(t, int(syscall.SIGTERM), tk.wait(t).Signal)
 		must.NoError(t, tk.Stop(t.Context(), syscall.SIGTERM, time.Minute))
 	})
-	t.Run("a command that does not listen is killed in the end", func(t *testing.T) {
+	t.Run("a command that ignores the signal is killed after the timeout", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "signals"))
 		tk.says(t, "ready")
 		begun := time.Now()
@@ -289,7 +280,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.Eq(t, int(syscall.SIGKILL), tk.wait(t).Signal)
 		tk.says(t, "got terminated")
 	})
-	t.Run("another process takes a pot up and sees its end", func(t *testing.T) {
+	t.Run("another process can find a pot and wait for its end", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "signals"))
 		tk.says(t, "ready")
 		again, err := bed.pots().Find("web")
@@ -300,7 +291,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		must.Eq(t, 0, end.Code)
 	})
-	t.Run("a supervisor that is killed leaves an unknown end, not a good one", func(t *testing.T) {
+	t.Run("the exit of a command whose supervisor was killed is unknown", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "sleep", "1h"))
 		s, err := supervise.Open(filepath.Join(bed.Dir, "pots", "web"))
 		must.NoError(t, err)
@@ -320,7 +311,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.Error(t, p.Start(t.Context(), nil))
 		must.NoError(t, p.Destroy(t.Context()))
 	})
-	t.Run("a pot whose record is lost is destroyed all the same", func(t *testing.T) {
+	t.Run("a pot whose record is lost can be destroyed", func(t *testing.T) {
 		s := spec("web", "sleep", "1h")
 		s.Network = pot.PublicBridge
 		start(t, bed, s)

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BecomeOdd gives this process, and the calling thread, to which it locks the goroutine,
-// what a careless starter may have and every program that is executed then inherits:
-// umask, limits, ignored and blocked signals, priorities, processors and what else the
-// system has. There is no way back. Descriptors are OpenOdd's.
+// BecomeOdd gives this process, and the calling thread, the state that a careless caller
+// may have and that every program that it executes inherits: umask, limits, ignored and
+// blocked signals, priorities, processors and what the system adds. It locks the goroutine
+// to the thread. It cannot be reverted. For descriptors see OpenOdd.
 func BecomeOdd() error {
 	runtime.LockOSThread()
 	syscall.Umask(0o077)
@@ -27,7 +27,7 @@ func BecomeOdd() error {
 	)
 }
 
-// lower lowers a limit: the hard one only where it may be raised again.
+// lower lowers a limit: the hard one only if it may be raised again.
 func lower(resource int, soft, hard uint64) error {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(resource, &l); err != nil {

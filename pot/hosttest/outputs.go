@@ -14,22 +14,23 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/syncbuf"
 	"nomad-driver-pot/pot/life"
 )
 
-// pausing is a reader that takes nothing for longer than anything is waited for, when the
-// first of it comes.
+// pausing is a slow reader of output: it pauses before the first write for longer than any
+// timeout.
 type pausing struct {
-	lockedBuilder
+	syncbuf.Buffer
 	once sync.Once
 }
 
 func (p *pausing) Write(b []byte) (int, error) {
 	p.once.Do(func() { time.Sleep(2500 * time.Millisecond) })
-	return p.lockedBuilder.Write(b)
+	return p.Buffer.Write(b)
 }
 
-// flooded is what hello writes when it is to flood.
+// flooded returns the output of "hello flood" with that many lines.
 func flooded(lines int) string {
 	var all strings.Builder
 	for i := range lines {
@@ -38,10 +39,10 @@ func flooded(lines int) string {
 	return all.String()
 }
 
-// testOutputs is that what a command in a pot writes arrives whole, however slowly it is
-// taken: much of it is still in a pipe, or in a terminal, when the command has ended.
+// testOutputs checks that all output of a command arrives, however slow its reader is: much
+// of it is still in a pipe or a terminal when the command has ended.
 func testOutputs(t *testing.T, bed Bed) {
-	t.Run("a log collector that comes late", func(t *testing.T) { testFifo(t, bed) })
+	t.Run("a log collector that returns late gets all of the output", func(t *testing.T) { testFifo(t, bed) })
 	tk := start(t, bed, spec("web", "sleep", "1h"))
 	for name, tty := range map[string]bool{"pipe": false, "terminal": true} {
 		for _, lines := range []int{700, 6000, 30000} {
@@ -56,8 +57,8 @@ func testOutputs(t *testing.T, bed Bed) {
 	}
 }
 
-// testFifo is that a log collector which is away when its task ends, as with an agent that
-// is being restarted, finds the last of the task's output when it comes back.
+// testFifo checks that a log collector that is away when its task ends, as while its agent
+// is restarted, gets the last of the task's output when it returns.
 func testFifo(t *testing.T, bed Bed) {
 	s := spec("web", "flood", "100")
 	path := filepath.Join(t.TempDir(), "fifo")
@@ -68,7 +69,7 @@ func testFifo(t *testing.T, bed Bed) {
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, pots.Destroy(context.Background(), s.Name)) })
 	must.NoError(t, p.Start(t.Context(), nil))
-	end, err := p.Wait(t.Context()) // is not kept waiting by the log collector
+	end, err := p.Wait(t.Context()) // does not wait for the log collector
 	must.NoError(t, err)
 	must.Eq(t, 0, end.Code)
 	r, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)

@@ -22,18 +22,19 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
+// testImages checks pot.Images: receiving, renaming, labels and names.
 func testImages(t *testing.T, bed Bed) {
 	h := bed.Host.Images
 	t.Run("an image is not received over another", func(t *testing.T) {
 		must.ErrorIs(t, h.Receive(t.Context(), image, bed.Stream()), fs.ErrExist)
 	})
-	t.Run("what is no stream leaves nothing", func(t *testing.T) {
+	t.Run("an invalid stream leaves nothing", func(t *testing.T) {
 		must.Error(t, h.Receive(t.Context(), "garbage", strings.NewReader(strings.Repeat("garbage", 1000))))
 		names, err := h.List(t.Context(), "garbage")
 		must.NoError(t, err)
 		must.SliceEmpty(t, names)
 	})
-	t.Run("an image takes another name with its labels", func(t *testing.T) {
+	t.Run("a renamed image keeps its labels", func(t *testing.T) {
 		want := map[string]string{"nomad.pot:ref": "r", "nomad.pot:digest": "d"}
 		must.NoError(t, h.Receive(t.Context(), "_import", bed.Stream()))
 		must.NoError(t, h.SetLabels(t.Context(), "_import", want))
@@ -42,7 +43,7 @@ func testImages(t *testing.T, bed Bed) {
 		got, err := h.Labels(t.Context(), "other")
 		must.NoError(t, err)
 		must.Eq(t, want, got)
-		for range 2 { // one that is not there is no error
+		for range 2 { // removing a missing label succeeds
 			must.NoError(t, h.SetLabels(t.Context(), "other", map[string]string{"nomad.pot:ref": "", "nomad.pot:x": "y"}))
 		}
 		got, err = h.Labels(t.Context(), "other")
@@ -78,7 +79,7 @@ func testImages(t *testing.T, bed Bed) {
 		_, err = h.GUIDs(t.Context(), "other")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
-	t.Run("names are no paths", func(t *testing.T) {
+	t.Run("a path is refused as a name", func(t *testing.T) {
 		for _, name := range []string{"", ".", "..", "a/b", "../x", "/x"} {
 			_, err := h.GUIDs(t.Context(), name)
 			must.Error(t, err)
@@ -88,6 +89,8 @@ func testImages(t *testing.T, bed Bed) {
 	})
 }
 
+// testDatasets checks pot.Datasets: clones, which depend on their image and do not change
+// it.
 func testDatasets(t *testing.T, bed Bed) {
 	h := bed.Host
 	labels := map[string]string{"nomad.pot:alloc": "a"}
@@ -103,7 +106,7 @@ func testDatasets(t *testing.T, bed Bed) {
 		_, err = h.Datasets.Dir(t.Context(), "web2")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
-	t.Run("what is written to a clone is not in the image", func(t *testing.T) {
+	t.Run("a change in a clone does not change the image", func(t *testing.T) {
 		must.FileExists(t, filepath.Join(dir, "m/bin/hello"))
 		must.NoError(t, os.WriteFile(filepath.Join(dir, "m/etc/new"), nil, 0o644))
 		of, err := h.Datasets.Dir(t.Context(), image)
@@ -113,7 +116,7 @@ func testDatasets(t *testing.T, bed Bed) {
 	t.Run("an image that a clone needs is not destroyed", func(t *testing.T) {
 		must.ErrorContains(t, h.Images.Destroy(t.Context(), image), "dependent clones")
 	})
-	t.Run("an image that a clone needs is not idle, and one without the label is nobody's", func(t *testing.T) {
+	t.Run("an image that a clone needs or that has no label is not idle", func(t *testing.T) {
 		must.NoError(t, h.Images.Receive(t.Context(), "unused", bed.Stream()))
 		must.NoError(t, h.Images.Receive(t.Context(), "another", bed.Stream()))
 		for _, name := range []string{"unused", image} {
@@ -137,66 +140,7 @@ func testDatasets(t *testing.T, bed Bed) {
 	})
 }
 
-func testMounts(t *testing.T, bed Bed) {
-	h := bed.Host
-	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web"})
-	must.NoError(t, err)
-	root := filepath.Join(dir, "m")
-	source := t.TempDir()
-	must.NoError(t, os.WriteFile(filepath.Join(source, "f"), []byte("from the host"), 0o644))
-	mount := func(m pot.Mount) error { return h.Mounts.Mount(t.Context(), root, m) }
-
-	t.Run("a directory is seen, and its target made", func(t *testing.T) {
-		must.NoError(t, mount(pot.Mount{Source: source, Target: "/data/deep"}))
-		must.FileContains(t, filepath.Join(root, "data/deep/f"), "from the host")
-		must.NoError(t, os.WriteFile(filepath.Join(root, "data/deep/g"), nil, 0o644))
-		must.FileExists(t, filepath.Join(source, "g"))
-	})
-	t.Run("a read-only one cannot be written to", func(t *testing.T) {
-		must.NoError(t, mount(pot.Mount{Source: source, Target: "/ro", ReadOnly: true}))
-		must.ErrorIs(t, os.WriteFile(filepath.Join(root, "ro/h"), nil, 0o644), syscall.EROFS)
-	})
-	t.Run("a part of what is seen already is mounted over itself, read-only", func(t *testing.T) {
-		must.NoError(t, os.Mkdir(filepath.Join(source, "logs"), 0o755))
-		must.NoError(t, os.Mkdir(filepath.Join(source, "shared"), 0o755))
-		must.NoError(t, os.WriteFile(filepath.Join(source, "logs/l"), []byte("a line"), 0o644))
-		must.NoError(t, mount(pot.Mount{Source: source, Target: "/alloc"}))
-		must.NoError(t, mount(pot.Mount{Source: filepath.Join(source, "logs"), Target: "/alloc/logs", ReadOnly: true}))
-		must.FileContains(t, filepath.Join(root, "alloc/logs/l"), "a line")
-		must.ErrorIs(t, os.WriteFile(filepath.Join(root, "alloc/logs/m"), nil, 0o644), syscall.EROFS)
-		must.NoError(t, os.WriteFile(filepath.Join(root, "alloc/shared/m"), nil, 0o644))
-		must.FileExists(t, filepath.Join(source, "shared/m"))
-	})
-	t.Run("a file is mounted on a file", func(t *testing.T) {
-		must.NoError(t, mount(pot.Mount{Source: filepath.Join(source, "f"), Target: "/etc/one"}))
-		must.FileContains(t, filepath.Join(root, "etc/one"), "from the host")
-	})
-	t.Run("a source that is missing is told", func(t *testing.T) {
-		err := mount(pot.Mount{Source: filepath.Join(source, "nosuch"), Target: "/x"})
-		must.ErrorIs(t, err, fs.ErrNotExist)
-		must.ErrorContains(t, err, "nosuch")
-	})
-	t.Run("links of the image are followed within it", func(t *testing.T) { testLinkedTargets(t, root, source, mount) })
-	t.Run("what has become a link since it was looked at is not followed", func(t *testing.T) {
-		testSwappedSource(t, func(source, target string) error {
-			return mount(pot.Mount{Source: source, Target: target, Resolved: true})
-		}, root)
-	})
-	t.Run("in a tree of its own", func(t *testing.T) { testMountsWithin(t, bed) })
-	t.Run("a clone with something mounted in it is not destroyed", func(t *testing.T) {
-		must.Error(t, h.Datasets.Destroy(t.Context(), "web"))
-		must.FileExists(t, filepath.Join(source, "f"))
-	})
-	t.Run("all are unmounted, twice", func(t *testing.T) {
-		must.NoError(t, h.Mounts.UnmountAll(t.Context(), root))
-		must.NoError(t, h.Mounts.UnmountAll(t.Context(), root))
-		must.FileNotExists(t, filepath.Join(root, "ro/f"))
-		must.FileExists(t, filepath.Join(root, "bin/hello"))
-	})
-	must.NoError(t, h.Datasets.Destroy(t.Context(), "web"))
-	must.FileExists(t, filepath.Join(source, "f"))
-}
-
+// testLinks checks pot.Links without a jail: one link for each pot.
 func testLinks(t *testing.T, bed Bed) {
 	h := bed.Host.Links
 	link := func(name pot.Name, addr string) pot.Link {
@@ -214,6 +158,7 @@ func testLinks(t *testing.T, bed Bed) {
 	})
 }
 
+// testJails checks pot.Jails: one jail of a name, which ends with its processes.
 func testJails(t *testing.T, bed Bed) {
 	h := bed.Host
 	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web"})
@@ -236,12 +181,12 @@ func testJails(t *testing.T, bed Bed) {
 		state, _ := running.Wait()
 		ended <- state
 	}()
-	t.Run("what is not in the jail is not started", func(t *testing.T) {
+	t.Run("a command that is not in the jail is not started", func(t *testing.T) {
 		p := &supervise.Process{Jail: found, Argv: []string{"/bin/nosuch"}, Stdin: null, Stdout: null, Stderr: null, Supervisor: bed.Supervisor}
 		_, err := p.Start()
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
-	t.Run("a jail is removed with what runs in it, twice", func(t *testing.T) {
+	t.Run("a jail is removed with its processes, and can be removed twice", func(t *testing.T) {
 		begun := time.Now()
 		must.NoError(t, h.Jails.Remove(t.Context(), "web"))
 		must.NoError(t, h.Jails.Remove(t.Context(), "web"))
@@ -250,7 +195,7 @@ func testJails(t *testing.T, bed Bed) {
 		_, err = h.Jails.Find(t.Context(), "web")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
-	t.Run("a jail that cannot be made leaves nothing", func(t *testing.T) {
+	t.Run("a jail that cannot be created leaves nothing", func(t *testing.T) {
 		bad := jail
 		bad.Name, bad.Root = "bad", filepath.Join(dir, "nosuch")
 		must.Error(t, h.Jails.Create(t.Context(), bad))
@@ -261,27 +206,28 @@ func testJails(t *testing.T, bed Bed) {
 	must.NoError(t, h.Datasets.Destroy(t.Context(), "web"))
 }
 
+// testLimits checks pot.Limits by commands that reach their limits.
 func testLimits(t *testing.T, bed Bed) {
 	for _, f := range bed.Host.Check(t.Context()) {
 		if f.Key == "limits" {
 			need.Have(t, "limits", f.Severity == pot.Info)
 		}
 	}
-	t.Run("memory above the limit is a proven kill", func(t *testing.T) {
+	t.Run("a command above its memory limit is killed and out of memory", func(t *testing.T) {
 		s := spec("eater", "eat", "256")
 		s.Limits = pot.Limits{MemoryBytes: 32 << 20}
 		end := start(t, bed, s).wait(t)
 		must.Eq(t, 128+int(syscall.SIGKILL), end.Code)
 		must.True(t, end.OutOfMemory)
 	})
-	t.Run("a kill for another reason is none for memory", func(t *testing.T) {
+	t.Run("a command that was killed otherwise is not out of memory", func(t *testing.T) {
 		s := spec("killed", "kill", "9")
 		s.Limits = pot.Limits{MemoryBytes: 64 << 20}
 		end := start(t, bed, s).wait(t)
 		must.Eq(t, int(syscall.SIGKILL), end.Signal)
 		must.False(t, end.OutOfMemory)
 	})
-	t.Run("a command that is killed here was not for what became of another", func(t *testing.T) {
+	t.Run("a stopped command is not out of memory because an exec was", func(t *testing.T) {
 		s := spec("deaf", "signals")
 		s.Limits = pot.Limits{MemoryBytes: 64 << 20}
 		tk := start(t, bed, s)
@@ -296,10 +242,10 @@ func testLimits(t *testing.T, bed Bed) {
 		must.Eq(t, int(syscall.SIGKILL), end.Signal)
 		must.Eq(t, !alive, end.OutOfMemory)
 		if !alive {
-			must.Eq(t, "freebsd", runtime.GOOS, must.Sprint("a control group kills who asks for more"))
+			must.Eq(t, "freebsd", runtime.GOOS, must.Sprint("a control group kills only the process that asks for more"))
 		}
 	})
-	t.Run("a weight is as near as the host can have it", func(t *testing.T) {
+	t.Run("a weight beyond the host's bounds is accepted", func(t *testing.T) {
 		for name, weight := range map[pot.Name]int64{"light": 1, "heavy": 1 << 20} {
 			s := spec(name, "exit", "0")
 			s.Limits = pot.Limits{CPUShares: weight}
@@ -320,7 +266,7 @@ func testLimits(t *testing.T, bed Bed) {
 		must.Positive(t, u.MemoryBytes)
 		must.Eq(t, 1, u.Procs)
 	})
-	t.Run("no jail has no usage", func(t *testing.T) {
+	t.Run("a jail that does not exist has no usage", func(t *testing.T) {
 		_, err := bed.Host.Limits.Usage(t.Context(), "nosuch")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 		must.NoError(t, bed.Host.Limits.Clear(t.Context(), "nosuch"))
@@ -336,14 +282,14 @@ func testLeftovers(t *testing.T, bed Bed) {
 		return all
 	}
 	none := leftovers(t)
-	t.Run("a dataset, unless it is an image's", func(t *testing.T) {
+	t.Run("a clone is found, an image is not", func(t *testing.T) {
 		must.NoError(t, h.Images.SetLabels(t.Context(), image, map[string]string{"nomad.pot:ref": "r"}))
 		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "m_data", Labels: map[string]string{conf.LabelTask: "m"}})
 		must.NoError(t, err)
 		must.SliceContains(t, leftovers(t), "m_data")
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "m_data"))
 	})
-	t.Run("no pot that was started by hand, even with the name of a task's", func(t *testing.T) {
+	t.Run("a pot started by hand is not found, even if it is named like a task's", func(t *testing.T) {
 		const name = pot.Name("web_0badcafe_6f3e6b3c-8f0e-4a35-9c2c-0123456789ab")
 		var told []pot.Name
 		host := h
@@ -368,7 +314,7 @@ func testLeftovers(t *testing.T, bed Bed) {
 		must.NoError(t, pots.Destroy(t.Context(), "task"))
 		must.NoError(t, local.Destroy(t.Context(), pots, name, true, local.StartOptions{}))
 	})
-	t.Run("an interface that is in no jail", func(t *testing.T) {
+	t.Run("an interface without a jail is found", func(t *testing.T) {
 		must.NoError(t, h.Links.Attach(t.Context(), pot.Link{
 			Pot: "m_link", Address: netip.MustParsePrefix("10.192.0.9/10"), Gateway: pot.DefaultNetwork.Gateway,
 		}))

@@ -10,9 +10,9 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// ProcessState returns what a process has inherited, beside its descriptors and its
-// environment, in words (proc(5)). Go programs change what is left out: their soft limit
-// of open files, and the signals that they block and catch.
+// ProcessState returns the state that a process has inherited, in words (proc(5)), without
+// its descriptors and its environment. It leaves out what Go programs change themselves:
+// the soft limit of open files, and the signals that they block and catch.
 func ProcessState(pid int) (string, error) {
 	var b strings.Builder
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -42,8 +42,8 @@ func ProcessState(pid int) (string, error) {
 	return b.String(), nil
 }
 
-// oddWeight has the kernel kill this process before others when memory runs out, until
-// undo.
+// oddWeight makes the kernel kill this process before others when memory runs out, until
+// undo is called.
 func oddWeight(t *testing.T) (undo func() error) {
 	const file = "/proc/self/oom_score_adj"
 	before, err := os.ReadFile(file)

@@ -15,9 +15,10 @@ import (
 // its use of the processor makes.
 var usedPriority = regexp.MustCompile(`\b(normal|idle):\d+`)
 
-// ProcessState returns what a process has inherited, beside its descriptors and its
-// environment, in words: those of ps(1), procstat(1) and cpuset(1). Go programs change
-// what is left out: their soft limit of open files, and the signals that they block.
+// ProcessState returns the state that a process has inherited, in words (ps(1), procstat(1)
+// and cpuset(1)), without its descriptors and its environment. It leaves out what Go
+// programs change themselves: the soft limit of open files, and the signals that they
+// block.
 func ProcessState(pid int) (string, error) {
 	id := strconv.Itoa(pid)
 	var b strings.Builder

@@ -14,11 +14,12 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// swaps is how often a directory is mounted while a link takes its place and leaves it.
+// swaps is how many mounts are made while a link replaces the directory and is removed
+// again.
 const swaps = 100
 
-// testSwappedSource has somebody put a link to what is secret where the source is, again
-// and again: what is seen in the tree is the source, or nothing.
+// testSwappedSource mounts a directory while another goroutine keeps replacing it with a
+// link to a secret: the tree shows the directory or nothing.
 func testSwappedSource(t *testing.T, mount func(source, target string) error, root string) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	must.NoError(t, err)
@@ -30,7 +31,7 @@ func testSwappedSource(t *testing.T, mount func(source, target string) error, ro
 	must.NoError(t, mount(filepath.Join(source, "sub"), "/swapped/before"))
 	must.NoError(t, os.Symlink(filepath.Join(dir, "secret"), link))
 
-	t.Run("a link that stays", func(t *testing.T) {
+	t.Run("a link that stays is not followed", func(t *testing.T) {
 		for _, at := range []string{"link", "link/sub"} {
 			must.ErrorIs(t, mount(filepath.Join(dir, at), "/swapped/stays"), tree.ErrLink)
 		}
@@ -69,9 +70,9 @@ func testSwappedSource(t *testing.T, mount func(source, target string) error, ro
 	t.Logf("mounted %d times, refused %d times", seen["mine"], seen[""])
 }
 
-// testSwappedTarget has somebody put a link to a directory of the host where something is
-// to be mounted, in a volume that the pot has, again and again: nothing covers what is in
-// the directory of the host, whatever becomes of the mount.
+// testSwappedTarget mounts in a volume of the pot while another goroutine keeps replacing
+// the target with a link to a directory of the host: the host's directory is never covered,
+// whether the mount succeeds or not.
 func testSwappedTarget(t *testing.T, mount func(source, target string) error) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	must.NoError(t, err)

@@ -1,7 +1,6 @@
 package life
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/e2e/syncbuf"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -54,31 +54,13 @@ const revokes = runtime.GOOS == "freebsd"
 
 // pausing is a reader that takes nothing for a while, when the first of it comes.
 type pausing struct {
-	lockedBuffer
+	syncbuf.Buffer
 	pause func()
 }
 
 func (p *pausing) Write(b []byte) (int, error) {
 	p.pause()
-	return p.lockedBuffer.Write(b)
-}
-
-// lockedBuffer may be written to and read at the same time.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	return p.Buffer.Write(b)
 }
 
 // countTo writes lines of eight bytes.
@@ -159,7 +141,7 @@ func TestStreams_background(t *testing.T) {
 		})
 	}
 	t.Run("what comes a moment after the end is still read", func(t *testing.T) {
-		out := new(lockedBuffer)
+		out := new(syncbuf.Buffer)
 		_, err := runStreams(t.Context(), Exec{Stdout: out}, `(sleep 0.1; echo late) & echo now`)
 		must.NoError(t, err)
 		must.Eq(t, "now\nlate\n", out.String())

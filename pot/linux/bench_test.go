@@ -19,8 +19,8 @@ import (
 	"nomad-driver-pot/pot/life"
 )
 
-// BenchmarkStart is a pot with an address from nothing to a running command,
-// and back: "start-ms" and "stop-ms" of each. The image is there already.
+// BenchmarkStart measures a pot with an address, from nothing to a running command and
+// back: "start-ms" and "stop-ms" for each. The image is imported before.
 func BenchmarkStart(b *testing.B) {
 	leak.Check(b)
 	need.Have(b, "root", os.Geteuid() == 0)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
@@ -24,13 +25,13 @@ import (
 	"nomad-driver-pot/pot/hosttest"
 )
 
-// states are what a crash may leave of a file.
+// states are the sizes that a crash may leave of a file.
 var states = map[string]func(int64) int64{
 	"empty": func(int64) int64 { return 0 },
 	"cut":   func(size int64) int64 { return size / 2 },
 }
 
-// damage makes a file as a crash may leave it.
+// damage truncates a file as a crash may.
 func damage(t *testing.T, path string, state func(int64) int64) {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -38,7 +39,7 @@ func damage(t *testing.T, path string, state func(int64) int64) {
 	must.NoError(t, os.Truncate(path, state(info.Size())))
 }
 
-// labelled is a host with an image, and a task's clone of it.
+// labelled returns a host with an image and a task's clone of it.
 func labelled(t *testing.T) datasets {
 	t.Helper()
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -59,7 +60,7 @@ func hello() io.Reader { return xz.NewReader(bytes.NewReader(imagetest.Hello("")
 func TestDatasets_damagedLabels(t *testing.T) {
 	leak.Check(t)
 	for name, state := range states {
-		t.Run("labels in a file that is "+name+" are not lost", func(t *testing.T) {
+		t.Run("labels in a file that is "+name+" are restored from their copy", func(t *testing.T) {
 			d := labelled(t)
 			for _, of := range []string{"hello", "web"} {
 				damage(t, d.label(of), state)
@@ -75,7 +76,7 @@ func TestDatasets_damagedLabels(t *testing.T) {
 			must.SliceEmpty(t, idle) // it has a clone
 			must.ErrorContains(t, d.Destroy(t.Context(), "hello"), "has dependent clones: web")
 		})
-		t.Run("a file that is "+name+" and has no copy is told and what it was of can be destroyed", func(t *testing.T) {
+		t.Run("a file that is "+name+" and has no copy is an error, and its dataset can be destroyed", func(t *testing.T) {
 			d := labelled(t)
 			for _, of := range []string{"hello", "web"} {
 				damage(t, d.label(of), state)
@@ -115,10 +116,13 @@ func TestJails_damaged(t *testing.T) {
 			damage(t, file, state)
 			must.NoError(t, host.Jails.Remove(t.Context(), "web"))
 			must.FileNotExists(t, file)
-			_, err = os.Stat(filepath.Join("/proc", strconv.Itoa(before.ID)))
-			must.ErrorIs(t, err, fs.ErrNotExist)
+			// Killed, the first process is this process's zombie until Create's goroutine has waited for it.
+			for err, deadline := error(nil), time.Now().Add(10*time.Second); err == nil; time.Sleep(time.Millisecond) {
+				_, err = os.Stat(filepath.Join("/proc", strconv.Itoa(before.ID)))
+				must.True(t, time.Now().Before(deadline), must.Sprint("the first process still exists"))
+			}
 		})
-		t.Run("a file that is "+name+" of a jail that has ended is none", func(t *testing.T) {
+		t.Run("a file that is "+name+" does not bring back a jail that has ended", func(t *testing.T) {
 			d := labelled(t)
 			host, err := New(d.dir, program)
 			must.NoError(t, err)

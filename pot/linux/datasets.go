@@ -81,7 +81,7 @@ func (d datasets) Rename(ctx context.Context, from, to string) error {
 		}
 		return errors.Join(err, os.RemoveAll(d.label(to)))
 	}
-	if err := os.Rename(d.kept(from), d.kept(to)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Rename(d.snapshotDir(from), d.snapshotDir(to)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return os.RemoveAll(d.label(from))
@@ -161,7 +161,7 @@ func (d datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err error
 		return "", err
 	}
 	if c.Snapshot != "" {
-		return d.cloneKept(ctx, c)
+		return d.cloneSnapshot(ctx, c)
 	}
 	lower := filepath.Join(d.path(image), "m")
 	var root unix.Stat_t
@@ -247,7 +247,7 @@ func (d datasets) Destroy(ctx context.Context, name string) error {
 		os.RemoveAll(d.path(name)),
 		os.RemoveAll(d.layer(name)),
 		os.RemoveAll(d.label(name)),
-		os.RemoveAll(d.kept(name)),
+		os.RemoveAll(d.snapshotDir(name)),
 	)
 }
 

@@ -1,4 +1,4 @@
 //go:build !linux
 
-// Package linux is a Linux machine as a pot.Host; on other systems it is empty.
+// Package linux implements pot.Host on a Linux machine; on other systems it is empty.
 package linux

@@ -29,7 +29,8 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// fillable are pots whose state is on a small disk, and a function that fills it.
+// fillable returns pots whose state is on a small disk, the directory of that state, and a
+// function that fills the disk until the function that it returns is called.
 func fillable(t *testing.T) (open func() *life.Pots, dir string, fill func() (empty func())) {
 	t.Helper()
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -59,7 +60,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// started is a pot whose command runs until it is signalled.
+// started returns a pot whose command runs until it is signalled.
 func started(t *testing.T, pots *life.Pots) *life.Pot {
 	t.Helper()
 	p, err := pots.Create(t.Context(), pot.Spec{
@@ -72,7 +73,7 @@ func started(t *testing.T, pots *life.Pots) *life.Pot {
 	return p
 }
 
-// told waits for a pot's end, which is that of SIGTERM.
+// told waits for a pot's end and checks that SIGTERM ended it.
 func told(t *testing.T, p *life.Pot) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -83,14 +84,14 @@ func told(t *testing.T, p *life.Pot) {
 	must.Eq(t, 128+int(syscall.SIGTERM), end.Code)
 }
 
-// A command that ends while the disk is full is told with its code: to who waits, to who
-// comes later, and from the record when there is room again.
+// The exit of a command that ends while the disk is full is reported to callers that wait
+// and to callers that come later, and is recorded once there is room again.
 func TestFullDisk_exit(t *testing.T) {
 	leak.Check(t)
 	open, dir, fill := fillable(t)
 	record := filepath.Join(dir, "pots", "web", "exit.json")
 
-	t.Run("it is told without the disk, and written when there is room", func(t *testing.T) {
+	t.Run("the exit is reported while the disk is full, and recorded once there is room", func(t *testing.T) {
 		p := started(t, open())
 		waits := make(chan error, 1)
 		go func() {
@@ -100,13 +101,13 @@ func TestFullDisk_exit(t *testing.T) {
 		empty := fill()
 		must.NoError(t, p.Signal(syscall.SIGTERM))
 		must.NoError(t, <-waits)
-		for range 20 { // more than are told at once
+		for range 20 { // more than are announced at once
 			told(t, p)
 		}
 		again, err := open().Find("web")
 		must.NoError(t, err)
 		told(t, again)
-		must.ErrorIs(t, again.Signal(0), supervise.ErrEnded)
+		eventually(t, func() bool { return errors.Is(again.Signal(0), supervise.ErrEnded) }) // told has read the announcements, which are renewed
 		must.FileNotExists(t, record)
 		must.NoError(t, again.Stop(t.Context(), syscall.SIGTERM, time.Minute))
 
@@ -114,7 +115,7 @@ func TestFullDisk_exit(t *testing.T) {
 		eventually(t, func() bool { _, err := os.Stat(record); return err == nil })
 		told(t, again)
 	})
-	t.Run("a supervisor goes with its pot, which can be destroyed", func(t *testing.T) {
+	t.Run("the pot can be destroyed while the disk is full, and its supervisor ends", func(t *testing.T) {
 		p := started(t, open())
 		s, err := supervise.Open(filepath.Join(dir, "pots", "web"))
 		must.NoError(t, err)
@@ -134,8 +135,8 @@ func eventually(t *testing.T, ok func() bool) {
 	}
 }
 
-// What a crash may have done to the record of a pot that runs is not in the way of its stop,
-// nor of its next start.
+// A record of a running pot that a crash has damaged prevents neither its stop nor its next
+// start.
 func TestDamagedRecords(t *testing.T) {
 	leak.Check(t)
 	open, dir, _ := fillable(t)

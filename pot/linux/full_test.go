@@ -26,8 +26,8 @@ import (
 	"nomad-driver-pot/pot/linux"
 )
 
-// A disk that is full at whatever write of a start fails it, with that said and
-// nothing left; with room it succeeds.
+// A start during which the disk becomes full, at whichever write, returns an error that
+// says so and leaves nothing; with room it succeeds.
 func TestFullDisk(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)

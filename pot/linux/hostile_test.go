@@ -31,8 +31,8 @@ import (
 // executes it again, and so on: the process runs from the host's file until it is killed.
 const again = "#!/proc/self/exe host\n"
 
-// A pot cannot change the host's pot-supervisor, which processes run from until they
-// execute their command: an image can have that execute itself.
+// A pot cannot change the host's pot-supervisor, which a process runs from until it
+// executes its command, although an image can make the process execute itself.
 func TestHost_overwriteSupervisor(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -41,8 +41,8 @@ func TestHost_overwriteSupervisor(t *testing.T) {
 	must.NoError(t, os.Rename(hosttest.Build(t, "nomad-driver-pot/pot/linux/testdata/overwrite"), filepath.Join(hostile, "overwrite")))
 	must.NoError(t, os.WriteFile(filepath.Join(hostile, "again"), []byte(again), 0o755))
 	must.NoError(t, os.Symlink("/proc/self/exe", filepath.Join(hostile, "link")))
-	t.Run("a mount", func(t *testing.T) { overwriteSupervisor(t, built, hostile, t.TempDir(), syscall.EROFS) })
-	t.Run("a copy", func(t *testing.T) {
+	t.Run("a program on a read-only mount cannot be changed", func(t *testing.T) { overwriteSupervisor(t, built, hostile, t.TempDir(), syscall.EROFS) })
+	t.Run("a copy in memory cannot be changed", func(t *testing.T) {
 		unbindable := t.TempDir() // that is no mount's to copy
 		must.NoError(t, unix.Mount("test", unbindable, "tmpfs", 0, "size=32m"))
 		t.Cleanup(func() { must.NoError(t, unix.Unmount(unbindable, 0)) })
@@ -51,8 +51,8 @@ func TestHost_overwriteSupervisor(t *testing.T) {
 	})
 }
 
-// overwriteSupervisor is TestHost_overwriteSupervisor with the program in dir. A write is
-// to fail with want.
+// overwriteSupervisor is TestHost_overwriteSupervisor with the program in dir. A write must
+// fail with want.
 func overwriteSupervisor(t *testing.T, built, hostile, dir string, want syscall.Errno) {
 	program := filepath.Join(dir, "pot-supervisor")
 	for name, test := range map[string]struct{ task, exec []string }{
@@ -87,7 +87,7 @@ func overwriteSupervisor(t *testing.T, built, hostile, dir string, want syscall.
 	}
 }
 
-// The first process of a pot, which all in it see, cannot be used for that either.
+// Nor can a pot change it through its first process, which all processes of the pot see.
 func TestHost_overwriteFirst(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -111,7 +111,7 @@ func install(t *testing.T, program, path string) {
 }
 
 // hostilePot creates a pot with that command and with the directory as /hostile. Its first
-// process runs from first, and what enters it from program.
+// process runs from first, and commands enter it by program.
 func hostilePot(t *testing.T, first, program, hostile string, command []string) (*life.Pot, pot.Host) {
 	t.Helper()
 	dir := t.TempDir()
@@ -128,8 +128,8 @@ func hostilePot(t *testing.T, first, program, hostile string, command []string) 
 	return p, host
 }
 
-// attack runs the image's program in the pot, and beside it command, if there is one. It
-// returns what the program printed.
+// attack runs the image's program in the pot while command, if it is set, runs beside it,
+// and returns what the program printed.
 func attack(t *testing.T, p *life.Pot, command []string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

@@ -18,13 +18,16 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/build"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot/linux"
 )
 
-// importVariable has the test binary import an image and nothing else, so that what
-// it takes can be told from what others take.
+// importVariable has the test binary import an image and nothing else, so that its memory
+// and time can be measured alone.
 const importVariable = "POT_BENCH_IMPORT"
 
 // importing is what the child imports.
@@ -54,8 +57,8 @@ func (i importing) run() error {
 	if err != nil {
 		return err
 	}
-	cache := image.NewCache(i.Cache, image.Options{Decode: xz.Options{Command: i.Command}})
-	_, err = image.NewStore(cache, host.Images).Ensure(context.Background(), i.Ref, image.Terms{Digest: i.Digest}, nil)
+	cache := fetch.NewCache(i.Cache, fetch.Options{Decode: xz.Options{Command: i.Command}})
+	_, err = store.NewStore(cache, host.Images).Ensure(context.Background(), i.Ref, image.PullOptions{Digest: i.Digest}, nil)
 	return err
 }
 
@@ -78,13 +81,13 @@ func BenchmarkImport(b *testing.B) {
 
 func benchImport(b *testing.B, tree string, block int) {
 	dir := b.TempDir()
-	a, err := image.Build(b.Context(), image.BuildOptions{
+	a, err := build.Build(b.Context(), build.BuildOptions{
 		Name: "bench", Tag: "1.0", Dir: dir, From: tree, XZ: xz.WriteOptions{Workers: 2, Block: block},
 	})
 	must.NoError(b, err)
 	file := filepath.Join(dir, "bench_1.0.xz")
 	i := importing{Cache: filepath.Join(dir, "cache"), Ref: image.Ref{Source: "file://" + dir, Name: "bench", Tag: "1.0"}, Digest: a.Digest}
-	f, err := image.NewCache(i.Cache, image.Options{}).Fetch(b.Context(), i.Ref, image.Terms{Digest: i.Digest}, nil)
+	f, err := fetch.NewCache(i.Cache, fetch.Options{}).Fetch(b.Context(), i.Ref, image.PullOptions{Digest: i.Digest}, nil)
 	must.NoError(b, err)
 	must.NoError(b, f.Close())
 

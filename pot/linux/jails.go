@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -23,8 +24,8 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// jails are namespaces, held by a first process each (package inside). Which
-// process that is stands in DIR/NAME before the process does anything.
+// jails implements pot.Jails by namespaces that a first process holds (package inside). The
+// file DIR/NAME names that process; it is written before the process does anything.
 type jails struct {
 	dir        string
 	supervisor string
@@ -34,10 +35,10 @@ type jails struct {
 
 func (j jails) path(name pot.Name) string { return filepath.Join(j.dir, string(name)) }
 
-// createTimeout bounds the making of a jail: a few mounts and a process.
+// createTimeout bounds the creation of a jail, which is a few mounts and a process.
 const createTimeout = 20 * time.Second
 
-// Create is pot.Jails'.
+// Create implements pot.Jails.Create.
 func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 	if err := supported(jail); err != nil {
 		return err
@@ -55,11 +56,11 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 			err = errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return j.Remove(ctx, jail.Name) }))
 		}
 	}()
-	return j.hold(ctx, jail)
+	return j.startFirst(ctx, jail)
 }
 
-// supported is an error for what only FreeBSD's jails have. How a pot is stopped and
-// what is mounted in it are no affairs of its jail.
+// supported returns an error for attributes and networks that only FreeBSD's jails have.
+// exec_stop and no-tmpfs do not concern the jail itself.
 func supported(jail pot.Jail) error {
 	for _, name := range jail.Attributes.Changed() {
 		if name != "exec_stop" && name != "no-tmpfs" {
@@ -72,11 +73,11 @@ func supported(jail pot.Jail) error {
 	return nil
 }
 
-// hold starts the first process, writes down which it is, and has it make the
-// jail. If this process is gone before that is written, so is the other: its
-// config never comes.
-func (j jails) hold(ctx context.Context, jail pot.Jail) error {
-	cmd := exec.Command(bareProgram, "jail")
+// startFirst starts the jail's first process, records its ID, and sends it its config. If
+// this process dies before the ID is recorded, the first process ends too: its config never
+// comes.
+func (j jails) startFirst(ctx context.Context, jail pot.Jail) error {
+	cmd := exec.Command(namespaceProgram, "jail")
 	cmd.Dir = "/"
 	cmd.Env = []string{}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -103,43 +104,58 @@ func (j jails) hold(ctx context.Context, jail pot.Jail) error {
 		return err
 	}
 	defer null.Close()
-	cmd.Stderr = null // by itself cmd would open it where there is none
-	if err := oneBare.within(ns, jail.Root, j.supervisor, cmd.Start); err != nil {
+	cmd.Stderr = null // cmd would open /dev/null itself, in a namespace without it
+	if err := emptyNamespace.run(ns, jail.Root, j.supervisor, cmd.Start); err != nil {
 		return fmt.Errorf("start first process: %w", err)
 	}
 	onTime := context.AfterFunc(ctx, func() { cmd.Process.Kill() })
 	defer onTime()
 	answered := make(chan struct{})
 	go func() {
-		<-answered // Wait closes the pipe that the answer comes by
+		<-answered // Wait closes the pipe that the answer comes through
 		cmd.Wait()
 	}()
 	defer close(answered)
 
-	born, err := supervise.ProcessStartTicks(cmd.Process.Pid)
+	if err := j.writeFirst(jail.Name, cmd.Process); err != nil {
+		return err
+	}
+	if err := setUpNetwork(cmd.Process.Pid, jail, linked); err != nil {
+		return err
+	}
+	err = configureFirst(stdin, stdout, inside.Config{Root: namespaceRoot, Hostname: jail.Hostname})
+	if !onTime() { // killed, or about to be, whatever it answered
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// writeFirst records the first process of a jail, and kills it if that fails.
+func (j jails) writeFirst(name pot.Name, first *os.Process) error {
+	ticks, err := supervise.ProcessStartTicks(first.Pid)
+	if err == nil {
+		err = j.write(name, supervise.Jail{ID: first.Pid, StartTicks: ticks})
+	}
 	if err != nil {
-		return err
+		first.Kill()
 	}
-	if err := j.write(jail.Name, supervise.Jail{ID: cmd.Process.Pid, StartTicks: born}); err != nil {
-		cmd.Process.Kill()
-		return err
-	}
-	if err := connect(cmd.Process.Pid, jail, linked); err != nil {
-		return err
-	}
-	err = json.NewEncoder(stdin).Encode(inside.Config{Root: bareRoot, Hostname: jail.Hostname})
+	return err
+}
+
+// configureFirst sends a first process its config and waits for its answer.
+func configureFirst(stdin io.WriteCloser, stdout io.ReadCloser, config inside.Config) error {
+	err := json.NewEncoder(stdin).Encode(config)
 	if err = errors.Join(err, stdin.Close()); err != nil {
 		return err
 	}
 	answer, err := bufio.NewReader(stdout).ReadString('\n')
-	stdout.Close() // now: what is open here, every later start copies and closes
+	stdout.Close() // now: a descriptor that is open here is copied and closed by each later start
+	answer = strings.TrimSpace(answer)
 	switch {
-	case !onTime(): // killed, or about to be, whatever it has answered
-		return context.Cause(ctx)
 	case err != nil:
 		return fmt.Errorf("first process: no answer: %w", err)
-	case strings.TrimSpace(answer) != inside.Ready:
-		return errors.New(strings.TrimSpace(answer))
+	case answer != inside.Ready:
+		return errors.New(answer)
 	}
 	return nil
 }
@@ -152,7 +168,7 @@ func (j jails) write(name pot.Name, id supervise.Jail) error {
 	return replaceFile(j.path(name), data)
 }
 
-// read is what write wrote, whether the jail is still there or not.
+// read returns the recorded first process of a jail, whether it still runs or not.
 func (j jails) read(name pot.Name) (id supervise.Jail, err error) {
 	data, err := os.ReadFile(j.path(name))
 	if err != nil {
@@ -164,7 +180,7 @@ func (j jails) read(name pot.Name) (id supervise.Jail, err error) {
 	return id, nil
 }
 
-// Find is pot.Jails'.
+// Find implements pot.Jails.Find.
 func (j jails) Find(ctx context.Context, name pot.Name) (supervise.Jail, error) {
 	id, err := j.read(name)
 	if err != nil {
@@ -179,16 +195,17 @@ func (j jails) Find(ctx context.Context, name pot.Name) (supervise.Jail, error) 
 	return id, nil
 }
 
-// removeTimeout bounds the wait for killed processes: one in a system call that
-// cannot be interrupted may take its time.
+// removeTimeout bounds the wait for killed processes: an uninterruptible system call may
+// take its time.
 const removeTimeout = 30 * time.Second
 
-// Remove is pot.Jails'. The kernel kills the processes of a namespace with its
-// first, and that one is not gone before they are.
+// Remove implements pot.Jails.Remove. When the first process of a PID namespace is killed,
+// the kernel kills all others, and the first is not gone before they are
+// (pid_namespaces(7)).
 func (j jails) Remove(ctx context.Context, name pot.Name) error {
 	id, err := j.read(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return os.RemoveAll(j.path(name)) // a file that is damaged stands for nothing
+		return os.RemoveAll(j.path(name)) // also a damaged file: no process belongs to it
 	}
 	if err != nil {
 		return err
@@ -202,8 +219,8 @@ func (j jails) Remove(ctx context.Context, name pot.Name) error {
 	return nil
 }
 
-// killProcess kills the process that id names, if it is there, and waits for
-// its end.
+// killProcess kills the process that id identifies, if it still runs, and waits for its
+// end.
 func killProcess(ctx context.Context, id supervise.Jail) error {
 	fd, err := unix.PidfdOpen(id.ID, 0)
 	if errors.Is(err, unix.ESRCH) {
@@ -214,7 +231,7 @@ func killProcess(ctx context.Context, id supervise.Jail) error {
 	}
 	defer unix.Close(fd)
 	if born, err := supervise.ProcessStartTicks(id.ID); err != nil || born != id.StartTicks {
-		return nil // the ID was given away again
+		return nil // the process is gone and its ID was reused
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return os.NewSyscallError("pidfd_send_signal", err)

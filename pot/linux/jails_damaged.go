@@ -16,8 +16,8 @@ import (
 )
 
 // findFirst finds the first process of a jail whose file is damaged, and writes the file
-// anew: it is the first of its namespace of processes, and the pot's tree is its root. A
-// jail that has none is fs.ErrNotExist.
+// again. The process is the first of its PID namespace, and its root is the pot's tree.
+// findFirst returns fs.ErrNotExist if no process matches.
 func (j jails) findFirst(name pot.Name) (supervise.Jail, error) {
 	state := filepath.Dir(filepath.Dir(j.dir))
 	tree, err := os.Stat(filepath.Join(datasets{state}.path(string(name)), "m"))
@@ -42,14 +42,14 @@ func (j jails) findFirst(name pot.Name) (supervise.Jail, error) {
 			continue // it has ended
 		}
 		id := supervise.Jail{ID: pid, StartTicks: born}
-		_ = j.write(name, id) // on a full disk it is found again
+		_ = j.write(name, id) // on a full disk the next call finds it again
 		return id, nil
 	}
-	return supervise.Jail{}, fmt.Errorf("jail %s: its file is damaged, and no process is its first: %w", name, fs.ErrNotExist)
+	return supervise.Jail{}, fmt.Errorf("jail %s: its file is damaged and its first process is gone: %w", name, fs.ErrNotExist)
 }
 
-// isFirst reports whether a process is the first of a namespace of processes that was made
-// in this one (proc(5), status, NSpid).
+// isFirst reports whether a process is the first of a PID namespace that was created in
+// this one (proc(5), status, NSpid).
 func isFirst(pid int) bool {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

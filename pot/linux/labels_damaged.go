@@ -15,23 +15,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// labelXattr is a copy of a dataset's labels, on its directory: a crash may leave their
-// file empty, or cut. A pot cannot reach it. A file system that has no extended attributes
-// has no copy.
+// labelXattr is an extended attribute of a dataset's directory with a copy of its labels: a
+// crash may leave their file empty or cut off. A pot cannot reach it. On a file system
+// without extended attributes there is no copy.
 const labelXattr = "trusted.nomad.pot.labels"
 
-// maxLabels bounds the copy, in bytes: what Linux allows at most (linux/limits.h).
+// maxLabels bounds the copy, in bytes: Linux's maximum (linux/limits.h).
 const maxLabels = 64 << 10
 
 func (d datasets) copyLabels(name string, data []byte) {
 	unix.Lsetxattr(d.path(name), labelXattr, data, 0)
 }
 
-// errDamaged is a label file that cannot be read, and of which there is no copy.
+// errDamaged means that a label file cannot be read and has no copy.
 var errDamaged = fmt.Errorf("the file is damaged: %w", fs.ErrInvalid)
 
-// healLabels rebuilds a label file that is damaged: by the copy or, but for the labels
-// themselves, by what is mounted. Labels that nothing has are none.
+// healLabels restores a damaged label file from its copy. Without a copy it returns
+// errDamaged, with the origin as far as the mount table has it.
 func (d datasets) healLabels(name string) (f labelFile, err error) {
 	if _, err := os.Lstat(d.path(name)); errors.Is(err, fs.ErrNotExist) {
 		return f, nil
@@ -39,7 +39,7 @@ func (d datasets) healLabels(name string) (f labelFile, err error) {
 	data := make([]byte, maxLabels)
 	n, err := unix.Lgetxattr(d.path(name), labelXattr, data)
 	if err == nil && json.Unmarshal(data[:n], &f) == nil {
-		_ = replaceFile(d.label(name), data[:n]) // on a full disk the copy will do
+		_ = replaceFile(d.label(name), data[:n]) // on a full disk the copy is enough
 		return f, nil
 	}
 	f = labelFile{}
@@ -49,10 +49,10 @@ func (d datasets) healLabels(name string) (f labelFile, err error) {
 	return f, fmt.Errorf("labels of %s: %w", name, errDamaged)
 }
 
-// unknownOrigin is the origin of a clone that is not mounted: it depends on nothing.
+// unknownOrigin is the origin of a clone that is not mounted; no image has that name.
 const unknownOrigin = "?"
 
-// mountedOrigin is what a clone's overlay is mounted on.
+// mountedOrigin returns the origin of a clone from the options of its overlay mount.
 func (d datasets) mountedOrigin(name string) string {
 	at, err := filepath.EvalSymlinks(filepath.Join(d.path(name), "m"))
 	if err != nil {

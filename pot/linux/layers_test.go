@@ -18,13 +18,15 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
+	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
 	"nomad-driver-pot/pot/linux"
 )
 
-// layers are images that a FreeBSD 14.2 made, each on the one before it.
+// layers are images that FreeBSD 14.2 made, each with the one before it as its origin.
 var layers = []struct{ name, tag, meta string }{
 	{"fxsmall", "1.0", "-\n"},
 	{"fxchild", "2.0", "fxsmall:1.0@1795391932\n"},
@@ -68,8 +70,8 @@ func tree(t *testing.T, dir string) map[string]string {
 	return got
 }
 
-// A layered image is imported on what it is layered on, which is fetched and imported
-// first, once, however many ask for any of them.
+// Importing an image imports its origins first, each once, however many callers ask for any
+// of them.
 func TestLayers(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -80,13 +82,13 @@ func TestLayers(t *testing.T) {
 	}
 	host, err := linux.New(t.TempDir(), "/nonexistent")
 	must.NoError(t, err)
-	store := image.NewStore(image.NewCache(t.TempDir(), image.Options{}), host.Images)
+	store := store.NewStore(fetch.NewCache(t.TempDir(), fetch.Options{}), host.Images)
 	var asked sync.WaitGroup
 	errs := make([]error, 12)
 	for i := range errs {
 		l := layers[2-i%3]
 		asked.Go(func() {
-			_, errs[i] = store.Ensure(t.Context(), image.Ref{Source: server.URL, Name: l.name, Tag: l.tag}, image.Terms{}, nil)
+			_, errs[i] = store.Ensure(t.Context(), image.Ref{Source: server.URL, Name: l.name, Tag: l.tag}, image.PullOptions{}, nil)
 		})
 	}
 	asked.Wait()
@@ -116,7 +118,7 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// What an image is layered on is what its .meta says, or nothing is left of it.
+// An image whose .meta names a wrong origin is refused, and nothing of it is left.
 func TestLayers_refused(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -140,8 +142,8 @@ func TestLayers_refused(t *testing.T) {
 			dir := t.TempDir()
 			host, err := linux.New(dir, "/nonexistent")
 			must.NoError(t, err)
-			store := image.NewStore(image.NewCache(t.TempDir(), image.Options{}), host.Images)
-			_, err = store.Ensure(t.Context(), image.Ref{Source: server.URL, Name: "fxchild", Tag: "2.0"}, image.Terms{}, nil)
+			store := store.NewStore(fetch.NewCache(t.TempDir(), fetch.Options{}), host.Images)
+			_, err = store.Ensure(t.Context(), image.Ref{Source: server.URL, Name: "fxchild", Tag: "2.0"}, image.PullOptions{}, nil)
 			must.ErrorContains(t, err, c.want)
 			must.False(t, image.Retryable(err))
 			names, err := host.Images.List(t.Context(), "fxchild")

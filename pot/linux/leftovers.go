@@ -60,14 +60,14 @@ func names(dir string) ([]pot.Name, error) {
 // loosePairs are the pots of pairs of which both ends are the host's: that of one
 // that is in a jail has the other end in another network namespace.
 func loosePairs() ([]pot.Name, error) {
-	links, err := whole(netlink.LinkList)
+	links, err := retryInterrupted(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
 	var all []pot.Name
 	for _, l := range links {
 		a := l.Attrs()
-		if host, _ := ends(pot.Name(a.Alias)); l.Type() == "veth" && a.Name == host && a.NetNsID < 0 {
+		if host, _ := vethNames(pot.Name(a.Alias)); l.Type() == "veth" && a.Name == host && a.NetNsID < 0 {
 			all = append(all, pot.Name(a.Alias))
 		}
 	}

@@ -22,15 +22,15 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// limiter bounds jails by control groups, of version 1 or 2, whichever the
-// machine has. A jail's first process is in none of them: it is the host's.
+// limiter implements pot.Limits by control groups, of version 1 or 2, whichever the
+// machine has. The first process of a jail is in none of them: it belongs to the host.
 type limiter struct {
 	read func(name pot.Name) (supervise.Jail, error) // jails.read
 
-	mu sync.Mutex // the directory of all groups comes and goes with them
+	mu sync.Mutex // held while groups, and with them allGroups, are created and removed
 }
 
-// allGroups is the directory, in each hierarchy, that our groups are in.
+// allGroups is the directory of our groups in each hierarchy.
 const allGroups = "nomad-driver-pot"
 
 func newLimiter(dir string) *limiter {
@@ -38,31 +38,31 @@ func newLimiter(dir string) *limiter {
 	return &limiter{read: j.read}
 }
 
-// needed are the controllers of version 1 that must be there; others may be.
-var needed = []string{"cpu", "cpuacct", "memory"}
+// requiredControllers are the controllers of version 1 without which there are no limits.
+var requiredControllers = []string{"cpu", "cpuacct", "memory"}
 
 var errNoGroups = errors.New("no control group")
 
-// hierarchies are the directories of all our groups, by controller; version 2
-// has one, under "".
+// hierarchies returns the directories of all our groups by controller; version 2 has one,
+// under "".
 var hierarchies = sync.OnceValues(func() (map[string]string, error) {
 	if cgroups.IsCgroup2UnifiedMode() {
 		return map[string]string{"": filepath.Join("/sys/fs/cgroup", allGroups)}, nil
 	}
 	all := map[string]string{}
-	for _, c := range append(slices.Clone(needed), "cpuset", "pids") {
+	for _, c := range append(slices.Clone(requiredControllers), "cpuset", "pids") {
 		on, err := cgroups.FindCgroupMountpoint("", c)
 		switch {
 		case err == nil:
 			all[c] = filepath.Join(on, allGroups)
-		case slices.Contains(needed, c):
+		case slices.Contains(requiredControllers, c):
 			return nil, fmt.Errorf("%w for %s on this machine", errNoGroups, c)
 		}
 	}
 	return all, nil
 })
 
-// version names what the machine has.
+// version returns the version of control groups that the machine has.
 func (l *limiter) version() string {
 	if cgroups.IsCgroup2UnifiedMode() {
 		return "cgroup v2"
@@ -70,7 +70,8 @@ func (l *limiter) version() string {
 	return "cgroup v1"
 }
 
-// probe tells why there can be no limits: a group is made, and removed again.
+// probe creates a group and removes it again. It returns the reason why there are no
+// limits, if there is one.
 func (l *limiter) probe() error {
 	m, err := l.manager(".probe", pot.Limits{})
 	if err != nil {
@@ -78,10 +79,10 @@ func (l *limiter) probe() error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return errors.Join(m.Apply(-1), m.Destroy(), l.dropAll())
+	return errors.Join(m.Apply(-1), m.Destroy(), l.removeUnusedDirs())
 }
 
-// manager is the library's view of a jail's groups.
+// manager returns the library's object for a jail's groups.
 func (l *limiter) manager(name pot.Name, limits pot.Limits) (cgroups.Manager, error) {
 	dirs, err := hierarchies()
 	if err != nil {
@@ -108,25 +109,25 @@ func (l *limiter) manager(name pot.Name, limits pot.Limits) (cgroups.Manager, er
 	paths := map[string]string{}
 	for c, base := range dirs {
 		if c == "cpuset" && limits.CPUs == "" || c == "pids" && limits.Processes == 0 {
-			continue // one more group to join is some milliseconds of a start
+			continue // each further group to join takes some milliseconds of a start
 		}
 		paths[c] = filepath.Join(base, string(name))
 	}
 	return cgroup1.NewManager(config, paths)
 }
 
-// shares is a weight within what the kernel takes (kernel/sched/sched.h,
-// MIN_SHARES and MAX_SHARES). It is one against others', so the nearest will do.
+// shares returns weight within the kernel's bounds (kernel/sched/sched.h, MIN_SHARES and
+// MAX_SHARES). Weights are relative, so the nearest is good enough.
 func shares(weight int64) uint64 {
 	const least, most = 2, 1 << 18
 	if weight <= 0 {
-		return 0 // none is asked for
+		return 0 // not set
 	}
 	return uint64(min(max(weight, least), most))
 }
 
-// Set implements pot.Limiter. Where there are no control groups nothing is bound:
-// check has said so.
+// Set implements pot.Limits.Set. On a machine without control groups it sets nothing,
+// which check reports.
 func (l *limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) error {
 	if limits.OpenFiles > 0 || limits.ReadBPS > 0 || limits.WriteBPS > 0 || limits.ReadIOPS > 0 || limits.WriteIOPS > 0 {
 		return fmt.Errorf("limits of open files, and of reads and writes: %w", pot.ErrUnsupported)
@@ -137,12 +138,12 @@ func (l *limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	err = m.Apply(-1) // makes the groups, and puts nobody in
+	err = m.Apply(-1) // creates the groups and adds no process
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
 		return nil
 	}
 	if err == nil {
-		config, _ := m.GetCgroups() // of both versions: what the manager was made with
+		config, _ := m.GetCgroups() // of either version: the config that the manager was created with
 		err = m.Set(config.Resources)
 	}
 	if err != nil {
@@ -151,7 +152,7 @@ func (l *limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) err
 	return nil
 }
 
-// Clear implements pot.Limiter.
+// Clear implements pot.Limits.Clear.
 func (l *limiter) Clear(ctx context.Context, name pot.Name) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -167,22 +168,22 @@ func (l *limiter) clear(name pot.Name) error {
 	for c, base := range dirs {
 		paths[c] = filepath.Join(base, string(name))
 	}
-	return errors.Join(cgroups.RemovePaths(paths), l.dropAll())
+	return errors.Join(cgroups.RemovePaths(paths), l.removeUnusedDirs())
 }
 
-// dropAll removes the directories of all groups if no group is left in them.
-func (l *limiter) dropAll() error {
+// removeUnusedDirs removes the directories of all groups unless they have groups.
+func (l *limiter) removeUnusedDirs() error {
 	dirs, err := hierarchies()
 	if err != nil {
 		return nil
 	}
 	for _, base := range dirs {
-		os.Remove(base) // fails while there are groups in it, as it must
+		os.Remove(base) // fails while it has groups
 	}
 	return nil
 }
 
-// dirs are the groups of a jail that processes are to join.
+// dirs returns the groups of a jail that its processes must join.
 func (l *limiter) dirs(name pot.Name) []string {
 	bases, err := hierarchies()
 	if err != nil {
@@ -198,7 +199,7 @@ func (l *limiter) dirs(name pot.Name) []string {
 	return dirs
 }
 
-// Usage implements pot.Limiter.
+// Usage implements pot.Limits.Usage.
 func (l *limiter) Usage(ctx context.Context, name pot.Name) (pot.Usage, error) {
 	u, err := groupUsage(name)
 	if errors.Is(err, errNoGroups) || errors.Is(err, fs.ErrNotExist) {
@@ -214,7 +215,7 @@ func (l *limiter) Usage(ctx context.Context, name pot.Name) (pot.Usage, error) {
 	return u, nil
 }
 
-// OutOfMemory implements pot.Limiter.
+// OutOfMemory implements pot.Limits.OutOfMemory.
 func (l *limiter) OutOfMemory(ctx context.Context, name pot.Name) (bool, error) {
 	if len(l.dirs(name)) == 0 {
 		return false, nil

@@ -21,32 +21,32 @@ import (
 	"nomad-driver-pot/pot/flock"
 )
 
-// links are veth pairs on a bridge. As with pot, a network's bridge is the one
-// that has its gateway's address (pot-reference 8.2); one that we made says so
-// in its alias, and goes with its last pot.
+// links implements pot.Links by veth pairs on bridges. As with pot, the bridge of a network
+// is the one that has its gateway's address (pot-reference 8.2). A bridge that we created
+// has an alias that says so, and is removed with its last pot.
 type links struct {
-	lock     string // a file: bridges are made and removed one at a time
+	lock     string // a file: one process at a time creates or removes bridges
 	networks *networks
 }
 
-// bridgeLock is one for the machine, as bridges are: two state directories must
-// not take away each other's while no pot is on it yet.
+// bridgeLock is one for the machine, as bridges are: hosts with different state directories
+// must not remove each other's bridge before its first pot is attached.
 const bridgeLock = "/run/nomad-driver-pot.bridge.lock"
 
-// ourBridges begins the aliases of bridges that we made.
+// ourBridges begins the alias of each bridge that we created.
 const ourBridges = "nomad-driver-pot "
 
-// ends are the names of a pot's pair, at most 15 characters (IFNAMSIZ,
-// linux/if.h), so not the pot's own: that is in the alias.
-func ends(name pot.Name) (host, inner string) {
+// vethNames returns the names of a pot's pair. They have at most 15 characters (IFNAMSIZ,
+// linux/if.h), so they are derived from a hash; the pot's name is in the alias.
+func vethNames(name pot.Name) (host, inner string) {
 	sum := sha256.Sum256([]byte(name))
 	return fmt.Sprintf("pot%xa", sum[:5]), fmt.Sprintf("pot%xb", sum[:5])
 }
 
-// innerName is the interface's name within the pot.
+// innerName is the interface's name in the pot.
 const innerName = "eth0"
 
-// Attach is pot.Links'.
+// Attach implements pot.Links.Attach.
 func (l links) Attach(ctx context.Context, link pot.Link) error {
 	if link.IPv6 {
 		return fmt.Errorf("IPv6 on a bridge: %w", pot.ErrUnsupported)
@@ -62,9 +62,9 @@ func (l links) Attach(ctx context.Context, link pot.Link) error {
 	}
 	ns, err := newNetwork()
 	if err != nil {
-		return errors.Join(err, dropBridges())
+		return errors.Join(err, removeUnusedBridges())
 	}
-	host, inner := ends(link.Pot)
+	host, inner := vethNames(link.Pot)
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MasterIndex = host, bridge.Attrs().Index
 	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: inner, PeerNamespace: netlink.NsFd(ns)}
@@ -73,7 +73,7 @@ func (l links) Attach(ctx context.Context, link pot.Link) error {
 		if errors.Is(err, unix.EEXIST) {
 			err = fs.ErrExist
 		}
-		return errors.Join(fmt.Errorf("create %s: %w", host, err), dropBridges())
+		return errors.Join(fmt.Errorf("create %s: %w", host, err), removeUnusedBridges())
 	}
 	err = netlink.LinkSetAlias(pair, string(link.Pot))
 	if err == nil {
@@ -81,14 +81,14 @@ func (l links) Attach(ctx context.Context, link pot.Link) error {
 	}
 	if err != nil {
 		ns.Close()
-		return errors.Join(fmt.Errorf("set up %s: %w", host, err), netlink.LinkDel(pair), dropBridges())
+		return errors.Join(fmt.Errorf("set up %s: %w", host, err), netlink.LinkDel(pair), removeUnusedBridges())
 	}
-	l.networks.hold(link.Pot, ns)
+	l.networks.add(link.Pot, ns)
 	return nil
 }
 
-// Detach is pot.Links'. The pair may be gone with the jail's network, and the
-// bridge have no pot left all the same.
+// Detach implements pot.Links.Detach. The pair may be gone with the jail's network while
+// its bridge is still there without a pot.
 func (l links) Detach(ctx context.Context, name pot.Name) error {
 	unlock, err := flock.Lock(ctx, l.lock)
 	if err != nil {
@@ -98,7 +98,7 @@ func (l links) Detach(ctx context.Context, name pot.Name) error {
 	if ns, ok := l.networks.take(name); ok {
 		defer ns.Close()
 	}
-	host, _ := ends(name)
+	host, _ := vethNames(name)
 	pair, err := netlink.LinkByName(host)
 	switch {
 	case err == nil:
@@ -108,12 +108,13 @@ func (l links) Detach(ctx context.Context, name pot.Name) error {
 	case !errors.As(err, new(netlink.LinkNotFoundError)):
 		return fmt.Errorf("find %s: %w", host, err)
 	}
-	return dropBridges()
+	return removeUnusedBridges()
 }
 
-// findBridge finds the bridge that has the gateway's address, or makes it.
+// findBridge returns the bridge that has the gateway's address, and creates one if there is
+// none.
 func findBridge(link pot.Link) (netlink.Link, error) {
-	addrs, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
+	addrs, err := retryInterrupted(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
@@ -124,7 +125,7 @@ func findBridge(link pot.Link) (netlink.Link, error) {
 				return nil, err
 			}
 			if found.Type() != "bridge" {
-				return nil, fmt.Errorf("gateway %s is the address of %s, which is no bridge", link.Gateway, found.Attrs().Name)
+				return nil, fmt.Errorf("gateway %s is the address of %s, which is not a bridge", link.Gateway, found.Attrs().Name)
 			}
 			return found, nil
 		}
@@ -132,7 +133,7 @@ func findBridge(link pot.Link) (netlink.Link, error) {
 	return newBridge(link)
 }
 
-// newBridge makes a bridge under the first name that is free.
+// newBridge creates a bridge under the first free name.
 func newBridge(link pot.Link) (netlink.Link, error) {
 	for i := 0; i < 100; i++ {
 		attrs := netlink.NewLinkAttrs()
@@ -162,13 +163,14 @@ func newBridge(link pot.Link) (netlink.Link, error) {
 	return nil, errors.New("create bridge: pot0 to pot99 are taken")
 }
 
-// bridgeNames are the names that newBridge gives.
+// bridgeNames matches the names that newBridge gives.
 var bridgeNames = regexp.MustCompile(`^pot[0-9]{1,2}$`)
 
-// dropBridges removes bridges that we made and that no pot is on. A bridge has no
-// alias yet if the process that made it was killed; the caller holds the lock.
-func dropBridges() error {
-	all, err := whole(netlink.LinkList)
+// removeUnusedBridges removes our bridges that have no pot. A bridge without an alias is
+// ours if its name matches: the process that created it was killed before it set the alias.
+// The caller must hold the lock.
+func removeUnusedBridges() error {
+	all, err := retryInterrupted(netlink.LinkList)
 	if err != nil {
 		return fmt.Errorf("list links: %w", err)
 	}
@@ -189,12 +191,12 @@ func dropBridges() error {
 	return nil
 }
 
-// listAttempts is how often a list is asked for that others keep changing.
+// listAttempts bounds how often retryInterrupted calls list.
 const listAttempts = 100
 
-// whole is a list that nothing was added to, or taken from, while the kernel gave
-// it out: where many pots come and go, it may take a few attempts.
-func whole[T any](list func() ([]T, error)) (all []T, err error) {
+// retryInterrupted calls list until the kernel returns a consistent result. A dump is
+// interrupted when an entry comes or goes meanwhile, as with many pots.
+func retryInterrupted[T any](list func() ([]T, error)) (all []T, err error) {
 	for range listAttempts {
 		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
 			break
@@ -207,9 +209,9 @@ func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// connect sets the interfaces up in the network namespace of process pid. The
-// pot's end of its link is moved there, unless it is there already.
-func connect(pid int, jail pot.Jail, there bool) error {
+// setUpNetwork sets up the interfaces in the network namespace of process pid. It moves the
+// pot's end of its link there unless there is set.
+func setUpNetwork(pid int, jail pot.Jail, there bool) error {
 	if jail.Network == pot.HostNetwork {
 		return nil
 	}
@@ -218,7 +220,7 @@ func connect(pid int, jail pot.Jail, there bool) error {
 		return fmt.Errorf("open network of first process: %w", err)
 	}
 	defer ns.Close()
-	_, name := ends(jail.Name)
+	_, name := vethNames(jail.Name)
 	if jail.Link != (pot.Link{}) && !there {
 		inner, err := netlink.LinkByName(name)
 		if err != nil {
@@ -243,12 +245,12 @@ func connect(pid int, jail pot.Jail, there bool) error {
 	if jail.Link == (pot.Link{}) {
 		return nil
 	}
-	return address(h, name, jail.Link)
+	return configure(h, name, jail.Link)
 }
 
-// setUp sets up an end of a pair. It gets no address of IPv6 by itself: to look for
-// others of such an address, and for routers, each pot's two ends would send what
-// the bridge then hands to all the others.
+// setUp sets an end of a pair up without a link-local IPv6 address. With one, each pot's
+// two ends would probe for duplicates and solicit routers, which the bridge would forward
+// to all others.
 func setUp(h *netlink.Handle, end netlink.Link) error {
 	const none = 1 // IN6_ADDR_GEN_MODE_NONE (linux/if_link.h)
 	err := h.LinkSetIP6AddrGenMode(end, none)
@@ -258,8 +260,8 @@ func setUp(h *netlink.Handle, end netlink.Link) error {
 	return h.LinkSetUp(end)
 }
 
-// address sets up the pot's interface from within.
-func address(h *netlink.Handle, name string, link pot.Link) error {
+// configure renames the pot's interface and sets its address and route.
+func configure(h *netlink.Handle, name string, link pot.Link) error {
 	inner, err := h.LinkByName(name)
 	if err == nil {
 		err = h.LinkSetName(inner, innerName)

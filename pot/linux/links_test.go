@@ -16,8 +16,8 @@ import (
 	"nomad-driver-pot/pot/hosttest"
 )
 
-// A bridge that a killed process has left without its alias goes with the next pot;
-// another's stays.
+// A bridge that a killed process left without its alias is removed with the next pot; a
+// bridge of another program stays.
 func TestLinks_halfMade(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)

@@ -1,13 +1,17 @@
 //go:build linux
 
-// Package linux is a Linux machine as a pot.Host: directories for datasets,
-// overlayfs for clones, namespaces for jails, a bridge and veth pairs for the
-// public network, control groups for limits.
+// Package linux implements pot.Host on a Linux machine: directories for datasets, overlayfs
+// for clones, namespaces for jails, a bridge and veth pairs for networks, control groups
+// for limits.
 //
-// It is for development: to try the driver, write jobs and run tests where there
-// is no FreeBSD. It runs the very images that FreeBSD does, if the programs in
-// them are Linux's. It is not a security boundary: root in a jail has few
-// capabilities left, but it is the host's root by number.
+// It is for development: to try the driver, write jobs and run tests where there is no
+// FreeBSD. It runs the same images, if the programs in them are Linux's. It is not a
+// security boundary: root in a jail has few capabilities left, but it has the user ID of
+// the host's root.
+//
+// Start reading at New, which names the type that implements each interface of pot.Host;
+// each type has a file. Package inside is the first process of a jail, package supervise
+// starts commands in it.
 package linux
 
 import (
@@ -24,14 +28,14 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// New is the host whose datasets and state are in dir, made when it is first
-// needed. supervisor is the path of the program that a jail's first process is
-// made of. Nothing is changed yet.
+// New returns the host that keeps datasets and state in dir, which is created when it is
+// first needed. supervisor is the path of pot-supervisor. New itself changes nothing.
 func New(dir, supervisor string) (pot.Host, error) {
 	if !filepath.IsAbs(dir) {
 		return pot.Host{}, fmt.Errorf("state directory: must be an absolute path, not %q", dir)
 	}
-	// Mount options are split at commas, and lowerdir at colons (overlayfs.rst).
+	// Mount options are separated by commas, the directories of lowerdir by colons
+	// (overlayfs.rst).
 	if strings.ContainsAny(dir, `,:\`) {
 		return pot.Host{}, fmt.Errorf(`state directory: must not have , : or \ in it: %q`, dir)
 	}
@@ -54,14 +58,14 @@ func New(dir, supervisor string) (pot.Host, error) {
 	}, nil
 }
 
-// checker looks at what the host has.
+// checker inspects what the host has.
 type checker struct {
 	dir        string
 	supervisor string
 	limiter    *limiter
 }
 
-// check implements pot.Host's Check. It leaves nothing behind, and makes nothing that a
+// check implements pot.Host.Check. It leaves nothing behind and changes nothing that a
 // running pot could notice.
 func (c checker) check(context.Context) []pot.CheckResult {
 	found := []pot.CheckResult{{Severity: pot.Info, Key: "host", Text: "linux"}}
@@ -92,8 +96,8 @@ func (c checker) check(context.Context) []pot.CheckResult {
 	return found
 }
 
-// freeBytes is what is left for root on the file system that dir is or will be
-// on, in whole GiB so that it does not change at every look.
+// freeBytes returns the space that root has left on the file system of dir, or of the
+// nearest parent that exists, in whole GiB so that the attribute rarely changes.
 func freeBytes(dir string) (uint64, error) {
 	for {
 		var s unix.Statfs_t

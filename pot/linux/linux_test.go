@@ -32,7 +32,7 @@ func TestHost(t *testing.T) {
 	hosttest.Run(t, func(t testing.TB) hosttest.Bed { return bed(t, program) })
 }
 
-// The supervisor may be installed as a link.
+// The supervisor may be installed as a symbolic link.
 func TestJails_linkedSupervisor(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -47,7 +47,7 @@ func TestJails_linkedSupervisor(t *testing.T) {
 	must.NoError(t, host.Jails.Remove(t.Context(), "web"))
 }
 
-// bed is the host in a directory of its own.
+// bed returns the host in a directory of its own.
 func bed(t testing.TB, program string) hosttest.Bed {
 	leak.Check(t)
 	dir := t.TempDir()

@@ -15,40 +15,38 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// bare is a mount namespace with one file system in memory, and in that no more
-// than what a jail's root and its first process's program are mounted on. A jail's
-// mounts begin as a copy of it: a copy of the host's would take the longer the
-// more pots are mounted there. It is made once, and is there as long as this
-// process.
-type bare struct {
+// mountNamespace is a mount namespace that holds one small file system in memory, with
+// mount points for a jail's root and for the program of its first process. A jail's mount
+// namespace starts as a copy of it: a copy of the host's takes longer the more pots are
+// mounted there. It is created once and lives as long as this process.
+type mountNamespace struct {
 	mu sync.Mutex
-	ns netns.NsHandle // 0: not made yet
+	ns netns.NsHandle // 0: not created yet
 }
 
-// oneBare is enough for all hosts of this process: whatever is done with it is
-// done with copies.
-var oneBare bare
+// emptyNamespace is shared by all hosts of this process, which only work in copies of it.
+var emptyNamespace mountNamespace
 
-// What there is in a bare namespace.
+// Mount points in the namespace.
 const (
-	bareRoot    = "/root"
-	bareProgram = "/pot-supervisor" // ps shows the last part of it
+	namespaceRoot    = "/root"
+	namespaceProgram = "/pot-supervisor" // ps(1) shows the last element
 )
 
-// within runs f in a copy of the namespace that has the tree at root, with all
-// that is mounted there, on bareRoot, and program as bareProgram; and in the
-// network net, if it is one. Processes that f starts stay there.
-func (b *bare) within(net netns.NsHandle, root, program string, f func() error) error {
+// run calls f on a thread in a copy of the namespace, with the tree at root and all mounts
+// below it on namespaceRoot, and program on namespaceProgram. The thread is in the network
+// namespace net too, if that is one. Processes that f starts stay there.
+func (b *mountNamespace) run(net netns.NsHandle, root, program string, f func() error) error {
 	bare, err := b.open(root)
 	if err != nil {
 		return err
 	}
-	tree, err := detached(root, unix.AT_RECURSIVE|unix.AT_SYMLINK_NOFOLLOW)
+	tree, err := copyMount(root, unix.AT_RECURSIVE|unix.AT_SYMLINK_NOFOLLOW)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(tree)
-	binary, err := detached(program, 0)
+	binary, err := copyMount(program, 0)
 	if err != nil {
 		return err
 	}
@@ -57,7 +55,7 @@ func (b *bare) within(net netns.NsHandle, root, program string, f func() error) 
 	go supervise.OnOwnThread(func() {
 		err := enter(net, bare)
 		if err == nil {
-			err = errors.Join(attach(tree, bareRoot), attach(binary, bareProgram), protect(bareProgram))
+			err = errors.Join(attach(tree, namespaceRoot), attach(binary, namespaceProgram), setReadOnly(namespaceProgram))
 		}
 		if err == nil {
 			err = f()
@@ -67,15 +65,16 @@ func (b *bare) within(net netns.NsHandle, root, program string, f func() error) 
 	return <-done
 }
 
-// enter takes the calling thread to the network and into a copy of the mounts.
+// enter moves the calling thread into the network namespace and into a copy of the mount
+// namespace.
 func enter(net, mounts netns.NsHandle) error {
 	if net.IsOpen() {
 		if err := netns.Set(net); err != nil {
 			return os.NewSyscallError("setns net", err)
 		}
 	}
-	// A thread that shares its directory with others cannot change mount
-	// namespaces (setns(2), EINVAL).
+	// A thread that shares its directory with others cannot change its mount namespace
+	// (setns(2), EINVAL).
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return os.NewSyscallError("unshare", err)
 	}
@@ -85,9 +84,9 @@ func enter(net, mounts netns.NsHandle) error {
 	return os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_NEWNS))
 }
 
-// detached is a copy of the mount at path, that is mounted nowhere yet
+// copyMount returns a copy of the mount at path that is not attached anywhere
 // (open_tree(2), Linux 5.2).
-func detached(path string, flags uint) (int, error) {
+func copyMount(path string, flags uint) (int, error) {
 	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|flags)
 	if err != nil {
 		return -1, &os.PathError{Op: "open_tree", Path: path, Err: err}
@@ -95,8 +94,8 @@ func detached(path string, flags uint) (int, error) {
 	return fd, nil
 }
 
-// attach mounts what is detached, and lets no mount that comes and goes there be
-// seen elsewhere.
+// attach mounts what copyMount returned, and makes it private: mounts that come and go
+// below it are not seen elsewhere.
 func attach(tree int, on string) error {
 	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, on, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return &os.PathError{Op: "move_mount", Path: on, Err: err}
@@ -104,16 +103,16 @@ func attach(tree int, on string) error {
 	return os.NewSyscallError("mount", unix.Mount("", on, "", unix.MS_REC|unix.MS_PRIVATE, ""))
 }
 
-// protect makes what is mounted there read-only: the first process is seen in the pot, and
-// so is the file that it runs from (supervise, executable).
-func protect(path string) error {
+// setReadOnly remounts path read-only. The pot sees its first process and, through /proc,
+// the file that it runs from (supervise, executable).
+func setReadOnly(path string) error {
 	const flags = unix.MS_REMOUNT | unix.MS_BIND | unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV
 	return os.NewSyscallError("mount", unix.Mount("", path, "", flags, ""))
 }
 
-// open is the namespace, which is made at the first call. On dir, any directory,
-// something is mounted for the time of its making, seen by nobody else.
-func (b *bare) open(dir string) (netns.NsHandle, error) {
+// open returns the namespace and creates it in the first call. While it is created, a file
+// system is mounted on dir, any directory, which no other process sees.
+func (b *mountNamespace) open(dir string) (netns.NsHandle, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.ns != 0 {
@@ -127,8 +126,8 @@ func (b *bare) open(dir string) (netns.NsHandle, error) {
 	return b.ns, nil
 }
 
-// make makes the namespace on a thread that is of no use afterwards.
-func (b *bare) make(dir string) error {
+// make creates the namespace. The calling thread must end afterwards.
+func (b *mountNamespace) make(dir string) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return os.NewSyscallError("unshare", err)
 	}
@@ -139,22 +138,22 @@ func (b *bare) make(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := emptied(dir); err != nil {
+	if err := pivotToEmpty(dir); err != nil {
 		return errors.Join(err, unix.Close(ns))
 	}
 	b.ns = netns.NsHandle(ns)
 	return nil
 }
 
-// emptied leaves the thread's mount namespace with a new file system alone.
-func emptied(dir string) error {
+// pivotToEmpty makes a new file system the only mount in the thread's mount namespace.
+func pivotToEmpty(dir string) error {
 	if err := unix.Mount("bare", dir, "tmpfs", unix.MS_NODEV, "mode=700,size=4k"); err != nil {
 		return os.NewSyscallError("mount", err)
 	}
-	if err := os.Mkdir(filepath.Join(dir, bareRoot), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, namespaceRoot), 0o700); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, bareProgram), nil, 0o500); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, namespaceProgram), nil, 0o500); err != nil {
 		return err
 	}
 	// pivot_root(2), "pivot_root(".", ".")": the old root ends up on top.

@@ -20,11 +20,11 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// mounts are bind mounts.
+// mounts implements pot.Mounts by bind mounts.
 type mounts struct{}
 
-// Mount implements pot.Mounts. Like nullfs, it shows what is in the source's own
-// file system, not what is mounted below it.
+// Mount implements pot.Mounts.Mount. As nullfs does, it shows the source's file system
+// without other mounts below the source.
 func (mounts) Mount(ctx context.Context, root string, m pot.Mount) error {
 	if m.Source == "" {
 		return inMemory(root, m.Target)
@@ -46,8 +46,8 @@ func (mounts) Mount(ctx context.Context, root string, m pot.Mount) error {
 	return bind(source, t.File, m.ReadOnly)
 }
 
-// bind mounts source on target. No path is looked up: nothing that takes the name of
-// either has an effect.
+// bind mounts source on target. It resolves no path, so a file that is swapped meanwhile
+// has no effect.
 func bind(source, target *os.File, readOnly bool) error {
 	tree, err := unix.OpenTree(int(source.Fd()), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
 	if err != nil {
@@ -68,8 +68,8 @@ func bind(source, target *os.File, readOnly bool) error {
 	}
 	err = os.NewSyscallError("remount", unix.Mount("", fdPath(tree), "", unix.MS_REMOUNT|unix.MS_BIND|flags, ""))
 	if err == nil {
-		// A mount that shares events with the source's would pass on to the host what
-		// is mounted below it in the pot (mount_namespaces(7)).
+		// A mount that shares events with the source's would propagate to the host what is
+		// mounted below it in the pot (mount_namespaces(7)).
 		err = os.NewSyscallError("make mount private", unix.Mount("", fdPath(tree), "", unix.MS_PRIVATE, ""))
 	}
 	if err != nil {
@@ -78,9 +78,8 @@ func bind(source, target *os.File, readOnly bool) error {
 	return nil
 }
 
-// bindFlags returns the flags of mount(2) for a mount of what is mounted with those of
-// statfs(2). A remount sets all of them: what the operator has forbidden for the
-// source's mount stays forbidden.
+// bindFlags returns the flags of mount(2) for a bind mount of a file system with the flags
+// of statfs(2). A remount sets all flags: restrictions of the source's mount must stay.
 func bindFlags(of int64) uintptr {
 	flags := uintptr(unix.MS_NODEV)
 	for _, f := range []struct {
@@ -105,7 +104,7 @@ const (
 	msNoSymfollow = 0x100
 )
 
-// inMemory mounts a new file system on a directory of a tree.
+// inMemory mounts a tmpfs on a directory of the tree.
 func inMemory(root, inside string) error {
 	t, err := tree.OpenTarget(root, inside, true, tree.OpenAt)
 	if err != nil {
@@ -116,10 +115,10 @@ func inMemory(root, inside string) error {
 	return os.NewSyscallError("mount", err)
 }
 
-// fdPath names what a descriptor is open on, for calls that take only paths.
+// fdPath returns a path of a descriptor's file, for system calls that take only paths.
 func fdPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
-// UnmountAll implements pot.Mounts.
+// UnmountAll implements pot.Mounts.UnmountAll.
 func (mounts) UnmountAll(ctx context.Context, root string) error {
 	all, err := mountsBelow(root)
 	if err != nil {
@@ -134,8 +133,8 @@ func (mounts) UnmountAll(ctx context.Context, root string) error {
 	return errors.Join(errs...)
 }
 
-// A mountPoint is where something is mounted: in the tree root, which has no link on
-// its way, at the relative path below, which is "" for root itself.
+// A mountPoint is a mount point in the tree root, a path without symbolic links. below is
+// relative to root, "" for root itself.
 type mountPoint struct{ root, below string }
 
 // mountsBelow returns the mount points on and below dir, the newest first.
@@ -159,7 +158,8 @@ func mountsBelow(dir string) ([]mountPoint, error) {
 	return all, nil
 }
 
-// mountedBelow names the mount points on and below dir; "" if there is none.
+// mountedBelow returns the paths of the mount points on and below dir for an error, "" if
+// there is none.
 func mountedBelow(dir string) (string, error) {
 	all, err := mountsBelow(dir)
 	var paths []string
@@ -169,9 +169,9 @@ func mountedBelow(dir string) (string, error) {
 	return strings.Join(paths, ", "), err
 }
 
-// unmount unmounts what is mounted there and waits for what is busy. It returns nil if
-// nothing is. A directory below root that a link has replaced is an error: another
-// mount is behind it.
+// unmount unmounts p and waits, at most within, while it is busy. It returns nil if nothing
+// is mounted there. It returns an error if a directory below root was replaced by a link:
+// another mount is behind it.
 func (p mountPoint) unmount(ctx context.Context, within time.Duration) error {
 	dir, base := filepath.Split(filepath.Join(p.root, p.below))
 	if p.below == "" {
@@ -188,8 +188,8 @@ func (p mountPoint) unmount(ctx context.Context, within time.Duration) error {
 	return unmount(ctx, filepath.Join(fdPath(int(parent.Fd())), base), within)
 }
 
-// unmount unmounts what is mounted on path, and waits for what is busy. It returns nil
-// if nothing is mounted there.
+// unmount unmounts path and waits, at most within, while it is busy. It returns nil if
+// nothing is mounted there.
 func unmount(ctx context.Context, path string, within time.Duration) error {
 	deadline := time.Now().Add(within)
 	for pause := time.Millisecond; ; pause *= 2 {

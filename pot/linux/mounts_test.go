@@ -20,7 +20,7 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// volume mounts a file system in memory on a new directory, for the time of the test.
+// volume mounts a tmpfs on a new directory until the test ends.
 func volume(t *testing.T, flags uintptr) string {
 	dir := t.TempDir()
 	must.NoError(t, unix.Mount("volume", dir, "tmpfs", flags, ""))
@@ -43,7 +43,7 @@ func optionsOf(t *testing.T, on string) []string {
 	return strings.Split(found[0].Options, ",")
 }
 
-// What the operator has forbidden on a volume's mount is forbidden in the pot.
+// Restrictions of a volume's mount on the host hold in the pot.
 func TestMount_flags(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -65,7 +65,7 @@ func TestMount_flags(t *testing.T) {
 	must.ErrorIs(t, os.WriteFile(filepath.Join(root, "of-ro/f"), nil, 0o644), unix.EROFS)
 }
 
-// What is mounted in a pot stays in the pot, where the host's mounts share events.
+// A mount in a pot does not propagate to a host whose mounts are shared.
 func TestMount_shared(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -89,8 +89,8 @@ func TestMount_shared(t *testing.T) {
 	must.NoError(t, unix.Unmount(filepath.Join(source, "later"), 0))
 }
 
-// The end of a pot unmounts nothing of the host, whatever a task puts in place of a
-// directory that something is mounted in.
+// Destroying a pot unmounts nothing of the host, even if a task replaced a directory that
+// has a mount in it with a link.
 func TestUnmountAll_link(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -105,7 +105,7 @@ func TestUnmountAll_link(t *testing.T) {
 	optionsOf(t, host) // is mounted still
 }
 
-// The directory of pots may be reached by a link.
+// The path of the state directory may contain symbolic links.
 func TestUnmountAll_linkedRoot(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)

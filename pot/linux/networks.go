@@ -12,16 +12,16 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// networks are the network namespaces of pots that have a link and no jail yet. An
-// interface that is made in one need not be moved there, which takes the kernel
-// longer than all else of a start. This process alone holds them: if it ends they
-// are gone, and their links too.
+// networks holds the network namespaces of pots that have a link and no jail yet. An
+// interface that is created in its namespace need not be moved there, which takes the
+// kernel longer than all the rest of a start. The descriptors of this process keep the
+// namespaces: if it ends, they and their links are gone.
 type networks struct {
 	mu   sync.Mutex
 	held map[pot.Name]netns.NsHandle
 }
 
-// newNetwork is a network namespace with nothing in it.
+// newNetwork returns a new network namespace.
 func newNetwork() (ns netns.NsHandle, err error) {
 	done := make(chan struct{})
 	go supervise.OnOwnThread(func() {
@@ -35,8 +35,8 @@ func newNetwork() (ns netns.NsHandle, err error) {
 	return ns, nil
 }
 
-// hold keeps ns for the pot's jail.
-func (n *networks) hold(name pot.Name, ns netns.NsHandle) {
+// add keeps ns for the pot's jail.
+func (n *networks) add(name pot.Name, ns netns.NsHandle) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.held == nil {
@@ -45,7 +45,7 @@ func (n *networks) hold(name pot.Name, ns netns.NsHandle) {
 	n.held[name] = ns
 }
 
-// take gives away what is held for the pot: the caller closes it.
+// take removes the pot's namespace and returns it. The caller must close it.
 func (n *networks) take(name pot.Name) (ns netns.NsHandle, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -57,7 +57,7 @@ func (n *networks) take(name pot.Name) (ns netns.NsHandle, ok bool) {
 	return ns, true
 }
 
-// names are the pots that something is held for.
+// names returns the pots that have a namespace here.
 func (n *networks) names() (all []pot.Name) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

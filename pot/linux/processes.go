@@ -12,13 +12,13 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// ticks are USER_HZ, the unit of times in /proc/PID/stat: 100 on every
-// architecture that Go runs on (proc(5), sysconf(3)).
+// ticks is one USER_HZ, the unit of times in /proc/PID/stat: 1/100 s on every architecture
+// that Go supports (proc(5), sysconf(3)).
 const ticks = time.Second / 100
 
-// processUsage adds up what the processes use that are in the PID namespace of
-// process first, which is not counted itself. It is for machines without
-// control groups: what has ended is not in it.
+// processUsage sums up the usage of the processes in the PID namespace of process first,
+// without that process. It is for machines without control groups, and does not count
+// processes that have ended.
 func processUsage(first int) (pot.Usage, error) {
 	ns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", first))
 	if err != nil {
@@ -46,7 +46,7 @@ func processUsage(first int) (pot.Usage, error) {
 	return u, nil
 }
 
-// addProcess adds a line of /proc/PID/stat.
+// addProcess adds the usage in the text of a /proc/PID/stat.
 func addProcess(u *pot.Usage, stat string) {
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	field := func(n int) int64 { // by its number in proc(5)

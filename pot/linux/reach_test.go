@@ -21,12 +21,12 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// sleepLong is a command that goes on until it is killed.
+// sleepLong is a command that runs until it is killed.
 var sleepLong = []string{"/bin/hello", "sleep", "1h"}
 
-// A process that is to become a command in a pot is seen there before it has left the
-// host's files, and root of the pot can stop it there. No path of another command leads
-// through it.
+// A process that is entering a pot is visible there while it still has the host's files,
+// and root of the pot can stop it then. No path of another command leads through it to the
+// host.
 func TestHost_pathThroughEntering(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -36,19 +36,19 @@ func TestHost_pathThroughEntering(t *testing.T) {
 	pid := enteringProcess(t, jail)
 	for _, link := range []string{"root", "cwd"} {
 		host := fmt.Sprintf("/proc/%d/%s", pid, link)
-		t.Run("the directory of a task's command, by "+link, func(t *testing.T) {
+		t.Run("the directory of a task's command cannot be /proc/PID/"+link, func(t *testing.T) {
 			_, err := startTask(t, program, supervise.Task{Jail: jail, Argv: sleepLong, WorkDir: host})
 			must.ErrorContains(t, err, syscall.EACCES.Error())
 		})
-		t.Run("a task's command, by "+link, func(t *testing.T) {
+		t.Run("a task's command cannot be below /proc/PID/"+link, func(t *testing.T) {
 			_, err := startTask(t, program, supervise.Task{Jail: jail, Argv: []string{host + program}})
 			must.ErrorContains(t, err, syscall.EACCES.Error())
 		})
 		for name, e := range map[string]life.Exec{
-			"the directory of one more command": {Argv: []string{"/bin/hello", "exit", "0"}, WorkDir: host},
-			"one more command":                  {Argv: []string{host + program}},
+			"the directory of an exec's command": {Argv: []string{"/bin/hello", "exit", "0"}, WorkDir: host},
+			"an exec's command":                  {Argv: []string{host + program}},
 		} {
-			t.Run(name+", by "+link, func(t *testing.T) {
+			t.Run(name+" cannot be below /proc/PID/"+link, func(t *testing.T) {
 				_, err := p.Exec(t.Context(), e)
 				must.ErrorContains(t, err, syscall.EACCES.Error())
 			})
@@ -56,8 +56,8 @@ func TestHost_pathThroughEntering(t *testing.T) {
 	}
 }
 
-// The supervisor has a control group of version 2 open when the command looks for its
-// directory. The group is all that there is on it, and is read-only.
+// The supervisor has a control group of version 2 open while the command's directory is
+// looked up. Its mount is read-only and shows only the pot's group.
 func TestHost_pathThroughControlGroup(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -95,8 +95,8 @@ func TestHost_pathThroughControlGroup(t *testing.T) {
 	must.Positive(t, found)
 }
 
-// What a command runs as is its own to look at, like any process of that user, and its
-// supervisor goes by its name.
+// A command can be inspected by its own user like any other process, and its supervisor has
+// the name pot-supervisor.
 func TestHost_commandIsVisible(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "root", os.Geteuid() == 0)
@@ -109,7 +109,7 @@ func TestHost_commandIsVisible(t *testing.T) {
 		must.NoError(t, err)
 		return info.Sys().(*syscall.Stat_t).Uid
 	}
-	t.Run("a task's command", func(t *testing.T) {
+	t.Run("the supervisor of a task's command has its name", func(t *testing.T) {
 		s, err := startTask(t, program, supervise.Task{Jail: jail, Argv: sleepLong, Identity: who})
 		must.NoError(t, err)
 		must.Eq(t, who.UID, owner(t, s.PID))
@@ -120,7 +120,7 @@ func TestHost_commandIsVisible(t *testing.T) {
 		_, err = s.Wait(t.Context())
 		must.NoError(t, err)
 	})
-	t.Run("one more command", func(t *testing.T) {
+	t.Run("an exec's command is visible to its user", func(t *testing.T) {
 		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 		must.NoError(t, err)
 		defer null.Close()
@@ -133,7 +133,7 @@ func TestHost_commandIsVisible(t *testing.T) {
 	})
 }
 
-// startedPot is a pot that runs.
+// startedPot returns a running pot.
 func startedPot(t *testing.T, program string) (*life.Pot, supervise.Jail) {
 	t.Helper()
 	p, host := hostilePot(t, program, program, t.TempDir(), sleepLong)
@@ -143,8 +143,8 @@ func startedPot(t *testing.T, program string) (*life.Pot, supervise.Jail) {
 	return p, jail
 }
 
-// enteringProcess starts a process as one is that is about to enter the jail: one of the
-// jail's processes, with the host's files and capabilities. It returns its ID in the jail.
+// enteringProcess starts a process that is like one about to enter the jail: in the jail's
+// PID namespace, with the host's files and capabilities. It returns its ID in the jail.
 func enteringProcess(t *testing.T, jail supervise.Jail) (pid int) {
 	t.Helper()
 	first, err := unix.PidfdOpen(jail.ID, 0)
@@ -173,7 +173,7 @@ func enteringProcess(t *testing.T, jail supervise.Jail) (pid int) {
 	return pid
 }
 
-// startTask starts a command, which the caller ends.
+// startTask starts a command, which the caller must end.
 func startTask(t *testing.T, program string, task supervise.Task) (*supervise.Supervised, error) {
 	t.Helper()
 	task.Dir = t.TempDir()

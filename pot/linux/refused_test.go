@@ -13,7 +13,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// What only FreeBSD has is refused by name.
+// Options that only FreeBSD has are refused by name.
 func TestUnsupported(t *testing.T) {
 	leak.Check(t)
 	for name, call := range map[string]func() error{

@@ -15,7 +15,7 @@ import (
 	"nomad-driver-pot/image/xz"
 )
 
-// What a crash in the middle of a rename leaves is in nobody's way.
+// Leftovers of a rename that a crash interrupted affect neither dataset.
 func TestDatasets_Rename_afterCrash(t *testing.T) {
 	leak.Check(t)
 	d := datasets{dir: t.TempDir()}
@@ -29,7 +29,7 @@ func TestDatasets_Rename_afterCrash(t *testing.T) {
 	must.Eq(t, map[string]string{"a": "new"}, labels)
 	must.FileNotExists(t, d.label("from"))
 
-	t.Run("and an image without labels gets none of those", func(t *testing.T) {
+	t.Run("an image without labels gets none that a crash has left", func(t *testing.T) {
 		must.NoError(t, os.Mkdir(d.path("bare"), 0o755))
 		must.NoError(t, d.writeLabels("next", labelFile{Labels: map[string]string{"b": "of nothing"}}))
 		must.NoError(t, d.Rename(t.Context(), "bare", "next"))
@@ -37,7 +37,7 @@ func TestDatasets_Rename_afterCrash(t *testing.T) {
 		must.NoError(t, err)
 		must.MapEmpty(t, labels)
 	})
-	t.Run("and a pot that is received gets none of those", func(t *testing.T) {
+	t.Run("a received pot gets none that a crash has left", func(t *testing.T) {
 		must.NoError(t, d.writeLabels("pot", labelFile{Labels: map[string]string{"nomad.pot:ref": "of an image"}}))
 		must.NoError(t, d.Receive(t.Context(), "pot", xz.NewReader(bytes.NewReader(imagetest.Hello("")))))
 		labels, err := d.Labels(t.Context(), "pot")
@@ -52,7 +52,7 @@ func TestDatasets_Rename_afterCrash(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, map[string]string{"a": "new"}, labels)
 	})
-	t.Run("what is not there leaves no labels", func(t *testing.T) {
+	t.Run("renaming a dataset that does not exist leaves no labels", func(t *testing.T) {
 		must.ErrorIs(t, d.Rename(t.Context(), "none", "nothing"), fs.ErrNotExist)
 		must.FileNotExists(t, d.label("nothing"))
 	})

@@ -19,23 +19,24 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// snapshots are kept as the very streams that they are sent as:
+// snapshots implements pot.Snapshots. A snapshot is a file with the stream that Send
+// writes:
 //
 //	DIR/snapshots/NAME/SNAPSHOT
 type snapshots struct{ datasets }
 
-func (d datasets) kept(name string) string { return filepath.Join(d.dir, "snapshots", name) }
+func (d datasets) snapshotDir(name string) string { return filepath.Join(d.dir, "snapshots", name) }
 
-// file is where a snapshot is.
+// file returns the path of a snapshot's file, and an error if the dataset does not exist.
 func (s snapshots) file(ctx context.Context, name, snapshot string) (string, error) {
 	if err := valid(snapshot); err != nil {
 		return "", err
 	}
 	_, err := s.Dir(ctx, name)
-	return filepath.Join(s.kept(name), snapshot), err
+	return filepath.Join(s.snapshotDir(name), snapshot), err
 }
 
-// Take is pot.Snapshots'.
+// Take implements pot.Snapshots.Take.
 func (s snapshots) Take(ctx context.Context, name, snapshot string) (err error) {
 	file, err := s.file(ctx, name, snapshot)
 	if err != nil {
@@ -44,10 +45,10 @@ func (s snapshots) Take(ctx context.Context, name, snapshot string) (err error) 
 	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(err, &fs.PathError{Op: "snapshot", Path: file, Err: fs.ErrExist})
 	}
-	if err := os.MkdirAll(s.kept(name), 0o700); err != nil {
+	if err := os.MkdirAll(s.snapshotDir(name), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(s.kept(name), ".new-")
+	f, err := os.CreateTemp(s.snapshotDir(name), ".new-")
 	if err != nil {
 		return err
 	}
@@ -60,13 +61,13 @@ func (s snapshots) Take(ctx context.Context, name, snapshot string) (err error) 
 	return s.write(ctx, f, name, snapshot)
 }
 
-// write makes the stream of what the pot is now.
+// write writes the stream of the pot's present content.
 func (s snapshots) write(ctx context.Context, w io.Writer, name, snapshot string) error {
 	created := time.Now()
 	if seconds, err := strconv.ParseInt(snapshot, 10, 64); err == nil && seconds > 0 {
 		created = time.Unix(seconds, 0)
 	}
-	top, err := os.MkdirTemp(s.kept(name), ".top-")
+	top, err := os.MkdirTemp(s.snapshotDir(name), ".top-")
 	if err != nil {
 		return err
 	}
@@ -95,10 +96,10 @@ func (s snapshots) write(ctx context.Context, w io.Writer, name, snapshot string
 	return err
 }
 
-// maxConfFile bounds a file of a pot's conf, in bytes.
+// maxConfFile bounds a file in a pot's conf directory, in bytes.
 const maxConfFile = 16 << 20
 
-// copyConf copies the files of a pot's conf, which are its settings and its hooks.
+// copyConf copies the regular files of a pot's conf directory: its settings and its hooks.
 func copyConf(from, to string) error {
 	src, err := os.OpenRoot(from)
 	if err != nil {
@@ -114,7 +115,7 @@ func copyConf(from, to string) error {
 	}
 	for _, e := range entries {
 		if !e.Type().IsRegular() {
-			continue // none that pot makes
+			continue // pot creates no others
 		}
 		info, err := e.Info()
 		if err != nil {
@@ -135,12 +136,12 @@ func copyConf(from, to string) error {
 	return err
 }
 
-// List is pot.Snapshots'.
+// List implements pot.Snapshots.List.
 func (s snapshots) List(ctx context.Context, name string) ([]pot.Snapshot, error) {
 	if _, err := s.Dir(ctx, name); err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(s.kept(name))
+	entries, err := os.ReadDir(s.snapshotDir(name))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -148,7 +149,7 @@ func (s snapshots) List(ctx context.Context, name string) ([]pot.Snapshot, error
 	for _, e := range entries {
 		info, err := e.Info()
 		if err != nil || strings.HasPrefix(e.Name(), ".") {
-			continue // gone meanwhile, or half made
+			continue // removed meanwhile, or not complete
 		}
 		all = append(all, pot.Snapshot{Name: e.Name(), Created: info.ModTime()},
 			pot.Snapshot{Child: "m", Name: e.Name(), Created: info.ModTime(), UsedBytes: info.Size(), LogicalReferencedBytes: info.Size()})
@@ -157,7 +158,7 @@ func (s snapshots) List(ctx context.Context, name string) ([]pot.Snapshot, error
 	return all, nil
 }
 
-// Destroy is pot.Snapshots'.
+// Destroy implements pot.Snapshots.Destroy.
 func (s snapshots) Destroy(ctx context.Context, name, snapshot string) error {
 	file, err := s.file(ctx, name, snapshot)
 	if err == nil {
@@ -169,7 +170,8 @@ func (s snapshots) Destroy(ctx context.Context, name, snapshot string) error {
 	return err
 }
 
-// Rollback is pot.Snapshots'. What was there is kept until all of the snapshot is.
+// Rollback implements pot.Snapshots.Rollback. The present content is kept until all of the
+// snapshot has been received.
 func (s snapshots) Rollback(ctx context.Context, name, snapshot string) error {
 	all, err := s.List(ctx, name)
 	if err != nil {
@@ -185,7 +187,7 @@ func (s snapshots) Rollback(ctx context.Context, name, snapshot string) error {
 	if err := errors.Join(valid(again), s.datasets.Destroy(ctx, again)); err != nil {
 		return err
 	}
-	if err := s.receiveKept(ctx, again, name, snapshot); err != nil {
+	if err := s.receiveSnapshot(ctx, again, name, snapshot); err != nil {
 		return err
 	}
 	old := "_rolled-" + name
@@ -196,9 +198,9 @@ func (s snapshots) Rollback(ctx context.Context, name, snapshot string) error {
 	return errors.Join(err, os.RemoveAll(s.path(old)))
 }
 
-// receiveKept makes a dataset of a snapshot.
-func (d datasets) receiveKept(ctx context.Context, to, name, snapshot string) error {
-	f, err := os.Open(filepath.Join(d.kept(name), snapshot))
+// receiveSnapshot receives a snapshot of name as dataset to.
+func (d datasets) receiveSnapshot(ctx context.Context, to, name, snapshot string) error {
+	f, err := os.Open(filepath.Join(d.snapshotDir(name), snapshot))
 	if err != nil {
 		return err
 	}
@@ -206,7 +208,8 @@ func (d datasets) receiveKept(ctx context.Context, to, name, snapshot string) er
 	return d.Receive(ctx, to, f)
 }
 
-// Send is pot.Snapshots'. All before it is not sent: here each stands alone.
+// Send implements pot.Snapshots.Send. Each stream is complete: earlier snapshots are not
+// sent.
 func (s snapshots) Send(ctx context.Context, name, snapshot string, w io.Writer) error {
 	file, err := s.file(ctx, name, snapshot)
 	if err != nil {
@@ -226,18 +229,19 @@ func (s snapshots) Send(ctx context.Context, name, snapshot string, w io.Writer)
 	return err
 }
 
-// Origin is pot.Snapshots'.
+// Origin implements pot.Snapshots.Origin: a dataset has none here.
 func (s snapshots) Origin(ctx context.Context, name string) (of, snapshot string, err error) {
 	_, err = s.Dir(ctx, name)
 	return "", "", err
 }
 
-// cloneKept is Clone of a snapshot: a copy, which needs nothing of what it is of.
-func (d datasets) cloneKept(ctx context.Context, c pot.Clone) (dir string, err error) {
+// cloneSnapshot implements Clone for a snapshot: it makes a copy, which does not depend on
+// the snapshot.
+func (d datasets) cloneSnapshot(ctx context.Context, c pot.Clone) (dir string, err error) {
 	if err := errors.Join(valid(c.Snapshot), valid(c.Origin)); err != nil {
 		return "", err
 	}
-	if err := d.receiveKept(ctx, c.Name, c.Origin, c.Snapshot); err != nil {
+	if err := d.receiveSnapshot(ctx, c.Name, c.Origin, c.Snapshot); err != nil {
 		return "", err
 	}
 	dir = d.path(c.Name)

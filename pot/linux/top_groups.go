@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unified is where a machine with hierarchies of version 1 has the one of version 2
-// mounted (systemd(1), "hybrid"), if it has it.
+// unified is where a machine with hierarchies of version 1 may also have version 2 mounted
+// (systemd(1), "hybrid").
 const unified = "/sys/fs/cgroup/unified"
 
-// topGroups returns the top groups of the hierarchies in which this process, and with it
-// what it starts, is in another group, such as its service's, and none of joined is. The
-// one of version 2 is the last. A pot whose group is of version 2 is in no other
-// hierarchy.
+// topGroups returns the root groups of those hierarchies in which no group of joined is and
+// in which this process is not in the root group, but in its service's, say. A pot joins
+// them so that it is not in the group of the service that started it. The group of version
+// 2 is the last. A pot whose group is of version 2 is in no other hierarchy.
 func topGroups(joined []string) []string {
 	if cgroups.IsCgroup2UnifiedMode() {
 		return nil

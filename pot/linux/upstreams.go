@@ -9,16 +9,17 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// upstreamFiles are where resolvers on loopback, or what configures them, keep resolver(5)
-// files with the servers that they ask: systemd-resolved.service(8), NetworkManager.conf(5)
-// (rc-manager), Debian's dnsmasq, and resolvconf(8), one for each interface.
+// upstreamFiles are the resolver(5) files in which resolvers on loopback, or the programs
+// that configure them, keep their upstream servers: systemd-resolved.service(8),
+// NetworkManager.conf(5) (rc-manager), Debian's dnsmasq, and resolvconf(8), one for each
+// interface.
 var upstreamFiles = []string{
 	"run/systemd/resolve/resolv.conf", "run/NetworkManager/no-stub-resolv.conf", "run/dnsmasq/resolv.conf",
 	"run/resolvconf/interfaces/*", "run/resolvconf/keys/*",
 }
 
-// upstreams returns what pot.Host.Upstreams does, of the machine whose files root has: the
-// servers in the first of upstreamFiles that has any.
+// upstreams implements pot.Host.Upstreams for the machine whose files root has: it returns
+// the servers in the first of upstreamFiles that has any.
 func upstreams(root fs.FS) []netip.Addr {
 	for _, pattern := range upstreamFiles {
 		if all := pot.NameServersIn(root, pattern); len(all) > 0 {

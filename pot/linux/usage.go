@@ -14,8 +14,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// groupUsage is what the control groups of a jail say. It is asked for each task
-// each second, so it reads the few files that hold it, and no more.
+// groupUsage returns the usage of a jail from its control groups. It runs once a second for
+// each task, so it reads no more files than it needs.
 func groupUsage(name pot.Name) (u pot.Usage, err error) {
 	var buf [statBytes]byte
 	bases, err := hierarchies()
@@ -41,7 +41,7 @@ func groupUsage(name pot.Name) (u pot.Usage, err error) {
 	return u, err
 }
 
-// group2Usage is that of a group of version 2: cgroup-v2.rst.
+// group2Usage returns the usage from a group of version 2 (cgroup-v2.rst).
 func group2Usage(dir string) (u pot.Usage, err error) {
 	var buf [statBytes]byte
 	times, err := readStat(buf[:], filepath.Join(dir, "cpu.stat"))
@@ -62,11 +62,11 @@ func group2Usage(dir string) (u pot.Usage, err error) {
 	return u, err
 }
 
-// statBytes are more than any file has that readStat reads.
+// statBytes is more than any file has that readStat reads.
 const statBytes = 8 << 10
 
-// readStat is a file of a control group, which the kernel gives out with one read,
-// in buf.
+// readStat reads a file of a control group into buf. The kernel returns the whole file to
+// one read.
 func readStat(buf []byte, path string) ([]byte, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -80,7 +80,7 @@ func readStat(buf []byte, path string) ([]byte, error) {
 	return buf[:n], nil
 }
 
-// number is that of the line "NAME NUMBER"; 0 if there is none.
+// number returns the value of the line "NAME VALUE", 0 if there is none.
 func number(lines []byte, name string) int64 {
 	for line := range bytes.Lines(lines) {
 		if rest, ok := bytes.CutPrefix(line, []byte(name+" ")); ok {
@@ -91,7 +91,7 @@ func number(lines []byte, name string) int64 {
 	return 0
 }
 
-// processesIn is how many processes are in a group.
+// processesIn returns the number of processes in a group.
 func processesIn(dir string) (int, error) {
 	data, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 	return bytes.Count(data, []byte("\n")), err

@@ -24,7 +24,7 @@ func TestNumber(t *testing.T) {
 	must.Eq(t, 0, number([]byte("rss"), "rss"))
 }
 
-// TestGroup2Usage reads what a machine with control groups of version 2 has.
+// TestGroup2Usage reads files as a machine with control groups of version 2 has them.
 func TestGroup2Usage(t *testing.T) {
 	leak.Check(t)
 	dir := t.TempDir()

@@ -96,7 +96,7 @@ func (s *Pot) open(ctx context.Context, running bool, name string) error {
 	if err != nil {
 		return err
 	}
-	if potConf, err := s.Conf(); err == nil && potConf.Value("pot.attr.no-tmpfs") != "YES" {
+	if potConf, err := s.Conf(); err == nil && potConf.Attribute("no-tmpfs") != "YES" {
 		mounts = append(mounts, conf.FSMount{Source: "tmpfs", Target: "/tmp"})
 	}
 	for _, m := range mounts {

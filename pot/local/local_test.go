@@ -192,7 +192,7 @@ func TestSettings_Set_refused(t *testing.T) {
 		{SetRSS{Memory: "9999999999G"}, `-M: must be more than nothing and less than there is, not "9999999999G"`},
 		{SetEnv{}, "-E: a variable must be set"},
 		{SetEnv{[]string{"NOVAR"}}, `-E: must be VAR=value, not "NOVAR"`},
-		{SetEnv{[]string{"A=1\npot.hosts=x"}}, `-E A: must be one line, not "A=1\npot.hosts=x"`},
+		{SetEnv{[]string{"A=1\npot.hosts=x"}}, `-E: A: must be one line, not "A=1\npot.hosts=x"`},
 		{SetHosts{[]string{"db"}}, `-H: must be NAME:ADDRESS, not "db"`},
 		{SetHosts{[]string{":10.0.0.1"}}, `-H: must be NAME:ADDRESS, not ":10.0.0.1"`},
 		{SetHosts{[]string{"db:"}}, `-H: must be NAME:ADDRESS, not "db:"`},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -100,7 +99,7 @@ func (s *Pot) Attribute(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimSpace(conf.Value("pot.attr." + name)), nil
+	return conf.RawAttribute(name), nil
 }
 
 // SetRSS bounds what the pot may use (set-rss, 6.5). What is "" stays.
@@ -144,9 +143,6 @@ func (r SetRSS) set(_ context.Context, s *Pot) error {
 // SetEnv is all of the pot's environment, in place of what there was (set-env, 6.3).
 type SetEnv struct{ Vars []string } // NAME=value
 
-// variables are names that a shell can export.
-var variables = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
 // Validate is Setting's.
 func (e SetEnv) Validate() error {
 	if len(e.Vars) == 0 {
@@ -154,11 +150,8 @@ func (e SetEnv) Validate() error {
 	}
 	var errs []error
 	for _, v := range e.Vars {
-		name, _, ok := strings.Cut(v, "=")
-		if !ok || !variables.MatchString(name) {
-			errs = append(errs, fmt.Errorf("-E: must be VAR=value, not %.80q", v))
-		} else if err := conf.CheckLine(v); err != nil {
-			errs = append(errs, fmt.Errorf("-E %s: %w", name, err))
+		if err := conf.CheckVariable(v); err != nil {
+			errs = append(errs, fmt.Errorf("-E: %w", err))
 		}
 	}
 	return errors.Join(errs...)

@@ -38,7 +38,7 @@ func (s *Pot) Spec(ctx context.Context, dns string) (pot.Spec, error) {
 			fault(key, errors.New("is of a pot older than 0.8"))
 		}
 	}
-	spec.Persistent = potConf.Value("pot.attr.persistent") != "NO"
+	spec.Persistent = potConf.Attribute("persistent") == "YES"
 	connect(&spec, potConf, fault)
 	for _, text := range strings.Fields(potConf.Value("pot.export.ports")) {
 		e, err := conf.ParseExport(text)
@@ -48,7 +48,7 @@ func (s *Pot) Spec(ctx context.Context, dns string) (pot.Spec, error) {
 	if !spec.Network.VNET() || !spec.Stack.Has4() {
 		spec.Ports = nil // as with pot
 	}
-	if potConf.Value("pot.attr.no-etc-hosts") != "YES" && spec.Network.VNET() && spec.Stack.Has4() {
+	if potConf.Attribute("no-etc-hosts") != "YES" && spec.Network.VNET() && spec.Stack.Has4() {
 		spec.Hosts, err = s.neighbours(&spec)
 		fault("neighbours", err)
 	}

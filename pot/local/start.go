@@ -117,7 +117,7 @@ func makePot(ctx context.Context, ps *life.Pots, s *Pot, o StartOptions) (*life.
 		return nil, errors.Join(err, pot.Undo(ctx, p.Destroy))
 	}
 	err = s.edit(func(c *conf.Lines) error {
-		if c.Value("pot.attr.prunable") != "YES" {
+		if c.Attribute("prunable") != "YES" {
 			return nil
 		}
 		return c.Set("pot.attr."+readOnly, "YES")
@@ -218,10 +218,9 @@ func Stop(ctx context.Context, ps *life.Pots, name pot.Name, o StartOptions) (st
 
 // grace is how long a pot has to end by itself (the attribute stop_timeout).
 func (s *Pot) grace() time.Duration {
-	value, _ := s.Attribute("stop_timeout")
-	n, err := strconv.ParseUint(value, 10, 31)
-	if err != nil {
-		n, _ = strconv.ParseUint(conf.NewPotAttribute("stop_timeout"), 10, 31)
+	n, _ := strconv.ParseUint(conf.NewPotAttribute("stop_timeout"), 10, 31)
+	if c, err := s.Conf(); err == nil {
+		n, _ = strconv.ParseUint(c.Attribute("stop_timeout"), 10, 31) // parsed, so a number
 	}
 	return time.Duration(n) * time.Second
 }
@@ -233,6 +232,6 @@ func RunsRC(ctx context.Context, p *life.Pot) bool {
 	if err != nil {
 		return false
 	}
-	value, err := s.Attribute("no-rc-script")
-	return err == nil && value != "YES"
+	c, err := s.Conf()
+	return err == nil && c.Attribute("no-rc-script") != "YES"
 }

@@ -1,2 +1,3 @@
-// Package native is the host that pots have on this machine.
+// Package native opens the host for pots on this machine. It is the only package that
+// chooses a platform; package pot defines what a host is.
 package native

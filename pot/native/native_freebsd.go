@@ -8,10 +8,10 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// Name is the host that Open gives.
+// Name is the name of the host that Open returns.
 const Name = "freebsd"
 
-// Open is FreeBSD itself.
+// Open returns FreeBSD itself as the host.
 func Open(c pot.HostConfig) (pot.Host, error) {
 	return freebsd.New(run.Host{}, freebsd.Native{}, freebsd.Config{
 		ZFSRoot: c.ZFSRoot, Interface: c.Interface, Network: c.Network, Isolate: c.Isolate,

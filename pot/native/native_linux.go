@@ -5,9 +5,9 @@ import (
 	"nomad-driver-pot/pot/linux"
 )
 
-// Name is the host that Open gives.
+// Name is the name of the host that Open returns.
 const Name = "linux"
 
-// Open is the development host, kept in c.Dir: directories for datasets and
-// namespaces for jails. It is not a security boundary.
+// Open returns the development host, with its datasets and state in c.Dir. It is not a
+// security boundary.
 func Open(c pot.HostConfig) (pot.Host, error) { return linux.New(c.Dir, c.Supervisor) }

@@ -9,10 +9,10 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// Name is the host that Open gives: none.
+// Name is empty: Open returns no host.
 const Name = ""
 
-// Open refuses: there is no host for this system yet.
+// Open returns an error: no host is implemented for this system.
 func Open(pot.HostConfig) (pot.Host, error) {
 	return pot.Host{}, fmt.Errorf("no pots on %s: only on freebsd, and on linux for development", runtime.GOOS)
 }

@@ -7,14 +7,14 @@ import (
 	"sync"
 )
 
-// Answer is what a command of a Log prints, or fails with.
+// Answer is what a command of a Log prints or fails with.
 type Answer struct {
 	Stdout string
 	Err    error
 }
 
-// Log is a Runner that runs nothing: it writes down what it is asked to run,
-// and answers as it is told to. The zero value answers with nothing.
+// Log is a Runner for tests that runs nothing: it records command lines and returns
+// prepared answers. The zero value answers every command with an empty output.
 type Log struct {
 	Answers map[string]Answer // by command line
 
@@ -22,7 +22,7 @@ type Log struct {
 	lines strings.Builder
 }
 
-// Run is Runner's.
+// Run implements Runner. It records the lines of stdin as well.
 func (l *Log) Run(ctx context.Context, stdin io.Reader, argv ...string) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
@@ -44,7 +44,8 @@ func (l *Log) Run(ctx context.Context, stdin io.Reader, argv ...string) (string,
 	return a.Stdout, a.Err
 }
 
-// String is what was run, a line each; what was fed to it is indented below.
+// String returns the command lines that were run, one a line, with their standard input
+// indented below.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,8 +1,11 @@
-// Package run runs the commands of the host's base system.
+// Package run runs commands of the host's base system.
 //
-// Commands are argument vectors and nothing from outside passes through a
-// shell. Who uses a Runner can be given a Log in its place: every command line
-// is tested on whatever machine runs the tests.
+// A command is an argument vector; nothing from outside passes through a shell. Code that
+// uses a Runner is tested with a Log in its place, which checks every command line on any
+// machine.
+//
+// The package does not start commands in pots: see package supervise. Start reading at
+// Runner and Host.Run.
 package run
 
 import (
@@ -18,15 +21,16 @@ import (
 	"time"
 )
 
-// Runner runs a command and returns what it printed. A command that ran and
-// failed is an *Error. stdin may be nil. One that is an io.WriterTo is written to the
-// command rather than read for it; its WriteTo must end when a write fails.
+// Runner runs a command and returns what it printed. It returns an *Error for a command
+// that ran and failed, and an error that wraps ErrNotFound for one that is not installed.
+// stdin may be nil. If stdin is an io.WriterTo, Run calls WriteTo with the command's input
+// instead of Read; WriteTo must return when a write fails.
 type Runner interface {
 	Run(ctx context.Context, stdin io.Reader, argv ...string) (stdout string, err error)
 }
 
-// Streamer is a Runner that can hand on what a command prints as it comes, however
-// much that is.
+// Streamer is a Runner that passes on what a command prints as it comes, without a bound on
+// its size.
 type Streamer interface {
 	Stream(ctx context.Context, stdout io.Writer, argv ...string) error
 }
@@ -34,41 +38,41 @@ type Streamer interface {
 // Error is a command that ran and failed.
 type Error struct {
 	Argv   []string
-	Code   int    // exit status; -1 when a signal ended it
+	Code   int    // exit status; -1 if a signal ended it
 	Stderr string // all of it, trimmed
 }
 
-// Error is the command line, its status, and the last line it complained with.
+// Error returns the command line, its status, and the last line of its standard error.
 func (e *Error) Error() string {
 	last := e.Stderr[strings.LastIndexByte(e.Stderr, '\n')+1:]
 	return fmt.Sprintf("%s: exit status %d: %s", strings.Join(e.Argv, " "), e.Code, last)
 }
 
-// ErrNotFound is wrapped by errors of commands that are not installed.
+// ErrNotFound is wrapped by the error of a command that is not installed.
 var ErrNotFound = errors.New("no such command")
 
-// Says tells whether err is of a command that complained with text.
+// Says reports whether err is an *Error of a command whose standard error contains text.
 func Says(err error, text string) bool {
 	var e *Error
 	return errors.As(err, &e) && strings.Contains(e.Stderr, text)
 }
 
-// Host runs commands on this machine, by their name, from the base system's
-// directories and no others.
+// Host runs commands on this machine. It looks names up in the directories of the base
+// system only.
 type Host struct{}
 
-// dirs are where FreeBSD's base system keeps commands (hier(7)).
+// dirs are the directories in which FreeBSD's base system has commands (hier(7)).
 var dirs = []string{"/sbin", "/bin", "/usr/sbin", "/usr/bin"}
 
 // Bounds on a command.
 const (
-	maxOutput = 16 << 20         // bytes of stdout; of stderr as many
-	killDelay = 5 * time.Second  // between SIGTERM, when ctx ends, and SIGKILL
-	reapDelay = 30 * time.Second // between SIGKILL and giving up: a process can hang in the kernel
+	maxOutput = 16 << 20         // bytes of stdout, and as many of stderr
+	killDelay = 5 * time.Second  // from SIGTERM, when ctx ends, to SIGKILL
+	reapDelay = 30 * time.Second // from SIGKILL to giving up: a process can hang in the kernel
 )
 
-// Run implements Runner. When ctx ends Run kills the command and returns ctx's cause,
-// also where the command does not end.
+// Run implements Runner. When ctx ends, Run kills the command and returns ctx's cause, even
+// if the command hangs in the kernel and does not end.
 func (h Host) Run(ctx context.Context, stdin io.Reader, argv ...string) (string, error) {
 	var stdout output
 	err := h.run(ctx, stdin, &stdout, argv)
@@ -85,6 +89,7 @@ func (h Host) Run(ctx context.Context, stdin io.Reader, argv ...string) (string,
 	return stdout.String(), err
 }
 
+// run runs argv and returns when the command has ended, or when it cannot be killed.
 func (Host) run(ctx context.Context, stdin io.Reader, stdout io.Writer, argv []string) error {
 	observe(argv)
 	path, err := find(argv[0])
@@ -96,11 +101,11 @@ func (Host) run(ctx context.Context, stdin io.Reader, stdout io.Writer, argv []s
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, &stderr
 	cmd.Env = []string{"LC_ALL=C", "PATH=" + strings.Join(dirs, ":")}
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C must not reach it: this process cancels it
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = killDelay
 	start, ended := cmd.Start, cmd.Wait
-	if f := feedOf(stdin); f != nil {
+	if f := newStdinPipe(stdin); f != nil {
 		start = func() error { return f.start(cmd) }
 		ended = func() error { return f.wait(cmd) }
 	}
@@ -122,7 +127,7 @@ func (Host) run(ctx context.Context, stdin io.Reader, stdout io.Writer, argv []s
 	return nil
 }
 
-// startError is the failure of a command that was not started.
+// startError returns the error of a command that could not be started.
 func startError(ctx context.Context, argv []string, err error) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -130,11 +135,11 @@ func startError(ctx context.Context, argv []string, err error) error {
 	return fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
 }
 
-// errUnkillable is a process that hangs in the kernel, where no signal reaches it.
+// errUnkillable means that a process hangs in the kernel, where no signal reaches it.
 var errUnkillable = errors.New("killed, and has not ended")
 
-// wait waits for a command's end, and after ctx's for no longer than patience. The
-// process of a command that has not ended by then is waited for in the background.
+// wait returns end's error once the command has ended. After ctx has ended it waits at most
+// patience and then returns errUnkillable; end goes on in the background.
 func wait(ctx context.Context, end func() error, patience time.Duration) error {
 	ended := make(chan error, 1)
 	go func() { ended <- end() }()
@@ -151,7 +156,7 @@ func wait(ctx context.Context, end func() error, patience time.Duration) error {
 	}
 }
 
-// find is the path of a command, which may be one.
+// find returns the path of a command, which may be a path already.
 func find(name string) (string, error) {
 	if filepath.IsAbs(name) {
 		return exec.LookPath(name)
@@ -164,9 +169,9 @@ func find(name string) (string, error) {
 	return "", fmt.Errorf("%s: %w in %s", name, ErrNotFound, strings.Join(dirs, ", "))
 }
 
-// output keeps the first maxOutput bytes.
+// output keeps the first maxOutput bytes of what is written to it.
 type output struct {
-	kept bytes.Buffer // not embedded: its ReadFrom knows no bound
+	kept bytes.Buffer // not embedded: its ReadFrom has no bound
 	full bool
 }
 

@@ -17,7 +17,7 @@ import (
 func TestHost_Run(t *testing.T) {
 	leak.Check(t)
 	t.Setenv("POT_TEST_SECRET", "planted")
-	t.Run("what a command prints is returned, in the C locale and without our environment", func(t *testing.T) {
+	t.Run("a command runs in the C locale, in / and without our environment", func(t *testing.T) {
 		out, err := run.Host{}.Run(t.Context(), strings.NewReader("fed"), "sh", "-c", "cat; env; pwd")
 		must.NoError(t, err)
 		must.StrContains(t, out, "fed")
@@ -25,7 +25,7 @@ func TestHost_Run(t *testing.T) {
 		must.StrNotContains(t, out, "planted")
 		must.StrHasSuffix(t, "\n/\n", out)
 	})
-	t.Run("a command that fails is told with its last words", func(t *testing.T) {
+	t.Run("the error of a failed command has its last line", func(t *testing.T) {
 		_, err := run.Host{}.Run(t.Context(), nil, "sh", "-c", "echo one >&2; echo two >&2; exit 3")
 		var e *run.Error
 		must.True(t, errors.As(err, &e))
@@ -53,11 +53,11 @@ func TestHost_Run(t *testing.T) {
 		must.NoError(t, run.Host{}.Stream(t.Context(), io.Discard, "echo", "b"))
 		must.Eq(t, []string{"echo a", "echo b"}, seen)
 	})
-	t.Run("a command that is not there is told", func(t *testing.T) {
+	t.Run("a missing command is an error that names where it was looked up", func(t *testing.T) {
 		_, err := run.Host{}.Run(t.Context(), nil, "no-such-command")
 		must.ErrorContains(t, err, "no-such-command: no such command in /sbin")
 	})
-	t.Run("output without end is not kept", func(t *testing.T) {
+	t.Run("output beyond the bound is an error", func(t *testing.T) {
 		_, err := run.Host{}.Run(t.Context(), nil, "head", "-c", "20000000", "/dev/zero")
 		must.ErrorContains(t, err, "more than 16777216 bytes of output")
 	})

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Stream implements Streamer. It returns when all that the command has written is in
-// stdout, however slowly stdout takes it. A stdout that hangs when ctx ends is left behind.
+// Stream implements Streamer. It returns when all output of the command has been written to
+// stdout, however slow stdout is. If stdout hangs when ctx ends, Stream returns without it.
 func (h Host) Stream(ctx context.Context, stdout io.Writer, argv ...string) error {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -20,13 +20,13 @@ func (h Host) Stream(ctx context.Context, stdout io.Writer, argv ...string) erro
 	copied := make(chan error, 1)
 	go func() {
 		_, err := io.Copy(stdout, r)
-		r.Close() // the command does not write for nobody
+		r.Close() // so that the command gets SIGPIPE if stdout has failed
 		copied <- err
 	}()
-	// A pipe of exec.Cmd's own would be closed WaitDelay after the command's end.
+	// exec.Cmd would close a pipe of its own WaitDelay after the command's end.
 	err = h.run(ctx, nil, w, argv)
 	w.Close()
-	failed := awaitCopy(ctx, copied)
+	failed := waitForCopy(ctx, copied)
 	switch {
 	case err != nil:
 		return err
@@ -36,8 +36,8 @@ func (h Host) Stream(ctx context.Context, stdout io.Writer, argv ...string) erro
 	return nil
 }
 
-// awaitCopy waits for the end of copying, for no longer than killDelay when ctx has ended.
-func awaitCopy(ctx context.Context, copied <-chan error) error {
+// waitForCopy waits for the end of copying, at most killDelay after ctx has ended.
+func waitForCopy(ctx context.Context, copied <-chan error) error {
 	select {
 	case err := <-copied:
 		return err

@@ -142,7 +142,8 @@ func (s *Supervised) waitGone(ctx context.Context) {
 }
 
 // ended reports whether the supervisor announces the command's exit: the command has ended
-// and the record is not on disk yet.
+// and the record is not on disk yet. It may return false for announceEvery after readers
+// have taken all announcements.
 func (s *Supervised) ended() bool {
 	alive, err := os.OpenFile(filepath.Join(s.dir, aliveFifo), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

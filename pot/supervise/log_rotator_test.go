@@ -24,8 +24,8 @@ func keepIn(t *testing.T, max int64) (k *logRotator, w *os.File, path string) {
 	return k, w, path
 }
 
-// endsIn fails the test with what unless c is closed within ten seconds.
-func endsIn(t *testing.T, c <-chan struct{}, what string) {
+// mustClose fails the test with what unless c is closed within ten seconds.
+func mustClose(t *testing.T, c <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-c:
@@ -49,7 +49,7 @@ func TestLogRotator(t *testing.T) {
 				must.NoError(t, err)
 			}
 			must.NoError(t, w.Close())
-			endsIn(t, k.ended, "the rotator does not end when the last writer has closed the pipe")
+			mustClose(t, k.ended, "the rotator does not end when the last writer has closed the pipe")
 			newest, err := os.ReadFile(path)
 			must.NoError(t, err)
 			older, err := os.ReadFile(path + RotatedSuffix)
@@ -79,7 +79,7 @@ func TestLogRotator(t *testing.T) {
 		_, err = w.WriteString("more")
 		must.NoError(t, err)
 		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "the rotator does not end")
+		mustClose(t, k.ended, "the rotator does not end")
 		got, err = os.ReadFile(path)
 		must.NoError(t, err)
 		must.StrHasSuffix(t, "line\nmore", string(got))
@@ -87,16 +87,13 @@ func TestLogRotator(t *testing.T) {
 	t.Run("a flush after the end returns", func(t *testing.T) {
 		k, w, _ := keepIn(t, 1)
 		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "the rotator does not end")
+		mustClose(t, k.ended, "the rotator does not end")
 		k.flush()
 	})
 	t.Run("a writer is not blocked when the files cannot be written", func(t *testing.T) {
 		k, w, path := keepIn(t, 1000)
 		must.NoError(t, os.RemoveAll(filepath.Dir(path)))
-		_, err := w.Write(make([]byte, 300_000))
-		must.NoError(t, err)
-		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "the rotator does not end")
+		writeLast(t, k, w, 300_000)
 		must.Less(t, 1001, k.size)
 	})
 	t.Run("a rotation waits for a reader of the older file", func(t *testing.T) {
@@ -117,7 +114,7 @@ func TestLogRotator(t *testing.T) {
 		case <-time.After(200 * time.Millisecond):
 		}
 		must.NoError(t, f.Close())
-		endsIn(t, k.ended, "the rotation waits although nobody reads")
+		mustClose(t, k.ended, "the rotation waits although nobody reads")
 		must.Eq(t, 100, k.size)
 	})
 	t.Run("no directory is open, before and after a rotation", func(t *testing.T) {
@@ -129,18 +126,20 @@ func TestLogRotator(t *testing.T) {
 		must.FileExists(t, path+RotatedSuffix)
 		must.NoError(t, checkNoDirectory())
 		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "the rotator does not end")
+		mustClose(t, k.ended, "the rotator does not end")
 	})
+}
+
+// A rotation leaves files alone that have taken the place of the rotator's own.
+func TestLogRotator_replacedFiles(t *testing.T) {
+	leak.Check(t)
 	t.Run("a link in place of the current file is neither followed nor renamed", func(t *testing.T) {
 		k, w, path := keepIn(t, 1000)
 		other := filepath.Join(t.TempDir(), "other")
 		must.NoError(t, os.WriteFile(other, []byte("mine"), 0o600))
 		must.NoError(t, os.Remove(path))
 		must.NoError(t, os.Symlink(other, path))
-		_, err := w.Write(make([]byte, 5000))
-		must.NoError(t, err)
-		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "the rotator does not end")
+		writeLast(t, k, w, 5000)
 		got, err := os.ReadFile(path)
 		must.NoError(t, err)
 		must.Eq(t, "mine", string(got))
@@ -152,10 +151,7 @@ func TestLogRotator(t *testing.T) {
 		other := filepath.Join(t.TempDir(), "other")
 		must.NoError(t, os.WriteFile(other, []byte("mine"), 0o600))
 		must.NoError(t, os.Symlink(other, path+RotatedSuffix))
-		_, err := w.Write(make([]byte, 1500))
-		must.NoError(t, err)
-		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "the rotator does not end")
+		writeLast(t, k, w, 1500)
 		info, err := os.Lstat(path + RotatedSuffix)
 		must.NoError(t, err)
 		must.True(t, info.Mode().IsRegular())
@@ -168,10 +164,7 @@ func TestLogRotator(t *testing.T) {
 		must.NoError(t, os.RemoveAll(filepath.Dir(path)))
 		must.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
 		must.NoError(t, os.WriteFile(path, []byte("another's"), 0o600))
-		_, err := w.Write(make([]byte, 5000))
-		must.NoError(t, err)
-		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "the rotator does not end")
+		writeLast(t, k, w, 5000)
 		got, err := os.ReadFile(path)
 		must.NoError(t, err)
 		must.Eq(t, "another's", string(got))
@@ -180,10 +173,7 @@ func TestLogRotator(t *testing.T) {
 	t.Run("a file that was removed is created again", func(t *testing.T) {
 		k, w, path := keepIn(t, 1000)
 		must.NoError(t, os.Remove(path))
-		_, err := w.Write(make([]byte, 1500))
-		must.NoError(t, err)
-		must.NoError(t, w.Close())
-		endsIn(t, k.ended, "the rotator does not end")
+		writeLast(t, k, w, 1500)
 		got, err := os.ReadFile(path)
 		must.NoError(t, err)
 		must.Eq(t, 500, len(got))
@@ -195,6 +185,15 @@ func TestLogRotator(t *testing.T) {
 		_, _, err := newLogRotator(filepath.Join(dir, "out"), 1)
 		must.ErrorContains(t, err, "open output")
 	})
+}
+
+// writeLast writes n bytes, closes the command's end of the pipe and waits for the rotator.
+func writeLast(t *testing.T, k *logRotator, w *os.File, n int) {
+	t.Helper()
+	_, err := w.Write(make([]byte, n))
+	must.NoError(t, err)
+	must.NoError(t, w.Close())
+	mustClose(t, k.ended, "the rotator does not end")
 }
 
 // bytesIn yields p in parts of n bytes.

@@ -53,16 +53,16 @@ func TestFifo_release(t *testing.T) {
 		got, err := io.ReadAll(r)
 		must.NoError(t, err)
 		must.True(t, bytes.Equal(make([]byte, 1000), got), must.Sprintf("%d bytes", len(got)))
-		endsIn(t, done, "the fifo is not closed after it was read")
+		mustClose(t, done, "the fifo is not closed after it was read")
 	})
 	t.Run("a fifo that was removed is closed at once", func(t *testing.T) {
 		f, path := unread(t)
 		done := released(f, time.Hour)
 		must.NoError(t, os.Remove(path))
-		endsIn(t, done, "release waits for a reader that cannot open the fifo")
+		mustClose(t, done, "release waits for a reader that cannot open the fifo")
 	})
 	t.Run("the wait for a reader ends at the deadline", func(t *testing.T) {
 		f, _ := unread(t)
-		endsIn(t, released(f, 0), "release waits beyond its deadline")
+		mustClose(t, released(f, 0), "release waits beyond its deadline")
 	})
 }

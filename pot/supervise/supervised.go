@@ -44,7 +44,7 @@ func (s *Supervised) Wait(ctx context.Context) (Exit, error) {
 
 	// Only the supervisor has the fifo open for writing. It writes to it only while the
 	// disk takes no exit record (announceExit). When the supervisor ends, even if it is
-	// killed, the fifo is at its end. The control fifo tells whether a supervisor still
+	// killed, the fifo is at its end. The control fifo shows whether a supervisor still
 	// lives: on FreeBSD a fifo without writers is at its end only for a reader that had it
 	// open when the last writer left (sys/fs/fifofs/fifo_vnops.c, fifo_open).
 	switch control, err := s.control(); {

@@ -1,11 +1,15 @@
 //go:build linux
 
-// Package inside is the first process of a jail on Linux: it makes the jail's
-// mount namespace what a jail sees, and then does nothing but exist and take in
-// orphans. While it lives, the jail does; when it is killed, the kernel kills
-// all that runs in it (pid_namespaces(7)).
+// Package inside is the first process of a jail on Linux. It sets up the jail's mounts,
+// devices and host name, and then only reaps orphans. The jail exists as long as this
+// process: when it is killed, the kernel kills all other processes in the jail
+// (pid_namespaces(7)).
 //
-// It imports the standard library alone: it is part of pot-supervisor.
+// It does not create the namespaces, and no command runs in it: package linux starts it in
+// new namespaces and talks to it through Config and Ready; package supervise starts
+// commands beside it. Start reading at Run.
+//
+// It imports only the standard library: it is part of pot-supervisor.
 package inside
 
 import (
@@ -19,20 +23,21 @@ import (
 	"syscall"
 )
 
-// Config is what the jail is to be.
+// Config describes the jail.
 type Config struct {
-	Root     string `json:"root"` // a mount, seen by nobody else
+	Root     string `json:"root"` // a mount point in a private mount namespace
 	Hostname string `json:"hostname"`
 }
 
-// Ready is answered when the jail is made; anything else is why not.
+// Ready is the answer once the jail is set up. Any other answer is an error message.
 const Ready = "ready"
 
+// maxConfig bounds the encoded Config, in bytes.
 const maxConfig = 64 << 10
 
-// Run is the whole life of the process, which was started in namespaces of its
-// own. It reads a Config, and answers on stdout. It ends only when it is
-// killed, or when its config does not come: whoever started it is gone.
+// Run is the main function of the process. It reads a Config from stdin and answers on
+// stdout. It returns only if that fails, or if no Config comes because the process that
+// started it is gone; otherwise it runs until it is killed.
 func Run(stdin io.Reader, stdout io.WriteCloser) int {
 	var c Config
 	if err := json.NewDecoder(io.LimitReader(stdin, maxConfig)).Decode(&c); err != nil {
@@ -59,7 +64,7 @@ func Run(stdin io.Reader, stdout io.WriteCloser) int {
 	return status
 }
 
-// reap waits for every child that has ended.
+// reap waits for all children that have ended.
 func reap() {
 	for {
 		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
@@ -69,7 +74,7 @@ func reap() {
 	}
 }
 
-// make makes the namespaces what c says.
+// make sets up the jail.
 func (c Config) make() error {
 	root, err := os.OpenRoot(c.Root)
 	if err != nil {
@@ -82,8 +87,8 @@ func (c Config) make() error {
 	if err := mountProc(root); err != nil {
 		return err
 	}
-	// Not pivot_root(2), which looks at every thread of the machine. What is under
-	// the new root has no name for anybody here.
+	// Moving the mount is faster than pivot_root(2), which looks at every thread of the
+	// machine. No path leads to what is below the new root.
 	if err := os.Chdir(c.Root); err != nil {
 		return err
 	}
@@ -102,14 +107,14 @@ func (c Config) make() error {
 	return nil
 }
 
-// mountOn mounts on a directory of the image, which is made if it is missing
-// and refused if it is a link.
+// mountOn mounts a file system on a directory of the image. It creates the directory if it
+// is missing and refuses a symbolic link. It returns the mount's path.
 func mountOn(root *os.Root, name, source, fstype string, flags uintptr, options string) (string, error) {
 	if err := root.Mkdir(name, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return "", err
 	}
 	if info, err := root.Lstat(name); err != nil || !info.IsDir() {
-		return "", errors.Join(err, fmt.Errorf("/%s is no directory in the image", name))
+		return "", errors.Join(err, fmt.Errorf("/%s is not a directory in the image", name))
 	}
 	path := filepath.Join(root.Name(), name)
 	if err := syscall.Mount(source, path, fstype, flags, options); err != nil {
@@ -118,13 +123,14 @@ func mountOn(root *os.Root, name, source, fstype string, flags uintptr, options 
 	return path, nil
 }
 
-// What proc(5) lets root do to the machine is read-only in a jail, and what
-// tells of it is empty.
+// Files of proc(5) through which root can change the machine are read-only in a jail;
+// those that reveal the machine's memory and keys are masked.
 var (
 	readOnlyProc = []string{"bus", "fs", "irq", "sys", "sysrq-trigger"}
 	maskedProc   = []string{"kcore", "keys", "timer_list", "latency_stats", "sched_debug"}
 )
 
+// mountProc mounts procfs, with parts of it read-only or masked.
 func mountProc(root *os.Root) error {
 	proc, err := mountOn(root, "proc", "proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, "")
 	if err != nil {
@@ -154,7 +160,7 @@ func mountProc(root *os.Root) error {
 }
 
 // devices are those that FreeBSD's devfs ruleset 4, devfsrules_jail
-// (/etc/defaults/devfs.rules), leaves a jail, by Linux's numbers
+// (/etc/defaults/devfs.rules), leaves to a jail, by Linux's numbers
 // (admin-guide/devices.txt).
 var devices = []struct {
 	name         string
@@ -163,12 +169,13 @@ var devices = []struct {
 	{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
 }
 
-// links of dev that FreeBSD's fdescfs and Linux's programs expect.
+// devLinks are the links in /dev that FreeBSD's fdescfs has, or that Linux programs expect.
 var devLinks = map[string]string{
 	"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2",
 	"ptmx": "pts/ptmx",
 }
 
+// mountDev mounts a small /dev with devices, devLinks, pts and shm.
 func mountDev(root *os.Root) error {
 	dev, err := mountOn(root, "dev", "devfs", "tmpfs", syscall.MS_NOSUID|syscall.MS_NOEXEC, "mode=755,size=64k")
 	if err != nil {

@@ -1,0 +1,184 @@
+package build
+
+import (
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"compress/gzip"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"nomad-driver-pot/image/xz"
+	"nomad-driver-pot/image/zstream"
+)
+
+// archive reads a tar archive.
+func (b *build) archive(ctx context.Context, name string, r io.Reader) (*zstream.Files, error) {
+	plain, err := decompress(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	files, err := zstream.ReadTar(ctx, plain, zstream.TarOptions{Spool: b.Spool, Missing: b.Created})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return files, nil
+}
+
+// Sizes of the first block of an archive, and of what tells others by their beginning.
+const (
+	tarHeader   = 512
+	lzmaHeader  = 13
+	archiveRead = 1 << 20
+)
+
+// decompress finds out by its first bytes how r is compressed.
+func decompress(r io.Reader) (io.Reader, error) {
+	buffered := bufio.NewReaderSize(r, archiveRead)
+	kind, err := kindOfArchive(buffered)
+	if err != nil || kind == "" {
+		return buffered, err
+	}
+	var plain io.Reader
+	switch kind {
+	case "xz":
+		plain = xz.NewReader(buffered)
+	case "gzip":
+		plain, err = gzip.NewReader(buffered)
+	case "bzip2":
+		plain = bzip2.NewReader(buffered)
+	default:
+		return nil, fmt.Errorf("%s is not supported; use a tar archive, plain or compressed with xz, gzip or bzip2", kind)
+	}
+	if err != nil {
+		return nil, decompressError(kind, err)
+	}
+	inner := bufio.NewReaderSize(&decompressed{plain, kind}, archiveRead)
+	twice, err := kindOfArchive(inner)
+	if err == nil && twice != "" {
+		err = fmt.Errorf("%s within %s is not supported; decompress it once", twice, kind)
+	}
+	return inner, err
+}
+
+// decompressed says in errors what was being decompressed.
+type decompressed struct {
+	io.Reader
+	kind string
+}
+
+func (d *decompressed) Read(p []byte) (int, error) {
+	n, err := d.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = decompressError(d.kind, err)
+	}
+	return n, err
+}
+
+// decompressError is err of the libraries, some of which say no more than that.
+func decompressError(kind string, err error) error {
+	switch {
+	case err == io.ErrUnexpectedEOF || err == io.EOF:
+		return fmt.Errorf("%s stream is cut off: %w", kind, io.ErrUnexpectedEOF)
+	case strings.HasPrefix(err.Error(), kind):
+		return err
+	}
+	return fmt.Errorf("%s: %w", kind, err)
+}
+
+// kindOfArchive returns what an archive is compressed with, or what it is instead, and ""
+// for a tar archive and what nobody knows. It takes nothing off r.
+func kindOfArchive(r *bufio.Reader) (string, error) {
+	start, err := r.Peek(tarHeader)
+	if err != nil && !errors.Is(err, io.EOF) && len(start) == 0 {
+		return "", err
+	}
+	if isTar(start) { // whatever the name of its first file begins with
+		return "", nil
+	}
+	for _, m := range magics {
+		if bytes.HasPrefix(start, []byte(m.begins)) {
+			return m.kind, nil
+		}
+	}
+	switch {
+	case isLZMA(start):
+		return "lzma compression", nil
+	case len(start) > 3 && start[0]&0xf0 == 0x50 && string(start[1:4]) == "\x2a\x4d\x18": // a skippable frame
+		return "zstd or lz4 compression", nil
+	case isUUEncoded(start):
+		return "uuencoding", nil
+	}
+	return "", nil
+}
+
+// magics are the first bytes of what is compressed or archived in another way.
+var magics = []struct{ begins, kind string }{
+	{"\xfd7zXZ\x00", "xz"},
+	{"\x1f\x8b", "gzip"},
+	{"BZh", "bzip2"},
+	{"\x28\xb5\x2f\xfd", "zstd compression"},
+	{"\x04\x22\x4d\x18", "lz4 compression"},
+	{"\x02\x21\x4c\x18", "lz4 compression"}, // of before frames
+	{"LZIP", "lzip compression"},
+	{"LRZI", "lrzip compression"},
+	{"\x89LZO\x00\r\n\x1a\n", "lzop compression"},
+	{"\x1f\x9d", "compress(1) compression"},
+	{"\x1f\x1e", "pack(1) compression"},
+	{"PK\x03\x04", "a zip archive"},
+	{"PK\x05\x06", "a zip archive"}, // without a file
+	{"7z\xbc\xaf\x27\x1c", "a 7z archive"},
+	{"Rar!\x1a\x07", "a rar archive"},
+	{"070701", "a cpio archive"},
+	{"070702", "a cpio archive"},
+	{"070707", "a cpio archive"},
+	{"\xc7\x71", "a cpio archive"},
+	{"\x71\xc7", "a cpio archive"},
+	{"!<arch>\n", "an ar archive"},
+	{"xar!", "a xar archive"},
+	{"begin-base64 ", "uuencoding"},
+}
+
+// isTar reports whether a block is the header of an entry: it has its own checksum, of
+// all bytes, with the bytes of the sum counted as blanks (POSIX, pax, "ustar Interchange Format").
+func isTar(block []byte) bool {
+	const at, size = 148, 8
+	if len(block) < tarHeader {
+		return false
+	}
+	want, err := strconv.ParseUint(strings.Trim(string(block[at:at+size]), " \x00"), 8, 32)
+	if err != nil {
+		return false
+	}
+	sum := uint64(size * ' ')
+	for i, c := range block[:tarHeader] {
+		if i < at || i >= at+size {
+			sum += uint64(c)
+		}
+	}
+	return sum == want
+}
+
+// isLZMA reports whether a file begins as files of lzma(1) do, which have no magic number:
+// properties as it always writes them, the size of the dictionary, and that of the content,
+// which may be unknown.
+func isLZMA(start []byte) bool {
+	if len(start) < lzmaHeader || start[0] != 0x5d {
+		return false
+	}
+	dictionary, size := binary.LittleEndian.Uint32(start[1:]), binary.LittleEndian.Uint64(start[5:])
+	return dictionary >= 4<<10 && dictionary&0xfff == 0 && (size == 1<<64-1 || size < 1<<48)
+}
+
+// isUUEncoded reports whether a file begins as files of uuencode(1): begin MODE NAME.
+func isUUEncoded(start []byte) bool {
+	rest, ok := bytes.CutPrefix(start, []byte("begin "))
+	mode, _, blank := bytes.Cut(rest, []byte(" "))
+	_, err := strconv.ParseUint(string(mode), 8, 12)
+	return ok && blank && err == nil
+}

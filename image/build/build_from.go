@@ -1,0 +1,31 @@
+package build
+
+import (
+	"context"
+	"os"
+
+	"nomad-driver-pot/image/zstream"
+)
+
+// files reads what the root tree is made from.
+func (b *build) files(ctx context.Context) (*zstream.Files, error) {
+	if b.Archive != nil {
+		return b.archive(ctx, "archive", b.Archive)
+	}
+	info, err := os.Stat(b.From)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		if b.root, err = os.OpenRoot(b.From); err != nil {
+			return nil, err
+		}
+		return zstream.ReadDir(ctx, b.root)
+	}
+	f, err := os.Open(b.From)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return b.archive(ctx, b.From, f)
+}

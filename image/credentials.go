@@ -1,0 +1,116 @@
+package image
+
+import (
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// Credentials are how a server is told who asks. The zero value tells it nothing. It is
+// never printed: all that formats it shows as much as that there is one.
+type Credentials struct {
+	Username, Password string // of Basic (RFC 7617)
+	Token              string // of Bearer (RFC 6750)
+	Header             string // of one's own: "Name: value"
+}
+
+// IsZero tells whether there is none.
+func (l Credentials) IsZero() bool { return l == Credentials{} }
+
+// String hides what the login is.
+func (l Credentials) String() string {
+	if l.IsZero() {
+		return "no credentials"
+	}
+	return "credentials"
+}
+
+// GoString is String, for %#v.
+func (l Credentials) GoString() string { return l.String() }
+
+// LogValue is slog.LogValuer's.
+func (l Credentials) LogValue() slog.Value { return slog.StringValue(l.String()) }
+
+// MarshalText is String, for whoever writes it down.
+func (l Credentials) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// Names of header fields (RFC 9110, section 5.6.2), and the values that all
+// servers read (section 5.5).
+var (
+	fieldNames  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+	fieldValues = regexp.MustCompile(`^[\t -~]+$`)
+)
+
+// Validate returns what is wrong with l. It does not quote any of it.
+func (l Credentials) Validate() error {
+	kinds := 0
+	for _, used := range []bool{l.Username != "" || l.Password != "", l.Token != "", l.Header != ""} {
+		if used {
+			kinds++
+		}
+	}
+	name, value, ok := l.header()
+	switch {
+	case kinds > 1:
+		return errors.New("must be username and password, token, or header: one of them")
+	case l.Password != "" && l.Username == "":
+		return errors.New("username: must be set, with a password")
+	case strings.Contains(l.Username, ":"):
+		return errors.New("username: must not have ':' in it") // RFC 7617, section 2
+	case strings.ContainsFunc(l.Token, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return errors.New("token: must be printable, and without blanks")
+	case l.Header != "" && (!ok || !fieldNames.MatchString(name) || !fieldValues.MatchString(value)):
+		return errors.New("header: must be \"Name: value\"")
+	case l.Header != "" && !free(name):
+		return errors.New("header: must not be one that requests have anyway")
+	}
+	return nil
+}
+
+// free tells whether a header of that name does not change what is asked for, or
+// of whom.
+func free(name string) bool {
+	switch http.CanonicalHeaderKey(name) {
+	case "Host", "Range", "If-Range", "Connection", "Content-Length", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Expect",
+		"Accept-Encoding", "Proxy-Connection", "Keep-Alive":
+		return false
+	}
+	return true
+}
+
+// header is the one of one's own.
+func (l Credentials) header() (name, value string, ok bool) {
+	name, value, ok = strings.Cut(l.Header, ":")
+	return name, strings.TrimSpace(value), ok
+}
+
+// Apply puts the credentials into h.
+func (l Credentials) Apply(h http.Header) {
+	switch {
+	case l.Token != "":
+		h.Set("Authorization", "Bearer "+l.Token)
+	case l.Header != "":
+		name, value, _ := l.header()
+		h.Set(name, value)
+	case l.Username != "":
+		pair := l.Username + ":" + l.Password
+		h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
+	}
+}
+
+// CutCredentials takes the user and the password out of a URL. What is no URL stays as
+// it is, for Ref.Validate to refuse.
+func CutCredentials(source string) (string, Credentials) {
+	u, err := url.Parse(source)
+	if err != nil || u.User == nil {
+		return source, Credentials{}
+	}
+	password, _ := u.User.Password()
+	l := Credentials{Username: u.User.Username(), Password: password}
+	u.User = nil
+	return u.String(), l
+}

@@ -1,0 +1,101 @@
+package image
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// maxLoginsBytes is what a file of credentials may have.
+const maxLoginsBytes = 1 << 20
+
+// CredentialsFile is the credentials for servers, each for a URL and all below it.
+type CredentialsFile []credentialsAt
+
+type credentialsAt struct {
+	at    Prefix
+	login Credentials
+}
+
+// ReadCredentials reads a file of credentials: an object in JSON whose keys are URLs,
+// and whose values have username and password, token, or header. It must belong
+// to root or to this user, and be closed to all others. Errors quote nothing of
+// it but the URLs.
+func ReadCredentials(file string) (CredentialsFile, error) {
+	text, err := readPrivate(file)
+	if err != nil {
+		return nil, err
+	}
+	all, err := parseCredentials(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return all, nil
+}
+
+// readOwn reads a file that nobody else can.
+func readPrivate(name string) ([]byte, error) {
+	f, err := OpenRegular(name)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	owner := int(info.Sys().(*syscall.Stat_t).Uid)
+	switch mode := info.Mode().Perm(); {
+	case mode&0o077 != 0:
+		return nil, fmt.Errorf("%s: others can use it: its mode must be 0600, not %#o", name, mode)
+	case owner != 0 && owner != os.Geteuid():
+		return nil, fmt.Errorf("%s: must belong to root, not to user %d", name, owner)
+	}
+	return ReadAtMost(f, maxLoginsBytes)
+}
+
+func parseCredentials(text []byte) (CredentialsFile, error) {
+	var file map[string]struct {
+		Username, Password, Token, Header string
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&file); err != nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			return nil, fmt.Errorf("not JSON: at offset %d", syntax.Offset)
+		}
+		return nil, errors.New("must be an object in JSON, from URLs to objects of username, password, token and header, which are strings")
+	}
+	if d.More() {
+		return nil, errors.New("more than one object")
+	}
+	var all CredentialsFile
+	for at, l := range file {
+		p, err := ParsePrefix(at)
+		if err != nil {
+			return nil, err // of a URL, which shows no secret
+		}
+		login := Credentials{l.Username, l.Password, l.Token, l.Header}
+		if err := login.Validate(); err != nil {
+			return nil, fmt.Errorf("%s: %w", at, err)
+		}
+		all = append(all, credentialsAt{p, login})
+	}
+	return all, nil
+}
+
+// For is the login for source: of those whose URL it is below, the longest's.
+func (l CredentialsFile) For(source string) Credentials {
+	var best credentialsAt
+	for _, one := range l {
+		if one.at.Covers(source) && (best.login.IsZero() || len(one.at.path) > len(best.at.path)) {
+			best = one
+		}
+	}
+	return best.login
+}

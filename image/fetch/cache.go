@@ -1,0 +1,338 @@
+package fetch
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/lockdir"
+	"nomad-driver-pot/image/skein"
+	"nomad-driver-pot/image/xz"
+)
+
+// Bounds where none are set: of an .xz file, in bytes, and of the time in which
+// no byte arrives.
+const (
+	defaultMaxBytes     = 16 << 30
+	DefaultStallTimeout = time.Minute
+)
+
+// DefaultMaxTreeBytes is what an image may have when it is unpacked, in bytes.
+const DefaultMaxTreeBytes = 64 << 30
+
+// Options bound what a fetch may take. Zero is what the comment says.
+type Options struct {
+	MaxBytes     int64          // of an .xz file: 16 GiB
+	MaxTreeBytes int64          // of what is in it, decoded, and of its files: DefaultMaxTreeBytes
+	Timeout      time.Duration  // of a whole fetch: 1 hour
+	StallTimeout time.Duration  // in which no byte arrives: 1 minute
+	MaxParallel  int            // fetches at once: 4
+	Decode       xz.Options     // of what was fetched
+	CacheBytes   int64          // of all files in the cache: no bound
+	Roots        *x509.CertPool // that vouch for servers; nil: the system's
+
+	// OnProgress is asked, whenever an .xz is begun to be downloaded or imported, for who is
+	// to be told how far that has come. It and what it returns may be nil.
+	OnProgress func(what string) image.ProgressFunc
+}
+
+// ProgressOf returns who is told how far what has come; nil if nobody is.
+func (o Options) ProgressOf(what string) image.ProgressFunc {
+	if o.OnProgress == nil {
+		return nil
+	}
+	return o.OnProgress(what)
+}
+
+// Cache keeps image files in a directory, under the names that pot gives them.
+// It may be pot's own cache, and other processes may use it at the same time:
+// what is in it is verified before each use, and a file takes its name only
+// when it has been.
+type Cache struct {
+	Dir     string
+	Options Options
+	client  *http.Client
+	slots   chan struct{} // one for each fetch at once
+}
+
+// NewCache is a cache in dir, which is made when it is first used.
+func NewCache(dir string, o Options) *Cache {
+	o.MaxBytes = cmp.Or(o.MaxBytes, defaultMaxBytes)
+	o.MaxTreeBytes = cmp.Or(o.MaxTreeBytes, DefaultMaxTreeBytes)
+	o.Timeout = cmp.Or(o.Timeout, time.Hour)
+	o.StallTimeout = cmp.Or(o.StallTimeout, DefaultStallTimeout)
+	o.MaxParallel = cmp.Or(o.MaxParallel, 4)
+	return &Cache{Dir: dir, Options: o, client: NewClient(o.Roots), slots: make(chan struct{}, o.MaxParallel)}
+}
+
+// Fetch returns ref's image, from the cache if it is there and from its source
+// if not. Unless pin is zero it is the image with that digest; else it is the
+// one that the source names now, for names of files do not tell of which source
+// they are. A source that cannot be reached is not asked. An image that was pulled with a
+// Login is taken from the cache only if ref's source was seen to give it to who asks. Its
+// errors are of type *Error; after one the cache has what it had before.
+func (c *Cache) Fetch(ctx context.Context, ref image.Ref, terms image.PullOptions, progress image.StatusFunc) (*image.File, error) {
+	if err := ref.Validate(); err != nil {
+		return nil, &image.Error{Op: "check", What: "image reference", Err: err}
+	}
+	if err := c.prepare(); err != nil {
+		return nil, c.Fault(err)
+	}
+	if terms.Digest != (image.Digest{}) && terms.Key == nil {
+		if f, err := c.cached(ctx, ref, terms.Digest, terms, false, progress); err == nil {
+			return f, nil
+		}
+	}
+	select {
+	case c.slots <- struct{}{}:
+	default:
+		progress.Report("waiting for other downloads, before that of %s", ref.File())
+		select {
+		case c.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ContextError(ctx, "fetch", ref.String())
+		}
+	}
+	defer func() { <-c.slots }()
+
+	late := fmt.Errorf("not done within %s", c.Options.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Options.Timeout, late)
+	defer cancel()
+	var f *image.File
+	err := softly(terms, progress, func(terms image.PullOptions) (err error) {
+		f, err = c.fetch(ctx, ref, terms, progress)
+		return err
+	})
+	return f, err
+}
+
+// prepare makes the directory and removes what crashes have left in it.
+func (c *Cache) prepare() error {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return err
+	}
+	c.sweepPartials(time.Now())
+	return lockdir.RemoveStale(c.Dir, lockdir.Fetching, func(*lockdir.Dir) error { return nil })
+}
+
+// cached is the image that is in the cache, if that is what it should be and is for who
+// asks: see allow.
+func (c *Cache) cached(ctx context.Context, ref image.Ref, pin image.Digest, terms image.PullOptions, asked bool, progress image.StatusFunc) (_ *image.File, err error) {
+	if terms.Deliver {
+		return nil, errPrivate
+	}
+	f, raw, from, err := c.open(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+		}
+	}()
+	if pin != (image.Digest{}) && pin != f.Digest {
+		return nil, &image.DigestError{Want: pin, Got: f.Digest}
+	}
+	if f.Meta, err = image.ParseMeta(raw); err != nil {
+		return nil, err
+	}
+	if err := c.allow(ctx, f, ref, terms, from, asked); err != nil {
+		return nil, err
+	}
+	progress.Report("verifying %s", ref.File())
+	c.touch(ref)
+	h := skein.New()
+	if f.Bytes, err = io.Copy(h, contextReader{ctx, f.XZ}); err != nil {
+		return nil, err
+	}
+	if err := image.VerifyDigest(h, f.Bytes, raw, f.Digest); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// open opens the files of an image in the cache, and says who may have it: while others
+// change them, it waits. Nothing is verified yet.
+func (c *Cache) open(ctx context.Context, ref image.Ref) (f *image.File, meta []byte, from Sources, err error) {
+	unlock, err := lockdir.LockShared(ctx, c.Dir)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer unlock()
+	name := filepath.Join(c.Dir, ref.File())
+	f = &image.File{}
+	if f.Digest, err = readDigest(name + ".skein"); err != nil {
+		return nil, nil, nil, err
+	}
+	if meta, err = readSmall(name + ".meta"); err != nil {
+		return nil, nil, nil, err
+	}
+	f.HasMeta = len(meta) > 0
+	from, f.Private = c.privacy(ref)
+	f.XZ, err = image.OpenRegular(name)
+	return f, meta, from, err
+}
+
+// fetch brings the three files to a directory of their own and, when they are
+// verified, gives them their names in the cache.
+func (c *Cache) fetch(ctx context.Context, ref image.Ref, terms image.PullOptions, progress image.StatusFunc) (_ *image.File, err error) {
+	t, err := lockdir.New(c.Dir, lockdir.Fetching)
+	if err != nil {
+		return nil, c.Fault(err)
+	}
+	defer t.Remove()
+
+	want, err := c.fetchDigest(ctx, t, ref, terms)
+	unreachable := image.Retryable(err) && ctx.Err() == nil && terms.Key == nil && terms.Digest == (image.Digest{})
+	if asked := err == nil; asked || unreachable {
+		if f, err := c.cached(ctx, ref, want, terms, asked, progress); err == nil {
+			f.Signed(terms)
+			return f, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	raw, meta, err := c.fetchMeta(ctx, t, ref, terms)
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.openPartial(t, ref, want)
+	if err != nil {
+		return nil, c.Fault(err)
+	}
+	defer p.close()
+	if err := c.complete(ctx, p, ref, terms, raw, want, progress); err != nil {
+		return nil, err
+	}
+	f := &image.File{Verified: image.Verified{Digest: want, Meta: meta, HasMeta: len(raw) > 0, Bytes: p.hash.n}, NeedsCredentials: !terms.Credentials.IsZero()}
+	f.XZ, err = p.publish(filepath.Join(t.Path, ref.File()))
+	if err == nil {
+		f.Private, err = c.publish(ctx, t, ref, f.NeedsCredentials, want)
+	}
+	if err == nil {
+		err = c.prune(ctx, ref, 0)
+	}
+	if err != nil {
+		f.Close()
+		return nil, c.Fault(err)
+	}
+	f.Signed(terms)
+	return f, nil
+}
+
+// attempts is how often one fetch asks for an .xz, as long as each time more of it
+// arrives; pause is between the first two, and grows.
+const (
+	attempts = 4
+	pause    = 500 * time.Millisecond
+)
+
+// complete brings what is missing of an .xz, and verifies the whole. What is there of
+// it stays for the next who asks, if it may be of use.
+func (c *Cache) complete(ctx context.Context, p *partial, ref image.Ref, terms image.PullOptions, meta []byte, want image.Digest, progress image.StatusFunc) error {
+	for n, most := 1, p.hash.n; ; n++ {
+		resumed := p.hash.n > 0
+		err := c.download(ctx, ref, terms, "", c.Options.MaxBytes, progress, p)
+		if err == nil {
+			if err = image.VerifyDigest(p.hash.h, p.hash.n, meta, want); err == nil {
+				return nil
+			}
+			err = &image.Error{Op: "verify", What: ref.String(), Err: err}
+			if restarted := p.restart(); restarted != nil {
+				return c.Fault(restarted)
+			}
+			if resumed && n == 1 { // it is not of the same file
+				continue
+			}
+		}
+		p.done = !image.Retryable(err) && ctx.Err() == nil || errors.Is(err, syscall.ENOSPC)
+		if !image.Retryable(err) || ctx.Err() != nil || n == attempts || p.hash.n <= most {
+			return err
+		}
+		most = p.hash.n
+		progress.Report("the download of %s was interrupted, and goes on at %s: %v", ref.File(), image.FormatSize(most), err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(n) * pause):
+		}
+	}
+}
+
+// publish moves the files into the cache, and returns whether they are not for all. The
+// image itself comes last: who sees it finds the others beside it.
+func (c *Cache) publish(ctx context.Context, t *lockdir.Dir, ref image.Ref, login bool, d image.Digest) (private bool, err error) {
+	unlock, err := lockdir.LockShared(ctx, c.Dir)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	if private, err = c.setPrivacy(ref, login, d); err != nil {
+		return private, err
+	}
+	for _, ending := range []string{".skein", ".meta", ""} {
+		name := ref.File() + ending
+		if err := os.Rename(filepath.Join(t.Path, name), filepath.Join(c.Dir, name)); err != nil {
+			return private, err
+		}
+	}
+	if !private {
+		err = os.RemoveAll(filepath.Join(c.Dir, ref.File()+privateEnding))
+	}
+	return private, err
+}
+
+func (c *Cache) download(ctx context.Context, ref image.Ref, terms image.PullOptions, ending string, limit int64, p image.StatusFunc, w io.Writer) error {
+	u, err := ref.URL(ending)
+	if err != nil {
+		return &image.Error{Op: "check", What: "image reference", Err: err}
+	}
+	d := &Download{
+		Op: "fetch", What: u.Redacted(), URL: u, Limit: limit,
+		Stall: c.Options.StallTimeout, progress: p, Client: ClientFor(c.client, terms.Credentials, u),
+	}
+	if part, ok := w.(*partial); ok {
+		d.part = part
+		d.Count = c.Options.ProgressOf("downloading " + ref.File())
+		d.room = func(bytes int64) error { return c.prune(ctx, ref, bytes) }
+	}
+	return d.To(ctx, w)
+}
+
+// Fault is an error of the cache's own directory, which names its file. A disk
+// that is full now may have room later.
+func (c *Cache) Fault(err error) *image.Error {
+	return &image.Error{Op: "use", What: "image cache", Err: err, Retryable: errors.Is(err, syscall.ENOSPC)}
+}
+
+// ContextError is what remains of work that was not waited for. A deadline may be met
+// another time.
+func ContextError(ctx context.Context, op, what string) *image.Error {
+	err := context.Cause(ctx)
+	return &image.Error{Op: op, What: what, Err: err, Retryable: !errors.Is(err, context.Canceled)}
+}
+
+// NewContextReader returns a reader of r that ends with ctx.
+func NewContextReader(ctx context.Context, r io.Reader) io.Reader { return contextReader{ctx, r} }
+
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return c.r.Read(p)
+}

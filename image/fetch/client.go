@@ -1,0 +1,93 @@
+package fetch
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"nomad-driver-pot/image"
+)
+
+// NewClient is an HTTP client that gives files as they are. It has no timeout
+// of its own: a large image takes what it takes, as long as bytes arrive. A
+// proxy is what the environment says (http.ProxyFromEnvironment). Servers are
+// vouched for by roots, or, if that is nil, by those of the system.
+func NewClient(roots *x509.CertPool) *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableCompression = true
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	return &http.Client{Transport: transport, CheckRedirect: checkRedirect}
+}
+
+// maxCABytes is what a file of certificates may have: some hundreds of them.
+const maxCABytes = 1 << 20
+
+// ReadRoots are the system's certificate authorities, and those in file, which
+// has them in PEM.
+func ReadRoots(file string) (*x509.CertPool, error) {
+	text, err := image.ReadBounded(file, maxCABytes)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s: no certificate in PEM", file)
+	}
+	return roots, nil
+}
+
+// errRedirect is a redirect that is not followed.
+var errRedirect = errors.New("redirect refused")
+
+// checkRedirect follows to http and https alone, and never from the second to
+// the first: who is on the way could answer instead.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	last := via[len(via)-1].URL.Scheme
+	switch to := req.URL.Scheme; {
+	case to != "http" && to != "https", last == "https" && to == "http":
+		return fmt.Errorf("%w: from %s to %s", errRedirect, last, to)
+	case len(via) >= 10:
+		return fmt.Errorf("%w: the tenth", errRedirect)
+	}
+	return nil
+}
+
+// ClientFor is client, with l shown to the server of u and to no other, wherever
+// redirects lead. Package http would copy a header of one's own to any host, and
+// Authorization to subdomains.
+func ClientFor(client *http.Client, l image.Credentials, u *url.URL) *http.Client {
+	if l.IsZero() {
+		return client
+	}
+	c := *client
+	c.Transport = withCredentials{client.Transport, l, image.Origin(u)}
+	return &c
+}
+
+// shown adds a login to requests for one origin.
+type withCredentials struct {
+	to     http.RoundTripper
+	login  image.Credentials
+	origin string
+}
+
+// RoundTrip is http.RoundTripper's, which must not change req.
+func (s withCredentials) RoundTrip(req *http.Request) (*http.Response, error) {
+	if image.Origin(req.URL) == s.origin {
+		req = req.Clone(req.Context())
+		s.login.Apply(req.Header)
+	}
+	return s.to.RoundTrip(req)
+}
+
+// refused tells whether a server wants to know who asks, or does not like who does.
+func refused(err error) bool {
+	var s StatusError
+	return errors.As(err, &s) && (int(s) == http.StatusUnauthorized || int(s) == http.StatusForbidden)
+}

@@ -1,0 +1,170 @@
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/lockdir"
+)
+
+// privateEnding is of a file beside an image that not all may have: its sources, as
+// sources.String. Of an earlier version it is empty, and its sources are not known.
+const privateEnding = ".private"
+
+// errPrivate is an image in the cache that is not for whoever knows its digest.
+var errPrivate = errors.New("the image in the cache was pulled with credentials")
+
+// privacy returns the sources of an image in the cache that was pulled with a Login;
+// private is false for one that was not. The directory must be locked.
+func (c *Cache) privacy(ref image.Ref) (from Sources, private bool) {
+	text, err := os.ReadFile(filepath.Join(c.Dir, ref.File()+privateEnding))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false
+	}
+	return ParseSources(string(text)), true
+}
+
+// setPrivacy says of an image that replaces the one in the cache who may have it, before
+// it does. The directory must be locked.
+func (c *Cache) setPrivacy(ref image.Ref, login bool, d image.Digest) (private bool, err error) {
+	from, private := c.privacy(ref)
+	if is, err := readDigest(filepath.Join(c.Dir, ref.File()+".skein")); err != nil || is != d {
+		from, private = nil, false
+	}
+	if !private && !login {
+		return false, nil
+	}
+	from = from.With(Source{Ref: ref.String(), Login: login})
+	return true, os.WriteFile(filepath.Join(c.Dir, ref.File()+privateEnding), []byte(from.String()), 0o600)
+}
+
+// allow returns nil if f, which is in the cache, is for who asks for it as ref, and notes
+// why. asked is whether the source has said, to them, that it is f that it serves.
+func (c *Cache) allow(ctx context.Context, f *image.File, ref image.Ref, terms image.PullOptions, from Sources, asked bool) error {
+	if !f.Private {
+		return nil
+	}
+	source, known := from.Find(ref)
+	f.NeedsCredentials = source.Login
+	switch {
+	case known && !source.Login:
+		return nil
+	case known && asked:
+		return c.CheckAccess(ctx, ref, terms)
+	}
+	return errPrivate
+}
+
+// softly calls try with the terms, and again without their Login if the source refuses
+// that and the terms allow it.
+func softly(terms image.PullOptions, p image.StatusFunc, try func(image.PullOptions) error) error {
+	err := try(terms)
+	if terms.AuthSoftFail && !terms.Credentials.IsZero() && refused(err) {
+		p.Report("the credentials are refused: asking without them")
+		terms.Credentials = image.Credentials{}
+		err = try(terms)
+	}
+	return err
+}
+
+// RemoteDigest is the digest that the source says the image has, on these terms: to who
+// may ask for it, and signed as it must be.
+func (c *Cache) RemoteDigest(ctx context.Context, ref image.Ref, terms image.PullOptions) (d image.Digest, err error) {
+	err = c.withTemp(func(t *lockdir.Dir) error {
+		return softly(terms, nil, func(terms image.PullOptions) (err error) {
+			d, err = c.fetchDigest(ctx, t, ref, terms)
+			return err
+		})
+	})
+	return d, err
+}
+
+// AnnouncedMeta is what the source says that the image is layered on.
+func (c *Cache) AnnouncedMeta(ctx context.Context, ref image.Ref, terms image.PullOptions) (m image.Meta, err error) {
+	err = c.withTemp(func(t *lockdir.Dir) error {
+		return softly(terms, nil, func(terms image.PullOptions) (err error) {
+			_, m, err = c.fetchMeta(ctx, t, ref, terms)
+			return err
+		})
+	})
+	return m, err
+}
+
+// withTemp gives f a directory for the time that it takes.
+func (c *Cache) withTemp(f func(*lockdir.Dir) error) error {
+	if err := c.prepare(); err != nil {
+		return c.Fault(err)
+	}
+	t, err := lockdir.New(c.Dir, lockdir.Fetching)
+	if err != nil {
+		return c.Fault(err)
+	}
+	defer t.Remove()
+	return f(t)
+}
+
+// xzMagic begins every .xz file (The .xz File Format, 2.1.1.1).
+var xzMagic = []byte("\xFD7zXZ\x00")
+
+// CheckAccess returns nil if the source gives the .xz to who asks for it on these terms:
+// the digest beside it may be for all to read. It reads the beginning, and no more:
+// servers have been seen to answer 200 OK with a page to log in.
+func (c *Cache) CheckAccess(ctx context.Context, ref image.Ref, terms image.PullOptions) error {
+	return softly(terms, nil, func(terms image.PullOptions) error {
+		u, err := ref.URL("")
+		if err != nil {
+			return &image.Error{Op: "check", What: "image reference", Err: err}
+		}
+		d := &Download{Op: "fetch", What: u.Redacted(), URL: u, Stall: c.Options.StallTimeout, Client: ClientFor(c.client, terms.Credentials, u)}
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		stalled := time.AfterFunc(d.Stall, func() { cancel(fmt.Errorf("no bytes for %s", d.Stall)) })
+		defer stalled.Stop()
+		begins, err := d.begin(ctx, len(xzMagic))
+		switch {
+		case err != nil:
+			return d.Fault(ctx, err)
+		case !bytes.Equal(begins, xzMagic):
+			return d.Final(errors.New("not an xz file"))
+		}
+		return nil
+	})
+}
+
+// begin returns the first bytes of the file, at most that many.
+func (d *Download) begin(ctx context.Context, most int) ([]byte, error) {
+	var r io.ReadCloser
+	if d.URL.Scheme == "file" {
+		f, err := image.OpenRegular(d.URL.Path)
+		if err != nil {
+			return nil, d.Final(err)
+		}
+		r = f
+	} else {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.URL.String(), nil)
+		if err != nil {
+			return nil, d.Final(err)
+		}
+		req.Header.Set("Range", fmt.Sprintf("bytes=0-%d", most-1))
+		resp, err := d.Client.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		r = resp.Body
+		if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPartialContent {
+			r.Close()
+			return nil, d.Status(resp.StatusCode)
+		}
+	}
+	defer r.Close()
+	return io.ReadAll(io.LimitReader(r, int64(most)))
+}

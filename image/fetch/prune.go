@@ -1,0 +1,91 @@
+package fetch
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/lockdir"
+)
+
+// besides are the endings of an image's files in the cache.
+var besides = []string{"", ".meta", ".skein", ".skein.sig", privateEnding}
+
+// kept is an image in the cache.
+type keptImage struct {
+	file  string // of the .xz
+	bytes int64  // of all its files
+	used  time.Time
+}
+
+// kept are the images in the cache, the one that was not used for longest first, and
+// the size of all that is there. What is no image's is not among them.
+func (c *Cache) kept() (images []keptImage, total int64, err error) {
+	entries, err := os.ReadDir(c.Dir)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() {
+			continue // gone by now
+		}
+		total += info.Size()
+		name := filepath.Join(c.Dir, e.Name())
+		if _, err := os.Lstat(name + ".skein"); err != nil || !strings.HasSuffix(name, ".xz") || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		image := keptImage{file: name, used: info.ModTime()}
+		for _, ending := range besides {
+			if info, err := os.Lstat(name + ending); err == nil {
+				image.bytes += info.Size()
+			}
+		}
+		images = append(images, image)
+	}
+	slices.SortFunc(images, func(a, b keptImage) int { return a.used.Compare(b.used) })
+	return images, total, nil
+}
+
+// prune makes room for need bytes more, within CacheBytes. ref's image stays, whatever
+// its size; who has another open goes on with it.
+func (c *Cache) prune(ctx context.Context, ref image.Ref, need int64) error {
+	if c.Options.CacheBytes == 0 {
+		return nil
+	}
+	unlock, err := lockdir.LockShared(ctx, c.Dir) // whose image may be downloaded again meanwhile
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	images, total, err := c.kept()
+	if err != nil {
+		return err
+	}
+	own := filepath.Join(c.Dir, ref.File())
+	for _, image := range images {
+		if total+need <= c.Options.CacheBytes {
+			return nil
+		}
+		if image.file == own {
+			continue
+		}
+		for _, ending := range besides { // the .xz first: without it there is no image
+			if err := os.Remove(image.file + ending); err != nil && !os.IsNotExist(err) {
+				return err
+			}
+		}
+		total -= image.bytes
+	}
+	return nil
+}
+
+// touch says that an image was used.
+func (c *Cache) touch(ref image.Ref) {
+	now := time.Now()
+	os.Chtimes(filepath.Join(c.Dir, ref.File()), now, now)
+}

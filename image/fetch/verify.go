@@ -1,0 +1,152 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/signify"
+	"nomad-driver-pot/image/skein"
+)
+
+// Checks say what an image must be, beyond what its .skein says.
+type Checks struct {
+	Key   *signify.PublicKey // that must have signed the .skein, in .skein.sig; nil: nobody must have
+	Count image.ProgressFunc // of the .xz as it is read
+}
+
+// Verify verifies the image at p, and keeps nothing of it. Its errors are of type
+// *Error.
+func (p Location) Verify(ctx context.Context, c Checks) (image.Verified, error) {
+	f, err := p.Open(ctx, c, "")
+	if err != nil {
+		return image.Verified{}, err
+	}
+	return f.Verified, f.Close()
+}
+
+// Open verifies the image at p and returns it. One that is not on this machine
+// is kept until it is closed, in an unnamed file in dir. Its errors are of type
+// *Error.
+func (p Location) Open(ctx context.Context, c Checks, dir string) (*image.File, error) {
+	return p.with(dir, func(f *image.File) error {
+		want, meta, err := p.claimedDigest(ctx, c, f)
+		if err != nil {
+			return err
+		}
+		h := skein.New()
+		if f.Bytes, err = p.read(ctx, f.XZ, h, c.Count); err != nil {
+			return err
+		}
+		err = image.VerifyDigest(h, f.Bytes, meta, want)
+		if err != nil && !f.HasMeta {
+			err = fmt.Errorf("%w; it has no .meta file, as images of pot 0.13 and later have", err)
+		}
+		if err != nil {
+			return p.Unverified("", err)
+		}
+		f.Digest = want
+		return nil
+	})
+}
+
+// OpenUnverified is Open without any check: of the image's files it reads the
+// .xz alone, and nothing is known of it but its length.
+func (p Location) OpenUnverified(ctx context.Context, count image.ProgressFunc, dir string) (*image.File, error) {
+	return p.with(dir, func(f *image.File) (err error) {
+		if p.Local() {
+			info, err := f.XZ.Stat()
+			if err == nil {
+				f.Bytes = info.Size()
+			}
+			return err
+		}
+		f.Bytes, err = p.read(ctx, f.XZ, io.Discard, count)
+		return err
+	})
+}
+
+// use is a file that fill has filled.
+func (p Location) with(dir string, fill func(*image.File) error) (*image.File, error) {
+	xz, err := p.open(dir)
+	if err != nil {
+		return nil, p.fault(err)
+	}
+	f := &image.File{XZ: xz}
+	if err := fill(f); err != nil {
+		f.Close()
+		return nil, p.fault(err)
+	}
+	return f, nil
+}
+
+// announced is the digest that the image should have and the bytes of its .meta,
+// which are part of it. Nothing large has been read by then.
+func (p Location) claimedDigest(ctx context.Context, c Checks, f *image.File) (want image.Digest, meta []byte, err error) {
+	text, err := p.Small(ctx, ".skein", SmallLimit, false)
+	if err != nil {
+		return want, nil, err
+	}
+	if c.Key != nil {
+		if err := p.signed(ctx, *c.Key, text); err != nil {
+			return want, nil, err
+		}
+		number := c.Key.Number
+		f.Key = &number
+	}
+	if want, err = image.ParseSkein(text); err != nil {
+		return want, nil, p.Unverified(".skein", err)
+	}
+	if meta, err = p.Small(ctx, ".meta", SmallLimit, true); err != nil {
+		return want, nil, err
+	}
+	if f.Meta, err = image.ParseMeta(meta); err != nil {
+		return want, nil, p.Unverified(".meta", err)
+	}
+	f.HasMeta = len(meta) > 0
+	return want, meta, nil
+}
+
+// signed is nil if key has signed text, which is the .skein.
+func (p Location) signed(ctx context.Context, key signify.PublicKey, text []byte) error {
+	raw, err := p.Small(ctx, ".skein.sig", signify.MaxFileBytes, false)
+	if err != nil {
+		return err
+	}
+	s, err := signify.ParseSignature(raw)
+	if err != nil {
+		return p.Unverified(".skein.sig", err)
+	}
+	if err := key.Verify(text, s); err != nil {
+		return p.Unverified(".skein", err)
+	}
+	return nil
+}
+
+// ClaimedKey is the number of the key that the image says it is signed with; nil if
+// there is no .skein.sig. Nothing is verified by it. Its errors are of type *Error.
+func (p Location) ClaimedKey(ctx context.Context) (*signify.KeyNumber, error) {
+	raw, err := p.Small(ctx, ".skein.sig", signify.MaxFileBytes, true)
+	if err != nil || raw == nil {
+		return nil, err
+	}
+	s, err := signify.ParseSignature(raw)
+	if err != nil {
+		return nil, p.Unverified(".skein.sig", err)
+	}
+	return &s.Number, nil
+}
+
+// Unverified is a file that is not what it should be.
+func (p Location) Unverified(ending string, err error) *image.Error {
+	return &image.Error{Op: "verify", What: p.text + ending, Err: err}
+}
+
+// fault is err as *Error.
+func (p Location) fault(err error) error {
+	if _, ok := err.(*image.Error); ok {
+		return err
+	}
+	return &image.Error{Op: "keep", What: p.text, Err: err}
+}

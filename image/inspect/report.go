@@ -1,0 +1,134 @@
+package inspect
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
+	"nomad-driver-pot/image/signify"
+	"nomad-driver-pot/image/zstream"
+)
+
+// Report is what an image is, and what of it would act on a host.
+type Report struct {
+	Image      string            `json:"image"`
+	Pot        string            `json:"pot,omitempty"` // from the name of the file
+	Tag        string            `json:"tag,omitempty"`
+	Bytes      int64             `json:"bytes"` // of the .xz
+	Digest     string            `json:"digest,omitempty"`
+	Verified   bool              `json:"verified"` // the digest
+	Signature  signatureState    `json:"signature"`
+	ClonedFrom string            `json:"cloned_from,omitempty"` // from its .meta
+	Stream     streamState       `json:"stream"`
+	Datasets   []inspectedSystem `json:"datasets"`
+	Conf       *inspectedConf    `json:"conf,omitempty"` // pot.conf
+	Warnings   []warning         `json:"warnings"`
+
+	values bool // show values of the environment
+}
+
+// signatureState describes an image's signature.
+type signatureState struct {
+	KeyNumber string `json:"key_number,omitempty"` // of signify(1)
+	Verified  bool   `json:"verified"`
+	Fault     string `json:"fault,omitempty"` // why the .skein.sig cannot be read
+
+	looked bool // there was a check for a .skein.sig
+}
+
+// streamState describes the stream as a whole.
+type streamState struct {
+	Top      string   `json:"top"` // the dataset that was sent
+	Features []string `json:"features"`
+}
+
+// inspectedSystem is a dataset of an image.
+type inspectedSystem struct {
+	Name            string         `json:"name"` // below Top
+	Snapshot        string         `json:"snapshot"`
+	Created         time.Time      `json:"created"`
+	Snapshots       []string       `json:"snapshots"`                  // all in the stream, the oldest first
+	IncrementalFrom string         `json:"incremental_from,omitempty"` // GUID of a snapshot
+	Files           *int64         `json:"files,omitempty"`            // nil: not known without the origin
+	Bytes           *int64         `json:"bytes,omitempty"`            // of file content in the stream
+	Properties      map[string]any `json:"properties,omitempty"`
+}
+
+// New returns a report of the image at p, with what the name of its file says. values says whether
+// it shows values of the environment.
+func New(p fetch.Location, values bool) *Report {
+	return &Report{Image: p.String(), values: values, Warnings: []warning{}}
+}
+
+// AddFile adds what is known of the file itself.
+func (r *Report) AddFile(f *image.File, blindly bool) {
+	r.Bytes = f.Bytes
+	if blindly {
+		return
+	}
+	r.Digest, r.Verified = f.Digest.String(), true
+	if f.Meta != (image.Meta{}) {
+		r.ClonedFrom = f.Meta.String()
+	}
+	if f.Key != nil {
+		r.Signature = signatureState{KeyNumber: f.Key.String(), Verified: true}
+	}
+}
+
+// Claim takes over what a signature says that nobody asked to verify.
+func (s *signatureState) Claim(key *signify.KeyNumber, err error) {
+	s.looked = true
+	switch {
+	case err != nil:
+		s.Fault = err.Error()
+	case key != nil:
+		s.KeyNumber = key.String()
+	}
+}
+
+// AddStream adds what is in the image.
+func (r *Report) AddStream(s *zstream.Stream, seen *Seen) {
+	r.Pot, r.Tag = named(path.Base(r.Image), path.Base(s.Top))
+	r.Stream = streamState{s.Top, s.Features}
+	for _, d := range s.Datasets {
+		r.Datasets = append(r.Datasets, newSystem(d, seen))
+	}
+	r.readConf(seen)
+	r.warn(s, seen)
+}
+
+func newSystem(d zstream.Dataset, seen *Seen) inspectedSystem {
+	i := inspectedSystem{Name: d.Name, Snapshot: d.Snapshot, Created: d.Created.UTC(), Properties: shownProperties(d.Properties)}
+	for _, s := range d.Snapshots {
+		i.Snapshots = append(i.Snapshots, s.Name)
+	}
+	if d.FromGUID != 0 {
+		i.IncrementalFrom = fmt.Sprintf("%#x", d.FromGUID)
+	}
+	if n, known := seen.files[d.Name]; known {
+		i.Files, i.Bytes = &n, &d.Bytes
+	}
+	return i
+}
+
+// named returns the pot's name and the tag in a file's name, "" if they are not clear. Both
+// may contain an underscore: if the file's name begins with the name of the pot in the
+// stream, that is the pot.
+func named(file, pot string) (name, tag string) {
+	stem, ok := strings.CutSuffix(file, ".xz")
+	if !ok {
+		return "", ""
+	}
+	if rest, ok := strings.CutPrefix(stem, pot+"_"); ok {
+		name, tag = pot, rest
+	} else if i := strings.LastIndexByte(stem, '_'); i > 0 {
+		name, tag = stem[:i], stem[i+1:]
+	}
+	if (image.Ref{Source: "file:///", Name: name, Tag: tag}).Validate() != nil {
+		return "", ""
+	}
+	return name, tag
+}

@@ -1,0 +1,33 @@
+package lockdir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// MoveNew renames a file, and never replaces another: a name that is taken is
+// fs.ErrExist. It makes a second link, for rename(2) replaces what is there; from keeps
+// its name too. Where a file system has no links, the lock of the directory alone keeps
+// others of this program from taking the name in between.
+func MoveNew(from, to string) error {
+	err := os.Link(from, to)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrExist):
+		return Exists(to)
+	case !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.EXDEV) && !errors.Is(err, errors.ErrUnsupported):
+		return err
+	}
+	if _, err := os.Lstat(to); err == nil {
+		return Exists(to)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(from, to)
+}
+
+func Exists(path string) error { return fmt.Errorf("%s: %w", path, fs.ErrExist) }

@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"nomad-driver-pot/image"
+)
+
+// authorize returns nil if the image may be used by who asks for it as ref. One that was
+// pulled without a Login may be used by all. One that was pulled with one is used by
+// those whose source lets them have it: a server that it was pulled from is asked, with
+// their Login; another must send the bytes themselves, for a digest is no secret.
+func (s *Store) authorize(ctx context.Context, ref image.Ref, terms image.PullOptions, im *candidate, p image.StatusFunc) error {
+	if !im.private {
+		return nil
+	}
+	from, known := im.sources.Find(ref)
+	switch {
+	case !known:
+		terms.Digest, terms.Deliver = im.Digest, true
+		f, err := s.cache.Fetch(ctx, ref, terms, p)
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	case from.Login:
+		if err := s.cache.CheckAccess(ctx, ref, terms); err != nil {
+			return err
+		}
+	default:
+		return nil // the server has sent it to somebody without a Login
+	}
+	return s.authorizeOrigin(ctx, ref, terms, im, p)
+}
+
+// authorizeOrigin is authorize for the image that im is layered on: all that is in that
+// is in im.
+func (s *Store) authorizeOrigin(ctx context.Context, ref image.Ref, terms image.PullOptions, im *candidate, p image.StatusFunc) error {
+	m, d, err := s.originOf(ctx, ref, terms, im)
+	if err != nil || m == (image.Meta{}) {
+		return err
+	}
+	below, terms := originRef(ref, m), originOptions(terms)
+	terms.Digest = d
+	found, _, err := s.reuse(ctx, below, terms, p)
+	if err == nil && found == nil { // it is not here any more
+		terms.Deliver = true
+		var f *image.File
+		if f, err = s.cache.Fetch(ctx, below, terms, p); err == nil {
+			err = f.Close()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("layered on %s: %w", below, err)
+	}
+	return nil
+}
+
+// originOf is what im is layered on, zero if on nothing, and its digest. What an earlier
+// version imported has no label for it, and the source says it.
+func (s *Store) originOf(ctx context.Context, ref image.Ref, terms image.PullOptions, im *candidate) (m image.Meta, d image.Digest, err error) {
+	if im.origin == "" {
+		m, err = s.cache.AnnouncedMeta(ctx, ref, terms)
+		return m, d, err
+	}
+	meta, digest, _ := strings.Cut(im.origin, " ")
+	if m, err = image.ParseMeta([]byte(meta + "\n")); err == nil {
+		d, err = image.ParseDigest(digest)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", LabelOrigin, err)
+	}
+	return m, d, err
+}

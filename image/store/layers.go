@@ -1,0 +1,143 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"nomad-driver-pot/image"
+)
+
+// maxLayers bounds how many images one is layered on, one on the other.
+const maxLayers = 16
+
+// originRef is what an image with that Meta is layered on: of the same source.
+func originRef(r image.Ref, m image.Meta) image.Ref {
+	return image.Ref{Source: r.Source, Name: m.Name, Tag: m.Tag}
+}
+
+// below goes down what ref is layered on, from m, which its .meta says. Each is
+// fetched and given to visit, which tells whether to go on.
+func (s *Store) walkOrigins(ctx context.Context, ref image.Ref, terms image.PullOptions, m image.Meta, p image.StatusFunc, visit func(image.Ref, *image.File) (more bool, err error)) error {
+	seen := []string{ref.Dataset()}
+	for more := true; more && m != (image.Meta{}); {
+		ref = originRef(ref, m)
+		name := ref.Dataset()
+		loop := slices.Contains(seen, name)
+		seen = append(seen, name)
+		if loop || len(seen) > maxLayers+1 {
+			return fmt.Errorf("layered on itself, or on more than %d images: %s", maxLayers, strings.Join(seen, " on "))
+		}
+		f, err := s.cache.Fetch(ctx, ref, originOptions(terms), p)
+		if err != nil {
+			return fmt.Errorf("layered on %s: %w", ref, err)
+		}
+		m = f.Meta
+		if more, err = visit(ref, f); err != nil {
+			return fmt.Errorf("layered on %s: %w", ref, err)
+		}
+	}
+	return nil
+}
+
+// below are the terms for what an image is layered on: the same, but what is of the
+// image alone.
+func originOptions(t image.PullOptions) image.PullOptions {
+	t.Digest, t.ForcePull, t.Own, t.Deliver = image.Digest{}, false, false, false
+	return t
+}
+
+// originDataset is the image that another one is received on.
+type originDataset struct {
+	image.Meta
+	origin  Imported // is imported
+	streams func(context.Context) ([]io.ReadCloser, error)
+}
+
+// on sees to it that what ref is layered on is imported, the oldest first.
+func (s *Store) ensureOrigins(ctx context.Context, ref image.Ref, terms image.PullOptions, m image.Meta, p image.StatusFunc) (*originDataset, error) {
+	if m == (image.Meta{}) {
+		return nil, nil
+	}
+	origin, err := s.importOrigins(ctx, ref, terms, m, p)
+	if err != nil {
+		return nil, err
+	}
+	return &originDataset{Meta: m, origin: origin, streams: func(ctx context.Context) ([]io.ReadCloser, error) {
+		return s.originStreams(ctx, ref, terms, m, p)
+	}}, nil
+}
+
+// bringBelow imports what is not there of what ref is layered on, and returns the image
+// that ref itself is on.
+func (s *Store) importOrigins(ctx context.Context, ref image.Ref, terms image.PullOptions, m image.Meta, p image.StatusFunc) (origin Imported, err error) {
+	first := originRef(ref, m)
+	if first.Dataset() != ref.Dataset() {
+		found, _, err := s.reuse(ctx, first, originOptions(terms), p)
+		if err != nil {
+			return origin, fmt.Errorf("layered on %s: %w", first, s.useError(ctx, first, err))
+		}
+		if found != nil {
+			return found.Imported, nil
+		}
+	}
+	var missing []image.Ref
+	err = s.walkOrigins(ctx, ref, terms, m, p, func(r image.Ref, f *image.File) (bool, error) {
+		missing = append(missing, r)
+		if err := f.Close(); err != nil || f.Meta == (image.Meta{}) {
+			return false, err
+		}
+		below := originRef(r, f.Meta)
+		found, _, err := s.reuse(ctx, below, originOptions(terms), p)
+		if err != nil {
+			return false, s.useError(ctx, below, err)
+		}
+		return found == nil, nil
+	})
+	if err != nil {
+		return origin, err
+	}
+	// The oldest first: who waits for another's import waits for one that needs none
+	// that waits for it.
+	for _, i := range slices.Backward(missing) {
+		origin, err = s.flights.do(ctx, pullKey{i.String(), originOptions(terms).Comparable()}, p, func(ctx context.Context, p image.StatusFunc) (Imported, error) {
+			return s.ensure(ctx, i, originOptions(terms), p)
+		})
+		if err != nil {
+			return origin, fmt.Errorf("layered on %s: %w", i, err)
+		}
+	}
+	return origin, nil
+}
+
+// streams are those of all that ref is layered on, decoded, the oldest first.
+func (s *Store) originStreams(ctx context.Context, ref image.Ref, terms image.PullOptions, m image.Meta, p image.StatusFunc) (all []io.ReadCloser, err error) {
+	defer func() {
+		if err != nil {
+			closeAll(all)
+			all = nil
+		}
+	}()
+	err = s.walkOrigins(ctx, ref, terms, m, p, func(_ image.Ref, f *image.File) (bool, error) {
+		all = append([]io.ReadCloser{readCloserWith{f.Open(ctx, s.cache.Options.Decode), f}}, all...)
+		return true, nil
+	})
+	return all, err
+}
+
+func closeAll(all []io.ReadCloser) {
+	for _, r := range all {
+		r.Close()
+	}
+}
+
+// both reads one, and closes the other with it.
+type readCloserWith struct {
+	io.ReadCloser
+	with io.Closer
+}
+
+func (b readCloserWith) Close() error { return errors.Join(b.ReadCloser.Close(), b.with.Close()) }

@@ -1,0 +1,209 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/fetch"
+)
+
+// room is where a new image goes.
+type room struct {
+	taken  bool       // another image has the name
+	claims *candidate // the one that its reference stood for until now; nil: none did
+}
+
+// nameIn returns the name of the dataset for an image that was fetched as ref. One that
+// was imported meanwhile is fs.ErrExist.
+func (s *Store) nameIn(ctx context.Context, r room, ref image.Ref, d image.Digest) (string, error) {
+	if !r.taken {
+		return ref.Dataset(), nil
+	}
+	im, err := s.beside(ctx, ref, d, image.PullOptions{})
+	if err == nil && im != nil {
+		err = fmt.Errorf("image %s: %w", im.Name, fs.ErrExist)
+	}
+	return Beside(ref, d), err
+}
+
+// beside returns the image with that digest that is kept beside the one with ref's name,
+// nil if there is none.
+func (s *Store) beside(ctx context.Context, ref image.Ref, d image.Digest, terms image.PullOptions) (*candidate, error) {
+	name := Beside(ref, d)
+	im, err := s.read(ctx, name, terms)
+	if err == nil && im != nil && im.Digest != d {
+		err = ErrNotImage
+	}
+	if errors.Is(err, ErrNotImage) { // it may be gone another time
+		err = &image.Error{Op: "keep", What: "image " + ref.String() + " as dataset " + name, Retryable: true,
+			Err: fmt.Errorf("another image is %s, and something else has this name; destroy or rename one of them", ref.Dataset())}
+	}
+	return im, err
+}
+
+// reuse returns the image here that ref stands for, if it may be used on these terms.
+// Where it is not known that it may, its source is asked, with the Login of the terms.
+// If there is none here it is nil, and room is where a new one goes.
+func (s *Store) reuse(ctx context.Context, ref image.Ref, terms image.PullOptions, p image.StatusFunc) (im *candidate, _ room, err error) {
+	named, err := s.read(ctx, ref.Dataset(), terms)
+	lost := errors.Is(err, fs.ErrInvalid)
+	if lost { // it may be anybody's
+		p.Report("the labels of dataset %s are damaged: the image is kept beside it", ref.Dataset())
+	} else if err != nil {
+		return nil, room{}, err
+	}
+	im, err = s.find(ctx, ref, terms, named)
+	if err != nil {
+		return nil, room{}, err
+	}
+	r := room{taken: named != nil || lost}
+	if im != nil && im.is(ref) {
+		r.claims = im
+	}
+	asks := im == nil && r.taken && terms.Digest == image.Digest{}
+	if asks || im != nil && im.asks(ref, terms) {
+		if im, err = s.ask(ctx, ref, terms, p, named, im); err != nil {
+			return nil, r, err
+		}
+	}
+	if im == nil {
+		return nil, r, nil
+	}
+	if err := s.authorize(ctx, ref, terms, im, p); err != nil {
+		return nil, r, err
+	}
+	return im, r, s.remember(ctx, ref, terms, im, r.claims)
+}
+
+// find returns the image that is known to be the one that ref stands for, or that has
+// the digest of the terms; named is the dataset with ref's name.
+func (s *Store) find(ctx context.Context, ref image.Ref, terms image.PullOptions, named *candidate) (*candidate, error) {
+	if pin := terms.Digest; pin != (image.Digest{}) {
+		if named != nil && named.Digest == pin {
+			return named, nil
+		}
+		return s.beside(ctx, ref, pin, terms)
+	}
+	if named != nil && named.is(ref) {
+		return named, nil
+	}
+	all, err := s.datasets.Labelled(ctx, LabelRef, LabelSources)
+	if errors.Is(err, fs.ErrNotExist) { // there are no datasets at all
+		return nil, nil
+	}
+	if err != nil {
+		return nil, s.fault(ctx, ref, &image.Error{Op: "list", What: "images", Err: err})
+	}
+	for name, labels := range all {
+		if !strings.HasPrefix(name, besideStem(ref)+"-") || labels[LabelRef] == "" {
+			continue
+		}
+		im, err := s.read(ctx, name, terms)
+		if err == nil && im != nil && im.is(ref) {
+			return im, nil
+		}
+		if err != nil && !errors.Is(err, ErrNotImage) {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// unsigned reports whether the image is not known to be signed with the key that the
+// terms ask for.
+func (im *candidate) unsigned(terms image.PullOptions) bool {
+	return terms.Key != nil && im.signer != terms.Key.Fingerprint()
+}
+
+// asks reports whether the source must be asked what it serves before im is used.
+func (im *candidate) asks(ref image.Ref, terms image.PullOptions) bool {
+	from, known := im.sources.Find(ref)
+	return terms.ForcePull || im.unsigned(terms) || im.private && known && from.Login
+}
+
+// ask returns the image here that the source serves, nil if it is not here. im is the one
+// that ref stood for until now, or nil.
+func (s *Store) ask(ctx context.Context, ref image.Ref, terms image.PullOptions, p image.StatusFunc, named, im *candidate) (*candidate, error) {
+	p.Report("asking the source whether %s may be used", ref.File())
+	serves, err := s.cache.RemoteDigest(ctx, ref, terms)
+	switch {
+	case err == nil:
+	case im == nil && named != nil && named.byHand && !named.private && !named.unsigned(terms) && !terms.ForcePull && absent(err) && ctx.Err() == nil:
+		// A person has imported the image so that it is here without its source.
+		p.Report("the source of %s cannot be asked: using the image that was imported by hand", ref.File())
+		return named, nil
+	default:
+		return nil, err
+	}
+	switch {
+	case im != nil && im.Digest == serves:
+	case named != nil && named.Digest == serves:
+		im = named
+	default:
+		if im, err = s.beside(ctx, ref, serves, terms); im == nil {
+			return nil, err
+		}
+	}
+	if im.unsigned(terms) {
+		im.signer = terms.Key.Fingerprint()
+		err = s.datasets.SetLabels(ctx, im.Name, map[string]string{LabelSigner: im.signer})
+	}
+	return im, err
+}
+
+// absent reports whether a source does not have an image, or did not answer.
+func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) || image.Retryable(err) }
+
+// remember has ref stand for im from now on, and no more for the one that it stood for.
+func (s *Store) remember(ctx context.Context, ref image.Ref, terms image.PullOptions, im, before *candidate) error {
+	if before != nil && before.Name != im.Name {
+		if err := s.disclaim(ctx, before, ref); err != nil {
+			return err
+		}
+	}
+	from, known := im.sources.Find(ref)
+	pinned := terms.Digest != image.Digest{} // which says nothing of what the source serves now
+	switch {
+	case im.Digest == image.Digest{}, known && !from.Gone, pinned && (known || !im.private):
+		return nil
+	case !known:
+		from = fetch.Source{Ref: ref.String(), Login: im.private && !terms.Credentials.IsZero()}
+	}
+	from.Gone = pinned
+	im.sources = im.sources.With(from)
+	return s.datasets.SetLabels(ctx, im.Name, map[string]string{LabelSources: im.sources.String()})
+}
+
+// disclaim writes down that ref does not stand for an image any more.
+func (s *Store) disclaim(ctx context.Context, im *candidate, ref image.Ref) error {
+	if im == nil {
+		return nil
+	}
+	from, found := im.sources.Find(ref)
+	if !found || from.Gone {
+		return nil
+	}
+	from.Gone = true
+	im.sources = im.sources.With(from)
+	err := s.datasets.SetLabels(ctx, im.Name, map[string]string{LabelSources: im.sources.String()})
+	if errors.Is(err, fs.ErrNotExist) { // destroyed meanwhile
+		return nil
+	}
+	return err
+}
+
+// unusable is err of an image here that cannot be used, as *Error.
+func (s *Store) useError(ctx context.Context, ref image.Ref, err error) error {
+	if ctx.Err() != nil {
+		return fetch.ContextError(ctx, "use", "image "+ref.Dataset())
+	}
+	var of *image.Error
+	if errors.As(err, &of) {
+		return of
+	}
+	return &image.Error{Op: "use", What: "image " + ref.Dataset(), Err: err}
+}
