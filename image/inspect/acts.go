@@ -15,12 +15,12 @@ type warning struct {
 	Text string `json:"text"`
 }
 
-// add adds one.
+// add adds a warning.
 func (r *Report) add(kind, format string, args ...any) {
 	r.Warnings = append(r.Warnings, warning{kind, fmt.Sprintf(format, args...)})
 }
 
-// warn says what would act on a host.
+// warn adds a warning for everything that would affect a host.
 func (r *Report) warn(s *zstream.Stream, seen *Seen) {
 	for _, path := range seen.oddPlace.first {
 		r.add("conf", "%s: unexpected type of file", path)
@@ -43,7 +43,7 @@ func (r *Report) warn(s *zstream.Stream, seen *Seen) {
 	}
 	for _, d := range s.Datasets {
 		if d.Name != "" && d.Name != "m" {
-			r.add("dataset", "%s: a pot has none of that name", Printable(d.Name))
+			r.add("dataset", "%s: unexpected dataset", Printable(d.Name))
 		}
 		for _, name := range sortedKeys(d.Properties) {
 			if text, acts := acting(name, d.Properties[name]); acts {
@@ -64,7 +64,7 @@ func nameOf(dataset string) string {
 	return dataset
 }
 
-// warnOf says how many files there are of a kind, and names the first.
+// warnOf warns of all files of a kind at once: how many there are, and the first few names.
 func (r *Report) warnOf(kind string, x examples, what string) {
 	if x.count == 0 {
 		return
@@ -82,8 +82,8 @@ func (r *Report) warnOf(kind string, x examples, what string) {
 // maxMounts bounds the number of mounts of fscomp.conf that are shown.
 const maxMounts = 32
 
-// warnOfMounts says what fscomp.conf would mount: lines of source, mount point and
-// option. A source that is no path is a dataset.
+// warnOfMounts warns of the mounts in fscomp.conf. Its lines are a source, a mount point and
+// an option; a source that is not an absolute path is a dataset.
 func (r *Report) warnOfMounts(seen *Seen) {
 	e, there := seen.conf[fscompFile]
 	if !there || !e.Mode.IsRegular() {

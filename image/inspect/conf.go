@@ -34,7 +34,7 @@ type variable struct {
 	Value *string `json:"value,omitempty"` // nil unless values are shown
 }
 
-// readConf reads the image's pot.conf. Why it cannot be read is a warning.
+// readConf reads the image's pot.conf. A file that cannot be read becomes a warning.
 func (r *Report) readConf(seen *Seen) {
 	e, there := seen.conf[potConfFile]
 	switch {

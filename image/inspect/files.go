@@ -14,7 +14,7 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// Lister returns a function that writes a line for each file to w, or an object in JSON.
+// Lister returns a function that writes a file to w, as a line or as a JSON object.
 func Lister(w io.Writer, asJSON bool) func(zstream.Entry) error {
 	if asJSON {
 		e := json.NewEncoder(w)
@@ -149,7 +149,8 @@ func lsLine(e zstream.Entry) string {
 		e.Modified.UTC().Format("2006-01-02 15:04:05"), name)
 }
 
-// Printable is s, quoted unless all of it is print: an image can say anything.
+// Printable returns s, quoted unless all of it is printable: text from an image must not
+// control the terminal.
 func Printable(s string) string {
 	for _, r := range s {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {

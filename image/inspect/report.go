@@ -12,7 +12,7 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// Report is what an image is, and what of it would act on a host.
+// Report describes an image, and what in it would affect a host.
 type Report struct {
 	Image      string            `json:"image"`
 	Pot        string            `json:"pot,omitempty"` // from the name of the file
@@ -78,7 +78,7 @@ func (r *Report) AddFile(f *image.File, blindly bool) {
 	}
 }
 
-// Claim takes over what a signature says that nobody asked to verify.
+// Claim adds what an unverified signature claims.
 func (s *signatureState) Claim(key *signify.KeyNumber, err error) {
 	s.looked = true
 	switch {
@@ -89,7 +89,7 @@ func (s *signatureState) Claim(key *signify.KeyNumber, err error) {
 	}
 }
 
-// AddStream adds what is in the image.
+// AddStream adds the contents of the image.
 func (r *Report) AddStream(s *zstream.Stream, seen *Seen) {
 	r.Pot, r.Tag = named(path.Base(r.Image), path.Base(s.Top))
 	r.Stream = streamState{s.Top, s.Features}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Text says it in a line for each part.
+// Text prints the report, one line for each part.
 func (r *Report) Text(w io.Writer) error {
 	var b strings.Builder
 	line := func(label, format string, args ...any) {
@@ -47,7 +47,7 @@ func (s signatureState) String() string {
 	case s.KeyNumber != "":
 		return "with key " + s.KeyNumber + ", not verified: use -C"
 	case s.Fault != "":
-		return "none that can be read: " + Printable(s.Fault)
+		return "unreadable: " + Printable(s.Fault)
 	}
 	if !s.looked {
 		return "not checked"
@@ -55,7 +55,7 @@ func (s signatureState) String() string {
 	return "none"
 }
 
-// origin is what the image is layered on.
+// origin describes the image that this one is layered on.
 func (r *Report) origin() string {
 	incremental := false
 	for _, d := range r.Datasets {

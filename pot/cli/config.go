@@ -55,8 +55,8 @@ func configCommand() *cobra.Command {
 	return c
 }
 
-// configItem is the item of that name, which is one of configItems.
-func (o *onPots) configItem(name string) (configItem, error) {
+// configItem returns the item of that name, which must be one of configItems.
+func (o *hostFlags) configItem(name string) (configItem, error) {
 	_, c, err := o.configure()
 	if err != nil {
 		return configItem{}, err

@@ -80,8 +80,8 @@ func fullRelease(release string) string {
 	return release + "-RELEASE"
 }
 
-// cachedBase is where a release's archive is kept, as by pot (pot-reference 4.1).
-func (o *onPots) cachedBase(release string) (string, error) {
+// cachedBase returns the path of a release's archive in pot's cache (pot-reference 4.1).
+func (o *hostFlags) cachedBase(release string) (string, error) {
 	_, c, err := o.configure()
 	return filepath.Join(c.System.Cache, fullRelease(release)+"_base.txz"), err
 }

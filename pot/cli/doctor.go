@@ -25,10 +25,10 @@ for what is missing but not required, or "needs" for what is missing and keeps p
 starting; in the last case the exit status is 1.`,
 		Args: arguments(),
 	}
-	this := addThisHost(c)
-	c.Flags().StringVar(&this.supervisor, "supervisor", "", "`path` of pot-supervisor, if it is not beside this program")
+	this := addConfFlags(c)
+	c.Flags().StringVar(&this.supervisor, "supervisor", "", "`path` of pot-supervisor, if not beside this program")
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		host, _, err := this.open()
 		if err != nil {
 			return fmt.Errorf("cannot check this host: %w", err)

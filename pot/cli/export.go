@@ -145,9 +145,9 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 	return made, nil
 }
 
-// plan returns what is exported. It changes nothing, and refuses what it can: nobody is
-// asked for a passphrase, and no snapshot destroyed, for an export that is refused. With
-// -A and no tag, o has neither a snapshot nor a tag if there is no snapshot yet.
+// plan returns what run will export. It changes nothing, and makes every check that it can:
+// an export that is refused asks for no passphrase and destroys no snapshot. With -A and no
+// tag, o has neither a snapshot nor a tag if the pot has no snapshot yet.
 func (e *exporting) plan(ctx context.Context) (o build.ExportOptions, pick picked, err error) {
 	fail := func(err error) (build.ExportOptions, picked, error) {
 		return o, pick, running("export the pot", e.name, err)
@@ -186,8 +186,9 @@ func (e *exporting) plan(ctx context.Context) (o build.ExportOptions, pick picke
 	return o, pick, nil
 }
 
-// watch is who is told how much of the stream has been read. How long that will be is
-// not known before: it is about what the snapshot holds, unless it is an increment.
+// watch returns the function that draws progress, or nil without a terminal. The length of
+// the stream is not known before; the bytes that the snapshot refers to are an estimate,
+// and an increment has none.
 func (e *exporting) watch(ctx context.Context, o build.ExportOptions) (func(n int64), error) {
 	count := e.bar.of("exporting " + o.Name + "_" + o.Tag)
 	if count == nil {
@@ -260,7 +261,7 @@ func (e *exporting) prepare(ctx context.Context, p picked) (string, error) {
 	return p.snapshot, nil
 }
 
-// check refuses a tag that is a step back, if it is to.
+// check refuses, with -c, a tag lower than the last one, or the last one of another snapshot.
 func (e *exporting) check(ctx context.Context, o build.ExportOptions) error {
 	labels, err := e.images.Labels(ctx, string(e.name))
 	last := labels[labelTag]

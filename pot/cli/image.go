@@ -29,7 +29,7 @@ the same name with these suffixes:
 	return c
 }
 
-// place is FILE.
+// place parses the argument FILE.
 func place(file string) (fetch.Location, error) {
 	p, err := fetch.ParseLocation(file)
 	if err != nil {
@@ -43,7 +43,7 @@ func addPubkey(c *cobra.Command, name *string) {
 	c.Flags().StringVarP(name, "pubkey", "C", "", "public key `file` of signify(1) that the image's signature must verify with")
 }
 
-// checks are what is asked of an image: a signature too, unless pubkey is "".
+// checks returns the checks that an image must pass. Its signature is one unless pubkey is "".
 func checks(pubkey string, count image.ProgressFunc) (fetch.Checks, error) {
 	if pubkey == "" {
 		return fetch.Checks{Count: count}, nil

@@ -80,8 +80,8 @@ func (o *hostFlags) importImage(c *cobra.Command, ref image.Ref, pubkey string) 
 	if err != nil {
 		return "", err
 	}
-	err = o.settle(c, ps, name)
-	if err == nil { // it is the image, until the pot is changed or started
+	err = o.localise(c, ps, name)
+	if err == nil { // tasks may use the pot as the image, until it is changed or started
 		err = ps.Host().Images.SetLabels(ctx, string(name), map[string]string{store.LabelImported: ref.String()})
 	}
 	if err != nil {

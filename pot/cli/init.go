@@ -35,8 +35,8 @@ first translation or filter rule of pf.conf, and only if pfctl -n accepts the re
 	minimal := c.Flags().BoolP("minimal", "m", false, "leave pf alone")
 	c.Flags().BoolP("syslogd", "s", false, "ignored; kept for compatibility: syslogd is never changed")
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
-		say, said := output.said(c.OutOrStdout())
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
+		say, end := output.stream(c.OutOrStdout())
 		host, pots, err := this.open()
 		if err != nil {
 			return fmt.Errorf("cannot set up this host: %w", err)

@@ -68,7 +68,7 @@ several; everything else is shown without it.`,
 			if err != nil {
 				return err
 			}
-			return output.tell(c.OutOrStdout(), r, r.Text)
+			return output.print(c.OutOrStdout(), r, r.Text)
 		})(c, args)
 	}
 	return c
@@ -83,7 +83,7 @@ type inspection struct {
 	bar     *progress
 }
 
-// report is all that can be said of the image.
+// report reads the image and describes it.
 func (n *inspection) report(ctx context.Context) (*inspect.Report, error) {
 	r := inspect.New(n.of, n.values)
 	seen := inspect.NewSeen()

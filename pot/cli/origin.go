@@ -36,8 +36,8 @@ func (o originFiles) places() ([]fetch.Location, error) {
 	return all, nil
 }
 
-// openOrigins are the streams of what an image is layered on, verified as it is.
-// They are in use until done is called.
+// openOrigins opens the streams of the images that an image is layered on, verified as t
+// asks. The caller must call done when it has read them.
 func (t trust) openOrigins(ctx context.Context, places []fetch.Location, dir string, bar *progress) (streams []io.Reader, done func(), err error) {
 	var opened []io.Closer
 	done = func() {

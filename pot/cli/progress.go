@@ -25,8 +25,8 @@ func newProgress(stderr io.Writer) *progress {
 	return &progress{}
 }
 
-// of begins another bar, with bytes, rate and time to go. It is drawn when there
-// is something to tell, and taken away by done.
+// of starts a new bar, with bytes, rate and remaining time. It is drawn on the first count,
+// and cleared by done. Without a terminal of returns nil.
 func (p *progress) of(what string) image.ProgressFunc {
 	p.done()
 	if p.w == nil {

@@ -125,7 +125,7 @@ func (p *pushes) run(ctx context.Context, from []string, to string) ([]pushed, e
 	return all, nil
 }
 
-// inTurn is a bar that begins when there is something for it to show.
+// inTurn returns a count whose bar starts with the first call.
 func (p *pushes) inTurn(what string) image.ProgressFunc {
 	var count image.ProgressFunc
 	return func(done, total int64) {
@@ -138,7 +138,7 @@ func (p *pushes) inTurn(what string) image.ProgressFunc {
 	}
 }
 
-// pushPlaces are images by their files, and all of those in directories, by name.
+// pushPlaces returns the images in from: files, and all images in directories, by name.
 func pushPlaces(from []string) ([]fetch.Location, error) {
 	var all []fetch.Location
 	for _, name := range from {
@@ -192,7 +192,7 @@ func pushCredentials(to, netrc string, env func(string) string) (c image.Credent
 		return c, fmt.Errorf("--netrc: %w", err)
 	}
 	if info.Mode()&0o077 != 0 {
-		return c, hinted{fmt.Errorf("--netrc: %s can be read by others than its owner", netrc), "chmod 600 " + netrc}
+		return c, hinted{fmt.Errorf("--netrc: %s is readable by users other than its owner", netrc), "chmod 600 " + netrc}
 	}
 	data, err := os.ReadFile(netrc)
 	if err != nil {

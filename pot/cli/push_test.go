@@ -44,7 +44,7 @@ func TestPushCredentials(t *testing.T) {
 	t.Run("a file that others can read is refused", func(t *testing.T) {
 		must.NoError(t, os.Chmod(netrc, 0o644))
 		_, err := pushCredentials("https://example.org/", netrc, none)
-		must.EqError(t, err, "--netrc: "+netrc+" can be read by others than its owner")
+		must.EqError(t, err, "--netrc: "+netrc+" is readable by users other than its owner")
 		must.NoError(t, os.Chmod(netrc, 0o600))
 	})
 	for text, want := range map[string]string{

@@ -72,7 +72,7 @@ func askPassphrase(ctx context.Context, file string) ([]byte, error) {
 		err   error
 	}
 	answers := make(chan answer, 1)
-	fmt.Fprintf(tty, "passphrase of %s: ", inspect.Printable(file))
+	fmt.Fprintf(tty, "passphrase for %s: ", inspect.Printable(file))
 	defer fmt.Fprintln(tty)
 	go func() {
 		words, err := term.ReadPassword(fd)

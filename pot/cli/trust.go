@@ -33,8 +33,8 @@ func (t *trust) check() error {
 	return nil
 }
 
-// open is the image at p, verified if it is to be. One from a server is kept in
-// dir, without a name, until it is closed.
+// open opens the image at p, and verifies it unless --no-verify is set. An image from a
+// server is kept in dir, in a file without a name, until it is closed.
 func (t trust) open(ctx context.Context, p fetch.Location, dir string, bar *progress) (f *image.File, err error) {
 	if t.blindly {
 		f, err = p.OpenUnverified(ctx, bar.of("downloading"), dir)
