@@ -77,7 +77,6 @@ var allowances = map[string]allowance{
 	"image/signify":    {1, 0},
 	"image/skein":      {1, 0},
 	"pot":              {36, 0},
-	"pot/cli":          {36, 62},
 	"pot/freebsd":      {9, 2},
 	"pot/freebsd/zfs":  {4, 0},
 	"pot/life":         {28, 1},

@@ -54,7 +54,7 @@ func webTree(t testing.TB) string {
 }
 
 // names are those in a directory.
-func Names(t testing.TB, dir string) (all []string) {
+func names(t testing.TB, dir string) (all []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	must.NoError(t, err)
@@ -97,7 +97,7 @@ func TestBuild(t *testing.T) {
 	o.Progress = func(p build.BuildProgress) { last = p }
 	a, err := build.Build(t.Context(), o)
 	must.NoError(t, err)
-	must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein", "web_1.0.xz.skein.sig"}, Names(t, o.Dir))
+	must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein", "web_1.0.xz.skein.sig"}, names(t, o.Dir))
 	must.Eq(t, "1795392222", a.Snapshot)
 	must.Eq(t, 4, a.Files)
 	must.Eq(t, last.Total, last.Done)
@@ -139,7 +139,7 @@ func TestBuild(t *testing.T) {
 		b, err := build.Build(t.Context(), again)
 		must.NoError(t, err)
 		must.Eq(t, a.Digest, b.Digest)
-		must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, Names(t, o.Dir))
+		must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, names(t, o.Dir))
 	})
 }
 
@@ -182,7 +182,7 @@ func TestBuild_archives(t *testing.T) {
 			o := buildOptions(t, path)
 			a, err := build.Build(t.Context(), o)
 			must.NoError(t, err)
-			must.SliceEmpty(t, Names(t, o.Spool))
+			must.SliceEmpty(t, names(t, o.Spool))
 			must.FileExists(t, filepath.Join(unpack(t, a.XZ), "m/bin/web"))
 			if digest == (image.Digest{}) {
 				digest = a.Digest
@@ -197,7 +197,7 @@ func TestBuild_archives(t *testing.T) {
 		o.Archive = bytes.NewReader(bad)
 		_, err := build.Build(t.Context(), o)
 		must.ErrorContains(t, err, "build web_1.0: archive: ")
-		must.SliceEmpty(t, Names(t, o.Dir))
+		must.SliceEmpty(t, names(t, o.Dir))
 	})
 }
 
@@ -222,7 +222,7 @@ func TestBuild_nothingIsLeft(t *testing.T) {
 			c.change(&o)
 			_, err := build.Build(t.Context(), o)
 			must.EqError(t, err, c.err)
-			must.SliceEmpty(t, Names(t, o.Dir))
+			must.SliceEmpty(t, names(t, o.Dir))
 		})
 	}
 	for _, command := range []string{"", "-"} {
@@ -233,7 +233,7 @@ func TestBuild_nothingIsLeft(t *testing.T) {
 			o.Progress = func(build.BuildProgress) { cancel(enough) }
 			_, err := build.Build(ctx, o)
 			must.ErrorIs(t, err, enough)
-			must.SliceEmpty(t, Names(t, o.Dir))
+			must.SliceEmpty(t, names(t, o.Dir))
 		})
 	}
 }

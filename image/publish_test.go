@@ -32,7 +32,7 @@ func exportOptions(dir, stream string) build.ExportOptions {
 func filesIn(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, name := range Names(t, dir) {
+	for _, name := range names(t, dir) {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		must.NoError(t, err)
 		all[name] = string(data)
@@ -57,7 +57,7 @@ func TestExport_taken(t *testing.T) {
 			must.NoError(t, o.Check())
 			_, err = build.Export(t.Context(), o)
 			must.NoError(t, err)
-			must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, Names(t, dir))
+			must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, names(t, dir))
 			_, err = build.Export(t.Context(), exportOptions(dir, "another stream"))
 			must.ErrorIs(t, err, fs.ErrExist, must.Sprint("also the very same image"))
 		})
@@ -67,7 +67,7 @@ func TestExport_taken(t *testing.T) {
 		must.NoError(t, os.Symlink("nowhere", filepath.Join(dir, "web_1.0.xz")))
 		_, err := build.Export(t.Context(), exportOptions(dir, "a stream"))
 		must.ErrorIs(t, err, fs.ErrExist)
-		must.Eq(t, []string{"web_1.0.xz"}, Names(t, dir))
+		must.Eq(t, []string{"web_1.0.xz"}, names(t, dir))
 	})
 }
 
@@ -145,7 +145,7 @@ func TestExport_takenMeanwhile(t *testing.T) {
 			}
 		}
 		must.Eq(t, 1, published)
-		must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, Names(t, dir))
+		must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, names(t, dir))
 		at, err := fetch.ParseLocation(filepath.Join(dir, "web_1.0.xz"))
 		must.NoError(t, err)
 		_, err = at.Verify(t.Context(), fetch.Checks{})

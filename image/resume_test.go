@@ -21,7 +21,7 @@ import (
 )
 
 // noise is of that many bytes, and no smaller when it is compressed.
-func Noise(n int) []byte {
+func noise(n int) []byte {
 	r := rand.NewChaCha8([32]byte{1})
 	b := make([]byte, n)
 	r.Read(b)
@@ -29,7 +29,7 @@ func Noise(n int) []byte {
 }
 
 // part answers with that much of what is asked for, and then hangs up.
-func Part(n int) imagetest.Fault {
+func part(n int) imagetest.Fault {
 	return func(w http.ResponseWriter, r *http.Request, file []byte) {
 		from := 0
 		w.Header().Set("ETag", imagetest.Tag(file))
@@ -60,7 +60,7 @@ func partials(t *testing.T, dir string) (names []string) {
 // A download that breaks off goes on where it was.
 func TestCache_Fetch_resume(t *testing.T) {
 	leak.Check(t)
-	content := Noise(100_000)
+	content := noise(100_000)
 	begin := func(t *testing.T) (*imagetest.Server, image.Ref, string, *fetch.Cache) {
 		leak.Check(t)
 		s := imagetest.NewServer(t)
@@ -79,7 +79,7 @@ func TestCache_Fetch_resume(t *testing.T) {
 	}
 	t.Run("within a fetch", func(t *testing.T) {
 		s, ref, dir, cache := begin(t)
-		s.Fail("big_1.0.xz", Part(40_000))
+		s.Fail("big_1.0.xz", part(40_000))
 		var said []string
 		f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, func(m string) { said = append(said, m) })
 		whole(t, f, err, dir)
@@ -104,7 +104,7 @@ func TestCache_Fetch_resume(t *testing.T) {
 		_, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.Error(t, err)
 		s.Fail("big_1.0.xz", nil)
-		content = Noise(90_000)
+		content = noise(90_000)
 		s.Add("big", "1.0", content, imagetest.NoMeta)
 		asked := len(s.Ranges("big_1.0.xz"))
 		f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
@@ -117,13 +117,13 @@ func TestCache_Fetch_resume(t *testing.T) {
 		must.Len(t, 2, partials(t, dir)) // of the other, until it is too old
 	})
 	t.Run("what was damaged meanwhile is fetched from its beginning", func(t *testing.T) {
-		content = Noise(100_000)
+		content = noise(100_000)
 		s, ref, dir, cache := begin(t)
 		s.Fail("big_1.0.xz", imagetest.HangUp())
 		_, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.Error(t, err)
 		s.Fail("big_1.0.xz", nil)
-		must.NoError(t, os.WriteFile(partials(t, dir)[0], Noise(200)[100:], 0o600))
+		must.NoError(t, os.WriteFile(partials(t, dir)[0], noise(200)[100:], 0o600))
 		f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		whole(t, f, err, dir)
 	})
@@ -133,7 +133,7 @@ func TestCache_Fetch_resume(t *testing.T) {
 		_, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		must.Error(t, err)
 		s.Fail("big_1.0.xz", nil)
-		must.NoError(t, os.WriteFile(partials(t, dir)[0], Noise(200_000), 0o600))
+		must.NoError(t, os.WriteFile(partials(t, dir)[0], noise(200_000), 0o600))
 		f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 		whole(t, f, err, dir)
 	})
@@ -186,10 +186,10 @@ func TestCache_Fetch_prune(t *testing.T) {
 		return names
 	}
 	for i, name := range []string{"a", "b", "c", "large"} {
-		s.Add(name, "1", Noise(10_000+20_000*(i/3)), imagetest.NoMeta)
+		s.Add(name, "1", noise(10_000+20_000*(i/3)), imagetest.NoMeta)
 	}
 	other := filepath.Join(dir, "14.2-RELEASE_base.txz")
-	must.NoError(t, os.WriteFile(other, Noise(1000), 0o600))
+	must.NoError(t, os.WriteFile(other, noise(1000), 0o600))
 	fetch("a")
 	fetch("b")
 	old := time.Now().Add(-time.Hour)

@@ -35,21 +35,21 @@ var releaseNames = regexp.MustCompile(`^[0-9]{1,3}\.[0-9]{1,3}(-[A-Z]+[0-9]*)?$`
 func createBaseCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "create-base -r RELEASE",
-		Short: "fetch a release of FreeBSD, for pots to be made of",
-		Long: `Fetches a release's base.txz into the cache, checked against the SHA-256 in the
-MANIFEST beside it, and prints its path: pot create -b RELEASE takes it from there. The
-mirror is one of FreeBSD's, or a directory as file:///DIR.`,
+		Short: "Fetch a FreeBSD release to create pots from",
+		Long: `Fetches a release's base.txz into the cache, verifies it against the SHA-256 in the
+MANIFEST beside it, and prints its path. pot create -b RELEASE then uses it. The mirror
+is a server with FreeBSD's layout of releases, or a directory given as file:///DIR.`,
 		Args: arguments(),
 	}
-	release := c.Flags().StringP("release", "r", "", "`release`, as in 14.2")
+	release := c.Flags().StringP("release", "r", "", "`release`, such as 14.2")
 	mirror := c.Flags().StringP("mirror", "U", defaultMirror(), "`URL` of the directory with releases")
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if !conf.ValidRelease(*release) {
 			return fmt.Errorf("-r: must be a release, as in 14.2, not %.80q", *release)
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			file, err := o.cachedBase(*release)
 			if err == nil {
 				err = fetchBase(c.Context(), mirrored(*mirror, *release), file)
@@ -63,19 +63,19 @@ mirror is one of FreeBSD's, or a directory as file:///DIR.`,
 	return c
 }
 
-// defaultMirror is FreeBSD's, of this machine's architecture (freebsd.org, where
-// directories are MACHINE/ARCH).
+// defaultMirror returns FreeBSD's own server, with the directory of this machine's
+// architecture: there directories are MACHINE/ARCH.
 func defaultMirror() string {
 	arch := map[string]string{"arm64": "arm64/aarch64"}[runtime.GOARCH]
 	return "https://download.freebsd.org/releases/" + cmp.Or(arch, "amd64/amd64")
 }
 
-// mirrored is a release's directory on a mirror.
+// mirrored returns a release's directory on a mirror.
 func mirrored(mirror, release string) string {
 	return strings.TrimSuffix(mirror, "/") + "/" + fullRelease(release)
 }
 
-// fullRelease is a release's whole name.
+// fullRelease returns a release's full name: 14.2-RELEASE for 14.2.
 func fullRelease(release string) string {
 	if strings.Contains(release, "-") {
 		return release
@@ -83,8 +83,8 @@ func fullRelease(release string) string {
 	return release + "-RELEASE"
 }
 
-// cachedBase is where a release's archive is kept, as by pot (pot-reference 4.1).
-func (o *onPots) cachedBase(release string) (string, error) {
+// cachedBase returns the path of a release's archive in pot's cache (pot-reference 4.1).
+func (o *hostFlags) cachedBase(release string) (string, error) {
 	_, c, err := o.configure()
 	return filepath.Join(c.System.Cache, fullRelease(release)+"_base.txz"), err
 }

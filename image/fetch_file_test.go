@@ -1,4 +1,4 @@
-package fetch_test
+package image_test
 
 import (
 	"bytes"
@@ -11,15 +11,15 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/e2e/leak"
 )
 
 func TestCache_FetchFile(t *testing.T) {
 	leak.Check(t)
-	content := image.Noise(100_000)
+	content := noise(100_000)
 	open := func(t *testing.T, o fetch.Options) (*imagetest.Server, string, *fetch.Cache) {
 		s := imagetest.NewServer(t)
 		s.Put("base.txz", content)
@@ -32,12 +32,12 @@ func TestCache_FetchFile(t *testing.T) {
 		got, err := os.ReadFile(filepath.Join(dir, "b.txz"))
 		must.NoError(t, err)
 		must.True(t, bytes.Equal(content, got))
-		must.Len(t, 1, image.Names(t, dir))
+		must.Len(t, 1, names(t, dir))
 	}
 	sum := sha256.Sum256(content)
 	t.Run("an interrupted download is resumed", func(t *testing.T) {
 		s, dir, cache := open(t, fetch.Options{})
-		s.Fail("base.txz", image.Part(40_000))
+		s.Fail("base.txz", part(40_000))
 		whole(t, dir, cache.FetchFile(t.Context(), s.URL+"/base.txz", "b.txz", sum))
 		must.Eq(t, []string{"bytes=40000-", "bytes=80000-"}, s.Ranges("base.txz"))
 	})
@@ -63,13 +63,13 @@ func TestCache_FetchFile(t *testing.T) {
 		other := sha256.Sum256(nil)
 		err := cache.FetchFile(t.Context(), s.URL+"/base.txz", "b.txz", other)
 		must.EqError(t, err, fmt.Sprintf("verify %s/base.txz: want sha256:%x, got sha256:%x", s.URL, other, sum))
-		must.Len(t, 0, image.Names(t, dir))
+		must.Len(t, 0, names(t, dir))
 	})
 	t.Run("a file that is too large is not kept", func(t *testing.T) {
 		s, dir, cache := open(t, fetch.Options{MaxBytes: 1000})
 		err := cache.FetchFile(t.Context(), s.URL+"/base.txz", "b.txz", sum)
 		must.EqError(t, err, "fetch "+s.URL+"/base.txz: 100000 bytes, more than the 1000 allowed")
-		must.Len(t, 0, image.Names(t, dir))
+		must.Len(t, 0, names(t, dir))
 	})
 }
 
