@@ -188,7 +188,7 @@ func (r *crashRig) onlyGood(t *testing.T) {
 		cached = append(cached, e.Name())
 	}
 	must.Eq(t, []string{"good_1.0.xz", "good_1.0.xz.meta", "good_1.0.xz.skein"}, cached)
-	must.Eq(t, namesOf("good_1_0"), r.place.Names(t))
+	must.Eq(t, namesOf("good_1_0"), r.place.names(t))
 }
 
 var crashPhases = []string{"download", "verify", "before receive", "receive", "received", "label", "rename", "renamed"}
