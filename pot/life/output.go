@@ -87,8 +87,9 @@ func followFile(name string, to io.Writer, ended <-chan struct{}) {
 	}
 }
 
-// openLog opens a log file and marks it as being read: for a bounded time, the supervisor
-// rotates no file that is being read. It returns nil if the file cannot be opened.
+// openLog opens a log file and marks it as being read: the supervisor waits, for a bounded
+// time, before it replaces a file that is being read. It returns nil if the file cannot be
+// opened.
 func openLog(name string) *os.File {
 	f, err := os.Open(name)
 	if err == nil {

@@ -46,6 +46,6 @@ func TestSpec_mounts(t *testing.T) {
 		got = append(got, m.Target)
 	}
 	must.Eq(t, []string{"/tmp", "/tmp/x", "/a", "/b//", "/a/b", "/a/b/c"}, got)
-	must.Eq(t, "/a/b/c", s.Mounts[0].Target) // as it was
+	must.Eq(t, "/a/b/c", s.Mounts[0].Target) // the spec is not changed
 	must.Eq(t, "/tmp/x", mounts(&s, nil)[0].Target)
 }
