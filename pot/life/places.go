@@ -42,7 +42,7 @@ func placed(all []pot.Mount, resolve func(target string) (string, error)) ([]pot
 		case place == "/":
 			return nil, fmt.Errorf("%s on %s: a link of the image leads to /, and a mount must be below it", m.Source, m.Target)
 		case pot.ReservedTarget(place):
-			return nil, fmt.Errorf("%s on %s: a link of the image leads to %s, which is the host's to fill", m.Source, m.Target, place)
+			return nil, fmt.Errorf("%s on %s: a link of the image leads to %s, which is reserved for the host", m.Source, m.Target, place)
 		case both:
 			return nil, fmt.Errorf("%s on %s: a link of the image leads to %s, where %s is mounted", m.Source, m.Target, place, other.Source)
 		case m.Source != "": // a mount may cover the file system in memory on /tmp
