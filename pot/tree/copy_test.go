@@ -67,19 +67,19 @@ func TestCopyIn(t *testing.T) {
 		from string
 		want string
 	}{
-		"a file where a directory is to be": {map[string]string{"t/conf": "f"}, "conf", "conf: is there already, and no directory"},
-		"a directory where a file is to be": {map[string]string{"t/one": "/"}, "one", "one: is there already, and a directory"},
-		"a link where a directory is to be": {map[string]string{"t/conf": "-> /tmp"}, "conf", "conf: is there already, and no directory"},
+		"a file where a directory must be": {map[string]string{"t/conf": "f"}, "conf", "conf: already exists, and is not a directory"},
+		"a directory where a file must be": {map[string]string{"t/one": "/"}, "one", "one: already exists, and is a directory"},
+		"a link where a directory must be": {map[string]string{"t/conf": "-> /tmp"}, "conf", "conf: already exists, and is not a directory"},
 		"a source that is not there":        {map[string]string{"t/x": "x"}, "nosuch", "nosuch: no such file or directory"},
 	} {
-		t.Run(name+" is told", func(t *testing.T) {
+		t.Run(name+" is refused", func(t *testing.T) {
 			must.ErrorContains(t, CopyIn(t.Context(), treetest.New(t, c.tree), Copy{Source: filepath.Join(source, c.from), Target: "/t"}), c.want)
 		})
 	}
 	t.Run("what is no file is refused, not waited for", func(t *testing.T) {
 		odd := t.TempDir()
 		must.NoError(t, syscall.Mkfifo(filepath.Join(odd, "fifo"), 0o600))
-		must.ErrorContains(t, CopyIn(t.Context(), t.TempDir(), Copy{Source: odd, Target: "/odd"}), "fifo: is neither file nor directory nor link")
+		must.ErrorContains(t, CopyIn(t.Context(), t.TempDir(), Copy{Source: odd, Target: "/odd"}), "fifo: only regular files, directories and symbolic links can be copied")
 	})
 	t.Run("a copy ends with its context", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

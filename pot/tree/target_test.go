@@ -44,7 +44,7 @@ func TestOpenTarget(t *testing.T) {
 	must.NoError(t, target.Close())
 	for inside, want := range map[string]string{
 		"/loop/x": "/loop: leads through more than 40 links", "/top": `"/top": leads to /, and must be below it`, "/": "must be below /",
-		"/file/x": "/etc/conf: is something else in the pot",
+		"/file/x": "/etc/conf: is not a directory in the pot",
 	} {
 		_, err := OpenTarget(root, inside, true, OpenAt)
 		must.ErrorContains(t, err, want, must.Sprint(inside))
