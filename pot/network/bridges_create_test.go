@@ -20,7 +20,7 @@ func TestNetwork_partFor(t *testing.T) {
 	}
 	for _, pots := range []int{-1, 0, 1, 1 << 22, 1 << 40} {
 		_, err := partFor(pot.DefaultNetwork, pots)
-		must.ErrorContains(t, err, "size: must be 2 pots or more, and fewer than 10.192.0.0/10 has addresses")
+		must.ErrorContains(t, err, "size: must be at least 2 pots, and fewer than the addresses in 10.192.0.0/10")
 	}
 }
 
