@@ -31,9 +31,9 @@ func TestReadConf(t *testing.T) {
 		})
 	}
 	for name, c := range map[string]struct{ text, want string }{
-		"a line without a value":   {"pot.level=0\nfrob\n", `pot.conf:2: no key=value: "frob"`},
-		"a NUL":                    {"a=\x00\n", `pot.conf:1: no key=value`},
-		"a file that is too large": {strings.Repeat("a=b\n", MaxBytes/4+1), "more than 1048576 bytes"},
+		"a line without a value":   {"pot.level=0\nfrob\n", `pot.conf:2: must be key=value, not "frob"`},
+		"a NUL":                    {"a=\x00\n", `pot.conf:1: must be key=value`},
+		"a file that is too large": {strings.Repeat("a=b\n", MaxBytes/4+1), "must be at most 1048576 bytes"},
 		"a line that is too long":  {"a=" + strings.Repeat("b", MaxBytes), "too long"},
 	} {
 		t.Run(name+" is refused", func(t *testing.T) {

@@ -188,8 +188,8 @@ func TestSettings_Set_refused(t *testing.T) {
 		{SetRSS{Memory: "5T"}, `-M: must be as in 512M, not "5T"`},
 		{SetRSS{Memory: "1.5G"}, `-M: must be as in 512M, not "1.5G"`},
 		{SetRSS{Memory: "10MB"}, `-M: must be as in 512M, not "10MB"`},
-		{SetRSS{Memory: "00M"}, `-M: must be more than nothing and less than there is, not "00M"`},
-		{SetRSS{Memory: "9999999999G"}, `-M: must be more than nothing and less than there is, not "9999999999G"`},
+		{SetRSS{Memory: "00M"}, `-M: must be more than 0 and at most 2^62 bytes, not "00M"`},
+		{SetRSS{Memory: "9999999999G"}, `-M: must be more than 0 and at most 2^62 bytes, not "9999999999G"`},
 		{SetEnv{}, "-E: a variable must be set"},
 		{SetEnv{[]string{"NOVAR"}}, `-E: must be VAR=value, not "NOVAR"`},
 		{SetEnv{[]string{"A=1\npot.hosts=x"}}, `-E A: must be one line, not "A=1\npot.hosts=x"`},
@@ -197,27 +197,27 @@ func TestSettings_Set_refused(t *testing.T) {
 		{SetHosts{[]string{":10.0.0.1"}}, `-H: must be NAME:ADDRESS, not ":10.0.0.1"`},
 		{SetHosts{[]string{"db:"}}, `-H: must be NAME:ADDRESS, not "db:"`},
 		{ExportPorts{}, "-e: a port must be set"},
-		{ExportPorts{[]string{"80:81:82"}}, `-e: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "80:81:82"`},
-		{ExportPorts{[]string{"tcp:udp:80"}}, `-e: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "tcp:udp:80"`},
-		{ExportPorts{[]string{"65536"}}, `-e: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "65536"`},
+		{ExportPorts{[]string{"80:81:82"}}, `-e: must be [tcp:|udp:]PORT[:HOST_PORT], each from 1 to 65535, not "80:81:82"`},
+		{ExportPorts{[]string{"tcp:udp:80"}}, `-e: must be [tcp:|udp:]PORT[:HOST_PORT], each from 1 to 65535, not "tcp:udp:80"`},
+		{ExportPorts{[]string{"65536"}}, `-e: must be [tcp:|udp:]PORT[:HOST_PORT], each from 1 to 65535, not "65536"`},
 		{AddDep{"web"}, "-P: pot web cannot depend on itself"},
-		{AddDep{"nosuch"}, "-P: no pot nosuch: file does not exist"},
-		{AddDep{"back"}, "-P: pot back depends on web already"},
+		{AddDep{"nosuch"}, "-P: no such pot: nosuch"},
+		{AddDep{"back"}, "-P: pot back already depends on web"},
 		{MountIn{Target: "/x"}, "one of -d, -f and -z must be set"},
 		{MountIn{Dir: "/etc", Target: "/"}, `-m: must be an absolute path below /, not "/"`},
-		{MountIn{Dir: "/etc", Target: "/a b"}, `-m: fscomp.conf has no way to write blanks: "/a b"`},
+		{MountIn{Dir: "/etc", Target: "/a b"}, `-m: must not contain blanks, which fscomp.conf cannot hold: "/a b"`},
 		{MountIn{Dir: "/etc", Target: "/dev/x"}, `-m: "/dev/x" is the host's to fill`},
-		{MountIn{Dir: file, Target: "/x"}, "-d: " + file + ": is no directory"},
-		{MountIn{Dir: "/etc", Dataset: "x", Target: "/x"}, "-d, -f and -z: only one of them can be meant"},
-		{MountIn{Dir: "/etc", Remount: true, Target: "/x"}, "-w: is for datasets, and not for a directory"},
-		{MountIn{Dataset: "-x", Target: "/x"}, `-z: no name of a dataset: "-x"`},
-		{MountOut{"/x"}, "-m: nothing is mounted on /x: file does not exist"},
-		{CopyIn{Copy: tree.Copy{Source: "/nosuch", Target: "/x"}}, "-s: lstat /nosuch: no such file or directory"},
+		{MountIn{Dir: file, Target: "/x"}, "-d: " + file + ": is not a directory"},
+		{MountIn{Dir: "/etc", Dataset: "x", Target: "/x"}, "-d, -f and -z are mutually exclusive"},
+		{MountIn{Dir: "/etc", Remount: true, Target: "/x"}, "-w: requires a dataset, not a directory"},
+		{MountIn{Dataset: "-x", Target: "/x"}, `-z: must be the name of a dataset, not "-x"`},
+		{MountOut{"/x"}, "-m: nothing is mounted on /x"},
+		{CopyIn{Copy: tree.Copy{Source: "/nosuch", Target: "/x"}}, "-s: /nosuch: no such file or directory"},
 		{CopyIn{Copy: tree.Copy{Source: file, Target: "x"}}, `-d: must be an absolute path in the pot's own tree, not "x"`},
-		{CopyIn{Copy: tree.Copy{Source: file, Target: "/no/such/x"}}, "-d: the pot has no directory /no/such: -c makes it"},
+		{CopyIn{Copy: tree.Copy{Source: file, Target: "/no/such/x"}}, "-d: no such directory in the pot: /no/such; -c creates it"},
 		{CopyIn{Copy: tree.Copy{Source: file, Target: "/tmp/x"}}, "/tmp/x is in /tmp, where tmpfs is mounted when the pot runs"},
 		{CopyOut{Source: "/etc"}, "-d: a destination must be set"},
-		{SetHook{conf.PreStart, file}, file + ": is no program: it is not executable"},
+		{SetHook{conf.PreStart, file}, file + ": is not executable"},
 	} {
 		s, h := newSettings(t, "web")
 		must.NoError(t, addSettings(t, h, "back").Apply(t.Context(), AddDep{"web"}))
@@ -247,11 +247,11 @@ func TestSettings_mounts(t *testing.T) {
 		must.ErrorIs(t, s.Apply(t.Context(), MountIn{Dir: dir, Target: "/old"}), fs.ErrExist)
 	})
 	t.Run("no link of the pot's is followed", func(t *testing.T) {
-		must.EqError(t, s.Apply(t.Context(), MountIn{Dir: dir, Target: "/home/x"}), "-m: /home is a link to usr/home: say where that is")
+		must.EqError(t, s.Apply(t.Context(), MountIn{Dir: dir, Target: "/home/x"}), "-m: /home is a symbolic link to usr/home; name the directory itself")
 	})
 	t.Run("a pot is not mounted in itself", func(t *testing.T) {
 		for _, dir := range []string{s.tree(), filepath.Dir(s.dir)} {
-			must.ErrorContains(t, s.Apply(t.Context(), MountIn{Dir: dir, Target: "/y"}), "are in one another")
+			must.ErrorContains(t, s.Apply(t.Context(), MountIn{Dir: dir, Target: "/y"}), "must not contain the pot, nor be in it")
 		}
 	})
 	t.Run("what is mounted is not copied to", func(t *testing.T) {
@@ -325,7 +325,7 @@ func TestSettings_copies(t *testing.T) {
 	})
 	t.Run("a fifo is not waited for", func(t *testing.T) {
 		must.NoError(t, syscall.Mkfifo(filepath.Join(s.tree(), "fifo"), 0o600))
-		must.ErrorContains(t, s.Apply(t.Context(), CopyOut{Source: "/fifo", Dir: outside}), "cannot be copied")
+		must.ErrorContains(t, s.Apply(t.Context(), CopyOut{Source: "/fifo", Dir: outside}), "can be copied")
 	})
 	t.Run("a pot that runs is copied to only if that is wanted", func(t *testing.T) {
 		h.running["web"] = true
@@ -386,7 +386,7 @@ func TestOpenSettings(t *testing.T) {
 	_, h := newSettings(t, "web")
 	host := h.host()
 	_, err := Open(t.Context(), host, "nosuch")
-	must.EqError(t, err, "no pot nosuch: file does not exist")
+	must.EqError(t, err, "no such pot: nosuch")
 	_, err = Open(t.Context(), host, "../web")
 	must.ErrorContains(t, err, "name: must be letters")
 	h.labels = map[string]string{conf.LabelTask: "x"}
@@ -408,7 +408,7 @@ func TestSettings_own(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "f")
 	must.NoError(t, os.WriteFile(file, nil, 0o644))
 	for _, change := range []Change{SetCmd{"sh"}, CopyIn{Copy: tree.Copy{Source: file, Target: "/etc/f"}}} {
-		must.EqError(t, s.Apply(t.Context(), change), "web: is an image that pots are cloned from, and stays what it is")
+		must.EqError(t, s.Apply(t.Context(), change), "web: is an image that pots are cloned from, and cannot be changed")
 	}
 	must.Eq(t, "", s.changed(t))
 	must.NoError(t, s.Apply(t.Context(), CopyOut{Source: "/etc", Dir: t.TempDir()})) // it is read alone
@@ -468,7 +468,7 @@ func TestSettings_atOnce(t *testing.T) {
 func TestConfLines(t *testing.T) {
 	leak.Check(t)
 	_, err := conf.ParseLines([]byte("a=b\nno line\n"))
-	must.EqError(t, err, `pot.conf:2: no key=value: "no line"`)
+	must.EqError(t, err, `pot.conf:2: must be key=value, not "no line"`)
 
 	c, err := conf.ParseLines([]byte("a=1\n\nb=\"x=y\" \na=2\nc=3")) // no newline at its end
 	must.NoError(t, err)

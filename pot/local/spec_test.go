@@ -104,11 +104,11 @@ func TestSettings_Spec(t *testing.T) {
 	})
 	t.Run("all that cannot be is told at once", func(t *testing.T) {
 		_, err := settingsWith(t, "pot.type=multi\nip4=inherit\nnetwork_type=public-bridge\nip=x\npot.dns=frob\npot.rss.memory=5T\npot.export.ports=0\n").Spec(t.Context(), "")
-		must.EqError(t, err, `pot web: pot.type: "multi": only pots of type single can be started
-pot web: ip4: is of a pot older than 0.8
-pot web: ip: ParseAddr("x"): unable to parse IP
-pot web: pot.export.ports: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "0"
-pot web: pot.dns: no such kind: "frob"
+		must.EqError(t, err, `pot web: pot.type: must be single to be started, not "multi"
+pot web: ip4: is a key of pot before 0.8, and not supported
+pot web: ip: must be an address, not "x"
+pot web: pot.export.ports: must be [tcp:|udp:]PORT[:HOST_PORT], each from 1 to 65535, not "0"
+pot web: pot.dns: must be inherit, pot, off or custom, not "frob"
 pot web: pot.rss: must be as in 512M, not "5T"`)
 		s := settingsWith(t, "pot.type=single\n")
 		must.NoError(t, s.Apply(t.Context(), MountIn{Dataset: "tank/x", Target: "/x"}))
@@ -149,7 +149,7 @@ func TestSettings_hook(t *testing.T) {
 	told = nil
 	must.NoError(t, os.WriteFile(filepath.Join(s.dir, "conf/prestart.sh"), []byte("#!/bin/sh\necho from an image\n"), 0o755))
 	s.hook(t.Context(), conf.PreStart, nil, o)
-	must.Eq(t, []string{"conf/prestart.sh of pot web: was not set on this host, and may have come with an image: it is not run"}, told)
+	must.Eq(t, []string{"conf/prestart.sh of pot web: was not set on this host, and may have come with an image: not run"}, told)
 }
 
 func TestPots_LastRun(t *testing.T) {
