@@ -299,10 +299,10 @@ pot.env="A=\"x\" y"
 			`attributes.sysvshm: must be one of new, inherit, disable, not "old"`,
 			`attributes.children: must be a number, at most 999998, not "-1"`,
 			`attributes.mlock: must be YES or NO, not "maybe"`,
-			`ports[2]: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "80:"`,
-			`ports[3]: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "tcp:udp:80"`,
-			`ports[4]: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "0"`,
-			`ports[5]: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "1:2:3"`,
+			`ports[2]: must be [tcp:|udp:]PORT[:HOST_PORT], each from 1 to 65535, not "80:"`,
+			`ports[3]: must be [tcp:|udp:]PORT[:HOST_PORT], each from 1 to 65535, not "tcp:udp:80"`,
+			`ports[4]: must be [tcp:|udp:]PORT[:HOST_PORT], each from 1 to 65535, not "0"`,
+			`ports[5]: must be [tcp:|udp:]PORT[:HOST_PORT], each from 1 to 65535, not "1:2:3"`,
 			`env[0]: must be VAR=value, not "x"`,
 		}, "\n"))
 	})

@@ -122,7 +122,7 @@ func TestInspect_oddConf(t *testing.T) {
 			[]member{file("conf", "x")}},
 		{"more than is read", fmt.Sprintf("conf: conf/pot.conf: %d bytes: too large to read", maxConf+1),
 			[]member{dir("conf/"), file("conf/pot.conf", strings.Repeat("a=b\n", maxConf/4)+"\n")}},
-		{"no lines of pot's", `conf: pot.conf:1: no key=value: "hello"`, []member{dir("conf/"), file("conf/pot.conf", "hello\n")}},
+		{"no lines of pot's", `conf: pot.conf:1: must be key=value, not "hello"`, []member{dir("conf/"), file("conf/pot.conf", "hello\n")}},
 		{"too much for fscomp.conf too", fmt.Sprintf("conf: conf/pot.conf: missing; mount: conf/fscomp.conf: %d bytes: too large to read", maxConf+1),
 			[]member{dir("conf/"), file("conf/fscomp.conf", strings.Repeat("x", maxConf+1))}},
 		{"many mounts", "conf: conf/pot.conf: missing" + strings.Repeat("; mount: conf/fscomp.conf: the host's /a /b", maxMounts) + "; mount: conf/fscomp.conf: 8 more",
