@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -27,9 +26,6 @@ const (
 
 // baseTimeout bounds a whole download of an archive, however slow the mirror is.
 const baseTimeout = 24 * time.Hour
-
-// releaseNames are FreeBSD's, with or without what they end in.
-var releaseNames = regexp.MustCompile(`^[0-9]{1,3}\.[0-9]{1,3}(-[A-Z]+[0-9]*)?$`)
 
 // createBaseCommand fetches a release.
 func createBaseCommand() *cobra.Command {
