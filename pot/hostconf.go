@@ -70,23 +70,20 @@ type HostConfig struct {
 	PFRulesHook   string // path of a program that prints the pf rules of published ports
 }
 
-// Apply sets the fields that pot's configuration has. It returns every problem of the
-// configuration, joined.
+// Apply takes over what pot's configuration says of uplinks.
 func (h *HostConfig) Apply(c *SystemConf) error {
 	h.Interface, h.Isolate, h.PFRulesHook, h.StatusDir = c.Interface, c.Isolate, c.PFRulesHook, c.Tmp
 	var errs []error
-	wrong := func(key, rule, value string) {
-		errs = append(errs, fmt.Errorf("%s: must be %s, not %.80q", key, rule, value))
-	}
+	wrong := func(key, value string) { errs = append(errs, fmt.Errorf("%s: cannot be %.80q", key, value)) }
 	for _, name := range append(strings.Fields(c.Extra), c.Interface) {
 		if name != "" && !interfaces.MatchString(name) {
-			wrong("POT_EXTIF", "an interface", name)
+			wrong("POT_EXTIF", name)
 		}
 	}
 	if c.InterfaceAddr != "" {
 		var err error
 		if h.InterfaceAddr, err = netip.ParseAddr(c.InterfaceAddr); err != nil {
-			wrong("POT_EXTIF_ADDR", "an address", c.InterfaceAddr)
+			wrong("POT_EXTIF_ADDR", c.InterfaceAddr)
 		}
 	}
 	for _, name := range strings.Fields(c.Extra) {
@@ -94,16 +91,16 @@ func (h *HostConfig) Apply(c *SystemConf) error {
 		if text := c.networks[name]; text != "" {
 			var err error
 			if u.Network, err = netip.ParsePrefix(text); err != nil {
-				wrong("POT_NETWORK_"+name, "a network in CIDR notation", text)
+				wrong("POT_NETWORK_"+name, text)
 			}
 		}
 		h.Extra = append(h.Extra, u)
 	}
 	if c.Tmp != "" && !filepath.IsAbs(c.Tmp) {
-		wrong("POT_TMP", "an absolute path", c.Tmp)
+		wrong("POT_TMP", c.Tmp)
 	}
 	if c.PFRulesHook != "" && !filepath.IsAbs(c.PFRulesHook) {
-		wrong("POT_EXPORT_PORTS_PF_RULES_HOOK", "an absolute path", c.PFRulesHook)
+		wrong("POT_EXPORT_PORTS_PF_RULES_HOOK", c.PFRulesHook)
 	}
 	return errors.Join(errs...)
 }

@@ -18,8 +18,8 @@ var DefaultNetwork = Network{
 	Gateway: netip.MustParseAddr("10.192.0.1"),
 }
 
-// ParseNetwork parses a network, which must be IPv4, and the gateway in it. An empty gateway
-// is the network's first address.
+// ParseNetwork reads a network and the gateway in it; an empty gateway is the
+// network's first address.
 func ParseNetwork(prefix, gateway string) (Network, error) {
 	p, err := netip.ParsePrefix(prefix)
 	if err != nil {
