@@ -8,12 +8,11 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// aloneLock is one for the machine, wherever tests have their temporary files.
+// aloneLock is the same path for all tests of the machine: it does not depend on TMPDIR.
 const aloneLock = "/tmp/nomad-driver-pot-hosttest.lock"
 
-// Alone waits until no other test of a host runs on this machine, in whatever
-// package, and keeps others waiting until the end of this one: what pots leave
-// behind is looked for on the whole machine.
+// Alone waits until no other test of a host runs on this machine, in any package, and keeps
+// others waiting until this test ends: tests look for leftovers of pots on the whole machine.
 func Alone(t testing.TB) {
 	t.Helper()
 	unlock, err := Lock()
@@ -21,7 +20,7 @@ func Alone(t testing.TB) {
 	t.Cleanup(unlock)
 }
 
-// Lock is Alone for what is no test of its own.
+// Lock is Alone for a TestMain. The caller must call unlock.
 func Lock() (unlock func(), err error) {
 	lock, err := os.OpenFile(aloneLock, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

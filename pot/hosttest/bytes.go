@@ -11,10 +11,11 @@ import (
 	"nomad-driver-pot/pot/life"
 )
 
-// oddBytes are arguments and values of any bytes that a command can be given.
+// oddBytes are arguments and values that are not text.
 var oddBytes = []string{"\xff", "a\x80b", "\xed\xa0\x80", "caf\xe9", "\uFFFD", "two\nlines\n\xfe", strings.Repeat("\xff", 1000)}
 
-// testBytes is that what a command is given arrives as it is: to Unix, it is bytes.
+// testBytes checks that arguments and environments, which are bytes to Unix, reach a command
+// unchanged.
 func testBytes(t *testing.T, bed Bed) {
 	args := append([]string{"args"}, oddBytes...)
 	var env []string
@@ -31,7 +32,7 @@ func testBytes(t *testing.T, bed Bed) {
 			must.StrContains(t, output, kv+"\n")
 		}
 	}
-	t.Run("arguments of a command", func(t *testing.T) {
+	t.Run("arguments of a command are unchanged", func(t *testing.T) {
 		tk := start(t, bed, spec("web", args...))
 		must.Eq(t, 0, tk.wait(t).Code)
 		arrived(t, args, nil, tk.output(t))
@@ -39,12 +40,12 @@ func testBytes(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		must.Eq(t, append([]string{"/bin/hello"}, args...), again.Argv())
 	})
-	t.Run("environment of a command", func(t *testing.T) {
+	t.Run("the environment of a command is unchanged", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "env"), env...)
 		must.Eq(t, 0, tk.wait(t).Code)
 		arrived(t, nil, env, tk.output(t))
 	})
-	t.Run("those of one more command", func(t *testing.T) {
+	t.Run("arguments and environment of an exec are unchanged", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "sleep", "1h"))
 		var out bytes.Buffer
 		_, err := tk.Exec(t.Context(), life.Exec{Argv: append([]string{"hello"}, args...), Stdout: &out})
@@ -55,7 +56,7 @@ func testBytes(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		arrived(t, nil, env, out.String())
 	})
-	t.Run("a NUL is refused by name", func(t *testing.T) {
+	t.Run("a NUL byte is refused", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "sleep", "1h"))
 		for _, e := range []life.Exec{
 			{Argv: []string{"hello", "args", "a\x00b"}}, {Argv: []string{"hello"}, Env: []string{"A=a\x00b"}}, {Argv: []string{"hello"}, WorkDir: "/\x00"},
@@ -67,7 +68,7 @@ func testBytes(t *testing.T, bed Bed) {
 	})
 }
 
-// nulError is how a start fails whose environment has a NUL in it.
+// nulError returns the error of a start with a NUL byte in its environment.
 func nulError(t *testing.T, bed Bed, env []string) string {
 	t.Helper()
 	p, err := bed.pots().Create(t.Context(), spec("fails", "exit", "0"))

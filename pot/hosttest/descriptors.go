@@ -15,7 +15,7 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// Descriptor is what a process has open.
+// Descriptor is a file that a process has open.
 type Descriptor struct {
 	Directory bool
 	Socket    bool
@@ -26,13 +26,12 @@ type Descriptor struct {
 // oddLock is the lock file that OpenOdd opens.
 const oddLock = "odd.lock"
 
-// highDescriptor is a number that no process here comes to by itself, and that is within
-// every limit.
+// highDescriptor is a number that no process here reaches by itself, within every limit.
 const highDescriptor = 200
 
-// OpenOdd opens in this process what a careless starter may have open, and what every
-// program that is executed then inherits: dir, a locked file in it and a socket, each at
-// a low and at a high number. The caller closes them.
+// OpenOdd opens files that a careless parent may have open, without close-on-exec: dir, a
+// locked file in it and a socket, each at a low and at a high number. The caller must close
+// them.
 func OpenOdd(dir string) (fds []int, err error) {
 	lock := filepath.Join(dir, oddLock)
 	for _, open := range []func() (int, error){
@@ -54,7 +53,7 @@ func OpenOdd(dir string) (fds []int, err error) {
 	return fds, unix.Flock(fds[2], unix.LOCK_EX)
 }
 
-// openOdd is OpenOdd for as long as the test.
+// openOdd calls OpenOdd, and closes the files at the end of the test.
 func openOdd(t testing.TB) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -68,8 +67,8 @@ func openOdd(t testing.TB) (dir string) {
 	return dir
 }
 
-// CheckCommand returns an error unless the process has 0, 1 and 2 open and nothing else,
-// but what Go's runtime opens, and none of them is what CheckSupervisor refuses.
+// CheckCommand returns an error unless the process has exactly the descriptors 0, 1 and 2,
+// beside Go's pollers, and CheckSupervisor would accept them.
 func CheckCommand(pid int) error {
 	all, err := Descriptors(pid)
 	if err != nil {
@@ -104,8 +103,8 @@ func checkInherited(pid int, all map[int]Descriptor) (err error) {
 	return err
 }
 
-// testDescriptors is that commands and their supervisors have nothing open but what is
-// for them, whatever their starter has.
+// testDescriptors checks that commands and their supervisors inherit no descriptors of the
+// process that starts them.
 func testDescriptors(t *testing.T, bed Bed) {
 	sleep := []string{"/bin/hello", "sleep", "1h"}
 	jail := func(t *testing.T) supervise.Jail {
@@ -126,7 +125,7 @@ func testDescriptors(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 	}
 	for name, bytes := range map[string]int64{"a task's command": 0, "the command of a pot started by hand": 1 << 20} {
-		t.Run(name+" has three, and its supervisor none of its starter's", func(t *testing.T) {
+		t.Run(name+" has three descriptors, and its supervisor inherits none", func(t *testing.T) {
 			found, dir := jail(t), t.TempDir()
 			out := filepath.Join(dir, "out.log")
 			must.NoError(t, os.WriteFile(out, nil, 0o600))
@@ -139,7 +138,7 @@ func testDescriptors(t *testing.T, bed Bed) {
 			ends(t, dir)
 		})
 	}
-	t.Run("one more command has three", func(t *testing.T) {
+	t.Run("an exec has three descriptors", func(t *testing.T) {
 		p := &supervise.Process{Jail: jail(t), Argv: sleep, Stdin: null, Stdout: null, Stderr: null, Supervisor: bed.Supervisor}
 		command, err := p.Start()
 		must.NoError(t, err)
@@ -147,7 +146,7 @@ func testDescriptors(t *testing.T, bed Bed) {
 		defer command.Kill()
 		must.NoError(t, CheckCommand(command.Pid))
 	})
-	t.Run("a process with a directory open does not enter a jail, and says which", func(t *testing.T) {
+	t.Run("a process with an open directory cannot enter a jail, and the error names it", func(t *testing.T) {
 		p := &supervise.Process{Jail: jail(t), Argv: sleep, Stdin: null, Stdout: null, Stderr: null}
 		_, err := p.Start()
 		must.ErrorContains(t, err, "enter jail: descriptor ")

@@ -14,15 +14,15 @@ import (
 
 var errInjected = errors.New("injected")
 
-// faulty is a host whose n-th call that makes something fails, or, if there is
-// somebody to give up, hangs until its context ends.
+// faulty is a host whose n-th call that makes something fails. If giveUp is set, the call
+// instead ends its context by giveUp, and returns when it has ended.
 type faulty struct {
 	pot.Datasets
 	pot.Mounts
 	pot.Links
 	pot.Jails
 	pot.Limiter
-	left   atomic.Int64
+	left   atomic.Int64 // calls until the one that fails, that one included
 	giveUp func(error)
 }
 
@@ -32,7 +32,7 @@ func (f *faulty) host(of pot.Host) pot.Host {
 	return of
 }
 
-// fail does the call unless it is the one to fail.
+// fail makes the call, unless it is the one that must fail.
 func (f *faulty) fail(ctx context.Context, call func() error) error {
 	if f.left.Add(-1) != 0 {
 		return call()
@@ -40,7 +40,7 @@ func (f *faulty) fail(ctx context.Context, call func() error) error {
 	if f.giveUp == nil {
 		return errInjected
 	}
-	f.giveUp(errInjected) // as a start does whose time is over
+	f.giveUp(errInjected) // as the timeout of a start does
 	<-ctx.Done()
 	return context.Cause(ctx)
 }
@@ -85,7 +85,7 @@ func (f *faulty) Set(ctx context.Context, name pot.Name, l pot.Limits) error {
 	return f.fail(ctx, func() error { return f.Limiter.Set(ctx, name, l) })
 }
 
-// undoing is a host whose n-th call that takes something away fails, or hangs.
+// undoing is a faulty whose n-th call that removes something fails or hangs.
 type undoing struct{ *faulty }
 
 func (u undoing) host(of pot.Host) pot.Host {
@@ -134,8 +134,8 @@ func (u undoingLimiter) Clear(ctx context.Context, name pot.Name) error {
 	return u.fail(ctx, func() error { return u.Limiter.Clear(ctx, name) })
 }
 
-// testUndoFaults has every call of an end fail once, and then every one hang once: it is
-// told, and tried again nothing is left.
+// testUndoFaults makes each call of a Destroy fail once, and then each hang once: Destroy
+// returns the error, and a second one leaves nothing behind.
 func testUndoFaults(t *testing.T, bed Bed) {
 	for _, hangs := range []bool{false, true} {
 		for n := 1; ; n++ {
@@ -164,14 +164,15 @@ func testUndoFaults(t *testing.T, bed Bed) {
 			sameState(t, before, bed.State)
 			if over {
 				must.NoError(t, err)
-				must.Greater(t, 4, n, must.Sprint("fewer calls than an end has"))
+				must.Greater(t, 4, n, must.Sprint("fewer calls than a Destroy makes"))
 				break
 			}
 		}
 	}
 }
 
-// testFaults has every call of a start fail once, and then every one hang once.
+// testFaults makes each call of a start fail once, and then each hang once: the start fails
+// and leaves nothing behind.
 func testFaults(t *testing.T, bed Bed) {
 	source := t.TempDir()
 	for _, hangs := range []bool{false, true} {
@@ -198,7 +199,7 @@ func testFaults(t *testing.T, bed Bed) {
 			sameState(t, before, bed.State)
 			if f.left.Load() > 0 {
 				must.NoError(t, err)
-				must.Greater(t, 5, n, must.Sprint("fewer calls than a start has"))
+				must.Greater(t, 5, n, must.Sprint("fewer calls than a start makes"))
 				break
 			}
 			must.ErrorIs(t, err, errInjected, must.Sprintf("call %d", n))

@@ -21,9 +21,9 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// HookedStream is a zfs send stream of a pot with programs for the host, each of which
-// writes into the file log what it is told. The pot is made of from, a stream of one
-// without them, as a person would: by pot's own commands, on the host of pots.
+// HookedStream returns a zfs send stream of a pot with all hooks, each of which appends its
+// variables to the file log. The pot is imported from the stream from and changed on the host
+// of pots, as a person would do it by pot's commands.
 func HookedStream(t testing.TB, pots *life.Pots, from io.Reader, log string) []byte {
 	t.Helper()
 	return changedStream(t, pots, from, func(s *local.Pot) {
@@ -36,8 +36,8 @@ func HookedStream(t testing.TB, pots *life.Pots, from io.Reader, log string) []b
 	})
 }
 
-// changedStream is a zfs send stream of a pot that is imported from another, changed and
-// given a snapshot, as by hand.
+// changedStream returns a zfs send stream of a pot that is imported from the stream from and
+// changed by change.
 func changedStream(t testing.TB, pots *life.Pots, from io.Reader, change func(*local.Pot)) []byte {
 	t.Helper()
 	const name = "changed"
@@ -52,7 +52,7 @@ func changedStream(t testing.TB, pots *life.Pots, from io.Reader, change func(*l
 	return stream.Bytes()
 }
 
-// hooked is what the suite calls its image with hooks.
+// hooked is the name of the suite's image with hooks.
 const hooked = "hooked_1_0"
 
 // hookedSpec is spec of the image with hooks.
@@ -87,14 +87,14 @@ func testHooks(t *testing.T, bed Bed) {
 		must.NoError(t, tk.Destroy(t.Context()))
 	}
 
-	t.Run("an image's are not run", func(t *testing.T) {
+	t.Run("hooks of an image are not run by default", func(t *testing.T) {
 		tk := start(t, bed, hookedSpec("sleep", "1h"))
 		must.Eq(t, conf.Hooks, tk.RefusedHooks())
 		end(t, tk)
 		must.SliceEmpty(t, tk.Notes())
 		must.SliceEmpty(t, said())
 	})
-	t.Run("unless they are allowed: in the order of a pot's life, and once", func(t *testing.T) {
+	t.Run("allowed hooks are run once, in the order of a pot's life", func(t *testing.T) {
 		s := hookedSpec("sleep", "1h")
 		s.Network = pot.PublicBridge
 		s.Hooks = conf.Hooks
@@ -106,7 +106,7 @@ func testHooks(t *testing.T, bed Bed) {
 		at := tk.Address().String()
 		must.Eq(t, []string{"prestart web " + at, "poststart web in jail " + at, "prestop web in jail " + at, "poststop web " + at}, said())
 	})
-	t.Run("another process goes on with them, and the last is run by one alone", func(t *testing.T) {
+	t.Run("another process runs the remaining hooks, and poststop is run once", func(t *testing.T) {
 		s := hookedSpec("sleep", "1h")
 		s.Hooks = []conf.Hook{conf.PreStop, conf.PostStop}
 		tk := start(t, bed, s)
@@ -120,7 +120,7 @@ func testHooks(t *testing.T, bed Bed) {
 		must.NoError(t, third.Destroy(t.Context()))
 		must.NoError(t, tk.pots.Destroy(t.Context(), "web"))
 	})
-	t.Run("the last is run after a start that failed", func(t *testing.T) {
+	t.Run("poststop is run after a start that failed", func(t *testing.T) {
 		s := hookedSpec("sleep", "1h")
 		s.Hooks = conf.Hooks
 		s.Mounts = []pot.Mount{{Source: "/no/such", Target: "/data"}}
@@ -129,7 +129,7 @@ func testHooks(t *testing.T, bed Bed) {
 		must.ErrorContains(t, err, "prestart of pot web: ready")
 		must.Eq(t, []string{"prestart web", "poststop web"}, said())
 	})
-	t.Run("a command that has ended is not about to be stopped", func(t *testing.T) {
+	t.Run("prestop is not run if the command has ended", func(t *testing.T) {
 		s := hookedSpec("exit", "0")
 		s.Hooks = []conf.Hook{conf.PreStop}
 		tk := start(t, bed, s)

@@ -1,6 +1,9 @@
-// Package hosttest is what every pot.Host must do, and what pots do on it: one
-// suite, run against each host. The image it works with is the same program,
-// hello, for the host's own system.
+// Package hosttest is the test suite of the contracts of pot.Host, and of what pots do on a
+// host. It is run against each host. Its image has one program, hello, built for the host's
+// system.
+//
+// Begin with Run, which lists the parts of the suite. Each part is a function in the file
+// that is named for it.
 package hosttest
 
 import (
@@ -32,10 +35,10 @@ type Bed struct {
 	State      func(t testing.TB) State // what the machine holds that pots could leave behind
 }
 
-// State is what a machine holds, in words, by kind ("mounts", "links", …).
+// State lists what exists on a machine, in words, by kind ("mounts", "links", …).
 type State map[string][]string
 
-// image is what the suite calls its image.
+// image is the name of the suite's image.
 const image = "hello_1_0"
 
 // Run holds the host that open gives to the contracts of pot.Host.
@@ -58,15 +61,15 @@ func Run(t *testing.T, open func(t testing.TB) Bed) {
 	}
 }
 
-// receive puts the image there, and takes it away at the end.
+// receive receives the image, and destroys it at the end of the test.
 func receive(t testing.TB, bed Bed) {
 	t.Helper()
 	must.NoError(t, bed.Host.Images.Receive(t.Context(), image, bed.Stream()))
 	t.Cleanup(func() { must.NoError(t, bed.Host.Images.Destroy(context.Background(), image)) })
 }
 
-// sameState fails the test if something is there that was not before. A process that
-// was told to end has a moment for it.
+// sameState fails the test if anything exists that did not exist before. Processes that are
+// ending are given five seconds.
 func sameState(t testing.TB, before State, now func(testing.TB) State) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
@@ -81,7 +84,7 @@ func sameState(t testing.TB, before State, now func(testing.TB) State) {
 	}
 }
 
-// beyond is what is in s, by kind, and not in before.
+// beyond returns what is in s and not in before, each with its kind.
 func (s State) beyond(before State) (left []string) {
 	for kind, all := range s {
 		for _, what := range all {
@@ -93,7 +96,7 @@ func (s State) beyond(before State) (left []string) {
 	return left
 }
 
-// Build makes the program of package pkg, for this system, and returns its path.
+// Build builds the program of package pkg for this system, and returns its path.
 func Build(t testing.TB, pkg string) string {
 	t.Helper()
 	program, err := BuildIn(t.TempDir(), pkg)
@@ -101,8 +104,8 @@ func Build(t testing.TB, pkg string) string {
 	return program
 }
 
-// BuildIn is Build in dir. Where POT_BIN is set, programs are in that directory
-// already: a machine that only runs the tests has no Go.
+// BuildIn is Build in dir. If POT_BIN is set, the program is already in that directory: a
+// machine that only runs the tests has no Go.
 func BuildIn(dir, pkg string) (program string, err error) {
 	if bin := os.Getenv("POT_BIN"); bin != "" {
 		return filepath.Join(bin, filepath.Base(pkg)), nil
@@ -123,7 +126,7 @@ type task struct {
 	out  string
 }
 
-// pots are those of the bed.
+// pots returns the pots of the bed's host.
 func (bed Bed) pots() *life.Pots {
 	return life.Open(bed.Host, pot.Config{
 		Dir: bed.Dir, Network: pot.DefaultNetwork, Supervisor: bed.Supervisor,
@@ -131,7 +134,7 @@ func (bed Bed) pots() *life.Pots {
 	})
 }
 
-// spec is a pot of the suite's image that runs hello with args.
+// spec returns the spec of a pot of the suite's image that runs hello with args.
 func spec(name pot.Name, args ...string) pot.Spec {
 	return pot.Spec{
 		Name: name, Image: image, Network: pot.NoNetwork,
@@ -140,7 +143,7 @@ func spec(name pot.Name, args ...string) pot.Spec {
 	}
 }
 
-// start makes a pot and starts its command. It is destroyed with the test.
+// start creates a pot and starts its command. The pot is destroyed at the end of the test.
 func start(t testing.TB, bed Bed, s pot.Spec, env ...string) *task {
 	t.Helper()
 	tk := create(t, bed, s)
@@ -148,7 +151,7 @@ func start(t testing.TB, bed Bed, s pot.Spec, env ...string) *task {
 	return tk
 }
 
-// create makes a pot that is destroyed with the test.
+// create creates a pot, which is destroyed at the end of the test.
 func create(t testing.TB, bed Bed, s pot.Spec) *task {
 	t.Helper()
 	tk := &task{pots: bed.pots(), out: filepath.Join(t.TempDir(), "out")}
@@ -171,7 +174,7 @@ func (tk *task) wait(t testing.TB) life.End {
 	return end
 }
 
-// output is what the task has written.
+// output returns what the task has written.
 func (tk *task) output(t testing.TB) string {
 	t.Helper()
 	data, err := os.ReadFile(tk.out)
@@ -185,12 +188,12 @@ func (tk *task) says(t testing.TB, text string) {
 	eventually(t, "the task says "+text, func() bool { return strings.Contains(tk.output(t), text) })
 }
 
-// eventually waits, within ten seconds, until ok.
+// eventually waits until ok returns true, at most ten seconds.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("it did not come to be that %s", what)
+			t.Fatalf("timed out before %s", what)
 		}
 	}
 }

@@ -13,8 +13,7 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// oddForTest gives this process what a careless starter may have, as far as it can be
-// taken back with the test: see BecomeOdd.
+// oddForTest is the part of BecomeOdd that can be undone, which it is at the end of the test.
 func oddForTest(t *testing.T) {
 	old := syscall.Umask(0o077)
 	signal.Ignore(syscall.SIGUSR1, syscall.SIGTSTP)
@@ -35,8 +34,8 @@ func oddForTest(t *testing.T) {
 	undo = append(undo, oddWeight(t))
 }
 
-// testInherit is that commands have the same umask, limits, signals and priorities
-// whatever their starter has.
+// testInherit checks that commands do not inherit the umask, limits, signals and priorities
+// of the process that starts them.
 func testInherit(t *testing.T, bed Bed) {
 	create(t, bed, spec("web", "sleep", "1h"))
 	jail, err := bed.Host.Jails.Find(t.Context(), "web")
@@ -72,11 +71,11 @@ func testInherit(t *testing.T, bed Bed) {
 	}
 	plain := task(t)
 	must.Eq(t, plain, more(t))
-	t.Run("a task's command has what one of a plain starter has", func(t *testing.T) {
+	t.Run("a task's command inherits nothing of an odd parent", func(t *testing.T) {
 		oddForTest(t)
 		must.Eq(t, plain, task(t))
 	})
-	t.Run("one more command has what one of a plain starter has", func(t *testing.T) {
+	t.Run("an exec inherits nothing of an odd parent", func(t *testing.T) {
 		oddForTest(t)
 		must.Eq(t, plain, more(t))
 	})

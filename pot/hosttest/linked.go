@@ -14,8 +14,8 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// testLinkedTargets has links of the image on the way to mount points. They lead where
-// they lead a process in the pot, and nothing is made, or mounted, outside of the tree.
+// testLinkedTargets mounts on targets whose paths have links of the image. The links lead
+// where they lead a process in the pot, and nothing is created or mounted outside the tree.
 func testLinkedTargets(t *testing.T, root, source string, mount func(pot.Mount) error) {
 	outside := t.TempDir()
 	must.NoError(t, os.MkdirAll(filepath.Join(root, "linked/home"), 0o755))
@@ -31,12 +31,12 @@ func testLinkedTargets(t *testing.T, root, source string, mount func(pot.Mount) 
 		"/linked/back/5": "linked/home/5", "/dangling": "linked/new/deep", "/out/x": outside + "/x", "/top/here/linked/6": "linked/6",
 		"/home": "linked/home",
 	} {
-		t.Run(strings.TrimPrefix(target, "/"), func(t *testing.T) {
+		t.Run(target+" leads to "+strings.TrimPrefix(at, outside), func(t *testing.T) {
 			must.NoError(t, mount(pot.Mount{Source: source, Target: target}))
 			must.FileContains(t, filepath.Join(root, at, "f"), "from the host")
 		})
 	}
-	t.Run("a file", func(t *testing.T) {
+	t.Run("a file is mounted where a link leads", func(t *testing.T) {
 		must.NoError(t, mount(pot.Mount{Source: filepath.Join(source, "f"), Target: "/file"}))
 		must.FileContains(t, filepath.Join(root, "linked/made"), "from the host")
 	})
@@ -48,8 +48,8 @@ func testLinkedTargets(t *testing.T, root, source string, mount func(pot.Mount) 
 	must.SliceEmpty(t, left)
 }
 
-// testLinkedLife is a pot of an image with links where its mounts are: all of them are
-// seen, and none hides another.
+// testLinkedLife starts a pot of an image with links in the paths of its mounts: all mounts
+// are visible, and none hides another.
 func testLinkedLife(t *testing.T, bed Bed) {
 	const linked = "linked_1_0"
 	stream := changedStream(t, bed.pots(), bed.Stream(), func(*local.Pot) {
@@ -82,7 +82,7 @@ func testLinkedLife(t *testing.T, bed Bed) {
 	} {
 		must.Eq(t, want, strings.TrimSpace(tk.exec(t, "cat", path)), must.Sprint(path))
 	}
-	t.Run("two mounts in one place are told", func(t *testing.T) {
+	t.Run("two mounts on one place are refused", func(t *testing.T) {
 		s := spec("twice", "sleep", "1h")
 		s.Image = linked
 		s.Mounts = []pot.Mount{{Source: source("a"), Target: "/linked/x"}, {Source: source("b"), Target: "/usr/linked/x"}}

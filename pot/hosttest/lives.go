@@ -27,7 +27,7 @@ import (
 )
 
 func testStart(t *testing.T, bed Bed) {
-	t.Run("exit codes are told as they are", func(t *testing.T) {
+	t.Run("exit codes are returned unchanged", func(t *testing.T) {
 		for _, code := range []int{0, 1, 3, 125, 255} {
 			tk := start(t, bed, spec(pot.Name(fmt.Sprintf("exit_%d", code)), "exit", fmt.Sprint(code)))
 			end := tk.wait(t)
@@ -37,12 +37,12 @@ func testStart(t *testing.T, bed Bed) {
 			must.Eq(t, end, again)
 		}
 	})
-	t.Run("a signal that ends a command is told", func(t *testing.T) {
+	t.Run("the signal that ends a command is returned", func(t *testing.T) {
 		end := start(t, bed, spec("killed", "kill", "15")).wait(t)
 		must.Eq(t, 15, end.Signal)
 		must.Eq(t, 143, end.Code)
 	})
-	t.Run("arguments arrive as they are", func(t *testing.T) {
+	t.Run("arguments are unchanged", func(t *testing.T) {
 		args := []string{"args", "a b", `"q"`, "$HOME", "`x`", "*", "", "é\n"}
 		tk := start(t, bed, spec("args", args...))
 		tk.wait(t)
@@ -50,13 +50,13 @@ func testStart(t *testing.T, bed Bed) {
 			must.StrContains(t, tk.output(t), fmt.Sprintf("%d %q\n", i+1, a))
 		}
 	})
-	t.Run("the environment is the task's and no other", func(t *testing.T) {
+	t.Run("the environment is the task's alone", func(t *testing.T) {
 		t.Setenv("POT_TEST_OF_THE_HOST", "seen")
 		tk := start(t, bed, spec("env", "env"), "A=x$HOME", "PATH=/bin", "B=1", "B=2")
 		tk.wait(t)
 		must.Eq(t, "A=x$HOME\nB=2\nHOME=/root\nPATH=/bin\nUSER=root\n", tk.output(t))
 	})
-	t.Run("a user of the image is found in it", func(t *testing.T) {
+	t.Run("a user is looked up in the image", func(t *testing.T) {
 		s := spec("id", "id")
 		s.User, s.Hostname, s.WorkDir = "web", "web.example.org", "/etc"
 		tk := start(t, bed, s)
@@ -64,7 +64,7 @@ func testStart(t *testing.T, bed Bed) {
 		must.StrContains(t, tk.output(t), "host web.example.org uid 80 gid 80")
 		must.StrContains(t, tk.output(t), "cwd /etc")
 	})
-	t.Run("no command of its own is the image's", func(t *testing.T) {
+	t.Run("a spec without a command runs the image's", func(t *testing.T) {
 		s := spec("serves")
 		s.Command = nil
 		start(t, bed, s).says(t, "serving on")
@@ -73,14 +73,14 @@ func testStart(t *testing.T, bed Bed) {
 		spec func(*pot.Spec)
 		want string
 	}{
-		"a command that is not there":     {func(s *pot.Spec) { s.Command = []string{"/bin/nosuch"} }, "start /bin/nosuch: not in the pot"},
-		"a command that is no program":    {func(s *pot.Spec) { s.Command = []string{"/etc/passwd"} }, "start /etc/passwd: permission denied"},
-		"a user that is not there":        {func(s *pot.Spec) { s.User = "nosuch" }, `user "nosuch" in the pot`},
-		"a directory that is not there":   {func(s *pot.Spec) { s.WorkDir = "/nosuch" }, "start /bin/hello in /nosuch: one of them is not in the pot"},
-		"a port that somebody listens on": {takenPort(t), "address already in use"},
-		"an output that is not there":     {func(s *pot.Spec) { s.Stdout = "/nosuch/out" }, "/nosuch"},
+		"a missing command":                {func(s *pot.Spec) { s.Command = []string{"/bin/nosuch"} }, "start /bin/nosuch: not in the pot"},
+		"a command that is not executable": {func(s *pot.Spec) { s.Command = []string{"/etc/passwd"} }, "start /etc/passwd: permission denied"},
+		"an unknown user":                  {func(s *pot.Spec) { s.User = "nosuch" }, `user "nosuch" in the pot`},
+		"a missing work directory":         {func(s *pot.Spec) { s.WorkDir = "/nosuch" }, "start /bin/hello in /nosuch: one of them is not in the pot"},
+		"a port in use":                    {takenPort(t), "address already in use"},
+		"a missing output":                 {func(s *pot.Spec) { s.Stdout = "/nosuch/out" }, "/nosuch"},
 	} {
-		t.Run(name+" is told", func(t *testing.T) {
+		t.Run(name+" fails the start", func(t *testing.T) {
 			s := spec("fails", "exit", "0")
 			test.spec(&s)
 			p, err := bed.pots().Create(t.Context(), s)
@@ -91,7 +91,7 @@ func testStart(t *testing.T, bed Bed) {
 	}
 }
 
-// takenPort asks for a port that the test itself has.
+// takenPort returns a change of a spec to publish a port that the test listens on.
 func takenPort(t *testing.T) func(*pot.Spec) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must.NoError(t, err)
@@ -102,7 +102,7 @@ func takenPort(t *testing.T) func(*pot.Spec) {
 	}
 }
 
-// freePort is one that nobody has, for both transports.
+// freePort returns an address and a port that is free, as far as TCP knows.
 func freePort(t testing.TB) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -111,7 +111,7 @@ func freePort(t testing.TB) netip.AddrPort {
 	return netip.MustParseAddrPort(l.Addr().String())
 }
 
-// ask is what a server of the host's answers.
+// ask returns the answer of an HTTP server at an address of the host.
 func ask(t testing.TB, at string) string {
 	t.Helper()
 	c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -138,7 +138,7 @@ func testPorts(t *testing.T, bed Bed) {
 		must.True(t, pot.DefaultNetwork.Prefix.Contains(tk.Address()))
 		must.StrContains(t, ask(t, netip.AddrPortFrom(tk.Address(), 8080).String()), "hello from web")
 	})
-	t.Run("many at once are answered", func(t *testing.T) {
+	t.Run("many requests at once are answered", func(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 100 {
 			wg.Go(func() { ask(t, port.String()) })
@@ -149,7 +149,7 @@ func testPorts(t *testing.T, bed Bed) {
 		must.StrContains(t, tk.exec(t, "id"), tk.Address().String()+"/10")
 		must.StrContains(t, tk.exec(t, "cat", "/etc/hosts"), tk.Address().String()+" web\n")
 	})
-	t.Run("pots have different addresses, and one given back is not used at once", func(t *testing.T) {
+	t.Run("pots have different addresses, and a released address is not reused at once", func(t *testing.T) {
 		other := spec("other", "sleep", "1h")
 		other.Network = pot.PublicBridge
 		second := create(t, bed, other)
@@ -158,7 +158,7 @@ func testPorts(t *testing.T, bed Bed) {
 		third := create(t, bed, other)
 		must.NotEq(t, second.Address(), third.Address())
 	})
-	t.Run("the host's network is the host's", func(t *testing.T) {
+	t.Run("a pot on the host's network has the host's addresses", func(t *testing.T) {
 		s := spec("inherits", "id")
 		s.Network = pot.HostNetwork
 		tk := start(t, bed, s)
@@ -171,7 +171,7 @@ func testPorts(t *testing.T, bed Bed) {
 func testExec(t *testing.T, bed Bed) {
 	tk := start(t, bed, spec("web", "signals"), "OF_THE_TASK=1")
 	tk.says(t, "ready")
-	t.Run("a command's code and outputs come back", func(t *testing.T) {
+	t.Run("a command's code and outputs are returned", func(t *testing.T) {
 		var out, err strings.Builder
 		exit, e := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "nosuch"}, Stdout: &out, Stderr: &err})
 		must.NoError(t, e)
@@ -179,7 +179,7 @@ func testExec(t *testing.T, bed Bed) {
 		must.Eq(t, "", out.String())
 		must.StrContains(t, err.String(), "no such thing")
 	})
-	t.Run("input reaches it and ends", func(t *testing.T) {
+	t.Run("a command reads its input to the end", func(t *testing.T) {
 		var out strings.Builder
 		exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "tee"}, Stdin: strings.NewReader("over and out"), Stdout: &out})
 		must.NoError(t, err)
@@ -196,7 +196,7 @@ func testExec(t *testing.T, bed Bed) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
 			_, err := tk.Exec(ctx, life.Exec{Argv: []string{"hello", "tee"}, Stdin: in, Stdout: &out, Terminal: true, Resize: sizes})
-			in.CloseWithError(err) // the writer is not to wait for a command that never was
+			in.CloseWithError(err) // so that the writer does not wait for a command that never started
 			done <- err
 		}()
 		_, err := io.WriteString(feed, "typed\n")
@@ -207,7 +207,7 @@ func testExec(t *testing.T, bed Bed) {
 		cancel()
 		must.ErrorIs(t, <-done, context.Canceled)
 	})
-	t.Run("what is ignored here is not ignored there", func(t *testing.T) {
+	t.Run("a signal that this process ignores is not ignored by a command", func(t *testing.T) {
 		signal.Ignore(syscall.SIGHUP) // as by nohup(1)
 		defer signal.Reset(syscall.SIGHUP)
 		exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "kill", "1"}})
@@ -222,12 +222,12 @@ func testExec(t *testing.T, bed Bed) {
 		must.ErrorIs(t, err, context.DeadlineExceeded)
 		must.Less(t, 5*time.Second, time.Since(begun))
 	})
-	t.Run("output without end does not outlive its reader", func(t *testing.T) {
+	t.Run("a command is not blocked by a reader that fails", func(t *testing.T) {
 		exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "flood", "100000"}, Stdout: failing{}})
 		must.NoError(t, err)
 		must.Eq(t, 0, exit.Code)
 	})
-	t.Run("a directory may be open meanwhile", func(t *testing.T) {
+	t.Run("a command starts although this process has a directory open", func(t *testing.T) {
 		open, err := os.OpenRoot("/")
 		must.NoError(t, err)
 		defer open.Close()
@@ -235,7 +235,7 @@ func testExec(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		must.Eq(t, 4, exit.Code)
 	})
-	t.Run("what is not there is told", func(t *testing.T) {
+	t.Run("a missing command does not exist", func(t *testing.T) {
 		_, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"nosuch"}})
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
@@ -263,7 +263,7 @@ type failing struct{}
 func (failing) Write(p []byte) (int, error) { return 0, errors.New("gone") }
 
 func testLife(t *testing.T, bed Bed) {
-	t.Run("a command is signalled by name of its pot", func(t *testing.T) {
+	t.Run("a command is signalled by the name of its pot", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "signals"))
 		tk.says(t, "ready")
 		must.NoError(t, tk.Signal(syscall.SIGHUP))
@@ -272,7 +272,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.Eq(t, 0, tk.wait(t).Code)
 		must.ErrorIs(t, tk.Signal(syscall.SIGHUP), supervise.ErrEnded)
 	})
-	t.Run("a stop is gentle at first", func(t *testing.T) {
+	t.Run("a stop sends its signal first", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "sleep", "1h"))
 		begun := time.Now()
 		must.NoError(t, tk.Stop(t.Context(), syscall.SIGTERM, time.Minute))
@@ -280,7 +280,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.Eq(t, int(syscall.SIGTERM), tk.wait(t).Signal)
 		must.NoError(t, tk.Stop(t.Context(), syscall.SIGTERM, time.Minute))
 	})
-	t.Run("a command that does not listen is killed in the end", func(t *testing.T) {
+	t.Run("a command that ignores the signal of a stop is killed", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "signals"))
 		tk.says(t, "ready")
 		begun := time.Now()
@@ -289,7 +289,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.Eq(t, int(syscall.SIGKILL), tk.wait(t).Signal)
 		tk.says(t, "got terminated")
 	})
-	t.Run("another process takes a pot up and sees its end", func(t *testing.T) {
+	t.Run("another process finds a pot and returns how it ended", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "signals"))
 		tk.says(t, "ready")
 		again, err := bed.pots().Find("web")
@@ -300,7 +300,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		must.Eq(t, 0, end.Code)
 	})
-	t.Run("a supervisor that is killed leaves an unknown end, not a good one", func(t *testing.T) {
+	t.Run("the exit is unknown if the supervisor was killed", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "sleep", "1h"))
 		s, err := supervise.Open(filepath.Join(bed.Dir, "pots", "web"))
 		must.NoError(t, err)
@@ -308,7 +308,7 @@ func testLife(t *testing.T, bed Bed) {
 		_, err = tk.Wait(t.Context())
 		must.ErrorIs(t, err, supervise.ErrUnknownExit)
 	})
-	t.Run("an output that becomes a link is not followed", func(t *testing.T) {
+	t.Run("an output that is a link is not followed", func(t *testing.T) {
 		s := spec("web", "exit", "0")
 		logs := t.TempDir()
 		victim := filepath.Join(t.TempDir(), "victim")
@@ -320,7 +320,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.Error(t, p.Start(t.Context(), nil))
 		must.NoError(t, p.Destroy(t.Context()))
 	})
-	t.Run("a pot whose record is lost is destroyed all the same", func(t *testing.T) {
+	t.Run("a pot whose record is lost can be destroyed", func(t *testing.T) {
 		s := spec("web", "sleep", "1h")
 		s.Network = pot.PublicBridge
 		start(t, bed, s)
@@ -328,7 +328,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.NoError(t, bed.pots().Destroy(t.Context(), "web"))
 		must.NoError(t, bed.pots().Destroy(t.Context(), "web"))
 	})
-	t.Run("fifty starts and stops in a row leave nothing", func(t *testing.T) {
+	t.Run("fifty starts and stops leave nothing behind", func(t *testing.T) {
 		before := bed.State(t)
 		for range 50 {
 			s := spec("again", "sleep", "1h")

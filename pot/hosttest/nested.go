@@ -13,18 +13,18 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// A mountCase is a list of mounts and what is seen through them.
+// A mountCase is a list of mounts and what a pot sees of them.
 type mountCase struct {
 	name   string
 	mounts []mountOf
-	want   map[string]string // what is at a path of the pot: a mode, "ro" or "rw", and a text
+	want   map[string]string // by path in the pot: the mode, "ro" or "rw", and the file's text
 }
 
-// A mountOf is a pot.Mount of something below the test's directory.
+// A mountOf is a pot.Mount whose source is below the test's directory.
 type mountOf struct{ mode, source, target string }
 
-// mountCases are mounts within one another. A mount is as writable as it was asked to
-// be, and so is every part of it, whatever else is mounted below its source.
+// mountCases are mounts within one another. Each mount, in all its parts, is writable or
+// read-only as the spec has it, whatever else is mounted below its source.
 var mountCases = []mountCase{
 	{"read-only", []mountOf{{"ro", "data", "/d"}},
 		map[string]string{"/d/keys": "ro keys", "/d/sub/f": "ro f", "/d/sub/deep/g": "ro g"}},
@@ -70,11 +70,10 @@ var mountCases = []mountCase{
 		map[string]string{"/a/d/keys": "rw keys", "/a/d/sub/f": "ro f", "/a/d/n": "none", "/b/d/m": "rw m", "/b/d/n": "ro n", "/b/d/sub": "none"}},
 }
 
-// See returns the text of what a pot has at a path, and whether it can be written to.
+// See returns the text of the file at a path of a pot, and whether it can be written to.
 type See func(path string) (text string, writable bool, err error)
 
-// Nested holds a host to mountCases: mount mounts in a pot, and unmount unmounts all
-// that it has mounted.
+// Nested tests mountCases: mount mounts in a pot, and unmount unmounts all of its mounts.
 func Nested(t *testing.T, mount func(*testing.T, pot.Mount), see See, unmount func(*testing.T)) {
 	for _, c := range mountCases {
 		t.Run(c.name, func(t *testing.T) {
@@ -105,7 +104,7 @@ func Nested(t *testing.T, mount func(*testing.T, pot.Mount), see See, unmount fu
 	}
 }
 
-// seeIn is See of a tree of this machine.
+// seeIn returns the See of a tree on this machine.
 func seeIn(root string) See {
 	return func(path string) (string, bool, error) {
 		path = filepath.Join(root, path)
@@ -124,17 +123,18 @@ func seeIn(root string) See {
 	}
 }
 
-// testMountsWithin is of mounts within mounts, and of directories that others change.
+// testMountsWithin tests mounts within mounts, and mounts in directories that other programs
+// change meanwhile.
 func testMountsWithin(t *testing.T, bed Bed) {
 	h := bed.Host
 	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "within"})
 	must.NoError(t, err)
 	root := filepath.Join(dir, "m")
 	unmount := func(t *testing.T) { must.NoError(t, h.Mounts.UnmountAll(t.Context(), root)) }
-	t.Run("a mount's part is as writable as was asked", func(t *testing.T) {
+	t.Run("each part of a mount is as writable as the spec has it", func(t *testing.T) {
 		Nested(t, func(t *testing.T, m pot.Mount) { must.NoError(t, h.Mounts.Mount(t.Context(), root, m)) }, seeIn(root), unmount)
 	})
-	t.Run("nothing is mounted on the host, whatever a volume has in place of a mount point", func(t *testing.T) {
+	t.Run("nothing is mounted on the host while a link replaces a mount point in a volume", func(t *testing.T) {
 		testSwappedTarget(t, func(source, target string) error {
 			return h.Mounts.Mount(t.Context(), root, pot.Mount{Source: source, Target: target, Resolved: true})
 		})

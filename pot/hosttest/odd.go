@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BecomeOdd gives this process, and the calling thread, to which it locks the goroutine,
-// what a careless starter may have and every program that is executed then inherits:
-// umask, limits, ignored and blocked signals, priorities, processors and what else the
-// system has. There is no way back. Descriptors are OpenOdd's.
+// BecomeOdd sets in this process, and in the calling thread, to which it locks the goroutine,
+// all that a careless parent may have set and that every program that is executed inherits:
+// umask, limits, ignored and blocked signals, priorities, processors and the settings of
+// oddSystem. It cannot be undone. OpenOdd does the same for descriptors.
 func BecomeOdd() error {
 	runtime.LockOSThread()
 	syscall.Umask(0o077)
@@ -27,7 +27,7 @@ func BecomeOdd() error {
 	)
 }
 
-// lower lowers a limit: the hard one only where it may be raised again.
+// lower lowers a limit; the hard limit only if this process may raise it again.
 func lower(resource int, soft, hard uint64) error {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(resource, &l); err != nil {

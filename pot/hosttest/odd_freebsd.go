@@ -18,7 +18,7 @@ func setLimit(l *unix.Rlimit, soft, hard uint64, both bool) {
 	l.Cur = min(l.Max, int64(soft))
 }
 
-// mayRaise reports whether this process may raise hard limits: root's may.
+// mayRaise reports whether this process may raise hard limits: only root may.
 func mayRaise() bool { return os.Geteuid() == 0 }
 
 func blockSignals(all ...syscall.Signal) error {
@@ -34,7 +34,7 @@ func blockSignals(all ...syscall.Signal) error {
 	return nil
 }
 
-// oddSystem is what FreeBSD has beyond other systems, by its own commands.
+// oddSystem sets what only FreeBSD has, by its own commands.
 func oddSystem() error {
 	err := unix.Setpriority(unix.PRIO_PROCESS, 0, 10)
 	pid := strconv.Itoa(os.Getpid())

@@ -30,7 +30,7 @@ func blockSignals(all ...syscall.Signal) error {
 	return unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
 }
 
-// oddSystem is what Linux has beyond other systems.
+// oddSystem sets what only Linux has.
 func oddSystem() error {
 	var last unix.CPUSet
 	err := unix.SchedGetaffinity(0, &last)

@@ -19,7 +19,7 @@ import (
 func testPrivate(t *testing.T, bed Bed) {
 	db, err := bed.pots().CreateBridge(t.Context(), "db", 5)
 	must.NoError(t, err)
-	t.Cleanup(func() { // when its pots are gone
+	t.Cleanup(func() { // after its pots are destroyed
 		must.NoError(t, bed.pots().DestroyBridge(context.Background(), "db"))
 		must.NoError(t, os.Remove(filepath.Join(bed.Dir, "bridges")))
 	})
@@ -34,7 +34,7 @@ func testPrivate(t *testing.T, bed Bed) {
 	must.StrContains(t, ask(t, netip.AddrPortFrom(tk.Address(), 8080).String()), "hello from web")
 	must.StrContains(t, ask(t, port.String()), "hello from web")
 
-	t.Run("its network has room for so many, and its addresses are not the public one's", func(t *testing.T) {
+	t.Run("a private bridge has addresses for the pots that it was created for", func(t *testing.T) {
 		for _, name := range []pot.Name{"b", "c", "d", "e"} {
 			more := spec(name, "sleep", "1h")
 			more.Network, more.Bridge = pot.PrivateBridge, "db"
@@ -45,7 +45,7 @@ func testPrivate(t *testing.T, bed Bed) {
 		_, err := bed.pots().Create(t.Context(), more)
 		must.ErrorContains(t, err, "no address is free in "+db.Prefix.String())
 	})
-	t.Run("a bridge that was not made is told", func(t *testing.T) {
+	t.Run("a bridge that does not exist is refused", func(t *testing.T) {
 		s := spec("x", "exit", "0")
 		s.Network, s.Bridge = pot.PrivateBridge, "nosuch"
 		_, err := bed.pots().Create(t.Context(), s)
@@ -54,7 +54,7 @@ func testPrivate(t *testing.T, bed Bed) {
 }
 
 func testAttributes(t *testing.T, bed Bed) {
-	t.Run("a pot's own way to end is gone before it is signalled", func(t *testing.T) {
+	t.Run("exec_stop is run before the command is signalled", func(t *testing.T) {
 		out := t.TempDir()
 		s := spec("web", "signals")
 		s.Mounts = []pot.Mount{{Source: out, Target: "/out"}}
@@ -65,7 +65,7 @@ func testAttributes(t *testing.T, bed Bed) {
 		must.Eq(t, 0, tk.wait(t).Code)
 		must.FileContains(t, filepath.Join(out, "stopped"), "yes")
 	})
-	t.Run("one that hangs does not keep a pot", func(t *testing.T) {
+	t.Run("an exec_stop that hangs does not keep a pot", func(t *testing.T) {
 		s := spec("web", "sleep", "1h")
 		s.Attributes = conf.Attributes{"exec_stop": "/bin/hello sleep 1h"}
 		tk := start(t, bed, s)
@@ -73,7 +73,7 @@ func testAttributes(t *testing.T, bed Bed) {
 		must.NoError(t, tk.Stop(t.Context(), syscall.SIGTERM, 500*time.Millisecond))
 		must.Less(t, 10*time.Second, time.Since(begun))
 	})
-	t.Run("a tmp in memory is not the dataset's", func(t *testing.T) {
+	t.Run("/tmp is a file system in memory", func(t *testing.T) {
 		s := spec("web", "sleep", "1h")
 		s.Attributes = conf.Attributes{"no-tmpfs": "NO"}
 		tk := start(t, bed, s)
@@ -88,7 +88,7 @@ func testAttributes(t *testing.T, bed Bed) {
 		must.NotEq(t, device(filepath.Join(dir, "m")), device(filepath.Join(dir, "m/tmp")))
 		must.FileContains(t, filepath.Join(dir, "m/tmp/x"), "in memory")
 	})
-	t.Run("a command that takes too long is killed, and that is told", func(t *testing.T) {
+	t.Run("a command that runs too long is killed, and has timed out", func(t *testing.T) {
 		s := spec("web", "sleep", "1h")
 		s.WallClock = 300 * time.Millisecond
 		end := start(t, bed, s).wait(t)
@@ -96,7 +96,7 @@ func testAttributes(t *testing.T, bed Bed) {
 		must.False(t, end.OutOfMemory)
 		must.Eq(t, int(syscall.SIGKILL), end.Signal)
 	})
-	t.Run("a command that ends in time is not", func(t *testing.T) {
+	t.Run("a command that ends in time has not timed out", func(t *testing.T) {
 		s := spec("web", "exit", "3")
 		s.WallClock = time.Minute
 		end := start(t, bed, s).wait(t)

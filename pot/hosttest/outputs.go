@@ -17,8 +17,8 @@ import (
 	"nomad-driver-pot/pot/life"
 )
 
-// pausing is a reader that takes nothing for longer than anything is waited for, when the
-// first of it comes.
+// pausing is a reader whose first Write takes longer than every timeout of package life's
+// streams.
 type pausing struct {
 	lockedBuilder
 	once sync.Once
@@ -29,7 +29,7 @@ func (p *pausing) Write(b []byte) (int, error) {
 	return p.lockedBuilder.Write(b)
 }
 
-// flooded is what hello writes when it is to flood.
+// flooded returns the output of hello flood.
 func flooded(lines int) string {
 	var all strings.Builder
 	for i := range lines {
@@ -38,14 +38,14 @@ func flooded(lines int) string {
 	return all.String()
 }
 
-// testOutputs is that what a command in a pot writes arrives whole, however slowly it is
-// taken: much of it is still in a pipe, or in a terminal, when the command has ended.
+// testOutputs checks that a slow reader gets all of a command's output, although much of it
+// is still in a pipe or a terminal when the command has ended.
 func testOutputs(t *testing.T, bed Bed) {
-	t.Run("a log collector that comes late", func(t *testing.T) { testFifo(t, bed) })
+	t.Run("a log collector that comes late gets the last output", func(t *testing.T) { testFifo(t, bed) })
 	tk := start(t, bed, spec("web", "sleep", "1h"))
 	for name, tty := range map[string]bool{"pipe": false, "terminal": true} {
 		for _, lines := range []int{700, 6000, 30000} {
-			t.Run(fmt.Sprintf("%d lines by a %s", lines, name), func(t *testing.T) {
+			t.Run(fmt.Sprintf("a slow reader gets %d lines from a %s", lines, name), func(t *testing.T) {
 				out := new(pausing)
 				exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "flood", fmt.Sprint(lines)}, Stdout: out, Terminal: tty})
 				must.NoError(t, err)
@@ -56,8 +56,8 @@ func testOutputs(t *testing.T, bed Bed) {
 	}
 }
 
-// testFifo is that a log collector which is away when its task ends, as with an agent that
-// is being restarted, finds the last of the task's output when it comes back.
+// testFifo checks that a log collector that is not running when its task ends, because the
+// agent restarts, gets the last of the task's output when it comes back.
 func testFifo(t *testing.T, bed Bed) {
 	s := spec("web", "flood", "100")
 	path := filepath.Join(t.TempDir(), "fifo")
@@ -68,7 +68,7 @@ func testFifo(t *testing.T, bed Bed) {
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, pots.Destroy(context.Background(), s.Name)) })
 	must.NoError(t, p.Start(t.Context(), nil))
-	end, err := p.Wait(t.Context()) // is not kept waiting by the log collector
+	end, err := p.Wait(t.Context()) // does not wait for the log collector
 	must.NoError(t, err)
 	must.Eq(t, 0, end.Code)
 	r, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)

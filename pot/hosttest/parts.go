@@ -27,13 +27,13 @@ func testImages(t *testing.T, bed Bed) {
 	t.Run("an image is not received over another", func(t *testing.T) {
 		must.ErrorIs(t, h.Receive(t.Context(), image, bed.Stream()), fs.ErrExist)
 	})
-	t.Run("what is no stream leaves nothing", func(t *testing.T) {
+	t.Run("data that is not a stream leaves nothing behind", func(t *testing.T) {
 		must.Error(t, h.Receive(t.Context(), "garbage", strings.NewReader(strings.Repeat("garbage", 1000))))
 		names, err := h.List(t.Context(), "garbage")
 		must.NoError(t, err)
 		must.SliceEmpty(t, names)
 	})
-	t.Run("an image takes another name with its labels", func(t *testing.T) {
+	t.Run("an image is renamed with its labels", func(t *testing.T) {
 		want := map[string]string{"nomad.pot:ref": "r", "nomad.pot:digest": "d"}
 		must.NoError(t, h.Receive(t.Context(), "_import", bed.Stream()))
 		must.NoError(t, h.SetLabels(t.Context(), "_import", want))
@@ -42,7 +42,7 @@ func testImages(t *testing.T, bed Bed) {
 		got, err := h.Labels(t.Context(), "other")
 		must.NoError(t, err)
 		must.Eq(t, want, got)
-		for range 2 { // one that is not there is no error
+		for range 2 { // the second time there is no such label to remove
 			must.NoError(t, h.SetLabels(t.Context(), "other", map[string]string{"nomad.pot:ref": "", "nomad.pot:x": "y"}))
 		}
 		got, err = h.Labels(t.Context(), "other")
@@ -56,7 +56,7 @@ func testImages(t *testing.T, bed Bed) {
 		_, err = h.Labels(t.Context(), "other")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
-	t.Run("labels are found on all that have them", func(t *testing.T) {
+	t.Run("all datasets with a label are found", func(t *testing.T) {
 		must.NoError(t, h.Receive(t.Context(), "other", bed.Stream()))
 		must.NoError(t, h.SetLabels(t.Context(), "other", map[string]string{conf.LabelReceived: "d 1 2", conf.LabelRef: "r"}))
 		got, err := h.Labelled(t.Context(), conf.LabelReceived, conf.LabelDigest)
@@ -78,7 +78,7 @@ func testImages(t *testing.T, bed Bed) {
 		_, err = h.GUIDs(t.Context(), "other")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
-	t.Run("names are no paths", func(t *testing.T) {
+	t.Run("a name that is a path is refused", func(t *testing.T) {
 		for _, name := range []string{"", ".", "..", "a/b", "../x", "/x"} {
 			_, err := h.GUIDs(t.Context(), name)
 			must.Error(t, err)
@@ -97,13 +97,13 @@ func testDatasets(t *testing.T, bed Bed) {
 		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web"})
 		must.ErrorIs(t, err, fs.ErrExist)
 	})
-	t.Run("a clone of nothing is refused", func(t *testing.T) {
+	t.Run("a clone of a missing image is refused", func(t *testing.T) {
 		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: "nosuch", Name: "web2"})
 		must.ErrorIs(t, err, fs.ErrNotExist)
 		_, err = h.Datasets.Dir(t.Context(), "web2")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
-	t.Run("what is written to a clone is not in the image", func(t *testing.T) {
+	t.Run("a file that is written to a clone is not in the image", func(t *testing.T) {
 		must.FileExists(t, filepath.Join(dir, "m/bin/hello"))
 		must.NoError(t, os.WriteFile(filepath.Join(dir, "m/etc/new"), nil, 0o644))
 		of, err := h.Datasets.Dir(t.Context(), image)
@@ -113,7 +113,7 @@ func testDatasets(t *testing.T, bed Bed) {
 	t.Run("an image that a clone needs is not destroyed", func(t *testing.T) {
 		must.ErrorContains(t, h.Images.Destroy(t.Context(), image), "dependent clones")
 	})
-	t.Run("an image that a clone needs is not idle, and one without the label is nobody's", func(t *testing.T) {
+	t.Run("an image with a clone is not idle, nor is an image without the label", func(t *testing.T) {
 		must.NoError(t, h.Images.Receive(t.Context(), "unused", bed.Stream()))
 		must.NoError(t, h.Images.Receive(t.Context(), "another", bed.Stream()))
 		for _, name := range []string{"unused", image} {
@@ -146,17 +146,17 @@ func testMounts(t *testing.T, bed Bed) {
 	must.NoError(t, os.WriteFile(filepath.Join(source, "f"), []byte("from the host"), 0o644))
 	mount := func(m pot.Mount) error { return h.Mounts.Mount(t.Context(), root, m) }
 
-	t.Run("a directory is seen, and its target made", func(t *testing.T) {
+	t.Run("a directory is mounted, and its target created", func(t *testing.T) {
 		must.NoError(t, mount(pot.Mount{Source: source, Target: "/data/deep"}))
 		must.FileContains(t, filepath.Join(root, "data/deep/f"), "from the host")
 		must.NoError(t, os.WriteFile(filepath.Join(root, "data/deep/g"), nil, 0o644))
 		must.FileExists(t, filepath.Join(source, "g"))
 	})
-	t.Run("a read-only one cannot be written to", func(t *testing.T) {
+	t.Run("a read-only mount cannot be written to", func(t *testing.T) {
 		must.NoError(t, mount(pot.Mount{Source: source, Target: "/ro", ReadOnly: true}))
 		must.ErrorIs(t, os.WriteFile(filepath.Join(root, "ro/h"), nil, 0o644), syscall.EROFS)
 	})
-	t.Run("a part of what is seen already is mounted over itself, read-only", func(t *testing.T) {
+	t.Run("a part of a mounted directory is mounted over itself, read-only", func(t *testing.T) {
 		must.NoError(t, os.Mkdir(filepath.Join(source, "logs"), 0o755))
 		must.NoError(t, os.Mkdir(filepath.Join(source, "shared"), 0o755))
 		must.NoError(t, os.WriteFile(filepath.Join(source, "logs/l"), []byte("a line"), 0o644))
@@ -171,23 +171,23 @@ func testMounts(t *testing.T, bed Bed) {
 		must.NoError(t, mount(pot.Mount{Source: filepath.Join(source, "f"), Target: "/etc/one"}))
 		must.FileContains(t, filepath.Join(root, "etc/one"), "from the host")
 	})
-	t.Run("a source that is missing is told", func(t *testing.T) {
+	t.Run("a missing source is refused by name", func(t *testing.T) {
 		err := mount(pot.Mount{Source: filepath.Join(source, "nosuch"), Target: "/x"})
 		must.ErrorIs(t, err, fs.ErrNotExist)
 		must.ErrorContains(t, err, "nosuch")
 	})
 	t.Run("links of the image are followed within it", func(t *testing.T) { testLinkedTargets(t, root, source, mount) })
-	t.Run("what has become a link since it was looked at is not followed", func(t *testing.T) {
+	t.Run("a source that has become a link is not followed", func(t *testing.T) {
 		testSwappedSource(t, func(source, target string) error {
 			return mount(pot.Mount{Source: source, Target: target, Resolved: true})
 		}, root)
 	})
-	t.Run("in a tree of its own", func(t *testing.T) { testMountsWithin(t, bed) })
-	t.Run("a clone with something mounted in it is not destroyed", func(t *testing.T) {
+	t.Run("mounts can be within mounts", func(t *testing.T) { testMountsWithin(t, bed) })
+	t.Run("a clone with a mount in it is not destroyed", func(t *testing.T) {
 		must.Error(t, h.Datasets.Destroy(t.Context(), "web"))
 		must.FileExists(t, filepath.Join(source, "f"))
 	})
-	t.Run("all are unmounted, twice", func(t *testing.T) {
+	t.Run("all mounts can be unmounted twice", func(t *testing.T) {
 		must.NoError(t, h.Mounts.UnmountAll(t.Context(), root))
 		must.NoError(t, h.Mounts.UnmountAll(t.Context(), root))
 		must.FileNotExists(t, filepath.Join(root, "ro/f"))
@@ -232,16 +232,16 @@ func testJails(t *testing.T, bed Bed) {
 	running, err := p.Start()
 	must.NoError(t, err)
 	ended := make(chan *os.ProcessState, 1)
-	go func() { // a jail is not gone before its processes are waited for
+	go func() { // a jail exists until its processes are reaped
 		state, _ := running.Wait()
 		ended <- state
 	}()
-	t.Run("what is not in the jail is not started", func(t *testing.T) {
+	t.Run("a command that is not in the jail does not exist", func(t *testing.T) {
 		p := &supervise.Process{Jail: found, Argv: []string{"/bin/nosuch"}, Stdin: null, Stdout: null, Stderr: null, Supervisor: bed.Supervisor}
 		_, err := p.Start()
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
-	t.Run("a jail is removed with what runs in it, twice", func(t *testing.T) {
+	t.Run("a jail with a process can be removed twice", func(t *testing.T) {
 		begun := time.Now()
 		must.NoError(t, h.Jails.Remove(t.Context(), "web"))
 		must.NoError(t, h.Jails.Remove(t.Context(), "web"))
@@ -250,7 +250,7 @@ func testJails(t *testing.T, bed Bed) {
 		_, err = h.Jails.Find(t.Context(), "web")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
-	t.Run("a jail that cannot be made leaves nothing", func(t *testing.T) {
+	t.Run("a jail that cannot be created leaves nothing behind", func(t *testing.T) {
 		bad := jail
 		bad.Name, bad.Root = "bad", filepath.Join(dir, "nosuch")
 		must.Error(t, h.Jails.Create(t.Context(), bad))
@@ -267,21 +267,21 @@ func testLimits(t *testing.T, bed Bed) {
 			need.Have(t, "limits", f.Severity == pot.Info)
 		}
 	}
-	t.Run("memory above the limit is a proven kill", func(t *testing.T) {
+	t.Run("a command above its memory limit is killed for want of memory", func(t *testing.T) {
 		s := spec("eater", "eat", "256")
 		s.Limits = pot.Limits{MemoryBytes: 32 << 20}
 		end := start(t, bed, s).wait(t)
 		must.Eq(t, 128+int(syscall.SIGKILL), end.Code)
 		must.True(t, end.OutOfMemory)
 	})
-	t.Run("a kill for another reason is none for memory", func(t *testing.T) {
+	t.Run("a command that is killed by itself is not killed for want of memory", func(t *testing.T) {
 		s := spec("killed", "kill", "9")
 		s.Limits = pot.Limits{MemoryBytes: 64 << 20}
 		end := start(t, bed, s).wait(t)
 		must.Eq(t, int(syscall.SIGKILL), end.Signal)
 		must.False(t, end.OutOfMemory)
 	})
-	t.Run("a command that is killed here was not for what became of another", func(t *testing.T) {
+	t.Run("a command that Stop kills is not killed for want of memory, although another was", func(t *testing.T) {
 		s := spec("deaf", "signals")
 		s.Limits = pot.Limits{MemoryBytes: 64 << 20}
 		tk := start(t, bed, s)
@@ -289,17 +289,18 @@ func testLimits(t *testing.T, bed Bed) {
 		exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"/bin/hello", "eat", "256"}})
 		must.NoError(t, err)
 		must.Eq(t, int(syscall.SIGKILL), exit.Signal)
-		// rctl(8) kills whatever in the jail it looks at while there is too much, this one too
+		// rctl(8) kills any process of the jail that it checks while too much is in use, so
+		// maybe this one too.
 		alive := tk.Signal(0) == nil
 		must.NoError(t, tk.Stop(t.Context(), syscall.SIGTERM, 100*time.Millisecond))
 		end := tk.wait(t)
 		must.Eq(t, int(syscall.SIGKILL), end.Signal)
 		must.Eq(t, !alive, end.OutOfMemory)
 		if !alive {
-			must.Eq(t, "freebsd", runtime.GOOS, must.Sprint("a control group kills who asks for more"))
+			must.Eq(t, "freebsd", runtime.GOOS, must.Sprint("a control group kills the process that allocates"))
 		}
 	})
-	t.Run("a weight is as near as the host can have it", func(t *testing.T) {
+	t.Run("a weight out of the host's range is accepted", func(t *testing.T) {
 		for name, weight := range map[pot.Name]int64{"light": 1, "heavy": 1 << 20} {
 			s := spec(name, "exit", "0")
 			s.Limits = pot.Limits{CPUShares: weight}
@@ -316,18 +317,18 @@ func testLimits(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		used, elapsed := u.CPUUser+u.CPUSystem, time.Since(begun)
 		must.Greater(t, 100*time.Millisecond, used)
-		must.Less(t, elapsed*3/4+bed.Tick, used, must.Sprintf("half a core was to be the most in %s", elapsed))
+		must.Less(t, elapsed*3/4+bed.Tick, used, must.Sprintf("the limit was half a core for %s", elapsed))
 		must.Positive(t, u.MemoryBytes)
 		must.Eq(t, 1, u.Procs)
 	})
-	t.Run("no jail has no usage", func(t *testing.T) {
+	t.Run("a missing jail has no usage", func(t *testing.T) {
 		_, err := bed.Host.Limits.Usage(t.Context(), "nosuch")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 		must.NoError(t, bed.Host.Limits.Clear(t.Context(), "nosuch"))
 	})
 }
 
-// testLeftovers is that whatever is left of a pot is found, by what is written on it.
+// testLeftovers checks that all that is left of a pot is found by its name and labels.
 func testLeftovers(t *testing.T, bed Bed) {
 	h := bed.Host
 	leftovers := func(t *testing.T) []pot.Name {
@@ -336,14 +337,14 @@ func testLeftovers(t *testing.T, bed Bed) {
 		return all
 	}
 	none := leftovers(t)
-	t.Run("a dataset, unless it is an image's", func(t *testing.T) {
+	t.Run("a dataset of a task is found, and an image is not", func(t *testing.T) {
 		must.NoError(t, h.Images.SetLabels(t.Context(), image, map[string]string{"nomad.pot:ref": "r"}))
 		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "m_data", Labels: map[string]string{conf.LabelTask: "m"}})
 		must.NoError(t, err)
 		must.SliceContains(t, leftovers(t), "m_data")
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "m_data"))
 	})
-	t.Run("no pot that was started by hand, even with the name of a task's", func(t *testing.T) {
+	t.Run("a pot that was started by hand is not found, even if it is named like a task's", func(t *testing.T) {
 		const name = pot.Name("web_0badcafe_6f3e6b3c-8f0e-4a35-9c2c-0123456789ab")
 		var told []pot.Name
 		host := h
@@ -364,11 +365,11 @@ func testLeftovers(t *testing.T, bed Bed) {
 		must.SliceContains(t, got, "task")
 		must.SliceNotContains(t, got, name)
 		must.SliceNotContains(t, got, "no name")
-		must.SliceContainsAll(t, told, []pot.Name{name, "task"}) // an anchor may be of one of them
+		must.SliceContainsAll(t, told, []pot.Name{name, "task"}) // an anchor may belong to any of them
 		must.NoError(t, pots.Destroy(t.Context(), "task"))
 		must.NoError(t, local.Destroy(t.Context(), pots, name, true, local.StartOptions{}))
 	})
-	t.Run("an interface that is in no jail", func(t *testing.T) {
+	t.Run("an interface without a jail is found", func(t *testing.T) {
 		must.NoError(t, h.Links.Attach(t.Context(), pot.Link{
 			Pot: "m_link", Address: netip.MustParsePrefix("10.192.0.9/10"), Gateway: pot.DefaultNetwork.Gateway,
 		}))

@@ -34,13 +34,13 @@ func testSnapshots(t *testing.T, bed Bed) {
 		}
 		return all
 	}
-	t.Run("one is taken once", func(t *testing.T) {
+	t.Run("a snapshot is taken once", func(t *testing.T) {
 		must.NoError(t, s.Take(t.Context(), name, first))
 		must.ErrorIs(t, s.Take(t.Context(), name, first), fs.ErrExist)
 		must.ErrorIs(t, s.Take(t.Context(), "nosuch", first), fs.ErrNotExist)
 		must.Eq(t, []string{first}, names(t))
 	})
-	t.Run("a pot is what it was again, at the newest", func(t *testing.T) {
+	t.Run("a pot is rolled back to its newest snapshot", func(t *testing.T) {
 		must.NoError(t, os.WriteFile(file, []byte("two"), 0o640))
 		must.NoError(t, s.Take(t.Context(), name, second))
 		must.NoError(t, os.WriteFile(file, []byte("three"), 0o640))
@@ -50,7 +50,7 @@ func testSnapshots(t *testing.T, bed Bed) {
 		must.FileContains(t, file, "two")
 		must.FileMode(t, hook, 0o755)
 	})
-	t.Run("a clone is what the pot was, and has no settings", func(t *testing.T) {
+	t.Run("a clone has the files of the snapshot, and no settings", func(t *testing.T) {
 		dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: name, Name: "copy", Snapshot: first})
 		must.NoError(t, err)
 		must.FileContains(t, filepath.Join(dir, "m/etc/note"), "one")
@@ -59,7 +59,7 @@ func testSnapshots(t *testing.T, bed Bed) {
 		must.SliceEmpty(t, left)
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "copy"))
 	})
-	t.Run("what is sent can be received", func(t *testing.T) {
+	t.Run("a stream that was sent can be received", func(t *testing.T) {
 		var b bytes.Buffer
 		must.NoError(t, s.Send(t.Context(), name, second, &b))
 		must.NoError(t, h.Images.Receive(t.Context(), "again", &b))
@@ -70,12 +70,12 @@ func testSnapshots(t *testing.T, bed Bed) {
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "again"))
 		must.Error(t, s.Send(t.Context(), name, "5", io.Discard))
 	})
-	t.Run("one goes, twice, and the other stays", func(t *testing.T) {
+	t.Run("a snapshot can be destroyed twice, and the other stays", func(t *testing.T) {
 		must.NoError(t, s.Destroy(t.Context(), name, first))
 		must.NoError(t, s.Destroy(t.Context(), name, first))
 		must.Eq(t, []string{second}, names(t))
 	})
-	t.Run("they go with the pot's name, and with the pot", func(t *testing.T) {
+	t.Run("snapshots are renamed and destroyed with their pot", func(t *testing.T) {
 		must.NoError(t, h.Images.Rename(t.Context(), name, "other"))
 		list, err := s.List(t.Context(), "other")
 		must.NoError(t, err)
@@ -84,7 +84,7 @@ func testSnapshots(t *testing.T, bed Bed) {
 		_, err = s.List(t.Context(), "other")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
-	t.Run("names are no paths", func(t *testing.T) {
+	t.Run("a name that is a path is refused", func(t *testing.T) {
 		for _, bad := range []string{"", "..", "a/b", "/x"} {
 			must.Error(t, s.Take(t.Context(), image, bad))
 			must.Error(t, s.Take(t.Context(), bad, first))

@@ -42,8 +42,8 @@ func ProcessState(pid int) (string, error) {
 	return b.String(), nil
 }
 
-// oddWeight has the kernel kill this process before others when memory runs out, until
-// undo.
+// oddWeight makes the kernel kill this process before others when memory runs out, until undo
+// is called.
 func oddWeight(t *testing.T) (undo func() error) {
 	const file = "/proc/self/oom_score_adj"
 	before, err := os.ReadFile(file)

@@ -11,12 +11,12 @@ import (
 	"testing"
 )
 
-// usedPriority is what ps(1) says of a process's class, and behind it the priority that
-// its use of the processor makes.
+// usedPriority matches a process's class in the output of ps(1), and after it the priority,
+// which depends on the process's use of the processor.
 var usedPriority = regexp.MustCompile(`\b(normal|idle):\d+`)
 
 // ProcessState returns what a process has inherited, beside its descriptors and its
-// environment, in words: those of ps(1), procstat(1) and cpuset(1). Go programs change
+// environment, in the words of ps(1), procstat(1) and cpuset(1). Go programs change
 // what is left out: their soft limit of open files, and the signals that they block.
 func ProcessState(pid int) (string, error) {
 	id := strconv.Itoa(pid)

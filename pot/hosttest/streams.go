@@ -12,12 +12,12 @@ import (
 	"nomad-driver-pot/pot/life"
 )
 
-// testStreams has programs of a user that is not root open their standard streams by
-// name, as many do to write a log.
+// testStreams checks that programs of a user that is not root can open their standard streams
+// by name, as many do to write a log.
 func testStreams(t *testing.T, bed Bed) {
 	byName := func(name, text string) []string { return []string{"/bin/hello", "write", name, text} }
 	for _, name := range []string{"/dev/stdout", "/dev/stderr", "/dev/fd/1"} {
-		t.Run("a command's output, a file: "+name, func(t *testing.T) {
+		t.Run("a command opens its output, a file, as "+name, func(t *testing.T) {
 			s := spec("streams")
 			s.Command, s.User = byName(name, "by name"), "web"
 			tk := start(t, bed, s)
@@ -25,7 +25,7 @@ func testStreams(t *testing.T, bed Bed) {
 			tk.says(t, "by name")
 		})
 	}
-	t.Run("a command's output, a fifo", func(t *testing.T) {
+	t.Run("a command opens its output, a fifo, by name", func(t *testing.T) {
 		s := spec("streams")
 		s.Command, s.User = byName("/dev/stdout", "by name"), "web"
 		tk := create(t, bed, s)
@@ -50,7 +50,7 @@ func testStreams(t *testing.T, bed Bed) {
 	tk := start(t, bed, spec("web", "sleep", "1h"))
 	for _, terminal := range []bool{false, true} {
 		for _, name := range []string{"/dev/stdout", "/dev/stderr"} {
-			t.Run("of an exec", func(t *testing.T) {
+			t.Run("an exec opens its output as "+name, func(t *testing.T) {
 				var out, errs strings.Builder
 				e := life.Exec{Argv: byName(name, "by name"), User: "web", Stdout: &out, Stderr: &errs, Terminal: terminal}
 				exit, err := tk.Exec(t.Context(), e)
@@ -64,7 +64,7 @@ func testStreams(t *testing.T, bed Bed) {
 			})
 		}
 	}
-	t.Run("input of an exec", func(t *testing.T) {
+	t.Run("an exec opens its input by name", func(t *testing.T) {
 		var out strings.Builder
 		exit, err := tk.Exec(t.Context(), life.Exec{
 			Argv: []string{"/bin/hello", "cat", "/dev/stdin"}, User: "web", Stdin: strings.NewReader("typed"), Stdout: &out, Stderr: &out,

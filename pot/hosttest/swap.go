@@ -14,11 +14,11 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// swaps is how often a directory is mounted while a link takes its place and leaves it.
+// swaps is how often a directory is mounted while a link replaces it and is replaced.
 const swaps = 100
 
-// testSwappedSource has somebody put a link to what is secret where the source is, again
-// and again: what is seen in the tree is the source, or nothing.
+// testSwappedSource mounts a source while another program replaces it again and again by a
+// link to a secret: the pot's tree has the source, or nothing.
 func testSwappedSource(t *testing.T, mount func(source, target string) error, root string) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	must.NoError(t, err)
@@ -30,7 +30,7 @@ func testSwappedSource(t *testing.T, mount func(source, target string) error, ro
 	must.NoError(t, mount(filepath.Join(source, "sub"), "/swapped/before"))
 	must.NoError(t, os.Symlink(filepath.Join(dir, "secret"), link))
 
-	t.Run("a link that stays", func(t *testing.T) {
+	t.Run("a link in the place of the source is refused", func(t *testing.T) {
 		for _, at := range []string{"link", "link/sub"} {
 			must.ErrorIs(t, mount(filepath.Join(dir, at), "/swapped/stays"), tree.ErrLink)
 		}
@@ -69,9 +69,9 @@ func testSwappedSource(t *testing.T, mount func(source, target string) error, ro
 	t.Logf("mounted %d times, refused %d times", seen["mine"], seen[""])
 }
 
-// testSwappedTarget has somebody put a link to a directory of the host where something is
-// to be mounted, in a volume that the pot has, again and again: nothing covers what is in
-// the directory of the host, whatever becomes of the mount.
+// testSwappedTarget mounts in a volume of a pot while another program replaces the mount
+// point again and again by a link to a directory of the host: nothing is ever mounted on
+// that directory, whether the mount fails or not.
 func testSwappedTarget(t *testing.T, mount func(source, target string) error) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	must.NoError(t, err)

@@ -4,7 +4,7 @@ package hosttest
 
 import "os"
 
-// exchange puts each in the place of the other, one after the other.
+// exchange swaps the names of two files, by three renames.
 func exchange(a, b string) {
 	os.Rename(a, a+".x")
 	os.Rename(b, a)
