@@ -45,8 +45,8 @@ func TestStore_Ensure_together(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		for _, ending := range []string{"", ".meta", ".skein"} {
-			must.Eq(t, 1, b.server.Gets(b.small.File()+ending))
+		for _, suffix := range []string{"", ".meta", ".skein"} {
+			must.Eq(t, 1, b.server.Gets(b.small.File()+suffix))
 		}
 		must.Eq(t, 1, b.datasets.Received())
 		for i := range 20 {

@@ -194,10 +194,10 @@ func (r Ref) Dataset() string {
 }
 
 // URL is where the file with that ending is served.
-func (r Ref) URL(ending string) (*url.URL, error) {
+func (r Ref) URL(suffix string) (*url.URL, error) {
 	u, err := url.Parse(r.Source)
 	if err != nil {
 		return nil, errors.New("source: must be a URL")
 	}
-	return u.JoinPath(r.File() + ending), nil
+	return u.JoinPath(r.File() + suffix), nil
 }

@@ -200,8 +200,8 @@ func TestCache_Fetch_prune(t *testing.T) {
 	must.Eq(t, []string{"a_1.xz", "b_1.xz"}, have())
 	fetch("c")
 	must.Eq(t, []string{"a_1.xz", "c_1.xz"}, have())
-	for _, ending := range []string{".meta", ".skein"} {
-		must.FileNotExists(t, filepath.Join(dir, "b_1.xz"+ending))
+	for _, suffix := range []string{".meta", ".skein"} {
+		must.FileNotExists(t, filepath.Join(dir, "b_1.xz"+suffix))
 	}
 	fetch("large") // than the cache may be
 	must.Eq(t, []string{"large_1.xz"}, have())

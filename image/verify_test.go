@@ -80,9 +80,9 @@ func TestPlace_Open(t *testing.T) {
 func TestPlace_OpenUnverified(t *testing.T) {
 	leak.Check(t)
 	local, remote, dir, server := placed(t)
-	for _, ending := range []string{".skein", ".meta"} {
-		server.Remove("small_1.0.xz" + ending)
-		must.NoError(t, os.Remove(filepath.Join(dir, "small_1.0.xz"+ending)))
+	for _, suffix := range []string{".skein", ".meta"} {
+		server.Remove("small_1.0.xz" + suffix)
+		must.NoError(t, os.Remove(filepath.Join(dir, "small_1.0.xz"+suffix)))
 	}
 	for _, p := range []fetch.Location{local, remote} {
 		f, err := p.OpenUnverified(t.Context(), nil, t.TempDir())

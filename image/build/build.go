@@ -248,16 +248,16 @@ func (b *build) writeTrees(ctx context.Context, w io.Writer, top, files *zstream
 }
 
 // writeBytes makes one of the small files.
-func (b *build) writeBytes(ending string, data []byte) error {
-	return b.writeFile(ending, func(w io.Writer) error {
+func (b *build) writeBytes(suffix string, data []byte) error {
+	return b.writeFile(suffix, func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})
 }
 
 // writeFile makes a file of the image, on the disk, under its temporary name.
-func (b *build) writeFile(ending string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(b.temporary(ending), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+func (b *build) writeFile(suffix string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(b.temporary(suffix), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
@@ -268,4 +268,4 @@ func (b *build) writeFile(ending string, write func(io.Writer) error) error {
 	return errors.Join(err, f.Close())
 }
 
-func (b *build) temporary(ending string) string { return filepath.Join(b.temp.Path, "image.xz"+ending) }
+func (b *build) temporary(suffix string) string { return filepath.Join(b.temp.Path, "image.xz"+suffix) }

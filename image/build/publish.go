@@ -16,8 +16,8 @@ import (
 var suffixes = []string{"", ".meta", ".skein.sig", ".skein"}
 
 // path is where a file of the image goes.
-func (b *build) path(ending string) string {
-	return filepath.Join(b.Dir, image.Ref{Name: b.Name, Tag: b.Tag}.File()+ending)
+func (b *build) path(suffix string) string {
+	return filepath.Join(b.Dir, image.Ref{Name: b.Name, Tag: b.Tag}.File()+suffix)
 }
 
 // checkFree returns fs.ErrExist if a file has the name of one of the image's, unless
@@ -27,9 +27,9 @@ func (b *build) checkFree() error {
 	if b.Replace {
 		return nil
 	}
-	for _, ending := range suffixes {
-		if _, err := os.Lstat(b.path(ending)); err == nil {
-			return lockdir.Exists(b.path(ending))
+	for _, suffix := range suffixes {
+		if _, err := os.Lstat(b.path(suffix)); err == nil {
+			return lockdir.Exists(b.path(suffix))
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -49,8 +49,8 @@ func (b *build) publish(ctx context.Context) error {
 	give := lockdir.MoveNew
 	if b.Replace {
 		give = os.Rename
-		for _, ending := range []string{".skein", ".skein.sig"} {
-			if err := os.Remove(b.path(ending)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		for _, suffix := range []string{".skein", ".skein.sig"} {
+			if err := os.Remove(b.path(suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
@@ -58,17 +58,17 @@ func (b *build) publish(ctx context.Context) error {
 		return err
 	}
 	var made []string
-	for _, ending := range suffixes {
-		if ending == ".skein.sig" && b.Signer == nil {
+	for _, suffix := range suffixes {
+		if suffix == ".skein.sig" && b.Signer == nil {
 			continue
 		}
-		if err := give(b.temporary(ending), b.path(ending)); err != nil {
+		if err := give(b.temporary(suffix), b.path(suffix)); err != nil {
 			for _, path := range made {
 				err = errors.Join(err, os.Remove(path))
 			}
 			return err
 		}
-		made = append(made, b.path(ending))
+		made = append(made, b.path(suffix))
 	}
 	a := &b.artifacts
 	a.XZ, a.Meta, a.Skein = b.path(""), b.path(".meta"), b.path(".skein")

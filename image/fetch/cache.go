@@ -80,15 +80,15 @@ func NewCache(dir string, o Options) *Cache {
 // they are. A source that cannot be reached is not asked. An image that was pulled with a
 // Login is taken from the cache only if ref's source was seen to give it to who asks. Its
 // errors are of type *Error; after one the cache has what it had before.
-func (c *Cache) Fetch(ctx context.Context, ref image.Ref, terms image.PullOptions, progress image.StatusFunc) (*image.File, error) {
+func (c *Cache) Fetch(ctx context.Context, ref image.Ref, opts image.PullOptions, progress image.StatusFunc) (*image.File, error) {
 	if err := ref.Validate(); err != nil {
 		return nil, &image.Error{Op: "check", What: "image reference", Err: err}
 	}
 	if err := c.prepare(); err != nil {
 		return nil, c.Fault(err)
 	}
-	if terms.Digest != (image.Digest{}) && terms.Key == nil {
-		if f, err := c.cached(ctx, ref, terms.Digest, terms, false, progress); err == nil {
+	if opts.Digest != (image.Digest{}) && opts.Key == nil {
+		if f, err := c.cached(ctx, ref, opts.Digest, opts, false, progress); err == nil {
 			return f, nil
 		}
 	}
@@ -108,8 +108,8 @@ func (c *Cache) Fetch(ctx context.Context, ref image.Ref, terms image.PullOption
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Options.Timeout, late)
 	defer cancel()
 	var f *image.File
-	err := softly(terms, progress, func(terms image.PullOptions) (err error) {
-		f, err = c.fetch(ctx, ref, terms, progress)
+	err := withSoftFail(opts, progress, func(opts image.PullOptions) (err error) {
+		f, err = c.fetch(ctx, ref, opts, progress)
 		return err
 	})
 	return f, err
@@ -120,14 +120,14 @@ func (c *Cache) prepare() error {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return err
 	}
-	c.sweepPartials(time.Now())
+	c.removeStalePartials(time.Now())
 	return lockdir.RemoveStale(c.Dir, lockdir.Fetching, func(*lockdir.Dir) error { return nil })
 }
 
 // cached is the image that is in the cache, if that is what it should be and is for who
 // asks: see allow.
-func (c *Cache) cached(ctx context.Context, ref image.Ref, pin image.Digest, terms image.PullOptions, asked bool, progress image.StatusFunc) (_ *image.File, err error) {
-	if terms.Deliver {
+func (c *Cache) cached(ctx context.Context, ref image.Ref, wantDigest image.Digest, opts image.PullOptions, confirmed bool, progress image.StatusFunc) (_ *image.File, err error) {
+	if opts.Deliver {
 		return nil, errPrivate
 	}
 	f, raw, from, err := c.open(ctx, ref)
@@ -139,13 +139,13 @@ func (c *Cache) cached(ctx context.Context, ref image.Ref, pin image.Digest, ter
 			f.Close()
 		}
 	}()
-	if pin != (image.Digest{}) && pin != f.Digest {
-		return nil, &image.DigestError{Want: pin, Got: f.Digest}
+	if wantDigest != (image.Digest{}) && wantDigest != f.Digest {
+		return nil, &image.DigestError{Want: wantDigest, Got: f.Digest}
 	}
 	if f.Meta, err = image.ParseMeta(raw); err != nil {
 		return nil, err
 	}
-	if err := c.allow(ctx, f, ref, terms, from, asked); err != nil {
+	if err := c.allow(ctx, f, ref, opts, from, confirmed); err != nil {
 		return nil, err
 	}
 	progress.Report("verifying %s", ref.File())
@@ -184,25 +184,25 @@ func (c *Cache) open(ctx context.Context, ref image.Ref) (f *image.File, meta []
 
 // fetch brings the three files to a directory of their own and, when they are
 // verified, gives them their names in the cache.
-func (c *Cache) fetch(ctx context.Context, ref image.Ref, terms image.PullOptions, progress image.StatusFunc) (_ *image.File, err error) {
+func (c *Cache) fetch(ctx context.Context, ref image.Ref, opts image.PullOptions, progress image.StatusFunc) (_ *image.File, err error) {
 	t, err := lockdir.New(c.Dir, lockdir.Fetching)
 	if err != nil {
 		return nil, c.Fault(err)
 	}
 	defer t.Remove()
 
-	want, err := c.fetchDigest(ctx, t, ref, terms)
-	unreachable := image.Retryable(err) && ctx.Err() == nil && terms.Key == nil && terms.Digest == (image.Digest{})
-	if asked := err == nil; asked || unreachable {
-		if f, err := c.cached(ctx, ref, want, terms, asked, progress); err == nil {
-			f.Signed(terms)
+	want, err := c.fetchDigest(ctx, t, ref, opts)
+	unreachable := image.Retryable(err) && ctx.Err() == nil && opts.Key == nil && opts.Digest == (image.Digest{})
+	if confirmed := err == nil; confirmed || unreachable {
+		if f, err := c.cached(ctx, ref, want, opts, confirmed, progress); err == nil {
+			f.Signed(opts)
 			return f, nil
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	raw, meta, err := c.fetchMeta(ctx, t, ref, terms)
+	raw, meta, err := c.fetchMeta(ctx, t, ref, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -211,10 +211,10 @@ func (c *Cache) fetch(ctx context.Context, ref image.Ref, terms image.PullOption
 		return nil, c.Fault(err)
 	}
 	defer p.close()
-	if err := c.complete(ctx, p, ref, terms, raw, want, progress); err != nil {
+	if err := c.complete(ctx, p, ref, opts, raw, want, progress); err != nil {
 		return nil, err
 	}
-	f := &image.File{Verified: image.Verified{Digest: want, Meta: meta, HasMeta: len(raw) > 0, Bytes: p.hash.n}, NeedsCredentials: !terms.Credentials.IsZero()}
+	f := &image.File{Verified: image.Verified{Digest: want, Meta: meta, HasMeta: len(raw) > 0, Bytes: p.hash.n}, NeedsCredentials: !opts.Credentials.IsZero()}
 	f.XZ, err = p.publish(filepath.Join(t.Path, ref.File()))
 	if err == nil {
 		f.Private, err = c.publish(ctx, t, ref, f.NeedsCredentials, want)
@@ -226,23 +226,23 @@ func (c *Cache) fetch(ctx context.Context, ref image.Ref, terms image.PullOption
 		f.Close()
 		return nil, c.Fault(err)
 	}
-	f.Signed(terms)
+	f.Signed(opts)
 	return f, nil
 }
 
-// attempts is how often one fetch asks for an .xz, as long as each time more of it
+// maxAttempts is how often one fetch asks for an .xz, as long as each time more of it
 // arrives; pause is between the first two, and grows.
 const (
-	attempts = 4
-	pause    = 500 * time.Millisecond
+	maxAttempts = 4
+	retryDelay  = 500 * time.Millisecond
 )
 
 // complete brings what is missing of an .xz, and verifies the whole. What is there of
 // it stays for the next who asks, if it may be of use.
-func (c *Cache) complete(ctx context.Context, p *partial, ref image.Ref, terms image.PullOptions, meta []byte, want image.Digest, progress image.StatusFunc) error {
+func (c *Cache) complete(ctx context.Context, p *partial, ref image.Ref, opts image.PullOptions, meta []byte, want image.Digest, progress image.StatusFunc) error {
 	for n, most := 1, p.hash.n; ; n++ {
 		resumed := p.hash.n > 0
-		err := c.download(ctx, ref, terms, "", c.Options.MaxBytes, progress, p)
+		err := c.download(ctx, ref, opts, "", c.Options.MaxBytes, progress, p)
 		if err == nil {
 			if err = image.VerifyDigest(p.hash.h, p.hash.n, meta, want); err == nil {
 				return nil
@@ -256,7 +256,7 @@ func (c *Cache) complete(ctx context.Context, p *partial, ref image.Ref, terms i
 			}
 		}
 		p.done = !image.Retryable(err) && ctx.Err() == nil || errors.Is(err, syscall.ENOSPC)
-		if !image.Retryable(err) || ctx.Err() != nil || n == attempts || p.hash.n <= most {
+		if !image.Retryable(err) || ctx.Err() != nil || n == maxAttempts || p.hash.n <= most {
 			return err
 		}
 		most = p.hash.n
@@ -264,42 +264,42 @@ func (c *Cache) complete(ctx context.Context, p *partial, ref image.Ref, terms i
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(time.Duration(n) * pause):
+		case <-time.After(time.Duration(n) * retryDelay):
 		}
 	}
 }
 
 // publish moves the files into the cache, and returns whether they are not for all. The
 // image itself comes last: who sees it finds the others beside it.
-func (c *Cache) publish(ctx context.Context, t *lockdir.Dir, ref image.Ref, login bool, d image.Digest) (private bool, err error) {
+func (c *Cache) publish(ctx context.Context, t *lockdir.Dir, ref image.Ref, needsCredentials bool, d image.Digest) (private bool, err error) {
 	unlock, err := lockdir.LockShared(ctx, c.Dir)
 	if err != nil {
 		return false, err
 	}
 	defer unlock()
-	if private, err = c.setPrivacy(ref, login, d); err != nil {
+	if private, err = c.setPrivacy(ref, needsCredentials, d); err != nil {
 		return private, err
 	}
-	for _, ending := range []string{".skein", ".meta", ""} {
-		name := ref.File() + ending
+	for _, suffix := range []string{".skein", ".meta", ""} {
+		name := ref.File() + suffix
 		if err := os.Rename(filepath.Join(t.Path, name), filepath.Join(c.Dir, name)); err != nil {
 			return private, err
 		}
 	}
 	if !private {
-		err = os.RemoveAll(filepath.Join(c.Dir, ref.File()+privateEnding))
+		err = os.RemoveAll(filepath.Join(c.Dir, ref.File()+privateSuffix))
 	}
 	return private, err
 }
 
-func (c *Cache) download(ctx context.Context, ref image.Ref, terms image.PullOptions, ending string, limit int64, p image.StatusFunc, w io.Writer) error {
-	u, err := ref.URL(ending)
+func (c *Cache) download(ctx context.Context, ref image.Ref, opts image.PullOptions, suffix string, limit int64, p image.StatusFunc, w io.Writer) error {
+	u, err := ref.URL(suffix)
 	if err != nil {
 		return &image.Error{Op: "check", What: "image reference", Err: err}
 	}
 	d := &Download{
 		Op: "fetch", What: u.Redacted(), URL: u, Limit: limit,
-		Stall: c.Options.StallTimeout, progress: p, Client: withCredentialsOf(c.client, terms.Credentials, u),
+		Stall: c.Options.StallTimeout, progress: p, Client: withCredentialsOf(c.client, opts.Credentials, u),
 	}
 	if part, ok := w.(*partial); ok {
 		d.part = part

@@ -17,8 +17,8 @@ import (
 	"nomad-driver-pot/image"
 )
 
-// every is how often a long download is spoken of.
-const every = 10 * time.Second
+// reportEvery is how often a long download is spoken of.
+const reportEvery = 10 * time.Second
 
 // A download is one file on its way.
 type Download struct {
@@ -69,7 +69,7 @@ func (d *Download) copy(ctx context.Context, r io.Reader, total int64, arrived f
 			return d.Final(err)
 		}
 	}
-	b := &body{ctx: ctx, r: io.LimitReader(r, d.Limit+1-from), n: from, total: total, arrived: arrived, tell: d.speak(total)}
+	b := &body{ctx: ctx, r: io.LimitReader(r, d.Limit+1-from), n: from, total: total, arrived: arrived, report: d.reporter(total)}
 	switch _, err := io.Copy(w, b); {
 	case b.err != nil:
 		return d.Fault(ctx, b.err)
@@ -84,9 +84,9 @@ func (d *Download) copy(ctx context.Context, r io.Reader, total int64, arrived f
 	return nil
 }
 
-// speak tells that the download has begun, and returns what tells of it later,
+// reporter tells that the download has begun, and returns what tells of it later,
 // given the bytes so far.
-func (d *Download) speak(total int64) func(n int64) {
+func (d *Download) reporter(total int64) func(n int64) {
 	name := path.Base(d.URL.Path)
 	if total < 0 {
 		d.progress.Report("downloading %s", name)
@@ -99,7 +99,7 @@ func (d *Download) speak(total int64) func(n int64) {
 		if d.Count != nil {
 			d.Count(n, total)
 		}
-		if time.Since(spoken) < every {
+		if time.Since(spoken) < reportEvery {
 			return
 		}
 		spoken = time.Now()
@@ -240,7 +240,7 @@ type body struct {
 	n       int64
 	total   int64 // -1: not known
 	arrived func()
-	tell    func(n int64)
+	report  func(n int64)
 	err     error
 }
 
@@ -252,7 +252,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if n > 0 {
 		b.n += int64(n)
 		b.arrived()
-		b.tell(b.n)
+		b.report(b.n)
 	}
 	switch {
 	case err == nil:

@@ -53,27 +53,27 @@ func (p Location) String() string { return p.text }
 func (p Location) Local() bool { return p.URL.Scheme == "file" }
 
 // Download is of the file with that ending.
-func (p Location) Download(ending string, limit int64, count image.ProgressFunc) *Download {
+func (p Location) Download(suffix string, limit int64, count image.ProgressFunc) *Download {
 	u := *p.URL
-	u.Path += ending
+	u.Path += suffix
 	if u.RawPath != "" {
-		u.RawPath += ending
+		u.RawPath += suffix
 	}
 	op := "fetch"
 	if p.Local() {
 		op = "read"
 	}
 	return &Download{
-		Op: op, What: p.text + ending, URL: &u, Limit: limit,
+		Op: op, What: p.text + suffix, URL: &u, Limit: limit,
 		Stall: DefaultStallTimeout, Count: count, Client: p.client,
 	}
 }
 
 // Small is the file with that ending, of at most limit bytes. One that is
 // optional may not be there, which is nil.
-func (p Location) Small(ctx context.Context, ending string, limit int64, optional bool) ([]byte, error) {
+func (p Location) Small(ctx context.Context, suffix string, limit int64, optional bool) ([]byte, error) {
 	var b bytes.Buffer
-	err := p.Download(ending, limit, nil).To(ctx, &b)
+	err := p.Download(suffix, limit, nil).To(ctx, &b)
 	if optional && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -29,9 +29,9 @@ const (
 	partialCount = 16
 )
 
-// validatorEnding is of the file beside a partial with the validator of what it is
+// validatorSuffix is of the file beside a partial with the validator of what it is
 // part of (RFC 9110, section 8.8), as If-Range has it.
-const validatorEnding = ".validator"
+const validatorSuffix = ".validator"
 
 // partial is an .xz as far as it has come.
 type partial struct {
@@ -60,7 +60,7 @@ func (c *Cache) openPartial(t *lockdir.Dir, ref image.Ref, want image.Digest) (*
 	if err != nil {
 		return nil, err
 	}
-	return p, p.again()
+	return p, p.rehash()
 }
 
 // lockPartial opens and locks a file that is still there when it is.
@@ -87,8 +87,8 @@ func lockPartial(name string) (*os.File, error) {
 	}
 }
 
-// again reads what there is.
-func (p *partial) again() error {
+// rehash reads what there is.
+func (p *partial) rehash() error {
 	p.hash = &skeinHash{h: skein.New()}
 	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
 		return err
@@ -121,7 +121,7 @@ func (p *partial) validator() string {
 	if p.name == "" || p.hash.n == 0 {
 		return ""
 	}
-	text, err := readSmall(p.name + validatorEnding)
+	text, err := readSmall(p.name + validatorSuffix)
 	if err != nil {
 		return ""
 	}
@@ -133,7 +133,7 @@ func (p *partial) validate(v string) error {
 	if p.name == "" || len(v) > SmallLimit {
 		return nil
 	}
-	return os.WriteFile(p.name+validatorEnding, []byte(v), 0o600)
+	return os.WriteFile(p.name+validatorSuffix, []byte(v), 0o600)
 }
 
 // publish gives the whole file its name, and keeps it open.
@@ -153,7 +153,7 @@ func (p *partial) publish(as string) (*os.File, error) {
 // close keeps what there is for the next one, unless it is of no use.
 func (p *partial) close() {
 	if p.name != "" && (p.done || p.hash.n == 0) {
-		os.Remove(p.name + validatorEnding)
+		os.Remove(p.name + validatorSuffix)
 		if !p.published() {
 			os.Remove(p.name)
 		}
@@ -168,8 +168,8 @@ func (p *partial) published() bool {
 	return errors.Join(err, err2) != nil || !os.SameFile(held, there)
 }
 
-// sweepPartials removes those that nobody went on with.
-func (c *Cache) sweepPartials(now time.Time) {
+// removeStalePartials removes those that nobody went on with.
+func (c *Cache) removeStalePartials(now time.Time) {
 	entries, err := os.ReadDir(c.Dir)
 	if err != nil {
 		return
@@ -181,7 +181,7 @@ func (c *Cache) sweepPartials(now time.Time) {
 	var all []one
 	for _, e := range entries {
 		info, err := e.Info()
-		if err == nil && strings.HasPrefix(e.Name(), partialPrefix) && !strings.HasSuffix(e.Name(), validatorEnding) {
+		if err == nil && strings.HasPrefix(e.Name(), partialPrefix) && !strings.HasSuffix(e.Name(), validatorSuffix) {
 			all = append(all, one{filepath.Join(c.Dir, e.Name()), info.ModTime()})
 		}
 	}
@@ -191,7 +191,7 @@ func (c *Cache) sweepPartials(now time.Time) {
 			continue
 		}
 		if f, err := lockPartial(p.name); err == nil { // nobody is at work on it
-			os.Remove(p.name + validatorEnding)
+			os.Remove(p.name + validatorSuffix)
 			os.Remove(p.name)
 			f.Close()
 		}

@@ -16,9 +16,9 @@ import (
 	"nomad-driver-pot/image/lockdir"
 )
 
-// privateEnding is of a file beside an image that not all may have: its sources, as
+// privateSuffix is of a file beside an image that not all may have: its sources, as
 // sources.String. Of an earlier version it is empty, and its sources are not known.
-const privateEnding = ".private"
+const privateSuffix = ".private"
 
 // errPrivate is an image in the cache that is not for whoever knows its digest.
 var errPrivate = errors.New("the image in the cache was pulled with credentials")
@@ -26,7 +26,7 @@ var errPrivate = errors.New("the image in the cache was pulled with credentials"
 // privacy returns the sources of an image in the cache that was pulled with a Login;
 // private is false for one that was not. The directory must be locked.
 func (c *Cache) privacy(ref image.Ref) (from Sources, private bool) {
-	text, err := os.ReadFile(filepath.Join(c.Dir, ref.File()+privateEnding))
+	text, err := os.ReadFile(filepath.Join(c.Dir, ref.File()+privateSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false
 	}
@@ -35,21 +35,21 @@ func (c *Cache) privacy(ref image.Ref) (from Sources, private bool) {
 
 // setPrivacy says of an image that replaces the one in the cache who may have it, before
 // it does. The directory must be locked.
-func (c *Cache) setPrivacy(ref image.Ref, login bool, d image.Digest) (private bool, err error) {
+func (c *Cache) setPrivacy(ref image.Ref, needsCredentials bool, d image.Digest) (private bool, err error) {
 	from, private := c.privacy(ref)
 	if is, err := readDigest(filepath.Join(c.Dir, ref.File()+".skein")); err != nil || is != d {
 		from, private = nil, false
 	}
-	if !private && !login {
+	if !private && !needsCredentials {
 		return false, nil
 	}
-	from = from.With(Source{Ref: ref.String(), Login: login})
-	return true, os.WriteFile(filepath.Join(c.Dir, ref.File()+privateEnding), []byte(from.String()), 0o600)
+	from = from.With(Source{Ref: ref.String(), Login: needsCredentials})
+	return true, os.WriteFile(filepath.Join(c.Dir, ref.File()+privateSuffix), []byte(from.String()), 0o600)
 }
 
 // allow returns nil if f, which is in the cache, is for who asks for it as ref, and notes
 // why. asked is whether the source has said, to them, that it is f that it serves.
-func (c *Cache) allow(ctx context.Context, f *image.File, ref image.Ref, terms image.PullOptions, from Sources, asked bool) error {
+func (c *Cache) allow(ctx context.Context, f *image.File, ref image.Ref, opts image.PullOptions, from Sources, confirmed bool) error {
 	if !f.Private {
 		return nil
 	}
@@ -58,30 +58,30 @@ func (c *Cache) allow(ctx context.Context, f *image.File, ref image.Ref, terms i
 	switch {
 	case known && !source.Login:
 		return nil
-	case known && asked:
-		return c.CheckAccess(ctx, ref, terms)
+	case known && confirmed:
+		return c.CheckAccess(ctx, ref, opts)
 	}
 	return errPrivate
 }
 
-// softly calls try with the terms, and again without their Login if the source refuses
+// withSoftFail calls try with the terms, and again without their Login if the source refuses
 // that and the terms allow it.
-func softly(terms image.PullOptions, p image.StatusFunc, try func(image.PullOptions) error) error {
-	err := try(terms)
-	if terms.AuthSoftFail && !terms.Credentials.IsZero() && refused(err) {
+func withSoftFail(opts image.PullOptions, p image.StatusFunc, try func(image.PullOptions) error) error {
+	err := try(opts)
+	if opts.AuthSoftFail && !opts.Credentials.IsZero() && refused(err) {
 		p.Report("the credentials are refused: asking without them")
-		terms.Credentials = image.Credentials{}
-		err = try(terms)
+		opts.Credentials = image.Credentials{}
+		err = try(opts)
 	}
 	return err
 }
 
 // RemoteDigest is the digest that the source says the image has, on these terms: to who
 // may ask for it, and signed as it must be.
-func (c *Cache) RemoteDigest(ctx context.Context, ref image.Ref, terms image.PullOptions) (d image.Digest, err error) {
+func (c *Cache) RemoteDigest(ctx context.Context, ref image.Ref, opts image.PullOptions) (d image.Digest, err error) {
 	err = c.withTemp(func(t *lockdir.Dir) error {
-		return softly(terms, nil, func(terms image.PullOptions) (err error) {
-			d, err = c.fetchDigest(ctx, t, ref, terms)
+		return withSoftFail(opts, nil, func(opts image.PullOptions) (err error) {
+			d, err = c.fetchDigest(ctx, t, ref, opts)
 			return err
 		})
 	})
@@ -89,10 +89,10 @@ func (c *Cache) RemoteDigest(ctx context.Context, ref image.Ref, terms image.Pul
 }
 
 // AnnouncedMeta is what the source says that the image is layered on.
-func (c *Cache) AnnouncedMeta(ctx context.Context, ref image.Ref, terms image.PullOptions) (m image.Meta, err error) {
+func (c *Cache) AnnouncedMeta(ctx context.Context, ref image.Ref, opts image.PullOptions) (m image.Meta, err error) {
 	err = c.withTemp(func(t *lockdir.Dir) error {
-		return softly(terms, nil, func(terms image.PullOptions) (err error) {
-			_, m, err = c.fetchMeta(ctx, t, ref, terms)
+		return withSoftFail(opts, nil, func(opts image.PullOptions) (err error) {
+			_, m, err = c.fetchMeta(ctx, t, ref, opts)
 			return err
 		})
 	})
@@ -118,13 +118,13 @@ var xzMagic = []byte("\xFD7zXZ\x00")
 // CheckAccess returns nil if the source gives the .xz to who asks for it on these terms:
 // the digest beside it may be for all to read. It reads the beginning, and no more:
 // servers have been seen to answer 200 OK with a page to log in.
-func (c *Cache) CheckAccess(ctx context.Context, ref image.Ref, terms image.PullOptions) error {
-	return softly(terms, nil, func(terms image.PullOptions) error {
+func (c *Cache) CheckAccess(ctx context.Context, ref image.Ref, opts image.PullOptions) error {
+	return withSoftFail(opts, nil, func(opts image.PullOptions) error {
 		u, err := ref.URL("")
 		if err != nil {
 			return &image.Error{Op: "check", What: "image reference", Err: err}
 		}
-		d := &Download{Op: "fetch", What: u.Redacted(), URL: u, Stall: c.Options.StallTimeout, Client: withCredentialsOf(c.client, terms.Credentials, u)}
+		d := &Download{Op: "fetch", What: u.Redacted(), URL: u, Stall: c.Options.StallTimeout, Client: withCredentialsOf(c.client, opts.Credentials, u)}
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		stalled := time.AfterFunc(d.Stall, func() { cancel(fmt.Errorf("no bytes for %s", d.Stall)) })

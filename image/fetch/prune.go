@@ -12,8 +12,8 @@ import (
 	"nomad-driver-pot/image/lockdir"
 )
 
-// besides are the endings of an image's files in the cache.
-var besides = []string{"", ".meta", ".skein", ".skein.sig", privateEnding}
+// suffixes are the endings of an image's files in the cache.
+var suffixes = []string{"", ".meta", ".skein", ".skein.sig", privateSuffix}
 
 // kept is an image in the cache.
 type keptImage struct {
@@ -40,8 +40,8 @@ func (c *Cache) kept() (images []keptImage, total int64, err error) {
 			continue
 		}
 		image := keptImage{file: name, used: info.ModTime()}
-		for _, ending := range besides {
-			if info, err := os.Lstat(name + ending); err == nil {
+		for _, suffix := range suffixes {
+			if info, err := os.Lstat(name + suffix); err == nil {
 				image.bytes += info.Size()
 			}
 		}
@@ -74,8 +74,8 @@ func (c *Cache) prune(ctx context.Context, ref image.Ref, need int64) error {
 		if image.file == own {
 			continue
 		}
-		for _, ending := range besides { // the .xz first: without it there is no image
-			if err := os.Remove(image.file + ending); err != nil && !os.IsNotExist(err) {
+		for _, suffix := range suffixes { // the .xz first: without it there is no image
+			if err := os.Remove(image.file + suffix); err != nil && !os.IsNotExist(err) {
 				return err
 			}
 		}

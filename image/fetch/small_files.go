@@ -19,20 +19,20 @@ const SmallLimit = 1 << 10
 
 // fetchDigest brings the .skein file: nothing else is fetched if it says that
 // the image is not the one asked for.
-func (c *Cache) fetchDigest(ctx context.Context, t *lockdir.Dir, ref image.Ref, terms image.PullOptions) (image.Digest, error) {
-	raw, err := c.fetchSmall(ctx, t, ref, terms, ".skein", false)
+func (c *Cache) fetchDigest(ctx context.Context, t *lockdir.Dir, ref image.Ref, opts image.PullOptions) (image.Digest, error) {
+	raw, err := c.fetchSmall(ctx, t, ref, opts, ".skein", false)
 	if err != nil {
 		return image.Digest{}, err
 	}
-	if terms.Key != nil {
-		if err := c.verifySignature(ctx, t, ref, terms, raw); err != nil {
+	if opts.Key != nil {
+		if err := c.verifySignature(ctx, t, ref, opts, raw); err != nil {
 			return image.Digest{}, err
 		}
 	}
-	pin := terms.Digest
+	wantDigest := opts.Digest
 	d, err := image.ParseSkein(raw)
-	if err == nil && pin != (image.Digest{}) && pin != d {
-		err = &image.DigestError{Want: pin, Got: d}
+	if err == nil && wantDigest != (image.Digest{}) && wantDigest != d {
+		err = &image.DigestError{Want: wantDigest, Got: d}
 	}
 	if err != nil {
 		return image.Digest{}, &image.Error{Op: "verify", What: ref.File() + ".skein of " + ref.String(), Err: err}
@@ -42,8 +42,8 @@ func (c *Cache) fetchDigest(ctx context.Context, t *lockdir.Dir, ref image.Ref, 
 
 // verifySignature brings the .skein.sig file. What the key has not signed is not even
 // looked at.
-func (c *Cache) verifySignature(ctx context.Context, t *lockdir.Dir, ref image.Ref, terms image.PullOptions, skein []byte) error {
-	raw, err := c.fetchSmall(ctx, t, ref, terms, ".skein.sig", true)
+func (c *Cache) verifySignature(ctx context.Context, t *lockdir.Dir, ref image.Ref, opts image.PullOptions, skein []byte) error {
+	raw, err := c.fetchSmall(ctx, t, ref, opts, ".skein.sig", true)
 	if err != nil {
 		return err
 	}
@@ -51,11 +51,11 @@ func (c *Cache) verifySignature(ctx context.Context, t *lockdir.Dir, ref image.R
 		return &image.Error{Op: "verify", What: ref.File() + ".skein.sig of " + ref.String(), Err: err}
 	}
 	if len(raw) == 0 {
-		return fault(fmt.Errorf("there is none, and key %s must have signed the image", terms.Key.Number))
+		return fault(fmt.Errorf("there is none, and key %s must have signed the image", opts.Key.Number))
 	}
 	signature, err := signify.ParseSignature(raw)
 	if err == nil {
-		err = terms.Key.Verify(skein, signature)
+		err = opts.Key.Verify(skein, signature)
 	}
 	if err != nil {
 		return fault(err)
@@ -65,8 +65,8 @@ func (c *Cache) verifySignature(ctx context.Context, t *lockdir.Dir, ref image.R
 
 // fetchMeta brings the .meta file, and its bytes: they are part of the digest.
 // Images older than pot 0.13 have none, which stands for an empty one.
-func (c *Cache) fetchMeta(ctx context.Context, t *lockdir.Dir, ref image.Ref, terms image.PullOptions) ([]byte, image.Meta, error) {
-	raw, err := c.fetchSmall(ctx, t, ref, terms, ".meta", true)
+func (c *Cache) fetchMeta(ctx context.Context, t *lockdir.Dir, ref image.Ref, opts image.PullOptions) ([]byte, image.Meta, error) {
+	raw, err := c.fetchSmall(ctx, t, ref, opts, ".meta", true)
 	if err != nil {
 		return nil, image.Meta{}, err
 	}
@@ -79,13 +79,13 @@ func (c *Cache) fetchMeta(ctx context.Context, t *lockdir.Dir, ref image.Ref, te
 
 // fetchSmall brings a file of at most smallLimit bytes, in the place of one that is
 // there.
-func (c *Cache) fetchSmall(ctx context.Context, t *lockdir.Dir, ref image.Ref, terms image.PullOptions, ending string, optional bool) ([]byte, error) {
-	name := filepath.Join(t.Path, ref.File()+ending)
+func (c *Cache) fetchSmall(ctx context.Context, t *lockdir.Dir, ref image.Ref, opts image.PullOptions, suffix string, optional bool) ([]byte, error) {
+	name := filepath.Join(t.Path, ref.File()+suffix)
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, c.Fault(err)
 	}
-	err = c.download(ctx, ref, terms, ending, limitOf(ending), nil, f)
+	err = c.download(ctx, ref, opts, suffix, limitOf(suffix), nil, f)
 	if optional && errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
@@ -103,8 +103,8 @@ func (c *Cache) fetchSmall(ctx context.Context, t *lockdir.Dir, ref image.Ref, t
 }
 
 // limitOf is what a file beside an image may have, in bytes.
-func limitOf(ending string) int64 {
-	if ending == ".skein.sig" {
+func limitOf(suffix string) int64 {
+	if suffix == ".skein.sig" {
 		return signify.MaxFileBytes
 	}
 	return SmallLimit

@@ -139,8 +139,8 @@ func (p Location) ClaimedKey(ctx context.Context) (*signify.KeyNumber, error) {
 }
 
 // Unverified is a file that is not what it should be.
-func (p Location) Unverified(ending string, err error) *image.Error {
-	return &image.Error{Op: "verify", What: p.text + ending, Err: err}
+func (p Location) Unverified(suffix string, err error) *image.Error {
+	return &image.Error{Op: "verify", What: p.text + suffix, Err: err}
 }
 
 // fault is err as *Error.

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// lockDirEvery is how often a lock that another process holds is asked for again.
-const lockDirEvery = 5 * time.Millisecond
+// pollInterval is how often a lock that another process holds is asked for again.
+const pollInterval = 5 * time.Millisecond
 
 // LockShared locks a directory that processes share (flock(2)). It waits for the lock until
 // ctx is done.
@@ -31,7 +31,7 @@ func LockShared(ctx context.Context, dir string) (unlock func(), err error) {
 		case <-ctx.Done():
 			f.Close()
 			return nil, context.Cause(ctx)
-		case <-time.After(lockDirEvery):
+		case <-time.After(pollInterval):
 		}
 	}
 }

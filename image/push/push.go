@@ -203,18 +203,18 @@ func (p *pushing) send(ctx context.Context, isNew bool) error {
 }
 
 // sendSmall puts a file, or has none there.
-func (p *pushing) sendSmall(ctx context.Context, ending string, data []byte, isNew bool) error {
+func (p *pushing) sendSmall(ctx context.Context, suffix string, data []byte, isNew bool) error {
 	if data == nil {
-		return p.shelf.remove(ctx, p.name+ending)
+		return p.shelf.remove(ctx, p.name+suffix)
 	}
-	return p.again(ctx, ending, io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), isNew, nil)
+	return p.again(ctx, suffix, io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), isNew, nil)
 }
 
 // again puts a file, and tries that again if it may succeed then. What it finds there
 // when it tries again may be its own, of a request whose answer was lost.
-func (p *pushing) again(ctx context.Context, ending string, r *io.SectionReader, isNew bool, count image.ProgressFunc) error {
+func (p *pushing) again(ctx context.Context, suffix string, r *io.SectionReader, isNew bool, count image.ProgressFunc) error {
 	for n := 1; ; n++ {
-		err := p.shelf.put(ctx, p.name+ending, r, isNew && n == 1, count)
+		err := p.shelf.put(ctx, p.name+suffix, r, isNew && n == 1, count)
 		if err == nil || n > p.Retries || !image.Retryable(err) || ctx.Err() != nil {
 			return err
 		}
@@ -257,15 +257,15 @@ func (p *pushing) verifyPublished(ctx context.Context) error {
 }
 
 // small is a file, nil if there is none.
-func (p *pushing) small(ctx context.Context, ending string, limit int64) ([]byte, error) {
+func (p *pushing) small(ctx context.Context, suffix string, limit int64) ([]byte, error) {
 	var b bytes.Buffer
-	err := p.shelf.read(ctx, p.name+ending, &b, limit, nil)
+	err := p.shelf.read(ctx, p.name+suffix, &b, limit, nil)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	return b.Bytes(), err
 }
 
-func (p *pushing) fault(ending string, err error) *image.Error {
-	return &image.Error{Op: "publish", What: p.shelf.shown(p.name + ending), Err: err}
+func (p *pushing) fault(suffix string, err error) *image.Error {
+	return &image.Error{Op: "publish", What: p.shelf.shown(p.name + suffix), Err: err}
 }

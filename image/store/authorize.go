@@ -12,15 +12,15 @@ import (
 // pulled without a Login may be used by all. One that was pulled with one is used by
 // those whose source lets them have it: a server that it was pulled from is asked, with
 // their Login; another must send the bytes themselves, for a digest is no secret.
-func (s *Store) authorize(ctx context.Context, ref image.Ref, terms image.PullOptions, im *candidate, p image.StatusFunc) error {
+func (s *Store) authorize(ctx context.Context, ref image.Ref, opts image.PullOptions, im *candidate, p image.StatusFunc) error {
 	if !im.private {
 		return nil
 	}
 	from, known := im.sources.Find(ref)
 	switch {
 	case !known:
-		terms.Digest, terms.Deliver = im.Digest, true
-		f, err := s.cache.Fetch(ctx, ref, terms, p)
+		opts.Digest, opts.Deliver = im.Digest, true
+		f, err := s.cache.Fetch(ctx, ref, opts, p)
 		if err != nil {
 			return err
 		}
@@ -28,29 +28,29 @@ func (s *Store) authorize(ctx context.Context, ref image.Ref, terms image.PullOp
 			return err
 		}
 	case from.Login:
-		if err := s.cache.CheckAccess(ctx, ref, terms); err != nil {
+		if err := s.cache.CheckAccess(ctx, ref, opts); err != nil {
 			return err
 		}
 	default:
 		return nil // the server has sent it to somebody without a Login
 	}
-	return s.authorizeOrigin(ctx, ref, terms, im, p)
+	return s.authorizeOrigin(ctx, ref, opts, im, p)
 }
 
 // authorizeOrigin is authorize for the image that im is layered on: all that is in that
 // is in im.
-func (s *Store) authorizeOrigin(ctx context.Context, ref image.Ref, terms image.PullOptions, im *candidate, p image.StatusFunc) error {
-	m, d, err := s.originOf(ctx, ref, terms, im)
+func (s *Store) authorizeOrigin(ctx context.Context, ref image.Ref, opts image.PullOptions, im *candidate, p image.StatusFunc) error {
+	m, d, err := s.originOf(ctx, ref, opts, im)
 	if err != nil || m == (image.Meta{}) {
 		return err
 	}
-	below, terms := originRef(ref, m), originOptions(terms)
-	terms.Digest = d
-	found, _, err := s.reuse(ctx, below, terms, p)
+	below, opts := originRef(ref, m), originOptions(opts)
+	opts.Digest = d
+	found, _, err := s.reuse(ctx, below, opts, p)
 	if err == nil && found == nil { // it is not here any more
-		terms.Deliver = true
+		opts.Deliver = true
 		var f *image.File
-		if f, err = s.cache.Fetch(ctx, below, terms, p); err == nil {
+		if f, err = s.cache.Fetch(ctx, below, opts, p); err == nil {
 			err = f.Close()
 		}
 	}
@@ -62,9 +62,9 @@ func (s *Store) authorizeOrigin(ctx context.Context, ref image.Ref, terms image.
 
 // originOf is what im is layered on, zero if on nothing, and its digest. What an earlier
 // version imported has no label for it, and the source says it.
-func (s *Store) originOf(ctx context.Context, ref image.Ref, terms image.PullOptions, im *candidate) (m image.Meta, d image.Digest, err error) {
+func (s *Store) originOf(ctx context.Context, ref image.Ref, opts image.PullOptions, im *candidate) (m image.Meta, d image.Digest, err error) {
 	if im.origin == "" {
-		m, err = s.cache.AnnouncedMeta(ctx, ref, terms)
+		m, err = s.cache.AnnouncedMeta(ctx, ref, opts)
 		return m, d, err
 	}
 	meta, digest, _ := strings.Cut(im.origin, " ")

@@ -93,9 +93,9 @@ func newCandidate(name string, labels map[string]string, local bool) (*candidate
 	return im, nil
 }
 
-// is reports whether the image is known to be what ref stands for. An image of which
+// isFor reports whether the image is known to be what ref stands for. An image of which
 // nothing is known is what its name says.
-func (im *candidate) is(ref image.Ref) bool {
+func (im *candidate) isFor(ref image.Ref) bool {
 	if len(im.sources) == 0 {
 		return im.byHand
 	}
@@ -104,7 +104,7 @@ func (im *candidate) is(ref image.Ref) bool {
 }
 
 // read returns the image of that name, nil if there is no such dataset.
-func (s *Store) read(ctx context.Context, name string, terms image.PullOptions) (*candidate, error) {
+func (s *Store) read(ctx context.Context, name string, opts image.PullOptions) (*candidate, error) {
 	labels, err := s.datasets.Labels(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -112,7 +112,7 @@ func (s *Store) read(ctx context.Context, name string, terms image.PullOptions) 
 	if err != nil {
 		return nil, err
 	}
-	return newCandidate(name, labels, terms.Local)
+	return newCandidate(name, labels, opts.Local)
 }
 
 // Beside is the dataset of an image with that digest where ref.Dataset is another

@@ -21,7 +21,7 @@ func originRef(r image.Ref, m image.Meta) image.Ref {
 
 // below goes down what ref is layered on, from m, which its .meta says. Each is
 // fetched and given to visit, which tells whether to go on.
-func (s *Store) walkOrigins(ctx context.Context, ref image.Ref, terms image.PullOptions, m image.Meta, p image.StatusFunc, visit func(image.Ref, *image.File) (more bool, err error)) error {
+func (s *Store) walkOrigins(ctx context.Context, ref image.Ref, opts image.PullOptions, m image.Meta, p image.StatusFunc, visit func(image.Ref, *image.File) (more bool, err error)) error {
 	seen := []string{ref.Dataset()}
 	for more := true; more && m != (image.Meta{}); {
 		ref = originRef(ref, m)
@@ -31,7 +31,7 @@ func (s *Store) walkOrigins(ctx context.Context, ref image.Ref, terms image.Pull
 		if loop || len(seen) > maxLayers+1 {
 			return fmt.Errorf("layered on itself, or on more than %d images: %s", maxLayers, strings.Join(seen, " on "))
 		}
-		f, err := s.cache.Fetch(ctx, ref, originOptions(terms), p)
+		f, err := s.cache.Fetch(ctx, ref, originOptions(opts), p)
 		if err != nil {
 			return fmt.Errorf("layered on %s: %w", ref, err)
 		}
@@ -58,25 +58,25 @@ type originDataset struct {
 }
 
 // on sees to it that what ref is layered on is imported, the oldest first.
-func (s *Store) ensureOrigins(ctx context.Context, ref image.Ref, terms image.PullOptions, m image.Meta, p image.StatusFunc) (*originDataset, error) {
+func (s *Store) ensureOrigins(ctx context.Context, ref image.Ref, opts image.PullOptions, m image.Meta, p image.StatusFunc) (*originDataset, error) {
 	if m == (image.Meta{}) {
 		return nil, nil
 	}
-	origin, err := s.importOrigins(ctx, ref, terms, m, p)
+	origin, err := s.importOrigins(ctx, ref, opts, m, p)
 	if err != nil {
 		return nil, err
 	}
 	return &originDataset{Meta: m, origin: origin, streams: func(ctx context.Context) ([]io.ReadCloser, error) {
-		return s.originStreams(ctx, ref, terms, m, p)
+		return s.originStreams(ctx, ref, opts, m, p)
 	}}, nil
 }
 
 // bringBelow imports what is not there of what ref is layered on, and returns the image
 // that ref itself is on.
-func (s *Store) importOrigins(ctx context.Context, ref image.Ref, terms image.PullOptions, m image.Meta, p image.StatusFunc) (origin Imported, err error) {
+func (s *Store) importOrigins(ctx context.Context, ref image.Ref, opts image.PullOptions, m image.Meta, p image.StatusFunc) (origin Imported, err error) {
 	first := originRef(ref, m)
 	if first.Dataset() != ref.Dataset() {
-		found, _, err := s.reuse(ctx, first, originOptions(terms), p)
+		found, _, err := s.reuse(ctx, first, originOptions(opts), p)
 		if err != nil {
 			return origin, fmt.Errorf("layered on %s: %w", first, s.useError(ctx, first, err))
 		}
@@ -85,13 +85,13 @@ func (s *Store) importOrigins(ctx context.Context, ref image.Ref, terms image.Pu
 		}
 	}
 	var missing []image.Ref
-	err = s.walkOrigins(ctx, ref, terms, m, p, func(r image.Ref, f *image.File) (bool, error) {
+	err = s.walkOrigins(ctx, ref, opts, m, p, func(r image.Ref, f *image.File) (bool, error) {
 		missing = append(missing, r)
 		if err := f.Close(); err != nil || f.Meta == (image.Meta{}) {
 			return false, err
 		}
 		below := originRef(r, f.Meta)
-		found, _, err := s.reuse(ctx, below, originOptions(terms), p)
+		found, _, err := s.reuse(ctx, below, originOptions(opts), p)
 		if err != nil {
 			return false, s.useError(ctx, below, err)
 		}
@@ -103,8 +103,8 @@ func (s *Store) importOrigins(ctx context.Context, ref image.Ref, terms image.Pu
 	// The oldest first: who waits for another's import waits for one that needs none
 	// that waits for it.
 	for _, i := range slices.Backward(missing) {
-		origin, err = s.flights.do(ctx, pullKey{i.String(), originOptions(terms).Comparable()}, p, func(ctx context.Context, p image.StatusFunc) (Imported, error) {
-			return s.ensure(ctx, i, originOptions(terms), p)
+		origin, err = s.pulls.do(ctx, pullKey{i.String(), originOptions(opts).Comparable()}, p, func(ctx context.Context, p image.StatusFunc) (Imported, error) {
+			return s.ensure(ctx, i, originOptions(opts), p)
 		})
 		if err != nil {
 			return origin, fmt.Errorf("layered on %s: %w", i, err)
@@ -114,14 +114,14 @@ func (s *Store) importOrigins(ctx context.Context, ref image.Ref, terms image.Pu
 }
 
 // streams are those of all that ref is layered on, decoded, the oldest first.
-func (s *Store) originStreams(ctx context.Context, ref image.Ref, terms image.PullOptions, m image.Meta, p image.StatusFunc) (all []io.ReadCloser, err error) {
+func (s *Store) originStreams(ctx context.Context, ref image.Ref, opts image.PullOptions, m image.Meta, p image.StatusFunc) (all []io.ReadCloser, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(all)
 			all = nil
 		}
 	}()
-	err = s.walkOrigins(ctx, ref, terms, m, p, func(_ image.Ref, f *image.File) (bool, error) {
+	err = s.walkOrigins(ctx, ref, opts, m, p, func(_ image.Ref, f *image.File) (bool, error) {
 		all = append([]io.ReadCloser{readCloserWith{f.Open(ctx, s.cache.Options.Decode), f}}, all...)
 		return true, nil
 	})

@@ -16,8 +16,8 @@ type pulls struct {
 
 // wanted is what makes two works the same.
 type pullKey struct {
-	ref   string
-	terms image.PullOptions // Terms.key
+	ref  string
+	opts image.PullOptions // Terms.key
 }
 
 // flight is one work. It goes on while anyone waits for it.
@@ -25,14 +25,14 @@ type pull struct {
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when snapshot and err are there
 
-	snapshot Imported
+	imported Imported
 	err      error
 
 	waiting int // flights.mu
 
-	mu     sync.Mutex
-	tellTo map[*waiter]bool
-	last   string // message, for those who come later
+	mu      sync.Mutex
+	waiters map[*waiter]bool
+	last    string // message, for those who come later
 }
 
 // asker is one of those who wait.
@@ -50,7 +50,7 @@ func (fs *pulls) do(ctx context.Context, key pullKey, p image.StatusFunc,
 	defer f.remove(a)
 	select {
 	case <-f.done:
-		return f.snapshot, f.err
+		return f.imported, f.err
 	case <-ctx.Done():
 		if fs.leave(key, f, context.Cause(ctx)) {
 			<-f.done
@@ -71,13 +71,13 @@ func (fs *pulls) join(ctx context.Context, key pullKey, a *waiter,
 		return f
 	}
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	f := &pull{cancel: cancel, done: make(chan struct{}), waiting: 1, tellTo: map[*waiter]bool{a: true}}
+	f := &pull{cancel: cancel, done: make(chan struct{}), waiting: 1, waiters: map[*waiter]bool{a: true}}
 	if fs.byKey == nil {
 		fs.byKey = map[pullKey]*pull{}
 	}
 	fs.byKey[key] = f
 	go func() {
-		f.snapshot, f.err = work(ctx, f.tell)
+		f.imported, f.err = work(ctx, f.report)
 		fs.mu.Lock()
 		fs.forget(key, f)
 		fs.mu.Unlock()
@@ -112,7 +112,7 @@ func (fs *pulls) forget(key pullKey, f *pull) {
 func (f *pull) add(a *waiter) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.tellTo[a] = true
+	f.waiters[a] = true
 	if f.last != "" && a.progress != nil {
 		a.progress(f.last)
 	}
@@ -121,15 +121,15 @@ func (f *pull) add(a *waiter) {
 func (f *pull) remove(a *waiter) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.tellTo, a)
+	delete(f.waiters, a)
 }
 
-// tell is the work's Progress.
-func (f *pull) tell(message string) {
+// report is the work's Progress.
+func (f *pull) report(message string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last = message
-	for a := range f.tellTo {
+	for a := range f.waiters {
 		if a.progress != nil {
 			a.progress(message)
 		}

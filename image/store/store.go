@@ -87,9 +87,9 @@ type Imported struct {
 type Store struct {
 	cache    *fetch.Cache
 	datasets Datasets
-	flights  pulls
+	pulls    pulls
 
-	nothingLost atomic.Bool // sweepLost has found nothing that is left of a crash
+	noStaleImports atomic.Bool // sweepLost has found nothing that is left of a crash
 }
 
 // NewStore is the images in d, and those that c can fetch. All who use the same
@@ -104,33 +104,33 @@ func NewStore(c *fetch.Cache, d Datasets) *Store {
 // same at the same time share one fetch and one import; the first to give up
 // does not end them, the last does. Errors of type *Error say whether to ask
 // again: see Retryable.
-func (s *Store) Ensure(ctx context.Context, ref image.Ref, terms image.PullOptions, progress image.StatusFunc) (Imported, error) {
+func (s *Store) Ensure(ctx context.Context, ref image.Ref, opts image.PullOptions, progress image.StatusFunc) (Imported, error) {
 	if err := ref.Validate(); err != nil {
 		return Imported{}, &image.Error{Op: "check", What: "image reference", Err: err}
 	}
 	if ctx.Err() != nil {
 		return Imported{}, fetch.ContextError(ctx, "wait for", ref.String())
 	}
-	return s.flights.do(ctx, pullKey{ref.String(), terms.Comparable()}, progress, func(ctx context.Context, p image.StatusFunc) (Imported, error) {
-		return s.ensure(ctx, ref, terms, p)
+	return s.pulls.do(ctx, pullKey{ref.String(), opts.Comparable()}, progress, func(ctx context.Context, p image.StatusFunc) (Imported, error) {
+		return s.ensure(ctx, ref, opts, p)
 	})
 }
 
 // ensure is Ensure's work, for all who ask for it. Another process may be faster, and
 // what it imports under the name is looked at as what was there before.
-func (s *Store) ensure(ctx context.Context, ref image.Ref, terms image.PullOptions, p image.StatusFunc) (Imported, error) {
-	if terms.Own {
-		return s.pullBeside(ctx, ref, terms, p)
+func (s *Store) ensure(ctx context.Context, ref image.Ref, opts image.PullOptions, p image.StatusFunc) (Imported, error) {
+	if opts.Own {
+		return s.pullBeside(ctx, ref, opts, p)
 	}
 	for tries := 1; ; tries++ {
-		found, room, err := s.reuse(ctx, ref, terms, p)
+		found, room, err := s.reuse(ctx, ref, opts, p)
 		if err != nil {
 			return Imported{}, s.useError(ctx, ref, err)
 		}
 		if found != nil {
 			return found.Imported, nil
 		}
-		snapshot, err := s.pull(ctx, ref, terms, room, p)
+		snapshot, err := s.pull(ctx, ref, opts, room, p)
 		if !errors.Is(err, fs.ErrExist) || tries == 3 {
 			return snapshot, err
 		}
@@ -138,39 +138,39 @@ func (s *Store) ensure(ctx context.Context, ref image.Ref, terms image.PullOptio
 }
 
 // bringOwn imports what no dataset may have the name of yet.
-func (s *Store) pullBeside(ctx context.Context, ref image.Ref, terms image.PullOptions, p image.StatusFunc) (Imported, error) {
+func (s *Store) pullBeside(ctx context.Context, ref image.Ref, opts image.PullOptions, p image.StatusFunc) (Imported, error) {
 	_, err := s.datasets.Labels(ctx, ref.Dataset())
 	if errors.Is(err, fs.ErrNotExist) {
-		return s.pull(ctx, ref, terms, room{}, p)
+		return s.pull(ctx, ref, opts, room{}, p)
 	}
 	if err == nil {
 		err = fs.ErrExist
 	}
-	return Imported{}, s.fault(ctx, ref, err)
+	return Imported{}, s.importError(ctx, ref, err)
 }
 
 // bring fetches the image and imports it under a temporary name, which it
 // changes for its own when nothing more can go wrong. Where that is taken, the
 // error is fs.ErrExist.
-func (s *Store) pull(ctx context.Context, ref image.Ref, terms image.PullOptions, room room, p image.StatusFunc) (_ Imported, err error) {
-	f, err := s.cache.Fetch(ctx, ref, terms, p)
+func (s *Store) pull(ctx context.Context, ref image.Ref, opts image.PullOptions, room room, p image.StatusFunc) (_ Imported, err error) {
+	f, err := s.cache.Fetch(ctx, ref, opts, p)
 	if err != nil {
 		return Imported{}, err
 	}
 	defer f.Close()
 	as, err := s.nameIn(ctx, room, ref, f.Digest)
 	if err != nil {
-		return Imported{}, s.fault(ctx, ref, err)
+		return Imported{}, s.importError(ctx, ref, err)
 	}
-	on, err := s.ensureOrigins(ctx, ref, terms, f.Meta, p)
+	on, err := s.ensureOrigins(ctx, ref, opts, f.Meta, p)
 	if err != nil {
-		return Imported{}, s.fault(ctx, ref, err)
+		return Imported{}, s.importError(ctx, ref, err)
 	}
-	if err := s.sweep(ctx); err != nil {
+	if err := s.removeStale(ctx); err != nil {
 		return Imported{}, s.cache.Fault(err)
 	}
 	if err := s.removeStaleImports(ctx); err != nil {
-		return Imported{}, s.fault(ctx, ref, err)
+		return Imported{}, s.importError(ctx, ref, err)
 	}
 	t, err := lockdir.New(s.cache.Dir, lockdir.Importing)
 	if err != nil {
@@ -193,32 +193,32 @@ func (s *Store) pull(ctx context.Context, ref image.Ref, terms image.PullOptions
 	if err != nil {
 		return Imported{}, err
 	}
-	if err := s.datasets.SetLabels(ctx, name, labelsFor(ref, terms, room, f, received, on)); err != nil {
-		return Imported{}, s.fault(ctx, ref, err)
+	if err := s.datasets.SetLabels(ctx, name, labelsFor(ref, opts, room, f, received, on)); err != nil {
+		return Imported{}, s.importError(ctx, ref, err)
 	}
-	if err := s.disclaim(ctx, room.claims, ref); err != nil { // before another does
-		return Imported{}, s.fault(ctx, ref, err)
+	if err := s.markGone(ctx, room.claims, ref); err != nil { // before another does
+		return Imported{}, s.importError(ctx, ref, err)
 	}
 	if err := s.datasets.Rename(ctx, name, as); err != nil {
-		return Imported{}, s.fault(ctx, ref, err)
+		return Imported{}, s.importError(ctx, ref, err)
 	}
 	return Imported{Name: as, Digest: f.Digest}, nil
 }
 
 // labelsFor returns the labels of an image that was just received.
-func labelsFor(ref image.Ref, terms image.PullOptions, room room, f *image.File, received receipt, on *originDataset) map[string]string {
+func labelsFor(ref image.Ref, opts image.PullOptions, room room, f *image.File, received receipt, on *originDataset) map[string]string {
 	labels := map[string]string{LabelReceived: received.String()}
-	if !terms.Own {
+	if !opts.Own {
 		labels[LabelRef], labels[LabelDigest] = ref.String(), f.Digest.String()
 	}
-	if terms.Key != nil {
-		labels[LabelSigner] = terms.Key.Fingerprint()
+	if opts.Key != nil {
+		labels[LabelSigner] = opts.Key.Fingerprint()
 	}
 	if f.Private {
 		labels[LabelLogin] = "required"
 	}
 	// A job that names the digest says nothing of what its reference stands for now.
-	from := fetch.Source{Ref: ref.String(), Login: f.NeedsCredentials, Gone: room.taken && terms.Digest != image.Digest{}}
+	from := fetch.Source{Ref: ref.String(), Login: f.NeedsCredentials, Gone: room.taken && opts.Digest != image.Digest{}}
 	if from.Gone || f.Private && !f.NeedsCredentials {
 		labels[LabelSources] = fetch.Sources{from}.String()
 	}
@@ -237,7 +237,7 @@ func (s *Store) receive(ctx context.Context, ref image.Ref, t *lockdir.Dir, d im
 	if on != nil {
 		below, err := on.streams(ctx)
 		if err != nil {
-			return received, s.fault(ctx, ref, err)
+			return received, s.importError(ctx, ref, err)
 		}
 		defer closeAll(below)
 		for _, r := range below {
@@ -277,7 +277,7 @@ func (s *Store) receive(ctx context.Context, ref image.Ref, t *lockdir.Dir, d im
 		err = refused
 	}
 	if err != nil {
-		return received, s.fault(ctx, ref, err)
+		return received, s.importError(ctx, ref, err)
 	}
 	return received, nil
 }
@@ -302,8 +302,8 @@ func (s *stream) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// sweep destroys what crashes have left half imported.
-func (s *Store) sweep(ctx context.Context) error {
+// removeStale destroys what crashes have left half imported.
+func (s *Store) removeStale(ctx context.Context) error {
 	return lockdir.RemoveStale(s.cache.Dir, lockdir.Importing, func(t *lockdir.Dir) error { return s.undo(ctx, t) })
 }
 
@@ -312,7 +312,7 @@ func (s *Store) sweep(ctx context.Context) error {
 // later, the next one finds.
 func (s *Store) removeStaleImports(ctx context.Context) error {
 	l, ok := s.datasets.(Lister)
-	if !ok || s.nothingLost.Load() {
+	if !ok || s.noStaleImports.Load() {
 		return nil
 	}
 	names, err := l.List(ctx, tempPrefix)
@@ -320,7 +320,7 @@ func (s *Store) removeStaleImports(ctx context.Context) error {
 		return err
 	}
 	if len(names) == 0 {
-		s.nothingLost.Store(true)
+		s.noStaleImports.Store(true)
 	}
 	for _, name := range names {
 		id := strings.TrimPrefix(name, tempPrefix)
@@ -340,9 +340,9 @@ func (s *Store) undo(ctx context.Context, t *lockdir.Dir) error {
 	return s.datasets.Destroy(ctx, tempPrefix+t.ID())
 }
 
-// fault is an import that came to nothing. What the host refuses once it will
+// importError is an import that came to nothing. What the host refuses once it will
 // refuse again, but for want of room.
-func (s *Store) fault(ctx context.Context, ref image.Ref, err error) error {
+func (s *Store) importError(ctx context.Context, ref image.Ref, err error) error {
 	if ctx.Err() != nil {
 		return fetch.ContextError(ctx, "import", ref.String())
 	}

@@ -11,21 +11,21 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// A fate is what becomes of a property that an image has.
-type fate int
+// A propertyRule is what becomes of a property that an image has.
+type propertyRule int
 
 const (
-	forbidden fate = iota // the image is not imported
-	dropped               // the image is imported without it
+	forbidden propertyRule = iota // the image is not imported
+	dropped                       // the image is imported without it
 	kept
 )
 
-// fates are the properties that are known of an image (zfsprops(7)). Kept are those by
+// propertyRules are the properties that are known of an image (zfsprops(7)). Kept are those by
 // which its tree, and what a pot writes to it, is as where it was made. Dropped are those
 // that say how a host stores and caches what it has, which is the operator's to say: they
 // can double what is written, fill memory with a table for deduplication, or have writes
 // not reach the disk. What acts beyond the image is refused, and so is what nobody knows.
-var fates = map[string]fate{
+var propertyRules = map[string]propertyRule{
 	"aclinherit": kept, "aclmode": kept, "acltype": kept, "atime": kept, "casesensitivity": kept, "compression": kept,
 	"dnodesize": kept, "longname": kept, "normalization": kept, "recordsize": kept, "relatime": kept, "utf8only": kept,
 	"xattr": kept,
@@ -35,9 +35,9 @@ var fates = map[string]fate{
 	"special_small_blocks": dropped, "sync": dropped, "version": dropped,
 }
 
-// ours begins the user properties that are labels of this driver's, which no snapshot
+// labelPrefix begins the user properties that are labels of this driver's, which no snapshot
 // has.
-const ours = "nomad.pot:"
+const labelPrefix = "nomad.pot:"
 
 // maxSnapshots is how many a dataset of an image may have: pot export -F sends all.
 const maxSnapshots = 64
@@ -72,7 +72,7 @@ func (v vet) stream(s *zstream.Stream) error {
 		vetProperties(s.Top, d, fault)
 		for _, snapshot := range d.Snapshots {
 			for _, name := range slices.Sorted(maps.Keys(snapshot.Properties)) {
-				if strings.HasPrefix(name, ours) {
+				if strings.HasPrefix(name, labelPrefix) {
 					fault(d, "snapshot %s: property %s is this driver's own", snapshot.Name, name)
 				}
 			}
@@ -97,7 +97,7 @@ func nameOf(d zstream.Dataset) string {
 func vetProperties(top string, d zstream.Dataset, fault func(zstream.Dataset, string, ...any)) {
 	for _, name := range slices.Sorted(maps.Keys(d.Properties)) {
 		value := d.Properties[name]
-		switch fateOf(path.Join(top, d.Name), name, value) {
+		switch ruleFor(path.Join(top, d.Name), name, value) {
 		case dropped:
 			delete(d.Properties, name)
 		case forbidden:
@@ -106,8 +106,8 @@ func vetProperties(top string, d zstream.Dataset, fault func(zstream.Dataset, st
 	}
 }
 
-// fateOf is the fate of a property of a dataset, by its whole name.
-func fateOf(dataset, name string, value any) fate {
+// ruleFor is the fate of a property of a dataset, by its whole name.
+func ruleFor(dataset, name string, value any) propertyRule {
 	if strings.Contains(name, ":") {
 		// A user's, which means nothing to ZFS, but may to programs of a host: one that
 		// takes snapshots, for example. Labels of ours are in what is exported of a pot
@@ -117,19 +117,19 @@ func fateOf(dataset, name string, value any) fate {
 		}
 		return dropped
 	}
-	if name == "mountpoint" && builders(dataset, value) {
+	if name == "mountpoint" && isBuilderMountpoint(dataset, value) {
 		return dropped
 	}
-	is := fates[name]
+	is := propertyRules[name]
 	if _, number := value.(uint64); !number { // as all that are not forbidden are, to libzfs
 		return forbidden
 	}
 	return is
 }
 
-// builders tells whether a mount point is of the machine that the image was made
+// isBuilderMountpoint tells whether a mount point is of the machine that the image was made
 // on, where pots have it locally after a clone or a rename.
-func builders(dataset string, mountpoint any) bool {
+func isBuilderMountpoint(dataset string, mountpoint any) bool {
 	at, ok := mountpoint.(string)
 	return ok && path.IsAbs(at) && path.Base(at) == path.Base(dataset)
 }
