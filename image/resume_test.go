@@ -84,7 +84,7 @@ func TestCache_Fetch_resume(t *testing.T) {
 		f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, func(m string) { said = append(said, m) })
 		whole(t, f, err, dir)
 		must.Eq(t, []string{"bytes=40000-", "bytes=80000-"}, s.Ranges("big_1.0.xz"))
-		must.StrContains(t, strings.Join(said, "\n"), "the download of big_1.0.xz was interrupted, and goes on at 39.1 KiB: fetch ")
+		must.StrContains(t, strings.Join(said, "\n"), "the download of big_1.0.xz was interrupted, continuing at 39.1 KiB: fetch ")
 	})
 	t.Run("within the next, of another process", func(t *testing.T) {
 		s, ref, dir, cache := begin(t)

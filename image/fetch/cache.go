@@ -19,17 +19,16 @@ import (
 	"nomad-driver-pot/image/xz"
 )
 
-// Bounds where none are set: of an .xz file, in bytes, and of the time in which
-// no byte arrives.
+// Default bounds: bytes of an .xz file, and the time in which no byte arrives.
 const (
 	defaultMaxBytes     = 16 << 30
 	DefaultStallTimeout = time.Minute
 )
 
-// DefaultMaxTreeBytes is what an image may have when it is unpacked, in bytes.
+// DefaultMaxTreeBytes bounds the bytes of an image when it is unpacked.
 const DefaultMaxTreeBytes = 64 << 30
 
-// Options bound what a fetch may take. Zero is what the comment says.
+// Options bound what a fetch may use. A zero field has the default in its comment.
 type Options struct {
 	MaxBytes     int64          // of an .xz file: 16 GiB
 	MaxTreeBytes int64          // of what is in it, decoded, and of its files: DefaultMaxTreeBytes
@@ -40,12 +39,12 @@ type Options struct {
 	CacheBytes   int64          // of all files in the cache: no bound
 	Roots        *x509.CertPool // that vouch for servers; nil: the system's
 
-	// OnProgress is asked, whenever an .xz is begun to be downloaded or imported, for who is
-	// to be told how far that has come. It and what it returns may be nil.
+	// OnProgress is called before an .xz is downloaded or imported, and returns the function
+	// to report its progress to. It and its result may be nil.
 	OnProgress func(what string) image.ProgressFunc
 }
 
-// ProgressOf returns who is told how far what has come; nil if nobody is.
+// ProgressOf returns the function that the progress of what is reported to, or nil.
 func (o Options) ProgressOf(what string) image.ProgressFunc {
 	if o.OnProgress == nil {
 		return nil
@@ -55,8 +54,7 @@ func (o Options) ProgressOf(what string) image.ProgressFunc {
 
 // Cache keeps image files in a directory, under the names that pot gives them.
 // It may be pot's own cache, and other processes may use it at the same time:
-// what is in it is verified before each use, and a file takes its name only
-// when it has been.
+// a file is verified before it gets its name, and again before each use.
 type Cache struct {
 	Dir     string
 	Options Options
@@ -64,7 +62,7 @@ type Cache struct {
 	slots   chan struct{} // one for each fetch at once
 }
 
-// NewCache is a cache in dir, which is made when it is first used.
+// NewCache returns a cache in dir, which is created when it is first used.
 func NewCache(dir string, o Options) *Cache {
 	o.MaxBytes = cmp.Or(o.MaxBytes, defaultMaxBytes)
 	o.MaxTreeBytes = cmp.Or(o.MaxTreeBytes, DefaultMaxTreeBytes)
@@ -74,12 +72,12 @@ func NewCache(dir string, o Options) *Cache {
 	return &Cache{Dir: dir, Options: o, client: NewClient(o.Roots), slots: make(chan struct{}, o.MaxParallel)}
 }
 
-// Fetch returns ref's image, from the cache if it is there and from its source
-// if not. Unless pin is zero it is the image with that digest; else it is the
-// one that the source names now, for names of files do not tell of which source
-// they are. A source that cannot be reached is not asked. An image that was pulled with a
-// Login is taken from the cache only if ref's source was seen to give it to who asks. Its
-// errors are of type *Error; after one the cache has what it had before.
+// Fetch returns ref's image, from the cache if it is there and from its source if not. If
+// opts.Digest is set the image has that digest; else it is the one that the source serves
+// now, since the names of cached files do not say which source they are from. If the
+// source cannot be reached, the cached image counts. An image that was pulled with
+// credentials is taken from the cache only if ref's source gives it to this caller. Errors
+// are of type *image.Error; after one the cache has what it had before.
 func (c *Cache) Fetch(ctx context.Context, ref image.Ref, opts image.PullOptions, progress image.StatusFunc) (*image.File, error) {
 	if err := ref.Validate(); err != nil {
 		return nil, &image.Error{Op: "check", What: "image reference", Err: err}
@@ -95,7 +93,7 @@ func (c *Cache) Fetch(ctx context.Context, ref image.Ref, opts image.PullOptions
 	select {
 	case c.slots <- struct{}{}:
 	default:
-		progress.Report("waiting for other downloads, before that of %s", ref.File())
+		progress.Report("waiting for other downloads before %s", ref.File())
 		select {
 		case c.slots <- struct{}{}:
 		case <-ctx.Done():
@@ -115,7 +113,7 @@ func (c *Cache) Fetch(ctx context.Context, ref image.Ref, opts image.PullOptions
 	return f, err
 }
 
-// prepare makes the directory and removes what crashes have left in it.
+// prepare creates the directory and removes what crashes have left in it.
 func (c *Cache) prepare() error {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return err
@@ -124,8 +122,8 @@ func (c *Cache) prepare() error {
 	return lockdir.RemoveStale(c.Dir, lockdir.Fetching, func(*lockdir.Dir) error { return nil })
 }
 
-// cached is the image that is in the cache, if that is what it should be and is for who
-// asks: see allow.
+// cached returns the image from the cache, if it has the wanted digest and the caller may
+// have it: see allow.
 func (c *Cache) cached(ctx context.Context, ref image.Ref, wantDigest image.Digest, opts image.PullOptions, confirmed bool, progress image.StatusFunc) (_ *image.File, err error) {
 	if opts.Deliver {
 		return nil, errPrivate
@@ -160,8 +158,8 @@ func (c *Cache) cached(ctx context.Context, ref image.Ref, wantDigest image.Dige
 	return f, nil
 }
 
-// open opens the files of an image in the cache, and says who may have it: while others
-// change them, it waits. Nothing is verified yet.
+// open opens the files of an image in the cache and returns its sources, which say who may
+// have it. It waits while another process changes them. Nothing is verified yet.
 func (c *Cache) open(ctx context.Context, ref image.Ref) (f *image.File, meta []byte, from Sources, err error) {
 	unlock, err := lockdir.LockShared(ctx, c.Dir)
 	if err != nil {
@@ -182,8 +180,8 @@ func (c *Cache) open(ctx context.Context, ref image.Ref) (f *image.File, meta []
 	return f, meta, from, err
 }
 
-// fetch brings the three files to a directory of their own and, when they are
-// verified, gives them their names in the cache.
+// fetch downloads the three files to a temporary directory and, when they are verified,
+// renames them into the cache.
 func (c *Cache) fetch(ctx context.Context, ref image.Ref, opts image.PullOptions, progress image.StatusFunc) (_ *image.File, err error) {
 	t, err := lockdir.New(c.Dir, lockdir.Fetching)
 	if err != nil {
@@ -237,8 +235,8 @@ const (
 	retryDelay  = 500 * time.Millisecond
 )
 
-// complete brings what is missing of an .xz, and verifies the whole. What is there of
-// it stays for the next who asks, if it may be of use.
+// complete downloads the rest of an .xz and verifies the whole. After an error p is kept
+// for the next fetch, if that may succeed.
 func (c *Cache) complete(ctx context.Context, p *partial, ref image.Ref, opts image.PullOptions, meta []byte, want image.Digest, progress image.StatusFunc) error {
 	for n, most := 1, p.hash.n; ; n++ {
 		resumed := p.hash.n > 0
@@ -251,7 +249,7 @@ func (c *Cache) complete(ctx context.Context, p *partial, ref image.Ref, opts im
 			if restarted := p.restart(); restarted != nil {
 				return c.Fault(restarted)
 			}
-			if resumed && n == 1 { // it is not of the same file
+			if resumed && n == 1 { // the first part may be from another version of the file
 				continue
 			}
 		}
@@ -260,7 +258,7 @@ func (c *Cache) complete(ctx context.Context, p *partial, ref image.Ref, opts im
 			return err
 		}
 		most = p.hash.n
-		progress.Report("the download of %s was interrupted, and goes on at %s: %v", ref.File(), image.FormatSize(most), err)
+		progress.Report("the download of %s was interrupted, continuing at %s: %v", ref.File(), image.FormatSize(most), err)
 		select {
 		case <-ctx.Done():
 			return err
@@ -269,8 +267,8 @@ func (c *Cache) complete(ctx context.Context, p *partial, ref image.Ref, opts im
 	}
 }
 
-// publish moves the files into the cache, and returns whether they are not for all. The
-// image itself comes last: who sees it finds the others beside it.
+// publish moves the files into the cache, and reports whether the image is private. The
+// .xz comes last: a process that sees it finds the others beside it.
 func (c *Cache) publish(ctx context.Context, t *lockdir.Dir, ref image.Ref, needsCredentials bool, d image.Digest) (private bool, err error) {
 	unlock, err := lockdir.LockShared(ctx, c.Dir)
 	if err != nil {
@@ -309,20 +307,20 @@ func (c *Cache) download(ctx context.Context, ref image.Ref, opts image.PullOpti
 	return d.To(ctx, w)
 }
 
-// Fault is an error of the cache's own directory, which names its file. A disk
-// that is full now may have room later.
+// Fault returns an error of the cache's own directory, which names its file, as
+// *image.Error. A full disk may have room later.
 func (c *Cache) Fault(err error) *image.Error {
 	return &image.Error{Op: "use", What: "image cache", Err: err, Retryable: errors.Is(err, syscall.ENOSPC)}
 }
 
-// ContextError is what remains of work that was not waited for. A deadline may be met
-// another time.
+// ContextError returns the error of an operation whose context has ended. It is retryable
+// unless the context was cancelled: a deadline may be met another time.
 func ContextError(ctx context.Context, op, what string) *image.Error {
 	err := context.Cause(ctx)
 	return &image.Error{Op: op, What: what, Err: err, Retryable: !errors.Is(err, context.Canceled)}
 }
 
-// NewContextReader returns a reader of r that ends with ctx.
+// NewContextReader returns a reader of r that fails once ctx has ended.
 func NewContextReader(ctx context.Context, r io.Reader) io.Reader { return contextReader{ctx, r} }
 
 type contextReader struct {

@@ -19,36 +19,36 @@ import (
 	"nomad-driver-pot/image/skein"
 )
 
-// partialPrefix begins the names of downloads in the cache that did not come to
-// their end, which the next one of the same goes on with.
+// partialPrefix begins the names of interrupted downloads in the cache, which the next
+// download of the same file continues.
 const partialPrefix = ".partial-"
 
-// Bounds on those: older ones, and more than so many, are removed.
+// Bounds on partial downloads: older ones, and more than partialCount, are removed.
 const (
 	partialAge   = 24 * time.Hour
 	partialCount = 16
 )
 
-// validatorSuffix is of the file beside a partial with the validator of what it is
-// part of (RFC 9110, section 8.8), as If-Range has it.
+// validatorSuffix ends the name of the file beside a partial download that has the
+// validator (RFC 9110, section 8.8) of the whole, for If-Range.
 const validatorSuffix = ".validator"
 
-// partial is an .xz as far as it has come.
+// partial is a download in progress: the beginning of an .xz.
 type partial struct {
 	file *os.File // locked
-	name string   // "" for one that nobody will go on with
+	name string   // "" if no other download will continue it
 	hash *skeinHash
-	done bool // it is not to be kept
+	done bool // close removes the file
 }
 
-// skeinHash is a digest of what was written, and of how much.
+// skeinHash is the hash of the bytes written so far, and their number.
 type skeinHash struct {
 	h hash.Hash
 	n int64
 }
 
-// openPartial is what there is of ref's .xz with that digest, ready to be gone on
-// with. One that another is at work on is left to it.
+// openPartial opens the partial download of ref's .xz with that digest, positioned at its
+// end. If another process is using it, the download starts in t instead.
 func (c *Cache) openPartial(t *lockdir.Dir, ref image.Ref, want image.Digest) (*partial, error) {
 	id := sha256.Sum256([]byte(ref.String() + " " + want.String()))
 	p := &partial{name: filepath.Join(c.Dir, fmt.Sprintf("%s%x", partialPrefix, id[:16]))}
@@ -63,7 +63,8 @@ func (c *Cache) openPartial(t *lockdir.Dir, ref image.Ref, want image.Digest) (*
 	return p, p.rehash()
 }
 
-// lockPartial opens and locks a file that is still there when it is.
+// lockPartial opens and locks a file. It starts over if the file was renamed or removed
+// before it had the lock.
 func lockPartial(name string) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
@@ -87,7 +88,7 @@ func lockPartial(name string) (*os.File, error) {
 	}
 }
 
-// rehash reads what there is.
+// rehash reads the bytes there are into the hash.
 func (p *partial) rehash() error {
 	p.hash = &skeinHash{h: skein.New()}
 	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
@@ -98,7 +99,7 @@ func (p *partial) rehash() error {
 	return err
 }
 
-// restart throws away what there is.
+// restart discards the bytes there are.
 func (p *partial) restart() error {
 	p.hash = &skeinHash{h: skein.New()}
 	if err := p.file.Truncate(0); err != nil {
@@ -108,7 +109,7 @@ func (p *partial) restart() error {
 	return err
 }
 
-// Write goes on.
+// Write appends to the file and the hash.
 func (p *partial) Write(b []byte) (int, error) {
 	n, err := p.file.Write(b)
 	p.hash.h.Write(b[:n])
@@ -116,7 +117,7 @@ func (p *partial) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// validator is what was kept with it.
+// validator returns the validator that was stored with the file, or "".
 func (p *partial) validator() string {
 	if p.name == "" || p.hash.n == 0 {
 		return ""
@@ -128,7 +129,7 @@ func (p *partial) validator() string {
 	return string(text)
 }
 
-// validate keeps the validator of what is being written.
+// validate stores the validator of the file that is being downloaded.
 func (p *partial) validate(v string) error {
 	if p.name == "" || len(v) > SmallLimit {
 		return nil
@@ -136,7 +137,7 @@ func (p *partial) validate(v string) error {
 	return os.WriteFile(p.name+validatorSuffix, []byte(v), 0o600)
 }
 
-// publish gives the whole file its name, and keeps it open.
+// publish renames the complete file, and opens it for reading.
 func (p *partial) publish(as string) (*os.File, error) {
 	from := p.name
 	if from == "" {
@@ -150,7 +151,7 @@ func (p *partial) publish(as string) (*os.File, error) {
 	return f, err
 }
 
-// close keeps what there is for the next one, unless it is of no use.
+// close closes the file, and removes it if done or empty.
 func (p *partial) close() {
 	if p.name != "" && (p.done || p.hash.n == 0) {
 		os.Remove(p.name + validatorSuffix)
@@ -161,14 +162,14 @@ func (p *partial) close() {
 	p.file.Close()
 }
 
-// published tells whether the file has another name by now.
+// published reports whether the file was renamed or removed.
 func (p *partial) published() bool {
 	held, err := p.file.Stat()
 	there, err2 := os.Lstat(p.name)
 	return errors.Join(err, err2) != nil || !os.SameFile(held, there)
 }
 
-// removeStalePartials removes those that nobody went on with.
+// removeStalePartials removes old partial downloads that no process is using.
 func (c *Cache) removeStalePartials(now time.Time) {
 	entries, err := os.ReadDir(c.Dir)
 	if err != nil {
@@ -190,7 +191,7 @@ func (c *Cache) removeStalePartials(now time.Time) {
 		if i < partialCount && now.Sub(p.at) < partialAge {
 			continue
 		}
-		if f, err := lockPartial(p.name); err == nil { // nobody is at work on it
+		if f, err := lockPartial(p.name); err == nil { // no process is using it
 			os.Remove(p.name + validatorSuffix)
 			os.Remove(p.name)
 			f.Close()

@@ -16,15 +16,16 @@ import (
 	"nomad-driver-pot/image/lockdir"
 )
 
-// privateSuffix is of a file beside an image that not all may have: its sources, as
-// sources.String. Of an earlier version it is empty, and its sources are not known.
+// privateSuffix ends the name of the file beside an image that was pulled with
+// credentials. It has the image's sources, as Sources.String writes them. A file from an
+// earlier version is empty: the sources are not known.
 const privateSuffix = ".private"
 
-// errPrivate is an image in the cache that is not for whoever knows its digest.
+// errPrivate means that knowing the digest of a cached image is not enough to get it.
 var errPrivate = errors.New("the image in the cache was pulled with credentials")
 
-// privacy returns the sources of an image in the cache that was pulled with a Login;
-// private is false for one that was not. The directory must be locked.
+// privacy returns the sources of a cached image that was pulled with credentials; private
+// is false for any other. The directory must be locked.
 func (c *Cache) privacy(ref image.Ref) (from Sources, private bool) {
 	text, err := os.ReadFile(filepath.Join(c.Dir, ref.File()+privateSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -33,8 +34,8 @@ func (c *Cache) privacy(ref image.Ref) (from Sources, private bool) {
 	return ParseSources(string(text)), true
 }
 
-// setPrivacy says of an image that replaces the one in the cache who may have it, before
-// it does. The directory must be locked.
+// setPrivacy records the sources of an image, before it replaces the one in the cache. The
+// directory must be locked.
 func (c *Cache) setPrivacy(ref image.Ref, needsCredentials bool, d image.Digest) (private bool, err error) {
 	from, private := c.privacy(ref)
 	if is, err := readDigest(filepath.Join(c.Dir, ref.File()+".skein")); err != nil || is != d {
@@ -47,8 +48,9 @@ func (c *Cache) setPrivacy(ref image.Ref, needsCredentials bool, d image.Digest)
 	return true, os.WriteFile(filepath.Join(c.Dir, ref.File()+privateSuffix), []byte(from.String()), 0o600)
 }
 
-// allow returns nil if f, which is in the cache, is for who asks for it as ref, and notes
-// why. asked is whether the source has said, to them, that it is f that it serves.
+// allow returns nil if a caller that asks for ref may have f, which is in the cache, and
+// sets f.NeedsCredentials. confirmed means that the source told this caller that it serves
+// f.
 func (c *Cache) allow(ctx context.Context, f *image.File, ref image.Ref, opts image.PullOptions, from Sources, confirmed bool) error {
 	if !f.Private {
 		return nil
@@ -64,8 +66,8 @@ func (c *Cache) allow(ctx context.Context, f *image.File, ref image.Ref, opts im
 	return errPrivate
 }
 
-// withSoftFail calls try with the terms, and again without their Login if the source refuses
-// that and the terms allow it.
+// withSoftFail calls try with opts and, if the source refuses their credentials and
+// AuthSoftFail is set, again without credentials.
 func withSoftFail(opts image.PullOptions, p image.StatusFunc, try func(image.PullOptions) error) error {
 	err := try(opts)
 	if opts.AuthSoftFail && !opts.Credentials.IsZero() && refused(err) {
@@ -76,8 +78,8 @@ func withSoftFail(opts image.PullOptions, p image.StatusFunc, try func(image.Pul
 	return err
 }
 
-// RemoteDigest is the digest that the source says the image has, on these terms: to who
-// may ask for it, and signed as it must be.
+// RemoteDigest returns the digest that the source names for the image now. It uses the
+// credentials of opts, and verifies the signature if opts have a key.
 func (c *Cache) RemoteDigest(ctx context.Context, ref image.Ref, opts image.PullOptions) (d image.Digest, err error) {
 	err = c.withTemp(func(t *lockdir.Dir) error {
 		return withSoftFail(opts, nil, func(opts image.PullOptions) (err error) {
@@ -88,7 +90,7 @@ func (c *Cache) RemoteDigest(ctx context.Context, ref image.Ref, opts image.Pull
 	return d, err
 }
 
-// AnnouncedMeta is what the source says that the image is layered on.
+// AnnouncedMeta returns what the source says that the image is layered on.
 func (c *Cache) AnnouncedMeta(ctx context.Context, ref image.Ref, opts image.PullOptions) (m image.Meta, err error) {
 	err = c.withTemp(func(t *lockdir.Dir) error {
 		return withSoftFail(opts, nil, func(opts image.PullOptions) (err error) {
@@ -99,7 +101,7 @@ func (c *Cache) AnnouncedMeta(ctx context.Context, ref image.Ref, opts image.Pul
 	return m, err
 }
 
-// withTemp gives f a directory for the time that it takes.
+// withTemp calls f with a temporary directory.
 func (c *Cache) withTemp(f func(*lockdir.Dir) error) error {
 	if err := c.prepare(); err != nil {
 		return c.Fault(err)
@@ -115,9 +117,9 @@ func (c *Cache) withTemp(f func(*lockdir.Dir) error) error {
 // xzMagic begins every .xz file (The .xz File Format, 2.1.1.1).
 var xzMagic = []byte("\xFD7zXZ\x00")
 
-// CheckAccess returns nil if the source gives the .xz to who asks for it on these terms:
-// the digest beside it may be for all to read. It reads the beginning, and no more:
-// servers have been seen to answer 200 OK with a page to log in.
+// CheckAccess returns nil if the source serves the .xz with the credentials of opts: the
+// digest beside it may be public. It reads only the first bytes, and checks that they are
+// an .xz file's: servers have been seen to answer 200 OK with a login page.
 func (c *Cache) CheckAccess(ctx context.Context, ref image.Ref, opts image.PullOptions) error {
 	return withSoftFail(opts, nil, func(opts image.PullOptions) error {
 		u, err := ref.URL("")
@@ -140,7 +142,7 @@ func (c *Cache) CheckAccess(ctx context.Context, ref image.Ref, opts image.PullO
 	})
 }
 
-// begin returns the first bytes of the file, at most that many.
+// begin returns the first bytes of the file, at most most.
 func (d *Download) begin(ctx context.Context, most int) ([]byte, error) {
 	var r io.ReadCloser
 	if d.URL.Scheme == "file" {

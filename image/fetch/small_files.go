@@ -14,11 +14,11 @@ import (
 	"nomad-driver-pot/image/signify"
 )
 
-// SmallLimit is what a .skein and a .meta may have, in bytes.
+// SmallLimit bounds a .skein and a .meta, in bytes.
 const SmallLimit = 1 << 10
 
-// fetchDigest brings the .skein file: nothing else is fetched if it says that
-// the image is not the one asked for.
+// fetchDigest downloads the .skein file first: nothing else is fetched if it shows that
+// the image does not have the wanted digest.
 func (c *Cache) fetchDigest(ctx context.Context, t *lockdir.Dir, ref image.Ref, opts image.PullOptions) (image.Digest, error) {
 	raw, err := c.fetchSmall(ctx, t, ref, opts, ".skein", false)
 	if err != nil {
@@ -40,8 +40,8 @@ func (c *Cache) fetchDigest(ctx context.Context, t *lockdir.Dir, ref image.Ref, 
 	return d, nil
 }
 
-// verifySignature brings the .skein.sig file. What the key has not signed is not even
-// looked at.
+// verifySignature downloads the .skein.sig file and verifies skein, before anyone parses
+// it.
 func (c *Cache) verifySignature(ctx context.Context, t *lockdir.Dir, ref image.Ref, opts image.PullOptions, skein []byte) error {
 	raw, err := c.fetchSmall(ctx, t, ref, opts, ".skein.sig", true)
 	if err != nil {
@@ -63,8 +63,8 @@ func (c *Cache) verifySignature(ctx context.Context, t *lockdir.Dir, ref image.R
 	return nil
 }
 
-// fetchMeta brings the .meta file, and its bytes: they are part of the digest.
-// Images older than pot 0.13 have none, which stands for an empty one.
+// fetchMeta downloads the .meta file, and returns its bytes too: the digest covers them.
+// Images older than pot 0.13 have none, which counts as an empty one.
 func (c *Cache) fetchMeta(ctx context.Context, t *lockdir.Dir, ref image.Ref, opts image.PullOptions) ([]byte, image.Meta, error) {
 	raw, err := c.fetchSmall(ctx, t, ref, opts, ".meta", true)
 	if err != nil {
@@ -77,8 +77,8 @@ func (c *Cache) fetchMeta(ctx context.Context, t *lockdir.Dir, ref image.Ref, op
 	return raw, m, nil
 }
 
-// fetchSmall brings a file of at most smallLimit bytes, in the place of one that is
-// there.
+// fetchSmall downloads a file of at most limitOf(suffix) bytes to t. It returns no bytes
+// if optional and the source has no such file.
 func (c *Cache) fetchSmall(ctx context.Context, t *lockdir.Dir, ref image.Ref, opts image.PullOptions, suffix string, optional bool) ([]byte, error) {
 	name := filepath.Join(t.Path, ref.File()+suffix)
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -102,7 +102,7 @@ func (c *Cache) fetchSmall(ctx context.Context, t *lockdir.Dir, ref image.Ref, o
 	return raw, nil
 }
 
-// limitOf is what a file beside an image may have, in bytes.
+// limitOf returns the bound of a file beside an image, in bytes.
 func limitOf(suffix string) int64 {
 	if suffix == ".skein.sig" {
 		return signify.MaxFileBytes
@@ -119,7 +119,7 @@ func readDigest(name string) (image.Digest, error) {
 	return image.ParseSkein(raw)
 }
 
-// readSmall reads a file of the cache of at most smallLimit bytes.
+// readSmall reads a file of the cache of at most SmallLimit bytes.
 func readSmall(name string) ([]byte, error) {
 	f, err := image.OpenRegular(name)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"nomad-driver-pot/image/skein"
 )
 
-// Checks say what an image must be, beyond what its .skein says.
+// Checks are the checks of an image beyond the digest in its .skein.
 type Checks struct {
 	Key   *signify.PublicKey // that must have signed the .skein, in .skein.sig; nil: nobody must have
-	Count image.ProgressFunc // of the .xz as it is read
+	Count image.ProgressFunc // progress of reading the .xz
 }
 
-// Verify verifies the image at p, and keeps nothing of it. Its errors are of type
-// *Error.
+// Verify verifies the image at p, and keeps nothing of it. Its errors have type
+// *image.Error.
 func (p Location) Verify(ctx context.Context, c Checks) (image.Verified, error) {
 	f, err := p.Open(ctx, c, "")
 	if err != nil {
@@ -26,9 +26,8 @@ func (p Location) Verify(ctx context.Context, c Checks) (image.Verified, error) 
 	return f.Verified, f.Close()
 }
 
-// Open verifies the image at p and returns it. One that is not on this machine
-// is kept until it is closed, in an unnamed file in dir. Its errors are of type
-// *Error.
+// Open verifies the image at p and returns it. A remote image is kept in an unnamed file
+// in dir until it is closed. Errors have type *image.Error.
 func (p Location) Open(ctx context.Context, c Checks, dir string) (*image.File, error) {
 	return p.with(dir, func(f *image.File) error {
 		want, meta, err := p.claimedDigest(ctx, c, f)
@@ -51,8 +50,8 @@ func (p Location) Open(ctx context.Context, c Checks, dir string) (*image.File, 
 	})
 }
 
-// OpenUnverified is Open without any check: of the image's files it reads the
-// .xz alone, and nothing is known of it but its length.
+// OpenUnverified is Open without any check: it reads only the .xz, and of the result only
+// Bytes is set.
 func (p Location) OpenUnverified(ctx context.Context, count image.ProgressFunc, dir string) (*image.File, error) {
 	return p.with(dir, func(f *image.File) (err error) {
 		if p.Local() {
@@ -67,7 +66,7 @@ func (p Location) OpenUnverified(ctx context.Context, count image.ProgressFunc, 
 	})
 }
 
-// use is a file that fill has filled.
+// with opens the .xz and has fill set the rest of the file.
 func (p Location) with(dir string, fill func(*image.File) error) (*image.File, error) {
 	xz, err := p.open(dir)
 	if err != nil {
@@ -81,8 +80,8 @@ func (p Location) with(dir string, fill func(*image.File) error) (*image.File, e
 	return f, nil
 }
 
-// announced is the digest that the image should have and the bytes of its .meta,
-// which are part of it. Nothing large has been read by then.
+// claimedDigest returns the digest that the image should have and the bytes of its .meta,
+// which the digest covers. It reads only small files.
 func (p Location) claimedDigest(ctx context.Context, c Checks, f *image.File) (want image.Digest, meta []byte, err error) {
 	text, err := p.Small(ctx, ".skein", SmallLimit, false)
 	if err != nil {
@@ -108,7 +107,7 @@ func (p Location) claimedDigest(ctx context.Context, c Checks, f *image.File) (w
 	return want, meta, nil
 }
 
-// signed is nil if key has signed text, which is the .skein.
+// signed returns nil if key has signed text, the .skein.
 func (p Location) signed(ctx context.Context, key signify.PublicKey, text []byte) error {
 	raw, err := p.Small(ctx, ".skein.sig", signify.MaxFileBytes, false)
 	if err != nil {
@@ -124,8 +123,8 @@ func (p Location) signed(ctx context.Context, key signify.PublicKey, text []byte
 	return nil
 }
 
-// ClaimedKey is the number of the key that the image says it is signed with; nil if
-// there is no .skein.sig. Nothing is verified by it. Its errors are of type *Error.
+// ClaimedKey returns the number of the key that the image says it is signed with, or nil
+// if there is no .skein.sig. It verifies nothing. Errors have type *image.Error.
 func (p Location) ClaimedKey(ctx context.Context) (*signify.KeyNumber, error) {
 	raw, err := p.Small(ctx, ".skein.sig", signify.MaxFileBytes, true)
 	if err != nil || raw == nil {
@@ -138,12 +137,12 @@ func (p Location) ClaimedKey(ctx context.Context) (*signify.KeyNumber, error) {
 	return &s.Number, nil
 }
 
-// Unverified is a file that is not what it should be.
+// Unverified returns the error of a file that failed verification.
 func (p Location) Unverified(suffix string, err error) *image.Error {
 	return &image.Error{Op: "verify", What: p.text + suffix, Err: err}
 }
 
-// fault is err as *Error.
+// fault returns err as *image.Error.
 func (p Location) fault(err error) error {
 	if _, ok := err.(*image.Error); ok {
 		return err

@@ -8,10 +8,11 @@ import (
 	"nomad-driver-pot/image"
 )
 
-// authorize returns nil if the image may be used by who asks for it as ref. One that was
-// pulled without a Login may be used by all. One that was pulled with one is used by
-// those whose source lets them have it: a server that it was pulled from is asked, with
-// their Login; another must send the bytes themselves, for a digest is no secret.
+// authorize returns nil if a caller that asks for ref may use the image. An image that was
+// pulled without credentials is for everyone. For an image that was pulled with
+// credentials, the caller's source decides: a server that it was pulled from is asked with
+// the caller's credentials; any other source must send the whole file, since a digest is
+// no secret.
 func (s *Store) authorize(ctx context.Context, ref image.Ref, opts image.PullOptions, im *candidate, p image.StatusFunc) error {
 	if !im.private {
 		return nil
@@ -32,13 +33,13 @@ func (s *Store) authorize(ctx context.Context, ref image.Ref, opts image.PullOpt
 			return err
 		}
 	default:
-		return nil // the server has sent it to somebody without a Login
+		return nil // the server has sent it without credentials
 	}
 	return s.authorizeOrigin(ctx, ref, opts, im, p)
 }
 
-// authorizeOrigin is authorize for the image that im is layered on: all that is in that
-// is in im.
+// authorizeOrigin is authorize for the image that im is layered on: im has all of its
+// files.
 func (s *Store) authorizeOrigin(ctx context.Context, ref image.Ref, opts image.PullOptions, im *candidate, p image.StatusFunc) error {
 	m, d, err := s.originOf(ctx, ref, opts, im)
 	if err != nil || m == (image.Meta{}) {
@@ -47,7 +48,7 @@ func (s *Store) authorizeOrigin(ctx context.Context, ref image.Ref, opts image.P
 	below, opts := originRef(ref, m), originOptions(opts)
 	opts.Digest = d
 	found, _, err := s.reuse(ctx, below, opts, p)
-	if err == nil && found == nil { // it is not here any more
+	if err == nil && found == nil { // the origin is not here any more
 		opts.Deliver = true
 		var f *image.File
 		if f, err = s.cache.Fetch(ctx, below, opts, p); err == nil {
@@ -60,8 +61,8 @@ func (s *Store) authorizeOrigin(ctx context.Context, ref image.Ref, opts image.P
 	return nil
 }
 
-// originOf is what im is layered on, zero if on nothing, and its digest. What an earlier
-// version imported has no label for it, and the source says it.
+// originOf returns what im is layered on, zero if nothing, and its digest. An image that
+// an earlier version imported has no label for it: the source is asked.
 func (s *Store) originOf(ctx context.Context, ref image.Ref, opts image.PullOptions, im *candidate) (m image.Meta, d image.Digest, err error) {
 	if im.origin == "" {
 		m, err = s.cache.AnnouncedMeta(ctx, ref, opts)

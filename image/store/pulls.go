@@ -8,41 +8,41 @@ import (
 	"nomad-driver-pot/image/fetch"
 )
 
-// flights are the works under way: one for each key, however many ask for it.
+// pulls are the pulls in progress: one for each key, however many callers wait for it.
 type pulls struct {
 	mu    sync.Mutex
 	byKey map[pullKey]*pull
 }
 
-// wanted is what makes two works the same.
+// pullKey identifies a pull: calls with equal keys share one.
 type pullKey struct {
 	ref  string
 	opts image.PullOptions // Terms.key
 }
 
-// flight is one work. It goes on while anyone waits for it.
+// pull is a pull in progress. It is cancelled when nobody waits for it.
 type pull struct {
 	cancel context.CancelCauseFunc
-	done   chan struct{} // closed when snapshot and err are there
+	done   chan struct{} // closed when imported and err are set
 
 	imported Imported
 	err      error
 
-	waiting int // flights.mu
+	waiting int // guarded by pulls.mu
 
 	mu      sync.Mutex
 	waiters map[*waiter]bool
-	last    string // message, for those who come later
+	last    string // message, for waiters that join later
 }
 
-// asker is one of those who wait.
+// waiter is a caller that waits for a pull.
 type waiter struct {
 	progress image.StatusFunc
 }
 
-// do returns what work returns, which is called once for all who ask at the
-// same time. When the last of them has given up, its context ends and do waits
-// for work to clear up. work's Progress speaks to all of them.
+// do returns what work returns; work runs once for all concurrent callers with the same
+// key. When the last caller's context ends, work's context is cancelled and do waits
+// until work has cleaned up. work's StatusFunc reports to all callers.
 func (fs *pulls) do(ctx context.Context, key pullKey, p image.StatusFunc,
 	work func(context.Context, image.StatusFunc) (Imported, error)) (Imported, error) {
 	a := &waiter{p}
@@ -59,8 +59,8 @@ func (fs *pulls) do(ctx context.Context, key pullKey, p image.StatusFunc,
 	}
 }
 
-// join has a wait for the work for key, which is begun if it is not under way: a is told
-// of it from its beginning.
+// join adds a to the waiters of the pull for key, and starts it if there is none. A new
+// pull reports to a from its beginning.
 func (fs *pulls) join(ctx context.Context, key pullKey, a *waiter,
 	work func(context.Context, image.StatusFunc) (Imported, error)) *pull {
 	fs.mu.Lock()
@@ -87,8 +87,8 @@ func (fs *pulls) join(ctx context.Context, key pullKey, a *waiter,
 	return f
 }
 
-// leave ends the work if nobody is left who waits for it; who asks from now on
-// begins another.
+// leave removes a waiter, and cancels the pull if it was the last. The next caller starts
+// another pull.
 func (fs *pulls) leave(key pullKey, f *pull, cause error) (last bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -101,14 +101,14 @@ func (fs *pulls) leave(key pullKey, f *pull, cause error) (last bool) {
 	return true
 }
 
-// forget makes room for another work of that key.
+// forget lets the next caller start another pull for that key.
 func (fs *pulls) forget(key pullKey, f *pull) {
 	if fs.byKey[key] == f {
 		delete(fs.byKey, key)
 	}
 }
 
-// add tells a what was last told, and what is told from now on.
+// add reports the last message to a, and all later ones.
 func (f *pull) add(a *waiter) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -124,7 +124,7 @@ func (f *pull) remove(a *waiter) {
 	delete(f.waiters, a)
 }
 
-// report is the work's Progress.
+// report is the StatusFunc of work.
 func (f *pull) report(message string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -14,11 +14,11 @@ import (
 // room is where a new image goes.
 type room struct {
 	taken  bool       // another image has the name
-	claims *candidate // the one that its reference stood for until now; nil: none did
+	claims *candidate // the image that its reference stood for until now; nil if none
 }
 
-// nameIn returns the name of the dataset for an image that was fetched as ref. One that
-// was imported meanwhile is fs.ErrExist.
+// nameIn returns the name of the dataset for an image that was fetched as ref. It returns
+// fs.ErrExist if the image was imported meanwhile.
 func (s *Store) nameIn(ctx context.Context, r room, ref image.Ref, d image.Digest) (string, error) {
 	if !r.taken {
 		return ref.Dataset(), nil
@@ -30,8 +30,8 @@ func (s *Store) nameIn(ctx context.Context, r room, ref image.Ref, d image.Diges
 	return Beside(ref, d), err
 }
 
-// beside returns the image with that digest that is kept beside the one with ref's name,
-// nil if there is none.
+// beside returns the image with that digest that is kept beside the image with ref's name,
+// or nil if there is none.
 func (s *Store) beside(ctx context.Context, ref image.Ref, d image.Digest, opts image.PullOptions) (*candidate, error) {
 	name := Beside(ref, d)
 	im, err := s.read(ctx, name, opts)
@@ -45,13 +45,13 @@ func (s *Store) beside(ctx context.Context, ref image.Ref, d image.Digest, opts 
 	return im, err
 }
 
-// reuse returns the image here that ref stands for, if it may be used on these terms.
-// Where it is not known that it may, its source is asked, with the Login of the terms.
-// If there is none here it is nil, and room is where a new one goes.
+// reuse returns the image here that ref stands for, if opts allow it. Where the labels do
+// not say so, reuse asks the source, with the credentials of opts. It returns nil if there
+// is no such image here; room then says where a new one goes.
 func (s *Store) reuse(ctx context.Context, ref image.Ref, opts image.PullOptions, p image.StatusFunc) (im *candidate, _ room, err error) {
 	named, err := s.read(ctx, ref.Dataset(), opts)
 	lost := errors.Is(err, fs.ErrInvalid)
-	if lost { // it may be anybody's
+	if lost { // it may be another image
 		p.Report("the labels of dataset %s are damaged: the image is kept beside it", ref.Dataset())
 	} else if err != nil {
 		return nil, room{}, err
@@ -79,8 +79,8 @@ func (s *Store) reuse(ctx context.Context, ref image.Ref, opts image.PullOptions
 	return im, r, s.recordSource(ctx, ref, opts, im, r.claims)
 }
 
-// find returns the image that is known to be the one that ref stands for, or that has
-// the digest of the terms; named is the dataset with ref's name.
+// find returns the image that its labels say ref stands for or, if opts have a digest, the
+// image with that digest; named is the dataset with ref's name.
 func (s *Store) find(ctx context.Context, ref image.Ref, opts image.PullOptions, named *candidate) (*candidate, error) {
 	if wantDigest := opts.Digest; wantDigest != (image.Digest{}) {
 		if named != nil && named.Digest == wantDigest {
@@ -113,8 +113,8 @@ func (s *Store) find(ctx context.Context, ref image.Ref, opts image.PullOptions,
 	return nil, nil
 }
 
-// unsigned reports whether the image is not known to be signed with the key that the
-// terms ask for.
+// unsigned reports whether opts require a key that the image is not known to be signed
+// with.
 func (im *candidate) unsigned(opts image.PullOptions) bool {
 	return opts.Key != nil && im.signer != opts.Key.Fingerprint()
 }
@@ -125,15 +125,15 @@ func (im *candidate) mustAskSource(ref image.Ref, opts image.PullOptions) bool {
 	return opts.ForcePull || im.unsigned(opts) || im.private && known && from.Login
 }
 
-// askSource returns the image here that the source serves, nil if it is not here. im is the one
-// that ref stood for until now, or nil.
+// askSource returns the image here that the source serves now, or nil if it is not here.
+// im is the image that ref stood for until now, or nil.
 func (s *Store) askSource(ctx context.Context, ref image.Ref, opts image.PullOptions, p image.StatusFunc, named, im *candidate) (*candidate, error) {
 	p.Report("asking the source whether %s may be used", ref.File())
 	serves, err := s.cache.RemoteDigest(ctx, ref, opts)
 	switch {
 	case err == nil:
 	case im == nil && named != nil && named.byHand && !named.private && !named.unsigned(opts) && !opts.ForcePull && absent(err) && ctx.Err() == nil:
-		// A person has imported the image so that it is here without its source.
+		// A person imported the image by hand so that it works without its source.
 		p.Report("the source of %s cannot be asked: using the image that was imported by hand", ref.File())
 		return named, nil
 	default:
@@ -158,7 +158,8 @@ func (s *Store) askSource(ctx context.Context, ref image.Ref, opts image.PullOpt
 // absent reports whether a source does not have an image, or did not answer.
 func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) || image.Retryable(err) }
 
-// recordSource has ref stand for im from now on, and no more for the one that it stood for.
+// recordSource labels im as what ref stands for, and before as what it no longer stands
+// for.
 func (s *Store) recordSource(ctx context.Context, ref image.Ref, opts image.PullOptions, im, before *candidate) error {
 	if before != nil && before.Name != im.Name {
 		if err := s.markGone(ctx, before, ref); err != nil {
@@ -178,7 +179,7 @@ func (s *Store) recordSource(ctx context.Context, ref image.Ref, opts image.Pull
 	return s.datasets.SetLabels(ctx, im.Name, map[string]string{LabelSources: im.sources.String()})
 }
 
-// markGone writes down that ref does not stand for an image any more.
+// markGone labels an image as what ref does not stand for any more. im may be nil.
 func (s *Store) markGone(ctx context.Context, im *candidate, ref image.Ref) error {
 	if im == nil {
 		return nil
@@ -196,7 +197,7 @@ func (s *Store) markGone(ctx context.Context, im *candidate, ref image.Ref) erro
 	return err
 }
 
-// unusable is err of an image here that cannot be used, as *Error.
+// useError returns err, of an image here that cannot be used, as *image.Error.
 func (s *Store) useError(ctx context.Context, ref image.Ref, err error) error {
 	if ctx.Err() != nil {
 		return fetch.ContextError(ctx, "use", "image "+ref.Dataset())
