@@ -196,7 +196,7 @@ func TestPush_auth(t *testing.T) {
 		cancel()
 		_, err := push.Push(ctx, pushed(t, "one", "-\n"), "http://images.example.org/pots", o)
 		must.Error(t, err)
-		must.StrContains(t, warned, "images.example.org is told who asks over http")
+		must.StrContains(t, warned, "credentials are sent to images.example.org over http")
 		must.StrNotContains(t, warned+err.Error(), "s3cret")
 	})
 	for _, header := range []string{"s3cret", ": s3cret", "A B: s3cret", "A: s3cret\nB: c", "A: "} {

@@ -228,8 +228,8 @@ func (c *Cache) fetch(ctx context.Context, ref image.Ref, opts image.PullOptions
 	return f, nil
 }
 
-// maxAttempts is how often one fetch asks for an .xz, as long as each time more of it
-// arrives; pause is between the first two, and grows.
+// maxAttempts bounds the requests of one fetch for an .xz, as long as each brings more
+// bytes; retryDelay is the delay after the first, and grows.
 const (
 	maxAttempts = 4
 	retryDelay  = 500 * time.Millisecond

@@ -14,15 +14,15 @@ import (
 	"nomad-driver-pot/image/fetch"
 )
 
-// PushAuth is who asks a server, in one of three ways. It is told to that server alone:
-// not to one that it redirects to, nor in any error.
+// PushAuth are the credentials for a server, of one of three kinds. They are sent to that
+// server only, not to one that it redirects to, and are in no error.
 type PushAuth struct {
 	Username, Password string
-	Token              string // a bearer's
+	Token              string // a bearer token
 	Header             string // a whole header: "NAME: VALUE"
 }
 
-// set puts it on a request.
+// set adds the credentials to the header of a request.
 func (a PushAuth) set(h http.Header) error {
 	switch {
 	case a.Header != "":
@@ -40,7 +40,7 @@ func (a PushAuth) set(h http.Header) error {
 	return nil
 }
 
-// cutPushHeader is a header's name and value.
+// cutPushHeader splits a header into its name and value.
 func cutPushHeader(s string) (name, value string, ok bool) {
 	for i, r := range s {
 		switch {
@@ -62,8 +62,8 @@ func cutPushHeader(s string) (name, value string, ok bool) {
 	return "", "", false
 }
 
-// webShelf is a directory of a server that takes PUT and, to replace what is there,
-// DELETE (RFC 9110, 9.3.4 and 9.3.5), as those of WebDAV and of object stores do.
+// httpTarget is a directory on a server that accepts PUT and, to replace files, DELETE (RFC
+// 9110, 9.3.4 and 9.3.5), as WebDAV servers and object stores do.
 type httpTarget struct {
 	base   *url.URL
 	client *http.Client
@@ -75,20 +75,20 @@ func newHTTPTarget(base *url.URL, o PushOptions) (*httpTarget, error) {
 		return nil, fmt.Errorf("auth: %w", err)
 	}
 	if len(header) > 0 && base.Scheme == "http" && !pushLoopback(base.Hostname()) && o.Warn != nil {
-		o.Warn(base.Host + " is told who asks over http, which anyone on the way can read: https hides it")
+		o.Warn("credentials are sent to " + base.Host + " over http, where anyone on the network path can read them; use https")
 	}
 	client := fetch.NewClient(nil)
 	client.Transport = &pushTransport{next: client.Transport, scheme: base.Scheme, host: base.Host, header: header}
 	return &httpTarget{base: base, client: client}, nil
 }
 
-// pushLoopback tells whether a host is this one.
+// pushLoopback reports whether a host is this machine.
 func pushLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// pushTransport says to one server, and no other, who asks.
+// pushTransport sends credentials to one server, and no other.
 type pushTransport struct {
 	next         http.RoundTripper
 	scheme, host string
@@ -118,8 +118,8 @@ func (s *httpTarget) read(ctx context.Context, name string, w io.Writer, limit i
 	return s.download("read back", name, limit, count).To(ctx, w)
 }
 
-// put sends a file, as long as the server takes its bytes. A server that does not know
-// the condition (RFC 9110, 13.1.2) replaces what is there.
+// put sends a file; it fails if the server reads no bytes for fetch.DefaultStallTimeout. A
+// server that ignores If-None-Match (RFC 9110, 13.1.2) replaces an existing file.
 func (s *httpTarget) put(ctx context.Context, name string, r *io.SectionReader, isNew bool, count image.ProgressFunc) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -133,7 +133,7 @@ func (s *httpTarget) put(ctx context.Context, name string, r *io.SectionReader, 
 			count(done, total)
 		}
 	}
-	body := func() (io.ReadCloser, error) { // again, if a redirect asks for it
+	body := func() (io.ReadCloser, error) { // called again after a redirect
 		return io.NopCloser(&image.ProgressReader{R: io.NewSectionReader(r, 0, r.Size()), Total: r.Size(), Count: sent}), nil
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, d.URL.String(), nil)
@@ -160,7 +160,7 @@ func (s *httpTarget) remove(ctx context.Context, name string) error {
 	if err != nil {
 		return d.Final(err)
 	}
-	if err := s.ask(ctx, d, head); err != nil { // a server may refuse to remove what is not there
+	if err := s.ask(ctx, d, head); err != nil { // a server may refuse to remove a file that does not exist
 		var status fetch.StatusError
 		if errors.As(err, &status) && status == http.StatusNotFound {
 			return nil
@@ -174,7 +174,7 @@ func (s *httpTarget) remove(ctx context.Context, name string) error {
 	return s.ask(ctx, d, req)
 }
 
-// ask makes a request whose answer is only whether it was done.
+// ask makes a request and returns nil if its status is 2xx.
 func (s *httpTarget) ask(ctx context.Context, d *fetch.Download, req *http.Request) error {
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -188,5 +188,5 @@ func (s *httpTarget) ask(ctx context.Context, d *fetch.Download, req *http.Reque
 	return d.Status(resp.StatusCode)
 }
 
-// lock is none: what two send at once is found out by reading it back.
+// lock does nothing: reading back detects concurrent pushes.
 func (s *httpTarget) lock(context.Context) (unlock func(), err error) { return func() {}, nil }
