@@ -14,7 +14,7 @@ type Verified struct {
 	Digest  Digest
 	Bytes   int64 // of the .xz
 	Meta    Meta
-	HasMeta bool               // false: older than pot 0.13, and the digest is of the .xz alone
+	HasMeta bool               // false: older than pot 0.13, and the digest covers only the .xz
 	Key     *signify.KeyNumber // of the key that signed the digest; nil: no key was required
 }
 

@@ -77,7 +77,7 @@ func NewCache(dir string, o Options) *Cache {
 // now, since the names of cached files do not say which source they are from. If the
 // source cannot be reached, the cached image counts. An image that was pulled with
 // credentials is taken from the cache only if ref's source gives it to this caller. Errors
-// are of type *image.Error; after one the cache has what it had before.
+// have type *image.Error; after one the cache has what it had before.
 func (c *Cache) Fetch(ctx context.Context, ref image.Ref, opts image.PullOptions, progress image.StatusFunc) (*image.File, error) {
 	if err := ref.Validate(); err != nil {
 		return nil, &image.Error{Op: "check", What: "image reference", Err: err}

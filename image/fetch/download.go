@@ -42,7 +42,7 @@ func (d *Download) from() int64 {
 	return d.part.hash.n
 }
 
-// To writes the file to w. Its errors are of type *image.Error.
+// To writes the file to w. Its errors have type *image.Error.
 func (d *Download) To(ctx context.Context, w io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

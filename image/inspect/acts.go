@@ -9,19 +9,18 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// warning is something in an image that would act on the host, or that is not as
-// in a pot.
+// warning is something in an image that would act on the host, or that a pot does not have.
 type warning struct {
 	Kind string `json:"kind"` // hook, mount, depend, property, dataset, device, setuid, setgid, conf
 	Text string `json:"text"`
 }
 
-// add adds one.
+// add adds a warning.
 func (r *Report) add(kind, format string, args ...any) {
 	r.Warnings = append(r.Warnings, warning{kind, fmt.Sprintf(format, args...)})
 }
 
-// warn says what would act on a host.
+// warn adds the warnings of an image.
 func (r *Report) warn(s *zstream.Stream, seen *Seen) {
 	for _, path := range seen.oddPlace.first {
 		r.add("conf", "%s: not what a pot has there", path)
@@ -57,7 +56,7 @@ func (r *Report) warn(s *zstream.Stream, seen *Seen) {
 	r.warnOf("setgid", seen.setgid, "set-group-ID files")
 }
 
-// nameOf is what a dataset is called here.
+// nameOf returns the name of a dataset in warnings.
 func nameOf(dataset string) string {
 	if dataset == "" {
 		return "(top)"
@@ -65,7 +64,7 @@ func nameOf(dataset string) string {
 	return dataset
 }
 
-// warnOf says how many files there are of a kind, and names the first.
+// warnOf adds a warning with the number of files of one kind, and the names of the first.
 func (r *Report) warnOf(kind string, x examples, what string) {
 	if x.count == 0 {
 		return
@@ -80,11 +79,11 @@ func (r *Report) warnOf(kind string, x examples, what string) {
 	r.add(kind, "%d in all, %s: %s", x.count, strings.Join(names, ", "), what)
 }
 
-// maxMounts bounds the lines of fscomp.conf that are shown.
+// maxMounts bounds the lines of fscomp.conf that are reported.
 const maxMounts = 32
 
-// warnOfMounts says what fscomp.conf would mount: lines of source, mount point and
-// option. A source that is no path is a dataset.
+// warnOfMounts adds a warning for each mount in fscomp.conf. Its lines have a source, a
+// mount point and an option. A source that is not a path is a dataset.
 func (r *Report) warnOfMounts(seen *Seen) {
 	e, there := seen.conf[fscompFile]
 	if !there || !e.Mode.IsRegular() {
@@ -114,9 +113,8 @@ func (r *Report) warnOfMounts(seen *Seen) {
 	}
 }
 
-// property is one of a dataset that reaches beyond its files (zfsprops(7)): what
-// its numbers stand for (OpenZFS module/zcommon/zfs_prop.c), and the value that
-// does nothing.
+// property is a property of a dataset that acts beyond its files (zfsprops(7)): the words
+// for its numbers (OpenZFS module/zcommon/zfs_prop.c), and its harmless value.
 type property struct {
 	words    []string
 	harmless string
@@ -124,7 +122,7 @@ type property struct {
 
 var onOff = []string{"off", "on"}
 
-// properties are all of those.
+// properties are all properties that act beyond a dataset's files.
 var properties = map[string]property{
 	"mountpoint": {nil, "none"},
 	"canmount":   {[]string{"off", "on", "noauto"}, "noauto"},
@@ -136,8 +134,8 @@ var properties = map[string]property{
 	"keylocation": {nil, "none"},
 }
 
-// acting tells whether a property of a dataset does anything to a host, and what
-// its value is. Those of users are pot's own, or else someone's who reads them.
+// acting reports whether a property of a dataset acts on a host, and returns its value as
+// text. A user property is pot's own, or acts through the program that reads it.
 func acting(name string, value any) (text string, acts bool) {
 	text = shownValue(name, value)
 	if strings.Contains(name, ":") {
@@ -147,7 +145,7 @@ func acting(name string, value any) (text string, acts bool) {
 	return Printable(text), known && text != p.harmless
 }
 
-// shownValue is a value as zfs(8) says it.
+// shownValue formats a value as zfs(8) does.
 func shownValue(name string, value any) string {
 	if n, ok := value.(uint64); ok {
 		if words := properties[name].words; n < uint64(len(words)) {
@@ -157,7 +155,8 @@ func shownValue(name string, value any) string {
 	return fmt.Sprint(value)
 }
 
-// shownProperties are all of a dataset's, as zfs(8) says those that are known.
+// shownProperties returns all properties of a dataset, formatted as zfs(8) does where the
+// property is known.
 func shownProperties(m map[string]any) map[string]any {
 	shown := map[string]any{}
 	for name, value := range m {
@@ -169,5 +168,5 @@ func shownProperties(m map[string]any) map[string]any {
 	return shown
 }
 
-// sortedKeys are those of m.
+// sortedKeys returns the keys of m, sorted.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

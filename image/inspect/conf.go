@@ -8,7 +8,7 @@ import (
 	"nomad-driver-pot/image/conf"
 )
 
-// inspectedConf is what a pot.conf asks for.
+// inspectedConf has the settings of a pot.conf.
 type inspectedConf struct {
 	Command     string            `json:"command"`
 	Release     string            `json:"release,omitempty"` // osrelease
@@ -28,20 +28,20 @@ type inspectedConf struct {
 	DependsOn   []string          `json:"depends_on,omitempty"` // pots
 }
 
-// variable is one of an environment.
+// variable is an environment variable.
 type variable struct {
 	Name  string  `json:"name"`
-	Value *string `json:"value,omitempty"` // not there unless values are asked for
+	Value *string `json:"value,omitempty"` // nil unless values are shown
 }
 
-// readConf reads the image's pot.conf. Why it cannot be read is a warning.
+// readConf reads the image's pot.conf. An error becomes a warning.
 func (r *Report) readConf(seen *Seen) {
 	e, there := seen.conf[potConfFile]
 	switch {
 	case !there:
 		r.add("conf", "there is no "+potConfFile)
 		return
-	case !e.Mode.IsRegular(): // which is said
+	case !e.Mode.IsRegular(): // has a warning already
 		return
 	case e.Content == nil:
 		r.add("conf", "%s: of %d bytes, which is too much to read", potConfFile, e.Size)
@@ -55,8 +55,7 @@ func (r *Report) readConf(seen *Seen) {
 	r.Conf = c
 }
 
-// newInspectedConf reads a pot.conf: of most keys, the value that counts is the
-// last, without quotes.
+// newInspectedConf reads a pot.conf. For most keys the last value counts, without quotes.
 func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 	c := &inspectedConf{Attributes: map[string]string{}}
 	last := map[string]*string{
@@ -81,7 +80,7 @@ func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf, err := conf.Read(bytes.NewReader(text)) // as a pot is made of it
+	conf, err := conf.Read(bytes.NewReader(text)) // as a start of the pot does
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +96,7 @@ func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 	return c, nil
 }
 
-// odd are the attributes that a new pot has not, or not so.
+// odd returns the attributes whose values differ from a new pot's.
 func (c *inspectedConf) odd() (list []string) {
 	for _, name := range sortedKeys(c.Attributes) {
 		if value := c.Attributes[name]; conf.NewPotAttribute(name) != value {
@@ -107,7 +106,7 @@ func (c *inspectedConf) odd() (list []string) {
 	return list
 }
 
-// variables are the environment for people.
+// variables formats the environment for people.
 func (c *inspectedConf) variables() (list []string) {
 	for _, v := range c.Environment {
 		if v.Value == nil {

@@ -27,11 +27,11 @@ func Lister(w io.Writer, asJSON bool) func(zstream.Entry) error {
 	}
 }
 
-// listed is a file, for programs.
+// listed is a file in JSON.
 type listed struct {
 	Dataset   string    `json:"dataset"`
-	Path      string    `json:"path"`                 // with that of the dataset
-	PathBytes []byte    `json:"path_bytes,omitempty"` // if that is no UTF-8
+	Path      string    `json:"path"`                 // below the directory that the image is extracted to
+	PathBytes []byte    `json:"path_bytes,omitempty"` // only if the path is not UTF-8
 	Type      string    `json:"type"`
 	Mode      string    `json:"mode"` // octal, as chmod(1) takes it
 	UID       uint32    `json:"uid"`
@@ -43,8 +43,8 @@ type listed struct {
 	Hardlink  string    `json:"hardlink,omitempty"` // another path of the same file, in the dataset
 	Major     *uint32   `json:"major,omitempty"`
 	Minor     *uint32   `json:"minor,omitempty"`
-	Flags     string    `json:"flags,omitempty"` // of chflags(1)
-	ACL       bool      `json:"acl,omitempty"`   // it has more than the mode
+	Flags     string    `json:"flags,omitempty"` // see chflags(1)
+	ACL       bool      `json:"acl,omitempty"`   // it says more than the mode
 	Xattrs    []string  `json:"xattrs,omitempty"`
 }
 
@@ -69,7 +69,7 @@ func newListed(e zstream.Entry) listed {
 	return l
 }
 
-// pathOf is the path of a file below the directory that the image is extracted to.
+// pathOf returns the path of a file below the directory that the image is extracted to.
 func pathOf(e zstream.Entry) string { return path.Join(e.Dataset, e.Path) }
 
 // kinds are the types of files: their names, and their letters in ls(1).
@@ -91,7 +91,7 @@ func typeOf(m fs.FileMode) string {
 	return "unknown"
 }
 
-// bits are the permissions as chmod(1) has them.
+// bits returns the mode bits as chmod(1) numbers them.
 func bits(m fs.FileMode) uint32 {
 	b := uint32(m.Perm())
 	for mode, bit := range map[fs.FileMode]uint32{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
@@ -102,7 +102,7 @@ func bits(m fs.FileMode) uint32 {
 	return b
 }
 
-// lsMode is how ls(1) shows a mode.
+// lsMode formats a mode as ls(1) does.
 func lsMode(m fs.FileMode) string {
 	b := []byte("?rwxrwxrwx")
 	for _, k := range kinds {
@@ -131,8 +131,8 @@ func lsMode(m fs.FileMode) string {
 	return string(b)
 }
 
-// lsLine is a file as `ls -ln` shows it, with the whole of its time. Names are an
-// image's: what a terminal would not print as it is, is quoted.
+// lsLine formats a file as `ls -ln` does, with its full time. Names come from an image:
+// lsLine quotes a name that is not printable.
 func lsLine(e zstream.Entry) string {
 	size := strconv.FormatInt(e.Size, 10)
 	if e.Mode&fs.ModeDevice != 0 {
@@ -149,7 +149,7 @@ func lsLine(e zstream.Entry) string {
 		e.Modified.UTC().Format("2006-01-02 15:04:05"), name)
 }
 
-// Printable is s, quoted unless all of it is print: an image can say anything.
+// Printable returns s, quoted unless all of it is printable: an image can contain anything.
 func Printable(s string) string {
 	for _, r := range s {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {

@@ -12,7 +12,7 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// Report is what an image is, and what of it would act on a host.
+// Report describes an image, and what of it would act on a host.
 type Report struct {
 	Image      string            `json:"image"`
 	Pot        string            `json:"pot,omitempty"` // by the name of the file
@@ -27,43 +27,43 @@ type Report struct {
 	Conf       *inspectedConf    `json:"conf,omitempty"` // pot.conf
 	Warnings   []warning         `json:"warnings"`
 
-	values bool // of the environment are shown
+	values bool // whether values of the environment are shown
 }
 
-// signatureState is whether an image is signed.
+// signatureState says whether an image is signed.
 type signatureState struct {
 	KeyNumber string `json:"key_number,omitempty"` // of signify(1)
 	Verified  bool   `json:"verified"`
-	Fault     string `json:"fault,omitempty"` // of what is there, and is no signature
+	Fault     string `json:"fault,omitempty"` // of a .skein.sig that is not a signature
 
 	looked bool // for one
 }
 
-// streamState is what is true of all of a stream.
+// streamState has what is common to all datasets of a stream.
 type streamState struct {
 	Top      string   `json:"top"` // dataset that was sent
 	Features []string `json:"features"`
 }
 
-// inspectedSystem is a dataset.
+// inspectedSystem is a dataset in the stream.
 type inspectedSystem struct {
 	Name            string         `json:"name"` // below the top one
 	Snapshot        string         `json:"snapshot"`
 	Created         time.Time      `json:"created"`
-	Snapshots       []string       `json:"snapshots"`                  // all that come, the oldest first
+	Snapshots       []string       `json:"snapshots"`                  // all in the stream, the oldest first
 	IncrementalFrom string         `json:"incremental_from,omitempty"` // GUID of a snapshot
-	Files           *int64         `json:"files,omitempty"`            // not there: they are not known without its origin
-	Bytes           *int64         `json:"bytes,omitempty"`            // of their content that the stream has
+	Files           *int64         `json:"files,omitempty"`            // nil if not known without its origin
+	Bytes           *int64         `json:"bytes,omitempty"`            // of their content, as far as it is in the stream
 	Properties      map[string]any `json:"properties,omitempty"`
 }
 
-// New returns a report of the image at p, with what the name of its file says. values says whether
-// it shows values of the environment.
+// New returns a new report of the image at p. If values is true, it shows the values of
+// environment variables.
 func New(p fetch.Location, values bool) *Report {
 	return &Report{Image: p.String(), values: values, Warnings: []warning{}}
 }
 
-// AddFile adds what is known of the file itself.
+// AddFile adds what is known of the file; blindly means that it was not verified.
 func (r *Report) AddFile(f *image.File, blindly bool) {
 	r.Bytes = f.Bytes
 	if blindly {
@@ -78,7 +78,7 @@ func (r *Report) AddFile(f *image.File, blindly bool) {
 	}
 }
 
-// Claim takes over what a signature says that nobody asked to verify.
+// Claim adds the key, or the error, of a signature that was read and not verified.
 func (s *signatureState) Claim(key *signify.KeyNumber, err error) {
 	s.looked = true
 	switch {
@@ -89,7 +89,7 @@ func (s *signatureState) Claim(key *signify.KeyNumber, err error) {
 	}
 }
 
-// AddStream adds what is in the image.
+// AddStream adds the contents of the image.
 func (r *Report) AddStream(s *zstream.Stream, seen *Seen) {
 	r.Pot, r.Tag = named(path.Base(r.Image), path.Base(s.Top))
 	r.Stream = streamState{s.Top, s.Features}
@@ -114,9 +114,9 @@ func newSystem(d zstream.Dataset, seen *Seen) inspectedSystem {
 	return i
 }
 
-// named are the name and the tag in a file's name; "" if they are not clear. Both
-// may have an underscore in them: the pot that was exported is what the stream says
-// that it is, if its name begins so.
+// named returns the name and the tag in a file's name; "" if they are not clear. Both may
+// contain an underscore: the exported pot in the stream is the name, if the file's begins
+// with it.
 func named(file, pot string) (name, tag string) {
 	stem, ok := strings.CutSuffix(file, ".xz")
 	if !ok {

@@ -8,17 +8,17 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// Seen is what was noticed of an image's files.
+// Seen collects what a report says of an image's files.
 type Seen struct {
-	files map[string]int64 // names, by dataset; none of one that was passed over
+	files map[string]int64 // number of names, by dataset; without datasets that were skipped
 
-	conf     map[string]zstream.Entry // those of isConf
-	scripts  int                      // in conf, of which the first are hooks
+	conf     map[string]zstream.Entry // files for which isConf is true
+	scripts  int                      // in conf; the first of them are in hooks
 	hooks    []zstream.Entry
 	devices  examples
 	setuid   examples
 	setgid   examples
-	oddPlace examples // in conf, and not what belongs there
+	oddPlace examples // in conf, where a pot has something else
 }
 
 func NewSeen() *Seen { return &Seen{files: map[string]int64{}, conf: map[string]zstream.Entry{}} }
@@ -29,7 +29,7 @@ type examples struct {
 	first []string
 }
 
-// maxExamples is how many are named.
+// maxExamples bounds the names of an examples.
 const maxExamples = 3
 
 func (x *examples) add(name string) {
@@ -49,7 +49,7 @@ func Options() zstream.Options {
 	return zstream.Options{Content: &zstream.ContentFilter{Match: isConf, MaxBytes: maxConf}}
 }
 
-// isConf tells whether the file of the top dataset is one that pot reads.
+// isConf reports whether pot reads that file of the top dataset.
 func isConf(path string) bool { return path == potConfFile || path == fscompFile }
 
 const (
@@ -57,7 +57,7 @@ const (
 	fscompFile  = "conf/fscomp.conf"
 )
 
-// Add notes a file.
+// Add adds a file.
 func (s *Seen) Add(e zstream.Entry) error {
 	if e.Path != "." {
 		s.files[e.Dataset]++
@@ -83,7 +83,7 @@ func (s *Seen) Add(e zstream.Entry) error {
 	return nil
 }
 
-// addTop notes a file of the top dataset, which is pot's own.
+// addTop adds a file of the top dataset, which has pot's own files.
 func (s *Seen) addTop(e zstream.Entry) {
 	isDir := e.Mode.IsDir()
 	switch dir, base := path.Split(e.Path); {

@@ -39,7 +39,7 @@ func (r *Report) digest() string {
 	return r.Digest + ", which it has"
 }
 
-// String says whether there is a signature, and what is known of it.
+// String describes the signature.
 func (s signatureState) String() string {
 	switch {
 	case s.Verified:
@@ -55,7 +55,7 @@ func (s signatureState) String() string {
 	return "none"
 }
 
-// origin is what the image is layered on.
+// origin returns the text for what the image is layered on.
 func (r *Report) origin() string {
 	incremental := false
 	for _, d := range r.Datasets {
@@ -70,7 +70,7 @@ func (r *Report) origin() string {
 	return "nothing: it stands alone"
 }
 
-// text is a dataset in one line.
+// text returns a dataset in one line.
 func (d inspectedSystem) text(top string) string {
 	text := fmt.Sprintf("%s@%s, made %s", Printable(path.Join(top, d.Name)), Printable(d.Snapshot), d.Created.Format("2006-01-02 15:04:05 MST"))
 	if n := len(d.Snapshots); n > 1 {
@@ -82,7 +82,7 @@ func (d inspectedSystem) text(top string) string {
 	return text + fmt.Sprintf(", %d files, %d bytes", *d.Files, *d.Bytes)
 }
 
-// text says what is in a pot.conf; of nil, nothing.
+// text calls line with each setting of a pot.conf. c may be nil.
 func (c *inspectedConf) text(line func(label, format string, args ...any)) {
 	if c == nil {
 		return

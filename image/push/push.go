@@ -39,7 +39,7 @@ type Pushed struct {
 }
 
 // target is a directory or a server that images are published to: files by name. Its
-// errors are of type *image.Error.
+// errors have type *image.Error.
 type target interface {
 	// shown returns a file's path or URL for an error, without secrets.
 	shown(name string) string

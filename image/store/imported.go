@@ -11,7 +11,7 @@ import (
 	"nomad-driver-pot/image/fetch"
 )
 
-// Labels of datasets that say what an image is and who may use it.
+// Labels of datasets that say what an image is, and which callers may use it.
 const (
 	LabelRef    = "nomad.pot:ref"    // Ref.String: what it was pulled as
 	LabelDigest = "nomad.pot:digest" // Digest.String
