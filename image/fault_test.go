@@ -154,7 +154,7 @@ func TestCache_Fetch_errors(t *testing.T) {
 		must.EqError(t, err, "use image cache: mkdir "+file+": not a directory")
 		must.False(t, image.Retryable(err))
 	})
-	t.Run("who gives up is not told to ask again", func(t *testing.T) {
+	t.Run("a cancelled fetch is not retryable", func(t *testing.T) {
 		server, ref := smallServer(t)
 		server.Fail(ref.File(), imagetest.Stall())
 		ctx, cancel := context.WithCancel(t.Context())
