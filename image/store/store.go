@@ -27,54 +27,37 @@ const tempPrefix = "_import-"
 // over.
 const undoTimeout = time.Minute
 
-// Datasets is what a store needs of a host's datasets. Names are relative to
-// where pots are kept: "hello_1_0". All methods may be called at the same time
-// for different names.
+// Datasets are a host's datasets, as a store needs them. pot.Images is the same, with
+// the contracts of each method. Names are relative to where pots are kept: "hello_1_0".
+// All methods may be called at the same time for different names.
 type Datasets interface {
-	// Receive makes name, and its children, from a zfs send stream. A name that
-	// is already there is fs.ErrExist. After an error nothing of name is left.
-	Receive(ctx context.Context, name string, stream io.Reader) error
-
-	// ReceiveLayer is Receive of what is incremental from snapshot of the tree of
-	// origin, which is there. What is received on another snapshot is refused, unless
-	// that is the same: of an image with the digest of origin, or of a pot of this host
-	// that was received as no image (LabelReceived, LabelDigest). A host that keeps no
-	// snapshots reads below, the streams of origin and of all that is below it, the oldest
-	// first; it closes them.
-	ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
-		below func(context.Context) ([]io.ReadCloser, error)) error
-
-	// Rename gives from, and all below it, the name to. A to that is already
-	// there is fs.ErrExist, and from stays.
-	Rename(ctx context.Context, from, to string) error
-
-	// Destroy removes name and all below it. One that is gone is no error.
-	Destroy(ctx context.Context, name string) error
-
-	// SetLabels adds labels to those of name, which stay with it, also when it
-	// is renamed.
-	SetLabels(ctx context.Context, name string, labels map[string]string) error
-
-	// Labels are what SetLabels gave name; none is no error, and a dataset that
-	// is not there is fs.ErrNotExist. Labels that were lost are fs.ErrInvalid.
-	Labels(ctx context.Context, name string) (map[string]string, error)
-
-	// Labelled returns those of the labels that each dataset has, by its name, without
-	// the datasets that have none of them.
-	Labelled(ctx context.Context, labels ...string) (map[string]map[string]string, error)
-
-	// GUIDs returns those of the snapshots of name and of its tree; nil on a host that
-	// does not keep them. A dataset that is not there is fs.ErrNotExist.
-	GUIDs(ctx context.Context, name string) ([]uint64, error)
-
-	// Idle names the datasets that have that label and that nothing is cloned from.
-	Idle(ctx context.Context, label string) ([]string, error)
+	Receiver
+	Catalog
+	Labels
 }
 
-// Lister are Datasets that can be looked through.
-type Lister interface {
-	// List is the names there are that begin with prefix.
+// A Receiver creates, renames and destroys images. A name that is taken is fs.ErrExist,
+// and stays; a name that does not exist can be destroyed.
+type Receiver interface {
+	Receive(ctx context.Context, name string, stream io.Reader) error
+	ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
+		below func(context.Context) ([]io.ReadCloser, error)) error
+	Rename(ctx context.Context, from, to string) error
+	Destroy(ctx context.Context, name string) error
+}
+
+// A Catalog lists datasets.
+type Catalog interface {
 	List(ctx context.Context, prefix string) ([]string, error)
+	Idle(ctx context.Context, label string) ([]string, error)
+	GUIDs(ctx context.Context, name string) ([]uint64, error)
+}
+
+// Labels are texts that stay with a dataset, also when it is renamed.
+type Labels interface {
+	SetLabels(ctx context.Context, name string, labels map[string]string) error
+	Labels(ctx context.Context, name string) (map[string]string, error)
+	Labelled(ctx context.Context, labels ...string) (map[string]map[string]string, error)
 }
 
 // Imported is an image that pots can be cloned from.
@@ -311,11 +294,10 @@ func (s *Store) sweep(ctx context.Context) error {
 // emptied meanwhile. Once nothing is left there is no more to do: what this process loses
 // later, the next one finds.
 func (s *Store) removeStaleImports(ctx context.Context) error {
-	l, ok := s.datasets.(Lister)
-	if !ok || s.nothingLost.Load() {
+	if s.nothingLost.Load() {
 		return nil
 	}
-	names, err := l.List(ctx, tempPrefix)
+	names, err := s.datasets.List(ctx, tempPrefix)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // there are no datasets at all
 		return err
 	}

@@ -66,13 +66,12 @@ func (o *onPots) deInit(c *cobra.Command, force bool, options pot.SetupOptions) 
 	if err := o.destroyAll(ctx, c, ps, own, options); err != nil {
 		return err
 	}
-	host := ps.Host()
-	if host.Teardown == nil {
-		return nil
-	}
 	options.FSRoot = conf.FSRoot
 	options.Group = cmp.Or(conf.Group, defaultGroup)
-	return host.Teardown(ctx, options)
+	if err := ps.Host().Teardown(ctx, options); !errors.Is(err, pot.ErrUnsupported) {
+		return err
+	}
+	return nil
 }
 
 // noTasks is an error while there is a pot of a task.

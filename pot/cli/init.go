@@ -42,22 +42,27 @@ accepts the result.`,
 		if err != nil {
 			return fmt.Errorf("cannot set up this host: %w", err)
 		}
-		if host.Setup == nil {
-			say("a " + host.Name + " host needs no setting up")
-			return said()
-		}
-		if !*dry && os.Geteuid() != 0 {
-			return hinted{fmt.Errorf("cannot set up this host: not root"), "-n says what would be made"}
-		}
-		ctx, cancel := context.WithTimeout(c.Context(), initTimeout)
-		defer cancel()
-		err = host.Setup(ctx, pot.SetupOptions{
+		options := pot.SetupOptions{
 			FSRoot: pots.System.FSRoot,
 			Cache:  pots.System.Cache,
 			Group:  cmp.Or(pots.System.Group, defaultGroup),
 			PF:     !*minimal, DryRun: *dry,
 			Tell: say,
-		})
+		}
+		refused := !*dry && os.Geteuid() != 0
+		if refused {
+			options.DryRun, options.Tell = true, func(string) {}
+		}
+		ctx, cancel := context.WithTimeout(c.Context(), initTimeout)
+		defer cancel()
+		err = host.Setup(ctx, options)
+		switch {
+		case errors.Is(err, pot.ErrUnsupported):
+			say("a " + host.Name + " host needs no setting up")
+			return said()
+		case refused:
+			return hinted{fmt.Errorf("cannot set up this host: not root"), "-n says what would be made"}
+		}
 		if err = errors.Join(err, said()); err != nil {
 			return fmt.Errorf("cannot set up this host: %w", err)
 		}

@@ -20,7 +20,7 @@ import (
 // dirsOnly are datasets that are directories, of which there is nothing to know but where
 // they are.
 type dirsOnly struct {
-	pot.Datasets
+	pot.Cloner
 	dir string
 }
 

@@ -74,10 +74,8 @@ func (h *hostResolver) servers(s *pot.Spec, own []netip.Addr) []netip.Addr {
 	if usable(s, own) {
 		return own
 	}
-	if h.upstreams != nil {
-		if more := h.upstreams(); usable(s, more) {
-			return append(own, more...)
-		}
+	if more := h.upstreams(); usable(s, more) {
+		return append(own, more...)
 	}
 	return append(own, s.DNS.Fallback...)
 }

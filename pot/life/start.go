@@ -190,7 +190,10 @@ func (p *Pot) Started() (at time.Time, pid int, err error) {
 	return s.Started, s.PID, nil
 }
 
-// Signal sends sig to the command; 0 is for whether it is there. One that has ended is supervise.ErrEnded.
+// Running reports whether the command runs. It is false also if that cannot be found out.
+func (p *Pot) Running() bool { return p.Signal(0) == nil }
+
+// Signal sends sig to the command. A command that has ended is supervise.ErrEnded.
 func (p *Pot) Signal(sig syscall.Signal) error {
 	s, err := supervise.Open(p.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -212,7 +215,7 @@ const killedMarker = "killed"
 // that something else in the pot was killed for want of memory, maybe days ago, is
 // not why. It is no reason to let a pot live that it cannot be written.
 func (p *Pot) markKilled() {
-	if s, err := supervise.Open(p.dir); err == nil && s.Signal(0) == nil {
+	if p.Running() {
 		os.WriteFile(filepath.Join(p.dir, killedMarker), nil, 0o600)
 	}
 }
@@ -232,7 +235,7 @@ const killTimeout = 10 * time.Second
 func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration) error {
 	waiting, cancel := context.WithTimeoutCause(ctx, grace, fmt.Errorf("the pot has %s to stop", grace))
 	defer cancel()
-	if p.Signal(0) == nil {
+	if p.Running() {
 		p.hook(waiting, conf.PreStop)
 	}
 	p.execStop(waiting)
@@ -256,7 +259,7 @@ func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration)
 // stops are for (pot-reference 7.6).
 func (p *Pot) execStop(ctx context.Context) {
 	text := p.record.Attributes.Value("exec_stop")
-	if text == "" || p.Signal(0) != nil {
+	if text == "" || !p.Running() {
 		return
 	}
 	p.Exec(ctx, Exec{Argv: conf.ShellArgv(text, "")})
@@ -274,7 +277,7 @@ func (p *Pot) SignalAll(ctx context.Context, grace time.Duration) {
 
 // Exited returns how the command ended; nil if it runs, or was never started.
 func (p *Pot) Exited(ctx context.Context) *supervise.Exit {
-	if p.Signal(0) == nil {
+	if p.Running() {
 		return nil
 	}
 	s, err := supervise.Open(p.dir)

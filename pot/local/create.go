@@ -31,7 +31,7 @@ func Create(ctx context.Context, ps *life.Pots, name pot.Name, stream io.Reader)
 }
 
 // Unpack makes a pot with a dataset of its own from a tar archive of its tree, on a
-// host that has Unpack. conf is its pot.conf. A name that is taken is fs.ErrExist; after
+// host whose Unpack is not Unsupported. conf is its pot.conf. A name that is taken is fs.ErrExist; after
 // an error nothing of the pot is left.
 func Unpack(ctx context.Context, ps *life.Pots, name pot.Name, archive *os.File, potConf string) (*Pot, error) {
 	if err := name.Validate(); err != nil {

@@ -32,7 +32,7 @@ type settingHost struct {
 }
 
 type settingDatasets struct {
-	pot.Datasets
+	pot.Cloner
 	*settingHost
 }
 
@@ -42,7 +42,7 @@ type settingImages struct {
 }
 
 func (h *settingHost) host() pot.Host {
-	return pot.Host{Images: settingImages{nil, h}, Datasets: settingDatasets{nil, h}, Jails: h}
+	return pot.Host{Images: settingImages{nil, h}, Datasets: settingDatasets{nil, h}, Jails: h, Aliases: pot.Unsupported{}, Mountpoint: pot.Unsupported{}.Mountpoint}
 }
 
 func (h settingDatasets) Dir(_ context.Context, name string) (string, error) {
