@@ -12,8 +12,7 @@ import (
 // NetworkMode is how a pot is connected.
 type NetworkMode string
 
-// Network modes, by pot's names for them but for HostNetwork, which pot calls
-// inherit.
+// Network modes have pot's names, except for HostNetwork, which pot calls inherit.
 const (
 	PublicBridge  NetworkMode = "public-bridge"  // own stack, address from the public network
 	PrivateBridge NetworkMode = "private-bridge" // own stack, a bridge of a few pots
@@ -22,39 +21,40 @@ const (
 	NoNetwork     NetworkMode = "none"           // own stack, loopback only
 )
 
-// VNET tells whether a pot has a network stack, and an interface in it, of its own.
+// VNET reports whether a pot has its own network stack (vnet(9)) with an interface.
 func (m NetworkMode) VNET() bool { return m == PublicBridge || m == PrivateBridge }
 
-// Stack is which families of addresses a pot has (pot.stack).
+// Stack says which address families a pot has (pot.stack).
 type Stack string
 
-// Stacks. IPv6 on the public bridge is by what routers advertise on the uplink.
+// Stacks. On the public bridge IPv6 addresses come from router advertisements on the
+// uplink.
 const (
 	IPv4 Stack = "ipv4"
 	IPv6 Stack = "ipv6"
 	Dual Stack = "dual"
 )
 
-// Has4 tells whether a stack has IPv4; one that is not set has.
+// Has4 reports whether a stack has IPv4, which is the default.
 func (s Stack) Has4() bool { return s != IPv6 }
 
-// Has6 tells whether a stack has IPv6.
+// Has6 reports whether a stack has IPv6.
 func (s Stack) Has6() bool { return s == IPv6 || s == Dual }
 
-// A Port is published: what arrives at Host goes to port To of the pot.
+// A Port is published: connections to Host go to port To of the pot.
 type Port struct {
 	Proto conf.Proto
 	Host  netip.AddrPort
 	To    uint16
 }
 
-// InterfaceAddr is an address of a pot on an interface of the host's.
+// InterfaceAddr is an address of a pot on an interface of the host.
 type InterfaceAddr struct {
 	Interface string `json:",omitempty"` // "": the uplink
 	Addr      netip.Addr
 }
 
-// String is pot's way to write it.
+// String returns the address as pot.conf has it: em0|192.0.2.7.
 func (a InterfaceAddr) String() string {
 	if a.Interface == "" {
 		return a.Addr.String()
@@ -65,7 +65,7 @@ func (a InterfaceAddr) String() string {
 // interfaces are names that ifconfig(8) takes for nothing else (IFNAMSIZ: 16).
 var interfaces = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.]{0,14}$`)
 
-// ParseInterfaceAddr reads what String writes.
+// ParseInterfaceAddr parses the result of String.
 func ParseInterfaceAddr(text string) (InterfaceAddr, error) {
 	var a InterfaceAddr
 	rest := text
@@ -88,7 +88,7 @@ func ParseInterfaceAddr(text string) (InterfaceAddr, error) {
 	return a, nil
 }
 
-// validateConnection checks all of a spec that is about networks.
+// validateConnection adds the problems of the fields that are about networks.
 func (s *Spec) validateConnection(errs *fieldErrors) {
 	switch s.Network {
 	case PublicBridge, HostNetwork, NoNetwork, PrivateBridge, Alias:
@@ -115,7 +115,7 @@ func (s *Spec) validateConnection(errs *fieldErrors) {
 	s.validatePorts(errs)
 }
 
-// ValidateBridge says what is wrong with the name of a private bridge.
+// ValidateBridge returns an error if a private bridge cannot have that name.
 func ValidateBridge(name string) error {
 	switch {
 	case name == "":

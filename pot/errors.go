@@ -7,10 +7,11 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// ErrUnsupported is what this host cannot do; the error that wraps it names it.
+// ErrUnsupported is wrapped by the error of an operation that this host does not have,
+// which names the operation.
 var ErrUnsupported = errors.New("not supported on this host")
 
-// Errors of package supervise, for who knows pots alone.
+// Errors of package supervise.
 var (
 	ErrEnded       = supervise.ErrEnded
 	ErrUnknownExit = supervise.ErrUnknownExit

@@ -16,8 +16,8 @@ import (
 	"nomad-driver-pot/image/conf"
 )
 
-// SystemConf is what pot's own configuration says of a host, as far as pots are
-// kept by it; what is not set is "" (pot-reference 1.1).
+// SystemConf is a host's pot.conf(5), as far as this project uses it (pot-reference
+// 1.1). A value that is not set is "".
 type SystemConf struct {
 	ZFSRoot   string // POT_ZFS_ROOT
 	Cache     string // POT_CACHE
@@ -28,19 +28,19 @@ type SystemConf struct {
 
 	FSRoot        string // POT_FS_ROOT
 	Group         string // POT_GROUP
-	DNS           string // POT_DNS_IP, kept free for the pot that answers there
+	DNS           string // POT_DNS_IP, reserved for the pot that answers DNS queries
 	InterfaceAddr string // POT_EXTIF_ADDR
-	Extra         string // POT_EXTRA_EXTIF, blank between
+	Extra         string // POT_EXTRA_EXTIF, separated by blanks
 	PFRulesHook   string // POT_EXPORT_PORTS_PF_RULES_HOOK
 
 	Tmp   string // POT_TMP
-	Stack string // POT_NETWORK_STACK, as it is written: NetworkStack has its meaning
+	Stack string // POT_NETWORK_STACK, not parsed: see NetworkStack
 
 	networks map[string]string // POT_NETWORK_x, of further uplinks
 }
 
-// NetworkStack is what pots have that do not say: as with pot, IPv4 unless one of
-// the other words is set.
+// NetworkStack returns the default stack of pots: as with pot, IPv4 unless ipv6 or dual
+// is set.
 func (c *SystemConf) NetworkStack() Stack {
 	switch s := Stack(c.Stack); s {
 	case IPv6, Dual:
@@ -52,24 +52,24 @@ func (c *SystemConf) NetworkStack() Stack {
 // Uplink is a further interface of the host that leads to a network.
 type Uplink struct {
 	Interface string
-	Network   netip.Prefix // not valid where none is said: then nothing goes out there
+	Network   netip.Prefix // not valid if none is set: then pots do not use the interface
 }
 
-// HostConfig is what a machine's host is opened with. What a host has no use for
-// is passed over.
+// HostConfig is what a machine's host is opened with. A host ignores what it does not
+// use.
 type HostConfig struct {
 	Dir        string // its own state, and on Linux its datasets
 	Supervisor string // path of pot-supervisor
 	Network    Network
 
-	// Of FreeBSD.
+	// FreeBSD only.
 	ZFSRoot       string
 	Interface     string     // the uplink, "" if there is none
-	InterfaceAddr netip.Addr // of the uplink, for what is translated; not valid: its first
+	InterfaceAddr netip.Addr // of the uplink, for NAT; not valid: its first
 	Extra         []Uplink
 	Isolate       bool   // pots on a bridge do not reach each other
-	StatusDir     string // where the shell tool looks for what runs; "" for /tmp
-	PFRulesHook   string // path of a program that says the rules of published ports
+	StatusDir     string // where the shell tool keeps the status of pots; "" for /tmp
+	PFRulesHook   string // path of a program that writes the pf.conf(5) rules of published ports
 }
 
 // apply sets what pot.conf says of uplinks, and adds the problems of that.
@@ -165,7 +165,7 @@ var zfsRoots = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.:-]*(/[A-Za-z0-9_][A-Za-
 // maxZFSRoot leaves room for names of pots and snapshots (ZFS_MAX_DATASET_NAME_LEN: 256).
 const maxZFSRoot = 100
 
-// keyOf is where a value is from: an override that is set, or pot.conf.
+// keyOf returns the key that a value is from: key if it was overridden, or confKey.
 func keyOf(override, key, confKey string) string {
 	if override != "" {
 		return key
@@ -173,7 +173,7 @@ func keyOf(override, key, confKey string) string {
 	return confKey
 }
 
-// HostPaths are where things are on a host when nobody says.
+// HostPaths are the default paths of a host.
 type HostPaths struct {
 	Dir       string // the driver's state
 	Cache     string // image files; "" for a directory in Dir
@@ -184,7 +184,7 @@ type HostPaths struct {
 // DefaultZFSRoot is POT_ZFS_ROOT where it is not set.
 const DefaultZFSRoot = "zroot/pot"
 
-// PathsFor are those of a host by its name.
+// PathsFor returns the paths of a host by its name.
 func PathsFor(host string) HostPaths {
 	if host == "freebsd" {
 		return HostPaths{Dir: "/var/db/nomad-driver-pot", Cache: "/var/cache/pot", PotConfig: "/usr/local/etc/pot/pot.conf", PotRoot: "/opt/pot"}
@@ -192,7 +192,7 @@ func PathsFor(host string) HostPaths {
 	return HostPaths{Dir: "/var/lib/nomad-driver-pot"}
 }
 
-// PotConfs are the files of pot's configuration of which file is the operator's.
+// PotConfs returns the files of pot's configuration, if file is the operator's.
 func PotConfs(file string) []string {
 	if file == "" {
 		return nil
@@ -200,8 +200,8 @@ func PotConfs(file string) []string {
 	return []string{filepath.Join(filepath.Dir(file), "pot.default.conf"), file}
 }
 
-// ReadSystemConf reads configuration files of pot's, of which later ones win. One
-// that is not there says nothing.
+// ReadSystemConf reads pot's configuration files. Later files win; a file that does not
+// exist is skipped.
 func ReadSystemConf(files ...string) (SystemConf, error) {
 	var c SystemConf
 	for _, file := range files {
@@ -221,8 +221,8 @@ func ReadSystemConf(files ...string) (SystemConf, error) {
 	return c, nil
 }
 
-// read takes assignments. The file is a shell script, which no shell reads here:
-// a value that only a shell could read is an error.
+// read reads assignments. The file is a shell script, but no shell runs it here: a value
+// that only a shell could expand is an error.
 func (c *SystemConf) read(r io.Reader) error {
 	lines := bufio.NewScanner(io.LimitReader(r, conf.MaxBytes))
 	for n := 1; lines.Scan(); n++ {
@@ -269,7 +269,7 @@ func (c *SystemConf) setNetwork(nic, network string) {
 	c.networks[nic] = network
 }
 
-// shellWord is a value as a shell would have it, if it is plain.
+// shellWord returns a value as a shell would, if it is a plain word.
 func shellWord(text string) (string, error) {
 	value, rest := text, ""
 	if text != "" && (text[0] == '"' || text[0] == '\'') {
@@ -286,7 +286,7 @@ func shellWord(text string) (string, error) {
 	return value, nil
 }
 
-// isTrue is pot's yes.
+// isTrue reports whether pot takes a word for yes.
 func isTrue(word string) bool {
 	switch strings.ToLower(word) {
 	case "yes", "true", "on", "1":

@@ -2,14 +2,14 @@ package pot
 
 import "net/netip"
 
-// Network is that of a bridge: the public one of a host's pots (POT_NETWORK,
+// Network is the network of a bridge: the public one of a host (POT_NETWORK,
 // POT_GATEWAY), or a private one.
 type Network struct {
 	Prefix  netip.Prefix `json:"prefix"`
 	Gateway netip.Addr   `json:"gateway"` // the host's own address on the bridge
 }
 
-// DefaultNetwork is pot's.
+// DefaultNetwork is POT_NETWORK and POT_GATEWAY if they are not set.
 var DefaultNetwork = Network{
 	Prefix:  netip.MustParsePrefix("10.192.0.0/10"),
 	Gateway: netip.MustParseAddr("10.192.0.1"),
@@ -38,7 +38,7 @@ func ParseNetwork(prefix, gateway string) (Network, error) {
 	return n, nil
 }
 
-// Hosts tells whether addr can be a pot's.
+// Hosts reports whether addr can be the address of a pot.
 func (n Network) Hosts(addr netip.Addr) bool {
 	return n.Prefix.Contains(addr) && addr != n.Gateway && addr != n.Prefix.Addr() && addr != n.Broadcast()
 }

@@ -15,11 +15,11 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// Name is a pot's name, which is its dataset's, its jail's and part of paths.
+// Name is a pot's name. Its dataset and its jail have the same name, and paths have it.
 type Name string
 
-// names is narrower than what pot takes, which is all that has no dot: a name
-// goes into paths, interface descriptions and jail.conf (pot-reference 10.3).
+// names is narrower than in pot, which takes any name without a dot: a name goes
+// into paths, interface descriptions and jail.conf (pot-reference 10.3).
 var names = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*$`)
 
 // hostnames are names of hosts (RFC 1123), with _ for the names that people give tasks.
@@ -29,7 +29,7 @@ var hostnames = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}$`)
 // (FreeBSD sys/param.h: 256) and below NAME_MAX with what is put around it.
 const maxName = 128
 
-// Validate says what is wrong with a name.
+// Validate returns an error if a name is invalid.
 func (n Name) Validate() error {
 	switch {
 	case n == "":
@@ -50,8 +50,8 @@ type Mount struct {
 	Target   string // in the pot, absolute
 	ReadOnly bool
 
-	// Resolved is that no part of Source is a link. One that has become one since is an
-	// error (ErrLink).
+	// Resolved is set if no part of Source is a link. A part that has become a link
+	// since is an error (ErrLink).
 	Resolved bool `json:",omitempty"`
 }
 
@@ -67,35 +67,35 @@ type DNS struct {
 	Searches []string
 	Options  []string
 
-	// Fallback are servers for a pot that can reach none of the host's own.
+	// Fallback are servers for a pot that can reach none of the host's.
 	Fallback []netip.Addr `json:",omitempty"`
 
-	Text string `json:",omitempty"` // the whole file, in place of all that
+	Text string `json:",omitempty"` // the whole file, instead of all the above
 	Off  bool   `json:",omitempty"` // the pot's file stays as it is
 }
 
 // Spec is what a pot is made from. It is kept on disk with the pot's record, so
-// it holds no secret: the environment is given to Start alone.
+// it holds no secret: only Start is given the environment.
 type Spec struct {
 	Name     Name
 	Image    string            // the dataset that it is cloned from
-	InPlace  bool              `json:"Own,omitempty"` // it has a dataset of its own, which is Image and stays
-	Labels   map[string]string // who it belongs to; kept on its dataset
+	InPlace  bool              `json:"Own,omitempty"` // it runs in its own dataset, which is Image and stays
+	Labels   map[string]string // of its owner; kept on its dataset
 	Hostname string            // "": the name
 
-	Persistent bool `json:",omitempty"` // it stays when its command has ended; of one that is Own
+	Persistent bool `json:",omitempty"` // it stays when its command has ended; only if InPlace
 	Network    NetworkMode
 	Stack      Stack           `json:",omitempty"` // "": IPv4, or what Aliases are
 	Bridge     string          `json:",omitempty"` // of network PrivateBridge
 	Aliases    []InterfaceAddr `json:",omitempty"` // of network Alias
-	Address    netip.Addr      `json:",omitzero"`  // of its own on a bridge; not valid: one that is free
+	Address    netip.Addr      `json:",omitzero"`  // on a bridge; not valid: a free one is allocated
 	Ports      []Port
 
-	// AnyTransport is that nobody has said which transport a port of Ports is for: where
-	// another program has it for UDP alone, it is published for TCP.
+	// AnyTransport is set if the transports of Ports are not the user's choice: a port
+	// that another program uses for UDP alone is published for TCP.
 	AnyTransport bool `json:",omitempty"`
 
-	// Implied is that nobody has asked for these ports by name: another pot may have them.
+	// Implied is set if the user has not named the ports: another pot may have them.
 	Implied bool `json:",omitempty"`
 
 	Mounts []Mount
@@ -104,8 +104,8 @@ type Spec struct {
 	DNS    DNS
 	Limits Limits
 
-	Hooks      []conf.Hook     `json:",omitempty"` // of the image that may be run; of one that is not Own
-	Attributes conf.Attributes `json:",omitempty"` // above the image's own
+	Hooks      []conf.Hook     `json:",omitempty"` // of the image that may be run; only if not InPlace
+	Attributes conf.Attributes `json:",omitempty"` // that override the image's
 	DiskBytes  int64           `json:",omitempty"` // that may be written to its dataset; 0: any
 	WallClock  time.Duration   `json:",omitempty"` // after which the command is killed; 0: never
 
@@ -115,7 +115,7 @@ type Spec struct {
 	Stdout  string   // a fifo, or a file, that exists; "" for /dev/null
 	Stderr  string
 
-	OnExit []string `json:"Then,omitempty"` // run on the host when the command has ended; none: nothing
+	OnExit []string `json:"Then,omitempty"` // argument vector of a program that the host runs when the command has ended
 }
 
 // Validate returns every problem of s, joined, each as a *FieldError.

@@ -10,7 +10,7 @@ import (
 // answer, nobody is to wait for ever.
 const undoTimeout = 2 * time.Minute
 
-// Undo takes away what was made before something failed, whatever became of ctx, and
+// Undo removes what was made before something failed, also if ctx is cancelled, and
 // within a bound.
 func Undo(ctx context.Context, undo func(context.Context) error) error {
 	cause := fmt.Errorf("not undone within %s", undoTimeout)
