@@ -12,8 +12,8 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// ownOutput makes the files that the command of a pot writes to whose outputs nobody
-// else has asked for.
+// createLogs creates the log files for the command of a pot that was started by hand: no
+// other program reads its outputs.
 func (p *Pot) createLogs() (stdout, stderr string, err error) {
 	stdout, stderr = p.logFiles()
 	for _, name := range []string{stdout, stderr} {
@@ -24,25 +24,26 @@ func (p *Pot) createLogs() (stdout, stderr string, err error) {
 	return stdout, stderr, err
 }
 
-// ownOutputBytes is what a file of the output of a pot that was started by hand holds.
-// There are two of each output: when one is full it takes the place of the older.
+// maxLogBytes is the size at which a log file of a pot that was started by hand is rotated.
+// Two files of each output are kept.
 const maxLogBytes = 16 << 20
 
-// output is where what a pot that was started by hand writes is kept: the newest of it.
+// logFiles returns the paths of the log files of a pot that was started by hand. They hold
+// the newest of its output.
 func (p *Pot) logFiles() (stdout, stderr string) {
 	return filepath.Join(p.dir, "stdout.log"), filepath.Join(p.dir, "stderr.log")
 }
 
-// followEvery is how often a pot's output is looked at.
+// followEvery is how often Follow reads what was appended to the log files.
 const followEvery = 50 * time.Millisecond
 
-// Follow copies what a pot that was started by hand writes, from its start, until done is
-// called, which copies the rest.
+// Follow copies the output of a pot that was started by hand, from the oldest that is kept.
+// The caller must call done, which copies the rest and returns when it is written.
 func (p *Pot) Follow(stdout, stderr io.Writer) (done func()) {
-	out, faults := p.logFiles()
+	stdoutLog, stderrLog := p.logFiles()
 	ended := make(chan struct{})
 	var all sync.WaitGroup
-	for file, to := range map[string]io.Writer{out: stdout, faults: stderr} {
+	for file, to := range map[string]io.Writer{stdoutLog: stdout, stderrLog: stderr} {
 		all.Go(func() { followFile(file, to, ended) })
 	}
 	return func() {
@@ -51,11 +52,11 @@ func (p *Pot) Follow(stdout, stderr io.Writer) (done func()) {
 	}
 }
 
-// followFile copies a file that grows, and those that take its place.
+// followFile copies a log file as it grows, and after a rotation the file that replaces it.
 func followFile(name string, to io.Writer, ended <-chan struct{}) {
-	f := reading(name + supervise.RotatedSuffix)
+	f := openLog(name + supervise.RotatedSuffix)
 	if f == nil {
-		f = reading(name)
+		f = openLog(name)
 	}
 	if f == nil {
 		return
@@ -71,8 +72,8 @@ func followFile(name string, to io.Writer, ended <-chan struct{}) {
 		case <-tick.C:
 		}
 		for again := true; again; {
-			next := followed(name, f)
-			if _, err := io.Copy(to, f); err != nil { // to its end, if there is another
+			next := rotatedTo(name, f)
+			if _, err := io.Copy(to, f); err != nil { // after next was opened, so f is complete
 				return
 			}
 			if again = next != nil; again {
@@ -86,8 +87,10 @@ func followFile(name string, to io.Writer, ended <-chan struct{}) {
 	}
 }
 
-// reading is a file that is kept until it has been read, nil if it is not there.
-func reading(name string) *os.File {
+// openLog opens a log file and marks it as being read: the supervisor waits, for a bounded
+// time, before it replaces a file that is being read. It returns nil if the file cannot be
+// opened.
+func openLog(name string) *os.File {
 	f, err := os.Open(name)
 	if err == nil {
 		err = flock.Read(f)
@@ -99,11 +102,12 @@ func reading(name string) *os.File {
 	return f
 }
 
-// followed is the file that has taken f's place, if one has: nothing more is written to f.
-func followed(name string, f *os.File) *os.File {
-	next := reading(name)
+// rotatedTo returns the file that has replaced f after a rotation, when nothing more is
+// written to f; nil if f is still the newest.
+func rotatedTo(name string, f *os.File) *os.File {
+	next := openLog(name)
 	if next == nil {
-		return nil // between the two
+		return nil // f is renamed, and the new file is not created yet
 	}
 	was, err1 := f.Stat()
 	is, err2 := next.Stat()
