@@ -13,7 +13,7 @@ type Link struct {
 	Address netip.Prefix // of the pot, with the length of its network; not valid without IPv4
 	Gateway netip.Addr   // the address of the host's bridge
 
-	// IPv6 is set if the pot is also on the bridge of the uplink, where routers
+	// IPv6 is whether the pot has IPv6, on the bridge that has the uplink, where routers
 	// advertise.
 	IPv6 bool
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -61,9 +63,17 @@ func bed(t testing.TB, program string) hosttest.Bed {
 		State: func(t testing.TB) hosttest.State {
 			s, err := machine.Look(dir)
 			must.NoError(t, err)
+			s["mount"] = slices.DeleteFunc(s["mount"], ofOtherTests)
 			return hosttest.State(s)
 		},
 	}
+}
+
+// ofOtherTests reports whether a mount is in the temporary directory of another package's
+// tests, which may run at the same time.
+func ofOtherTests(mountpoint string) bool {
+	ours := os.TempDir()
+	return strings.HasPrefix(mountpoint, filepath.Dir(ours)+"/") && !strings.HasPrefix(mountpoint, ours+"/")
 }
 
 func TestNew(t *testing.T) {

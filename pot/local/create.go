@@ -81,9 +81,8 @@ func undoCreate(ctx context.Context, ps *life.Pots, name pot.Name) error {
 }
 
 // Clone creates a pot from another's tree at a snapshot, "" for its newest, and from the
-// other's present settings, except its hostname and its addresses. Hooks and mounts are
-// approved in the clone if they were in the other. After an error nothing of the clone is
-// left.
+// other's present settings, except its hostname, addresses and bridge. Hooks and mounts are
+// approved in the clone if they are in the other. After an error nothing of the clone is left.
 func Clone(ctx context.Context, ps *life.Pots, name, of pot.Name, snapshot string) (_ *Pot, err error) {
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"nomad-driver-pot/pot/tree"
 )
 
 const (
@@ -28,7 +30,7 @@ func (s *Pot) disableHostJobs() error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return tree.TrimOp(err)
 	}
 	f, err := root.OpenFile(crontab, os.O_RDWR, 0)
 	if err != nil {

@@ -126,6 +126,7 @@ func TestOpen(t *testing.T) {
 	host := h.host()
 	_, err := Open(t.Context(), host, "nosuch")
 	must.EqError(t, err, "no such pot: nosuch")
+	must.ErrorIs(t, err, fs.ErrNotExist)
 	_, err = Open(t.Context(), host, "../web")
 	must.ErrorContains(t, err, "name: must be letters")
 	h.labels = map[string]string{conf.LabelTask: "x"}

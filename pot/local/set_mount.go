@@ -166,9 +166,9 @@ func makeTarget(treeRoot, target string, before []conf.FSMount) error {
 		info, err := root.Lstat(at)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return tree.MkdirAll(root, path.Clean(strings.Trim(target, "/")))
+			return tree.TrimOp(tree.MkdirAll(root, path.Clean(strings.Trim(target, "/"))))
 		case err != nil:
-			return err
+			return tree.TrimOp(err)
 		case info.Mode().Type() == fs.ModeSymlink:
 			to, _ := root.Readlink(at)
 			return fmt.Errorf("/%s is a symbolic link to %s; name the directory itself", at, to)

@@ -81,7 +81,7 @@ func start(ctx context.Context, ps *life.Pots, name pot.Name, o StartOptions, be
 	}
 	defer unlock()
 	if p, err := findRunning(ctx, ps, name); err != nil || p != nil {
-		return p, true, err // another process started it meanwhile
+		return p, true, err // it was started before this call had the lock
 	}
 	p, err = create(ctx, ps, s, o)
 	return p, false, err
@@ -150,7 +150,7 @@ func findRunning(ctx context.Context, ps *life.Pots, name pot.Name) (*life.Pot, 
 	case errors.Is(err, fs.ErrNotExist) && errors.Is(jailed, fs.ErrNotExist):
 		return nil, nil
 	case errors.Is(err, fs.ErrNotExist) && jailed == nil:
-		return nil, fmt.Errorf("pot %s: is running, but was not started by this program", name)
+		return nil, fmt.Errorf("pot %s: is running, but its jail was not created by this program", name)
 	case err != nil && !errors.As(err, new(life.DamagedRecord)):
 		return nil, err
 	case err != nil:

@@ -41,7 +41,7 @@ func (b Bridges) Find(name string) (pot.Network, error) {
 		return pot.Network{}, notFound(name)
 	}
 	if err != nil {
-		return pot.Network{}, fmt.Errorf("bridge %s: %w", name, err)
+		return pot.Network{}, fmt.Errorf("bridge %s: %w", name, errors.Unwrap(err)) // without "openat"
 	}
 	defer f.Close()
 	n, err := readBridge(f)

@@ -127,7 +127,7 @@ func (b Bridges) write(made Bridge) error {
 		return bridgeError{fmt.Sprintf("bridge %s already exists", made.Name), fs.ErrExist}
 	}
 	if err != nil {
-		return fmt.Errorf("bridge %s: %w", made.Name, err)
+		return fmt.Errorf("bridge %s: %w", made.Name, errors.Unwrap(err)) // without "openat"
 	}
 	_, err = fmt.Fprintf(f, "net=%s\ngateway=%s\nname=%s\n", made.Prefix, made.Gateway, made.Name)
 	if err = errors.Join(err, f.Close()); err != nil {

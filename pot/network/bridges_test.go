@@ -30,10 +30,11 @@ func TestBridges(t *testing.T) {
 	must.Eq(t, pot.Network{Prefix: netip.MustParsePrefix("10.192.8.0/29"), Gateway: netip.MustParseAddr("10.192.8.1")}, n)
 	_, err = b.Find("nosuch")
 	must.ErrorIs(t, err, fs.ErrNotExist)
+	must.EqError(t, err, "no such bridge: nosuch")
 	_, err = b.Find("bad")
 	must.ErrorContains(t, err, "bridge bad: network: must be as in 10.192.0.0/10")
 	_, err = b.Find("link")
-	must.ErrorContains(t, err, "escapes")
+	must.EqError(t, err, "bridge link: path escapes from parent")
 	_, err = b.Find("../db")
 	must.ErrorContains(t, err, "bridge: must be letters")
 

@@ -42,7 +42,7 @@ func CopyIn(ctx context.Context, tree string, c Copy) error {
 	if info, err := root.Lstat(to); err == nil && info.IsDir() {
 		to = path.Join(to, name)
 	} else if err := MkdirAll(root, path.Dir(to)); err != nil {
-		return err
+		return TrimOp(err)
 	}
 	t := transfer{ctx: ctx, from: from, to: root}
 	return TrimOp(t.node(name, to))

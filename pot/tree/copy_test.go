@@ -59,7 +59,7 @@ func TestCopyIn(t *testing.T) {
 	t.Run("a link that leads out of the tree is refused", func(t *testing.T) {
 		outside := t.TempDir()
 		tree := treetest.New(t, map[string]string{"etc": "-> " + outside})
-		must.ErrorContains(t, CopyIn(t.Context(), tree, Copy{Source: filepath.Join(source, "one"), Target: "/etc/x"}), "escapes")
+		must.ErrorContains(t, CopyIn(t.Context(), tree, Copy{Source: filepath.Join(source, "one"), Target: "/etc/x"}), "etc: path escapes")
 		must.FileNotExists(t, filepath.Join(outside, "x"))
 	})
 	for name, c := range map[string]struct {
