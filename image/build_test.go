@@ -287,7 +287,7 @@ pot.export.ports=80 udp:53
 pot.env="A=\"x\" y"
 `, string(text))
 
-	t.Run("all faults are told", func(t *testing.T) {
+	t.Run("all problems are reported", func(t *testing.T) {
 		err := conf.New{
 			Base: "14.2 ", Command: "a\nb", Env: []string{"x"}, Ports: []string{"80", "udp:1:65535", "80:", "tcp:udp:80", "0", "1:2:3"},
 			Attributes: map[string]string{"mlock": "maybe", "children": "-1", "sysvshm": "old", "to-be-pruned": "YES"},

@@ -79,10 +79,10 @@ func TestCache_Fetch(t *testing.T) {
 		must.Eq(t, 2, server.Gets(hello+".skein")) // what does the source have now?
 		must.Eq(t, 1, server.Gets(hello+".meta"))
 		must.Eq(t, 1, server.Gets(hello))
-		for _, ending := range []string{"", ".meta", ".skein"} {
-			got, err := os.ReadFile(filepath.Join(dir, hello+ending))
+		for _, suffix := range []string{"", ".meta", ".skein"} {
+			got, err := os.ReadFile(filepath.Join(dir, hello+suffix))
 			must.NoError(t, err)
-			must.True(t, bytes.Equal(imagetest.Hello(ending), got))
+			must.True(t, bytes.Equal(imagetest.Hello(suffix), got))
 		}
 		must.MapLen(t, 3, contents(t, dir))
 		info, err := os.Stat(dir)
@@ -135,9 +135,9 @@ func TestCache_Fetch(t *testing.T) {
 	})
 	t.Run("an image may be in a directory", func(t *testing.T) {
 		from := t.TempDir()
-		for _, ending := range []string{"", ".meta", ".skein"} {
-			name := filepath.Join(from, hello+ending)
-			must.NoError(t, os.WriteFile(name, imagetest.Hello(ending), 0o600))
+		for _, suffix := range []string{"", ".meta", ".skein"} {
+			name := filepath.Join(from, hello+suffix)
+			must.NoError(t, os.WriteFile(name, imagetest.Hello(suffix), 0o600))
 		}
 		ref := image.Ref{Source: "file://" + from, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
 		f, err := fetch.NewCache(t.TempDir(), fetch.Options{}).Fetch(t.Context(), ref, image.PullOptions{}, nil)

@@ -92,15 +92,15 @@ func TestCrash_child(t *testing.T) {
 		t.Skip("it is started by others")
 	}
 	host := hostPlace(os.Getenv(crashPlace)).open(t)
-	var pin image.Digest
+	var wantDigest image.Digest
 	if text := os.Getenv(crashPin); text != "" {
 		var err error
-		pin, err = image.ParseDigest(text)
+		wantDigest, err = image.ParseDigest(text)
 		must.NoError(t, err)
 	}
 	cache := fetch.NewCache(filepath.Join(os.Getenv(crashDir), "cache"), fetch.Options{})
 	store := store.NewStore(cache, stopping{host.Images, phase})
-	_, err := store.Ensure(t.Context(), image.Ref{Source: os.Getenv(crashSource), Name: "good", Tag: "1.0"}, image.PullOptions{Digest: pin}, func(s string) {
+	_, err := store.Ensure(t.Context(), image.Ref{Source: os.Getenv(crashSource), Name: "good", Tag: "1.0"}, image.PullOptions{Digest: wantDigest}, func(s string) {
 		if phase == "verify" && strings.HasPrefix(s, "verifying ") {
 			stopping{phase: phase}.stop(phase)
 		}

@@ -10,18 +10,18 @@ import (
 	"strings"
 )
 
-// Credentials are how a server is told who asks. The zero value tells it nothing. It is
-// never printed: all that formats it shows as much as that there is one.
+// Credentials authenticate a client to a server. The zero value is none. They are never
+// printed: all formatting shows only whether there are any.
 type Credentials struct {
-	Username, Password string // of Basic (RFC 7617)
-	Token              string // of Bearer (RFC 6750)
-	Header             string // of one's own: "Name: value"
+	Username, Password string // for Basic (RFC 7617)
+	Token              string // for Bearer (RFC 6750)
+	Header             string // a custom header: "Name: value"
 }
 
-// IsZero tells whether there is none.
+// IsZero reports whether there are none.
 func (l Credentials) IsZero() bool { return l == Credentials{} }
 
-// String hides what the login is.
+// String hides the credentials.
 func (l Credentials) String() string {
 	if l.IsZero() {
 		return "no credentials"
@@ -32,20 +32,20 @@ func (l Credentials) String() string {
 // GoString is String, for %#v.
 func (l Credentials) GoString() string { return l.String() }
 
-// LogValue is slog.LogValuer's.
+// LogValue implements slog.LogValuer.
 func (l Credentials) LogValue() slog.Value { return slog.StringValue(l.String()) }
 
-// MarshalText is String, for whoever writes it down.
+// MarshalText is String, for encoders.
 func (l Credentials) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
-// Names of header fields (RFC 9110, section 5.6.2), and the values that all
-// servers read (section 5.5).
+// Names of header fields (RFC 9110, section 5.6.2), and the values that all servers accept
+// (section 5.5).
 var (
 	fieldNames  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 	fieldValues = regexp.MustCompile(`^[\t -~]+$`)
 )
 
-// Validate returns what is wrong with l. It does not quote any of it.
+// Validate returns an error if l is not valid. The error quotes nothing of l.
 func (l Credentials) Validate() error {
 	kinds := 0
 	for _, used := range []bool{l.Username != "" || l.Password != "", l.Token != "", l.Header != ""} {
@@ -71,8 +71,8 @@ func (l Credentials) Validate() error {
 	return nil
 }
 
-// free tells whether a header of that name does not change what is asked for, or
-// of whom.
+// free reports whether a header of that name may be set: it changes neither what a request
+// asks for nor where it goes.
 func free(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
 	case "Host", "Range", "If-Range", "Connection", "Content-Length", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Expect",
@@ -82,13 +82,13 @@ func free(name string) bool {
 	return true
 }
 
-// header is the one of one's own.
+// header splits the custom header.
 func (l Credentials) header() (name, value string, ok bool) {
 	name, value, ok = strings.Cut(l.Header, ":")
 	return name, strings.TrimSpace(value), ok
 }
 
-// Apply puts the credentials into h.
+// Apply adds the credentials to h.
 func (l Credentials) Apply(h http.Header) {
 	switch {
 	case l.Token != "":
@@ -102,8 +102,8 @@ func (l Credentials) Apply(h http.Header) {
 	}
 }
 
-// CutCredentials takes the user and the password out of a URL. What is no URL stays as
-// it is, for Ref.Validate to refuse.
+// CutCredentials removes the user and the password from a URL and returns both. It returns
+// a string that is not a URL unchanged, for Ref.Validate to refuse.
 func CutCredentials(source string) (string, Credentials) {
 	u, err := url.Parse(source)
 	if err != nil || u.User == nil {

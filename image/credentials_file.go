@@ -10,10 +10,10 @@ import (
 	"syscall"
 )
 
-// maxLoginsBytes is what a file of credentials may have.
+// maxLoginsBytes bounds a file of credentials.
 const maxLoginsBytes = 1 << 20
 
-// CredentialsFile is the credentials for servers, each for a URL and all below it.
+// CredentialsFile has the credentials for servers, each for a URL and all URLs below it.
 type CredentialsFile []credentialsAt
 
 type credentialsAt struct {
@@ -21,10 +21,9 @@ type credentialsAt struct {
 	login Credentials
 }
 
-// ReadCredentials reads a file of credentials: an object in JSON whose keys are URLs,
-// and whose values have username and password, token, or header. It must belong
-// to root or to this user, and be closed to all others. Errors quote nothing of
-// it but the URLs.
+// ReadCredentials reads a file of credentials: a JSON object whose keys are URLs and whose
+// values have username and password, token, or header. It must belong to root or to this
+// user, and be closed to all others. Errors quote only its URLs.
 func ReadCredentials(file string) (CredentialsFile, error) {
 	text, err := readPrivate(file)
 	if err != nil {
@@ -37,7 +36,7 @@ func ReadCredentials(file string) (CredentialsFile, error) {
 	return all, nil
 }
 
-// readOwn reads a file that nobody else can.
+// readPrivate reads a file that only root or this user may read.
 func readPrivate(name string) ([]byte, error) {
 	f, err := OpenRegular(name)
 	if err != nil {
@@ -89,7 +88,7 @@ func parseCredentials(text []byte) (CredentialsFile, error) {
 	return all, nil
 }
 
-// For is the login for source: of those whose URL it is below, the longest's.
+// For returns the credentials for source: of the URLs that cover it, the longest counts.
 func (l CredentialsFile) For(source string) Credentials {
 	var best credentialsAt
 	for _, one := range l {

@@ -11,14 +11,14 @@ import (
 	"nomad-driver-pot/image/skein"
 )
 
-// Digest is Skein-1024-1024 of an image: of its .xz followed by its .meta, byte
-// for byte. The zero value stands for any image.
+// Digest is the Skein-1024-1024 hash of an image: of the bytes of its .xz followed by its
+// .meta. The zero value stands for any image.
 type Digest [skein.Size]byte
 
-// algorithm leads a digest where people write it.
+// algorithm begins the text of a digest.
 const algorithm = "skein1024:"
 
-// hexDigits is how long a digest is as text.
+// hexDigits is the number of hexadecimal digits of a digest.
 const hexDigits = 2 * skein.Size
 
 // ParseDigest reads what Digest.String writes: "skein1024:" and 256 lower-case
@@ -31,8 +31,8 @@ func ParseDigest(s string) (Digest, error) {
 	return parseHex(digits)
 }
 
-// ParseSkein reads a .skein file, which is what skein1024 -q prints: 256
-// lower-case hexadecimal digits and a newline.
+// ParseSkein reads a .skein file, in the format of skein1024 -q: 256 lower-case hexadecimal
+// digits and a newline.
 func ParseSkein(b []byte) (Digest, error) {
 	text := string(b)
 	switch line, ended := strings.CutSuffix(text, "\n"); {
@@ -53,13 +53,13 @@ func ParseSkein(b []byte) (Digest, error) {
 	}
 }
 
-// webPage tells whether b is HTML: servers send some in place of a file that
-// they do not have, and call it 200 OK.
+// webPage reports whether b is HTML: some servers send a page with status 200 OK for a file
+// that they do not have.
 func webPage(b []byte) bool {
 	return bytes.HasPrefix(bytes.TrimSpace(b), []byte("<"))
 }
 
-// parseHex reads a digest's digits, and nothing about them.
+// parseHex reads the digits of a digest.
 func parseHex(s string) (d Digest, err error) {
 	notHex := func(r rune) bool { return !strings.ContainsRune("0123456789abcdef", r) }
 	switch at := strings.IndexFunc(s, notHex); {
@@ -74,23 +74,23 @@ func parseHex(s string) (d Digest, err error) {
 	return d, err
 }
 
-// String is the digest led by its algorithm.
+// String returns the algorithm, a colon and the digits.
 func (d Digest) String() string { return algorithm + d.Hex() }
 
-// Hex is the digest's digits.
+// Hex returns the digits.
 func (d Digest) Hex() string { return hex.EncodeToString(d[:]) }
 
-// short is enough of the digest to tell it from another in a message.
+// short returns enough of the digest for a message.
 func (d Digest) short() string { return d.String()[:len(algorithm)+16] + "…" }
 
-// Sum is the digest of what h has been given.
+// Sum returns the digest of the bytes written to h.
 func Sum(h hash.Hash) (d Digest) {
 	h.Sum(d[:0])
 	return d
 }
 
-// VerifyDigest says whether an image is the one with digest want: h has been given
-// the n bytes of its .xz, and meta is its .meta.
+// VerifyDigest returns a *DigestError unless an image has the digest want: the n bytes of
+// its .xz were written to h, and meta is its .meta.
 func VerifyDigest(h hash.Hash, n int64, meta []byte, want Digest) error {
 	h.Write(meta)
 	if got := Sum(h); got != want {
@@ -99,10 +99,10 @@ func VerifyDigest(h hash.Hash, n int64, meta []byte, want Digest) error {
 	return nil
 }
 
-// DigestError is an image that is not the one asked for.
+// DigestError means that an image has another digest than the wanted one.
 type DigestError struct {
 	Want, Got Digest
-	Bytes     int64 // that make Got; 0: it is what the image says of itself
+	Bytes     int64 // that Got was computed from; 0: Got is what the .skein says
 }
 
 // Error shows the beginnings of both digests.

@@ -21,12 +21,12 @@ import (
 
 // fetchError fetches small_1.0 into a cache that has something else, and checks
 // that it still has that, and no more.
-func fetchError(t *testing.T, ref image.Ref, pin image.Digest, o fetch.Options) error {
+func fetchError(t *testing.T, ref image.Ref, wantDigest image.Digest, o fetch.Options) error {
 	t.Helper()
 	dir := t.TempDir()
 	must.NoError(t, os.WriteFile(filepath.Join(dir, "other_1.0.xz"), []byte("other"), 0o600))
 	before := contents(t, dir)
-	_, err := fetch.NewCache(dir, o).Fetch(t.Context(), ref, image.PullOptions{Digest: pin}, nil)
+	_, err := fetch.NewCache(dir, o).Fetch(t.Context(), ref, image.PullOptions{Digest: wantDigest}, nil)
 	must.Error(t, err)
 	must.Eq(t, before, contents(t, dir))
 	entries, err2 := os.ReadDir(dir)
@@ -137,9 +137,9 @@ func TestCache_Fetch_errors(t *testing.T) {
 	})
 	t.Run("another image than the pinned one is not fetched", func(t *testing.T) {
 		server, ref := smallServer(t)
-		var pin image.Digest
-		pin[0] = 1
-		err := fetchError(t, ref, pin, fetch.Options{})
+		var wantDigest image.Digest
+		wantDigest[0] = 1
+		err := fetchError(t, ref, wantDigest, fetch.Options{})
 		must.EqError(t, err, "verify small_1.0.xz.skein of "+ref.String()+
 			": image is not what was asked for: want skein1024:0100000000000000…, got "+
 			withCredentials(imagetest.Skein(small, []byte(imagetest.NoMeta))))
@@ -154,7 +154,7 @@ func TestCache_Fetch_errors(t *testing.T) {
 		must.EqError(t, err, "use image cache: mkdir "+file+": not a directory")
 		must.False(t, image.Retryable(err))
 	})
-	t.Run("who gives up is not told to ask again", func(t *testing.T) {
+	t.Run("a cancelled fetch is not retryable", func(t *testing.T) {
 		server, ref := smallServer(t)
 		server.Fail(ref.File(), imagetest.Stall())
 		ctx, cancel := context.WithCancel(t.Context())

@@ -9,17 +9,17 @@ import (
 	"nomad-driver-pot/image/xz"
 )
 
-// Verified is what is known of an image whose digest is the right one.
+// Verified describes an image whose digest was verified.
 type Verified struct {
 	Digest  Digest
 	Bytes   int64 // of the .xz
 	Meta    Meta
-	HasMeta bool               // false: older than pot 0.13, and the digest is of the .xz alone
-	Key     *signify.KeyNumber // of the key that signed the digest; nil: no signature was asked for
+	HasMeta bool               // false: older than pot 0.13, and the digest covers only the .xz
+	Key     *signify.KeyNumber // of the key that signed the digest; nil: no key was required
 }
 
-// File is an image. It stays what was verified, whatever becomes of the cache or
-// the place that it was read from.
+// File is an open image. Its contents stay what was verified, whatever happens to the cache
+// or the location that it came from.
 type File struct {
 	Verified
 	XZ *os.File
@@ -30,19 +30,20 @@ type File struct {
 	NeedsCredentials bool // the source that the image was asked from wants credentials
 }
 
-// Open reads the image, decoded, from its beginning. What it returns must be closed.
+// Open returns a reader of the image, decoded, from its beginning. The caller must close
+// it.
 func (f *File) Open(ctx context.Context, o xz.Options) io.ReadCloser {
 	return xz.Open(ctx, f.XZ, f.Bytes, o)
 }
 
-// Signed says who has signed the image, as was asked for.
+// Signed sets Key to the key that the options require, whose signature was verified.
 func (f *File) Signed(t PullOptions) {
 	if t.Key != nil {
 		f.Key = &t.Key.Number
 	}
 }
 
-// Close ends the use of the file, which stays where it is.
+// Close closes the file, and does not remove it.
 func (f *File) Close() error {
 	if f.XZ == nil {
 		return nil

@@ -44,9 +44,9 @@ func (r *hostileRig) refused(t *testing.T) string {
 	t.Helper()
 	files := func() map[string]string {
 		all := contents(t, r.cache)
-		for _, ending := range []string{"", ".meta", ".skein"} {
-			delete(all, "bad_1.0.xz"+ending)
-			must.NoError(t, os.RemoveAll(filepath.Join(r.cache, "bad_1.0.xz"+ending)))
+		for _, suffix := range []string{"", ".meta", ".skein"} {
+			delete(all, "bad_1.0.xz"+suffix)
+			must.NoError(t, os.RemoveAll(filepath.Join(r.cache, "bad_1.0.xz"+suffix)))
 		}
 		return all
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Meta is what an image was cloned from. The zero value is nothing: the image
+// Meta names the snapshot that an image was cloned from. The zero value is none: the image
 // stands alone.
 type Meta struct {
 	Name     string // of the pot
@@ -14,8 +14,8 @@ type Meta struct {
 	Snapshot string
 }
 
-// ParseMeta reads a .meta file: "-" or "NAME:TAG@SNAPSHOT", and a newline. An
-// empty one, as those of old images are, says the same as "-".
+// ParseMeta reads a .meta file: "-" or "NAME:TAG@SNAPSHOT", and a newline. An empty one,
+// as old images have, means the same as "-".
 func ParseMeta(b []byte) (Meta, error) {
 	text := string(b)
 	if text == "" || text == "-\n" {
@@ -40,7 +40,7 @@ func ParseMeta(b []byte) (Meta, error) {
 	return m, m.validate()
 }
 
-// String is what ParseMeta reads, without the newline.
+// String returns what ParseMeta reads, without the newline.
 func (m Meta) String() string {
 	if m == (Meta{}) {
 		return "-"

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Prefix is a URL, and all that are below it: "https://example.org/pots" has
-// https://example.org/pots/web below it, and not https://example.org/pots-of-mine
-// nor https://example.org.evil/pots.
+// Prefix is a URL and all URLs below it: "https://example.org/pots" covers
+// https://example.org/pots/web, but neither https://example.org/pots-of-mine nor
+// https://example.org.evil/pots.
 type Prefix struct {
 	origin string
 	path   []string
 }
 
-// ParsePrefix reads a URL of http, https or file.
+// ParsePrefix parses an http, https or file URL.
 func ParsePrefix(s string) (Prefix, error) {
 	if err := ValidateSource(s); err != nil {
 		return Prefix{}, err
@@ -31,8 +31,8 @@ func ParsePrefix(s string) (Prefix, error) {
 	return Prefix{Origin(u), path}, nil
 }
 
-// Covers tells whether source is p or below it. A source whose path a server
-// might take for another, as that with "..", is below nothing.
+// Covers reports whether source is p or below it. No prefix covers a source whose path
+// servers may read in two ways, such as one with "..".
 func (p Prefix) Covers(source string) bool {
 	if ValidateSource(source) != nil {
 		return false
@@ -45,8 +45,8 @@ func (p Prefix) Covers(source string) bool {
 	return ok && len(path) >= len(p.path) && slices.Equal(path[:len(p.path)], p.path)
 }
 
-// segments are the decoded parts of u's path. They are not ok if one of them
-// could mean another path to someone.
+// segments returns the decoded parts of u's path; ok is false if servers may read one of
+// them in two ways.
 func segments(u *url.URL) (parts []string, ok bool) {
 	path := strings.Trim(u.EscapedPath(), "/")
 	if strings.HasSuffix(u.EscapedPath(), "//") || strings.HasPrefix(u.EscapedPath(), "//") {
@@ -68,13 +68,13 @@ func segments(u *url.URL) (parts []string, ok bool) {
 	return parts, true
 }
 
-// hostOf is u's host as it is compared: names are the same in either case, and
-// with the root's dot.
+// hostOf returns u's host in the form in which it is compared: host names in either case
+// are equal, and a dot at the end does not count.
 func hostOf(u *url.URL) string { return strings.TrimSuffix(lower(u.Hostname()), ".") }
 
 func lower(s string) string { return strings.ToLower(s) }
 
-// Origin is RFC 6454's: scheme, host and port.
+// Origin returns the origin of u (RFC 6454): scheme, host and port.
 func Origin(u *url.URL) string {
 	port := u.Port()
 	if port == "" {

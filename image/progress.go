@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// StatusFunc is told what is being done, in a few words for people, and a few
-// times a minute at most. It must not wait for anything. It may be nil.
+// StatusFunc receives short status messages for people, at most a few times a minute. It
+// must not block. It may be nil.
 type StatusFunc func(message string)
 
 func (p StatusFunc) Report(format string, args ...any) {
@@ -30,7 +30,7 @@ func FormatSize(bytes int64) string {
 	return fmt.Sprintf("%.1f %s", n, units[unit])
 }
 
-// ProgressReader tells of what is read.
+// ProgressReader reports how many bytes were read from R.
 type ProgressReader struct {
 	R           io.Reader
 	done, Total int64
@@ -44,12 +44,11 @@ func (c *ProgressReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ProgressFunc is told how many bytes of an .xz have been read, of how many, after each
-// read. A total that is not known is -1. It must not wait for anything. It may be
-// nil.
+// ProgressFunc receives, after each read, how many bytes of an .xz have been read, and
+// their total, or -1 if unknown. It must not block. It may be nil.
 type ProgressFunc func(done, total int64)
 
-// Counter counts what is written to it.
+// Counter counts the bytes that are written to it.
 type Counter struct{ atomic.Int64 }
 
 func (c *Counter) Write(p []byte) (int, error) { c.Add(int64(len(p))); return len(p), nil }

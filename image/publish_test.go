@@ -42,16 +42,16 @@ func filesIn(t *testing.T, dir string) map[string]string {
 
 func TestExport_taken(t *testing.T) {
 	leak.Check(t)
-	for _, ending := range []string{"", ".meta", ".skein", ".skein.sig"} {
-		t.Run("there is a web_1.0.xz"+ending, func(t *testing.T) {
+	for _, suffix := range []string{"", ".meta", ".skein", ".skein.sig"} {
+		t.Run("there is a web_1.0.xz"+suffix, func(t *testing.T) {
 			dir := t.TempDir()
-			file := filepath.Join(dir, "web_1.0.xz"+ending)
+			file := filepath.Join(dir, "web_1.0.xz"+suffix)
 			must.NoError(t, os.WriteFile(file, []byte("published"), 0o644))
 			o := exportOptions(dir, "another stream")
 			must.ErrorIs(t, o.Check(), fs.ErrExist)
 			_, err := build.Export(t.Context(), o)
 			must.EqError(t, err, "export web_1.0: "+file+": file already exists")
-			must.Eq(t, map[string]string{"web_1.0.xz" + ending: "published"}, filesIn(t, dir))
+			must.Eq(t, map[string]string{"web_1.0.xz" + suffix: "published"}, filesIn(t, dir))
 
 			o.Replace = true
 			must.NoError(t, o.Check())

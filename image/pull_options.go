@@ -4,34 +4,34 @@ import (
 	"nomad-driver-pot/image/signify"
 )
 
-// PullOptions are on what an image is asked for. The zero value takes whatever the source
-// serves to anyone.
+// PullOptions merge the job's wishes with the operator's policy. The zero value accepts
+// whatever the source serves without credentials.
 type PullOptions struct {
 	Digest      Digest             // that the image must have; zero for any
-	Key         *signify.PublicKey // that must have signed its digest; nil: nobody must have
-	Credentials Credentials        // for its source, and no other server
+	Key         *signify.PublicKey // that must have signed the digest; nil: no signature needed
+	Credentials Credentials        // for the image's source, and no other server
 
-	// Optional has a source that refuses Login asked without it.
+	// AuthSoftFail retries without Credentials if the source refuses them.
 	AuthSoftFail bool
 
-	// Again has the source asked what it serves now. An image that it serves no more stays
-	// beside the one that is imported then, for the pots that are cloned from it.
+	// ForcePull asks the source what it serves now. If that is another image, it is imported
+	// beside the one here, which stays for the pots that are cloned from it.
 	ForcePull bool
 
-	// Local has a dataset of the image's name be an image also if this program has not
-	// imported it, nor labelled it as something else.
+	// Local accepts a dataset of the image's name that this program has not imported, unless
+	// it is labelled as something else.
 	Local bool
 
-	// Own has the image become a pot that may be changed: it is imported without the labels
-	// of an image, which what it is layered on has. A dataset of its name is fs.ErrExist.
+	// Own imports the image as a pot that may be changed: without the labels of an image,
+	// which its origins get. The error is fs.ErrExist if a dataset has its name.
 	Own bool
 
-	signer signify.PublicKey // Key, where terms are compared
+	signer signify.PublicKey // Key, in what Comparable returns
 
-	Deliver bool // the source is to send the image, whatever is in the cache
+	Deliver bool // the source must send the image, even if the cache has it
 }
 
-// Comparable returns what tells options from others in what they lead to.
+// Comparable returns options that are equal (==) if pulls with them may be shared.
 func (t PullOptions) Comparable() PullOptions {
 	if t.Key != nil {
 		key := *t.Key

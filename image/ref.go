@@ -1,14 +1,23 @@
-// Package image brings pot's images from a URL to a dataset that pots can be
-// cloned from.
+// Package image defines what an image is: its reference (Ref), its digest, what it was
+// cloned from (Meta), the options of a pull, credentials, and an open image (File).
 //
-// An image is three files beside each other: NAME_TAG.xz, a compressed zfs send
-// stream; NAME_TAG.xz.meta, what it was cloned from; and NAME_TAG.xz.skein, the
-// digest of the first followed by the second. A Cache fetches and verifies
-// them, a Store imports them. No byte of an image is decoded, or goes to the
-// host's datasets, before all of them are verified.
+// An image is three files beside each other: NAME_TAG.xz, a compressed zfs send stream;
+// NAME_TAG.xz.meta, what it was cloned from; and NAME_TAG.xz.skein, the digest of the
+// first followed by the second. A fourth is optional: NAME_TAG.xz.skein.sig, a signify(1)
+// signature of the third.
 //
-// A Place is where a person says that they are. There a fourth may be verified
-// too: NAME_TAG.xz.skein.sig, the signature of the third.
+// This package moves no images. The stages are packages of their own:
+//
+//   - fetch gets an image from a URL or a path to a verified file;
+//   - store imports the verified file as a dataset that pots are cloned from;
+//   - build makes an image's files from a tree or a pot's stream;
+//   - push publishes those files;
+//   - inspect says what is in an image, and what of it would act on a host.
+//
+// Below them, conf reads what an image says of its pot, zstream reads and writes zfs send
+// streams, xz, skein and signify are the formats, and lockdir makes temporary directories.
+// No byte of an image is decoded, or reaches the host's datasets, before all of it is
+// verified. Begin with Ref and then store.Store.Ensure, which is a whole pull.
 package image
 
 import (
@@ -23,22 +32,21 @@ import (
 	"nomad-driver-pot/image/conf"
 )
 
-// Bounds on what a reference may be. Dataset names, with those of pool, pots
-// and snapshot about them, have 256 bytes (ZFS_MAX_DATASET_NAME_LEN), and file
-// names with their endings 255 (NAME_MAX).
+// Bounds of a reference. A dataset name, with the pool, the pots' dataset and the snapshot,
+// has at most 256 bytes (ZFS_MAX_DATASET_NAME_LEN), and a file name with its suffix at most
+// 255 (NAME_MAX).
 const (
 	maxSource = 2048
 	maxPart   = 128
 	MaxName   = 160 // NAME_TAG
 )
 
-// parts is what a name or a tag may be: what a dataset, a file and a URL's path
-// all take, and nothing that a shell, an option parser or a path would read as
-// something else.
+// parts matches a name or a tag: characters that are valid in a dataset, a file and a URL's
+// path, and have no meaning to a shell, an option parser or a path.
 var parts = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 
-// Ref names an image: a pot and a tag, and the place they are served from.
-// Only one that is valid is put into a path, a URL or a dataset's name.
+// Ref is a reference to an image: a pot, a tag, and the source that serves them. It must be
+// valid before it becomes part of a path, a URL or a dataset's name.
 type Ref struct {
 	Source string // URL of the directory with the files: http, https or file
 	Name   string // of the pot that was exported
@@ -69,7 +77,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-// Validate returns every problem of r, joined, each led by its field.
+// Validate returns every problem of r, joined, each preceded by its field.
 func (r Ref) Validate() error {
 	var errs []error
 	r.Check(func(field string, err error) { errs = append(errs, fmt.Errorf("%s: %w", field, err)) })
@@ -99,8 +107,8 @@ func (r Ref) Check(report func(field string, err error)) {
 	}
 }
 
-// validateDir says what to write in the place of a source that names one of the image's
-// files, or the image, and not the directory that the files are in.
+// validateDir returns an error if the source names one of the image's files, or the image,
+// instead of their directory. The error says what to write instead.
 func (r Ref) validateDir() error {
 	u, err := url.Parse(r.Source)
 	if err != nil {
@@ -121,7 +129,7 @@ func (r Ref) validateDir() error {
 	return fmt.Errorf("must be the directory of the image's files, not %s itself: write %q; %s is made of pot and tag", parts[at], u.String(), r.File())
 }
 
-// ValidatePart says what is wrong with a name or a tag.
+// ValidatePart returns an error if a name or a tag is not valid.
 func ValidatePart(s string) error {
 	switch {
 	case s == "":
@@ -136,8 +144,8 @@ func ValidatePart(s string) error {
 	return nil
 }
 
-// ValidateSource says what is wrong with the URL. A secret in it is never
-// shown: what may hold one is not quoted.
+// ValidateSource returns an error if the URL is not valid. The error never quotes a part
+// that may hold a secret.
 func ValidateSource(s string) error {
 	if s == "" {
 		return errors.New("must be set")
@@ -174,7 +182,7 @@ func ValidateSource(s string) error {
 	return nil
 }
 
-// String is the reference as people write it; ParseRef reads it.
+// String returns the reference as people write it; ParseRef reads it.
 func (r Ref) String() string {
 	dir := strings.TrimRight(r.Source, "/")
 	if strings.EqualFold(dir, "file:") { // file:///
@@ -183,21 +191,21 @@ func (r Ref) String() string {
 	return dir + "/" + r.Name + ":" + r.Tag
 }
 
-// File is the name of the compressed stream; those of the files beside it begin
+// File returns the name of the compressed stream. The names of the files beside it begin
 // with it.
 func (r Ref) File() string { return r.Name + "_" + r.Tag + ".xz" }
 
-// Dataset is what pot calls the imported image: a dot would divide the names
-// of jails. Tags 1.0 and 1_0 are one dataset.
+// Dataset returns pot's name for the imported image. It has no dot, which would separate
+// the names of jails. So tags 1.0 and 1_0 are one dataset.
 func (r Ref) Dataset() string {
 	return strings.ReplaceAll(r.Name+"_"+r.Tag, ".", "_")
 }
 
-// URL is where the file with that ending is served.
-func (r Ref) URL(ending string) (*url.URL, error) {
+// URL returns the URL of the file with that suffix.
+func (r Ref) URL(suffix string) (*url.URL, error) {
 	u, err := url.Parse(r.Source)
 	if err != nil {
 		return nil, errors.New("source: must be a URL")
 	}
-	return u.JoinPath(r.File() + ending), nil
+	return u.JoinPath(r.File() + suffix), nil
 }

@@ -61,7 +61,7 @@ func TestRef_Validate(t *testing.T) {
 		must.EqError(t, image.Ref{Source: source, Name: long, Tag: long}.Validate(),
 			"name: must be, with the tag, at most 160 characters, not 257")
 	})
-	t.Run("all faults are told at once", func(t *testing.T) {
+	t.Run("all problems are reported at once", func(t *testing.T) {
 		must.EqError(t, image.Ref{}.Validate(), "source: must be set\nname: must be set\ntag: must be set")
 	})
 }

@@ -84,7 +84,7 @@ func TestCache_Fetch_resume(t *testing.T) {
 		f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, func(m string) { said = append(said, m) })
 		whole(t, f, err, dir)
 		must.Eq(t, []string{"bytes=40000-", "bytes=80000-"}, s.Ranges("big_1.0.xz"))
-		must.StrContains(t, strings.Join(said, "\n"), "the download of big_1.0.xz was interrupted, and goes on at 39.1 KiB: fetch ")
+		must.StrContains(t, strings.Join(said, "\n"), "the download of big_1.0.xz was interrupted, continuing at 39.1 KiB: fetch ")
 	})
 	t.Run("within the next, of another process", func(t *testing.T) {
 		s, ref, dir, cache := begin(t)
@@ -200,8 +200,8 @@ func TestCache_Fetch_prune(t *testing.T) {
 	must.Eq(t, []string{"a_1.xz", "b_1.xz"}, have())
 	fetch("c")
 	must.Eq(t, []string{"a_1.xz", "c_1.xz"}, have())
-	for _, ending := range []string{".meta", ".skein"} {
-		must.FileNotExists(t, filepath.Join(dir, "b_1.xz"+ending))
+	for _, suffix := range []string{".meta", ".skein"} {
+		must.FileNotExists(t, filepath.Join(dir, "b_1.xz"+suffix))
 	}
 	fetch("large") // than the cache may be
 	must.Eq(t, []string{"large_1.xz"}, have())

@@ -48,11 +48,11 @@ func TestStore_Ensure_notImage(t *testing.T) {
 		"a pot with others' marks": {labels: map[string]string{":pot.tag": "1.0"}, want: pot, local: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, terms := range []image.PullOptions{{}, {ForcePull: true}, {Digest: digest(t, smallImage, imagetest.NoMeta)}, {Local: true}} {
+			for _, opts := range []image.PullOptions{{}, {ForcePull: true}, {Digest: digest(t, smallImage, imagetest.NoMeta)}, {Local: true}} {
 				b := newRig(t)
 				b.datasets.Put("small_1_0", c.labels)
-				got, err := b.Ensure(t.Context(), b.small, terms, nil)
-				if c.local && terms.Local {
+				got, err := b.Ensure(t.Context(), b.small, opts, nil)
+				if c.local && opts.Local {
 					must.NoError(t, err)
 					must.Eq(t, store.Imported{Name: "small_1_0"}, got)
 					continue
@@ -86,8 +86,8 @@ func TestStore_Ensure_byHand(t *testing.T) {
 	own, err := b.Ensure(t.Context(), b.small, image.PullOptions{Own: true}, nil)
 	must.NoError(t, err)
 	must.NoError(t, b.datasets.SetLabels(t.Context(), "small_1_0", map[string]string{store.LabelImported: b.small.String()}))
-	for _, terms := range []image.PullOptions{{}, {Digest: own.Digest}, {ForcePull: true}} {
-		got, err := b.Ensure(t.Context(), b.small, terms, nil)
+	for _, opts := range []image.PullOptions{{}, {Digest: own.Digest}, {ForcePull: true}} {
+		got, err := b.Ensure(t.Context(), b.small, opts, nil)
 		must.NoError(t, err)
 		must.Eq(t, own, got)
 	}
@@ -110,14 +110,14 @@ func TestStore_Ensure_byHand(t *testing.T) {
 // fetched.
 func TestStore_Ensure_moved(t *testing.T) {
 	leak.Check(t)
-	for name, terms := range map[string]image.PullOptions{"": {}, ", and is asked again": {ForcePull: true}} {
+	for name, opts := range map[string]image.PullOptions{"": {}, ", and is asked again": {ForcePull: true}} {
 		t.Run("a registry that has moved"+name, func(t *testing.T) {
 			b := newRig(t)
 			first, err := b.Ensure(t.Context(), b.small, anyImage, nil)
 			must.NoError(t, err)
 			b.datasets.Busy = map[string]bool{"small_1_0": true}
 			server, moved := mirror(t, smallImage)
-			got, err := b.Ensure(t.Context(), moved, terms, nil)
+			got, err := b.Ensure(t.Context(), moved, opts, nil)
 			must.NoError(t, err)
 			must.Eq(t, first, got)
 			must.Eq(t, 1, server.Gets("small_1.0.xz.skein"))
@@ -138,7 +138,7 @@ func TestStore_Ensure_moved(t *testing.T) {
 			must.NoError(t, err)
 			b.datasets.Busy = map[string]bool{"small_1_0": true}
 			_, ref := mirror(t, otherImage)
-			other, err := b.Ensure(t.Context(), ref, terms, nil)
+			other, err := b.Ensure(t.Context(), ref, opts, nil)
 			must.NoError(t, err)
 			want := digest(t, otherImage, imagetest.NoMeta)
 			must.Eq(t, store.Imported{Name: store.Beside(ref, want), Digest: want}, other)
@@ -228,8 +228,8 @@ func TestStore_Ensure_replaced(t *testing.T) {
 		_, ref := mirror(t, otherImage)
 		beside := store.Beside(ref, digest(t, otherImage, imagetest.NoMeta))
 		b.datasets.Put(beside, nil)
-		for _, terms := range []image.PullOptions{{}, {Local: true}, {Digest: digest(t, otherImage, imagetest.NoMeta)}} {
-			_, err = b.Ensure(t.Context(), ref, terms, nil)
+		for _, opts := range []image.PullOptions{{}, {Local: true}, {Digest: digest(t, otherImage, imagetest.NoMeta)}} {
+			_, err = b.Ensure(t.Context(), ref, opts, nil)
 			must.ErrorContains(t, err, "keep image "+ref.String()+" as dataset "+beside+": another image is small_1_0, and something else has this name")
 			must.True(t, image.Retryable(err))
 		}
@@ -255,7 +255,7 @@ func TestStore_Ensure_private(t *testing.T) {
 		return b, first
 	}
 	pinned := image.PullOptions{Digest: digest(t, smallImage, imagetest.NoMeta)}
-	for name, terms := range map[string]image.PullOptions{
+	for name, opts := range map[string]image.PullOptions{
 		"any": {}, "pinned": pinned, "again": {ForcePull: true}, "with credentials of its own": {Credentials: image.Credentials{Token: "mine"}},
 		"with the very credentials": login, "local": {Local: true},
 	} {
@@ -267,11 +267,11 @@ func TestStore_Ensure_private(t *testing.T) {
 				}
 				server, ref := mirror(t, smallImage)
 				server.Remove("small_1.0.xz")
-				_, err := b.Ensure(t.Context(), ref, terms, nil)
+				_, err := b.Ensure(t.Context(), ref, opts, nil)
 				must.EqError(t, err, "fetch "+server.URL+"/small_1.0.xz: 404 Not Found")
 
 				must.NoError(t, b.datasets.Destroy(t.Context(), "small_1_0")) // it is in the cache
-				_, err = b.Ensure(t.Context(), ref, terms, nil)
+				_, err = b.Ensure(t.Context(), ref, opts, nil)
 				must.EqError(t, err, "fetch "+server.URL+"/small_1.0.xz: 404 Not Found")
 				must.SliceEmpty(t, b.datasets.Names())
 			}
@@ -280,7 +280,7 @@ func TestStore_Ensure_private(t *testing.T) {
 			b, _ := private(t)
 			server, ref := mirror(t, smallImage)
 			server.Put("small_1.0.xz", otherImage)
-			_, err := b.Ensure(t.Context(), ref, terms, nil)
+			_, err := b.Ensure(t.Context(), ref, opts, nil)
 			var bad *image.DigestError
 			must.True(t, errors.As(err, &bad), must.Sprint(err))
 		})
@@ -288,7 +288,7 @@ func TestStore_Ensure_private(t *testing.T) {
 			b, first := private(t)
 			server, ref := mirror(t, smallImage)
 			for range 2 {
-				got, err := b.Ensure(t.Context(), ref, terms, nil)
+				got, err := b.Ensure(t.Context(), ref, opts, nil)
 				must.NoError(t, err)
 				must.Eq(t, first, got)
 			}
@@ -319,16 +319,16 @@ func TestStore_Ensure_private(t *testing.T) {
 		writeFile(t, dir, "small_1.0.xz.skein", imagetest.Skein(smallImage, []byte(imagetest.NoMeta)))
 		writeFile(t, dir, "small_1.0.xz.meta", []byte(imagetest.NoMeta))
 		ref := image.Ref{Source: "file://" + dir, Name: "small", Tag: "1.0"}
-		for _, terms := range []image.PullOptions{{}, pinned} {
-			_, err := b.Ensure(t.Context(), ref, terms, nil)
+		for _, opts := range []image.PullOptions{{}, pinned} {
+			_, err := b.Ensure(t.Context(), ref, opts, nil)
 			must.ErrorContains(t, err, "small_1.0.xz: no such file or directory")
 		}
 	})
 	t.Run("its own server shows the digest to all", func(t *testing.T) {
 		b, first := private(t)
 		b.server.Guard(func(r *http.Request) bool { return asks("t")(r) || !strings.HasSuffix(r.URL.Path, ".xz") })
-		for _, terms := range []image.PullOptions{{}, pinned, {ForcePull: true}, {Credentials: image.Credentials{Token: "x"}}, {Credentials: image.Credentials{Token: "x"}, AuthSoftFail: true}} {
-			_, err := b.Ensure(t.Context(), b.small, terms, nil)
+		for _, opts := range []image.PullOptions{{}, pinned, {ForcePull: true}, {Credentials: image.Credentials{Token: "x"}}, {Credentials: image.Credentials{Token: "x"}, AuthSoftFail: true}} {
+			_, err := b.Ensure(t.Context(), b.small, opts, nil)
 			must.ErrorContains(t, err, "401 Unauthorized")
 		}
 		b.server.Guard(nil)
@@ -396,8 +396,8 @@ func TestStore_Ensure_privateOrigin(t *testing.T) {
 		if !labelled {
 			must.NoError(t, b.datasets.Clear(first.Name, store.LabelOrigin))
 		}
-		for _, terms := range []image.PullOptions{{}, {Digest: first.Digest}} {
-			_, err = b.Ensure(t.Context(), child, terms, nil)
+		for _, opts := range []image.PullOptions{{}, {Digest: first.Digest}} {
+			_, err = b.Ensure(t.Context(), child, opts, nil)
 			must.ErrorContains(t, err, base.File())
 			must.ErrorContains(t, err, "401 Unauthorized")
 		}

@@ -112,11 +112,11 @@ func TestStore_Ensure(t *testing.T) {
 	})
 	t.Run("a pinned image is used, wherever it is from", func(t *testing.T) {
 		b := newRig(t)
-		pin := digest(t, smallImage, imagetest.NoMeta)
-		_, err := b.Ensure(t.Context(), b.small, image.PullOptions{Digest: pin}, nil)
+		wantDigest := digest(t, smallImage, imagetest.NoMeta)
+		_, err := b.Ensure(t.Context(), b.small, image.PullOptions{Digest: wantDigest}, nil)
 		must.NoError(t, err)
 		mirror := image.Ref{Source: "https://mirror.example.org", Name: "small", Tag: "1.0"}
-		_, err = b.Ensure(t.Context(), mirror, image.PullOptions{Digest: pin}, nil)
+		_, err = b.Ensure(t.Context(), mirror, image.PullOptions{Digest: wantDigest}, nil)
 		must.NoError(t, err)
 	})
 }
@@ -124,7 +124,7 @@ func TestStore_Ensure(t *testing.T) {
 // What is there already is never replaced, nor taken for something else.
 func TestStore_Ensure_taken(t *testing.T) {
 	leak.Check(t)
-	pin := image.Digest{1}
+	wantDigest := image.Digest{1}
 	for name, c := range map[string]struct {
 		labels map[string]string
 		ref    image.Ref
@@ -132,7 +132,7 @@ func TestStore_Ensure_taken(t *testing.T) {
 		want   string
 	}{
 		"one without a digest": {
-			nil, image.Ref{Source: source, Name: "small", Tag: "1.0"}, pin,
+			nil, image.Ref{Source: source, Name: "small", Tag: "1.0"}, wantDigest,
 			"use image small_1_0: it is a pot of this host, and is not an image; destroy or rename it (pot destroy, pot rename), " +
 				"and the image is pulled, or allow pots of this host as images in the plugin's configuration (allow_local_images)",
 		},

@@ -80,9 +80,9 @@ func TestPlace_Open(t *testing.T) {
 func TestPlace_OpenUnverified(t *testing.T) {
 	leak.Check(t)
 	local, remote, dir, server := placed(t)
-	for _, ending := range []string{".skein", ".meta"} {
-		server.Remove("small_1.0.xz" + ending)
-		must.NoError(t, os.Remove(filepath.Join(dir, "small_1.0.xz"+ending)))
+	for _, suffix := range []string{".skein", ".meta"} {
+		server.Remove("small_1.0.xz" + suffix)
+		must.NoError(t, os.Remove(filepath.Join(dir, "small_1.0.xz"+suffix)))
 	}
 	for _, p := range []fetch.Location{local, remote} {
 		f, err := p.OpenUnverified(t.Context(), nil, t.TempDir())
@@ -193,7 +193,7 @@ func TestPlace_Verify_local(t *testing.T) {
 		must.EqError(t, err, "read "+path+".skein: not a regular file")
 		must.NoError(t, os.Rename(path+".away", path+".skein"))
 	})
-	t.Run("who gives up is told so", func(t *testing.T) {
+	t.Run("a caller that cancels gets an error that says so", func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(errors.New("enough"))
 		_, err := local.Verify(ctx, fetch.Checks{})
@@ -206,7 +206,7 @@ func TestPlace_Verify_local(t *testing.T) {
 		must.True(t, errors.As(err, &e))
 		must.Eq(t, 0, server.Gets("small_1.0.xz.skein"))
 	})
-	t.Run("a stall ends when the asker does", func(t *testing.T) {
+	t.Run("a stalled download ends when the caller cancels", func(t *testing.T) {
 		server.Fail("small_1.0.xz", imagetest.Stall())
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()

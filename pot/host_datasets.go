@@ -21,11 +21,11 @@ type Receiver interface {
 	Receive(ctx context.Context, name string, stream io.Reader) error
 
 	// ReceiveLayer is Receive for a stream that is incremental from a snapshot of the
-	// tree of origin, which exists. A stream that is received onto another snapshot is
+	// tree of origin, which exists. A stream that ZFS receives on another snapshot is
 	// refused, unless that is the same: of an image with the digest of origin, or of a
-	// pot of this host that was received as no image (LabelReceived, LabelDigest). A
-	// host that keeps no snapshots calls below for the streams of origin and of its own
-	// origins, the oldest first, and closes them.
+	// pot of this host that has LabelReceived and no LabelDigest. A host that keeps no
+	// snapshots calls below for the streams of origin and of its own origins, the oldest
+	// first, and closes them.
 	ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
 		below func(context.Context) ([]io.ReadCloser, error)) error
 

@@ -30,14 +30,14 @@ func (b *build) archive(ctx context.Context, name string, r io.Reader) (*zstream
 	return files, nil
 }
 
-// Sizes of the first block of an archive, and of what tells others by their beginning.
+// Sizes of a tar header and an lzma header, and of the read buffer.
 const (
 	tarHeader   = 512
 	lzmaHeader  = 13
 	archiveRead = 1 << 20
 )
 
-// decompress finds out by its first bytes how r is compressed.
+// decompress returns r decompressed; its first bytes show how it is compressed.
 func decompress(r io.Reader) (io.Reader, error) {
 	buffered := bufio.NewReaderSize(r, archiveRead)
 	kind, err := kindOfArchive(buffered)
@@ -66,7 +66,7 @@ func decompress(r io.Reader) (io.Reader, error) {
 	return inner, err
 }
 
-// decompressed says in errors what was being decompressed.
+// decompressed adds the kind of compression to errors.
 type decompressed struct {
 	io.Reader
 	kind string
@@ -80,7 +80,7 @@ func (d *decompressed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// decompressError is err of the libraries, some of which say no more than that.
+// decompressError adds the kind of compression to err, unless err begins with it.
 func decompressError(kind string, err error) error {
 	switch {
 	case err == io.ErrUnexpectedEOF || err == io.EOF:
@@ -91,14 +91,14 @@ func decompressError(kind string, err error) error {
 	return fmt.Errorf("%s: %w", kind, err)
 }
 
-// kindOfArchive returns what an archive is compressed with, or what it is instead, and ""
-// for a tar archive and what nobody knows. It takes nothing off r.
+// kindOfArchive returns how an archive is compressed, or what else it is; "" for a tar
+// archive and for unknown contents. It consumes nothing from r.
 func kindOfArchive(r *bufio.Reader) (string, error) {
 	start, err := r.Peek(tarHeader)
 	if err != nil && !errors.Is(err, io.EOF) && len(start) == 0 {
 		return "", err
 	}
-	if isTar(start) { // whatever the name of its first file begins with
+	if isTar(start) { // before the magics: the name of the first file may begin with one
 		return "", nil
 	}
 	for _, m := range magics {
@@ -117,7 +117,7 @@ func kindOfArchive(r *bufio.Reader) (string, error) {
 	return "", nil
 }
 
-// magics are the first bytes of what is compressed or archived in another way.
+// magics are the first bytes of other kinds of compression and of archives.
 var magics = []struct{ begins, kind string }{
 	{"\xfd7zXZ\x00", "xz"},
 	{"\x1f\x8b", "gzip"},
@@ -164,9 +164,9 @@ func isTar(block []byte) bool {
 	return sum == want
 }
 
-// isLZMA reports whether a file begins as files of lzma(1) do, which have no magic number:
-// properties as it always writes them, the size of the dictionary, and that of the content,
-// which may be unknown.
+// isLZMA reports whether a file begins like a file of lzma(1), which has no magic number:
+// the properties that lzma(1) always writes, the size of the dictionary, and the size of
+// the content, which may be unknown.
 func isLZMA(start []byte) bool {
 	if len(start) < lzmaHeader || start[0] != 0x5d {
 		return false
@@ -175,7 +175,7 @@ func isLZMA(start []byte) bool {
 	return dictionary >= 4<<10 && dictionary&0xfff == 0 && (size == 1<<64-1 || size < 1<<48)
 }
 
-// isUUEncoded reports whether a file begins as files of uuencode(1): begin MODE NAME.
+// isUUEncoded reports whether a file begins like a file of uuencode(1): begin MODE NAME.
 func isUUEncoded(start []byte) bool {
 	rest, ok := bytes.CutPrefix(start, []byte("begin "))
 	mode, _, blank := bytes.Cut(rest, []byte(" "))

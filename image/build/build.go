@@ -21,16 +21,16 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// Signer signs what an image's digest file holds, as signify(1) does: Sign
-// returns the whole of the signature file.
+// Signer signs the contents of a .skein file, as signify(1) does: Sign returns the whole
+// signature file.
 type Signer interface {
 	Sign(message []byte) ([]byte, error)
 }
 
-// BuildOptions say what an image is to be, and where.
+// BuildOptions are the contents of a new image, and where it goes.
 type BuildOptions struct {
 	Name, Tag string // of the image
-	Dir       string // where its files go, which is there already
+	Dir       string // for its files; must exist
 
 	// From is the root tree of the pot: a directory, or a tar archive, plain or
 	// compressed with xz, gzip or bzip2. Archive, if set, is read in its place.
@@ -38,18 +38,18 @@ type BuildOptions struct {
 	Archive io.Reader
 
 	Conf    conf.New
-	AllRoot bool            // all files are root's, whoever they belong to in From
-	Created time.Time       // the snapshot; the zero time is now
+	AllRoot bool            // all files belong to root, whoever owns them in From
+	Created time.Time       // of the snapshot; the zero time is now
 	XZ      xz.WriteOptions // Workers 0 is all cores
 	Signer  Signer          // nil: the image is not signed
-	Replace bool            // an image of that name may be there: it is replaced
-	Spool   string          // directory for the contents of an archive; "" is that of os.TempDir
+	Replace bool            // replace an existing image of that name
+	Spool   string          // directory for the contents of an archive; "" is os.TempDir
 
 	Progress func(BuildProgress)  // called while contents are written; may be nil
-	Warn     func(warning string) // of what is left out of the tree; may be nil
+	Warn     func(warning string) // called for what is left out of the tree; may be nil
 }
 
-// BuildProgress is how far a build has come.
+// BuildProgress is the progress of a build.
 type BuildProgress struct {
 	Done, Total int64 // bytes of the files' contents, without holes
 	Out         int64 // bytes of the .xz
@@ -67,14 +67,13 @@ type Files struct {
 	Files    int64  // names in the root tree
 }
 
-// building begins the names of the directories that images are built in, beside
-// where they go.
+// building begins the names of the temporary directories in BuildOptions.Dir that images
+// are built in.
 const building = ".pot-image-build-"
 
-// Build makes an image: the zfs send stream of a pot with its root tree, xz
-// compressed, and the files beside it. They get their names when all are
-// complete, the digest last, without which there is no image. The same input and
-// options give the same stream.
+// Build makes an image: the zfs send stream of a pot with its root tree, xz compressed,
+// and the files beside it. They get their names when all are complete. The digest comes
+// last: without it there is no image. The same input and options give the same stream.
 func Build(ctx context.Context, o BuildOptions) (Files, error) {
 	b := &build{BuildOptions: o}
 	err := b.prepare()
@@ -87,7 +86,7 @@ func Build(ctx context.Context, o BuildOptions) (Files, error) {
 	return b.artifacts, nil
 }
 
-// build is one at work.
+// build is a build in progress.
 type build struct {
 	BuildOptions
 	conf      string
@@ -123,14 +122,14 @@ func (b *build) prepare() error {
 	return b.checkFree()
 }
 
-// make builds in a directory beside the image's place.
+// make builds the image from the root tree.
 func (b *build) make(ctx context.Context) error {
 	return b.withFiles(ctx, func(files *zstream.Files) error {
 		return b.place(ctx, func() error { return b.compress(ctx, files) })
 	})
 }
 
-// withFiles reads the root tree, of which use writes what it wants.
+// withFiles reads the root tree and calls use with it.
 func (b *build) withFiles(ctx context.Context, use func(*zstream.Files) error) (err error) {
 	files, err := b.files(ctx)
 	if b.root != nil {
@@ -151,7 +150,7 @@ func (b *build) withFiles(ctx context.Context, use func(*zstream.Files) error) (
 	return use(files)
 }
 
-// place has the files of an image written, and gives them their names.
+// place calls write with a temporary directory for the files, and then publishes them.
 func (b *build) place(ctx context.Context, write func() error) (err error) {
 	_ = lockdir.RemoveStale(b.Dir, building, func(*lockdir.Dir) error { return nil })
 	if b.temp, err = lockdir.New(b.Dir, building); err != nil {
@@ -164,7 +163,7 @@ func (b *build) place(ctx context.Context, write func() error) (err error) {
 	return b.publish(ctx)
 }
 
-// compress writes the .xz, and all that follows from it.
+// compress writes the files of an image with that root tree.
 func (b *build) compress(ctx context.Context, files *zstream.Files) error {
 	top, err := b.top()
 	if err != nil {
@@ -175,15 +174,15 @@ func (b *build) compress(ctx context.Context, files *zstream.Files) error {
 	})
 }
 
-// top is the dataset that the root tree's is in.
+// top returns the files of the top dataset, whose child m has the root tree.
 func (b *build) top() (*zstream.Files, error) {
 	return zstream.NewFiles(map[string]string{
 		"conf/pot.conf": b.conf, "conf/fscomp.conf": "", "m/": "",
 	}, b.Created)
 }
 
-// pack writes the files of an image: the stream that send writes, compressed, and
-// all that follows from it.
+// pack writes the files of an image: the stream that send writes, compressed, its .meta,
+// its .skein and its signature.
 func (b *build) pack(ctx context.Context, meta image.Meta, send func(context.Context, io.Writer) error) error {
 	digest := skein.New()
 	err := b.writeFile("", func(f io.Writer) error {
@@ -219,7 +218,7 @@ func (b *build) writeStream(ctx context.Context, w io.Writer, send func(context.
 	var size image.Counter
 	err = send(ctx, io.MultiWriter(z, &size))
 	if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, io.ErrClosedPipe) {
-		cancel() // the compressor need not go on, and has nothing to tell
+		cancel() // stops the compressor, whose error does not matter
 		_ = z.Close()
 		return err
 	}
@@ -230,10 +229,10 @@ func (b *build) writeStream(ctx context.Context, w io.Writer, send func(context.
 	return err
 }
 
-// writeTrees writes the stream of a pot with that root tree.
+// writeTrees writes the zfs send stream of a pot with those two datasets.
 func (b *build) writeTrees(ctx context.Context, w io.Writer, top, files *zstream.Files) error {
 	o := zstream.WriteOptions{
-		// Where pot has a pot by default; only what is below it counts.
+		// The default dataset of a pot; only the names below it count.
 		Dataset: "zroot/pot/jails/" + image.Ref{Name: b.Name, Tag: b.Tag}.Dataset(), Snapshot: b.artifacts.Snapshot, Created: b.Created,
 	}
 	if b.Progress != nil {
@@ -247,17 +246,17 @@ func (b *build) writeTrees(ctx context.Context, w io.Writer, top, files *zstream
 	return err
 }
 
-// writeBytes makes one of the small files.
-func (b *build) writeBytes(ending string, data []byte) error {
-	return b.writeFile(ending, func(w io.Writer) error {
+// writeBytes writes one of the small files.
+func (b *build) writeBytes(suffix string, data []byte) error {
+	return b.writeFile(suffix, func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})
 }
 
-// writeFile makes a file of the image, on the disk, under its temporary name.
-func (b *build) writeFile(ending string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(b.temporary(ending), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+// writeFile writes and syncs a file of the image under its temporary name.
+func (b *build) writeFile(suffix string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(b.temporary(suffix), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
@@ -268,4 +267,4 @@ func (b *build) writeFile(ending string, write func(io.Writer) error) error {
 	return errors.Join(err, f.Close())
 }
 
-func (b *build) temporary(ending string) string { return filepath.Join(b.temp.Path, "image.xz"+ending) }
+func (b *build) temporary(suffix string) string { return filepath.Join(b.temp.Path, "image.xz"+suffix) }

@@ -7,7 +7,7 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// files reads what the root tree is made from.
+// files reads the root tree from a directory or an archive.
 func (b *build) files(ctx context.Context) (*zstream.Files, error) {
 	if b.Archive != nil {
 		return b.archive(ctx, "archive", b.Archive)

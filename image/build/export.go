@@ -9,11 +9,11 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// ExportOptions say what an image is made of that is a stream already, and where.
+// ExportOptions are the contents of an image that is made from a stream, and where it goes.
 type ExportOptions struct {
 	Name, Tag string     // of the image
-	Dir       string     // where its files go, which is there already
-	Snapshot  string     // whose stream it is
+	Dir       string     // for its files; must exist
+	Snapshot  string     // that the stream sends
 	Origin    image.Meta // what it is incremental from; zero if it stands alone
 
 	// Send writes the zfs send stream. After an error there is no image.
@@ -21,23 +21,22 @@ type ExportOptions struct {
 
 	XZ       xz.WriteOptions // Workers 0 is all cores
 	Signer   Signer          // nil: the image is not signed
-	Replace  bool            // an image of that name may be there: it is replaced
-	Progress func(n int64)   // told how many bytes of the stream there were; may be nil
+	Replace  bool            // replace an existing image of that name
+	Progress func(n int64)   // called with the bytes of the stream so far; may be nil
 }
 
-// build is an export that is not begun.
+// build returns the build of an export, not yet begun.
 func (o ExportOptions) build() *build {
 	return &build{BuildOptions: BuildOptions{
 		Name: o.Name, Tag: o.Tag, Dir: o.Dir, XZ: o.XZ, Signer: o.Signer, Replace: o.Replace,
 	}}
 }
 
-// Check returns the error with which Export would refuse o before it reads anything,
-// for callers who have something to do before. An image that has the name already is
-// fs.ErrExist.
+// Check returns the error with which Export would refuse o before it reads anything, for
+// callers with preparations of their own. It is fs.ErrExist if an image has the name.
 func (o ExportOptions) Check() error { return o.fault(o.build().prepare()) }
 
-// fault is err as *Error.
+// fault returns err as *image.Error.
 func (o ExportOptions) fault(err error) error {
 	if err == nil {
 		return nil
@@ -63,7 +62,7 @@ func Export(ctx context.Context, o ExportOptions) (Files, error) {
 	return b.artifacts, nil
 }
 
-// told is a writer that tells how much went through it.
+// progressWriter reports how many bytes were written to w.
 type progressWriter struct {
 	w    io.Writer
 	n    int64
@@ -79,12 +78,11 @@ func (t *progressWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Stream writes what Build compresses: the zfs send stream of a pot with o's root
-// tree and settings. Of o, Dir and what is of compression, signing and progress does
-// not count.
+// Stream writes what Build compresses: the zfs send stream of a pot with o's root tree and
+// settings. It ignores Dir and the options for compression, signing and progress.
 func Stream(ctx context.Context, w io.Writer, o BuildOptions) (err error) {
 	b := &build{BuildOptions: o}
-	b.Replace, b.Progress = true, nil // there is nothing to be in the way
+	b.Replace, b.Progress = true, nil // no file is written, so none can be in the way
 	if err = b.prepare(); err == nil {
 		err = b.withFiles(ctx, func(files *zstream.Files) error {
 			top, err := b.top()

@@ -11,25 +11,25 @@ import (
 	"nomad-driver-pot/image/lockdir"
 )
 
-// endings are how the names of an image's files end, in the order in which they get their
-// names: the digest, which is asked for first, comes last.
+// suffixes are the suffixes of an image's files, in the order in which they get their
+// names: the digest, which clients fetch first, comes last.
 var suffixes = []string{"", ".meta", ".skein.sig", ".skein"}
 
-// path is where a file of the image goes.
-func (b *build) path(ending string) string {
-	return filepath.Join(b.Dir, image.Ref{Name: b.Name, Tag: b.Tag}.File()+ending)
+// path returns the final path of a file of the image.
+func (b *build) path(suffix string) string {
+	return filepath.Join(b.Dir, image.Ref{Name: b.Name, Tag: b.Tag}.File()+suffix)
 }
 
-// checkFree returns fs.ErrExist if a file has the name of one of the image's, unless
-// it may be replaced. That includes what is left of an image that was not published
-// to its end, and a signature: it would stand beside a digest that it does not sign.
+// checkFree returns fs.ErrExist if a file of the image exists, unless it may be replaced.
+// That includes the remains of an image that was published in part, and a signature: it
+// would stand beside a digest that it does not sign.
 func (b *build) checkFree() error {
 	if b.Replace {
 		return nil
 	}
-	for _, ending := range suffixes {
-		if _, err := os.Lstat(b.path(ending)); err == nil {
-			return lockdir.Exists(b.path(ending))
+	for _, suffix := range suffixes {
+		if _, err := os.Lstat(b.path(suffix)); err == nil {
+			return lockdir.Exists(b.path(suffix))
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -37,9 +37,9 @@ func (b *build) checkFree() error {
 	return nil
 }
 
-// publish gives the files their names. Others may have published an image of the same
-// name since prepare: it is replaced only if that was asked for. What is replaced loses
-// its digest first, so that none is ever beside what it is not of.
+// publish renames the files to their final names. Another process may have published an
+// image of the same name since prepare: it is replaced only if Replace is set. A replaced
+// image loses its digest first, so that no digest is ever beside another image's files.
 func (b *build) publish(ctx context.Context) error {
 	unlock, err := lockdir.LockPublished(ctx, b.Dir)
 	if err != nil {
@@ -49,8 +49,8 @@ func (b *build) publish(ctx context.Context) error {
 	give := lockdir.MoveNew
 	if b.Replace {
 		give = os.Rename
-		for _, ending := range []string{".skein", ".skein.sig"} {
-			if err := os.Remove(b.path(ending)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		for _, suffix := range []string{".skein", ".skein.sig"} {
+			if err := os.Remove(b.path(suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
@@ -58,17 +58,17 @@ func (b *build) publish(ctx context.Context) error {
 		return err
 	}
 	var made []string
-	for _, ending := range suffixes {
-		if ending == ".skein.sig" && b.Signer == nil {
+	for _, suffix := range suffixes {
+		if suffix == ".skein.sig" && b.Signer == nil {
 			continue
 		}
-		if err := give(b.temporary(ending), b.path(ending)); err != nil {
+		if err := give(b.temporary(suffix), b.path(suffix)); err != nil {
 			for _, path := range made {
 				err = errors.Join(err, os.Remove(path))
 			}
 			return err
 		}
-		made = append(made, b.path(ending))
+		made = append(made, b.path(suffix))
 	}
 	a := &b.artifacts
 	a.XZ, a.Meta, a.Skein = b.path(""), b.path(".meta"), b.path(".skein")

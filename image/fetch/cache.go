@@ -20,17 +20,16 @@ import (
 	"nomad-driver-pot/image/xz"
 )
 
-// Bounds where none are set: of an .xz file, in bytes, and of the time in which
-// no byte arrives.
+// Default bounds: bytes of an .xz file, and the time in which no byte arrives.
 const (
 	defaultMaxBytes     = 16 << 30
 	DefaultStallTimeout = time.Minute
 )
 
-// DefaultMaxTreeBytes is what an image may have when it is unpacked, in bytes.
+// DefaultMaxTreeBytes bounds the bytes of an image when it is unpacked.
 const DefaultMaxTreeBytes = 64 << 30
 
-// Options bound what a fetch may take. Zero is what the comment says.
+// Options bound what a fetch may use. A zero field has the default in its comment.
 type Options struct {
 	MaxBytes     int64          // of an .xz file: 16 GiB
 	MaxTreeBytes int64          // of what is in it, decoded, and of its files: DefaultMaxTreeBytes
@@ -41,12 +40,12 @@ type Options struct {
 	CacheBytes   int64          // of all files in the cache: no bound
 	Roots        *x509.CertPool // that vouch for servers; nil: the system's
 
-	// OnProgress is asked, whenever an .xz is begun to be downloaded or imported, for who is
-	// to be told how far that has come. It and what it returns may be nil.
+	// OnProgress is called before an .xz is downloaded or imported, and returns the function
+	// to report its progress to. It and its result may be nil.
 	OnProgress func(what string) image.ProgressFunc
 }
 
-// ProgressOf returns who is told how far what has come; nil if nobody is.
+// ProgressOf returns the function that the progress of what is reported to, or nil.
 func (o Options) ProgressOf(what string) image.ProgressFunc {
 	if o.OnProgress == nil {
 		return nil
@@ -56,8 +55,7 @@ func (o Options) ProgressOf(what string) image.ProgressFunc {
 
 // Cache keeps image files in a directory, under the names that pot gives them.
 // It may be pot's own cache, and other processes may use it at the same time:
-// what is in it is verified before each use, and a file takes its name only
-// when it has been.
+// a file is verified before it gets its name, and again before each use.
 type Cache struct {
 	Dir     string
 	Options Options
@@ -65,7 +63,7 @@ type Cache struct {
 	slots   chan struct{} // one for each fetch at once
 }
 
-// NewCache is a cache in dir, which is made when it is first used.
+// NewCache returns a cache in dir, which is created when it is first used.
 func NewCache(dir string, o Options) *Cache {
 	o.MaxBytes = cmp.Or(o.MaxBytes, defaultMaxBytes)
 	o.MaxTreeBytes = cmp.Or(o.MaxTreeBytes, DefaultMaxTreeBytes)
@@ -96,7 +94,7 @@ func (c *Cache) Fetch(ctx context.Context, ref image.Ref, opts image.PullOptions
 	select {
 	case c.slots <- struct{}{}:
 	default:
-		progress.Report("waiting for other downloads, before that of %s", ref.File())
+		progress.Report("waiting for other downloads before %s", ref.File())
 		select {
 		case c.slots <- struct{}{}:
 		case <-ctx.Done():
@@ -116,12 +114,12 @@ func (c *Cache) Fetch(ctx context.Context, ref image.Ref, opts image.PullOptions
 	return f, err
 }
 
-// prepare makes the directory and removes what crashes have left in it.
+// prepare creates the directory and removes what crashes have left in it.
 func (c *Cache) prepare() error {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return err
 	}
-	c.sweepPartials(time.Now())
+	c.removeStalePartials(time.Now())
 	return lockdir.RemoveStale(c.Dir, lockdir.Fetching, func(*lockdir.Dir) error { return nil })
 }
 
@@ -161,8 +159,8 @@ func (c *Cache) cached(ctx context.Context, ref image.Ref, wantDigest image.Dige
 	return f, nil
 }
 
-// open opens the files of an image in the cache, and says who may have it: while others
-// change them, it waits. Nothing is verified yet.
+// open opens the files of an image in the cache and returns its sources, which say who may
+// have it. It waits while another process changes them. Nothing is verified yet.
 func (c *Cache) open(ctx context.Context, ref image.Ref) (f *image.File, meta []byte, from Sources, err error) {
 	unlock, err := lockdir.LockShared(ctx, c.Dir)
 	if err != nil {
@@ -248,23 +246,23 @@ func (c *Cache) fetch(ctx context.Context, ref image.Ref, opts image.PullOptions
 
 // publish moves the files into the cache, and returns whether they are not for all. The
 // image itself comes last: who sees it finds the others beside it.
-func (c *Cache) publish(ctx context.Context, t *lockdir.Dir, ref image.Ref, login bool, d image.Digest) (private bool, err error) {
+func (c *Cache) publish(ctx context.Context, t *lockdir.Dir, ref image.Ref, needsCredentials bool, d image.Digest) (private bool, err error) {
 	unlock, err := lockdir.LockShared(ctx, c.Dir)
 	if err != nil {
 		return false, err
 	}
 	defer unlock()
-	if private, err = c.setPrivacy(ref, login, d); err != nil {
+	if private, err = c.setPrivacy(ref, needsCredentials, d); err != nil {
 		return private, err
 	}
-	for _, ending := range []string{".skein", ".meta", ""} {
-		name := ref.File() + ending
+	for _, suffix := range []string{".skein", ".meta", ""} {
+		name := ref.File() + suffix
 		if err := os.Rename(filepath.Join(t.Path, name), filepath.Join(c.Dir, name)); err != nil {
 			return private, err
 		}
 	}
 	if !private {
-		err = os.RemoveAll(filepath.Join(c.Dir, ref.File()+privateEnding))
+		err = os.RemoveAll(filepath.Join(c.Dir, ref.File()+privateSuffix))
 	}
 	return private, err
 }
@@ -285,20 +283,20 @@ func (c *Cache) downloadOf(u *url.URL, as image.Credentials, limit int64) *Downl
 	}
 }
 
-// Fault is an error of the cache's own directory, which names its file. A disk
-// that is full now may have room later.
+// Fault returns an error of the cache's own directory, which names its file, as
+// *image.Error. A full disk may have room later.
 func (c *Cache) Fault(err error) *image.Error {
 	return &image.Error{Op: "use", What: "image cache", Err: err, Retryable: errors.Is(err, syscall.ENOSPC)}
 }
 
-// ContextError is what remains of work that was not waited for. A deadline may be met
-// another time.
+// ContextError returns the error of an operation whose context has ended. It is retryable
+// unless the context was cancelled: a deadline may be met another time.
 func ContextError(ctx context.Context, op, what string) *image.Error {
 	err := context.Cause(ctx)
 	return &image.Error{Op: op, What: what, Err: err, Retryable: !errors.Is(err, context.Canceled)}
 }
 
-// NewContextReader returns a reader of r that ends with ctx.
+// NewContextReader returns a reader of r that fails once ctx has ended.
 func NewContextReader(ctx context.Context, r io.Reader) io.Reader { return contextReader{ctx, r} }
 
 type contextReader struct {

@@ -11,10 +11,10 @@ import (
 	"nomad-driver-pot/image"
 )
 
-// NewClient is an HTTP client that gives files as they are. It has no timeout
-// of its own: a large image takes what it takes, as long as bytes arrive. A
-// proxy is what the environment says (http.ProxyFromEnvironment). Servers are
-// vouched for by roots, or, if that is nil, by those of the system.
+// NewClient returns an HTTP client that does not decompress files. It has no timeout of
+// its own: a large image may take long, as long as bytes arrive. The environment names
+// the proxy (http.ProxyFromEnvironment). Server certificates are verified against roots
+// or, if that is nil, the system's.
 func NewClient(roots *x509.CertPool) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = true
@@ -22,11 +22,10 @@ func NewClient(roots *x509.CertPool) *http.Client {
 	return &http.Client{Transport: transport, CheckRedirect: checkRedirect}
 }
 
-// maxCABytes is what a file of certificates may have: some hundreds of them.
+// maxCABytes bounds a file of certificates: it has room for some hundreds.
 const maxCABytes = 1 << 20
 
-// ReadRoots are the system's certificate authorities, and those in file, which
-// has them in PEM.
+// ReadRoots returns the system's certificate authorities and the ones in file, in PEM.
 func ReadRoots(file string) (*x509.CertPool, error) {
 	text, err := image.ReadBounded(file, maxCABytes)
 	if err != nil {
@@ -42,11 +41,11 @@ func ReadRoots(file string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// errRedirect is a redirect that is not followed.
+// errRedirect means that a redirect was not followed.
 var errRedirect = errors.New("redirect refused")
 
-// checkRedirect follows to http and https alone, and never from the second to
-// the first: who is on the way could answer instead.
+// checkRedirect follows redirects to http and https only, and never from https to http:
+// anyone on the network path could answer instead.
 func checkRedirect(req *http.Request, via []*http.Request) error {
 	last := via[len(via)-1].URL.Scheme
 	switch to := req.URL.Scheme; {
@@ -70,14 +69,14 @@ func ClientFor(client *http.Client, l image.Credentials, u *url.URL) *http.Clien
 	return &c
 }
 
-// shown adds a login to requests for one origin.
+// withCredentials adds credentials to requests for one origin.
 type withCredentials struct {
 	to     http.RoundTripper
 	login  image.Credentials
 	origin string
 }
 
-// RoundTrip is http.RoundTripper's, which must not change req.
+// RoundTrip implements http.RoundTripper, which must not change req.
 func (s withCredentials) RoundTrip(req *http.Request) (*http.Response, error) {
 	if image.Origin(req.URL) == s.origin {
 		req = req.Clone(req.Context())
@@ -86,7 +85,7 @@ func (s withCredentials) RoundTrip(req *http.Request) (*http.Response, error) {
 	return s.to.RoundTrip(req)
 }
 
-// refused tells whether a server wants to know who asks, or does not like who does.
+// refused reports whether a server requires credentials, or rejects the ones it got.
 func refused(err error) bool {
 	var s StatusError
 	return errors.As(err, &s) && (int(s) == http.StatusUnauthorized || int(s) == http.StatusForbidden)

@@ -17,10 +17,10 @@ import (
 	"nomad-driver-pot/image"
 )
 
-// every is how often a long download is spoken of.
-const every = 10 * time.Second
+// reportEvery is the interval between reports of a long download.
+const reportEvery = 10 * time.Second
 
-// A download is one file on its way.
+// Download is the transfer of one file.
 type Download struct {
 	Op, What string // of its errors: "fetch" and a URL without secrets
 	URL      *url.URL
@@ -30,11 +30,11 @@ type Download struct {
 	Count    image.ProgressFunc // likewise
 	Client   *http.Client
 
-	part *partial                // what w has already; nil: nothing
-	room func(bytes int64) error // is to make room for what is to come; may be nil
+	part *partial                // the beginning that w has already; nil if none
+	room func(bytes int64) error // makes room for that many more bytes; may be nil
 }
 
-// from is where the download goes on.
+// from returns the offset at which the download continues.
 func (d *Download) from() int64 {
 	if d.part == nil {
 		return 0
@@ -42,7 +42,7 @@ func (d *Download) from() int64 {
 	return d.part.n
 }
 
-// To writes the file to w. Its errors are of type *Error.
+// To writes the file to w. Its errors have type *image.Error.
 func (d *Download) To(ctx context.Context, w io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -57,8 +57,8 @@ func (d *Download) To(ctx context.Context, w io.Writer) error {
 	return d.copy(ctx, r, total, func() { stalled.Reset(d.Stall) }, w)
 }
 
-// copy writes r, which has total bytes or, if that is not known, -1. It calls
-// arrived with each of its reads.
+// copy writes r to w; total is the size of the whole file, or -1 if unknown. It calls
+// arrived after each read.
 func (d *Download) copy(ctx context.Context, r io.Reader, total int64, arrived func(), w io.Writer) error {
 	if total > d.Limit {
 		return d.Final(fmt.Errorf("%d bytes, more than the %d allowed", total, d.Limit))
@@ -69,11 +69,11 @@ func (d *Download) copy(ctx context.Context, r io.Reader, total int64, arrived f
 			return d.Final(err)
 		}
 	}
-	b := &body{ctx: ctx, r: io.LimitReader(r, d.Limit+1-from), n: from, total: total, arrived: arrived, tell: d.speak(total)}
+	b := &body{ctx: ctx, r: io.LimitReader(r, d.Limit+1-from), n: from, total: total, arrived: arrived, report: d.reporter(total)}
 	switch _, err := io.Copy(w, b); {
 	case b.err != nil:
 		return d.Fault(ctx, b.err)
-	case err != nil: // of w, which says what it is
+	case err != nil: // from w, which names its file
 		if errors.Is(err, syscall.ENOSPC) && total > 0 {
 			err = fmt.Errorf("%w: there is no room for the last %s of %s", err, image.FormatSize(total-d.from()), image.FormatSize(total))
 		}
@@ -84,9 +84,9 @@ func (d *Download) copy(ctx context.Context, r io.Reader, total int64, arrived f
 	return nil
 }
 
-// speak tells that the download has begun, and returns what tells of it later,
-// given the bytes so far.
-func (d *Download) speak(total int64) func(n int64) {
+// reporter reports that the download has begun, and returns a function that reports its
+// progress, given the bytes so far.
+func (d *Download) reporter(total int64) func(n int64) {
 	name := path.Base(d.URL.Path)
 	if total < 0 {
 		d.progress.Report("downloading %s", name)
@@ -99,7 +99,7 @@ func (d *Download) speak(total int64) func(n int64) {
 		if d.Count != nil {
 			d.Count(n, total)
 		}
-		if time.Since(spoken) < every {
+		if time.Since(spoken) < reportEvery {
 			return
 		}
 		spoken = time.Now()
@@ -112,7 +112,7 @@ func (d *Download) speak(total int64) func(n int64) {
 	}
 }
 
-// open asks for the file. A size that is not known is -1.
+// open requests the file and returns its total size, or -1 if unknown.
 func (d *Download) open(ctx context.Context) (r io.ReadCloser, total int64, err error) {
 	if d.URL.Scheme == "file" {
 		f, err := image.OpenRegular(d.URL.Path)
@@ -151,7 +151,7 @@ func (d *Download) open(ctx context.Context) (r io.ReadCloser, total int64, err 
 	case from > 0 && resp.StatusCode == http.StatusPartialContent:
 		return d.resumed(resp, from)
 	case from > 0 && resp.StatusCode == http.StatusRequestedRangeNotSatisfiable:
-		resp.Body.Close() // it has become shorter
+		resp.Body.Close() // the file has become shorter
 		if err := d.part.restart(); err != nil {
 			return nil, 0, d.Final(err)
 		}
@@ -174,7 +174,7 @@ func (d *Download) open(ctx context.Context) (r io.ReadCloser, total int64, err 
 	return resp.Body, resp.ContentLength, nil
 }
 
-// resumed is an answer with the rest of a file (RFC 9110, section 14.4).
+// resumed returns the body of a response with the rest of a file (RFC 9110, section 14.4).
 func (d *Download) resumed(resp *http.Response, from int64) (io.ReadCloser, int64, error) {
 	var first, last, total int64
 	text := resp.Header.Get("Content-Range")
@@ -186,8 +186,8 @@ func (d *Download) resumed(resp *http.Response, from int64) (io.ReadCloser, int6
 	return resp.Body, total, nil
 }
 
-// validator is what tells whether a file is still the same: a strong entity tag, or the
-// time of its last change (RFC 9110, section 13.1.5).
+// validator returns the value that changes when a file does: a strong entity tag, or the
+// time of the last change (RFC 9110, section 13.1.5).
 func validator(h http.Header) string {
 	if tag := h.Get("ETag"); strings.HasPrefix(tag, `"`) {
 		return tag
@@ -195,14 +195,14 @@ func validator(h http.Header) string {
 	return h.Get("Last-Modified")
 }
 
-// Status is an answer other than 200 OK. Those that a server gives when it is
-// ill or busy may be followed by a better one.
+// Status returns the error for a status other than 200 OK. It is retryable if the server
+// is broken or busy.
 func (d *Download) Status(code int) error {
 	retry := code >= 500 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout
 	return &image.Error{Op: d.Op, What: d.What, Err: StatusError(code), Retryable: retry}
 }
 
-// StatusError is what a server answered; 404 is fs.ErrNotExist.
+// StatusError is the HTTP status of a response; 404 is fs.ErrNotExist.
 type StatusError int
 
 func (s StatusError) Error() string { return fmt.Sprintf("%d %s", int(s), http.StatusText(int(s))) }
@@ -210,8 +210,8 @@ func (s StatusError) Is(target error) bool {
 	return s == http.StatusNotFound && target == fs.ErrNotExist
 }
 
-// Fault says why the network gave no more. Whatever that is may pass, unless
-// the asker gave up or the server is not who it should be.
+// Fault returns an error of the network as *image.Error. It is retryable unless the caller
+// cancelled, or the server's certificate or a redirect was refused.
 func (d *Download) Fault(ctx context.Context, err error) error {
 	var e *image.Error
 	if errors.As(err, &e) {
@@ -240,7 +240,7 @@ type body struct {
 	n       int64
 	total   int64 // -1: not known
 	arrived func()
-	tell    func(n int64)
+	report  func(n int64)
 	err     error
 }
 
@@ -252,7 +252,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if n > 0 {
 		b.n += int64(n)
 		b.arrived()
-		b.tell(b.n)
+		b.report(b.n)
 	}
 	switch {
 	case err == nil:

@@ -40,7 +40,7 @@ func (d *Download) complete(ctx context.Context, p *partial, verify func() error
 		again = image.Retryable(err) && ctx.Err() == nil && p.n > most
 		if again && n < attempts {
 			most = p.n
-			d.progress.Report("the download of %s was interrupted, and goes on at %s: %v", path.Base(d.URL.Path), image.FormatSize(most), err)
+			d.progress.Report("the download of %s was interrupted, continuing at %s: %v", path.Base(d.URL.Path), image.FormatSize(most), err)
 		}
 		return again, err
 	})

@@ -26,7 +26,7 @@ func TestDownload_speak(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var said []string
 			d := &Download{URL: &url.URL{Path: "/pots/a_1.xz"}, progress: func(s string) { said = append(said, s) }}
-			speak := d.speak(total)
+			speak := d.reporter(total)
 			speak(1) // too early to say more
 			time.Sleep(20 * time.Second)
 			speak(50 << 20)

@@ -16,15 +16,15 @@ import (
 	"nomad-driver-pot/image/lockdir"
 )
 
-// Location is where an image's files are, whatever their names: that of the .xz.
-// The others have its name and an ending more.
+// Location is the path or URL of an image's .xz file, whatever its name. The other files
+// have the same name with a suffix.
 type Location struct {
 	text   string   // as it was given
-	URL    *url.URL // of scheme file, if it is a path
+	URL    *url.URL // its scheme is file if it is a path
 	client *http.Client
 }
 
-// Schemes is what a URL begins with, and a path does not.
+// Schemes matches the beginning of a URL, and of no path.
 var Schemes = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 
 // ParseLocation reads the path of an .xz file, or its URL: http, https or file.
@@ -46,25 +46,25 @@ func ParseLocation(s string) (Location, error) {
 	return p, err
 }
 
-// String is the place as it was given.
+// String returns the path or URL as it was given.
 func (p Location) String() string { return p.text }
 
-// Local tells whether the image is a file of this machine.
+// Local reports whether the image is a file on this machine.
 func (p Location) Local() bool { return p.URL.Scheme == "file" }
 
-// Download is of the file with that ending.
-func (p Location) Download(ending string, limit int64, count image.ProgressFunc) *Download {
+// Download returns the download of the file with that suffix.
+func (p Location) Download(suffix string, limit int64, count image.ProgressFunc) *Download {
 	u := *p.URL
-	u.Path += ending
+	u.Path += suffix
 	if u.RawPath != "" {
-		u.RawPath += ending
+		u.RawPath += suffix
 	}
 	op := "fetch"
 	if p.Local() {
 		op = "read"
 	}
 	return &Download{
-		Op: op, What: p.text + ending, URL: &u, Limit: limit,
+		Op: op, What: p.text + suffix, URL: &u, Limit: limit,
 		Stall: DefaultStallTimeout, Count: count, Client: p.client,
 	}
 }
@@ -85,8 +85,8 @@ func (p Location) Small(ctx context.Context, suffix string, optional bool) ([]by
 	return b.Bytes(), err
 }
 
-// open is the .xz of a place on this machine, and an empty, unnamed file in dir
-// for any other. If dir is "", that is nil.
+// open opens a local .xz. For a remote one it returns an empty, unnamed file in dir, or
+// nil if dir is "".
 func (p Location) open(dir string) (*os.File, error) {
 	if p.Local() {
 		f, err := image.OpenRegular(p.URL.Path)
@@ -109,7 +109,7 @@ func (p Location) open(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// read brings the .xz to xz, which open has returned, and to w.
+// read writes the .xz to w and, if it is remote, to xz, which open has returned.
 func (p Location) read(ctx context.Context, xz *os.File, w io.Writer, count image.ProgressFunc) (int64, error) {
 	n := &image.Counter{}
 	d := p.Download("", defaultMaxBytes, count)
@@ -125,7 +125,7 @@ func (p Location) read(ctx context.Context, xz *os.File, w io.Writer, count imag
 	if err != nil {
 		return 0, err
 	}
-	d.Limit = info.Size() // whatever it is: it takes no room
+	d.Limit = info.Size() // no bound: a local file takes no more room
 	err = d.copy(ctx, io.NewSectionReader(xz, 0, info.Size()), info.Size(), func() {}, io.MultiWriter(w, n))
 	return n.Load(), err
 }

@@ -17,19 +17,19 @@ import (
 	"nomad-driver-pot/image/lockdir"
 )
 
-// partialPrefix begins the names of downloads in the cache that did not come to
-// their end, which the next one of the same goes on with.
+// partialPrefix begins the names of interrupted downloads in the cache, which the next
+// download of the same file continues.
 const partialPrefix = ".partial-"
 
-// Bounds on those: older ones, and more than so many, are removed.
+// Bounds on partial downloads: older ones, and more than partialCount, are removed.
 const (
 	partialAge   = 24 * time.Hour
 	partialCount = 16
 )
 
-// validatorEnding is of the file beside a partial with the validator of what it is
-// part of (RFC 9110, section 8.8), as If-Range has it.
-const validatorEnding = ".validator"
+// validatorSuffix ends the name of the file beside a partial download that has the
+// validator (RFC 9110, section 8.8) of the whole, for If-Range.
+const validatorSuffix = ".validator"
 
 // partial is a file as far as its download has come.
 type partial struct {
@@ -56,10 +56,11 @@ func (c *Cache) openPartial(t *lockdir.Dir, key string, newHash func() hash.Hash
 	if err != nil {
 		return nil, err
 	}
-	return p, p.again()
+	return p, p.rehash()
 }
 
-// lockPartial opens and locks a file that is still there when it is.
+// lockPartial opens and locks a file. It starts over if the file was renamed or removed
+// before it had the lock.
 func lockPartial(name string) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
@@ -83,8 +84,8 @@ func lockPartial(name string) (*os.File, error) {
 	}
 }
 
-// again reads what there is.
-func (p *partial) again() error {
+// rehash reads what there is.
+func (p *partial) rehash() error {
 	p.hash = p.newHash()
 	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
 		return err
@@ -94,7 +95,7 @@ func (p *partial) again() error {
 	return err
 }
 
-// restart throws away what there is.
+// restart discards the bytes there are.
 func (p *partial) restart() error {
 	p.hash, p.n = p.newHash(), 0
 	if err := p.file.Truncate(0); err != nil {
@@ -104,7 +105,7 @@ func (p *partial) restart() error {
 	return err
 }
 
-// Write goes on.
+// Write appends to the file and the hash.
 func (p *partial) Write(b []byte) (int, error) {
 	n, err := p.file.Write(b)
 	p.hash.Write(b[:n])
@@ -112,24 +113,24 @@ func (p *partial) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// validator is what was kept with it.
+// validator returns the validator that was stored with the file, or "".
 func (p *partial) validator() string {
 	if p.name == "" || p.n == 0 {
 		return ""
 	}
-	text, err := readSmall(p.name + validatorEnding)
+	text, err := readSmall(p.name + validatorSuffix)
 	if err != nil {
 		return ""
 	}
 	return string(text)
 }
 
-// validate keeps the validator of what is being written.
+// validate stores the validator of the file that is being downloaded.
 func (p *partial) validate(v string) error {
 	if p.name == "" || len(v) > smallLimit {
 		return nil
 	}
-	return os.WriteFile(p.name+validatorEnding, []byte(v), 0o600)
+	return os.WriteFile(p.name+validatorSuffix, []byte(v), 0o600)
 }
 
 // publish gives the whole file its name.
@@ -142,10 +143,10 @@ func (p *partial) publish(as string) error {
 	return os.Rename(from, as)
 }
 
-// close keeps what there is for the next one, unless it is of no use.
+// close closes the file, and removes it if done or empty.
 func (p *partial) close() {
 	if p.name != "" && (p.done || p.n == 0) {
-		os.Remove(p.name + validatorEnding)
+		os.Remove(p.name + validatorSuffix)
 		if !p.published() {
 			os.Remove(p.name)
 		}
@@ -153,15 +154,15 @@ func (p *partial) close() {
 	p.file.Close()
 }
 
-// published tells whether the file has another name by now.
+// published reports whether the file was renamed or removed.
 func (p *partial) published() bool {
 	held, err := p.file.Stat()
 	there, err2 := os.Lstat(p.name)
 	return errors.Join(err, err2) != nil || !os.SameFile(held, there)
 }
 
-// sweepPartials removes those that nobody went on with.
-func (c *Cache) sweepPartials(now time.Time) {
+// removeStalePartials removes old partial downloads that no process is using.
+func (c *Cache) removeStalePartials(now time.Time) {
 	entries, err := os.ReadDir(c.Dir)
 	if err != nil {
 		return
@@ -173,7 +174,7 @@ func (c *Cache) sweepPartials(now time.Time) {
 	var all []one
 	for _, e := range entries {
 		info, err := e.Info()
-		if err == nil && strings.HasPrefix(e.Name(), partialPrefix) && !strings.HasSuffix(e.Name(), validatorEnding) {
+		if err == nil && strings.HasPrefix(e.Name(), partialPrefix) && !strings.HasSuffix(e.Name(), validatorSuffix) {
 			all = append(all, one{filepath.Join(c.Dir, e.Name()), info.ModTime()})
 		}
 	}
@@ -182,8 +183,8 @@ func (c *Cache) sweepPartials(now time.Time) {
 		if i < partialCount && now.Sub(p.at) < partialAge {
 			continue
 		}
-		if f, err := lockPartial(p.name); err == nil { // nobody is at work on it
-			os.Remove(p.name + validatorEnding)
+		if f, err := lockPartial(p.name); err == nil { // no process is using it
+			os.Remove(p.name + validatorSuffix)
 			os.Remove(p.name)
 			f.Close()
 		}

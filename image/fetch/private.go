@@ -16,35 +16,36 @@ import (
 	"nomad-driver-pot/image/lockdir"
 )
 
-// privateEnding is of a file beside an image that not all may have: its sources, as
-// sources.String. Of an earlier version it is empty, and its sources are not known.
-const privateEnding = ".private"
+// privateSuffix ends the name of the file beside an image that was pulled with
+// credentials. It has the image's sources, as Sources.String writes them. A file from an
+// earlier version is empty: the sources are not known.
+const privateSuffix = ".private"
 
-// errPrivate is an image in the cache that is not for whoever knows its digest.
+// errPrivate means that knowing the digest of a cached image is not enough to get it.
 var errPrivate = errors.New("the image in the cache was pulled with credentials")
 
-// privacy returns the sources of an image in the cache that was pulled with a Login;
-// private is false for one that was not. The directory must be locked.
+// privacy returns the sources of a cached image that was pulled with credentials; private
+// is false for any other. The directory must be locked.
 func (c *Cache) privacy(ref image.Ref) (from Sources, private bool) {
-	text, err := os.ReadFile(filepath.Join(c.Dir, ref.File()+privateEnding))
+	text, err := os.ReadFile(filepath.Join(c.Dir, ref.File()+privateSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false
 	}
 	return ParseSources(string(text)), true
 }
 
-// setPrivacy says of an image that replaces the one in the cache who may have it, before
-// it does. The directory must be locked.
-func (c *Cache) setPrivacy(ref image.Ref, login bool, d image.Digest) (private bool, err error) {
+// setPrivacy records the sources of an image, before it replaces the one in the cache. The
+// directory must be locked.
+func (c *Cache) setPrivacy(ref image.Ref, needsCredentials bool, d image.Digest) (private bool, err error) {
 	from, private := c.privacy(ref)
 	if is, err := readDigest(filepath.Join(c.Dir, ref.File()+".skein")); err != nil || is != d {
 		from, private = nil, false
 	}
-	if !private && !login {
+	if !private && !needsCredentials {
 		return false, nil
 	}
-	from = from.With(Source{Ref: ref.String(), Login: login})
-	return true, os.WriteFile(filepath.Join(c.Dir, ref.File()+privateEnding), []byte(from.String()), 0o600)
+	from = from.With(Source{Ref: ref.String(), Login: needsCredentials})
+	return true, os.WriteFile(filepath.Join(c.Dir, ref.File()+privateSuffix), []byte(from.String()), 0o600)
 }
 
 // allow returns nil if f, which is in the cache, is for who asks for it as ref, and notes
@@ -99,7 +100,7 @@ func (c *Cache) AnnouncedMeta(ctx context.Context, ref image.Ref, opts image.Pul
 	return m, err
 }
 
-// withTemp gives f a directory for the time that it takes.
+// withTemp calls f with a temporary directory.
 func (c *Cache) withTemp(f func(*lockdir.Dir) error) error {
 	if err := c.prepare(); err != nil {
 		return c.Fault(err)
@@ -139,7 +140,7 @@ func (c *Cache) CheckAccess(ctx context.Context, ref image.Ref, opts image.PullO
 	})
 }
 
-// begin returns the first bytes of the file, at most that many.
+// begin returns the first bytes of the file, at most most.
 func (d *Download) begin(ctx context.Context, most int) ([]byte, error) {
 	var r io.ReadCloser
 	if d.URL.Scheme == "file" {

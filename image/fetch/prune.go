@@ -12,18 +12,18 @@ import (
 	"nomad-driver-pot/image/lockdir"
 )
 
-// besides are the endings of an image's files in the cache.
-var besides = []string{"", ".meta", ".skein", ".skein.sig", privateEnding}
+// suffixes are the suffixes of an image's files in the cache.
+var suffixes = []string{"", ".meta", ".skein", ".skein.sig", privateSuffix}
 
-// kept is an image in the cache.
+// keptImage is an image in the cache.
 type keptImage struct {
 	file  string // of the .xz
 	bytes int64  // of all its files
 	used  time.Time
 }
 
-// kept are the images in the cache, the one that was not used for longest first, and
-// the size of all that is there. What is no image's is not among them.
+// kept returns the images in the cache, the least recently used first, and the total size
+// of all files there, including those that belong to no image.
 func (c *Cache) kept() (images []keptImage, total int64, err error) {
 	entries, err := os.ReadDir(c.Dir)
 	if err != nil {
@@ -40,8 +40,8 @@ func (c *Cache) kept() (images []keptImage, total int64, err error) {
 			continue
 		}
 		image := keptImage{file: name, used: info.ModTime()}
-		for _, ending := range besides {
-			if info, err := os.Lstat(name + ending); err == nil {
+		for _, suffix := range suffixes {
+			if info, err := os.Lstat(name + suffix); err == nil {
 				image.bytes += info.Size()
 			}
 		}
@@ -51,13 +51,13 @@ func (c *Cache) kept() (images []keptImage, total int64, err error) {
 	return images, total, nil
 }
 
-// prune makes room for need bytes more, within CacheBytes. ref's image stays, whatever
-// its size; who has another open goes on with it.
+// prune removes images until need more bytes fit within CacheBytes. ref's image stays,
+// whatever its size. A process that has a removed image open can still read it.
 func (c *Cache) prune(ctx context.Context, ref image.Ref, need int64) error {
 	if c.Options.CacheBytes == 0 {
 		return nil
 	}
-	unlock, err := lockdir.LockShared(ctx, c.Dir) // whose image may be downloaded again meanwhile
+	unlock, err := lockdir.LockShared(ctx, c.Dir) // an image may be downloaded again meanwhile
 	if err != nil {
 		return err
 	}
@@ -74,8 +74,8 @@ func (c *Cache) prune(ctx context.Context, ref image.Ref, need int64) error {
 		if image.file == own {
 			continue
 		}
-		for _, ending := range besides { // the .xz first: without it there is no image
-			if err := os.Remove(image.file + ending); err != nil && !os.IsNotExist(err) {
+		for _, suffix := range suffixes { // the .xz first: without it there is no image
+			if err := os.Remove(image.file + suffix); err != nil && !os.IsNotExist(err) {
 				return err
 			}
 		}
@@ -84,7 +84,7 @@ func (c *Cache) prune(ctx context.Context, ref image.Ref, need int64) error {
 	return nil
 }
 
-// touch says that an image was used.
+// touch records that an image was used.
 func (c *Cache) touch(ref image.Ref) {
 	now := time.Now()
 	os.Chtimes(filepath.Join(c.Dir, ref.File()), now, now)

@@ -131,7 +131,7 @@ func readDigest(name string) (image.Digest, error) {
 	return image.ParseSkein(raw)
 }
 
-// readSmall reads a file of the cache of at most smallLimit bytes.
+// readSmall reads a file of the cache of at most SmallLimit bytes.
 func readSmall(name string) ([]byte, error) {
 	f, err := image.OpenRegular(name)
 	if err != nil {

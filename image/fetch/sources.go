@@ -8,16 +8,16 @@ import (
 	"nomad-driver-pot/image"
 )
 
-// A source is a reference that an image was pulled by, or that its server was found to
-// serve the same bytes by.
+// Source is a reference that an image was pulled by, or that serves the same bytes.
 type Source struct {
 	Ref   string // Ref.String
-	Login bool   // the server was shown a Login
-	Gone  bool   // the server serves another image by now
+	Login bool   // it was pulled with credentials
+	Gone  bool   // the server serves another image now
 }
 
-// Sources are where one image was pulled from. As text they are words, each a reference and what
-// holds of it: "https://example.org/pots/web:1.0#login". No reference has a '#' in it.
+// Sources are the sources of one image, the newest last. As text they are words, each a
+// reference and its marks: "https://example.org/pots/web:1.0#login". No reference contains
+// a '#'.
 type Sources []Source
 
 // Marks of a source in its text.
@@ -29,7 +29,7 @@ const (
 // maxSourcesBytes bounds the text: a user property has at most 8191 bytes (zfsprops(7)).
 const maxSourcesBytes = 7 << 10
 
-// ParseSources reads what sources.String writes. Marks that are not known are ignored.
+// ParseSources reads what Sources.String writes. Unknown marks are ignored.
 func ParseSources(text string) (all Sources) {
 	for _, word := range strings.Fields(text) {
 		parts := strings.Split(word, "#")
@@ -42,7 +42,7 @@ func ParseSources(text string) (all Sources) {
 	return all
 }
 
-// String is the text of the newest sources, as many as it has room for.
+// String returns the text of the newest sources, as many as fit.
 func (all Sources) String() string {
 	var words []string
 	bytes := 0
@@ -63,7 +63,7 @@ func (all Sources) String() string {
 	return strings.Join(words, " ")
 }
 
-// Find returns the source that is ref's, however that is written.
+// Find returns the source with ref, in whatever equivalent spelling.
 func (all Sources) Find(ref image.Ref) (s Source, found bool) {
 	key := sourceKey(ref.String())
 	for _, s := range all {
@@ -74,16 +74,16 @@ func (all Sources) Find(ref image.Ref) (s Source, found bool) {
 	return Source{}, false
 }
 
-// With returns all with s as the newest, in the place of one of the same reference.
+// With returns all with s as the newest, instead of one with the same reference.
 func (all Sources) With(s Source) Sources {
 	key := sourceKey(s.Ref)
 	others := slices.DeleteFunc(slices.Clone(all), func(o Source) bool { return sourceKey(o.Ref) == key })
 	return append(others, s)
 }
 
-// sourceKey is a reference as it is compared: names of hosts are the same in either case,
-// and a port that is the scheme's own need not be there (RFC 3986, 6.2). Paths are
-// compared as they are written. A reference that cannot be read is like no other.
+// sourceKey returns a reference in the form in which it is compared: host names in either
+// case are equal, and the scheme's default port may be left out (RFC 3986, 6.2). Paths are
+// compared as written. A reference that cannot be parsed equals only itself.
 func sourceKey(ref string) string {
 	r, err := image.ParseRef(ref)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"nomad-driver-pot/image/skein"
 )
 
-// Checks say what an image must be, beyond what its .skein says.
+// Checks are the checks of an image beyond the digest in its .skein.
 type Checks struct {
 	Key   *signify.PublicKey // that must have signed the .skein, in .skein.sig; nil: nobody must have
-	Count image.ProgressFunc // of the .xz as it is read
+	Count image.ProgressFunc // progress of reading the .xz
 }
 
-// Verify verifies the image at p, and keeps nothing of it. Its errors are of type
-// *Error.
+// Verify verifies the image at p, and keeps nothing of it. Its errors have type
+// *image.Error.
 func (p Location) Verify(ctx context.Context, c Checks) (image.Verified, error) {
 	f, err := p.Open(ctx, c, "")
 	if err != nil {
@@ -26,9 +26,8 @@ func (p Location) Verify(ctx context.Context, c Checks) (image.Verified, error) 
 	return f.Verified, f.Close()
 }
 
-// Open verifies the image at p and returns it. One that is not on this machine
-// is kept until it is closed, in an unnamed file in dir. Its errors are of type
-// *Error.
+// Open verifies the image at p and returns it. A remote image is kept in an unnamed file
+// in dir until it is closed. Errors have type *image.Error.
 func (p Location) Open(ctx context.Context, c Checks, dir string) (*image.File, error) {
 	return p.with(dir, func(f *image.File) error {
 		want, err := p.claimedDigest(ctx, c, f)
@@ -51,8 +50,8 @@ func (p Location) Open(ctx context.Context, c Checks, dir string) (*image.File, 
 	})
 }
 
-// OpenUnverified is Open without any check: of the image's files it reads the
-// .xz alone, and nothing is known of it but its length.
+// OpenUnverified is Open without any check: it reads only the .xz, and of the result only
+// Bytes is set.
 func (p Location) OpenUnverified(ctx context.Context, count image.ProgressFunc, dir string) (*image.File, error) {
 	return p.with(dir, func(f *image.File) (err error) {
 		if p.Local() {
@@ -67,7 +66,7 @@ func (p Location) OpenUnverified(ctx context.Context, count image.ProgressFunc, 
 	})
 }
 
-// use is a file that fill has filled.
+// with opens the .xz and has fill set the rest of the file.
 func (p Location) with(dir string, fill func(*image.File) error) (*image.File, error) {
 	xz, err := p.open(dir)
 	if err != nil {
@@ -97,8 +96,8 @@ func (p Location) claimedDigest(ctx context.Context, c Checks, f *image.File) (w
 	return want, err
 }
 
-// ClaimedKey is the number of the key that the image says it is signed with; nil if
-// there is no .skein.sig. Nothing is verified by it. Its errors are of type *Error.
+// ClaimedKey returns the number of the key that the image says it is signed with, or nil
+// if there is no .skein.sig. It verifies nothing. Errors have type *image.Error.
 func (p Location) ClaimedKey(ctx context.Context) (*signify.KeyNumber, error) {
 	signature, err := p.sidecars().signature(ctx)
 	if err != nil || signature == nil {
@@ -107,7 +106,7 @@ func (p Location) ClaimedKey(ctx context.Context) (*signify.KeyNumber, error) {
 	return &signature.Number, nil
 }
 
-// fault is err as *Error.
+// fault returns err as *image.Error.
 func (p Location) fault(err error) error {
 	if _, ok := err.(*image.Error); ok {
 		return err

@@ -1,3 +1,3 @@
-// Package lockdir makes temporary directories that are locked while their work goes on, so that
-// what a crash leaves is recognised, and removed, by the next process that looks (flock(2)).
+// Package lockdir makes temporary directories that are locked while they are in use, so that
+// the next process recognises, and removes, what a crash has left (flock(2)).
 package lockdir

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// lockDirEvery is how often a lock that another process holds is asked for again.
-const lockDirEvery = 5 * time.Millisecond
+// pollInterval is the time between attempts to get a lock that another process holds.
+const pollInterval = 5 * time.Millisecond
 
 // LockShared locks a directory that processes share (flock(2)). It waits for the lock until
 // ctx is done.
@@ -31,13 +31,13 @@ func LockShared(ctx context.Context, dir string) (unlock func(), err error) {
 		case <-ctx.Done():
 			f.Close()
 			return nil, context.Cause(ctx)
-		case <-time.After(lockDirEvery):
+		case <-time.After(pollInterval):
 		}
 	}
 }
 
-// LockPublished is lockDir of a directory that images are published in. On a file system
-// that has no locks it does nothing.
+// LockPublished is LockShared for a directory that images are published in. On a file
+// system without locks it does nothing.
 func LockPublished(ctx context.Context, dir string) (unlock func(), err error) {
 	unlock, err = LockShared(ctx, dir)
 	if errors.Is(err, syscall.EOPNOTSUPP) {

@@ -11,25 +11,24 @@ import (
 	"syscall"
 )
 
-// Names in the cache that are no image's: no name of one begins with a dot.
+// Prefixes of directories in the cache. No image's name begins with a dot.
 const (
 	Fetching  = ".fetch-"
 	Importing = ".import-"
 )
 
-// Dir is a directory in the cache for the time of one piece of work. It is
-// locked for as long: one that is not locked is what a crash has left, in this
-// process or any other.
+// Dir is a temporary directory in the cache. It is locked as long as it is in use: an
+// unlocked one was left by a crash of this or another process.
 type Dir struct {
 	Path string
 	Lock *os.File
 }
 
-// atWork are the ids of this process's.
+// live are the ids of the directories that this process uses.
 var live sync.Map
 
-// New makes a directory whose name begins with prefix and the number of this
-// process, by which its work is known where the directory is taken away.
+// New creates a directory whose name begins with prefix and the number of this process,
+// which IsStale needs if somebody removes the directory.
 func New(cache, prefix string) (*Dir, error) {
 	for {
 		dir, err := os.MkdirTemp(cache, prefix+strconv.Itoa(os.Getpid())+"-")
@@ -40,15 +39,15 @@ func New(cache, prefix string) (*Dir, error) {
 		if err == nil {
 			live.Store(t.ID(), true)
 		}
-		if !errors.Is(err, fs.ErrNotExist) { // swept before it was locked
+		if !errors.Is(err, fs.ErrNotExist) { // RemoveStale may remove it before it is locked
 			return t, err
 		}
 	}
 }
 
-// IsStale reports whether nobody is at work under that id any more: no process has
-// the number that is in it, or this one has, and does not know of it. An id without
-// a number is nobody's to judge.
+// IsStale reports whether the directory with that id is no longer in use: there is no
+// process with the number in the id, or it is this process, which does not use it. An id
+// without a number is never stale.
 func IsStale(id string) bool {
 	number, _, ok := strings.Cut(id, "-")
 	pid, err := strconv.Atoi(number)
@@ -62,7 +61,8 @@ func IsStale(id string) bool {
 	return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
-// Lock locks dir, which must still be there when it is.
+// Lock locks dir; how is 0 or LOCK_NB of flock(2). It returns fs.ErrNotExist if dir was
+// removed before it had the lock.
 func Lock(dir string, how int) (*Dir, error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -79,26 +79,26 @@ func Lock(dir string, how int) (*Dir, error) {
 	return &Dir{Path: dir, Lock: f}, nil
 }
 
-// ID is the part of its name that no other has.
+// ID returns the unique part of the directory's name.
 func (t *Dir) ID() string {
 	_, id, _ := strings.Cut(filepath.Base(t.Path), "-")
 	return id
 }
 
-// Remove takes the directory away with all that is in it.
+// Remove removes the directory and its contents, and then unlocks it.
 func (t *Dir) Remove() error {
 	defer t.Release()
 	return os.RemoveAll(t.Path)
 }
 
-// Release leaves the directory for the next sweep.
+// Release unlocks the directory, and leaves it for the next RemoveStale.
 func (t *Dir) Release() {
 	live.Delete(t.ID())
 	t.Lock.Close()
 }
 
-// RemoveStale calls undo with every directory of that prefix that a crash has left,
-// and removes it if that succeeds. What does not is tried at the next sweep.
+// RemoveStale calls undo with every directory with that prefix that a crash has left, and
+// removes it if undo succeeds. If not, the next RemoveStale tries again.
 func RemoveStale(cache, prefix string, undo func(*Dir) error) error {
 	dirs, err := os.ReadDir(cache)
 	if err != nil {
@@ -110,7 +110,7 @@ func RemoveStale(cache, prefix string, undo func(*Dir) error) error {
 		}
 		t, err := Lock(filepath.Join(cache, d.Name()), syscall.LOCK_NB)
 		if err != nil {
-			continue // at work, or gone by now
+			continue // in use, or removed meanwhile
 		}
 		if undo(t) != nil {
 			t.Release()

@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// MoveNew renames a file, and never replaces another: a name that is taken is
-// fs.ErrExist. It makes a second link, for rename(2) replaces what is there; from keeps
-// its name too. Where a file system has no links, the lock of the directory alone keeps
-// others of this program from taking the name in between.
+// MoveNew renames a file, and returns fs.ErrExist if to exists. rename(2) would replace it,
+// so MoveNew makes a second link, and from keeps its name too. On a file system without
+// links, only the directory's lock keeps other processes of this program from taking the
+// name in between.
 func MoveNew(from, to string) error {
 	err := os.Link(from, to)
 	switch {

@@ -14,7 +14,7 @@ import (
 	"nomad-driver-pot/image/lockdir"
 )
 
-// dirShelf is a directory, of this machine or mounted here.
+// dirTarget is a directory on this machine, local or mounted.
 type dirTarget struct{ dir string }
 
 func (s dirTarget) shown(name string) string { return filepath.Join(s.dir, name) }
@@ -27,7 +27,7 @@ func (s dirTarget) read(ctx context.Context, name string, w io.Writer, limit int
 	return p.Download("", limit, count).To(ctx, w)
 }
 
-// put writes to another name, and to the disk, before the file takes its own.
+// put writes and syncs a temporary file, and then renames it.
 func (s dirTarget) put(ctx context.Context, name string, r *io.SectionReader, isNew bool, count image.ProgressFunc) (err error) {
 	f, err := os.CreateTemp(s.dir, "."+name+".*")
 	if err != nil {
@@ -55,7 +55,7 @@ func (s dirTarget) put(ctx context.Context, name string, r *io.SectionReader, is
 	return s.fault("publish", name, err)
 }
 
-// give gives a file its name, in place of what has it unless it is new.
+// give renames a file to name. It replaces an existing file unless isNew.
 func (s dirTarget) give(from, name string, isNew bool) error {
 	if !isNew {
 		return os.Rename(from, s.shown(name))
@@ -73,7 +73,7 @@ func (s dirTarget) give(from, name string, isNew bool) error {
 	return err
 }
 
-// pushReader reads until ctx ends.
+// pushReader reads r until ctx ends.
 type pushReader struct {
 	ctx context.Context
 	r   io.Reader
@@ -97,7 +97,7 @@ func (s dirTarget) remove(_ context.Context, name string) error {
 	return s.fault("publish", name, err)
 }
 
-// sync has what is in the directory on the disk.
+// sync writes the directory to disk.
 func (s dirTarget) sync() error {
 	d, err := os.Open(s.dir)
 	if err != nil {
@@ -106,13 +106,13 @@ func (s dirTarget) sync() error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// lock waits for others that publish in the directory (flock(2)).
+// lock locks the directory against other pushes (flock(2)).
 func (s dirTarget) lock(ctx context.Context) (unlock func(), err error) {
 	unlock, err = lockdir.LockPublished(ctx, s.dir)
 	return unlock, s.fault("publish", "", err)
 }
 
-// fault is err as *Error, whose name is not said twice.
+// fault returns err as *image.Error, without a path in err that would repeat the name.
 func (s dirTarget) fault(op, name string, err error) error {
 	if err == nil {
 		return nil

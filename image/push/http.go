@@ -50,8 +50,8 @@ func (s *httpTarget) read(ctx context.Context, name string, w io.Writer, limit i
 	return s.download("read back", name, limit, count).To(ctx, w)
 }
 
-// put sends a file, as long as the server takes its bytes. A server that does not know
-// the condition (RFC 9110, 13.1.2) replaces what is there.
+// put sends a file; it fails if the server reads no bytes for fetch.DefaultStallTimeout. A
+// server that ignores If-None-Match (RFC 9110, 13.1.2) replaces an existing file.
 func (s *httpTarget) put(ctx context.Context, name string, r *io.SectionReader, isNew bool, count image.ProgressFunc) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -65,7 +65,7 @@ func (s *httpTarget) put(ctx context.Context, name string, r *io.SectionReader, 
 			count(done, total)
 		}
 	}
-	body := func() (io.ReadCloser, error) { // again, if a redirect asks for it
+	body := func() (io.ReadCloser, error) { // called again after a redirect
 		return io.NopCloser(&image.ProgressReader{R: io.NewSectionReader(r, 0, r.Size()), Total: r.Size(), Count: sent}), nil
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, d.URL.String(), nil)
@@ -92,7 +92,7 @@ func (s *httpTarget) remove(ctx context.Context, name string) error {
 	if err != nil {
 		return d.Final(err)
 	}
-	if err := s.ask(ctx, d, head); err != nil { // a server may refuse to remove what is not there
+	if err := s.ask(ctx, d, head); err != nil { // a server may refuse to remove a file that does not exist
 		var status fetch.StatusError
 		if errors.As(err, &status) && status == http.StatusNotFound {
 			return nil
@@ -106,7 +106,7 @@ func (s *httpTarget) remove(ctx context.Context, name string) error {
 	return s.ask(ctx, d, req)
 }
 
-// ask makes a request whose answer is only whether it was done.
+// ask makes a request and returns nil if its status is 2xx.
 func (s *httpTarget) ask(ctx context.Context, d *fetch.Download, req *http.Request) error {
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -120,5 +120,5 @@ func (s *httpTarget) ask(ctx context.Context, d *fetch.Download, req *http.Reque
 	return d.Status(resp.StatusCode)
 }
 
-// lock is none: what two send at once is found out by reading it back.
+// lock does nothing: reading back detects concurrent pushes.
 func (s *httpTarget) lock(context.Context) (unlock func(), err error) { return func() {}, nil }

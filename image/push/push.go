@@ -18,7 +18,7 @@ import (
 	"nomad-driver-pot/image/skein"
 )
 
-// PushOptions say how images are published.
+// PushOptions are the options of Push.
 type PushOptions struct {
 	fetch.Checks                           // of the image, before anything is sent
 	Replace      bool                      // an image of that name that is another
@@ -30,42 +30,43 @@ type PushOptions struct {
 	Warn         func(string)              // of what goes on nevertheless; may be nil
 }
 
-// Pushed is what was published.
+// Pushed is the result of Push.
 type Pushed struct {
 	image.Verified
 	To      string // the .xz
-	Already bool   // it was there, all of it
+	Already bool   // all of it had been published before
 }
 
-// A shelf is where images are offered: files by their names. Its errors are of type
-// *Error.
+// target is a directory or a server that images are published to: files by name. Its
+// errors have type *image.Error.
 type target interface {
-	// shown is a file for an error: never with a secret.
+	// shown returns a file's path or URL for an error, without secrets.
 	shown(name string) string
 
-	// read gives w a file of at most limit bytes. None is fs.ErrNotExist.
+	// read writes a file of at most limit bytes to w. It returns fs.ErrNotExist if there is
+	// no such file.
 	read(ctx context.Context, name string, w io.Writer, limit int64, count image.ProgressFunc) error
 
-	// put makes a file, whole, in place of what has that name. If isNew, nothing is
-	// replaced where that can be: a name that is taken is errTaken.
+	// put creates or replaces a file atomically. If isNew, it returns errTaken for an
+	// existing file, where the target can tell.
 	put(ctx context.Context, name string, r *io.SectionReader, isNew bool, count image.ProgressFunc) error
 
-	// remove takes a file away. None is no error.
+	// remove removes a file. It returns nil if there is none.
 	remove(ctx context.Context, name string) error
 
-	// lock keeps other pushes away until unlock, where that can be.
+	// lock excludes other pushes until unlock, where the target can.
 	lock(ctx context.Context) (unlock func(), err error)
 }
 
-// errTaken is an image of the same name that somebody else has published.
+// errTaken means that somebody else has published an image of the same name.
 var errTaken = fmt.Errorf("another image of that name: %w", fs.ErrExist)
 
-// Push publishes the image at p, which is on this machine, in a directory, or the one
-// of a server that takes PUT, by its path or URL.
+// Push publishes the image at p, which must be on this machine, to a directory or to a
+// server that accepts PUT; to is a path or a URL.
 //
-// Whoever fetches an image asks for its .skein first: it is sent last, when all else
-// has been read back and is right, and an image that takes another's place has its
-// .skein taken away first. So no half of an image is ever offered.
+// A client fetches the .skein of an image first. So Push sends it last, after it has read
+// back and verified all other files, and removes the .skein of an image that it replaces
+// first. No client ever sees part of an image.
 func Push(ctx context.Context, p fetch.Location, to string, o PushOptions) (Pushed, error) {
 	if !p.Local() {
 		return Pushed{}, fmt.Errorf("publish %s: is not on this machine", p)
@@ -96,7 +97,7 @@ func Push(ctx context.Context, p fetch.Location, to string, o PushOptions) (Push
 	return Pushed{Verified: f.Verified, To: s.shown(name), Already: already}, err
 }
 
-// openShelf is a directory's or a server's.
+// openTarget returns the target for a path or a URL.
 func openTarget(to string, o PushOptions) (target, error) {
 	if !fetch.Schemes.MatchString(to) {
 		if to == "" {
@@ -118,7 +119,7 @@ func openTarget(to string, o PushOptions) (target, error) {
 	return newHTTPTarget(u, o)
 }
 
-// pushing is one image on its way.
+// pushing is one push in progress.
 type pushing struct {
 	PushOptions
 	target target
@@ -128,7 +129,7 @@ type pushing struct {
 	sig []byte // nil: there is none
 }
 
-// publish puts the files where they are to be, unless they are there already.
+// publish sends the files, unless the target has them already.
 func (p *pushing) publish(ctx context.Context) (already bool, err error) {
 	there, err := p.small(ctx, ".skein")
 	switch {
@@ -138,7 +139,7 @@ func (p *pushing) publish(ctx context.Context) (already bool, err error) {
 	case bytes.Equal(there, p.file.SkeinText):
 		if p.verifyPublished(ctx) == nil {
 			return true, nil
-		} // else it is damaged: it has that digest, and is not what that is of
+		} // else it is damaged: it has that .skein, and other bytes
 	case !p.Replace:
 		return false, p.fault("", errTaken)
 	}
@@ -187,11 +188,11 @@ func (p *pushing) send(ctx context.Context, isNew bool) error {
 }
 
 // sendSmall puts a file, or has none there.
-func (p *pushing) sendSmall(ctx context.Context, ending string, data []byte, isNew bool) error {
+func (p *pushing) sendSmall(ctx context.Context, suffix string, data []byte, isNew bool) error {
 	if data == nil {
-		return p.target.remove(ctx, p.name+ending)
+		return p.target.remove(ctx, p.name+suffix)
 	}
-	return p.again(ctx, ending, io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), isNew, nil)
+	return p.again(ctx, suffix, io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), isNew, nil)
 }
 
 // again puts a file, and tries that again if it may succeed then. What it finds there
@@ -207,7 +208,8 @@ func (p *pushing) again(ctx context.Context, ending string, r *io.SectionReader,
 	})
 }
 
-// confirm reads back all but the .skein, and says whether it is what was verified.
+// verifyPublished reads back all files but the .skein, and returns an error if they are
+// not the verified ones.
 func (p *pushing) verifyPublished(ctx context.Context) error {
 	for _, small := range []struct {
 		ending string

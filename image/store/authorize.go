@@ -8,19 +8,20 @@ import (
 	"nomad-driver-pot/image"
 )
 
-// authorize returns nil if the image may be used by who asks for it as ref. One that was
-// pulled without a Login may be used by all. One that was pulled with one is used by
-// those whose source lets them have it: a server that it was pulled from is asked, with
-// their Login; another must send the bytes themselves, for a digest is no secret.
-func (s *Store) authorize(ctx context.Context, ref image.Ref, terms image.PullOptions, im *candidate, p image.StatusFunc) error {
+// authorize returns nil if a caller that asks for ref may use the image. An image that was
+// pulled without credentials is for everyone. For an image that was pulled with
+// credentials, the caller's source decides: a server that it was pulled from is asked with
+// the caller's credentials; any other source must send the whole file, since a digest is
+// no secret.
+func (s *Store) authorize(ctx context.Context, ref image.Ref, opts image.PullOptions, im *candidate, p image.StatusFunc) error {
 	if !im.private {
 		return nil
 	}
 	from, known := im.sources.Find(ref)
 	switch {
 	case !known:
-		terms.Digest, terms.Deliver = im.Digest, true
-		f, err := s.cache.Fetch(ctx, ref, terms, p)
+		opts.Digest, opts.Deliver = im.Digest, true
+		f, err := s.cache.Fetch(ctx, ref, opts, p)
 		if err != nil {
 			return err
 		}
@@ -28,29 +29,29 @@ func (s *Store) authorize(ctx context.Context, ref image.Ref, terms image.PullOp
 			return err
 		}
 	case from.Login:
-		if err := s.cache.CheckAccess(ctx, ref, terms); err != nil {
+		if err := s.cache.CheckAccess(ctx, ref, opts); err != nil {
 			return err
 		}
 	default:
-		return nil // the server has sent it to somebody without a Login
+		return nil // the server has sent it without credentials
 	}
-	return s.authorizeOrigin(ctx, ref, terms, im, p)
+	return s.authorizeOrigin(ctx, ref, opts, im, p)
 }
 
-// authorizeOrigin is authorize for the image that im is layered on: all that is in that
-// is in im.
-func (s *Store) authorizeOrigin(ctx context.Context, ref image.Ref, terms image.PullOptions, im *candidate, p image.StatusFunc) error {
-	m, d, err := s.originOf(ctx, ref, terms, im)
+// authorizeOrigin is authorize for the image that im is layered on: im has all of its
+// files.
+func (s *Store) authorizeOrigin(ctx context.Context, ref image.Ref, opts image.PullOptions, im *candidate, p image.StatusFunc) error {
+	m, d, err := s.originOf(ctx, ref, opts, im)
 	if err != nil || m == (image.Meta{}) {
 		return err
 	}
-	below, terms := originRef(ref, m), originOptions(terms)
-	terms.Digest = d
-	found, _, err := s.reuse(ctx, below, terms, p)
-	if err == nil && found == nil { // it is not here any more
-		terms.Deliver = true
+	below, opts := originRef(ref, m), originOptions(opts)
+	opts.Digest = d
+	found, _, err := s.reuse(ctx, below, opts, p)
+	if err == nil && found == nil { // the origin is not here any more
+		opts.Deliver = true
 		var f *image.File
-		if f, err = s.cache.Fetch(ctx, below, terms, p); err == nil {
+		if f, err = s.cache.Fetch(ctx, below, opts, p); err == nil {
 			err = f.Close()
 		}
 	}
@@ -60,11 +61,11 @@ func (s *Store) authorizeOrigin(ctx context.Context, ref image.Ref, terms image.
 	return nil
 }
 
-// originOf is what im is layered on, zero if on nothing, and its digest. What an earlier
-// version imported has no label for it, and the source says it.
-func (s *Store) originOf(ctx context.Context, ref image.Ref, terms image.PullOptions, im *candidate) (m image.Meta, d image.Digest, err error) {
+// originOf returns what im is layered on, zero if nothing, and its digest. An image that
+// an earlier version imported has no label for it: the source is asked.
+func (s *Store) originOf(ctx context.Context, ref image.Ref, opts image.PullOptions, im *candidate) (m image.Meta, d image.Digest, err error) {
 	if im.origin == "" {
-		m, err = s.cache.AnnouncedMeta(ctx, ref, terms)
+		m, err = s.cache.AnnouncedMeta(ctx, ref, opts)
 		return m, d, err
 	}
 	meta, digest, _ := strings.Cut(im.origin, " ")

@@ -11,49 +11,49 @@ import (
 	"nomad-driver-pot/image/fetch"
 )
 
-// Labels of datasets that say what an image is, and on what terms it may be used.
+// Labels of datasets that say what an image is, and which callers may use it.
 const (
 	LabelRef    = "nomad.pot:ref"    // Ref.String: what it was pulled as
 	LabelDigest = "nomad.pot:digest" // Digest.String
 
 	LabelSigner = "nomad.pot:signer" // signify.PublicKey.Fingerprint
-	LabelLogin  = "nomad.pot:login"  // "required": the source was shown a Login
+	LabelLogin  = "nomad.pot:login"  // "required": it was pulled with credentials
 
-	// LabelSources is what else the same bytes are served as: sources.String.
+	// LabelSources are the other references that served the same bytes: fetch.Sources.String.
 	LabelSources = "nomad.pot:sources"
 
 	// LabelOrigin is the image that a layered one was received on: Meta.String and
 	// Digest.String, separated by a space.
 	LabelOrigin = "nomad.pot:origin"
 
-	// LabelImported is what a person imported a pot as, Ref.String, for as long as the
-	// pot is not changed or started.
+	// LabelImported is the reference, Ref.String, that a person imported a pot as. The pot
+	// loses it when it is changed or started.
 	LabelImported = "nomad.pot:imported"
 
-	// LabelTask and LabelAlloc are on the pot of a task: they name it, and its allocation.
+	// LabelTask and LabelAlloc name the task that a pot belongs to, and its allocation.
 	LabelTask  = "nomad.pot:task"
 	LabelAlloc = "nomad.pot:alloc"
 )
 
-// allowLocal says how an operator lets the pots of a host be images.
+// allowLocal is the hint, in errors, how an operator allows pots of a host as images.
 const allowLocal = "allow pots of this host as images in the plugin's configuration (allow_local_images)"
 
-// ErrNotImage is a dataset that has the name of an image and is none.
+// ErrNotImage means that a dataset has the name of an image and is not one.
 var ErrNotImage = errors.New("is not an image")
 
-// imported is a dataset that is an image.
+// candidate is a dataset that is an image, with what its labels say.
 type candidate struct {
 	Imported
 	signer  string
-	private bool          // it was pulled with a Login: its sources say who may use it
-	sources fetch.Sources // none: not known
+	private bool          // it was pulled with credentials: its sources say who may use it
+	sources fetch.Sources // empty: not known
 	origin  string        // LabelOrigin
 	byHand  bool          // a person imported it
 }
 
-// newImported returns the image that a dataset with those labels is. If it is none the
-// error is ErrNotImage: a pot's files are not for whoever guesses its name. local is
-// whether a pot of this host, which is nobody's image, is one all the same.
+// newCandidate returns the image that a dataset with those labels is. It returns
+// ErrNotImage if it is not one: guessing a pot's name must not give access to its files.
+// If local, a pot of this host counts as an image.
 func newCandidate(name string, labels map[string]string, local bool) (*candidate, error) {
 	im := &candidate{
 		Imported: Imported{Name: name},
@@ -93,9 +93,9 @@ func newCandidate(name string, labels map[string]string, local bool) (*candidate
 	return im, nil
 }
 
-// is reports whether the image is known to be what ref stands for. An image of which
-// nothing is known is what its name says.
-func (im *candidate) is(ref image.Ref) bool {
+// isFor reports whether the image is known to be what ref stands for. An image without
+// known sources counts by its name, if a person imported it.
+func (im *candidate) isFor(ref image.Ref) bool {
 	if len(im.sources) == 0 {
 		return im.byHand
 	}
@@ -103,8 +103,8 @@ func (im *candidate) is(ref image.Ref) bool {
 	return found && !s.Gone
 }
 
-// read returns the image of that name, nil if there is no such dataset.
-func (s *Store) read(ctx context.Context, name string, terms image.PullOptions) (*candidate, error) {
+// read returns the image of that name, or nil if there is no such dataset.
+func (s *Store) read(ctx context.Context, name string, opts image.PullOptions) (*candidate, error) {
 	labels, err := s.datasets.Labels(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -112,17 +112,17 @@ func (s *Store) read(ctx context.Context, name string, terms image.PullOptions) 
 	if err != nil {
 		return nil, err
 	}
-	return newCandidate(name, labels, terms.Local)
+	return newCandidate(name, labels, opts.Local)
 }
 
-// Beside is the dataset of an image with that digest where ref.Dataset is another
-// image's.
+// Beside returns the name of the dataset for an image with that digest if another image
+// has the name r.Dataset.
 func Beside(r image.Ref, d image.Digest) string { return besideStem(r) + "-" + d.Hex()[:besideDigits] }
 
-// besideDigits is how much of a digest tells images of one name from each other.
+// besideDigits is how many digits of a digest distinguish images of one name.
 const besideDigits = 16
 
-// besideStem begins the names of such datasets, which are no longer than others.
+// besideStem begins the names that Beside returns, which are at most image.MaxName long.
 func besideStem(r image.Ref) string {
 	name := r.Dataset()
 	return name[:min(len(name), image.MaxName-1-besideDigits)]

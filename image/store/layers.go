@@ -11,17 +11,17 @@ import (
 	"nomad-driver-pot/image"
 )
 
-// maxLayers bounds how many images one is layered on, one on the other.
+// maxLayers bounds the chain of origins of an image.
 const maxLayers = 16
 
-// originRef is what an image with that Meta is layered on: of the same source.
+// originRef returns the reference of the image that m names, at the same source as r.
 func originRef(r image.Ref, m image.Meta) image.Ref {
 	return image.Ref{Source: r.Source, Name: m.Name, Tag: m.Tag}
 }
 
-// below goes down what ref is layered on, from m, which its .meta says. Each is
-// fetched and given to visit, which tells whether to go on.
-func (s *Store) walkOrigins(ctx context.Context, ref image.Ref, terms image.PullOptions, m image.Meta, p image.StatusFunc, visit func(image.Ref, *image.File) (more bool, err error)) error {
+// walkOrigins calls visit with each image that ref is layered on, fetched, the nearest
+// first; m is ref's own .meta. It stops when visit returns false.
+func (s *Store) walkOrigins(ctx context.Context, ref image.Ref, opts image.PullOptions, m image.Meta, p image.StatusFunc, visit func(image.Ref, *image.File) (more bool, err error)) error {
 	seen := []string{ref.Dataset()}
 	for more := true; more && m != (image.Meta{}); {
 		ref = originRef(ref, m)
@@ -31,7 +31,7 @@ func (s *Store) walkOrigins(ctx context.Context, ref image.Ref, terms image.Pull
 		if loop || len(seen) > maxLayers+1 {
 			return fmt.Errorf("layered on itself, or on more than %d images: %s", maxLayers, strings.Join(seen, " on "))
 		}
-		f, err := s.cache.Fetch(ctx, ref, originOptions(terms), p)
+		f, err := s.cache.Fetch(ctx, ref, originOptions(opts), p)
 		if err != nil {
 			return fmt.Errorf("layered on %s: %w", ref, err)
 		}
@@ -43,8 +43,8 @@ func (s *Store) walkOrigins(ctx context.Context, ref image.Ref, terms image.Pull
 	return nil
 }
 
-// below are the terms for what an image is layered on: the same, but what is of the
-// image alone.
+// originOptions returns the options to pull an image's origins with: without those
+// that concern the image alone.
 func originOptions(t image.PullOptions) image.PullOptions {
 	t.Digest, t.ForcePull, t.Own, t.Deliver = image.Digest{}, false, false, false
 	return t
@@ -53,30 +53,31 @@ func originOptions(t image.PullOptions) image.PullOptions {
 // originDataset is the image that another one is received on.
 type originDataset struct {
 	image.Meta
-	origin  Imported // is imported
+	origin  Imported
 	streams func(context.Context) ([]io.ReadCloser, error)
 }
 
-// on sees to it that what ref is layered on is imported, the oldest first.
-func (s *Store) ensureOrigins(ctx context.Context, ref image.Ref, terms image.PullOptions, m image.Meta, p image.StatusFunc) (*originDataset, error) {
+// ensureOrigins imports the images that ref is layered on, the oldest first. It returns
+// nil if there are none.
+func (s *Store) ensureOrigins(ctx context.Context, ref image.Ref, opts image.PullOptions, m image.Meta, p image.StatusFunc) (*originDataset, error) {
 	if m == (image.Meta{}) {
 		return nil, nil
 	}
-	origin, err := s.importOrigins(ctx, ref, terms, m, p)
+	origin, err := s.importOrigins(ctx, ref, opts, m, p)
 	if err != nil {
 		return nil, err
 	}
 	return &originDataset{Meta: m, origin: origin, streams: func(ctx context.Context) ([]io.ReadCloser, error) {
-		return s.originStreams(ctx, ref, terms, m, p)
+		return s.originStreams(ctx, ref, opts, m, p)
 	}}, nil
 }
 
-// bringBelow imports what is not there of what ref is layered on, and returns the image
-// that ref itself is on.
-func (s *Store) importOrigins(ctx context.Context, ref image.Ref, terms image.PullOptions, m image.Meta, p image.StatusFunc) (origin Imported, err error) {
+// importOrigins imports the origins of ref that are not here, and returns the image that
+// ref itself is layered on.
+func (s *Store) importOrigins(ctx context.Context, ref image.Ref, opts image.PullOptions, m image.Meta, p image.StatusFunc) (origin Imported, err error) {
 	first := originRef(ref, m)
 	if first.Dataset() != ref.Dataset() {
-		found, _, err := s.reuse(ctx, first, originOptions(terms), p)
+		found, _, err := s.reuse(ctx, first, originOptions(opts), p)
 		if err != nil {
 			return origin, fmt.Errorf("layered on %s: %w", first, s.useError(ctx, first, err))
 		}
@@ -85,13 +86,13 @@ func (s *Store) importOrigins(ctx context.Context, ref image.Ref, terms image.Pu
 		}
 	}
 	var missing []image.Ref
-	err = s.walkOrigins(ctx, ref, terms, m, p, func(r image.Ref, f *image.File) (bool, error) {
+	err = s.walkOrigins(ctx, ref, opts, m, p, func(r image.Ref, f *image.File) (bool, error) {
 		missing = append(missing, r)
 		if err := f.Close(); err != nil || f.Meta == (image.Meta{}) {
 			return false, err
 		}
 		below := originRef(r, f.Meta)
-		found, _, err := s.reuse(ctx, below, originOptions(terms), p)
+		found, _, err := s.reuse(ctx, below, originOptions(opts), p)
 		if err != nil {
 			return false, s.useError(ctx, below, err)
 		}
@@ -100,11 +101,10 @@ func (s *Store) importOrigins(ctx context.Context, ref image.Ref, terms image.Pu
 	if err != nil {
 		return origin, err
 	}
-	// The oldest first: who waits for another's import waits for one that needs none
-	// that waits for it.
+	// The oldest first, so that two pulls that share origins never wait for each other.
 	for _, i := range slices.Backward(missing) {
-		origin, err = s.flights.do(ctx, pullKey{i.String(), originOptions(terms).Comparable()}, p, func(ctx context.Context, p image.StatusFunc) (Imported, error) {
-			return s.ensure(ctx, i, originOptions(terms), p)
+		origin, err = s.pulls.do(ctx, pullKey{i.String(), originOptions(opts).Comparable()}, p, func(ctx context.Context, p image.StatusFunc) (Imported, error) {
+			return s.ensure(ctx, i, originOptions(opts), p)
 		})
 		if err != nil {
 			return origin, fmt.Errorf("layered on %s: %w", i, err)
@@ -113,15 +113,15 @@ func (s *Store) importOrigins(ctx context.Context, ref image.Ref, terms image.Pu
 	return origin, nil
 }
 
-// streams are those of all that ref is layered on, decoded, the oldest first.
-func (s *Store) originStreams(ctx context.Context, ref image.Ref, terms image.PullOptions, m image.Meta, p image.StatusFunc) (all []io.ReadCloser, err error) {
+// originStreams returns the decoded streams of all origins of ref, the oldest first.
+func (s *Store) originStreams(ctx context.Context, ref image.Ref, opts image.PullOptions, m image.Meta, p image.StatusFunc) (all []io.ReadCloser, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(all)
 			all = nil
 		}
 	}()
-	err = s.walkOrigins(ctx, ref, terms, m, p, func(_ image.Ref, f *image.File) (bool, error) {
+	err = s.walkOrigins(ctx, ref, opts, m, p, func(_ image.Ref, f *image.File) (bool, error) {
 		all = append([]io.ReadCloser{readCloserWith{f.Open(ctx, s.cache.Options.Decode), f}}, all...)
 		return true, nil
 	})
@@ -134,7 +134,7 @@ func closeAll(all []io.ReadCloser) {
 	}
 }
 
-// both reads one, and closes the other with it.
+// readCloserWith reads one, and closes the other with it.
 type readCloserWith struct {
 	io.ReadCloser
 	with io.Closer

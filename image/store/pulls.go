@@ -8,41 +8,41 @@ import (
 	"nomad-driver-pot/image/fetch"
 )
 
-// flights are the works under way: one for each key, however many ask for it.
+// pulls are the pulls in progress: one for each key, however many callers wait for it.
 type pulls struct {
 	mu    sync.Mutex
 	byKey map[pullKey]*pull
 }
 
-// wanted is what makes two works the same.
+// pullKey identifies a pull: calls with equal keys share one.
 type pullKey struct {
-	ref   string
-	terms image.PullOptions // Terms.key
+	ref  string
+	opts image.PullOptions // Terms.key
 }
 
-// flight is one work. It goes on while anyone waits for it.
+// pull is a pull in progress. It is cancelled when nobody waits for it.
 type pull struct {
 	cancel context.CancelCauseFunc
-	done   chan struct{} // closed when snapshot and err are there
+	done   chan struct{} // closed when imported and err are set
 
-	snapshot Imported
+	imported Imported
 	err      error
 
-	waiting int // flights.mu
+	waiting int // guarded by pulls.mu
 
-	mu     sync.Mutex
-	tellTo map[*waiter]bool
-	last   string // message, for those who come later
+	mu      sync.Mutex
+	waiters map[*waiter]bool
+	last    string // message, for waiters that join later
 }
 
-// asker is one of those who wait.
+// waiter is a caller that waits for a pull.
 type waiter struct {
 	progress image.StatusFunc
 }
 
-// do returns what work returns, which is called once for all who ask at the
-// same time. When the last of them has given up, its context ends and do waits
-// for work to clear up. work's Progress speaks to all of them.
+// do returns what work returns; work runs once for all concurrent callers with the same
+// key. When the last caller's context ends, work's context is cancelled and do waits
+// until work has cleaned up. work's StatusFunc reports to all callers.
 func (fs *pulls) do(ctx context.Context, key pullKey, p image.StatusFunc,
 	work func(context.Context, image.StatusFunc) (Imported, error)) (Imported, error) {
 	a := &waiter{p}
@@ -50,7 +50,7 @@ func (fs *pulls) do(ctx context.Context, key pullKey, p image.StatusFunc,
 	defer f.remove(a)
 	select {
 	case <-f.done:
-		return f.snapshot, f.err
+		return f.imported, f.err
 	case <-ctx.Done():
 		if fs.leave(key, f, context.Cause(ctx)) {
 			<-f.done
@@ -59,8 +59,8 @@ func (fs *pulls) do(ctx context.Context, key pullKey, p image.StatusFunc,
 	}
 }
 
-// join has a wait for the work for key, which is begun if it is not under way: a is told
-// of it from its beginning.
+// join adds a to the waiters of the pull for key, and starts it if there is none. A new
+// pull reports to a from its beginning.
 func (fs *pulls) join(ctx context.Context, key pullKey, a *waiter,
 	work func(context.Context, image.StatusFunc) (Imported, error)) *pull {
 	fs.mu.Lock()
@@ -71,13 +71,13 @@ func (fs *pulls) join(ctx context.Context, key pullKey, a *waiter,
 		return f
 	}
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	f := &pull{cancel: cancel, done: make(chan struct{}), waiting: 1, tellTo: map[*waiter]bool{a: true}}
+	f := &pull{cancel: cancel, done: make(chan struct{}), waiting: 1, waiters: map[*waiter]bool{a: true}}
 	if fs.byKey == nil {
 		fs.byKey = map[pullKey]*pull{}
 	}
 	fs.byKey[key] = f
 	go func() {
-		f.snapshot, f.err = work(ctx, f.tell)
+		f.imported, f.err = work(ctx, f.report)
 		fs.mu.Lock()
 		fs.forget(key, f)
 		fs.mu.Unlock()
@@ -87,8 +87,8 @@ func (fs *pulls) join(ctx context.Context, key pullKey, a *waiter,
 	return f
 }
 
-// leave ends the work if nobody is left who waits for it; who asks from now on
-// begins another.
+// leave removes a waiter, and cancels the pull if it was the last. The next caller starts
+// another pull.
 func (fs *pulls) leave(key pullKey, f *pull, cause error) (last bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -101,18 +101,18 @@ func (fs *pulls) leave(key pullKey, f *pull, cause error) (last bool) {
 	return true
 }
 
-// forget makes room for another work of that key.
+// forget lets the next caller start another pull for that key.
 func (fs *pulls) forget(key pullKey, f *pull) {
 	if fs.byKey[key] == f {
 		delete(fs.byKey, key)
 	}
 }
 
-// add tells a what was last told, and what is told from now on.
+// add reports the last message to a, and all later ones.
 func (f *pull) add(a *waiter) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.tellTo[a] = true
+	f.waiters[a] = true
 	if f.last != "" && a.progress != nil {
 		a.progress(f.last)
 	}
@@ -121,15 +121,15 @@ func (f *pull) add(a *waiter) {
 func (f *pull) remove(a *waiter) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.tellTo, a)
+	delete(f.waiters, a)
 }
 
-// tell is the work's Progress.
-func (f *pull) tell(message string) {
+// report is the StatusFunc of work.
+func (f *pull) report(message string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last = message
-	for a := range f.tellTo {
+	for a := range f.waiters {
 		if a.progress != nil {
 			a.progress(message)
 		}

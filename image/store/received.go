@@ -18,15 +18,15 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// LabelReceived is the label of a dataset that a Store received, also when it is an image
-// no more because a person changes it: the digest, and the GUIDs, in hexadecimal, of the
-// snapshots that came with it, separated by spaces. A layered image is put on whatever
-// snapshot of the pool has the GUID of its origin, and a stream can say any GUID: so no
-// two images may have the same. A user property has at most 8191 bytes (zfsprops(7)),
-// which is room for three times maxSnapshots in each dataset.
+// LabelReceived is the label of a dataset that a Store received. The dataset keeps it when
+// a person changes it and it is no longer an image. The value is the digest and, in
+// hexadecimal, the GUIDs of the snapshots that came with it, separated by spaces. ZFS
+// receives a layered image on whatever snapshot of the pool has the GUID of its origin,
+// and a stream can claim any GUID: so no two images may share one. A user property has at
+// most 8191 bytes (zfsprops(7)), enough for three times maxSnapshots in each dataset.
 const LabelReceived = "nomad.pot:received"
 
-// A receipt is the value of LabelReceived.
+// receipt is the value of LabelReceived.
 type receipt struct {
 	digest string // of the image
 	guids  []uint64
@@ -40,7 +40,7 @@ func (r receipt) String() string {
 	return strings.Join(words, " ")
 }
 
-// parseReceipt reads one.
+// parseReceipt reads what receipt.String writes.
 func parseReceipt(label string) (r receipt, err error) {
 	words := strings.Fields(label)
 	if len(words) == 0 {
@@ -57,7 +57,7 @@ func parseReceipt(label string) (r receipt, err error) {
 	return r, nil
 }
 
-// receiptOf is that of an image with that stream.
+// receiptOf returns the receipt of an image with that digest and stream.
 func receiptOf(d image.Digest, s *zstream.Stream) receipt {
 	r := receipt{digest: d.String()}
 	for _, dataset := range s.Datasets {
@@ -69,7 +69,7 @@ func receiptOf(d image.Digest, s *zstream.Stream) receipt {
 	return r
 }
 
-// shared returns a GUID that images of two digests have.
+// shared returns a GUID that both have, if they are images of different digests.
 func (r receipt) shared(other receipt) (guid uint64, found bool) {
 	if r.digest == other.digest {
 		return 0, false
@@ -82,13 +82,13 @@ func (r receipt) shared(other receipt) (guid uint64, found bool) {
 	return 0, false
 }
 
-// receiptFile is in the directory of an import.
+// receiptFile is the name of the receipt in the directory of an import.
 const receiptFile = "received"
 
-// claim takes the GUIDs of r for the import t of ref, until t is removed: by then the
-// dataset has its label. It is an error if another image here has one of them, imported
-// or about to be. Two imports at the same time do not both succeed. Another image of ref's
-// name makes room, if nothing is cloned from it.
+// claim reserves the GUIDs of r for the import t of ref, until t is removed: by then the
+// dataset has its label. It fails if another image has one of them, imported or being
+// imported, so two concurrent imports do not both succeed. An image with ref's name that
+// has no clones is destroyed instead.
 func (s *Store) claim(ctx context.Context, t *lockdir.Dir, ref image.Ref, r receipt) error {
 	if err := s.claimAmongImports(ctx, t, r); err != nil {
 		return err
@@ -112,8 +112,8 @@ func (s *Store) claim(ctx context.Context, t *lockdir.Dir, ref image.Ref, r rece
 	return nil
 }
 
-// makeRoom destroys an image that cannot be beside another one because both have a
-// snapshot with that GUID, as two exports of one snapshot have.
+// makeRoom destroys an image that cannot be kept beside a new one because both have a
+// snapshot with that GUID, as two exports of one snapshot do.
 func (s *Store) makeRoom(ctx context.Context, name string, guid uint64) error {
 	fault := func(why string) error {
 		return &image.Error{Op: "replace", What: "image " + name, Retryable: true,
@@ -139,7 +139,7 @@ func (s *Store) makeRoom(ctx context.Context, name string, guid uint64) error {
 	return s.datasets.Destroy(ctx, name)
 }
 
-// claimAmongImports is claim, among the imports under way.
+// claimAmongImports is claim among the imports in progress.
 func (s *Store) claimAmongImports(ctx context.Context, t *lockdir.Dir, r receipt) error {
 	unlock, err := lockdir.LockShared(ctx, s.cache.Dir)
 	if err != nil {
@@ -156,7 +156,7 @@ func (s *Store) claimAmongImports(ctx context.Context, t *lockdir.Dir, r receipt
 			continue
 		}
 		label, err := os.ReadFile(filepath.Join(dir, receiptFile))
-		if errors.Is(err, fs.ErrNotExist) { // it has claimed nothing yet, or ended by now
+		if errors.Is(err, fs.ErrNotExist) { // it has no claim yet, or has ended
 			continue
 		}
 		other, parseErr := parseReceipt(string(label))
@@ -177,7 +177,7 @@ func (s *Store) claimAmongImports(ctx context.Context, t *lockdir.Dir, r receipt
 	return nil
 }
 
-// ended reports whether a crash has left the directory of an import.
+// ended reports whether the import of that directory has ended; a crash leaves it unlocked.
 func ended(dir string) bool {
 	left, err := lockdir.Lock(dir, syscall.LOCK_NB)
 	if err == nil {
@@ -186,8 +186,8 @@ func ended(dir string) bool {
 	return err == nil || errors.Is(err, fs.ErrNotExist)
 }
 
-// receipts are those of all images, and of pots that were images. An image that an
-// earlier version imported has none yet, and is given one: it is what it was.
+// receipts returns the receipts, by dataset name, of all images and of pots that were
+// images. An image that an earlier version imported has none; receipts adds it.
 func (s *Store) receipts(ctx context.Context) (map[string]receipt, error) {
 	labels, err := s.datasets.Labelled(ctx, LabelReceived, LabelDigest)
 	if err != nil {
@@ -197,7 +197,7 @@ func (s *Store) receipts(ctx context.Context) (map[string]receipt, error) {
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
 		received, digest := labels[name][LabelReceived], labels[name][LabelDigest]
 		switch {
-		case strings.HasPrefix(name, tempPrefix): // has a claim, or is a crash's
+		case strings.HasPrefix(name, tempPrefix): // has a claim, or is left of a crash
 		case received != "":
 			if all[name], err = parseReceipt(received); err != nil {
 				return nil, fmt.Errorf("%s: %s %w", name, LabelReceived, err)
@@ -216,7 +216,7 @@ func (s *Store) receipts(ctx context.Context) (map[string]receipt, error) {
 	return all, nil
 }
 
-// receiptFor labels an image that has no receipt.
+// receiptFor labels an image that has no receipt, and returns the new one.
 func (s *Store) receiptFor(ctx context.Context, name, digest string) (receipt, error) {
 	r := receipt{digest: digest}
 	var err error

@@ -14,11 +14,11 @@ import (
 // room is where a new image goes.
 type room struct {
 	taken  bool       // another image has the name
-	claims *candidate // the one that its reference stood for until now; nil: none did
+	claims *candidate // the image that its reference stood for until now; nil if none
 }
 
-// nameIn returns the name of the dataset for an image that was fetched as ref. One that
-// was imported meanwhile is fs.ErrExist.
+// nameIn returns the name of the dataset for an image that was fetched as ref. It returns
+// fs.ErrExist if the image was imported meanwhile.
 func (s *Store) nameIn(ctx context.Context, r room, ref image.Ref, d image.Digest) (string, error) {
 	if !r.taken {
 		return ref.Dataset(), nil
@@ -30,11 +30,11 @@ func (s *Store) nameIn(ctx context.Context, r room, ref image.Ref, d image.Diges
 	return Beside(ref, d), err
 }
 
-// beside returns the image with that digest that is kept beside the one with ref's name,
-// nil if there is none.
-func (s *Store) beside(ctx context.Context, ref image.Ref, d image.Digest, terms image.PullOptions) (*candidate, error) {
+// beside returns the image with that digest that is kept beside the image with ref's name,
+// or nil if there is none.
+func (s *Store) beside(ctx context.Context, ref image.Ref, d image.Digest, opts image.PullOptions) (*candidate, error) {
 	name := Beside(ref, d)
-	im, err := s.read(ctx, name, terms)
+	im, err := s.read(ctx, name, opts)
 	if err == nil && im != nil && im.Digest != d {
 		err = ErrNotImage
 	}
@@ -45,50 +45,50 @@ func (s *Store) beside(ctx context.Context, ref image.Ref, d image.Digest, terms
 	return im, err
 }
 
-// reuse returns the image here that ref stands for, if it may be used on these terms.
-// Where it is not known that it may, its source is asked, with the Login of the terms.
-// If there is none here it is nil, and room is where a new one goes.
-func (s *Store) reuse(ctx context.Context, ref image.Ref, terms image.PullOptions, p image.StatusFunc) (im *candidate, _ room, err error) {
-	named, err := s.read(ctx, ref.Dataset(), terms)
+// reuse returns the image here that ref stands for, if opts allow it. Where the labels do
+// not say so, reuse asks the source, with the credentials of opts. It returns nil if there
+// is no such image here; room then says where a new one goes.
+func (s *Store) reuse(ctx context.Context, ref image.Ref, opts image.PullOptions, p image.StatusFunc) (im *candidate, _ room, err error) {
+	named, err := s.read(ctx, ref.Dataset(), opts)
 	lost := errors.Is(err, fs.ErrInvalid)
-	if lost { // it may be anybody's
+	if lost { // it may be another image
 		p.Report("the labels of dataset %s are damaged: the image is kept beside it", ref.Dataset())
 	} else if err != nil {
 		return nil, room{}, err
 	}
-	im, err = s.find(ctx, ref, terms, named)
+	im, err = s.find(ctx, ref, opts, named)
 	if err != nil {
 		return nil, room{}, err
 	}
 	r := room{taken: named != nil || lost}
-	if im != nil && im.is(ref) {
+	if im != nil && im.isFor(ref) {
 		r.claims = im
 	}
-	asks := im == nil && r.taken && terms.Digest == image.Digest{}
-	if asks || im != nil && im.asks(ref, terms) {
-		if im, err = s.ask(ctx, ref, terms, p, named, im); err != nil {
+	asks := im == nil && r.taken && opts.Digest == image.Digest{}
+	if asks || im != nil && im.mustAskSource(ref, opts) {
+		if im, err = s.askSource(ctx, ref, opts, p, named, im); err != nil {
 			return nil, r, err
 		}
 	}
 	if im == nil {
 		return nil, r, nil
 	}
-	if err := s.authorize(ctx, ref, terms, im, p); err != nil {
+	if err := s.authorize(ctx, ref, opts, im, p); err != nil {
 		return nil, r, err
 	}
-	return im, r, s.remember(ctx, ref, terms, im, r.claims)
+	return im, r, s.recordSource(ctx, ref, opts, im, r.claims)
 }
 
-// find returns the image that is known to be the one that ref stands for, or that has
-// the digest of the terms; named is the dataset with ref's name.
-func (s *Store) find(ctx context.Context, ref image.Ref, terms image.PullOptions, named *candidate) (*candidate, error) {
-	if pin := terms.Digest; pin != (image.Digest{}) {
-		if named != nil && named.Digest == pin {
+// find returns the image that its labels say ref stands for or, if opts have a digest, the
+// image with that digest; named is the dataset with ref's name.
+func (s *Store) find(ctx context.Context, ref image.Ref, opts image.PullOptions, named *candidate) (*candidate, error) {
+	if wantDigest := opts.Digest; wantDigest != (image.Digest{}) {
+		if named != nil && named.Digest == wantDigest {
 			return named, nil
 		}
-		return s.beside(ctx, ref, pin, terms)
+		return s.beside(ctx, ref, wantDigest, opts)
 	}
-	if named != nil && named.is(ref) {
+	if named != nil && named.isFor(ref) {
 		return named, nil
 	}
 	all, err := s.datasets.Labelled(ctx, LabelRef, LabelSources)
@@ -96,14 +96,14 @@ func (s *Store) find(ctx context.Context, ref image.Ref, terms image.PullOptions
 		return nil, nil
 	}
 	if err != nil {
-		return nil, s.fault(ctx, ref, &image.Error{Op: "list", What: "images", Err: err})
+		return nil, s.importError(ctx, ref, &image.Error{Op: "list", What: "images", Err: err})
 	}
 	for name, labels := range all {
 		if !strings.HasPrefix(name, besideStem(ref)+"-") || labels[LabelRef] == "" {
 			continue
 		}
-		im, err := s.read(ctx, name, terms)
-		if err == nil && im != nil && im.is(ref) {
+		im, err := s.read(ctx, name, opts)
+		if err == nil && im != nil && im.isFor(ref) {
 			return im, nil
 		}
 		if err != nil && !errors.Is(err, ErrNotImage) {
@@ -113,27 +113,27 @@ func (s *Store) find(ctx context.Context, ref image.Ref, terms image.PullOptions
 	return nil, nil
 }
 
-// unsigned reports whether the image is not known to be signed with the key that the
-// terms ask for.
-func (im *candidate) unsigned(terms image.PullOptions) bool {
-	return terms.Key != nil && im.signer != terms.Key.Fingerprint()
+// unsigned reports whether opts require a key that the image is not known to be signed
+// with.
+func (im *candidate) unsigned(opts image.PullOptions) bool {
+	return opts.Key != nil && im.signer != opts.Key.Fingerprint()
 }
 
-// asks reports whether the source must be asked what it serves before im is used.
-func (im *candidate) asks(ref image.Ref, terms image.PullOptions) bool {
+// mustAskSource reports whether the source must be asked what it serves before im is used.
+func (im *candidate) mustAskSource(ref image.Ref, opts image.PullOptions) bool {
 	from, known := im.sources.Find(ref)
-	return terms.ForcePull || im.unsigned(terms) || im.private && known && from.Login
+	return opts.ForcePull || im.unsigned(opts) || im.private && known && from.Login
 }
 
-// ask returns the image here that the source serves, nil if it is not here. im is the one
-// that ref stood for until now, or nil.
-func (s *Store) ask(ctx context.Context, ref image.Ref, terms image.PullOptions, p image.StatusFunc, named, im *candidate) (*candidate, error) {
+// askSource returns the image here that the source serves now, or nil if it is not here.
+// im is the image that ref stood for until now, or nil.
+func (s *Store) askSource(ctx context.Context, ref image.Ref, opts image.PullOptions, p image.StatusFunc, named, im *candidate) (*candidate, error) {
 	p.Report("asking the source whether %s may be used", ref.File())
-	serves, err := s.cache.RemoteDigest(ctx, ref, terms)
+	serves, err := s.cache.RemoteDigest(ctx, ref, opts)
 	switch {
 	case err == nil:
-	case im == nil && named != nil && named.byHand && !named.private && !named.unsigned(terms) && !terms.ForcePull && absent(err) && ctx.Err() == nil:
-		// A person has imported the image so that it is here without its source.
+	case im == nil && named != nil && named.byHand && !named.private && !named.unsigned(opts) && !opts.ForcePull && absent(err) && ctx.Err() == nil:
+		// A person imported the image by hand so that it works without its source.
 		p.Report("the source of %s cannot be asked: using the image that was imported by hand", ref.File())
 		return named, nil
 	default:
@@ -144,12 +144,12 @@ func (s *Store) ask(ctx context.Context, ref image.Ref, terms image.PullOptions,
 	case named != nil && named.Digest == serves:
 		im = named
 	default:
-		if im, err = s.beside(ctx, ref, serves, terms); im == nil {
+		if im, err = s.beside(ctx, ref, serves, opts); im == nil {
 			return nil, err
 		}
 	}
-	if im.unsigned(terms) {
-		im.signer = terms.Key.Fingerprint()
+	if im.unsigned(opts) {
+		im.signer = opts.Key.Fingerprint()
 		err = s.datasets.SetLabels(ctx, im.Name, map[string]string{LabelSigner: im.signer})
 	}
 	return im, err
@@ -158,28 +158,29 @@ func (s *Store) ask(ctx context.Context, ref image.Ref, terms image.PullOptions,
 // absent reports whether a source does not have an image, or did not answer.
 func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) || image.Retryable(err) }
 
-// remember has ref stand for im from now on, and no more for the one that it stood for.
-func (s *Store) remember(ctx context.Context, ref image.Ref, terms image.PullOptions, im, before *candidate) error {
+// recordSource labels im as what ref stands for, and before as what it no longer stands
+// for.
+func (s *Store) recordSource(ctx context.Context, ref image.Ref, opts image.PullOptions, im, before *candidate) error {
 	if before != nil && before.Name != im.Name {
-		if err := s.disclaim(ctx, before, ref); err != nil {
+		if err := s.markGone(ctx, before, ref); err != nil {
 			return err
 		}
 	}
 	from, known := im.sources.Find(ref)
-	pinned := terms.Digest != image.Digest{} // which says nothing of what the source serves now
+	pinned := opts.Digest != image.Digest{} // which says nothing of what the source serves now
 	switch {
 	case im.Digest == image.Digest{}, known && !from.Gone, pinned && (known || !im.private):
 		return nil
 	case !known:
-		from = fetch.Source{Ref: ref.String(), Login: im.private && !terms.Credentials.IsZero()}
+		from = fetch.Source{Ref: ref.String(), Login: im.private && !opts.Credentials.IsZero()}
 	}
 	from.Gone = pinned
 	im.sources = im.sources.With(from)
 	return s.datasets.SetLabels(ctx, im.Name, map[string]string{LabelSources: im.sources.String()})
 }
 
-// disclaim writes down that ref does not stand for an image any more.
-func (s *Store) disclaim(ctx context.Context, im *candidate, ref image.Ref) error {
+// markGone labels an image as what ref does not stand for any more. im may be nil.
+func (s *Store) markGone(ctx context.Context, im *candidate, ref image.Ref) error {
 	if im == nil {
 		return nil
 	}
@@ -196,7 +197,7 @@ func (s *Store) disclaim(ctx context.Context, im *candidate, ref image.Ref) erro
 	return err
 }
 
-// unusable is err of an image here that cannot be used, as *Error.
+// useError returns err, of an image here that cannot be used, as *image.Error.
 func (s *Store) useError(ctx context.Context, ref image.Ref, err error) error {
 	if ctx.Err() != nil {
 		return fetch.ContextError(ctx, "use", "image "+ref.Dataset())

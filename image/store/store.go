@@ -19,17 +19,16 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// tempPrefix begins the names of datasets that are being imported. They are no
-// image's: those have the name of a pot before the first '_'.
+// tempPrefix begins the names of datasets that are being imported. No image has such a
+// name: an image's name has the name of a pot before the first '_'.
 const tempPrefix = "_import-"
 
-// undoTimeout is how long the undoing of an import may take, whose own time is
-// over.
+// undoTimeout bounds the removal of a failed import, whose own context may have ended.
 const undoTimeout = time.Minute
 
 // Datasets are a host's datasets, as a store needs them. pot.Images is the same, with
-// the contracts of each method. Names are relative to where pots are kept: "hello_1_0".
-// All methods may be called at the same time for different names.
+// the contract of each method. Names are relative to the dataset of all pots:
+// "hello_1_0". All methods may be called concurrently for different names.
 type Datasets interface {
 	Receiver
 	Catalog
@@ -63,97 +62,95 @@ type Labels interface {
 // Imported is an image that pots can be cloned from.
 type Imported struct {
 	Name   string       // of the dataset
-	Digest image.Digest // zero when another tool imported it, and did not say
+	Digest image.Digest // zero if another tool imported it and did not record a digest
 }
 
 // Store makes images available as datasets.
 type Store struct {
 	cache    *fetch.Cache
 	datasets Datasets
-	flights  pulls
+	pulls    pulls
 
-	nothingLost atomic.Bool // sweepLost has found nothing that is left of a crash
+	noStaleImports atomic.Bool // removeStaleImports has found nothing left of a crash
 }
 
-// NewStore is the images in d, and those that c can fetch. All who use the same
-// datasets should use the same cache directory: leftovers of a crash are found
-// by what is in it.
+// NewStore returns a store of the images in d and of the images that c can fetch.
+// Processes that use the same datasets should use the same cache directory: its
+// contents show what a crash has left.
 func NewStore(c *fetch.Cache, d Datasets) *Store {
 	return &Store{cache: c, datasets: d}
 }
 
-// Ensure returns ref's image, and fetches and imports it if it is not there.
-// Unless pin is zero it is the image with that digest. Those who ask for the
-// same at the same time share one fetch and one import; the first to give up
-// does not end them, the last does. Errors of type *Error say whether to ask
-// again: see Retryable.
-func (s *Store) Ensure(ctx context.Context, ref image.Ref, terms image.PullOptions, progress image.StatusFunc) (Imported, error) {
+// Ensure returns ref's image, and fetches and imports it if it is not here. If
+// opts.Digest is set, the image has that digest. Concurrent calls with the same ref and
+// options share one pull, which is cancelled when the last caller's context ends. Errors
+// of type *image.Error say whether a retry may succeed: see image.Retryable.
+func (s *Store) Ensure(ctx context.Context, ref image.Ref, opts image.PullOptions, progress image.StatusFunc) (Imported, error) {
 	if err := ref.Validate(); err != nil {
 		return Imported{}, &image.Error{Op: "check", What: "image reference", Err: err}
 	}
 	if ctx.Err() != nil {
 		return Imported{}, fetch.ContextError(ctx, "wait for", ref.String())
 	}
-	return s.flights.do(ctx, pullKey{ref.String(), terms.Comparable()}, progress, func(ctx context.Context, p image.StatusFunc) (Imported, error) {
-		return s.ensure(ctx, ref, terms, p)
+	return s.pulls.do(ctx, pullKey{ref.String(), opts.Comparable()}, progress, func(ctx context.Context, p image.StatusFunc) (Imported, error) {
+		return s.ensure(ctx, ref, opts, p)
 	})
 }
 
-// ensure is Ensure's work, for all who ask for it. Another process may be faster, and
-// what it imports under the name is looked at as what was there before.
-func (s *Store) ensure(ctx context.Context, ref image.Ref, terms image.PullOptions, p image.StatusFunc) (Imported, error) {
-	if terms.Own {
-		return s.pullBeside(ctx, ref, terms, p)
+// ensure does the work of Ensure, for all callers that share it. If another process
+// imports an image under the same name first, ensure starts over and considers that one.
+func (s *Store) ensure(ctx context.Context, ref image.Ref, opts image.PullOptions, p image.StatusFunc) (Imported, error) {
+	if opts.Own {
+		return s.pullBeside(ctx, ref, opts, p)
 	}
 	for tries := 1; ; tries++ {
-		found, room, err := s.reuse(ctx, ref, terms, p)
+		found, room, err := s.reuse(ctx, ref, opts, p)
 		if err != nil {
 			return Imported{}, s.useError(ctx, ref, err)
 		}
 		if found != nil {
 			return found.Imported, nil
 		}
-		snapshot, err := s.pull(ctx, ref, terms, room, p)
+		snapshot, err := s.pull(ctx, ref, opts, room, p)
 		if !errors.Is(err, fs.ErrExist) || tries == 3 {
 			return snapshot, err
 		}
 	}
 }
 
-// bringOwn imports what no dataset may have the name of yet.
-func (s *Store) pullBeside(ctx context.Context, ref image.Ref, terms image.PullOptions, p image.StatusFunc) (Imported, error) {
+// pullBeside imports an image as a pot of its own, if no dataset has its name yet.
+func (s *Store) pullBeside(ctx context.Context, ref image.Ref, opts image.PullOptions, p image.StatusFunc) (Imported, error) {
 	_, err := s.datasets.Labels(ctx, ref.Dataset())
 	if errors.Is(err, fs.ErrNotExist) {
-		return s.pull(ctx, ref, terms, room{}, p)
+		return s.pull(ctx, ref, opts, room{}, p)
 	}
 	if err == nil {
 		err = fs.ErrExist
 	}
-	return Imported{}, s.fault(ctx, ref, err)
+	return Imported{}, s.importError(ctx, ref, err)
 }
 
-// bring fetches the image and imports it under a temporary name, which it
-// changes for its own when nothing more can go wrong. Where that is taken, the
-// error is fs.ErrExist.
-func (s *Store) pull(ctx context.Context, ref image.Ref, terms image.PullOptions, room room, p image.StatusFunc) (_ Imported, err error) {
-	f, err := s.cache.Fetch(ctx, ref, terms, p)
+// pull fetches the image, imports it under a temporary name, and renames it when all
+// else has succeeded. It returns fs.ErrExist if the final name is taken.
+func (s *Store) pull(ctx context.Context, ref image.Ref, opts image.PullOptions, room room, p image.StatusFunc) (_ Imported, err error) {
+	f, err := s.cache.Fetch(ctx, ref, opts, p)
 	if err != nil {
 		return Imported{}, err
 	}
 	defer f.Close()
 	as, err := s.nameIn(ctx, room, ref, f.Digest)
 	if err != nil {
-		return Imported{}, s.fault(ctx, ref, err)
+		return Imported{}, s.importError(ctx, ref, err)
 	}
-	on, err := s.ensureOrigins(ctx, ref, terms, f.Meta, p)
+	on, err := s.ensureOrigins(ctx, ref, opts, f.Meta, p)
 	if err != nil {
-		return Imported{}, s.fault(ctx, ref, err)
+		return Imported{}, s.importError(ctx, ref, err)
 	}
-	if err := s.sweep(ctx); err != nil {
+	if err := s.removeStale(ctx); err != nil {
 		return Imported{}, s.cache.Fault(err)
 	}
 	if err := s.removeStaleImports(ctx); err != nil {
-		return Imported{}, s.fault(ctx, ref, err)
+		return Imported{}, s.importError(ctx, ref, err)
 	}
 	t, err := lockdir.New(s.cache.Dir, lockdir.Importing)
 	if err != nil {
@@ -176,32 +173,32 @@ func (s *Store) pull(ctx context.Context, ref image.Ref, terms image.PullOptions
 	if err != nil {
 		return Imported{}, err
 	}
-	if err := s.datasets.SetLabels(ctx, name, labelsFor(ref, terms, room, f, received, on)); err != nil {
-		return Imported{}, s.fault(ctx, ref, err)
+	if err := s.datasets.SetLabels(ctx, name, labelsFor(ref, opts, room, f, received, on)); err != nil {
+		return Imported{}, s.importError(ctx, ref, err)
 	}
-	if err := s.disclaim(ctx, room.claims, ref); err != nil { // before another does
-		return Imported{}, s.fault(ctx, ref, err)
+	if err := s.markGone(ctx, room.claims, ref); err != nil { // before two images claim ref
+		return Imported{}, s.importError(ctx, ref, err)
 	}
 	if err := s.datasets.Rename(ctx, name, as); err != nil {
-		return Imported{}, s.fault(ctx, ref, err)
+		return Imported{}, s.importError(ctx, ref, err)
 	}
 	return Imported{Name: as, Digest: f.Digest}, nil
 }
 
 // labelsFor returns the labels of an image that was just received.
-func labelsFor(ref image.Ref, terms image.PullOptions, room room, f *image.File, received receipt, on *originDataset) map[string]string {
+func labelsFor(ref image.Ref, opts image.PullOptions, room room, f *image.File, received receipt, on *originDataset) map[string]string {
 	labels := map[string]string{LabelReceived: received.String()}
-	if !terms.Own {
+	if !opts.Own {
 		labels[LabelRef], labels[LabelDigest] = ref.String(), f.Digest.String()
 	}
-	if terms.Key != nil {
-		labels[LabelSigner] = terms.Key.Fingerprint()
+	if opts.Key != nil {
+		labels[LabelSigner] = opts.Key.Fingerprint()
 	}
 	if f.Private {
 		labels[LabelLogin] = "required"
 	}
-	// A job that names the digest says nothing of what its reference stands for now.
-	from := fetch.Source{Ref: ref.String(), Login: f.NeedsCredentials, Gone: room.taken && terms.Digest != image.Digest{}}
+	// A pull by digest does not show what the source serves for the reference now.
+	from := fetch.Source{Ref: ref.String(), Login: f.NeedsCredentials, Gone: room.taken && opts.Digest != image.Digest{}}
 	if from.Gone || f.Private && !f.NeedsCredentials {
 		labels[LabelSources] = fetch.Sources{from}.String()
 	}
@@ -211,23 +208,23 @@ func labelsFor(ref image.Ref, terms image.PullOptions, room room, f *image.File,
 	return labels
 }
 
-// receive imports the stream under t's name, to its end. Nothing of it reaches the
-// host before it has been vetted, its checksums were found to hold, and no other image
-// was found to have its GUIDs.
+// receive imports the whole stream under t's temporary name. No byte reaches the host
+// before it is vetted, its checksums are verified, and no other image is found to have
+// its GUIDs.
 func (s *Store) receive(ctx context.Context, ref image.Ref, t *lockdir.Dir, d image.Digest, decoded io.Reader, on *originDataset) (received receipt, err error) {
 	most := s.cache.Options.MaxTreeBytes
 	o := zstream.Options{MaxBytes: most, Scratch: t.Path, Visit: vetEntry, NewList: true}
 	if on != nil {
 		below, err := on.streams(ctx)
 		if err != nil {
-			return received, s.fault(ctx, ref, err)
+			return received, s.importError(ctx, ref, err)
 		}
 		defer closeAll(below)
 		for _, r := range below {
 			o.Origins = append(o.Origins, r)
 		}
 	}
-	var claimed error // what is here is against it, not the stream
+	var claimed error // another image is in the way; the stream itself is good
 	check := func(head *zstream.Stream) error {
 		if err := (vet{layer: on != nil}).stream(head); err != nil {
 			return err
@@ -253,21 +250,21 @@ func (s *Store) receive(ctx context.Context, ref image.Ref, t *lockdir.Dir, d im
 	case claimed != nil:
 		err = claimed
 	case errors.Is(refused, errNotRead):
-		if err == nil { // it is content with the beginning
+		if err == nil { // the host succeeded, and read only the beginning
 			err = refused
 		}
 	case refused != nil:
 		err = refused
 	}
 	if err != nil {
-		return received, s.fault(ctx, ref, err)
+		return received, s.importError(ctx, ref, err)
 	}
 	return received, nil
 }
 
-// stream remembers what reading it ended with, for errors of the decoder are no
-// faults of the stream's. It ends in one when it has more than most bytes: a small
-// .xz can have any number of them.
+// stream records the error that reading it ended with: an error of the decoder is not an
+// error of the zfs stream. It fails after most bytes, since a small .xz can decode to any
+// number of them.
 type stream struct {
 	r       io.Reader
 	n, most int64
@@ -285,16 +282,16 @@ func (s *stream) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// sweep destroys what crashes have left half imported.
-func (s *Store) sweep(ctx context.Context) error {
+// removeStale destroys the partial imports that crashes have left.
+func (s *Store) removeStale(ctx context.Context) error {
 	return lockdir.RemoveStale(s.cache.Dir, lockdir.Importing, func(t *lockdir.Dir) error { return s.undo(ctx, t) })
 }
 
-// sweepLost does so with what the cache knows nothing of any more, because it was
-// emptied meanwhile. Once nothing is left there is no more to do: what this process loses
-// later, the next one finds.
+// removeStaleImports destroys partial imports that have no directory in the cache any
+// more, because somebody emptied it. After it has found none it does nothing: what this
+// process leaves later, the next one finds.
 func (s *Store) removeStaleImports(ctx context.Context) error {
-	if s.nothingLost.Load() {
+	if s.noStaleImports.Load() {
 		return nil
 	}
 	names, err := s.datasets.List(ctx, tempPrefix)
@@ -302,34 +299,33 @@ func (s *Store) removeStaleImports(ctx context.Context) error {
 		return err
 	}
 	if len(names) == 0 {
-		s.nothingLost.Store(true)
+		s.noStaleImports.Store(true)
 	}
 	for _, name := range names {
 		id := strings.TrimPrefix(name, tempPrefix)
 		_, err := os.Stat(filepath.Join(s.cache.Dir, lockdir.Importing+id))
 		if errors.Is(err, fs.ErrNotExist) && lockdir.IsStale(id) {
-			_ = s.datasets.Destroy(ctx, name) // what cannot be is tried at the next sweep
+			_ = s.datasets.Destroy(ctx, name) // a failure is retried by the next pull
 		}
 	}
 	return nil
 }
 
-// undo destroys what was made under t's name, also when the time for making it
-// is over.
+// undo destroys the dataset with t's temporary name, also after ctx has ended.
 func (s *Store) undo(ctx context.Context, t *lockdir.Dir) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	return s.datasets.Destroy(ctx, tempPrefix+t.ID())
 }
 
-// fault is an import that came to nothing. What the host refuses once it will
-// refuse again, but for want of room.
-func (s *Store) fault(ctx context.Context, ref image.Ref, err error) error {
+// importError returns err as the *image.Error of an import that failed. What a host
+// refuses once it refuses again, unless the reason was a full disk.
+func (s *Store) importError(ctx context.Context, ref image.Ref, err error) error {
 	if ctx.Err() != nil {
 		return fetch.ContextError(ctx, "import", ref.String())
 	}
 	retry := errors.Is(err, syscall.ENOSPC)
-	var of *image.Error // of what it is layered on
+	var of *image.Error // from an image that it is layered on
 	if errors.As(err, &of) {
 		retry = of.Retryable
 	}

@@ -11,21 +11,21 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// A fate is what becomes of a property that an image has.
-type fate int
+// A propertyRule says what an import does with a property of an image.
+type propertyRule int
 
 const (
-	forbidden fate = iota // the image is not imported
-	dropped               // the image is imported without it
+	forbidden propertyRule = iota // the image is not imported
+	dropped                       // the image is imported without it
 	kept
 )
 
-// fates are the properties that are known of an image (zfsprops(7)). Kept are those by
-// which its tree, and what a pot writes to it, is as where it was made. Dropped are those
-// that say how a host stores and caches what it has, which is the operator's to say: they
-// can double what is written, fill memory with a table for deduplication, or have writes
-// not reach the disk. What acts beyond the image is refused, and so is what nobody knows.
-var fates = map[string]fate{
+// propertyRules are the properties that an image may have (zfsprops(7)). Kept are the
+// properties that the image's tree needs to behave as where it was made. Dropped are the
+// properties of how a host stores and caches data, which the operator decides: they can
+// double what is written, fill memory with a deduplication table, or keep writes from
+// reaching the disk. Properties that act beyond the image, and unknown ones, are refused.
+var propertyRules = map[string]propertyRule{
 	"aclinherit": kept, "aclmode": kept, "acltype": kept, "atime": kept, "casesensitivity": kept, "compression": kept,
 	"dnodesize": kept, "longname": kept, "normalization": kept, "recordsize": kept, "relatime": kept, "utf8only": kept,
 	"xattr": kept,
@@ -35,18 +35,18 @@ var fates = map[string]fate{
 	"special_small_blocks": dropped, "sync": dropped, "version": dropped,
 }
 
-// ours begins the user properties that are labels of this driver's, which no snapshot
-// has.
-const ours = "nomad.pot:"
+// labelPrefix begins the user properties that are this driver's labels. No snapshot has
+// one.
+const labelPrefix = "nomad.pot:"
 
-// maxSnapshots is how many a dataset of an image may have: pot export -F sends all.
+// maxSnapshots bounds the snapshots of a dataset of an image: pot export -F sends all.
 const maxSnapshots = 64
 
-// vet is how a stream is looked at.
-type vet struct{ layer bool } // .meta says what it is layered on
+// vet checks the beginning of a stream.
+type vet struct{ layer bool } // .meta names an origin
 
-// stream says all that keeps s from being an image of a pot (pot-reference 3.2). It
-// removes from s the properties that an image is imported without.
+// stream returns every reason why s is not an image of a pot (pot-reference 3.2). It
+// removes from s the properties that are dropped.
 func (v vet) stream(s *zstream.Stream) error {
 	if !s.Package {
 		return errors.New("no image of a pot: it is not of zfs send -R")
@@ -72,7 +72,7 @@ func (v vet) stream(s *zstream.Stream) error {
 		vetProperties(s.Top, d, fault)
 		for _, snapshot := range d.Snapshots {
 			for _, name := range slices.Sorted(maps.Keys(snapshot.Properties)) {
-				if strings.HasPrefix(name, ours) {
+				if strings.HasPrefix(name, labelPrefix) {
 					fault(d, "snapshot %s: property %s is this driver's own", snapshot.Name, name)
 				}
 			}
@@ -85,7 +85,7 @@ func (v vet) stream(s *zstream.Stream) error {
 	return errors.Join(errs...)
 }
 
-// nameOf is a dataset's name below the top one, for people.
+// nameOf returns a dataset's name below the top one, for messages.
 func nameOf(d zstream.Dataset) string {
 	if d.Name == "" {
 		return "."
@@ -93,11 +93,11 @@ func nameOf(d zstream.Dataset) string {
 	return d.Name
 }
 
-// vetProperties removes from d what an image is imported without.
+// vetProperties removes the dropped properties from d and reports the forbidden ones.
 func vetProperties(top string, d zstream.Dataset, fault func(zstream.Dataset, string, ...any)) {
 	for _, name := range slices.Sorted(maps.Keys(d.Properties)) {
 		value := d.Properties[name]
-		switch fateOf(path.Join(top, d.Name), name, value) {
+		switch ruleFor(path.Join(top, d.Name), name, value) {
 		case dropped:
 			delete(d.Properties, name)
 		case forbidden:
@@ -106,37 +106,36 @@ func vetProperties(top string, d zstream.Dataset, fault func(zstream.Dataset, st
 	}
 }
 
-// fateOf is the fate of a property of a dataset, by its whole name.
-func fateOf(dataset, name string, value any) fate {
+// ruleFor returns the rule for a property of a dataset, whose name is the full one.
+func ruleFor(dataset, name string, value any) propertyRule {
 	if strings.Contains(name, ":") {
-		// A user's, which means nothing to ZFS, but may to programs of a host: one that
-		// takes snapshots, for example. Labels of ours are in what is exported of a pot
-		// that has some.
-		if _, text := value.(string); !text { // as all of them are
+		// A user property means nothing to ZFS, but may to programs of a host, such as one
+		// that takes snapshots. An export of a labelled pot has this driver's labels.
+		if _, text := value.(string); !text { // user properties are strings
 			return forbidden
 		}
 		return dropped
 	}
-	if name == "mountpoint" && builders(dataset, value) {
+	if name == "mountpoint" && isBuilderMountpoint(dataset, value) {
 		return dropped
 	}
-	is := fates[name]
-	if _, number := value.(uint64); !number { // as all that are not forbidden are, to libzfs
+	is := propertyRules[name]
+	if _, number := value.(uint64); !number { // in libzfs all that are not forbidden are numbers
 		return forbidden
 	}
 	return is
 }
 
-// builders tells whether a mount point is of the machine that the image was made
-// on, where pots have it locally after a clone or a rename.
-func builders(dataset string, mountpoint any) bool {
+// isBuilderMountpoint reports whether a mount point belongs to the machine that the image
+// was made on: there a pot has it as a local property after a clone or a rename.
+func isBuilderMountpoint(dataset string, mountpoint any) bool {
 	at, ok := mountpoint.(string)
 	return ok && path.IsAbs(at) && path.Base(at) == path.Base(dataset)
 }
 
-// vetEntry says what keeps a name from being in an image. The top dataset is for the
-// host alone, which mounts the child m on a directory of it and reads conf: where a
-// link is there instead, a host follows it.
+// vetEntry returns an error for an entry that no image may have. Only the host uses the
+// top dataset: it mounts the child m on a directory there and reads conf. A symbolic link
+// in their place would lead the host elsewhere.
 func vetEntry(e zstream.Entry) error {
 	if e.Dataset == "" && !e.Mode.IsDir() && !e.Mode.IsRegular() {
 		return fmt.Errorf("%q: the top dataset is to have directories and files, and nothing of mode %v", "/"+e.Path, e.Mode)

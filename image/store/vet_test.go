@@ -17,7 +17,7 @@ func TestVet(t *testing.T) {
 			{Properties: of, Snapshots: []zstream.Snapshot{{Name: "1"}}}, {Name: "m", Properties: m, Snapshots: []zstream.Snapshot{{Name: "1"}}},
 		}}
 	}
-	t.Run("what pots are kept with is taken", func(t *testing.T) {
+	t.Run("the properties of pots are accepted", func(t *testing.T) {
 		must.NoError(t, vet{}.stream(image(nil, nil)))
 		must.NoError(t, vet{}.stream(image(
 			map[string]any{"compression": uint64(15), "recordsize": uint64(1 << 20), ":pot.tag": "1.0", "org:note": "x", "nomad.pot:digest": "of what it was exported from", "mountpoint": "/opt/pot/jails/web"},
@@ -38,7 +38,7 @@ func TestVet(t *testing.T) {
 	t.Run("what is kept is a number", func(t *testing.T) {
 		must.ErrorContains(t, vet{}.stream(image(map[string]any{"compression": "lz4"}, nil)), "property compression=lz4 is none that an image may have")
 	})
-	t.Run("what is dropped is of its type too", func(t *testing.T) {
+	t.Run("a dropped property must have its type too", func(t *testing.T) {
 		for property, value := range map[string]any{"copies": "3", "sync": "disabled", "version": "5", "org:note": uint64(1), "nomad.pot:digest": uint64(1), ":pot.tag": uint64(1)} {
 			must.ErrorContains(t, vet{}.stream(image(nil, map[string]any{property: value})), "property "+property+"=")
 		}
@@ -57,7 +57,7 @@ func TestVet(t *testing.T) {
 			}
 		})
 	}
-	t.Run("all that is wrong is told", func(t *testing.T) {
+	t.Run("all problems are reported", func(t *testing.T) {
 		s := image(map[string]any{"nomad.pot:digest": "x", "sharenfs": "on"}, nil)
 		s.Datasets[1].Origin = 7
 		s.Datasets[1].Snapshots[0].Properties = map[string]any{"nomad.pot:task": "x"}

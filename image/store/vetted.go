@@ -8,15 +8,15 @@ import (
 	"sync"
 )
 
-// errNotRead is a host that did not read a stream to its end.
+// errNotRead means that a host did not read a stream to its end.
 var errNotRead = errors.New("the host did not read all of the zfs stream")
 
-// vettedBytes is how much of a vetted stream goes to a host at once: several records,
-// of which a pipe holds half of the largest that are usual (128 KiB).
+// vettedBytes is the size of a write to a host: several records. A pipe holds 64 KiB, half
+// of the largest usual record (128 KiB).
 const vettedBytes = 256 << 10
 
-// vetted is a stream on its way to a host, which either reads it or has it written to
-// the command that receives it. Only one of the two is done, and once.
+// vetted is a stream on its way to a host. The host either reads it, or has it written to
+// the command that receives it: one of the two, once.
 type vetted struct {
 	pass func(io.Writer) error // writes all of the stream, or fails
 
@@ -61,8 +61,8 @@ func (v *vetted) WriteTo(w io.Writer) (n int64, err error) {
 	return n, err
 }
 
-// end ends the stream, of which the host reads no more, and returns what passing it on
-// came to. It is called once, when the host is done.
+// end closes the stream and returns the error that passing it on ended with. It must be
+// called once, when the host is done.
 func (v *vetted) end() error {
 	v.begin.Do(func() { v.done <- errNotRead })
 	if v.out != nil {
@@ -71,7 +71,7 @@ func (v *vetted) end() error {
 	return <-v.done
 }
 
-// receiver is the host's end, where a write that fails says that it does not read.
+// receiver writes to the host. A write that fails means that the host does not read.
 type receiver struct {
 	w io.Writer
 	n int64

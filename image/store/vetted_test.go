@@ -27,7 +27,7 @@ func TestVetted(t *testing.T) {
 		must.Eq(t, text, string(got))
 		must.NoError(t, v.end())
 	})
-	t.Run("a host has it written", func(t *testing.T) {
+	t.Run("a host has it written to a command", func(t *testing.T) {
 		v := newVetted(whole)
 		var got bytes.Buffer
 		n, err := v.WriteTo(&got)
@@ -36,7 +36,7 @@ func TestVetted(t *testing.T) {
 		must.Eq(t, text, got.String())
 		must.NoError(t, v.end())
 	})
-	t.Run("what is wrong with it is told, however it goes", func(t *testing.T) {
+	t.Run("an error of the stream is returned, read or written", func(t *testing.T) {
 		v := newVetted(broken)
 		_, err := io.ReadAll(v)
 		must.ErrorIs(t, err, damaged)
@@ -47,7 +47,7 @@ func TestVetted(t *testing.T) {
 		must.ErrorIs(t, err, damaged)
 		must.ErrorIs(t, v.end(), damaged)
 	})
-	t.Run("a host that does not want all of it is told from a bad stream", func(t *testing.T) {
+	t.Run("a host that reads a part is distinguished from a bad stream", func(t *testing.T) {
 		v := newVetted(whole)
 		_, err := io.ReadFull(v, make([]byte, 10))
 		must.NoError(t, err)
@@ -62,7 +62,7 @@ func TestVetted(t *testing.T) {
 		must.ErrorIs(t, err, errNotRead)
 		must.ErrorIs(t, v.end(), errNotRead)
 	})
-	t.Run("a host that never looked at it", func(t *testing.T) {
+	t.Run("a host that never reads it", func(t *testing.T) {
 		must.ErrorIs(t, newVetted(whole).end(), errNotRead)
 	})
 }

@@ -166,7 +166,7 @@ func TestNetworks_details(t *testing.T) {
 		s.Bridge = "nosuch"
 		_, err := pots.Create(t.Context(), s)
 		must.ErrorIs(t, err, fs.ErrNotExist)
-		must.ErrorContains(t, err, "address: bridge nosuch: ")
+		must.ErrorContains(t, err, "address: no such bridge: nosuch")
 	})
 	t.Run("an address that the host has already is used, and stays", func(t *testing.T) {
 		m := netModel(t)

@@ -44,11 +44,11 @@ func TestStore_Ensure_signed(t *testing.T) {
 	secret, key := newSigner(t)
 	other, otherKey := newSigner(t)
 	skein := imagetest.Skein(xz, []byte(imagetest.NoMeta))
-	terms := image.PullOptions{Key: key}
+	opts := image.PullOptions{Key: key}
 
 	t.Run("none", func(t *testing.T) {
 		b := newRig(t)
-		_, err := b.Ensure(t.Context(), b.small, terms, nil)
+		_, err := b.Ensure(t.Context(), b.small, opts, nil)
 		must.ErrorContains(t, err, "there is none, and key "+key.Number.String()+" must have signed the image")
 		must.False(t, image.Retryable(err))
 		must.Eq(t, 0, b.server.Gets(b.small.File()))
@@ -57,24 +57,24 @@ func TestStore_Ensure_signed(t *testing.T) {
 	t.Run("of another key", func(t *testing.T) {
 		b := newRig(t)
 		serveSignature(t, b.server, "small", skein, other)
-		_, err := b.Ensure(t.Context(), b.small, terms, nil)
+		_, err := b.Ensure(t.Context(), b.small, opts, nil)
 		must.ErrorContains(t, err, "signed with key "+otherKey.Number.String())
 		b.nothingMade(t)
 	})
 	t.Run("of another digest", func(t *testing.T) {
 		b := newRig(t)
 		serveSignature(t, b.server, "small", []byte("other\n"), secret)
-		_, err := b.Ensure(t.Context(), b.small, terms, nil)
+		_, err := b.Ensure(t.Context(), b.small, opts, nil)
 		must.ErrorIs(t, err, signify.ErrSignature)
 		b.nothingMade(t)
 	})
 	t.Run("right, and known from then on", func(t *testing.T) {
 		b := newRig(t)
 		serveSignature(t, b.server, "small", skein, secret)
-		_, err := b.Ensure(t.Context(), b.small, terms, nil)
+		_, err := b.Ensure(t.Context(), b.small, opts, nil)
 		must.NoError(t, err)
 		asked := b.server.Gets(b.small.File() + ".skein")
-		_, err = b.Ensure(t.Context(), b.small, terms, nil)
+		_, err = b.Ensure(t.Context(), b.small, opts, nil)
 		must.NoError(t, err)
 		must.Eq(t, asked, b.server.Gets(b.small.File()+".skein"))
 
@@ -85,10 +85,10 @@ func TestStore_Ensure_signed(t *testing.T) {
 		b := newRig(t)
 		_, err := b.Ensure(t.Context(), b.small, anyImage, nil)
 		must.NoError(t, err)
-		_, err = b.Ensure(t.Context(), b.small, terms, nil)
+		_, err = b.Ensure(t.Context(), b.small, opts, nil)
 		must.ErrorContains(t, err, "must have signed the image")
 		serveSignature(t, b.server, "small", skein, secret)
-		_, err = b.Ensure(t.Context(), b.small, terms, nil)
+		_, err = b.Ensure(t.Context(), b.small, opts, nil)
 		must.NoError(t, err)
 		must.Eq(t, 1, b.datasets.Received())
 	})
@@ -99,7 +99,7 @@ func TestStore_Ensure_signed(t *testing.T) {
 		newer := imagetest.XZ(imagetest.Stream("other"))
 		b.server.Add("small", "1.0", newer, imagetest.NoMeta)
 		serveSignature(t, b.server, "small", imagetest.Skein(newer, []byte(imagetest.NoMeta)), secret)
-		signed, err := b.Ensure(t.Context(), b.small, terms, nil)
+		signed, err := b.Ensure(t.Context(), b.small, opts, nil)
 		must.NoError(t, err)
 		must.NotEq(t, first.Name, signed.Name)
 		must.Eq(t, digest(t, newer, imagetest.NoMeta), signed.Digest)
@@ -208,8 +208,8 @@ func TestStore_Ensure_again(t *testing.T) {
 	must.Eq(t, asked, b.server.Gets(b.small.File()+".skein"))
 
 	b.server.Add("small", "1.0", smallImage, imagetest.NoMeta) // back again
-	for _, terms := range []image.PullOptions{again, anyImage} {
-		back, err := b.Ensure(t.Context(), b.small, terms, nil)
+	for _, opts := range []image.PullOptions{again, anyImage} {
+		back, err := b.Ensure(t.Context(), b.small, opts, nil)
 		must.NoError(t, err)
 		must.Eq(t, first, back)
 	}

@@ -45,15 +45,15 @@ func TestStore_Ensure_together(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		for _, ending := range []string{"", ".meta", ".skein"} {
-			must.Eq(t, 1, b.server.Gets(b.small.File()+ending))
+		for _, suffix := range []string{"", ".meta", ".skein"} {
+			must.Eq(t, 1, b.server.Gets(b.small.File()+suffix))
 		}
 		must.Eq(t, 1, b.datasets.Received())
 		for i := range 20 {
 			must.Eq(t, []string{"downloading small_1.0.xz", "importing small_1.0.xz"}, said[i])
 		}
 	})
-	t.Run("a fault is told to all, and asking again begins anew", func(t *testing.T) {
+	t.Run("an error goes to all callers, and the next call starts another pull", func(t *testing.T) {
 		b := newRig(t)
 		b.server.Fail(b.small.File(), func(w http.ResponseWriter, r *http.Request, file []byte) {
 			time.Sleep(100 * time.Millisecond)
