@@ -16,8 +16,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// taskConfigSpec is of a task's config { … }. The keys of nomad-pot-driver 0.10
-// are all there, with what they meant.
+// taskConfigSpec is the schema of a task's config { … }. It has all keys of
+// nomad-pot-driver 0.10, with the same meaning.
 var taskConfigSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"image":              hclspec.NewAttr("image", "string", true),
 	"pot":                hclspec.NewAttr("pot", "string", true),
@@ -77,10 +77,10 @@ type TaskConfig struct {
 	Limits           LimitsConfig        `codec:"limits"`
 }
 
-// inherit is what pot calls network mode host.
+// inherit is pot's name for network mode host.
 const inherit = "inherit"
 
-// mode is the network mode that is asked for.
+// mode returns the network mode of the job.
 func (c *TaskConfig) mode() pot.NetworkMode {
 	switch c.NetworkMode {
 	case "":
@@ -104,7 +104,7 @@ func (c *TaskConfig) check(f *problems) {
 	}
 }
 
-// hostNames are RFC 1123's, of a length that every host takes (Linux
+// hostNames are names of hosts (RFC 1123), no longer than every host accepts (Linux
 // HOST_NAME_MAX: 64), and with the _ that names of pots may have.
 var hostNames = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
 
@@ -119,7 +119,7 @@ func (c *TaskConfig) checkMode(f *problems, allowed []pot.NetworkMode) {
 	}
 }
 
-// ref is the image that c names, and who its URL says is asking.
+// ref returns the image that c names, and the credentials in its URL.
 func (c *TaskConfig) ref(f *problems) (image.Ref, image.Credentials) {
 	source, login := image.CutCredentials(c.Image)
 	ref := image.Ref{Source: source, Name: c.Pot, Tag: c.Tag}
@@ -128,7 +128,7 @@ func (c *TaskConfig) ref(f *problems) (image.Ref, image.Credentials) {
 	return ref, login
 }
 
-// wantDigest is the digest that the image must have, zero for any.
+// wantDigest returns the digest that the image must have, zero for any.
 func (c *TaskConfig) wantDigest(f *problems) image.Digest {
 	if c.Digest == "" {
 		return image.Digest{}
@@ -142,8 +142,8 @@ func (c *TaskConfig) wantDigest(f *problems) image.Digest {
 	return d
 }
 
-// pullTimeout is how long the image may be waited for. The plugin's bound is of
-// one fetch; waiting for others and the import are given as much again.
+// pullTimeout returns the limit of the wait for the image. The plugin's pull.timeout
+// limits one fetch; the import, and the wait for other fetches, may take as long again.
 func (c *TaskConfig) pullTimeout(f *problems, most time.Duration) time.Duration {
 	const where = "config.image_pull_timeout"
 	d := duration(f, where, c.ImagePullTimeout, 2*most)
@@ -153,9 +153,9 @@ func (c *TaskConfig) pullTimeout(f *problems, most time.Duration) time.Duration 
 	return d
 }
 
-// argv is the command's argument vector, none for the image's own. Users of
-// nomad-pot-driver put quotes into arguments, for the shell that it passed them
-// through: one that is wholly in a pair of quotes loses them, and is named.
+// argv returns the command's argument vector, nil for the image's own. Jobs for
+// nomad-pot-driver have quotes in arguments, for the shell that it passed them to: an
+// argument that is wholly in a pair of quotes loses them, and is in unquoted.
 func (c *TaskConfig) argv() (argv, unquoted []string) {
 	if c.Command == "" {
 		return nil, nil
@@ -171,8 +171,8 @@ func (c *TaskConfig) argv() (argv, unquoted []string) {
 	return argv, unquoted
 }
 
-// unquote takes off a pair of quotes that arg begins and ends with, if there
-// are no more of that kind within.
+// unquote strips a pair of quotes around arg, if there are no others of that kind
+// within.
 func unquote(arg string) (string, bool) {
 	if len(arg) < 2 || arg[0] != arg[len(arg)-1] || arg[0] != '\'' && arg[0] != '"' {
 		return arg, false
@@ -184,7 +184,8 @@ func unquote(arg string) (string, bool) {
 	return bare, true
 }
 
-// hosts are the extra lines of the pot's hosts(5).
+// hosts returns the extra lines of the pot's hosts(5), with an element for each of
+// extra_hosts, so that indexes are the same.
 func (c *TaskConfig) hosts(f *problems) []pot.HostEntry {
 	var all []pot.HostEntry
 	for i, entry := range c.ExtraHosts {
@@ -198,7 +199,8 @@ func (c *TaskConfig) hosts(f *problems) []pot.HostEntry {
 	return all
 }
 
-// aliases are the addresses of network_mode alias.
+// aliases returns the addresses of network_mode alias, with an element for each of ip, so
+// that indexes are the same.
 func (c *TaskConfig) aliases(f *problems) []pot.InterfaceAddr {
 	var all []pot.InterfaceAddr
 	for i, text := range c.IP {
@@ -211,8 +213,8 @@ func (c *TaskConfig) aliases(f *problems) []pot.InterfaceAddr {
 	return all
 }
 
-// attributes are those of the task's jail. One that would widen what a task may do
-// needs the operator's leave.
+// attributes returns the attributes of the task's jail. The operator must allow an
+// attribute that extends what a task may do.
 func (c *TaskConfig) attributes(f *problems, allowed []string) conf.Attributes {
 	var all conf.Attributes
 	for i, text := range c.Attributes {

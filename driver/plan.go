@@ -13,7 +13,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// plan is what a task is started from: all of Nomad's words translated.
+// plan is what a task is started from: the job, translated to images and pots.
 type plan struct {
 	ref         image.Ref
 	terms       image.PullOptions
@@ -85,8 +85,8 @@ var specKeys = map[string]string{
 	"attributes": "config.attributes", "disk": "config.limits.disk", "wallclock": "config.limits.wallclock",
 }
 
-// output is where a command's goes. A task whose logs are disabled has /dev/null
-// for a fifo (Nomad's logmon_hook.go).
+// output returns the path that a command writes to, "" for none. A task with disabled
+// logs has /dev/null for a fifo (Nomad's logmon_hook.go).
 func output(path string) string {
 	if path == os.DevNull {
 		return ""
@@ -94,14 +94,14 @@ func output(path string) string {
 	return path
 }
 
-// setPortEnv is the command's environment. Nomad made it before it could know of a
-// port_map.
+// setPortEnv adds the ports of port_map to the task's environment, which Nomad made
+// without them, and returns it.
 func (p *plan) setPortEnv(cfg *drivers.TaskConfig) []string {
 	cfg.Env = taskenv.SetPortMapEnvs(cfg.Env, p.portMap)
 	return cfg.EnvList()
 }
 
-// resolver is the pot's resolver(5).
+// resolver returns the pot's resolver(5).
 func resolver(f *problems, c *drivers.DNSConfig) pot.DNS {
 	if c == nil {
 		return pot.DNS{}

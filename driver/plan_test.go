@@ -133,7 +133,7 @@ var planFaults = []struct {
 	{name: "allowed attributes are accepted", plugin: `allow_attributes = ["mlock"]`, config: least + `attributes = ["mlock:YES"]`},
 	{name: "all errors in attributes are returned", config: least + `attributes = ["mlock", "frob:1", "children:x", "stop_timeout:60", "mlock:NO", "mlock:NO"]`,
 		want: `config.attributes[0]: must be NAME:VALUE, not "mlock"; config.attributes[1]: no such attribute: "frob"; ` +
-			`config.attributes[2]: children: must be a number, at most 999999, not "x"; ` +
+			`config.attributes[2]: children: must be a number, at most 999998, not "x"; ` +
 			`config.attributes[3]: stop_timeout: is 10 for every task, and cannot be 60; ` +
 			`config.attributes[5]: mlock is set twice`},
 	{name: "all errors in limits are returned", config: least + `limits {

@@ -19,8 +19,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// configSpec is of plugin "nomad-driver-pot" { config { … } }. A key that is
-// not in it is refused by Nomad.
+// configSpec is the schema of plugin "nomad-driver-pot" { config { … } }. Nomad refuses
+// other keys.
 var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"enabled": hclspec.NewDefault(
 		hclspec.NewAttr("enabled", "bool", false),
@@ -74,8 +74,8 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"dns":                   hclspec.NewAttr("dns", "list(string)", false),
 })
 
-// Config is the plugin's configuration as the operator writes it. What is not
-// set is the default that settings names.
+// Config is the plugin's configuration as the operator writes it. settings has the
+// defaults.
 type Config struct {
 	Enabled    bool          `codec:"enabled"`
 	Host       string        `codec:"host"`       // auto, freebsd or linux
@@ -102,15 +102,14 @@ type Config struct {
 	DNS                 []string `codec:"dns"`                // addresses of servers, for pots that can reach none of the host's
 }
 
-// GCConfig is about images that are not used, and what is left of tasks that Nomad
-// does not know.
+// GCConfig is about unused images, and what is left of tasks that Nomad does not know.
 type GCConfig struct {
-	Image         *bool  `codec:"image"`          // whether images are taken away; nil: yes
-	ImageDelay    string `codec:"image_delay"`    // for which one is not used before
-	Pot           *bool  `codec:"pot"`            // whether it is taken away; nil: yes
-	Interval      string `codec:"interval"`       // between looks
-	CreationGrace string `codec:"creation_grace"` // that it is let be, from when it is first seen
-	DryRun        bool   `codec:"dry_run"`        // only told
+	Image         *bool  `codec:"image"`          // destroy unused images; nil: yes
+	ImageDelay    string `codec:"image_delay"`    // how long an image is unused before that
+	Pot           *bool  `codec:"pot"`            // destroy dangling pots; nil: yes
+	Interval      string `codec:"interval"`       // between two searches
+	CreationGrace string `codec:"creation_grace"` // how long a dangling pot stays, from when it is first seen
+	DryRun        bool   `codec:"dry_run"`        // report and destroy nothing
 }
 
 // CacheConfig is where image files are kept.
@@ -119,7 +118,7 @@ type CacheConfig struct {
 	MaxSize string `codec:"max_size"` // of all of them, as in "20GiB"
 }
 
-// PullConfig bounds what fetching an image may take.
+// PullConfig limits the fetching of images.
 type PullConfig struct {
 	MaxParallel  int    `codec:"max_parallel"`   // fetches at once
 	Timeout      string `codec:"timeout"`        // of a whole fetch
@@ -131,14 +130,14 @@ type PullConfig struct {
 	CAFile        string `codec:"ca_file"`        // of certificate authorities beside the system's
 }
 
-// VolumesConfig says what of the host a job may mount by path. Nomad's own
-// volumes are not its affair.
+// VolumesConfig says which paths of the host a job may mount. It does not apply to
+// Nomad's volumes.
 type VolumesConfig struct {
 	Enabled      bool     `codec:"enabled"`
 	AllowedPaths []string `codec:"allowed_paths"` // none: any path
 }
 
-// Defaults. The one of a network is pot.DefaultNetwork.
+// Defaults. The default network is pot.DefaultNetwork.
 const (
 	defaultPullTimeout  = 30 * time.Minute
 	defaultStallTimeout = time.Minute
@@ -149,8 +148,8 @@ const (
 	defaultImageDelay   = time.Hour
 )
 
-// networkModes are all that there are, and defaultModes those that a job may have
-// unless the operator says otherwise: with alias it could take any address.
+// networkModes are all modes. defaultModes are the modes that a job may have by default:
+// with alias it could use any address.
 var (
 	networkModes = []pot.NetworkMode{pot.PublicBridge, pot.PrivateBridge, pot.HostNetwork, pot.Alias, pot.NoNetwork}
 	defaultModes = []pot.NetworkMode{pot.PublicBridge, pot.PrivateBridge, pot.HostNetwork, pot.NoNetwork}
@@ -263,7 +262,7 @@ func (c *Config) settings(native string) (settings, error) {
 	return s, f.err()
 }
 
-// dns are the addresses of servers that pots can reach.
+// dns returns the addresses of servers that pots can reach.
 func (c *Config) dns(f *problems) (servers []netip.Addr) {
 	for i, text := range c.DNS {
 		addr, err := netip.ParseAddr(text)
@@ -276,8 +275,8 @@ func (c *Config) dns(f *problems) (servers []netip.Addr) {
 	return servers
 }
 
-// potConfs are the files of pot's configuration. One that is asked for must be
-// there.
+// potConfs returns the files of pot's configuration. A file that pot_config names must
+// exist.
 func (c *Config) potConfs(f *problems, paths pot.HostPaths) []string {
 	file := paths.PotConfig
 	if c.PotConfig != "" {
@@ -316,7 +315,7 @@ func (p *PullConfig) options(f *problems) fetch.Options {
 	return o
 }
 
-// absolute is path, or what it is when it is not set.
+// absolute returns path, or its default if it is not set.
 func absolute(f *problems, where, path, otherwise string) string {
 	if path == "" && otherwise != "" {
 		return otherwise
@@ -327,7 +326,7 @@ func absolute(f *problems, where, path, otherwise string) string {
 	return filepath.Clean(path)
 }
 
-// size is text, as in "2GiB", in bytes; 0 where it is not set.
+// size returns the bytes of text, as in "2GiB"; 0 if it is not set.
 func size(f *problems, where, text string) int64 {
 	if text == "" {
 		return 0
@@ -339,7 +338,7 @@ func size(f *problems, where, text string) int64 {
 	return int64(n)
 }
 
-// duration is text, as in "90s", or what it is when it is not set.
+// duration parses text, as in "90s", or returns its default if it is not set.
 func duration(f *problems, where, text string, otherwise time.Duration) time.Duration {
 	if text == "" {
 		return otherwise
@@ -351,7 +350,7 @@ func duration(f *problems, where, text string, otherwise time.Duration) time.Dur
 	return d
 }
 
-// besidePlugin is the path of a program in the directory of this one.
+// besidePlugin returns the path of a program in the directory of this one.
 func besidePlugin(program string) string {
 	self, err := os.Executable()
 	if err != nil {
@@ -360,7 +359,7 @@ func besidePlugin(program string) string {
 	return filepath.Join(filepath.Dir(self), program)
 }
 
-// list is all of names for people: "a, b or c".
+// list joins names for people: "a, b or c".
 func list[T ~string](names []T, last string) string {
 	var all []string
 	for _, n := range names {

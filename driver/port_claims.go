@@ -139,7 +139,7 @@ func (pc *portClaims) others(cfg *drivers.TaskConfig, pots *life.Pots) (all []*p
 		id := TaskID(p.Label(labelTask))
 		all = append(all, &portClaim{
 			task: id, name: id.taskName(), alloc: cfg.AllocID,
-			ports: p.Ports(), implied: p.PortsImplied(), ended: p.Signal(0) != nil,
+			ports: p.Ports(), implied: p.PortsImplied(), ended: !p.Running(),
 		})
 	}
 	return all, nil

@@ -21,10 +21,9 @@ func (f *problems) add(where, rule string, args ...any) {
 	*f = append(*f, &pot.FieldError{Field: where, Index: -1, Err: fmt.Errorf(rule, args...)})
 }
 
-// addFields adds the joined FieldErrors of err under the keys that a person typed:
-// those of an element by places, or else those of a field by keys. A field that has
-// neither is a key itself. A problem is dropped if its key, or an element of it, had
-// one before.
+// addFields adds the joined FieldErrors of err under the job's keys. places has the
+// keys for elements of a field, and keys the key for a field; without either the field's
+// name is the key. A problem is dropped if its key, or an element of it, already has one.
 func (f *problems) addFields(err error, keys map[string]string, places map[string][]string) {
 	known := *f
 	all := []error{err}

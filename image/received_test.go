@@ -57,7 +57,7 @@ func (b *rig) add(name string, stream []byte) image.Ref {
 
 // inDir has datasets that are all in one directory.
 type inDir struct {
-	pot.Datasets
+	pot.Cloner
 	dir string
 }
 

@@ -26,55 +26,37 @@ const tempPrefix = "_import-"
 // undoTimeout bounds the removal of a failed import, whose own context may have ended.
 const undoTimeout = time.Minute
 
-// Datasets are the operations of a host that a store needs. Names are relative to the
-// dataset of all pots: "hello_1_0". All methods may be called concurrently for
-// different names.
+// Datasets are a host's datasets, as a store needs them. pot.Images is the same, with
+// the contract of each method. Names are relative to the dataset of all pots:
+// "hello_1_0". All methods may be called concurrently for different names.
 type Datasets interface {
-	// Receive creates name, and its children, from a zfs send stream. It returns
-	// fs.ErrExist if name exists. After an error nothing of name is left.
-	Receive(ctx context.Context, name string, stream io.Reader) error
-
-	// ReceiveLayer is Receive for a stream that is incremental from a snapshot of the
-	// tree of origin, which must exist. It refuses a stream that ZFS receives on another
-	// snapshot, unless that one is the same: from an image with the digest of origin, or
-	// from a pot of this host that has LabelReceived and no LabelDigest. A host that keeps
-	// no snapshots reads below: the streams of origin and of its own origins, the oldest
-	// first. The host closes them.
-	ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
-		below func(context.Context) ([]io.ReadCloser, error)) error
-
-	// Rename renames from, and its children, to to. It returns fs.ErrExist if to
-	// exists; from then keeps its name.
-	Rename(ctx context.Context, from, to string) error
-
-	// Destroy destroys name and its children. It returns nil if there is none.
-	Destroy(ctx context.Context, name string) error
-
-	// SetLabels adds labels to name, and replaces labels of the same keys. A dataset
-	// keeps its labels when it is renamed.
-	SetLabels(ctx context.Context, name string, labels map[string]string) error
-
-	// Labels returns the labels that SetLabels added to name. A dataset may have none.
-	// It returns fs.ErrNotExist if there is no dataset, and fs.ErrInvalid if its labels
-	// are damaged.
-	Labels(ctx context.Context, name string) (map[string]string, error)
-
-	// Labelled returns, by dataset name, the values of the given labels, without the
-	// datasets that have none of them.
-	Labelled(ctx context.Context, labels ...string) (map[string]map[string]string, error)
-
-	// GUIDs returns the GUIDs of the snapshots of name and of its tree; nil on a host
-	// that keeps no snapshots. It returns fs.ErrNotExist if there is no dataset.
-	GUIDs(ctx context.Context, name string) ([]uint64, error)
-
-	// Idle returns the names of the datasets that have the label and no clones.
-	Idle(ctx context.Context, label string) ([]string, error)
+	Receiver
+	Catalog
+	Labels
 }
 
-// Lister is implemented by Datasets that can list their names.
-type Lister interface {
-	// List returns the names of the datasets that begin with prefix.
+// A Receiver creates, renames and destroys images. A name that is taken is fs.ErrExist,
+// and stays; a name that does not exist can be destroyed.
+type Receiver interface {
+	Receive(ctx context.Context, name string, stream io.Reader) error
+	ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
+		below func(context.Context) ([]io.ReadCloser, error)) error
+	Rename(ctx context.Context, from, to string) error
+	Destroy(ctx context.Context, name string) error
+}
+
+// A Catalog lists datasets.
+type Catalog interface {
 	List(ctx context.Context, prefix string) ([]string, error)
+	Idle(ctx context.Context, label string) ([]string, error)
+	GUIDs(ctx context.Context, name string) ([]uint64, error)
+}
+
+// Labels are texts that stay with a dataset, also when it is renamed.
+type Labels interface {
+	SetLabels(ctx context.Context, name string, labels map[string]string) error
+	Labels(ctx context.Context, name string) (map[string]string, error)
+	Labelled(ctx context.Context, labels ...string) (map[string]map[string]string, error)
 }
 
 // Imported is an image that pots can be cloned from.
@@ -309,11 +291,10 @@ func (s *Store) removeStale(ctx context.Context) error {
 // more, because somebody emptied it. After it has found none it does nothing: what this
 // process leaves later, the next one finds.
 func (s *Store) removeStaleImports(ctx context.Context) error {
-	l, ok := s.datasets.(Lister)
-	if !ok || s.noStaleImports.Load() {
+	if s.noStaleImports.Load() {
 		return nil
 	}
-	names, err := l.List(ctx, tempPrefix)
+	names, err := s.datasets.List(ctx, tempPrefix)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // there are no datasets at all
 		return err
 	}

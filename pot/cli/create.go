@@ -190,8 +190,10 @@ func (m *creating) fromBase(c *cobra.Command, o *hostFlags, ps *life.Pots) (*loc
 		return nil, err
 	}
 	conf := conf.New{Base: release}
-	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && ps.Host().Unpack != nil {
-		return m.unpack(c.Context(), ps, file, conf)
+	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
+		if s, err := m.unpack(c.Context(), ps, file, conf); !errors.Is(err, pot.ErrUnsupported) {
+			return s, err
+		}
 	}
 	return m.receive(c, o, ps, file, conf)
 }

@@ -67,13 +67,12 @@ func (o *hostFlags) deInit(c *cobra.Command, force bool, options pot.SetupOption
 	if err := o.destroyAll(ctx, c, ps, pots, options); err != nil {
 		return err
 	}
-	host := ps.Host()
-	if host.Teardown == nil {
-		return nil
-	}
 	options.FSRoot = conf.FSRoot
 	options.Group = cmp.Or(conf.Group, defaultGroup)
-	return host.Teardown(ctx, options)
+	if err := ps.Host().Teardown(ctx, options); !errors.Is(err, pot.ErrUnsupported) {
+		return err
+	}
+	return nil
 }
 
 // noTasks returns an error if there are pots of Nomad tasks.

@@ -41,22 +41,27 @@ first translation or filter rule of pf.conf, and only if pfctl -n accepts the re
 		if err != nil {
 			return fmt.Errorf("cannot set up this host: %w", err)
 		}
-		if host.Setup == nil {
-			say("a " + host.Name + " host needs no setup")
-			return end()
-		}
-		if !*dry && os.Geteuid() != 0 {
-			return hinted{fmt.Errorf("cannot set up this host: not root"), "-n prints what would be made"}
-		}
-		ctx, cancel := context.WithTimeout(c.Context(), initTimeout)
-		defer cancel()
-		err = host.Setup(ctx, pot.SetupOptions{
+		options := pot.SetupOptions{
 			FSRoot: pots.System.FSRoot,
 			Cache:  pots.System.Cache,
 			Group:  cmp.Or(pots.System.Group, defaultGroup),
 			PF:     !*minimal, DryRun: *dry,
 			Tell: say,
-		})
+		}
+		refused := !*dry && os.Geteuid() != 0
+		if refused {
+			options.DryRun, options.Tell = true, func(string) {}
+		}
+		ctx, cancel := context.WithTimeout(c.Context(), initTimeout)
+		defer cancel()
+		err = host.Setup(ctx, options)
+		switch {
+		case errors.Is(err, pot.ErrUnsupported):
+			say("a " + host.Name + " host needs no setup")
+			return end()
+		case refused:
+			return hinted{fmt.Errorf("cannot set up this host: not root"), "-n prints what would be made"}
+		}
 		if err = errors.Join(err, end()); err != nil {
 			return fmt.Errorf("cannot set up this host: %w", err)
 		}

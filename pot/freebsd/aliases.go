@@ -18,7 +18,7 @@ type aliases struct {
 	uplink string
 }
 
-// Find is pot.Aliases'.
+// Find implements pot.Aliases.
 func (a aliases) Find(ctx context.Context, want pot.InterfaceAddr) (pot.InterfaceAddr, bool, error) {
 	if want.Interface == "" {
 		want.Interface = a.uplink
@@ -37,7 +37,7 @@ func (a aliases) Find(ctx context.Context, want pot.InterfaceAddr) (pot.Interfac
 	return want, there, nil
 }
 
-// Add is pot.Aliases'. The address has a full-length prefix: other hosts reach it,
+// Add implements pot.Aliases. The address has a full-length prefix: other hosts reach it,
 // and the interface's first address stays the host's source address.
 func (a aliases) Add(ctx context.Context, addr pot.InterfaceAddr) error {
 	one := netip.PrefixFrom(addr.Addr, addr.Addr.BitLen())
@@ -53,7 +53,7 @@ func (a aliases) Add(ctx context.Context, addr pot.InterfaceAddr) error {
 	return classify(err)
 }
 
-// Remove is pot.Aliases'.
+// Remove implements pot.Aliases.
 func (a aliases) Remove(ctx context.Context, addr pot.InterfaceAddr) error {
 	_, err := a.runner.Run(ctx, nil, "ifconfig", addr.Interface, family(addr.Addr), addr.Addr.String(), "-alias")
 	err = classify(err)

@@ -18,7 +18,7 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// datasets implements pot.Images and pot.Datasets with ZFS. Names are relative to ZFSRoot/jails.
+// datasets implements pot.Images and pot.Cloner with ZFS. Names are relative to ZFSRoot/jails.
 type datasets struct {
 	runner run.Runner
 	zfs    zfs.Commands
@@ -60,7 +60,7 @@ func (d *datasets) mount(ctx context.Context, name string) error {
 	return nil
 }
 
-// Clone is pot.Datasets'. It clones the newest snapshot of the image. A quota
+// Clone implements pot.Cloner. It clones the newest snapshot of the image. A quota
 // limits what is written in the tree and beside it (zfsprops(7), quota); the image's own
 // blocks do not count.
 func (d *datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err error) {
@@ -130,7 +130,7 @@ func (d *datasets) mountpoint(dataset string) (string, error) {
 	return "", &fs.PathError{Op: "find", Path: dataset, Err: fs.ErrNotExist}
 }
 
-// Dir is pot.Datasets'. It mounts a dataset that is not mounted, as after a
+// Dir implements pot.Cloner. It mounts a dataset that is not mounted, as after a
 // reboot without zfs mount -a.
 func (d *datasets) Dir(ctx context.Context, name string) (string, error) {
 	if err := valid(name); err != nil {
@@ -146,7 +146,7 @@ func (d *datasets) Dir(ctx context.Context, name string) (string, error) {
 	return d.place(name)
 }
 
-// Destroy is pot.Datasets' and pot.Images'. It is forced, as a jail may
+// Destroy implements pot.Cloner and pot.Receiver. It is forced, as a jail may
 // use its tree for a moment after its removal; so it checks for other mounts first.
 func (d *datasets) Destroy(ctx context.Context, name string) error {
 	if err := valid(name); err != nil {
@@ -187,5 +187,5 @@ func (d *datasets) notMountedOn(name string) error {
 
 var _ interface {
 	pot.Images
-	pot.Datasets
+	pot.Cloner
 } = (*datasets)(nil)

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Rename is pot.Images'.
+// Rename implements pot.Images.
 func (d *datasets) Rename(ctx context.Context, from, to string) error {
 	if err := errors.Join(valid(from), valid(to)); err != nil {
 		return err
@@ -18,7 +18,7 @@ func (d *datasets) Rename(ctx context.Context, from, to string) error {
 	return d.zfs.Rename(ctx, d.path(from), d.path(to))
 }
 
-// List is pot.Images'.
+// List implements pot.Images.
 func (d *datasets) List(ctx context.Context, prefix string) ([]string, error) {
 	all, err := d.zfs.Children(ctx, d.root+"/jails")
 	all = slices.DeleteFunc(all, func(name string) bool { return !strings.HasPrefix(name, prefix) })
@@ -26,7 +26,7 @@ func (d *datasets) List(ctx context.Context, prefix string) ([]string, error) {
 	return all, err
 }
 
-// Idle is pot.Images'. A snapshot has its clones as a property
+// Idle implements pot.Images. A snapshot has its clones as a property
 // (zfsprops(7), clones).
 func (d *datasets) Idle(ctx context.Context, label string) ([]string, error) {
 	jails := d.root + "/jails"
@@ -48,7 +48,7 @@ func (d *datasets) Idle(ctx context.Context, label string) ([]string, error) {
 	return all, nil
 }
 
-// SetLabels is pot.Images'.
+// SetLabels implements pot.Images.
 func (d *datasets) SetLabels(ctx context.Context, name string, labels map[string]string) error {
 	if err := valid(name); err != nil {
 		return err
@@ -69,7 +69,7 @@ func (d *datasets) SetLabels(ctx context.Context, name string, labels map[string
 	return d.zfs.Set(ctx, d.path(name), labels)
 }
 
-// Labels is pot.Images'. It reads local properties alone: a stream sets
+// Labels implements pot.Images. It reads local properties alone: a stream sets
 // received ones, so no image can label itself.
 func (d *datasets) Labels(ctx context.Context, name string) (map[string]string, error) {
 	if err := valid(name); err != nil {

@@ -24,13 +24,13 @@ var refused = []string{
 	"special_small_blocks", "sync",
 }
 
-// Receive is pot.Images'. It accepts streams of the file systems NAME and
+// Receive implements pot.Images. It accepts streams of the file systems NAME and
 // NAME/m alone.
 func (d *datasets) Receive(ctx context.Context, name string, stream io.Reader) error {
 	return d.receive(ctx, name, "-", stream)
 }
 
-// ReceiveLayer is pot.Images'. zfs receive takes any snapshot in the pool that has
+// ReceiveLayer implements pot.Images. zfs receive takes any snapshot in the pool that has
 // the GUID for the origin, so the origin is checked afterwards.
 func (d *datasets) ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
 	_ func(context.Context) ([]io.ReadCloser, error)) error {

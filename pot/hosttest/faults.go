@@ -17,7 +17,7 @@ var errInjected = errors.New("injected")
 // faulty is a host whose n-th call that creates something fails or, if giveUp is set, hangs
 // until its context ends.
 type faulty struct {
-	pot.Datasets
+	pot.Cloner
 	pot.Mounts
 	pot.Links
 	pot.Jails
@@ -27,7 +27,7 @@ type faulty struct {
 }
 
 func (f *faulty) host(of pot.Host) pot.Host {
-	f.Datasets, f.Mounts, f.Links, f.Jails, f.Limiter = of.Datasets, of.Mounts, of.Links, of.Jails, of.Limits
+	f.Cloner, f.Mounts, f.Links, f.Jails, f.Limiter = of.Datasets, of.Mounts, of.Links, of.Jails, of.Limits
 	of.Datasets, of.Mounts, of.Links, of.Jails, of.Limits = f, f, f, f, f
 	return of
 }
@@ -47,18 +47,18 @@ func (f *faulty) fail(ctx context.Context, call func() error) error {
 
 func (f *faulty) Clone(ctx context.Context, c pot.Clone) (dir string, err error) {
 	err = f.fail(ctx, func() (err error) {
-		dir, err = f.Datasets.Clone(ctx, c)
+		dir, err = f.Cloner.Clone(ctx, c)
 		return err
 	})
 	return dir, err
 }
 
 func (f *faulty) Dir(ctx context.Context, name string) (string, error) {
-	return f.Datasets.Dir(ctx, name)
+	return f.Cloner.Dir(ctx, name)
 }
 
 func (f *faulty) Destroy(ctx context.Context, name string) error {
-	return f.Datasets.Destroy(ctx, name)
+	return f.Cloner.Destroy(ctx, name)
 }
 
 func (f *faulty) Mount(ctx context.Context, root string, m pot.Mount) error {
@@ -101,10 +101,10 @@ type undoingJails struct{ undoing }
 type undoingLimiter struct{ undoing }
 
 func (u undoingDatasets) Clone(ctx context.Context, c pot.Clone) (string, error) {
-	return u.Datasets.Clone(ctx, c)
+	return u.Cloner.Clone(ctx, c)
 }
 func (u undoingDatasets) Destroy(ctx context.Context, name string) error {
-	return u.fail(ctx, func() error { return u.Datasets.Destroy(ctx, name) })
+	return u.fail(ctx, func() error { return u.Cloner.Destroy(ctx, name) })
 }
 
 func (u undoingMounts) Mount(ctx context.Context, root string, m pot.Mount) error {

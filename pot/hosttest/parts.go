@@ -89,7 +89,7 @@ func testImages(t *testing.T, bed Bed) {
 	})
 }
 
-// testDatasets checks pot.Datasets: clones, which depend on their image and do not change
+// testDatasets checks pot.Cloner: clones, which depend on their image and do not change
 // it.
 func testDatasets(t *testing.T, bed Bed) {
 	h := bed.Host
@@ -236,7 +236,7 @@ func testLimits(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		must.Eq(t, int(syscall.SIGKILL), exit.Signal)
 		// rctl(8) kills whatever in the jail it looks at while there is too much, this one too
-		alive := tk.Signal(0) == nil
+		alive := tk.Running()
 		must.NoError(t, tk.Stop(t.Context(), syscall.SIGTERM, 100*time.Millisecond))
 		end := tk.wait(t)
 		must.Eq(t, int(syscall.SIGKILL), end.Signal)

@@ -17,9 +17,9 @@ import (
 	"nomad-driver-pot/pot/network"
 )
 
-// dirsOnly implements Dir of pot.Datasets alone, for plain directories below dir.
+// dirsOnly implements Dir of pot.Cloner alone, for plain directories below dir.
 type dirsOnly struct {
-	pot.Datasets
+	pot.Cloner
 	dir string
 }
 

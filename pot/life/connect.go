@@ -96,9 +96,6 @@ func (p *Pot) claimRequested() error {
 
 // claimAliases claims the addresses on the host's interfaces that the spec asks for.
 func (p *Pot) claimAliases() error {
-	if p.host.Aliases == nil {
-		return fmt.Errorf("network %s: %w", pot.Alias, pot.ErrUnsupported)
-	}
 	for _, a := range p.record.Spec.Aliases {
 		if err := p.addresses.Claim(a.Addr, p.name); err != nil {
 			return errors.Join(err, p.addresses.ReleaseByOwner(p.name))
@@ -189,7 +186,7 @@ func (p *Pot) unlink(ctx context.Context) error {
 
 // publish records the name of the pot's redirects, and publishes its ports.
 func (p *Pot) publish(ctx context.Context) error {
-	if p.host.Redirects == nil || len(p.record.Spec.Ports) == 0 {
+	if len(p.record.Spec.Ports) == 0 {
 		return nil
 	}
 	anchor := p.host.Redirects.Anchor(p.name)
@@ -201,7 +198,7 @@ func (p *Pot) publish(ctx context.Context) error {
 }
 
 func (p *Pot) withdraw(ctx context.Context) error {
-	if p.host.Redirects == nil || p.record.Version != 0 && !p.record.Spec.Network.VNET() {
+	if p.record.Version != 0 && !p.record.Spec.Network.VNET() {
 		return nil
 	}
 	return p.host.Redirects.Withdraw(ctx, p.redirect())

@@ -74,7 +74,7 @@ func (p *Pot) Unpublish(ctx context.Context, ports []pot.Port) error {
 	if err := p.save(); err != nil {
 		return err
 	}
-	if p.host.Redirects != nil && p.record.Anchor != "" {
+	if p.record.Anchor != "" {
 		if err := p.host.Redirects.Publish(ctx, p.redirect()); err != nil {
 			return err
 		}

@@ -164,11 +164,9 @@ func (ps *Pots) Leftovers(ctx context.Context) ([]pot.Name, error) {
 			inPlace[name] = true
 		}
 	}
-	var found []pot.Name
-	if ps.host.Leftovers != nil {
-		if found, err = ps.host.Leftovers(ctx, all); err != nil {
-			return nil, err
-		}
+	found, err := ps.host.Leftovers(ctx, all)
+	if err != nil {
+		return nil, err
 	}
 	for _, name := range found {
 		if name.Validate() == nil {

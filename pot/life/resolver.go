@@ -75,10 +75,8 @@ func (h *hostResolver) servers(s *pot.Spec, reachable []netip.Addr) []netip.Addr
 	if usable(s, reachable) {
 		return reachable
 	}
-	if h.upstreams != nil {
-		if more := h.upstreams(); usable(s, more) {
-			return append(reachable, more...)
-		}
+	if more := h.upstreams(); usable(s, more) {
+		return append(reachable, more...)
 	}
 	return append(reachable, s.DNS.Fallback...)
 }

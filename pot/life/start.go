@@ -191,8 +191,11 @@ func (p *Pot) Started() (at time.Time, pid int, err error) {
 	return s.Started, s.PID, nil
 }
 
-// Signal sends sig to the command; signal 0 only checks that it runs. It returns
-// supervise.ErrEnded if the command has ended or was never started.
+// Running reports whether the command runs. It is also false if that is not known.
+func (p *Pot) Running() bool { return p.Signal(0) == nil }
+
+// Signal sends sig to the command. It returns supervise.ErrEnded if the command has ended or
+// was never started.
 func (p *Pot) Signal(sig syscall.Signal) error {
 	s, err := supervise.Open(p.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -214,7 +217,7 @@ const killedMarker = "killed"
 // take an earlier kill of another process of the pot, for want of memory, for the reason.
 // Best effort: a failed write must not stop the kill.
 func (p *Pot) markKilled() {
-	if s, err := supervise.Open(p.dir); err == nil && s.Signal(0) == nil {
+	if p.Running() {
 		os.WriteFile(filepath.Join(p.dir, killedMarker), nil, 0o600)
 	}
 }
@@ -234,7 +237,7 @@ const killTimeout = 10 * time.Second
 func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration) error {
 	waiting, cancel := context.WithTimeoutCause(ctx, grace, fmt.Errorf("the pot has %s to stop", grace))
 	defer cancel()
-	if p.Signal(0) == nil {
+	if p.Running() {
 		p.hook(waiting, conf.PreStop)
 	}
 	p.execStop(waiting)
@@ -259,7 +262,7 @@ func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration)
 // (pot-reference 7.6).
 func (p *Pot) execStop(ctx context.Context) {
 	text := p.record.Attributes.Value("exec_stop")
-	if text == "" || p.Signal(0) != nil {
+	if text == "" || !p.Running() {
 		return
 	}
 	p.Exec(ctx, Exec{Argv: conf.ShellArgv(text, "")})
@@ -277,7 +280,7 @@ func (p *Pot) SignalAll(ctx context.Context, grace time.Duration) {
 
 // Exited returns how the command ended; nil if it runs or was never started.
 func (p *Pot) Exited(ctx context.Context) *supervise.Exit {
-	if p.Signal(0) == nil {
+	if p.Running() {
 		return nil
 	}
 	s, err := supervise.Open(p.dir)

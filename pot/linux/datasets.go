@@ -56,7 +56,7 @@ func (d datasets) prepare() error {
 	return nil
 }
 
-// Rename is pot.Images'. The labels are there under the new name before the dataset
+// Rename implements pot.Images. The labels are there under the new name before the dataset
 // is: a crash leaves no image without them, but labels under the old name, or labels
 // of nothing, which the next to get the name replaces.
 func (d datasets) Rename(ctx context.Context, from, to string) error {
@@ -87,7 +87,7 @@ func (d datasets) Rename(ctx context.Context, from, to string) error {
 	return os.RemoveAll(d.label(from))
 }
 
-// List is pot.Images'.
+// List implements pot.Images.
 func (d datasets) List(ctx context.Context, prefix string) ([]string, error) {
 	entries, err := os.ReadDir(filepath.Join(d.dir, "jails"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -103,7 +103,7 @@ func (d datasets) List(ctx context.Context, prefix string) ([]string, error) {
 	return names, nil
 }
 
-// Idle is pot.Images'.
+// Idle implements pot.Images.
 func (d datasets) Idle(ctx context.Context, label string) ([]string, error) {
 	known, err := names(filepath.Join(d.dir, "labels"))
 	if err != nil {
@@ -121,7 +121,7 @@ func (d datasets) Idle(ctx context.Context, label string) ([]string, error) {
 	return slices.DeleteFunc(labelled, func(name string) bool { return busy[name] }), nil
 }
 
-// GUIDs is pot.Images'. Directories have none: what an image is layered on is read again
+// GUIDs implements pot.Images. Directories have none: what an image is layered on is read again
 // from the streams of the images that it names.
 func (d datasets) GUIDs(ctx context.Context, name string) ([]uint64, error) {
 	_, err := d.Dir(ctx, name)
@@ -140,7 +140,7 @@ func replaceFile(path string, data []byte) error {
 	return err
 }
 
-// Dir is pot.Datasets'.
+// Dir implements pot.Cloner.
 func (d datasets) Dir(ctx context.Context, name string) (string, error) {
 	if err := valid(name); err != nil {
 		return "", err
@@ -151,7 +151,7 @@ func (d datasets) Dir(ctx context.Context, name string) (string, error) {
 	return d.path(name), nil
 }
 
-// Clone is pot.Datasets'. Directories have no quota.
+// Clone implements pot.Cloner. Directories have no quota.
 func (d datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err error) {
 	image, name := c.Origin, c.Name
 	if c.QuotaBytes > 0 {
@@ -223,7 +223,7 @@ func overlay(on, lower, upper, work string) error {
 // busyTimeout bounds how long a tree that is still in use is waited for.
 const busyTimeout = 2 * time.Second
 
-// Destroy is pot.Datasets' and pot.Images'.
+// Destroy implements pot.Cloner and pot.Receiver.
 func (d datasets) Destroy(ctx context.Context, name string) error {
 	if err := valid(name); err != nil {
 		return err
@@ -267,5 +267,5 @@ func (d datasets) unused(image string) error {
 
 var _ interface {
 	pot.Images
-	pot.Datasets
+	pot.Cloner
 } = datasets{}

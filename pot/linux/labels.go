@@ -14,7 +14,7 @@ import (
 	"slices"
 )
 
-// SetLabels is pot.Images'.
+// SetLabels implements pot.Images.
 func (d datasets) SetLabels(ctx context.Context, name string, labels map[string]string) error {
 	if _, err := d.Dir(ctx, name); err != nil {
 		return err
@@ -38,7 +38,7 @@ func (d datasets) SetLabels(ctx context.Context, name string, labels map[string]
 	return d.writeLabels(name, f)
 }
 
-// Labels is pot.Images'.
+// Labels implements pot.Images.
 func (d datasets) Labels(ctx context.Context, name string) (map[string]string, error) {
 	if _, err := d.Dir(ctx, name); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (d datasets) Labels(ctx context.Context, name string) (map[string]string, e
 	return f.Labels, err
 }
 
-// Labelled is pot.Images'.
+// Labelled implements pot.Images.
 func (d datasets) Labelled(ctx context.Context, labels ...string) (map[string]map[string]string, error) {
 	known, err := names(filepath.Join(d.dir, "labels"))
 	if err != nil {

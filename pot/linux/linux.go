@@ -50,11 +50,18 @@ func New(dir, supervisor string) (pot.Host, error) {
 		Snapshots: snapshots{d},
 		Mounts:    mounts{},
 		Links:     links{lock: bridgeLock, networks: n},
+		Redirects: pot.NoRedirects{},
+		Aliases:   pot.Unsupported{},
 		Jails:     j,
 		Limits:    l,
 		Check:     checker{dir: dir, supervisor: supervisor, limiter: l}.check,
 		Leftovers: leftovers{datasets: d, jails: j}.find,
 		Upstreams: func() []netip.Addr { return upstreams(os.DirFS("/")) },
+
+		Mountpoint: pot.Unsupported{}.Mountpoint,
+		Unpack:     pot.Unsupported{}.Unpack,
+		Setup:      pot.Unsupported{}.Setup,
+		Teardown:   pot.Unsupported{}.Teardown,
 	}, nil
 }
 

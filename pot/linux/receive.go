@@ -12,12 +12,12 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// Receive is pot.Images'.
+// Receive implements pot.Images.
 func (d datasets) Receive(ctx context.Context, name string, stream io.Reader) error {
 	return d.receive(ctx, name, stream, nil)
 }
 
-// ReceiveLayer is pot.Images'. A directory is not what an increment can be put on: it
+// ReceiveLayer implements pot.Images. A directory is not what an increment can be put on: it
 // names objects by their numbers.
 func (d datasets) ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
 	below func(context.Context) ([]io.ReadCloser, error)) error {

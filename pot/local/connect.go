@@ -85,8 +85,10 @@ func Connect(ctx context.Context, ps *life.Pots, s *Pot, c Connection) (addr net
 	if err := errors.Join(c.Validate(), s.stopped(ctx)); err != nil {
 		return addr, err
 	}
-	if c.Network == pot.Alias && ps.Host().Aliases == nil {
-		return addr, fmt.Errorf("network %s: %w", pot.Alias, pot.ErrUnsupported)
+	if c.Network == pot.Alias {
+		if _, _, err := ps.Host().Aliases.Find(ctx, pot.InterfaceAddr{}); errors.Is(err, pot.ErrUnsupported) {
+			return addr, err
+		}
 	}
 	ip := strings.Join(c.Addresses, " ")
 	if c.Network.VNET() && c.Stack != pot.IPv6 {

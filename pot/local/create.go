@@ -31,8 +31,8 @@ func Create(ctx context.Context, ps *life.Pots, name pot.Name, stream io.Reader)
 }
 
 // Unpack creates a pot from a tar archive of its tree and the text of its pot.conf, on a host
-// that has Unpack. It returns fs.ErrExist if the name is taken. After an error nothing of the
-// pot is left.
+// with Unpack. It returns pot.ErrUnsupported on others, and fs.ErrExist if the name is taken.
+// After an error nothing of the pot is left.
 func Unpack(ctx context.Context, ps *life.Pots, name pot.Name, archive *os.File, potConf string) (*Pot, error) {
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)

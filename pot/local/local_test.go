@@ -31,7 +31,7 @@ type fakeHost struct {
 }
 
 type fakeDatasets struct {
-	pot.Datasets
+	pot.Cloner
 	*fakeHost
 }
 
@@ -41,7 +41,7 @@ type fakeImages struct {
 }
 
 func (h *fakeHost) host() pot.Host {
-	return pot.Host{Images: fakeImages{nil, h}, Datasets: fakeDatasets{nil, h}, Jails: h}
+	return pot.Host{Images: fakeImages{nil, h}, Datasets: fakeDatasets{nil, h}, Jails: h, Aliases: pot.Unsupported{}, Mountpoint: pot.Unsupported{}.Mountpoint}
 }
 
 func (h fakeDatasets) Dir(_ context.Context, name string) (string, error) {

@@ -198,9 +198,6 @@ func (s *Pot) sourceOf(ctx context.Context, m conf.FSMount) (string, error) {
 	if strings.HasPrefix(m.Source, "/") {
 		return m.Source, nil
 	}
-	if s.host.Mountpoint == nil {
-		return "", fmt.Errorf("dataset %s: %w", m.Source, pot.ErrUnsupported)
-	}
 	dir, err := s.host.Mountpoint(ctx, m.Source)
 	if err != nil {
 		return "", fmt.Errorf("dataset %s: %w", m.Source, err)

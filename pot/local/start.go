@@ -163,7 +163,7 @@ func findRunning(ctx context.Context, ps *life.Pots, name pot.Name) (*life.Pot, 
 		return nil, p.Destroy(ctx)
 	case !p.InPlace():
 		return nil, fmt.Errorf("pot %s: %w", name, ErrTaskPot)
-	case jailed == nil && (p.Persistent() || p.Signal(0) == nil):
+	case jailed == nil && (p.Persistent() || p.Running()):
 		return p, nil
 	case jailed != nil && !errors.Is(jailed, fs.ErrNotExist):
 		return nil, jailed
@@ -199,12 +199,12 @@ func Stop(ctx context.Context, ps *life.Pots, name pot.Name, o StartOptions) (st
 	if err != nil || p == nil {
 		return false, err
 	}
-	began := p.Signal(0) == nil || p.Exited(ctx) != nil
+	began := p.Running() || p.Exited(ctx) != nil
 	if began {
 		s.hook(ctx, conf.PreStop, p, o)
 	}
 	grace := s.grace()
-	if p.Signal(0) != nil {
+	if !p.Running() {
 		p.SignalAll(ctx, grace)
 	}
 	if err := p.Stop(ctx, syscall.SIGTERM, grace); err != nil {

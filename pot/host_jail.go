@@ -1,0 +1,83 @@
+package pot
+
+import (
+	"context"
+	"time"
+
+	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/pot/supervise"
+)
+
+// A Jail confines a pot's processes.
+type Jail struct {
+	Name     Name
+	Root     string // the tree that is its /
+	Hostname string
+	Release  string // of the image's userland, if the tree does not say: "14.2-RELEASE"
+	Network  NetworkMode
+	Stack    Stack
+	Link     Link            // for networks of bridges
+	Aliases  []InterfaceAddr // for NetworkMode Alias, each with its interface
+	CPUs     string          // Limits.CPUs, for a host that sets them as it creates the jail
+
+	// Attributes that the host does not have are ErrUnsupported, unless they have their
+	// default.
+	Attributes conf.Attributes
+}
+
+// Jails confine processes.
+type Jails interface {
+	// Create makes an empty jail, which stays until it is removed. Mounts.UnmountAll
+	// unmounts what Create mounts in the tree.
+	Create(ctx context.Context, j Jail) error
+
+	// Find returns the jail that processes can be started in. A jail that does not exist
+	// is fs.ErrNotExist.
+	Find(ctx context.Context, name Name) (supervise.Jail, error)
+
+	// Remove kills all processes of the jail, waits for their end, and removes it.
+	Remove(ctx context.Context, name Name) error
+}
+
+// Limits are upper bounds on what a pot may use; zero is no bound.
+type Limits struct {
+	MemoryBytes int64  // resident; above it the kernel kills
+	CPUShares   int64  // weight relative to other pots: Nomad's MHz
+	CPUPercent  int64  // hard limit, 100 = one core
+	CPUs        string // the cores it may run on, as in "0,2-3"
+
+	Processes int64 `json:",omitempty"`
+	OpenFiles int64 `json:",omitempty"` // of all its processes
+	ReadBPS   int64 `json:",omitempty"` // bytes a second from file systems
+	WriteBPS  int64 `json:",omitempty"`
+	ReadIOPS  int64 `json:",omitempty"` // operations a second
+	WriteIOPS int64 `json:",omitempty"`
+}
+
+// Usage is what a pot has used.
+type Usage struct {
+	CPUUser     time.Duration // of all its processes, since it began
+	CPUSystem   time.Duration // 0 on a host that counts it in CPUUser
+	CPUPercent  float64       // now, 100 = one core; 0 on a host that counts time only
+	MemoryBytes int64         // resident
+	SwapBytes   int64
+	Procs       int
+}
+
+// A Limiter limits and measures jails.
+type Limiter interface {
+	// Set limits the processes in the jail, also those to come. A limit that the host
+	// cannot set is ErrUnsupported, unless Check has reported it as Degraded.
+	Set(ctx context.Context, name Name, l Limits) error
+
+	// Clear removes the limits.
+	Clear(ctx context.Context, name Name) error
+
+	// Usage returns what the jail uses and has used. A jail that does not exist is
+	// fs.ErrNotExist.
+	Usage(ctx context.Context, name Name) (Usage, error)
+
+	// OutOfMemory reports whether the kernel killed a process of the jail for lack of
+	// memory. It is proven, never guessed from an exit code.
+	OutOfMemory(ctx context.Context, name Name) (bool, error)
+}
