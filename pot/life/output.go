@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"nomad-driver-pot/pot/flock"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -51,12 +50,9 @@ func (p *Pot) Follow(stdout, stderr io.Writer) (done func()) {
 	}
 }
 
-// followFile copies a file that grows, and those that take its place.
+// followFile copies a file that grows, and those that replace it.
 func followFile(name string, to io.Writer, ended <-chan struct{}) {
-	f := reading(name + supervise.RotatedSuffix)
-	if f == nil {
-		f = reading(name)
-	}
+	f := successor(name, nil)
 	if f == nil {
 		return
 	}
@@ -70,12 +66,15 @@ func followFile(name string, to io.Writer, ended <-chan struct{}) {
 			last = true
 		case <-tick.C:
 		}
-		for again := true; again; {
-			next := followed(name, f)
-			if _, err := io.Copy(to, f); err != nil { // to its end, if there is another
+		for next := f; next != nil; {
+			next = successor(name, f) // before f is read: then nothing more is written to it
+			if _, err := io.Copy(to, f); err != nil {
+				if next != nil {
+					next.Close()
+				}
 				return
 			}
-			if again = next != nil; again {
+			if next != nil {
 				f.Close()
 				f = next
 			}
@@ -86,30 +85,33 @@ func followFile(name string, to io.Writer, ended <-chan struct{}) {
 	}
 }
 
-// reading is a file that is kept until it has been read, nil if it is not there.
-func reading(name string) *os.File {
-	f, err := os.Open(name)
-	if err == nil {
-		err = flock.Read(f)
+// successor opens the file that was written after f, or the oldest if f is nil. It returns
+// nil if f is the newest. No writer waits for readers: a reader that is two files behind
+// goes on with the older one that is left.
+func successor(name string, f *os.File) *os.File {
+	newest, _ := os.Open(name) // first: a rotation meanwhile makes it the older one
+	older, _ := os.Open(name + supervise.RotatedSuffix)
+	next := older
+	if older == nil || sameFile(f, older) {
+		next = newest
 	}
-	if err != nil {
-		f.Close()
-		return nil
+	if sameFile(f, newest) {
+		next = nil
 	}
-	return f
-}
-
-// followed is the file that has taken f's place, if one has: nothing more is written to f.
-func followed(name string, f *os.File) *os.File {
-	next := reading(name)
-	if next == nil {
-		return nil // between the two
-	}
-	was, err1 := f.Stat()
-	is, err2 := next.Stat()
-	if err1 != nil || err2 != nil || os.SameFile(was, is) {
-		next.Close()
-		return nil
+	for _, opened := range []*os.File{newest, older} {
+		if opened != nil && opened != next {
+			opened.Close()
+		}
 	}
 	return next
+}
+
+// sameFile reports whether two files that are open are one.
+func sameFile(a, b *os.File) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	x, err1 := a.Stat()
+	y, err2 := b.Stat()
+	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }

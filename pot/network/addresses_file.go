@@ -54,7 +54,7 @@ func (a *Addresses) takeOver(addr netip.Addr, pot pot.Name, written string) (boo
 
 // lock keeps other processes from changing files that are damaged.
 func (a *Addresses) lock() (unlock func(), err error) {
-	return flock.Wait(context.Background(), filepath.Join(a.Dir, "damaged.lock"))
+	return flock.Lock(context.Background(), filepath.Join(a.Dir, "damaged.lock"))
 }
 
 // owner is the pot that has addr, "" if none does. Where the file is damaged it is the one
