@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -121,14 +120,5 @@ func readDigest(name string) (image.Digest, error) {
 
 // readSmall reads a file of the cache of at most smallLimit bytes.
 func readSmall(name string) ([]byte, error) {
-	f, err := image.OpenRegular(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, SmallLimit+1))
-	if len(raw) > SmallLimit {
-		err = fmt.Errorf("%s: more than %d bytes", name, SmallLimit)
-	}
-	return raw, err
+	return image.ReadBounded(name, SmallLimit)
 }

@@ -49,14 +49,7 @@ func ReadHook(root *os.Root, h conf.Hook) ([]byte, error) {
 
 // ReadProgram reads a program that a user knows by that name.
 func ReadProgram(f *os.File, name string) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(f, maxHook+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxHook {
-		return nil, fmt.Errorf("%s: is more than %d bytes", name, maxHook)
-	}
-	return data, nil
+	return tree.ReadAtMost(f, name, maxHook)
 }
 
 // WriteHook makes a program the pot's for that time, whole or not at all. mode is that of

@@ -41,7 +41,7 @@ func TestReadHook(t *testing.T) {
 		}, "conf: is not a directory"},
 		{"more than a program may be", func(dir string) error {
 			return os.WriteFile(dir+"/"+name, bytes.Repeat([]byte("#"), maxHook+1), 0o755)
-		}, name + ": is more than 1048576 bytes"},
+		}, name + ": more than 1048576 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()

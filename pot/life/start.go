@@ -138,7 +138,7 @@ func (p *Pot) forwards() []supervise.Forward {
 // environment is the command's: what its user implies, then each of more; of
 // two settings of one name the later counts.
 func environment(who user, more ...[]string) []string {
-	all := []string{"PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin", "HOME=" + who.home}
+	all := []string{"PATH=" + supervise.DefaultPath, "HOME=" + who.home}
 	if who.name != "" {
 		all = append(all, "USER="+who.name)
 	}

@@ -2,9 +2,8 @@ package local
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
+	"nomad-driver-pot/pot/tree"
 	"os"
 	"strings"
 )
@@ -34,12 +33,9 @@ func (s *Pot) disableHostJobs() error {
 		return err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxCrontab+1))
+	text, err := tree.ReadAtMost(f, "/"+crontab, maxCrontab)
 	if err != nil {
 		return err
-	}
-	if len(text) > maxCrontab {
-		return fmt.Errorf("/%s: has more than %d bytes", crontab, maxCrontab)
 	}
 	fit := fittedCrontab(string(text))
 	if fit == string(text) {
