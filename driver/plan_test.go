@@ -114,7 +114,7 @@ var planFaults = []struct {
 		want: `config.ip[1]: must be an address, or as in em0|192.0.2.7, not "em0"`},
 	{name: "an address is named by its own key, after one that is none", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"
 			ip = ["em0", "192.0.2.7", "em1|192.0.2.7"]`,
-		want: `config.ip[0]: must be an address, or as in em0|192.0.2.7, not "em0"; config.ip[2]: 192.0.2.7 is asked for twice`},
+		want: `config.ip[0]: must be an address, or as in em0|192.0.2.7, not "em0"; config.ip[2]: 192.0.2.7 is listed twice`},
 	{name: "an alias publishes nothing", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"
 			ip = ["192.0.2.7"]
 			ports = ["http"]`,
@@ -127,7 +127,7 @@ var planFaults = []struct {
 	{name: "a stack must be known", config: least + `network_stack = "ipv5"`,
 		want: `config.network_stack: must be ipv4, ipv6 or dual, not "ipv5"`},
 	{name: "a private bridge has no IPv6", config: least + "network_mode = \"private-bridge\"\nbridge = \"db\"\nnetwork_stack = \"dual\"",
-		want: `config.network_stack: private-bridge has IPv4 alone, not dual`},
+		want: `config.network_stack: private-bridge has IPv4 only, not dual`},
 	{name: "attributes need the operator's leave", config: least + `attributes = ["mlock:YES", "children:0", "persistent:NO"]`,
 		want: `config.attributes: mlock is not allowed on this client: its plugin's allow_attributes must have it`},
 	{name: "allowed attributes are accepted", plugin: `allow_attributes = ["mlock"]`, config: least + `attributes = ["mlock:YES"]`},
@@ -190,10 +190,10 @@ var planFaults = []struct {
 	{name: "a mount's source must exist", plugin: `volumes { enabled = true }`, config: least + `mount = ["/no/such:/data"]`,
 		want: `config.mount[0]: source: no such path: /no/such`},
 	{name: "a tree of the host's is not a target", plugin: `volumes { enabled = true }`, config: least + `mount = ["THERE:/dev/x"]`,
-		want: `config.mount[0]: target "/dev/x" is the host's to fill`},
+		want: `config.mount[0]: target "/dev/x" is reserved for the host`},
 	{name: "a volume's target is told as the job has it", config: least, change: func(c *drivers.TaskConfig) {
 		c.Mounts = []*drivers.MountConfig{{HostPath: "/vol", TaskPath: "/data"}, {HostPath: "/vol", TaskPath: "/proc/x"}}
-	}, want: `volume_mount[1]: target "/proc/x" is the host's to fill`},
+	}, want: `volume_mount[1]: target "/proc/x" is reserved for the host`},
 	{name: "ports need IPv4", config: least + `network_stack = "ipv6"`,
 		want: `config.ports: cannot be published from a pot without IPv4`},
 	{name: "devices are refused", config: least, change: func(c *drivers.TaskConfig) {
@@ -216,9 +216,9 @@ var planFaults = []struct {
 			extra_hosts = ["db"]`,
 		want: `config.args: needs command to be set; config.hostname: must be letters, digits, - and ., at most 63 in all, not "a b"; ` +
 			`config.mount[0]: must be SOURCE:TARGET, not "data"; config.extra_hosts[0]: must be NAME:ADDRESS, not "db"; ` +
-			`config.network_stack: private-bridge has IPv4 alone, not ipv6; config.bridge: must be set; ` +
+			`config.network_stack: private-bridge has IPv4 only, not ipv6; config.bridge: must be set; ` +
 			`config.ports: cannot be published from a pot without IPv4; ` +
-			`config.mount[1]: target "/proc/x" is the host's to fill; ` +
+			`config.mount[1]: target "/proc/x" is reserved for the host; ` +
 			`config.copy[0]: target must be an absolute path in the pot's own tree, not "/dev"`},
 	{name: "all errors are returned at once", config: strings.Replace(least, `"1.0"`, `""`, 1) + `args = ["x"]
 			network_mode = "x"`,

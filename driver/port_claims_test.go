@@ -148,7 +148,7 @@ func TestDriver_StartTask_portHeldForUDP(t *testing.T) {
 	defer held.Close()
 	cfg := g.member(t, "one", "")
 	b.start(t, cfg)
-	must.Eq(t, "Port "+at+" is published over TCP alone: another program has it for UDP", eventOf(t, events, cfg, "UDP"))
+	must.Eq(t, "Port "+at+" is published over TCP only: another program uses it for UDP", eventOf(t, events, cfg, "UDP"))
 	g.answers(t, "one", "one")
 	must.NoError(t, b.DestroyTask(cfg.ID, true))
 

@@ -103,7 +103,7 @@ var fates = map[string]fate{
 	"its record is damaged":      {args: []string{"sleep", "1h"}, befall: damaged("record.json", "{"), runs: true, unread: "record.json: unexpected end of JSON input"},
 	"its running record is damaged": {args: []string{"sleep", "1h"}, befall: damaged("running.json", "{"),
 		unknown: "exit status of the command is unknown: "},
-	"its record is of another age": {args: []string{"sleep", "1h"}, befall: damaged("record.json", `{"version": 0}`), runs: true, unread: "is of version 0: this driver knows 1"},
+	"its record is of another age": {args: []string{"sleep", "1h"}, befall: damaged("record.json", `{"version": 0}`), runs: true, unread: "version 0 is not supported: this driver reads version 1"},
 	"its record is gone": {args: []string{"sleep", "1h"}, befall: func(t *testing.T, b *bed, h *drivers.TaskHandle) {
 		must.NoError(t, os.Remove(recordOf(t, b, h, "record.json")))
 	}, cannot: "no such pot: web_"},

@@ -133,11 +133,11 @@ no such flavour: three`, "DIR", l.Dir), err.Error())
 			"set-rss -C 1\r":                         `line ends in a carriage return, which would be part of its last word`,
 			"set-cmd -c a\x1bb":                      `control character "\x1b"`,
 			"set-cmd -c \xff":                        `not valid UTF-8`,
-			`copy-in -s nosuch -d /x`:                `-s: lstat HERE/nosuch: no such file or directory`,
+			`copy-in -s nosuch -d /x`:                `-s: HERE/nosuch: no such file or directory`,
 			`mount-in -f a -z b -m /x`:               `-f and -z are mutually exclusive`,
 			`add-dep -P a.b`:                         `-P: must be letters, digits, - and _, and not begin with -, not "a.b"`,
-			`export-ports -e :80`:                    `-e: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not ":80"`,
-			`set-attribute -A to-be-pruned -V YES`:   `-A: to-be-pruned is set by a start alone`,
+			`export-ports -e :80`:                    `-e: must be [tcp:|udp:]PORT[:HOST_PORT], each from 1 to 65535, not ":80"`,
+			`set-attribute -A to-be-pruned -V YES`:   `-A: to-be-pruned is read-only`,
 			`set-attribute -A persistent -V perhaps`: `-V: persistent: must be YES or NO, not "perhaps"`,
 		} {
 			l := library(t, map[string]string{"flavours/f": "set-rss -C 1\n" + line + "\n"})

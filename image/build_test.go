@@ -295,14 +295,14 @@ pot.env="A=\"x\" y"
 		must.EqError(t, err, strings.Join([]string{
 			`base: must be a release, as in 14.2 or 15.0-RC1, not "14.2 "`,
 			`command: must be one line, not "a\nb"`,
-			`attributes.sysvshm: must be new, inherit or disable, not "old"`,
-			`attributes.children: must be a number, not "-1"`,
+			`attributes: no such attribute: "to-be-pruned"`,
+			`attributes.sysvshm: must be one of new, inherit, disable, not "old"`,
+			`attributes.children: must be a number, at most 999998, not "-1"`,
 			`attributes.mlock: must be YES or NO, not "maybe"`,
-			`attributes: there is no "to-be-pruned"`,
-			`ports[2]: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "80:"`,
-			`ports[3]: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "tcp:udp:80"`,
-			`ports[4]: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "0"`,
-			`ports[5]: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "1:2:3"`,
+			`ports[2]: must be [tcp:|udp:]PORT[:HOST_PORT], each from 1 to 65535, not "80:"`,
+			`ports[3]: must be [tcp:|udp:]PORT[:HOST_PORT], each from 1 to 65535, not "tcp:udp:80"`,
+			`ports[4]: must be [tcp:|udp:]PORT[:HOST_PORT], each from 1 to 65535, not "0"`,
+			`ports[5]: must be [tcp:|udp:]PORT[:HOST_PORT], each from 1 to 65535, not "1:2:3"`,
 			`env[0]: must be VAR=value, not "x"`,
 		}, "\n"))
 	})

@@ -24,8 +24,10 @@ type File struct {
 	Verified
 	XZ *os.File
 
-	Private          bool // somebody had to show a Login for these bytes
-	NeedsCredentials bool // the source that this one was asked for by wants one
+	SkeinText, MetaText []byte // the .skein and the .meta; of a fetch.Location alone
+
+	Private          bool // the image was fetched with credentials
+	NeedsCredentials bool // the source that the image was asked from wants credentials
 }
 
 // Open reads the image, decoded, from its beginning. What it returns must be closed.

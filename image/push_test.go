@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -37,7 +38,7 @@ func pushed(t *testing.T, content, meta string) fetch.Location {
 
 // quickly tries again at once.
 func quickly(o push.PushOptions) push.PushOptions {
-	o.Wait = func(int) {}
+	o.Wait = func(int) time.Duration { return 0 }
 	return o
 }
 

@@ -126,7 +126,7 @@ func TestPlace_Verify_signature(t *testing.T) {
 	forged := sign(t, server, other)
 	_, err = p.Verify(t.Context(), fetch.Checks{Key: &forged})
 	must.ErrorIs(t, err, signify.ErrSignature)
-	must.EqError(t, err, "verify "+p.String()+".skein: signature does not match")
+	must.EqError(t, err, "verify "+p.String()+".skein.sig: signature does not match")
 
 	// A digest that is signed, and not this image's.
 	server.Put("small_1.0.xz.skein", other)
@@ -148,7 +148,7 @@ func TestPlace_Verify_faults(t *testing.T) {
 		retry bool
 	}{
 		"no digest":         {skein, nil, nil, "fetch SRC.skein: 404 Not Found", false},
-		"no signature":      {sig, nil, nil, "fetch SRC.skein.sig: 404 Not Found", false},
+		"no signature":      {sig, nil, nil, "verify SRC.skein.sig: there is none, and key ", false},
 		"no image":          {xz, nil, nil, "fetch SRC: 404 Not Found", false},
 		"a large digest":    {skein, nil, make([]byte, 1025), "fetch SRC.skein: 1025 bytes, more than the 1024 allowed", false},
 		"a large signature": {sig, nil, make([]byte, 2048), "fetch SRC.skein.sig: 2048 bytes, more than the 2047 allowed", false},

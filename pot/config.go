@@ -2,23 +2,24 @@ package pot
 
 import "net/netip"
 
-// Config is what the pots of a host have in common.
+// Config is the configuration that all pots of a host share.
 type Config struct {
-	Dir        string // records and supervisors' files: root's alone
+	Dir        string // for records and supervisors' files; only root can read it
 	Network    Network
-	Bridges    string // directory of what private bridges there are; "" for none
+	Bridges    string // directory of the files that describe private bridges; "" for none
 	Supervisor string // path of pot-supervisor
 
 	// Reserved are addresses that no pot is given.
 	Reserved []netip.Addr
 
-	// AllowAttributes are those that an image may set; others of it are not.
+	// AllowAttributes are the names of the attributes that an image may set. Its others
+	// are ignored.
 	AllowAttributes []string
 
 	// System is what the host's pot.conf says, with defaults for ZFSRoot, Cache and
 	// FSRoot. A life.Pots does not use it.
 	System SystemConf
 
-	// Log is told what was damaged and has been given up; may be nil.
+	// Log is called with a message when a damaged file is given up; it may be nil.
 	Log func(message string)
 }

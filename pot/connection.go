@@ -12,8 +12,8 @@ import (
 // NetworkMode is how a pot is connected.
 type NetworkMode string
 
-// Network modes, by pot's names for them but for HostNetwork, which pot calls
-// inherit.
+// Network modes. Their names are pot's, except that pot calls HostNetwork inherit and has no
+// NoNetwork.
 const (
 	PublicBridge  NetworkMode = "public-bridge"  // own stack, address from the public network
 	PrivateBridge NetworkMode = "private-bridge" // own stack, a bridge of a few pots
@@ -22,39 +22,40 @@ const (
 	NoNetwork     NetworkMode = "none"           // own stack, loopback only
 )
 
-// VNET tells whether a pot has a network stack, and an interface in it, of its own.
+// VNET reports whether a pot has a network stack of its own with an interface in it.
 func (m NetworkMode) VNET() bool { return m == PublicBridge || m == PrivateBridge }
 
-// Stack is which families of addresses a pot has (pot.stack).
+// Stack is the address families of a pot (pot.stack).
 type Stack string
 
-// Stacks. IPv6 on the public bridge is by what routers advertise on the uplink.
+// Stacks. On the public bridge, pots get their IPv6 addresses from the routers that
+// advertise on the uplink.
 const (
 	IPv4 Stack = "ipv4"
 	IPv6 Stack = "ipv6"
 	Dual Stack = "dual"
 )
 
-// Has4 tells whether a stack has IPv4; one that is not set has.
+// Has4 reports whether a stack has IPv4. The zero value has it.
 func (s Stack) Has4() bool { return s != IPv6 }
 
-// Has6 tells whether a stack has IPv6.
+// Has6 reports whether a stack has IPv6.
 func (s Stack) Has6() bool { return s == IPv6 || s == Dual }
 
-// A Port is published: what arrives at Host goes to port To of the pot.
+// A Port is a published port: traffic to Host goes to port To of the pot.
 type Port struct {
 	Proto conf.Proto
 	Host  netip.AddrPort
 	To    uint16
 }
 
-// InterfaceAddr is an address of a pot on an interface of the host's.
+// InterfaceAddr is an address of a pot on an interface of the host.
 type InterfaceAddr struct {
-	Interface string `json:",omitempty"` // "": the uplink
+	Interface string `json:",omitempty"` // "" for the uplink
 	Addr      netip.Addr
 }
 
-// String is pot's way to write it.
+// String returns the address as pot writes it: "em0|192.0.2.7", or without an interface.
 func (a InterfaceAddr) String() string {
 	if a.Interface == "" {
 		return a.Addr.String()
@@ -62,10 +63,10 @@ func (a InterfaceAddr) String() string {
 	return a.Interface + "|" + a.Addr.String()
 }
 
-// interfaces are names that ifconfig(8) takes for nothing else (IFNAMSIZ: 16).
+// interfaces matches names that ifconfig(8) reads only as an interface (IFNAMSIZ: 16).
 var interfaces = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.]{0,14}$`)
 
-// ParseInterfaceAddr reads what String writes.
+// ParseInterfaceAddr parses the format of InterfaceAddr.String.
 func ParseInterfaceAddr(text string) (InterfaceAddr, error) {
 	var a InterfaceAddr
 	rest := text
@@ -73,7 +74,7 @@ func ParseInterfaceAddr(text string) (InterfaceAddr, error) {
 		if text[i] == '|' {
 			a.Interface, rest = text[:i], text[i+1:]
 			if !interfaces.MatchString(a.Interface) {
-				return a, fmt.Errorf("no name of an interface: %.80q", a.Interface)
+				return a, fmt.Errorf("invalid interface name: %.80q", a.Interface)
 			}
 			break
 		}
@@ -83,12 +84,12 @@ func ParseInterfaceAddr(text string) (InterfaceAddr, error) {
 		return a, fmt.Errorf("must be an address, or as in em0|192.0.2.7, not %.80q", text)
 	}
 	if a.Addr.IsUnspecified() || a.Addr.IsMulticast() || a.Addr.IsLoopback() {
-		return a, fmt.Errorf("%s is no address for a pot", a.Addr)
+		return a, fmt.Errorf("%s cannot be a pot's address", a.Addr)
 	}
 	return a, nil
 }
 
-// validateConnection checks all of a spec that is about networks.
+// validateConnection adds the problems of the fields about networks.
 func (s *Spec) validateConnection(errs *fieldErrors) {
 	switch s.Network {
 	case PublicBridge, HostNetwork, NoNetwork, PrivateBridge, Alias:
@@ -100,7 +101,7 @@ func (s *Spec) validateConnection(errs *fieldErrors) {
 	case "", IPv4:
 	case IPv6, Dual:
 		if s.Network == PrivateBridge || s.Network == NoNetwork {
-			errs.add("stack", "%s has IPv4 alone, not %s", s.Network, s.Stack)
+			errs.add("stack", "%s has IPv4 only, not %s", s.Network, s.Stack)
 		}
 	default:
 		errs.add("stack", "must be ipv4, ipv6 or dual, not %q", string(s.Stack))
@@ -109,13 +110,13 @@ func (s *Spec) validateConnection(errs *fieldErrors) {
 	case s.Network == PrivateBridge && err != nil:
 		errs.add("bridge", "%w", err)
 	case s.Network != PrivateBridge && s.Bridge != "":
-		errs.add("bridge", "is for network %s alone", PrivateBridge)
+		errs.add("bridge", "is for network %s only", PrivateBridge)
 	}
 	s.validateAliases(errs)
 	s.validatePorts(errs)
 }
 
-// ValidateBridge says what is wrong with the name of a private bridge.
+// ValidateBridge returns an error if name cannot be the name of a private bridge.
 func ValidateBridge(name string) error {
 	switch {
 	case name == "":
@@ -129,7 +130,7 @@ func ValidateBridge(name string) error {
 func (s *Spec) validateAliases(errs *fieldErrors) {
 	if s.Network != Alias {
 		if len(s.Aliases) > 0 {
-			errs.add("ip", "is for network %s alone", Alias)
+			errs.add("ip", "is for network %s only", Alias)
 		}
 		return
 	}
@@ -141,7 +142,7 @@ func (s *Spec) validateAliases(errs *fieldErrors) {
 			continue
 		}
 		if taken[a.Addr] {
-			errs.addAt("ip", i, "%s is asked for twice", a.Addr)
+			errs.addAt("ip", i, "%s is listed twice", a.Addr)
 		}
 		taken[a.Addr] = true
 		has4, has6 = has4 || a.Addr.Is4(), has6 || a.Addr.Is6()
@@ -177,7 +178,7 @@ func (s *Spec) validatePorts(errs *fieldErrors) {
 		}
 		k := key{p.Proto, p.Host}
 		if taken[k] {
-			errs.addAt("ports", i, "%s %s is asked for twice", p.Proto, p.Host)
+			errs.addAt("ports", i, "%s %s is listed twice", p.Proto, p.Host)
 		}
 		taken[k] = true
 	}

@@ -7,10 +7,11 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// ErrUnsupported is what this host cannot do; the error that wraps it names it.
+// ErrUnsupported is wrapped by errors about a feature that this host does not have. The
+// wrapping error names the feature.
 var ErrUnsupported = errors.New("not supported on this host")
 
-// Errors of package supervise, for who knows pots alone.
+// Errors of package supervise, so that callers need not import it.
 var (
 	ErrEnded       = supervise.ErrEnded
 	ErrUnknownExit = supervise.ErrUnknownExit
@@ -20,12 +21,12 @@ var (
 // return all of them, joined, so that a caller can name the key that a person typed
 // for the field.
 type FieldError struct {
-	Field string // as in "mounts"
-	Index int    // of an element of the field; -1 for the field itself
+	Field string // "mounts"
+	Index int    // of the element of the field that is wrong; -1 for the field itself
 	Err   error
 }
 
-// Key is the field's name, with the index of an element, as in "mounts[0]".
+// Key returns the field's name, with the index of the element: "mounts[0]".
 func (e *FieldError) Key() string {
 	if e.Index < 0 {
 		return e.Field

@@ -16,8 +16,8 @@ import (
 	"nomad-driver-pot/image/conf"
 )
 
-// SystemConf is what pot's own configuration says of a host, as far as pots are
-// kept by it; what is not set is "" (pot-reference 1.1).
+// SystemConf is the part of pot's own configuration that this project uses. A field whose
+// key is not set is "" (pot-reference 1.1).
 type SystemConf struct {
 	ZFSRoot   string // POT_ZFS_ROOT
 	Cache     string // POT_CACHE
@@ -28,19 +28,19 @@ type SystemConf struct {
 
 	FSRoot        string // POT_FS_ROOT
 	Group         string // POT_GROUP
-	DNS           string // POT_DNS_IP, kept free for the pot that answers there
+	DNS           string // POT_DNS_IP, reserved for the pot that serves DNS
 	InterfaceAddr string // POT_EXTIF_ADDR
-	Extra         string // POT_EXTRA_EXTIF, blank between
+	Extra         string // POT_EXTRA_EXTIF, separated by blanks
 	PFRulesHook   string // POT_EXPORT_PORTS_PF_RULES_HOOK
 
 	Tmp   string // POT_TMP
-	Stack string // POT_NETWORK_STACK, as it is written: NetworkStack has its meaning
+	Stack string // POT_NETWORK_STACK, unchecked: use NetworkStack
 
 	networks map[string]string // POT_NETWORK_x, of further uplinks
 }
 
-// NetworkStack is what pots have that do not say: as with pot, IPv4 unless one of
-// the other words is set.
+// NetworkStack returns the default stack of pots: as with pot, IPv4 unless POT_NETWORK_STACK
+// is ipv6 or dual.
 func (c *SystemConf) NetworkStack() Stack {
 	switch s := Stack(c.Stack); s {
 	case IPv6, Dual:
@@ -52,39 +52,39 @@ func (c *SystemConf) NetworkStack() Stack {
 // Uplink is a further interface of the host that leads to a network.
 type Uplink struct {
 	Interface string
-	Network   netip.Prefix // not valid where none is said: then nothing goes out there
+	Network   netip.Prefix // not valid if none is set: then no pot's traffic goes out there
 }
 
-// HostConfig is what a machine's host is opened with. What a host has no use for
-// is passed over.
+// HostConfig is the configuration that a Host is opened with. A host ignores the fields that
+// it has no use for.
 type HostConfig struct {
-	Dir        string // its own state, and on Linux its datasets
+	Dir        string // the host's state, and on Linux its datasets
 	Supervisor string // path of pot-supervisor
 	Network    Network
 
-	// Of FreeBSD.
+	// For FreeBSD.
 	ZFSRoot       string
 	Interface     string     // the uplink, "" if there is none
-	InterfaceAddr netip.Addr // of the uplink, for what is translated; not valid: its first
+	InterfaceAddr netip.Addr // the uplink's address for NAT; not valid: its first
 	Extra         []Uplink
-	Isolate       bool   // pots on a bridge do not reach each other
-	StatusDir     string // where the shell tool looks for what runs; "" for /tmp
-	PFRulesHook   string // path of a program that says the rules of published ports
+	Isolate       bool   // whether pots on a bridge cannot reach each other
+	StatusDir     string // directory of the shell tool's files about pots that run; "" for /tmp
+	PFRulesHook   string // path of a program that prints the pf rules of published ports
 }
 
 // apply sets what pot.conf says of uplinks, and adds the problems of that.
 func (h *HostConfig) apply(c *SystemConf, errs *fieldErrors) {
 	h.Interface, h.Isolate, h.PFRulesHook, h.StatusDir = c.Interface, c.Isolate, c.PFRulesHook, c.Tmp
-	invalid := func(key, value string) { errs.add(key, "cannot be %.80q", value) }
+	invalid := func(key, rule, value string) { errs.add(key, "must be %s, not %.80q", rule, value) }
 	for _, name := range append(strings.Fields(c.Extra), c.Interface) {
 		if name != "" && !interfaces.MatchString(name) {
-			invalid("POT_EXTIF", name)
+			invalid("POT_EXTIF", "an interface", name)
 		}
 	}
 	if c.InterfaceAddr != "" {
 		var err error
 		if h.InterfaceAddr, err = netip.ParseAddr(c.InterfaceAddr); err != nil {
-			invalid("POT_EXTIF_ADDR", c.InterfaceAddr)
+			invalid("POT_EXTIF_ADDR", "an address", c.InterfaceAddr)
 		}
 	}
 	for _, name := range strings.Fields(c.Extra) {
@@ -92,16 +92,16 @@ func (h *HostConfig) apply(c *SystemConf, errs *fieldErrors) {
 		if text := c.networks[name]; text != "" {
 			var err error
 			if u.Network, err = netip.ParsePrefix(text); err != nil {
-				invalid("POT_NETWORK_"+name, text)
+				invalid("POT_NETWORK_"+name, "a network in CIDR notation", text)
 			}
 		}
 		h.Extra = append(h.Extra, u)
 	}
 	if c.Tmp != "" && !filepath.IsAbs(c.Tmp) {
-		invalid("POT_TMP", c.Tmp)
+		invalid("POT_TMP", "an absolute path", c.Tmp)
 	}
 	if c.PFRulesHook != "" && !filepath.IsAbs(c.PFRulesHook) {
-		invalid("POT_EXPORT_PORTS_PF_RULES_HOOK", c.PFRulesHook)
+		invalid("POT_EXPORT_PORTS_PF_RULES_HOOK", "an absolute path", c.PFRulesHook)
 	}
 }
 
@@ -173,18 +173,18 @@ func keyOf(override, key, confKey string) string {
 	return confKey
 }
 
-// HostPaths are where things are on a host when nobody says.
+// HostPaths are the default paths of a host.
 type HostPaths struct {
 	Dir       string // the driver's state
 	Cache     string // image files; "" for a directory in Dir
-	PotConfig string // pot's own configuration, whose defaults are beside it; "" if there is none
+	PotConfig string // the operator's file of pot's configuration; "" if the host has no pot
 	PotRoot   string // POT_FS_ROOT; "" for Dir
 }
 
-// DefaultZFSRoot is POT_ZFS_ROOT where it is not set.
+// DefaultZFSRoot is the default of POT_ZFS_ROOT.
 const DefaultZFSRoot = "zroot/pot"
 
-// PathsFor are those of a host by its name.
+// PathsFor returns the default paths of the host of that name: "freebsd" or "linux".
 func PathsFor(host string) HostPaths {
 	if host == "freebsd" {
 		return HostPaths{Dir: "/var/db/nomad-driver-pot", Cache: "/var/cache/pot", PotConfig: "/usr/local/etc/pot/pot.conf", PotRoot: "/opt/pot"}
@@ -192,7 +192,8 @@ func PathsFor(host string) HostPaths {
 	return HostPaths{Dir: "/var/lib/nomad-driver-pot"}
 }
 
-// PotConfs are the files of pot's configuration of which file is the operator's.
+// PotConfs returns the files of pot's configuration, pot's defaults first. file is the
+// operator's, and the defaults are beside it; "" has no files.
 func PotConfs(file string) []string {
 	if file == "" {
 		return nil
@@ -200,8 +201,8 @@ func PotConfs(file string) []string {
 	return []string{filepath.Join(filepath.Dir(file), "pot.default.conf"), file}
 }
 
-// ReadSystemConf reads configuration files of pot's, of which later ones win. One
-// that is not there says nothing.
+// ReadSystemConf reads files of pot's configuration. A later file overrides an earlier one,
+// and a file that does not exist is ignored.
 func ReadSystemConf(files ...string) (SystemConf, error) {
 	var c SystemConf
 	for _, file := range files {
@@ -221,8 +222,8 @@ func ReadSystemConf(files ...string) (SystemConf, error) {
 	return c, nil
 }
 
-// read takes assignments. The file is a shell script, which no shell reads here:
-// a value that only a shell could read is an error.
+// read sets the fields that the file assigns. The file is a shell script, but no shell runs
+// it here: a value that only a shell could expand is an error.
 func (c *SystemConf) read(r io.Reader) error {
 	lines := bufio.NewScanner(io.LimitReader(r, conf.MaxBytes))
 	for n := 1; lines.Scan(); n++ {
@@ -269,24 +270,25 @@ func (c *SystemConf) setNetwork(nic, network string) {
 	c.networks[nic] = network
 }
 
-// shellWord is a value as a shell would have it, if it is plain.
+// shellWord returns a value without its quotes and comment, as a shell would. A value that a
+// shell would expand is an error.
 func shellWord(text string) (string, error) {
 	value, rest := text, ""
 	if text != "" && (text[0] == '"' || text[0] == '\'') {
 		var closed bool
 		if value, rest, closed = strings.Cut(text[1:], text[:1]); !closed {
-			return "", fmt.Errorf("a quote is not closed: %.80q", text)
+			return "", fmt.Errorf("unterminated quote: %.80q", text)
 		}
 	} else if i := strings.IndexAny(text, " \t"); i >= 0 {
 		value, rest = text[:i], text[i:]
 	}
 	if rest = strings.TrimSpace(rest); rest != "" && rest[0] != '#' || strings.ContainsAny(value, "$`\\") {
-		return "", fmt.Errorf("only a shell can read %.80q", text)
+		return "", fmt.Errorf("must be a plain value, not %.80q: no shell reads this file", text)
 	}
 	return value, nil
 }
 
-// isTrue is pot's yes.
+// isTrue reports whether pot reads word as yes.
 func isTrue(word string) bool {
 	switch strings.ToLower(word) {
 	case "yes", "true", "on", "1":

@@ -19,7 +19,7 @@ func TestReadSystemConf(t *testing.T) {
 		must.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		return file
 	}
-	t.Run("later files win, and plain values are read as a shell would", func(t *testing.T) {
+	t.Run("a later file overrides an earlier one, and plain values are read as by a shell", func(t *testing.T) {
 		c, err := ReadSystemConf(
 			write("default", "# pot\nPOT_ZFS_ROOT=zroot/pot\nPOT_FS_ROOT=/opt/pot\nPOT_CACHE=/var/cache/pot\nPOT_EXTIF=em0\n"),
 			write("own", "POT_EXTIF='vtnet0' # uplink\n POT_NETWORK=\"10.0.0.0/16\"\nPOT_GATEWAY=10.0.0.1\nPOT_ISOLATE_VNET_POTS=Yes\nX=`id`\n"),
@@ -28,7 +28,7 @@ func TestReadSystemConf(t *testing.T) {
 		must.Eq(t, SystemConf{ZFSRoot: "zroot/pot", Cache: "/var/cache/pot", Network: "10.0.0.0/16",
 			Gateway: "10.0.0.1", Interface: "vtnet0", Isolate: true, FSRoot: "/opt/pot"}, c)
 	})
-	t.Run("further uplinks have networks of their own", func(t *testing.T) {
+	t.Run("each further uplink has its own network", func(t *testing.T) {
 		c, err := ReadSystemConf(write("uplinks", "POT_EXTIF=em0\nPOT_EXTRA_EXTIF=\"em1 em2\"\nPOT_NETWORK_em1=192.168.0.0/16\nPOT_NETWORK_STACK=dual\n"+
 			"POT_EXTIF_ADDR=192.0.2.1\nPOT_EXPORT_PORTS_PF_RULES_HOOK=/root/rules\nPOT_TMP=/var/tmp\n"))
 		must.NoError(t, err)
@@ -45,20 +45,20 @@ func TestReadSystemConf(t *testing.T) {
 	t.Run("all that is wrong with uplinks is told", func(t *testing.T) {
 		_, _, err := Configure([]string{write("wrong", "POT_EXTIF=-a\nPOT_EXTRA_EXTIF=em1\nPOT_NETWORK_em1=all\nPOT_EXTIF_ADDR=em0\n"+
 			"POT_EXPORT_PORTS_PF_RULES_HOOK=rules\nPOT_TMP=tmp\nPOT_ZFS_ROOT=-r\nPOT_CACHE=cache\nPOT_GATEWAY=1.2.3.4\n")}, Overrides{Host: "freebsd"})
-		must.EqError(t, err, `POT_EXTIF: cannot be "-a"
-POT_EXTIF_ADDR: cannot be "em0"
-POT_NETWORK_em1: cannot be "all"
-POT_TMP: cannot be "tmp"
-POT_EXPORT_PORTS_PF_RULES_HOOK: cannot be "rules"
+		must.EqError(t, err, `POT_EXTIF: must be an interface, not "-a"
+POT_EXTIF_ADDR: must be an address, not "em0"
+POT_NETWORK_em1: must be a network in CIDR notation, not "all"
+POT_TMP: must be an absolute path, not "tmp"
+POT_EXPORT_PORTS_PF_RULES_HOOK: must be an absolute path, not "rules"
 POT_ZFS_ROOT: must be the name of a dataset, as in zroot/pot, not "-r"
 POT_CACHE: must be an absolute path, not "cache"
 POT_GATEWAY: must be a host address in 10.192.0.0/10, not "1.2.3.4"`)
 	})
 	for text, want := range map[string]string{
-		"A=1\nPOT_ZFS_ROOT=$ROOT/pot": `/bad:2: POT_ZFS_ROOT: only a shell can read "$ROOT/pot"`,
-		`POT_EXTIF="em0`:              `/bad:1: POT_EXTIF: a quote is not closed: "\"em0"`,
-		"POT_CACHE=`pwd`":             "only a shell can read",
-		"POT_CACHE=/a b":              "only a shell can read",
+		"A=1\nPOT_ZFS_ROOT=$ROOT/pot": `/bad:2: POT_ZFS_ROOT: must be a plain value, not "$ROOT/pot": no shell reads this file`,
+		`POT_EXTIF="em0`:              `/bad:1: POT_EXTIF: unterminated quote: "\"em0"`,
+		"POT_CACHE=`pwd`":             "must be a plain value",
+		"POT_CACHE=/a b":              "must be a plain value",
 	} {
 		t.Run(text+" is refused", func(t *testing.T) {
 			_, err := ReadSystemConf(write("bad", text))

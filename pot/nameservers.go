@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// MaxResolvConf bounds what is read of a resolver(5) file, in bytes.
+// MaxResolvConf is how many bytes are read of a resolver(5) file.
 const MaxResolvConf = 64 << 10
 
-// NameServers returns the servers in the text of a resolver(5) file that other machines,
-// and pots, may reach: a server on loopback is another in each network stack.
+// NameServers returns the servers in the text of a resolver(5) file that pots may reach. A
+// server on loopback is not one of them: each network stack has its own loopback.
 func NameServers(text string) (servers []netip.Addr) {
 	for _, server := range NamedServers(text) {
 		if addr, err := netip.ParseAddr(server); err == nil && Reachable(addr) {
@@ -22,10 +22,10 @@ func NameServers(text string) (servers []netip.Addr) {
 	return servers
 }
 
-// NameServersIn returns the servers in the resolver(5) files of root that match pattern, in
-// the order of their names, each server once.
+// NameServersIn returns the NameServers of the resolver(5) files in root that match pattern,
+// in the order of the files' names, each server once.
 func NameServersIn(root fs.FS, pattern string) (servers []netip.Addr) {
-	names, _ := fs.Glob(root, pattern) // none for a pattern that is none
+	names, _ := fs.Glob(root, pattern) // no names for a malformed pattern
 	for _, name := range names {
 		f, err := root.Open(name)
 		if err != nil {
@@ -42,8 +42,8 @@ func NameServersIn(root fs.FS, pattern string) (servers []netip.Addr) {
 	return servers
 }
 
-// nameServer returns the server of a line that names one. A resolver knows a keyword at
-// the beginning of a line alone.
+// nameServer returns the server of a nameserver line. A resolver knows a keyword only at the
+// beginning of a line.
 func nameServer(line string) (server string, ok bool) {
 	words := strings.Fields(line)
 	if len(words) == 0 || words[0] != "nameserver" || !strings.HasPrefix(line, "nameserver") {
@@ -52,14 +52,14 @@ func nameServer(line string) (server string, ok bool) {
 	return strings.Join(words[1:min(len(words), 2)], ""), true
 }
 
-// Reachable reports whether a server's address can be one for a pot. Loopback, and what
-// is unspecified, is the pot itself there; a zone is an interface of the host.
+// Reachable reports whether a pot may reach a server at addr. A loopback or unspecified
+// address means the pot itself there, and a zone names an interface of the host.
 func Reachable(addr netip.Addr) bool {
 	plain := addr.Unmap()
 	return plain.IsValid() && !plain.IsLoopback() && !plain.IsUnspecified() && addr.Zone() == ""
 }
 
-// NamedServers returns what a resolver(5) file names as servers, whatever it is.
+// NamedServers returns all servers in the text of a resolver(5) file, unchecked.
 func NamedServers(text string) (all []string) {
 	for line := range strings.Lines(text) {
 		if server, ok := nameServer(line); ok {

@@ -40,8 +40,6 @@ func TestNameServersIn(t *testing.T) {
 	must.SliceEmpty(t, pot.NameServersIn(root, "nosuch/*"))
 }
 
-// What a pot gets of a host's resolver.
-
 func addrs(texts ...string) (all []netip.Addr) {
 	for _, text := range texts {
 		all = append(all, netip.MustParseAddr(text))

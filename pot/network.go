@@ -2,14 +2,14 @@ package pot
 
 import "net/netip"
 
-// Network is that of a bridge: the public one of a host's pots (POT_NETWORK,
-// POT_GATEWAY), or a private one.
+// Network is the IPv4 network of a bridge: of the host's public bridge (POT_NETWORK,
+// POT_GATEWAY) or of a private one.
 type Network struct {
 	Prefix  netip.Prefix `json:"prefix"`
 	Gateway netip.Addr   `json:"gateway"` // the host's own address on the bridge
 }
 
-// DefaultNetwork is pot's.
+// DefaultNetwork is pot's default for the public bridge.
 var DefaultNetwork = Network{
 	Prefix:  netip.MustParsePrefix("10.192.0.0/10"),
 	Gateway: netip.MustParseAddr("10.192.0.1"),
@@ -38,11 +38,13 @@ func ParseNetwork(prefix, gateway string) (Network, error) {
 	return n, nil
 }
 
-// Hosts tells whether addr can be a pot's.
+// Hosts reports whether addr is an address for pots: in the network, and neither its
+// gateway, its first nor its broadcast address.
 func (n Network) Hosts(addr netip.Addr) bool {
 	return n.Prefix.Contains(addr) && addr != n.Gateway && addr != n.Prefix.Addr() && addr != n.Broadcast()
 }
 
+// Broadcast returns the network's last address.
 func (n Network) Broadcast() netip.Addr {
 	b := n.Prefix.Addr().As4()
 	for i := n.Prefix.Bits(); i < 32; i++ {

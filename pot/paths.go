@@ -2,18 +2,18 @@ package pot
 
 import "strings"
 
-// Below reports whether a path is dir, or in it.
+// Below reports whether a path is dir or below it. Both must be clean.
 func Below(name, dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
 
-// ReservedTarget reports whether target is in a tree that the host mounts by itself.
+// ReservedTarget reports whether target is in a tree that the host mounts in each pot.
 func ReservedTarget(target string) bool {
 	for _, dir := range []string{"/dev", "/proc"} {
-		if target == dir || strings.HasPrefix(target, dir+"/") {
+		if Below(target, dir) {
 			return true
 		}
 	}
 	return false
 }
 
-// ValidHostname reports whether a pot, or another host that it knows, may have that name.
+// ValidHostname reports whether name can be a host name of a pot, or in its hosts(5) file.
 func ValidHostname(name string) bool { return hostnames.MatchString(name) }

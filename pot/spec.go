@@ -15,21 +15,22 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// Name is a pot's name, which is its dataset's, its jail's and part of paths.
+// Name is the name of a pot. Its dataset and its jail have the same name, and paths contain
+// it.
 type Name string
 
-// names is narrower than what pot takes, which is all that has no dot: a name
-// goes into paths, interface descriptions and jail.conf (pot-reference 10.3).
+// names matches fewer names than pot accepts, which is all without a dot: a name goes into
+// paths, interface descriptions and jail.conf (pot-reference 10.3).
 var names = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*$`)
 
-// hostnames are names of hosts (RFC 1123), with _ for the names that people give tasks.
+// hostnames matches host names (RFC 1123), with _ because tasks' names have it.
 var hostnames = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}$`)
 
-// maxName keeps a name, with a host name's dot behind it, within MAXHOSTNAMELEN
-// (FreeBSD sys/param.h: 256) and below NAME_MAX with what is put around it.
+// maxName keeps a name, followed by a dot and a host name, within MAXHOSTNAMELEN (FreeBSD
+// sys/param.h: 256), and file names that contain it below NAME_MAX.
 const maxName = 128
 
-// Validate says what is wrong with a name.
+// Validate returns an error if n cannot be the name of a pot.
 func (n Name) Validate() error {
 	switch {
 	case n == "":
@@ -50,8 +51,8 @@ type Mount struct {
 	Target   string // in the pot, absolute
 	ReadOnly bool
 
-	// Resolved is that no part of Source is a link. One that has become one since is an
-	// error (ErrLink).
+	// Resolved is whether the caller has found no link in Source. If a part of it has
+	// become a link since, the mount fails with ErrLink.
 	Resolved bool `json:",omitempty"`
 }
 
@@ -61,41 +62,41 @@ type HostEntry struct {
 	Addr netip.Addr
 }
 
-// DNS is the pot's resolver(5). The zero value is the host's own.
+// DNS is the content of the pot's resolver(5) file. The zero value is the host's own.
 type DNS struct {
 	Servers  []string
 	Searches []string
 	Options  []string
 
-	// Fallback are servers for a pot that can reach none of the host's own.
+	// Fallback are the servers of a pot that can reach none of the host's own.
 	Fallback []netip.Addr `json:",omitempty"`
 
-	Text string `json:",omitempty"` // the whole file, in place of all that
-	Off  bool   `json:",omitempty"` // the pot's file stays as it is
+	Text string `json:",omitempty"` // the whole file; all fields above are ignored
+	Off  bool   `json:",omitempty"` // whether the file in the pot's tree stays as it is
 }
 
-// Spec is what a pot is made from. It is kept on disk with the pot's record, so
-// it holds no secret: the environment is given to Start alone.
+// Spec is what a pot is created from. It is stored in the pot's record, so it must hold no
+// secrets: the command's environment is an argument of Pot.Start in package life.
 type Spec struct {
 	Name     Name
-	Image    string            // the dataset that it is cloned from
-	InPlace  bool              `json:"Own,omitempty"` // it has a dataset of its own, which is Image and stays
-	Labels   map[string]string // who it belongs to; kept on its dataset
-	Hostname string            // "": the name
+	Image    string            // the dataset that the pot is cloned from
+	InPlace  bool              `json:"Own,omitempty"` // whether the pot runs in the dataset Image, which is kept, not in a clone
+	Labels   map[string]string // of the pot's dataset: they name its owner
+	Hostname string            // "" for the pot's name
 
-	Persistent bool `json:",omitempty"` // it stays when its command has ended; of one that is Own
+	Persistent bool `json:",omitempty"` // whether the pot stays when its command has ended; for InPlace
 	Network    NetworkMode
-	Stack      Stack           `json:",omitempty"` // "": IPv4, or what Aliases are
-	Bridge     string          `json:",omitempty"` // of network PrivateBridge
-	Aliases    []InterfaceAddr `json:",omitempty"` // of network Alias
-	Address    netip.Addr      `json:",omitzero"`  // of its own on a bridge; not valid: one that is free
+	Stack      Stack           `json:",omitempty"` // "": IPv4, or the families of Aliases
+	Bridge     string          `json:",omitempty"` // for PrivateBridge
+	Aliases    []InterfaceAddr `json:",omitempty"` // for network Alias
+	Address    netip.Addr      `json:",omitzero"`  // on the bridge; not valid: a free one is allocated
 	Ports      []Port
 
-	// AnyTransport is that nobody has said which transport a port of Ports is for: where
-	// another program has it for UDP alone, it is published for TCP.
+	// AnyTransport is whether the transports of Ports were not asked for: then a port that
+	// another program uses for UDP is published for TCP only.
 	AnyTransport bool `json:",omitempty"`
 
-	// Implied is that nobody has asked for these ports by name: another pot may have them.
+	// Implied is whether Ports were not asked for by name: another pot may take them over.
 	Implied bool `json:",omitempty"`
 
 	Mounts []Mount
@@ -104,18 +105,18 @@ type Spec struct {
 	DNS    DNS
 	Limits Limits
 
-	Hooks      []conf.Hook     `json:",omitempty"` // of the image that may be run; of one that is not Own
-	Attributes conf.Attributes `json:",omitempty"` // above the image's own
-	DiskBytes  int64           `json:",omitempty"` // that may be written to its dataset; 0: any
-	WallClock  time.Duration   `json:",omitempty"` // after which the command is killed; 0: never
+	Hooks      []conf.Hook     `json:",omitempty"` // hooks of the image that may be run; not for InPlace
+	Attributes conf.Attributes `json:",omitempty"` // override the image's
+	DiskBytes  int64           `json:",omitempty"` // limit of what is written to the clone; 0: none
+	WallClock  time.Duration   `json:",omitempty"` // the command is killed after that time; 0: never
 
-	Command []string // argument vector; none: the image's pot.cmd
+	Command []string // argument vector; empty: the image's pot.cmd
 	User    string   // name or number in the image's passwd(5), "" for root
 	WorkDir string   // in the pot, "" for /
-	Stdout  string   // a fifo, or a file, that exists; "" for /dev/null
+	Stdout  string   // path of a fifo or a file that exists; "" for /dev/null
 	Stderr  string
 
-	OnExit []string `json:"Then,omitempty"` // run on the host when the command has ended; none: nothing
+	OnExit []string `json:"Then,omitempty"` // command that is run on the host when Command has ended; may be empty
 }
 
 // Validate returns every problem of s, joined, each as a *FieldError.
@@ -159,9 +160,9 @@ func (s *Spec) validateMounts(errs *fieldErrors) {
 		case !path.IsAbs(m.Target) || target == "/":
 			errs.addAt("mounts", i, "target must be an absolute path below /, not %q", m.Target)
 		case ReservedTarget(target):
-			errs.addAt("mounts", i, "target %q is the host's to fill", m.Target)
+			errs.addAt("mounts", i, "target %q is reserved for the host", m.Target)
 		case taken[target]:
-			errs.addAt("mounts", i, "target %q is asked for twice", m.Target)
+			errs.addAt("mounts", i, "target %q is listed twice", m.Target)
 		}
 		taken[target] = true
 	}

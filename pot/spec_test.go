@@ -62,10 +62,10 @@ func TestSpec_Validate(t *testing.T) {
 	must.Error(t, err)
 	for _, want := range []string{
 		`name: must be letters`, `image: must be set`, `hostname: `, `work_dir: must be an absolute path, not "rel"`,
-		`ports: cannot be published from network "host"`, `ports[1]: tcp 127.0.0.1:80 is asked for twice`,
+		`ports: cannot be published from network "host"`, `ports[1]: tcp 127.0.0.1:80 is listed twice`,
 		`ports[2]: no such protocol: "sctp"`, `ports[2]: must be 1 to 65535`,
 		`mounts[0]: source must be an absolute path, not "rel"`, `mounts[0]: target must be`, `mounts[1]: target must be`,
-		`mounts[2]: target "/dev/x" is the host's to fill`, `mounts[4]: target "/y/../x" is asked for twice`, `hosts[0]: `,
+		`mounts[2]: target "/dev/x" is reserved for the host`, `mounts[4]: target "/y/../x" is listed twice`, `hosts[0]: `,
 	} {
 		must.ErrorContains(t, err, want)
 	}
@@ -77,21 +77,21 @@ func TestSpec_Validate(t *testing.T) {
 		spec Spec
 		want string
 	}{
-		"a mode that is none":             {Spec{Network: "bridge"}, `network: no such mode: "bridge"`},
-		"a stack that is none":            {Spec{Network: PublicBridge, Stack: "ipv5"}, `stack: must be ipv4, ipv6 or dual, not "ipv5"`},
-		"IPv6 on a private bridge":        {Spec{Network: PrivateBridge, Bridge: "b", Stack: Dual}, "stack: private-bridge has IPv4 alone, not dual"},
+		"an unknown mode":                 {Spec{Network: "bridge"}, `network: no such mode: "bridge"`},
+		"an unknown stack":                {Spec{Network: PublicBridge, Stack: "ipv5"}, `stack: must be ipv4, ipv6 or dual, not "ipv5"`},
+		"IPv6 on a private bridge":        {Spec{Network: PrivateBridge, Bridge: "b", Stack: Dual}, "stack: private-bridge has IPv4 only, not dual"},
 		"a private bridge without a name": {Spec{Network: PrivateBridge}, "bridge: must be set"},
 		"a bridge that is a path":         {Spec{Network: PrivateBridge, Bridge: "../b"}, "bridge: must be letters"},
-		"a public bridge with a name":     {Spec{Network: PublicBridge, Bridge: "b"}, "bridge: is for network private-bridge alone"},
+		"a public bridge with a name":     {Spec{Network: PublicBridge, Bridge: "b"}, "bridge: is for network private-bridge only"},
 		"ports without IPv4": {Spec{Network: PublicBridge, Stack: IPv6, Ports: []Port{{conf.TCP, port, 80}}},
 			"ports: cannot be published from a pot without IPv4"},
-		"an alias of nothing":         {Spec{Network: Alias}, "ip: network alias needs an address"},
-		"addresses without alias":     {Spec{Network: PublicBridge, Aliases: []InterfaceAddr{v4}}, "ip: is for network alias alone"},
-		"an alias twice":              {Spec{Network: Alias, Aliases: []InterfaceAddr{v4, v4}}, "ip[1]: 192.0.2.7 is asked for twice"},
-		"an alias of another stack":   {Spec{Network: Alias, Stack: IPv4, Aliases: []InterfaceAddr{v4, v6}}, "ip: must have addresses of stack ipv4"},
-		"an attribute that is none":   {Spec{Network: NoNetwork, Attributes: conf.Attributes{"frob": "YES"}}, `attributes: no such attribute: "frob"`},
-		"a negative quota":            {Spec{Network: NoNetwork, DiskBytes: -1}, "disk: must not be negative"},
-		"a wall clock that goes back": {Spec{Network: NoNetwork, WallClock: -1}, "wallclock: must not be negative"},
+		"network alias without an address": {Spec{Network: Alias}, "ip: network alias needs an address"},
+		"an alias on another network":      {Spec{Network: PublicBridge, Aliases: []InterfaceAddr{v4}}, "ip: is for network alias only"},
+		"an alias twice":                   {Spec{Network: Alias, Aliases: []InterfaceAddr{v4, v4}}, "ip[1]: 192.0.2.7 is listed twice"},
+		"an alias of another stack":        {Spec{Network: Alias, Stack: IPv4, Aliases: []InterfaceAddr{v4, v6}}, "ip: must have addresses of stack ipv4"},
+		"an unknown attribute":             {Spec{Network: NoNetwork, Attributes: conf.Attributes{"frob": "YES"}}, `attributes: no such attribute: "frob"`},
+		"a negative quota":                 {Spec{Network: NoNetwork, DiskBytes: -1}, "disk: must not be negative"},
+		"a negative wall clock":            {Spec{Network: NoNetwork, WallClock: -1}, "wallclock: must not be negative"},
 	} {
 		t.Run(name+" is refused", func(t *testing.T) {
 			c.spec.Name, c.spec.Image = "a", "i"

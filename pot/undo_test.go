@@ -12,8 +12,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// What is undone is undone also when the time for making it is over, and given up on a
-// host that does not answer.
+// Undo runs although its context has ended, and ends on a host that does not answer.
 func TestUndo(t *testing.T) {
 	leak.Check(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -8,21 +8,20 @@ import (
 	"strings"
 )
 
-// Attributes are what a pot's jail may do and how it is kept, by pot's names for
-// them and in pot's words: YES, NO, a number, a word (pot-reference 6.1). The values
-// are those that ParseAttribute returns.
+// Attributes are the attributes of a pot that are set, by name (pot-reference 6.1). The values
+// are those that ParseAttribute returns: YES, NO, a number, a word.
 type Attributes map[string]string
 
-// attribute is one row of the table that all of this project goes by: what an image may
-// say, what set-attribute takes, what a job may ask for, and what a start does with it.
+// attribute is a row of the table of attributes. Images, set-attribute, jobs and starts all use
+// this one table.
 type attribute struct {
 	name  string
 	parse func(value string) (string, error)
 
-	newPot string // what a new pot has (pot create)
-	task   string // what a task's pot has where neither image nor job say (pot prepare, pot-reference 3.7)
+	newPot string // value in a new pot (pot create)
+	task   string // value for a task if neither image nor job sets one (pot prepare, pot-reference 3.7)
 
-	lifecycle bool // of how the pot is kept, not of its jail: the same for all tasks
+	lifecycle bool // about how the pot is started and kept, not about its jail: the same for all tasks
 	optional  bool // not in the pot.conf of a new pot
 }
 
@@ -42,7 +41,7 @@ var attributes = []attribute{
 	{"procfs", boolean, "NO", "NO", false, false},
 	{"tmpfs", boolean, "NO", "NO", false, false},
 	{"zfs", boolean, "NO", "NO", false, false},
-	{"raw_sockets", boolean, "NO", "", false, false}, // by the network: pot has them always
+	{"raw_sockets", boolean, "NO", "", false, false}, // a task's depends on its network; pot always allows them
 	{"sysvshm", word("new", "inherit", "disable"), "new", "new", false, false},
 	{"sysvsem", word("new", "inherit", "disable"), "new", "new", false, false},
 	{"sysvmsg", word("new", "inherit", "disable"), "new", "new", false, false},
@@ -58,7 +57,7 @@ var attributes = []attribute{
 	{"linsysfs", boolean, "NO", "NO", false, true}, // not pot's: beside linprocfs
 }
 
-// findAttribute returns the row of an attribute; nil if there is none.
+// find returns the row of an attribute, or nil if there is none.
 func find(name string) *attribute {
 	i := slices.IndexFunc(attributes, func(a attribute) bool { return a.name == name })
 	if i < 0 {
@@ -70,7 +69,7 @@ func find(name string) *attribute {
 // IsAttribute reports whether there is an attribute of that name.
 func IsAttribute(name string) bool { return find(name) != nil }
 
-// ParseAttribute returns value as it is kept: what set-attribute, a pot.conf and an image may say.
+// ParseAttribute checks the value of an attribute and returns it in the form that is stored.
 func ParseAttribute(name, value string) (string, error) {
 	a := find(name)
 	if a == nil {
@@ -107,7 +106,7 @@ func ParseTaskAttribute(name, value string) (string, error) {
 	return value, nil
 }
 
-// TaskAttributes returns the names of those that a task can change, sorted.
+// TaskAttributes returns the names of the attributes that a task can change, sorted.
 func TaskAttributes() []string {
 	return attributeNames(func(a attribute) bool { return !a.lifecycle })
 }
@@ -126,13 +125,15 @@ func attributeNames(which func(attribute) bool) (all []string) {
 	return all
 }
 
-// NewPotAttribute returns what a new pot has (pot create); "" for an attribute that does not exist.
+// NewPotAttribute returns the value of an attribute in a new pot (pot create), "" if there is no
+// such attribute.
 func NewPotAttribute(name string) string { return cmp.Or(find(name), &attribute{}).newPot }
 
-// Lifecycle reports whether an attribute is about how a pot is kept, and not about its jail.
+// Lifecycle reports whether an attribute is about how a pot is started and kept, not about its
+// jail.
 func Lifecycle(name string) bool { return cmp.Or(find(name), &attribute{}).lifecycle }
 
-// Value returns an attribute of a task's pot, or its default.
+// Value returns the value of an attribute for a task's pot, its default if it is not set.
 func (a Attributes) Value(name string) string {
 	if v, ok := a[name]; ok {
 		return v
@@ -143,7 +144,7 @@ func (a Attributes) Value(name string) string {
 // On reports whether an attribute of a task's pot is YES.
 func (a Attributes) On(name string) bool { return a.Value(name) == "YES" }
 
-// Changed returns the names of those that are not what a task's pot has by default, sorted.
+// Changed returns the names of the attributes that differ from a task's defaults, sorted.
 func (a Attributes) Changed() []string {
 	var all []string
 	for name, value := range a {
@@ -155,7 +156,7 @@ func (a Attributes) Changed() []string {
 	return all
 }
 
-// boolean parses the words that pot takes for a truth value (pot, _normalize_true_false).
+// boolean parses a truth value in the words that pot accepts (pot, _normalize_true_false).
 func boolean(value string) (string, error) {
 	switch strings.ToLower(value) {
 	case "yes", "true", "on":

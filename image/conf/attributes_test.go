@@ -38,10 +38,10 @@ func TestParseAttribute(t *testing.T) {
 	}
 }
 
-// What an image may be built with is exactly what a start takes.
+// A build accepts exactly the values that a start uses.
 func TestAttributes_agree(t *testing.T) {
 	leak.Check(t)
-	for _, c := range []struct{ name, value, want string }{ // want is an error; "": it is taken
+	for _, c := range []struct{ name, value, want string }{ // want is the error, "" if the value is accepted
 		{"enforce_statfs", "9", "enforce_statfs: must be a number, at most 2"},
 		{"devfs_ruleset", "70000", "devfs_ruleset: must be a number, at most 65535"},
 		{"children", "2000000", "children: must be a number, at most 999998"},
@@ -72,7 +72,7 @@ func TestAttributes_agree(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, want, image.Attributes[c.name])
 	}
-	must.Eq(t, "YES", NewPotAttribute("persistent")) // of a pot kept by hand
+	must.Eq(t, "YES", NewPotAttribute("persistent")) // a pot that is kept by hand
 	must.Eq(t, "NO", Attributes{}.Value("persistent"))
 	must.Eq(t, "NO", NewPotAttribute("no-tmpfs"))
 	must.Eq(t, "YES", Attributes{}.Value("no-tmpfs"))

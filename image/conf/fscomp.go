@@ -8,19 +8,19 @@ import (
 
 // FSMount is a line of a pot's fscomp.conf (pot-reference 2.3).
 type FSMount struct {
-	Source string // a directory of the host, absolute, or a dataset
+	Source string // an absolute directory of the host, or a dataset
 	Target string // in the pot, absolute
-	Option string // "", "ro", "zfs-remount", or of mount_nullfs(8)
+	Option string // "", "ro", "zfs-remount", or an option of mount_nullfs(8)
 }
 
-// Options of mounts.
+// Values of FSMount.Option.
 const (
 	ReadOnly  = "ro"
 	Remounted = "zfs-remount"
 )
 
-// ParseFSMounts reads a fscomp.conf. Targets may be those of pots older than 0.15.6,
-// with the host's path of the pot's tree before them; empty lines say nothing.
+// ParseFSMounts reads a fscomp.conf. It ignores empty lines. Targets that pot before 0.15.6
+// wrote begin with the path of the pot's tree on the host: see FSMount.Relative.
 func ParseFSMounts(data []byte) ([]FSMount, error) {
 	var all []FSMount
 	n := 0
@@ -42,8 +42,8 @@ func ParseFSMounts(data []byte) ([]FSMount, error) {
 	return all, nil
 }
 
-// Relative is the target below tree, as pots older than 0.15.6 wrote it, seen from
-// within the pot.
+// Relative returns m with its target as a path in the pot: pot before 0.15.6 wrote the path on
+// the host, below tree.
 func (m FSMount) Relative(tree string) FSMount {
 	if rest, ok := strings.CutPrefix(m.Target, tree); ok && (rest == "" || rest[0] == '/') {
 		m.Target = path.Clean("/" + rest)
@@ -51,7 +51,7 @@ func (m FSMount) Relative(tree string) FSMount {
 	return m
 }
 
-// FormatFSMounts is the file, in today's form.
+// FormatFSMounts returns the text of a fscomp.conf, in the form that pot has written since 0.15.6.
 func FormatFSMounts(all []FSMount) []byte {
 	var b strings.Builder
 	for _, m := range all {

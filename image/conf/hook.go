@@ -1,9 +1,9 @@
 package conf
 
-// A Hook is when a program of the operator's is run, on the host.
+// A Hook is a time in the life of a pot at which the host runs a program of the operator's.
 type Hook string
 
-// Hooks.
+// The hooks.
 const (
 	PreStart  Hook = "prestart"
 	PostStart Hook = "poststart"
@@ -11,8 +11,8 @@ const (
 	PostStop  Hook = "poststop"
 )
 
-// Hooks are all of them, in the order of a pot's life.
+// Hooks are all hooks, in the order of a pot's life.
 var Hooks = []Hook{PreStart, PostStart, PreStop, PostStop}
 
-// File is where a pot has its program.
+// File returns the path of the hook's program in the pot's dataset.
 func (h Hook) File() string { return Dir + "/" + string(h) + ".sh" }

@@ -1,10 +1,11 @@
-// Package conf is what an image says of its pot: pot.conf and fscomp.conf, the attributes of its
-// jail, the ports it publishes, its hooks, and the labels of its dataset.
+// Package conf reads and writes the configuration that an image has for its pot: pot.conf and
+// fscomp.conf, the attributes of the jail, published ports, hooks, and the labels of the dataset.
 //
-// It reads and writes text and knows the rules of each value. It starts nothing, and it knows
-// neither hosts nor Nomad: package pot makes a pot by what is read here. Whatever is read
-// is untrusted. Image is where a reader begins, New what is written of a new pot, Lines a
-// pot.conf that is changed in place.
+// It handles text and knows the rules of each value. It starts nothing, and it knows neither
+// hosts nor Nomad: package pot/life creates a pot by what is read here. All input is untrusted.
+//
+// Begin with Image, a pot.conf that was read. New is the pot.conf of a new pot, Lines a
+// pot.conf that is changed in place, and the table attributes has all attributes.
 package conf
 
 import (
@@ -21,26 +22,26 @@ import (
 	"strings"
 )
 
-// Image is a pot.conf(5), as far as a pot is made and shown by it: key=value
-// lines, in any order (pot-reference 2.1). An image brings one: what is read
-// is untrusted text.
+// Image is what a pot.conf(5) says, as far as pots are created and listed by it: key=value
+// lines, in any order (pot-reference 2.1).
 type Image struct {
 	Cmd        string       // pot.cmd: shell text
 	Env        []string     // pot.env: NAME=value
-	Addresses  []netip.Addr // ip: of its own; what is none is passed over
+	Addresses  []netip.Addr // ip: the pot's addresses; other text in it is ignored
 	Release    string       // osrelease
-	Bridge     string       // bridge: the private one that it is for
-	Attributes Attributes   // pot.attr.*; of one that is set twice the last
+	Bridge     string       // bridge: name of a private bridge
+	Attributes Attributes   // pot.attr.*; the last line of an attribute counts
 
-	// Invalid says what is wrong with attributes that no pot can have, and that no start
-	// heeds: an image may have been made by other tools.
+	// Invalid has an error for each attribute with a value that no pot can have. A start
+	// ignores such attributes: other tools may have made the image.
 	Invalid []error
 }
 
+// MaxBytes bounds the size of a pot.conf, and of each file that ReadFile reads.
 const MaxBytes = 1 << 20
 
-// Read reads a pot.conf. Keys that are not of Conf are passed over, a line
-// that is none is an error.
+// Read reads a pot.conf. It ignores keys that Image does not have, and returns an error for a
+// line that is not key=value.
 func Read(r io.Reader) (Image, error) {
 	var c Image
 	attributes := map[string]string{}
@@ -55,7 +56,7 @@ func Read(r io.Reader) (Image, error) {
 		case "bridge":
 			c.Bridge = strings.Trim(strings.TrimSpace(value), `"`)
 		case "pot.cmd":
-			c.Cmd = strings.TrimSpace(value) // the last one counts
+			c.Cmd = strings.TrimSpace(value) // the last line counts
 		case "ip":
 			for text := range strings.FieldsSeq(value) {
 				if addr, err := netip.ParseAddr(text); err == nil {
@@ -73,8 +74,8 @@ func Read(r io.Reader) (Image, error) {
 	return c, nil
 }
 
-// Each calls f with every key of a pot.conf and the value as it stands there,
-// in order. A line that is none is an error.
+// Each calls f with each key of a pot.conf and its value as written, in order. It returns an
+// error for a line that is not key=value.
 func Each(r io.Reader, f func(key, value string)) error {
 	lines := bufio.NewScanner(io.LimitReader(r, MaxBytes+1))
 	lines.Buffer(nil, MaxBytes)
@@ -82,22 +83,22 @@ func Each(r io.Reader, f func(key, value string)) error {
 	for n := 1; lines.Scan(); n++ {
 		line := lines.Text()
 		if total += len(line) + 1; total > MaxBytes {
-			return fmt.Errorf("pot.conf: more than %d bytes", MaxBytes)
+			return fmt.Errorf("pot.conf: must be at most %d bytes", MaxBytes)
 		}
 		if strings.TrimSpace(line) == "" {
 			continue
 		}
 		key, value, ok := strings.Cut(line, "=")
 		if !ok || strings.ContainsRune(line, 0) {
-			return fmt.Errorf("pot.conf:%d: no key=value: %.80q", n, line)
+			return fmt.Errorf("pot.conf:%d: must be key=value, not %.80q", n, line)
 		}
 		f(strings.TrimSpace(key), value)
 	}
 	return lines.Err()
 }
 
-// setAttributes parses what a pot.conf says of attributes. An empty value stands for none, as
-// with pot, and an attribute that this project does not know is ignored.
+// setAttributes parses the attributes of a pot.conf. It ignores an empty value, as pot does, and
+// an attribute that is not in the table.
 func (c *Image) setAttributes(all map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if find(name) == nil || all[name] == "" {
@@ -133,8 +134,8 @@ func CheckVariable(variable string) error {
 // QuoteEnv returns NAME=value as a pot.conf has it (pot set-env).
 func QuoteEnv(variable string) string { return `"` + strings.ReplaceAll(variable, `"`, `\"`) + `"` }
 
-// unquoteEnv takes the quotes of `"NAME=value"` away, and the backslashes that
-// set-env puts before quotes.
+// unquoteEnv strips the quotes of `"NAME=value"`, and the backslashes that set-env puts before
+// quotes.
 func unquoteEnv(value string) string {
 	if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
 		value = value[1 : len(value)-1]
@@ -142,8 +143,8 @@ func unquoteEnv(value string) string {
 	return strings.ReplaceAll(value, `\"`, `"`)
 }
 
-// ReadDir returns the pot.conf of the image whose dataset is at dir; an image
-// without one has the zero Conf.
+// ReadDir reads the pot.conf of the image whose dataset is mounted at dir. It returns the zero
+// Image if there is no such file.
 func ReadDir(dir string) (Image, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -161,11 +162,11 @@ func ReadDir(dir string) (Image, error) {
 	return Read(f)
 }
 
-// Argv is the vector for a pot.cmd, whose process is the command's own.
+// Argv returns the argument vector for Cmd. A shell replaces itself by the command.
 func (c Image) Argv() []string { return ShellArgv(c.Cmd, "exec ") }
 
-// ShellArgv is the vector for text that is for a shell, with what comes before it
-// there; plain words mean the same without one, and then the image needs none.
+// ShellArgv returns the argument vector for shell text, with before in front of it. Plain words
+// need no shell, so that an image without /bin/sh can be used: they are the vector themselves.
 func ShellArgv(text, before string) []string {
 	if text == "" {
 		return nil
@@ -176,5 +177,5 @@ func ShellArgv(text, before string) []string {
 	return []string{"/bin/sh", "-c", before + text}
 }
 
-// plain are the characters that a shell takes as they are, and what it splits at.
+// plain are the characters without a meaning to a shell, and those at which it splits words.
 const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._:,@%+- \t"

@@ -10,19 +10,19 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-func TestReadConf(t *testing.T) {
+func TestRead(t *testing.T) {
 	leak.Check(t)
 	for name, c := range map[string]struct {
 		text string
 		want Image
 	}{
-		"an empty one":                    {"", Image{}},
-		"a value keeps its equals signs":  {"pot.cmd=sh -c A=1\n", Image{Cmd: "sh -c A=1"}},
-		"addresses are read":              {"ip=1.2.3.4 auto em0|1.1.1.1\n", Image{Addresses: []netip.Addr{netip.MustParseAddr("1.2.3.4")}}},
-		"the last command counts":         {"pot.cmd=a\npot.cmd=b\n", Image{Cmd: "b"}},
-		"other keys are passed over":      {"pot.level=0\npot.cmdx=no\n\nfrob=1\n", Image{}},
-		"an environment loses its quotes": {"pot.env=\"A=b c\"\npot.env=\"B=\\\"q\\\"\"\n", Image{Env: []string{"A=b c", `B="q"`}}},
-		"a last line needs no end":        {"pot.cmd=a", Image{Cmd: "a"}},
+		"an empty file is the zero Image":    {"", Image{}},
+		"a value keeps its equals signs":     {"pot.cmd=sh -c A=1\n", Image{Cmd: "sh -c A=1"}},
+		"text that is no address is ignored": {"ip=1.2.3.4 auto em0|1.1.1.1\n", Image{Addresses: []netip.Addr{netip.MustParseAddr("1.2.3.4")}}},
+		"the last command counts":            {"pot.cmd=a\npot.cmd=b\n", Image{Cmd: "b"}},
+		"unknown keys are ignored":           {"pot.level=0\npot.cmdx=no\n\nfrob=1\n", Image{}},
+		"an environment loses its quotes":    {"pot.env=\"A=b c\"\npot.env=\"B=\\\"q\\\"\"\n", Image{Env: []string{"A=b c", `B="q"`}}},
+		"the last line needs no newline":     {"pot.cmd=a", Image{Cmd: "a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Read(strings.NewReader(c.text))
@@ -31,9 +31,9 @@ func TestReadConf(t *testing.T) {
 		})
 	}
 	for name, c := range map[string]struct{ text, want string }{
-		"a line without a value":   {"pot.level=0\nfrob\n", `pot.conf:2: no key=value: "frob"`},
-		"a NUL":                    {"a=\x00\n", `pot.conf:1: no key=value`},
-		"a file that is too large": {strings.Repeat("a=b\n", MaxBytes/4+1), "more than 1048576 bytes"},
+		"a line without a value":   {"pot.level=0\nfrob\n", `pot.conf:2: must be key=value, not "frob"`},
+		"a NUL":                    {"a=\x00\n", `pot.conf:1: must be key=value`},
+		"a file that is too large": {strings.Repeat("a=b\n", MaxBytes/4+1), "must be at most 1048576 bytes"},
 		"a line that is too long":  {"a=" + strings.Repeat("b", MaxBytes), "too long"},
 	} {
 		t.Run(name+" is refused", func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestReadConf(t *testing.T) {
 	}
 }
 
-func FuzzReadConf(f *testing.F) {
+func FuzzRead(f *testing.F) {
 	f.Add("pot.cmd=/bin/hello serve :8080\npot.env=\"A=1\"\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := Read(strings.NewReader(text))
@@ -53,7 +53,7 @@ func FuzzReadConf(f *testing.F) {
 	})
 }
 
-func TestConf_argv(t *testing.T) {
+func TestImage_Argv(t *testing.T) {
 	leak.Check(t)
 	for cmd, want := range map[string][]string{
 		"":                        nil,

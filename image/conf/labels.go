@@ -1,26 +1,26 @@
 package conf
 
-// LabelTask is the label of a dataset that is a pot's, and no image's: whose it is.
+// LabelTask marks the dataset of a task's pot. Its value says which task's.
 const LabelTask = "nomad.pot:task"
 
-// Labels of a dataset that is an image which was verified: what it was fetched as, and
-// its digest. They are package image's.
+// LabelRef and LabelDigest mark the dataset of a verified image: what it was pulled as, and
+// its digest. Package image sets them.
 const (
 	LabelRef    = "nomad.pot:ref"
 	LabelDigest = "nomad.pot:digest"
 )
 
-// LabelReceived is the label of a dataset that was received as an image, also when a
-// person has changed it since: the digest, and the GUIDs, in hexadecimal, of the snapshots
-// that came with it, separated by spaces. It is package image's.
+// LabelReceived marks a dataset that was received as an image, also if a person has changed it
+// since. Its value is the digest, and the GUIDs, in hexadecimal, of the snapshots that came with
+// it, separated by spaces. Package image sets it.
 const LabelReceived = "nomad.pot:received"
 
-// Labels of an image that say who may use it, and what a person imported a pot as, until
-// it is changed or started. They are package image's.
+// LabelSources says who may use an image. LabelImported says what a person imported a pot as,
+// until it is changed or started. Package image sets them.
 const (
 	LabelSources  = "nomad.pot:sources"
 	LabelImported = "nomad.pot:imported"
 )
 
-// ImportPrefix begins the names of the datasets that package image is receiving.
+// ImportPrefix begins the names of datasets that package image has not finished receiving.
 const ImportPrefix = "_import-"

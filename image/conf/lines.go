@@ -2,19 +2,20 @@ package conf
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 )
 
-// Lines are a pot.conf to be changed: what nobody here knows stays as and where
-// it is (pot-reference 2.1).
+// Lines is a pot.conf that can be changed. Lines with unknown keys stay as and where they are
+// (pot-reference 2.1).
 type Lines struct {
 	lines []string
 }
 
-// ParseLines reads a pot.conf. A line that is no key=value is an error, as it
-// is to ReadConf: it would be passed on to whoever reads the file next.
+// ParseLines reads a pot.conf. Like Read, it returns an error for a line that is not key=value:
+// such a line would be written back.
 func ParseLines(data []byte) (*Lines, error) {
 	if err := Each(bytes.NewReader(data), func(string, string) {}); err != nil {
 		return nil, err
@@ -26,7 +27,7 @@ func ParseLines(data []byte) (*Lines, error) {
 	return c, nil
 }
 
-// Values are those of a key, in order, as they are written.
+// Values returns the values of a key, in order, as they are written.
 func (c *Lines) Values(key string) []string {
 	var all []string
 	for _, line := range c.lines {
@@ -37,8 +38,8 @@ func (c *Lines) Values(key string) []string {
 	return all
 }
 
-// Value is the last one of a key, which counts, without blanks around it and
-// without the quotes that pot puts around names; "" if there is none.
+// Value returns the last value of a key, the one that counts, without blanks around it and
+// without the quotes that pot puts around names. It returns "" if there is none.
 func (c *Lines) Value(key string) string {
 	all := c.Values(key)
 	if len(all) == 0 {
@@ -92,12 +93,12 @@ func (c *Lines) Set(key string, values ...string) error {
 	return nil
 }
 
-// Add puts one more line of a key behind all others.
+// Add adds a line of a key behind its other lines.
 func (c *Lines) Add(key, value string) error {
 	return c.Set(key, append(c.Values(key), value)...)
 }
 
-// Bytes are the file.
+// Bytes returns the content of the file.
 func (c *Lines) Bytes() []byte {
 	var b bytes.Buffer
 	for _, line := range c.lines {
@@ -106,7 +107,7 @@ func (c *Lines) Bytes() []byte {
 	return b.Bytes()
 }
 
-// CheckLine keeps what is set from being a line more, or none.
+// CheckLine returns an error for a value that would not be exactly one line, or one too long.
 func CheckLine(value string) error {
 	if strings.ContainsAny(value, "\n\r\x00") {
 		return fmt.Errorf("must be one line, not %.80q", value)
@@ -117,27 +118,27 @@ func CheckLine(value string) error {
 	return nil
 }
 
-// MaxLine is what a line of a pot.conf may hold; the file may hold MaxBytes.
+// MaxLine bounds a value in a pot.conf, in bytes.
 const MaxLine = 64 << 10
 
-// Files of a pot's conf directory.
+// The directory of a pot's configuration in its dataset, and files in it.
 const (
 	Dir        = "conf"
 	PotConf    = Dir + "/pot.conf"
 	FSCompConf = Dir + "/fscomp.conf"
 )
 
-// ReadFile reads a file of at most MaxBytes bytes, which may have been
-// anybody's.
+// ReadFile reads a regular file of at most MaxBytes bytes. The file is untrusted: it may be a
+// fifo or a link.
 func ReadFile(root *os.Root, name string) ([]byte, error) {
 	info, err := root.Lstat(name)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", name, errors.Unwrap(err))
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: is no file", name)
+		return nil, fmt.Errorf("%s: is not a regular file", name)
 	case info.Size() > MaxBytes:
-		return nil, fmt.Errorf("%s: more than %d bytes", name, MaxBytes)
+		return nil, fmt.Errorf("%s: must be at most %d bytes", name, MaxBytes)
 	}
 	return root.ReadFile(name)
 }

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// memories are what pot takes for an amount of memory.
+// memories matches an amount of memory as pot writes it.
 var memories = regexp.MustCompile(`^([0-9]+)[bBkKmMgG]?$`)
 
-// ParseMemory is an amount as pot writes it, in bytes.
+// ParseMemory parses an amount of memory as pot writes it and returns it in bytes.
 func ParseMemory(text string) (int64, error) {
 	parts := memories.FindStringSubmatch(text)
 	if parts == nil {
@@ -19,7 +19,7 @@ func ParseMemory(text string) (int64, error) {
 	n, err := strconv.ParseInt(parts[1], 10, 64)
 	shift := map[string]int{"k": 10, "m": 20, "g": 30}[strings.ToLower(text[len(parts[1]):])]
 	if err != nil || n == 0 || n > 1<<(62-shift) {
-		return 0, fmt.Errorf("must be more than nothing and less than there is, not %.80q", text)
+		return 0, fmt.Errorf("must be more than 0 and at most 2^62 bytes, not %.80q", text)
 	}
 	return n << shift, nil
 }

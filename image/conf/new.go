@@ -8,23 +8,23 @@ import (
 	"strings"
 )
 
-// New is what pot.conf says of a pot that is new (pot, share/pot/create.sh).
+// New is the configuration of a new pot (pot, share/pot/create.sh).
 type New struct {
-	Base       string            // release of FreeBSD in it: "14.2"; may be empty
-	Command    string            // shell text; "" is pot's own: sh /etc/rc
-	Attributes map[string]string // of pot set-attribute: "persistent": "NO"
+	Base       string            // release of FreeBSD in the tree: "14.2"; may be empty
+	Command    string            // shell text; "" is pot's default: sh /etc/rc
+	Attributes map[string]string // as for pot set-attribute: "persistent": "NO"
 	Ports      []string          // to export: "8080", "udp:53:5300"
 	Env        []string          // "VAR=value"
 }
 
-// Validate returns every fault in c, each led by where it is.
+// Validate returns all errors in c, each led by its field.
 func (c New) Validate() error {
 	_, err := c.Format("x")
 	return err
 }
 
-// Format returns the text of pot.conf for a pot of that name, with keys in the order
-// that pot writes them in, or every fault in c, each led by where it is.
+// Format returns the text of pot.conf for a pot of that name, with keys in the order in which pot
+// writes them, or all errors in c, each led by its field.
 func (c New) Format(name string) (string, error) {
 	var out strings.Builder
 	var errs []error
@@ -85,7 +85,7 @@ func (c New) Format(name string) (string, error) {
 	return out.String(), errors.Join(errs...)
 }
 
-// attributes appends what pot.conf says of attributes, with the values that c has.
+// attributes calls line for each line of attributes.
 func (c New) attributes(line func(where, key, value string)) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(c.Attributes)) {

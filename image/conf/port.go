@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Proto is a transport.
+// Proto is a transport protocol.
 type Proto string
 
-// Transports that can be published.
+// Protocols whose ports can be published.
 const (
 	TCP Proto = "tcp"
 	UDP Proto = "udp"
@@ -19,7 +19,7 @@ const (
 type Export struct {
 	Proto Proto
 	Port  uint16 // in the pot
-	Host  uint16 // of the host; 0: one that is free
+	Host  uint16 // on the host; 0 asks for a free one
 }
 
 // ParseExport reads [tcp:|udp:]PORT[:HOST_PORT].
@@ -35,7 +35,7 @@ func ParseExport(text string) (Export, error) {
 	number := func(s string) (uint16, error) {
 		n, err := strconv.ParseUint(s, 10, 16)
 		if err != nil || n == 0 {
-			return 0, fmt.Errorf("must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not %.80q", text)
+			return 0, fmt.Errorf("must be [tcp:|udp:]PORT[:HOST_PORT], each from 1 to 65535, not %.80q", text)
 		}
 		return uint16(n), nil
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -75,20 +76,20 @@ func NewCache(dir string, o Options) *Cache {
 }
 
 // Fetch returns ref's image, from the cache if it is there and from its source
-// if not. Unless pin is zero it is the image with that digest; else it is the
+// if not. Unless wantDigest is zero it is the image with that digest; else it is the
 // one that the source names now, for names of files do not tell of which source
 // they are. A source that cannot be reached is not asked. An image that was pulled with a
 // Login is taken from the cache only if ref's source was seen to give it to who asks. Its
 // errors are of type *Error; after one the cache has what it had before.
-func (c *Cache) Fetch(ctx context.Context, ref image.Ref, terms image.PullOptions, progress image.StatusFunc) (*image.File, error) {
+func (c *Cache) Fetch(ctx context.Context, ref image.Ref, opts image.PullOptions, progress image.StatusFunc) (*image.File, error) {
 	if err := ref.Validate(); err != nil {
 		return nil, &image.Error{Op: "check", What: "image reference", Err: err}
 	}
 	if err := c.prepare(); err != nil {
 		return nil, c.Fault(err)
 	}
-	if terms.Digest != (image.Digest{}) && terms.Key == nil {
-		if f, err := c.cached(ctx, ref, terms.Digest, terms, false, progress); err == nil {
+	if opts.Digest != (image.Digest{}) && opts.Key == nil {
+		if f, err := c.cached(ctx, ref, opts.Digest, opts, false, progress); err == nil {
 			return f, nil
 		}
 	}
@@ -108,8 +109,8 @@ func (c *Cache) Fetch(ctx context.Context, ref image.Ref, terms image.PullOption
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Options.Timeout, late)
 	defer cancel()
 	var f *image.File
-	err := softly(terms, progress, func(terms image.PullOptions) (err error) {
-		f, err = c.fetch(ctx, ref, terms, progress)
+	err := softly(opts, progress, func(opts image.PullOptions) (err error) {
+		f, err = c.fetch(ctx, ref, opts, progress)
 		return err
 	})
 	return f, err
@@ -126,8 +127,8 @@ func (c *Cache) prepare() error {
 
 // cached is the image that is in the cache, if that is what it should be and is for who
 // asks: see allow.
-func (c *Cache) cached(ctx context.Context, ref image.Ref, pin image.Digest, terms image.PullOptions, asked bool, progress image.StatusFunc) (_ *image.File, err error) {
-	if terms.Deliver {
+func (c *Cache) cached(ctx context.Context, ref image.Ref, wantDigest image.Digest, opts image.PullOptions, asked bool, progress image.StatusFunc) (_ *image.File, err error) {
+	if opts.Deliver {
 		return nil, errPrivate
 	}
 	f, raw, from, err := c.open(ctx, ref)
@@ -139,13 +140,13 @@ func (c *Cache) cached(ctx context.Context, ref image.Ref, pin image.Digest, ter
 			f.Close()
 		}
 	}()
-	if pin != (image.Digest{}) && pin != f.Digest {
-		return nil, &image.DigestError{Want: pin, Got: f.Digest}
+	if wantDigest != (image.Digest{}) && wantDigest != f.Digest {
+		return nil, &image.DigestError{Want: wantDigest, Got: f.Digest}
 	}
 	if f.Meta, err = image.ParseMeta(raw); err != nil {
 		return nil, err
 	}
-	if err := c.allow(ctx, f, ref, terms, from, asked); err != nil {
+	if err := c.allow(ctx, f, ref, opts, from, asked); err != nil {
 		return nil, err
 	}
 	progress.Report("verifying %s", ref.File())
@@ -184,38 +185,53 @@ func (c *Cache) open(ctx context.Context, ref image.Ref) (f *image.File, meta []
 
 // fetch brings the three files to a directory of their own and, when they are
 // verified, gives them their names in the cache.
-func (c *Cache) fetch(ctx context.Context, ref image.Ref, terms image.PullOptions, progress image.StatusFunc) (_ *image.File, err error) {
+func (c *Cache) fetch(ctx context.Context, ref image.Ref, opts image.PullOptions, progress image.StatusFunc) (_ *image.File, err error) {
 	t, err := lockdir.New(c.Dir, lockdir.Fetching)
 	if err != nil {
 		return nil, c.Fault(err)
 	}
 	defer t.Remove()
 
-	want, err := c.fetchDigest(ctx, t, ref, terms)
-	unreachable := image.Retryable(err) && ctx.Err() == nil && terms.Key == nil && terms.Digest == (image.Digest{})
+	want, err := c.fetchDigest(ctx, t, ref, opts)
+	unreachable := image.Retryable(err) && ctx.Err() == nil && opts.Key == nil && opts.Digest == (image.Digest{})
 	if asked := err == nil; asked || unreachable {
-		if f, err := c.cached(ctx, ref, want, terms, asked, progress); err == nil {
-			f.Signed(terms)
+		if f, err := c.cached(ctx, ref, want, opts, asked, progress); err == nil {
+			f.Signed(opts)
 			return f, nil
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	raw, meta, err := c.fetchMeta(ctx, t, ref, terms)
+	raw, meta, err := c.sidecars(t, ref, opts).meta(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, err := c.openPartial(t, ref, want)
+	p, err := c.openPartial(t, ref.String()+" "+want.String(), skein.New)
 	if err != nil {
 		return nil, c.Fault(err)
 	}
 	defer p.close()
-	if err := c.complete(ctx, p, ref, terms, raw, want, progress); err != nil {
+	d, err := c.newDownload(ref, opts, "", c.Options.MaxBytes)
+	if err != nil {
 		return nil, err
 	}
-	f := &image.File{Verified: image.Verified{Digest: want, Meta: meta, HasMeta: len(raw) > 0, Bytes: p.hash.n}, NeedsCredentials: !terms.Credentials.IsZero()}
-	f.XZ, err = p.publish(filepath.Join(t.Path, ref.File()))
+	d.progress, d.Count = progress, c.Options.ProgressOf("downloading "+ref.File())
+	d.room = func(bytes int64) error { return c.prune(ctx, ref, bytes) }
+	err = d.complete(ctx, p, func() error {
+		if err := image.VerifyDigest(p.hash, p.n, raw, want); err != nil {
+			return &image.Error{Op: "verify", What: ref.String(), Err: err}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	f := &image.File{Verified: image.Verified{Digest: want, Meta: meta, HasMeta: len(raw) > 0, Bytes: p.n}, NeedsCredentials: !opts.Credentials.IsZero()}
+	xz := filepath.Join(t.Path, ref.File())
+	if err = p.publish(xz); err == nil {
+		f.XZ, err = os.Open(xz)
+	}
 	if err == nil {
 		f.Private, err = c.publish(ctx, t, ref, f.NeedsCredentials, want)
 	}
@@ -226,47 +242,8 @@ func (c *Cache) fetch(ctx context.Context, ref image.Ref, terms image.PullOption
 		f.Close()
 		return nil, c.Fault(err)
 	}
-	f.Signed(terms)
+	f.Signed(opts)
 	return f, nil
-}
-
-// attempts is how often one fetch asks for an .xz, as long as each time more of it
-// arrives; pause is between the first two, and grows.
-const (
-	attempts = 4
-	pause    = 500 * time.Millisecond
-)
-
-// complete brings what is missing of an .xz, and verifies the whole. What is there of
-// it stays for the next who asks, if it may be of use.
-func (c *Cache) complete(ctx context.Context, p *partial, ref image.Ref, terms image.PullOptions, meta []byte, want image.Digest, progress image.StatusFunc) error {
-	for n, most := 1, p.hash.n; ; n++ {
-		resumed := p.hash.n > 0
-		err := c.download(ctx, ref, terms, "", c.Options.MaxBytes, progress, p)
-		if err == nil {
-			if err = image.VerifyDigest(p.hash.h, p.hash.n, meta, want); err == nil {
-				return nil
-			}
-			err = &image.Error{Op: "verify", What: ref.String(), Err: err}
-			if restarted := p.restart(); restarted != nil {
-				return c.Fault(restarted)
-			}
-			if resumed && n == 1 { // it is not of the same file
-				continue
-			}
-		}
-		p.done = !image.Retryable(err) && ctx.Err() == nil || errors.Is(err, syscall.ENOSPC)
-		if !image.Retryable(err) || ctx.Err() != nil || n == attempts || p.hash.n <= most {
-			return err
-		}
-		most = p.hash.n
-		progress.Report("the download of %s was interrupted, and goes on at %s: %v", ref.File(), image.FormatSize(most), err)
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(time.Duration(n) * pause):
-		}
-	}
 }
 
 // publish moves the files into the cache, and returns whether they are not for all. The
@@ -292,21 +269,20 @@ func (c *Cache) publish(ctx context.Context, t *lockdir.Dir, ref image.Ref, logi
 	return private, err
 }
 
-func (c *Cache) download(ctx context.Context, ref image.Ref, terms image.PullOptions, ending string, limit int64, p image.StatusFunc, w io.Writer) error {
-	u, err := ref.URL(ending)
+// newDownload is a download of the image's file with that suffix, of at most limit bytes.
+func (c *Cache) newDownload(ref image.Ref, opts image.PullOptions, suffix string, limit int64) (*Download, error) {
+	u, err := ref.URL(suffix)
 	if err != nil {
-		return &image.Error{Op: "check", What: "image reference", Err: err}
+		return nil, &image.Error{Op: "check", What: "image reference", Err: err}
 	}
-	d := &Download{
-		Op: "fetch", What: u.Redacted(), URL: u, Limit: limit,
-		Stall: c.Options.StallTimeout, progress: p, Client: ClientFor(c.client, terms.Credentials, u),
+	return c.downloadOf(u, opts.Credentials, limit), nil
+}
+
+// downloadOf is a download of the file at u, of at most limit bytes.
+func (c *Cache) downloadOf(u *url.URL, as image.Credentials, limit int64) *Download {
+	return &Download{
+		Op: "fetch", What: u.Redacted(), URL: u, Limit: limit, Stall: c.Options.StallTimeout, Client: ClientFor(c.client, as, u),
 	}
-	if part, ok := w.(*partial); ok {
-		d.part = part
-		d.Count = c.Options.ProgressOf("downloading " + ref.File())
-		d.room = func(bytes int64) error { return c.prune(ctx, ref, bytes) }
-	}
-	return d.To(ctx, w)
 }
 
 // Fault is an error of the cache's own directory, which names its file. A disk

@@ -39,7 +39,7 @@ func (d *Download) from() int64 {
 	if d.part == nil {
 		return 0
 	}
-	return d.part.hash.n
+	return d.part.n
 }
 
 // To writes the file to w. Its errors are of type *Error.

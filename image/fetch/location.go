@@ -69,11 +69,16 @@ func (p Location) Download(ending string, limit int64, count image.ProgressFunc)
 	}
 }
 
-// Small is the file with that ending, of at most limit bytes. One that is
-// optional may not be there, which is nil.
-func (p Location) Small(ctx context.Context, ending string, limit int64, optional bool) ([]byte, error) {
+// sidecars are the files beside the image.
+func (p Location) sidecars() sidecars {
+	return sidecars{name: func(suffix string) string { return p.text + suffix }, read: p.Small}
+}
+
+// small returns the file with that suffix, of at most limitOf bytes. A missing file is
+// nil if it is optional.
+func (p Location) Small(ctx context.Context, suffix string, optional bool) ([]byte, error) {
 	var b bytes.Buffer
-	err := p.Download(ending, limit, nil).To(ctx, &b)
+	err := p.Download(suffix, LimitOf(suffix), nil).To(ctx, &b)
 	if optional && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -14,9 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/lockdir"
-	"nomad-driver-pot/image/skein"
 )
 
 // partialPrefix begins the names of downloads in the cache that did not come to
@@ -33,29 +31,27 @@ const (
 // part of (RFC 9110, section 8.8), as If-Range has it.
 const validatorEnding = ".validator"
 
-// partial is an .xz as far as it has come.
+// partial is a file as far as its download has come.
 type partial struct {
 	file *os.File // locked
-	name string   // "" for one that nobody will go on with
-	hash *skeinHash
-	done bool // it is not to be kept
+	name string   // "" for one that no later download resumes
+	done bool     // it is not to be kept
+
+	newHash func() hash.Hash
+	hash    hash.Hash // of what was written
+	n       int64     // how many bytes that is
 }
 
-// skeinHash is a digest of what was written, and of how much.
-type skeinHash struct {
-	h hash.Hash
-	n int64
-}
-
-// openPartial is what there is of ref's .xz with that digest, ready to be gone on
-// with. One that another is at work on is left to it.
-func (c *Cache) openPartial(t *lockdir.Dir, ref image.Ref, want image.Digest) (*partial, error) {
-	id := sha256.Sum256([]byte(ref.String() + " " + want.String()))
-	p := &partial{name: filepath.Join(c.Dir, fmt.Sprintf("%s%x", partialPrefix, id[:16]))}
+// openPartial returns what there is of a file, ready to be resumed. key says what file that
+// is, by its URL and its digest. A partial that another download is writing is left to it:
+// then this one begins anew, in t.
+func (c *Cache) openPartial(t *lockdir.Dir, key string, newHash func() hash.Hash) (*partial, error) {
+	id := sha256.Sum256([]byte(key))
+	p := &partial{name: filepath.Join(c.Dir, fmt.Sprintf("%s%x", partialPrefix, id[:16])), newHash: newHash}
 	var err error
 	if p.file, err = lockPartial(p.name); errors.Is(err, syscall.EWOULDBLOCK) {
 		p.name = ""
-		p.file, err = os.OpenFile(filepath.Join(t.Path, ref.File()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		p.file, err = os.OpenFile(filepath.Join(t.Path, "partial"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	}
 	if err != nil {
 		return nil, err
@@ -89,18 +85,18 @@ func lockPartial(name string) (*os.File, error) {
 
 // again reads what there is.
 func (p *partial) again() error {
-	p.hash = &skeinHash{h: skein.New()}
+	p.hash = p.newHash()
 	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	n, err := io.Copy(p.hash.h, p.file)
-	p.hash.n = n
+	var err error
+	p.n, err = io.Copy(p.hash, p.file)
 	return err
 }
 
 // restart throws away what there is.
 func (p *partial) restart() error {
-	p.hash = &skeinHash{h: skein.New()}
+	p.hash, p.n = p.newHash(), 0
 	if err := p.file.Truncate(0); err != nil {
 		return err
 	}
@@ -111,14 +107,14 @@ func (p *partial) restart() error {
 // Write goes on.
 func (p *partial) Write(b []byte) (int, error) {
 	n, err := p.file.Write(b)
-	p.hash.h.Write(b[:n])
-	p.hash.n += int64(n)
+	p.hash.Write(b[:n])
+	p.n += int64(n)
 	return n, err
 }
 
 // validator is what was kept with it.
 func (p *partial) validator() string {
-	if p.name == "" || p.hash.n == 0 {
+	if p.name == "" || p.n == 0 {
 		return ""
 	}
 	text, err := readSmall(p.name + validatorEnding)
@@ -130,29 +126,25 @@ func (p *partial) validator() string {
 
 // validate keeps the validator of what is being written.
 func (p *partial) validate(v string) error {
-	if p.name == "" || len(v) > SmallLimit {
+	if p.name == "" || len(v) > smallLimit {
 		return nil
 	}
 	return os.WriteFile(p.name+validatorEnding, []byte(v), 0o600)
 }
 
-// publish gives the whole file its name, and keeps it open.
-func (p *partial) publish(as string) (*os.File, error) {
+// publish gives the whole file its name.
+func (p *partial) publish(as string) error {
 	from := p.name
 	if from == "" {
 		from = p.file.Name()
 	}
 	p.done = true
-	if err := os.Rename(from, as); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(as, os.O_RDONLY, 0)
-	return f, err
+	return os.Rename(from, as)
 }
 
 // close keeps what there is for the next one, unless it is of no use.
 func (p *partial) close() {
-	if p.name != "" && (p.done || p.hash.n == 0) {
+	if p.name != "" && (p.done || p.n == 0) {
 		os.Remove(p.name + validatorEnding)
 		if !p.published() {
 			os.Remove(p.name)

@@ -49,7 +49,7 @@ func (c *Cache) setPrivacy(ref image.Ref, login bool, d image.Digest) (private b
 
 // allow returns nil if f, which is in the cache, is for who asks for it as ref, and notes
 // why. asked is whether the source has said, to them, that it is f that it serves.
-func (c *Cache) allow(ctx context.Context, f *image.File, ref image.Ref, terms image.PullOptions, from Sources, asked bool) error {
+func (c *Cache) allow(ctx context.Context, f *image.File, ref image.Ref, opts image.PullOptions, from Sources, asked bool) error {
 	if !f.Private {
 		return nil
 	}
@@ -59,29 +59,29 @@ func (c *Cache) allow(ctx context.Context, f *image.File, ref image.Ref, terms i
 	case known && !source.Login:
 		return nil
 	case known && asked:
-		return c.CheckAccess(ctx, ref, terms)
+		return c.CheckAccess(ctx, ref, opts)
 	}
 	return errPrivate
 }
 
-// softly calls try with the terms, and again without their Login if the source refuses
-// that and the terms allow it.
-func softly(terms image.PullOptions, p image.StatusFunc, try func(image.PullOptions) error) error {
-	err := try(terms)
-	if terms.AuthSoftFail && !terms.Credentials.IsZero() && refused(err) {
+// softly calls try with the opts, and again without their Login if the source refuses
+// that and the opts allow it.
+func softly(opts image.PullOptions, p image.StatusFunc, try func(image.PullOptions) error) error {
+	err := try(opts)
+	if opts.AuthSoftFail && !opts.Credentials.IsZero() && refused(err) {
 		p.Report("the credentials are refused: asking without them")
-		terms.Credentials = image.Credentials{}
-		err = try(terms)
+		opts.Credentials = image.Credentials{}
+		err = try(opts)
 	}
 	return err
 }
 
-// RemoteDigest is the digest that the source says the image has, on these terms: to who
+// RemoteDigest is the digest that the source says the image has, on these opts: to who
 // may ask for it, and signed as it must be.
-func (c *Cache) RemoteDigest(ctx context.Context, ref image.Ref, terms image.PullOptions) (d image.Digest, err error) {
+func (c *Cache) RemoteDigest(ctx context.Context, ref image.Ref, opts image.PullOptions) (d image.Digest, err error) {
 	err = c.withTemp(func(t *lockdir.Dir) error {
-		return softly(terms, nil, func(terms image.PullOptions) (err error) {
-			d, err = c.fetchDigest(ctx, t, ref, terms)
+		return softly(opts, nil, func(opts image.PullOptions) (err error) {
+			d, err = c.fetchDigest(ctx, t, ref, opts)
 			return err
 		})
 	})
@@ -89,10 +89,10 @@ func (c *Cache) RemoteDigest(ctx context.Context, ref image.Ref, terms image.Pul
 }
 
 // AnnouncedMeta is what the source says that the image is layered on.
-func (c *Cache) AnnouncedMeta(ctx context.Context, ref image.Ref, terms image.PullOptions) (m image.Meta, err error) {
+func (c *Cache) AnnouncedMeta(ctx context.Context, ref image.Ref, opts image.PullOptions) (m image.Meta, err error) {
 	err = c.withTemp(func(t *lockdir.Dir) error {
-		return softly(terms, nil, func(terms image.PullOptions) (err error) {
-			_, m, err = c.fetchMeta(ctx, t, ref, terms)
+		return softly(opts, nil, func(opts image.PullOptions) (err error) {
+			_, m, err = c.sidecars(t, ref, opts).meta(ctx)
 			return err
 		})
 	})
@@ -115,16 +115,15 @@ func (c *Cache) withTemp(f func(*lockdir.Dir) error) error {
 // xzMagic begins every .xz file (The .xz File Format, 2.1.1.1).
 var xzMagic = []byte("\xFD7zXZ\x00")
 
-// CheckAccess returns nil if the source gives the .xz to who asks for it on these terms:
+// CheckAccess returns nil if the source gives the .xz to who asks for it on these opts:
 // the digest beside it may be for all to read. It reads the beginning, and no more:
 // servers have been seen to answer 200 OK with a page to log in.
-func (c *Cache) CheckAccess(ctx context.Context, ref image.Ref, terms image.PullOptions) error {
-	return softly(terms, nil, func(terms image.PullOptions) error {
-		u, err := ref.URL("")
+func (c *Cache) CheckAccess(ctx context.Context, ref image.Ref, opts image.PullOptions) error {
+	return softly(opts, nil, func(opts image.PullOptions) error {
+		d, err := c.newDownload(ref, opts, "", 0)
 		if err != nil {
-			return &image.Error{Op: "check", What: "image reference", Err: err}
+			return err
 		}
-		d := &Download{Op: "fetch", What: u.Redacted(), URL: u, Stall: c.Options.StallTimeout, Client: ClientFor(c.client, terms.Credentials, u)}
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		stalled := time.AfterFunc(d.Stall, func() { cancel(fmt.Errorf("no bytes for %s", d.Stall)) })

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,100 +14,111 @@ import (
 	"nomad-driver-pot/image/signify"
 )
 
-// SmallLimit is what a .skein and a .meta may have, in bytes.
-const SmallLimit = 1 << 10
+// smallLimit bounds a .skein and a .meta, in bytes.
+const smallLimit = 1 << 10
 
-// fetchDigest brings the .skein file: nothing else is fetched if it says that
-// the image is not the one asked for.
-func (c *Cache) fetchDigest(ctx context.Context, t *lockdir.Dir, ref image.Ref, terms image.PullOptions) (image.Digest, error) {
-	raw, err := c.fetchSmall(ctx, t, ref, terms, ".skein", false)
-	if err != nil {
-		return image.Digest{}, err
+// limitOf bounds a file beside an image, in bytes.
+func LimitOf(suffix string) int64 {
+	if suffix == ".skein.sig" {
+		return signify.MaxFileBytes
 	}
-	if terms.Key != nil {
-		if err := c.verifySignature(ctx, t, ref, terms, raw); err != nil {
-			return image.Digest{}, err
+	return smallLimit
+}
+
+// sidecars are the files beside an .xz, wherever those of one image are.
+type sidecars struct {
+	// read returns the file with that suffix, of at most limitOf bytes. A missing file is
+	// nil if it is optional.
+	read func(ctx context.Context, suffix string, optional bool) ([]byte, error)
+
+	name func(suffix string) string // for errors
+}
+
+// fault is a file that is not what it should be.
+func (s sidecars) fault(suffix string, err error) *image.Error {
+	return &image.Error{Op: "verify", What: s.name(suffix), Err: err}
+}
+
+// digest returns the .skein and the digest in it. With a key, what that has not signed is
+// not parsed.
+func (s sidecars) digest(ctx context.Context, key *signify.PublicKey) (skein []byte, d image.Digest, err error) {
+	if skein, err = s.read(ctx, ".skein", false); err != nil {
+		return nil, d, err
+	}
+	if key != nil {
+		signature, err := s.signature(ctx)
+		if err != nil {
+			return nil, d, err
+		}
+		if signature == nil {
+			return nil, d, s.fault(".skein.sig", fmt.Errorf("there is none, and key %s must have signed the image", key.Number))
+		}
+		if err := key.Verify(skein, *signature); err != nil {
+			return nil, d, s.fault(".skein.sig", err)
 		}
 	}
-	pin := terms.Digest
-	d, err := image.ParseSkein(raw)
-	if err == nil && pin != (image.Digest{}) && pin != d {
-		err = &image.DigestError{Want: pin, Got: d}
+	if d, err = image.ParseSkein(skein); err != nil {
+		return nil, d, s.fault(".skein", err)
 	}
-	if err != nil {
-		return image.Digest{}, &image.Error{Op: "verify", What: ref.File() + ".skein of " + ref.String(), Err: err}
-	}
-	return d, nil
+	return skein, d, nil
 }
 
-// verifySignature brings the .skein.sig file. What the key has not signed is not even
-// looked at.
-func (c *Cache) verifySignature(ctx context.Context, t *lockdir.Dir, ref image.Ref, terms image.PullOptions, skein []byte) error {
-	raw, err := c.fetchSmall(ctx, t, ref, terms, ".skein.sig", true)
-	if err != nil {
-		return err
-	}
-	fault := func(err error) error {
-		return &image.Error{Op: "verify", What: ref.File() + ".skein.sig of " + ref.String(), Err: err}
-	}
-	if len(raw) == 0 {
-		return fault(fmt.Errorf("there is none, and key %s must have signed the image", terms.Key.Number))
+// signature returns what the .skein.sig holds; nil if there is none. It verifies nothing.
+func (s sidecars) signature(ctx context.Context) (*signify.Signature, error) {
+	raw, err := s.read(ctx, ".skein.sig", true)
+	if err != nil || len(raw) == 0 {
+		return nil, err
 	}
 	signature, err := signify.ParseSignature(raw)
-	if err == nil {
-		err = terms.Key.Verify(skein, signature)
-	}
 	if err != nil {
-		return fault(err)
+		return nil, s.fault(".skein.sig", err)
 	}
-	return nil
+	return &signature, nil
 }
 
-// fetchMeta brings the .meta file, and its bytes: they are part of the digest.
-// Images older than pot 0.13 have none, which stands for an empty one.
-func (c *Cache) fetchMeta(ctx context.Context, t *lockdir.Dir, ref image.Ref, terms image.PullOptions) ([]byte, image.Meta, error) {
-	raw, err := c.fetchSmall(ctx, t, ref, terms, ".meta", true)
-	if err != nil {
-		return nil, image.Meta{}, err
+// meta returns the .meta, and its bytes: they are part of the digest. Images older than
+// pot 0.13 have none, which stands for an empty one.
+func (s sidecars) meta(ctx context.Context) (raw []byte, m image.Meta, err error) {
+	if raw, err = s.read(ctx, ".meta", true); err != nil {
+		return nil, m, err
 	}
-	m, err := image.ParseMeta(raw)
-	if err != nil {
-		return nil, image.Meta{}, &image.Error{Op: "verify", What: ref.File() + ".meta of " + ref.String(), Err: err}
+	if m, err = image.ParseMeta(raw); err != nil {
+		return nil, m, s.fault(".meta", err)
 	}
 	return raw, m, nil
 }
 
-// fetchSmall brings a file of at most smallLimit bytes, in the place of one that is
-// there.
-func (c *Cache) fetchSmall(ctx context.Context, t *lockdir.Dir, ref image.Ref, terms image.PullOptions, ending string, optional bool) ([]byte, error) {
-	name := filepath.Join(t.Path, ref.File()+ending)
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return nil, c.Fault(err)
+// sidecars are those that the source serves for ref. They are kept in t, in which a
+// missing file is empty.
+func (c *Cache) sidecars(t *lockdir.Dir, ref image.Ref, opts image.PullOptions) sidecars {
+	return sidecars{
+		name: func(suffix string) string { return ref.File() + suffix + " of " + ref.String() },
+		read: func(ctx context.Context, suffix string, optional bool) ([]byte, error) {
+			var b bytes.Buffer
+			d, err := c.newDownload(ref, opts, suffix, LimitOf(suffix))
+			if err != nil {
+				return nil, err
+			}
+			if err := d.To(ctx, &b); err != nil && !(optional && errors.Is(err, fs.ErrNotExist)) {
+				return nil, err
+			}
+			if err := os.WriteFile(filepath.Join(t.Path, ref.File()+suffix), b.Bytes(), 0o600); err != nil {
+				return nil, c.Fault(err)
+			}
+			return b.Bytes(), nil
+		},
 	}
-	err = c.download(ctx, ref, terms, ending, limitOf(ending), nil, f)
-	if optional && errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	if closed := f.Close(); err == nil && closed != nil {
-		err = c.Fault(closed)
-	}
-	if err != nil {
-		return nil, err
-	}
-	raw, err := os.ReadFile(name)
-	if err != nil {
-		return nil, c.Fault(err)
-	}
-	return raw, nil
 }
 
-// limitOf is what a file beside an image may have, in bytes.
-func limitOf(ending string) int64 {
-	if ending == ".skein.sig" {
-		return signify.MaxFileBytes
+// fetchDigest fetches the .skein file: nothing else is fetched if it says that the image
+// is not the one asked for.
+func (c *Cache) fetchDigest(ctx context.Context, t *lockdir.Dir, ref image.Ref, opts image.PullOptions) (image.Digest, error) {
+	files := c.sidecars(t, ref, opts)
+	_, d, err := files.digest(ctx, opts.Key)
+	if wantDigest := opts.Digest; err == nil && wantDigest != (image.Digest{}) && wantDigest != d {
+		return image.Digest{}, files.fault(".skein", &image.DigestError{Want: wantDigest, Got: d})
 	}
-	return SmallLimit
+	return d, err
 }
 
 // readDigest reads a .skein file of the cache.
@@ -120,5 +132,5 @@ func readDigest(name string) (image.Digest, error) {
 
 // readSmall reads a file of the cache of at most smallLimit bytes.
 func readSmall(name string) ([]byte, error) {
-	return image.ReadBounded(name, SmallLimit)
+	return image.ReadBounded(name, smallLimit)
 }

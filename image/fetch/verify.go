@@ -31,7 +31,7 @@ func (p Location) Verify(ctx context.Context, c Checks) (image.Verified, error) 
 // *Error.
 func (p Location) Open(ctx context.Context, c Checks, dir string) (*image.File, error) {
 	return p.with(dir, func(f *image.File) error {
-		want, meta, err := p.claimedDigest(ctx, c, f)
+		want, err := p.claimedDigest(ctx, c, f)
 		if err != nil {
 			return err
 		}
@@ -39,12 +39,12 @@ func (p Location) Open(ctx context.Context, c Checks, dir string) (*image.File, 
 		if f.Bytes, err = p.read(ctx, f.XZ, h, c.Count); err != nil {
 			return err
 		}
-		err = image.VerifyDigest(h, f.Bytes, meta, want)
+		err = image.VerifyDigest(h, f.Bytes, f.MetaText, want)
 		if err != nil && !f.HasMeta {
 			err = fmt.Errorf("%w; it has no .meta file, as images of pot 0.13 and later have", err)
 		}
 		if err != nil {
-			return p.Unverified("", err)
+			return p.sidecars().fault("", err)
 		}
 		f.Digest = want
 		return nil
@@ -81,66 +81,30 @@ func (p Location) with(dir string, fill func(*image.File) error) (*image.File, e
 	return f, nil
 }
 
-// announced is the digest that the image should have and the bytes of its .meta,
-// which are part of it. Nothing large has been read by then.
-func (p Location) claimedDigest(ctx context.Context, c Checks, f *image.File) (want image.Digest, meta []byte, err error) {
-	text, err := p.Small(ctx, ".skein", SmallLimit, false)
-	if err != nil {
-		return want, nil, err
+// claimedDigest returns the digest that the image should have, and reads what is known of
+// it from the files beside it. Nothing large has been read by then.
+func (p Location) claimedDigest(ctx context.Context, c Checks, f *image.File) (want image.Digest, err error) {
+	files := p.sidecars()
+	if f.SkeinText, want, err = files.digest(ctx, c.Key); err != nil {
+		return want, err
 	}
 	if c.Key != nil {
-		if err := p.signed(ctx, *c.Key, text); err != nil {
-			return want, nil, err
-		}
 		number := c.Key.Number
 		f.Key = &number
 	}
-	if want, err = image.ParseSkein(text); err != nil {
-		return want, nil, p.Unverified(".skein", err)
-	}
-	if meta, err = p.Small(ctx, ".meta", SmallLimit, true); err != nil {
-		return want, nil, err
-	}
-	if f.Meta, err = image.ParseMeta(meta); err != nil {
-		return want, nil, p.Unverified(".meta", err)
-	}
-	f.HasMeta = len(meta) > 0
-	return want, meta, nil
-}
-
-// signed is nil if key has signed text, which is the .skein.
-func (p Location) signed(ctx context.Context, key signify.PublicKey, text []byte) error {
-	raw, err := p.Small(ctx, ".skein.sig", signify.MaxFileBytes, false)
-	if err != nil {
-		return err
-	}
-	s, err := signify.ParseSignature(raw)
-	if err != nil {
-		return p.Unverified(".skein.sig", err)
-	}
-	if err := key.Verify(text, s); err != nil {
-		return p.Unverified(".skein", err)
-	}
-	return nil
+	f.MetaText, f.Meta, err = files.meta(ctx)
+	f.HasMeta = len(f.MetaText) > 0
+	return want, err
 }
 
 // ClaimedKey is the number of the key that the image says it is signed with; nil if
 // there is no .skein.sig. Nothing is verified by it. Its errors are of type *Error.
 func (p Location) ClaimedKey(ctx context.Context) (*signify.KeyNumber, error) {
-	raw, err := p.Small(ctx, ".skein.sig", signify.MaxFileBytes, true)
-	if err != nil || raw == nil {
+	signature, err := p.sidecars().signature(ctx)
+	if err != nil || signature == nil {
 		return nil, err
 	}
-	s, err := signify.ParseSignature(raw)
-	if err != nil {
-		return nil, p.Unverified(".skein.sig", err)
-	}
-	return &s.Number, nil
-}
-
-// Unverified is a file that is not what it should be.
-func (p Location) Unverified(ending string, err error) *image.Error {
-	return &image.Error{Op: "verify", What: p.text + ending, Err: err}
+	return &signature.Number, nil
 }
 
 // fault is err as *Error.

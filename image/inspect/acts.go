@@ -9,22 +9,21 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// warning is something in an image that would act on the host, or that is not as
-// in a pot.
+// warning describes something in an image that would affect the host, or that no pot has.
 type warning struct {
 	Kind string `json:"kind"` // hook, mount, depend, property, dataset, device, setuid, setgid, conf
 	Text string `json:"text"`
 }
 
-// add adds one.
+// add adds a warning.
 func (r *Report) add(kind, format string, args ...any) {
 	r.Warnings = append(r.Warnings, warning{kind, fmt.Sprintf(format, args...)})
 }
 
-// warn says what would act on a host.
+// warn adds a warning for everything that would affect a host.
 func (r *Report) warn(s *zstream.Stream, seen *Seen) {
 	for _, path := range seen.oddPlace.first {
-		r.add("conf", "%s: not what a pot has there", path)
+		r.add("conf", "%s: unexpected type of file", path)
 	}
 	for _, h := range seen.hooks {
 		if h.Mode.Perm()&0o111 != 0 {
@@ -34,7 +33,7 @@ func (r *Report) warn(s *zstream.Stream, seen *Seen) {
 		}
 	}
 	if more := seen.scripts - len(seen.hooks); more > 0 {
-		r.add("hook", "conf: %d scripts more", more)
+		r.add("hook", "conf: %d more scripts", more)
 	}
 	r.warnOfMounts(seen)
 	if r.Conf != nil {
@@ -44,7 +43,7 @@ func (r *Report) warn(s *zstream.Stream, seen *Seen) {
 	}
 	for _, d := range s.Datasets {
 		if d.Name != "" && d.Name != "m" {
-			r.add("dataset", "%s: a pot has none of that name", Printable(d.Name))
+			r.add("dataset", "%s: unexpected dataset", Printable(d.Name))
 		}
 		for _, name := range sortedKeys(d.Properties) {
 			if text, acts := acting(name, d.Properties[name]); acts {
@@ -52,12 +51,12 @@ func (r *Report) warn(s *zstream.Stream, seen *Seen) {
 			}
 		}
 	}
-	r.warnOf("device", seen.devices, "device nodes, which no devfs hides outside /dev")
+	r.warnOf("device", seen.devices, "device nodes, which devfs(5) does not hide outside /dev")
 	r.warnOf("setuid", seen.setuid, "set-user-ID files")
 	r.warnOf("setgid", seen.setgid, "set-group-ID files")
 }
 
-// nameOf is what a dataset is called here.
+// nameOf returns a dataset's name for display.
 func nameOf(dataset string) string {
 	if dataset == "" {
 		return "(top)"
@@ -65,7 +64,7 @@ func nameOf(dataset string) string {
 	return dataset
 }
 
-// warnOf says how many files there are of a kind, and names the first.
+// warnOf warns of all files of a kind at once: how many there are, and the first few names.
 func (r *Report) warnOf(kind string, x examples, what string) {
 	if x.count == 0 {
 		return
@@ -80,18 +79,18 @@ func (r *Report) warnOf(kind string, x examples, what string) {
 	r.add(kind, "%d in all, %s: %s", x.count, strings.Join(names, ", "), what)
 }
 
-// maxMounts bounds the lines of fscomp.conf that are shown.
+// maxMounts bounds the number of mounts of fscomp.conf that are shown.
 const maxMounts = 32
 
-// warnOfMounts says what fscomp.conf would mount: lines of source, mount point and
-// option. A source that is no path is a dataset.
+// warnOfMounts warns of the mounts in fscomp.conf. Its lines are a source, a mount point and
+// an option; a source that is not an absolute path is a dataset.
 func (r *Report) warnOfMounts(seen *Seen) {
 	e, there := seen.conf[fscompFile]
 	if !there || !e.Mode.IsRegular() {
 		return
 	}
 	if e.Content == nil {
-		r.add("mount", "%s: of %d bytes, which is too much to read", fscompFile, e.Size)
+		r.add("mount", "%s: %d bytes: too large to read", fscompFile, e.Size)
 		return
 	}
 	n := 0
@@ -114,17 +113,15 @@ func (r *Report) warnOfMounts(seen *Seen) {
 	}
 }
 
-// property is one of a dataset that reaches beyond its files (zfsprops(7)): what
-// its numbers stand for (OpenZFS module/zcommon/zfs_prop.c), and the value that
-// does nothing.
+// property is a dataset's property that has an effect beyond its files (zfsprops(7)).
 type property struct {
-	words    []string
-	harmless string
+	words    []string // for its numbers: OpenZFS module/zcommon/zfs_prop.c
+	harmless string   // the value without effect; "": none
 }
 
 var onOff = []string{"off", "on"}
 
-// properties are all of those.
+// properties are the native properties that a warning is given for.
 var properties = map[string]property{
 	"mountpoint": {nil, "none"},
 	"canmount":   {[]string{"off", "on", "noauto"}, "noauto"},
@@ -136,8 +133,9 @@ var properties = map[string]property{
 	"keylocation": {nil, "none"},
 }
 
-// acting tells whether a property of a dataset does anything to a host, and what
-// its value is. Those of users are pot's own, or else someone's who reads them.
+// acting reports whether a property of a dataset affects a host, and returns its value for
+// display. A user property, with a colon in its name, may affect a program that reads it,
+// unless it is pot's.
 func acting(name string, value any) (text string, acts bool) {
 	text = shownValue(name, value)
 	if strings.Contains(name, ":") {
@@ -147,7 +145,7 @@ func acting(name string, value any) (text string, acts bool) {
 	return Printable(text), known && text != p.harmless
 }
 
-// shownValue is a value as zfs(8) says it.
+// shownValue returns a value in the form of zfs(8).
 func shownValue(name string, value any) string {
 	if n, ok := value.(uint64); ok {
 		if words := properties[name].words; n < uint64(len(words)) {
@@ -157,7 +155,7 @@ func shownValue(name string, value any) string {
 	return fmt.Sprint(value)
 }
 
-// shownProperties are all of a dataset's, as zfs(8) says those that are known.
+// shownProperties returns all properties of a dataset, the known ones in the form of zfs(8).
 func shownProperties(m map[string]any) map[string]any {
 	shown := map[string]any{}
 	for name, value := range m {
@@ -169,5 +167,5 @@ func shownProperties(m map[string]any) map[string]any {
 	return shown
 }
 
-// sortedKeys are those of m.
+// sortedKeys returns the keys of m in order.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

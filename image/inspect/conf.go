@@ -8,7 +8,7 @@ import (
 	"nomad-driver-pot/image/conf"
 )
 
-// inspectedConf is what a pot.conf asks for.
+// inspectedConf holds the settings in an image's pot.conf.
 type inspectedConf struct {
 	Command     string            `json:"command"`
 	Release     string            `json:"release,omitempty"` // osrelease
@@ -28,23 +28,23 @@ type inspectedConf struct {
 	DependsOn   []string          `json:"depends_on,omitempty"` // pots
 }
 
-// variable is one of an environment.
+// variable is an environment variable.
 type variable struct {
 	Name  string  `json:"name"`
-	Value *string `json:"value,omitempty"` // not there unless values are asked for
+	Value *string `json:"value,omitempty"` // nil unless values are shown
 }
 
-// readConf reads the image's pot.conf. Why it cannot be read is a warning.
+// readConf reads the image's pot.conf. A file that cannot be read becomes a warning.
 func (r *Report) readConf(seen *Seen) {
 	e, there := seen.conf[potConfFile]
 	switch {
 	case !there:
-		r.add("conf", "there is no "+potConfFile)
+		r.add("conf", potConfFile+": missing")
 		return
-	case !e.Mode.IsRegular(): // which is said
+	case !e.Mode.IsRegular(): // seen.oddPlace has it
 		return
 	case e.Content == nil:
-		r.add("conf", "%s: of %d bytes, which is too much to read", potConfFile, e.Size)
+		r.add("conf", "%s: %d bytes: too large to read", potConfFile, e.Size)
 		return
 	}
 	c, err := newInspectedConf(e.Content, r.values)
@@ -55,8 +55,8 @@ func (r *Report) readConf(seen *Seen) {
 	r.Conf = c
 }
 
-// newInspectedConf reads a pot.conf: of most keys, the value that counts is the
-// last, without quotes.
+// newInspectedConf reads a pot.conf. If a key is repeated the last value counts, without
+// quotes, except for keys that are lists.
 func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 	c := &inspectedConf{Attributes: map[string]string{}}
 	last := map[string]*string{
@@ -81,7 +81,7 @@ func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf, err := conf.Read(bytes.NewReader(text)) // as a pot is made of it
+	conf, err := conf.Read(bytes.NewReader(text)) // command, release and environment as in a pot
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 	return c, nil
 }
 
-// odd are the attributes that a new pot has not, or not so.
+// odd returns the attributes that differ from the attributes of a new pot.
 func (c *inspectedConf) odd() (list []string) {
 	for _, name := range sortedKeys(c.Attributes) {
 		if value := c.Attributes[name]; conf.NewPotAttribute(name) != value {
@@ -107,7 +107,7 @@ func (c *inspectedConf) odd() (list []string) {
 	return list
 }
 
-// variables are the environment for people.
+// variables returns the environment for display.
 func (c *inspectedConf) variables() (list []string) {
 	for _, v := range c.Environment {
 		if v.Value == nil {

@@ -1,4 +1,4 @@
-// Package inspect says what an image is, and what of it would act on the host that imports it:
+// Package inspect describes an image, and what in it would affect the host that imports it:
 // hooks, mounts of the host's directories, properties, devices, set-user-ID files.
 //
 // It extracts nothing and needs neither ZFS nor root. Reading and verifying the image is the

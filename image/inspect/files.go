@@ -14,7 +14,7 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// Lister returns a function that writes a line for each file to w, or an object in JSON.
+// Lister returns a function that writes a file to w, as a line or as a JSON object.
 func Lister(w io.Writer, asJSON bool) func(zstream.Entry) error {
 	if asJSON {
 		e := json.NewEncoder(w)
@@ -27,24 +27,24 @@ func Lister(w io.Writer, asJSON bool) func(zstream.Entry) error {
 	}
 }
 
-// listed is a file, for programs.
+// listed is a file in JSON.
 type listed struct {
 	Dataset   string    `json:"dataset"`
-	Path      string    `json:"path"`                 // with that of the dataset
-	PathBytes []byte    `json:"path_bytes,omitempty"` // if that is no UTF-8
+	Path      string    `json:"path"`                 // begins with the dataset
+	PathBytes []byte    `json:"path_bytes,omitempty"` // set if Path is not UTF-8
 	Type      string    `json:"type"`
-	Mode      string    `json:"mode"` // octal, as chmod(1) takes it
+	Mode      string    `json:"mode"` // octal, as for chmod(1)
 	UID       uint32    `json:"uid"`
 	GID       uint32    `json:"gid"`
 	Size      int64     `json:"size"` // bytes
 	Links     uint64    `json:"links"`
 	Modified  time.Time `json:"modified"`
 	Target    string    `json:"target,omitempty"`
-	Hardlink  string    `json:"hardlink,omitempty"` // another path of the same file, in the dataset
+	Hardlink  string    `json:"hardlink,omitempty"` // another path of the same file in the dataset
 	Major     *uint32   `json:"major,omitempty"`
 	Minor     *uint32   `json:"minor,omitempty"`
-	Flags     string    `json:"flags,omitempty"` // of chflags(1)
-	ACL       bool      `json:"acl,omitempty"`   // it has more than the mode
+	Flags     string    `json:"flags,omitempty"` // as for chflags(1)
+	ACL       bool      `json:"acl,omitempty"`   // has entries that the mode does not express
 	Xattrs    []string  `json:"xattrs,omitempty"`
 }
 
@@ -69,10 +69,10 @@ func newListed(e zstream.Entry) listed {
 	return l
 }
 
-// pathOf is the path of a file below the directory that the image is extracted to.
+// pathOf returns a file's path below the directory that the image would be extracted to.
 func pathOf(e zstream.Entry) string { return path.Join(e.Dataset, e.Path) }
 
-// kinds are the types of files: their names, and their letters in ls(1).
+// kinds are the types of files, with their letters in ls(1).
 var kinds = []struct {
 	mode   fs.FileMode
 	name   string
@@ -91,7 +91,7 @@ func typeOf(m fs.FileMode) string {
 	return "unknown"
 }
 
-// bits are the permissions as chmod(1) has them.
+// bits returns the permissions in the numbers of chmod(1).
 func bits(m fs.FileMode) uint32 {
 	b := uint32(m.Perm())
 	for mode, bit := range map[fs.FileMode]uint32{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
@@ -102,7 +102,7 @@ func bits(m fs.FileMode) uint32 {
 	return b
 }
 
-// lsMode is how ls(1) shows a mode.
+// lsMode returns a mode in the form of ls(1).
 func lsMode(m fs.FileMode) string {
 	b := []byte("?rwxrwxrwx")
 	for _, k := range kinds {
@@ -131,8 +131,8 @@ func lsMode(m fs.FileMode) string {
 	return string(b)
 }
 
-// lsLine is a file as `ls -ln` shows it, with the whole of its time. Names are an
-// image's: what a terminal would not print as it is, is quoted.
+// lsLine returns a file in the form of `ls -ln`, with its full time. Names come from an
+// image and are quoted if they are not printable.
 func lsLine(e zstream.Entry) string {
 	size := strconv.FormatInt(e.Size, 10)
 	if e.Mode&fs.ModeDevice != 0 {
@@ -149,7 +149,8 @@ func lsLine(e zstream.Entry) string {
 		e.Modified.UTC().Format("2006-01-02 15:04:05"), name)
 }
 
-// Printable is s, quoted unless all of it is print: an image can say anything.
+// Printable returns s, quoted unless all of it is printable: text from an image must not
+// control the terminal.
 func Printable(s string) string {
 	for _, r := range s {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {

@@ -23,7 +23,7 @@ type member struct {
 	text string
 }
 
-// treeOf is what an archive of those is read as.
+// treeOf returns the files of an archive with these members.
 func treeOf(t *testing.T, members ...member) *zstream.Files {
 	t.Helper()
 	var out bytes.Buffer
@@ -57,7 +57,7 @@ func inspected(t *testing.T, systems ...zstream.FileSystem) *Report {
 	return r
 }
 
-// script, dir, file and device are members of an archive.
+// script, dir, file and device return members of an archive.
 func script(name string, mode int64) member {
 	return member{tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: mode}, "#!/bin/sh\n"}
 }
@@ -94,8 +94,8 @@ func TestInspect_warnings(t *testing.T) {
 		"mount: conf/fscomp.conf: the host's /etc /host ro",
 		`mount: conf/fscomp.conf: the host's dataset "tank/secret /x\x1b[2J"`,
 		"depend: pot dns: the shell tool pot starts it first",
-		"dataset: x: a pot has none of that name",
-		"device: 1 in all, m/dev/mem: device nodes, which no devfs hides outside /dev",
+		"dataset: x: unexpected dataset",
+		"device: 1 in all, m/dev/mem: device nodes, which devfs(5) does not hide outside /dev",
 		"setuid: 4 in all, m/a, m/b, m/c, …: set-user-ID files",
 		"setgid: 1 in all, m/b: set-group-ID files",
 	}, lines)
@@ -115,17 +115,17 @@ func TestInspect_oddConf(t *testing.T) {
 		what, want string
 		members    []member
 	}{
-		{"nothing there", "conf: there is no conf/pot.conf", nil},
-		{"a link in its place", "conf: conf/pot.conf: not what a pot has there",
+		{"nothing there", "conf: conf/pot.conf: missing", nil},
+		{"a link in its place", "conf: conf/pot.conf: unexpected type of file",
 			[]member{dir("conf/"), {tar.Header{Name: "conf/pot.conf", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}, ""}}},
-		{"a file in the place of the directory", "conf: there is no conf/pot.conf; conf: conf: not what a pot has there",
+		{"a file in the place of the directory", "conf: conf/pot.conf: missing; conf: conf: unexpected type of file",
 			[]member{file("conf", "x")}},
-		{"more than is read", fmt.Sprintf("conf: conf/pot.conf: of %d bytes, which is too much to read", maxConf+1),
+		{"more than is read", fmt.Sprintf("conf: conf/pot.conf: %d bytes: too large to read", maxConf+1),
 			[]member{dir("conf/"), file("conf/pot.conf", strings.Repeat("a=b\n", maxConf/4)+"\n")}},
-		{"no lines of pot's", `conf: pot.conf:1: no key=value: "hello"`, []member{dir("conf/"), file("conf/pot.conf", "hello\n")}},
-		{"too much for fscomp.conf too", fmt.Sprintf("conf: there is no conf/pot.conf; mount: conf/fscomp.conf: of %d bytes, which is too much to read", maxConf+1),
+		{"no lines of pot's", `conf: pot.conf:1: must be key=value, not "hello"`, []member{dir("conf/"), file("conf/pot.conf", "hello\n")}},
+		{"too much for fscomp.conf too", fmt.Sprintf("conf: conf/pot.conf: missing; mount: conf/fscomp.conf: %d bytes: too large to read", maxConf+1),
 			[]member{dir("conf/"), file("conf/fscomp.conf", strings.Repeat("x", maxConf+1))}},
-		{"many mounts", "conf: there is no conf/pot.conf" + strings.Repeat("; mount: conf/fscomp.conf: the host's /a /b", maxMounts) + "; mount: conf/fscomp.conf: 8 more",
+		{"many mounts", "conf: conf/pot.conf: missing" + strings.Repeat("; mount: conf/fscomp.conf: the host's /a /b", maxMounts) + "; mount: conf/fscomp.conf: 8 more",
 			[]member{dir("conf/"), file("conf/fscomp.conf", strings.Repeat("/a /b\n", maxMounts+8))}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -147,7 +147,7 @@ func TestInspect_manyHooks(t *testing.T) {
 	}
 	r := inspected(t, zstream.FileSystem{Name: "", Files: treeOf(t, members...)})
 	must.Len(t, maxHooks+1, r.Warnings)
-	must.Eq(t, warning{"hook", "conf: 5 scripts more"}, r.Warnings[maxHooks])
+	must.Eq(t, warning{"hook", "conf: 5 more scripts"}, r.Warnings[maxHooks])
 }
 
 func TestActing(t *testing.T) {

@@ -12,48 +12,48 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// Report is what an image is, and what of it would act on a host.
+// Report describes an image, and what in it would affect a host.
 type Report struct {
 	Image      string            `json:"image"`
-	Pot        string            `json:"pot,omitempty"` // by the name of the file
+	Pot        string            `json:"pot,omitempty"` // from the name of the file
 	Tag        string            `json:"tag,omitempty"`
 	Bytes      int64             `json:"bytes"` // of the .xz
 	Digest     string            `json:"digest,omitempty"`
 	Verified   bool              `json:"verified"` // the digest
 	Signature  signatureState    `json:"signature"`
-	ClonedFrom string            `json:"cloned_from,omitempty"` // by its .meta
+	ClonedFrom string            `json:"cloned_from,omitempty"` // from its .meta
 	Stream     streamState       `json:"stream"`
 	Datasets   []inspectedSystem `json:"datasets"`
 	Conf       *inspectedConf    `json:"conf,omitempty"` // pot.conf
 	Warnings   []warning         `json:"warnings"`
 
-	values bool // of the environment are shown
+	values bool // show values of the environment
 }
 
-// signatureState is whether an image is signed.
+// signatureState describes an image's signature.
 type signatureState struct {
 	KeyNumber string `json:"key_number,omitempty"` // of signify(1)
 	Verified  bool   `json:"verified"`
-	Fault     string `json:"fault,omitempty"` // of what is there, and is no signature
+	Fault     string `json:"fault,omitempty"` // why the .skein.sig cannot be read
 
-	looked bool // for one
+	looked bool // there was a check for a .skein.sig
 }
 
-// streamState is what is true of all of a stream.
+// streamState describes the stream as a whole.
 type streamState struct {
-	Top      string   `json:"top"` // dataset that was sent
+	Top      string   `json:"top"` // the dataset that was sent
 	Features []string `json:"features"`
 }
 
-// inspectedSystem is a dataset.
+// inspectedSystem is a dataset of an image.
 type inspectedSystem struct {
-	Name            string         `json:"name"` // below the top one
+	Name            string         `json:"name"` // below Top
 	Snapshot        string         `json:"snapshot"`
 	Created         time.Time      `json:"created"`
-	Snapshots       []string       `json:"snapshots"`                  // all that come, the oldest first
+	Snapshots       []string       `json:"snapshots"`                  // all in the stream, the oldest first
 	IncrementalFrom string         `json:"incremental_from,omitempty"` // GUID of a snapshot
-	Files           *int64         `json:"files,omitempty"`            // not there: they are not known without its origin
-	Bytes           *int64         `json:"bytes,omitempty"`            // of their content that the stream has
+	Files           *int64         `json:"files,omitempty"`            // nil: not known without the origin
+	Bytes           *int64         `json:"bytes,omitempty"`            // of file content in the stream
 	Properties      map[string]any `json:"properties,omitempty"`
 }
 
@@ -78,7 +78,7 @@ func (r *Report) AddFile(f *image.File, blindly bool) {
 	}
 }
 
-// Claim takes over what a signature says that nobody asked to verify.
+// Claim adds what an unverified signature claims.
 func (s *signatureState) Claim(key *signify.KeyNumber, err error) {
 	s.looked = true
 	switch {
@@ -89,7 +89,7 @@ func (s *signatureState) Claim(key *signify.KeyNumber, err error) {
 	}
 }
 
-// AddStream adds what is in the image.
+// AddStream adds the contents of the image.
 func (r *Report) AddStream(s *zstream.Stream, seen *Seen) {
 	r.Pot, r.Tag = named(path.Base(r.Image), path.Base(s.Top))
 	r.Stream = streamState{s.Top, s.Features}
@@ -114,9 +114,9 @@ func newSystem(d zstream.Dataset, seen *Seen) inspectedSystem {
 	return i
 }
 
-// named are the name and the tag in a file's name; "" if they are not clear. Both
-// may have an underscore in them: the pot that was exported is what the stream says
-// that it is, if its name begins so.
+// named returns the pot's name and the tag in a file's name, "" if they are not clear. Both
+// may contain an underscore: if the file's name begins with the name of the pot in the
+// stream, that is the pot.
 func named(file, pot string) (name, tag string) {
 	stem, ok := strings.CutSuffix(file, ".xz")
 	if !ok {

@@ -8,28 +8,28 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// Seen is what was noticed of an image's files.
+// Seen collects what a report needs to know of an image's files.
 type Seen struct {
-	files map[string]int64 // names, by dataset; none of one that was passed over
+	files map[string]int64 // number of names by dataset; a skipped dataset has no entry
 
-	conf     map[string]zstream.Entry // those of isConf
-	scripts  int                      // in conf, of which the first are hooks
-	hooks    []zstream.Entry
+	conf     map[string]zstream.Entry // the files of isConf
+	scripts  int                      // scripts in conf
+	hooks    []zstream.Entry          // the first maxHooks of them
 	devices  examples
 	setuid   examples
 	setgid   examples
-	oddPlace examples // in conf, and not what belongs there
+	oddPlace examples // in conf, but not of the type that belongs there
 }
 
 func NewSeen() *Seen { return &Seen{files: map[string]int64{}, conf: map[string]zstream.Entry{}} }
 
-// examples are files of one kind: how many, and the first of them.
+// examples counts files of one kind, and keeps the first few names.
 type examples struct {
 	count int64
 	first []string
 }
 
-// maxExamples is how many are named.
+// maxExamples bounds the names that examples keeps.
 const maxExamples = 3
 
 func (x *examples) add(name string) {
@@ -38,10 +38,10 @@ func (x *examples) add(name string) {
 	}
 }
 
-// maxHooks bounds the scripts that are named one by one.
+// maxHooks bounds the scripts that are listed.
 const maxHooks = 32
 
-// maxConf bounds the files of conf that are read, in bytes.
+// maxConf bounds each file of conf that is read, in bytes.
 const maxConf = 1 << 20
 
 // Options returns how the stream of an image is read for a report.
@@ -49,7 +49,7 @@ func Options() zstream.Options {
 	return zstream.Options{Content: &zstream.ContentFilter{Match: isConf, MaxBytes: maxConf}}
 }
 
-// isConf tells whether the file of the top dataset is one that pot reads.
+// isConf reports whether pot reads this file of the top dataset.
 func isConf(path string) bool { return path == potConfFile || path == fscompFile }
 
 const (
@@ -57,7 +57,7 @@ const (
 	fscompFile  = "conf/fscomp.conf"
 )
 
-// Add notes a file.
+// Add records a file.
 func (s *Seen) Add(e zstream.Entry) error {
 	if e.Path != "." {
 		s.files[e.Dataset]++
@@ -83,7 +83,7 @@ func (s *Seen) Add(e zstream.Entry) error {
 	return nil
 }
 
-// addTop notes a file of the top dataset, which is pot's own.
+// addTop records a file of the top dataset, which holds pot's own files.
 func (s *Seen) addTop(e zstream.Entry) {
 	isDir := e.Mode.IsDir()
 	switch dir, base := path.Split(e.Path); {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Text says it in a line for each part.
+// Text prints the report, one line for each part.
 func (r *Report) Text(w io.Writer) error {
 	var b strings.Builder
 	line := func(label, format string, args ...any) {
@@ -36,26 +36,26 @@ func (r *Report) digest() string {
 	if !r.Verified {
 		return "not verified"
 	}
-	return r.Digest + ", which it has"
+	return r.Digest + ", verified"
 }
 
-// String says whether there is a signature, and what is known of it.
+// String describes the signature, or its absence.
 func (s signatureState) String() string {
 	switch {
 	case s.Verified:
 		return "with key " + s.KeyNumber + ", verified"
 	case s.KeyNumber != "":
-		return "with key " + s.KeyNumber + ", it says; -C verifies that"
+		return "with key " + s.KeyNumber + ", not verified: use -C"
 	case s.Fault != "":
-		return "none that can be read: " + Printable(s.Fault)
+		return "unreadable: " + Printable(s.Fault)
 	}
 	if !s.looked {
-		return "not looked for"
+		return "not checked"
 	}
 	return "none"
 }
 
-// origin is what the image is layered on.
+// origin describes the image that this one is layered on.
 func (r *Report) origin() string {
 	incremental := false
 	for _, d := range r.Datasets {
@@ -65,24 +65,24 @@ func (r *Report) origin() string {
 	case r.ClonedFrom != "":
 		return r.ClonedFrom
 	case incremental:
-		return "another image: what is here is an increment"
+		return "another image: this one is an increment"
 	}
-	return "nothing: it stands alone"
+	return "none: not layered"
 }
 
-// text is a dataset in one line.
+// text describes a dataset on one line.
 func (d inspectedSystem) text(top string) string {
 	text := fmt.Sprintf("%s@%s, made %s", Printable(path.Join(top, d.Name)), Printable(d.Snapshot), d.Created.Format("2006-01-02 15:04:05 MST"))
 	if n := len(d.Snapshots); n > 1 {
 		text += fmt.Sprintf(", and %d snapshots before it", n-1)
 	}
 	if d.Files == nil {
-		return text + ", an increment whose files are not known without --origin"
+		return text + ", an increment: its files are not known without --origin"
 	}
 	return text + fmt.Sprintf(", %d files, %d bytes", *d.Files, *d.Bytes)
 }
 
-// text says what is in a pot.conf; of nil, nothing.
+// text prints the settings, one to a line. It prints nothing if c is nil.
 func (c *inspectedConf) text(line func(label, format string, args ...any)) {
 	if c == nil {
 		return

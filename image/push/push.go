@@ -15,20 +15,19 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/fetch"
-	"nomad-driver-pot/image/signify"
 	"nomad-driver-pot/image/skein"
 )
 
 // PushOptions say how images are published.
 type PushOptions struct {
-	fetch.Checks                    // of the image, before anything is sent
-	Replace      bool               // an image of that name that is another
-	Credentials  image.Credentials  // for the server that is published to, and no other
-	Sent         image.ProgressFunc // of the .xz as it is sent; may be nil
-	Back         image.ProgressFunc // of the .xz as it is read back; may be nil
-	Retries      int                // how often a file is sent again; 0: none
-	Wait         func(n int)        // before the n-th time, from 1; nil: 1 s, 2 s, 4 s and so on
-	Warn         func(string)       // of what goes on nevertheless; may be nil
+	fetch.Checks                           // of the image, before anything is sent
+	Replace      bool                      // an image of that name that is another
+	Credentials  image.Credentials         // for the server that is published to, and no other
+	Sent         image.ProgressFunc        // of the .xz as it is sent; may be nil
+	Back         image.ProgressFunc        // of the .xz as it is read back; may be nil
+	Retries      int                       // how often a file is sent again; 0: none
+	Wait         func(n int) time.Duration // before the n-th time, from 1; nil: 1 s, 2 s, 4 s and so on
+	Warn         func(string)              // of what goes on nevertheless; may be nil
 }
 
 // Pushed is what was published.
@@ -84,8 +83,8 @@ func Push(ctx context.Context, p fetch.Location, to string, o PushOptions) (Push
 		return Pushed{}, err
 	}
 	defer f.Close()
-	push := pushing{PushOptions: o, shelf: s, name: name, file: f}
-	if err := push.readSmall(ctx, p); err != nil {
+	push := pushing{PushOptions: o, target: s, name: name, file: f}
+	if push.sig, err = p.Small(ctx, ".skein.sig", true); err != nil {
 		return Pushed{}, err
 	}
 	unlock, err := s.lock(ctx)
@@ -122,36 +121,21 @@ func openTarget(to string, o PushOptions) (target, error) {
 // pushing is one image on its way.
 type pushing struct {
 	PushOptions
-	shelf target
-	name  string // of the .xz
-	file  *image.File
+	target target
+	name   string // of the .xz
+	file   *image.File
 
-	meta, skein, sig []byte // nil: there is none
-}
-
-// readSmall reads the files beside the .xz.
-func (p *pushing) readSmall(ctx context.Context, from fetch.Location) (err error) {
-	if p.skein, err = from.Small(ctx, ".skein", fetch.SmallLimit, false); err != nil {
-		return err
-	}
-	if got, err := image.ParseSkein(p.skein); err != nil || got != p.file.Digest {
-		return from.Unverified(".skein", errors.Join(err, errors.New("has changed meanwhile")))
-	}
-	if p.meta, err = from.Small(ctx, ".meta", fetch.SmallLimit, true); err != nil {
-		return err
-	}
-	p.sig, err = from.Small(ctx, ".skein.sig", signify.MaxFileBytes, true)
-	return err
+	sig []byte // nil: there is none
 }
 
 // publish puts the files where they are to be, unless they are there already.
 func (p *pushing) publish(ctx context.Context) (already bool, err error) {
-	there, err := p.small(ctx, ".skein", fetch.SmallLimit)
+	there, err := p.small(ctx, ".skein")
 	switch {
 	case err != nil:
 		return false, err
 	case there == nil:
-	case bytes.Equal(there, p.skein):
+	case bytes.Equal(there, p.file.SkeinText):
 		if p.verifyPublished(ctx) == nil {
 			return true, nil
 		} // else it is damaged: it has that digest, and is not what that is of
@@ -159,7 +143,7 @@ func (p *pushing) publish(ctx context.Context) (already bool, err error) {
 		return false, p.fault("", errTaken)
 	}
 	if there != nil {
-		if err := p.shelf.remove(ctx, p.name+".skein"); err != nil {
+		if err := p.target.remove(ctx, p.name+".skein"); err != nil {
 			return false, err
 		}
 	}
@@ -181,7 +165,7 @@ func (p *pushing) send(ctx context.Context, isNew bool) error {
 	for _, small := range []struct {
 		ending string
 		data   []byte
-	}{{".meta", p.meta}, {".skein.sig", p.sig}} {
+	}{{".meta", p.file.MetaText}, {".skein.sig", p.sig}} {
 		err := p.sendSmall(ctx, small.ending, small.data, false)
 		if err != nil {
 			return err
@@ -190,13 +174,13 @@ func (p *pushing) send(ctx context.Context, isNew bool) error {
 	if err := p.verifyPublished(ctx); err != nil {
 		return err
 	}
-	if err := p.sendSmall(ctx, ".skein", p.skein, isNew); err != nil {
+	if err := p.sendSmall(ctx, ".skein", p.file.SkeinText, isNew); err != nil {
 		return err
 	}
-	switch got, err := p.small(ctx, ".skein", fetch.SmallLimit); {
+	switch got, err := p.small(ctx, ".skein"); {
 	case err != nil:
 		return err
-	case !bytes.Equal(got, p.skein):
+	case !bytes.Equal(got, p.file.SkeinText):
 		return p.fault(".skein", errors.New("is not what was sent"))
 	}
 	return nil
@@ -205,7 +189,7 @@ func (p *pushing) send(ctx context.Context, isNew bool) error {
 // sendSmall puts a file, or has none there.
 func (p *pushing) sendSmall(ctx context.Context, ending string, data []byte, isNew bool) error {
 	if data == nil {
-		return p.shelf.remove(ctx, p.name+ending)
+		return p.target.remove(ctx, p.name+ending)
 	}
 	return p.again(ctx, ending, io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), isNew, nil)
 }
@@ -213,21 +197,14 @@ func (p *pushing) sendSmall(ctx context.Context, ending string, data []byte, isN
 // again puts a file, and tries that again if it may succeed then. What it finds there
 // when it tries again may be its own, of a request whose answer was lost.
 func (p *pushing) again(ctx context.Context, ending string, r *io.SectionReader, isNew bool, count image.ProgressFunc) error {
-	for n := 1; ; n++ {
-		err := p.shelf.put(ctx, p.name+ending, r, isNew && n == 1, count)
-		if err == nil || n > p.Retries || !image.Retryable(err) || ctx.Err() != nil {
-			return err
-		}
-		if p.Wait != nil {
-			p.Wait(n)
-			continue
-		}
-		select {
-		case <-time.After(time.Second << min(n-1, 5)):
-		case <-ctx.Done():
-			return err
-		}
+	wait := p.Wait
+	if wait == nil {
+		wait = func(n int) time.Duration { return time.Second << min(n-1, 5) }
 	}
+	return fetch.Retry(ctx, p.Retries+1, wait, func(n int) (bool, error) {
+		err := p.target.put(ctx, p.name+ending, r, isNew && n == 1, count)
+		return image.Retryable(err), err
+	})
 }
 
 // confirm reads back all but the .skein, and says whether it is what was verified.
@@ -235,9 +212,8 @@ func (p *pushing) verifyPublished(ctx context.Context) error {
 	for _, small := range []struct {
 		ending string
 		data   []byte
-		limit  int64
-	}{{".meta", p.meta, fetch.SmallLimit}, {".skein.sig", p.sig, signify.MaxFileBytes}} {
-		got, err := p.small(ctx, small.ending, small.limit)
+	}{{".meta", p.file.MetaText}, {".skein.sig", p.sig}} {
+		got, err := p.small(ctx, small.ending)
 		if err != nil {
 			return err
 		}
@@ -247,19 +223,19 @@ func (p *pushing) verifyPublished(ctx context.Context) error {
 	}
 	h := skein.New()
 	n := &image.Counter{}
-	if err := p.shelf.read(ctx, p.name, io.MultiWriter(h, n), p.file.Bytes, p.Back); err != nil {
+	if err := p.target.read(ctx, p.name, io.MultiWriter(h, n), p.file.Bytes, p.Back); err != nil {
 		return err
 	}
-	if err := image.VerifyDigest(h, n.Load(), p.meta, p.file.Digest); err != nil {
+	if err := image.VerifyDigest(h, n.Load(), p.file.MetaText, p.file.Digest); err != nil {
 		return p.fault("", err)
 	}
 	return nil
 }
 
 // small is a file, nil if there is none.
-func (p *pushing) small(ctx context.Context, ending string, limit int64) ([]byte, error) {
+func (p *pushing) small(ctx context.Context, ending string) ([]byte, error) {
 	var b bytes.Buffer
-	err := p.shelf.read(ctx, p.name+ending, &b, limit, nil)
+	err := p.target.read(ctx, p.name+ending, &b, fetch.LimitOf(ending), nil)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -267,5 +243,5 @@ func (p *pushing) small(ctx context.Context, ending string, limit int64) ([]byte
 }
 
 func (p *pushing) fault(ending string, err error) *image.Error {
-	return &image.Error{Op: "publish", What: p.shelf.shown(p.name + ending), Err: err}
+	return &image.Error{Op: "publish", What: p.target.shown(p.name + ending), Err: err}
 }

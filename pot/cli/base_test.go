@@ -22,8 +22,8 @@ func supervisorFor(dir string) func() (string, error) {
 	})
 }
 
-// rooted keeps the tests of hosts away until the script ends, whose pots are then
-// destroyed, whatever has become of them.
+// rooted locks out other tests of hosts until the script ends, and then destroys the pots of
+// the script, whatever their state.
 func rooted(supervisor func() (string, error)) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, _ bool, _ []string) {
 		program, err := supervisor()
@@ -50,7 +50,7 @@ func rooted(supervisor func() (string, error)) func(*testscript.TestScript, bool
 	}
 }
 
-// until runs a command until it ends well, for a minute at most.
+// until runs a command until it succeeds, for a minute at most.
 func until(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: until COMMAND...")
@@ -70,8 +70,8 @@ func baseTree(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(makeTree(ts.MkAbs(args[0]), args[1:]...))
 }
 
-// makeTree makes a tree of this machine's shell, for /bin/sh, and programs of its own,
-// with what they are linked with.
+// makeTree makes a tree with this machine's shell as /bin/sh, and some of its programs, with
+// the libraries that they are linked with.
 func makeTree(tree string, programs ...string) error {
 	put := func(from, to string) error {
 		data, err := os.ReadFile(from)
@@ -106,12 +106,11 @@ func makeTree(tree string, programs ...string) error {
 		os.Chmod(filepath.Join(tree, "tmp"), 0o777|os.ModeSticky))...)
 }
 
-// hostBytes is about how much of this machine hostBase takes: all that rc(8) needs, and
-// little enough to be compressed on an emulated machine.
+// hostBytes is about the size of the files that hostBase archives: enough for rc(8), and
+// small enough to be compressed on an emulated machine.
 const hostBytes = 48 << 20
 
-// hostBase writes an archive of this machine's own files, as base.txz is without its
-// compression.
+// hostBase writes an archive of this machine's own files, like an uncompressed base.txz.
 func hostBase(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: hostbase FILE")

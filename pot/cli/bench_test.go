@@ -23,10 +23,10 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// countVariable is the file where the program pot notes each command that it runs.
+// countVariable names the file to which the program pot logs each command that it runs.
 const countVariable = "POT_TEST_COMMANDS"
 
-// countCommands has this process note its commands where countVariable says.
+// countCommands makes this process log its commands to the file in countVariable.
 func countCommands() {
 	file := os.Getenv(countVariable)
 	if file == "" {
@@ -42,7 +42,7 @@ func countCommands() {
 	}
 }
 
-// benchHost is a host on which pot's commands are measured.
+// benchHost is a host on which commands are measured.
 type benchHost struct {
 	*scratch
 	shell string // program of the shell tool; "" where it is not installed
@@ -65,7 +65,7 @@ func newBenchHost(b *testing.B) *benchHost {
 	return h
 }
 
-// measure runs a program with h's environment, and adds its cost to those of name, with
+// measure runs a program with h's environment, and adds its cost to the costs of name, with
 // the number of commands that it ran if it is pot.
 func (h *benchHost) measure(b *testing.B, name, program string, args ...string) {
 	b.Helper()
@@ -89,13 +89,13 @@ func (h *benchHost) measure(b *testing.B, name, program string, args ...string) 
 	h.costs.Of(name).Commands = bytes.Count(commands, []byte("\n"))
 }
 
-// shellOut is measure of a command of a shell, whose output nobody reads.
+// shellOut measures a shell command, and discards its output.
 func (h *benchHost) shellOut(b *testing.B, name, command string) {
 	b.Helper()
 	h.measure(b, name, "sh", "-c", command+" >/dev/null")
 }
 
-// dataset makes a dataset and returns where it is mounted.
+// dataset creates a dataset and returns its mount point.
 func (h *benchHost) dataset(b *testing.B, name string) string {
 	b.Helper()
 	dir := filepath.Join(h.state, name)
@@ -107,7 +107,7 @@ func (h *benchHost) dataset(b *testing.B, name string) string {
 	return dir
 }
 
-// undataset destroys it.
+// undataset destroys a dataset.
 func (h *benchHost) undataset(b *testing.B, name string) {
 	b.Helper()
 	if runtime.GOOS != "freebsd" {
@@ -123,8 +123,8 @@ func (h *benchHost) zfs(b *testing.B, args ...string) {
 	must.NoError(b, err)
 }
 
-// BenchmarkImport is pot import of an image that is in the cache, against xz(1) decoding
-// it with one thread and with all, and on FreeBSD zfs(8) receiving it from a file, and
+// BenchmarkImport compares pot import of a cached image with xz(1) decoding it with one
+// thread and with all, and on FreeBSD with zfs(8) receiving it from a file, and with
 // the shell tool: "xwall" is the time of an import as a multiple of `xz -dc -T1`,
 // "sys/user" its system time as a multiple of its user time.
 func BenchmarkImport(b *testing.B) {
@@ -176,7 +176,7 @@ func BenchmarkImport(b *testing.B) {
 	}
 }
 
-// BenchmarkCreate is pot create from an archive of this machine's own files, against
+// BenchmarkCreate compares pot create from an archive of this machine's own files with
 // tar(1) extracting it into a dataset of the same pool: "xtar" is the multiple.
 func BenchmarkCreate(b *testing.B) {
 	leak.Check(b)
@@ -207,9 +207,9 @@ func BenchmarkCreate(b *testing.B) {
 	}
 }
 
-// BenchmarkStart is a pot's start, a sample of what it uses, and its stop, by commands,
-// on the host's network: pot's, and the shell tool's where it is installed, on the very
-// same pot. "xshell" are the multiples of the shell tool's times.
+// BenchmarkStart measures the commands that start a pot, sample its usage and stop it, on
+// the host's network, and those of the shell tool, if it is installed, on the same pot.
+// "xshell" are multiples of the shell tool's times.
 func BenchmarkStart(b *testing.B) {
 	leak.Check(b)
 	h := newBenchHost(b)

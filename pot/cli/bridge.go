@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -13,21 +12,21 @@ import (
 	"nomad-driver-pot/pot/network"
 )
 
-// createPrivateBridgeCommand makes a bridge for some pots.
+// createPrivateBridgeCommand creates a private bridge.
 func createPrivateBridgeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "create-private-bridge -B NAME -S SIZE",
-		Short: "set a part of the pots' network aside for some of them",
-		Long: `Sets the first free part of the pots' network aside for a private bridge, and prints
-what was found: pot create -N private-bridge -B NAME puts pots on it, and so does
-network_mode "private-bridge" of a job's task. The size is how many pots there will be;
-the gateway's address is beside theirs. The interface itself comes with the first pot.`,
+		Short: "Create a private bridge",
+		Long: `Reserves the first free part of the pots' network for a private bridge, and prints
+that network. pot create -N private-bridge -B NAME puts a pot on the bridge, and so does
+network_mode "private-bridge" in a job's task. The size is the number of pots; the
+gateway's address is added to it. The interface is created with the first pot.`,
 		Example: `    pot create-private-bridge -B db -S 5`,
 		Args:    arguments(),
 	}
 	name := c.Flags().StringP("bridge", "B", "", "`name` of the bridge")
-	size := c.Flags().IntP("size", "S", 0, "how many `pots` there will be")
-	o := addOnPots(c)
+	size := c.Flags().IntP("size", "S", 0, "number of `pots`")
+	o := addHostFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		var errs []error
@@ -35,34 +34,34 @@ the gateway's address is beside theirs. The interface itself comes with the firs
 			errs = append(errs, fmt.Errorf("-B: %w", err))
 		}
 		if *size == 0 {
-			errs = append(errs, errors.New("-S: how many pots there will be must be set"))
+			errs = append(errs, errors.New("-S: the number of pots must be set"))
 		}
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			ps, _, err := o.pots()
 			var made network.Bridge
 			if err == nil {
 				made, err = ps.CreateBridge(c.Context(), *name, *size)
 			}
 			if err != nil {
-				return fmt.Errorf("cannot make the bridge: %w", err)
+				return fmt.Errorf("cannot create the bridge: %w", err)
 			}
-			return output.tell(c.OutOrStdout(), made, func(w io.Writer) error { return tellBridge(w, made) })
+			return output.print(c.OutOrStdout(), made, func(w io.Writer) error { return printBridge(w, made) })
 		})(c, nil)
 	}
 	return c
 }
 
-// tellBridge is a bridge in words, as pot keeps it.
-func tellBridge(w io.Writer, b network.Bridge) error {
+// printBridge prints a bridge in the form of pot's own bridge files.
+func printBridge(w io.Writer, b network.Bridge) error {
 	_, err := fmt.Fprintf(w, "name=%s\nnet=%s\ngateway=%s\n", b.Name, b.Prefix, b.Gateway)
 	return err
 }
 
 // listBridges prints the private bridges.
-func (o *onPots) listBridges(c *cobra.Command, quiet bool, output *output) error {
+func (o *hostFlags) listBridges(c *cobra.Command, quiet bool, output *output) error {
 	ps, _, err := o.pots()
 	all := []network.Bridge{}
 	if err == nil {
@@ -73,7 +72,7 @@ func (o *onPots) listBridges(c *cobra.Command, quiet bool, output *output) error
 	if err != nil {
 		return fmt.Errorf("cannot list bridges: %w", err)
 	}
-	return output.tell(c.OutOrStdout(), all, func(w io.Writer) error {
+	return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
 		for _, b := range all {
 			if !quiet {
 				fmt.Fprint(w, "bridge: ")
@@ -85,35 +84,35 @@ func (o *onPots) listBridges(c *cobra.Command, quiet bool, output *output) error
 }
 
 // infoBridge prints a private bridge.
-func (o *onPots) infoBridge(c *cobra.Command, name string, quiet bool, output *output) error {
+func (o *hostFlags) infoBridge(c *cobra.Command, name string, quiet bool, output *output) error {
 	ps, _, err := o.pots()
 	var all []network.Bridge
 	if err == nil {
 		all, err = ps.Bridges()
 	}
 	if err != nil {
-		return fmt.Errorf("cannot say what the bridge is: %w", err)
+		return fmt.Errorf("cannot show the bridge: %w", err)
 	}
 	at := slices.IndexFunc(all, func(b network.Bridge) bool { return b.Name == name })
 	switch {
 	case at < 0 && quiet:
-		return exitStatus{errSaid, 1}
+		return exitStatus{errReported, 1}
 	case at < 0:
-		return fmt.Errorf("cannot say what the bridge is: bridge %s: %w", name, fs.ErrNotExist)
+		return fmt.Errorf("cannot show the bridge: no such bridge: %s", name)
 	case quiet:
 		return nil
 	}
-	return output.tell(c.OutOrStdout(), all[at], func(w io.Writer) error { return tellBridge(w, all[at]) })
+	return output.print(c.OutOrStdout(), all[at], func(w io.Writer) error { return printBridge(w, all[at]) })
 }
 
-// destroyBridge forgets a bridge.
-func (o *onPots) destroyBridge(c *cobra.Command, name string) error {
+// destroyBridge removes a private bridge.
+func (o *hostFlags) destroyBridge(c *cobra.Command, name string) error {
 	ps, _, err := o.pots()
 	if err == nil {
 		err = ps.DestroyBridge(c.Context(), name)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot take the bridge away: %w", err)
+		return fmt.Errorf("cannot destroy the bridge: %w", err)
 	}
 	return nil
 }

@@ -18,21 +18,20 @@ import (
 	"nomad-driver-pot/image/xz"
 )
 
-// buildCommand makes an image.
+// buildCommand builds an image.
 func buildCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "build --from DIR|TAR -p NAME -t TAG",
-		Short: "make an image from a directory or a tar archive",
-		Long: `Makes the image NAME_TAG.xz, and the files beside it, from the root tree of a pot:
-a directory, a tar archive, plain or compressed with xz, gzip or bzip2, or one on
-standard input, which is called -. No ZFS is needed, no FreeBSD and no root; but
-without root the files of a directory belong to whom they belong to: --all-root makes
-them root's.
+		Short: "Build an image from a directory or a tar archive",
+		Long: `Builds the image NAME_TAG.xz, and the files beside it, from the root tree of a pot:
+a directory, or a tar archive, plain or compressed with xz, gzip or bzip2; - reads an
+archive from standard input. It needs no ZFS, no FreeBSD and no root. Files of a
+directory keep their owners; --all-root makes root the owner of all of them.
 
 With -S the image is signed with a secret key of signify(1), whose passphrase is asked
-for on the terminal. The snapshot is of now, or of SOURCE_DATE_EPOCH, with which the
-same files and options make the same stream. An image that is there is not replaced
-without --force.`,
+for on the terminal. The time of the snapshot is now, or SOURCE_DATE_EPOCH if that is
+set: then the same files and options make the same stream. An existing image is replaced
+only with --force.`,
 		Example: `    pot image build --from hello -p hello -t 1.0 --cmd /bin/hello --env GREETING=hello --port 8080
     tar -cf - -C hello . | pot image build --from - -p hello -t 1.0 -b 14.2-RELEASE -S pots.sec -D /srv/images`,
 		Args: arguments(),
@@ -41,10 +40,10 @@ without --force.`,
 	b.addFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := b.understand(); err != nil {
+		if err := b.validate(); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			b.bar = newProgress(c.ErrOrStderr())
 			defer b.bar.done()
 			b.options.Warn = func(text string) {
@@ -59,7 +58,7 @@ without --force.`,
 			if err != nil {
 				return err
 			}
-			return output.tell(c.OutOrStdout(), made, made.text)
+			return output.print(c.OutOrStdout(), made, made.text)
 		})(c, nil)
 	}
 	return c
@@ -75,29 +74,29 @@ type building struct {
 	bar        *progress
 }
 
-// addFlags gives c the flags, with pot's own letters: those of create, set-cmd,
-// set-env, set-attribute, export-ports and export.
+// addFlags adds the flags to c, with the letters that pot's create, set-cmd, set-env,
+// set-attribute, export-ports and export use.
 func (b *building) addFlags(c *cobra.Command) {
 	o, f := &b.options, c.Flags()
-	f.StringVar(&o.From, "from", "", "the `tree`: a directory, an archive, or - for one on standard input")
+	f.StringVar(&o.From, "from", "", "root `tree`: a directory, an archive, or - for an archive on standard input")
 	f.StringVarP(&o.Name, "pot", "p", "", "`name` of the pot")
 	f.StringVarP(&o.Tag, "tag", "t", "", "`tag` of the image: its version")
-	f.StringVarP(&o.Conf.Command, "cmd", "c", "", "`command` that the pot runs, as a shell reads it (default sh /etc/rc)")
-	f.StringArrayVarP(&o.Conf.Env, "env", "E", nil, "`VAR=value` of its environment; may be repeated")
-	f.VarP(b.attributes, "attr", "A", "attribute `name=value` of pot set-attribute; may be repeated")
+	f.StringVarP(&o.Conf.Command, "cmd", "c", "", "`command` that the pot runs, quoted as for a shell (default sh /etc/rc)")
+	f.StringArrayVarP(&o.Conf.Env, "env", "E", nil, "`VAR=value` for the environment; may be repeated")
+	f.VarP(b.attributes, "attr", "A", "attribute `name=value`, as in pot set-attribute; may be repeated")
 	f.StringArrayVarP(&o.Conf.Ports, "port", "e", nil, "`port` to export, [tcp:|udp:]N[:M]: N in the pot, M on the host; may be repeated")
-	f.StringVarP(&b.release, "release", "b", "", "`release` of FreeBSD in the tree, as in 14.2-RELEASE")
+	f.StringVarP(&b.release, "release", "b", "", "FreeBSD `release` in the tree, such as 14.2-RELEASE")
 	f.StringVarP(&b.seckey, "seckey", "S", "", "secret key `file` of signify(1) to sign with")
 	f.IntVarP(&b.level, "level", "l", xz.DefaultLevel, "`level` of compression, 1 to 9")
 	f.StringVarP(&o.Dir, "directory", "D", ".", "`directory` for the files")
-	f.BoolVar(&o.AllRoot, "all-root", false, "make all files root's")
-	f.BoolVar(&o.Replace, "force", false, "replace an image that is there")
+	f.BoolVar(&o.AllRoot, "all-root", false, "make root the owner of all files")
+	f.BoolVar(&o.Replace, "force", false, "replace an existing image")
 }
 
-// attributeFlags are a flag that may be repeated.
+// attributeFlags is the value of a flag that may be repeated.
 type attributeFlags map[string]string
 
-// String, Set and Type are the flag.
+// String, Type and Set implement pflag.Value.
 func (a attributeFlags) String() string { return "" }
 func (a attributeFlags) Type() string   { return "name=value" }
 func (a attributeFlags) Set(s string) error {
@@ -109,8 +108,8 @@ func (a attributeFlags) Set(s string) error {
 	return nil
 }
 
-// understand is all that is wrong with the flags, before anything is read.
-func (b *building) understand() error {
+// validate returns all errors in the flags, before anything is read.
+func (b *building) validate() error {
 	var errs []error
 	o := &b.options
 	if o.From == "" {
@@ -127,8 +126,8 @@ func (b *building) understand() error {
 	return errors.Join(append(errs, o.Conf.Validate(), err)...)
 }
 
-// sourceDate is the time of a build that is to be the same again, in seconds since
-// 1970 (reproducible-builds.org, SOURCE_DATE_EPOCH); the zero time if that is "".
+// sourceDate parses SOURCE_DATE_EPOCH, the time of a reproducible build in seconds since
+// 1970 (reproducible-builds.org). It returns the zero time for "".
 func sourceDate(s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
@@ -140,8 +139,8 @@ func sourceDate(s string) (time.Time, error) {
 	return time.Unix(seconds, 0), nil
 }
 
-// run builds the image. The key is asked for before, so that nobody waits for a
-// build to be told that it cannot be signed.
+// run builds the image. It reads the key first: a wrong passphrase must not show only after
+// a long build.
 func (b *building) run(ctx context.Context) (*built, error) {
 	if info, err := os.Stat(b.options.Dir); err != nil {
 		return nil, fmt.Errorf("cannot build to %s: %w", b.options.Dir, cause(err))
@@ -172,8 +171,7 @@ func (b *building) run(ctx context.Context) (*built, error) {
 	return made, nil
 }
 
-// hintForce adds to err, if it says that an image already exists, the flag that
-// replaces it, unless that was given.
+// hintForce adds the hint on --force to an fs.ErrExist error, unless --force was given.
 func hintForce(err error, given bool) error {
 	if errors.Is(err, fs.ErrExist) && !given {
 		return hinted{err, "--force replaces it"}
@@ -181,20 +179,20 @@ func hintForce(err error, given bool) error {
 	return err
 }
 
-// built is what was made.
+// built is the result of a build or an export.
 type built struct {
 	Name        string   `json:"name"`
 	Tag         string   `json:"tag"`
 	Files       []string `json:"files"` // paths
 	Digest      string   `json:"digest"`
 	Snapshot    string   `json:"snapshot"`
-	KeyNumber   string   `json:"key_number,omitempty"` // of the key that has signed it
+	KeyNumber   string   `json:"key_number,omitempty"` // of the signing key
 	Bytes       int64    `json:"bytes"`                // of the .xz
 	StreamBytes int64    `json:"stream_bytes"`
-	Names       int64    `json:"names,omitempty"` // in the tree; 0 where that was not read
+	Names       int64    `json:"names,omitempty"` // in the tree; 0 for an export
 }
 
-// text says the digest, and the paths in a line each.
+// text prints the paths, one to a line, the sizes and the digest.
 func (b *built) text(w io.Writer) error {
 	lines := append([]string{}, b.Files...)
 	lines = append(lines, fmt.Sprintf("%d files, %d bytes, from a stream of %d", b.Names, b.Bytes, b.StreamBytes), b.Digest)

@@ -1,5 +1,5 @@
-// Package cli is the command line, as nomad-driver-pot COMMAND and, through a
-// link, as pot COMMAND. Each command is a file.
+// Package cli is the command line: nomad-driver-pot COMMAND, or pot COMMAND through a
+// link. Each file holds a command, or a few that belong together.
 package cli
 
 import (
@@ -18,12 +18,12 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// Version is the project's, of the plugin and of the command line.
+// Version is the version of the plugin and of the command line.
 const Version = "0.1.0"
 
-// Main runs the command in args and returns its exit status: 0 done, 1 failed,
-// 2 not understood. What the command executes has no descriptor that this process has
-// inherited, beyond its standard input, output and error.
+// Main runs the command in args and returns its exit status: 0 success, 1 failure,
+// 2 usage error; exec, run and term return the status of their command. Programs that the
+// command executes inherit only standard input, output and error of this process.
 func Main(args []string, stdout, stderr io.Writer) int {
 	supervise.SetUmask()
 	if err := supervise.SealDescriptors(); err != nil {
@@ -31,7 +31,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // who asks twice does not want to wait
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 
 	root := New(filepath.Base(args[0]))
 	root.SetArgs(args[1:])
@@ -40,17 +40,17 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return report(stderr, root.Name(), root.ExecuteContext(ctx))
 }
 
-// New is the command line, under the name that it was called by.
+// New returns the command line under the name that it was called by.
 func New(name string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   name,
-		Short: "run packaged FreeBSD jails",
+		Short: "Run packaged FreeBSD jails",
 		Long: name + ` runs pots, packaged FreeBSD jails. Started by a Nomad agent it is the task
 driver "pot": put it into the agent's plugin_dir and name it in a plugin block.`,
 		Version:           Version,
 		Args:              commandOf,
 		RunE:              needsCommand,
-		SilenceErrors:     true, // report says them
+		SilenceErrors:     true, // report prints them
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
 	}
@@ -67,24 +67,24 @@ driver "pot": put it into the agent's plugin_dir and name it in a plugin block.`
 func versionCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "version",
-		Short: "print the version",
+		Short: "Print the version",
 		Args:  arguments(),
 	}
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		return output.line(c.OutOrStdout(), "version", Version, c.Root().Name()+" "+Version)
 	})
 	return c
 }
 
-// failed is an error of a command that was understood. All others are of what
-// was typed.
+// failed is an error of a command that was run. All other errors are usage errors.
 type failed struct{ error }
 
 func (f failed) Unwrap() error { return f.error }
 
-// act is what a command does, once it has been understood.
-func act(do func(c *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+// runE returns a function for cobra's RunE, which calls do and marks its error as failed.
+// Usage is checked before.
+func runE(do func(c *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		if err := do(c, args); err != nil {
 			return failed{err}
@@ -93,10 +93,10 @@ func act(do func(c *cobra.Command, args []string) error) func(*cobra.Command, []
 	}
 }
 
-// errSaid is a failure of which nothing is left to say.
-var errSaid = errors.New("said")
+// errReported is a failure that has been printed already.
+var errReported = errors.New("reported")
 
-// exitStatus is an error that a command ends with in its own way.
+// exitStatus is an error with an exit status of its own.
 type exitStatus struct {
 	error
 	code int
@@ -104,7 +104,7 @@ type exitStatus struct {
 
 func (s exitStatus) Unwrap() error { return s.error }
 
-// hinted is an error, and what may help.
+// hinted is an error with a hint on how to avoid it.
 type hinted struct {
 	error
 	hint string
@@ -112,13 +112,12 @@ type hinted struct {
 
 func (h hinted) Unwrap() error { return h.error }
 
-// report says err, in one line, and a hint in another. It returns the exit
-// status.
+// report prints err on one line, and its hint on another, and returns the exit status.
 func report(stderr io.Writer, name string, err error) int {
 	if err == nil {
 		return 0
 	}
-	if !errors.Is(err, errSaid) {
+	if !errors.Is(err, errReported) {
 		fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err.Error()))
 	}
 	var h hinted
@@ -136,5 +135,5 @@ func report(stderr io.Writer, name string, err error) int {
 	return 2
 }
 
-// oneLine is what is said of several errors at once, as one.
+// oneLine returns joined errors as one line.
 func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }

@@ -10,11 +10,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// A configItem is an item of pot's configuration, under the name that pot config -g
-// has for it.
+// configItem is an item of pot's configuration, with its name in pot config -g.
 type configItem struct {
 	Name  string `json:"name"`
-	Label string `json:"-"` // what pot calls it where it is not asked to be quiet
+	Label string `json:"-"` // the name that pot prints without -q
 	Value string `json:"value"`
 }
 
@@ -24,26 +23,26 @@ var configItems = strings.Fields("fs_root zfs_root gateway syslogd pot_prefix fs
 func configCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "config -g NAME",
-		Short: "say an item of pot's configuration",
-		Long: `Prints what an item of pot's configuration is on this host, set or by default:
+		Short: "Show an item of pot's configuration",
+		Long: `Prints the value, set or default, of an item of pot's configuration on this host:
 ` + strings.Join(configItems, ", ") + ".",
 		Args: arguments(),
 	}
 	name := c.Flags().StringP("get", "g", "", "`name` of the item")
-	quiet := c.Flags().BoolP("quiet", "q", false, "print the value alone")
+	quiet := c.Flags().BoolP("quiet", "q", false, "print only the value")
 	_ = c.RegisterFlagCompletionFunc("get", cobra.FixedCompletions(configItems, cobra.ShellCompDirectiveNoFileComp))
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if !slices.Contains(configItems, *name) {
 			return fmt.Errorf("-g: must be one of %s, not %q", strings.Join(configItems, ", "), *name)
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			s, err := o.configItem(*name)
 			if err != nil {
-				return fmt.Errorf("cannot say what %s is: %w", *name, err)
+				return fmt.Errorf("cannot show %s: %w", *name, err)
 			}
-			return output.tell(c.OutOrStdout(), s, func(w io.Writer) error {
+			return output.print(c.OutOrStdout(), s, func(w io.Writer) error {
 				if *quiet {
 					_, err = fmt.Fprintln(w, s.Value)
 				} else {
@@ -56,8 +55,8 @@ func configCommand() *cobra.Command {
 	return c
 }
 
-// configItem is the item of that name, which is one of configItems.
-func (o *onPots) configItem(name string) (configItem, error) {
+// configItem returns the item of that name, which must be one of configItems.
+func (o *hostFlags) configItem(name string) (configItem, error) {
 	_, c, err := o.configure()
 	if err != nil {
 		return configItem{}, err

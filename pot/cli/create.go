@@ -20,15 +20,15 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// creating is a pot that is made, anew or of another.
+// creating is a pot being created, from a base or from another pot.
 type creating struct {
 	name     string
 	kind     string
-	base     string // a release, or an archive
-	mirror   string // where releases are
-	of       string // the pot that it is cloned from
-	snapshot string
-	first    bool // a snapshot of that is taken if it has none
+	base     string // a release, or the path of an archive
+	mirror   string // URL of the directory with releases
+	of       string // the pot to clone
+	snapshot string // of that pot; "": its newest
+	first    bool   // take a snapshot of that pot if it has none
 	network  string
 	connect  local.Connection
 	stack    string
@@ -37,7 +37,7 @@ type creating struct {
 	keep     bool
 }
 
-// addFlags gives c the flags of both.
+// addFlags adds the flags that create and clone share.
 func (m *creating) addFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVarP(&m.name, "pot", "p", "", "`name` of the new pot")
@@ -45,34 +45,34 @@ func (m *creating) addFlags(c *cobra.Command) {
 	f.StringArrayVarP(&m.connect.Addresses, "ip", "i", nil, "`address` of the pot, or auto; may be repeated for network alias")
 	f.StringVarP(&m.connect.Bridge, "bridge", "B", "", "the private `bridge`")
 	f.StringVarP(&m.stack, "stack", "S", "", "`stack`: ipv4, ipv6 or dual")
-	f.StringVarP(&m.dns, "dns", "d", "", "what names are resolved `by`: inherit, pot, off or custom:FILE")
-	f.StringArrayVarP(&m.flavours, "flavour", "f", nil, "`flavour` to be applied; may be repeated")
-	f.BoolVarP(&m.keep, "keep", "k", false, "keep what there is of a pot that could not be made")
+	f.StringVarP(&m.dns, "dns", "d", "", "name `resolution`: inherit, pot, off or custom:FILE")
+	f.StringArrayVarP(&m.flavours, "flavour", "f", nil, "`flavour` to apply; may be repeated")
+	f.BoolVarP(&m.keep, "keep", "k", false, "keep the pot if a later step fails")
 }
 
 func createCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "create -p POT -b TAR -t single",
-		Short: "make a pot",
-		Long: `Makes a pot whose tree is that of an archive, as FreeBSD's base.txz is: -b is its path,
-or a release, whose archive is taken from the cache, where pot has it too, and fetched
-first if it is not there, as pot create-base does. Flavours are read before anything is
-made, and applied in order; if one fails, the pot is destroyed, unless -k keeps it.`,
+		Short: "Create a pot",
+		Long: `Creates a pot from an archive such as FreeBSD's base.txz. -b is the path of the archive,
+or a release, whose archive is used from pot's cache, and fetched into it if it is missing,
+as by pot create-base. Flavours are checked before anything is created, and applied in
+order; if one fails, the pot is destroyed, unless -k is given.`,
 		Example: `    pot create -p test -b 14.2 -t single -N public-bridge -f nginx`,
 		Args:    arguments(),
 	}
 	m := &creating{}
 	m.addFlags(c)
 	c.Flags().StringVarP(&m.kind, "type", "t", "single", "`type` of the pot: single")
-	c.Flags().StringVarP(&m.base, "base", "b", "", "`release` of FreeBSD, or an archive of a tree")
+	c.Flags().StringVarP(&m.base, "base", "b", "", "FreeBSD `release`, or the path of an archive")
 	c.Flags().StringVarP(&m.mirror, "mirror", "U", defaultMirror(), "`URL` of the directory with releases")
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		m.network = cmp.Or(m.network, "inherit")
-		errs := []error{checkPotName(m.name), m.understand()}
+		errs := []error{checkPotName(m.name), m.validate()}
 		switch {
 		case m.kind == "multi":
-			errs = append(errs, errors.New("-t: pots of type multi share trees of a base, which no image can hold: only single is made"))
+			errs = append(errs, errors.New("-t: pots of type multi share trees of a base, which no image can hold: use single"))
 		case m.kind != "single":
 			errs = append(errs, fmt.Errorf("-t: must be single, not %q", m.kind))
 		}
@@ -82,7 +82,7 @@ made, and applied in order; if one fails, the pot is destroyed, unless -k keeps 
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error { return m.run(c, o, "create", m.anew) })(c, nil)
+		return runE(func(c *cobra.Command, _ []string) error { return m.run(c, o, "create", m.fromBase) })(c, nil)
 	}
 	return c
 }
@@ -90,32 +90,33 @@ made, and applied in order; if one fails, the pot is destroyed, unless -k keeps 
 func cloneCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "clone -p POT -P OF",
-		Short: "make a pot of another",
-		Long: `Makes a pot of another as it was at its newest snapshot, or at another, with the
-settings that it has now, and its network unless -N says another.`,
+		Short: "Clone a pot",
+		Long: `Creates a pot as a clone of another one's newest snapshot, or of the snapshot given with
+-s. The new pot gets the current settings of the other one, and its network unless -N is
+given.`,
 		Args: arguments(),
 	}
 	m := &creating{}
 	m.addFlags(c)
-	c.Flags().StringVarP(&m.of, "of", "P", "", "`name` of the pot that is cloned")
-	c.Flags().StringVarP(&m.snapshot, "snapshot", "s", "", "`snapshot` of that, instead of its newest")
-	c.Flags().BoolVarP(&m.first, "force", "F", false, "take a snapshot if it has none")
-	o := addOnPots(c)
+	c.Flags().StringVarP(&m.of, "of", "P", "", "`name` of the pot to clone")
+	c.Flags().StringVarP(&m.snapshot, "snapshot", "s", "", "`snapshot` to clone, instead of the newest")
+	c.Flags().BoolVarP(&m.first, "force", "F", false, "take a snapshot if the pot has none")
+	o := addHostFlags(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		errs := []error{checkPotName(m.name), m.understand()}
+		errs := []error{checkPotName(m.name), m.validate()}
 		if m.of == "" {
-			errs = append(errs, errors.New("-P: the pot that is cloned must be set"))
+			errs = append(errs, errors.New("-P: the pot to clone must be set"))
 		}
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error { return m.run(c, o, "clone", m.again) })(c, nil)
+		return runE(func(c *cobra.Command, _ []string) error { return m.run(c, o, "clone", m.fromPot) })(c, nil)
 	}
 	return c
 }
 
-// understand is what is wrong with the flags that both have.
-func (m *creating) understand() error {
+// validate returns all errors in the flags that create and clone share.
+func (m *creating) validate() error {
 	m.connect.Stack = pot.Stack(m.stack)
 	var errs []error
 	if m.dns != "" {
@@ -128,7 +129,7 @@ func (m *creating) understand() error {
 	return errors.Join(errs...)
 }
 
-// networkMode is pot's word for a network, as it is kept here.
+// networkMode returns the mode for pot's word; "" is inherit.
 func networkMode(word string) pot.NetworkMode {
 	if word == "inherit" || word == "" {
 		return pot.HostNetwork
@@ -136,9 +137,9 @@ func networkMode(word string) pot.NetworkMode {
 	return pot.NetworkMode(word)
 }
 
-// run makes a pot. Flavours are read before, so that nobody waits for a pot to be told
-// of a typing error.
-func (m *creating) run(c *cobra.Command, o *onPots, what string, make func(*cobra.Command, *onPots, *life.Pots) (*local.Pot, error)) error {
+// run creates a pot by make, and finishes it. Flavours are read first: a typing error must
+// not show only after the pot has been created.
+func (m *creating) run(c *cobra.Command, o *hostFlags, what string, make func(*cobra.Command, *hostFlags, *life.Pots) (*local.Pot, error)) error {
 	fail := func(err error) error { return fmt.Errorf("cannot %s the pot: %w", what, err) }
 	all, err := o.flavours(m.flavours)
 	if err != nil {
@@ -162,7 +163,7 @@ func (m *creating) run(c *cobra.Command, o *onPots, what string, make func(*cobr
 }
 
 // finish connects the pot and applies its flavours.
-func (m *creating) finish(c *cobra.Command, o *onPots, ps *life.Pots, s *local.Pot, all []*flavour.Flavour) error {
+func (m *creating) finish(c *cobra.Command, o *hostFlags, ps *life.Pots, s *local.Pot, all []*flavour.Flavour) error {
 	addr, err := local.Connect(c.Context(), ps, s, m.connect)
 	if err != nil {
 		return err
@@ -181,9 +182,9 @@ func (m *creating) finish(c *cobra.Command, o *onPots, ps *life.Pots, s *local.P
 	return o.flavour(c, s.Name(), all)
 }
 
-// anew makes the pot from an archive: by the host's own tar(1) where the host has that,
-// else as a stream, which is received whole or not at all.
-func (m *creating) anew(c *cobra.Command, o *onPots, ps *life.Pots) (*local.Pot, error) {
+// fromBase creates the pot from an archive: by the host's own tar(1) if the host can, and
+// otherwise as a stream, which is received whole or not at all.
+func (m *creating) fromBase(c *cobra.Command, o *hostFlags, ps *life.Pots) (*local.Pot, error) {
 	file, release, err := o.baseFile(c.Context(), m.base, m.mirror)
 	if err != nil {
 		return nil, err
@@ -195,7 +196,7 @@ func (m *creating) anew(c *cobra.Command, o *onPots, ps *life.Pots) (*local.Pot,
 	return m.receive(c, o, ps, file, conf)
 }
 
-// unpack has the host unpack the archive.
+// unpack lets the host unpack the archive.
 func (m *creating) unpack(ctx context.Context, ps *life.Pots, file string, conf conf.New) (*local.Pot, error) {
 	text, err := conf.Format(m.name)
 	if err != nil {
@@ -213,8 +214,8 @@ func (m *creating) unpack(ctx context.Context, ps *life.Pots, file string, conf 
 	return s, err
 }
 
-// receive makes a stream of the archive, and has the host receive it.
-func (m *creating) receive(c *cobra.Command, o *onPots, ps *life.Pots, file string, conf conf.New) (*local.Pot, error) {
+// receive converts the archive to a stream, and lets the host receive it.
+func (m *creating) receive(c *cobra.Command, o *hostFlags, ps *life.Pots, file string, conf conf.New) (*local.Pot, error) {
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
 	r, w := io.Pipe()
@@ -235,8 +236,8 @@ func (m *creating) receive(c *cobra.Command, o *onPots, ps *life.Pots, file stri
 	return s, err
 }
 
-// again makes the pot of another.
-func (m *creating) again(c *cobra.Command, o *onPots, ps *life.Pots) (*local.Pot, error) {
+// fromPot clones the pot from another.
+func (m *creating) fromPot(c *cobra.Command, o *hostFlags, ps *life.Pots) (*local.Pot, error) {
 	of, err := local.Open(c.Context(), ps.Host(), pot.Name(m.of))
 	if err != nil {
 		return nil, err
@@ -263,23 +264,23 @@ func (m *creating) again(c *cobra.Command, o *onPots, ps *life.Pots) (*local.Pot
 	}
 	s, err := local.Clone(c.Context(), ps, pot.Name(m.name), pot.Name(m.of), m.snapshot)
 	if errors.Is(err, local.ErrNoSnapshot) {
-		err = hinted{err, "-F takes one"}
+		err = hinted{err, "-F takes one first"}
 	}
 	return s, err
 }
 
-// spool is where an archive's contents are kept while they are read: on the pots' own
-// disk, which has room for them.
-func (o *onPots) spool() string {
+// spool returns the directory for an archive's contents while they are read: on the pots'
+// disk, which has room for them. It returns "" if that directory cannot be made.
+func (o *hostFlags) spool() string {
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return ""
 	}
 	return o.dir
 }
 
-// baseFile is the archive that -b says, fetched if need be, and the release in it, ""
-// if that is not said.
-func (o *onPots) baseFile(ctx context.Context, base, mirror string) (file, release string, err error) {
+// baseFile returns the archive that -b names, fetched if it is missing, and its release, ""
+// if -b is the path of an archive.
+func (o *hostFlags) baseFile(ctx context.Context, base, mirror string) (file, release string, err error) {
 	if strings.Contains(base, "/") || strings.Contains(base, ".t") {
 		return base, "", nil
 	}
@@ -291,7 +292,7 @@ func (o *onPots) baseFile(ctx context.Context, base, mirror string) (file, relea
 	}
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		if err := fetchBase(ctx, mirrored(mirror, base), file); err != nil {
-			return "", "", hinted{fmt.Errorf("fetch release %s: %w", base, err), "-b may be the path of an archive instead, and -U another mirror"}
+			return "", "", hinted{fmt.Errorf("fetch release %s: %w", base, err), "-b can be the path of an archive instead, and -U another mirror"}
 		}
 	}
 	return file, base, nil

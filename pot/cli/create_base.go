@@ -1,25 +1,21 @@
 package cli
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/image/fetch"
 )
 
 // Bounds on what a mirror sends, in bytes.
@@ -28,25 +24,28 @@ const (
 	maxBase     = 4 << 30
 )
 
+// baseTimeout bounds a whole download of an archive, however slow the mirror is.
+const baseTimeout = 24 * time.Hour
+
 // createBaseCommand fetches a release.
 func createBaseCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "create-base -r RELEASE",
-		Short: "fetch a release of FreeBSD, for pots to be made of",
-		Long: `Fetches a release's base.txz into the cache, checked against the SHA-256 in the
-MANIFEST beside it, and prints its path: pot create -b RELEASE takes it from there. The
-mirror is one of FreeBSD's, or a directory as file:///DIR.`,
+		Short: "Fetch a FreeBSD release to create pots from",
+		Long: `Fetches a release's base.txz into the cache, verifies it against the SHA-256 in the
+MANIFEST beside it, and prints its path. pot create -b RELEASE then uses it. The mirror
+is a server with FreeBSD's layout of releases, or a directory given as file:///DIR.`,
 		Args: arguments(),
 	}
-	release := c.Flags().StringP("release", "r", "", "`release`, as in 14.2")
+	release := c.Flags().StringP("release", "r", "", "`release`, such as 14.2")
 	mirror := c.Flags().StringP("mirror", "U", defaultMirror(), "`URL` of the directory with releases")
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if !conf.ValidRelease(*release) {
 			return fmt.Errorf("-r: must be a release, as in 14.2, not %.80q", *release)
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			file, err := o.cachedBase(*release)
 			if err == nil {
 				err = fetchBase(c.Context(), mirrored(*mirror, *release), file)
@@ -60,19 +59,19 @@ mirror is one of FreeBSD's, or a directory as file:///DIR.`,
 	return c
 }
 
-// defaultMirror is FreeBSD's, of this machine's architecture (freebsd.org, where
-// directories are MACHINE/ARCH).
+// defaultMirror returns FreeBSD's own server, with the directory of this machine's
+// architecture: there directories are MACHINE/ARCH.
 func defaultMirror() string {
 	arch := map[string]string{"arm64": "arm64/aarch64"}[runtime.GOARCH]
 	return "https://download.freebsd.org/releases/" + cmp.Or(arch, "amd64/amd64")
 }
 
-// mirrored is a release's directory on a mirror.
+// mirrored returns a release's directory on a mirror.
 func mirrored(mirror, release string) string {
 	return strings.TrimSuffix(mirror, "/") + "/" + fullRelease(release)
 }
 
-// fullRelease is a release's whole name.
+// fullRelease returns a release's full name: 14.2-RELEASE for 14.2.
 func fullRelease(release string) string {
 	if strings.Contains(release, "-") {
 		return release
@@ -80,88 +79,39 @@ func fullRelease(release string) string {
 	return release + "-RELEASE"
 }
 
-// cachedBase is where a release's archive is kept, as by pot (pot-reference 4.1).
-func (o *onPots) cachedBase(release string) (string, error) {
+// cachedBase returns the path of a release's archive in pot's cache (pot-reference 4.1).
+func (o *hostFlags) cachedBase(release string) (string, error) {
 	_, c, err := o.configure()
 	return filepath.Join(c.System.Cache, fullRelease(release)+"_base.txz"), err
 }
 
-// fetchBase brings base.txz to a file, which takes its name when it has been verified.
+// fetchBase fetches base.txz to a file, which takes its name when it has been verified. A
+// download that was interrupted is resumed by the next.
 func fetchBase(ctx context.Context, from, file string) error {
-	var manifest bytes.Buffer
-	if err := download(ctx, from+"/MANIFEST", &manifest, maxManifest); err != nil {
+	dir, name := filepath.Split(file)
+	cache := fetch.NewCache(dir, fetch.Options{MaxBytes: maxBase, Timeout: baseTimeout})
+	manifest, err := cache.ReadURL(ctx, from+"/MANIFEST", maxManifest)
+	if err != nil {
 		return err
 	}
-	want, err := baseSum(&manifest)
+	want, err := baseSum(manifest)
 	if err != nil {
 		return fmt.Errorf("%s/MANIFEST: %w", from, err)
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(file), ".base-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // it has another name by then
-	sum := sha256.New()
-	err = download(ctx, from+"/base.txz", io.MultiWriter(f, sum), maxBase)
-	if got := hex.EncodeToString(sum.Sum(nil)); err == nil && got != want {
-		err = fmt.Errorf("%s/base.txz is not what MANIFEST says: want sha256:%s, got sha256:%s", from, want, got)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), file)
+	return cache.FetchFile(ctx, from+"/base.txz", name, want)
 }
 
-// sums are those that MANIFEST has.
-var sums = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
-// baseSum is the SHA-256 of base.txz that a MANIFEST says: lines of words with tabs
+// baseSum returns the SHA-256 of base.txz that a MANIFEST says: lines of words with tabs
 // between, the file and its sum first (FreeBSD release/scripts/make-manifest.sh).
-func baseSum(r io.Reader) (string, error) {
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		words := strings.Split(lines.Text(), "\t")
-		if words[0] == "base.txz" && len(words) > 1 && sums.MatchString(words[1]) {
-			return words[1], nil
+func baseSum(manifest []byte) (sum [sha256.Size]byte, err error) {
+	for line := range strings.Lines(string(manifest)) {
+		words := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if words[0] != "base.txz" || len(words) < 2 || len(words[1]) != hex.EncodedLen(len(sum)) {
+			continue
+		}
+		if _, err := hex.Decode(sum[:], []byte(words[1])); err == nil {
+			return sum, nil
 		}
 	}
-	return "", errors.Join(lines.Err(), errors.New("has no SHA-256 of base.txz"))
-}
-
-// download writes what is at a URL, or in a file, to w; more than limit bytes are an
-// error.
-func download(ctx context.Context, url string, w io.Writer, limit int64) error {
-	var body io.ReadCloser
-	if path, local := strings.CutPrefix(url, "file://"); local {
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		body = f
-	} else {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return err
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return err
-		}
-		if body = resp.Body; resp.StatusCode != http.StatusOK {
-			body.Close()
-			return fmt.Errorf("get %s: %s", url, resp.Status)
-		}
-	}
-	defer body.Close()
-	n, err := io.Copy(w, io.LimitReader(body, limit+1))
-	if err == nil && n > limit {
-		err = fmt.Errorf("%s: more than %d bytes", url, limit)
-	}
-	return err
+	return sum, errors.New("has no SHA-256 of base.txz")
 }

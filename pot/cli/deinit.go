@@ -16,54 +16,55 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// deInitCommand undoes what init did.
+// deInitCommand removes what init made.
 func deInitCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "de-init",
-		Short: "take away what init made, with all pots and images",
-		Long: `Takes away what pot init made: the anchors in pf.conf, the datasets with all that is
-in them, the private bridges. With -f pots that run are stopped and all are destroyed;
-without it a host that has any is left as it is. Pots of tasks are Nomad's: while there is
-one, nothing is done. What was set in rc.conf and loader.conf stays, and is said.`,
+		Short: "Remove what init made, with all pots and images",
+		Long: `Removes what pot init made: the anchors in pf.conf, the datasets with all they
+contain, the private bridges. With -f, running pots are stopped and all pots and images
+destroyed; without -f, a host with pots or images is left unchanged. A host with pots of
+Nomad tasks is always left unchanged. Settings in rc.conf and loader.conf stay, and are
+listed.`,
 		Args: arguments(),
 	}
-	force := c.Flags().BoolP("force", "f", false, "stop pots, and take away pots and images too")
+	force := c.Flags().BoolP("force", "f", false, "also stop and destroy pots and images")
 	minimal := c.Flags().BoolP("minimal", "m", false, "leave pf alone")
-	dry := c.Flags().BoolP("dry-run", "n", false, "say what would be taken away, and take nothing")
-	o := addOnPots(c)
+	dry := c.Flags().BoolP("dry-run", "n", false, "print what would be removed, and remove nothing")
+	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
-		say, said := output.said(c.OutOrStdout())
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
+		say, end := output.stream(c.OutOrStdout())
 		err := o.deInit(c, *force, pot.SetupOptions{PF: !*minimal, DryRun: *dry, Tell: say})
-		if err = errors.Join(err, said()); err != nil {
-			return fmt.Errorf("cannot undo the setting up: %w", err)
+		if err = errors.Join(err, end()); err != nil {
+			return fmt.Errorf("cannot de-init this host: %w", err)
 		}
 		return nil
 	})
 	return c
 }
 
-func (o *onPots) deInit(c *cobra.Command, force bool, options pot.SetupOptions) error {
+func (o *hostFlags) deInit(c *cobra.Command, force bool, options pot.SetupOptions) error {
 	ps, conf, err := o.pots()
 	if err != nil {
 		return err
 	}
 	if !options.DryRun && os.Geteuid() != 0 {
-		return hinted{errors.New("not root"), "-n says what would be taken away"}
+		return hinted{errors.New("not root"), "-n prints what would be removed"}
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), initTimeout)
 	defer cancel()
-	own, err := local.List(ctx, ps)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // the datasets of pots have gone, or never were
+	pots, err := local.List(ctx, ps)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // the pots' datasets were removed already, or never made
 		return err
 	}
 	if err := noTasks(ps); err != nil {
 		return err
 	}
-	if len(own) > 0 && !force {
-		return hinted{fmt.Errorf("there are pots and images: %s", names(own)), "-f takes them away too"}
+	if len(pots) > 0 && !force {
+		return hinted{fmt.Errorf("there are pots and images: %s", names(pots)), "-f destroys them too"}
 	}
-	if err := o.destroyAll(ctx, c, ps, own, options); err != nil {
+	if err := o.destroyAll(ctx, c, ps, pots, options); err != nil {
 		return err
 	}
 	host := ps.Host()
@@ -75,7 +76,7 @@ func (o *onPots) deInit(c *cobra.Command, force bool, options pot.SetupOptions) 
 	return host.Teardown(ctx, options)
 }
 
-// noTasks is an error while there is a pot of a task.
+// noTasks returns an error if there are pots of Nomad tasks.
 func noTasks(ps *life.Pots) error {
 	all, err := ps.List()
 	if err != nil {
@@ -90,25 +91,25 @@ func noTasks(ps *life.Pots) error {
 	if len(tasks) == 0 {
 		return nil
 	}
-	return hinted{fmt.Errorf("there are pots of tasks: %s", names(tasks)), "nomad node drain, and nomad system gc, end them"}
+	return hinted{fmt.Errorf("there are pots of tasks: %s", names(tasks)), "nomad node drain and then nomad system gc destroy them"}
 }
 
-// destroyAll takes away pots, with their addresses, and bridges: clones before what they
-// are of.
-func (o *onPots) destroyAll(ctx context.Context, c *cobra.Command, ps *life.Pots, own []pot.Name, options pot.SetupOptions) error {
-	for left := own; len(left) > 0; {
+// destroyAll destroys pots, with their addresses, and then bridges. A pot that has clones
+// cannot be destroyed before them: it is tried again as long as others go.
+func (o *hostFlags) destroyAll(ctx context.Context, c *cobra.Command, ps *life.Pots, pots []pot.Name, options pot.SetupOptions) error {
+	for left := pots; len(left) > 0; {
 		var kept []pot.Name
 		var errs []error
 		for _, name := range left {
 			if options.DryRun {
-				options.Tell("would take away pot " + string(name))
+				options.Tell("would remove pot " + string(name))
 				continue
 			}
 			if err := local.Destroy(ctx, ps, name, true, local.StartOptions{Tell: notes(c)}); err != nil {
 				kept, errs = append(kept, name), append(errs, err)
 				continue
 			}
-			options.Tell("took away pot " + string(name))
+			options.Tell("removed pot " + string(name))
 		}
 		if len(kept) == len(left) {
 			return errors.Join(errs...)
@@ -121,18 +122,18 @@ func (o *onPots) destroyAll(ctx context.Context, c *cobra.Command, ps *life.Pots
 	}
 	for _, b := range all {
 		if options.DryRun {
-			options.Tell("would take away bridge " + b.Name)
+			options.Tell("would remove bridge " + b.Name)
 			continue
 		}
 		if err := ps.DestroyBridge(ctx, b.Name); err != nil {
 			return err
 		}
-		options.Tell("took away bridge " + b.Name)
+		options.Tell("removed bridge " + b.Name)
 	}
 	return nil
 }
 
-// names are as many names as fit into an error.
+// names lists at most five names, and the number of the others.
 func names(all []pot.Name) string {
 	const most = 5
 	var words []string

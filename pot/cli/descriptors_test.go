@@ -16,8 +16,8 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// odd is a program that becomes a command with descriptors open that are not for it, and
-// with all else that a careless starter may have.
+// odd executes a command with open descriptors that are not for it, and with any other state
+// that a careless parent process may leave.
 func odd() {
 	_, err := hosttest.OpenOdd(os.TempDir())
 	if err == nil {
@@ -34,7 +34,7 @@ func odd() {
 }
 
 // inherits, which is always negated, fails if the command of a pot, its supervisor or, on
-// Linux, its jail's first process has open what was its starter's.
+// Linux, its jail's first process has inherited an open descriptor.
 func inherits(ts *testscript.TestScript, neg bool, args []string) {
 	if !neg || len(args) != 1 {
 		ts.Fatalf("usage: ! inherits POT")

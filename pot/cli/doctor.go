@@ -12,59 +12,58 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// doctorTimeout bounds a look at a host.
+// doctorTimeout bounds the checks of a host.
 const doctorTimeout = time.Minute
 
-// doctorCommand says what this host has and lacks. It fails when no pot can
-// start here.
+// doctorCommand checks this host. It fails if no pot can start here.
 func doctorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "say what this host has and lacks, and what mends it",
-		Long: `Looks at this host as the driver does, and says in a line each what it has, what
-it lacks, and what it needs before a pot can start. In the last case the exit
-status is 1.`,
+		Short: "Check whether this host can run pots",
+		Long: `Checks this host as the driver does. Each line begins with "has" for what works, "lacks"
+for what is missing but not required, or "needs" for what is missing and keeps pots from
+starting; in the last case the exit status is 1.`,
 		Args: arguments(),
 	}
-	this := addThisHost(c)
-	c.Flags().StringVar(&this.supervisor, "supervisor", "", "`path` of pot-supervisor, if it is not beside this program")
+	this := addConfFlags(c)
+	c.Flags().StringVar(&this.supervisor, "supervisor", "", "`path` of pot-supervisor, if not beside this program")
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		host, _, err := this.open()
 		if err != nil {
-			return fmt.Errorf("cannot look at this host: %w", err)
+			return fmt.Errorf("cannot check this host: %w", err)
 		}
 		ctx, cancel := context.WithTimeout(c.Context(), doctorTimeout)
 		defer cancel()
 		found := host.Check(ctx)
-		if err := tell(c.OutOrStdout(), found, *output); err != nil {
+		if err := printResults(c.OutOrStdout(), found, *output); err != nil {
 			return err
 		}
 		if slices.ContainsFunc(found, func(f pot.CheckResult) bool { return f.Severity == pot.Fatal }) {
-			return errSaid
+			return errReported
 		}
 		return nil
 	})
 	return c
 }
 
-// severities are what findings weigh, in words.
+// severities are the words for severities, in text and JSON.
 var severities = map[pot.Severity]string{pot.Info: "has", pot.Degraded: "lacks", pot.Fatal: "needs"}
 
-// checkResult is a pot.CheckResult in words.
+// checkResult is a pot.CheckResult with its severity as a word.
 type checkResult struct {
 	Severity string `json:"weight"` // has, lacks or needs
 	Key      string `json:"key"`
 	Text     string `json:"text"`
 }
 
-// tell writes findings a line each, or as JSON.
-func tell(w io.Writer, found []pot.CheckResult, o output) error {
+// printResults prints results, one to a line, or as JSON.
+func printResults(w io.Writer, found []pot.CheckResult, o output) error {
 	all := []checkResult{}
 	for _, f := range found {
 		all = append(all, checkResult{severities[f.Severity], f.Key, f.Text})
 	}
-	return o.tell(w, all, func(w io.Writer) error {
+	return o.print(w, all, func(w io.Writer) error {
 		for _, f := range all {
 			if _, err := fmt.Fprintf(w, "%-6s %-11s %s\n", f.Severity, f.Key, f.Text); err != nil {
 				return err

@@ -10,8 +10,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// Findings are told a line each, or as JSON.
-func TestTell(t *testing.T) {
+// Results of checks are printed one to a line, or as JSON.
+func TestPrintResults(t *testing.T) {
 	leak.Check(t)
 	found := []pot.CheckResult{
 		{Severity: pot.Info, Key: "host", Text: "freebsd"},
@@ -19,12 +19,12 @@ func TestTell(t *testing.T) {
 		{Severity: pot.Fatal, Key: "devfs", Text: "ruleset 4 is not there: service devfs restart"},
 	}
 	var out strings.Builder
-	must.NoError(t, tell(&out, found, "text"))
+	must.NoError(t, printResults(&out, found, "text"))
 	must.Eq(t, "has    host        freebsd\n"+
 		"lacks  limits      are off: set kern.racct.enable=1\n"+
 		"needs  devfs       ruleset 4 is not there: service devfs restart\n", out.String())
 	out.Reset()
-	must.NoError(t, tell(&out, found, "json"))
+	must.NoError(t, printResults(&out, found, "json"))
 	must.StrContains(t, out.String(), `"weight": "needs"`)
 	must.StrContains(t, out.String(), `"key": "devfs"`)
 }

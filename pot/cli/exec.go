@@ -21,20 +21,20 @@ import (
 func execCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "exec -p POT [-t] [-d] [-e VAR=VALUE]... [-u USER | -U USER] COMMAND [ARG]...",
-		Short: "run a command in a pot that runs",
-		Long: `Runs a command in a pot that runs, as root or as another user, and ends with its
-exit status. Nothing of the environment of this command is passed on.`,
+		Short: "Run a command in a running pot",
+		Long: `Runs a command in a running pot, as root or as another user, and exits with its
+status. The command does not inherit this command's environment.`,
 		Args: arguments(),
 	}
 	f := c.Flags()
-	f.SetInterspersed(false) // what follows COMMAND is its own
+	f.SetInterspersed(false) // flags after COMMAND belong to it
 	name := potFlag(c)
-	tty := f.BoolP("tty", "t", false, "give it a terminal")
-	detach := f.BoolP("detach", "d", false, "do not wait for its end; its output is thrown away")
-	env := f.StringArrayP("env", "e", nil, "`VAR=value` of its environment; may be repeated")
-	hostUser := f.StringP("host-user", "u", "", "`user` of this host to run it as")
-	potUser := f.StringP("user", "U", "", "`user` of the pot to run it as")
-	o := addOnPots(c)
+	tty := f.BoolP("tty", "t", false, "give the command a terminal")
+	detach := f.BoolP("detach", "d", false, "do not wait for the command; its output is discarded")
+	env := f.StringArrayP("env", "e", nil, "`VAR=value` for its environment; may be repeated")
+	hostUser := f.StringP("host-user", "u", "", "run it as this `user` of the host")
+	potUser := f.StringP("user", "U", "", "run it as this `user` of the pot")
+	o := addHostFlags(c)
 	c.Args = cobra.ArbitraryArgs
 	c.RunE = func(c *cobra.Command, args []string) error {
 		errs := []error{checkPotName(*name)}
@@ -42,10 +42,10 @@ exit status. Nothing of the environment of this command is passed on.`,
 			errs = append(errs, errors.New("a command is missing"))
 		}
 		if *hostUser != "" && *potUser != "" {
-			errs = append(errs, errors.New("-u and -U: only one of them can be meant"))
+			errs = append(errs, errors.New("-u and -U are mutually exclusive"))
 		}
 		if *tty && *detach {
-			errs = append(errs, errors.New("-t and -d: only one of them can be meant"))
+			errs = append(errs, errors.New("-t and -d are mutually exclusive"))
 		}
 		if len(*env) > 0 {
 			errs = append(errs, namedAs(local.SetEnv{Vars: *env}.Validate(), "-E", "-e"))
@@ -53,7 +53,7 @@ exit status. Nothing of the environment of this command is passed on.`,
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			who := *potUser
 			if *hostUser != "" {
 				u, err := user.Lookup(*hostUser)
@@ -79,7 +79,7 @@ exit status. Nothing of the environment of this command is passed on.`,
 	return c
 }
 
-// namedAs is an error about a flag by the name that it has here.
+// namedAs returns err with a flag's name replaced by the one that it has here.
 func namedAs(err error, from, to string) error {
 	if err == nil {
 		return nil
@@ -87,7 +87,7 @@ func namedAs(err error, from, to string) error {
 	return errors.New(strings.ReplaceAll(err.Error(), from, to))
 }
 
-// attach runs a command with this one's input and outputs, and ends as it does.
+// attach runs a command with this one's input and outputs, and returns its exit status.
 func attach(c *cobra.Command, p *life.Pot, e life.Exec) error {
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
@@ -106,12 +106,12 @@ func attach(c *cobra.Command, p *life.Pot, e life.Exec) error {
 	case err != nil:
 		return fmt.Errorf("cannot run the command: %w", err)
 	case exit.Code != 0:
-		return exitStatus{errSaid, exit.Code}
+		return exitStatus{errReported, exit.Code}
 	}
 	return nil
 }
 
-// terminalSizes are a terminal's, now and whenever it changes, until ctx ends.
+// terminalSizes sends the size of a terminal, now and after each change, until ctx ends.
 func terminalSizes(ctx context.Context, fd int) <-chan life.Size {
 	changed := make(chan os.Signal, 1)
 	signal.Notify(changed, syscall.SIGWINCH)
@@ -139,25 +139,25 @@ func terminalSizes(ctx context.Context, fd int) <-chan life.Size {
 func termCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "term [-p] POT",
-		Short: "open a shell in a pot that runs",
-		Long:  `Opens root's shell in a pot that runs.`,
+		Short: "Open a shell in a running pot",
+		Long:  `Opens root's shell in a running pot.`,
 	}
 	force := c.Flags().BoolP("force", "f", false, "start the pot if it is not running")
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error { return shell(c, o, name, *force) })
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error { return shell(c, o, name, *force) })
 }
 
 func runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run [-p] POT",
-		Short: "start a pot and open a shell in it",
-		Long: `Starts a pot, if it is not running, and opens root's shell in it. The pot goes on
-when the shell ends.`,
+		Short: "Start a pot and open a shell in it",
+		Long: `Starts a pot, if it is not running, and opens root's shell in it. The pot keeps
+running when the shell ends.`,
 	}
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error { return shell(c, o, name, true) })
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error { return shell(c, o, name, true) })
 }
 
-// shell opens root's shell in a pot, which is started first if that is wanted.
-func shell(c *cobra.Command, o *onPots, name pot.Name, start bool) error {
+// shell opens root's shell in a pot, which it starts first if start is true.
+func shell(c *cobra.Command, o *hostFlags, name pot.Name, start bool) error {
 	if start {
 		ps, conf, err := o.pots()
 		if err != nil {

@@ -21,37 +21,37 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// labelTag is what a pot was exported as last, and of which snapshot.
+// Labels of a pot's dataset: the tag and the snapshot of its last export.
 const (
 	labelTag  = "nomad.pot:tag"
 	labelSnap = "nomad.pot:snap"
 )
 
-// exportCommand makes an image of a pot.
+// exportCommand exports a pot as an image.
 func exportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export -p POT [-t TAG]",
-		Short: "make an image of a pot",
-		Long: `Makes the image POT_TAG.xz, and the files beside it, of the one snapshot that a pot
-has. An image of that name that is in the directory is not replaced without --force.
+		Short: "Export a pot as an image",
+		Long: `Exports the only snapshot of a pot as the image POT_TAG.xz, with the files beside it. An
+existing image of that name is replaced only with --force.
 
-A pot with no snapshot, or with several, is refused; -A takes one, or destroys all but the
-newest, and -F takes the newest as it is.`,
+A pot with no snapshot, or with several, is refused. -A takes a snapshot, or destroys all
+but the newest; -F exports the newest and keeps the others.`,
 		Example: `    pot export -p test -t 1.0 -D /srv/images -S pots.sec`,
 	}
 	e := &exporting{level: xz.DefaultLevel}
 	f := c.Flags()
-	f.StringVarP(&e.tag, "tag", "t", "", "`tag` of the image: its version (default the snapshot's name)")
-	f.StringVarP(&e.snapshot, "snapshot", "s", "", "`snapshot` to be exported, of several")
+	f.StringVarP(&e.tag, "tag", "t", "", "`tag` of the image: its version (default: the snapshot's name)")
+	f.StringVarP(&e.snapshot, "snapshot", "s", "", "`snapshot` to export, if the pot has several")
 	f.StringVarP(&e.dir, "directory", "D", ".", "`directory` for the files")
 	f.VarP(&e.level, "level", "l", "`level` of compression, 0 to 9")
 	f.BoolVarP(&e.newest, "newest", "F", false, "export the newest of several snapshots")
-	f.BoolVarP(&e.mend, "auto", "A", false, "take a snapshot if there is none, destroy all but the newest of several")
-	f.BoolVarP(&e.versions, "check", "c", false, "refuse a tag that is a lower version than the last one")
+	f.BoolVarP(&e.mend, "auto", "A", false, "take a snapshot if the pot has none, or destroy all but the newest")
+	f.BoolVarP(&e.versions, "check", "c", false, "refuse a tag that is lower than the last one")
 	f.StringVarP(&e.seckey, "seckey", "S", "", "secret key `file` of signify(1) to sign with")
-	f.BoolVar(&e.replace, "force", false, "replace an image that is there")
+	f.BoolVar(&e.replace, "force", false, "replace an existing image")
 	output := addOutput(c)
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		s, err := o.settings(c.Context(), string(name))
 		if err != nil {
 			return fmt.Errorf("cannot export the pot: %w", err)
@@ -67,11 +67,11 @@ newest, and -F takes the newest as it is.`,
 		if err != nil {
 			return err
 		}
-		return output.tell(c.OutOrStdout(), made, made.exported)
+		return output.print(c.OutOrStdout(), made, made.exported)
 	})
 }
 
-// xzLevel is a flag for a level of xz(1).
+// xzLevel is the value of a flag: a compression level of xz(1).
 type xzLevel int
 
 func (l *xzLevel) String() string { return strconv.Itoa(int(*l)) }
@@ -85,7 +85,7 @@ func (l *xzLevel) Set(s string) error {
 	return nil
 }
 
-// options is the level as it is said in xz.WriteOptions.
+// options returns the level in the form of xz.WriteOptions, where 0 is the default.
 func (l xzLevel) options() int {
 	if l == 0 {
 		return xz.Level0
@@ -93,7 +93,7 @@ func (l xzLevel) options() int {
 	return int(l)
 }
 
-// exporting is an export.
+// exporting is an export of a pot: its flags, and the pot.
 type exporting struct {
 	tag, snapshot, dir, seckey string
 	level                      xzLevel
@@ -145,25 +145,25 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 	return made, nil
 }
 
-// plan returns what is exported. It changes nothing, and refuses what it can: nobody is
-// asked for a passphrase, and no snapshot destroyed, for an export that is refused. With
-// -A and no tag, o has neither a snapshot nor a tag if there is no snapshot yet.
+// plan returns what run will export. It changes nothing, and makes every check that it can:
+// an export that is refused asks for no passphrase and destroys no snapshot. With -A and no
+// tag, o has neither a snapshot nor a tag if the pot has no snapshot yet.
 func (e *exporting) plan(ctx context.Context) (o build.ExportOptions, pick picked, err error) {
 	fail := func(err error) (build.ExportOptions, picked, error) {
 		return o, pick, running("export the pot", e.name, err)
 	}
 	if info, err := os.Stat(e.dir); err != nil || !info.IsDir() {
-		return fail(fmt.Errorf("-D: %s is no directory", e.dir))
+		return fail(fmt.Errorf("-D: %s: not a directory", e.dir))
 	}
 	conf, err := e.pot.Conf()
 	if err != nil {
 		return fail(err)
 	}
 	if kind := conf.Value("pot.type"); kind != "single" {
-		return fail(fmt.Errorf("pot %s: only pots of type single can be exported, not of %q", e.name, kind))
+		return fail(fmt.Errorf("pot %s: its type is %q: only pots of type single can be exported", e.name, kind))
 	}
 	if pick, err = e.pick(ctx); errors.Is(err, errCount) {
-		return o, pick, hinted{fmt.Errorf("cannot export the pot: %w", err), "-A mends that"}
+		return o, pick, hinted{fmt.Errorf("cannot export the pot: %w", err), "-A takes a snapshot, or destroys all but the newest"}
 	} else if err != nil {
 		return fail(err)
 	}
@@ -186,8 +186,9 @@ func (e *exporting) plan(ctx context.Context) (o build.ExportOptions, pick picke
 	return o, pick, nil
 }
 
-// watch is who is told how much of the stream has been read. How long that will be is
-// not known before: it is about what the snapshot holds, unless it is an increment.
+// watch returns the function that draws progress, or nil without a terminal. The length of
+// the stream is not known before; the bytes that the snapshot refers to are an estimate,
+// and an increment has none.
 func (e *exporting) watch(ctx context.Context, o build.ExportOptions) (func(n int64), error) {
 	count := e.bar.of("exporting " + o.Name + "_" + o.Tag)
 	if count == nil {
@@ -214,16 +215,16 @@ func (e *exporting) watch(ctx context.Context, o build.ExportOptions) (func(n in
 	}, nil
 }
 
-// errCount is a pot that has not the one snapshot that an image is made of.
-var errCount = errors.New("an image is made of one")
+// errCount means that a pot does not have exactly one snapshot.
+var errCount = errors.New("an image is made of exactly one")
 
-// picked is the snapshot that is exported, and what is to be done before.
+// picked is the snapshot to export, and what must be done first.
 type picked struct {
-	snapshot string // "": one is taken first
-	purge    bool   // all others are destroyed first
+	snapshot string // "": take one first
+	purge    bool   // destroy all others first
 }
 
-// pick returns the snapshot that is exported, and changes nothing.
+// pick returns the snapshot to export. It changes nothing.
 func (e *exporting) pick(ctx context.Context) (picked, error) {
 	names, err := e.pot.SnapshotNames(ctx)
 	if err != nil {
@@ -233,7 +234,7 @@ func (e *exporting) pick(ctx context.Context) (picked, error) {
 		if slices.Contains(names, e.snapshot) {
 			return picked{snapshot: e.snapshot}, nil
 		}
-		return picked{}, fmt.Errorf("pot %s: no snapshot %s: there are %q", e.name, e.snapshot, names)
+		return picked{}, fmt.Errorf("-s: no such snapshot: %s: pot %s has %q", e.snapshot, e.name, names)
 	}
 	switch {
 	case len(names) == 0 && e.mend:
@@ -241,14 +242,14 @@ func (e *exporting) pick(ctx context.Context) (picked, error) {
 	case len(names) == 0:
 		return picked{}, fmt.Errorf("pot %s has no snapshot: %w", e.name, errCount)
 	case len(names) > 1 && e.newest:
-		e.note(fmt.Sprintf("pot %s has %d snapshots: the newest is exported, and on ZFS those before it with it", e.name, len(names)))
+		e.note(fmt.Sprintf("pot %s has %d snapshots: exporting the newest, on ZFS with those before it", e.name, len(names)))
 	case len(names) > 1 && !e.mend:
 		return picked{}, fmt.Errorf("pot %s has %d snapshots: %w", e.name, len(names), errCount)
 	}
 	return picked{names[len(names)-1], e.mend && !e.newest && len(names) > 1}, nil
 }
 
-// prepare does what -A asks for, and returns the snapshot that is exported.
+// prepare takes or destroys snapshots as -A asks, and returns the snapshot to export.
 func (e *exporting) prepare(ctx context.Context, p picked) (string, error) {
 	switch {
 	case p.snapshot == "":
@@ -260,7 +261,7 @@ func (e *exporting) prepare(ctx context.Context, p picked) (string, error) {
 	return p.snapshot, nil
 }
 
-// check refuses a tag that is a step back, if it is to.
+// check refuses, with -c, a tag lower than the last one, or the last one of another snapshot.
 func (e *exporting) check(ctx context.Context, o build.ExportOptions) error {
 	labels, err := e.images.Labels(ctx, string(e.name))
 	last := labels[labelTag]
@@ -276,7 +277,8 @@ func (e *exporting) check(ctx context.Context, o build.ExportOptions) error {
 	return nil
 }
 
-// origin is what the pot was cloned from, whose image the pot's is incremental from.
+// origin returns the image that the pot was cloned from, and that its own image will be
+// incremental from; the zero Meta if it is no clone.
 func (e *exporting) origin(ctx context.Context) (image.Meta, error) {
 	of, snapshot, err := e.pot.Origin(ctx)
 	if err != nil || of == "" {
@@ -292,14 +294,14 @@ func (e *exporting) origin(ctx context.Context) (image.Meta, error) {
 	}
 	switch {
 	case labels[labelTag] == "":
-		return image.Meta{}, fmt.Errorf("pot %s, which it is cloned from, was never exported: export that first", of)
+		return image.Meta{}, fmt.Errorf("it is a clone of pot %s, which was never exported: export that first", of)
 	case labels[labelSnap] != snapshot:
-		return image.Meta{}, fmt.Errorf("pot %s was exported last at snapshot %s, and cloned at %s", of, labels[labelSnap], snapshot)
+		return image.Meta{}, fmt.Errorf("pot %s was last exported from snapshot %s, but cloned from %s", of, labels[labelSnap], snapshot)
 	}
 	return image.Meta{Name: of, Tag: labels[labelTag], Snapshot: snapshot}, nil
 }
 
-// compareVersions is sort -V's order, of what is letters and numbers: runs of digits
+// compareVersions compares in the order of sort -V for letters and numbers: runs of digits
 // compare as numbers.
 func compareVersions(a, b string) int {
 	digits := func(s string) (run, rest string) {
@@ -331,7 +333,7 @@ func compareVersions(a, b string) int {
 	return len(a) - len(b)
 }
 
-// exported says the files and the digest, a line each.
+// exported prints the files, one to a line, the sizes and the digest.
 func (b *built) exported(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "%s\n%d bytes, from a stream of %d\n%s\n", strings.Join(b.Files, "\n"), b.Bytes, b.StreamBytes, b.Digest)
 	return err

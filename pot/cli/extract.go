@@ -17,20 +17,20 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// extractCommand makes an image's trees in a directory.
+// extractCommand extracts an image's files into a directory.
 func extractCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "extract FILE DIR",
-		Short: "make an image's files in a directory",
-		Long: `Makes the files of an image in DIR, which must be empty or not there: those of the
-pot in DIR itself (conf), those of its file system in DIR/m. No ZFS is needed, and
-nothing is made before all of the image is verified, as by image verify. After an
-error, what was made is gone again.
+		Short: "Extract an image into a directory",
+		Long: `Extracts an image into DIR, which must be empty or not exist: the pot's own files into
+DIR itself (conf), the files of its file system into DIR/m. It needs no ZFS. All of the
+image is verified first, as by image verify. After an error the extracted files are
+removed.
 
-An image that is layered on another has only what has changed: that one is given
-with --origin.
+An image that is layered on another contains only what has changed; --origin gives the
+other one.
 
-Without root, owners and devices are left out, and that is said.`,
+Without root, owners and devices are left out, with a warning.`,
 		Example: `    pot image extract hello_1.0.xz hello
     pot image extract -C pots.pub https://images.example.org/pots/hello_1.0.xz hello`,
 		Args: arguments("FILE", "DIR"),
@@ -53,7 +53,7 @@ Without root, owners and devices are left out, and that is said.`,
 		if err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			e := &extract{from: p, origins: origins, to: args[1], trust: *trust, bar: newProgress(c.ErrOrStderr())}
 			e.warn = func(text string) {
 				e.bar.done()
@@ -66,13 +66,13 @@ Without root, owners and devices are left out, and that is said.`,
 				return err
 			}
 			all := extractedTo(args[1], stream)
-			return output.tell(c.OutOrStdout(), all, func(w io.Writer) error { return extractedText(w, all) })
+			return output.print(c.OutOrStdout(), all, func(w io.Writer) error { return extractedText(w, all) })
 		})(c, args)
 	}
 	return c
 }
 
-// extract is an extraction.
+// extract is an extraction: its arguments and flags.
 type extract struct {
 	from    fetch.Location
 	origins []fetch.Location
@@ -100,7 +100,7 @@ func (e *extract) run(ctx context.Context) (_ *zstream.Stream, err error) {
 	return stream, nil
 }
 
-// free says whether the directory is there, and is an error if it is not empty.
+// free reports whether the directory exists. It returns an error if it is not empty.
 func (e *extract) free() (there bool, err error) {
 	there = true
 	all, err := os.ReadDir(e.to)
@@ -115,7 +115,7 @@ func (e *extract) free() (there bool, err error) {
 	return there, nil
 }
 
-// cause is err without the path that is named already.
+// cause returns err without the path of an fs.PathError: the caller names it.
 func cause(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
@@ -124,13 +124,13 @@ func cause(err error) error {
 	return err
 }
 
-// open is the image, verified if it is to be. One from a server is kept where
-// its files will be.
+// open returns the image, verified unless --no-verify is set. An image from a server is
+// kept on the disk that it will be extracted to.
 func (e *extract) open(ctx context.Context, there bool) (*image.File, error) {
 	return e.trust.open(ctx, e.from, e.keep(there), e.bar)
 }
 
-// keep is the directory for files that have no name.
+// keep returns the directory for downloads, which are files without a name.
 func (e *extract) keep(there bool) string {
 	if there {
 		return e.to
@@ -138,8 +138,8 @@ func (e *extract) keep(there bool) string {
 	return filepath.Dir(e.to)
 }
 
-// extract makes the files of f. The directory is removed after an error, unless
-// it was there.
+// extract extracts the files of f. After an error it removes the directory, unless that
+// existed before.
 func (e *extract) extract(ctx context.Context, f *image.File, there bool) (_ *zstream.Stream, err error) {
 	if !there {
 		if err := os.Mkdir(e.to, 0o700); err != nil {
@@ -170,7 +170,7 @@ func (e *extract) extract(ctx context.Context, f *image.File, there bool) (_ *zs
 	return stream, err
 }
 
-// decoded remembers what reading the decoded image ended with.
+// decoded remembers the error that reading the decoded image ended with.
 type decoded struct {
 	io.ReadCloser
 	err error
@@ -188,7 +188,7 @@ func (d *decoded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// extracted is a file system whose files were made.
+// extracted is a file system that was extracted.
 type extracted struct {
 	Dir      string `json:"dir"`
 	Snapshot string `json:"snapshot"`
@@ -196,7 +196,7 @@ type extracted struct {
 	Bytes    int64  `json:"bytes"`
 }
 
-// extractedTo is what was made of a stream in dir.
+// extractedTo returns the file systems of a stream that was extracted to dir.
 func extractedTo(dir string, s *zstream.Stream) []extracted {
 	all := []extracted{}
 	for _, d := range s.Datasets {

@@ -13,8 +13,8 @@ import (
 	"nomad-driver-pot/image/fetch"
 )
 
-// Who gives up while files are made is told so, and finds none of them.
-func TestExtract_givenUp(t *testing.T) {
+// An extraction that is cancelled while files are made returns the cause and leaves none.
+func TestExtract_cancelled(t *testing.T) {
 	leak.Check(t)
 	const file = "../../image/imagetest/testdata/hello-linux_1.0.xz"
 	from, err := fetch.ParseLocation(file)

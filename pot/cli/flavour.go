@@ -12,16 +12,16 @@ import (
 	"nomad-driver-pot/flavour"
 )
 
-// flavourCommand is what leads to the commands for flavours.
+// flavourCommand has the commands for flavours.
 func flavourCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "flavour",
-		Short: "look at flavours, the recipes of pots",
-		Long: `Looks at flavours, the recipes that pot create -f and pot clone -f apply. FLAVOUR
-is a name or a path. A flavour is a file of commands, one a line, and a script that is
-run inside the pot, named as the file is, with .sh behind it; one of them may be
-missing. They are looked for in the working directory, in the directory flavours beside
-pot's configuration, and then among those that come with this program.`,
+		Short: "Apply, check and show flavours, the recipes for pots",
+		Long: `Applies, checks and shows flavours, the recipes that pot create -f and pot clone -f use.
+FLAVOUR is a name or a path. A flavour is a file of commands, one to a line, and a script
+that runs inside the pot and has the file's name with .sh added; either may be missing.
+They are searched in the working directory, in the directory flavours beside pot's
+configuration, and then among the flavours built into this program.`,
 		Args: commandOf,
 		RunE: needsCommand,
 	}
@@ -29,8 +29,8 @@ pot's configuration, and then among those that come with this program.`,
 	return c
 }
 
-// library is where this host's flavours are.
-func (o *onPots) library() (*flavour.Library, error) {
+// library returns this host's flavours.
+func (o *hostFlags) library() (*flavour.Library, error) {
 	root, err := o.zfsRoot()
 	if err != nil {
 		return nil, err
@@ -43,8 +43,8 @@ func (o *onPots) library() (*flavour.Library, error) {
 	return l, err
 }
 
-// completeFlavours are their names, for shells.
-func completeFlavours(o *onPots) cobra.CompletionFunc {
+// completeFlavours completes the names of flavours for shells.
+func completeFlavours(o *hostFlags) cobra.CompletionFunc {
 	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		l, err := o.library()
 		if err != nil {
@@ -62,15 +62,15 @@ func completeFlavours(o *onPots) cobra.CompletionFunc {
 func flavourCheckCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check FLAVOUR...",
-		Short: "say everything that is wrong with flavours",
-		Long: `Reads flavours as pot create -f does, and says everything that is wrong with them,
-by file and line. Nothing is changed.`,
+		Short: "Check flavours for errors",
+		Long: `Reads flavours as pot create -f does, and prints every error in them with its file and
+line. It changes nothing.`,
 		Args: cobra.MinimumNArgs(1),
 	}
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	c.ValidArgsFunction = completeFlavours(o)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, args []string) error {
+	c.RunE = runE(func(c *cobra.Command, args []string) error {
 		l, err := o.library()
 		if err != nil {
 			return err
@@ -79,23 +79,23 @@ by file and line. Nothing is changed.`,
 		bad := false
 		for _, name := range args {
 			read, err := l.Read(name)
-			if err != nil { // a line each: there may be many
+			if err != nil { // may hold several errors, one to a line
 				fmt.Fprintln(c.ErrOrStderr(), err)
 				bad = true
 				continue
 			}
 			all = append(all, checkedFlavour{name, len(read[0].Steps), read[0].Script != nil})
 		}
-		err = output.tell(c.OutOrStdout(), all, func(w io.Writer) error { return checkedText(w, all) })
+		err = output.print(c.OutOrStdout(), all, func(w io.Writer) error { return checkedText(w, all) })
 		if err == nil && bad {
-			err = errSaid
+			err = errReported
 		}
 		return err
 	})
 	return c
 }
 
-// checkedFlavour is a flavour that nothing is wrong with.
+// checkedFlavour is a flavour without errors.
 type checkedFlavour struct {
 	Name     string `json:"name"`
 	Commands int    `json:"commands"`
@@ -115,7 +115,7 @@ func checkedText(w io.Writer, all []checkedFlavour) error {
 	return nil
 }
 
-// counted is a number of things, in words.
+// counted returns a number with its noun, in the plural where that is due.
 func counted(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
@@ -126,12 +126,12 @@ func counted(n int, thing string) string {
 func flavourListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "list the flavours that there are",
+		Short: "List flavours",
 		Args:  arguments(),
 	}
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		l, err := o.library()
 		if err != nil {
 			return err
@@ -140,7 +140,7 @@ func flavourListCommand() *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("cannot list flavours: %w", err)
 		}
-		return output.tell(c.OutOrStdout(), found, func(w io.Writer) error {
+		return output.print(c.OutOrStdout(), found, func(w io.Writer) error {
 			t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			for _, f := range found {
 				files := f.Commands
@@ -161,13 +161,13 @@ func flavourListCommand() *cobra.Command {
 func flavourShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show FLAVOUR",
-		Short: "print a flavour's files",
+		Short: "Print a flavour's files",
 		Args:  arguments("FLAVOUR"),
 	}
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	c.ValidArgsFunction = completeFlavours(o)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, args []string) error {
+	c.RunE = runE(func(c *cobra.Command, args []string) error {
 		l, err := o.library()
 		if err != nil {
 			return err
@@ -177,7 +177,7 @@ func flavourShowCommand() *cobra.Command {
 			return err
 		}
 		shown := map[string]string{"commands": string(commands), "script": string(script)}
-		return output.tell(c.OutOrStdout(), shown, func(w io.Writer) error {
+		return output.print(c.OutOrStdout(), shown, func(w io.Writer) error {
 			_, err := w.Write(append(commands, script...))
 			return err
 		})

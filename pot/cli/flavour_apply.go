@@ -13,24 +13,24 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// flavoured is a pot as flavours are applied to it.
+// flavoured implements flavour.Pot for a local pot.
 type flavoured struct {
 	pots     *life.Pots
 	settings *local.Pot
 	start    local.StartOptions
 }
 
-// Set is flavour.Pot's.
+// Set implements flavour.Pot.
 func (f flavoured) Set(ctx context.Context, s local.Change) error { return f.settings.Apply(ctx, s) }
 
-// Run is flavour.Pot's.
+// Run implements flavour.Pot.
 func (f flavoured) Run(ctx context.Context, s *flavour.Script, out io.Writer) error {
 	return local.RunScript(ctx, f.pots, f.settings.Name(), local.Script{Name: s.Name, Data: s.Data, Argv: s.Argv}, out, f.start)
 }
 
-// flavour applies flavours, which have been read before anything was made, to a pot.
-// What becomes of one that they fail on is for the caller.
-func (o *onPots) flavour(c *cobra.Command, name pot.Name, all []*flavour.Flavour) error {
+// flavour applies flavours that have been read to a pot. If one fails, the caller decides
+// what happens to the pot.
+func (o *hostFlags) flavour(c *cobra.Command, name pot.Name, all []*flavour.Flavour) error {
 	ps, conf, err := o.pots()
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func (o *onPots) flavour(c *cobra.Command, name pot.Name, all []*flavour.Flavour
 }
 
 // flavours reads flavours by their names, in order.
-func (o *onPots) flavours(names []string) ([]*flavour.Flavour, error) {
+func (o *hostFlags) flavours(names []string) ([]*flavour.Flavour, error) {
 	l, err := o.library()
 	if err != nil {
 		return nil, err
@@ -52,31 +52,31 @@ func (o *onPots) flavours(names []string) ([]*flavour.Flavour, error) {
 	return l.Read(names...)
 }
 
-// flavourApplyCommand applies flavours to a pot that is there.
+// flavourApplyCommand applies flavours to an existing pot.
 func flavourApplyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "apply -p POT FLAVOUR...",
-		Short: "apply flavours to a pot",
-		Long: `Applies flavours to a pot that does not run, as pot create -f does to a new one: of
-each its commands, and then its script, which is run inside the pot, with its output
-shown here. Nothing is changed if anything is wrong with any of them; of one that fails
-half way, what it has changed stays.`,
+		Short: "Apply flavours to a pot",
+		Long: `Applies flavours to a stopped pot, as pot create -f does to a new one: for each, first
+its commands and then its script, which runs inside the pot and whose output is shown.
+An error in any of them is found before anything changes. If a flavour fails half way,
+its changes stay.`,
 	}
 	name := potFlag(c)
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	c.Args = cobra.MinimumNArgs(1)
 	c.ValidArgsFunction = completeFlavours(o)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := checkPotName(*name); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, args []string) error {
+		return runE(func(c *cobra.Command, args []string) error {
 			all, err := o.flavours(args)
 			if err == nil {
 				err = o.flavour(c, pot.Name(*name), all)
 			}
 			if err != nil {
-				return fmt.Errorf("cannot apply: %w", err)
+				return fmt.Errorf("cannot apply flavours: %w", err)
 			}
 			return nil
 		})(c, args)

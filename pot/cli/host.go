@@ -11,8 +11,8 @@ import (
 	"nomad-driver-pot/pot/native"
 )
 
-// thisHost is the machine, as flags and pot's configuration say it is kept.
-type thisHost struct {
+// confFlags are the flags for the host's configuration.
+type confFlags struct {
 	paths      pot.HostPaths
 	file       string
 	root       string
@@ -20,29 +20,29 @@ type thisHost struct {
 	supervisor string
 }
 
-// newThisHost is the machine by its defaults.
-func newThisHost() thisHost {
+// newConfFlags returns the flags with their defaults.
+func newConfFlags() confFlags {
 	paths := pot.PathsFor(native.Name)
-	return thisHost{paths: paths, dir: paths.Dir}
+	return confFlags{paths: paths, dir: paths.Dir}
 }
 
-// addThisHost gives a command the flags that say which host it is about.
-func addThisHost(c *cobra.Command) *thisHost {
-	h := newThisHost()
+// addConfFlags adds the flags for the host's configuration to c.
+func addConfFlags(c *cobra.Command) *confFlags {
+	h := newConfFlags()
 	c.Flags().StringVarP(&h.file, "config", "c", h.paths.PotConfig, "pot's configuration `file`")
-	c.Flags().StringVar(&h.root, "zfs-root", "", "the `dataset` that all others are below, instead of POT_ZFS_ROOT")
+	c.Flags().StringVar(&h.root, "zfs-root", "", "root `dataset` of all others, instead of POT_ZFS_ROOT")
 	return &h
 }
 
-// configure returns what the host and its pots are opened with.
-func (h *thisHost) configure() (pot.HostConfig, pot.Config, error) {
+// configure returns the configuration of the host and of its pots.
+func (h *confFlags) configure() (pot.HostConfig, pot.Config, error) {
 	return pot.Configure(pot.PotConfs(h.file), pot.Overrides{
 		Host: native.Name, Dir: h.dir, ZFSRoot: h.root, Supervisor: h.supervisorPath(),
 	})
 }
 
 // open opens the host, as the driver does by the same configuration.
-func (h *thisHost) open() (pot.Host, pot.Config, error) {
+func (h *confFlags) open() (pot.Host, pot.Config, error) {
 	config, pots, err := h.configure()
 	if err != nil {
 		return pot.Host{}, pots, err
@@ -51,11 +51,11 @@ func (h *thisHost) open() (pot.Host, pot.Config, error) {
 	return host, pots, err
 }
 
-func (h *thisHost) supervisorPath() string {
+func (h *confFlags) supervisorPath() string {
 	return cmp.Or(h.supervisor, besideThis("pot-supervisor"))
 }
 
-// besideThis is the path of a program in the directory of this one.
+// besideThis returns the path of a program in the directory of this one.
 func besideThis(program string) string {
 	self, err := os.Executable()
 	if err != nil {

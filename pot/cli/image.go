@@ -10,17 +10,18 @@ import (
 	"nomad-driver-pot/image/signify"
 )
 
-// imageCommand is what leads to the commands for images.
+// imageCommand has the commands for images.
 func imageCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "image",
-		Short: "build images, and look at them",
-		Long: `Builds images, and looks at them, as pot export writes them: FILE is the path or the URL (http,
-https or file) of an .xz file. Beside it, with its name and an ending more, are
+		Short: "Build, inspect, verify and publish images",
+		Long: `Builds, inspects, verifies, extracts and publishes images in the form of pot export.
+FILE is the path or the URL (http, https or file) of an .xz file. Beside it are files of
+the same name with these suffixes:
 
     .skein      its digest
-    .meta       what it was cloned from; images older than pot 0.13 have none
-    .skein.sig  the signature of the digest, if it is signed`,
+    .meta       the image it was cloned from; images older than pot 0.13 have none
+    .skein.sig  the signature of the digest, if the image is signed`,
 		Args: commandOf,
 		RunE: needsCommand,
 	}
@@ -28,7 +29,7 @@ https or file) of an .xz file. Beside it, with its name and an ending more, are
 	return c
 }
 
-// place is FILE.
+// place parses the argument FILE.
 func place(file string) (fetch.Location, error) {
 	p, err := fetch.ParseLocation(file)
 	if err != nil {
@@ -37,12 +38,12 @@ func place(file string) (fetch.Location, error) {
 	return p, err
 }
 
-// addPubkey gives c the flag for the key that an image must be signed with.
+// addPubkey adds -C to c, for the key that an image must be signed with.
 func addPubkey(c *cobra.Command, name *string) {
-	c.Flags().StringVarP(name, "pubkey", "C", "", "public key `file` of signify(1), whose secret key must have signed the image")
+	c.Flags().StringVarP(name, "pubkey", "C", "", "public key `file` of signify(1) that the image's signature must verify with")
 }
 
-// checks are what is asked of an image: a signature too, unless pubkey is "".
+// checks returns the checks that an image must pass. Its signature is one unless pubkey is "".
 func checks(pubkey string, count image.ProgressFunc) (fetch.Checks, error) {
 	if pubkey == "" {
 		return fetch.Checks{Count: count}, nil

@@ -16,15 +16,15 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// importCommand makes a pot of an image.
+// importCommand creates a pot from an image.
 func importCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import -p NAME -t TAG -U URL",
-		Short: "make a pot of an image",
-		Long: `Fetches the image NAME_TAG.xz from a server, or a directory as file:///DIR, verifies
-it, and makes the pot NAME_TAG of it, with _ for the dots of its tag. With -C the image
-must be signed with that key. What it is layered on is fetched first. A pot whose image
-is on the public network is given an address.
+		Short: "Create a pot from an image",
+		Long: `Fetches the image NAME_TAG.xz from a server, or from a directory given as file:///DIR,
+verifies it, and creates the pot NAME_TAG from it, with the dots of the tag replaced by _.
+With -C the image must be signed with that key. Images that it is layered on are fetched
+first. A pot on the public bridge gets an address.
 
 The driver starts tasks from the pot, as from the image, until the pot is changed or
 started.`,
@@ -34,11 +34,11 @@ started.`,
 	}
 	var ref image.Ref
 	var pubkey string
-	c.Flags().StringVarP(&ref.Name, "pot", "p", "", "`name` of the pot that was exported")
+	c.Flags().StringVarP(&ref.Name, "pot", "p", "", "`name` of the exported pot")
 	c.Flags().StringVarP(&ref.Tag, "tag", "t", "", "`tag` of the image: its version")
 	c.Flags().StringVarP(&ref.Source, "url", "U", "", "`URL` of the directory with the image")
 	addPubkey(c, &pubkey)
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := ref.Validate(); err != nil {
@@ -47,10 +47,10 @@ started.`,
 		if err := pot.Name(ref.Dataset()).Validate(); err != nil {
 			return fmt.Errorf("-p: %w", err)
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			name, err := o.importImage(c, ref, pubkey)
 			if err != nil {
-				return fmt.Errorf("cannot import: %w", err)
+				return fmt.Errorf("cannot import the image: %w", err)
 			}
 			return output.line(c.OutOrStdout(), "pot", string(name), string(name))
 		})(c, nil)
@@ -58,8 +58,8 @@ started.`,
 	return c
 }
 
-// importImage makes the pot, whose name it returns.
-func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (name pot.Name, err error) {
+// importImage creates the pot and returns its name. After an error no pot is left.
+func (o *hostFlags) importImage(c *cobra.Command, ref image.Ref, pubkey string) (name pot.Name, err error) {
 	ctx := c.Context()
 	ps, conf, err := o.pots()
 	if err != nil {
@@ -80,8 +80,8 @@ func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (na
 	if err != nil {
 		return "", err
 	}
-	err = o.settle(c, ps, name)
-	if err == nil { // it is the image, until the pot is changed or started
+	err = o.localise(c, ps, name)
+	if err == nil { // tasks may use the pot as the image, until it is changed or started
 		err = ps.Host().Images.SetLabels(ctx, string(name), map[string]string{store.LabelImported: ref.String()})
 	}
 	if err != nil {
@@ -91,9 +91,9 @@ func (o *onPots) importImage(c *cobra.Command, ref image.Ref, pubkey string) (na
 	return name, nil
 }
 
-// settle makes what was imported a pot of this host: with a snapshot, its own name
-// and an address.
-func (o *onPots) settle(c *cobra.Command, ps *life.Pots, name pot.Name) error {
+// localise makes an imported pot one of this host: with its own hostname, an address and a
+// snapshot.
+func (o *hostFlags) localise(c *cobra.Command, ps *life.Pots, name pot.Name) error {
 	ctx := c.Context()
 	s, err := local.Open(ctx, ps.Host(), name)
 	if err != nil {
@@ -117,7 +117,7 @@ func (o *onPots) settle(c *cobra.Command, ps *life.Pots, name pot.Name) error {
 			notes(c)("address of " + string(name) + ": " + addr.String())
 		}
 	case pot.PrivateBridge, pot.Alias:
-		notes(c)("network " + string(connect.Network) + " of " + string(name) + " is the other host's: pot clone -N sets another")
+		notes(c)("network " + string(connect.Network) + " of " + string(name) + " is not set up on this host: pot clone -N sets another")
 	}
 	if names, err := s.SnapshotNames(ctx); err != nil || len(names) > 0 {
 		return err

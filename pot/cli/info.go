@@ -20,46 +20,48 @@ import (
 func infoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "info -p POT | -B BRIDGE",
-		Short: "say what there is to know of a pot, or of a private bridge",
-		Long: `Says how a pot is set up and connected, and whether it runs; with -v its datasets, snapshots and limits too.
-With -E that is for a shell: eval "$(pot info -E -p POT)" sets _POT_NAME, _POT_IP and their like.`,
+		Short: "Show a pot's settings, or a private bridge",
+		Long: `Shows a pot's settings and network, and whether it runs; -v adds its datasets, snapshots
+and limits. With -E the output is for a shell: eval "$(pot info -E -p POT)" sets the
+variables of hooks, such as _POT_NAME and _POT_IP.`,
 	}
 	bridge := c.Flags().StringP("bridge", "B", "", "`name` of a private bridge, instead of a pot")
-	environment := c.Flags().BoolP("environment", "E", false, "say what hooks are told of it, as commands of a shell")
-	verbose := c.Flags().BoolP("verbose", "v", false, "say more")
-	quiet := c.Flags().BoolP("quiet", "q", false, "say nothing: the exit status is 1 if there is no such pot")
-	snapshots := c.Flags().BoolP("snapshots", "s", false, "list the names of its snapshots alone")
-	runs := c.Flags().BoolP("running", "r", false, "say nothing: the exit status is 1 if it does not run")
+	environment := c.Flags().BoolP("environment", "E", false, "print the environment of its hooks, as shell commands")
+	verbose := c.Flags().BoolP("verbose", "v", false, "show datasets, snapshots and limits too")
+	quiet := c.Flags().BoolP("quiet", "q", false, "print nothing: the exit status is 1 if the pot does not exist")
+	snapshots := c.Flags().BoolP("snapshots", "s", false, "print only the names of its snapshots")
+	runs := c.Flags().BoolP("running", "r", false, "print nothing: the exit status is 1 if it is not running")
 	output := addOutput(c)
-	return onPotOr(c, bridge, func(c *cobra.Command, o *onPots) error {
+	return onPotOr(c, bridge, func(c *cobra.Command, o *hostFlags) error {
 		return o.infoBridge(c, *bridge, *quiet, output)
-	}, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	}, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		i, err := o.info(c.Context(), name)
 		switch {
 		case err != nil:
-			return fmt.Errorf("cannot say what the pot is: %w", err)
+			return fmt.Errorf("cannot show the pot: %w", err)
 		case *runs && !i.Active:
-			return exitStatus{errSaid, 1}
+			return exitStatus{errReported, 1}
 		case *quiet, *runs:
 			return nil
 		case *environment:
 			return o.environment(c, name, output)
 		case *snapshots:
-			return output.tell(c.OutOrStdout(), i.Snapshots, i.snapshotText)
+			return output.print(c.OutOrStdout(), i.Snapshots, i.snapshotText)
 		}
-		return output.tell(c.OutOrStdout(), i, func(w io.Writer) error { return i.text(w, *verbose) })
+		return output.print(c.OutOrStdout(), i, func(w io.Writer) error { return i.text(w, *verbose) })
 	})
 }
 
-// environment says what hooks are told of a pot, quoted: an image may have set it.
-func (o *onPots) environment(c *cobra.Command, name pot.Name, output *output) error {
+// environment prints the environment of a pot's hooks, quoted for a shell: an image may
+// have set the values.
+func (o *hostFlags) environment(c *cobra.Command, name pot.Name, output *output) error {
 	ps, _, err := o.pots()
 	if err != nil {
-		return fmt.Errorf("cannot say what the pot is: %w", err)
+		return fmt.Errorf("cannot show the pot: %w", err)
 	}
 	s, err := local.Open(c.Context(), ps.Host(), name)
 	if err != nil {
-		return fmt.Errorf("cannot say what the pot is: %w", err)
+		return fmt.Errorf("cannot show the pot: %w", err)
 	}
 	var addr netip.Addr
 	if p, err := ps.Find(name); err == nil {
@@ -71,7 +73,7 @@ func (o *onPots) environment(c *cobra.Command, name pot.Name, output *output) er
 		key, value, _ := strings.Cut(set, "=")
 		values[key] = value
 	}
-	return output.tell(c.OutOrStdout(), values, func(w io.Writer) error {
+	return output.print(c.OutOrStdout(), values, func(w io.Writer) error {
 		for _, set := range all {
 			key, value, _ := strings.Cut(set, "=")
 			if _, err := fmt.Fprintf(w, "export %s='%s'\n", key, strings.ReplaceAll(value, "'", `'\''`)); err != nil {
@@ -82,7 +84,7 @@ func (o *onPots) environment(c *cobra.Command, name pot.Name, output *output) er
 	})
 }
 
-// info is what there is to know of a pot.
+// info describes a pot.
 type info struct {
 	Name       string            `json:"name"`
 	Type       string            `json:"type"`
@@ -104,13 +106,13 @@ type info struct {
 
 // snapshotInfo is a snapshot.
 type snapshotInfo struct {
-	Name    string `json:"name"` // with its dataset's
+	Name    string `json:"name"` // DATASET@SNAPSHOT
 	Created int64  `json:"created"`
 	Bytes   int64  `json:"used_bytes"`
 }
 
-// info is that of a pot.
-func (o *onPots) info(ctx context.Context, name pot.Name) (*info, error) {
+// info returns the description of a pot.
+func (o *hostFlags) info(ctx context.Context, name pot.Name) (*info, error) {
 	host, _, err := o.open()
 	if err != nil {
 		return nil, err
@@ -156,7 +158,7 @@ func (o *onPots) info(ctx context.Context, name pot.Name) (*info, error) {
 	return i, err
 }
 
-// Attributes in pot's order: those of a pot's life, then those of its jail.
+// Attributes in the order of pot info: first attributes of the pot, then of its jail.
 var (
 	lifeAttributes = strings.Fields("start-at-boot early-start-at-boot persistent no-rc-script prunable localhost-tunnel no-tmpfs no-etc-hosts to-be-pruned")
 	jailAttributes = strings.Fields(`enforce_statfs mount fdescfs linprocfs nullfs procfs tmpfs zfs raw_sockets
@@ -167,7 +169,7 @@ func infoAttributes() []string {
 	return append(append([]string{}, lifeAttributes...), jailAttributes...)
 }
 
-// text says it as pot does.
+// text prints i in pot's own format.
 func (i *info) text(w io.Writer, verbose bool) error {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -222,7 +224,7 @@ func (i *info) text(w io.Writer, verbose bool) error {
 	return err
 }
 
-// snapshotText are the names of the pot's own dataset's, a line each.
+// snapshotText prints the names of the snapshots of the pot's own dataset, one to a line.
 func (i *info) snapshotText(w io.Writer) error {
 	for _, s := range i.Snapshots {
 		if of, name, _ := strings.Cut(s.Name, "@"); filepath.Base(of) == i.Name {
@@ -234,25 +236,25 @@ func (i *info) snapshotText(w io.Writer) error {
 	return nil
 }
 
-// showCommand says what pots use.
+// showCommand shows the resource usage of running pots.
 func showCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show [-p POT]",
-		Short: "say what the pots that run use",
+		Short: "Show the resource usage of running pots",
 		Args:  arguments(),
 	}
 	only := potFlag(c)
-	c.Flags().BoolP("running", "r", false, "as without it: pots that do not run use nothing")
-	c.Flags().BoolP("all", "a", false, "as without it")
+	c.Flags().BoolP("running", "r", false, "ignored; kept for compatibility")
+	c.Flags().BoolP("all", "a", false, "ignored; kept for compatibility")
 	c.MarkFlagsMutuallyExclusive("pot", "running", "all")
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		all, err := o.usages(c.Context(), pot.Name(*only))
 		if err != nil {
-			return fmt.Errorf("cannot say what pots use: %w", err)
+			return fmt.Errorf("cannot show the usage of pots: %w", err)
 		}
-		return output.tell(c.OutOrStdout(), all, func(w io.Writer) error {
+		return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
 			for _, u := range all {
 				if _, err := fmt.Fprintf(w, "pot %s\n\tresident memory : %d bytes\n\tprocesses : %d\n\tcpu time : %.2f s\n", u.Name, u.Memory, u.Processes, u.CPU); err != nil {
 					return err
@@ -264,7 +266,7 @@ func showCommand() *cobra.Command {
 	return c
 }
 
-// potUsage is what a pot uses.
+// potUsage is the resource usage of a pot.
 type potUsage struct {
 	Name      pot.Name `json:"name"`
 	Memory    int64    `json:"memory_bytes"`
@@ -272,8 +274,8 @@ type potUsage struct {
 	CPU       float64  `json:"cpu_seconds"`
 }
 
-// usages are those of all that run, or of one.
-func (o *onPots) usages(ctx context.Context, only pot.Name) ([]potUsage, error) {
+// usages returns the usage of all running pots, or of one.
+func (o *hostFlags) usages(ctx context.Context, only pot.Name) ([]potUsage, error) {
 	ps, _, err := o.pots()
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// initTimeout bounds the setting up of a host.
+// initTimeout bounds the setup of a host.
 const initTimeout = 5 * time.Minute
 
 // defaultGroup is POT_GROUP where it is not set (pot-reference 1.1).
@@ -23,31 +23,30 @@ const defaultGroup = "pot"
 func initCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "init",
-		Short: "set this host up for pots",
-		Long: `Makes what this host lacks for pots: settings in loader.conf and rc.conf, anchors
-in pf.conf, the group and the datasets. What is there already is left alone, and
-a file that is changed is kept beside itself, with .before-pot behind its name.
-Anchors go before the first translation or filter rule of pf.conf, and only if pfctl -n
-accepts the result.`,
+		Short: "Set up this host for pots",
+		Long: `Sets up this host for pots: settings in loader.conf and rc.conf, anchors in pf.conf, the
+group and the datasets. Whatever exists is left unchanged. Before a file is changed, a
+copy of it is kept beside it, with the suffix .before-pot. Anchors are inserted before the
+first translation or filter rule of pf.conf, and only if pfctl -n accepts the result.`,
 		Args: arguments(),
 	}
-	this := addThisHost(c)
-	dry := c.Flags().BoolP("dry-run", "n", false, "say what would be made, and make nothing")
+	this := addConfFlags(c)
+	dry := c.Flags().BoolP("dry-run", "n", false, "print what would be made, and make nothing")
 	minimal := c.Flags().BoolP("minimal", "m", false, "leave pf alone")
-	c.Flags().BoolP("syslogd", "s", false, "as with pot, leave syslogd alone: it always is")
+	c.Flags().BoolP("syslogd", "s", false, "ignored; kept for compatibility: syslogd is never changed")
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
-		say, said := output.said(c.OutOrStdout())
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
+		say, end := output.stream(c.OutOrStdout())
 		host, pots, err := this.open()
 		if err != nil {
 			return fmt.Errorf("cannot set up this host: %w", err)
 		}
 		if host.Setup == nil {
-			say("a " + host.Name + " host needs no setting up")
-			return said()
+			say("a " + host.Name + " host needs no setup")
+			return end()
 		}
 		if !*dry && os.Geteuid() != 0 {
-			return hinted{fmt.Errorf("cannot set up this host: not root"), "-n says what would be made"}
+			return hinted{fmt.Errorf("cannot set up this host: not root"), "-n prints what would be made"}
 		}
 		ctx, cancel := context.WithTimeout(c.Context(), initTimeout)
 		defer cancel()
@@ -58,7 +57,7 @@ accepts the result.`,
 			PF:     !*minimal, DryRun: *dry,
 			Tell: say,
 		})
-		if err = errors.Join(err, said()); err != nil {
+		if err = errors.Join(err, end()); err != nil {
 			return fmt.Errorf("cannot set up this host: %w", err)
 		}
 		return nil

@@ -16,38 +16,38 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// inspectCommand says what an image is.
+// inspectCommand shows the contents of an image.
 func inspectCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "inspect FILE",
-		Short: "say what an image is, and what in it would act on a host",
-		Long: `Says what an image is: of which pot and release, when it was made, its datasets,
-what its pot.conf asks for; and, as warnings, what in it would act on the host that
-imports it. Nothing is extracted, no ZFS is needed and no root, and nothing is read
-before all of the image is verified, as by image verify.
+		Short: "Show what an image contains, and what in it would affect a host",
+		Long: `Shows an image's pot and release, its date, its datasets and the settings in its
+pot.conf; and, as warnings, everything in it that would affect the host that imports it.
+Nothing is extracted, and neither ZFS nor root is needed. All of the image is verified
+before it is read, as by image verify.
 
-Of the environment in pot.conf names are shown, and values with --env alone: they
-may be secret. With --files all paths in the image are listed instead, a line for
-each; with -o json a JSON object for each.
+Environment variables of pot.conf are shown by name; --env adds their values, which may
+be secret. --files lists all paths in the image instead, one to a line, or with -o json
+one JSON object to a line.
 
-A layered image holds what has changed since the one that it was cloned from. What
-files it has can be told if that one is given with --origin, the oldest first where
-there are more; all else is told without it.`,
+A layered image holds only the changes to the image that it was cloned from. Its files
+are known only if that image is given with --origin, the oldest first if there are
+several; everything else is shown without it.`,
 		Example: `    pot image inspect hello_1.0.xz
     pot image inspect -C pots.pub https://images.example.org/pots/hello_1.0.xz
     pot image inspect --files --origin base_14.2.xz hello_1.0.xz`,
 		Args: arguments("FILE"),
 	}
 	trust, output := addTrust(c), addOutput(c)
-	files := c.Flags().Bool("files", false, "list the files in it instead")
-	values := c.Flags().Bool("env", false, "show values of the environment too")
+	files := c.Flags().Bool("files", false, "list the files in the image instead")
+	values := c.Flags().Bool("env", false, "show the values of environment variables")
 	below := addOrigins(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := trust.check(); err != nil {
 			return err
 		}
 		if *files && *values {
-			return errors.New("--files and --env: only one of them can be meant")
+			return errors.New("--files and --env are mutually exclusive")
 		}
 		p, err := place(args[0])
 		if err != nil {
@@ -57,7 +57,7 @@ there are more; all else is told without it.`,
 		if n.origins, err = below.places(); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			n.bar = newProgress(c.ErrOrStderr())
 			defer n.bar.done()
 			if *files {
@@ -68,22 +68,22 @@ there are more; all else is told without it.`,
 			if err != nil {
 				return err
 			}
-			return output.tell(c.OutOrStdout(), r, r.Text)
+			return output.print(c.OutOrStdout(), r, r.Text)
 		})(c, args)
 	}
 	return c
 }
 
-// inspection is a look at an image.
+// inspection is an inspection of an image: its arguments and flags.
 type inspection struct {
 	of      fetch.Location
 	origins []fetch.Location
 	trust   trust
-	values  bool // of the environment too
+	values  bool // show values of the environment
 	bar     *progress
 }
 
-// report is all that can be said of the image.
+// report reads the image and describes it.
 func (n *inspection) report(ctx context.Context) (*inspect.Report, error) {
 	r := inspect.New(n.of, n.values)
 	seen := inspect.NewSeen()
@@ -109,7 +109,7 @@ func (n *inspection) list(ctx context.Context, w io.Writer, format output) error
 	first := true
 	_, _, err := n.index(ctx, zstream.Options{}, func(e zstream.Entry) error {
 		if first {
-			n.bar.done() // the line is free
+			n.bar.done() // the list may go to the same terminal
 		}
 		first = false
 		return line(e)
@@ -120,8 +120,8 @@ func (n *inspection) list(ctx context.Context, w io.Writer, format output) error
 	return buffered.Flush()
 }
 
-// index reads the image, which is closed by then: of the file only what was
-// verified is of use.
+// index calls visit for each file of the image. The File that it returns is closed, and of
+// use only for what was verified.
 func (n *inspection) index(ctx context.Context, o zstream.Options, visit func(zstream.Entry) error) (*image.File, *zstream.Stream, error) {
 	var done func()
 	var err error

@@ -17,18 +17,18 @@ func listCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
-		Short:   "list pots",
-		Long:    `Lists the pots of this host, images too; tasks' pots are not listed: pot ps has those.`,
+		Short:   "List pots",
+		Long:    `Lists the pots and images of this host. Pots of Nomad tasks are listed by pot ps only.`,
 		Args:    arguments(),
 	}
-	quiet := c.Flags().BoolP("quiet", "q", false, "list names alone")
-	c.Flags().BoolP("pots", "p", true, "list pots, as without it")
-	flavours := c.Flags().BoolP("flavours", "F", false, "list flavours")
-	bridges := c.Flags().BoolP("bridges", "B", false, "list private bridges")
-	c.Flags().BoolP("all", "a", false, "as without it")
-	o := addOnPots(c)
+	quiet := c.Flags().BoolP("quiet", "q", false, "print only names")
+	c.Flags().BoolP("pots", "p", true, "ignored; kept for compatibility")
+	flavours := c.Flags().BoolP("flavours", "F", false, "list flavours instead")
+	bridges := c.Flags().BoolP("bridges", "B", false, "list private bridges instead")
+	c.Flags().BoolP("all", "a", false, "ignored; kept for compatibility")
+	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		if *bridges {
 			return o.listBridges(c, *quiet, output)
 		}
@@ -41,7 +41,7 @@ func listCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("cannot list flavours: %w", err)
 			}
-			return output.tell(c.OutOrStdout(), all, func(w io.Writer) error {
+			return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
 				for _, f := range all {
 					fmt.Fprintln(w, f.Name)
 				}
@@ -59,7 +59,7 @@ func listCommand() *cobra.Command {
 			}
 			return output.lines(c.OutOrStdout(), names)
 		}
-		return output.tell(c.OutOrStdout(), all, func(w io.Writer) error {
+		return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
 			for _, i := range all {
 				if err := i.text(w, false); err != nil {
 					return err
@@ -71,8 +71,8 @@ func listCommand() *cobra.Command {
 	return c
 }
 
-// list are this host's pots. One whose settings cannot be read is said and passed over.
-func (o *onPots) list(c *cobra.Command) ([]*info, error) {
+// list returns this host's pots. A pot whose settings cannot be read is skipped with a note.
+func (o *hostFlags) list(c *cobra.Command) ([]*info, error) {
 	ps, _, err := o.pots()
 	if err != nil {
 		return nil, err
@@ -93,18 +93,18 @@ func (o *onPots) list(c *cobra.Command) ([]*info, error) {
 func destroyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "destroy -p POT | -B BRIDGE",
-		Short: "take a pot away, with all that is in it, or a private bridge",
-		Long: `Takes a pot away, with its tree, its settings and its snapshots. One that runs is
-refused without -F, which stops it; one that others are cloned from is refused. A private
-bridge that a pot is for is refused too.`,
+		Short: "Destroy a pot with everything in it, or a private bridge",
+		Long: `Destroys a pot with its tree, its settings and its snapshots. A running pot is refused
+unless -F is given, which stops it. A pot with clones is refused, and so is a private
+bridge that a pot uses.`,
 	}
 	bridge := c.Flags().StringP("bridge", "B", "", "`name` of a private bridge, instead of a pot")
-	stop := c.Flags().BoolP("force", "F", false, "stop a pot that runs")
-	c.Flags().BoolP("recursive", "r", false, "as with pot, of pots of type single: nothing more")
-	c.Flags().BoolP("quiet", "q", false, "as without it")
-	return onPotOr(c, bridge, func(c *cobra.Command, o *onPots) error {
+	stop := c.Flags().BoolP("force", "F", false, "stop the pot if it is running")
+	c.Flags().BoolP("recursive", "r", false, "ignored; kept for compatibility")
+	c.Flags().BoolP("quiet", "q", false, "ignored; kept for compatibility")
+	return onPotOr(c, bridge, func(c *cobra.Command, o *hostFlags) error {
 		return o.destroyBridge(c, *bridge)
-	}, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	}, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, conf, err := o.pots()
 		if err == nil {
 			err = local.Destroy(c.Context(), ps, name, *stop, local.StartOptions{DNS: conf.DNS, Tell: notes(c)})
@@ -119,11 +119,11 @@ bridge that a pot is for is refused too.`,
 func renameCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rename -p POT -n NAME",
-		Short: "give a pot another name",
-		Long:  `Gives a pot that does not run another name, by which other pots depend on it from then on.`,
+		Short: "Rename a pot",
+		Long:  `Renames a stopped pot, also in the dependencies of other pots.`,
 	}
 	to := c.Flags().StringP("new", "n", "", "the new `name`")
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, _, err := o.pots()
 		if err == nil {
 			err = local.Rename(c.Context(), ps, name, pot.Name(*to))
@@ -138,20 +138,20 @@ func renameCommand() *cobra.Command {
 func pruneCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "prune",
-		Short: "take away the pots that have run and are marked to be pruned",
-		Long: `Destroys the pots that have the attribute prunable, have been started, and do not
-run, and prints their names.`,
+		Short: "Destroy prunable pots that have run",
+		Long: `Destroys pots that have the attribute prunable, have been started, and are not running
+now, and prints their names.`,
 		Args: arguments(),
 	}
-	dry := c.Flags().BoolP("dry-run", "n", false, "print their names, and destroy nothing")
+	dry := c.Flags().BoolP("dry-run", "n", false, "print the names, and destroy nothing")
 	quiet := c.Flags().BoolP("quiet", "q", false, "print nothing")
-	grace := c.Flags().BoolP("grace", "g", false, "leave pots whose command has ended within the last minute")
-	o := addOnPots(c)
+	grace := c.Flags().BoolP("grace", "g", false, "keep pots whose command ended within the last minute")
+	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		ps, _, err := o.pots()
 		if err != nil {
-			return fmt.Errorf("cannot prune: %w", err)
+			return fmt.Errorf("cannot prune pots: %w", err)
 		}
 		var pruned []string
 		all, err := o.list(c)
@@ -164,7 +164,7 @@ run, and prints their names.`,
 			}
 			if !*dry {
 				if err := local.Destroy(c.Context(), ps, pot.Name(i.Name), false, local.StartOptions{}); err != nil {
-					return errors.Join(fmt.Errorf("cannot prune: %w", err), output.lines(c.OutOrStdout(), pruned))
+					return errors.Join(fmt.Errorf("cannot prune pots: %w", err), output.lines(c.OutOrStdout(), pruned))
 				}
 			}
 			pruned = append(pruned, i.Name)

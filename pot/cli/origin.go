@@ -14,10 +14,10 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// originFiles are the images that another one is layered on, as they were typed.
+// originFiles are the arguments of --origin: the images that another one is layered on.
 type originFiles []string
 
-// addOrigins gives c the flag for them.
+// addOrigins adds --origin to c.
 func addOrigins(c *cobra.Command) *originFiles {
 	o := &originFiles{}
 	c.Flags().StringArrayVar((*[]string)(o), "origin", nil, "`FILE` of the image that this one is layered on; may be repeated, the oldest first")
@@ -36,8 +36,8 @@ func (o originFiles) places() ([]fetch.Location, error) {
 	return all, nil
 }
 
-// openOrigins are the streams of what an image is layered on, verified as it is.
-// They are in use until done is called.
+// openOrigins opens the streams of the images that an image is layered on, verified as t
+// asks. The caller must call done when it has read them.
 func (t trust) openOrigins(ctx context.Context, places []fetch.Location, dir string, bar *progress) (streams []io.Reader, done func(), err error) {
 	var opened []io.Closer
 	done = func() {
@@ -58,8 +58,8 @@ func (t trust) openOrigins(ctx context.Context, places []fetch.Location, dir str
 	return streams, done, nil
 }
 
-// decodeFault is err, or what kept one of the streams from being decoded: then the
-// stream is not what is wrong.
+// decodeFault returns the error of decoding one of the streams, if there was one, and
+// otherwise err: a stream that could not be decoded also looks damaged to its reader.
 func decodeFault(err error, streams []io.Reader) error {
 	for _, r := range streams {
 		if d := r.(*decoded); d.err != nil && d.err != io.EOF {
@@ -69,7 +69,7 @@ func decodeFault(err error, streams []io.Reader) error {
 	return err
 }
 
-// hintOrigin says what helps when an image is layered, and its origin not given.
+// hintOrigin adds a hint to zstream.ErrNoOrigin: the image that --origin must give.
 func hintOrigin(err error, on image.Meta, given int) error {
 	if !errors.Is(err, zstream.ErrNoOrigin) {
 		return err
@@ -77,15 +77,15 @@ func hintOrigin(err error, on image.Meta, given int) error {
 	return hinted{err, noOrigin(on, given)}
 }
 
-// noOrigin is what helps when an image is layered, and its origin not given.
+// noOrigin returns that hint. given is the number of origins that were given.
 func noOrigin(on image.Meta, given int) string {
 	switch {
 	case on == image.Meta{} && given == 0:
-		return "it is layered on another image: give that with --origin FILE"
+		return "it is layered on another image: add --origin FILE"
 	case on == image.Meta{}:
-		return "it is layered on another image than what --origin gives"
+		return "it is layered on a different image than --origin gives"
 	case given == 0:
-		return fmt.Sprintf("it is layered on %s_%s, at snapshot %s: give that image with --origin FILE", on.Name, on.Tag, on.Snapshot)
+		return fmt.Sprintf("it is layered on %s_%s, at snapshot %s: add --origin FILE for that image", on.Name, on.Tag, on.Snapshot)
 	}
-	return fmt.Sprintf("it is layered on %s_%s, at snapshot %s: --origin gives another", on.Name, on.Tag, on.Snapshot)
+	return fmt.Sprintf("it is layered on %s_%s, at snapshot %s: --origin gives a different image", on.Name, on.Tag, on.Snapshot)
 }

@@ -14,8 +14,8 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// Environment variables that say where this host's pots are, so that commands can be
-// typed as pot's are.
+// Environment variables with the defaults of flags, so that commands can be typed as pot's
+// are.
 const (
 	configVariable = "POT_CONFIG"
 	dirVariable    = "POT_DIR"
@@ -23,22 +23,21 @@ const (
 	supervisorVariable = "POT_SUPERVISOR"
 )
 
-// onPots is what commands about pots have in common: the host that they are on.
-type onPots struct {
-	thisHost
+// hostFlags are the flags that all commands about pots have: the host's configuration.
+type hostFlags struct {
+	confFlags
 }
 
-// addOnPots gives a command the flags that say which host's pots it is about. pot's
-// own letters are all taken.
-func addOnPots(c *cobra.Command) *onPots {
-	o := &onPots{newThisHost()}
+// addHostFlags adds hostFlags to c. They have no letters: pot uses those for other flags.
+func addHostFlags(c *cobra.Command) *hostFlags {
+	o := &hostFlags{newConfFlags()}
 	f := c.Flags()
 	f.StringVar(&o.file, "config", cmp.Or(os.Getenv(configVariable), o.paths.PotConfig), "pot's configuration `file`; also $"+configVariable)
-	f.StringVar(&o.root, "zfs-root", "", "the `dataset` that all others are below, instead of POT_ZFS_ROOT")
-	f.StringVar(&o.dir, "dir", cmp.Or(os.Getenv(dirVariable), o.paths.Dir), "`directory` of what the driver remembers; also $"+dirVariable)
-	f.StringVar(&o.supervisor, "supervisor", os.Getenv(supervisorVariable), "`path` of pot-supervisor, if it is not beside this program; also $"+supervisorVariable)
+	f.StringVar(&o.root, "zfs-root", "", "root `dataset` of all others, instead of POT_ZFS_ROOT")
+	f.StringVar(&o.dir, "dir", cmp.Or(os.Getenv(dirVariable), o.paths.Dir), "`directory` of the driver's state; also $"+dirVariable)
+	f.StringVar(&o.supervisor, "supervisor", os.Getenv(supervisorVariable), "`path` of pot-supervisor, if not beside this program; also $"+supervisorVariable)
 	if f.Lookup("verbose") == nil && f.ShorthandLookup("v") == nil {
-		f.BoolP("verbose", "v", false, "as with pot; there is no more to say")
+		f.BoolP("verbose", "v", false, "ignored; kept for compatibility")
 	}
 	if f.Lookup("pot") != nil {
 		_ = c.RegisterFlagCompletionFunc("pot", o.completePots)
@@ -46,8 +45,8 @@ func addOnPots(c *cobra.Command) *onPots {
 	return o
 }
 
-// completePots are the names of this host's pots, for shells.
-func (o *onPots) completePots(c *cobra.Command, _ []string, begin string) ([]string, cobra.ShellCompDirective) {
+// completePots completes the names of this host's pots for shells.
+func (o *hostFlags) completePots(c *cobra.Command, _ []string, begin string) ([]string, cobra.ShellCompDirective) {
 	host, _, err := o.open()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
@@ -59,8 +58,9 @@ func (o *onPots) completePots(c *cobra.Command, _ []string, begin string) ([]str
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// pots are this host's, the driver's with them: their records are in one place.
-func (o *onPots) pots() (*life.Pots, pot.SystemConf, error) {
+// pots opens this host's pots. The driver's are among them: all records are in one
+// directory.
+func (o *hostFlags) pots() (*life.Pots, pot.SystemConf, error) {
 	host, c, err := o.open()
 	if err != nil {
 		return nil, c.System, err
@@ -71,8 +71,8 @@ func (o *onPots) pots() (*life.Pots, pot.SystemConf, error) {
 	return life.Open(host, c), c.System, nil
 }
 
-// settings are those of a pot.
-func (o *onPots) settings(ctx context.Context, name string) (*local.Pot, error) {
+// settings opens the settings of a pot.
+func (o *hostFlags) settings(ctx context.Context, name string) (*local.Pot, error) {
 	host, _, err := o.open()
 	if err != nil {
 		return nil, err
@@ -80,21 +80,21 @@ func (o *onPots) settings(ctx context.Context, name string) (*local.Pot, error) 
 	return local.Open(ctx, host, pot.Name(name))
 }
 
-// zfsRoot is the dataset that all others are below.
-func (o *onPots) zfsRoot() (string, error) {
+// zfsRoot returns the root dataset of all others.
+func (o *hostFlags) zfsRoot() (string, error) {
 	_, c, err := o.configure()
 	return c.System.ZFSRoot, err
 }
 
-// potFlag gives a command -p, which must be set.
+// potFlag adds -p to c, which the command must check with checkPotName.
 func potFlag(c *cobra.Command) *string {
 	return c.Flags().StringP("pot", "p", "", "`name` of the pot")
 }
 
-// errNoPot is a command without a pot that it is about.
+// errNoPot means that -p is missing.
 var errNoPot = errors.New("-p: the name of a pot must be set")
 
-// checkPotName says what is wrong with -p.
+// checkPotName returns an error if -p is missing or invalid.
 func checkPotName(name string) error {
 	if name == "" {
 		return errNoPot

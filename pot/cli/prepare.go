@@ -14,13 +14,13 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// preparing is a pot that is made of an image, as nomad-pot-driver has it made.
+// preparing is a pot being created from an image, as by nomad-pot-driver.
 type preparing struct {
 	output *output
 	creating
 	image   image.Ref
-	id      string // of the allocation
-	as      string // in the place of the image's name
+	id      string // allocation ID
+	as      string // replaces the image's name in the pot's
 	command string
 	ports   []string
 	pubkey  string
@@ -30,43 +30,43 @@ type preparing struct {
 func prepareCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "prepare -p NAME -t TAG -U URL -a ID",
-		Short: "make a pot of an image, to be started once",
-		Long: `Imports an image, unless that has been done, and clones it as NAME_TAG_ID, or as what
--n sets and ID, with _ for dots. The pot has what an allocation needs: it is not
-persistent, runs its command alone, and is pruned once it has run.`,
+		Short: "Create a pot from an image, to be started once",
+		Long: `Imports an image, unless it was imported before, and clones it as NAME_TAG_ID, or with -n
+as NAME_ID, with dots replaced by _. The pot has the attributes for an allocation: it is
+not persistent, runs only its command, and can be pruned once it has run.`,
 		Example: `    pot prepare -U https://images.example.org/pots -p web -t 1.0 -a 7d1f -n shop -c '/usr/local/bin/web -v' -N public-bridge -e 8080:18080`,
 		Args:    arguments(),
 	}
 	m := &preparing{}
 	f := c.Flags()
-	f.StringVarP(&m.image.Name, "pot", "p", "", "`name` of the pot that was exported")
+	f.StringVarP(&m.image.Name, "pot", "p", "", "`name` of the exported pot")
 	f.StringVarP(&m.image.Tag, "tag", "t", "", "`tag` of the image: its version")
 	f.StringVarP(&m.image.Source, "url", "U", "", "`URL` of the directory with the image")
-	f.StringVarP(&m.id, "allocation", "a", "", "`ID` that the pot's name ends in")
-	f.StringVarP(&m.as, "name", "n", "", "what the pot's `name` begins with, instead of the image's")
+	f.StringVarP(&m.id, "allocation", "a", "", "allocation `ID`, the end of the pot's name")
+	f.StringVarP(&m.as, "name", "n", "", "`name` for the beginning of the pot's, instead of the image's")
 	f.StringVarP(&m.command, "cmd", "c", "", "`command` of the pot, instead of the image's")
-	f.StringArrayVarP(&m.ports, "port", "e", nil, "`port` to publish; may be repeated: see pot export-ports")
+	f.StringArrayVarP(&m.ports, "port", "e", nil, "`port` to publish, as in pot export-ports; may be repeated")
 	f.StringVarP(&m.network, "network", "N", "", "`network`: inherit, public-bridge, private-bridge or alias, instead of the image's")
 	f.StringArrayVarP(&m.connect.Addresses, "ip", "i", nil, "`address` of the pot, or auto; may be repeated for network alias")
 	f.StringVarP(&m.connect.Bridge, "bridge", "B", "", "the private `bridge`")
 	f.StringVarP(&m.stack, "stack", "S", "", "`stack`: ipv4, ipv6 or dual")
-	f.StringVarP(&m.dns, "dns", "d", "", "what names are resolved `by`: inherit, pot, off or custom:FILE")
+	f.StringVarP(&m.dns, "dns", "d", "", "name `resolution`: inherit, pot, off or custom:FILE")
 	f.BoolVarP(&m.start, "start", "s", false, "start the pot")
 	addPubkey(c, &m.pubkey)
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	m.output = addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := m.understand(); err != nil {
+		if err := m.validate(); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error { return m.run(c, o) })(c, nil)
+		return runE(func(c *cobra.Command, _ []string) error { return m.run(c, o) })(c, nil)
 	}
 	return c
 }
 
-// understand is what is wrong with the flags, and the name of the pot.
-func (m *preparing) understand() error {
-	errs := []error{m.image.Validate(), m.creating.understand()}
+// validate sets the name of the pot, and returns all errors in the flags.
+func (m *preparing) validate() error {
+	errs := []error{m.image.Validate(), m.creating.validate()}
 	if m.id == "" {
 		errs = append(errs, errors.New("-a: an ID must be set"))
 	}
@@ -79,7 +79,7 @@ func (m *preparing) understand() error {
 	return errors.Join(errs...)
 }
 
-// settings are what the pot is to have, whatever the image says.
+// settings returns the changes to the image's settings that every prepared pot gets.
 func (m *preparing) settings() []local.Change {
 	all := []local.Change{}
 	if m.command != "" {
@@ -97,8 +97,8 @@ func (m *preparing) settings() []local.Change {
 	return all
 }
 
-// run imports the image and makes the pot, or leaves no pot.
-func (m *preparing) run(c *cobra.Command, o *onPots) error {
+// run imports the image and creates the pot. After an error no pot is left.
+func (m *preparing) run(c *cobra.Command, o *hostFlags) error {
 	ps, conf, err := o.pots()
 	if err != nil {
 		return fmt.Errorf("cannot prepare the pot: %w", err)
@@ -111,7 +111,7 @@ func (m *preparing) run(c *cobra.Command, o *onPots) error {
 		return fmt.Errorf("cannot prepare the pot: %w", err)
 	}
 	m.first = true
-	if err := m.creating.run(c, o, "prepare", m.again); err != nil {
+	if err := m.creating.run(c, o, "prepare", m.fromPot); err != nil {
 		return err
 	}
 	err = o.set(c, m.name, m.settings())

@@ -11,13 +11,13 @@ import (
 	"nomad-driver-pot/image"
 )
 
-// progress shows how far the reading of an image has come, on a terminal.
+// progress draws a progress bar on a terminal.
 type progress struct {
-	w   io.Writer // nil: nobody looks at it
+	w   io.Writer // nil: not a terminal
 	bar *progressbar.ProgressBar
 }
 
-// newProgress shows nothing unless stderr is a terminal.
+// newProgress returns a progress that draws nothing unless stderr is a terminal.
 func newProgress(stderr io.Writer) *progress {
 	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return &progress{w: stderr}
@@ -25,8 +25,8 @@ func newProgress(stderr io.Writer) *progress {
 	return &progress{}
 }
 
-// of begins another bar, with bytes, rate and time to go. It is drawn when there
-// is something to tell, and taken away by done.
+// of starts a new bar, with bytes, rate and remaining time. It is drawn on the first count,
+// and cleared by done. Without a terminal of returns nil.
 func (p *progress) of(what string) image.ProgressFunc {
 	p.done()
 	if p.w == nil {
@@ -37,22 +37,22 @@ func (p *progress) of(what string) image.ProgressFunc {
 			p.bar = progressbar.NewOptions64(total,
 				progressbar.OptionSetWriter(p.w),
 				progressbar.OptionSetDescription(what),
-				progressbar.OptionShowCount(), // and of bytes:
+				progressbar.OptionShowCount(),
 				progressbar.OptionShowBytes(true),
 				progressbar.OptionShowTotalBytes(true),
 				progressbar.OptionUseIECUnits(true),
 				progressbar.OptionSetWidth(20),
 				progressbar.OptionThrottle(100*time.Millisecond),
-				progressbar.OptionSetSpinnerChangeInterval(0), // no goroutine that draws by itself
+				progressbar.OptionSetSpinnerChangeInterval(0), // no drawing goroutine
 				progressbar.OptionClearOnFinish(),
 			)
-			_ = p.bar.Set64(0) // its clock runs from what is drawn first
+			_ = p.bar.Set64(0) // starts the clock of the rate
 		}
-		_ = p.bar.Set64(done) // what a terminal does not take is not missed
+		_ = p.bar.Set64(done) // best effort: a failed write to the terminal is no problem
 	}
 }
 
-// done takes the bar away: the line is free for what is said next.
+// done clears the bar: the line is free for other output.
 func (p *progress) done() {
 	if p.bar != nil {
 		_ = p.bar.Clear()

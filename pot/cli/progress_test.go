@@ -18,7 +18,7 @@ import (
 	"nomad-driver-pot/pot/cli"
 )
 
-// onTerminal is what a command shows on the terminal that its stderr is.
+// onTerminal returns the output of a command whose stderr is a terminal.
 func onTerminal(t *testing.T, args ...string) string {
 	t.Helper()
 	master, tty, err := pty.Open()
@@ -47,8 +47,8 @@ func slow(length bool) imagetest.Fault {
 	}
 }
 
-// What a terminal shows of a download: how much of how much, how fast, since when
-// and for how long; and where the length is not known, how much and how fast.
+// On a terminal a download shows bytes done and in total, rate, elapsed and remaining time;
+// if the length is not known, only bytes done and rate.
 var (
 	bar     = regexp.MustCompile(`verifying +\d+% \|█+ *\| \([\d.]+/\d+ [KM]iB, [\d.]+ [KM]?i?B/s\) \[\d+s:\d+s\]`)
 	spinner = regexp.MustCompile(`verifying \([\d.]+ [KM]iB, [\d.]+ [KM]?i?B/s\)`)
@@ -68,7 +68,7 @@ func TestProgress_terminal(t *testing.T) {
 	}
 }
 
-// Where nobody looks, nothing is shown: not even in a file that is no terminal.
+// Without a terminal nothing is shown, also if stderr is a file.
 func TestProgress_file(t *testing.T) {
 	leak.Check(t)
 	server := imagetest.NewServer(t)

@@ -17,14 +17,14 @@ import (
 func psCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "ps",
-		Short: "list the pots that run",
-		Long:  `Lists the pots that run: those that were started by hand, and tasks'.`,
+		Short: "List running pots",
+		Long:  `Lists running pots, including pots of Nomad tasks.`,
 		Args:  arguments(),
 	}
-	c.Flags().BoolP("quiet", "q", false, "as with pot; there is no more than names")
-	o := addOnPots(c)
+	c.Flags().BoolP("quiet", "q", false, "ignored; kept for compatibility")
+	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, _ []string) error {
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		ps, _, err := o.pots()
 		if err != nil {
 			return fmt.Errorf("cannot list pots: %w", err)
@@ -36,7 +36,7 @@ func psCommand() *cobra.Command {
 		if names == nil {
 			names = []pot.Name{}
 		}
-		return output.tell(c.OutOrStdout(), names, func(w io.Writer) error {
+		return output.print(c.OutOrStdout(), names, func(w io.Writer) error {
 			for _, name := range names {
 				if _, err := fmt.Fprintln(w, name); err != nil {
 					return err
@@ -51,18 +51,18 @@ func psCommand() *cobra.Command {
 func lastRunStatsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "last-run-stats -p POT",
-		Short: "say how a pot's command ended last",
-		Long: `Prints the exit code that a pot's command ended with when it last did, as JSON; {}
-if it never has.`,
+		Short: "Show the exit code of a pot's last run",
+		Long: `Prints the exit code of the last run of a pot's command as JSON, or {} if the command
+has never ended.`,
 	}
-	addOutput(c) // both are the same
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	addOutput(c) // text and json are the same
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, _, err := o.pots()
 		if err != nil {
-			return fmt.Errorf("cannot say how the pot ended: %w", err)
+			return fmt.Errorf("cannot show the last run: %w", err)
 		}
 		if _, err := local.Open(c.Context(), ps.Host(), name); err != nil {
-			return fmt.Errorf("cannot say how the pot ended: %w", err)
+			return fmt.Errorf("cannot show the last run: %w", err)
 		}
 		code, err := local.LastExitCode(c.Context(), ps, name)
 		text := fmt.Sprintf(`{ "ExitCode": %d }`, code)
@@ -70,14 +70,14 @@ if it never has.`,
 		case errors.Is(err, fs.ErrNotExist):
 			text = "{}"
 		case err != nil:
-			return fmt.Errorf("cannot say how the pot ended: %w", err)
+			return fmt.Errorf("cannot show the last run: %w", err)
 		}
 		_, err = fmt.Fprintln(c.OutOrStdout(), text)
 		return err
 	})
 }
 
-// usage is what a pot uses, in the form of pot get-rss -J, which drivers read.
+// usage is a pot's resource usage in the form of pot get-rss -J, which drivers read.
 type usage struct {
 	ResourceUsage struct {
 		MemoryStats struct{ RSS, Swap int64 }
@@ -88,18 +88,18 @@ type usage struct {
 func getRSSCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "get-rss -p POT",
-		Short: "say what a pot that runs uses",
+		Short: "Show the resource usage of a running pot",
 	}
-	asJSON := c.Flags().BoolP("json", "J", false, "print it as JSON, as -o json does")
+	asJSON := c.Flags().BoolP("json", "J", false, "print JSON, as -o json")
 	output := addOutput(c)
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		p, err := o.running(c.Context(), name)
 		if err != nil {
-			return fmt.Errorf("cannot say what the pot uses: %w", err)
+			return fmt.Errorf("cannot show the usage of the pot: %w", err)
 		}
 		u, err := p.Usage(c.Context())
 		if err != nil {
-			return fmt.Errorf("cannot say what the pot uses: %w", err)
+			return fmt.Errorf("cannot show the usage of the pot: %w", err)
 		}
 		if *asJSON || *output == "json" {
 			var r usage
@@ -117,9 +117,9 @@ func getRSSCommand() *cobra.Command {
 func topCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "top -p POT",
-		Short: "show the processes of a pot that runs, as top(1) does",
+		Short: "Show the processes of a running pot with top(1)",
 	}
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, _, err := o.pots()
 		if err == nil && ps.Host().Name != "freebsd" {
 			err = fmt.Errorf("on a %s host: %w", ps.Host().Name, pot.ErrUnsupported)
@@ -142,14 +142,14 @@ func topCommand() *cobra.Command {
 func vnetStartCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "vnet-start [-B BRIDGE]",
-		Short: "as with pot; networks of pots are there as soon as a pot needs them",
-		Long: `Does nothing: a bridge, and what leads out of it, is made when the first pot that
-needs it is started, and goes with the last one. pot doctor says what a host lacks
-for that.`,
+		Short: "Ignored; kept for compatibility",
+		Long: `Does nothing. A bridge, and its way out of the host, is created when the first pot that
+needs it is started, and destroyed with the last one. pot doctor checks whether the host
+can do that.`,
 		Args: arguments(),
 	}
 	bridge := c.Flags().StringP("bridge", "B", "", "`name` of a private bridge")
-	addOnPots(c)
+	addHostFlags(c)
 	c.RunE = func(*cobra.Command, []string) error {
 		if *bridge == "" {
 			return nil

@@ -18,24 +18,25 @@ import (
 	"nomad-driver-pot/image/push"
 )
 
-// pushRetries is how often a file is sent again to a server that is ill or busy.
+// pushRetries bounds how often a file is sent again after a server's error.
 const pushRetries = 4
 
 // pushCommand publishes images.
 func pushCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "push FILE|DIR... DIR|URL",
-		Short: "publish images in a directory or on a server",
-		Long: `Publishes images, with the files beside them, in a directory, or the one of a server
-that takes PUT: WebDAV, and most object stores. Of a DIR all images in it are published.
+		Short: "Publish images in a directory or on a server",
+		Long: `Publishes images, with the files beside them, in a directory, or on a server that
+supports PUT, such as WebDAV and most object stores. A DIR as source publishes all images
+in it.
 
-An image is verified before it is sent, and what has arrived is read back and verified
-again. The .skein, which whoever fetches an image asks for first, is sent last: no half
-of an image is ever offered. One that is there already is left as it is, and one of that
-name that is another only replaced with --force; for that a server has to take DELETE.
+An image is verified before it is sent, and then read back and verified again. The
+.skein, which clients fetch first, is sent last, so that a partly sent image is never
+offered. An image that is published already is skipped; a different image of the same
+name is replaced only with --force, for which a server must support DELETE.
 
-Who asks a server is said by $POT_PUSH_TOKEN, by $POT_PUSH_USERNAME and
-$POT_PUSH_PASSWORD, by $POT_PUSH_HEADER, which is a whole header, or by a file in the
+Credentials for a server come from $POT_PUSH_TOKEN, from $POT_PUSH_USERNAME and
+$POT_PUSH_PASSWORD, from $POT_PUSH_HEADER, which is a whole header, or from a file in the
 form of netrc: machine HOST login USER password PASSWORD.`,
 		Example: `    pot image push -C pots.pub hello_1.0.xz https://images.example.org/pots
     pot image push /srv/build /srv/images`,
@@ -48,10 +49,10 @@ form of netrc: machine HOST login USER password PASSWORD.`,
 	}
 	p := &pushes{}
 	addPubkey(c, &p.pubkey)
-	c.Flags().BoolVar(&p.options.Replace, "force", false, "replace an image of that name that is another")
-	c.Flags().StringVar(&p.netrc, "netrc", "", "`file` that says who asks the server")
+	c.Flags().BoolVar(&p.options.Replace, "force", false, "replace a different image of the same name")
+	c.Flags().StringVar(&p.netrc, "netrc", "", "`file` with credentials for the server, in the form of netrc")
 	output := addOutput(c)
-	c.RunE = act(func(c *cobra.Command, args []string) error {
+	c.RunE = runE(func(c *cobra.Command, args []string) error {
 		p.bar = newProgress(c.ErrOrStderr())
 		defer p.bar.done()
 		p.options.Warn = func(text string) {
@@ -61,12 +62,12 @@ form of netrc: machine HOST login USER password PASSWORD.`,
 		last := len(args) - 1
 		done, err := p.run(c.Context(), args[:last], args[last])
 		p.bar.done()
-		return errors.Join(output.tell(c.OutOrStdout(), done, func(w io.Writer) error { return pushedText(w, done) }), err)
+		return errors.Join(output.print(c.OutOrStdout(), done, func(w io.Writer) error { return pushedText(w, done) }), err)
 	})
 	return c
 }
 
-// pushes are images that are to be published.
+// pushes publishes images.
 type pushes struct {
 	options push.PushOptions
 	pubkey  string
@@ -74,20 +75,20 @@ type pushes struct {
 	bar     *progress
 }
 
-// pushed is an image that was.
+// pushed is a published image.
 type pushed struct {
 	Image   string `json:"image"`
 	To      string `json:"to"`
 	Digest  string `json:"digest"`
 	Bytes   int64  `json:"bytes"`   // of the .xz
-	Already bool   `json:"already"` // nothing was sent: all of it was there
+	Already bool   `json:"already"` // nothing was sent: it was there
 }
 
 func pushedText(w io.Writer, all []pushed) error {
 	for _, p := range all {
 		what := "published"
 		if p.Already {
-			what = "there already:"
+			what = "already published:"
 		}
 		if _, err := fmt.Fprintf(w, "%s %s\n%s\n", what, p.To, p.Digest); err != nil {
 			return err
@@ -96,7 +97,7 @@ func pushedText(w io.Writer, all []pushed) error {
 	return nil
 }
 
-// run publishes images, up to the first that cannot be.
+// run publishes images, and stops at the first error.
 func (p *pushes) run(ctx context.Context, from []string, to string) ([]pushed, error) {
 	all := []pushed{}
 	var err error
@@ -124,7 +125,7 @@ func (p *pushes) run(ctx context.Context, from []string, to string) ([]pushed, e
 	return all, nil
 }
 
-// inTurn is a bar that begins when there is something for it to show.
+// inTurn returns a count whose bar starts with the first call.
 func (p *pushes) inTurn(what string) image.ProgressFunc {
 	var count image.ProgressFunc
 	return func(done, total int64) {
@@ -137,7 +138,7 @@ func (p *pushes) inTurn(what string) image.ProgressFunc {
 	}
 }
 
-// pushPlaces are images by their files, and all of those in directories, by name.
+// pushPlaces returns the images in from: files, and all images in directories, by name.
 func pushPlaces(from []string) ([]fetch.Location, error) {
 	var all []fetch.Location
 	for _, name := range from {
@@ -147,7 +148,7 @@ func pushPlaces(from []string) ([]fetch.Location, error) {
 				return nil, err
 			}
 			if len(files) == 0 {
-				return nil, fmt.Errorf("%s: there is no image in it", name)
+				return nil, fmt.Errorf("%s: no images in this directory", name)
 			}
 			slices.Sort(files)
 		}
@@ -162,7 +163,7 @@ func pushPlaces(from []string) ([]fetch.Location, error) {
 	return all, nil
 }
 
-// escapeGlob is a name as a pattern of itself.
+// escapeGlob returns the glob pattern that matches only name.
 func escapeGlob(name string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(name)
 }
@@ -191,7 +192,7 @@ func pushCredentials(to, netrc string, env func(string) string) (c image.Credent
 		return c, fmt.Errorf("--netrc: %w", err)
 	}
 	if info.Mode()&0o077 != 0 {
-		return c, hinted{fmt.Errorf("--netrc: %s can be read by others than its owner", netrc), "chmod 600 " + netrc}
+		return c, hinted{fmt.Errorf("--netrc: %s is readable by users other than its owner", netrc), "chmod 600 " + netrc}
 	}
 	data, err := os.ReadFile(netrc)
 	if err != nil {
@@ -204,17 +205,17 @@ func pushCredentials(to, netrc string, env func(string) string) (c image.Credent
 	return c, nil
 }
 
-// login is a user and a password.
+// login is an entry of a netrc file.
 type login struct {
 	user, password string
 	there          bool
 }
 
-// errNetrc says no word of the file.
-var errNetrc = errors.New("is not in the form of netrc: machine HOST login USER password PASSWORD")
+// errNetrc quotes nothing of the file, which holds passwords.
+var errNetrc = errors.New("not in the form of netrc: machine HOST login USER password PASSWORD")
 
-// parseNetrc is the login for a host, or the default one, of a file that ftp(1) and
-// curl(1) read.
+// parseNetrc returns the login for a host, or else the default one, from a file in the
+// format of ftp(1) and curl(1).
 func parseNetrc(text, host string) (user, password string, err error) {
 	var found, fallback, other login
 	at := &other
@@ -250,5 +251,5 @@ func parseNetrc(text, host string) (user, password string, err error) {
 	case fallback.there:
 		return fallback.user, fallback.password, nil
 	}
-	return "", "", fmt.Errorf("says nothing of %s", host)
+	return "", "", fmt.Errorf("no entry for %s", host)
 }

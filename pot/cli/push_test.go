@@ -41,14 +41,14 @@ func TestPushCredentials(t *testing.T) {
 		env["POT_PUSH_HEADER"] = "A: b"
 		must.Eq(t, image.Credentials{Header: "A: b"}, get())
 	})
-	t.Run("a file for all to read is refused", func(t *testing.T) {
+	t.Run("a file that others can read is refused", func(t *testing.T) {
 		must.NoError(t, os.Chmod(netrc, 0o644))
 		_, err := pushCredentials("https://example.org/", netrc, none)
-		must.EqError(t, err, "--netrc: "+netrc+" can be read by others than its owner")
+		must.EqError(t, err, "--netrc: "+netrc+" is readable by users other than its owner")
 		must.NoError(t, os.Chmod(netrc, 0o600))
 	})
 	for text, want := range map[string]string{
-		"machine other login o password p":   "says nothing of example.org",
+		"machine other login o password p":   "no entry for example.org",
 		"machine example.org login":          errNetrc.Error(),
 		"machine example.org s3cret x":       errNetrc.Error(),
 		"macdef init\nuser me s3cret\n\nxyz": errNetrc.Error(),
@@ -59,7 +59,7 @@ func TestPushCredentials(t *testing.T) {
 	}
 }
 
-// Package pot and package image know each other's labels, and do not import each other.
+// Packages image and image/conf have the same labels without importing each other.
 func TestLabels(t *testing.T) {
 	leak.Check(t)
 	must.Eq(t, store.LabelRef, conf.LabelRef)

@@ -13,8 +13,8 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// open makes a pool in a file, mounted on state, and datasets for the pots whose files
-// are there already. The configuration is as the shell tool reads it too.
+// open creates a pool in a file, mounted on state, and datasets for the pots whose files
+// exist in state. The shell tool can read the configuration too.
 func (s *scratch) open() (err error) {
 	s.db = filepath.Join(s.work, "db")
 	before := filepath.Join(s.work, "state.before")
@@ -79,7 +79,7 @@ func copyTree(from, to string) error {
 	return errors.Join(err, os.RemoveAll(from))
 }
 
-// configure writes pot.conf: no quotes, which potnet would not take off.
+// configure writes pot.conf without quotes, which potnet would not strip.
 func (s *scratch) configure() error {
 	text := fmt.Sprintf("POT_ZFS_ROOT=%s\nPOT_FS_ROOT=%s\nPOT_CACHE=%s/cache\nPOT_TMP=%s/status\nPOT_GROUP=wheel\n", s.zfsRoot, s.state, s.state, s.work)
 	if uplink := os.Getenv("POT_TEST_EXTIF"); uplink != "" {

@@ -2,7 +2,7 @@ package cli_test
 
 import "nomad-driver-pot/pot"
 
-// open has nothing to make: datasets are directories, in the directory that remembers.
+// open has nothing to create: datasets are directories in the state directory.
 func (s *scratch) open() error {
 	s.db, s.zfsRoot, s.remove = s.state, pot.DefaultZFSRoot, func() error { return nil }
 	return nil

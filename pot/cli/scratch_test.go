@@ -12,8 +12,8 @@ import (
 	"nomad-driver-pot/pot/native"
 )
 
-// scratch is a host of pots in a directory, kept apart from this machine's own pots: by
-// the environment of pot's commands.
+// scratch is a host of pots in a directory. The environment of pot's commands keeps it apart
+// from this machine's own pots.
 type scratch struct {
 	work       string
 	state      string // POT_FS_ROOT: jails are in state/jails
@@ -24,7 +24,7 @@ type scratch struct {
 	remove     func() error
 }
 
-// openScratch makes one in work.
+// openScratch creates a scratch in work.
 func openScratch(work, supervisor string) (*scratch, error) {
 	s := &scratch{work: work, state: filepath.Join(work, "state"), config: filepath.Join(work, "etc/pot/pot.conf"), supervisor: supervisor}
 	if err := s.open(); err != nil {
@@ -33,7 +33,7 @@ func openScratch(work, supervisor string) (*scratch, error) {
 	return s, nil
 }
 
-// env is what pot's commands find it by.
+// env is the environment by which pot's commands use s.
 func (s *scratch) env() map[string]string {
 	return map[string]string{
 		"POT_DIR": s.db, "POT_CONFIG": s.config, "POT_SUPERVISOR": s.supervisor,
@@ -41,12 +41,12 @@ func (s *scratch) env() map[string]string {
 	}
 }
 
-// close destroys its pots, whatever has become of them, and all that is mounted there.
+// close destroys its pots, whatever their state, and removes all mounts in it.
 func (s *scratch) close() error {
 	return errors.Join(s.destroyPots(), machine.UnmountBelow(s.state), s.remove())
 }
 
-// destroyPots destroys the pots that run.
+// destroyPots destroys running pots.
 func (s *scratch) destroyPots() error {
 	host, err := native.Open(pot.HostConfig{
 		Dir: s.db, Supervisor: s.supervisor, Network: pot.DefaultNetwork, ZFSRoot: s.zfsRoot,

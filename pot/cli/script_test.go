@@ -18,7 +18,7 @@ import (
 	"nomad-driver-pot/pot/cli"
 )
 
-// The stories run this very test binary, as both names of the program.
+// The scripts run this test binary under both names of the program.
 func TestMain(m *testing.M) {
 	run := func() {
 		countCommands()
@@ -27,33 +27,33 @@ func TestMain(m *testing.M) {
 	testscript.Main(unleaking{m}, map[string]func(){"pot": run, "nomad-driver-pot": run, "odd": odd})
 }
 
-// unleaking are tests that leave nothing behind.
+// unleaking runs the tests and checks that they leave nothing behind.
 type unleaking struct{ *testing.M }
 
 func (m unleaking) Run() int { return leak.Run(m.M.Run) }
 
-// The commands as stories: testdata/script. They have, beside testscript's own:
+// TestScripts tests the commands by the scripts in testdata/script. Beside testscript's own
+// commands they have:
 //
 //	exits STATUS COMMAND...  runs a command that ends with that status
 //	pack FILE...             makes an image FILE.xz of a file, with .meta and .skein
 //	asked FILE               waits until the server was asked for it
-//	until COMMAND...         runs a command again and again, until it ends well
-//	rooted                   keeps other tests of hosts away, and takes pots away at the end
-//	base DIR [PROGRAM]...    makes a tree with a shell, and programs of this machine
+//	until COMMAND...         runs a command until it succeeds
+//	rooted                   locks out other tests of hosts, and destroys pots at the end
+//	base DIR [PROGRAM]...    makes a tree with a shell and programs of this machine
 //	! inherits POT           fails if a process of a pot has inherited a descriptor
 //	hostbase FILE            makes an archive of this machine's own files
 //
-// and a program, odd COMMAND..., that becomes a command with descriptors open that are
-// not for it, a directory, a lock file and a socket, and with an umask, limits, signals
-// and priorities that are not a command's;
-// and $IMAGES, $STREAMS, $KEYS, directories of fixtures; $URL of a server that has
-// $HELLO, what pot exported; and $HELLO without its .meta as bare_1.0.xz, and an
-// image whose end does not come as stalled_1.0.xz; and $SHELF, where images can be
-// published by who has the token s3cret. rooted sets $DB, the
-// directory that pots are remembered in, $ZFS_ROOT, and $SHELLPOT: the shell tool.
+// The program odd COMMAND... executes a command with open descriptors of a directory, a lock
+// file and a socket, and with an unusual umask, limits, signals and priorities.
 //
-// Beside testscript's own, the conditions are root; limits, where the kernel limits pots;
-// and shelltool, where the shell tool is installed.
+// $IMAGES, $STREAMS and $KEYS are directories of fixtures. $URL is a server with an exported
+// image, $HELLO; the same without its .meta, bare_1.0.xz; and one whose download never ends,
+// stalled_1.0.xz. Images can be published to $SHELF with the token s3cret. rooted sets $DB,
+// the directory of the pots' records, $ZFS_ROOT, and $SHELLPOT, the shell tool.
+//
+// The additional conditions are root; limits, if the kernel limits pots; and shelltool, if
+// the shell tool is installed.
 func TestScripts(t *testing.T) {
 	leak.Check(t)
 	t.Cleanup(func() { // testscript's own, of which it loses count when not all stories are run

@@ -13,7 +13,7 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// setCommands are pot's commands that change the settings of a pot.
+// setCommands returns the commands that change or show the settings of a pot.
 func setCommands() []*cobra.Command {
 	return []*cobra.Command{
 		setCmdCommand(), setAttributeCommand("set-attribute"), setAttributeCommand("set-attr"), setRSSCommand(),
@@ -22,12 +22,12 @@ func setCommands() []*cobra.Command {
 	}
 }
 
-// setter makes c a command that changes a pot, by settings that it finds out from its
-// flags, once they are there.
-func setter(c *cobra.Command, find func(o *onPots) ([]local.Change, error)) *cobra.Command {
+// setter completes c, a command that changes the settings of a pot. find returns the changes
+// after the flags have been parsed.
+func setter(c *cobra.Command, find func(o *hostFlags) ([]local.Change, error)) *cobra.Command {
 	c.Args = arguments()
 	name := potFlag(c)
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		all, err := find(o)
 		errs := []error{checkPotName(*name), err}
@@ -37,13 +37,13 @@ func setter(c *cobra.Command, find func(o *onPots) ([]local.Change, error)) *cob
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error { return o.set(c, *name, all) })(c, nil)
+		return runE(func(c *cobra.Command, _ []string) error { return o.set(c, *name, all) })(c, nil)
 	}
 	return c
 }
 
-// set makes changes.
-func (o *onPots) set(c *cobra.Command, name string, all []local.Change) error {
+// set makes changes to a pot.
+func (o *hostFlags) set(c *cobra.Command, name string, all []local.Change) error {
 	s, err := o.settings(c.Context(), name)
 	for _, setting := range all {
 		if err == nil {
@@ -58,23 +58,23 @@ func (o *onPots) set(c *cobra.Command, name string, all []local.Change) error {
 	}
 	for _, setting := range all {
 		if _, ok := setting.(local.ExportPorts); ok {
-			return sayUnpublished(c, s)
+			return noteUnpublished(c, s)
 		}
 	}
 	return nil
 }
 
-// sayUnpublished says so if a pot's ports are not published, as it is connected.
-func sayUnpublished(c *cobra.Command, s *local.Pot) error {
+// noteUnpublished prints a note if the pot's network publishes no ports.
+func noteUnpublished(c *cobra.Command, s *local.Pot) error {
 	conf, err := s.Conf()
 	if err != nil {
 		return err
 	}
 	switch network := conf.Value("network_type"); {
 	case network != string(pot.PublicBridge) && network != string(pot.PrivateBridge):
-		notes(c)("network " + cmp.Or(network, "inherit") + " publishes no ports: they count when the pot is on a bridge")
+		notes(c)("network " + cmp.Or(network, "inherit") + " publishes no ports: only pots on a bridge do")
 	case conf.Value("pot.stack") == string(pot.IPv6):
-		notes(c)("a pot with IPv6 alone publishes no ports: it has an address that all can reach")
+		notes(c)("a pot with only IPv6 publishes no ports: its own address is reachable")
 	}
 	return nil
 }
@@ -82,21 +82,21 @@ func sayUnpublished(c *cobra.Command, s *local.Pot) error {
 func setCmdCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set-cmd -p POT -c COMMAND",
-		Short: "set what a pot runs",
-		Long: `Sets what a pot runs when it is started, as a shell reads it. One pair of double
-quotes around all of it is taken off.`,
+		Short: "Set the command of a pot",
+		Long: `Sets the command that a pot runs when it is started, quoted as for a shell. One pair of
+double quotes around the whole is stripped.`,
 		Example: `    pot set-cmd -p test -c "nginx -g 'daemon off;'"`,
 	}
 	command := c.Flags().StringP("cmd", "c", "", "`command` that the pot runs")
-	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.SetCmd{Command: *command}}, nil })
+	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.SetCmd{Command: *command}}, nil })
 }
 
 func setAttributeCommand(name string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   name + " -p POT -A ATTRIBUTE -V VALUE",
-		Short: "set an attribute of a pot",
-		Long: `Sets an attribute of a pot, or of its jail. Those that are on or off are set with
-yes or no, true or false, on or off. The attributes are
+		Short: "Set an attribute of a pot",
+		Long: `Sets an attribute of a pot, or of its jail. A value that is a switch is yes or no, true or
+false, on or off. The attributes are
 
 ` + attributeLines(),
 		Example: `    pot set-attribute -p test -A persistent -V NO`,
@@ -108,7 +108,7 @@ yes or no, true or false, on or off. The attributes are
 	attribute := c.Flags().StringP("attribute", "A", "", "`name` of the attribute")
 	value := c.Flags().StringP("value", "V", "", "its `value`")
 	completeAttributes(c)
-	return setter(c, func(*onPots) ([]local.Change, error) {
+	return setter(c, func(*hostFlags) ([]local.Change, error) {
 		return []local.Change{local.SetAttribute{Name: *attribute, Value: *value}}, nil
 	})
 }
@@ -116,12 +116,12 @@ yes or no, true or false, on or off. The attributes are
 func setRSSCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set-rss -p POT [-C CPUS] [-M MEMORY]",
-		Short: "bound what a pot may use",
-		Long:  `Bounds how many processors a pot runs on, and how much memory it has.`,
+		Short: "Set resource limits of a pot",
+		Long:  `Limits the number of processors and the memory of a pot.`,
 	}
 	cpus := c.Flags().StringP("cpus", "C", "", "`number` of processors")
-	memory := c.Flags().StringP("memory", "M", "", "`amount` of memory: bytes, or as in 512M")
-	return setter(c, func(*onPots) ([]local.Change, error) {
+	memory := c.Flags().StringP("memory", "M", "", "`amount` of memory in bytes, or with a unit as in 512M")
+	return setter(c, func(*hostFlags) ([]local.Change, error) {
 		return []local.Change{local.SetRSS{CPUs: *cpus, Memory: *memory}}, nil
 	})
 }
@@ -129,55 +129,57 @@ func setRSSCommand() *cobra.Command {
 func setEnvCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set-env -p POT -E VAR=VALUE...",
-		Short: "set the environment of a pot",
-		Long: `Sets all of the environment of a pot's command, in place of what was set before.
-Values are taken as they are: nothing in them is expanded.`,
+		Short: "Set the environment of a pot",
+		Long: `Sets the whole environment of a pot's command, and replaces the one set before. Values are
+used as they are: nothing in them is expanded.`,
 	}
 	vars := c.Flags().StringArrayP("env", "E", nil, "`VAR=value`; may be repeated")
-	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.SetEnv{Vars: *vars}}, nil })
+	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.SetEnv{Vars: *vars}}, nil })
 }
 
 func setHostsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set-hosts -p POT [-H NAME:ADDRESS]...",
-		Short: "set names that a pot knows addresses of",
-		Long: `Sets all additional lines of a pot's hosts(5), in place of those that were set
-before; without -H there are none.`,
+		Short: "Set additional entries of a pot's hosts file",
+		Long: `Sets all additional entries of a pot's hosts(5) file, and replaces those set before.
+Without -H it removes them.`,
 	}
 	entries := c.Flags().StringArrayP("host", "H", nil, "`name:address`, IPv4 or IPv6; may be repeated")
-	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.SetHosts{Entries: *entries}}, nil })
+	return setter(c, func(*hostFlags) ([]local.Change, error) {
+		return []local.Change{local.SetHosts{Entries: *entries}}, nil
+	})
 }
 
 func exportPortsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export-ports -p POT -e [PROTO:]PORT[:HOST_PORT]...",
-		Short: "set the ports that a pot publishes",
-		Long: `Sets all ports that a pot publishes, in place of those that were set before: PORT
-is the pot's, HOST_PORT this host's; without one it is a free one, found when the pot
-is started. PROTO is tcp, if it is not set, or udp.`,
+		Short: "Set the ports that a pot publishes",
+		Long: `Sets all ports that a pot publishes, and replaces those set before. PORT is the pot's,
+HOST_PORT the host's; without HOST_PORT a free port is chosen when the pot is started.
+PROTO is tcp, the default, or udp.`,
 		Example: `    pot export-ports -p test -e 80 -e udp:53:30053`,
 	}
 	ports := c.Flags().StringArrayP("port", "e", nil, "`port` to publish; may be repeated")
-	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.ExportPorts{Ports: *ports}}, nil })
+	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.ExportPorts{Ports: *ports}}, nil })
 }
 
 func addDepCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add-dep -p POT -P POT",
-		Short: "have another pot started before a pot",
-		Long:  `Has another pot started before a pot is. Pots cannot depend on each other.`,
+		Short: "Add a pot that must be started before a pot",
+		Long:  `Adds a dependency: the other pot is started before the pot. Cycles are refused.`,
 	}
 	on := c.Flags().StringP("depends-on", "P", "", "`name` of the other pot")
-	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.AddDep{On: pot.Name(*on)}}, nil })
+	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.AddDep{On: pot.Name(*on)}}, nil })
 }
 
 func setHookCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set-hook -p POT [-s FILE] [-S FILE] [-t FILE] [-T FILE]",
-		Short: "have programs run on this host when a pot is started and stopped",
-		Long: `Has programs run on this host, as root, before and after a pot is started and
-stopped. They are copied; they go into images that are made of the pot, which no task
-of Nomad's runs them from unless the operator allows that.`,
+		Short: "Set programs to run on this host when a pot starts and stops",
+		Long: `Sets programs that run on this host, as root, before and after a pot is started and
+stopped. The files are copied, and become part of images exported from the pot. A Nomad
+task that uses such an image runs them only if the operator allows it.`,
 	}
 	flags := []struct {
 		hook  conf.Hook
@@ -185,9 +187,9 @@ of Nomad's runs them from unless the operator allows that.`,
 		file  *string
 	}{{conf.PreStart, "s", nil}, {conf.PostStart, "S", nil}, {conf.PreStop, "t", nil}, {conf.PostStop, "T", nil}}
 	for i, f := range flags {
-		flags[i].file = c.Flags().StringP(string(f.hook), f.short, "", "`program` to be run then")
+		flags[i].file = c.Flags().StringP(string(f.hook), f.short, "", "`program` to run at that time")
 	}
-	return setter(c, func(*onPots) (all []local.Change, err error) {
+	return setter(c, func(*hostFlags) (all []local.Change, err error) {
 		for _, f := range flags {
 			if *f.file != "" {
 				all = append(all, local.SetHook{Hook: f.hook, File: *f.file})
@@ -200,7 +202,7 @@ of Nomad's runs them from unless the operator allows that.`,
 	})
 }
 
-// absolute is a path as the caller sees it; none stays none.
+// absolute returns the absolute path of name, or "" for "".
 func absolute(name string) (string, error) {
 	if name == "" {
 		return "", nil

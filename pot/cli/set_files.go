@@ -15,16 +15,17 @@ import (
 func copyInCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "copy-in -p POT -s SOURCE -d DESTINATION",
-		Short: "copy a file or a directory into a pot",
-		Long: `Copies a file or a directory of this host into a pot, with owners and modes. A
-destination that is a directory is copied into. No link in the pot leads out of it.`,
+		Short: "Copy a file or a directory into a pot",
+		Long: `Copies a file or a directory of this host into a pot, with owners and modes. If the
+destination is a directory, the copy is made in it. Links in the pot are not followed out
+of the pot.`,
 	}
 	f := c.Flags()
 	source := f.StringP("source", "s", "", "`file` or directory of this host")
 	target := f.StringP("destination", "d", "", "`path` in the pot, absolute")
-	parents := f.BoolP("create", "c", false, "make directories that are missing above the destination")
-	force := f.BoolP("force", "F", false, "even if the pot is running")
-	return setter(c, func(*onPots) ([]local.Change, error) {
+	parents := f.BoolP("create", "c", false, "create missing parent directories of the destination")
+	force := f.BoolP("force", "F", false, "copy even if the pot is running")
+	return setter(c, func(*hostFlags) ([]local.Change, error) {
 		from, err := absolute(*source)
 		return []local.Change{local.CopyIn{Copy: tree.Copy{Source: from, Target: *target}, Parents: *parents, Running: *force}}, err
 	})
@@ -33,15 +34,15 @@ destination that is a directory is copied into. No link in the pot leads out of 
 func copyOutCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "copy-out -p POT -s SOURCE -d DIRECTORY",
-		Short: "copy a file or a directory out of a pot",
-		Long: `Copies a file or a directory of a pot into a directory of this host, with owners
-and modes, but no set-uid bits. No link in the pot leads out of it.`,
+		Short: "Copy a file or a directory out of a pot",
+		Long: `Copies a file or a directory of a pot into a directory of this host, with owners and
+modes, but without set-uid bits. Links in the pot are not followed out of the pot.`,
 	}
 	f := c.Flags()
 	source := f.StringP("source", "s", "", "`path` in the pot, absolute")
 	dir := f.StringP("destination", "d", "", "`directory` of this host")
-	force := f.BoolP("force", "F", false, "even if the pot is running")
-	return setter(c, func(*onPots) ([]local.Change, error) {
+	force := f.BoolP("force", "F", false, "copy even if the pot is running")
+	return setter(c, func(*hostFlags) ([]local.Change, error) {
 		to, err := absolute(*dir)
 		return []local.Change{local.CopyOut{Source: *source, Dir: to, Running: *force}}, err
 	})
@@ -50,18 +51,18 @@ and modes, but no set-uid bits. No link in the pot leads out of it.`,
 func mountInCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "mount-in -p POT -m MOUNTPOINT {-d DIRECTORY | -f FSCOMP | -z DATASET}",
-		Short: "have something of this host mounted in a pot",
-		Long: `Has a directory or a dataset of this host mounted in a pot whenever it runs. The
-mount point is made if it is not there.`,
+		Short: "Add a mount to a pot",
+		Long: `Adds a mount to a pot: a directory or a dataset of this host is mounted in it whenever the
+pot runs. The mount point is created if it does not exist.`,
 	}
 	f := c.Flags()
 	dir := f.StringP("directory", "d", "", "`directory` of this host")
-	component := f.StringP("fscomp", "f", "", "`name` of a file system of pot create-fscomp")
-	dataset := f.StringP("dataset", "z", "", "`dataset` of ZFS")
+	component := f.StringP("fscomp", "f", "", "`name` of a file system component (fscomp)")
+	dataset := f.StringP("dataset", "z", "", "ZFS `dataset`")
 	target := f.StringP("mountpoint", "m", "", "`path` in the pot, absolute")
 	readOnly := f.BoolP("read-only", "r", false, "mount it read-only")
 	remount := f.BoolP("remount", "w", false, "move the dataset's own mount point into the pot; not with -d")
-	return setter(c, func(o *onPots) ([]local.Change, error) {
+	return setter(c, func(o *hostFlags) ([]local.Change, error) {
 		m := local.MountIn{Dataset: *dataset, Target: *target, ReadOnly: *readOnly, Remount: *remount}
 		var errs []error
 		var err error
@@ -69,7 +70,7 @@ mount point is made if it is not there.`,
 			errs = append(errs, err)
 		}
 		if *component != "" && *dataset != "" {
-			errs = append(errs, errors.New("-f and -z: only one of them can be meant"))
+			errs = append(errs, errors.New("-f and -z are mutually exclusive"))
 		} else if *component != "" {
 			root, err := o.zfsRoot()
 			if err == nil {
@@ -84,24 +85,24 @@ mount point is made if it is not there.`,
 func mountOutCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "mount-out -p POT -m MOUNTPOINT",
-		Short: "have something mounted in a pot no more",
+		Short: "Remove a mount from a pot",
 	}
 	target := c.Flags().StringP("mountpoint", "m", "", "`path` in the pot, absolute")
-	return setter(c, func(*onPots) ([]local.Change, error) { return []local.Change{local.MountOut{Target: *target}}, nil })
+	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.MountOut{Target: *target}}, nil })
 }
 
-// getAttributeCommand says what an attribute is.
+// getAttributeCommand shows an attribute.
 func getAttributeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "get-attribute -p POT -A ATTRIBUTE",
-		Short: "say an attribute of a pot",
+		Short: "Show an attribute of a pot",
 		Args:  arguments(),
 	}
 	name := potFlag(c)
 	attribute := c.Flags().StringP("attribute", "A", "", "`name` of the attribute")
-	quiet := c.Flags().BoolP("quiet", "q", false, "print the value alone")
+	quiet := c.Flags().BoolP("quiet", "q", false, "print only the value")
 	completeAttributes(c)
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		err := checkPotName(*name)
@@ -111,14 +112,14 @@ func getAttributeCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			s, err := o.settings(c.Context(), *name)
 			value := ""
 			if err == nil {
 				value, err = s.Attribute(*attribute)
 			}
 			if err != nil {
-				return fmt.Errorf("cannot say the attribute: %w", err)
+				return fmt.Errorf("cannot show the attribute: %w", err)
 			}
 			text := *attribute + ": " + value
 			switch {
@@ -133,7 +134,7 @@ func getAttributeCommand() *cobra.Command {
 	return c
 }
 
-// attributeLines are the names of all attributes, for a help text.
+// attributeLines returns the names of all attributes in lines, for help.
 func attributeLines() string {
 	var b strings.Builder
 	line := "   "
@@ -148,7 +149,7 @@ func attributeLines() string {
 	return b.String()
 }
 
-// completeAttributes has shells complete -A.
+// completeAttributes completes -A for shells.
 func completeAttributes(c *cobra.Command) {
 	_ = c.RegisterFlagCompletionFunc("attribute", cobra.FixedCompletions(conf.AllAttributes(), cobra.ShellCompDirectiveNoFileComp))
 }

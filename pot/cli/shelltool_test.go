@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// shellTool is where pot's port installs the shell tool (sysutils/pot, pkg-plist).
+// shellTool is the path where pot's port installs the shell tool (sysutils/pot, pkg-plist).
 const shellTool = "/usr/local"
 
 // hasShellTool reports whether the shell tool is installed: /usr/local/bin/pot may be

@@ -20,15 +20,15 @@ type signer struct {
 	comment string
 }
 
-// newSigner reads the secret key in a file. If it is encrypted, the passphrase is
-// asked for on the terminal.
+// newSigner reads a secret key from a file. If it is encrypted, newSigner asks for the
+// passphrase on the terminal.
 func newSigner(ctx context.Context, file string) (*signer, error) {
 	var unasked error
 	key, err := signify.ReadSecretKey(file, func() (words []byte, err error) {
 		words, unasked = askPassphrase(ctx, file)
 		return words, unasked
 	})
-	if unasked != nil { // of the key nothing is known to be wrong
+	if unasked != nil { // the key itself may be right
 		return nil, fmt.Errorf("%s: passphrase: %w", file, unasked)
 	}
 	if err != nil {
@@ -37,8 +37,8 @@ func newSigner(ctx context.Context, file string) (*signer, error) {
 	return &signer{key, signatureComment(file, key.Comment)}, nil
 }
 
-// signatureComment is what signify writes over a signature, which tells it later
-// where the public key is: signify.c, createsig.
+// signatureComment returns the comment that signify writes above a signature, from which it
+// later finds the public key (signify.c, createsig).
 func signatureComment(file, comment string) string {
 	if name, ok := strings.CutSuffix(filepath.Base(file), ".sec"); ok && name != "" {
 		return "verify with " + name + ".pub"
@@ -46,16 +46,16 @@ func signatureComment(file, comment string) string {
 	return "signature from " + comment
 }
 
-// Sign is image.Signer's.
+// Sign implements image.Signer.
 func (s *signer) Sign(message []byte) ([]byte, error) {
 	return s.key.Sign(message).Marshal(s.comment)
 }
 
-// errNoTerminal is nobody to ask.
-var errNoTerminal = errors.New("there is no terminal to ask for it on")
+// errNoTerminal means that the passphrase cannot be asked for.
+var errNoTerminal = errors.New("no terminal to ask for it")
 
-// askPassphrase asks on the terminal that the command was started from, wherever
-// its input and output go, and shows nothing of what is typed.
+// askPassphrase asks for a passphrase on the controlling terminal, wherever input and
+// output go, and does not echo it.
 func askPassphrase(ctx context.Context, file string) ([]byte, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
@@ -72,7 +72,7 @@ func askPassphrase(ctx context.Context, file string) ([]byte, error) {
 		err   error
 	}
 	answers := make(chan answer, 1)
-	fmt.Fprintf(tty, "passphrase of %s: ", inspect.Printable(file))
+	fmt.Fprintf(tty, "passphrase for %s: ", inspect.Printable(file))
 	defer fmt.Fprintln(tty)
 	go func() {
 		words, err := term.ReadPassword(fd)
@@ -81,7 +81,7 @@ func askPassphrase(ctx context.Context, file string) ([]byte, error) {
 	select {
 	case a := <-answers:
 		return a.words, a.err
-	case <-ctx.Done(): // what is typed from now on is to be seen again
+	case <-ctx.Done(): // ReadPassword still runs: turn the echo on again
 		_ = term.Restore(fd, before)
 		return nil, context.Cause(ctx)
 	}

@@ -14,7 +14,7 @@ import (
 	"nomad-driver-pot/pot/life"
 )
 
-// defaultSignal is pot's, SIGINFO, where there is one.
+// defaultSignal returns pot's default, SIGINFO, or SIGUSR1 on a system without it.
 func defaultSignal() string {
 	if unix.SignalNum("SIGINFO") != 0 {
 		return "SIGINFO"
@@ -22,7 +22,7 @@ func defaultSignal() string {
 	return "SIGUSR1"
 }
 
-// signalNamed is a signal by its name, with or without SIG.
+// signalNamed returns a signal by its name, with or without SIG.
 func signalNamed(name string) (syscall.Signal, error) {
 	if sig := unix.SignalNum("SIG" + strings.TrimPrefix(strings.ToUpper(name), "SIG")); sig != 0 {
 		return sig, nil
@@ -33,23 +33,23 @@ func signalNamed(name string) (syscall.Signal, error) {
 func signalCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "signal -p POT [-s SIGNAL] [-P PID | -m PATTERN]",
-		Short: "send a signal to a pot's command, or to others of its processes",
-		Long: `Sends a signal to the command of a pot that runs, or to another of its processes. A
-pot that is persistent may have no command any more: that is an error, but for -f.
+		Short: "Send a signal to a process of a pot",
+		Long: `Sends a signal to the command of a running pot, or with -P or -m to other processes of
+the pot. The command of a persistent pot may have ended: that is an error without -f.
 
-A process ID is one as it is seen in the pot; for a PATTERN, of names of processes, the
-pot must have pkill(1). Neither reaches anything outside the pot.`,
+PID is a process ID as seen in the pot. PATTERN is matched with names of processes, for
+which the pot must have pkill(1). Neither reaches a process outside the pot.`,
 		Args: arguments(),
 	}
 	f := c.Flags()
 	name := potFlag(c)
 	text := f.StringP("signal", "s", defaultSignal(), "`name` of the signal, with or without SIG")
-	force := f.BoolP("force", "f", false, "end well whatever becomes of it")
-	all := f.BoolP("list", "l", false, "list the signals that there are")
+	force := f.BoolP("force", "f", false, "exit with status 0 even if the signal cannot be sent")
+	all := f.BoolP("list", "l", false, "list all signals")
 	dry := f.BoolP("check", "C", false, "send nothing: print the process that would get it")
-	pid := f.Uint32P("pid", "P", 0, "`process` of the pot, in place of its command")
-	match := f.StringP("match", "m", "", "`pattern` of names of the pot's processes, in place of its command")
-	o := addOnPots(c)
+	pid := f.Uint32P("pid", "P", 0, "`process` ID in the pot, instead of its command")
+	match := f.StringP("match", "m", "", "`pattern` for names of processes, instead of the pot's command")
+	o := addHostFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if *all {
@@ -59,22 +59,22 @@ pot must have pkill(1). Neither reaches anything outside the pot.`,
 					names = append(names, strings.TrimPrefix(name, "SIG"))
 				}
 			}
-			return output.tell(c.OutOrStdout(), names, func(w io.Writer) error {
+			return output.print(c.OutOrStdout(), names, func(w io.Writer) error {
 				_, err := fmt.Fprintln(w, strings.Join(names, " "))
 				return err
 			})
 		}
 		sig, err := signalNamed(*text)
 		if *pid != 0 && *match != "" {
-			err = errors.Join(err, errors.New("-P and -m: only one of them can be meant"))
+			err = errors.Join(err, errors.New("-P and -m are mutually exclusive"))
 		}
 		if err := errors.Join(checkPotName(*name), err); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			var found firstBytes
 			var err error
-			if argv := signalWithin(sig, *pid, *match, *dry); argv != nil {
+			if argv := signalArgv(sig, *pid, *match, *dry); argv != nil {
 				err = o.within(c, pot.Name(*name), argv, &found)
 			} else {
 				err = o.signal(c, pot.Name(*name), sig, *dry, &found)
@@ -95,9 +95,9 @@ pot must have pkill(1). Neither reaches anything outside the pot.`,
 	return c
 }
 
-// signalWithin is the vector, in the pot, that sends a signal to others than its
-// command; nil for that.
-func signalWithin(sig syscall.Signal, pid uint32, match string, dry bool) []string {
+// signalArgv returns the command, to be run in the pot, that signals a process by its ID or
+// name. It returns nil if neither is given: then the pot's command gets the signal.
+func signalArgv(sig syscall.Signal, pid uint32, match string, dry bool) []string {
 	name := strings.TrimPrefix(unix.SignalName(sig), "SIG")
 	switch {
 	case match != "" && dry:
@@ -112,8 +112,8 @@ func signalWithin(sig syscall.Signal, pid uint32, match string, dry bool) []stri
 	return nil
 }
 
-// within runs a command in a pot, whose failure is an error.
-func (o *onPots) within(c *cobra.Command, name pot.Name, argv []string, stdout io.Writer) error {
+// within runs a command in a pot. A non-zero exit status is an error.
+func (o *hostFlags) within(c *cobra.Command, name pot.Name, argv []string, stdout io.Writer) error {
 	p, err := o.running(c.Context(), name)
 	if err != nil {
 		return err
@@ -125,7 +125,8 @@ func (o *onPots) within(c *cobra.Command, name pot.Name, argv []string, stdout i
 	return err
 }
 
-func (o *onPots) signal(c *cobra.Command, name pot.Name, sig syscall.Signal, dry bool, stdout io.Writer) error {
+// signal sends sig to a pot's command, or, with dry, prints the command's process ID.
+func (o *hostFlags) signal(c *cobra.Command, name pot.Name, sig syscall.Signal, dry bool, stdout io.Writer) error {
 	p, err := o.running(c.Context(), name)
 	if err != nil {
 		return err
@@ -148,11 +149,11 @@ func (o *onPots) signal(c *cobra.Command, name pot.Name, sig syscall.Signal, dry
 	return err
 }
 
-// firstBytes is the beginning of what is written to it: a pot's program may say
-// anything.
+// firstBytes keeps the first maxFound bytes written to it: the output of a pot's program is
+// not trusted to end.
 type firstBytes struct{ strings.Builder }
 
-const maxFound = 1 << 20
+const maxFound = 1 << 20 // bytes
 
 func (b *firstBytes) Write(p []byte) (int, error) {
 	b.Builder.Write(p[:min(len(p), maxFound-b.Len())])

@@ -10,8 +10,8 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// datasetCommands are pot's commands that make pots, keep what they were, and take
-// them away.
+// datasetCommands returns the commands that create and destroy pots and their snapshots, or
+// list them.
 func datasetCommands() []*cobra.Command {
 	return []*cobra.Command{
 		snapshotCommand(), purgeSnapshotsCommand(), revertCommand(), exportCommand(), importCommand(), createCommand(), createBaseCommand(),
@@ -20,7 +20,7 @@ func datasetCommands() []*cobra.Command {
 	}
 }
 
-// running is err, with what helps against a pot that runs.
+// running wraps err as "cannot WHAT", with a hint if it is local.ErrRunning.
 func running(what string, name pot.Name, err error) error {
 	err = fmt.Errorf("cannot %s: %w", what, err)
 	if errors.Is(err, local.ErrRunning) {
@@ -32,13 +32,13 @@ func running(what string, name pot.Name, err error) error {
 func snapshotCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "snapshot -p POT",
-		Short: "take a snapshot of a pot",
-		Long: `Keeps what a pot that does not run is now: its tree and its settings. The snapshot's
-name, which is printed, is the time in seconds since 1970.`,
+		Short: "Take a snapshot of a pot",
+		Long: `Takes a snapshot of the tree and the settings of a stopped pot, and prints its name, which
+is the time in seconds since 1970.`,
 	}
-	replace := c.Flags().BoolP("replace", "r", false, "destroy the oldest snapshot before")
+	replace := c.Flags().BoolP("replace", "r", false, "destroy the oldest snapshot first")
 	output := addOutput(c)
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		s, err := o.settings(c.Context(), string(name))
 		if err != nil {
 			return running("take a snapshot", name, err)
@@ -55,13 +55,13 @@ name, which is printed, is the time in seconds since 1970.`,
 func purgeSnapshotsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "purge-snapshots -p POT",
-		Short: "destroy a pot's snapshots but the newest",
-		Long: `Destroys all snapshots of a pot but the newest, and prints their names. One that
-another pot is cloned from stays, and is an error.`,
+		Short: "Destroy all snapshots of a pot but the newest",
+		Long: `Destroys all snapshots of a pot but the newest, and prints their names. A snapshot that
+another pot was cloned from is kept, and reported as an error.`,
 	}
 	all := c.Flags().BoolP("all", "a", false, "destroy the newest too")
 	output := addOutput(c)
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		s, err := o.settings(c.Context(), string(name))
 		if err != nil {
 			return fmt.Errorf("cannot destroy snapshots: %w", err)
@@ -81,12 +81,12 @@ another pot is cloned from stays, and is an error.`,
 func revertCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "revert -p POT",
-		Short: "make a pot what it was at its newest snapshot",
-		Long: `Makes a pot that does not run what it was at its newest snapshot, whose name is
-printed. What was changed since is lost.`,
+		Short: "Roll back a pot to its newest snapshot",
+		Long: `Rolls back a stopped pot to its newest snapshot, and prints the snapshot's name. Changes
+since the snapshot are lost.`,
 	}
 	output := addOutput(c)
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		s, err := o.settings(c.Context(), string(name))
 		if err != nil {
 			return running("revert the pot", name, err)

@@ -15,7 +15,7 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// lifeCommands are pot's commands about pots that run.
+// lifeCommands returns the commands that start, stop and use running pots.
 func lifeCommands() []*cobra.Command {
 	return []*cobra.Command{
 		startCommand(), stopCommand(), endedCommand(), runCommand(), termCommand(), execCommand(), signalCommand(),
@@ -23,19 +23,19 @@ func lifeCommands() []*cobra.Command {
 	}
 }
 
-// onPot makes c a command about one pot, named with -p or alone behind the command.
-func onPot(c *cobra.Command, do func(c *cobra.Command, o *onPots, name pot.Name) error) *cobra.Command {
+// onPot completes c, a command about one pot, which is named with -p or as the argument.
+func onPot(c *cobra.Command, do func(c *cobra.Command, o *hostFlags, name pot.Name) error) *cobra.Command {
 	name := potFlag(c)
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	c.Args = cobra.ArbitraryArgs
 	c.RunE = aboutPot(o, name, do)
 	return c
 }
 
-// onPotOr is onPot, or about a private bridge if that is named.
-func onPotOr(c *cobra.Command, bridge *string, aboutBridge func(c *cobra.Command, o *onPots) error, do func(c *cobra.Command, o *onPots, name pot.Name) error) *cobra.Command {
+// onPotOr is like onPot, but c is about a private bridge if one is named.
+func onPotOr(c *cobra.Command, bridge *string, aboutBridge func(c *cobra.Command, o *hostFlags) error, do func(c *cobra.Command, o *hostFlags, name pot.Name) error) *cobra.Command {
 	name := potFlag(c)
-	o := addOnPots(c)
+	o := addHostFlags(c)
 	pots := aboutPot(o, name, do)
 	c.Args = cobra.ArbitraryArgs
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -43,18 +43,17 @@ func onPotOr(c *cobra.Command, bridge *string, aboutBridge func(c *cobra.Command
 		case *bridge == "":
 			return pots(c, args)
 		case *name != "" || len(args) > 0:
-			return errors.New("-B: it is about a bridge, or about a pot, but not both")
+			return errors.New("-B: a bridge and a pot are mutually exclusive")
 		}
-		return act(func(c *cobra.Command, _ []string) error { return aboutBridge(c, o) })(c, nil)
+		return runE(func(c *cobra.Command, _ []string) error { return aboutBridge(c, o) })(c, nil)
 	}
 	return c
 }
 
-// aboutPot does something about the pot that is named.
-func aboutPot(o *onPots, name *string, do func(c *cobra.Command, o *onPots, name pot.Name) error) func(*cobra.Command, []string) error {
+// aboutPot returns a RunE that checks the pot's name and calls do.
+func aboutPot(o *hostFlags, name *string, do func(c *cobra.Command, o *hostFlags, name pot.Name) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
-		switch {
-		case *name == "" && len(args) > 0:
+		if *name == "" && len(args) > 0 {
 			*name, args = args[0], args[1:]
 		}
 		if len(args) > 0 {
@@ -63,36 +62,36 @@ func aboutPot(o *onPots, name *string, do func(c *cobra.Command, o *onPots, name
 		if err := checkPotName(*name); err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error { return do(c, o, pot.Name(*name)) })(c, nil)
+		return runE(func(c *cobra.Command, _ []string) error { return do(c, o, pot.Name(*name)) })(c, nil)
 	}
 }
 
-// notes says what is as it should not be, where errors go.
+// notes returns a function that prints a note or a warning to standard error.
 func notes(c *cobra.Command) func(string) {
 	return func(text string) { fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), oneLine(text)) }
 }
 
-// exitFailed is the status of pot start for a command that has failed, so that it is
-// told from a pot that could not be started (pot-reference 7.1).
+// exitFailed is the status of pot start if the pot's command failed. If the pot could not be
+// started it is 1 (pot-reference 7.1).
 const exitFailed = 125
 
 func startCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "start [-p] POT",
-		Short: "start a pot",
-		Long: `Starts a pot, after those that it depends on. One that is not persistent ends with
-its command: that is waited for, and its output shown, and the exit status is 125 if the
-command's is not 0; pot last-run-stats says which it was. One that is persistent stays
-until it is stopped. A pot goes on when this command is interrupted. Of each of its outputs
-the last 16 MiB are kept while it is there, and at most twice that.
+		Short: "Start a pot",
+		Long: `Starts a pot, after the pots that it depends on. A pot that is not persistent ends with its
+command: pot start waits for the command and shows its output, and the exit status is 125
+if the command fails; pot last-run-stats shows its exit code. A persistent pot runs until
+it is stopped. A pot keeps running if pot start is interrupted. The last 16 MiB of each of
+its outputs, and at most 32 MiB, are kept on disk until it is stopped.
 
-Programs to be run on this host, and directories of it to be mounted, that have come with
-an image are refused without --trust.`,
+Hooks and mounts of this host's directories that came with an image are refused without
+--trust.`,
 	}
-	trust := c.Flags().Bool("trust", false, "run hooks and mount directories that were not set on this host")
-	detach := c.Flags().BoolP("detach", "d", false, "do not wait for the end of a pot that is not persistent")
-	snapshot := c.Flags().BoolP("snapshot", "s", false, "take a snapshot of the pot first, if it does not run")
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	trust := c.Flags().Bool("trust", false, "run hooks and mount directories that came with an image")
+	detach := c.Flags().BoolP("detach", "d", false, "do not wait for a pot that is not persistent")
+	snapshot := c.Flags().BoolP("snapshot", "s", false, "take a snapshot first, unless the pot is running")
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, conf, err := o.pots()
 		if err == nil && *snapshot {
 			err = snapshotFirst(c.Context(), ps, name)
@@ -109,7 +108,7 @@ an image are refused without --trust.`,
 		p, already, err := local.Start(c.Context(), ps, name, options)
 		switch {
 		case errors.Is(err, local.ErrNotApproved):
-			return hinted{fmt.Errorf("cannot start the pot: %w", err), "--trust takes it as it is"}
+			return hinted{fmt.Errorf("cannot start the pot: %w", err), "--trust allows it"}
 		case err != nil:
 			return fmt.Errorf("cannot start the pot: %w", err)
 		case already || *detach:
@@ -119,7 +118,7 @@ an image are refused without --trust.`,
 	})
 }
 
-// snapshotFirst takes a snapshot of a pot that does not run.
+// snapshotFirst takes a snapshot of a pot, unless it is running.
 func snapshotFirst(ctx context.Context, ps *life.Pots, name pot.Name) error {
 	s, err := local.Open(ctx, ps.Host(), name)
 	if err != nil {
@@ -132,8 +131,8 @@ func snapshotFirst(ctx context.Context, ps *life.Pots, name pot.Name) error {
 	return err
 }
 
-// waitStarted waits for what pot start waits for: the end of a pot that ends with its
-// command, or of what another runs to start its services.
+// waitStarted waits for the command of a pot that is not persistent, and destroys what is
+// left of the pot. For a persistent pot it waits for /etc/rc, if the pot runs that.
 func waitStarted(c *cobra.Command, ps *life.Pots, p *life.Pot) error {
 	persistent := p.Persistent()
 	if persistent && !local.RunsRC(c.Context(), p) {
@@ -144,7 +143,7 @@ func waitStarted(c *cobra.Command, ps *life.Pots, p *life.Pot) error {
 	shown()
 	switch {
 	case c.Context().Err() != nil:
-		return hinted{errors.New("not waited for: the pot goes on"), "pot stop " + string(p.Name()) + " stops it"}
+		return hinted{errors.New("interrupted: the pot keeps running"), "pot stop " + string(p.Name()) + " stops it"}
 	case err != nil && !errors.Is(err, pot.ErrUnknownExit):
 		return fmt.Errorf("cannot wait for the pot: %w", err)
 	case persistent:
@@ -152,16 +151,16 @@ func waitStarted(c *cobra.Command, ps *life.Pots, p *life.Pot) error {
 	}
 	ctx := context.WithoutCancel(c.Context())
 	if _, err := local.Stop(ctx, ps, p.Name(), local.StartOptions{Tell: notes(c)}); err != nil {
-		return fmt.Errorf("cannot take the pot down: %w", err)
+		return fmt.Errorf("cannot stop the pot: %w", err)
 	}
 	if err != nil || end.Code != 0 {
-		return exitStatus{errSaid, exitFailed}
+		return exitStatus{errReported, exitFailed}
 	}
 	return nil
 }
 
-// ended is the command line that takes away what is left of a pot whose command has ended.
-func (o *onPots) ended(name pot.Name) ([]string, error) {
+// ended returns the command line of pot ended for a pot.
+func (o *hostFlags) ended(name pot.Name) ([]string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -179,22 +178,23 @@ func (o *onPots) ended(name pot.Name) ([]string, error) {
 	return argv, nil
 }
 
-// endedCommand is for the supervisors of pots that nobody waits for.
+// endedCommand is run by the supervisor of a pot that was started with pot start -d.
 func endedCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "ended -p POT",
-		Short: "take away what is left of a pot whose command has ended",
-		Long: `Takes away what is left of a pot that is not persistent and whose command has ended.
-One that runs is left as it is. pot start -d has it run.`,
+		Short: "Clean up after a pot whose command has ended",
+		Long: `Cleans up after a pot that is not persistent and whose command has ended: removes its
+jail, mounts and addresses. A running pot is left unchanged. A pot started by pot start -d
+runs this command itself.`,
 		Hidden: true,
 	}
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, _, err := o.pots()
 		if err == nil {
 			_, err = local.Running(c.Context(), ps, name)
 		}
 		if err != nil {
-			return fmt.Errorf("cannot take the pot away: %w", err)
+			return fmt.Errorf("cannot clean up after the pot: %w", err)
 		}
 		return nil
 	})
@@ -203,12 +203,12 @@ One that runs is left as it is. pot start -d has it run.`,
 func stopCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "stop [-p] POT",
-		Short: "stop a pot",
-		Long: `Asks a pot to end: by its attribute exec_stop, if that is set, and by SIGTERM.
-What has not ended after as many seconds as the attribute stop_timeout says is killed.
-One that does not run is left as it is.`,
+		Short: "Stop a pot",
+		Long: `Stops a pot: runs its attribute exec_stop, if that is set, and sends SIGTERM. After
+stop_timeout seconds, another attribute, remaining processes are killed. A pot that is not
+running is left unchanged.`,
 	}
-	return onPot(c, func(c *cobra.Command, o *onPots, name pot.Name) error {
+	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, _, err := o.pots()
 		stopped := false
 		if err == nil {
@@ -224,8 +224,8 @@ One that does not run is left as it is.`,
 	})
 }
 
-// running is a pot that runs: one that was started by hand or is a task's.
-func (o *onPots) running(ctx context.Context, name pot.Name) (*life.Pot, error) {
+// running returns a running pot, started by hand or by a Nomad task.
+func (o *hostFlags) running(ctx context.Context, name pot.Name) (*life.Pot, error) {
 	ps, _, err := o.pots()
 	if err != nil {
 		return nil, err

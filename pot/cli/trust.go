@@ -11,30 +11,30 @@ import (
 	"nomad-driver-pot/image/fetch"
 )
 
-// trust is what is asked of an image before it is read.
+// trust says how an image must be verified before it is read.
 type trust struct {
-	pubkey  string // file of the key that must have signed it; "": none
-	blindly bool   // nothing at all
+	pubkey  string // file of the key that must have signed it; "": no signature needed
+	blindly bool   // verify nothing
 }
 
-// addTrust gives c the flags for it.
+// addTrust adds -C and --no-verify to c.
 func addTrust(c *cobra.Command) *trust {
 	t := &trust{}
 	addPubkey(c, &t.pubkey)
-	c.Flags().BoolVar(&t.blindly, "no-verify", false, "verify nothing: only the .xz is read")
+	c.Flags().BoolVar(&t.blindly, "no-verify", false, "verify nothing, and read only the .xz")
 	return t
 }
 
-// check says what is wrong with the flags.
+// check returns an error if both flags are set.
 func (t *trust) check() error {
 	if t.blindly && t.pubkey != "" {
-		return errors.New("--pubkey and --no-verify: only one of them can be meant")
+		return errors.New("--pubkey and --no-verify are mutually exclusive")
 	}
 	return nil
 }
 
-// open is the image at p, verified if it is to be. One from a server is kept in
-// dir, without a name, until it is closed.
+// open opens the image at p, and verifies it unless --no-verify is set. An image from a
+// server is kept in dir, in a file without a name, until it is closed.
 func (t trust) open(ctx context.Context, p fetch.Location, dir string, bar *progress) (f *image.File, err error) {
 	if t.blindly {
 		f, err = p.OpenUnverified(ctx, bar.of("downloading"), dir)

@@ -15,13 +15,13 @@ import (
 func verifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify FILE",
-		Short: "verify an image's digest, and its signature",
-		Long: `Verifies that an image is what its .skein says: Skein-1024-1024 of the .xz
-followed by the .meta, or of the .xz alone where there is no .meta, as with images
-older than pot 0.13. With -C, the .skein must be signed with that key, and that is
-verified first. Nothing is kept of an image that is read from a server.
+		Short: "Verify the digest and the signature of an image",
+		Long: `Verifies that an image has the digest in its .skein: Skein-1024-1024 of the .xz
+followed by the .meta, or of the .xz alone if there is no .meta, as with images older
+than pot 0.13. With -C the .skein must be signed with that key, which is verified first.
+An image from a server is not kept.
 
-What was verified is printed; whatever is wrong is exit status 1.`,
+It prints what was verified. If anything is wrong the exit status is 1.`,
 		Example: `    pot image verify hello_1.0.xz
     pot image verify -C pots.pub https://images.example.org/pots/hello_1.0.xz`,
 		Args: arguments("FILE"),
@@ -34,7 +34,7 @@ What was verified is printed; whatever is wrong is exit status 1.`,
 		if err != nil {
 			return err
 		}
-		return act(func(c *cobra.Command, _ []string) error {
+		return runE(func(c *cobra.Command, _ []string) error {
 			bar := newProgress(c.ErrOrStderr())
 			defer bar.done()
 			checks, err := checks(pubkey, bar.of("verifying"))
@@ -47,7 +47,7 @@ What was verified is printed; whatever is wrong is exit status 1.`,
 				return fmt.Errorf("cannot %w", err)
 			}
 			r := newVerdict(p, v)
-			return output.tell(c.OutOrStdout(), r, r.text)
+			return output.print(c.OutOrStdout(), r, r.text)
 		})(c, args)
 	}
 	return c
@@ -58,7 +58,7 @@ type verdict struct {
 	Image      string   `json:"image"`
 	Bytes      int64    `json:"bytes"`  // of the .xz
 	Digest     string   `json:"digest"` // image.Digest
-	Covers     []string `json:"covers"` // the files that the digest is of
+	Covers     []string `json:"covers"` // the files that the digest covers
 	ClonedFrom string   `json:"cloned_from,omitempty"`
 	KeyNumber  string   `json:"key_number,omitempty"` // of the key whose signature was verified
 }
@@ -78,15 +78,15 @@ func newVerdict(p fetch.Location, v image.Verified) verdict {
 	return r
 }
 
-// text says it in a line for each part.
+// text prints the verdict, one line for each part.
 func (r verdict) text(w io.Writer) error {
 	lines := [][2]string{
 		{"image", r.Image},
 		{"bytes", fmt.Sprint(r.Bytes)},
 		{"digest", r.Digest},
 		{"covers", list(r.Covers)},
-		{"cloned from", "nothing: it stands alone"},
-		{"signature", "not asked for"},
+		{"cloned from", "none: not layered"},
+		{"signature", "not checked"},
 	}
 	if r.ClonedFrom != "" {
 		lines[4][1] = r.ClonedFrom

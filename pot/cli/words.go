@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// commandOf refuses words that are no command of c's.
+// commandOf refuses words that are no subcommand of c.
 func commandOf(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -15,10 +15,11 @@ func commandOf(c *cobra.Command, args []string) error {
 	return noSuch(c, args[0])
 }
 
-// noSuch is a word that is no command of c's, and what there is.
+// noSuch returns the error for a word that is no subcommand of c, with similar commands,
+// or all of them, as a hint.
 func noSuch(c *cobra.Command, word string) error {
 	err := fmt.Errorf("no such command: %q", word)
-	c.SuggestionsMinimumDistance = 2 // letters that are wrong
+	c.SuggestionsMinimumDistance = 2 // edits between the word and a command
 	if like := c.SuggestionsFor(word); len(like) > 0 {
 		return hinted{err, "did you mean " + strings.Join(like, " or ") + "?"}
 	}
@@ -29,12 +30,12 @@ func noSuch(c *cobra.Command, word string) error {
 		}
 	}
 	if len(names) == 0 {
-		return hinted{err, c.CommandPath() + " has no commands of its own"}
+		return hinted{err, c.CommandPath() + " has no subcommands"}
 	}
 	return hinted{err, "the commands are " + list(names)}
 }
 
-// list is names as in a sentence.
+// list joins names as in a sentence: a, b and c.
 func list(names []string) string {
 	last := len(names) - 1
 	if last < 1 {
@@ -43,41 +44,41 @@ func list(names []string) string {
 	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
-// needsCommand is for what only leads to other commands: alone it is not
-// understood, and all of its help is said.
+// needsCommand is the RunE of a command that only has subcommands: alone it is a usage
+// error, and its help is printed.
 func needsCommand(c *cobra.Command, _ []string) error {
 	fmt.Fprintf(c.ErrOrStderr(), "%s\n\n%s", c.Long, c.UsageString())
-	return errSaid
+	return errReported
 }
 
-// flagFault is a flag that c does not have, or not so. A word before it that is
-// no command is the graver fault.
+// flagFault returns the error for an unknown flag or a bad value. A word before it that is
+// no command is reported instead: the flag may be right for the command that was meant.
 func flagFault(c *cobra.Command, err error) error {
 	if c.HasSubCommands() && c.Flags().NArg() > 0 {
 		return noSuch(c, c.Flags().Arg(0))
 	}
-	return hinted{err, c.CommandPath() + " --help says what there is"}
+	return hinted{err, "see " + c.CommandPath() + " --help"}
 }
 
-// arguments wants as many words as there are names, which say what they are.
+// arguments requires one argument for each of names, which are used in errors.
 func arguments(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
-		hint := "it is used as " + c.UseLine()
+		hint := "usage: " + c.UseLine()
 		switch {
 		case len(args) < len(names):
 			return hinted{fmt.Errorf("%s is missing", names[len(args)]), hint}
 		case len(args) > len(names):
-			return hinted{fmt.Errorf("too many words: %q", args[len(names)]), hint}
+			return hinted{fmt.Errorf("too many arguments: %q", args[len(names)]), hint}
 		}
 		return nil
 	}
 }
 
-// helpCommand is help, with an error for what there is no help on.
+// helpCommand is cobra's help command, which here fails for an unknown command.
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]...",
-		Short: "say what there is, or what a command does",
+		Short: "Show help for a command",
 		RunE: func(c *cobra.Command, args []string) error {
 			of, rest, err := c.Root().Find(args)
 			switch {

@@ -57,7 +57,7 @@ func TestPot_portHeldForUDP(t *testing.T) {
 		must.NoError(t, err)
 		if any {
 			must.Eq(t, s.Ports[:1], p.Ports())
-			must.Eq(t, []string{"Port " + at.String() + " is published over TCP alone: another program has it for UDP"}, p.Notes())
+			must.Eq(t, []string{"Port " + at.String() + " is published over TCP only: another program uses it for UDP"}, p.Notes())
 		} else {
 			must.Eq(t, s.Ports, p.Ports()) // the supervisor refuses
 		}

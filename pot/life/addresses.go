@@ -14,8 +14,8 @@ import (
 	"nomad-driver-pot/pot/network"
 )
 
-// known reports whether there is a pot of that name, or a record of one. A host that does
-// not say is no reason to give away what is a pot's.
+// known reports whether a pot of that name, or its record, exists. If the host cannot tell,
+// it returns true: a pot's address must not be given to another.
 func (ps *Pots) known(name pot.Name) bool {
 	if _, err := os.Lstat(filepath.Join(ps.dir, string(name))); err == nil || ps.host.Datasets == nil {
 		return true
@@ -24,8 +24,8 @@ func (ps *Pots) known(name pot.Name) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// holder is the pot, other than one, that has addr by its record or, where that is damaged
-// too, by its pot.conf. "" is none.
+// holder returns the pot, not other, that has addr by its record or, if the record is
+// damaged, by its pot.conf; "" if there is none.
 func (ps *Pots) holder(addr netip.Addr, other pot.Name) pot.Name {
 	all, _ := ps.List()
 	for _, name := range all {
@@ -50,17 +50,18 @@ func (ps *Pots) holder(addr netip.Addr, other pot.Name) pot.Name {
 	return ""
 }
 
-// has reports whether the pot has an address, by its record.
+// has reports whether the record gives the pot addr.
 func (r *record) has(addr netip.Addr) bool {
 	alias := func(a pot.InterfaceAddr) bool { return a.Addr == addr }
 	return r.Address == addr || r.Address.IsValid() && slices.ContainsFunc(r.Spec.Aliases, alias)
 }
 
-// addressesInUse returns the addresses that a pot on such a bridge must not be given: those
-// that the configuration reserves, those of pots that were not started here, and for the
-// public bridge those of private ones. The shell tool pot shares the networks, and allocates
-// what no pot.conf says (pot-reference 8.4). A pot.conf that cannot be read is ignored.
-// image is any dataset of this host's pots and images.
+// addressesInUse returns the addresses that no pot on a bridge of that mode may be given:
+// the addresses that the configuration reserves, the addresses of pots that the shell tool
+// pot has created, and for the public bridge the networks of the private bridges. The shell
+// tool shares the networks, and allocates addresses that no pot.conf has (pot-reference
+// 8.4). A pot.conf that cannot be read is ignored. image is the name of any dataset beside
+// the pots'.
 func (ps *Pots) addressesInUse(ctx context.Context, image string, mode pot.NetworkMode) (network.InUse, error) {
 	all := network.InUse{Addrs: map[netip.Addr]bool{}}
 	if mode == pot.PublicBridge {
@@ -71,7 +72,7 @@ func (ps *Pots) addressesInUse(ctx context.Context, image string, mode pot.Netwo
 	}
 	dir, err := ps.host.Datasets.Dir(ctx, image)
 	if errors.Is(err, fs.ErrNotExist) {
-		return all, nil // the clone's error says it
+		return all, nil // the clone step reports the missing image
 	}
 	if err != nil {
 		return network.InUse{}, err
@@ -80,17 +81,17 @@ func (ps *Pots) addressesInUse(ctx context.Context, image string, mode pot.Netwo
 		all.Addrs[addr] = true
 	}
 	ours, err := namesIn(ps.dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // before the first pot
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // the first pot creates ps.dir
 		return network.InUse{}, err
 	}
 	jails := filepath.Dir(dir)
-	there, err := namesIn(jails)
+	names, err := namesIn(jails)
 	if err != nil {
 		return network.InUse{}, err
 	}
-	for name := range there {
+	for name := range names {
 		if ours[name] {
-			continue // its address is a file
+			continue // pots of this package have their addresses in network.Addresses
 		}
 		conf, err := conf.ReadDir(filepath.Join(jails, name))
 		if err != nil {

@@ -17,8 +17,7 @@ import (
 	"nomad-driver-pot/pot/network"
 )
 
-// dirsOnly are datasets that are directories, of which there is nothing to know but where
-// they are.
+// dirsOnly implements Dir of pot.Datasets alone, for plain directories below dir.
 type dirsOnly struct {
 	pot.Datasets
 	dir string
@@ -30,7 +29,7 @@ func (d dirsOnly) Dir(_ context.Context, name string) (string, error) {
 	return path, err
 }
 
-// recorded are pots with records, each of one address.
+// recorded returns Pots with a record, a pot.conf and an allocated address for each of pots.
 func recorded(t *testing.T, pots map[pot.Name]string) *Pots {
 	t.Helper()
 	dir := t.TempDir()
@@ -46,25 +45,25 @@ func recorded(t *testing.T, pots map[pot.Name]string) *Pots {
 	return ps
 }
 
-// addressFile is the file of an address that is allocated.
+// addressFile returns the path of the file that allocates an address.
 func addressFile(ps *Pots, addr netip.Addr) string {
 	return filepath.Join(filepath.Dir(ps.dir), "addresses", addr.String())
 }
 
-// A crash may leave the file of an address empty, or cut.
+// A crash may leave the file of an address empty or cut short.
 func TestAddresses_damaged(t *testing.T) {
 	leak.Check(t)
 	addr := netip.MustParseAddr("10.0.0.2")
-	for state, size := range map[string]int64{"empty": 0, "cut": 4} {
+	for state, size := range map[string]int64{"empty": 0, "incomplete": 4} {
 		damage := func(t *testing.T, path string) { must.NoError(t, os.Truncate(path, size)) }
-		t.Run(state+" file of an address that no pot has is nobody's", func(t *testing.T) {
+		t.Run("an address with an "+state+" file that no pot has can be claimed", func(t *testing.T) {
 			ps := recorded(t, map[pot.Name]string{"web_0001": "10.0.0.2"})
 			damage(t, addressFile(ps, addr))
 			must.NoError(t, os.RemoveAll(filepath.Join(ps.dir, "web_0001")))
 			must.NoError(t, os.RemoveAll(filepath.Join(filepath.Dir(ps.dir), "jails", "web_0001")))
 			must.NoError(t, ps.addresses.Claim(addr, "other"))
 		})
-		t.Run(state+" file is that of the pot whose record has the address", func(t *testing.T) {
+		t.Run("an address with an "+state+" file belongs to the pot whose record has it", func(t *testing.T) {
 			ps := recorded(t, map[pot.Name]string{"web_0001": "10.0.0.2"})
 			damage(t, addressFile(ps, addr))
 			must.ErrorIs(t, ps.addresses.Claim(addr, "other"), fs.ErrExist)
@@ -77,13 +76,13 @@ func TestAddresses_damaged(t *testing.T) {
 			must.NoError(t, ps.addresses.Claim(addr, "web_0001"))
 			must.ErrorIs(t, ps.addresses.Claim(addr, "other"), fs.ErrExist)
 		})
-		t.Run(state+" file and a record that is "+state+" are those of the pot whose pot.conf has the address", func(t *testing.T) {
+		t.Run("with an "+state+" file and record, the address belongs to the pot whose pot.conf has it", func(t *testing.T) {
 			ps := recorded(t, map[pot.Name]string{"web_0001": "10.0.0.2"})
 			damage(t, addressFile(ps, addr))
 			damage(t, filepath.Join(ps.dir, "web_0001", recordFile))
 			must.ErrorIs(t, ps.addresses.Claim(addr, "other"), fs.ErrExist)
 		})
-		t.Run(state+" file goes with its pot", func(t *testing.T) {
+		t.Run("an "+state+" file is removed when its pot's address is released", func(t *testing.T) {
 			for _, release := range []func(*Pots) error{
 				func(ps *Pots) error { return ps.addresses.Release(addr, "web_0001") },
 				func(ps *Pots) error { return ps.addresses.ReleaseByOwner("web_0001") },
@@ -95,7 +94,7 @@ func TestAddresses_damaged(t *testing.T) {
 				must.FileExists(t, addressFile(ps, netip.MustParseAddr("10.0.0.3")))
 			}
 		})
-		t.Run("an "+state+" note of the newest is no hindrance", func(t *testing.T) {
+		t.Run("an address can be allocated if the file of the last one is "+state, func(t *testing.T) {
 			ps, n := recorded(t, nil), pot.Network{Prefix: netip.MustParsePrefix("10.0.0.0/24"), Gateway: netip.MustParseAddr("10.0.0.1")}
 			_, err := ps.addresses.Allocate(t.Context(), "a", n, network.InUse{})
 			must.NoError(t, err)

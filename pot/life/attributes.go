@@ -7,13 +7,13 @@ import (
 	"nomad-driver-pot/image/conf"
 )
 
-// mergeAttributes returns what a task's pot has: the image's attributes as far as they are
-// allowed, and the spec's above them. refused are the image's others, which would have
-// changed something.
+// mergeAttributes returns the attributes of a task's pot: the image's allowed attributes,
+// overridden by the spec's. refused are the image's other attributes that differ from their
+// defaults.
 func mergeAttributes(image, spec conf.Attributes, allowed []string) (all conf.Attributes, refused []string) {
 	all = conf.Attributes{}
 	for _, name := range image.Changed() {
-		// pot gives raw sockets to every jail, and every pot.conf says NO.
+		// pot allows raw sockets in every jail, although every pot.conf has raw_sockets=NO.
 		if conf.Lifecycle(name) || name == "no-tmpfs" || name == "raw_sockets" {
 			continue
 		}
@@ -27,8 +27,9 @@ func mergeAttributes(image, spec conf.Attributes, allowed []string) (all conf.At
 	return all, refused
 }
 
-// localAttributes returns the attributes of a pot that is no task's, with pot's defaults.
-// raw_sockets is NO in every pot.conf, and pot gives them to every jail.
+// localAttributes returns the attributes of a pot that belongs to no task, with pot's
+// defaults. raw_sockets=NO is left out: every pot.conf has it, and pot allows raw sockets in
+// every jail.
 func localAttributes(potConf conf.Attributes) conf.Attributes {
 	all := conf.Attributes{"no-tmpfs": conf.NewPotAttribute("no-tmpfs")}
 	for name, value := range potConf {

@@ -9,7 +9,7 @@ import (
 	"nomad-driver-pot/image/conf"
 )
 
-// An image's attributes count as far as they are allowed, below the task's own.
+// A task has the image's attributes that are allowed, overridden by its own.
 func TestMergeAttributes(t *testing.T) {
 	leak.Check(t)
 	image := conf.Attributes{"mlock": "YES", "children": "5", "zfs": "NO", "persistent": "YES", "no-tmpfs": "NO", "raw_sockets": "NO",

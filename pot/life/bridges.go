@@ -17,34 +17,35 @@ import (
 func (ps *Pots) Bridges() ([]network.Bridge, error) { return ps.bridges.List() }
 
 // CreateBridge creates a private bridge with room for that many pots beside its gateway, in
-// a part of the pots' network that no other bridge has and no pot's address is in. The
-// interface is created with its first pot. A name that is taken is fs.ErrExist.
+// a part of the pots' network that overlaps no other bridge and no pot's address. The
+// interface is created with its first pot. It returns fs.ErrExist if the bridge exists.
 func (ps *Pots) CreateBridge(ctx context.Context, name string, pots int) (network.Bridge, error) {
 	return ps.bridges.Create(name, pots, ps.network, func() ([]netip.Prefix, error) { return ps.taken(ctx, name) })
 }
 
-// ErrInUse is what others need.
-var ErrInUse = errors.New("is in use")
+// ErrInUse is returned for a bridge that pots need.
+var ErrInUse = errors.New("in use")
 
-// DestroyBridge forgets a private bridge. One that a pot is for is ErrInUse; none of
-// that name is fs.ErrNotExist.
+// DestroyBridge destroys a private bridge. It returns ErrInUse if a pot or an image is
+// configured for the bridge, and fs.ErrNotExist if there is no such bridge.
 func (ps *Pots) DestroyBridge(ctx context.Context, name string) error {
 	if _, err := ps.bridges.Find(name); errors.Is(err, fs.ErrNotExist) || pot.ValidateBridge(name) != nil {
 		return err
-	} // one that cannot be read is one that nobody needs
+	} // a damaged file may be removed: no pot can use its bridge
 	confs, err := ps.confs(ctx)
 	if err != nil {
 		return err
 	}
-	for of, conf := range confs {
+	for user, conf := range confs {
 		if conf.Bridge == name {
-			return fmt.Errorf("bridge %s: pot %s is for it: %w", name, of, ErrInUse)
+			return fmt.Errorf("bridge %s: %w by pot %s", name, ErrInUse, user)
 		}
 	}
 	return ps.bridges.Remove(name)
 }
 
-// confs are the settings of all pots and images that can be read.
+// confs returns the pot.conf of each pot and image, by its name, without those that cannot
+// be read.
 func (ps *Pots) confs(ctx context.Context) (map[string]conf.Image, error) {
 	names, err := ps.host.Images.List(ctx, "")
 	if err != nil {
@@ -54,7 +55,7 @@ func (ps *Pots) confs(ctx context.Context) (map[string]conf.Image, error) {
 	for _, name := range names {
 		dir, err := ps.host.Datasets.Dir(ctx, name)
 		if err != nil {
-			continue // it has gone meanwhile
+			continue // it was destroyed meanwhile
 		}
 		if conf, err := conf.ReadDir(dir); err == nil {
 			all[name] = conf
@@ -63,8 +64,8 @@ func (ps *Pots) confs(ctx context.Context) (map[string]conf.Image, error) {
 	return all, nil
 }
 
-// taken are the addresses and networks that no new bridge may have, but for that of
-// the bridge itself.
+// taken returns the addresses and networks that a new bridge must not overlap. The bridge
+// named but is left out.
 func (ps *Pots) taken(ctx context.Context, but string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	add := func(addrs ...netip.Addr) {

@@ -13,9 +13,9 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// writeConf writes the conf directory of a pot anew: nothing in it is the
-// image's, whose hooks and mounts are host code (design: decision 2); takeHooks
-// adds the hooks that are allowed. The shell pot can show what is written.
+// writeConf writes the conf directory of a pot anew. Nothing in it is from the image, whose
+// hooks and mounts act on the host; copyHooks adds the hooks that are allowed. The shell
+// tool pot can read it.
 func writeConf(dir string, r *record) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -31,7 +31,7 @@ func writeConf(dir string, r *record) error {
 	return root.WriteFile("conf/fscomp.conf", nil, 0o644)
 }
 
-// potConf is the pot's pot.conf.
+// potConf returns the text of the pot's pot.conf.
 func (r *record) potConf() []byte {
 	s := &r.Spec
 	var b bytes.Buffer
@@ -48,7 +48,7 @@ func (r *record) potConf() []byte {
 	line("pot.stack", string(cmp.Or(s.Stack, pot.IPv4)))
 	network := s.Network
 	if network == pot.HostNetwork || network == pot.NoNetwork {
-		network = "inherit" // pot has no word for none
+		network = "inherit" // pot has no mode without a network
 	}
 	line("network_type", string(network))
 	line("vnet", strconv.FormatBool(s.Network.VNET()))
@@ -68,11 +68,11 @@ func (r *record) potConf() []byte {
 	return b.Bytes()
 }
 
-// maxHostname is POT_HOSTNAME_MAX_LENGTH where it is not set: there are programs
-// that take no more (pot-reference 2.4).
+// maxHostname is the default of POT_HOSTNAME_MAX_LENGTH: some programs accept no longer
+// name (pot-reference 2.4).
 const maxHostname = 64
 
-// hostname is what the pot calls itself.
+// hostname returns the pot's host name: the spec's, or one made from the pot's name.
 func hostname(s *pot.Spec) string {
 	if s.Hostname != "" {
 		return s.Hostname

@@ -44,13 +44,13 @@ func TestWriteEtc(t *testing.T) {
 		must.FileContains(t, filepath.Join(tree, "etc/hosts"), "10.192.0.1 web\n")
 		must.FileContains(t, filepath.Join(tree, "etc/resolv.conf"), "search a b\nnameserver 1.1.1.1\noptions ndots:2\n")
 	})
-	t.Run("an etc that leads out of the tree is refused", func(t *testing.T) {
+	t.Run("a link in the place of etc that leads out of the tree is refused", func(t *testing.T) {
 		tree := t.TempDir()
 		must.NoError(t, os.Symlink(filepath.Dir(outside), filepath.Join(tree, "etc")))
 		must.ErrorContains(t, writeEtc(tree, s, pot.DefaultNetwork.Gateway), "escapes")
 		must.FileNotExists(t, filepath.Join(filepath.Dir(outside), "hosts"))
 	})
-	t.Run("an image without etc is given one", func(t *testing.T) {
+	t.Run("etc is created in an image without it", func(t *testing.T) {
 		tree := t.TempDir()
 		must.NoError(t, writeEtc(tree, s, pot.DefaultNetwork.Gateway))
 		must.FileExists(t, filepath.Join(tree, "etc/hosts"))
@@ -81,10 +81,10 @@ func TestLookupUser(t *testing.T) {
 		_, err := lookupUser(tree, who)
 		must.ErrorContains(t, err, "in the pot")
 	}
-	t.Run("a passwd that is no file is refused", func(t *testing.T) {
+	t.Run("a passwd that is not a regular file is refused", func(t *testing.T) {
 		tree := t.TempDir()
 		must.NoError(t, os.MkdirAll(filepath.Join(tree, "etc/passwd"), 0o755))
 		_, err := lookupUser(tree, "root")
-		must.ErrorContains(t, err, "is no file")
+		must.ErrorContains(t, err, "etc/passwd: is not a regular file in the pot")
 	})
 }

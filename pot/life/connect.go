@@ -10,8 +10,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// The steps of a pot's life that connect it: what addresses it has, its links to
-// bridges or its addresses on the host's interfaces, and its published ports.
+// The steps that connect a pot: its addresses, its links to bridges or its addresses on the
+// host's interfaces, and its published ports.
 
 func (p *Pot) allocateAddress(ctx context.Context) (err error) {
 	s := &p.record.Spec
@@ -49,7 +49,7 @@ func (ps *Pots) networkOf(mode pot.NetworkMode, bridge string) (pot.Network, err
 
 // AllocateAddress allocates an address on a bridge to a pot that does not run: want, or a
 // free one if want is not valid. It stays allocated until the pot, whose pot.conf keeps it,
-// has been started and stopped, or is destroyed. An address in use is fs.ErrExist.
+// has been started and stopped, or is destroyed. It returns fs.ErrExist if want is in use.
 func (ps *Pots) AllocateAddress(ctx context.Context, name pot.Name, mode pot.NetworkMode, bridge string, want netip.Addr) (netip.Addr, error) {
 	network, err := ps.networkOf(mode, bridge)
 	if err != nil {
@@ -62,11 +62,15 @@ func (ps *Pots) AllocateAddress(ctx context.Context, name pot.Name, mode pot.Net
 	case !want.IsValid():
 		return ps.addresses.Allocate(ctx, name, network, others)
 	case !network.Hosts(want):
-		return netip.Addr{}, fmt.Errorf("%s is no pot's address in %s", want, network.Prefix)
+		return netip.Addr{}, errNotInNetwork(want, network)
 	case others.Has(want):
-		return netip.Addr{}, fmt.Errorf("address %s: another has it: %w", want, fs.ErrExist)
+		return netip.Addr{}, fmt.Errorf("address %s: in use: %w", want, fs.ErrExist)
 	}
 	return want, ps.addresses.Claim(want, name)
+}
+
+func errNotInNetwork(addr netip.Addr, n pot.Network) error {
+	return fmt.Errorf("address %s: not available to pots in network %s", addr, n.Prefix)
 }
 
 // ReleaseAddress releases an address of the pot of that name. It may be called twice.
@@ -81,7 +85,7 @@ func (ps *Pots) ReleaseAddresses(name pot.Name) error { return ps.addresses.Rele
 func (p *Pot) claimRequested() error {
 	addr := p.record.Spec.Address
 	if !p.record.Network.Hosts(addr) {
-		return fmt.Errorf("%s is no pot's address in %s", addr, p.record.Network.Prefix)
+		return errNotInNetwork(addr, p.record.Network)
 	}
 	if err := p.addresses.Claim(addr, p.name); err != nil {
 		return err
@@ -90,7 +94,7 @@ func (p *Pot) claimRequested() error {
 	return nil
 }
 
-// claimAliases takes the addresses that the spec asks for.
+// claimAliases claims the addresses on the host's interfaces that the spec asks for.
 func (p *Pot) claimAliases() error {
 	if p.host.Aliases == nil {
 		return fmt.Errorf("network %s: %w", pot.Alias, pot.ErrUnsupported)
@@ -112,7 +116,7 @@ func (p *Pot) releaseAddress(context.Context) error {
 	return p.addresses.Release(addr, p.name)
 }
 
-// bridgeLink is the pot's link to its bridge; the zero Link if it has none.
+// bridgeLink returns the pot's link to its bridge; the zero Link if it has none.
 func (p *Pot) bridgeLink() pot.Link {
 	s := &p.record.Spec
 	if !s.Network.VNET() {
@@ -140,21 +144,22 @@ func (p *Pot) link(ctx context.Context) error {
 	return nil
 }
 
-// addAliases gives interfaces the pot's addresses. One that is there before is
-// the operator's, and stays; one that is not is written down before it is.
+// addAliases adds the pot's addresses to the host's interfaces. An address that an interface
+// already has belongs to the operator, and stays when the pot is destroyed. Any other is
+// recorded before it is added, so that a crash does not leave it behind.
 func (p *Pot) addAliases(ctx context.Context) error {
 	for _, a := range p.record.Spec.Aliases {
-		on, there, err := p.host.Aliases.Find(ctx, a)
+		on, exists, err := p.host.Aliases.Find(ctx, a)
 		if err != nil {
 			return err
 		}
 		p.change(func(r *record) {
 			r.Aliases = append(r.Aliases, on)
-			if !there {
+			if !exists {
 				r.Added = append(r.Added, on)
 			}
 		})
-		if there {
+		if exists {
 			continue
 		}
 		if err := p.save(); err != nil {
@@ -182,7 +187,7 @@ func (p *Pot) unlink(ctx context.Context) error {
 	return p.host.Links.Detach(ctx, p.name)
 }
 
-// publish writes down under what name the ports are published, and publishes them.
+// publish records the name of the pot's redirects, and publishes its ports.
 func (p *Pot) publish(ctx context.Context) error {
 	if p.host.Redirects == nil || len(p.record.Spec.Ports) == 0 {
 		return nil
@@ -202,7 +207,7 @@ func (p *Pot) withdraw(ctx context.Context) error {
 	return p.host.Redirects.Withdraw(ctx, p.redirect())
 }
 
-// redirect is what is published of the pot, as far as its record is known.
+// redirect returns the redirects of the pot, as far as its record can be read.
 func (p *Pot) redirect() pot.Redirect {
 	r := &p.record
 	return pot.Redirect{

@@ -22,6 +22,6 @@ func TestPot_claimRequested(t *testing.T) {
 	must.NoError(t, claim("a", "10.192.0.7"))
 	must.ErrorIs(t, claim("b", "10.192.0.7"), os.ErrExist)
 	for _, addr := range []string{"10.192.0.0", "10.192.0.1", "10.255.255.255", "192.0.2.1"} {
-		must.EqError(t, claim("c", addr), addr+" is no pot's address in 10.192.0.0/10")
+		must.EqError(t, claim("c", addr), "address "+addr+": not available to pots in network 10.192.0.0/10")
 	}
 }

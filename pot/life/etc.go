@@ -12,8 +12,8 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// writeEtc writes the hosts(5) and resolver(5) files of a pot's tree. The tree
-// is the image's: what stands in their place, a link say, is replaced and never
+// writeEtc writes the hosts(5) and resolver(5) files of a pot's tree. The tree comes from
+// the image and is not trusted: a link in the place of a file is replaced and never
 // followed, and no path leaves the tree.
 func writeEtc(treeRoot string, s *pot.Spec, addr netip.Addr) error {
 	root, err := os.OpenRoot(treeRoot)
@@ -48,8 +48,9 @@ func hosts(s *pot.Spec, addr netip.Addr) []byte {
 	return []byte(b.String())
 }
 
-// resolvConf is what the pot resolves names by: the host's own file where the
-// spec does not say. A host without one gives none, and nil leaves the pot's.
+// resolvConf returns the text of the pot's resolver(5) file, which is the host's if d is
+// empty. It returns nil if the file in the pot's tree must stay as it is: d.Off, or a host
+// without the file.
 func resolvConf(d pot.DNS) ([]byte, error) {
 	switch {
 	case d.Off:

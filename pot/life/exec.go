@@ -9,30 +9,30 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// Exec is one more command in a pot that runs.
+// Exec is a further command in a pot that runs.
 type Exec struct {
 	Argv    []string
-	Env     []string // as of Start
-	User    string   // as in Spec
-	WorkDir string
+	Env     []string // overrides the environment of the image's pot.conf
+	User    string   // as Spec.User
+	WorkDir string   // as Spec.WorkDir
 
-	Stdin          io.Reader // nil is nothing to read
-	Stdout, Stderr io.Writer // nil is thrown away; may be the same
+	Stdin          io.Reader // nil: the command reads nothing
+	Stdout, Stderr io.Writer // nil: discarded; both may be the same writer
 
-	// Terminal gives the command a terminal: Stdout then has both outputs,
-	// and Resize, until it is closed, the terminal's sizes.
+	// Terminal gives the command a terminal. Stdout then gets both outputs, and the
+	// sizes that are sent to Resize, until it is closed, are set on the terminal.
 	Terminal bool
 	Resize   <-chan Size
 }
 
-// Size is a terminal's.
+// Size is the size of a terminal, in characters.
 type Size struct{ Rows, Cols uint16 }
 
-// Exec runs a command in the pot and waits for its end and until all that it has written
-// is with e.Stdout and e.Stderr, however slowly they take it. When ctx ends first, the
-// command is killed with its process group, and ctx's error returned. A command that ends
-// with a code other than 0 is not an error. What others in the pot write to the command's
-// outputs after its end is read for a moment more.
+// Exec runs a command in the pot. It waits until the command has ended and all of its output
+// is written to e.Stdout and e.Stderr, however slow they are. If ctx ends first, Exec kills
+// the command's process group and returns ctx's error. An exit code other than 0 is not an
+// error. If other processes keep the command's outputs open after its end, Exec reads what
+// they write for a moment (drainTimeout) and then returns.
 func (p *Pot) Exec(ctx context.Context, e Exec) (supervise.Exit, error) {
 	process, err := p.process(ctx, e)
 	if err != nil {
@@ -55,8 +55,8 @@ func (p *Pot) Exec(ctx context.Context, e Exec) (supervise.Exit, error) {
 	return ours.run(ctx, started)
 }
 
-// Spawn runs a command in the pot that goes on when this process ends. It has nothing
-// to read, and what it writes is thrown away; nobody knows how it ends.
+// Spawn starts a command in the pot that survives the end of this process. Its standard
+// input is empty, its output is discarded, and its exit status is not kept.
 func (p *Pot) Spawn(ctx context.Context, e Exec) error {
 	process, err := p.process(ctx, e)
 	if err != nil {
@@ -72,11 +72,11 @@ func (p *Pot) Spawn(ctx context.Context, e Exec) error {
 	if err != nil {
 		return err
 	}
-	go started.Wait() // so that it is no zombie while this process is there
+	go started.Wait() // reaps it if it ends before this process
 	return nil
 }
 
-// process is a command of the pot, with neither input nor output yet.
+// process returns the process for e, without its input and output.
 func (p *Pot) process(ctx context.Context, e Exec) (*supervise.Process, error) {
 	conf, err := p.imageConf(ctx)
 	if err != nil {

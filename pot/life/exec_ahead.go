@@ -10,21 +10,22 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// ahead reads a terminal ahead of its reader. FreeBSD discards what a terminal holds when
-// its last writer has ended and nothing was read of it for a second (sys/kern/tty.c,
-// tty_drain): a reader may pause for longer.
+// ahead reads a terminal ahead of its reader. FreeBSD discards the output that a terminal
+// holds if its last writer has ended and nothing was read for a second (sys/kern/tty.c,
+// tty_drain), and a reader may pause for longer.
 type ahead struct {
 	from *os.File
 
 	mu    sync.Mutex
-	held  []byte
-	err   error         // why nothing more will be held
-	more  chan struct{} // something is held, or err is set
-	taken chan struct{} // something was taken
+	held  []byte        // read, and not yet returned by Read
+	err   error         // why nothing more will be read
+	more  chan struct{} // wakes Read: held has grown, or err is set
+	taken chan struct{} // wakes room: held has shrunk
 }
 
-// Bounds on what is read ahead: as much as a pipe holds. Beyond that a few bytes at a time
-// are, so that a terminal whose reader pauses does not seem to have none.
+// maxAhead is how many bytes are read ahead: as much as a pipe holds. Beyond that only
+// aheadBytes are read each aheadEvery, so that FreeBSD does not discard the output while the
+// reader pauses.
 const (
 	maxAhead   = 64 << 10
 	aheadEvery = 250 * time.Millisecond
@@ -35,7 +36,8 @@ func newAhead(from *os.File) *ahead {
 	return &ahead{from: from, more: make(chan struct{}, 1), taken: make(chan struct{}, 1)}
 }
 
-// run reads until the end, or past the deadline of the terminal.
+// run reads until the end of the output, or until the terminal's read deadline and then what
+// the kernel still holds.
 func (a *ahead) run() {
 	buf := make([]byte, outputBuffer)
 	for {
@@ -52,7 +54,8 @@ func (a *ahead) run() {
 	}
 }
 
-// room returns how many bytes may be read ahead now.
+// room returns how many bytes to read next. While maxAhead bytes are held, it waits until
+// Read takes some, at most for aheadEvery.
 func (a *ahead) room() int {
 	for tick := time.After(aheadEvery); ; {
 		a.mu.Lock()
@@ -69,6 +72,7 @@ func (a *ahead) room() int {
 	}
 }
 
+// hold appends p for Read; err, if it is not nil, is what Read returns after that.
 func (a *ahead) hold(p []byte, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -98,7 +102,7 @@ func (a *ahead) Read(p []byte) (int, error) {
 	}
 }
 
-// notify wakes the one that waits for c, or that will.
+// notify wakes the goroutine that receives from c, now or next. c has a buffer of one.
 func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

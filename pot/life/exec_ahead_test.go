@@ -12,7 +12,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// A terminal whose reader takes nothing is still read, a little at a time, and in order.
+// A terminal is still read, a little at a time and in order, while its reader pauses.
 func TestAhead(t *testing.T) {
 	leak.Check(t)
 	r, w, err := os.Pipe()

@@ -12,19 +12,19 @@ import (
 // output is one of a command's outputs on its way to its reader.
 type output struct {
 	from io.Reader // a pipe or a terminal
-	to   io.Writer // nil is thrown away
-	gone bool      // the reader takes nothing any more
+	to   io.Writer // nil: discarded
+	gone bool      // whether a write to to has failed: the rest is discarded
 
-	reads   atomic.Int64 // begun and ended: odd while one waits
-	checked int64        // reads, when quiet was last called
+	reads   atomic.Int64 // counts each read twice, at its begin and end: odd while a read waits
+	checked int64        // value of reads when quiet was last called
 }
 
-// outputBuffer is how much is read at once.
+// outputBuffer is how much is read at once, in bytes.
 const outputBuffer = 32 << 10
 
-// copy copies the output to its end, which is EIO on a terminal of Linux (pty(7)). Past
-// a deadline of the file it copies what the kernel still holds, and ends then: a reader
-// that is slow loses nothing, and whoever else keeps the output open keeps nobody waiting.
+// copy copies the output to its end, which is EIO on a terminal of Linux (pty(7)). After
+// the read deadline of the file it copies what the kernel still holds, and returns: so a
+// slow reader loses nothing, and a process that keeps the output open does not block Exec.
 func (o *output) copy() {
 	buf := make([]byte, outputBuffer)
 	for {
@@ -45,7 +45,8 @@ func (o *output) read(buf []byte) (int, error) {
 	return o.from.Read(buf)
 }
 
-// write hands p to the reader. A reader that has gone away must not block the command.
+// write writes p to the reader. After a failed write it discards the output, so that the
+// command is not blocked.
 func (o *output) write(p []byte) {
 	if o.to == nil || o.gone || len(p) == 0 {
 		return
@@ -54,8 +55,8 @@ func (o *output) write(p []byte) {
 	o.gone = err != nil
 }
 
-// quiet reports whether one and the same read waits as when it was last called: a slow
-// reader that takes what was read is no quiet.
+// quiet reports whether the read that waits is the one that waited at the last call. An
+// output whose reader is slow is not quiet: then no read waits.
 func (o *output) quiet() bool {
 	before := o.checked
 	o.checked = o.reads.Load()

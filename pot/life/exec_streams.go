@@ -15,19 +15,19 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// streams are this side of a command's input and output.
+// streams connect a command's input and output with an Exec.
 type streams struct {
 	theirs []*os.File                 // the command's ends
-	own    []*os.File                 // ours
+	ours   []*os.File                 // this process's ends
 	in     func()                     // copies input until it ends
 	out    []func()                   // copy output until it ends
-	resize func(done <-chan struct{}) // obeys sizes
-	quiet  func() bool                // reports whether nothing came since it was last asked; nil where that ends nothing
+	resize func(done <-chan struct{}) // sets the terminal's sizes; nil for pipes
+	quiet  func() bool                // reports whether no output came since its last call; nil for pipes
 }
 
 func (s *streams) close() {
 	s.closeTheirs()
-	for _, f := range s.own {
+	for _, f := range s.ours {
 		f.Close()
 	}
 }
@@ -46,13 +46,13 @@ func (s *streams) run(ctx context.Context, command *os.Process) (supervise.Exit,
 	for _, copy := range s.out {
 		out.Go(copy)
 	}
-	go s.in() // not waited for: whoever gave the input ends it
+	go s.in() // not waited for: it ends when the caller ends the input
 	if s.resize != nil {
-		out.Go(func() { s.resize(ended) }) // uses a file that is closed after it
+		out.Go(func() { s.resize(ended) }) // waited for: it uses a file that is closed after run
 	}
 	kill := context.AfterFunc(ctx, func() {
 		syscall.Kill(-command.Pid, syscall.SIGKILL)
-		s.cut() // the last close of a terminal may wait for a reader
+		s.cut() // otherwise the command's last close of a terminal may wait for a reader
 	})
 	state, err := command.Wait()
 	close(ended)
@@ -75,16 +75,18 @@ func (s *streams) run(ctx context.Context, command *os.Process) (supervise.Exit,
 	return supervise.ExitOf(state), nil
 }
 
-// drainTimeout is how long output is still waited for when a command has ended
-// and something that it left behind keeps its output open.
+// drainTimeout bounds the wait for further output after a command has ended, if a process
+// that it left behind keeps its output open.
 const drainTimeout = time.Second
 
-// terminalQuiet ends the wait sooner on a terminal, which is its leader's alone: what
-// the leader wrote is there when it has ended, and what others write comes later.
+// terminalQuiet ends that wait sooner on a terminal, if no output comes for so long. All
+// that the command wrote is in the terminal when it has ended; only other processes can
+// write later.
 const terminalQuiet = drainTimeout / 4
 
-// drained waits until read is closed: all output is with its reader, which may be slow. It
-// waits no longer than is good for more to come, when something keeps an output open.
+// drained waits until read is closed: all output is written to its reader, which may be
+// slow. If other processes keep an output open, it waits no longer than drainTimeout for
+// them to write more.
 func (s *streams) drained(ctx context.Context, read <-chan struct{}) error {
 	s.awaitMore(ctx, read)
 	s.cut()
@@ -96,23 +98,25 @@ func (s *streams) drained(ctx context.Context, read <-chan struct{}) error {
 	select {
 	case <-read:
 		return nil
-	case <-time.After(drainTimeout): // the reader hangs, and its caller wants no more
+	case <-time.After(drainTimeout): // the reader hangs
 		return context.Cause(ctx)
 	}
 }
 
-// cut has outputs end when what the kernel holds of them now is read.
+// cut ends each output after the data that the kernel holds of it now, by a read deadline
+// that is over.
 func (s *streams) cut() {
-	for _, f := range s.own {
+	for _, f := range s.ours {
 		f.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
-// awaitMore returns when nothing more will come, or no more is waited for.
+// awaitMore waits for further output after the command's end. It returns when read is
+// closed, ctx ends, drainTimeout is over, or a terminal is quiet.
 func (s *streams) awaitMore(ctx context.Context, read <-chan struct{}) {
 	enough := time.After(drainTimeout)
 	if s.quiet != nil {
-		s.quiet() // from now on
+		s.quiet() // the first call only notes the state
 	}
 	for {
 		select {
@@ -144,7 +148,7 @@ func pipes(p *supervise.Process, e *Exec) (*streams, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Stdin, s.theirs, s.own = inR, append(s.theirs, inR), append(s.own, inW)
+	p.Stdin, s.theirs, s.ours = inR, append(s.theirs, inR), append(s.ours, inW)
 	s.in = func() {
 		if e.Stdin != nil {
 			io.Copy(inW, e.Stdin)
@@ -156,7 +160,7 @@ func pipes(p *supervise.Process, e *Exec) (*streams, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.theirs, s.own = append(s.theirs, w), append(s.own, r)
+		s.theirs, s.ours = append(s.theirs, w), append(s.ours, r)
 		o := &output{from: r, to: to}
 		s.out = append(s.out, o.copy)
 		return w, nil
@@ -165,15 +169,15 @@ func pipes(p *supervise.Process, e *Exec) (*streams, error) {
 		return nil, err
 	}
 	if p.Stderr = p.Stdout; same(e.Stdout, e.Stderr) {
-		return s, nil // one writer for both is written to by one at a time
+		return s, nil // one pipe, so that a shared writer has one goroutine writing to it
 	}
 	p.Stderr, err = add(e.Stderr)
 	return s, err
 }
 
-// same reports whether two writers are one.
+// same reports whether a and b are the same writer.
 func same(a, b io.Writer) bool {
-	defer func() { recover() }() // of a kind that cannot be compared
+	defer func() { recover() }() // a == b panics for types that are not comparable
 	return a != nil && a == b
 }
 
@@ -188,7 +192,7 @@ func terminal(p *supervise.Process, e *Exec) (*streams, error) {
 		return nil, fmt.Errorf("open terminal: %w", err)
 	}
 	p.Stdin, p.Stdout, p.Stderr = tty, tty, tty
-	s := &streams{theirs: []*os.File{tty}, own: []*os.File{ptm}}
+	s := &streams{theirs: []*os.File{tty}, ours: []*os.File{ptm}}
 	s.in = func() {
 		if e.Stdin != nil {
 			io.Copy(ptm, e.Stdin)
@@ -213,8 +217,8 @@ func terminal(p *supervise.Process, e *Exec) (*streams, error) {
 	return s, nil
 }
 
-// pollable is f, which is closed, as a file whose reads end at their deadline: package
-// pty asks for the descriptor's number, which has them block for good (os.File.Fd).
+// pollable closes f and returns a copy of it whose reads end at their deadline. Package pty
+// calls os.File.Fd, which makes the reads of a file block and ignore deadlines.
 func pollable(f *os.File) (*os.File, error) {
 	defer f.Close()
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
@@ -228,7 +232,8 @@ func pollable(f *os.File) (*os.File, error) {
 	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
-// setSize is tty(4)'s TIOCSWINSZ. A terminal whose command has ended has no size.
+// setSize sets the terminal's size (TIOCSWINSZ, tty(4)). Errors are ignored: the command may
+// have ended.
 func setSize(terminal *os.File, size Size) {
 	if c, err := terminal.SyscallConn(); err == nil {
 		c.Control(func(fd uintptr) {

@@ -2,6 +2,7 @@ package life
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"runtime"
@@ -19,8 +20,8 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// runStreams runs a script of this machine's shell by the streams of an Exec, and returns
-// its exit code.
+// runStreams runs a script in this machine's shell, connected as Pot.Exec connects a
+// command, and returns its exit code.
 func runStreams(ctx context.Context, e Exec, script string) (int, error) {
 	var p supervise.Process
 	connect := pipes
@@ -44,15 +45,15 @@ func runStreams(ctx context.Context, e Exec, script string) (int, error) {
 	return exit.Code, err
 }
 
-// connections are the two ways to connect a command.
+// connections are the two ways to connect a command, and their values of Exec.Terminal.
 var connections = map[string]bool{"pipes": false, "a terminal": true}
 
-// revokes is whether the kernel takes the terminal from everyone when the leader of its
-// session ends, with what the reader has not taken yet, if others have it open
-// (kern_exit.c, killjobc).
+// revokes is whether the kernel revokes the terminal when the leader of its session ends
+// and other processes have it open: output that is not yet read is lost (kern_exit.c,
+// killjobc).
 const revokes = runtime.GOOS == "freebsd"
 
-// pausing is a reader that takes nothing for a while, when the first of it comes.
+// pausing is a reader that calls pause before it takes each piece of output.
 type pausing struct {
 	syncbuf.Buffer
 	pause func()
@@ -63,11 +64,12 @@ func (p *pausing) Write(b []byte) (int, error) {
 	return p.Buffer.Write(b)
 }
 
-// countTo writes lines of eight bytes.
+// countTo returns a script that writes so many different lines of nine bytes.
 func countTo(lines int) string {
 	return `i=10000000; while [ $i -lt ` + strconv.Itoa(10000000+lines) + ` ]; do echo $i; i=$((i+1)); done`
 }
 
+// counted returns the output of countTo.
 func counted(lines int) string {
 	var all strings.Builder
 	for i := range lines {
@@ -76,13 +78,13 @@ func counted(lines int) string {
 	return all.String()
 }
 
-// A pipe holds 64 KiB and a terminal a few, so a command has ended long before a reader
-// that pauses has taken what it wrote. The pause is longer than anything is waited for.
+// A pipe holds 64 KiB and a terminal a few, so the command has ended long before a reader
+// that pauses has taken its output. The pause is longer than every timeout of streams.
 func TestStreams_slowReader(t *testing.T) {
 	leak.Check(t)
 	for name, tty := range connections {
 		for _, lines := range []int{500, 6000} {
-			t.Run(name+" and a reader that pauses", func(t *testing.T) {
+			t.Run(fmt.Sprintf("a reader that pauses gets all %d lines from %s", lines, name), func(t *testing.T) {
 				out := &pausing{pause: sync.OnceFunc(func() { time.Sleep(2 * drainTimeout) })}
 				code, err := runStreams(t.Context(), Exec{Stdout: out, Terminal: tty}, countTo(lines)+"; exit 3")
 				must.NoError(t, err)
@@ -91,18 +93,18 @@ func TestStreams_slowReader(t *testing.T) {
 			})
 		}
 	}
-	t.Run("both outputs of a command are whole", func(t *testing.T) {
+	t.Run("two readers that pause get all of both outputs", func(t *testing.T) {
 		out := &pausing{pause: sync.OnceFunc(func() { time.Sleep(2 * drainTimeout) })}
-		faults := &pausing{pause: sync.OnceFunc(func() { time.Sleep(3 * drainTimeout) })}
-		_, err := runStreams(t.Context(), Exec{Stdout: out, Stderr: faults}, "{ "+countTo(3000)+"; } >&2; "+countTo(5000))
+		stderr := &pausing{pause: sync.OnceFunc(func() { time.Sleep(3 * drainTimeout) })}
+		_, err := runStreams(t.Context(), Exec{Stdout: out, Stderr: stderr}, "{ "+countTo(3000)+"; } >&2; "+countTo(5000))
 		must.NoError(t, err)
 		must.Eq(t, counted(5000), out.String())
-		must.Eq(t, counted(3000), faults.String())
+		must.Eq(t, counted(3000), stderr.String())
 	})
 }
 
-// background runs a script that leaves a process behind, whose ID it writes to the file
-// NOTE and which nothing but SIGKILL ends, and returns what the reader got.
+// background runs a script that leaves a process behind, and returns its output. The script
+// writes the ID of the process, which only SIGKILL ends, to the file NOTE.
 func background(t *testing.T, tty bool, pause func(), script string) string {
 	t.Helper()
 	note := t.TempDir() + "/pid"
@@ -126,13 +128,13 @@ func TestStreams_background(t *testing.T) {
 	leak.Check(t)
 	const deaf = `trap "" HUP PIPE; `
 	for name, tty := range connections {
-		t.Run("a process that keeps "+name+" open keeps nobody waiting", func(t *testing.T) {
+		t.Run("Exec returns although a process keeps "+name+" open", func(t *testing.T) {
 			got := background(t, tty, func() {}, deaf+`sleep 1000 & echo $! >NOTE; echo done`)
 			if !tty || !revokes {
 				must.Eq(t, "done\n", got)
 			}
 		})
-		t.Run("a process that writes to "+name+" for ever keeps nobody waiting, not even a slow reader", func(t *testing.T) {
+		t.Run("Exec with a slow reader returns although a process writes to "+name+" without end", func(t *testing.T) {
 			slow := func() { time.Sleep(drainTimeout / 20) }
 			got := background(t, tty, slow, deaf+`while :; do echo more; done 2>/dev/null & echo $! >NOTE; echo done`)
 			if !tty || !revokes {
@@ -140,7 +142,7 @@ func TestStreams_background(t *testing.T) {
 			}
 		})
 	}
-	t.Run("what comes a moment after the end is still read", func(t *testing.T) {
+	t.Run("output that a process writes a moment after the command's end is read", func(t *testing.T) {
 		out := new(syncbuf.Buffer)
 		_, err := runStreams(t.Context(), Exec{Stdout: out}, `(sleep 0.1; echo late) & echo now`)
 		must.NoError(t, err)
@@ -148,7 +150,7 @@ func TestStreams_background(t *testing.T) {
 	})
 }
 
-// hanging is a reader that takes nothing until it is released.
+// hanging is a reader whose first Write blocks until it is released.
 type hanging struct{ begun, release chan struct{} }
 
 func (h *hanging) Write(p []byte) (int, error) {
@@ -163,7 +165,7 @@ func (h *hanging) Write(p []byte) (int, error) {
 func TestStreams_readerHangs(t *testing.T) {
 	leak.Check(t)
 	for name, tty := range connections {
-		t.Run(name, func(t *testing.T) {
+		t.Run("Exec waits for the reader of "+name+" until its context ends", func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			h := &hanging{begun: make(chan struct{}, 1), release: make(chan struct{})}
 			t.Cleanup(func() { close(h.release) })
@@ -175,7 +177,7 @@ func TestStreams_readerHangs(t *testing.T) {
 			<-h.begun
 			select {
 			case err := <-ended:
-				t.Fatalf("it does not wait for its reader: %v", err)
+				t.Fatalf("Exec does not wait for its reader: %v", err)
 			case <-time.After(2 * drainTimeout):
 			}
 			cancel()
@@ -183,7 +185,7 @@ func TestStreams_readerHangs(t *testing.T) {
 			case err := <-ended:
 				must.ErrorIs(t, err, context.Canceled)
 			case <-time.After(time.Minute):
-				t.Fatal("it does not end with its context")
+				t.Fatal("Exec does not end with its context")
 			}
 		})
 	}

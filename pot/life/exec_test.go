@@ -10,7 +10,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// Only an output that nothing comes to is quiet, not one whose bytes somebody takes slowly.
+// An output is quiet if the command writes nothing; an output whose reader is slow is not.
 func TestOutput_quiet(t *testing.T) {
 	leak.Check(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -23,16 +23,16 @@ func TestOutput_quiet(t *testing.T) {
 			w.copy()
 		}()
 		synctest.Wait()
-		must.False(t, w.quiet()) // what was before it was asked counts for nothing
+		must.False(t, w.quiet()) // the first call only notes the state
 		must.True(t, w.quiet())
 
 		go command.Write([]byte("x"))
-		synctest.Wait() // in Write: nobody has taken it
+		synctest.Wait() // the copy is blocked in Write
 		must.False(t, w.quiet())
 		must.False(t, w.quiet())
 		io.ReadFull(taken, make([]byte, 1))
 		synctest.Wait()
-		must.False(t, w.quiet()) // it came meanwhile
+		must.False(t, w.quiet()) // a byte came since the last call
 		must.True(t, w.quiet())
 		command.Close()
 		<-done

@@ -12,7 +12,9 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// HostEnvironment is Environment of a pot that has that pot.conf.
+// HostEnvironment returns the variables that describe a pot to its hooks, by its pot.conf.
+// addr is the pot's address on its bridge; if it is not valid, pot.conf's ip is used. Their
+// names are pot's.
 func HostEnvironment(ctx context.Context, host pot.Host, name pot.Name, conf *conf.Lines, addr netip.Addr) []string {
 	env := []string{"_POT_NAME=" + string(name)}
 	ip := strings.TrimSpace(conf.Value("ip"))
@@ -33,8 +35,8 @@ func HostEnvironment(ctx context.Context, host pot.Host, name pot.Name, conf *co
 	return env
 }
 
-// aliasEnvironment is that of several addresses, IPv4 first, with the interfaces that
-// they are on.
+// aliasEnvironment returns the variables for a pot with the addresses ip, each with the
+// interface that has it, IPv4 addresses first.
 func aliasEnvironment(ip string) (env []string) {
 	var all []pot.InterfaceAddr
 	for word := range strings.FieldsSeq(ip) {

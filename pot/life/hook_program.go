@@ -13,12 +13,12 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// maxHook bounds a hook's program.
+// maxHook bounds the size of a hook's program, in bytes.
 const maxHook = 1 << 20
 
-// ReadHook returns a pot's program for that time from a dataset, which may be anybody's:
-// it follows no link, and waits for no fifo. No program, and a file that is not
-// executable, is fs.ErrNotExist: as with pot, nothing is run then.
+// ReadHook reads the program of a hook from the dataset at root, which is not trusted: it
+// follows no link and does not wait for a fifo. It returns fs.ErrNotExist if there is no
+// program, or if the file is not executable: as with pot, the hook is not run then.
 func ReadHook(root *os.Root, h conf.Hook) ([]byte, error) {
 	dir, err := root.Lstat(conf.Dir)
 	if err != nil {
@@ -47,16 +47,16 @@ func ReadHook(root *os.Root, h conf.Hook) ([]byte, error) {
 	return ReadProgram(f, h.File())
 }
 
-// ReadProgram reads a program that a user knows by that name.
+// ReadProgram reads a hook's program. name is the file's name for error messages.
 func ReadProgram(f *os.File, name string) ([]byte, error) {
 	return tree.ReadAtMost(f, name, maxHook)
 }
 
-// WriteHook makes a program the pot's for that time, whole or not at all. mode is that of
-// the file.
+// WriteHook writes the program of a hook with that file mode, whole or not at all.
 func WriteHook(root *os.Root, h conf.Hook, program []byte, mode fs.FileMode) error {
-	// A child that another goroutine starts meanwhile would have the file open for writing
-	// until it executes something, and so long the kernel executes no such file (ETXTBSY).
+	// A child that another goroutine forks meanwhile would inherit the file, open for
+	// writing, until it executes a program. For that time the kernel would refuse to execute
+	// the file (ETXTBSY).
 	syscall.ForkLock.RLock()
 	err := tree.Replace(root, h.File()+".new", program)
 	syscall.ForkLock.RUnlock()
@@ -66,8 +66,8 @@ func WriteHook(root *os.Root, h conf.Hook, program []byte, mode fs.FileMode) err
 	return errors.Join(root.Chmod(h.File()+".new", mode), root.Rename(h.File()+".new", h.File()))
 }
 
-// hookArgv is the argument vector for a program. A text that does not say what reads it is
-// for the shell, as if a shell had started it.
+// hookArgv returns the argument vector that runs file. A script without a #! line is run by
+// /bin/sh, as a shell would run it.
 func hookArgv(file string) []string {
 	start := make([]byte, 4)
 	if f, err := os.Open(file); err == nil {

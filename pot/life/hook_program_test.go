@@ -16,7 +16,6 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// What an image can have in the place of a program.
 func TestReadHook(t *testing.T) {
 	leak.Check(t)
 	outside := filepath.Join(t.TempDir(), "o")
@@ -27,19 +26,19 @@ func TestReadHook(t *testing.T) {
 		make func(dir string) error
 		want string // an error; "": the program is read
 	}{
-		{"a program", func(dir string) error { return os.WriteFile(dir+"/"+name, []byte("#!/bin/sh\n"), 0o500) }, ""},
-		{"nothing", func(dir string) error { return nil }, "no such file"},
-		{"a file that is not executable", func(dir string) error { return os.WriteFile(dir+"/"+name, nil, 0o644) }, "file does not exist"},
-		{"a directory", func(dir string) error { return os.Mkdir(dir+"/"+name, 0o755) }, name + ": is not a regular file"},
-		{"a fifo", func(dir string) error { return syscall.Mkfifo(dir+"/"+name, 0o755) }, name + ": is not a regular file"},
-		{"a link within the image", func(dir string) error {
+		{"an executable file is read", func(dir string) error { return os.WriteFile(dir+"/"+name, []byte("#!/bin/sh\n"), 0o500) }, ""},
+		{"a missing file does not exist", func(dir string) error { return nil }, "no such file"},
+		{"a file that is not executable does not exist", func(dir string) error { return os.WriteFile(dir+"/"+name, nil, 0o644) }, "file does not exist"},
+		{"a directory is refused", func(dir string) error { return os.Mkdir(dir+"/"+name, 0o755) }, name + ": is not a regular file"},
+		{"a fifo is refused", func(dir string) error { return syscall.Mkfifo(dir+"/"+name, 0o755) }, name + ": is not a regular file"},
+		{"a link within the image is refused", func(dir string) error {
 			return os.Symlink("../m/bin/sh", dir+"/"+name)
 		}, name + ": is not a regular file"},
-		{"a link out of the image", func(dir string) error { return os.Symlink(outside, dir+"/"+name) }, name + ": is not a regular file"},
-		{"a link in place of conf", func(dir string) error {
+		{"a link out of the image is refused", func(dir string) error { return os.Symlink(outside, dir+"/"+name) }, name + ": is not a regular file"},
+		{"a link in the place of conf is refused", func(dir string) error {
 			return errors.Join(os.WriteFile(dir+"/m/prestart.sh", nil, 0o755), os.Remove(dir+"/conf"), os.Symlink("m", dir+"/conf"))
 		}, "conf: is not a directory"},
-		{"more than a program may be", func(dir string) error {
+		{"a file longer than maxHook is refused", func(dir string) error {
 			return os.WriteFile(dir+"/"+name, bytes.Repeat([]byte("#"), maxHook+1), 0o755)
 		}, name + ": more than 1048576 bytes"},
 	} {
@@ -63,7 +62,7 @@ func TestReadHook(t *testing.T) {
 	}
 }
 
-// A task's pot has copies of the programs that are allowed, as they were when it was made.
+// A task's pot has copies of the hooks that are allowed, as they were when it was created.
 func TestPot_copyHooks(t *testing.T) {
 	leak.Check(t)
 	jails := t.TempDir()
@@ -77,9 +76,9 @@ func TestPot_copyHooks(t *testing.T) {
 	must.NoError(t, os.Symlink("prestart.sh", filepath.Join(image, conf.PostStart.File())))
 	p := Open(pot.Host{Datasets: dirsOnly{dir: jails}}, pot.Config{Dir: t.TempDir()}).pot("web")
 	p.record = record{Version: recordVersion, Dir: web, Spec: pot.Spec{Name: "web", Image: "image", Hooks: []conf.Hook{conf.PreStart, conf.PostStart, conf.PostStop}}}
-	taken, refused, err := p.copyHooks(t.Context())
+	copied, refused, err := p.copyHooks(t.Context())
 	must.NoError(t, err)
-	must.Eq(t, []conf.Hook{conf.PreStart, conf.PostStop}, taken)
+	must.Eq(t, []conf.Hook{conf.PreStart, conf.PostStop}, copied)
 	must.Eq(t, []conf.Hook{conf.PreStop}, refused)
 	must.Eq(t, []string{"poststart of image image: not run: conf/poststart.sh: is not a regular file"}, p.Notes())
 

@@ -15,18 +15,18 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// HookRun runs programs on the host, as root, at times of a pot's life (pot-reference 2.5).
+// HookRun runs a pot's hooks: programs on the host, as root (pot-reference 2.5).
 type HookRun struct {
-	Supervisor string // path of pot-supervisor, which becomes the program
-	Dir        string // the pot's dataset, with the programs in its conf
+	Supervisor string // path of pot-supervisor, which executes the program
+	Dir        string // directory of the pot's dataset; its conf has the programs
 	Pot        pot.Name
-	Env        []string      // what they are told of the pot: all that they have beside PATH
-	Timeout    time.Duration // bounds each
+	Env        []string      // environment beside PATH: HostEnvironment
+	Timeout    time.Duration // for each hook
 	Tell       func(format string, args ...any)
 }
 
-// Run runs the pot's program for that time, and tells what it wrote, and that it failed. As
-// with pot, that changes nothing.
+// Run runs a hook, and passes its output and its failure to r.Tell. As with pot, a hook that
+// fails does not fail its caller.
 func (r HookRun) Run(ctx context.Context, h conf.Hook) {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.Timeout, fmt.Errorf("it ran for longer than %s", r.Timeout))
 	defer cancel()
@@ -36,15 +36,15 @@ func (r HookRun) Run(ctx context.Context, h conf.Hook) {
 	}
 	cmd := supervise.HostCommand(ctx, r.Supervisor, hookArgv(filepath.Join(r.Dir, h.File()))...)
 	cmd.Env = append([]string{"PATH=" + supervise.DefaultPath}, r.Env...)
-	cmd.WaitDelay = time.Second // for what it has left behind with its output open
-	var out begin
+	cmd.WaitDelay = time.Second // for processes that it leaves behind with its output open
+	var out limitedText
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
 	if text := out.String(); text != "" {
 		r.Tell("%s of pot %s: %s", h, r.Pot, text)
 	}
 	switch {
-	case err == nil, errors.Is(err, exec.ErrWaitDelay): // what it has left behind goes on
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // processes that it has left behind keep running
 	case ctx.Err() != nil:
 		r.Tell("%s of pot %s: killed: %v", h, r.Pot, context.Cause(ctx))
 	default:
@@ -52,20 +52,21 @@ func (r HookRun) Run(ctx context.Context, h conf.Hook) {
 	}
 }
 
-// maxHookText bounds what is told of what a hook has written, in bytes.
+// maxHookText bounds the output of a hook that is passed on, in bytes.
 const maxHookText = 4 << 10
 
-// begin keeps the first of what is written to it, and one byte more than is told.
-type begin []byte
+// limitedText keeps the first maxHookText bytes that are written to it, and one byte more, by
+// which String sees that there were more.
+type limitedText []byte
 
-func (b *begin) Write(p []byte) (int, error) {
+func (b *limitedText) Write(p []byte) (int, error) {
 	*b = append(*b, p[:min(len(p), maxHookText+1-len(*b))]...)
 	return len(p), nil
 }
 
-// String returns it as text for a person: what an image's program writes could be for a
-// terminal to obey, and gRPC takes nothing that is not UTF-8.
-func (b begin) String() string {
+// String returns the text with control characters replaced, since an image's program may
+// write sequences that control a terminal, and as UTF-8, which gRPC requires.
+func (b limitedText) String() string {
 	more := ""
 	if len(b) > maxHookText {
 		b, more = b[:maxHookText], "…"

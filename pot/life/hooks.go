@@ -12,12 +12,13 @@ import (
 	"nomad-driver-pot/image/conf"
 )
 
-// taskHookTimeout bounds a hook of a task's pot. It is less than what Nomad's starts and
-// ends have in all: a hook that hangs changes nothing, as one that fails.
+// taskHookTimeout bounds a hook of a task's pot. It is shorter than the driver's timeouts for
+// a whole start or end, so that a hook that hangs does not fail them, as a hook that fails
+// does not.
 const taskHookTimeout = 30 * time.Second
 
-// Notes are what the pot's user should know since this was asked last: what does not work
-// in it as it should, what its hooks have said, and why they failed.
+// Notes returns the messages for the pot's user since its last call: what does not work as
+// asked for in the pot, the output of its hooks, and their failures.
 func (p *Pot) Notes() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -32,31 +33,31 @@ func (p *Pot) note(format string, args ...any) {
 	p.notes = append(p.notes, fmt.Sprintf(format, args...))
 }
 
-// RefusedHooks are programs of the image that are not run, because they are not allowed
-// here.
+// RefusedHooks returns the image's hooks that are not run because they are not allowed on
+// this host.
 func (p *Pot) RefusedHooks() []conf.Hook { return p.record.RefusedHooks }
 
-// takeHooks copies those of the image's programs for the host that the operator allows
-// into the pot's conf, which nothing in a pot can reach, and runs the first.
+// runPrestart copies the image's hooks that the operator allows into the pot's conf, which
+// no process of a pot can reach, and runs the prestart hook.
 func (p *Pot) runPrestart(ctx context.Context) error {
 	if p.record.Spec.InPlace {
-		return nil // its operator has set them, and StartOwn runs them
+		return nil // package local runs the hooks of such a pot
 	}
-	taken, refused, err := p.copyHooks(ctx)
+	copied, refused, err := p.copyHooks(ctx)
 	if err != nil {
 		return err
 	}
-	p.change(func(r *record) { r.Hooks, r.RefusedHooks = taken, refused })
-	if err := p.save(); err != nil { // before anything is done that PostStop undoes
+	p.change(func(r *record) { r.Hooks, r.RefusedHooks = copied, refused })
+	if err := p.save(); err != nil { // before the hook does anything that poststop must undo
 		return err
 	}
 	p.hook(ctx, conf.PreStart)
 	return ctx.Err()
 }
 
-// copyHooks returns which of the image's programs it has copied, and which are not
-// allowed. One that is not what a program can be is noted, and not run.
-func (p *Pot) copyHooks(ctx context.Context) (taken, refused []conf.Hook, err error) {
+// copyHooks returns the image's hooks that it has copied, and the hooks that are not
+// allowed. A hook that ReadHook refuses is noted and not run.
+func (p *Pot) copyHooks(ctx context.Context) (copied, refused []conf.Hook, err error) {
 	dir, err := p.host.Datasets.Dir(ctx, p.record.Spec.Image)
 	if err != nil {
 		return nil, nil, fmt.Errorf("image %s: %w", p.record.Spec.Image, err)
@@ -83,20 +84,21 @@ func (p *Pot) copyHooks(ctx context.Context) (taken, refused []conf.Hook, err er
 			if err := WriteHook(to, h, program, 0o700); err != nil {
 				return nil, nil, err
 			}
-			taken = append(taken, h)
+			copied = append(copied, h)
 		}
 	}
-	return taken, refused, nil
+	return copied, refused, nil
 }
 
-// leaveHooks runs what comes after all else, once.
+// runPoststop runs the poststop hook, once.
 func (p *Pot) runPoststop(ctx context.Context) error {
 	if len(p.record.Hooks) == 0 {
 		return nil
 	}
 	last := slices.Contains(p.record.Hooks, conf.PostStop)
-	// It is written down first: a plugin that is killed while the hook runs leaves the pot
-	// to another one. That it cannot be written, on a full disk say, keeps no pot.
+	// It is recorded first: if this process is killed while the hook runs, the next one
+	// destroys the pot and must not run it again. A failed write, as on a full disk, must
+	// not keep the pot from being destroyed.
 	p.change(func(r *record) { r.Hooks = nil })
 	_ = p.save()
 	if last {
@@ -105,7 +107,7 @@ func (p *Pot) runPoststop(ctx context.Context) error {
 	return nil
 }
 
-// hook runs one of the pot's, if it has it and may.
+// hook runs a hook, if the pot has it and it is allowed.
 func (p *Pot) hook(ctx context.Context, h conf.Hook) {
 	if slices.Contains(p.record.Hooks, h) {
 		p.runHook(ctx, h)

@@ -8,21 +8,21 @@ import (
 	"path/filepath"
 )
 
-// MemoryBytes is the pot's memory limit; 0 if it has none, or if its record cannot be
+// MemoryBytes returns the pot's memory limit; 0 if it has none, or if its record cannot be
 // read.
 func (p *Pot) MemoryBytes() int64 { return p.record.Spec.Limits.MemoryBytes }
 
-// OutOfMemory reports whether the kernel has killed anything in the pot for want of
-// memory, whether that was the pot's command or not.
+// OutOfMemory reports whether the kernel has killed any process of the pot for want of
+// memory, the pot's command or another.
 func (p *Pot) OutOfMemory(ctx context.Context) (bool, error) {
 	return p.host.Limits.OutOfMemory(ctx, p.name)
 }
 
-// memoryFile is in the directory of a pot whose kills for memory somebody has reported.
+// memoryFile is created in the pot's directory when ReportOutOfMemory has returned true.
 const memoryFile = "memory-reported"
 
-// ReportOutOfMemory is OutOfMemory for a report that is made once in a pot's life,
-// whichever process makes it: it returns true the first time only.
+// ReportOutOfMemory is OutOfMemory for a report that must be made once in a pot's life,
+// by whichever process: only the first call that finds a kill returns true.
 func (p *Pot) ReportOutOfMemory(ctx context.Context) (bool, error) {
 	path := filepath.Join(p.dir, memoryFile)
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {

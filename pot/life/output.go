@@ -11,8 +11,8 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// ownOutput makes the files that the command of a pot writes to whose outputs nobody
-// else has asked for.
+// createLogs creates the log files for the command of a pot that was started by hand: no
+// other program reads its outputs.
 func (p *Pot) createLogs() (stdout, stderr string, err error) {
 	stdout, stderr = p.logFiles()
 	for _, name := range []string{stdout, stderr} {
@@ -23,25 +23,26 @@ func (p *Pot) createLogs() (stdout, stderr string, err error) {
 	return stdout, stderr, err
 }
 
-// ownOutputBytes is what a file of the output of a pot that was started by hand holds.
-// There are two of each output: when one is full it takes the place of the older.
+// maxLogBytes is the size at which a log file of a pot that was started by hand is rotated.
+// Two files of each output are kept.
 const maxLogBytes = 16 << 20
 
-// output is where what a pot that was started by hand writes is kept: the newest of it.
+// logFiles returns the paths of the log files of a pot that was started by hand. They hold
+// the newest of its output.
 func (p *Pot) logFiles() (stdout, stderr string) {
 	return filepath.Join(p.dir, "stdout.log"), filepath.Join(p.dir, "stderr.log")
 }
 
-// followEvery is how often a pot's output is looked at.
+// followEvery is how often Follow reads what was appended to the log files.
 const followEvery = 50 * time.Millisecond
 
-// Follow copies what a pot that was started by hand writes, from its start, until done is
-// called, which copies the rest.
+// Follow copies the output of a pot that was started by hand, from the oldest that is kept.
+// The caller must call done, which copies the rest and returns when it is written.
 func (p *Pot) Follow(stdout, stderr io.Writer) (done func()) {
-	out, faults := p.logFiles()
+	stdoutLog, stderrLog := p.logFiles()
 	ended := make(chan struct{})
 	var all sync.WaitGroup
-	for file, to := range map[string]io.Writer{out: stdout, faults: stderr} {
+	for file, to := range map[string]io.Writer{stdoutLog: stdout, stderrLog: stderr} {
 		all.Go(func() { followFile(file, to, ended) })
 	}
 	return func() {
@@ -50,7 +51,7 @@ func (p *Pot) Follow(stdout, stderr io.Writer) (done func()) {
 	}
 }
 
-// followFile copies a file that grows, and those that replace it.
+// followFile copies a log file as it grows, and after a rotation the file that replaces it.
 func followFile(name string, to io.Writer, ended <-chan struct{}) {
 	f := successor(name, nil)
 	if f == nil {

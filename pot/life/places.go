@@ -9,8 +9,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// outerFirst returns mounts in order, but that what is above comes before what is below
-// it. at says where the targets are.
+// outerFirst returns mounts in their order, except that a mount on a directory comes before
+// the mounts below that directory. at has the place of each target.
 func outerFirst(all []pot.Mount, at map[string]string) (sorted []pot.Mount) {
 	left := slices.Clone(all)
 	for len(left) > 0 {
@@ -26,9 +26,9 @@ func outerFirst(all []pot.Mount, at map[string]string) (sorted []pot.Mount) {
 	return sorted
 }
 
-// placed returns mounts in the order in which none hides another, wherever the links of
-// the image lead. resolve returns where a target is. Two mounts in one place, and a mount
-// in a tree that the host fills, are errors.
+// placed returns mounts in an order in which none hides another, wherever the links of
+// the image lead. resolve returns the place of a target. Two mounts on one place, and a
+// mount in a tree that the host fills, are errors.
 func placed(all []pot.Mount, resolve func(target string) (string, error)) ([]pot.Mount, error) {
 	at, taken := map[string]string{}, map[string]pot.Mount{}
 	for _, m := range all {
@@ -42,7 +42,7 @@ func placed(all []pot.Mount, resolve func(target string) (string, error)) ([]pot
 		case place == "/":
 			return nil, fmt.Errorf("%s on %s: a link of the image leads to /, and a mount must be below it", m.Source, m.Target)
 		case pot.ReservedTarget(place):
-			return nil, fmt.Errorf("%s on %s: a link of the image leads to %s, which is the host's to fill", m.Source, m.Target, place)
+			return nil, fmt.Errorf("%s on %s: a link of the image leads to %s, which is reserved for the host", m.Source, m.Target, place)
 		case both:
 			return nil, fmt.Errorf("%s on %s: a link of the image leads to %s, where %s is mounted", m.Source, m.Target, place, other.Source)
 		case m.Source != "": // a mount may cover the file system in memory on /tmp
@@ -52,8 +52,8 @@ func placed(all []pot.Mount, resolve func(target string) (string, error)) ([]pot
 	return outerFirst(all, at), nil
 }
 
-// mounts are all of a pot's, in order, but that what is above comes before what is
-// below it, which it would hide; so does /tmp.
+// mounts returns all mounts of a pot, /tmp included, in their order, except that a mount on
+// a directory comes before the mounts below it, which it would hide.
 func mounts(s *pot.Spec, a conf.Attributes) []pot.Mount {
 	all := slices.Clone(s.Mounts)
 	if !a.On("no-tmpfs") {

@@ -31,7 +31,7 @@ func TestPlaced(t *testing.T) {
 	}{
 		{[]pot.Mount{{Source: "/a", Target: "/home/x"}, {Source: "/b", Target: "/usr/home/x"}}, "/b on /usr/home/x: a link of the image leads to /usr/home/x, where /a is mounted"},
 		{[]pot.Mount{{Source: "/a", Target: "/root"}}, "/a on /root: a link of the image leads to /, and a mount must be below it"},
-		{[]pot.Mount{{Source: "/a", Target: "/device/x"}}, "/a on /device/x: a link of the image leads to /dev/x, which is the host's to fill"},
+		{[]pot.Mount{{Source: "/a", Target: "/device/x"}}, "/a on /device/x: a link of the image leads to /dev/x, which is reserved for the host"},
 	} {
 		_, err := placed(c.mounts, resolve)
 		must.EqError(t, err, c.want)
@@ -46,6 +46,6 @@ func TestSpec_mounts(t *testing.T) {
 		got = append(got, m.Target)
 	}
 	must.Eq(t, []string{"/tmp", "/tmp/x", "/a", "/b//", "/a/b", "/a/b/c"}, got)
-	must.Eq(t, "/a/b/c", s.Mounts[0].Target) // as it was
+	must.Eq(t, "/a/b/c", s.Mounts[0].Target) // the spec is not changed
 	must.Eq(t, "/tmp/x", mounts(&s, nil)[0].Target)
 }

@@ -15,38 +15,40 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// Ports are those that are published of the pot.
+// Ports returns the pot's published ports.
 func (p *Pot) Ports() []pot.Port { return p.record.Spec.Ports }
 
-// PortsImplied reports whether nobody has asked for the pot's ports by name.
+// PortsImplied reports whether the pot's ports were published without being named in its
+// job: Spec.Implied.
 func (p *Pot) PortsImplied() bool { return p.record.Spec.Implied }
 
-// Label returns a label of the spec, "" if it has none of that name.
+// Label returns a label of the spec; "" if it has none of that name.
 func (p *Pot) Label(name string) string { return p.record.Spec.Labels[name] }
 
-// leaveHeldPorts takes ports off that another program has for UDP, where they are published
-// for TCP and nobody has asked for UDP: before the kernel is told to redirect what that
-// program is sent. What is held for TCP is for the supervisor to find, which fails.
+// leaveHeldPorts removes the UDP ports that another program listens on, if the same port is
+// published over TCP and the spec asks for no transport (Spec.AnyTransport). It must run
+// before the kernel redirects the traffic of that program. A TCP port in use is not checked
+// here: the supervisor fails to listen on it.
 func (p *Pot) leaveHeldPorts() {
 	s := &p.record.Spec
 	if !s.AnyTransport {
 		return
 	}
-	var left []pot.Port
+	var kept []pot.Port
 	for _, port := range s.Ports {
 		tcp := pot.Port{Proto: conf.TCP, Host: port.Host, To: port.To}
 		if port.Proto != conf.UDP || !slices.Contains(s.Ports, tcp) || !errors.Is(tryListen(port), syscall.EADDRINUSE) {
-			left = append(left, port)
+			kept = append(kept, port)
 			continue
 		}
-		p.note("Port %s is published over TCP alone: another program has it for UDP", port.Host)
+		p.note("Port %s is published over TCP only: another program uses it for UDP", port.Host)
 	}
-	if len(left) < len(s.Ports) {
-		p.change(func(r *record) { r.Spec.Ports = left })
+	if len(kept) < len(s.Ports) {
+		p.change(func(r *record) { r.Spec.Ports = kept })
 	}
 }
 
-// tryListen listens for a moment, as a supervisor would.
+// tryListen returns the error with which a supervisor would fail to listen on the port.
 func tryListen(port pot.Port) error {
 	var l interface{ Close() error }
 	var err error
@@ -61,14 +63,14 @@ func tryListen(port pot.Port) error {
 	return l.Close()
 }
 
-// Unpublish has the pot publish none of ports any more, and waits until others can.
-// Connections that are open stay. It is for one caller at a time, as Stop and Destroy are.
+// Unpublish stops publishing ports, and waits until another pot can publish them. Open
+// connections stay. It is for one caller at a time, as Stop and Destroy are.
 func (p *Pot) Unpublish(ctx context.Context, ports []pot.Port) error {
 	if p.recordErr != nil {
 		return fmt.Errorf("the pot's record cannot be read: %w", p.recordErr)
 	}
-	goes := func(port pot.Port) bool { return slices.Contains(ports, port) }
-	p.change(func(r *record) { r.Spec.Ports = slices.DeleteFunc(slices.Clone(r.Spec.Ports), goes) })
+	listed := func(port pot.Port) bool { return slices.Contains(ports, port) }
+	p.change(func(r *record) { r.Spec.Ports = slices.DeleteFunc(slices.Clone(r.Spec.Ports), listed) })
 	if err := p.save(); err != nil {
 		return err
 	}
@@ -99,17 +101,17 @@ func (p *Pot) Unpublish(ctx context.Context, ports []pot.Port) error {
 	return nil
 }
 
-// freeTimeout bounds the wait for a supervisor that was told to listen no more. One that
-// is older than that order does not.
+// freeTimeout bounds the wait for a supervisor to close a port. Supervisors of versions
+// without that request keep it open.
 const freeTimeout = 10 * time.Second
 
-// awaitFree waits until somebody could listen on a port.
+// awaitFree waits until a port is free to listen on.
 func awaitFree(ctx context.Context, port pot.Port) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, freeTimeout, fmt.Errorf("the task that has it did not give it up within %s", freeTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, freeTimeout, fmt.Errorf("the task that uses it did not release it within %s", freeTimeout))
 	defer cancel()
 	for {
 		if err := tryListen(port); !errors.Is(err, syscall.EADDRINUSE) {
-			return nil // whoever listens next says what else is wrong
+			return nil // any other error is reported by the pot that listens next
 		}
 		select {
 		case <-ctx.Done():

@@ -14,19 +14,19 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// Pot is one pot. Its methods are for one caller at a time, but for Wait,
-// Usage, Signal and Exec.
+// Pot is one pot. Wait, Usage, Signal and Exec may be called at the same time; all other
+// methods are for one caller at a time.
 type Pot struct {
 	*Pots
 	name pot.Name
-	dir  string // of its record
+	dir  string // holds its record
 
-	mu        sync.Mutex // for changes of record, which steps make side by side
+	mu        sync.Mutex // held to change record, notes and saved: steps run side by side
 	record    record
 	notes     []string // for Notes
-	saved     bool     // record is what was last written
-	recordErr error    // why there is nothing in record
-	cloned    bool     // by this process: nobody else's is in its place
+	saved     bool     // whether record is as on disk
+	recordErr error    // why the record could not be read
+	cloned    bool     // whether this process made the clone, so that it cannot be another pot's
 }
 
 func (p *Pot) clone(ctx context.Context) error {
@@ -44,8 +44,8 @@ func (p *Pot) clone(ctx context.Context) error {
 	return err
 }
 
-// unclone destroys the clone, unless its labels say that it is another's. One with
-// no labels is another tool's, if there is no record of it.
+// unclone destroys the clone, unless its labels differ from the record's: then it belongs to
+// another pot. A dataset with neither labels nor a record belongs to another tool.
 func (p *Pot) unclone(ctx context.Context) error {
 	switch {
 	case p.record.Spec.InPlace:
@@ -57,7 +57,7 @@ func (p *Pot) unclone(ctx context.Context) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	case errors.Is(err, fs.ErrInvalid): // lost, but there were some
+	case errors.Is(err, fs.ErrInvalid): // the labels were lost: only a record can tell
 		if p.record.Version == 0 || len(p.record.Spec.Labels) == 0 {
 			return nil
 		}
@@ -69,7 +69,8 @@ func (p *Pot) unclone(ctx context.Context) error {
 	return p.host.Datasets.Destroy(ctx, string(p.name))
 }
 
-// takeAttributes reads what the image says of its jail.
+// mergeImageAttributes records the jail attributes of the image's pot.conf, as far as they
+// are allowed, with the attributes of the spec.
 func (p *Pot) mergeImageAttributes(ctx context.Context) error {
 	conf, err := p.imageConf(ctx)
 	if err != nil {
@@ -80,7 +81,7 @@ func (p *Pot) mergeImageAttributes(ctx context.Context) error {
 	}
 	p.change(func(r *record) {
 		r.Release = conf.Release
-		if r.Spec.InPlace { // nobody but this host's operator has set them
+		if r.Spec.InPlace { // only this host's operator can have set them
 			r.Attributes = localAttributes(conf.Attributes)
 			return
 		}
@@ -89,7 +90,8 @@ func (p *Pot) mergeImageAttributes(ctx context.Context) error {
 	return nil
 }
 
-// configure writes the files that make the clone this pot and no other.
+// configure writes the files that differ between pots of one image: pot.conf, hosts(5) and
+// resolver(5).
 func (p *Pot) configure(context.Context) error {
 	if !p.record.Spec.InPlace {
 		if err := writeConf(p.record.Dir, &p.record); err != nil {
@@ -108,8 +110,9 @@ func (p *Pot) configure(context.Context) error {
 	return writeEtc(p.Tree(), &s, p.record.Address)
 }
 
-// unconfigure takes this host's resolver(5) out of a dataset that stays, as pot does: it
-// would go into images. What a pot has made unreachable stays, and its end goes on.
+// unconfigure removes this host's resolver(5) file from a dataset that stays, as pot does:
+// images made from the dataset would have it. It is best effort: a tree that the pot has
+// made unreachable must not stop the pot's removal.
 func (p *Pot) unconfigure(context.Context) error {
 	if !p.record.Spec.InPlace || p.record.Spec.DNS.Off || p.record.Dir == "" {
 		return nil

@@ -1,10 +1,3 @@
-// Package pot is the life of a pot, from nothing to nothing: a copy of an
-// image's tree, what is mounted into it, its address, its jail, its limits, the
-// command that runs in it, and the end of all that.
-//
-// What a host does in its own way stands behind Host; the order of things, and
-// what is remembered of them on disk, is here, once. The package knows nothing
-// of Nomad, nor where images come from.
 package life
 
 import (
@@ -35,7 +28,7 @@ type Pots struct {
 	allowed    []string // Config.AllowAttributes
 }
 
-// Open takes up the pots of host, whose records are in c.Dir. It changes nothing.
+// Open returns the pots of host, whose records are in c.Dir. It changes nothing on the host.
 func Open(host pot.Host, c pot.Config) *Pots {
 	ps := &Pots{
 		host:       host,
@@ -51,15 +44,15 @@ func Open(host pot.Host, c pot.Config) *Pots {
 	return ps
 }
 
-// Host is the host that the pots are on.
+// Host returns the host that the pots run on.
 func (ps *Pots) Host() pot.Host { return ps.host }
 
-// Supervisor is the path of pot-supervisor.
+// Supervisor returns the path of pot-supervisor.
 func (ps *Pots) Supervisor() string { return ps.supervisor }
 
 // Lock waits until no other process starts, stops or destroys the pot of that name by hand,
-// and keeps others from doing so until unlock: they would take a pot that is half made for
-// what is left of one that has ended.
+// and keeps them from doing so until unlock is called: they would mistake a half-made pot
+// for the leftovers of a pot that has ended.
 func (ps *Pots) Lock(ctx context.Context, name pot.Name) (unlock func(), err error) {
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
@@ -71,9 +64,9 @@ func (ps *Pots) Lock(ctx context.Context, name pot.Name) (unlock func(), err err
 	return flock.Lock(ctx, filepath.Join(dir, string(name)))
 }
 
-// Create makes a pot with nothing running in it. When that fails, what was made
-// is unmade before Create returns, whatever became of ctx. A pot of that name
-// is fs.ErrExist, and stays. What hooks have said is in the error.
+// Create creates a pot with nothing running in it. If it fails, it removes what it has made
+// before it returns, even if ctx has ended. If a pot of that name exists, Create returns
+// fs.ErrExist and leaves that pot alone. The error includes the output of hooks.
 func (ps *Pots) Create(ctx context.Context, s pot.Spec) (*Pot, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
@@ -88,7 +81,7 @@ func (ps *Pots) Create(ctx context.Context, s pot.Spec) (*Pot, error) {
 		return nil, err
 	}
 	if err := p.create(ctx); err != nil {
-		for _, note := range p.Notes() { // nobody else can ask for them
+		for _, note := range p.Notes() { // the caller has no Pot to ask for them
 			err = errors.Join(err, errors.New(note))
 		}
 		return nil, err
@@ -96,7 +89,8 @@ func (ps *Pots) Create(ctx context.Context, s pot.Spec) (*Pot, error) {
 	return p, nil
 }
 
-// Find takes up the pot of that name, by its record. None is fs.ErrNotExist.
+// Find returns the pot of that name from its record, or fs.ErrNotExist if there is no
+// record.
 func (ps *Pots) Find(name pot.Name) (*Pot, error) {
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
@@ -110,8 +104,8 @@ func (ps *Pots) Find(name pot.Name) (*Pot, error) {
 	return p, nil
 }
 
-// Destroy takes away all of the pot of that name, whether it is whole, half
-// made, or was never made; a record that cannot be read is no hindrance.
+// Destroy removes all parts of the pot of that name, even if it is only half made or its
+// record cannot be read. It returns nil if there is no such pot.
 func (ps *Pots) Destroy(ctx context.Context, name pot.Name) error {
 	if err := name.Validate(); err != nil {
 		return fmt.Errorf("name: %w", err)
@@ -123,19 +117,19 @@ func (ps *Pots) Destroy(ctx context.Context, name pot.Name) error {
 	return p.Destroy(ctx)
 }
 
-// Damaged returns the pot of that name whose record cannot be read, which why says.
-// What runs in it can be waited for, signalled, measured and stopped, and all of
-// it destroyed, for none of that needs more than the name; nothing more can be
-// started in it. own says that its dataset is its own, and stays.
-func (ps *Pots) Damaged(name pot.Name, why error, own bool) *Pot {
+// Damaged returns the pot of that name whose record cannot be read, for the reason why.
+// Its command can be waited for, signalled, measured and stopped, and the pot destroyed:
+// the name is enough for that. Nothing more can be started in it. inPlace is Spec.InPlace:
+// Destroy keeps the dataset.
+func (ps *Pots) Damaged(name pot.Name, why error, inPlace bool) *Pot {
 	p := ps.pot(name)
-	p.record.Spec.Name, p.record.Spec.InPlace = name, own
+	p.record.Spec.Name, p.record.Spec.InPlace = name, inPlace
 	p.recordErr = why
 	return p
 }
 
-// Kill kills all that runs in the pot of that name, of which no more needs to be
-// known. None is no error.
+// Kill kills all processes of the pot of that name. It needs no record, and returns nil if
+// there is no such pot.
 func (ps *Pots) Kill(ctx context.Context, name pot.Name) error {
 	if err := name.Validate(); err != nil {
 		return fmt.Errorf("name: %w", err)
@@ -144,7 +138,7 @@ func (ps *Pots) Kill(ctx context.Context, name pot.Name) error {
 	return ps.host.Jails.Remove(ctx, name)
 }
 
-// List names the pots that there are records of, sorted.
+// List returns the names of the pots that have records, sorted.
 func (ps *Pots) List() ([]pot.Name, error) {
 	entries, err := os.ReadDir(ps.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -157,17 +151,17 @@ func (ps *Pots) List() ([]pot.Name, error) {
 	return all, err
 }
 
-// Leftovers names the pots that there is a record of, or that anything on the host is
-// left of, sorted; but none that was started by hand, whatever its name.
+// Leftovers returns the names of the pots that have a record or anything left on the host,
+// sorted. It leaves out pots that were started by hand, whatever their names.
 func (ps *Pots) Leftovers(ctx context.Context) ([]pot.Name, error) {
 	all, err := ps.List()
 	if err != nil {
 		return nil, err
 	}
-	own := map[pot.Name]bool{}
+	inPlace := map[pot.Name]bool{}
 	for _, name := range all {
 		if p, err := ps.Find(name); err == nil && p.record.Spec.InPlace {
-			own[name] = true
+			inPlace[name] = true
 		}
 	}
 	var found []pot.Name
@@ -181,17 +175,17 @@ func (ps *Pots) Leftovers(ctx context.Context) ([]pot.Name, error) {
 			all = append(all, name)
 		}
 	}
-	all = slices.DeleteFunc(all, func(name pot.Name) bool { return own[name] })
+	all = slices.DeleteFunc(all, func(name pot.Name) bool { return inPlace[name] })
 	slices.Sort(all)
 	return slices.Compact(all), nil
 }
 
-// pot is a pot of ps with no record.
+// pot returns a pot with an empty record. It reads and writes nothing.
 func (ps *Pots) pot(name pot.Name) *Pot {
 	return &Pot{Pots: ps, name: name, dir: filepath.Join(ps.dir, string(name))}
 }
 
-// Running names all pots that run: those of tasks, and any other.
+// Running returns the names of all pots that run, of tasks and others.
 func (ps *Pots) Running(ctx context.Context) ([]pot.Name, error) {
 	all, err := ps.host.Images.List(ctx, "")
 	if err != nil {

@@ -22,17 +22,17 @@ func TestRecord(t *testing.T) {
 		Spec: pot.Spec{Name: "web", Image: "i", Network: pot.PublicBridge, Command: []string{"a"}}, Created: time.Now().UTC(),
 	}
 	must.NoError(t, r.write(dir))
-	t.Run("what was written is read", func(t *testing.T) {
+	t.Run("a record is read as it was written", func(t *testing.T) {
 		got, err := readRecord(dir)
 		must.NoError(t, err)
 		must.Eq(t, r, got)
 	})
-	t.Run("nobody but root reads it", func(t *testing.T) {
+	t.Run("only its owner can read it", func(t *testing.T) {
 		info, err := os.Stat(filepath.Join(dir, recordFile))
 		must.NoError(t, err)
 		must.Eq(t, fs.FileMode(0o600), info.Mode().Perm())
 	})
-	t.Run("none is not there", func(t *testing.T) {
+	t.Run("a missing record does not exist", func(t *testing.T) {
 		_, err := readRecord(t.TempDir())
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
@@ -45,9 +45,9 @@ func TestRecord(t *testing.T) {
 		must.Eq(t, []string{"pot", "stop", "web"}, got.Spec.OnExit)
 	})
 	for name, text := range map[string]string{
-		"of another version": `{"version":99}`, "that is cut": `{"version":1,`, "that is empty": "",
+		"of another version": `{"version":99}`, "that is cut short": `{"version":1,`, "that is empty": "",
 	} {
-		t.Run("one "+name+" is refused by its path", func(t *testing.T) {
+		t.Run("a record "+name+" is refused by its path", func(t *testing.T) {
 			dir := t.TempDir()
 			must.NoError(t, os.WriteFile(filepath.Join(dir, recordFile), []byte(text), 0o600))
 			_, err := readRecord(dir)

@@ -15,33 +15,33 @@ import (
 
 // The resolver(5) file of a pot whose spec leaves it to the host.
 
-// hostResolvConf is the host's own. It may be a link, and need not be there.
+// hostResolvConf is the host's resolver(5) file. It may be a link, and need not exist.
 const hostResolvConf = "/etc/resolv.conf"
 
-// A hostResolver is what a host says of how it resolves names.
+// A hostResolver is how a host resolves names.
 type hostResolver struct {
 	text      string              // of hostResolvConf
-	there     bool                // whether that file is
+	exists    bool                // whether hostResolvConf exists
 	upstreams func() []netip.Addr // Host.Upstreams
 	image     func() string       // text of the image's own file
 }
 
-// resolver returns what the pot resolves names by: of what the spec leaves to the host,
-// only what the pot can reach. missing says, for its user, why no name resolves in it; ""
-// if some do.
+// resolver returns how the pot resolves names: by its spec, and where that leaves it to the
+// host, by the host's servers that the pot can reach. missing is a message for the user if
+// names cannot be resolved in the pot, and "" if they can.
 func (p *Pot) resolver() (d pot.DNS, missing string, err error) {
 	h := hostResolver{upstreams: p.host.Upstreams, image: func() string { return imageResolvConf(p.Tree()) }}
 	h.text, err = readResolvConf()
-	h.there = err == nil
+	h.exists = err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return d, "", err
 	}
-	d, missing = h.of(&p.record.Spec)
+	d, missing = h.resolve(&p.record.Spec)
 	return d, missing, nil
 }
 
-// of is resolver of a pot with that spec.
-func (h *hostResolver) of(s *pot.Spec) (d pot.DNS, missing string) {
+// resolve implements Pot.resolver for a pot with that spec.
+func (h *hostResolver) resolve(s *pot.Spec) (d pot.DNS, missing string) {
 	d = s.DNS
 	partly := len(d.Searches)+len(d.Options) > 0
 	switch {
@@ -53,13 +53,13 @@ func (h *hostResolver) of(s *pot.Spec) (d pot.DNS, missing string) {
 		}
 		return d, ""
 	}
-	own := pot.NameServers(h.text)
-	servers := h.servers(s, own)
+	reachable := pot.NameServers(h.text)
+	servers := h.servers(s, reachable)
 	switch {
-	case !h.there && len(servers) == 0 && !partly:
+	case !h.exists && len(servers) == 0 && !partly:
 		d.Off = true // the image's file stays
 		servers = pot.NameServers(h.image())
-	case partly || len(servers) > len(own) || len(own) < len(pot.NamedServers(h.text)) || len(servers) == 0:
+	case partly || len(servers) > len(reachable) || len(reachable) < len(pot.NamedServers(h.text)) || len(servers) == 0:
 		d.Text = joined(h.text, d, append([]netip.Addr{}, servers...))
 	}
 	if !usable(s, servers) {
@@ -68,21 +68,22 @@ func (h *hostResolver) of(s *pot.Spec) (d pot.DNS, missing string) {
 	return d, missing
 }
 
-// servers returns own, with others if a pot with that spec can use none of own: those that
-// the host's resolver asks, or else those that its operator has named.
-func (h *hostResolver) servers(s *pot.Spec, own []netip.Addr) []netip.Addr {
-	if usable(s, own) {
-		return own
+// servers returns reachable, the servers of the host's file that pots can reach. If a pot
+// with that spec can use none of them, it adds the servers that the host's own resolver
+// asks, or else the operator's (DNS.Fallback).
+func (h *hostResolver) servers(s *pot.Spec, reachable []netip.Addr) []netip.Addr {
+	if usable(s, reachable) {
+		return reachable
 	}
 	if h.upstreams != nil {
 		if more := h.upstreams(); usable(s, more) {
-			return append(own, more...)
+			return append(reachable, more...)
 		}
 	}
-	return append(own, s.DNS.Fallback...)
+	return append(reachable, s.DNS.Fallback...)
 }
 
-// usable reports whether one of servers has an address of a family that the pot has.
+// usable reports whether the pot has the address family of any of servers.
 func usable(s *pot.Spec, servers []netip.Addr) bool {
 	return slices.ContainsFunc(servers, func(a netip.Addr) bool {
 		is4 := a.Unmap().Is4()
@@ -90,8 +91,8 @@ func usable(s *pot.Spec, servers []netip.Addr) bool {
 	})
 }
 
-// joined returns the text of a resolver(5) file with d's searches and options, if it has
-// any, in place of its own, and with servers in place of its own; nil keeps its own.
+// joined returns text, of a resolver(5) file, with its searches and options replaced by d's,
+// if d has any, and its servers by servers, if that is not nil.
 func joined(text string, d pot.DNS, servers []netip.Addr) string {
 	var b strings.Builder
 	b.WriteString("# Made from this host's " + hostResolvConf + ".\n")
@@ -117,22 +118,23 @@ func joined(text string, d pot.DNS, servers []netip.Addr) string {
 	return b.String()
 }
 
-// unresolved says why no name resolves, and what would change that.
-func (h *hostResolver) unresolved(own bool) string {
+// unresolved returns the message for a user in whose pot names do not resolve: why, and what
+// would change that.
+func (h *hostResolver) unresolved(inPlace bool) string {
 	why := hostResolvConf + " of this host names no server"
 	switch all := pot.NamedServers(h.text); {
-	case !h.there:
+	case !h.exists:
 		why = "this host has no " + hostResolvConf
 	case len(all) > 0:
 		why = hostResolvConf + " of this host names only " + strings.Join(all, ", ") + ", which the pot cannot reach"
 	}
-	if own {
+	if inPlace {
 		return "Names do not resolve in the pot: " + why + ": create it with -d custom:FILE, and lines such as nameserver 192.0.2.53 in FILE"
 	}
 	return "Names do not resolve: " + why + `: set dns { servers = ["192.0.2.53"] } in the job's network block, or dns = ["192.0.2.53"] in the plugin's configuration`
 }
 
-// readResolvConf reads the host's file, as far as a pot's may be long.
+// readResolvConf reads hostResolvConf, up to the length that a pot's file may have.
 func readResolvConf() (string, error) {
 	f, err := os.Open(hostResolvConf)
 	if err != nil {
@@ -142,7 +144,8 @@ func readResolvConf() (string, error) {
 	return pot.ReadResolvConf(f)
 }
 
-// imageResolvConf returns the text of an image's own file; "" if it has none.
+// imageResolvConf returns the text of the resolver(5) file in an image's tree; "" if it has
+// none that can be read.
 func imageResolvConf(tree string) string {
 	root, err := os.OpenRoot(tree)
 	if err != nil {

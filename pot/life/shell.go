@@ -7,7 +7,8 @@ import (
 	passwd "github.com/moby/sys/user"
 )
 
-// Shell is the vector of root's shell, by the pot's own passwd(5).
+// Shell returns the argument vector of root's shell by the pot's passwd(5), or of /bin/sh if
+// that names none.
 func (p *Pot) Shell() ([]string, error) {
 	root, err := os.OpenRoot(p.Tree())
 	if err != nil {

@@ -17,43 +17,43 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// Name is the pot's name.
+// Name returns the pot's name.
 func (p *Pot) Name() pot.Name { return p.name }
 
-// InPlace tells whether somebody started the pot by hand: others are tasks'.
+// InPlace reports whether the pot was started by hand. All other pots belong to tasks.
 func (p *Pot) InPlace() bool { return p.record.Spec.InPlace }
 
-// Persistent reports whether the pot stays when its command has ended. What its settings
-// say since it was started is for the next time.
+// Persistent reports whether the pot stays when its command has ended. A change of its
+// settings counts from its next start.
 func (p *Pot) Persistent() bool { return p.record.Spec.Persistent }
 
-// Tree is the root of the pot's files, seen from the host; nothing that the pot controls is
-// safe to be followed there.
+// Tree returns the root of the pot's files on the host. The pot controls what is in it: do
+// not follow its links.
 func (p *Pot) Tree() string { return filepath.Join(p.record.Dir, "m") }
 
-// Address is the pot's on the public network; it is not valid when the pot has
-// none of its own.
+// Address returns the pot's address on its bridge, or its first alias. It is not valid if
+// the pot has no address of its own.
 func (p *Pot) Address() netip.Addr { return p.record.Address }
 
-// Aliases are the addresses that the pot has on the host's interfaces.
+// Aliases returns the addresses that the pot has on the host's interfaces.
 func (p *Pot) Aliases() []pot.InterfaceAddr { return p.record.Aliases }
 
-// Refused are the image's attributes that the pot does not have, because they are
-// not allowed here.
+// Refused returns the image's attributes that were ignored because they are not allowed on
+// this host.
 func (p *Pot) Refused() []string { return p.record.Refused }
 
-// Argv is what was started in the pot.
+// Argv returns the command that was started in the pot.
 func (p *Pot) Argv() []string { return p.record.Argv }
 
 // End is how a pot's command ended.
 type End struct {
 	supervise.Exit
-	OutOfMemory bool // the kernel killed for want of memory: proven
+	OutOfMemory bool // the kernel killed a process of the pot for want of memory; never a guess
 }
 
-// Start runs the pot's command under a supervisor of its own, and returns when
-// it runs. The command can be started once. env goes to the command and nowhere
-// else; it comes after, and wins over, what the image's pot.conf sets.
+// Start starts the pot's command under a supervisor of its own, and returns when it runs.
+// The command can be started once. env overrides the environment that the image's pot.conf
+// sets. It is passed to the command alone and never stored.
 func (p *Pot) Start(ctx context.Context, env []string) error {
 	potConf, err := p.imageConf(ctx)
 	if err != nil {
@@ -61,9 +61,9 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 	}
 	s := &p.record.Spec
 	argv := s.Command
-	var most int64
+	var logBytes int64
 	if s.InPlace {
-		most = maxLogBytes
+		logBytes = maxLogBytes
 		if s.Stdout, s.Stderr, err = p.createLogs(); err != nil {
 			return err
 		}
@@ -99,7 +99,7 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 		MaxRuntime: s.WallClock,
 		OnExit:     s.OnExit,
 
-		OutputBytes: most,
+		OutputBytes: logBytes,
 	})
 	if err == nil {
 		p.hook(ctx, conf.PostStart)
@@ -107,6 +107,7 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 	return err
 }
 
+// imageConf reads the pot.conf of the pot's image.
 func (p *Pot) imageConf(ctx context.Context) (conf.Image, error) {
 	if p.recordErr != nil {
 		return conf.Image{}, fmt.Errorf("the pot's record cannot be read: %w", p.recordErr)
@@ -122,7 +123,7 @@ func (p *Pot) imageConf(ctx context.Context) (conf.Image, error) {
 	return potConf, nil
 }
 
-// forwards are the published ports, as the supervisor carries them out.
+// forwards returns the published ports, for the supervisor to listen on.
 func (p *Pot) forwards() []supervise.Forward {
 	var all []supervise.Forward
 	for _, port := range p.record.Spec.Ports {
@@ -135,8 +136,8 @@ func (p *Pot) forwards() []supervise.Forward {
 	return all
 }
 
-// environment is the command's: what its user implies, then each of more; of
-// two settings of one name the later counts.
+// environment returns the command's environment: PATH, HOME and USER of its user, then more.
+// A later value of a name replaces an earlier one.
 func environment(who user, more ...[]string) []string {
 	all := []string{"PATH=" + supervise.DefaultPath, "HOME=" + who.home}
 	if who.name != "" {
@@ -158,9 +159,9 @@ func environment(who user, more ...[]string) []string {
 	return env
 }
 
-// Wait returns how the command ended, when it has. It may be called any number
-// of times, before and after. A command that was never started is
-// fs.ErrNotExist; one whose end nobody saw is supervise.ErrUnknownExit.
+// Wait waits until the command has ended and returns how. It may be called any number of
+// times, before the end and after it. It returns fs.ErrNotExist if the command was never
+// started, and supervise.ErrUnknownExit if no process saw its end.
 func (p *Pot) Wait(ctx context.Context) (End, error) {
 	s, err := supervise.Open(p.dir)
 	switch {
@@ -180,8 +181,8 @@ func (p *Pot) Wait(ctx context.Context) (End, error) {
 	return end, err
 }
 
-// Started is when the command was started, and its process ID for people to
-// look at. A command that was never started is fs.ErrNotExist.
+// Started returns when the command was started, and its process ID, which is only for
+// people to read. It returns fs.ErrNotExist if the command was never started.
 func (p *Pot) Started() (at time.Time, pid int, err error) {
 	s, err := supervise.Open(p.dir)
 	if err != nil {
@@ -190,7 +191,8 @@ func (p *Pot) Started() (at time.Time, pid int, err error) {
 	return s.Started, s.PID, nil
 }
 
-// Signal sends sig to the command; 0 is for whether it is there. One that has ended is supervise.ErrEnded.
+// Signal sends sig to the command; signal 0 only checks that it runs. It returns
+// supervise.ErrEnded if the command has ended or was never started.
 func (p *Pot) Signal(sig syscall.Signal) error {
 	s, err := supervise.Open(p.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -205,12 +207,12 @@ func (p *Pot) Signal(sig syscall.Signal) error {
 	return s.Signal(sig)
 }
 
-// killedFile is in the directory of a pot whose command was killed from here.
+// killedMarker is created in the pot's directory when this package kills its command.
 const killedMarker = "killed"
 
-// willKill writes down that the command is about to be killed, if it has not ended:
-// that something else in the pot was killed for want of memory, maybe days ago, is
-// not why. It is no reason to let a pot live that it cannot be written.
+// markKilled records that the command, if it runs, is killed on request: then Wait does not
+// take an earlier kill of another process of the pot, for want of memory, for the reason.
+// Best effort: a failed write must not stop the kill.
 func (p *Pot) markKilled() {
 	if s, err := supervise.Open(p.dir); err == nil && s.Signal(0) == nil {
 		os.WriteFile(filepath.Join(p.dir, killedMarker), nil, 0o600)
@@ -222,13 +224,13 @@ func (p *Pot) killed() bool {
 	return err == nil
 }
 
-// killTimeout bounds the wait for a record of a command that was killed.
+// killTimeout bounds the wait for the supervisor to record the end of a killed command.
 const killTimeout = 10 * time.Second
 
-// Stop ends all that runs in the pot: it runs the prestop hook, and what the exec_stop attribute says,
-// sends sig to the command, gives it what is left of grace to end, and then, or
-// when it has ended, kills whatever is left. When it returns nil nothing runs any
-// more. A pot where nothing runs is no error.
+// Stop ends all that runs in the pot. It runs the prestop hook and the command of the
+// exec_stop attribute, sends sig to the pot's command, and gives it what is left of grace to
+// end. Then it kills all processes that are left. When it returns nil, nothing runs in the
+// pot. It returns nil if nothing ran.
 func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration) error {
 	waiting, cancel := context.WithTimeoutCause(ctx, grace, fmt.Errorf("the pot has %s to stop", grace))
 	defer cancel()
@@ -236,7 +238,7 @@ func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration)
 		p.hook(waiting, conf.PreStop)
 	}
 	p.execStop(waiting)
-	if err := p.Signal(sig); err == nil { // who cannot be told is killed
+	if err := p.Signal(sig); err == nil { // a command that cannot be signalled is killed
 		p.Wait(waiting)
 	}
 	p.markKilled()
@@ -252,8 +254,9 @@ func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration)
 	return err
 }
 
-// execStop runs a pot's own way to end, in the pot, as jail(8) does. A stop goes on whatever becomes of it: a pot that will not end by itself is what
-// stops are for (pot-reference 7.6).
+// execStop runs the command of the exec_stop attribute in the pot, as jail(8) does. Its
+// failure does not fail the stop, which also has to end pots that do not end by themselves
+// (pot-reference 7.6).
 func (p *Pot) execStop(ctx context.Context) {
 	text := p.record.Attributes.Value("exec_stop")
 	if text == "" || p.Signal(0) != nil {
@@ -263,8 +266,8 @@ func (p *Pot) execStop(ctx context.Context) {
 }
 
 // SignalAll sends SIGTERM to all processes of the pot, as jail(8) does, and waits at most
-// grace for their end. It runs in the pot, where kill(2) knows who all are; a pot without a
-// shell has no daemons that would mind.
+// grace for their end. It runs a shell in the pot, where kill(2) with -1 means the pot's
+// processes. It does nothing in a pot without a shell, which has no daemons to end.
 func (p *Pot) SignalAll(ctx context.Context, grace time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
@@ -272,7 +275,7 @@ func (p *Pot) SignalAll(ctx context.Context, grace time.Duration) {
 	p.Exec(ctx, Exec{Argv: []string{"/bin/sh", "-c", script}})
 }
 
-// Exited returns how the command ended; nil if it runs, or was never started.
+// Exited returns how the command ended; nil if it runs or was never started.
 func (p *Pot) Exited(ctx context.Context) *supervise.Exit {
 	if p.Signal(0) == nil {
 		return nil
@@ -288,7 +291,7 @@ func (p *Pot) Exited(ctx context.Context) *supervise.Exit {
 	return &exit
 }
 
-// Usage is what the pot uses and has used.
+// Usage returns what the pot uses now and has used since it was created.
 func (p *Pot) Usage(ctx context.Context) (pot.Usage, error) {
 	return p.host.Limits.Usage(ctx, p.name)
 }

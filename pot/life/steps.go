@@ -14,19 +14,20 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// A step makes one part of a pot, and unmakes it. A make that fails leaves
-// nothing of its part behind. An unmake succeeds when the part was never made,
-// or is already gone, so that what a crash left half made can be destroyed.
+// A step makes one part of a pot, and unmakes it. A make that fails leaves nothing of its
+// part behind. unmake returns nil if the part was never made or is already gone, so that a
+// pot that a crash has left half made can be destroyed.
 type step struct {
 	name         string
 	make, unmake func(context.Context) error
 
-	// after are the steps whose parts this one needs: it is made when they are,
-	// and unmade before them. All others may be under way at the same time.
+	// after names the steps whose parts this one needs: it is made after them and unmade
+	// before them. It runs side by side with all other steps.
 	after []string
 }
 
-// steps is a pot's life in order: create goes down it, Destroy comes back up.
+// steps returns the parts of a pot in the order that create makes them. Destroy unmakes
+// them in the opposite order.
 func (p *Pot) steps() []step {
 	return []step{
 		{"clone", p.clone, p.unclone, nil},
@@ -45,12 +46,12 @@ func (p *Pot) steps() []step {
 
 func nothing(context.Context) error { return nil }
 
-// create makes the pot. If a step fails, those before it are unmade, and itself
-// as well: a command that was ended may have done what it should. But what was
-// there already, under the same name, is not ours to take away.
+// create makes the pot. If a step fails, it is unmade with all steps that have begun: a
+// command that was killed may still have made its part. But a step that returns
+// fs.ErrExist is not unmade: the part of that name belongs to another pot or tool.
 func (p *Pot) create(ctx context.Context) error {
 	steps := p.steps()
-	made := map[string]chan struct{}{} // closed when it is
+	made := map[string]chan struct{}{} // by step; closed when its part is made
 	for _, s := range steps {
 		made[s.name] = make(chan struct{})
 	}
@@ -65,7 +66,7 @@ func (p *Pot) create(ctx context.Context) error {
 				}
 			}
 			if going.Err() != nil {
-				return nil // whoever failed says why
+				return nil // the step that failed returns the reason
 			}
 			err := p.save()
 			if err == nil {
@@ -90,7 +91,7 @@ func (p *Pot) create(ctx context.Context) error {
 		return nil
 	}
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-		err = fmt.Errorf("%w: %w", cause, err) // what a step sees of it can be anything
+		err = fmt.Errorf("%w: %w", cause, err) // a step's own error may not name it
 	}
 	var undo []step
 	for i, s := range steps {
@@ -101,7 +102,7 @@ func (p *Pot) create(ctx context.Context) error {
 	return errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return p.unmake(ctx, undo) }))
 }
 
-// change changes the record, which another step may be writing.
+// change calls f to change the record, while no other step changes or writes it.
 func (p *Pot) change(f func(*record)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,8 +110,8 @@ func (p *Pot) change(f func(*record)) {
 	p.saved = false
 }
 
-// save writes the record, if what is on disk is another: no part is made before
-// all that is known by then is there.
+// save writes the record unless it is as on disk. create calls it before each step, so that
+// a part is never on the host before the record has what is needed to remove it.
 func (p *Pot) save() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -122,16 +123,17 @@ func (p *Pot) save() error {
 	return err
 }
 
-// Destroy takes away the pot and all that runs in it. It may be called twice;
-// what could not be taken away is told, and may be tried again.
+// Destroy removes the pot and all that runs in it. It may be called twice. Its error names
+// the parts that could not be removed; a further call tries them again.
 func (p *Pot) Destroy(ctx context.Context) error {
 	return p.unmake(ctx, p.steps())
 }
 
-// unmake unmakes steps, each before those that it needs, and then forgets the
-// pot, unless something could not be unmade. That is no reason to leave the rest.
+// unmake unmakes steps, each before the steps that it needs, and then removes the pot's
+// record. If a step cannot be unmade, the others are unmade nevertheless, and the record
+// stays.
 func (p *Pot) unmake(ctx context.Context, steps []step) error {
-	gone := map[string]chan struct{}{} // closed when it has been tried
+	gone := map[string]chan struct{}{} // by step; closed when unmake has returned, with an error too
 	for _, s := range steps {
 		gone[s.name] = make(chan struct{})
 	}
@@ -158,9 +160,9 @@ func (p *Pot) unmake(ctx context.Context, steps []step) error {
 	return forget(p.dir)
 }
 
-// awaitEnd waits until a supervisor whose command has been killed has written that down,
-// or gives it up where the disk is full: it would do so into a directory that is being
-// removed.
+// awaitEnd waits until the supervisor of a killed command has written how the command ended,
+// or has given that up because the disk is full: otherwise it would write into a directory
+// that is being removed.
 func (p *Pot) awaitEnd(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()

@@ -15,18 +15,18 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// user is whom a command runs as, by the pot's own passwd(5) and group(5).
+// user is the user that a command runs as, by the pot's own passwd(5) and group(5).
 type user struct {
 	supervise.Identity
 	name string // "" if it has none
 	home string
 }
 
-// maxPasswd bounds what is read of the image's passwd(5) and group(5).
+// maxPasswd bounds what is read of the image's passwd(5) and group(5), in bytes of each.
 const maxPasswd = 4 << 20
 
-// lookupUser finds who, a name or a number, or either with a group behind a
-// colon, in the pot's tree. Nobody in particular is root.
+// lookupUser returns the user who in the pot's tree: a name or a number, or either with a
+// group after a colon. An empty who is root.
 func lookupUser(tree, who string) (user, error) {
 	root, err := os.OpenRoot(tree)
 	if err != nil {
@@ -49,9 +49,9 @@ func lookupUser(tree, who string) (user, error) {
 		return user{}, fmt.Errorf("user %q in the pot: %w", who, err)
 	}
 	u := user{home: found.Home, Identity: supervise.Identity{UID: uint32(found.Uid), GID: uint32(found.Gid)}}
-	// The first of the list is the effective group on FreeBSD, and setgid(2) replaces
-	// it there, so a group that counts must not be first: as with initgroups(3), that
-	// is the user's own (sys/kern/kern_prot.c, kern_setgroups; in FreeBSD 15
+	// On FreeBSD the first group of the list is the effective group, and setgid(2)
+	// replaces it, so no supplementary group may be first: as with initgroups(3), the
+	// user's own group is (sys/kern/kern_prot.c, kern_setgroups; in FreeBSD 15
 	// freebsd14_setgroups, the system call that Go makes).
 	u.Groups = []uint32{u.GID}
 	for _, g := range found.Sgids {
@@ -67,8 +67,8 @@ func lookupUser(tree, who string) (user, error) {
 	return u, nil
 }
 
-// nameOf is the name of a user; root has one in any case, and others none if passwd(5)
-// does not say.
+// nameOf returns the name of a user by passwd(5), or "" if that has none. User 0 is then
+// "root".
 func nameOf(root *os.Root, uid int) (string, error) {
 	users, err := openBounded(root, "etc/passwd")
 	if err != nil {
@@ -87,8 +87,8 @@ func nameOf(root *os.Root, uid int) (string, error) {
 	return "", nil
 }
 
-// openBounded opens a file of the pot's tree for reading no more than
-// maxPasswd; one that is not there is empty.
+// openBounded opens a file of the pot's tree, and reads at most maxPasswd bytes of it. A
+// file that does not exist reads as empty.
 func openBounded(root *os.Root, name string) (io.ReadCloser, error) {
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a fifo
 	if errors.Is(err, fs.ErrNotExist) {
@@ -99,7 +99,7 @@ func openBounded(root *os.Root, name string) (io.ReadCloser, error) {
 	}
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		f.Close()
-		return nil, fmt.Errorf("%s: is no file in the pot", name)
+		return nil, fmt.Errorf("%s: is not a regular file in the pot", name)
 	}
 	return struct {
 		io.Reader

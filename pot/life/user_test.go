@@ -9,8 +9,8 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-// The groups of a user begin with the user's own: FreeBSD's setgroups(2) takes the first
-// for the effective group, which setgid(2) then replaces.
+// The list of a user's groups begins with the user's own: FreeBSD's setgroups(2) makes the
+// first the effective group, which setgid(2) then replaces.
 func TestLookupUser_groups(t *testing.T) {
 	leak.Check(t)
 	tree := t.TempDir()

@@ -14,26 +14,27 @@ import (
 	"nomad-driver-pot/image/conf"
 )
 
-// A pot's hooks are programs that the host runs as root, and its fscomp.conf has
-// directories of the host mounted; an image can bring both (pot-reference 2.5, 2.3).
-// What this host's operator has set is known by its digest, in a label of the dataset,
-// which no image can bring.
+// A pot's hooks are programs that the host runs as root, and its fscomp.conf mounts
+// directories of the host. An image can contain both (pot-reference 2.5, 2.3). Therefore a
+// label of the dataset holds the digest of each such file that this host's operator has set:
+// no image can contain a label.
 
-// ErrNotApproved is what may have come with an image, and would act on the host.
+// ErrNotApproved is returned for a hook or a fscomp.conf that the operator has not set.
 var ErrNotApproved = errors.New("was not set on this host, and may have come with an image")
 
-// approvalLabel is the label for a file of conf.
+// approvalLabel returns the name of the label for a file of conf.
 func approvalLabel(file string) string {
 	return "nomad.pot:" + strings.ReplaceAll(strings.TrimSuffix(path.Base(file), path.Ext(file)), ".", "-")
 }
 
-// approve remembers what a file of conf is to be.
+// approve stores the digest of data as the approved content of a file of conf.
 func (s *Pot) approve(ctx context.Context, file string, data []byte) error {
 	sum := sha256.Sum256(data)
 	return s.host.Images.SetLabels(ctx, string(s.name), map[string]string{approvalLabel(file): hex.EncodeToString(sum[:])})
 }
 
-// approved is nil if a file of conf is what approve was told, or does nothing.
+// approved returns nil if a file of conf has its approved content, is empty or does not exist,
+// and ErrNotApproved if not.
 func (s *Pot) approved(ctx context.Context, file string) error {
 	data, err := s.read(file)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.TrimSpace(data)) == 0 {
@@ -45,7 +46,8 @@ func (s *Pot) approved(ctx context.Context, file string) error {
 	return s.approvedAs(ctx, file, data)
 }
 
-// approvedAs is approved, of what was read from the file.
+// approvedAs is approved for data that was read from the file: what is then used is what was
+// checked.
 func (s *Pot) approvedAs(ctx context.Context, file string, data []byte) error {
 	labels, err := knownLabels(ctx, s.host, s.name)
 	if err != nil {
@@ -57,7 +59,7 @@ func (s *Pot) approvedAs(ctx context.Context, file string, data []byte) error {
 	return nil
 }
 
-// Approve takes the pot's hooks and its fscomp.conf for the operator's, as they are.
+// Approve approves the present content of the pot's hooks and its fscomp.conf.
 func (s *Pot) Approve(ctx context.Context) error {
 	files := []string{conf.FSCompConf}
 	for _, h := range conf.Hooks {

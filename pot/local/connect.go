@@ -11,47 +11,48 @@ import (
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/tree"
 )
 
-// Connection is how a pot with a dataset of its own is connected (pot create -N -S -B
-// -i, pot-reference 4.1).
+// Connection is how a pot is connected to a network (pot create -N -S -B -i, pot-reference
+// 4.1).
 type Connection struct {
 	Network   pot.NetworkMode // HostNetwork for pot's inherit
 	Stack     pot.Stack       // "": IPv4
-	Bridge    string          // of PrivateBridge
-	Addresses []string        // "auto" or none is one that is free
+	Bridge    string          // name of the bridge, if Network is PrivateBridge
+	Addresses []string        // "auto", or none, asks for a free one
 }
 
-// auto is the address that is found.
+// auto asks for a free address.
 const auto = "auto"
 
-// Validate returns every fault in c, whatever pot it is for, each led by its option.
+// Validate returns all errors in c, each led by its option.
 func (c Connection) Validate() error {
 	var errs []error
-	fault := func(text string, args ...any) { errs = append(errs, fmt.Errorf(text, args...)) }
+	addProblem := func(text string, args ...any) { errs = append(errs, fmt.Errorf(text, args...)) }
 	switch c.Network {
 	case pot.HostNetwork, pot.PublicBridge, pot.PrivateBridge, pot.Alias:
 	default:
-		fault("-N: must be inherit, public-bridge, private-bridge or alias, not %q", c.Network)
+		addProblem("-N: must be inherit, public-bridge, private-bridge or alias, not %q", c.Network)
 	}
 	if c.Stack != "" && c.Stack != pot.IPv4 && c.Stack != pot.IPv6 && c.Stack != pot.Dual {
-		fault("-S: must be ipv4, ipv6 or dual, not %q", c.Stack)
+		addProblem("-S: must be ipv4, ipv6 or dual, not %q", c.Stack)
 	}
 	switch {
 	case c.Network == pot.PrivateBridge:
 		if err := pot.ValidateBridge(c.Bridge); err != nil {
-			fault("-B: %w", err)
+			addProblem("-B: %w", err)
 		}
 	case c.Bridge != "":
-		fault("-B: is for network private-bridge, not %s", c.Network)
+		addProblem("-B: requires network private-bridge, not %s", c.Network)
 	}
 	switch {
 	case c.Network == pot.HostNetwork && len(c.Addresses) > 0:
-		fault("-i: network inherit has the host's addresses")
+		addProblem("-i: network inherit uses the host's addresses")
 	case c.Network == pot.Alias && len(c.Addresses) == 0:
-		fault("-i: network alias needs an address")
+		addProblem("-i: network alias needs an address")
 	case c.Network.VNET() && len(c.Addresses) > 1:
-		fault("-i: a pot on a bridge has one address")
+		addProblem("-i: a pot on a bridge has one address")
 	}
 	for _, text := range c.Addresses {
 		var err error
@@ -59,18 +60,27 @@ func (c Connection) Validate() error {
 		case c.Network == pot.Alias:
 			_, err = pot.ParseInterfaceAddr(text)
 		case text != auto:
-			_, err = netip.ParseAddr(text)
+			_, err = parseAddr(text)
 		}
 		if err != nil {
-			fault("-i: %w", err)
+			addProblem("-i: %w", err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// Connect sets how the pot, which must not run, is connected, and returns the address
-// that was found for it; not valid if none was looked for. Addresses are given out with
-// those of tasks' pots; the pot's pot.conf keeps it from then on.
+// parseAddr is netip.ParseAddr with an error for a user.
+func parseAddr(text string) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return addr, fmt.Errorf("must be an address, not %.80q", text)
+	}
+	return addr, nil
+}
+
+// Connect sets how the pot is connected, which must not run. It returns the address that was
+// allocated for the pot, the zero Addr if none was. No other pot has that address, tasks'
+// pots included; from then on the pot's pot.conf keeps it.
 func Connect(ctx context.Context, ps *life.Pots, s *Pot, c Connection) (addr netip.Addr, err error) {
 	if err := errors.Join(c.Validate(), s.stopped(ctx)); err != nil {
 		return addr, err
@@ -82,7 +92,7 @@ func Connect(ctx context.Context, ps *life.Pots, s *Pot, c Connection) (addr net
 	if c.Network.VNET() && c.Stack != pot.IPv6 {
 		var want netip.Addr
 		if len(c.Addresses) > 0 && c.Addresses[0] != auto {
-			if want, err = netip.ParseAddr(c.Addresses[0]); err != nil {
+			if want, err = parseAddr(c.Addresses[0]); err != nil {
 				return addr, err
 			}
 		}
@@ -98,13 +108,13 @@ func Connect(ctx context.Context, ps *life.Pots, s *Pot, c Connection) (addr net
 	return addr, err
 }
 
-// connected is a Connect with its address, as pot.conf has it.
+// connected is the change of pot.conf that Connect makes.
 type connected struct {
 	Connection
-	ip string
+	ip string // addresses, as pot.conf has them
 }
 
-func (c connected) set(ctx context.Context, s *Pot) error {
+func (c connected) apply(ctx context.Context, s *Pot) error {
 	stack, network, vnet := c.Stack, string(c.Network), "false"
 	if stack == "" {
 		stack = pot.IPv4
@@ -129,13 +139,13 @@ func (c connected) set(ctx context.Context, s *Pot) error {
 	})
 }
 
-// SetDNS is what the pot resolves names by (pot create -d): inherit, pot, off, or
-// custom:FILE, which is copied.
+// SetDNS sets how the pot resolves names (pot create -d): inherit, pot, off, or custom:FILE,
+// a resolv.conf(5) that is copied.
 type SetDNS struct{ Kind string }
 
 const customDNS = "custom:"
 
-// Validate is Setting's.
+// Validate implements Change.Validate.
 func (d SetDNS) Validate() error {
 	file, custom := strings.CutPrefix(d.Kind, customDNS)
 	switch {
@@ -145,7 +155,7 @@ func (d SetDNS) Validate() error {
 	return fmt.Errorf("-d: must be inherit, pot, off or custom:FILE, not %.80q", d.Kind)
 }
 
-func (d SetDNS) set(ctx context.Context, s *Pot) error {
+func (d SetDNS) apply(ctx context.Context, s *Pot) error {
 	kind := d.Kind
 	if file, custom := strings.CutPrefix(d.Kind, customDNS); custom {
 		kind = "custom"
@@ -153,12 +163,12 @@ func (d SetDNS) set(ctx context.Context, s *Pot) error {
 		if err == nil && (!info.Mode().IsRegular() || info.Size() > pot.MaxResolvConf) {
 			err = fmt.Errorf("%s: must be a file of at most %d bytes", file, pot.MaxResolvConf)
 		}
-		if err != nil {
-			return err
+		var data []byte
+		if err == nil {
+			data, err = os.ReadFile(file)
 		}
-		data, err := os.ReadFile(file)
 		if err != nil {
-			return err
+			return fmt.Errorf("-d: %w", tree.TrimOp(err))
 		}
 		err = editFile(s.dir, conf.Dir+"/resolv.conf", true, func([]byte) ([]byte, error) { return data, nil })
 		if err != nil {
@@ -168,10 +178,10 @@ func (d SetDNS) set(ctx context.Context, s *Pot) error {
 	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.dns", kind) })
 }
 
-// SetHostname is the pot's own name for itself.
+// SetHostname sets the hostname in the pot.
 type SetHostname struct{ Hostname string }
 
-// Validate is Setting's.
+// Validate implements Change.Validate.
 func (h SetHostname) Validate() error {
 	if !pot.ValidHostname(h.Hostname) {
 		return fmt.Errorf("hostname: must be letters, digits, - and dots, not %.80q", h.Hostname)
@@ -179,6 +189,6 @@ func (h SetHostname) Validate() error {
 	return nil
 }
 
-func (h SetHostname) set(_ context.Context, s *Pot) error {
+func (h SetHostname) apply(_ context.Context, s *Pot) error {
 	return s.edit(func(conf *conf.Lines) error { return conf.Set("host.hostname", `"`+h.Hostname+`"`) })
 }

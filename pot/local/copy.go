@@ -15,14 +15,14 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// CopyIn copies a file or a directory of the host into the pot (copy-in, 6.8).
+// CopyIn copies a file or a directory of the host into the pot (copy-in, pot-reference 6.8).
 type CopyIn struct {
 	tree.Copy
-	Parents bool // missing directories above Target are made
+	Parents bool // create missing directories above Target
 	Running bool // the pot may run
 }
 
-// Validate is Setting's.
+// Validate implements Change.Validate.
 func (c CopyIn) Validate() error {
 	var errs []error
 	switch {
@@ -32,13 +32,13 @@ func (c CopyIn) Validate() error {
 		errs = append(errs, fmt.Errorf("-s: must be an absolute path below /, not %q", c.Source))
 	default:
 		if _, err := os.Lstat(c.Source); err != nil {
-			errs = append(errs, fmt.Errorf("-s: %w", err))
+			errs = append(errs, fmt.Errorf("-s: %w", tree.TrimOp(err)))
 		}
 	}
 	return errors.Join(append(errs, checkInPot("-d", "destination", c.Target))...)
 }
 
-// checkInPot says what is wrong with a path in the pot's own tree.
+// checkInPot returns what is wrong with a path in the pot's own tree.
 func checkInPot(flag, what, name string) error {
 	switch {
 	case name == "":
@@ -49,8 +49,8 @@ func checkInPot(flag, what, name string) error {
 	return nil
 }
 
-func (c CopyIn) set(ctx context.Context, s *Pot) error {
-	if err := s.open(ctx, c.Running, c.Target); err != nil {
+func (c CopyIn) apply(ctx context.Context, s *Pot) error {
+	if err := s.canCopy(ctx, c.Running, c.Target); err != nil {
 		return err
 	}
 	if !c.Parents {
@@ -62,7 +62,7 @@ func (c CopyIn) set(ctx context.Context, s *Pot) error {
 	return tree.CopyIn(ctx, s.tree(), c.Copy)
 }
 
-// hasParent is an error if there is no directory that target would be in.
+// hasParent returns an error if the directory above target does not exist.
 func (s *Pot) hasParent(target string) error {
 	root, err := os.OpenRoot(s.tree())
 	if err != nil {
@@ -75,21 +75,22 @@ func (s *Pot) hasParent(target string) error {
 	}
 	info, err := root.Stat(parent)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
-		return fmt.Errorf("the pot has no directory /%s: -c makes it", parent)
+		return fmt.Errorf("no such directory in the pot: /%s; -c creates it", parent)
 	}
-	return err
+	return tree.TrimOp(err)
 }
 
-// open is an error unless name can be copied to or from: of a pot that runs, only if
-// that is wanted, and of one that does not, where nothing will be mounted on it.
-func (s *Pot) open(ctx context.Context, running bool, name string) error {
-	there, err := s.Running(ctx)
+// canCopy returns nil if name, a path in the pot, can be copied to or from. A pot that runs
+// needs the caller's consent. In a pot that does not run, nothing may be copied to where
+// something is mounted at a start: it would not be seen.
+func (s *Pot) canCopy(ctx context.Context, running bool, name string) error {
+	runs, err := s.Running(ctx)
 	switch {
 	case err != nil:
 		return err
-	case there && !running:
+	case runs && !running:
 		return fmt.Errorf("pot %s: %w", s.name, ErrRunning)
-	case there:
+	case runs:
 		return nil
 	}
 	mounts, err := s.Mounts()
@@ -115,7 +116,7 @@ type CopyOut struct {
 	Running bool   // the pot may run
 }
 
-// Validate is Setting's.
+// Validate implements Change.Validate.
 func (c CopyOut) Validate() error {
 	err := checkInPot("-s", "source", c.Source)
 	if c.Dir == "" {
@@ -124,8 +125,8 @@ func (c CopyOut) Validate() error {
 	return err
 }
 
-func (c CopyOut) set(ctx context.Context, s *Pot) error {
-	if err := s.open(ctx, c.Running, c.Source); err != nil {
+func (c CopyOut) apply(ctx context.Context, s *Pot) error {
+	if err := s.canCopy(ctx, c.Running, c.Source); err != nil {
 		return err
 	}
 	from, err := os.OpenRoot(s.tree())
@@ -135,7 +136,7 @@ func (c CopyOut) set(ctx context.Context, s *Pot) error {
 	defer from.Close()
 	to, err := os.OpenRoot(c.Dir)
 	if err != nil {
-		return fmt.Errorf("-d: %w", err)
+		return fmt.Errorf("-d: %w", tree.TrimOp(err))
 	}
 	defer to.Close()
 	return tree.CopyOut(ctx, from, strings.Trim(path.Clean(c.Source), "/"), to, path.Base(path.Clean(c.Source)))

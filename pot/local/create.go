@@ -14,9 +14,9 @@ import (
 	"nomad-driver-pot/pot/life"
 )
 
-// Create makes a pot with a dataset of its own from a zfs send stream, which holds
-// its tree and its pot.conf. Its snapshot does not stay. A name that is taken is
-// fs.ErrExist; after an error nothing of the pot is left.
+// Create creates a pot from a zfs send stream of its tree and its pot.conf, and destroys the
+// snapshot that the stream has. It returns fs.ErrExist if the name is taken. After an error
+// nothing of the pot is left.
 func Create(ctx context.Context, ps *life.Pots, name pot.Name, stream io.Reader) (*Pot, error) {
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
@@ -30,9 +30,9 @@ func Create(ctx context.Context, ps *life.Pots, name pot.Name, stream io.Reader)
 	})
 }
 
-// Unpack makes a pot with a dataset of its own from a tar archive of its tree, on a
-// host that has Unpack. conf is its pot.conf. A name that is taken is fs.ErrExist; after
-// an error nothing of the pot is left.
+// Unpack creates a pot from a tar archive of its tree and the text of its pot.conf, on a host
+// that has Unpack. It returns fs.ErrExist if the name is taken. After an error nothing of the
+// pot is left.
 func Unpack(ctx context.Context, ps *life.Pots, name pot.Name, archive *os.File, potConf string) (*Pot, error) {
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
@@ -50,27 +50,21 @@ func Unpack(ctx context.Context, ps *life.Pots, name pot.Name, archive *os.File,
 	})
 }
 
-// takenError is a name that a pot or an image has already: fs.ErrExist.
-type takenError pot.Name
-
-func (e takenError) Error() string { return fmt.Sprintf("pot %s already exists", string(e)) }
-
-func (e takenError) Is(target error) bool { return target == fs.ErrExist }
-
-// taken returns err of making a dataset of that name, as what a user knows it by.
+// taken returns err, from the creation of a dataset, as an error that names the pot if the
+// dataset exists: it may be an image too.
 func taken(name pot.Name, err error) error {
 	if errors.Is(err, fs.ErrExist) {
-		return takenError(name)
+		return statusError{fmt.Sprintf("pot %s already exists", name), fs.ErrExist}
 	}
 	return err
 }
 
-// finishOwn makes a new dataset a pot's: it does what is particular to how the dataset
-// was made, and adapts the pot's crontab. If that fails, the dataset is destroyed.
-func finishCreate(ctx context.Context, ps *life.Pots, name pot.Name, particular func(*Pot) error) (*Pot, error) {
+// finishCreate turns a new dataset into a pot: it calls fill, and disables what is a host's
+// in the crontab. If that fails, it destroys the dataset.
+func finishCreate(ctx context.Context, ps *life.Pots, name pot.Name, fill func(*Pot) error) (*Pot, error) {
 	s, err := Open(ctx, ps.Host(), name)
 	if err == nil {
-		err = particular(s)
+		err = fill(s)
 	}
 	if err == nil {
 		err = s.disableHostJobs()
@@ -81,14 +75,15 @@ func finishCreate(ctx context.Context, ps *life.Pots, name pot.Name, particular 
 	return s, nil
 }
 
-// undoOwn takes away the dataset of a pot that could not be made.
+// undoCreate destroys the dataset of a pot that could not be created.
 func undoCreate(ctx context.Context, ps *life.Pots, name pot.Name) error {
 	return pot.Undo(ctx, func(ctx context.Context) error { return ps.Host().Datasets.Destroy(ctx, string(name)) })
 }
 
-// Clone makes a pot of another as it was at a snapshot, "" for its newest. It has
-// the other's settings as they are now, but its name and how it is connected; hooks and
-// mounts only as far as they were the operator's. After an error nothing of it is left.
+// Clone creates a pot from another's tree at a snapshot, "" for its newest, and from the
+// other's present settings, except its hostname and its addresses. Hooks and mounts are
+// approved in the clone if they were in the other. After an error nothing of the clone is
+// left.
 func Clone(ctx context.Context, ps *life.Pots, name, of pot.Name, snapshot string) (_ *Pot, err error) {
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
@@ -97,7 +92,7 @@ func Clone(ctx context.Context, ps *life.Pots, name, of pot.Name, snapshot strin
 	if err != nil {
 		return nil, err
 	}
-	names, err := from.snapshotNames(ctx)
+	names, err := from.SnapshotNames(ctx)
 	switch {
 	case err != nil:
 		return nil, err
@@ -106,7 +101,7 @@ func Clone(ctx context.Context, ps *life.Pots, name, of pot.Name, snapshot strin
 	case snapshot == "":
 		snapshot = names[len(names)-1]
 	case !slices.Contains(names, snapshot):
-		return nil, fmt.Errorf("pot %s: no snapshot %s: %w", of, snapshot, fs.ErrNotExist)
+		return nil, statusError{fmt.Sprintf("pot %s: no such snapshot: %s", of, snapshot), fs.ErrNotExist}
 	}
 	dir, err := ps.Host().Datasets.Clone(ctx, pot.Clone{Origin: string(of), Name: string(name), Snapshot: snapshot})
 	if err != nil {
@@ -121,7 +116,7 @@ func Clone(ctx context.Context, ps *life.Pots, name, of pot.Name, snapshot strin
 	return s, s.copySettings(ctx, from)
 }
 
-// takeOver copies another pot's settings.
+// copySettings copies another pot's settings.
 func (s *Pot) copySettings(ctx context.Context, from *Pot) error {
 	for _, file := range []string{conf.PotConf, conf.FSCompConf, conf.Dir + "/resolv.conf"} {
 		data, err := from.read(file)
@@ -147,7 +142,7 @@ func (s *Pot) copySettings(ctx context.Context, from *Pot) error {
 	return errors.Join(err, s.Apply(ctx, SetHostname{string(s.name)}))
 }
 
-// takeOverHooks copies another pot's programs for the host.
+// copyHooks copies another pot's hooks.
 func (s *Pot) copyHooks(ctx context.Context, from *Pot) error {
 	root, err := os.OpenRoot(s.dir)
 	if err != nil {

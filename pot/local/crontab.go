@@ -13,8 +13,9 @@ const (
 	maxCrontab = 1 << 20
 )
 
-// fitCrontab takes out of a new pot's crontab(5) what is a host's to do: to save
-// entropy and to set the clock (pot-reference 4.5). A tree without one stays as it is.
+// disableHostJobs comments out the jobs in a new pot's crontab(5) that only a host may run:
+// save-entropy and adjkerntz, which sets the clock (pot-reference 4.5). A tree without a
+// regular /etc/crontab is left alone.
 func (s *Pot) disableHostJobs() error {
 	root, err := os.OpenRoot(s.tree())
 	if err != nil {
@@ -37,16 +38,16 @@ func (s *Pot) disableHostJobs() error {
 	if err != nil {
 		return err
 	}
-	fit := fittedCrontab(string(text))
-	if fit == string(text) {
+	after := withoutHostJobs(string(text))
+	if after == string(text) {
 		return nil
 	}
-	_, err = f.WriteAt([]byte(fit), 0)
+	_, err = f.WriteAt([]byte(after), 0)
 	return errors.Join(err, f.Close())
 }
 
-// fittedCrontab has those lines as comments.
-func fittedCrontab(text string) string {
+// withoutHostJobs returns a crontab with the host's jobs as comments.
+func withoutHostJobs(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
 		words := strings.TrimSpace(line)

@@ -11,12 +11,12 @@ import (
 	"nomad-driver-pot/e2e/leak"
 )
 
-func TestSettings_fitCrontab(t *testing.T) {
+func TestPot_disableHostJobs(t *testing.T) {
 	leak.Check(t)
 	// As in FreeBSD 14.2's etc/crontab (usr.sbin/cron/cron).
 	const text = "SHELL=/bin/sh\n*/11\t*\t*\t*\t*\toperator /usr/libexec/save-entropy\n#1 adjkerntz\n1,31\t0-5\t*\t*\t*\troot\tadjkerntz -a\n0\t*\t*\t*\t*\troot\tnewsyslog"
 	want := strings.NewReplacer("*/11", "#*/11", "1,31", "#1,31").Replace(text)
-	s, _ := newSettings(t, "web")
+	s, _ := newPot(t, "web")
 	must.NoError(t, s.disableHostJobs()) // there is none
 	path := filepath.Join(s.tree(), "etc/crontab")
 	must.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))

@@ -12,8 +12,8 @@ import (
 	"nomad-driver-pot/pot/life"
 )
 
-// Destroy destroys a pot with a dataset of its own, with all that there is of it.
-// One that runs is ErrRunning, unless it is to be stopped before.
+// Destroy destroys a pot: its dataset with all snapshots, and its addresses. If the pot runs,
+// Destroy stops it before, or returns ErrRunning if stop is false.
 func Destroy(ctx context.Context, ps *life.Pots, name pot.Name, stop bool, o StartOptions) error {
 	s, err := Open(ctx, ps.Host(), name)
 	if err != nil {
@@ -41,8 +41,8 @@ func Destroy(ctx context.Context, ps *life.Pots, name pot.Name, stop bool, o Sta
 	return ps.ReleaseAddresses(name)
 }
 
-// Rename gives a pot that does not run another name, which other pots' dependencies
-// on it then have too.
+// Rename renames a pot, which must not run, and changes the dependencies of other pots on it.
+// The hostname changes if it was the pot's name.
 func Rename(ctx context.Context, ps *life.Pots, from, to pot.Name) error {
 	if err := to.Validate(); err != nil {
 		return fmt.Errorf("name: %w", err)
@@ -61,7 +61,7 @@ func Rename(ctx context.Context, ps *life.Pots, from, to pot.Name) error {
 	if err := ps.Host().Images.Rename(ctx, string(from), string(to)); err != nil {
 		return err
 	}
-	if err := ps.ReleaseAddresses(from); err != nil { // pot.conf has it
+	if err := ps.ReleaseAddresses(from); err != nil { // pot.conf keeps the address
 		return err
 	}
 	if s, err = Open(ctx, ps.Host(), to); err != nil {
@@ -75,7 +75,7 @@ func Rename(ctx context.Context, ps *life.Pots, from, to pot.Name) error {
 	return renameDeps(ctx, ps, filepath.Dir(s.dir), from, to)
 }
 
-// renameDeps has all pots that depend on from depend on to.
+// renameDeps changes the dependencies of all pots on from into dependencies on to.
 func renameDeps(ctx context.Context, ps *life.Pots, jails string, from, to pot.Name) error {
 	names, err := List(ctx, ps)
 	if err != nil {
@@ -85,7 +85,7 @@ func renameDeps(ctx context.Context, ps *life.Pots, jails string, from, to pot.N
 		s := &Pot{host: ps.Host(), name: name, dir: filepath.Join(jails, string(name))}
 		potConf, err := s.Conf()
 		if err != nil {
-			continue // of another's making
+			continue // another tool made it: it has no pot.conf that can be read
 		}
 		deps := potConf.Values("pot.depend")
 		changed := false
@@ -103,8 +103,7 @@ func renameDeps(ctx context.Context, ps *life.Pots, jails string, from, to pot.N
 	return nil
 }
 
-// List names the pots that have a dataset of their own, and images: all that are no
-// task's, sorted.
+// List returns the names of pots and images, sorted. It leaves out pots of tasks.
 func List(ctx context.Context, ps *life.Pots) ([]pot.Name, error) {
 	names, err := ps.Host().Images.List(ctx, "")
 	if err != nil {
@@ -113,7 +112,7 @@ func List(ctx context.Context, ps *life.Pots) ([]pot.Name, error) {
 	var all []pot.Name
 	for _, text := range names {
 		name := pot.Name(text)
-		if name.Validate() != nil || text[0] == '_' { // one that is being imported
+		if name.Validate() != nil || text[0] == '_' { // conf.ImportPrefix: an import that is not finished
 			continue
 		}
 		labels, err := knownLabels(ctx, ps.Host(), name)

@@ -11,9 +11,9 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// editFile has edit change the file at name in the dataset at dir, for which nobody
-// else changes any file of its conf meanwhile. It is replaced whole, or not at all;
-// one that is not there is empty, if it may be.
+// editFile calls edit with the content of the file name in the dataset at dir, and replaces
+// the file by what edit returns, whole or not at all. It holds the lock of the dataset's conf
+// directory meanwhile. A missing file counts as empty if it is optional.
 func editFile(dir, name string, optional bool, edit func([]byte) ([]byte, error)) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -42,8 +42,8 @@ func editFile(dir, name string, optional bool, edit func([]byte) ([]byte, error)
 	return root.Rename(name+".new", name)
 }
 
-// lockConf keeps all others from changing what is in conf, by a lock on the
-// directory itself (flock(2)): a file for it would go into images.
+// lockConf locks the conf directory of a dataset against changes by others (flock(2)). It
+// locks the directory itself: a lock file would go into images. The caller must call unlock.
 func lockConf(root *os.Root) (unlock func(), err error) {
 	d, err := root.Open(conf.Dir)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"nomad-driver-pot/image/conf"
 )
 
-// FuzzConfLines holds that a change of a pot.conf is that change and no other, whatever
-// the file, which may have come with an image, and the value.
+// A change of a pot.conf changes nothing else, whatever the value and the file, which may have
+// come with an image.
 func FuzzConfLines(f *testing.F) {
-	f.Add([]byte(settingConf), "pot.cmd", "sh -c 'a=b'")
+	f.Add([]byte(potConfText), "pot.cmd", "sh -c 'a=b'")
 	f.Add([]byte("a=1\n\na = 2\na.b=3"), "a", "")
 	f.Add([]byte("a=1\r\nb=2\r\n"), "b", "x\npot.depend=y")
 	f.Fuzz(func(t *testing.T, data []byte, key, value string) {
@@ -25,7 +25,7 @@ func FuzzConfLines(f *testing.F) {
 					all = append(all, k+"="+v)
 				}
 			}); err != nil {
-				t.Fatalf("not to be read any more: %v", err)
+				t.Fatalf("cannot be read after the change: %v", err)
 			}
 			return all
 		}
@@ -43,8 +43,8 @@ func FuzzConfLines(f *testing.F) {
 	})
 }
 
-// FuzzParseFSMounts holds that what is read of a fscomp.conf is written as what is read
-// again, and that nothing becomes a mount of / that was none.
+// A fscomp.conf that was read and written is read as the same mounts, and no mount loses its
+// source or its target.
 func FuzzParseFSMounts(f *testing.F) {
 	f.Add([]byte("/a /b ro\n\n/opt/pot/jails/x/m/c /d\ntank/x /y zfs-remount\n"))
 	f.Add([]byte("/ \n"))

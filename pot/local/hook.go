@@ -13,8 +13,8 @@ import (
 	"nomad-driver-pot/pot/life"
 )
 
-// hook runs a pot's program on the host, if there is one that the operator has set. As
-// with pot, what becomes of it is told, and changes nothing.
+// hook runs a hook of the pot on the host, if there is one and the operator has set it. As
+// with pot, its failure is reported by StartOptions.Tell and changes nothing.
 func (s *Pot) hook(ctx context.Context, h conf.Hook, p *life.Pot, o StartOptions) {
 	program, err := s.readHook(h)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -26,7 +26,7 @@ func (s *Pot) hook(ctx context.Context, h conf.Hook, p *life.Pot, o StartOptions
 		err = fmt.Errorf("pot %s: %w", s.name, err)
 	}
 	if err != nil {
-		o.tell("%v: it is not run", err)
+		o.tell("%v: not run", err)
 		return
 	}
 	var addr netip.Addr
@@ -36,7 +36,7 @@ func (s *Pot) hook(ctx context.Context, h conf.Hook, p *life.Pot, o StartOptions
 	life.HookRun{Supervisor: o.supervisor, Dir: s.dir, Pot: s.name, Env: s.Environment(ctx, addr), Timeout: hookTimeout, Tell: o.tell}.Run(ctx, h)
 }
 
-// hookTimeout bounds a hook of a pot that is started by hand.
+// hookTimeout bounds how long a hook runs.
 const hookTimeout = 5 * time.Minute
 
 func (s *Pot) readHook(h conf.Hook) ([]byte, error) {
@@ -48,9 +48,9 @@ func (s *Pot) readHook(h conf.Hook) ([]byte, error) {
 	return life.ReadHook(root, h)
 }
 
-// Environment is what programs on this host are told of the pot, as NAME=value
-// (pot-reference 2.5); addr is its own where it has another than its pot.conf says.
-// Values are what an image may have set, and for no shell as they are.
+// Environment returns the variables that describe the pot to a program on this host, as
+// NAME=value (pot-reference 2.5). addr is the pot's address where it is not the one in
+// pot.conf, or the zero Addr. An image may have set the values: quote them in shell text.
 func (s *Pot) Environment(ctx context.Context, addr netip.Addr) []string {
 	potConf, err := s.Conf()
 	if err != nil {

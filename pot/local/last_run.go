@@ -14,13 +14,13 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// runStats is what the pot's command ended with, as pot keeps it.
+// runStats is the content of pot's file .last_run_stats.
 type runStats struct{ ExitCode int }
 
 const runStatsFile = conf.Dir + "/.last_run_stats"
 
-// keepStats keeps how the command ended beside the pot, where it outlives what there
-// was of it. What cannot be kept is not missed.
+// saveLastRun saves the exit status of the pot's command in its dataset, where it outlives
+// the record of the run. Best effort: a failed write must not keep a pot from being stopped.
 func saveLastRun(ctx context.Context, p *life.Pot) {
 	exit := p.Exited(ctx)
 	dir, err := p.Host().Datasets.Dir(ctx, string(p.Name()))
@@ -35,7 +35,8 @@ func saveLastRun(ctx context.Context, p *life.Pot) {
 	tree.Replace(root, runStatsFile, fmt.Appendf(nil, "{ \"ExitCode\": %d }\n", exit.Code))
 }
 
-// LastExitTime is when the pot's command ended last. One that never has is fs.ErrNotExist.
+// LastExitTime returns when the pot's command last exited. It returns fs.ErrNotExist if the
+// command never has.
 func LastExitTime(ctx context.Context, ps *life.Pots, name pot.Name) (time.Time, error) {
 	s, err := Open(ctx, ps.Host(), name)
 	if err != nil {
@@ -48,13 +49,13 @@ func LastExitTime(ctx context.Context, ps *life.Pots, name pot.Name) (time.Time,
 	defer root.Close()
 	info, err := root.Lstat(runStatsFile)
 	if err != nil {
-		return time.Time{}, err
+		return time.Time{}, tree.TrimOp(err)
 	}
 	return info.ModTime(), nil
 }
 
-// LastExitCode is the exit code that the pot's command ended with when it last did. One that
-// never has, or whose note of it is damaged, is fs.ErrNotExist.
+// LastExitCode returns the exit code of the pot's command when it last exited. It returns
+// fs.ErrNotExist if the command never has, or if the file that says so is damaged.
 func LastExitCode(ctx context.Context, ps *life.Pots, name pot.Name) (code int, err error) {
 	s, err := Open(ctx, ps.Host(), name)
 	if err != nil {
@@ -70,7 +71,7 @@ func LastExitCode(ctx context.Context, ps *life.Pots, name pot.Name) (code int, 
 		return 0, err
 	}
 	var stats runStats
-	if err := json.Unmarshal(data, &stats); err != nil { // a crash has damaged it, and the next end replaces it
+	if err := json.Unmarshal(data, &stats); err != nil { // a crash damaged it; the next exit replaces it
 		return 0, fmt.Errorf("%s: %w: %w", runStatsFile, fs.ErrNotExist, err)
 	}
 	return stats.ExitCode, nil

@@ -13,38 +13,48 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// Pot is what a pot that has a name of its own is made up of, on disk: its
-// pot.conf and fscomp.conf, its hooks, its tree. Tasks' pots have none: theirs are
-// in their jobs.
+// Pot is the dataset of a pot that is kept by hand: its pot.conf and fscomp.conf, its hooks
+// and its tree. The pot need not run. It can be used by several goroutines and processes: a
+// lock in the dataset orders changes of its files.
 type Pot struct {
 	host pot.Host
 	name pot.Name
 	dir  string // of its dataset
 
-	owned bool // its dataset is nobody's image, and nothing makes it one
+	owned bool // the dataset has no image labels
 }
 
-// A Setting is a change of a pot's settings: one type for each of pot's commands
-// that make one, with the rules of that command.
+// A Change is a change of a pot's settings or files. There is one type for each of pot's
+// commands that makes one, with the rules of that command.
 type Change interface {
-	// Validate returns what is wrong with it, whatever pot it is for.
+	// Validate returns what is wrong with the change for any pot, led by the command's
+	// option.
 	Validate() error
 
-	set(ctx context.Context, s *Pot) error
+	apply(ctx context.Context, s *Pot) error
 }
 
-// ErrTaskPot is a pot that is a task's of Nomad's, and not to be changed by hand.
-var ErrTaskPot = errors.New("is of a task of Nomad's, which alone changes it")
+// ErrTaskPot is returned for a pot of a Nomad task, which nobody may change by hand.
+var ErrTaskPot = errors.New("belongs to a Nomad task, and only Nomad can change it")
 
-// Open opens the pot of that name. None of that name is
-// fs.ErrNotExist.
+// statusError is an error that reads as text, and is err to errors.Is.
+type statusError struct {
+	text string
+	err  error
+}
+
+func (e statusError) Error() string { return e.text }
+
+func (e statusError) Unwrap() error { return e.err }
+
+// Open opens the pot of that name. It returns fs.ErrNotExist if there is none.
 func Open(ctx context.Context, host pot.Host, name pot.Name) (*Pot, error) {
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
 	}
 	dir, err := host.Datasets.Dir(ctx, string(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no pot %s: %w", name, fs.ErrNotExist)
+		return nil, statusError{"no such pot: " + string(name), fs.ErrNotExist}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pot %s: %w", name, err)
@@ -59,7 +69,7 @@ func Open(ctx context.Context, host pot.Host, name pot.Name) (*Pot, error) {
 	return &Pot{host: host, name: name, dir: dir, owned: !isImage(labels) && labels[conf.LabelImported] == ""}, nil
 }
 
-// knownLabels are a dataset's labels. Those that were lost are none.
+// knownLabels returns a dataset's labels. It returns none if they are damaged.
 func knownLabels(ctx context.Context, host pot.Host, name pot.Name) (map[string]string, error) {
 	labels, err := host.Images.Labels(ctx, string(name))
 	if errors.Is(err, fs.ErrInvalid) {
@@ -68,32 +78,33 @@ func knownLabels(ctx context.Context, host pot.Host, name pot.Name) (map[string]
 	return labels, err
 }
 
-// Name is the pot's.
+// Name returns the pot's name.
 func (s *Pot) Name() pot.Name { return s.name }
 
-// Apply makes a change, if it is valid.
-func (s *Pot) Apply(ctx context.Context, setting Change) error {
-	if err := setting.Validate(); err != nil {
+// Apply validates and makes a change. All but CopyOut change the dataset: it is no verified
+// image from then on.
+func (s *Pot) Apply(ctx context.Context, change Change) error {
+	if err := change.Validate(); err != nil {
 		return err
 	}
-	if _, looks := setting.(CopyOut); !looks {
+	if _, reads := change.(CopyOut); !reads {
 		if err := s.clearImageLabels(ctx); err != nil {
 			return err
 		}
 	}
-	return setting.set(ctx, s)
+	return change.apply(ctx, s)
 }
 
-// ErrCloned is an image that pots have been cloned from.
-var ErrCloned = errors.New("is an image that pots are cloned from, and stays what it is")
+// ErrCloned is returned for a change of an image that pots have been cloned from.
+var ErrCloned = errors.New("is an image that pots are cloned from, and cannot be changed")
 
-// isImage reports whether labels are those of an image, which pots are cloned from.
+// isImage reports whether labels mark a verified image, which pots are cloned from.
 func isImage(labels map[string]string) bool {
 	return labels[conf.LabelRef] != "" || labels[conf.LabelDigest] != ""
 }
 
-// own makes the pot's dataset nobody's image, before it is changed: what has been
-// verified is not what it will be. One that pots are cloned from stays.
+// clearImageLabels unmarks a verified image before it is changed: its digest no longer says
+// what it holds. It returns ErrCloned if pots have been cloned from it.
 func (s *Pot) clearImageLabels(ctx context.Context) error {
 	if s.owned {
 		return nil
@@ -102,7 +113,7 @@ func (s *Pot) clearImageLabels(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if labels[conf.LabelImported] != "" { // of a pot: tasks are cloned from its snapshot
+	if labels[conf.LabelImported] != "" { // a pot that a person imported: tasks start from its snapshot
 		if err := s.host.Images.SetLabels(ctx, string(s.name), map[string]string{conf.LabelImported: "", conf.LabelSources: ""}); err != nil {
 			return err
 		}
@@ -121,7 +132,7 @@ func (s *Pot) clearImageLabels(ctx context.Context) error {
 	return s.host.Images.SetLabels(ctx, string(s.name), map[string]string{conf.LabelRef: "", conf.LabelDigest: "", conf.LabelSources: ""})
 }
 
-// Conf is the pot's pot.conf.
+// Conf returns the pot's pot.conf, line by line.
 func (s *Pot) Conf() (*conf.Lines, error) {
 	data, err := s.read(conf.PotConf)
 	if err != nil {
@@ -130,7 +141,7 @@ func (s *Pot) Conf() (*conf.Lines, error) {
 	return conf.ParseLines(data)
 }
 
-// ReadConf is Conf, as a pot is made by it.
+// ReadConf returns what the pot's pot.conf says of the pot.
 func (s *Pot) ReadConf() (conf.Image, error) {
 	data, err := s.read(conf.PotConf)
 	if err != nil {
@@ -139,7 +150,7 @@ func (s *Pot) ReadConf() (conf.Image, error) {
 	return conf.Read(bytes.NewReader(data))
 }
 
-// Mounts are what the pot's fscomp.conf says.
+// Mounts returns the lines of the pot's fscomp.conf; none if it has no such file.
 func (s *Pot) Mounts() ([]conf.FSMount, error) {
 	data, err := s.read(conf.FSCompConf)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -160,7 +171,7 @@ func (s *Pot) read(name string) ([]byte, error) {
 	return conf.ReadFile(root, name)
 }
 
-// edit changes the pot's pot.conf.
+// edit has change change the pot's pot.conf, under the dataset's lock.
 func (s *Pot) edit(change func(c *conf.Lines) error) error {
 	return editFile(s.dir, conf.PotConf, false, func(data []byte) ([]byte, error) {
 		c, err := conf.ParseLines(data)
@@ -174,7 +185,7 @@ func (s *Pot) edit(change func(c *conf.Lines) error) error {
 	})
 }
 
-// Running tells whether the pot's jail is there.
+// Running reports whether the pot's jail exists.
 func (s *Pot) Running(ctx context.Context) (bool, error) {
 	_, err := s.host.Jails.Find(ctx, s.name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -183,7 +194,7 @@ func (s *Pot) Running(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
-// stopped is an error for a pot that runs.
+// stopped returns ErrRunning if the pot runs.
 func (s *Pot) stopped(ctx context.Context) error {
 	running, err := s.Running(ctx)
 	if err == nil && running {
@@ -192,5 +203,5 @@ func (s *Pot) stopped(ctx context.Context) error {
 	return err
 }
 
-// ErrRunning is a pot that must be stopped first.
+// ErrRunning is returned for a pot that must be stopped first.
 var ErrRunning = errors.New("is running")

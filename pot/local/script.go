@@ -15,16 +15,15 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// A Script is run in a pot, before there is anything else in it.
+// A Script is run in a pot that runs nothing else.
 type Script struct {
-	Name string                                 // of its file
-	Data []byte                                 // its text
-	Argv func(at string, pot pot.Name) []string // what runs it, when it is there
+	Name string                                  // of its file
+	Data []byte                                  // its text
+	Argv func(at string, name pot.Name) []string // returns the command that runs the file at, a path in the pot
 }
 
-// RunScript starts the pot without its command, runs a script in it as root, with both
-// outputs going to out, and stops it again. A script that ends with anything but 0 is an
-// error.
+// RunScript starts the pot without its command, runs a script in it as root with stdout and
+// stderr going to out, and stops the pot. It returns an error if the exit status is not 0.
 func RunScript(ctx context.Context, ps *life.Pots, name pot.Name, script Script, out io.Writer, o StartOptions) (err error) {
 	o.NoCommand = true
 	p, already, err := Start(ctx, ps, name, o)
@@ -45,10 +44,10 @@ func RunScript(ctx context.Context, ps *life.Pots, name pot.Name, script Script,
 	}
 	defer root.Close()
 	at := "tmp/" + filepath.Base(script.Name)
-	if err := putScript(root, at, script.Data); err != nil {
+	if err := writeScript(root, at, script.Data); err != nil {
 		return err
 	}
-	defer root.Remove(at) // in memory it is gone anyway
+	defer root.Remove(at) // on tmpfs it goes with the mount anyway
 	exit, err := p.Exec(ctx, life.Exec{Argv: script.Argv("/"+at, name), Stdout: out, Stderr: out})
 	if err == nil && exit.Code != 0 {
 		err = fmt.Errorf("exit status %d", exit.Code)
@@ -56,8 +55,8 @@ func RunScript(ctx context.Context, ps *life.Pots, name pot.Name, script Script,
 	return err
 }
 
-// putScript makes a program in a pot's directory for temporary files.
-func putScript(root *os.Root, at string, data []byte) error {
+// writeScript writes an executable file into a pot's directory for temporary files.
+func writeScript(root *os.Root, at string, data []byte) error {
 	switch err := root.Mkdir(path.Dir(at), 0o777); {
 	case err == nil:
 		if err := root.Chmod(path.Dir(at), 0o777|fs.ModeSticky); err != nil {

@@ -12,10 +12,10 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// SetCmd is what the pot runs (set-cmd, pot-reference 6.2).
+// SetCmd sets the pot's command (set-cmd, pot-reference 6.2).
 type SetCmd struct{ Command string }
 
-// Validate is Setting's.
+// Validate implements Change.Validate.
 func (c SetCmd) Validate() error {
 	if c.text() == "" {
 		return errors.New("-c: a command must be set")
@@ -26,8 +26,8 @@ func (c SetCmd) Validate() error {
 	return nil
 }
 
-// text is the command without a quote before it and, only if there is one, one
-// behind it, as pot keeps it.
+// text returns the command as pot writes it: without a leading quote, and, only if there is
+// one, without a trailing quote.
 func (c SetCmd) text() string {
 	text, quoted := strings.CutPrefix(c.Command, `"`)
 	if quoted {
@@ -36,20 +36,20 @@ func (c SetCmd) text() string {
 	return strings.TrimSpace(text)
 }
 
-func (c SetCmd) set(_ context.Context, s *Pot) error {
+func (c SetCmd) apply(_ context.Context, s *Pot) error {
 	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.cmd", c.text()) })
 }
 
-// SetAttribute is one of pot's attributes (set-attribute, 6.1).
+// SetAttribute sets one of pot's attributes (set-attribute, pot-reference 6.1).
 type SetAttribute struct{ Name, Value string }
 
-// readOnly is what start alone sets.
+// readOnly is the attribute that only a start sets.
 const readOnly = "to-be-pruned"
 
-// Validate is Setting's.
+// Validate implements Change.Validate.
 func (a SetAttribute) Validate() error {
 	if a.Name == readOnly {
-		return fmt.Errorf("-A: %s is set by a start alone", a.Name)
+		return fmt.Errorf("-A: %s is read-only", a.Name)
 	}
 	_, err := a.parse()
 	return err
@@ -71,26 +71,26 @@ func (a SetAttribute) parse() (string, error) {
 	return value, nil
 }
 
-func (a SetAttribute) set(ctx context.Context, s *Pot) error {
+func (a SetAttribute) apply(ctx context.Context, s *Pot) error {
 	value, err := a.parse()
 	if err != nil {
 		return err
 	}
-	if a.Name == "no-tmpfs" { // what is mounted now is to be found again by stop
+	if a.Name == "no-tmpfs" { // stop unmounts by this attribute
 		if err := s.stopped(ctx); err != nil {
 			return err
 		}
 	}
 	return s.edit(func(conf *conf.Lines) error {
 		if kind := conf.Value("pot.type"); a.Name == "no-tmpfs" && kind != "single" {
-			return fmt.Errorf("-A: no-tmpfs is for pots of type single, not %q", kind)
+			return fmt.Errorf("-A: no-tmpfs requires a pot of type single, not %q", kind)
 		}
 		return conf.Set("pot.attr."+a.Name, value)
 	})
 }
 
-// Attribute is an attribute of the pot as it is kept, "" if it is not set. One that
-// does not exist is an error.
+// Attribute returns the value of one of the pot's attributes, "" if it is not set. It returns an
+// error if there is no such attribute.
 func (s *Pot) Attribute(name string) (string, error) {
 	if !conf.IsAttribute(name) && name != readOnly {
 		return "", fmt.Errorf("-A: no such attribute: %q", name)
@@ -102,13 +102,14 @@ func (s *Pot) Attribute(name string) (string, error) {
 	return conf.RawAttribute(name), nil
 }
 
-// SetRSS bounds what the pot may use (set-rss, 6.5). What is "" stays.
+// SetRSS sets the pot's resource limits (set-rss, pot-reference 6.5). An empty field leaves its
+// limit as it is.
 type SetRSS struct {
-	CPUs   string // how many
-	Memory string // bytes, or with one of bBkKmMgG behind it
+	CPUs   string // number of processors
+	Memory string // bytes, or a number with one of the units bBkKmMgG
 }
 
-// Validate is Setting's.
+// Validate implements Change.Validate.
 func (r SetRSS) Validate() error {
 	if r.CPUs == "" && r.Memory == "" {
 		return errors.New("-C or -M must be set")
@@ -127,7 +128,7 @@ func (r SetRSS) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (r SetRSS) set(_ context.Context, s *Pot) error {
+func (r SetRSS) apply(_ context.Context, s *Pot) error {
 	return s.edit(func(conf *conf.Lines) error {
 		var errs []error
 		if r.CPUs != "" {
@@ -140,10 +141,10 @@ func (r SetRSS) set(_ context.Context, s *Pot) error {
 	})
 }
 
-// SetEnv is all of the pot's environment, in place of what there was (set-env, 6.3).
+// SetEnv replaces the pot's environment (set-env, pot-reference 6.3).
 type SetEnv struct{ Vars []string } // NAME=value
 
-// Validate is Setting's.
+// Validate implements Change.Validate.
 func (e SetEnv) Validate() error {
 	if len(e.Vars) == 0 {
 		return errors.New("-E: a variable must be set")
@@ -157,7 +158,7 @@ func (e SetEnv) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (e SetEnv) set(_ context.Context, s *Pot) error {
+func (e SetEnv) apply(_ context.Context, s *Pot) error {
 	var lines []string
 	for _, v := range e.Vars {
 		lines = append(lines, conf.QuoteEnv(v))
@@ -165,11 +166,11 @@ func (e SetEnv) set(_ context.Context, s *Pot) error {
 	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.env", lines...) })
 }
 
-// SetHosts are all of the pot's lines of hosts(5), in place of those that there
-// were (set-hosts, 6.4). None is no error.
+// SetHosts replaces the pot's lines of hosts(5) (set-hosts, pot-reference 6.4). There may be
+// none.
 type SetHosts struct{ Entries []string } // NAME:ADDRESS
 
-// Validate is Setting's.
+// Validate implements Change.Validate.
 func (h SetHosts) Validate() error {
 	_, err := h.parse()
 	return err
@@ -189,7 +190,7 @@ func (h SetHosts) parse() (all []pot.HostEntry, err error) {
 	return all, errors.Join(errs...)
 }
 
-func (h SetHosts) set(_ context.Context, s *Pot) error {
+func (h SetHosts) apply(_ context.Context, s *Pot) error {
 	entries, err := h.parse()
 	if err != nil {
 		return err
@@ -201,11 +202,10 @@ func (h SetHosts) set(_ context.Context, s *Pot) error {
 	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.hosts", lines...) })
 }
 
-// ExportPorts are all ports that the pot publishes, in place of those that it did
-// (export-ports, 6.6).
+// ExportPorts replaces the ports that the pot publishes (export-ports, pot-reference 6.6).
 type ExportPorts struct{ Ports []string } // [tcp:|udp:]PORT[:HOST_PORT]
 
-// Validate is Setting's.
+// Validate implements Change.Validate.
 func (e ExportPorts) Validate() error {
 	if len(e.Ports) == 0 {
 		return errors.New("-e: a port must be set")
@@ -219,7 +219,7 @@ func (e ExportPorts) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (e ExportPorts) set(_ context.Context, s *Pot) error {
+func (e ExportPorts) apply(_ context.Context, s *Pot) error {
 	return s.edit(func(conf *conf.Lines) error {
 		return conf.Set("pot.export.ports", strings.Join(e.Ports, " "))
 	})

@@ -9,10 +9,10 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// AddDep has another pot started before this one (add-dep, 6.9).
+// AddDep adds a pot that is started before this one (add-dep, pot-reference 6.9).
 type AddDep struct{ On pot.Name }
 
-// Validate is Setting's.
+// Validate implements Change.Validate.
 func (d AddDep) Validate() error {
 	if err := d.On.Validate(); err != nil {
 		return fmt.Errorf("-P: %w", err)
@@ -20,25 +20,25 @@ func (d AddDep) Validate() error {
 	return nil
 }
 
-// maxDeps bounds how many pots one depends on, all in all.
+// maxDeps bounds how many pots a pot depends on, directly and indirectly.
 const maxDeps = 256
 
-func (d AddDep) set(ctx context.Context, s *Pot) error {
-	if err := d.leadsTo(ctx, s); err != nil {
+func (d AddDep) apply(ctx context.Context, s *Pot) error {
+	if err := d.checkCycle(ctx, s); err != nil {
 		return err
 	}
 	return s.edit(func(conf *conf.Lines) error {
 		for _, on := range conf.Values("pot.depend") {
 			if strings.TrimSpace(on) == string(d.On) {
-				return nil // once is enough
+				return nil
 			}
 		}
 		return conf.Add("pot.depend", string(d.On))
 	})
 }
 
-// leadsTo is an error if s would depend on itself, or on what is not there.
-func (d AddDep) leadsTo(ctx context.Context, s *Pot) error {
+// checkCycle returns an error if s would depend on itself, or on a pot that does not exist.
+func (d AddDep) checkCycle(ctx context.Context, s *Pot) error {
 	seen := map[pot.Name]bool{}
 	for next := []pot.Name{d.On}; len(next) > 0; {
 		name := next[0]
@@ -47,7 +47,7 @@ func (d AddDep) leadsTo(ctx context.Context, s *Pot) error {
 		case name == s.name && name == d.On:
 			return fmt.Errorf("-P: pot %s cannot depend on itself", s.name)
 		case name == s.name:
-			return fmt.Errorf("-P: pot %s depends on %s already", d.On, s.name)
+			return fmt.Errorf("-P: pot %s already depends on %s", d.On, s.name)
 		case seen[name]:
 			continue
 		case len(seen) == maxDeps:
@@ -59,7 +59,7 @@ func (d AddDep) leadsTo(ctx context.Context, s *Pot) error {
 			return fmt.Errorf("-P: %w", err)
 		}
 		if err != nil {
-			continue // what is amiss with it is not of this pot's making
+			continue // a broken dependency of another pot is not this change's
 		}
 		deps, err := other.Deps()
 		if err != nil {
@@ -70,7 +70,7 @@ func (d AddDep) leadsTo(ctx context.Context, s *Pot) error {
 	return nil
 }
 
-// Deps are the pots that are started before this one, in order.
+// Deps returns the pots that are started before this one, in order.
 func (s *Pot) Deps() ([]pot.Name, error) {
 	conf, err := s.Conf()
 	if err != nil {

@@ -8,25 +8,27 @@ import (
 
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/tree"
 )
 
-// SetHook has a program run on the host at some time of the pot's life (set-hook, 6.9).
+// SetHook sets a program that the host runs at some time of the pot's life (set-hook,
+// pot-reference 6.9), and approves it.
 type SetHook struct {
 	Hook conf.Hook
-	File string // of the host; it is copied
+	File string // on the host; it is copied
 }
 
-// Validate is Setting's.
+// Validate implements Change.Validate.
 func (h SetHook) Validate() error {
 	_, err := h.read()
 	return err
 }
 
-// read is the program.
+// read returns the program. It does not wait for a fifo.
 func (h SetHook) read() ([]byte, error) {
 	f, err := os.OpenFile(h.File, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, err
+		return nil, tree.TrimOp(err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -34,14 +36,14 @@ func (h SetHook) read() ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: is no file", h.File)
+		return nil, fmt.Errorf("%s: is not a regular file", h.File)
 	case info.Mode()&0o111 == 0:
-		return nil, fmt.Errorf("%s: is no program: it is not executable", h.File)
+		return nil, fmt.Errorf("%s: is not executable", h.File)
 	}
 	return life.ReadProgram(f, h.File)
 }
 
-func (h SetHook) set(ctx context.Context, s *Pot) error {
+func (h SetHook) apply(ctx context.Context, s *Pot) error {
 	program, err := h.read()
 	if err != nil {
 		return err

@@ -16,7 +16,8 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// editMounts changes the pot's fscomp.conf. What else is in it is not approved by that.
+// editMounts has change change the lines of the pot's fscomp.conf. It approves the new file if
+// the old one was approved.
 func (s *Pot) editMounts(ctx context.Context, change func([]conf.FSMount) ([]conf.FSMount, error)) error {
 	unapproved := s.approved(ctx, conf.FSCompConf)
 	if unapproved != nil && !errors.Is(unapproved, ErrNotApproved) {
@@ -43,47 +44,47 @@ func (s *Pot) editMounts(ctx context.Context, change func([]conf.FSMount) ([]con
 	return s.approve(ctx, conf.FSCompConf, after)
 }
 
-// tree is the root of the pot's files, seen from the host.
+// tree returns the directory on the host that is the root of the pot's files.
 func (s *Pot) tree() string { return filepath.Join(s.dir, "m") }
 
-// MountIn has a directory or a dataset of the host mounted in the pot at each start
-// (mount-in, 6.7). One of Dir and Dataset is set.
+// MountIn adds a directory or a dataset of the host to what is mounted in the pot at each start
+// (mount-in, pot-reference 6.7). Exactly one of Dir and Dataset must be set.
 type MountIn struct {
-	Dir      string // of the host, absolute
+	Dir      string // on the host, absolute
 	Dataset  string
 	Target   string // in the pot, absolute
 	ReadOnly bool
-	Remount  bool // the dataset itself is moved into the pot
+	Remount  bool // the dataset's own mount point is moved into the pot
 }
 
-// Validate is Setting's.
+// Validate implements Change.Validate.
 func (m MountIn) Validate() error {
 	var errs []error
 	switch {
 	case m.Dir == "" && m.Dataset == "":
 		errs = append(errs, errors.New("one of -d, -f and -z must be set"))
 	case m.Dir != "" && m.Dataset != "":
-		errs = append(errs, errors.New("-d, -f and -z: only one of them can be meant"))
+		errs = append(errs, errors.New("-d, -f and -z are mutually exclusive"))
 	case m.Dir != "" && m.Remount:
-		errs = append(errs, errors.New("-w: is for datasets, and not for a directory"))
+		errs = append(errs, errors.New("-w: requires a dataset, not a directory"))
 	case m.Dir != "" && (!path.IsAbs(m.Dir) || path.Clean(m.Dir) == "/"):
 		errs = append(errs, fmt.Errorf("-d: must be an absolute path below /, not %q", m.Dir))
-	case m.Dataset != "" && !datasetNames(m.Dataset):
-		errs = append(errs, fmt.Errorf("-z: no name of a dataset: %.80q", m.Dataset))
+	case m.Dataset != "" && !isDatasetName(m.Dataset):
+		errs = append(errs, fmt.Errorf("-z: must be the name of a dataset, not %.80q", m.Dataset))
 	}
 	if info, err := os.Stat(m.Dir); m.Dir != "" && err != nil {
-		errs = append(errs, fmt.Errorf("-d: %w", err))
+		errs = append(errs, fmt.Errorf("-d: %w", tree.TrimOp(err)))
 	} else if m.Dir != "" && !info.IsDir() {
-		errs = append(errs, fmt.Errorf("-d: %s: is no directory", m.Dir))
+		errs = append(errs, fmt.Errorf("-d: %s: is not a directory", m.Dir))
 	}
 	errs = append(errs, checkTarget("-m", m.Target))
 	if strings.ContainsAny(m.Dir, " \t\n\r\x00") {
-		errs = append(errs, fmt.Errorf("-d: fscomp.conf has no way to write blanks: %q", m.Dir))
+		errs = append(errs, fmt.Errorf("-d: must not contain blanks, which fscomp.conf cannot hold: %q", m.Dir))
 	}
 	return errors.Join(errs...)
 }
 
-// checkTarget says what is wrong with a mount point.
+// checkTarget returns what is wrong with a mount point.
 func checkTarget(flag, target string) error {
 	switch clean := path.Clean(target); {
 	case target == "":
@@ -91,15 +92,15 @@ func checkTarget(flag, target string) error {
 	case !path.IsAbs(target) || clean == "/":
 		return fmt.Errorf("%s: must be an absolute path below /, not %q", flag, target)
 	case strings.ContainsAny(target, " \t\n\r\x00"):
-		return fmt.Errorf("%s: fscomp.conf has no way to write blanks: %q", flag, target)
+		return fmt.Errorf("%s: must not contain blanks, which fscomp.conf cannot hold: %q", flag, target)
 	case pot.ReservedTarget(clean):
 		return fmt.Errorf("%s: %q is the host's to fill", flag, target)
 	}
 	return nil
 }
 
-// FSComponent is the dataset of a file system that pot keeps for pots to share, by
-// its name (create-fscomp).
+// FSComponent returns the dataset of a file system that pots share, by its name
+// (create-fscomp).
 func FSComponent(zfsRoot, name string) (string, error) {
 	if err := pot.Name(name).Validate(); err != nil {
 		return "", fmt.Errorf("-f: %w", err)
@@ -107,21 +108,21 @@ func FSComponent(zfsRoot, name string) (string, error) {
 	return zfsRoot + "/fscomp/" + name, nil
 }
 
-// datasetNames are those of zfs(8).
-func datasetNames(name string) bool {
+// isDatasetName reports whether zfs(8) accepts name for a dataset.
+func isDatasetName(name string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/"
 	return len(name) < 256 && strings.Trim(name, letters) == "" && !strings.HasPrefix(name, "/") &&
 		!strings.HasPrefix(name, "-") && !strings.HasSuffix(name, "/") && !strings.Contains(name, "//")
 }
 
-func (m MountIn) set(ctx context.Context, s *Pot) error {
+func (m MountIn) apply(ctx context.Context, s *Pot) error {
 	if err := s.stopped(ctx); err != nil {
 		return err
 	}
 	entry := conf.FSMount{Source: path.Clean(m.Dir), Target: path.Clean(m.Target)}
 	if m.Dir != "" {
 		if pot.Below(entry.Source, s.dir) || pot.Below(s.dir, entry.Source) {
-			return fmt.Errorf("-d: %s and the pot are in one another", m.Dir)
+			return fmt.Errorf("-d: %s must not contain the pot, nor be in it", m.Dir)
 		}
 	} else {
 		entry.Source = m.Dataset
@@ -130,7 +131,7 @@ func (m MountIn) set(ctx context.Context, s *Pot) error {
 		}
 	}
 	switch {
-	case m.ReadOnly: // as with pot, it wins
+	case m.ReadOnly: // pot, too, ignores -w with -r
 		entry.Option = conf.ReadOnly
 	case m.Remount:
 		entry.Option = conf.Remounted
@@ -138,7 +139,7 @@ func (m MountIn) set(ctx context.Context, s *Pot) error {
 	return s.editMounts(ctx, func(all []conf.FSMount) ([]conf.FSMount, error) {
 		for _, other := range all {
 			if other.Target == entry.Target {
-				return nil, fmt.Errorf("-m: %s is mounted on %s already: %w", other.Source, other.Target, fs.ErrExist)
+				return nil, statusError{fmt.Sprintf("-m: %s is already mounted on %s", other.Source, other.Target), fs.ErrExist}
 			}
 		}
 		if err := makeTarget(s.tree(), entry.Target, all); err != nil {
@@ -148,8 +149,8 @@ func (m MountIn) set(ctx context.Context, s *Pot) error {
 	})
 }
 
-// makeTarget makes a mount point, unless it will be in something that is mounted
-// before. A link on the way is an error: to whom it leads is not for the pot to say.
+// makeTarget creates a mount point, unless it will be in a file system that is mounted before
+// it. It refuses a symbolic link on the way: the pot could lead the host's mount elsewhere.
 func makeTarget(treeRoot, target string, before []conf.FSMount) error {
 	if slices.ContainsFunc(before, func(m conf.FSMount) bool { return pot.Below(target, m.Target) }) {
 		return nil
@@ -170,28 +171,28 @@ func makeTarget(treeRoot, target string, before []conf.FSMount) error {
 			return err
 		case info.Mode().Type() == fs.ModeSymlink:
 			to, _ := root.Readlink(at)
-			return fmt.Errorf("/%s is a link to %s: say where that is", at, to)
+			return fmt.Errorf("/%s is a symbolic link to %s; name the directory itself", at, to)
 		case !info.IsDir():
-			return fmt.Errorf("/%s is no directory", at)
+			return fmt.Errorf("/%s is not a directory", at)
 		}
 	}
 	return nil
 }
 
-// MountOut has something mounted in the pot no more (mount-out).
+// MountOut removes a mount from the pot (mount-out).
 type MountOut struct{ Target string } // in the pot, absolute
 
-// Validate is Setting's.
+// Validate implements Change.Validate.
 func (m MountOut) Validate() error { return checkTarget("-m", m.Target) }
 
-func (m MountOut) set(ctx context.Context, s *Pot) error {
+func (m MountOut) apply(ctx context.Context, s *Pot) error {
 	if err := s.stopped(ctx); err != nil {
 		return err
 	}
 	return s.editMounts(ctx, func(all []conf.FSMount) ([]conf.FSMount, error) {
 		left := slices.DeleteFunc(slices.Clone(all), func(other conf.FSMount) bool { return other.Target == path.Clean(m.Target) })
 		if len(left) == len(all) {
-			return nil, fmt.Errorf("-m: nothing is mounted on %s: %w", m.Target, fs.ErrNotExist)
+			return nil, statusError{"-m: nothing is mounted on " + m.Target, fs.ErrNotExist}
 		}
 		return left, nil
 	})

@@ -12,7 +12,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// Snapshots are the pot's, the oldest first: its dataset's and its tree's.
+// Snapshots returns the snapshots of the pot's dataset and of its tree, the oldest first.
 func (s *Pot) Snapshots(ctx context.Context) ([]pot.Snapshot, error) {
 	all, err := s.host.Snapshots.List(ctx, string(s.name))
 	if err != nil {
@@ -21,9 +21,10 @@ func (s *Pot) Snapshots(ctx context.Context) ([]pot.Snapshot, error) {
 	return all, nil
 }
 
-// snapshotNames are those that the pot's own dataset has, which are what counts: its
-// tree may have brought more (pot-reference 3.5). The oldest is first: names are times.
-func (s *Pot) snapshotNames(ctx context.Context) (names []string, err error) {
+// SnapshotNames returns the names of the snapshots of the pot's dataset, the oldest first: names
+// are times. It leaves out snapshots that only the tree has, which may have come with an
+// image (pot-reference 3.5).
+func (s *Pot) SnapshotNames(ctx context.Context) (names []string, err error) {
 	all, err := s.Snapshots(ctx)
 	for _, one := range all {
 		if one.Child == "" {
@@ -34,17 +35,14 @@ func (s *Pot) snapshotNames(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
-// SnapshotNames are the names of the pot's snapshots, the oldest first.
-func (s *Pot) SnapshotNames(ctx context.Context) ([]string, error) { return s.snapshotNames(ctx) }
-
-// Snapshot takes a snapshot of the pot, which must not run, and returns its name: the
-// time in seconds since 1970, as pot names them; a second that is taken already is
-// waited out. With replace the oldest one goes before.
+// Snapshot takes a snapshot of the pot, which must not run, and returns its name: the time in
+// seconds since 1970, as pot names them. It waits for a second that has no snapshot yet. With
+// replace it destroys the oldest snapshot before.
 func (s *Pot) Snapshot(ctx context.Context, replace bool) (name string, err error) {
 	if err := s.stopped(ctx); err != nil {
 		return "", err
 	}
-	there, err := s.snapshotNames(ctx)
+	there, err := s.SnapshotNames(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -68,11 +66,11 @@ func (s *Pot) Snapshot(ctx context.Context, replace bool) (name string, err erro
 
 func now() string { return strconv.FormatInt(time.Now().Unix(), 10) }
 
-// PurgeSnapshots destroys the pot's snapshots but the newest, or that too, and returns
-// the names of those that went. One that another pot is cloned from is an error, and
-// does not keep the others.
-func (s *Pot) PurgeSnapshots(ctx context.Context, all bool) (gone []string, err error) {
-	names, err := s.snapshotNames(ctx)
+// PurgeSnapshots destroys the pot's snapshots, without all except the newest, and returns the
+// names of those it destroyed. A snapshot that another pot is cloned from stays: then
+// PurgeSnapshots destroys the others and returns an error.
+func (s *Pot) PurgeSnapshots(ctx context.Context, all bool) (destroyed []string, err error) {
+	names, err := s.SnapshotNames(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -85,21 +83,21 @@ func (s *Pot) PurgeSnapshots(ctx context.Context, all bool) (gone []string, err 
 			errs = append(errs, err)
 			continue
 		}
-		gone = append(gone, name)
+		destroyed = append(destroyed, name)
 	}
 	if len(errs) > 0 {
 		err = fmt.Errorf("pot %s: %w", s.name, errors.Join(errs...))
 	}
-	return gone, err
+	return destroyed, err
 }
 
-// Revert makes the pot, which must not run, what it was at its newest snapshot, whose
-// name it returns.
+// Revert rolls the pot, which must not run, back to its newest snapshot and returns that
+// snapshot's name.
 func (s *Pot) Revert(ctx context.Context) (name string, err error) {
 	if err := s.stopped(ctx); err != nil {
 		return "", err
 	}
-	names, err := s.snapshotNames(ctx)
+	names, err := s.SnapshotNames(ctx)
 	switch {
 	case err != nil:
 		return "", err
@@ -110,7 +108,7 @@ func (s *Pot) Revert(ctx context.Context) (name string, err error) {
 	return name, s.host.Snapshots.Rollback(ctx, string(s.name), name)
 }
 
-// ErrNoSnapshot is a pot that has none.
+// ErrNoSnapshot is returned for a pot without snapshots.
 var ErrNoSnapshot = errors.New("has no snapshot")
 
 // Send writes the zfs send stream of one of the pot's snapshots.
@@ -118,7 +116,8 @@ func (s *Pot) Send(ctx context.Context, snapshot string, w io.Writer) error {
 	return s.host.Snapshots.Send(ctx, string(s.name), snapshot, w)
 }
 
-// Origin is the pot, and its snapshot, that the pot's tree is a clone of; "" if none.
+// Origin returns the pot and the snapshot that the pot's tree is a clone of, "" if it is no
+// clone.
 func (s *Pot) Origin(ctx context.Context) (of, snapshot string, err error) {
 	return s.host.Snapshots.Origin(ctx, string(s.name))
 }

@@ -14,10 +14,12 @@ import (
 
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/tree"
 )
 
-// Spec is what the pot is started by: its dataset is its own, and stays. dns is the
-// address of the pot that others may resolve names by.
+// Spec returns the pot.Spec that the pot is started by, from its pot.conf and fscomp.conf; the
+// dataset is used in place. dns is the address of the name server for pots with pot.dns=pot.
+// It returns all errors at once, each led by its key.
 func (s *Pot) Spec(ctx context.Context, dns string) (pot.Spec, error) {
 	potConf, err := s.Conf()
 	if err != nil {
@@ -25,61 +27,61 @@ func (s *Pot) Spec(ctx context.Context, dns string) (pot.Spec, error) {
 	}
 	spec := pot.Spec{Name: s.name, Image: string(s.name), InPlace: true, Hostname: potConf.Value("host.hostname")}
 	var errs []error
-	fault := func(key string, err error) {
+	addProblem := func(key string, err error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("pot %s: %s: %w", s.name, key, err))
 		}
 	}
 	if kind := potConf.Value("pot.type"); kind != "single" {
-		fault("pot.type", fmt.Errorf("%q: only pots of type single can be started", kind))
+		addProblem("pot.type", fmt.Errorf("must be single to be started, not %q", kind))
 	}
 	for _, key := range []string{"ip4", "pot.export.static.ports"} {
 		if len(potConf.Values(key)) > 0 {
-			fault(key, errors.New("is of a pot older than 0.8"))
+			addProblem(key, errors.New("is a key of pot before 0.8, and not supported"))
 		}
 	}
 	spec.Persistent = potConf.Attribute("persistent") == "YES"
-	connect(&spec, potConf, fault)
+	connect(&spec, potConf, addProblem)
 	for _, text := range strings.Fields(potConf.Value("pot.export.ports")) {
 		e, err := conf.ParseExport(text)
-		fault("pot.export.ports", err)
+		addProblem("pot.export.ports", err)
 		spec.Ports = append(spec.Ports, pot.Port{Proto: e.Proto, To: e.Port, Host: netip.AddrPortFrom(netip.IPv4Unspecified(), e.Host)})
 	}
 	if !spec.Network.VNET() || !spec.Stack.Has4() {
-		spec.Ports = nil // as with pot
+		spec.Ports = nil // pot, too, ignores them
 	}
 	if potConf.Attribute("no-etc-hosts") != "YES" && spec.Network.VNET() && spec.Stack.Has4() {
 		spec.Hosts, err = s.neighbours(&spec)
-		fault("neighbours", err)
+		addProblem("neighbours", err)
 	}
 	for _, line := range potConf.Values("pot.hosts") {
 		addr, name, _ := strings.Cut(strings.TrimSpace(line), " ")
-		ip, err := netip.ParseAddr(addr)
-		fault("pot.hosts", err)
+		ip, err := parseAddr(addr)
+		addProblem("pot.hosts", err)
 		spec.Hosts = append(spec.Hosts, pot.HostEntry{Name: strings.TrimSpace(name), Addr: ip})
 	}
 	spec.DNS, err = s.dns(potConf, dns)
-	fault("pot.dns", err)
+	addProblem("pot.dns", err)
 	spec.Limits, err = limitsOf(potConf)
-	fault("pot.rss", err)
+	addProblem("pot.rss", err)
 	spec.Mounts, err = s.mounts(ctx)
-	fault("fscomp.conf", err)
+	addProblem("fscomp.conf", err)
 	if len(errs) > 0 {
 		return pot.Spec{}, errors.Join(errs...)
 	}
-	return spec, pick(&spec)
+	return spec, pickPorts(&spec)
 }
 
-// connect is how the pot is connected.
-func connect(s *pot.Spec, conf *conf.Lines, fault func(string, error)) {
+// connect sets how the pot is connected.
+func connect(s *pot.Spec, conf *conf.Lines, addProblem func(string, error)) {
 	s.Network, s.Stack = pot.NetworkMode(conf.Value("network_type")), pot.Stack(conf.Value("pot.stack"))
 	switch s.Network {
 	case "inherit", "":
-		s.Network, s.Stack = pot.HostNetwork, "" // its addresses are the host's
+		s.Network, s.Stack = pot.HostNetwork, "" // the host's addresses are used
 	case pot.PrivateBridge:
 		s.Bridge = conf.Value("bridge")
 		if s.Stack == pot.Dual {
-			s.Stack = pot.IPv4 // as with pot
+			s.Stack = pot.IPv4 // as pot does
 		}
 	}
 	words := strings.Fields(conf.Value("ip"))
@@ -87,23 +89,23 @@ func connect(s *pot.Spec, conf *conf.Lines, fault func(string, error)) {
 	case s.Network == pot.Alias:
 		for _, text := range words {
 			a, err := pot.ParseInterfaceAddr(text)
-			fault("ip", err)
+			addProblem("ip", err)
 			s.Aliases = append(s.Aliases, a)
 		}
 	case s.Network.VNET() && len(words) > 0 && s.Stack.Has4():
 		var err error
-		s.Address, err = netip.ParseAddr(words[0])
-		fault("ip", err)
+		s.Address, err = parseAddr(words[0])
+		addProblem("ip", err)
 	}
 }
 
-// neighbours are the other pots of the same bridge, by name, in the order of their
-// addresses. A pot.conf that cannot be read is of none.
+// neighbours returns the names and addresses of the other pots on the same bridge, sorted by
+// address. It ignores a pot whose pot.conf cannot be read.
 func (s *Pot) neighbours(spec *pot.Spec) ([]pot.HostEntry, error) {
 	jails := filepath.Dir(s.dir)
 	entries, err := os.ReadDir(jails)
 	if err != nil {
-		return nil, err
+		return nil, tree.TrimOp(err)
 	}
 	var all []pot.HostEntry
 	for _, e := range entries {
@@ -123,7 +125,7 @@ func (s *Pot) neighbours(spec *pot.Spec) ([]pot.HostEntry, error) {
 	return all, nil
 }
 
-// dns is what the pot resolves names by.
+// dns returns how the pot resolves names.
 func (s *Pot) dns(potConf *conf.Lines, server string) (pot.DNS, error) {
 	switch kind := potConf.Value("pot.dns"); kind {
 	case "", "inherit":
@@ -144,17 +146,17 @@ func (s *Pot) dns(potConf *conf.Lines, server string) (pot.DNS, error) {
 		}
 		return d, nil
 	default:
-		return pot.DNS{}, fmt.Errorf("no such kind: %q", kind)
+		return pot.DNS{}, fmt.Errorf("must be inherit, pot, off or custom, not %q", kind)
 	}
 }
 
-// limitsOf is what set-rss has set. So many processors are a bound on time: which of
-// them they are is for the scheduler.
+// limitsOf returns the limits that set-rss set. A number of processors becomes a bound on CPU
+// time: the scheduler chooses the processors.
 func limitsOf(potConf *conf.Lines) (l pot.Limits, err error) {
 	if text := potConf.Value("pot.rss.cpus"); text != "" {
 		n, err := strconv.ParseUint(text, 10, 16)
 		if err != nil {
-			return l, err
+			return l, fmt.Errorf("must be a number of processors, not %.80q", text)
 		}
 		l.CPUPercent = 100 * int64(n)
 	}
@@ -164,7 +166,8 @@ func limitsOf(potConf *conf.Lines) (l pot.Limits, err error) {
 	return l, err
 }
 
-// mounts are what is mounted in the pot when it runs.
+// mounts returns what fscomp.conf mounts in the pot. It returns ErrNotApproved if the operator
+// has not set that file.
 func (s *Pot) mounts(ctx context.Context) ([]pot.Mount, error) {
 	if err := s.approved(ctx, conf.FSCompConf); err != nil {
 		return nil, err
@@ -179,19 +182,18 @@ func (s *Pot) mounts(ctx context.Context) ([]pot.Mount, error) {
 		if line.Source, err = s.sourceOf(ctx, line); err != nil {
 			return nil, err
 		}
-		switch {
-		case line.Option != "" && line.Option != conf.ReadOnly && line.Option != "rw":
+		if line.Option != "" && line.Option != conf.ReadOnly && line.Option != "rw" {
 			return nil, fmt.Errorf("option %s: %w", line.Option, pot.ErrUnsupported)
 		}
 		if _, err := os.Stat(line.Source); err != nil {
-			return nil, err
+			return nil, tree.TrimOp(err)
 		}
 		all = append(all, pot.Mount{Source: line.Source, Target: line.Target, ReadOnly: line.Option == conf.ReadOnly})
 	}
 	return all, nil
 }
 
-// sourceOf is the directory that a line of fscomp.conf has mounted.
+// sourceOf returns the directory that a line of fscomp.conf mounts.
 func (s *Pot) sourceOf(ctx context.Context, m conf.FSMount) (string, error) {
 	if strings.HasPrefix(m.Source, "/") {
 		return m.Source, nil
@@ -206,9 +208,9 @@ func (s *Pot) sourceOf(ctx context.Context, m conf.FSMount) (string, error) {
 	return dir, nil
 }
 
-// pick finds a port of the host for each that has none. It can be another's by the time
-// that it is published; then the start fails, and may be tried again.
-func pick(s *pot.Spec) error {
+// pickPorts chooses a free port of the host for each port that has none. Another process may
+// take it before it is published: then the start fails, and can be retried.
+func pickPorts(s *pot.Spec) error {
 	for i := range s.Ports {
 		p := &s.Ports[i]
 		if p.Host.Port() != 0 {
@@ -223,7 +225,7 @@ func pick(s *pot.Spec) error {
 	return nil
 }
 
-// freePort is one that nobody has now.
+// freePort returns a port of the host that is free at present.
 func freePort(proto conf.Proto) (uint16, error) {
 	if proto == conf.UDP {
 		c, err := net.ListenUDP("udp4", nil)

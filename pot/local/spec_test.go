@@ -12,21 +12,20 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/life"
 )
 
-// settingsWith is a pot with that pot.conf.
-func settingsWith(t *testing.T, potConf string) *Pot {
+// newPotWith returns a pot with that pot.conf.
+func newPotWith(t *testing.T, potConf string) *Pot {
 	t.Helper()
-	s, _ := newSettings(t, "web")
+	s, _ := newPot(t, "web")
 	must.NoError(t, os.WriteFile(filepath.Join(s.dir, conf.PotConf), []byte(potConf), 0o644))
 	return s
 }
 
-func TestSettings_Spec(t *testing.T) {
+func TestPot_Spec(t *testing.T) {
 	leak.Check(t)
-	t.Run("all that a pot.conf says of a start is in it", func(t *testing.T) {
-		s := settingsWith(t, "pot.type=single\nhost.hostname=\"web.example\"\nnetwork_type=public-bridge\npot.stack=ipv4\nip=10.192.0.7\n"+
+	t.Run("a spec has all settings of a pot.conf", func(t *testing.T) {
+		s := newPotWith(t, "pot.type=single\nhost.hostname=\"web.example\"\nnetwork_type=public-bridge\npot.stack=ipv4\nip=10.192.0.7\n"+
 			"pot.export.ports=80:8080 udp:53:5353\npot.hosts=10.0.0.1 db\npot.dns=pot\npot.rss.cpus=2\npot.rss.memory=64M\npot.attr.persistent=NO\n")
 		dir := t.TempDir()
 		must.NoError(t, s.Apply(t.Context(), MountIn{Dir: dir, Target: "/mnt", ReadOnly: true}))
@@ -46,14 +45,14 @@ func TestSettings_Spec(t *testing.T) {
 		}, got)
 		must.NoError(t, got.Validate())
 	})
-	t.Run("pots of one bridge know each other, unless they do not want to", func(t *testing.T) {
-		s, h := newSettings(t, "web")
+	t.Run("pots on one bridge are in hosts, except with no-etc-hosts", func(t *testing.T) {
+		s, h := newPot(t, "web")
 		for name, potConf := range map[pot.Name]string{
 			"web": "pot.type=single\nnetwork_type=public-bridge\nip=10.192.0.3\npot.hosts=10.0.0.1 own\n",
 			"b":   "network_type=public-bridge\nip=10.192.0.10\n", "c": "network_type=public-bridge\nip=10.192.0.9\n",
 			"private": "network_type=private-bridge\nbridge=x\nip=10.192.0.20\n", "none": "network_type=inherit\n", "ill": "frob\n",
 		} {
-			at := filepath.Join(addSettings(t, h, name).dir, conf.PotConf)
+			at := filepath.Join(addPot(t, h, name).dir, conf.PotConf)
 			must.NoError(t, os.WriteFile(at, []byte(potConf), 0o644))
 		}
 		got, err := s.Spec(t.Context(), "")
@@ -69,48 +68,48 @@ func TestSettings_Spec(t *testing.T) {
 		must.Eq(t, []pot.HostEntry{entry("own", "10.0.0.1")}, got.Hosts)
 	})
 	t.Run("the host's network has neither addresses nor ports", func(t *testing.T) {
-		got, err := settingsWith(t, "pot.type=single\nnetwork_type=inherit\npot.stack=dual\nip=10.0.0.1\npot.export.ports=80\n").Spec(t.Context(), "")
+		got, err := newPotWith(t, "pot.type=single\nnetwork_type=inherit\npot.stack=dual\nip=10.0.0.1\npot.export.ports=80\n").Spec(t.Context(), "")
 		must.NoError(t, err)
 		must.Eq(t, pot.Spec{Name: "web", Image: "web", InPlace: true, Persistent: true, Network: pot.HostNetwork}, got)
 	})
 	t.Run("aliases are on their interfaces", func(t *testing.T) {
-		got, err := settingsWith(t, "pot.type=single\nnetwork_type=alias\npot.stack=ipv4\nip=em0|192.0.2.7 192.0.2.8\n").Spec(t.Context(), "")
+		got, err := newPotWith(t, "pot.type=single\nnetwork_type=alias\npot.stack=ipv4\nip=em0|192.0.2.7 192.0.2.8\n").Spec(t.Context(), "")
 		must.NoError(t, err)
 		must.Eq(t, []pot.InterfaceAddr{{Interface: "em0", Addr: netip.MustParseAddr("192.0.2.7")}, {Addr: netip.MustParseAddr("192.0.2.8")}}, got.Aliases)
 		must.NoError(t, got.Validate())
 	})
 	t.Run("a private bridge has IPv4 alone", func(t *testing.T) {
-		got, err := settingsWith(t, "pot.type=single\nnetwork_type=private-bridge\nbridge=b\npot.stack=dual\nip=10.0.0.3\n").Spec(t.Context(), "")
+		got, err := newPotWith(t, "pot.type=single\nnetwork_type=private-bridge\nbridge=b\npot.stack=dual\nip=10.0.0.3\n").Spec(t.Context(), "")
 		must.NoError(t, err)
 		must.Eq(t, "b", got.Bridge)
 		must.NoError(t, got.Validate())
 	})
-	t.Run("a port that is free is found", func(t *testing.T) {
-		got, err := settingsWith(t, "pot.type=single\nnetwork_type=public-bridge\npot.export.ports=80 udp:53\n").Spec(t.Context(), "")
+	t.Run("a free port is chosen", func(t *testing.T) {
+		got, err := newPotWith(t, "pot.type=single\nnetwork_type=public-bridge\npot.export.ports=80 udp:53\n").Spec(t.Context(), "")
 		must.NoError(t, err)
 		must.Positive(t, got.Ports[0].Host.Port())
 		must.Positive(t, got.Ports[1].Host.Port())
 	})
-	t.Run("names are resolved by a file of the pot's own, or as it likes", func(t *testing.T) {
-		s := settingsWith(t, "pot.type=single\npot.dns=custom\n")
+	t.Run("a pot can have its own resolv.conf or none", func(t *testing.T) {
+		s := newPotWith(t, "pot.type=single\npot.dns=custom\n")
 		must.NoError(t, os.WriteFile(filepath.Join(s.dir, "conf/resolv.conf"), []byte("nameserver 192.0.2.1\n"), 0o644))
 		got, err := s.Spec(t.Context(), "")
 		must.NoError(t, err)
 		must.Eq(t, pot.DNS{Text: "nameserver 192.0.2.1\n"}, got.DNS)
 
-		got, err = settingsWith(t, "pot.type=single\npot.dns=off\n").Spec(t.Context(), "")
+		got, err = newPotWith(t, "pot.type=single\npot.dns=off\n").Spec(t.Context(), "")
 		must.NoError(t, err)
 		must.True(t, got.DNS.Off)
 	})
-	t.Run("all that cannot be is told at once", func(t *testing.T) {
-		_, err := settingsWith(t, "pot.type=multi\nip4=inherit\nnetwork_type=public-bridge\nip=x\npot.dns=frob\npot.rss.memory=5T\npot.export.ports=0\n").Spec(t.Context(), "")
-		must.EqError(t, err, `pot web: pot.type: "multi": only pots of type single can be started
-pot web: ip4: is of a pot older than 0.8
-pot web: ip: ParseAddr("x"): unable to parse IP
-pot web: pot.export.ports: must be [tcp:|udp:]PORT[:HOST_PORT], of 1 to 65535, not "0"
-pot web: pot.dns: no such kind: "frob"
+	t.Run("all errors are returned at once", func(t *testing.T) {
+		_, err := newPotWith(t, "pot.type=multi\nip4=inherit\nnetwork_type=public-bridge\nip=x\npot.dns=frob\npot.rss.memory=5T\npot.export.ports=0\n").Spec(t.Context(), "")
+		must.EqError(t, err, `pot web: pot.type: must be single to be started, not "multi"
+pot web: ip4: is a key of pot before 0.8, and not supported
+pot web: ip: must be an address, not "x"
+pot web: pot.export.ports: must be [tcp:|udp:]PORT[:HOST_PORT], each from 1 to 65535, not "0"
+pot web: pot.dns: must be inherit, pot, off or custom, not "frob"
 pot web: pot.rss: must be as in 512M, not "5T"`)
-		s := settingsWith(t, "pot.type=single\n")
+		s := newPotWith(t, "pot.type=single\n")
 		must.NoError(t, s.Apply(t.Context(), MountIn{Dataset: "tank/x", Target: "/x"}))
 		_, err = s.Spec(t.Context(), "")
 		must.ErrorIs(t, err, pot.ErrUnsupported)
@@ -129,41 +128,4 @@ pot web: pot.rss: must be as in 512M, not "5T"`)
 		_, err = s.Spec(t.Context(), "")
 		must.EqError(t, err, "pot web: fscomp.conf: option zfs-remount: not supported on this host")
 	})
-}
-
-func TestSettings_hook(t *testing.T) {
-	leak.Check(t)
-	s, _ := newSettings(t, "web")
-	program := filepath.Join(t.TempDir(), "p")
-	must.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\necho $_POT_NAME in $PWD with $SECRET\nexit 3\n"), 0o755))
-	t.Setenv("SECRET", "s3cret")
-	var told []string
-	o := StartOptions{Tell: func(text string) { told = append(told, text) }}
-
-	s.hook(t.Context(), conf.PreStart, nil, o) // there is none
-	must.SliceEmpty(t, told)
-	must.NoError(t, s.Apply(t.Context(), SetHook{conf.PreStart, program}))
-	s.hook(t.Context(), conf.PreStart, nil, o)
-	must.Eq(t, []string{"prestart of pot web: web in / with", "prestart of pot web: exit status 3"}, told)
-
-	told = nil
-	must.NoError(t, os.WriteFile(filepath.Join(s.dir, "conf/prestart.sh"), []byte("#!/bin/sh\necho from an image\n"), 0o755))
-	s.hook(t.Context(), conf.PreStart, nil, o)
-	must.Eq(t, []string{"conf/prestart.sh of pot web: was not set on this host, and may have come with an image: it is not run"}, told)
-}
-
-func TestPots_LastRun(t *testing.T) {
-	leak.Check(t)
-	s, h := newSettings(t, "web")
-	ps := life.Open(h.host(), pot.Config{Dir: t.TempDir()})
-	_, err := LastExitCode(t.Context(), ps, "web")
-	must.ErrorIs(t, err, os.ErrNotExist)
-	at := filepath.Join(s.dir, runStatsFile)
-	must.NoError(t, os.WriteFile(at, []byte("{ \"ExitCode\": 7 }\n"), 0o644)) // as pot writes it
-	code, err := LastExitCode(t.Context(), ps, "web")
-	must.NoError(t, err)
-	must.Eq(t, 7, code)
-	must.NoError(t, os.WriteFile(at, []byte("{"), 0o644))
-	_, err = LastExitCode(t.Context(), ps, "web")
-	must.ErrorContains(t, err, runStatsFile)
 }

@@ -14,21 +14,22 @@ import (
 	"nomad-driver-pot/pot/life"
 )
 
-// StartOptions say how a pot is started by hand.
+// StartOptions are options for Start and Stop.
 type StartOptions struct {
-	DNS       string       // address of the pot that others resolve names by; "" is DefaultDNS
-	Trust     bool         // hooks and mounts are the operator's, whoever has set them
-	NoCommand bool         // without its command, and what comes with that
-	Tell      func(string) // of what is as it should not be; may be nil
+	DNS       string       // address of the name server for pots with pot.dns=pot; "" is DefaultDNS
+	Trust     bool         // approve the pot's hooks and mounts, whoever set them
+	NoCommand bool         // do not run the command, hooks and dependencies
+	Tell      func(string) // receives warnings; may be nil
 
-	// OnExit is run when the command of a pot that is not persistent has ended, for what
-	// nobody else waits for: argument vector, the first a path; none: nothing.
+	// OnExit is the argument vector of a program that is run when the command of a pot that is
+	// not persistent has exited: nobody else waits for that. The first argument is a path.
+	// It may be empty.
 	OnExit []string
 
 	supervisor string // path of pot-supervisor, which starts hooks
 }
 
-// DefaultDNS is POT_DNS_IP where it is not set.
+// DefaultDNS is the default of POT_DNS_IP in pot.conf(5) of the host.
 const DefaultDNS = "10.192.0.2"
 
 func (o *StartOptions) tell(format string, args ...any) {
@@ -37,13 +38,14 @@ func (o *StartOptions) tell(format string, args ...any) {
 	}
 }
 
-// Start starts the pot that has a dataset of its own, by its settings, after those
-// that it depends on. It goes down the very steps of a task's pot, but that no dataset
-// is made. One that runs is left as it is, and already is true.
+// Start starts a pot by its settings, after the pots that it depends on. It creates the pot by
+// the same steps as a task's pot (life.Pots.Create), except that it clones no dataset. If the
+// pot runs, Start changes nothing and already is true.
 func Start(ctx context.Context, ps *life.Pots, name pot.Name, o StartOptions) (p *life.Pot, already bool, err error) {
 	return start(ctx, ps, name, o, map[pot.Name]bool{})
 }
 
+// start is Start. It skips dependencies in begun, so that a cycle ends.
 func start(ctx context.Context, ps *life.Pots, name pot.Name, o StartOptions, begun map[pot.Name]bool) (p *life.Pot, already bool, err error) {
 	begun[name] = true
 	s, err := Open(ctx, ps.Host(), name)
@@ -70,7 +72,7 @@ func start(ctx context.Context, ps *life.Pots, name pot.Name, o StartOptions, be
 			continue
 		}
 		if _, _, err := start(ctx, ps, on, o, begun); err != nil {
-			return nil, false, fmt.Errorf("pot %s, that it depends on: %w", on, err)
+			return nil, false, fmt.Errorf("start the dependency %s: %w", on, err)
 		}
 	}
 	unlock, err := ps.Lock(ctx, name)
@@ -79,14 +81,14 @@ func start(ctx context.Context, ps *life.Pots, name pot.Name, o StartOptions, be
 	}
 	defer unlock()
 	if p, err := findRunning(ctx, ps, name); err != nil || p != nil {
-		return p, true, err // somebody else has started it meanwhile
+		return p, true, err // another process started it meanwhile
 	}
-	p, err = makePot(ctx, ps, s, o)
+	p, err = create(ctx, ps, s, o)
 	return p, false, err
 }
 
-// makeOwn makes the pot and starts its command.
-func makePot(ctx context.Context, ps *life.Pots, s *Pot, o StartOptions) (*life.Pot, error) {
+// create creates the pot from its settings and starts its command.
+func create(ctx context.Context, ps *life.Pots, s *Pot, o StartOptions) (*life.Pot, error) {
 	if o.DNS == "" {
 		o.DNS = DefaultDNS
 	}
@@ -99,7 +101,7 @@ func makePot(ctx context.Context, ps *life.Pots, s *Pot, o StartOptions) (*life.
 		spec.OnExit = o.OnExit
 	}
 	if o.NoCommand {
-		spec.Persistent = true // it has no command to end with
+		spec.Persistent = true // there is no command with whose exit it could end
 	} else {
 		s.hook(ctx, conf.PreStart, nil, o)
 	}
@@ -123,14 +125,14 @@ func makePot(ctx context.Context, ps *life.Pots, s *Pot, o StartOptions) (*life.
 		return c.Set("pot.attr."+readOnly, "YES")
 	})
 	if err != nil {
-		o.tell("pot %s: mark it to be pruned: %v", s.name, err)
+		o.tell("pot %s: mark it for pruning: %v", s.name, err)
 	}
 	s.hook(ctx, conf.PostStart, p, o)
 	return p, nil
 }
 
-// Running returns a pot that was started by hand and is running; nil if it is not. What is
-// left of one that has ended, or that a reboot ended, is taken away.
+// Running returns a pot that Start started and that still runs, or nil. If the pot has exited, or
+// a reboot ended it, Running removes what is left of its run.
 func Running(ctx context.Context, ps *life.Pots, name pot.Name) (*life.Pot, error) {
 	unlock, err := ps.Lock(ctx, name)
 	if err != nil {
@@ -140,6 +142,7 @@ func Running(ctx context.Context, ps *life.Pots, name pot.Name) (*life.Pot, erro
 	return findRunning(ctx, ps, name)
 }
 
+// findRunning is Running, for a caller that holds the pot's lock.
 func findRunning(ctx context.Context, ps *life.Pots, name pot.Name) (*life.Pot, error) {
 	p, err := ps.Find(name)
 	_, jailed := ps.Host().Jails.Find(ctx, name)
@@ -147,7 +150,7 @@ func findRunning(ctx context.Context, ps *life.Pots, name pot.Name) (*life.Pot, 
 	case errors.Is(err, fs.ErrNotExist) && errors.Is(jailed, fs.ErrNotExist):
 		return nil, nil
 	case errors.Is(err, fs.ErrNotExist) && jailed == nil:
-		return nil, fmt.Errorf("pot %s: is running, and was not started here", name)
+		return nil, fmt.Errorf("pot %s: is running, but was not started by this program", name)
 	case err != nil && !errors.As(err, new(life.DamagedRecord)):
 		return nil, err
 	case err != nil:
@@ -155,7 +158,7 @@ func findRunning(ctx context.Context, ps *life.Pots, name pot.Name) (*life.Pot, 
 			return nil, err
 		}
 		if jailed == nil {
-			return p, nil // it can be stopped, and no more
+			return p, nil // enough to stop it
 		}
 		return nil, p.Destroy(ctx)
 	case !p.InPlace():
@@ -169,17 +172,18 @@ func findRunning(ctx context.Context, ps *life.Pots, name pot.Name) (*life.Pot, 
 	return nil, p.Destroy(ctx)
 }
 
-// ownRemains is what is left of a pot that was started by hand, when a crash has damaged its
-// record. Its dataset stays.
+// damaged returns a pot whose record a crash has damaged, as life.Pots.Damaged does: destroying it
+// leaves the dataset. why is the error of the record. It returns ErrTaskPot if the dataset is
+// a task's.
 func damaged(ctx context.Context, ps *life.Pots, name pot.Name, why error) (*life.Pot, error) {
 	if _, err := Open(ctx, ps.Host(), name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err // a task's, by its labels
+		return nil, err
 	}
 	return ps.Damaged(name, why, true), nil
 }
 
-// Stop stops a pot that was started by hand, and takes away all of it but its
-// dataset. One that does not run is no error.
+// Stop stops a pot that Start started and removes all of it except its dataset. If the pot does
+// not run, Stop returns false and no error.
 func Stop(ctx context.Context, ps *life.Pots, name pot.Name, o StartOptions) (stopped bool, err error) {
 	o.supervisor = ps.Supervisor()
 	s, err := Open(ctx, ps.Host(), name)
@@ -216,7 +220,7 @@ func Stop(ctx context.Context, ps *life.Pots, name pot.Name, o StartOptions) (st
 	return true, nil
 }
 
-// grace is how long a pot has to end by itself (the attribute stop_timeout).
+// grace returns how long a pot may take to exit before it is killed (attribute stop_timeout).
 func (s *Pot) grace() time.Duration {
 	n, _ := strconv.ParseUint(conf.NewPotAttribute("stop_timeout"), 10, 31)
 	if c, err := s.Conf(); err == nil {
@@ -225,8 +229,8 @@ func (s *Pot) grace() time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-// RunsRC tells whether the pot's command is FreeBSD's own, which starts services and
-// ends: the attribute no-rc-script says that it is not.
+// RunsRC reports whether the pot's command is FreeBSD's /etc/rc, which starts services and exits:
+// the attribute no-rc-script is not YES.
 func RunsRC(ctx context.Context, p *life.Pot) bool {
 	s, err := Open(ctx, p.Host(), p.Name())
 	if err != nil {

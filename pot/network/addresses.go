@@ -14,32 +14,36 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// Addresses gives out the addresses of networks. There is one file for each that is
-// taken, which no other process can make as well.
+// Addresses allocates addresses to pots. There is one file for each address in use, which only
+// one process can create. Its methods can be called concurrently, by several processes too.
 type Addresses struct {
-	Dir string // ADDRESS: a file that holds the pot's name; "last-NETWORK": the newest
+	// Dir holds a file ADDRESS with the name of its owner for each address in use, and a file
+	// last-NETWORK with the address that was allocated last in each network.
+	Dir string
 
-	// known reports whether there is a pot of that name, and holder names the pot, other
-	// than one, that has an address by what else is known of it, "" if none does: a crash
-	// may leave a file empty, or cut. Both may be nil. log may be nil too.
+	// Known reports whether there is a pot of that name. Holder returns the pot, other than
+	// other, that has an address according to its record, "" if none has. They decide who owns
+	// an address whose file a crash has left empty or cut. Log receives warnings. All three
+	// may be nil.
 	Known  func(pot.Name) bool
 	Holder func(addr netip.Addr, other pot.Name) pot.Name
 	Log    func(message string)
 
-	mu sync.Mutex // keeps this process from racing itself; others find the file there
+	mu sync.Mutex // within this process; the files exclude other processes
 }
 
-// lastFile holds the address of a network that was given out last.
+// lastFile returns the name of the file with the address that was allocated last in n.
 func lastFile(n pot.Network) string {
 	return fmt.Sprintf("last-%s-%d", n.Prefix.Addr(), n.Prefix.Bits())
 }
 
-// InUse are addresses that must not be allocated.
+// InUse are addresses that must not be allocated, although Addresses has no file for them.
 type InUse struct {
 	Addrs    map[netip.Addr]bool
 	Networks []netip.Prefix
 }
 
+// Has reports whether addr must not be allocated.
 func (t InUse) Has(addr netip.Addr) bool {
 	for _, n := range t.Networks {
 		if n.Contains(addr) {
@@ -49,10 +53,10 @@ func (t InUse) Has(addr netip.Addr) bool {
 	return t.Addrs[addr]
 }
 
-// Allocate gives owner an address of n, going round so that one that was given back is
-// not in use again at once: neighbours, pf states and registrations of its
-// previous owner may still be about (pot-reference 10.7). None of others is given.
-func (a *Addresses) Allocate(ctx context.Context, pot pot.Name, n pot.Network, others InUse) (netip.Addr, error) {
+// Allocate allocates an address of n, which is not in others, to owner. It goes round the
+// network, so that a released address is not in use again at once: ARP entries, pf states and
+// service registrations of its previous owner may still exist (pot-reference 10.7).
+func (a *Addresses) Allocate(ctx context.Context, owner pot.Name, n pot.Network, others InUse) (netip.Addr, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := os.MkdirAll(a.Dir, 0o700); err != nil {
@@ -66,13 +70,13 @@ func (a *Addresses) Allocate(ctx context.Context, pot pot.Name, n pot.Network, o
 		ok := false
 		if !others.Has(addr) {
 			var err error
-			if ok, err = a.reserve(addr, pot); err != nil {
+			if ok, err = a.reserve(addr, owner); err != nil {
 				return netip.Addr{}, err
 			}
 		}
 		if ok {
 			if err := os.WriteFile(filepath.Join(a.Dir, lastFile(n)), []byte(addr.String()), 0o600); err != nil {
-				return netip.Addr{}, errors.Join(err, a.Release(addr, pot))
+				return netip.Addr{}, errors.Join(err, a.Release(addr, owner))
 			}
 			return addr, nil
 		}
@@ -82,26 +86,27 @@ func (a *Addresses) Allocate(ctx context.Context, pot pot.Name, n pot.Network, o
 	}
 }
 
-// Claim takes the one address that is asked for, or keeps it. Another pot's is
-// fs.ErrExist.
-func (a *Addresses) Claim(addr netip.Addr, pot pot.Name) error {
+// Claim allocates addr to owner. It returns nil if owner has it already, and fs.ErrExist if
+// another pot has it.
+func (a *Addresses) Claim(addr netip.Addr, owner pot.Name) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := os.MkdirAll(a.Dir, 0o700); err != nil {
 		return err
 	}
-	ok, err := a.reserve(addr, pot)
+	ok, err := a.reserve(addr, owner)
 	if err != nil || ok {
 		return err
 	}
-	owner, err := a.owner(addr, pot)
-	if err != nil || owner == pot {
+	holder, err := a.holder(addr, owner)
+	if err != nil || holder == owner {
 		return err
 	}
-	return fmt.Errorf("address %s: pot %q has it: %w", addr, owner, fs.ErrExist)
+	return fmt.Errorf("address %s: pot %q has it: %w", addr, holder, fs.ErrExist)
 }
 
-// after is the next address that a pot may have.
+// after returns the next address after addr in n that a pot may have, from the end on to the
+// beginning.
 func after(n pot.Network, addr netip.Addr) netip.Addr {
 	for {
 		addr = addr.Next()
@@ -114,7 +119,7 @@ func after(n pot.Network, addr netip.Addr) netip.Addr {
 	}
 }
 
-// last is the address given out last, or where to begin.
+// last returns the address that was allocated last in n, or the network's own address if none was.
 func (a *Addresses) last(n pot.Network) netip.Addr {
 	data, err := os.ReadFile(filepath.Join(a.Dir, lastFile(n)))
 	if err == nil {
@@ -126,7 +131,7 @@ func (a *Addresses) last(n pot.Network) netip.Addr {
 	return n.Prefix.Addr()
 }
 
-// All are those that pots have.
+// All returns all addresses that pots have.
 func (a *Addresses) All() (all []netip.Addr, err error) {
 	entries, err := os.ReadDir(a.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -140,11 +145,11 @@ func (a *Addresses) All() (all []netip.Addr, err error) {
 	return all, nil
 }
 
-// ReleaseByOwner releases whatever owner has: what to do when its record is lost.
-func (a *Addresses) ReleaseByOwner(pot pot.Name) error {
+// ReleaseByOwner releases all addresses of owner, whose record may be lost.
+func (a *Addresses) ReleaseByOwner(owner pot.Name) error {
 	all, err := a.All()
 	for _, addr := range all {
-		err = errors.Join(err, a.Release(addr, pot))
+		err = errors.Join(err, a.Release(addr, owner))
 	}
 	return err
 }

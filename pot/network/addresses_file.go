@@ -14,52 +14,52 @@ import (
 	"nomad-driver-pot/pot/flock"
 )
 
-// path is the file of an address that is taken.
+// path returns the file of an address.
 func (a *Addresses) path(addr netip.Addr) string { return filepath.Join(a.Dir, addr.String()) }
 
-// reserve takes addr unless somebody has it. The file has its content from the first: it
-// is a link to a file that was written before.
-func (a *Addresses) reserve(addr netip.Addr, pot pot.Name) (bool, error) {
-	if owner, err := a.owner(addr, pot); err != nil || owner != "" {
+// reserve creates the file of addr for owner, and reports whether it has. Nobody sees the file
+// without its content: it is a link to a file that was written before.
+func (a *Addresses) reserve(addr netip.Addr, owner pot.Name) (bool, error) {
+	if holder, err := a.holder(addr, owner); err != nil || holder != "" {
 		return false, err
 	}
-	written := filepath.Join(a.Dir, "new-"+string(pot))
+	written := filepath.Join(a.Dir, "new-"+string(owner))
 	defer os.Remove(written)
-	if err := os.WriteFile(written, []byte(pot), 0o600); err != nil {
+	if err := os.WriteFile(written, []byte(owner), 0o600); err != nil {
 		return false, err
 	}
 	err := os.Link(written, a.path(addr))
 	if !errors.Is(err, fs.ErrExist) {
 		return err == nil, err
 	}
-	return a.takeOver(addr, pot, written)
+	return a.replaceDamaged(addr, owner, written)
 }
 
-// takeOver puts what is written in the place of a damaged file that stands for no pot.
-func (a *Addresses) takeOver(addr netip.Addr, pot pot.Name, written string) (bool, error) {
+// replaceDamaged renames written over a damaged file of an address that no pot has.
+func (a *Addresses) replaceDamaged(addr netip.Addr, owner pot.Name, written string) (bool, error) {
 	unlock, err := a.lock()
 	if err != nil {
 		return false, err
 	}
 	defer unlock()
-	owner, err := a.owner(addr, pot)
-	if err != nil || owner != "" { // somebody else was faster
+	holder, err := a.holder(addr, owner)
+	if err != nil || holder != "" { // another process was faster
 		return false, err
 	}
 	if a.Log != nil {
-		a.Log(fmt.Sprintf("address %s: its file is damaged, and no pot has it: pot %s takes it", addr, pot))
+		a.Log(fmt.Sprintf("address %s: replaced a damaged file that belonged to no pot; pot %s has the address now", addr, owner))
 	}
 	return true, os.Rename(written, a.path(addr))
 }
 
-// lock keeps other processes from changing files that are damaged.
+// lock keeps other processes from replacing or removing damaged files.
 func (a *Addresses) lock() (unlock func(), err error) {
 	return flock.Lock(context.Background(), filepath.Join(a.Dir, "damaged.lock"))
 }
 
-// owner is the pot that has addr, "" if none does. Where the file is damaged it is the one
-// that has the address all the same; asking, the pot that wants it, is not among those.
-func (a *Addresses) owner(addr netip.Addr, asking pot.Name) (pot.Name, error) {
+// holder returns the pot that has addr, "" if none has. If the file is damaged, Holder decides, and
+// other is no candidate.
+func (a *Addresses) holder(addr netip.Addr, other pot.Name) (pot.Name, error) {
 	data, err := os.ReadFile(a.path(addr))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -74,10 +74,11 @@ func (a *Addresses) owner(addr netip.Addr, asking pot.Name) (pot.Name, error) {
 	if a.Holder == nil {
 		return "", nil
 	}
-	return a.Holder(addr, asking), nil
+	return a.Holder(addr, other), nil
 }
 
-// Release gives addr back, if it is pot's: its file may have been cut.
+// Release releases addr if owner has it. The file may be cut: then owner must begin with what is
+// left, and no other pot may have the address.
 func (a *Addresses) Release(addr netip.Addr, owner pot.Name) error {
 	data, err := os.ReadFile(a.path(addr))
 	switch {
@@ -95,13 +96,13 @@ func (a *Addresses) Release(addr netip.Addr, owner pot.Name) error {
 		return err
 	}
 	defer unlock()
-	if owner, err := a.owner(addr, owner); err != nil || owner != "" {
+	if holder, err := a.holder(addr, owner); err != nil || holder != "" {
 		return err
 	}
 	return remove(a.path(addr))
 }
 
-// remove removes a file, which may be gone.
+// remove removes a file. It returns nil if there is none.
 func remove(path string) error {
 	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
 		return err

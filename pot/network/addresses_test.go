@@ -16,7 +16,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// subnet is one whose gateway is the first address.
+// subnet returns a network whose gateway is its first address.
 func subnet(t *testing.T, prefix string) pot.Network {
 	n, err := pot.ParseNetwork(prefix, "")
 	must.NoError(t, err)
@@ -29,7 +29,7 @@ func newAddresses(t *testing.T) *Addresses {
 
 func TestAddresses(t *testing.T) {
 	leak.Check(t)
-	t.Run("what others have is passed over", func(t *testing.T) {
+	t.Run("addresses in use are skipped", func(t *testing.T) {
 		a, n := newAddresses(t), subnet(t, "10.0.0.0/29")
 		others := InUse{Addrs: map[netip.Addr]bool{netip.MustParseAddr("10.0.0.2"): true, netip.MustParseAddr("10.0.0.4"): true}}
 		for _, want := range []string{"10.0.0.3", "10.0.0.5", "10.0.0.6"} {
@@ -40,7 +40,7 @@ func TestAddresses(t *testing.T) {
 		_, err := a.Allocate(t.Context(), "p7", n, others)
 		must.EqError(t, err, "no address is free in 10.0.0.0/29")
 	})
-	t.Run("a network within is passed over", func(t *testing.T) {
+	t.Run("a network in use is skipped", func(t *testing.T) {
 		a, n := newAddresses(t), subnet(t, "10.0.0.0/28")
 		private := subnet(t, "10.0.0.0/29")
 		for range 7 { // .8 to .14
@@ -54,7 +54,7 @@ func TestAddresses(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, "10.0.0.2", addr.String())
 	})
-	t.Run("the one that is asked for is another's", func(t *testing.T) {
+	t.Run("an address of another pot cannot be claimed", func(t *testing.T) {
 		a := newAddresses(t)
 		must.NoError(t, a.Claim(netip.MustParseAddr("2001:db8::1"), "a"))
 		err := a.Claim(netip.MustParseAddr("2001:db8::1"), "b")
@@ -63,8 +63,8 @@ func TestAddresses(t *testing.T) {
 		must.NoError(t, a.ReleaseByOwner("a"))
 		must.NoError(t, a.Claim(netip.MustParseAddr("2001:db8::1"), "b"))
 	})
-	t.Run("they go round, and end", func(t *testing.T) {
-		a, n := newAddresses(t), subnet(t, "10.0.0.0/29") // .1 is the gateway, .7 is for all
+	t.Run("addresses are allocated in order until none is free", func(t *testing.T) {
+		a, n := newAddresses(t), subnet(t, "10.0.0.0/29") // .1 is the gateway, .7 is the broadcast
 		var got []string
 		for i := range 5 {
 			addr, err := a.Allocate(t.Context(), pot.Name(fmt.Sprint("p", i)), n, InUse{})
@@ -81,7 +81,7 @@ func TestAddresses(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, "10.0.0.3", addr.String())
 	})
-	t.Run("one that was given back is the last to be given again", func(t *testing.T) {
+	t.Run("a released address is not allocated next", func(t *testing.T) {
 		a, n := newAddresses(t), subnet(t, "10.0.0.0/24")
 		first, err := a.Allocate(t.Context(), "a", n, InUse{})
 		must.NoError(t, err)
@@ -90,7 +90,7 @@ func TestAddresses(t *testing.T) {
 		must.NoError(t, err)
 		must.NotEq(t, first, second)
 	})
-	t.Run("another's is not given back", func(t *testing.T) {
+	t.Run("the address of another pot is not released", func(t *testing.T) {
 		a, n := newAddresses(t), subnet(t, "10.0.0.0/24")
 		addr, err := a.Allocate(t.Context(), "a", n, InUse{})
 		must.NoError(t, err)
@@ -99,7 +99,7 @@ func TestAddresses(t *testing.T) {
 		must.NoError(t, a.ReleaseByOwner("a"))
 		must.FileNotExists(t, filepath.Join(a.Dir, addr.String()))
 	})
-	t.Run("two processes take no address twice", func(t *testing.T) {
+	t.Run("two processes never allocate the same address", func(t *testing.T) {
 		a, n := newAddresses(t), subnet(t, "10.0.0.0/24")
 		b := &Addresses{Dir: a.Dir}
 		var mu sync.Mutex
@@ -118,7 +118,7 @@ func TestAddresses(t *testing.T) {
 		}
 		wg.Wait()
 	})
-	t.Run("a network that was changed begins anew", func(t *testing.T) {
+	t.Run("a changed network begins at its first address", func(t *testing.T) {
 		a, n := newAddresses(t), subnet(t, "10.0.0.0/24")
 		must.NoError(t, os.MkdirAll(a.Dir, 0o700))
 		must.NoError(t, os.WriteFile(filepath.Join(a.Dir, lastFile(n)), []byte("192.168.0.9\n"), 0o600))
@@ -126,7 +126,7 @@ func TestAddresses(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, "10.0.0.2", addr.String())
 	})
-	t.Run("taking ends with its context", func(t *testing.T) {
+	t.Run("Allocate returns when its context is cancelled", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, err := newAddresses(t).Allocate(ctx, "a", subnet(t, "10.0.0.0/24"), InUse{})

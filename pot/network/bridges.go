@@ -13,30 +13,33 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// Bridges are the private ones that pot create-private-bridge has made: a file
-// each, with its network, gateway and name (pot-reference 8.2).
+// Bridges are the private bridges, as pot create-private-bridge makes them: Dir holds one file
+// for each, with its network, gateway and name (pot-reference 8.2). An empty Dir has none.
 type Bridges struct{ Dir string }
 
-// maxBridges bounds how many are looked at.
+// maxBridges bounds how many bridges are read.
 const maxBridges = 10_000
 
-// Find is the network of a bridge. One that was not made is fs.ErrNotExist.
+// Find returns the network of a bridge. It returns fs.ErrNotExist if there is no such bridge.
 func (b Bridges) Find(name string) (pot.Network, error) {
 	if err := pot.ValidateBridge(name); err != nil {
 		return pot.Network{}, fmt.Errorf("bridge: %w", err)
 	}
 	if b.Dir == "" {
-		return pot.Network{}, fmt.Errorf("bridge %s: private bridges are kept nowhere: %w", name, fs.ErrNotExist)
+		return pot.Network{}, notFound(name)
 	}
 	root, err := os.OpenRoot(b.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return pot.Network{}, fmt.Errorf("bridge %s: %s is not there: %w", name, b.Dir, fs.ErrNotExist)
+		return pot.Network{}, notFound(name)
 	}
 	if err != nil {
 		return pot.Network{}, fmt.Errorf("bridge %s: %w", name, err)
 	}
 	defer root.Close()
 	f, err := root.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return pot.Network{}, notFound(name)
+	}
 	if err != nil {
 		return pot.Network{}, fmt.Errorf("bridge %s: %w", name, err)
 	}
@@ -47,6 +50,18 @@ func (b Bridges) Find(name string) (pot.Network, error) {
 	}
 	return n, nil
 }
+
+// bridgeError is an error that reads as text, and is err to errors.Is.
+type bridgeError struct {
+	text string
+	err  error
+}
+
+func (e bridgeError) Error() string { return e.text }
+
+func (e bridgeError) Unwrap() error { return e.err }
+
+func notFound(name string) error { return bridgeError{"no such bridge: " + name, fs.ErrNotExist} }
 
 // readBridge reads the file of a bridge.
 func readBridge(r io.Reader) (pot.Network, error) {
@@ -68,8 +83,8 @@ func readBridge(r io.Reader) (pot.Network, error) {
 	return pot.ParseNetwork(prefix, gateway)
 }
 
-// Networks are those of all private bridges: their addresses are not for pots on
-// the public one.
+// Networks returns the networks of all private bridges: pots on the public bridge must not have
+// their addresses.
 func (b Bridges) Networks() ([]netip.Prefix, error) {
 	list, err := b.List()
 	var all []netip.Prefix

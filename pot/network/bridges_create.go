@@ -17,8 +17,9 @@ type Bridge struct {
 	pot.Network
 }
 
-// Create creates the bridge, in the first free part of within. taken returns what a part
-// must not overlap, but for the bridge itself. A name that is taken is fs.ErrExist.
+// Create creates a bridge with room for that many pots, in the first free part of within. taken
+// returns the networks and addresses, other than the new bridge's, that the part must not
+// overlap. Create returns fs.ErrExist if the bridge exists.
 func (b Bridges) Create(name string, pots int, within pot.Network, taken func() ([]netip.Prefix, error)) (Bridge, error) {
 	if err := pot.ValidateBridge(name); err != nil {
 		return Bridge{}, fmt.Errorf("bridge: %w", err)
@@ -28,7 +29,7 @@ func (b Bridges) Create(name string, pots int, within pot.Network, taken func() 
 		return Bridge{}, err
 	}
 	if b.Dir == "" {
-		return Bridge{}, errors.New("private bridges are kept nowhere")
+		return Bridge{}, errors.New("no directory is configured for private bridges")
 	}
 	if err := os.MkdirAll(b.Dir, 0o755); err != nil {
 		return Bridge{}, err
@@ -46,7 +47,7 @@ func (b Bridges) Create(name string, pots int, within pot.Network, taken func() 
 		if err := b.write(made); err != nil {
 			return Bridge{}, err
 		}
-		// A pot may have been given an address there before the bridge was known.
+		// A pot may have been allocated an address there before the bridge's file existed.
 		others, err = taken()
 		if err == nil && !overlaps(prefix, others) {
 			return made, nil
@@ -61,26 +62,26 @@ func overlaps(p netip.Prefix, taken []netip.Prefix) bool {
 	return slices.ContainsFunc(taken, p.Overlaps)
 }
 
-// partFor is how long the prefix is of a part of n with room for that many pots.
+// partFor returns the length of the longest prefix in n with room for that many pots.
 func partFor(n pot.Network, pots int) (bits int, err error) {
 	const fewest = 2 // as with potnet new-net
 	for bits = 30; bits > n.Prefix.Bits(); bits-- {
-		const others = 3 // network, gateway and broadcast
+		const others = 3 // addresses of the network, the gateway and the broadcast
 		if pots >= fewest && pots <= 1<<(32-bits)-others {
 			return bits, nil
 		}
 	}
-	return 0, fmt.Errorf("size: must be %d pots or more, and fewer than %s has addresses, not %d", fewest, n.Prefix, pots)
+	return 0, fmt.Errorf("size: must be at least %d pots, and fewer than the addresses in %s, not %d", fewest, n.Prefix, pots)
 }
 
-// part is the first part of n with a prefix of that length that overlaps none.
+// part returns the first prefix of that length in n that overlaps none of taken, or false.
 func part(n pot.Network, bits int, taken []netip.Prefix) (netip.Prefix, bool) {
 	for at := netip.PrefixFrom(n.Prefix.Addr(), bits); n.Prefix.Contains(at.Addr()); {
 		i := slices.IndexFunc(taken, at.Overlaps)
 		if i < 0 {
 			return at, true
 		}
-		over := at // the larger of the two is passed over
+		over := at // skip the larger of the two
 		if taken[i].Bits() < bits {
 			over = taken[i].Masked()
 		}
@@ -90,7 +91,7 @@ func part(n pot.Network, bits int, taken []netip.Prefix) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-// List are all that can be read, by name.
+// List returns all bridges that can be read, sorted by name.
 func (b Bridges) List() ([]Bridge, error) {
 	if b.Dir == "" {
 		return nil, nil
@@ -103,7 +104,7 @@ func (b Bridges) List() ([]Bridge, error) {
 		return nil, err
 	}
 	if len(entries) > maxBridges {
-		return nil, fmt.Errorf("%s: %d private bridges are too many", b.Dir, len(entries))
+		return nil, fmt.Errorf("%s: must hold at most %d private bridges, not %d", b.Dir, maxBridges, len(entries))
 	}
 	var all []Bridge
 	for _, e := range entries {
@@ -114,7 +115,7 @@ func (b Bridges) List() ([]Bridge, error) {
 	return all, nil
 }
 
-// write makes the file of a bridge, as pot create-private-bridge does.
+// write creates the file of a bridge, in the format of pot create-private-bridge.
 func (b Bridges) write(made Bridge) error {
 	root, err := os.OpenRoot(b.Dir)
 	if err != nil {
@@ -122,6 +123,9 @@ func (b Bridges) write(made Bridge) error {
 	}
 	defer root.Close()
 	f, err := root.OpenFile(made.Name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return bridgeError{fmt.Sprintf("bridge %s already exists", made.Name), fs.ErrExist}
+	}
 	if err != nil {
 		return fmt.Errorf("bridge %s: %w", made.Name, err)
 	}
@@ -132,7 +136,7 @@ func (b Bridges) write(made Bridge) error {
 	return nil
 }
 
-// Remove takes the file away. None is no error.
+// Remove removes a bridge's file. It returns nil if there is none.
 func (b Bridges) Remove(name string) error {
 	root, err := os.OpenRoot(b.Dir)
 	if err != nil {

@@ -20,7 +20,7 @@ func TestNetwork_partFor(t *testing.T) {
 	}
 	for _, pots := range []int{-1, 0, 1, 1 << 22, 1 << 40} {
 		_, err := partFor(pot.DefaultNetwork, pots)
-		must.ErrorContains(t, err, "size: must be 2 pots or more, and fewer than 10.192.0.0/10 has addresses")
+		must.ErrorContains(t, err, "size: must be at least 2 pots, and fewer than the addresses in 10.192.0.0/10")
 	}
 }
 
@@ -33,15 +33,15 @@ func TestNetwork_part(t *testing.T) {
 		taken []string
 		want  string
 	}{
-		{"the first of all", 28, nil, "10.1.0.0/28"},
-		{"behind the network's own addresses", 28, []string{"10.1.0.0/32", "10.1.0.1/32", "10.1.0.255/32"}, "10.1.0.16/28"},
-		{"behind a pot's", 29, []string{"10.1.0.0/32", "10.1.0.14/32"}, "10.1.0.16/29"},
-		{"behind a larger bridge", 29, []string{"10.1.0.0/26"}, "10.1.0.64/29"},
-		{"behind a smaller bridge", 26, []string{"10.1.0.8/29"}, "10.1.0.64/26"},
-		{"between two", 28, []string{"10.1.0.0/28", "10.1.0.32/27"}, "10.1.0.16/28"},
-		{"the last", 26, []string{"10.1.0.0/25", "10.1.0.130/32"}, "10.1.0.192/26"},
-		{"none", 26, []string{"10.1.0.0/25", "10.1.0.130/32", "10.1.0.255/32"}, ""},
-		{"none, as all is another's", 28, []string{"10.0.0.0/8"}, ""},
+		{"the first part is free", 28, nil, "10.1.0.0/28"},
+		{"the network's own addresses are skipped", 28, []string{"10.1.0.0/32", "10.1.0.1/32", "10.1.0.255/32"}, "10.1.0.16/28"},
+		{"a pot's address is skipped", 29, []string{"10.1.0.0/32", "10.1.0.14/32"}, "10.1.0.16/29"},
+		{"a larger bridge is skipped", 29, []string{"10.1.0.0/26"}, "10.1.0.64/29"},
+		{"a smaller bridge is skipped", 26, []string{"10.1.0.8/29"}, "10.1.0.64/26"},
+		{"a part between two bridges is found", 28, []string{"10.1.0.0/28", "10.1.0.32/27"}, "10.1.0.16/28"},
+		{"the last part is free", 26, []string{"10.1.0.0/25", "10.1.0.130/32"}, "10.1.0.192/26"},
+		{"no part is free", 26, []string{"10.1.0.0/25", "10.1.0.130/32", "10.1.0.255/32"}, ""},
+		{"the whole network is taken", 28, []string{"10.0.0.0/8"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var taken []netip.Prefix

@@ -14,18 +14,18 @@ import (
 	"time"
 )
 
-// A Copy is a file or a directory of the host, copied into a pot before anything
-// runs there.
+// A Copy is a file or a directory of the host that is copied into a pot before anything runs
+// there.
 type Copy struct {
 	Source string // on the host, absolute
 	Target string // in the pot, absolute
 
-	Resolved bool `json:",omitempty"` // as Mount's
+	Resolved bool `json:",omitempty"` // Source has no symbolic links: see OpenSource
 }
 
-// CopyIn copies c into a tree. A directory that is there is copied into, under the
-// source's name; so is a file (pot-reference 6.8). Neither tree is trusted: no link
-// in them is followed, and no path leaves them.
+// CopyIn copies c into a tree. If the target is a directory, the copy goes into it, under the
+// name of the source (pot-reference 6.8). Neither the source's directory nor the tree is
+// trusted: CopyIn copies symbolic links as links, and no path leads out of either.
 func CopyIn(ctx context.Context, tree string, c Copy) error {
 	root, err := os.OpenRoot(tree)
 	if err != nil {
@@ -45,23 +45,24 @@ func CopyIn(ctx context.Context, tree string, c Copy) error {
 		return err
 	}
 	t := transfer{ctx: ctx, from: from, to: root}
-	return t.node(name, to)
+	return TrimOp(t.node(name, to))
 }
 
-// CopyOut copies a file or a directory of a pot, source in from, to target in to.
+// CopyOut copies a file or a directory of a pot, source in from, to target in to. Copies have
+// neither set-user-ID nor set-group-ID bits.
 func CopyOut(ctx context.Context, from *os.Root, source string, to *os.Root, target string) error {
 	t := transfer{ctx: ctx, from: from, to: to, out: true}
-	return t.node(source, target)
+	return TrimOp(t.node(source, target))
 }
 
 // transfer copies from one tree to another.
 type transfer struct {
 	ctx      context.Context
 	from, to *os.Root
-	out      bool // to the host, where a pot's programs are nobody's but their caller's
+	out      bool // to the host, where a pot's programs must not run with the rights of their owner
 }
 
-// node copies what is at source, and all below it, to target.
+// node copies the file at source, or the directory with all below it, to target.
 func (t *transfer) node(source, target string) error {
 	if t.ctx.Err() != nil {
 		return context.Cause(t.ctx)
@@ -78,16 +79,18 @@ func (t *transfer) node(source, target string) error {
 	case 0:
 		return t.file(source, target, info)
 	}
-	return fmt.Errorf("%s: is neither file nor directory nor link, and cannot be copied", source)
+	return fmt.Errorf("%s: only regular files, directories and symbolic links can be copied", source)
 }
 
-// directory copies into one that is there already as into a new one.
+// directory copies a directory. If target is a directory, its other files stay.
 func (t *transfer) directory(source, target string, info fs.FileInfo) error {
 	if err := t.to.Mkdir(target, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if made, err := t.to.Lstat(target); err != nil || !made.IsDir() {
-		return errors.Join(err, fmt.Errorf("%s: is there already, and no directory", target))
+	if made, err := t.to.Lstat(target); err != nil {
+		return err
+	} else if !made.IsDir() {
+		return fmt.Errorf("%s: already exists, and is not a directory", target)
 	}
 	entries, err := fs.ReadDir(t.from.FS(), source)
 	if err != nil {
@@ -122,8 +125,10 @@ func (t *transfer) file(source, target string, info fs.FileInfo) error {
 		return err
 	}
 	defer in.Close()
-	if opened, err := in.Stat(); err != nil || !opened.Mode().IsRegular() {
-		return errors.Join(err, fmt.Errorf("%s: is no file any more", source))
+	if opened, err := in.Stat(); err != nil {
+		return err
+	} else if !opened.Mode().IsRegular() {
+		return fmt.Errorf("%s: was replaced during the copy", source)
 	}
 	if err := t.clear(target); err != nil {
 		return err
@@ -139,7 +144,7 @@ func (t *transfer) file(source, target string, info fs.FileInfo) error {
 	return t.finish(target, info)
 }
 
-// clear takes away what is at target, if it is no directory.
+// clear removes the file at target. It returns an error if that is a directory.
 func (t *transfer) clear(target string) error {
 	info, err := t.to.Lstat(target)
 	switch {
@@ -148,12 +153,12 @@ func (t *transfer) clear(target string) error {
 	case err != nil:
 		return err
 	case info.IsDir():
-		return fmt.Errorf("%s: is there already, and a directory", target)
+		return fmt.Errorf("%s: already exists, and is a directory", target)
 	}
 	return t.to.Remove(target)
 }
 
-// finish gives target its owner, mode and time.
+// finish sets the owner, the mode and the time of target.
 func (t *transfer) finish(target string, info fs.FileInfo) error {
 	uid, gid := owner(info)
 	mode := info.Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
@@ -167,7 +172,7 @@ func (t *transfer) finish(target string, info fs.FileInfo) error {
 	)
 }
 
-// owner is the user and the group that something is of, by the host's numbers.
+// owner returns the user and group IDs of a file.
 func owner(info fs.FileInfo) (uid, gid int) {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int(s.Uid), int(s.Gid)
@@ -175,7 +180,7 @@ func owner(info fs.FileInfo) (uid, gid int) {
 	return 0, 0
 }
 
-// untilDone reads until a context ends.
+// untilDone is a reader that returns an error once its context is done.
 type untilDone struct {
 	ctx context.Context
 	r   io.Reader

@@ -24,14 +24,14 @@ func TestCopyIn(t *testing.T) {
 	for name, c := range map[string]struct {
 		from, to, want, text string
 	}{
-		"a file to a name":                           {"one", "/etc/two", "etc/two", "1"},
-		"a file into a directory":                    {"one", "/etc", "etc/one", "1"},
-		"a file into what is missing":                {"one", "/srv/x/y", "srv/x/y", "1"},
-		"a file over another":                        {"one", "/etc/old", "etc/old", "1"},
-		"a file over a link, which is not followed":  {"one", "/etc/out", "etc/out", "1"},
-		"a directory to what is missing":             {"conf", "/new", "new/deep/b", "B"},
-		"a directory into one":                       {"conf", "/etc", "etc/conf/a", "A"},
-		"a directory over what is there of its name": {"conf", "/has", "has/conf/a", "A"},
+		"a file is copied to a name":                    {"one", "/etc/two", "etc/two", "1"},
+		"a file is copied into a directory":             {"one", "/etc", "etc/one", "1"},
+		"missing directories above a file are created":  {"one", "/srv/x/y", "srv/x/y", "1"},
+		"a file replaces another":                       {"one", "/etc/old", "etc/old", "1"},
+		"a file replaces a link, which is not followed": {"one", "/etc/out", "etc/out", "1"},
+		"a directory is copied to a name":               {"conf", "/new", "new/deep/b", "B"},
+		"a directory is copied into a directory":        {"conf", "/etc", "etc/conf/a", "A"},
+		"a directory is merged into one of its name":    {"conf", "/has", "has/conf/a", "A"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			victim := filepath.Join(t.TempDir(), "victim")
@@ -56,7 +56,7 @@ func TestCopyIn(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, "/etc/passwd", link)
 	})
-	t.Run("a directory of the tree that leads out of it is refused", func(t *testing.T) {
+	t.Run("a link that leads out of the tree is refused", func(t *testing.T) {
 		outside := t.TempDir()
 		tree := treetest.New(t, map[string]string{"etc": "-> " + outside})
 		must.ErrorContains(t, CopyIn(t.Context(), tree, Copy{Source: filepath.Join(source, "one"), Target: "/etc/x"}), "escapes")
@@ -67,21 +67,21 @@ func TestCopyIn(t *testing.T) {
 		from string
 		want string
 	}{
-		"a file where a directory is to be": {map[string]string{"t/conf": "f"}, "conf", "conf: is there already, and no directory"},
-		"a directory where a file is to be": {map[string]string{"t/one": "/"}, "one", "one: is there already, and a directory"},
-		"a link where a directory is to be": {map[string]string{"t/conf": "-> /tmp"}, "conf", "conf: is there already, and no directory"},
-		"a source that is not there":        {map[string]string{"t/x": "x"}, "nosuch", "nosuch: no such file or directory"},
+		"a file where a directory must be": {map[string]string{"t/conf": "f"}, "conf", "conf: already exists, and is not a directory"},
+		"a directory where a file must be": {map[string]string{"t/one": "/"}, "one", "one: already exists, and is a directory"},
+		"a link where a directory must be": {map[string]string{"t/conf": "-> /tmp"}, "conf", "conf: already exists, and is not a directory"},
+		"a source that does not exist":     {map[string]string{"t/x": "x"}, "nosuch", "nosuch: no such file or directory"},
 	} {
-		t.Run(name+" is told", func(t *testing.T) {
+		t.Run(name+" is refused", func(t *testing.T) {
 			must.ErrorContains(t, CopyIn(t.Context(), treetest.New(t, c.tree), Copy{Source: filepath.Join(source, c.from), Target: "/t"}), c.want)
 		})
 	}
-	t.Run("what is no file is refused, not waited for", func(t *testing.T) {
+	t.Run("a fifo is refused, not waited for", func(t *testing.T) {
 		odd := t.TempDir()
 		must.NoError(t, syscall.Mkfifo(filepath.Join(odd, "fifo"), 0o600))
-		must.ErrorContains(t, CopyIn(t.Context(), t.TempDir(), Copy{Source: odd, Target: "/odd"}), "fifo: is neither file nor directory nor link")
+		must.ErrorContains(t, CopyIn(t.Context(), t.TempDir(), Copy{Source: odd, Target: "/odd"}), "fifo: only regular files, directories and symbolic links can be copied")
 	})
-	t.Run("a copy ends with its context", func(t *testing.T) {
+	t.Run("a copy returns when its context is cancelled", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		must.ErrorIs(t, CopyIn(ctx, t.TempDir(), Copy{Source: source, Target: "/x"}), context.Canceled)

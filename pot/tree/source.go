@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrLink is a path in which a link has taken the place of what was there when it was
-// looked at.
+// ErrLink is returned for a path that leads through a symbolic link, but was resolved before:
+// somebody has replaced a part of it.
 var ErrLink = errors.New("leads through a link that was not there before")
 
-// OpenSource opens what is at an absolute path of the host, for no more than to know what
-// it is. If it is resolved no link is followed: what a job may have is decided when the
-// job is read, and whoever can write there could put a link in its place before it is
-// used.
+// OpenSource opens the file at an absolute path of the host, as a reference only (O_PATH): it can
+// neither be read nor written. If the path is resolved, OpenSource follows no symbolic link
+// and returns ErrLink for one. The driver checks a job's paths when it reads the job: without
+// this, anybody who can write to a directory on the path could put a link there afterwards.
 func OpenSource(at string, resolved bool) (*os.File, error) {
 	if !resolved {
 		fd, err := unix.Open(at, openPath|unix.O_CLOEXEC, 0)
@@ -45,7 +45,7 @@ func OpenSource(at string, resolved bool) (*os.File, error) {
 	return dir, nil
 }
 
-// openRoot is os.OpenRoot of what OpenSource opens.
+// openRoot is os.OpenRoot for the directory that OpenSource opens.
 func openRoot(at string, resolved bool) (*os.Root, error) {
 	f, err := OpenSource(at, resolved)
 	if err != nil {

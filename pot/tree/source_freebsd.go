@@ -1,5 +1,5 @@
 package tree
 
-// openPath is for a descriptor that stands for a file, and does nothing to it. (open(2),
-// sys/fcntl.h, O_PATH, since 13.1)
+// openPath opens a file as a reference, for neither reading nor writing (open(2) and
+// sys/fcntl.h: O_PATH, since 13.1).
 const openPath = 0x00400000

@@ -11,23 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Target is a mount point in a tree that is not trusted. Its files are open, so
-// that it stays the same whatever takes its name.
+// A Target is a mount point in a tree that is not trusted. Its files are open, so that it stays
+// the same whatever is renamed in the tree.
 type Target struct {
 	Path string   // on the host
 	Dir  *os.File // the directory that it is in
 	Base string   // its name in Dir
-	File *os.File // the mount point; what is mounted on it later does not show
+	File *os.File // the mount point itself, also after something is mounted on it
 }
 
 // Opener opens the file called name in dir, as OpenAt does.
 type Opener func(dir *os.File, name string) (*os.File, error)
 
-// OpenTarget opens the mount point inside of the tree at root: a directory or a
-// regular file. It creates what is missing. Symbolic links are followed as a process
-// with root as its root directory follows them, so none leads out of the tree, whatever
-// others change in it meanwhile. It opens each name with open. The caller must close the
-// target.
+// OpenTarget opens the mount point at the path inside, within the tree at root: a directory or
+// a regular file. It creates what is missing. It follows symbolic links as a process with root
+// as its root directory does, so that none leads out of the tree, whatever others change in it
+// meanwhile. It opens each name with open. The caller must close the target.
 func OpenTarget(root, inside string, isDir bool, open Opener) (*Target, error) {
 	w := &walk{left: namesOf(inside)}
 	if len(w.left) == 0 {
@@ -40,7 +39,7 @@ func OpenTarget(root, inside string, isDir bool, open Opener) (*Target, error) {
 	w.files = []*os.File{dir}
 	defer w.close()
 	err = w.run(func(dir *os.File, name string, last bool) (*os.File, error) {
-		return openOrMake(dir, name, isDir || !last, open)
+		return openOrCreate(dir, name, isDir || !last, open)
 	})
 	if err != nil {
 		return nil, err
@@ -56,8 +55,8 @@ func OpenTarget(root, inside string, isDir bool, open Opener) (*Target, error) {
 // Close closes the target's files.
 func (t *Target) Close() error { return errors.Join(t.File.Close(), t.Dir.Close()) }
 
-// OpenAt opens the file called name in dir, for no more than to know what it is. A
-// symbolic link is ErrLink. (openat(2), O_PATH, O_NOFOLLOW)
+// OpenAt opens the file called name in dir, as a reference only. It returns ErrLink for a
+// symbolic link (openat(2), O_PATH, O_NOFOLLOW).
 func OpenAt(dir *os.File, name string) (*os.File, error) {
 	at := filepath.Join(dir.Name(), name)
 	fd, err := unix.Openat(int(dir.Fd()), name, openPath|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -78,7 +77,7 @@ func isLink(fd int) bool {
 	return unix.Fstat(fd, &s) == nil && s.Mode&unix.S_IFMT == unix.S_IFLNK
 }
 
-// openPlain opens a directory that the host's operator controls.
+// openPlain opens a directory that only the host's operator controls: it follows links.
 func openPlain(at string) (*os.File, error) {
 	fd, err := unix.Open(at, openPath|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -87,12 +86,12 @@ func openPlain(at string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), at), nil
 }
 
-// openOrMake opens name in dir as a directory or as a regular file, and creates it
-// if it is missing. A symbolic link is ErrLink.
-func openOrMake(dir *os.File, name string, isDir bool, open Opener) (*os.File, error) {
+// openOrCreate opens name in dir as a directory or as a regular file, and creates it if it is
+// missing. It returns ErrLink for a symbolic link.
+func openOrCreate(dir *os.File, name string, isDir bool, open Opener) (*os.File, error) {
 	f, err := open(dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := makeAt(dir, name, isDir); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := createAt(dir, name, isDir); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
 		f, err = open(dir, name)
@@ -102,7 +101,11 @@ func openOrMake(dir *os.File, name string, isDir bool, open Opener) (*os.File, e
 	}
 	info, err := f.Stat()
 	if err == nil && (info.IsDir() != isDir || !isDir && !info.Mode().IsRegular()) {
-		err = errors.New("is something else in the pot than what is to be mounted on it")
+		if isDir {
+			err = errors.New("is not a directory in the pot")
+		} else {
+			err = errors.New("is not a regular file in the pot")
+		}
 	}
 	if err != nil {
 		f.Close()
@@ -111,9 +114,9 @@ func openOrMake(dir *os.File, name string, isDir bool, open Opener) (*os.File, e
 	return f, nil
 }
 
-// makeAt creates an empty directory, or an empty file, called name in dir: for all in the
-// pot to see, whatever this process's umask is.
-func makeAt(dir *os.File, name string, isDir bool) error {
+// createAt creates an empty directory or an empty file called name in dir, which all users in the
+// pot can read, whatever this process's umask is.
+func createAt(dir *os.File, name string, isDir bool) error {
 	flags, mode := unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, uint32(0o644)
 	if isDir {
 		flags, mode = unix.O_RDONLY|unix.O_DIRECTORY, 0o755

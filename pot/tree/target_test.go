@@ -12,7 +12,7 @@ import (
 	"nomad-driver-pot/pot/tree/treetest"
 )
 
-// linked is a tree with links, some of which would lead out of it.
+// linked returns a tree with links, some of which would lead out of it.
 func linked(t *testing.T) string {
 	return treetest.New(t, map[string]string{
 		"usr/home": "/", "home": "-> usr/home", "abs": "-> /usr/home", "chain": "-> abs", "up": "-> ../../usr/home",
@@ -44,18 +44,18 @@ func TestOpenTarget(t *testing.T) {
 	must.NoError(t, target.Close())
 	for inside, want := range map[string]string{
 		"/loop/x": "/loop: leads through more than 40 links", "/top": `"/top": leads to /, and must be below it`, "/": "must be below /",
-		"/file/x": "/etc/conf: is something else in the pot",
+		"/file/x": "/etc/conf: is not a directory in the pot",
 	} {
 		_, err := OpenTarget(root, inside, true, OpenAt)
 		must.ErrorContains(t, err, want, must.Sprint(inside))
 	}
 }
 
-// Whoever changes the tree while the walk is in it has it end somewhere in the tree.
+// The walk ends in the tree, whatever others change in it meanwhile.
 func TestOpenTarget_changed(t *testing.T) {
 	leak.Check(t)
 	outside := t.TempDir()
-	t.Run("a directory that was moved away is not left by its ..", func(t *testing.T) {
+	t.Run(".. in a directory that was moved leads back, not to its new parent", func(t *testing.T) {
 		root := treetest.New(t, map[string]string{"a/b/link": "-> ../x"})
 		target, err := OpenTarget(root, "/a/b/link", true, func(dir *os.File, name string) (*os.File, error) {
 			if name == "link" {
@@ -68,7 +68,7 @@ func TestOpenTarget_changed(t *testing.T) {
 		must.DirExists(t, filepath.Join(root, "a/x"))
 		must.DirNotExists(t, filepath.Join(outside, "x"))
 	})
-	t.Run("a link that becomes a directory", func(t *testing.T) {
+	t.Run("a link that becomes a directory is opened again", func(t *testing.T) {
 		root := treetest.New(t, map[string]string{"link": "-> elsewhere"})
 		swapped := false
 		target, err := OpenTarget(root, "/link/x", true, func(dir *os.File, name string) (*os.File, error) {
@@ -86,7 +86,7 @@ func TestOpenTarget_changed(t *testing.T) {
 	})
 }
 
-func TestResolveIn(t *testing.T) {
+func TestResolve(t *testing.T) {
 	leak.Check(t)
 	root := linked(t)
 	for inside, want := range map[string]string{

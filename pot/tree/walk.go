@@ -12,32 +12,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxLinks bounds the links on a path, as Linux does (path_resolution(7)). FreeBSD
+// maxLinks bounds the symbolic links on a path, as Linux does (path_resolution(7)). FreeBSD
 // follows fewer.
 const maxLinks = 40
 
-// maxLinkText is longer than what a link can lead to: PATH_MAX of Linux; FreeBSD's is
-// less.
+// maxLinkText is the size of a buffer for the text of a link: PATH_MAX of Linux. FreeBSD's is
+// smaller.
 const maxLinkText = 4096
 
-// A walk goes down a tree that others may change, name by name. Each directory that it
-// came through stays open: ".." leads back to it, and never above the root, wherever it
-// has been moved meanwhile.
+// A walk resolves a path in a tree that others may change, name by name. Each directory on the
+// way stays open: ".." leads back to it, and never above the root, wherever it has been moved
+// meanwhile.
 type walk struct {
-	files []*os.File // the root, and what each of names is
-	names []string   // from the root to where the walk is, with no link
-	left  []string   // names to go
-	links int        // that were followed
+	files []*os.File // the root, then the file of each of names
+	names []string   // from the root to where the walk is; none is a link
+	left  []string   // names that are not resolved yet
+	links int        // number of links that were followed
 }
 
-// namesOf returns the names in a path that say something.
+// namesOf returns the names in a path, without empty ones and ".".
 func namesOf(name string) []string {
 	return slices.DeleteFunc(strings.Split(name, "/"), func(s string) bool { return s == "" || s == "." })
 }
 
-// run goes to the end. It opens each name with step, which is told whether that is the
-// last name, and returns ErrLink for a symbolic link. After an error left begins with the
-// name that it is about.
+// run resolves all names. It opens each with step, which must return ErrLink for a symbolic link;
+// last is true for the last name. After an error, left begins with the name that failed.
 func (w *walk) run(step func(dir *os.File, name string, last bool) (*os.File, error)) error {
 	for len(w.left) > 0 {
 		name := w.left[0]
@@ -63,7 +62,7 @@ func (w *walk) run(step func(dir *os.File, name string, last bool) (*os.File, er
 	return nil
 }
 
-// pop returns the last file, which the caller must close, and goes back from there.
+// pop goes back by one name and returns its file, which the caller must close.
 func (w *walk) pop() *os.File {
 	last := len(w.files) - 1
 	f := w.files[last]
@@ -71,8 +70,8 @@ func (w *walk) pop() *os.File {
 	return f
 }
 
-// follow has the walk go where the link called name leads. One that is gone by now is
-// looked at again.
+// follow puts the names in the text of the link called name before those that are left. If name is
+// no link any more, the walk opens it again.
 func (w *walk) follow(dir *os.File, name string) error {
 	if w.links++; w.links > maxLinks {
 		return fmt.Errorf("leads through more than %d links", maxLinks)
@@ -86,7 +85,7 @@ func (w *walk) follow(dir *os.File, name string) error {
 	case err != nil:
 		return os.NewSyscallError("readlink", err)
 	case n == len(buf):
-		return errors.New("is a link whose text is too long")
+		return errors.New("is a symbolic link whose text is too long")
 	}
 	text := string(buf[:n])
 	if path.IsAbs(text) {
@@ -108,8 +107,8 @@ func (w *walk) close() {
 	}
 }
 
-// Resolve returns the path, from the root of a tree, that inside leads to with all
-// links followed within the tree. It creates nothing: what is missing is no link.
+// Resolve returns the path that inside is after all symbolic links are followed within the tree,
+// from the root of the tree. It creates nothing: names that do not exist are kept as they are.
 func Resolve(tree, inside string) (string, error) {
 	dir, err := openPlain(tree)
 	if err != nil {

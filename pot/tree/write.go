@@ -2,18 +2,19 @@ package tree
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"syscall"
 )
 
-// openDir is the mode of directories that are made in a pot's tree for what it has beside
-// its image: all in the pot may look into them.
+// openDir is the mode of directories that are added to an image's tree: all users in the pot may
+// enter them.
 const openDir fs.FileMode = 0o755
 
-// Mkdir makes the directory name, with mode openDir whatever this process's umask is. It
-// leaves one that is there as it is.
+// Mkdir creates the directory name, with mode openDir whatever this process's umask is. If name
+// exists, Mkdir leaves it as it is and returns nil.
 func Mkdir(root *os.Root, name string) error {
 	err := root.Mkdir(name, openDir)
 	if errors.Is(err, fs.ErrExist) {
@@ -25,7 +26,7 @@ func Mkdir(root *os.Root, name string) error {
 	return root.Chmod(name, openDir)
 }
 
-// MkdirAll is mkdir of name and of the directories above it. name has no ".." in it.
+// MkdirAll is Mkdir for name and for the directories above it. name must not contain "..".
 func MkdirAll(root *os.Root, name string) error {
 	if name == "." || name == "" {
 		return nil
@@ -46,7 +47,8 @@ func MkdirAll(root *os.Root, name string) error {
 	return err
 }
 
-// Replace puts data at name, in the place of what was there.
+// Replace removes the file name and writes data to a new one, with mode 0644. It is neither
+// atomic nor synced: write beside the file and rename where that matters.
 func Replace(root *os.Root, name string, data []byte) error {
 	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -57,4 +59,14 @@ func Replace(root *os.Root, name string, data []byte) error {
 	}
 	_, err = f.Write(data)
 	return errors.Join(err, f.Chmod(0o644), f.Close())
+}
+
+// TrimOp returns the path and the cause of a *fs.PathError as an error for a user, without the
+// system call: "/a: permission denied" for "lstat /a: permission denied". It returns any other
+// error as it is.
+func TrimOp(err error) error {
+	if e, ok := err.(*fs.PathError); ok {
+		return fmt.Errorf("%s: %w", e.Path, e.Err)
+	}
+	return err
 }

@@ -13,7 +13,7 @@ import (
 	"nomad-driver-pot/pot/tree/treetest"
 )
 
-// TestUmask has what is made in a pot's tree have its mode, whatever this process's umask.
+// Files in a pot's tree have their mode whatever this process's umask is.
 func TestUmask(t *testing.T) {
 	leak.Check(t)
 	defer syscall.Umask(syscall.Umask(0o077))
@@ -24,7 +24,7 @@ func TestUmask(t *testing.T) {
 		return info.Mode().Perm()
 	}
 
-	t.Run("mount points, and the directories above them", func(t *testing.T) {
+	t.Run("mount points and the directories above them have the mode for all users", func(t *testing.T) {
 		tree := t.TempDir()
 		for target, want := range map[string]fs.FileMode{"/a/b/dir": 0o755, "/c/d/file": 0o644} {
 			made, err := OpenTarget(tree, target, want == 0o755, OpenAt)
@@ -37,7 +37,7 @@ func TestUmask(t *testing.T) {
 		}
 	})
 
-	t.Run("directories above copies, and copies", func(t *testing.T) {
+	t.Run("copies have the mode of the source, directories above them that for all users", func(t *testing.T) {
 		source, tree := t.TempDir(), t.TempDir()
 		must.NoError(t, os.Mkdir(filepath.Join(source, "d"), 0o700))
 		must.NoError(t, os.WriteFile(filepath.Join(source, "d/f"), nil, 0o600))
@@ -48,7 +48,6 @@ func TestUmask(t *testing.T) {
 			must.Eq(t, want, mode(t, filepath.Join(tree, at)))
 		}
 	})
-
 }
 
 func TestMkdirAll(t *testing.T) {

@@ -1,6 +1,5 @@
-// Man writes the manual pages of the command line into a directory, as
-// `make man` does: they say what --help says. It is a program of its own, so
-// that the plugin does not carry what makes them.
+// Man writes the manual pages of the command line into a directory, for `make man`. They
+// have the text of --help. It is a separate program to keep the generator out of the plugin.
 package main
 
 import (
@@ -23,8 +22,8 @@ func main() {
 	}
 }
 
-// write makes a page of each command in dir, which it makes too. Pages bear
-// SOURCE_DATE_EPOCH if it is set, else the day.
+// write creates dir and a page for each command in it. The date of the pages is
+// SOURCE_DATE_EPOCH if that is set, or else today.
 func write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

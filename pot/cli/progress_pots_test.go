@@ -15,7 +15,7 @@ import (
 	"nomad-driver-pot/image/imagetest"
 )
 
-// What is imported and what is exported takes a while, and says how long it will.
+// An import and an export show a progress bar with the remaining time.
 func TestProgress_pots(t *testing.T) {
 	leak.Check(t)
 	need.Have(t, "linux", runtime.GOOS == "linux")
@@ -32,7 +32,7 @@ func TestProgress_pots(t *testing.T) {
 	must.True(t, shown.MatchString(text), must.Sprintf("%q", text))
 	must.StrContains(t, text, "importing "+name)
 
-	// A file of its own that is not to be compressed: it takes as long as it is large.
+	// An incompressible file: its export takes a while.
 	own := filepath.Join(dir, "state/jails", imagetest.HelloName+"_1_0", "m/noise")
 	must.NoError(t, exec.Command("dd", "if=/dev/urandom", "of="+own, "bs=1M", "count=16").Run())
 	pot := imagetest.HelloName + "_1_0"
