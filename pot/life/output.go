@@ -88,7 +88,7 @@ func followFile(name string, to io.Writer, ended <-chan struct{}) {
 
 // successor opens the file that was written after f, or the oldest if f is nil. It returns
 // nil if f is the newest. No writer waits for readers: a reader that is two files behind
-// goes on with the older one that is left.
+// continues with the older one that is left.
 func successor(name string, f *os.File) *os.File {
 	newest, _ := os.Open(name) // first: a rotation meanwhile makes it the older one
 	older, _ := os.Open(name + supervise.RotatedSuffix)
