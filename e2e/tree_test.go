@@ -51,7 +51,7 @@ var imports = map[string][]string{
 	"pot/linux":                    {"image/conf", "image/zstream", "pot", "pot/flock", "pot/linux/inside", "pot/supervise", "pot/tree"},
 	"pot/linux/inside":             {},
 	"pot/hosttest":                 {"e2e/need", "e2e/syncbuf", "image/conf", "pot", "pot/life", "pot/local", "pot/supervise", "pot/tree"},
-	"pot/supervise":                {"pot/exact", "pot/flock"},
+	"pot/supervise":                {"pot/exact"},
 	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/freebsd/nmount", "pot/linux/inside"},
 
 	"e2e":               {}, // tests alone

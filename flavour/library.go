@@ -5,8 +5,8 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"nomad-driver-pot/pot/tree"
 	"os"
 	"path"
 	"path/filepath"
@@ -115,12 +115,9 @@ func open(at, shown string, limit int64) (*file, error) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	data, err := tree.ReadAtMost(f, shown, limit)
 	if err != nil {
 		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s: more than %d bytes", shown, limit)
 	}
 	dir, err := filepath.Abs(filepath.Dir(at))
 	return &file{shown: shown, dir: dir, data: data}, err

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -133,14 +132,5 @@ func readDigest(name string) (image.Digest, error) {
 
 // readSmall reads a file of the cache of at most SmallLimit bytes.
 func readSmall(name string) ([]byte, error) {
-	f, err := image.OpenRegular(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, smallLimit+1))
-	if len(raw) > smallLimit {
-		err = fmt.Errorf("%s: more than %d bytes", name, smallLimit)
-	}
-	return raw, err
+	return image.ReadBounded(name, smallLimit)
 }

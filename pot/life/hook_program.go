@@ -49,14 +49,7 @@ func ReadHook(root *os.Root, h conf.Hook) ([]byte, error) {
 
 // ReadProgram reads a hook's program. name is the file's name for error messages.
 func ReadProgram(f *os.File, name string) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(f, maxHook+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxHook {
-		return nil, fmt.Errorf("%s: is more than %d bytes", name, maxHook)
-	}
-	return data, nil
+	return tree.ReadAtMost(f, name, maxHook)
 }
 
 // WriteHook writes the program of a hook with that file mode, whole or not at all.

@@ -40,7 +40,7 @@ func TestReadHook(t *testing.T) {
 		}, "conf: is not a directory"},
 		{"a file longer than maxHook is refused", func(dir string) error {
 			return os.WriteFile(dir+"/"+name, bytes.Repeat([]byte("#"), maxHook+1), 0o755)
-		}, name + ": is more than 1048576 bytes"},
+		}, name + ": more than 1048576 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -35,7 +35,7 @@ func (r HookRun) Run(ctx context.Context, h conf.Hook) {
 		return
 	}
 	cmd := supervise.HostCommand(ctx, r.Supervisor, hookArgv(filepath.Join(r.Dir, h.File()))...)
-	cmd.Env = append([]string{"PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"}, r.Env...)
+	cmd.Env = append([]string{"PATH=" + supervise.DefaultPath}, r.Env...)
 	cmd.WaitDelay = time.Second // for processes that it leaves behind with its output open
 	var out limitedText
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"nomad-driver-pot/pot/flock"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -54,10 +53,7 @@ func (p *Pot) Follow(stdout, stderr io.Writer) (done func()) {
 
 // followFile copies a log file as it grows, and after a rotation the file that replaces it.
 func followFile(name string, to io.Writer, ended <-chan struct{}) {
-	f := openLog(name + supervise.RotatedSuffix)
-	if f == nil {
-		f = openLog(name)
-	}
+	f := successor(name, nil)
 	if f == nil {
 		return
 	}
@@ -71,12 +67,15 @@ func followFile(name string, to io.Writer, ended <-chan struct{}) {
 			last = true
 		case <-tick.C:
 		}
-		for again := true; again; {
-			next := rotatedTo(name, f)
-			if _, err := io.Copy(to, f); err != nil { // after next was opened, so f is complete
+		for next := f; next != nil; {
+			next = successor(name, f) // before f is read: then nothing more is written to it
+			if _, err := io.Copy(to, f); err != nil {
+				if next != nil {
+					next.Close()
+				}
 				return
 			}
-			if again = next != nil; again {
+			if next != nil {
 				f.Close()
 				f = next
 			}
@@ -87,33 +86,33 @@ func followFile(name string, to io.Writer, ended <-chan struct{}) {
 	}
 }
 
-// openLog opens a log file and marks it as being read: the supervisor waits, for a bounded
-// time, before it replaces a file that is being read. It returns nil if the file cannot be
-// opened.
-func openLog(name string) *os.File {
-	f, err := os.Open(name)
-	if err == nil {
-		err = flock.Read(f)
+// successor opens the file that was written after f, or the oldest if f is nil. It returns
+// nil if f is the newest. No writer waits for readers: a reader that is two files behind
+// continues with the older one that is left.
+func successor(name string, f *os.File) *os.File {
+	newest, _ := os.Open(name) // first: a rotation meanwhile makes it the older one
+	older, _ := os.Open(name + supervise.RotatedSuffix)
+	next := older
+	if older == nil || sameFile(f, older) {
+		next = newest
 	}
-	if err != nil {
-		f.Close()
-		return nil
+	if sameFile(f, newest) {
+		next = nil
 	}
-	return f
-}
-
-// rotatedTo returns the file that has replaced f after a rotation, when nothing more is
-// written to f; nil if f is still the newest.
-func rotatedTo(name string, f *os.File) *os.File {
-	next := openLog(name)
-	if next == nil {
-		return nil // f is renamed, and the new file is not created yet
-	}
-	was, err1 := f.Stat()
-	is, err2 := next.Stat()
-	if err1 != nil || err2 != nil || os.SameFile(was, is) {
-		next.Close()
-		return nil
+	for _, opened := range []*os.File{newest, older} {
+		if opened != nil && opened != next {
+			opened.Close()
+		}
 	}
 	return next
+}
+
+// sameFile reports whether two files that are open are one.
+func sameFile(a, b *os.File) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	x, err1 := a.Stat()
+	y, err2 := b.Stat()
+	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }

@@ -139,7 +139,7 @@ func (p *Pot) forwards() []supervise.Forward {
 // environment returns the command's environment: PATH, HOME and USER of its user, then more.
 // A later value of a name replaces an earlier one.
 func environment(who user, more ...[]string) []string {
-	all := []string{"PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin", "HOME=" + who.home}
+	all := []string{"PATH=" + supervise.DefaultPath, "HOME=" + who.home}
 	if who.name != "" {
 		all = append(all, "USER="+who.name)
 	}

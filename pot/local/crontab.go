@@ -2,9 +2,8 @@ package local
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
+	"nomad-driver-pot/pot/tree"
 	"os"
 	"strings"
 
@@ -37,12 +36,9 @@ func (s *Pot) disableHostJobs() error {
 		return err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxCrontab+1))
+	text, err := tree.ReadAtMost(f, "/"+crontab, maxCrontab)
 	if err != nil {
 		return err
-	}
-	if len(text) > maxCrontab {
-		return fmt.Errorf("/%s: has more than %d bytes", crontab, maxCrontab)
 	}
 	after := withoutHostJobs(string(text))
 	if after == string(text) {

@@ -37,5 +37,5 @@ func TestPot_disableHostJobs(t *testing.T) {
 	must.FileContains(t, outside, "\n*/11")
 	must.NoError(t, os.Remove(path))
 	must.NoError(t, os.WriteFile(path, []byte(strings.Repeat("#", maxCrontab+1)), 0o600))
-	must.ErrorContains(t, s.disableHostJobs(), "/etc/crontab: has more than 1048576 bytes")
+	must.ErrorContains(t, s.disableHostJobs(), "/etc/crontab: more than 1048576 bytes")
 }

@@ -8,24 +8,18 @@ import (
 	"os"
 	"syscall"
 	"time"
-
-	"nomad-driver-pot/pot/flock"
 )
 
 // RotatedSuffix ends the name of the older of an output's two files.
 const RotatedSuffix = ".1"
 
-// readersTimeout bounds how long a rotation waits for readers of the older file.
-const readersTimeout = 10 * time.Second
-
 // logRotator copies one output of a command from a pipe to a file. A full file is renamed
 // to its name with RotatedSuffix and replaces the one before: the newest output is kept, at
 // most twice max.
 //
-// The command never sees a write error, and a full disk does not block it: what cannot be
-// written is lost and reported in the supervisor's log. A reader that follows the files
-// marks the one it reads (flock.Read). Rotation waits for it at most readersTimeout, so
-// that a follower loses nothing, as at a pipe.
+// The command never sees a write error, and neither a full disk nor a reader of the files
+// blocks it: what cannot be written is lost and reported in the supervisor's log. A reader
+// that is more than two files behind misses what was between.
 type logRotator struct {
 	from *os.File // read end of the command's pipe
 	path string
@@ -117,21 +111,8 @@ func (k *logRotator) write(p []byte) {
 	}
 }
 
-// waitForReaders waits until nobody reads the older file, at most readersTimeout.
-func (k *logRotator) waitForReaders() {
-	f, err := os.OpenFile(k.path+RotatedSuffix, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	for end := time.Now().Add(readersTimeout); flock.Reading(f) && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
-}
-
 // rotate starts a new file. If that fails, it truncates the current one.
 func (k *logRotator) rotate() error {
-	k.waitForReaders()
 	next, err := k.openNext()
 	if err == nil {
 		err = k.file.Close()

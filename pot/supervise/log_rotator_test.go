@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/pot/flock"
 )
 
 // newRotator returns a rotator whose files are in a directory of their own.
@@ -96,7 +96,7 @@ func TestLogRotator(t *testing.T) {
 		writeLast(t, k, w, 300_000)
 		must.Less(t, 1001, k.size)
 	})
-	t.Run("a rotation waits for a reader of the older file", func(t *testing.T) {
+	t.Run("a reader of the older file does not delay the command", func(t *testing.T) {
 		k, w, path := keepIn(t, 1000)
 		_, err := w.Write(make([]byte, 1500))
 		must.NoError(t, err)
@@ -104,17 +104,15 @@ func TestLogRotator(t *testing.T) {
 		f, err := os.Open(path + RotatedSuffix)
 		must.NoError(t, err)
 		defer f.Close()
-		must.NoError(t, flock.Read(f))
+		must.NoError(t, syscall.Flock(int(f.Fd()), syscall.LOCK_SH))
 		_, err = w.Write(make([]byte, 600))
 		must.NoError(t, err)
 		must.NoError(t, w.Close())
 		select {
 		case <-k.ended:
-			t.Fatal("the rotation did not wait")
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(5 * time.Second):
+			t.Fatal("the rotation waits for a reader")
 		}
-		must.NoError(t, f.Close())
-		mustClose(t, k.ended, "the rotation waits although nobody reads")
 		must.Eq(t, 100, k.size)
 	})
 	t.Run("no directory is open, before and after a rotation", func(t *testing.T) {

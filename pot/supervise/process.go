@@ -29,9 +29,9 @@ type Process struct {
 	Supervisor string
 }
 
-// defaultPath is the PATH of an environment without one: FreeBSD's _PATH_DEFPATH (paths.h)
+// DefaultPath is the PATH of an environment without one: FreeBSD's _PATH_DEFPATH (paths.h)
 // with the directories for root.
-const defaultPath = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+const DefaultPath = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
 // Start starts p in its jail. The caller must wait for the process. It returns
 // fs.ErrNotExist if the command is not in the jail.
@@ -155,7 +155,7 @@ func (p *Process) candidates() []string {
 	if strings.Contains(name, "/") {
 		return []string{name}
 	}
-	path := defaultPath
+	path := DefaultPath
 	for _, kv := range p.Env {
 		if v, ok := strings.CutPrefix(kv, "PATH="); ok && v != "" {
 			path = v

@@ -55,14 +55,11 @@ func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 	status := s.wait()
 	if status == 0 && len(t.OnExit) > 0 {
 		// All descriptors of this process are close-on-exec.
-		err := syscall.Exec(t.OnExit[0], t.OnExit, []string{onExitPath})
+		err := syscall.Exec(t.OnExit[0], t.OnExit, []string{"PATH=" + DefaultPath})
 		fmt.Fprintf(os.Stderr, "%s: %v\n", t.OnExit[0], err)
 	}
 	return status
 }
-
-// onExitPath is the environment of Task.OnExit.
-const onExitPath = "PATH=/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
 // supervisor is the state of a running pot-supervisor.
 type supervisor struct {
