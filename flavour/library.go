@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"nomad-driver-pot/pot/tree"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
+
+	"nomad-driver-pot/pot/tree"
 )
 
 // Library finds flavours: in the caller's directory, then in the operator's, and then

@@ -3,7 +3,6 @@ package local
 import (
 	"errors"
 	"io/fs"
-	"nomad-driver-pot/pot/tree"
 	"os"
 	"strings"
 
