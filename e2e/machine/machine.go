@@ -29,7 +29,8 @@ func (s State) Since(before State) []string {
 }
 
 // kept reports whether a file stays on purpose: images and their cache, the directories of
-// the layout, and the record of the last address.
+// the layout, the record of the last address, and lock files, which must not be removed:
+// two processes could hold locks of one name.
 func kept(rel string, images []string) bool {
 	for _, i := range images {
 		if rel == "labels/"+i || rel == "jails/"+i || strings.HasPrefix(rel, "jails/"+i+"/") {
@@ -44,7 +45,7 @@ func kept(rel string, images []string) bool {
 		return true
 	}
 	top, _, deep := strings.Cut(rel, "/")
-	return !deep || top == "cache"
+	return !deep || top == "cache" || top == "locks"
 }
 
 func files(dir string, images []string) ([]string, error) {
