@@ -69,8 +69,57 @@ func waitError(ctx context.Context, path string) error {
 	return fmt.Errorf("wait for the lock %s: %w", path, context.Cause(ctx))
 }
 
+// Wait is Lock with a file that exists only while a caller of Wait holds it.
+func Wait(ctx context.Context, path string) (unlock func(), err error) {
+	for {
+		f, err := try(path)
+		if err == nil {
+			return func() {
+				os.Remove(path) // before it is released: a waiter that has it open sees that it is gone
+				f.Close()
+			}, nil
+		}
+		if !errors.Is(err, errHeld) {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, waitError(ctx, path)
+		case <-time.After(waitEvery):
+		}
+	}
+}
+
 // waitEvery is the interval at which a lock that another process holds is tried.
 const waitEvery = 10 * time.Millisecond
+
+// errHeld means that another caller holds the lock or has just released it.
+var errHeld = errors.New("it is held")
+
+// try locks the file at path without waiting. It returns errHeld if the file was locked or
+// removed meanwhile.
+func try(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = lock(f, syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) || err == nil && !isAt(f, path) {
+		err = errHeld
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// isAt reports whether f is the file at path.
+func isAt(f *os.File, path string) bool {
+	mine, err1 := f.Stat()
+	theirs, err2 := os.Stat(path)
+	return err1 == nil && err2 == nil && os.SameFile(mine, theirs)
+}
 
 func lock(f *os.File, how int) error {
 	for {

@@ -100,3 +100,23 @@ func alone(t *testing.T, lock func(path string) (func(), error)) {
 	wg.Wait()
 	must.Eq(t, 1, most)
 }
+
+func TestWait(t *testing.T) {
+	leak.Check(t)
+	path := filepath.Join(t.TempDir(), "lock")
+	unlock, err := Wait(t.Context(), path)
+	must.NoError(t, err)
+	short, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	_, err = Wait(short, path)
+	must.ErrorIs(t, err, context.DeadlineExceeded)
+	must.ErrorContains(t, err, path)
+	time.AfterFunc(30*time.Millisecond, unlock)
+	unlock, err = Wait(t.Context(), path)
+	must.NoError(t, err)
+	unlock()
+	must.FileNotExists(t, path)
+	_, err = Wait(t.Context(), filepath.Join(path, "x"))
+	must.Error(t, err)
+	alone(t, func(path string) (func(), error) { return Wait(t.Context(), path) })
+}

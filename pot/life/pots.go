@@ -62,7 +62,7 @@ func (ps *Pots) Lock(ctx context.Context, name pot.Name) (unlock func(), err err
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return flock.Lock(ctx, filepath.Join(dir, string(name)))
+	return flock.Wait(ctx, filepath.Join(dir, string(name)))
 }
 
 // Create creates a pot with nothing running in it. If it fails, it removes what it has made

@@ -54,7 +54,7 @@ func (a *Addresses) replaceDamaged(addr netip.Addr, owner pot.Name, written stri
 
 // lock keeps other processes from replacing or removing damaged files.
 func (a *Addresses) lock() (unlock func(), err error) {
-	return flock.Lock(context.Background(), filepath.Join(a.Dir, "damaged.lock"))
+	return flock.Wait(context.Background(), filepath.Join(a.Dir, "damaged.lock"))
 }
 
 // holder returns the pot that has addr, "" if none has. If the file is damaged, Holder decides, and
