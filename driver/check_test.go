@@ -27,7 +27,7 @@ func TestDriver_Fingerprint_hangs(t *testing.T) {
 		hang := make(chan struct{})
 		var looks atomic.Int32
 		d := New(hclog.NewNullLogger(), Native{Name: "linux", Open: func(pot.HostConfig) (pot.Host, error) {
-			return pot.Host{Name: "linux", Check: func(ctx context.Context) []pot.CheckResult {
+			return pot.Host{Name: "linux", Leftovers: noLeftovers, Check: func(ctx context.Context) []pot.CheckResult {
 				if looks.Add(1) > 1 {
 					<-hang // whatever becomes of ctx
 				}
@@ -61,7 +61,7 @@ func TestChecks_several(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	synctest.Test(t, func(t *testing.T) {
 		looks := 0
-		host := pot.Host{Check: func(context.Context) []pot.CheckResult {
+		host := pot.Host{Leftovers: noLeftovers, Check: func(context.Context) []pot.CheckResult {
 			looks++
 			time.Sleep(time.Second)
 			return []pot.CheckResult{{Key: "found"}}

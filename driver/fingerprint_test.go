@@ -18,13 +18,16 @@ import (
 	"nomad-driver-pot/pot"
 )
 
+// noLeftovers is pot.Host.Leftovers of a host that has none.
+func noLeftovers(context.Context, []pot.Name) ([]pot.Name, error) { return nil, nil }
+
 // driverOn returns a driver whose host check returns found, and the driver's log.
 func driverOn(t *testing.T, config string, found *[]pot.CheckResult, fault error) (*Driver, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
 	d := New(hclog.New(&hclog.LoggerOptions{Output: &log}), Native{Name: "linux", Open: func(pot.HostConfig) (pot.Host, error) {
 		check := func(context.Context) []pot.CheckResult { return *found }
-		return pot.Host{Name: "linux", Check: check}, fault
+		return pot.Host{Name: "linux", Leftovers: noLeftovers, Check: check}, fault
 	}}, "1.2.3")
 	t.Cleanup(func() { d.Shutdown(context.Background()) })
 	must.NoError(t, d.SetConfig(&base.Config{PluginConfig: packed(t, config)}))

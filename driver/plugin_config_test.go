@@ -174,7 +174,7 @@ func TestDriver_SetConfig(t *testing.T) {
 	opened := ""
 	d := New(hclog.NewNullLogger(), Native{Name: "linux", Open: func(c pot.HostConfig) (pot.Host, error) {
 		opened = c.Dir
-		return pot.Host{Name: "linux"}, nil
+		return pot.Host{Name: "linux", Leftovers: noLeftovers}, nil
 	}}, "1.2.3")
 	t.Cleanup(func() { d.Shutdown(t.Context()) })
 	_, err := d.ready()

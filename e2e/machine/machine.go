@@ -29,8 +29,7 @@ func (s State) Since(before State) []string {
 }
 
 // kept reports whether a file stays on purpose: images and their cache, the directories of
-// the layout, the record of the last address, and lock files, which must not be removed:
-// two processes could hold locks of one name.
+// the layout, and the record of the last address.
 func kept(rel string, images []string) bool {
 	for _, i := range images {
 		if rel == "labels/"+i || rel == "jails/"+i || strings.HasPrefix(rel, "jails/"+i+"/") {
@@ -45,7 +44,7 @@ func kept(rel string, images []string) bool {
 		return true
 	}
 	top, _, deep := strings.Cut(rel, "/")
-	return !deep || top == "cache" || top == "locks"
+	return !deep || top == "cache"
 }
 
 func files(dir string, images []string) ([]string, error) {

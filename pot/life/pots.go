@@ -52,8 +52,7 @@ func (ps *Pots) Supervisor() string { return ps.supervisor }
 
 // Lock waits until no other process starts, stops or destroys the pot of that name by hand,
 // and keeps them from doing so until unlock is called: they would mistake a half-made pot
-// for the leftovers of a pot that has ended. The empty file of the lock stays: if it were
-// removed, one process could lock it and another one its successor.
+// for the leftovers of a pot that has ended.
 func (ps *Pots) Lock(ctx context.Context, name pot.Name) (unlock func(), err error) {
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
