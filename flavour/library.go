@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/tree"
 )
 
@@ -60,18 +61,10 @@ func (l *Library) find(name string) (commands, script *file, err error) {
 		return nil, nil, err
 	}
 	if commands == nil && script == nil {
-		return nil, nil, notFoundError(name)
+		return nil, nil, pot.Reword(fs.ErrNotExist, "no such flavour: %s", name)
 	}
 	return commands, script, nil
 }
-
-// notFoundError is the error of a flavour of that name that does not exist.
-type notFoundError string
-
-func (e notFoundError) Error() string { return "no such flavour: " + string(e) }
-
-// Is makes the error fs.ErrNotExist, without its text.
-func (notFoundError) Is(target error) bool { return target == fs.ErrNotExist }
 
 // first returns the first of these files that exists, or nil if none does.
 func (l *Library) first(limit int64, names ...string) (*file, error) {

@@ -50,3 +50,18 @@ func (errs *fieldErrors) addAt(field string, index int, rule string, args ...any
 func fieldErrorf(field, rule string, args ...any) error {
 	return &FieldError{field, -1, fmt.Errorf(rule, args...)}
 }
+
+// Reword returns an error that reads as text and is err to errors.Is: for a cause such as
+// fs.ErrNotExist, whose own text tells a user nothing.
+func Reword(err error, text string, args ...any) error {
+	return reworded{fmt.Sprintf(text, args...), err}
+}
+
+type reworded struct {
+	text string
+	err  error
+}
+
+func (e reworded) Error() string { return e.text }
+
+func (e reworded) Unwrap() error { return e.err }

@@ -40,7 +40,7 @@ func (s dirTarget) put(ctx context.Context, name string, r *io.SectionReader, is
 		}
 	}()
 	var from io.Reader = io.NewSectionReader(r, 0, r.Size())
-	from = &pushReader{ctx, from}
+	from = fetch.NewContextReader(ctx, from)
 	if count != nil {
 		from = &image.ProgressReader{R: from, Total: r.Size(), Count: count}
 	}
@@ -71,19 +71,6 @@ func (s dirTarget) give(from, name string, isNew bool) error {
 		}
 	}
 	return err
-}
-
-// pushReader reads r until ctx ends.
-type pushReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (s *pushReader) Read(p []byte) (int, error) {
-	if err := context.Cause(s.ctx); err != nil {
-		return 0, err
-	}
-	return s.r.Read(p)
 }
 
 func (s dirTarget) remove(_ context.Context, name string) error {

@@ -54,7 +54,7 @@ func Unpack(ctx context.Context, ps *life.Pots, name pot.Name, archive *os.File,
 // dataset exists: it may be an image too.
 func taken(name pot.Name, err error) error {
 	if errors.Is(err, fs.ErrExist) {
-		return statusError{fmt.Sprintf("pot %s already exists", name), fs.ErrExist}
+		return pot.Reword(fs.ErrExist, "pot %s already exists", name)
 	}
 	return err
 }
@@ -100,7 +100,7 @@ func Clone(ctx context.Context, ps *life.Pots, name, of pot.Name, snapshot strin
 	case snapshot == "":
 		snapshot = names[len(names)-1]
 	case !slices.Contains(names, snapshot):
-		return nil, statusError{fmt.Sprintf("pot %s: no such snapshot: %s", of, snapshot), fs.ErrNotExist}
+		return nil, pot.Reword(fs.ErrNotExist, "pot %s: no such snapshot: %s", of, snapshot)
 	}
 	dir, err := ps.Host().Datasets.Clone(ctx, pot.Clone{Origin: string(of), Name: string(name), Snapshot: snapshot})
 	if err != nil {

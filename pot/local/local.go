@@ -37,16 +37,6 @@ type Change interface {
 // ErrTaskPot is returned for a pot of a Nomad task, which nobody may change by hand.
 var ErrTaskPot = errors.New("belongs to a Nomad task, and only Nomad can change it")
 
-// statusError is an error that reads as text, and is err to errors.Is.
-type statusError struct {
-	text string
-	err  error
-}
-
-func (e statusError) Error() string { return e.text }
-
-func (e statusError) Unwrap() error { return e.err }
-
 // Open opens the pot of that name. It returns fs.ErrNotExist if there is none.
 func Open(ctx context.Context, host pot.Host, name pot.Name) (*Pot, error) {
 	if err := name.Validate(); err != nil {
@@ -54,7 +44,7 @@ func Open(ctx context.Context, host pot.Host, name pot.Name) (*Pot, error) {
 	}
 	dir, err := host.Datasets.Dir(ctx, string(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, statusError{"no such pot: " + string(name), fs.ErrNotExist}
+		return nil, pot.Reword(fs.ErrNotExist, "no such pot: %s", name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pot %s: %w", name, err)

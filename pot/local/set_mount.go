@@ -139,7 +139,7 @@ func (m MountIn) apply(ctx context.Context, s *Pot) error {
 	return s.editMounts(ctx, func(all []conf.FSMount) ([]conf.FSMount, error) {
 		for _, other := range all {
 			if other.Target == entry.Target {
-				return nil, statusError{fmt.Sprintf("-m: %s is already mounted on %s", other.Source, other.Target), fs.ErrExist}
+				return nil, pot.Reword(fs.ErrExist, "-m: %s is already mounted on %s", other.Source, other.Target)
 			}
 		}
 		if err := makeTarget(s.tree(), entry.Target, all); err != nil {
@@ -192,7 +192,7 @@ func (m MountOut) apply(ctx context.Context, s *Pot) error {
 	return s.editMounts(ctx, func(all []conf.FSMount) ([]conf.FSMount, error) {
 		left := slices.DeleteFunc(slices.Clone(all), func(other conf.FSMount) bool { return other.Target == path.Clean(m.Target) })
 		if len(left) == len(all) {
-			return nil, statusError{"-m: nothing is mounted on " + m.Target, fs.ErrNotExist}
+			return nil, pot.Reword(fs.ErrNotExist, "-m: nothing is mounted on %s", m.Target)
 		}
 		return left, nil
 	})

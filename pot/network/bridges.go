@@ -51,17 +51,7 @@ func (b Bridges) Find(name string) (pot.Network, error) {
 	return n, nil
 }
 
-// bridgeError is an error that reads as text, and is err to errors.Is.
-type bridgeError struct {
-	text string
-	err  error
-}
-
-func (e bridgeError) Error() string { return e.text }
-
-func (e bridgeError) Unwrap() error { return e.err }
-
-func notFound(name string) error { return bridgeError{"no such bridge: " + name, fs.ErrNotExist} }
+func notFound(name string) error { return pot.Reword(fs.ErrNotExist, "no such bridge: %s", name) }
 
 // readBridge reads the file of a bridge.
 func readBridge(r io.Reader) (pot.Network, error) {

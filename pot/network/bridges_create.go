@@ -124,7 +124,7 @@ func (b Bridges) write(made Bridge) error {
 	defer root.Close()
 	f, err := root.OpenFile(made.Name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return bridgeError{fmt.Sprintf("bridge %s already exists", made.Name), fs.ErrExist}
+		return pot.Reword(fs.ErrExist, "bridge %s already exists", made.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("bridge %s: %w", made.Name, errors.Unwrap(err)) // without "openat"
