@@ -36,7 +36,7 @@ func TestDriver_Fingerprint_hangs(t *testing.T) {
 		}}, "1.2.3")
 		defer d.Shutdown(t.Context())
 		must.NoError(t, d.SetConfig(&base.Config{}))
-		d.startReconciler.Do(func() {}) // there is nothing to be taken away
+		d.startReconciler.Do(func() {}) // there is nothing to destroy
 		all, err := d.Fingerprint(t.Context())
 		must.NoError(t, err)
 		must.Eq(t, drivers.HealthStateHealthy, (<-all).Health)

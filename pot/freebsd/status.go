@@ -11,7 +11,7 @@ import (
 
 // statusFiles are the files from which the shell tool reads a pot's state: without one it
 // neither stops a pot nor destroys a running one. Nothing else reads them, so a file that
-// cannot be written is no error. (share/pot/set-status.sh)
+// cannot be written is ignored. (share/pot/set-status.sh)
 type statusFiles struct {
 	dir string // POT_TMP; "" for no files
 }

@@ -17,7 +17,7 @@ type limit struct {
 // lastLimit is RLIMIT_PIPEBUF of FreeBSD 14.2; before, the last is RLIMIT_UMTXP, 14.
 const lastLimit = 15
 
-// limits returns those of class root of login.conf(5): infinity for each, which
+// limits returns the limits of class root of login.conf(5): infinity for each, which
 // setrlimit(2) lowers to the kernel's own bounds (kern.maxfilesperproc, kern.maxprocperuid,
 // kern.maxdsiz and others). Class daemon differs in locked memory, of which a jail can have
 // none unless allow.mlock is set for it.

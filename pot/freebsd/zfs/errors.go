@@ -14,7 +14,7 @@ var (
 	ErrDependents       = errors.New("has dependent clones")
 )
 
-// errorTexts are those of FreeBSD 14.2's zfs(8): testdata/errors.txt and
+// errorTexts are the error texts of FreeBSD 14.2's zfs(8): testdata/errors.txt and
 // lib/libzfs/libzfs_util.c of OpenZFS, libzfs_error_description.
 var errorTexts = []run.ErrorText{
 	{Text: "dataset does not exist", Err: fs.ErrNotExist},

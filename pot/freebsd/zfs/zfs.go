@@ -214,7 +214,7 @@ func (c Commands) Snapshots(ctx context.Context, dataset string) ([]string, erro
 	return strings.Fields(out), err
 }
 
-// GUIDs lists those of the snapshots of dataset and of all below it.
+// GUIDs lists the GUIDs of the snapshots of dataset and of all below it.
 func (c Commands) GUIDs(ctx context.Context, dataset string) (all []uint64, err error) {
 	args := []string{"list", "-Hp", "-r", "-t", "snapshot", "-o", "guid", dataset}
 	rows, err := c.table(ctx, 1, args...)
@@ -321,7 +321,7 @@ func (c Commands) WithProperty(ctx context.Context, dataset, property string) ([
 }
 
 // Properties reads properties of datasets and snapshots: values that were set there, and
-// those of properties that nobody can set, as guid.
+// the values of properties that nobody can set, as guid.
 func (c Commands) Properties(ctx context.Context, properties []string, datasets ...string) (map[string]map[string]string, error) {
 	return c.properties(ctx, append([]string{"get", "-Hp", "-s", "local,none", "-o", "name,property,value",
 		strings.Join(properties, ",")}, datasets...))
