@@ -96,7 +96,7 @@ func serveBig(t *testing.T) *imagetest.Server {
 	t.Helper()
 	tree := imagetest.Programs(t, 40<<20)
 	must.NoError(t, os.MkdirAll(tree+"/bin", 0o755))
-	goBuild(t, "-o", tree+"/bin/fate", "./testdata/fate")
+	goBuild(t, ".", "-o", tree+"/bin/fate", "./testdata/fate")
 	must.NoError(t, os.MkdirAll(tree+"/many", 0o755))
 	for n := range 5000 {
 		name := filepath.Join(tree, "many", fmt.Sprint(n))
