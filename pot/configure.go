@@ -25,7 +25,7 @@ type Overrides struct {
 // in files, of which later ones win, and by o. Its error has every problem, each with
 // its key in pot.conf, or as a FieldError of o: zfs_root, cache.dir, network, gateway.
 func Configure(files []string, o Overrides) (HostConfig, Config, error) {
-	var errs fieldErrors
+	var errs FieldErrors
 	conf, err := ReadSystemConf(files...)
 	if err != nil {
 		errs = append(errs, err)
@@ -34,11 +34,11 @@ func Configure(files []string, o Overrides) (HostConfig, Config, error) {
 	h := HostConfig{Dir: cmp.Or(o.Dir, paths.Dir), Supervisor: o.Supervisor}
 	h.apply(&conf, &errs)
 	if h.ZFSRoot = cmp.Or(o.ZFSRoot, conf.ZFSRoot, DefaultZFSRoot); !zfsRoots.MatchString(h.ZFSRoot) || len(h.ZFSRoot) > maxZFSRoot {
-		errs.add(keyOf(o.ZFSRoot, "zfs_root", "POT_ZFS_ROOT"), "must be the name of a dataset, as in zroot/pot, not %.200q", h.ZFSRoot)
+		errs.Add(keyOf(o.ZFSRoot, "zfs_root", "POT_ZFS_ROOT"), "must be the name of a dataset, as in zroot/pot, not %.200q", h.ZFSRoot)
 	}
 	cache := cmp.Or(o.Cache, conf.Cache, paths.Cache, filepath.Join(h.Dir, "cache"))
 	if set := cmp.Or(o.Cache, conf.Cache); set != "" && !filepath.IsAbs(set) {
-		errs.add(keyOf(o.Cache, "cache.dir", "POT_CACHE"), "must be an absolute path, not %q", cache)
+		errs.Add(keyOf(o.Cache, "cache.dir", "POT_CACHE"), "must be an absolute path, not %q", cache)
 	}
 	gateway := o.Gateway
 	if o.Network == "" { // pot.conf's is in its own network
@@ -50,7 +50,7 @@ func Configure(files []string, o Overrides) (HostConfig, Config, error) {
 		if field.Field == "gateway" {
 			key = keyOf(o.Gateway, "gateway", "POT_GATEWAY")
 		}
-		errs.add(key, "%w", field.Err)
+		errs.Add(key, "%w", field.Err)
 	}
 	conf.ZFSRoot, conf.Cache, conf.FSRoot = h.ZFSRoot, filepath.Clean(cache), cmp.Or(conf.FSRoot, paths.PotRoot, h.Dir)
 	c := Config{
@@ -78,9 +78,9 @@ func keyOf(override, key, confKey string) string {
 }
 
 // apply sets what pot.conf says of uplinks, and adds the problems of that.
-func (h *HostConfig) apply(c *SystemConf, errs *fieldErrors) {
+func (h *HostConfig) apply(c *SystemConf, errs *FieldErrors) {
 	h.Interface, h.Isolate, h.PFRulesHook, h.StatusDir = c.Interface, c.Isolate, c.PFRulesHook, c.Tmp
-	invalid := func(key, rule, value string) { errs.add(key, "must be %s, not %.80q", rule, value) }
+	invalid := func(key, rule, value string) { errs.Add(key, "must be %s, not %.80q", rule, value) }
 	for _, name := range append(strings.Fields(c.Extra), c.Interface) {
 		if name != "" && !ValidInterface(name) {
 			invalid("POT_EXTIF", "an interface", name)

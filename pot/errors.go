@@ -38,12 +38,12 @@ func (e *FieldError) Error() string { return e.Key() + ": " + e.Err.Error() }
 
 func (e *FieldError) Unwrap() error { return e.Err }
 
-// fieldErrors collects FieldErrors.
-type fieldErrors []error
+// FieldErrors collects FieldErrors.
+type FieldErrors []error
 
-func (errs *fieldErrors) add(field, rule string, args ...any) { errs.addAt(field, -1, rule, args...) }
+func (errs *FieldErrors) Add(field, rule string, args ...any) { errs.AddAt(field, -1, rule, args...) }
 
-func (errs *fieldErrors) addAt(field string, index int, rule string, args ...any) {
+func (errs *FieldErrors) AddAt(field string, index int, rule string, args ...any) {
 	*errs = append(*errs, &FieldError{field, index, fmt.Errorf(rule, args...)})
 }
 

@@ -34,7 +34,7 @@ func TestReadSystemConf(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, Dual, c.NetworkStack())
 		var h HostConfig
-		var errs fieldErrors
+		var errs FieldErrors
 		h.apply(&c, &errs)
 		must.SliceEmpty(t, errs)
 		must.Eq(t, HostConfig{
