@@ -3,21 +3,13 @@ package pot
 import (
 	"errors"
 	"fmt"
-
-	"nomad-driver-pot/pot/supervise"
 )
 
 // ErrUnsupported is wrapped by errors about a feature that this host does not have. The
 // wrapping error names the feature.
 var ErrUnsupported = errors.New("not supported on this host")
 
-// Errors of package supervise, so that callers need not import it.
-var (
-	ErrEnded       = supervise.ErrEnded
-	ErrUnknownExit = supervise.ErrUnknownExit
-)
-
-// A FieldError is a problem with one field of a value. Spec.Validate and Configure
+// A FieldError is a problem with one field of a value. Spec.Validate and potconf.Configure
 // return all of them, joined, so that a caller can name the key that a person typed
 // for the field.
 type FieldError struct {

@@ -1,4 +1,4 @@
-package pot
+package potconf
 
 import (
 	"cmp"
@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"nomad-driver-pot/pot"
 )
 
 // Overrides are what a person sets in place of pot.conf: "" is what pot.conf says,
@@ -25,7 +27,7 @@ type Overrides struct {
 // in files, of which later ones win, and by o. Its error has every problem, each with
 // its key in pot.conf, or as a FieldError of o: zfs_root, cache.dir, network, gateway.
 func Configure(files []string, o Overrides) (HostConfig, Config, error) {
-	var errs FieldErrors
+	var errs pot.FieldErrors
 	conf, err := ReadSystemConf(files...)
 	if err != nil {
 		errs = append(errs, err)
@@ -44,8 +46,8 @@ func Configure(files []string, o Overrides) (HostConfig, Config, error) {
 	if o.Network == "" { // pot.conf's is in its own network
 		gateway = cmp.Or(gateway, conf.Gateway)
 	}
-	h.Network, err = ParseNetwork(cmp.Or(o.Network, conf.Network, DefaultNetwork.Prefix.String()), gateway)
-	if field := (*FieldError)(nil); errors.As(err, &field) {
+	h.Network, err = pot.ParseNetwork(cmp.Or(o.Network, conf.Network, pot.DefaultNetwork.Prefix.String()), gateway)
+	if field := (*pot.FieldError)(nil); errors.As(err, &field) {
 		key := keyOf(o.Network, "network", "POT_NETWORK")
 		if field.Field == "gateway" {
 			key = keyOf(o.Gateway, "gateway", "POT_GATEWAY")
@@ -78,11 +80,11 @@ func keyOf(override, key, confKey string) string {
 }
 
 // apply sets what pot.conf says of uplinks, and adds the problems of that.
-func (h *HostConfig) apply(c *SystemConf, errs *FieldErrors) {
+func (h *HostConfig) apply(c *SystemConf, errs *pot.FieldErrors) {
 	h.Interface, h.Isolate, h.PFRulesHook, h.StatusDir = c.Interface, c.Isolate, c.PFRulesHook, c.Tmp
 	invalid := func(key, rule, value string) { errs.Add(key, "must be %s, not %.80q", rule, value) }
 	for _, name := range append(strings.Fields(c.Extra), c.Interface) {
-		if name != "" && !ValidInterface(name) {
+		if name != "" && !pot.ValidInterface(name) {
 			invalid("POT_EXTIF", "an interface", name)
 		}
 	}

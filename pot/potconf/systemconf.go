@@ -1,4 +1,4 @@
-package pot
+package potconf
 
 import (
 	"bufio"
@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/pot"
 )
 
 // SystemConf is the part of pot's own configuration, pot.conf, that this project uses. A
@@ -38,17 +39,17 @@ type SystemConf struct {
 
 // NetworkStack returns the default stack of pots: as with pot, IPv4 unless POT_NETWORK_STACK
 // is ipv6 or dual.
-func (c *SystemConf) NetworkStack() Stack {
-	switch s := Stack(c.Stack); s {
-	case IPv6, Dual:
+func (c *SystemConf) NetworkStack() pot.Stack {
+	switch s := pot.Stack(c.Stack); s {
+	case pot.IPv6, pot.Dual:
 		return s
 	}
-	return IPv4
+	return pot.IPv4
 }
 
 // PotConfs returns the files of pot's configuration, pot's defaults first. file is the
 // operator's, and the defaults are beside it; "" has no files.
-func PotConfs(file string) []string {
+func Files(file string) []string {
 	if file == "" {
 		return nil
 	}

@@ -1,7 +1,9 @@
-package pot
+package potconf
 
 import (
 	"net/netip"
+
+	"nomad-driver-pot/pot"
 )
 
 // Uplink is a further interface of the host that leads to a network.
@@ -15,7 +17,7 @@ type Uplink struct {
 type HostConfig struct {
 	Dir        string // the host's state, and on Linux its datasets
 	Supervisor string // path of pot-supervisor
-	Network    Network
+	Network    pot.Network
 
 	// For FreeBSD.
 	ZFSRoot       string
@@ -30,7 +32,7 @@ type HostConfig struct {
 // Config is the configuration that all pots of a host share.
 type Config struct {
 	Dir        string // for records and supervisors' files; only root can read it
-	Network    Network
+	Network    pot.Network
 	Bridges    string // directory of the files that describe private bridges; "" for none
 	Supervisor string // path of pot-supervisor
 

@@ -1,4 +1,4 @@
-package pot_test
+package resolvconf_test
 
 import (
 	"net/netip"
@@ -8,7 +8,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/resolvconf"
 )
 
 func TestNameServers(t *testing.T) {
@@ -25,7 +25,7 @@ func TestNameServers(t *testing.T) {
 		"nameserver ::ffff:127.0.0.1\n nameserver 192.0.2.9\n#nameserver 192.0.2.8\nnameservers 192.0.2.7": nil,
 		"nameserver 127.0.0.1\nnameserver\t192.0.2.1  # one\nsearch x\nnameserver 2001:db8::1":             addrs("192.0.2.1", "2001:db8::1"),
 	} {
-		must.Eq(t, want, pot.NameServers(text), must.Sprintf("%q", text))
+		must.Eq(t, want, resolvconf.NameServers(text), must.Sprintf("%q", text))
 	}
 }
 
@@ -36,8 +36,8 @@ func TestNameServersIn(t *testing.T) {
 		"run/b":     {Data: []byte("nameserver 192.0.2.1\nnameserver 192.0.2.2\n")},
 		"run/dir/x": {Data: []byte("nameserver 192.0.2.3\n")},
 	}
-	must.Eq(t, addrs("192.0.2.1", "192.0.2.2"), pot.NameServersIn(root, "run/*"))
-	must.SliceEmpty(t, pot.NameServersIn(root, "nosuch/*"))
+	must.Eq(t, addrs("192.0.2.1", "192.0.2.2"), resolvconf.NameServersIn(root, "run/*"))
+	must.SliceEmpty(t, resolvconf.NameServersIn(root, "nosuch/*"))
 }
 
 func addrs(texts ...string) (all []netip.Addr) {

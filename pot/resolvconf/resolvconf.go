@@ -1,4 +1,6 @@
-package pot
+// Package resolvconf reads resolver(5) files, of the host, of its resolvers and of images,
+// and decides which of their servers a pot can reach. Package life writes the file of a pot.
+package resolvconf
 
 import (
 	"io"
@@ -8,8 +10,8 @@ import (
 	"strings"
 )
 
-// MaxResolvConf is how many bytes are read of a resolver(5) file.
-const MaxResolvConf = 64 << 10
+// MaxBytes is how many bytes are read of a resolver(5) file.
+const MaxBytes = 64 << 10
 
 // NameServers returns the servers in the text of a resolver(5) file that pots may reach. A
 // server on loopback is not one of them: each network stack has its own loopback.
@@ -31,7 +33,7 @@ func NameServersIn(root fs.FS, pattern string) (servers []netip.Addr) {
 		if err != nil {
 			continue
 		}
-		text, _ := ReadResolvConf(f)
+		text, _ := Read(f)
 		f.Close()
 		for _, addr := range NameServers(text) {
 			if !slices.Contains(servers, addr) {
@@ -70,7 +72,7 @@ func NamedServers(text string) (all []string) {
 }
 
 // ReadResolvConf reads at most MaxResolvConf bytes of a resolver(5) file.
-func ReadResolvConf(r io.Reader) (string, error) {
-	data, err := io.ReadAll(io.LimitReader(r, MaxResolvConf))
+func Read(r io.Reader) (string, error) {
+	data, err := io.ReadAll(io.LimitReader(r, MaxBytes))
 	return string(data), err
 }

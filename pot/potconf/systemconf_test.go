@@ -1,4 +1,4 @@
-package pot
+package potconf
 
 import (
 	"net/netip"
@@ -9,6 +9,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
+	"nomad-driver-pot/pot"
 )
 
 func TestReadSystemConf(t *testing.T) {
@@ -32,9 +33,9 @@ func TestReadSystemConf(t *testing.T) {
 		c, err := ReadSystemConf(write("uplinks", "POT_EXTIF=em0\nPOT_EXTRA_EXTIF=\"em1 em2\"\nPOT_NETWORK_em1=192.168.0.0/16\nPOT_NETWORK_STACK=dual\n"+
 			"POT_EXTIF_ADDR=192.0.2.1\nPOT_EXPORT_PORTS_PF_RULES_HOOK=/root/rules\nPOT_TMP=/var/tmp\n"))
 		must.NoError(t, err)
-		must.Eq(t, Dual, c.NetworkStack())
+		must.Eq(t, pot.Dual, c.NetworkStack())
 		var h HostConfig
-		var errs FieldErrors
+		var errs pot.FieldErrors
 		h.apply(&c, &errs)
 		must.SliceEmpty(t, errs)
 		must.Eq(t, HostConfig{
@@ -74,7 +75,7 @@ func TestConfigure(t *testing.T) {
 	t.Run("pot.conf says what is not overridden, and the host's defaults the rest", func(t *testing.T) {
 		h, c, err := Configure([]string{file}, Overrides{Host: "freebsd", Supervisor: "/s", Gateway: "10.2.0.8"})
 		must.NoError(t, err)
-		network := Network{netip.MustParsePrefix("10.2.0.0/16"), netip.MustParseAddr("10.2.0.8")}
+		network := pot.Network{Prefix: netip.MustParsePrefix("10.2.0.0/16"), Gateway: netip.MustParseAddr("10.2.0.8")}
 		must.Eq(t, HostConfig{Dir: "/var/db/nomad-driver-pot", Supervisor: "/s", Network: network, ZFSRoot: "tank/pot"}, h)
 		must.Eq(t, Config{
 			Dir: h.Dir, Network: network, Supervisor: "/s", Bridges: "/opt/pot/bridges", Reserved: []netip.Addr{netip.MustParseAddr("10.2.0.9")},
