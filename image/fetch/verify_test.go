@@ -1,4 +1,4 @@
-package image_test
+package fetch_test
 
 import (
 	"context"
@@ -52,7 +52,7 @@ func TestPlace_Open(t *testing.T) {
 			must.Eq(t, image.Meta{}, f.Meta)
 			must.Nil(t, f.Key)
 			must.Eq(t, string(imagetest.Skein(small, []byte(imagetest.NoMeta))), strings.TrimPrefix(f.Digest.String(), "skein1024:")+"\n")
-			must.MapLen(t, 0, contents(t, keep), must.Sprint("what is kept has no name"))
+			must.MapLen(t, 0, imagetest.Files(t, keep), must.Sprint("what is kept has no name"))
 			for range 2 { // as often as wanted
 				got, err := io.ReadAll(opened(t, f, func(d, n int64) { done, total = d, n }))
 				must.NoError(t, err)
@@ -177,7 +177,7 @@ func TestPlace_Verify_faults(t *testing.T) {
 			must.Error(t, err)
 			must.StrHasPrefix(t, strings.ReplaceAll(c.want, "SRC", p.String()), err.Error())
 			must.Eq(t, c.retry, image.Retryable(err))
-			must.MapLen(t, 0, contents(t, keep))
+			must.MapLen(t, 0, imagetest.Files(t, keep))
 		})
 	}
 }

@@ -1,4 +1,4 @@
-package image_test
+package store_test
 
 import (
 	"bytes"
@@ -243,7 +243,7 @@ func TestStore_Ensure_list(t *testing.T) {
 
 // layerStream is one that a FreeBSD 14.2 made.
 func layerStream(t *testing.T, name string) []byte {
-	f, err := os.Open(filepath.Join("zstream/testdata", name))
+	f, err := os.Open(filepath.Join("../zstream/testdata", name))
 	must.NoError(t, err)
 	defer f.Close()
 	data, err := io.ReadAll(xz.NewReader(f))
@@ -293,7 +293,7 @@ func TestStore_Ensure_made(t *testing.T) {
 	leak.Check(t)
 	b := newRig(t)
 	metas := map[string]string{"fxchild_2.0.xz": "fxsmall:1.0@1795391932\n", "fxgrand_3.1.4.xz": "fxchild:2.0@1795392050\n"}
-	files, err := filepath.Glob("zstream/testdata/*_*.xz")
+	files, err := filepath.Glob("../zstream/testdata/*_*.xz")
 	must.NoError(t, err)
 	files = slices.DeleteFunc(files, func(file string) bool { // the same stream, compressed otherwise
 		return strings.HasSuffix(file, "-oneblock.xz")

@@ -1,4 +1,4 @@
-package image_test
+package build_test
 
 import (
 	"io"

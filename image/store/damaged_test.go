@@ -1,4 +1,4 @@
-package image_test
+package store_test
 
 import (
 	"context"
@@ -32,12 +32,12 @@ func (d damagedLabels) Labels(ctx context.Context, name string) (map[string]stri
 // it, and found there again.
 func TestStore_Ensure_damagedLabels(t *testing.T) {
 	leak.Check(t)
-	for name, opts := range map[string]image.PullOptions{"any image": {}, "a digest": {Digest: digest(t, smallImage, imagetest.NoMeta)}} {
+	for name, opts := range map[string]image.PullOptions{"any image": {}, "a digest": {Digest: imagetest.Digest(t, smallImage, []byte(imagetest.NoMeta))}} {
 		t.Run(name, func(t *testing.T) {
 			b := newRig(t)
 			b.datasets.Put("small_1_0", nil)
 			images := store.NewStore(fetch.NewCache(b.cache, fetch.Options{}), damagedLabels{b.datasets, "small_1_0"})
-			beside := store.Beside(b.small, digest(t, smallImage, imagetest.NoMeta))
+			beside := store.Beside(b.small, imagetest.Digest(t, smallImage, []byte(imagetest.NoMeta)))
 			for range 2 {
 				got, err := images.Ensure(t.Context(), b.small, opts, nil)
 				must.NoError(t, err)

@@ -1,6 +1,6 @@
 //go:build linux || freebsd
 
-package image_test
+package store_test
 
 import (
 	"bufio"
@@ -120,11 +120,12 @@ type crashRig struct {
 
 func newCrashRig(t *testing.T) *crashRig {
 	r := &crashRig{dir: t.TempDir(), place: newHostPlace(t)}
-	r.server, _ = smallServer(t)
+	leak.Check(t)
+	r.server = imagetest.NewServer(t)
 	xz := imagetest.XZ(hostileGood())
 	r.server.Add("good", "1.0", xz, imagetest.NoMeta)
 	r.ref = image.Ref{Source: r.server.URL, Name: "good", Tag: "1.0"}
-	r.pin = digest(t, xz, imagetest.NoMeta)
+	r.pin = imagetest.Digest(t, xz, []byte(imagetest.NoMeta))
 	r.host = r.place.open(t)
 	return r
 }

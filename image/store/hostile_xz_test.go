@@ -1,4 +1,4 @@
-package image_test
+package store_test
 
 import (
 	"bytes"
@@ -71,7 +71,7 @@ func hostileXZ() []hostileFiles {
 			p[xzBlock+2] = 0x7f
 			return resum(p, xzBlock, xzBlock+8)
 		}), none, nil, decode + "xz: "},
-		{"another image than the digest's", good, none, other, "verify REF: image is not what was asked for: want " + withCredentials(other) + ", got "},
+		{"another image than the digest's", good, none, other, "verify REF: image is not what was asked for: want " + imagetest.Shown(other) + ", got "},
 		{"the digest of the file without its .meta", good, none, imagetest.Skein(good, nil), "verify REF: image is not what was asked for: want "},
 		{"a web page for the .meta", good, page, nil, "verify bad_1.0.xz.meta of REF: a web page, not what an image was cloned from"},
 		{"a web page for the .skein", good, none, page, "verify bad_1.0.xz.skein of REF: a web page, not a digest"},

@@ -1,4 +1,4 @@
-package image_test
+package push_test
 
 import (
 	"context"
@@ -307,4 +307,36 @@ func TestPush_refused(t *testing.T) {
 	must.NoError(t, err)
 	_, err = push.Push(t.Context(), web, t.TempDir(), push.PushOptions{})
 	must.EqError(t, err, "publish "+s.URL+"/web_1.0.xz: is not on this machine")
+}
+
+// TestPush_takenMeanwhile has another image published while one is sent.
+func TestPush_takenMeanwhile(t *testing.T) {
+	leak.Check(t)
+	other := map[string]string{"web_1.0.xz": "other", "web_1.0.xz.meta": "-\n", "web_1.0.xz.skein": string(imagetest.Skein([]byte("other"), []byte("-\n")))}
+	meanwhile := func(put func(name string, data []byte)) push.PushOptions {
+		done := false
+		return push.PushOptions{Back: func(int64, int64) {
+			if !done {
+				done = true
+				for _, name := range []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"} {
+					put(name, []byte(other[name]))
+				}
+			}
+		}}
+	}
+	t.Run("on a server", func(t *testing.T) {
+		s := imagetest.NewTarget(t)
+		_, err := push.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, meanwhile(s.Put))
+		must.ErrorIs(t, err, fs.ErrExist)
+		must.ErrorContains(t, err, "another image of that name")
+		must.Eq(t, other["web_1.0.xz.skein"], string(s.File("web_1.0.xz.skein")))
+	})
+	t.Run("in a directory, by another program", func(t *testing.T) {
+		dir := t.TempDir()
+		_, err := push.Push(t.Context(), pushed(t, "one", "-\n"), dir, meanwhile(func(name string, data []byte) {
+			must.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o644))
+		}))
+		must.ErrorIs(t, err, fs.ErrExist)
+		must.Eq(t, other, imagetest.Files(t, dir))
+	})
 }

@@ -1,4 +1,4 @@
-package image_test
+package build_test
 
 import (
 	"context"
@@ -14,7 +14,6 @@ import (
 	"nomad-driver-pot/image/build"
 	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/imagetest"
-	"nomad-driver-pot/image/push"
 )
 
 // exportOptions are for an image of that stream.
@@ -28,18 +27,6 @@ func exportOptions(dir, stream string) build.ExportOptions {
 	}
 }
 
-// filesIn are the files of a directory.
-func filesIn(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	all := map[string]string{}
-	for _, name := range names(t, dir) {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		must.NoError(t, err)
-		all[name] = string(data)
-	}
-	return all
-}
-
 func TestExport_taken(t *testing.T) {
 	leak.Check(t)
 	for _, suffix := range []string{"", ".meta", ".skein", ".skein.sig"} {
@@ -51,13 +38,13 @@ func TestExport_taken(t *testing.T) {
 			must.ErrorIs(t, o.Check(), fs.ErrExist)
 			_, err := build.Export(t.Context(), o)
 			must.EqError(t, err, "export web_1.0: "+file+": file already exists")
-			must.Eq(t, map[string]string{"web_1.0.xz" + suffix: "published"}, filesIn(t, dir))
+			must.Eq(t, map[string]string{"web_1.0.xz" + suffix: "published"}, imagetest.Files(t, dir))
 
 			o.Replace = true
 			must.NoError(t, o.Check())
 			_, err = build.Export(t.Context(), o)
 			must.NoError(t, err)
-			must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, names(t, dir))
+			must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, imagetest.Names(t, dir))
 			_, err = build.Export(t.Context(), exportOptions(dir, "another stream"))
 			must.ErrorIs(t, err, fs.ErrExist, must.Sprint("also the very same image"))
 		})
@@ -67,7 +54,7 @@ func TestExport_taken(t *testing.T) {
 		must.NoError(t, os.Symlink("nowhere", filepath.Join(dir, "web_1.0.xz")))
 		_, err := build.Export(t.Context(), exportOptions(dir, "a stream"))
 		must.ErrorIs(t, err, fs.ErrExist)
-		must.Eq(t, []string{"web_1.0.xz"}, names(t, dir))
+		must.Eq(t, []string{"web_1.0.xz"}, imagetest.Names(t, dir))
 	})
 }
 
@@ -80,7 +67,7 @@ func TestExport_takenMeanwhile(t *testing.T) {
 		o.Signer = signer
 		_, err := build.Export(t.Context(), o)
 		must.NoError(t, err)
-		return filesIn(t, dir)
+		return imagetest.Files(t, dir)
 	}
 	t.Run("an export", func(t *testing.T) {
 		dir := t.TempDir()
@@ -96,7 +83,7 @@ func TestExport_takenMeanwhile(t *testing.T) {
 		}
 		_, err := build.Export(t.Context(), o)
 		must.ErrorIs(t, err, fs.ErrExist)
-		must.Eq(t, there, filesIn(t, dir))
+		must.Eq(t, there, imagetest.Files(t, dir))
 	})
 	t.Run("a build", func(t *testing.T) {
 		o := buildOptions(t, webTree(t))
@@ -113,7 +100,7 @@ func TestExport_takenMeanwhile(t *testing.T) {
 		}
 		_, err := build.Build(t.Context(), o)
 		must.ErrorIs(t, err, fs.ErrExist)
-		must.Eq(t, there, filesIn(t, o.Dir))
+		must.Eq(t, there, imagetest.Files(t, o.Dir))
 	})
 	t.Run("of many at once one is published", func(t *testing.T) {
 		dir := t.TempDir()
@@ -145,42 +132,10 @@ func TestExport_takenMeanwhile(t *testing.T) {
 			}
 		}
 		must.Eq(t, 1, published)
-		must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, names(t, dir))
+		must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, imagetest.Names(t, dir))
 		at, err := fetch.ParseLocation(filepath.Join(dir, "web_1.0.xz"))
 		must.NoError(t, err)
 		_, err = at.Verify(t.Context(), fetch.Checks{})
 		must.NoError(t, err)
-	})
-}
-
-// TestPush_takenMeanwhile has another image published while one is sent.
-func TestPush_takenMeanwhile(t *testing.T) {
-	leak.Check(t)
-	other := map[string]string{"web_1.0.xz": "other", "web_1.0.xz.meta": "-\n", "web_1.0.xz.skein": string(imagetest.Skein([]byte("other"), []byte("-\n")))}
-	meanwhile := func(put func(name string, data []byte)) push.PushOptions {
-		done := false
-		return push.PushOptions{Back: func(int64, int64) {
-			if !done {
-				done = true
-				for _, name := range []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"} {
-					put(name, []byte(other[name]))
-				}
-			}
-		}}
-	}
-	t.Run("on a server", func(t *testing.T) {
-		s := imagetest.NewTarget(t)
-		_, err := push.Push(t.Context(), pushed(t, "one", "-\n"), s.URL, meanwhile(s.Put))
-		must.ErrorIs(t, err, fs.ErrExist)
-		must.ErrorContains(t, err, "another image of that name")
-		must.Eq(t, other["web_1.0.xz.skein"], string(s.File("web_1.0.xz.skein")))
-	})
-	t.Run("in a directory, by another program", func(t *testing.T) {
-		dir := t.TempDir()
-		_, err := push.Push(t.Context(), pushed(t, "one", "-\n"), dir, meanwhile(func(name string, data []byte) {
-			must.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o644))
-		}))
-		must.ErrorIs(t, err, fs.ErrExist)
-		must.Eq(t, other, filesIn(t, dir))
 	})
 }

@@ -1,4 +1,4 @@
-package image_test
+package build_test
 
 import (
 	"archive/tar"
@@ -53,18 +53,6 @@ func webTree(t testing.TB) string {
 	return dir
 }
 
-// names are those in a directory.
-func names(t testing.TB, dir string) (all []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	must.NoError(t, err)
-	for _, e := range entries {
-		all = append(all, e.Name())
-	}
-	return all
-}
-
-// unpack extracts an image into a new directory.
 func unpack(t testing.TB, path string) string {
 	t.Helper()
 	f, err := os.Open(path)
@@ -97,7 +85,7 @@ func TestBuild(t *testing.T) {
 	o.Progress = func(p build.BuildProgress) { last = p }
 	a, err := build.Build(t.Context(), o)
 	must.NoError(t, err)
-	must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein", "web_1.0.xz.skein.sig"}, names(t, o.Dir))
+	must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein", "web_1.0.xz.skein.sig"}, imagetest.Names(t, o.Dir))
 	must.Eq(t, "1795392222", a.Snapshot)
 	must.Eq(t, 4, a.Files)
 	must.Eq(t, last.Total, last.Done)
@@ -139,7 +127,7 @@ func TestBuild(t *testing.T) {
 		b, err := build.Build(t.Context(), again)
 		must.NoError(t, err)
 		must.Eq(t, a.Digest, b.Digest)
-		must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, names(t, o.Dir))
+		must.Eq(t, []string{"web_1.0.xz", "web_1.0.xz.meta", "web_1.0.xz.skein"}, imagetest.Names(t, o.Dir))
 	})
 }
 
@@ -182,7 +170,7 @@ func TestBuild_archives(t *testing.T) {
 			o := buildOptions(t, path)
 			a, err := build.Build(t.Context(), o)
 			must.NoError(t, err)
-			must.SliceEmpty(t, names(t, o.Spool))
+			must.SliceEmpty(t, imagetest.Names(t, o.Spool))
 			must.FileExists(t, filepath.Join(unpack(t, a.XZ), "m/bin/web"))
 			if digest == (image.Digest{}) {
 				digest = a.Digest
@@ -197,7 +185,7 @@ func TestBuild_archives(t *testing.T) {
 		o.Archive = bytes.NewReader(bad)
 		_, err := build.Build(t.Context(), o)
 		must.ErrorContains(t, err, "build web_1.0: archive: ")
-		must.SliceEmpty(t, names(t, o.Dir))
+		must.SliceEmpty(t, imagetest.Names(t, o.Dir))
 	})
 }
 
@@ -222,7 +210,7 @@ func TestBuild_nothingIsLeft(t *testing.T) {
 			c.change(&o)
 			_, err := build.Build(t.Context(), o)
 			must.EqError(t, err, c.err)
-			must.SliceEmpty(t, names(t, o.Dir))
+			must.SliceEmpty(t, imagetest.Names(t, o.Dir))
 		})
 	}
 	for _, command := range []string{"", "-"} {
@@ -233,7 +221,7 @@ func TestBuild_nothingIsLeft(t *testing.T) {
 			o.Progress = func(build.BuildProgress) { cancel(enough) }
 			_, err := build.Build(ctx, o)
 			must.ErrorIs(t, err, enough)
-			must.SliceEmpty(t, names(t, o.Dir))
+			must.SliceEmpty(t, imagetest.Names(t, o.Dir))
 		})
 	}
 }

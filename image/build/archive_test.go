@@ -1,4 +1,4 @@
-package image_test
+package build_test
 
 import (
 	"archive/tar"
@@ -46,8 +46,8 @@ func buildArchive(t *testing.T, name string, data []byte) error {
 	o := buildOptions(t, path)
 	_, err := build.Build(t.Context(), o)
 	if err != nil {
-		must.SliceEmpty(t, names(t, o.Dir))
-		must.SliceEmpty(t, names(t, o.Spool))
+		must.SliceEmpty(t, imagetest.Names(t, o.Dir))
+		must.SliceEmpty(t, imagetest.Names(t, o.Spool))
 		return fmt.Errorf("%s", strings.ReplaceAll(err.Error(), path, "FILE"))
 	}
 	return nil

@@ -1,4 +1,4 @@
-package image_test
+package fetch_test
 
 import (
 	"context"
@@ -25,10 +25,10 @@ func fetchError(t *testing.T, ref image.Ref, wantDigest image.Digest, o fetch.Op
 	t.Helper()
 	dir := t.TempDir()
 	must.NoError(t, os.WriteFile(filepath.Join(dir, "other_1.0.xz"), []byte("other"), 0o600))
-	before := contents(t, dir)
+	before := imagetest.Files(t, dir)
 	_, err := fetch.NewCache(dir, o).Fetch(t.Context(), ref, image.PullOptions{Digest: wantDigest}, nil)
 	must.Error(t, err)
-	must.Eq(t, before, contents(t, dir))
+	must.Eq(t, before, imagetest.Files(t, dir))
 	entries, err2 := os.ReadDir(dir)
 	must.NoError(t, err2)
 	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return strings.HasPrefix(e.Name(), ".partial-") })
@@ -67,7 +67,7 @@ func TestCache_Fetch_faults(t *testing.T) {
 		"a large .meta":       {meta, nil, make([]byte, 1025), "fetch SRC/small_1.0.xz.meta: 1025 bytes, more than the 1024 allowed", false},
 		"a large image":       {xz, nil, make([]byte, 1001), "fetch SRC/small_1.0.xz: 1001 bytes, more than the 1000 allowed", false},
 		"a .meta gone":        {meta, nil, nil, "verify SRC/small:1.0: image is not what was asked for: want GOOD, got ", false},
-		"another digest":      {skein, nil, wrong, "verify SRC/small:1.0: image is not what was asked for: want " + withCredentials(wrong) + ", got GOOD of 82 bytes", false},
+		"another digest":      {skein, nil, wrong, "verify SRC/small:1.0: image is not what was asked for: want " + imagetest.Shown(wrong) + ", got GOOD of 82 bytes", false},
 		"another image":       {xz, nil, []byte("other"), "verify SRC/small:1.0: image is not what was asked for: want GOOD, got ", false},
 		"a way to a file":     {xz, imagetest.Redirect("file:///etc/passwd"), nil, "fetch SRC/small_1.0.xz: redirect refused: from http to file", false},
 		"a way in a circle":   {xz, imagetest.Redirect("/pots/small_1.0.xz"), nil, "fetch SRC/small_1.0.xz: redirect refused: the tenth", false},
@@ -84,7 +84,7 @@ func TestCache_Fetch_faults(t *testing.T) {
 				server.Remove(c.file)
 			}
 			err := fetchError(t, ref, image.Digest{}, fetch.Options{MaxBytes: 1000, StallTimeout: 300 * time.Millisecond})
-			good := withCredentials(imagetest.Skein(small, []byte(imagetest.NoMeta)))
+			good := imagetest.Shown(imagetest.Skein(small, []byte(imagetest.NoMeta)))
 			want := strings.NewReplacer("SRC", server.URL, "GOOD", good).Replace(c.want)
 			must.StrHasPrefix(t, want, err.Error())
 			must.Eq(t, c.retry, image.Retryable(err))
@@ -99,9 +99,6 @@ func endless(w http.ResponseWriter, _ *http.Request, _ []byte) {
 		w.(http.Flusher).Flush()
 	}
 }
-
-// shown is the digest in a .skein file as messages show it.
-func withCredentials(skein []byte) string { return "skein1024:" + string(skein[:16]) + "…" }
 
 func TestCache_Fetch_errors(t *testing.T) {
 	leak.Check(t)
@@ -142,7 +139,7 @@ func TestCache_Fetch_errors(t *testing.T) {
 		err := fetchError(t, ref, wantDigest, fetch.Options{})
 		must.EqError(t, err, "verify small_1.0.xz.skein of "+ref.String()+
 			": image is not what was asked for: want skein1024:0100000000000000…, got "+
-			withCredentials(imagetest.Skein(small, []byte(imagetest.NoMeta))))
+			imagetest.Shown(imagetest.Skein(small, []byte(imagetest.NoMeta))))
 		must.Eq(t, 0, server.Gets(ref.File()))
 		must.False(t, image.Retryable(err))
 	})

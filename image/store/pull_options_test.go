@@ -1,4 +1,4 @@
-package image_test
+package store_test
 
 import (
 	"encoding/pem"
@@ -102,7 +102,7 @@ func TestStore_Ensure_signed(t *testing.T) {
 		signed, err := b.Ensure(t.Context(), b.small, opts, nil)
 		must.NoError(t, err)
 		must.NotEq(t, first.Name, signed.Name)
-		must.Eq(t, digest(t, newer, imagetest.NoMeta), signed.Digest)
+		must.Eq(t, imagetest.Digest(t, newer, []byte(imagetest.NoMeta)), signed.Digest)
 	})
 }
 
@@ -135,14 +135,14 @@ func TestStore_Ensure_login(t *testing.T) {
 				must.StrNotContains(t, text, "geheim")
 			}
 			for _, wrong := range []image.Credentials{{}, {Token: "geheim-9"}} {
-				for _, digest := range []image.Digest{{}, digest(t, smallImage, imagetest.NoMeta)} {
+				for _, digest := range []image.Digest{{}, imagetest.Digest(t, smallImage, []byte(imagetest.NoMeta))} {
 					_, err = b.Ensure(t.Context(), b.small, image.PullOptions{Credentials: wrong, Digest: digest}, nil)
 					must.ErrorContains(t, err, "401 Unauthorized")
 					must.StrNotContains(t, err.Error(), "geheim")
 				}
 			}
 			must.NoError(t, b.datasets.Destroy(t.Context(), "small_1_0")) // the files are in the cache
-			_, err = b.Ensure(t.Context(), b.small, image.PullOptions{Digest: digest(t, smallImage, imagetest.NoMeta)}, nil)
+			_, err = b.Ensure(t.Context(), b.small, image.PullOptions{Digest: imagetest.Digest(t, smallImage, []byte(imagetest.NoMeta))}, nil)
 			must.ErrorContains(t, err, "401 Unauthorized")
 			_, err = b.Ensure(t.Context(), b.small, image.PullOptions{Credentials: login}, nil)
 			must.NoError(t, err)

@@ -1,4 +1,4 @@
-package image_test
+package store_test
 
 import (
 	"bytes"
@@ -26,6 +26,9 @@ import (
 	"nomad-driver-pot/image/store"
 )
 
+// source is a place of images that none is fetched from.
+const source = "https://images.example.org/pots"
+
 // rig is a store with all that is around it.
 type rig struct {
 	*store.Store
@@ -40,17 +43,12 @@ var smallImage = imagetest.XZ(imagetest.Stream("small"))
 
 func newRig(t *testing.T) *rig {
 	b := &rig{datasets: imagetest.NewDatasets(), cache: t.TempDir()}
-	b.server, b.small = smallServer(t)
+	leak.Check(t)
+	b.server = imagetest.NewServer(t)
 	b.server.Add("small", "1.0", smallImage, imagetest.NoMeta)
+	b.small = image.Ref{Source: b.server.URL, Name: "small", Tag: "1.0"}
 	b.Store = store.NewStore(fetch.NewCache(b.cache, fetch.Options{StallTimeout: 5 * time.Second}), b.datasets)
 	return b
-}
-
-// digest is that of the image with those files.
-func digest(t *testing.T, xz []byte, meta string) image.Digest {
-	d, err := image.ParseSkein(imagetest.Skein(xz, []byte(meta)))
-	must.NoError(t, err)
-	return d
 }
 
 // nothingMade checks that neither a dataset nor temporary files are left.
@@ -70,14 +68,14 @@ func TestStore_Ensure(t *testing.T) {
 	t.Run("an image is fetched and imported once", func(t *testing.T) {
 		b := newRig(t)
 		ref := image.Ref{Source: b.server.URL, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
-		want := digest(t, imagetest.Hello(""), imagetest.NoMeta)
+		want := imagetest.Digest(t, imagetest.Hello(""), []byte(imagetest.NoMeta))
 		var said []string
 		for range 2 {
 			got, err := b.Ensure(t.Context(), ref, anyImage, func(s string) { said = append(said, s) })
 			must.NoError(t, err)
 			must.Eq(t, store.Imported{Name: imagetest.HelloName + "_1_0", Digest: want}, got)
 		}
-		must.Eq(t, []string{fmt.Sprintf("downloading %s (%d KiB)", hello, (len(imagetest.Hello(""))+512)>>10), "importing " + hello}, said)
+		must.Eq(t, []string{fmt.Sprintf("downloading %s (%d KiB)", imagetest.HelloFile, (len(imagetest.Hello(""))+512)>>10), "importing " + imagetest.HelloFile}, said)
 		must.Eq(t, 1, b.server.Gets(ref.File()))
 		must.Eq(t, 1, b.datasets.Received())
 		must.Eq(t, []string{imagetest.HelloName + "_1_0"}, b.datasets.Names())
@@ -112,7 +110,7 @@ func TestStore_Ensure(t *testing.T) {
 	})
 	t.Run("a pinned image is used, wherever it is from", func(t *testing.T) {
 		b := newRig(t)
-		wantDigest := digest(t, smallImage, imagetest.NoMeta)
+		wantDigest := imagetest.Digest(t, smallImage, []byte(imagetest.NoMeta))
 		_, err := b.Ensure(t.Context(), b.small, image.PullOptions{Digest: wantDigest}, nil)
 		must.NoError(t, err)
 		mirror := image.Ref{Source: "https://mirror.example.org", Name: "small", Tag: "1.0"}
@@ -159,7 +157,7 @@ func TestStore_Ensure_own(t *testing.T) {
 	own := image.PullOptions{Own: true}
 	snapshot, err := b.Ensure(t.Context(), b.small, own, nil)
 	must.NoError(t, err)
-	must.Eq(t, store.Imported{Name: "small_1_0", Digest: digest(t, smallImage, imagetest.NoMeta)}, snapshot)
+	must.Eq(t, store.Imported{Name: "small_1_0", Digest: imagetest.Digest(t, smallImage, []byte(imagetest.NoMeta))}, snapshot)
 	labels, err := b.datasets.Labels(t.Context(), "small_1_0")
 	must.NoError(t, err)
 	must.Eq(t, []string{store.LabelReceived}, slices.Collect(maps.Keys(labels)))
@@ -217,7 +215,7 @@ func TestStore_Ensure_refused(t *testing.T) {
 		_, err := b.Ensure(t.Context(), b.small, anyImage, nil)
 		var bad *image.DigestError
 		must.True(t, errors.As(err, &bad))
-		must.Eq(t, digest(t, good, imagetest.NoMeta), bad.Got)
+		must.Eq(t, imagetest.Digest(t, good, []byte(imagetest.NoMeta)), bad.Got)
 		b.nothingMade(t)
 	})
 	t.Run("no reference", func(t *testing.T) {

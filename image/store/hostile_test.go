@@ -1,4 +1,4 @@
-package image_test
+package store_test
 
 import (
 	"encoding/binary"
@@ -29,7 +29,8 @@ const hostileMaxTree = 8 << 20
 
 func newHostileRig(t *testing.T, d store.Datasets, state func(t *testing.T) any) *hostileRig {
 	r := &hostileRig{cache: t.TempDir(), state: state}
-	r.server, _ = smallServer(t)
+	leak.Check(t)
+	r.server = imagetest.NewServer(t)
 	r.server.Add("kept", "1.0", imagetest.XZ(imagetest.Stream("kept")), imagetest.NoMeta)
 	r.Store = store.NewStore(fetch.NewCache(r.cache, fetch.Options{MaxTreeBytes: hostileMaxTree}), d)
 	_, err := r.Ensure(t.Context(), image.Ref{Source: r.server.URL, Name: "kept", Tag: "1.0"}, anyImage, nil)
@@ -43,7 +44,7 @@ func newHostileRig(t *testing.T, d store.Datasets, state func(t *testing.T) any)
 func (r *hostileRig) refused(t *testing.T) string {
 	t.Helper()
 	files := func() map[string]string {
-		all := contents(t, r.cache)
+		all := imagetest.Files(t, r.cache)
 		for _, suffix := range []string{"", ".meta", ".skein"} {
 			delete(all, "bad_1.0.xz"+suffix)
 			must.NoError(t, os.RemoveAll(filepath.Join(r.cache, "bad_1.0.xz"+suffix)))

@@ -1,4 +1,4 @@
-package image_test
+package store_test
 
 import (
 	"context"

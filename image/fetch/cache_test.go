@@ -1,4 +1,4 @@
-package image_test
+package fetch_test
 
 import (
 	"bytes"
@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -27,35 +26,12 @@ import (
 // small is an image of a few bytes.
 var small = imagetest.XZ(imagetest.Content("small"))
 
-// hello is the file of the real image.
-const hello = imagetest.HelloName + "_" + imagetest.HelloTag + ".xz"
-
 // smallServer has it as small_1.0.
 func smallServer(t *testing.T) (*imagetest.Server, image.Ref) {
 	leak.Check(t)
 	s := imagetest.NewServer(t)
 	s.Add("small", "1.0", small, imagetest.NoMeta)
 	return s, image.Ref{Source: s.URL, Name: "small", Tag: "1.0"}
-}
-
-// contents are the files of a directory and what is in them.
-func contents(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	got := map[string]string{}
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		if strings.HasPrefix(d.Name(), ".partial-") {
-			return nil // for the next who asks
-		}
-		b, err := os.ReadFile(name)
-		rel, _ := filepath.Rel(dir, name)
-		got[rel] = string(b)
-		return err
-	})
-	must.NoError(t, err)
-	return got
 }
 
 func TestCache_Fetch(t *testing.T) {
@@ -75,16 +51,16 @@ func TestCache_Fetch(t *testing.T) {
 			must.Eq(t, image.Meta{}, f.Meta)
 			must.Eq(t, "skein1024:"+string(imagetest.Hello(".skein")), f.Digest.String()+"\n")
 		}
-		must.Eq(t, []string{fmt.Sprintf("downloading %s (%d KiB)", hello, (len(imagetest.Hello(""))+512)>>10), "verifying " + hello}, said)
-		must.Eq(t, 2, server.Gets(hello+".skein")) // what does the source have now?
-		must.Eq(t, 1, server.Gets(hello+".meta"))
-		must.Eq(t, 1, server.Gets(hello))
+		must.Eq(t, []string{fmt.Sprintf("downloading %s (%d KiB)", imagetest.HelloFile, (len(imagetest.Hello(""))+512)>>10), "verifying " + imagetest.HelloFile}, said)
+		must.Eq(t, 2, server.Gets(imagetest.HelloFile+".skein")) // what does the source have now?
+		must.Eq(t, 1, server.Gets(imagetest.HelloFile+".meta"))
+		must.Eq(t, 1, server.Gets(imagetest.HelloFile))
 		for _, suffix := range []string{"", ".meta", ".skein"} {
-			got, err := os.ReadFile(filepath.Join(dir, hello+suffix))
+			got, err := os.ReadFile(filepath.Join(dir, imagetest.HelloFile+suffix))
 			must.NoError(t, err)
 			must.True(t, bytes.Equal(imagetest.Hello(suffix), got))
 		}
-		must.MapLen(t, 3, contents(t, dir))
+		must.MapLen(t, 3, imagetest.Files(t, dir))
 		info, err := os.Stat(dir)
 		must.NoError(t, err)
 		must.Eq(t, fs.ModeDir|0o700, info.Mode())
@@ -131,12 +107,12 @@ func TestCache_Fetch(t *testing.T) {
 			f.Close()
 		}
 		must.Eq(t, 1, server.Gets("small_1.0.xz"))
-		must.Eq(t, "", contents(t, dir)["small_1.0.xz.meta"])
+		must.Eq(t, "", imagetest.Files(t, dir)["small_1.0.xz.meta"])
 	})
 	t.Run("an image may be in a directory", func(t *testing.T) {
 		from := t.TempDir()
 		for _, suffix := range []string{"", ".meta", ".skein"} {
-			name := filepath.Join(from, hello+suffix)
+			name := filepath.Join(from, imagetest.HelloFile+suffix)
 			must.NoError(t, os.WriteFile(name, imagetest.Hello(suffix), 0o600))
 		}
 		ref := image.Ref{Source: "file://" + from, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
@@ -164,7 +140,7 @@ func TestCache_Fetch_bytes(t *testing.T) {
 		defer before.Close()
 		moved := imagetest.XZ(imagetest.Content("moved"))
 		server.Add("small", "1.0", moved, imagetest.NoMeta)
-		f, err := cache.Fetch(t.Context(), ref, image.PullOptions{Digest: digest(t, moved, imagetest.NoMeta)}, nil)
+		f, err := cache.Fetch(t.Context(), ref, image.PullOptions{Digest: imagetest.Digest(t, moved, []byte(imagetest.NoMeta))}, nil)
 		must.NoError(t, err)
 		defer f.Close()
 		got, err := io.ReadAll(opened(t, f, nil))
@@ -215,12 +191,12 @@ func TestCache_Fetch_repairs(t *testing.T) {
 			f, err := cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 			must.NoError(t, err)
 			f.Close()
-			good := contents(t, dir)
+			good := imagetest.Files(t, dir)
 			must.NoError(t, spoil(filepath.Join(dir, ref.File())))
 			f, err = cache.Fetch(t.Context(), ref, image.PullOptions{}, nil)
 			must.NoError(t, err)
 			f.Close()
-			must.Eq(t, good, contents(t, dir))
+			must.Eq(t, good, imagetest.Files(t, dir))
 			must.Eq(t, 2, server.Gets(ref.File()))
 		})
 	}
@@ -280,7 +256,7 @@ func TestCache_Fetch_parallel(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		must.MapLen(t, 3, contents(t, dir))
+		must.MapLen(t, 3, imagetest.Files(t, dir))
 	})
 }
 

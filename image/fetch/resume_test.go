@@ -1,4 +1,4 @@
-package image_test
+package fetch_test
 
 import (
 	"bytes"

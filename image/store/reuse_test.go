@@ -1,4 +1,4 @@
-package image_test
+package store_test
 
 import (
 	"errors"
@@ -32,7 +32,7 @@ func mirror(t *testing.T, xz []byte) (*imagetest.Server, image.Ref) {
 // A dataset that is no image is not started from, whatever a job calls it.
 func TestStore_Ensure_notImage(t *testing.T) {
 	leak.Check(t)
-	received := digest(t, smallImage, imagetest.NoMeta).String() + " 1 2"
+	received := imagetest.Digest(t, smallImage, []byte(imagetest.NoMeta)).String() + " 1 2"
 	pot := "it is a pot of this host, and is not an image; "
 	for name, c := range map[string]struct {
 		labels map[string]string
@@ -48,7 +48,7 @@ func TestStore_Ensure_notImage(t *testing.T) {
 		"a pot with others' marks": {labels: map[string]string{":pot.tag": "1.0"}, want: pot, local: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, opts := range []image.PullOptions{{}, {ForcePull: true}, {Digest: digest(t, smallImage, imagetest.NoMeta)}, {Local: true}} {
+			for _, opts := range []image.PullOptions{{}, {ForcePull: true}, {Digest: imagetest.Digest(t, smallImage, []byte(imagetest.NoMeta))}, {Local: true}} {
 				b := newRig(t)
 				b.datasets.Put("small_1_0", c.labels)
 				got, err := b.Ensure(t.Context(), b.small, opts, nil)
@@ -99,7 +99,7 @@ func TestStore_Ensure_byHand(t *testing.T) {
 	_, other := mirror(t, otherImage)
 	got, err = b.Ensure(t.Context(), other, anyImage, nil)
 	must.NoError(t, err)
-	must.Eq(t, digest(t, otherImage, imagetest.NoMeta), got.Digest)
+	must.Eq(t, imagetest.Digest(t, otherImage, []byte(imagetest.NoMeta)), got.Digest)
 
 	must.NoError(t, b.datasets.Clear("small_1_0", store.LabelImported))
 	_, err = b.Ensure(t.Context(), b.small, anyImage, nil)
@@ -140,7 +140,7 @@ func TestStore_Ensure_moved(t *testing.T) {
 			_, ref := mirror(t, otherImage)
 			other, err := b.Ensure(t.Context(), ref, opts, nil)
 			must.NoError(t, err)
-			want := digest(t, otherImage, imagetest.NoMeta)
+			want := imagetest.Digest(t, otherImage, []byte(imagetest.NoMeta))
 			must.Eq(t, store.Imported{Name: store.Beside(ref, want), Digest: want}, other)
 			must.Eq(t, []string{"small_1_0", other.Name}, b.datasets.Names())
 			idle, err := b.datasets.Idle(t.Context(), store.LabelRef) // so that it is collected
@@ -183,7 +183,7 @@ func TestStore_Ensure_moved(t *testing.T) {
 		second, err := b.Ensure(t.Context(), two, anyImage, nil)
 		must.NoError(t, err)
 		must.Eq(t, "a_b_c", first.Name)
-		must.Eq(t, digest(t, otherImage, imagetest.NoMeta), second.Digest)
+		must.Eq(t, imagetest.Digest(t, otherImage, []byte(imagetest.NoMeta)), second.Digest)
 		must.NotEq(t, first.Name, second.Name)
 	})
 	t.Run("a long name has room for a digest", func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestStore_Ensure_replaced(t *testing.T) {
 		_, ref := mirror(t, again)
 		got, err := b.Ensure(t.Context(), ref, anyImage, nil)
 		must.NoError(t, err)
-		must.Eq(t, digest(t, again, imagetest.NoMeta), got.Digest)
+		must.Eq(t, imagetest.Digest(t, again, []byte(imagetest.NoMeta)), got.Digest)
 		must.Eq(t, []string{got.Name}, b.datasets.Names())
 	})
 	t.Run("not before", func(t *testing.T) {
@@ -226,9 +226,9 @@ func TestStore_Ensure_replaced(t *testing.T) {
 		_, err := b.Ensure(t.Context(), b.small, anyImage, nil)
 		must.NoError(t, err)
 		_, ref := mirror(t, otherImage)
-		beside := store.Beside(ref, digest(t, otherImage, imagetest.NoMeta))
+		beside := store.Beside(ref, imagetest.Digest(t, otherImage, []byte(imagetest.NoMeta)))
 		b.datasets.Put(beside, nil)
-		for _, opts := range []image.PullOptions{{}, {Local: true}, {Digest: digest(t, otherImage, imagetest.NoMeta)}} {
+		for _, opts := range []image.PullOptions{{}, {Local: true}, {Digest: imagetest.Digest(t, otherImage, []byte(imagetest.NoMeta))}} {
 			_, err = b.Ensure(t.Context(), ref, opts, nil)
 			must.ErrorContains(t, err, "keep image "+ref.String()+" as dataset "+beside+": another image is small_1_0, and something else has this name")
 			must.True(t, image.Retryable(err))
@@ -254,7 +254,7 @@ func TestStore_Ensure_private(t *testing.T) {
 		must.NoError(t, err)
 		return b, first
 	}
-	pinned := image.PullOptions{Digest: digest(t, smallImage, imagetest.NoMeta)}
+	pinned := image.PullOptions{Digest: imagetest.Digest(t, smallImage, []byte(imagetest.NoMeta))}
 	for name, opts := range map[string]image.PullOptions{
 		"any": {}, "pinned": pinned, "again": {ForcePull: true}, "with credentials of its own": {Credentials: image.Credentials{Token: "mine"}},
 		"with the very credentials": login, "local": {Local: true},

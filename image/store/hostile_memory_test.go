@@ -1,6 +1,6 @@
 //go:build linux || freebsd
 
-package image_test
+package store_test
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package image_test
+package fetch_test
 
 import (
 	"bytes"
@@ -32,7 +32,7 @@ func TestCache_FetchFile(t *testing.T) {
 		got, err := os.ReadFile(filepath.Join(dir, "b.txz"))
 		must.NoError(t, err)
 		must.True(t, bytes.Equal(content, got))
-		must.Len(t, 1, names(t, dir))
+		must.Len(t, 1, imagetest.Names(t, dir))
 	}
 	sum := sha256.Sum256(content)
 	t.Run("an interrupted download is resumed", func(t *testing.T) {
@@ -63,13 +63,13 @@ func TestCache_FetchFile(t *testing.T) {
 		other := sha256.Sum256(nil)
 		err := cache.FetchFile(t.Context(), s.URL+"/base.txz", "b.txz", other)
 		must.EqError(t, err, fmt.Sprintf("verify %s/base.txz: want sha256:%x, got sha256:%x", s.URL, other, sum))
-		must.Len(t, 0, names(t, dir))
+		must.Len(t, 0, imagetest.Names(t, dir))
 	})
 	t.Run("a file that is too large is not kept", func(t *testing.T) {
 		s, dir, cache := open(t, fetch.Options{MaxBytes: 1000})
 		err := cache.FetchFile(t.Context(), s.URL+"/base.txz", "b.txz", sum)
 		must.EqError(t, err, "fetch "+s.URL+"/base.txz: 100000 bytes, more than the 1000 allowed")
-		must.Len(t, 0, names(t, dir))
+		must.Len(t, 0, imagetest.Names(t, dir))
 	})
 }
 
