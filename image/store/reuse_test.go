@@ -83,7 +83,7 @@ func TestStore_Ensure_notImage(t *testing.T) {
 func TestStore_Ensure_byHand(t *testing.T) {
 	leak.Check(t)
 	b := newRig(t)
-	own, err := b.Ensure(t.Context(), b.small, image.PullOptions{Own: true}, nil)
+	own, err := b.Ensure(t.Context(), b.small, image.PullOptions{AsPot: true}, nil)
 	must.NoError(t, err)
 	must.NoError(t, b.datasets.SetLabels(t.Context(), "small_1_0", map[string]string{store.LabelImported: b.small.String()}))
 	for _, opts := range []image.PullOptions{{}, {Digest: own.Digest}, {ForcePull: true}} {

@@ -154,7 +154,7 @@ func TestStore_Ensure_taken(t *testing.T) {
 func TestStore_Ensure_own(t *testing.T) {
 	leak.Check(t)
 	b := newRig(t)
-	own := image.PullOptions{Own: true}
+	own := image.PullOptions{AsPot: true}
 	snapshot, err := b.Ensure(t.Context(), b.small, own, nil)
 	must.NoError(t, err)
 	must.Eq(t, store.Imported{Name: "small_1_0", Digest: imagetest.Digest(t, smallImage, []byte(imagetest.NoMeta))}, snapshot)
