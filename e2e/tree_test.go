@@ -17,6 +17,8 @@ var imports = map[string][]string{
 	"":       {"driver", "pot/cli", "pot/native", "pot/supervise"},
 	"driver": {"flavour", "image", "image/conf", "image/fetch", "image/signify", "image/store", "pot", "pot/life", "pot/local", "pot/potconf", "pot/resolvconf", "pot/supervise", "pot/tree"},
 
+	"driver/configdoc": {"driver"},
+
 	"flavour":     {"pot", "pot/life", "pot/local", "pot/tree"},
 	"pot/cli":     {"flavour", "image", "image/build", "image/conf", "image/fetch", "image/inspect", "image/push", "image/signify", "image/store", "image/xz", "image/zstream", "pot", "pot/life", "pot/local", "pot/native", "pot/network", "pot/potconf", "pot/supervise", "pot/tree"},
 	"pot/cli/man": {"pot/cli"},
