@@ -1,6 +1,6 @@
 // Configdoc writes docs/configuration.md, for `make docs`: each key of the plugin's and of a
 // task's configuration. Types come from the schemas that the driver gives to Nomad; defaults,
-// meanings and examples from plugin.md and task.md beside this file.
+// meanings and examples from plugin.md and task.md beside this file; the end is nomad.md.
 package main
 
 import (
@@ -20,6 +20,9 @@ var pluginTexts string
 
 //go:embed task.md
 var taskTexts string
+
+//go:embed nomad.md
+var nomadPart string // what is no key of the driver's
 
 func main() {
 	if len(os.Args) != 2 {
@@ -100,7 +103,7 @@ func document() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("task.md: %w", err)
 	}
-	return preface + pluginPart + "\n" + taskPart, nil
+	return preface + pluginPart + "\n" + taskPart + "\n" + nomadPart, nil
 }
 
 // key is what a schema says about a key.
