@@ -62,6 +62,9 @@ plugin "nomad-driver-pot" {
 }
 ` + "```" + `
 
+The label is the name of the program's file in ` + "`plugin_dir`" + `. Without the block, or with any other label, the agent only logs
+` + "`plugin not referenced in the agent configuration file, loading skipped`" + `, and jobs find no driver.
+
 The examples below are contents of ` + "`config`" + `. A key with a dot is in a block: ` + "`cache.dir`" + ` is ` + "`dir`" + ` in ` + "`cache { }`" + `.
 
 `
@@ -132,19 +135,42 @@ func keys(spec *hclspec.Spec, prefix string) map[string]key {
 }
 
 // text is what is written about a key.
-type text struct{ key, byDefault, body string }
+type text struct {
+	key       string
+	kind      string // the type, where the schema takes any
+	required  bool
+	byDefault string
+	body      string
+}
 
-// parse returns the texts of a file: for each key a heading, a line "default: ..." unless
-// the key is required, and its meaning with examples.
+// parse returns the texts of a file. Each has a heading with the key, a line "default: ..."
+// or "required", for a key that the schema gives no type a line "type: ...", and its
+// meaning with examples.
 func parse(file string) (all []text) {
 	for part := range strings.SplitSeq("\n"+file, "\n## ") {
-		name, rest, _ := strings.Cut(part, "\n")
+		name, body, _ := strings.Cut(part, "\n")
 		if name == "" {
 			continue
 		}
-		t := text{key: name, body: strings.TrimSpace(rest)}
-		if line, body, _ := strings.Cut(rest, "\n"); strings.HasPrefix(line, "default: ") {
-			t.byDefault, t.body = strings.TrimPrefix(line, "default: "), strings.TrimSpace(body)
+		t := text{key: name}
+		for {
+			line, rest, _ := strings.Cut(body, "\n")
+			byDefault, hasDefault := strings.CutPrefix(line, "default: ")
+			kind, hasKind := strings.CutPrefix(line, "type: ")
+			switch {
+			case hasDefault:
+				t.byDefault = byDefault
+			case hasKind:
+				t.kind = kind
+			case line == "required":
+				t.required = true
+			default:
+				t.body = strings.TrimSpace(body)
+			}
+			if t.body != "" || rest == "" {
+				break
+			}
+			body = rest
 		}
 		all = append(all, t)
 	}
@@ -164,15 +190,20 @@ func section(title, preface, file string, schema map[string]key) (string, error)
 			errs = append(errs, fmt.Errorf("no such key: %s", t.key))
 		case written[t.key]:
 			errs = append(errs, fmt.Errorf("%s is described twice", t.key))
-		case k.required == (t.byDefault != ""):
+		case t.required == (t.byDefault != "") || k.required && !t.required:
 			errs = append(errs, fmt.Errorf("%s: a key is required or has a default", t.key))
+		case t.kind != "" && t.kind != k.kind && k.kind != "any" || t.kind == "" && k.kind == "any":
+			errs = append(errs, fmt.Errorf("%s: its type is %s", t.key, k.kind))
 		case strings.HasPrefix(t.body, "```") || !strings.Contains(t.body, "\n```hcl\n"):
 			errs = append(errs, fmt.Errorf("%s: needs a meaning and an example", t.key))
 		}
 		written[t.key] = true
 		byDefault := "default " + t.byDefault
-		if k.required {
+		if t.required {
 			byDefault = "required"
+		}
+		if t.kind != "" {
+			k.kind = t.kind
 		}
 		fmt.Fprintf(&table, "| [`%s`](#%s) | %s | %s |\n", t.key, anchor(t.key), k.kind, strings.TrimPrefix(byDefault, "default "))
 		fmt.Fprintf(&body, "\n### `%s`\n\n%s, %s\n\n%s\n", t.key, k.kind, byDefault, t.body)
