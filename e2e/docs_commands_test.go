@@ -130,7 +130,7 @@ func commandLines(script string) (all [][]string) {
 // shellWords splits a line as a shell does.
 func shellWords(line string) (words []string) {
 	word, open, quote := "", false, rune(0)
-	for _, r := range line {
+	for _, r := range line + "\n" {
 		switch {
 		case quote != 0 && r == quote:
 			quote = 0
@@ -155,9 +155,9 @@ func shellWords(line string) (words []string) {
 func TestCommandLines(t *testing.T) {
 	must.Eq(t, [][]string{
 		{"pot", "set-cmd", "-p", "web", "-c", "nginx -g 'daemon off;'"},
-		{"tar", "-cf", "-"}, {"pot", "image", "build", "--from", "-"}, {"make", "demo"},
+		{"tar", "-cf", "-"}, {"pot", "image", "build", "--from", "-"}, {"make", "demo"}, {"make"},
 	}, commandLines("A=1 sudo pot set-cmd \\\n  -p web -c \"nginx -g 'daemon off;'\" # a comment\n"+
-		"tar -cf - | pot image build --from - > out && KEEP=1 make demo\n"))
+		"tar -cf - | pot image build --from - > out && KEEP=1 make demo\nmake"))
 	must.NoError(t, acceptable([]string{"export", "-p", "web", "-t", "1.0"}, true))
 	must.NoError(t, acceptable([]string{"export", "-A"}, false))
 	for _, bad := range [][]string{{"frob"}, {"export", "--frob"}, {"image", "verify"}, {"image", "frob"}, {"export", "-Z"}} {
