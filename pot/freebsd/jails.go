@@ -24,7 +24,7 @@ import (
 // whatever runs in it.
 type jails struct {
 	runner      run.Runner
-	kernel      Kernel
+	kernel      JailKernel
 	mounts      mounts
 	links       *links
 	statusFiles statusFiles
