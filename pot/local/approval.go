@@ -15,7 +15,7 @@ import (
 )
 
 // A pot's hooks are programs that the host runs as root, and its fscomp.conf mounts
-// directories of the host. An image can contain both (pot-reference 2.5, 2.3). Therefore a
+// directories of the host. An image can contain both (share/pot/export.sh sends conf with the tree). Therefore a
 // label of the dataset holds the digest of each such file that this host's operator has set:
 // no image can contain a label.
 
