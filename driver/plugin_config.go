@@ -178,6 +178,8 @@ type gc struct {
 	interval, grace, imageDelay time.Duration
 }
 
+// gc parses the block and fills in the defaults. A key that is nil is true: the schema
+// could give its default only if the block were there.
 func (c *GCConfig) gc(f *problems) gc {
 	return gc{
 		images:     c.Image == nil || *c.Image,
@@ -288,6 +290,8 @@ func (c *Config) potConfs(f *problems, paths pot.HostPaths) []string {
 	return pot.PotConfs(file)
 }
 
+// options parses the block and fills in the defaults. Every bound on a download has a
+// default.
 func (p *PullConfig) options(f *problems) fetch.Options {
 	o := fetch.Options{
 		MaxParallel:  cmp.Or(p.MaxParallel, defaultParallel),

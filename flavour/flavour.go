@@ -6,7 +6,7 @@
 // flavour through a shell. This package has no shell: it accepts only lines that
 // mean the same with and without one, and refuses the others.
 //
-// The package does not change pots itself. It translates lines into pot.Setting
+// The package does not change pots itself. It translates lines into local.Change
 // values and leaves the rest to a Pot, which the command line implements. Where
 // flavours are found is in library.go, and what a line may be is in parse.go. The
 // built-in flavours are the files in builtin/.

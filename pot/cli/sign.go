@@ -48,7 +48,7 @@ func signatureComment(file, comment string) string {
 	return "signature from " + comment
 }
 
-// Sign implements image.Signer.
+// Sign implements build.Signer.
 func (s *signer) Sign(message []byte) ([]byte, error) {
 	return s.key.Sign(message).Marshal(s.comment)
 }
