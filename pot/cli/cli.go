@@ -69,6 +69,8 @@ driver "pot": put it into the agent's plugin_dir and name it in a plugin block.`
 	return root
 }
 
+// versionCommand prints the version (pot version). It is this program's, not the version of
+// pot that it stands for; cobra's --version prints the same.
 func versionCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "version",

@@ -79,6 +79,7 @@ but the newest; -F exports the newest and keeps the others.`,
 // xzLevel is the value of a flag: a compression level of xz(1).
 type xzLevel int
 
+// String, Type and Set implement pflag.Value.
 func (l *xzLevel) String() string { return strconv.Itoa(int(*l)) }
 func (l *xzLevel) Type() string   { return "level" }
 func (l *xzLevel) Set(s string) error {
@@ -144,6 +145,7 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 		return fail(err)
 	}
 	made.Tag, made.Digest, made.Snapshot, made.Bytes, made.StreamBytes = o.Tag, a.Digest.String(), o.Snapshot, a.Bytes, a.Stream
+	// Signature is "" without -S.
 	for _, file := range []string{a.XZ, a.Meta, a.Skein, a.Signature} {
 		if file != "" {
 			made.Files = append(made.Files, file)

@@ -54,6 +54,8 @@ func (h *confFlags) open() (pot.Host, pot.Config, error) {
 	return host, pots, err
 }
 
+// supervisorPath returns the path of pot-supervisor. It need not exist for commands that
+// start nothing.
 func (h *confFlags) supervisorPath() string {
 	return cmp.Or(h.supervisor, besideThis("pot-supervisor"))
 }

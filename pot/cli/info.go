@@ -67,6 +67,8 @@ func (o *hostFlags) environment(c *cobra.Command, name pot.Name, output *output)
 		return fmt.Errorf("cannot show the pot: %w", err)
 	}
 	var addr netip.Addr
+	// A pot that runs may have another address than its pot.conf, which may have been
+	// changed since.
 	if p, err := ps.Find(name); err == nil {
 		addr = p.Address()
 	}
@@ -169,6 +171,7 @@ var (
 		sysvshm sysvsem sysvmsg children mlock devfs_ruleset exec_stop stop_timeout`)
 )
 
+// infoAttributes returns the names of all attributes that info shows.
 func infoAttributes() []string {
 	return append(append([]string{}, lifeAttributes...), jailAttributes...)
 }

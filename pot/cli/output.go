@@ -69,7 +69,7 @@ func (o output) print(w io.Writer, v any, text func(io.Writer) error) error {
 	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	// file names and URLs stay readable
+	// File names and URLs stay readable.
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }

@@ -65,6 +65,7 @@ has never ended.`,
 		if err != nil {
 			return fmt.Errorf("cannot show the last run: %w", err)
 		}
+		// A pot that does not exist is an error, and no {}.
 		if _, err := local.Open(c.Context(), ps.Host(), name); err != nil {
 			return fmt.Errorf("cannot show the last run: %w", err)
 		}

@@ -86,6 +86,7 @@ type pushed struct {
 	Already bool   `json:"already"` // nothing was sent: it was there
 }
 
+// pushedText prints two lines for each image: where it is, and its digest.
 func pushedText(w io.Writer, all []pushed) error {
 	for _, p := range all {
 		what := "published"
@@ -195,6 +196,7 @@ func pushCredentials(to, netrc string, env func(string) string) (c image.Credent
 	if err != nil {
 		return c, fmt.Errorf("--netrc: %w", err)
 	}
+	// ftp(1) refuses such a file too.
 	if info.Mode()&0o077 != 0 {
 		return c, hinted{fmt.Errorf("--netrc: %s is readable by users other than its owner", netrc), "chmod 600 " + netrc}
 	}

@@ -64,6 +64,8 @@ type verdict struct {
 	KeyNumber  string   `json:"key_number,omitempty"` // of the key whose signature was verified
 }
 
+// newVerdict describes a verified image. An image without a .meta is older than pot 0.13,
+// and its digest covers one file.
 func newVerdict(p fetch.Location, v image.Verified) verdict {
 	name := path.Base(p.String())
 	r := verdict{Image: p.String(), Bytes: v.Bytes, Digest: v.Digest.String(), Covers: []string{name}}

@@ -39,7 +39,7 @@ func testStart(t *testing.T, bed Bed) {
 			end := tk.wait(t)
 			must.Eq(t, code, end.Code)
 			must.Eq(t, 0, end.Signal)
-			// a second reader of the exit, as an agent after its restart
+			// An agent reads the exit again after its restart.
 			again := tk.wait(t)
 			must.Eq(t, end, again)
 		}
