@@ -126,7 +126,7 @@ func (c *Cache) prepare() error {
 // cached is the image that is in the cache, if that is what it should be and is for who
 // asks: see allow.
 func (c *Cache) cached(ctx context.Context, ref image.Ref, wantDigest image.Digest, opts image.PullOptions, asked bool, progress image.StatusFunc) (_ *image.File, err error) {
-	if opts.Deliver {
+	if opts.Refetch {
 		return nil, errPrivate
 	}
 	f, raw, from, err := c.open(ctx, ref)

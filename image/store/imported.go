@@ -85,7 +85,7 @@ func newCandidate(name string, labels map[string]string, local bool) (*candidate
 		}
 	}
 	if from != "" {
-		im.sources = fetch.Sources{{Ref: from, Login: im.private}}
+		im.sources = fetch.Sources{{Ref: from, WithCredentials: im.private}}
 	}
 	for _, s := range fetch.ParseSources(labels[LabelSources]) {
 		im.sources = im.sources.With(s)
@@ -100,7 +100,7 @@ func (im *candidate) isFor(ref image.Ref) bool {
 		return im.byHand
 	}
 	s, found := im.sources.Find(ref)
-	return found && !s.Gone
+	return found && !s.Superseded
 }
 
 // read returns the image of that name, or nil if there is no such dataset.

@@ -46,7 +46,7 @@ func (s *Store) walkOrigins(ctx context.Context, ref image.Ref, opts image.PullO
 // originOptions returns the options to pull an image's origins with: without those
 // that concern the image alone.
 func originOptions(t image.PullOptions) image.PullOptions {
-	t.Digest, t.ForcePull, t.Own, t.Deliver = image.Digest{}, false, false, false
+	t.Digest, t.ForcePull, t.AsPot, t.Refetch = image.Digest{}, false, false, false
 	return t
 }
 

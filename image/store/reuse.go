@@ -122,7 +122,7 @@ func (im *candidate) unsigned(opts image.PullOptions) bool {
 // mustAskSource reports whether the source must be asked what it serves before im is used.
 func (im *candidate) mustAskSource(ref image.Ref, opts image.PullOptions) bool {
 	from, known := im.sources.Find(ref)
-	return opts.ForcePull || im.unsigned(opts) || im.private && known && from.Login
+	return opts.ForcePull || im.unsigned(opts) || im.private && known && from.WithCredentials
 }
 
 // askSource returns the image here that the source serves now, or nil if it is not here.
@@ -169,26 +169,26 @@ func (s *Store) recordSource(ctx context.Context, ref image.Ref, opts image.Pull
 	from, known := im.sources.Find(ref)
 	pinned := opts.Digest != image.Digest{} // which says nothing of what the source serves now
 	switch {
-	case im.Digest == image.Digest{}, known && !from.Gone, pinned && (known || !im.private):
+	case im.Digest == image.Digest{}, known && !from.Superseded, pinned && (known || !im.private):
 		return nil
 	case !known:
-		from = fetch.Source{Ref: ref.String(), Login: im.private && !opts.Credentials.IsZero()}
+		from = fetch.Source{Ref: ref.String(), WithCredentials: im.private && !opts.Credentials.IsZero()}
 	}
-	from.Gone = pinned
+	from.Superseded = pinned
 	im.sources = im.sources.With(from)
 	return s.datasets.SetLabels(ctx, im.Name, map[string]string{LabelSources: im.sources.String()})
 }
 
-// markGone labels an image as what ref does not stand for any more. im may be nil.
+// markSuperseded labels an image as what ref does not stand for any more. im may be nil.
 func (s *Store) markGone(ctx context.Context, im *candidate, ref image.Ref) error {
 	if im == nil {
 		return nil
 	}
 	from, found := im.sources.Find(ref)
-	if !found || from.Gone {
+	if !found || from.Superseded {
 		return nil
 	}
-	from.Gone = true
+	from.Superseded = true
 	im.sources = im.sources.With(from)
 	err := s.datasets.SetLabels(ctx, im.Name, map[string]string{LabelSources: im.sources.String()})
 	if errors.Is(err, fs.ErrNotExist) { // destroyed meanwhile

@@ -9,21 +9,22 @@ import (
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/native"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // confFlags are the flags for the host's configuration. init and doctor, which need no
 // state of the driver, have only these.
 type confFlags struct {
-	paths      pot.HostPaths // defaults of this system
-	file       string        // pot.conf of the host: -c or --config
-	root       string        // "": POT_ZFS_ROOT
-	dir        string        // of the driver's state: records and addresses
-	supervisor string        // "": pot-supervisor beside this program
+	paths      potconf.HostPaths // defaults of this system
+	file       string            // pot.conf of the host: -c or --config
+	root       string            // "": POT_ZFS_ROOT
+	dir        string            // of the driver's state: records and addresses
+	supervisor string            // "": pot-supervisor beside this program
 }
 
 // newConfFlags returns the flags with their defaults.
 func newConfFlags() confFlags {
-	paths := pot.PathsFor(native.Name)
+	paths := potconf.PathsFor(native.Name)
 	return confFlags{paths: paths, dir: paths.Dir}
 }
 
@@ -38,14 +39,14 @@ func addConfFlags(c *cobra.Command) *confFlags {
 
 // configure returns the configuration of the host and of its pots. It reads pot.conf(5) and
 // pot.default.conf beside it as the driver does, and changes nothing on the host.
-func (h *confFlags) configure() (pot.HostConfig, pot.Config, error) {
-	return pot.Configure(pot.PotConfs(h.file), pot.Overrides{
+func (h *confFlags) configure() (potconf.HostConfig, potconf.Config, error) {
+	return potconf.Configure(potconf.Files(h.file), potconf.Overrides{
 		Host: native.Name, Dir: h.dir, ZFSRoot: h.root, Supervisor: h.supervisorPath(),
 	})
 }
 
 // open opens the host, as the driver does by the same configuration.
-func (h *confFlags) open() (pot.Host, pot.Config, error) {
+func (h *confFlags) open() (pot.Host, potconf.Config, error) {
 	config, pots, err := h.configure()
 	if err != nil {
 		return pot.Host{}, pots, err

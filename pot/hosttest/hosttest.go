@@ -26,6 +26,7 @@ import (
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // Bed is a host under test. open makes one for each part, so that parts do not see each
@@ -141,7 +142,7 @@ type task struct {
 // pots opens the pots of the bed. Each call is like another process: life.Pots keeps
 // nothing in memory that must survive it.
 func (bed Bed) pots() *life.Pots {
-	return life.Open(bed.Host, pot.Config{
+	return life.Open(bed.Host, potconf.Config{
 		Dir: bed.Dir, Network: pot.DefaultNetwork, Supervisor: bed.Supervisor,
 		Bridges: filepath.Join(bed.Dir, "bridges"),
 	})
