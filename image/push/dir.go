@@ -27,8 +27,8 @@ func (s dirTarget) read(ctx context.Context, name string, w io.Writer, limit int
 	return p.Download("", limit, count).To(ctx, w)
 }
 
-// put writes and syncs a temporary file, renames it, and syncs the directory. Its name begins
-// with a dot, which no image's name does, and is left behind by a crash.
+// put writes and syncs a temporary file, renames it, and syncs the directory. A crash may
+// leave the temporary file, whose name begins with a dot, as no image's name does.
 func (s dirTarget) put(ctx context.Context, name string, r *io.SectionReader, isNew bool, count image.ProgressFunc) (err error) {
 	f, err := os.CreateTemp(s.dir, "."+name+".*")
 	if err != nil {
