@@ -45,7 +45,7 @@ type file struct {
 }
 
 // find returns a flavour's commands and its script. One of them may be nil. Each is found by
-// itself, perhaps in different directories, as in pot (pot-reference 5.1).
+// itself, perhaps in different directories, as in pot (share/pot/common-flv.sh).
 func (l *Library) find(name string) (commands, script *file, err error) {
 	if name == "" || strings.ContainsRune(name, 0) {
 		return nil, nil, errors.New("flavour name must not be empty")

@@ -15,7 +15,7 @@ import (
 
 // The shell tool pot splits each line at blanks, and has its shell expand file name patterns
 // in the caller's directory. Quotes are ordinary characters, and there are no variables
-// (pot-reference 5.2). This parser accepts lines that this leaves unchanged. It ignores
+// (share/pot/common-flv.sh). This parser accepts lines that this leaves unchanged. It ignores
 // comments and empty lines, of which pot complains, and reads a last line without a newline.
 
 // Commands are the commands that a flavour can have, sorted.

@@ -79,7 +79,8 @@ func fullRelease(release string) string {
 	return release + "-RELEASE"
 }
 
-// cachedBase returns the path of a release's archive in pot's cache (pot-reference 4.1).
+// cachedBase returns the path of a release's archive in pot's cache, under the name that pot
+// create and pot create-base give it.
 func (o *hostFlags) cachedBase(release string) (string, error) {
 	_, c, err := o.configure()
 	return filepath.Join(c.System.Cache, fullRelease(release)+"_base.txz"), err

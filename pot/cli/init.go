@@ -16,7 +16,7 @@ import (
 // initTimeout bounds the setup of a host.
 const initTimeout = 5 * time.Minute
 
-// defaultGroup is POT_GROUP where it is not set (pot-reference 1.1).
+// defaultGroup is the default of POT_GROUP (pot, etc/pot/pot.default.conf).
 const defaultGroup = "pot"
 
 // initCommand sets this host up.

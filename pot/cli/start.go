@@ -72,7 +72,7 @@ func notes(c *cobra.Command) func(string) {
 }
 
 // exitFailed is the status of pot start if the pot's command failed. If the pot could not be
-// started it is 1 (pot-reference 7.1).
+// started it is 1 (pot, share/pot/start.sh).
 const exitFailed = 125
 
 func startCommand() *cobra.Command {

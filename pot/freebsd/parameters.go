@@ -9,7 +9,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// parameters returns jail(8)'s arguments. They are pot's (pot-reference 7.2), except that only
+// parameters returns jail(8)'s arguments. They are pot's (share/pot/start.sh), except that only
 // VNET jails have raw sockets and other address families, unless raw_sockets says otherwise.
 func parameters(jail pot.Jail, device pairs) ([]string, error) {
 	argv := []string{"jail", "-c", "name=" + string(jail.Name), "path=" + jail.Root, "persist",
@@ -32,7 +32,7 @@ func parameters(jail pot.Jail, device pairs) ([]string, error) {
 	return append(argv, network...), nil
 }
 
-// allowed returns the parameters of attributes (pot-reference 6.1).
+// allowed returns the parameters of attributes, which set them as in pot.
 func allowed(a conf.Attributes) []string {
 	var argv []string
 	for _, p := range []struct{ attribute, parameter string }{

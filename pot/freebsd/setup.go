@@ -12,8 +12,8 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// setup gives a host what pots need, as pot init does (pot-reference 1.3), one
-// thing after the other. It leaves alone what exists already.
+// setup gives a host what pots need, as pot init does (share/pot/init.sh), one thing
+// after the other. It leaves alone what exists already.
 type setup struct {
 	pot.SetupOptions
 	runner run.Runner
@@ -124,7 +124,7 @@ func (s *setup) dataset(name string, properties map[string]string) need {
 }
 
 // directories creates the directories beside datasets. Users outside the group cannot read
-// pots, whose files and settings may hold secrets (pot-reference 1.3).
+// pots, whose files and settings may hold secrets.
 func (s *setup) directories() need {
 	const mode = 0o750
 	bridges := filepath.Join(s.FSRoot, "bridges")

@@ -257,9 +257,9 @@ func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration)
 	return err
 }
 
-// execStop runs the command of the exec_stop attribute in the pot, as jail(8) does. Its
-// failure does not fail the stop, which also has to end pots that do not end by themselves
-// (pot-reference 7.6).
+// execStop runs the command of the exec_stop attribute in the pot, as jail(8) runs exec.stop.
+// Its failure does not fail the stop, which also has to end pots that do not end by
+// themselves.
 func (p *Pot) execStop(ctx context.Context) {
 	text := p.record.Attributes.Value("exec_stop")
 	if text == "" || !p.Running() {

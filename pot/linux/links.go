@@ -22,8 +22,8 @@ import (
 )
 
 // links implements pot.Links by veth pairs on bridges. As with pot, the bridge of a network
-// is the one that has its gateway's address (pot-reference 8.2). A bridge that we created
-// has an alias that says so, and is removed with its last pot.
+// is the one that has its gateway's address. A bridge that we created has an alias that says
+// so, and is removed with its last pot.
 type links struct {
 	lock     string // a file: one process at a time creates or removes bridges
 	networks *networks

@@ -14,8 +14,7 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// Connection is how a pot is connected to a network (pot create -N -S -B -i, pot-reference
-// 4.1).
+// Connection is how a pot is connected to a network (pot create -N -S -B -i).
 type Connection struct {
 	Network   pot.NetworkMode // HostNetwork for pot's inherit
 	Stack     pot.Stack       // "": IPv4

@@ -15,7 +15,7 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// CopyIn copies a file or a directory of the host into the pot (copy-in, pot-reference 6.8).
+// CopyIn copies a file or a directory of the host into the pot (pot copy-in).
 type CopyIn struct {
 	tree.Copy
 	Parents bool // create missing directories above Target

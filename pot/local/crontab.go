@@ -15,7 +15,7 @@ const (
 )
 
 // disableHostJobs comments out the jobs in a new pot's crontab(5) that only a host may run:
-// save-entropy and adjkerntz, which sets the clock (pot-reference 4.5). A tree without a
+// save-entropy and adjkerntz, which sets the clock, as pot create does. A tree without a
 // regular /etc/crontab is left alone.
 func (s *Pot) disableHostJobs() error {
 	root, err := os.OpenRoot(s.tree())

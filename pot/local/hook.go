@@ -49,7 +49,7 @@ func (s *Pot) readHook(h conf.Hook) ([]byte, error) {
 }
 
 // Environment returns the variables that describe the pot to a program on this host, as
-// NAME=value (pot-reference 2.5). addr is the pot's address where it is not the one in
+// NAME=value (pot info -E). addr is the pot's address where it is not the one in
 // pot.conf, or the zero Addr. An image may have set the values: quote them in shell text.
 func (s *Pot) Environment(ctx context.Context, addr netip.Addr) []string {
 	potConf, err := s.Conf()

@@ -12,7 +12,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// SetCmd sets the pot's command (set-cmd, pot-reference 6.2).
+// SetCmd sets the pot's command (pot set-cmd).
 type SetCmd struct{ Command string }
 
 // Validate implements Change.Validate.
@@ -40,7 +40,7 @@ func (c SetCmd) apply(_ context.Context, s *Pot) error {
 	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.cmd", c.text()) })
 }
 
-// SetAttribute sets one of pot's attributes (set-attribute, pot-reference 6.1).
+// SetAttribute sets one of pot's attributes (pot set-attribute).
 type SetAttribute struct{ Name, Value string }
 
 // readOnly is the attribute that only a start sets.
@@ -102,8 +102,8 @@ func (s *Pot) Attribute(name string) (string, error) {
 	return conf.RawAttribute(name), nil
 }
 
-// SetRSS sets the pot's resource limits (set-rss, pot-reference 6.5). An empty field leaves its
-// limit as it is.
+// SetRSS sets the pot's resource limits (pot set-rss). An empty field leaves its limit as it
+// is.
 type SetRSS struct {
 	CPUs   string // number of processors
 	Memory string // bytes, or a number with one of the units bBkKmMgG
@@ -141,7 +141,7 @@ func (r SetRSS) apply(_ context.Context, s *Pot) error {
 	})
 }
 
-// SetEnv replaces the pot's environment (set-env, pot-reference 6.3).
+// SetEnv replaces the pot's environment (pot set-env).
 type SetEnv struct{ Vars []string } // NAME=value
 
 // Validate implements Change.Validate.
@@ -166,8 +166,7 @@ func (e SetEnv) apply(_ context.Context, s *Pot) error {
 	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.env", lines...) })
 }
 
-// SetHosts replaces the pot's lines of hosts(5) (set-hosts, pot-reference 6.4). There may be
-// none.
+// SetHosts replaces the pot's lines of hosts(5) (pot set-hosts). There may be none.
 type SetHosts struct{ Entries []string } // NAME:ADDRESS
 
 // Validate implements Change.Validate.
@@ -202,7 +201,7 @@ func (h SetHosts) apply(_ context.Context, s *Pot) error {
 	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.hosts", lines...) })
 }
 
-// ExportPorts replaces the ports that the pot publishes (export-ports, pot-reference 6.6).
+// ExportPorts replaces the ports that the pot publishes (pot export-ports).
 type ExportPorts struct{ Ports []string } // [tcp:|udp:]PORT[:HOST_PORT]
 
 // Validate implements Change.Validate.

@@ -9,7 +9,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// AddDep adds a pot that is started before this one (add-dep, pot-reference 6.9).
+// AddDep adds a pot that is started before this one (pot add-dep).
 type AddDep struct{ On pot.Name }
 
 // Validate implements Change.Validate.

@@ -11,8 +11,8 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// SetHook sets a program that the host runs at some time of the pot's life (set-hook,
-// pot-reference 6.9), and approves it.
+// SetHook sets a program that the host runs at some time of the pot's life (pot set-hook), and
+// approves it.
 type SetHook struct {
 	Hook conf.Hook
 	File string // on the host; it is copied

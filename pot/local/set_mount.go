@@ -48,7 +48,7 @@ func (s *Pot) editMounts(ctx context.Context, change func([]conf.FSMount) ([]con
 func (s *Pot) tree() string { return filepath.Join(s.dir, "m") }
 
 // MountIn adds a directory or a dataset of the host to what is mounted in the pot at each start
-// (mount-in, pot-reference 6.7). Exactly one of Dir and Dataset must be set.
+// (pot mount-in). Exactly one of Dir and Dataset must be set.
 type MountIn struct {
 	Dir      string // on the host, absolute
 	Dataset  string

@@ -23,7 +23,7 @@ func (s *Pot) Snapshots(ctx context.Context) ([]pot.Snapshot, error) {
 
 // SnapshotNames returns the names of the snapshots of the pot's dataset, the oldest first: names
 // are times. It leaves out snapshots that only the tree has, which may have come with an
-// image (pot-reference 3.5).
+// image: pot export counts the dataset's own.
 func (s *Pot) SnapshotNames(ctx context.Context) (names []string, err error) {
 	all, err := s.Snapshots(ctx)
 	for _, one := range all {
