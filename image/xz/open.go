@@ -31,13 +31,16 @@ type Options struct {
 
 	Memory  int64 // bytes; 0 means DefaultMemory
 	Workers int   // cores; 0 means all
-	// Count, if set, is called with the bytes of the file read so far, and their total.
+
+	// Count, if set, is called with the bytes of the file read so far, and their total, by
+	// one goroutine at a time.
 	Count func(done, total int64)
 }
 
 // Open decodes the streams in the first size bytes of r, which may be padded and
 // concatenated. The caller must close the reader. It ends in io.EOF only if r was xz to
-// its last byte and every check in it matched.
+// its last byte and every check in it matched; bytes that it returns before an error may
+// be wrong. When ctx ends, Read returns its cause.
 func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) io.ReadCloser {
 	o.Memory = cmp.Or(o.Memory, DefaultMemory)
 	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
@@ -63,7 +66,7 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) io.ReadClos
 	return serially(counted)
 }
 
-// serialReader decodes a file from beginning to end, in Go.
+// serialReader decodes a file from beginning to end, in Go, until ctx ends.
 type serialReader struct {
 	ctx context.Context
 	r   io.Reader
@@ -109,7 +112,8 @@ func (o Options) fitsParallel(blocks []blockInfo) bool {
 	return len(blocks) > 1 && o.Workers > 1
 }
 
-// progressReaderAt reports the bytes read. Reads may be in any order, each byte once.
+// progressReaderAt reports the number of bytes read. Concurrent reads are counted in any
+// order; each byte is read once.
 type progressReaderAt struct {
 	r     io.ReaderAt
 	total int64

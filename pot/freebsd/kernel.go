@@ -76,7 +76,7 @@ type MountPoint struct {
 	From    string
 	On      string   // with no link in it (sys/kern/vfs_mount.c, vn_path_to_global_path)
 	ID      [2]int32 // of the file system; links do not matter to it
-	Options []string // "ro", "nosuid", "noexec", "nosymfollow", its own, and those of what it shows
+	Options []string // "ro", "nosuid", "noexec", "nosymfollow": of this mount, and of the one it shows
 }
 
 // errNotFreeBSD is what Native's methods end in on other systems.

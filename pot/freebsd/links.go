@@ -212,8 +212,7 @@ func (l *links) devices(ctx context.Context, name pot.Name) (pairs, error) {
 	return p, nil
 }
 
-// inner returns the name of the end that goes into the pot, from that of the host's end
-// (epair(4)).
+// inner returns the name of the pot's end of a pair, given the host's end (epair(4)).
 func inner(device string) string {
 	if device == "" {
 		return ""
