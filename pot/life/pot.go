@@ -29,6 +29,8 @@ type Pot struct {
 	cloned    bool     // whether this process made the clone, so that it cannot be another pot's
 }
 
+// clone makes the pot's dataset from its image, or finds the dataset of a pot that was
+// started by hand. unclone destroys what clone has made, by its labels.
 func (p *Pot) clone(ctx context.Context) error {
 	s := p.record.Spec
 	if s.InPlace {
@@ -126,6 +128,8 @@ func (p *Pot) unconfigure(context.Context) error {
 	return nil
 }
 
+// copyIn copies the job's files. It comes after the prestart hook, which may create them,
+// and before the mounts, so that it never writes into a directory of the host.
 func (p *Pot) copyIn(ctx context.Context) error {
 	for _, c := range p.record.Spec.Copies {
 		if err := tree.CopyIn(ctx, p.Tree(), c); err != nil {
@@ -135,6 +139,7 @@ func (p *Pot) copyIn(ctx context.Context) error {
 	return nil
 }
 
+// mount makes the pot's mounts. Links are followed only now: copyIn may have made some.
 func (p *Pot) mount(ctx context.Context) error {
 	all, err := placed(mounts(&p.record.Spec, p.record.Attributes), func(target string) (string, error) {
 		return tree.Resolve(p.Tree(), target)
@@ -151,6 +156,8 @@ func (p *Pot) mount(ctx context.Context) error {
 	return nil
 }
 
+// unmount unmounts whatever is mounted in the tree, by the host's mount table and not by
+// the record: a crash may have left mounts that the record does not have.
 func (p *Pot) unmount(ctx context.Context) error {
 	dir, err := p.host.Datasets.Dir(ctx, string(p.name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -162,6 +169,8 @@ func (p *Pot) unmount(ctx context.Context) error {
 	return p.host.Mounts.UnmountAll(ctx, filepath.Join(dir, "m"))
 }
 
+// jail creates the jail, in which nothing runs yet. It comes last: a process in it finds
+// its mounts, its network and its limits complete.
 func (p *Pot) jail(ctx context.Context) error {
 	return p.host.Jails.Create(ctx, pot.Jail{
 		Name:     p.name,
@@ -178,10 +187,13 @@ func (p *Pot) jail(ctx context.Context) error {
 	})
 }
 
+// unjail kills all that runs in the jail and removes it. It comes first: a process would
+// keep the mounts and the network busy.
 func (p *Pot) unjail(ctx context.Context) error {
 	return p.host.Jails.Remove(ctx, p.name)
 }
 
+// limit sets the limits, by the jail's name: the jail is created after them.
 func (p *Pot) limit(ctx context.Context) error {
 	return p.host.Limits.Set(ctx, p.name, p.record.Spec.Limits)
 }
