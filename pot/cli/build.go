@@ -112,7 +112,8 @@ func (a attributeFlags) Set(s string) error {
 	return nil
 }
 
-// validate returns all errors in the flags, before anything is read.
+// validate returns all errors in the flags, before anything is read. -l 0 is missing,
+// unlike in export: 0 is the default of xz.WriteOptions.
 func (b *building) validate() error {
 	var errs []error
 	o := &b.options

@@ -122,6 +122,7 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 	}
 	fail := func(err error) (*built, error) { return nil, running("export the pot", e.name, err) }
 	made := &built{Name: string(e.name)}
+	// The passphrase is asked for before anything is destroyed or written.
 	if e.seckey != "" {
 		s, err := newSigner(ctx, e.seckey)
 		if err != nil {
@@ -183,6 +184,7 @@ func (e *exporting) plan(ctx context.Context) (o build.ExportOptions, pick picke
 	if o.Origin, err = e.origin(ctx); err != nil {
 		return fail(err)
 	}
+	// With -A and without a snapshot the name is not known before the snapshot is taken.
 	if o.Tag == "" {
 		return o, pick, nil
 	}
@@ -251,6 +253,7 @@ func (e *exporting) pick(ctx context.Context) (picked, error) {
 		return picked{}, nil
 	case len(names) == 0:
 		return picked{}, fmt.Errorf("pot %s has no snapshot: %w", e.name, errCount)
+	// -F wins over -A, as in pot: what -A destroys cannot be brought back.
 	case len(names) > 1 && e.newest:
 		e.note(fmt.Sprintf("pot %s has %d snapshots: exporting the newest, on ZFS with those before it", e.name, len(names)))
 	case len(names) > 1 && !e.mend:
@@ -289,7 +292,9 @@ func (e *exporting) check(ctx context.Context, o build.ExportOptions) error {
 }
 
 // origin returns the image that the pot was cloned from, and that its own image will be
-// incremental from; the zero Meta if it is no clone.
+// incremental from; the zero Meta if it is no clone. pot takes the other pot's last tag,
+// whichever snapshot that was exported from, and so can make an image whose origin no
+// client finds: here that is an error.
 func (e *exporting) origin(ctx context.Context) (image.Meta, error) {
 	of, snapshot, err := e.pot.Origin(ctx)
 	if err != nil || of == "" {

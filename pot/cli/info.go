@@ -110,7 +110,7 @@ type info struct {
 	Memory     string            `json:"memory,omitempty"`
 }
 
-// snapshotInfo is a snapshot.
+// snapshotInfo is a snapshot. Created is in seconds since 1970.
 type snapshotInfo struct {
 	Name    string `json:"name"` // DATASET@SNAPSHOT
 	Created int64  `json:"created"`

@@ -54,6 +54,7 @@ func (o output) lines(w io.Writer, all []string) error {
 }
 
 // stream prints lines as they come. As JSON it keeps them, and end prints them in an array.
+// init and de-init take minutes: a person sees each line at once.
 func (o output) stream(w io.Writer) (line func(string), end func() error) {
 	if o != "json" {
 		return func(text string) { fmt.Fprintln(w, text) }, func() error { return nil }

@@ -211,7 +211,7 @@ func pushCredentials(to, netrc string, env func(string) string) (c image.Credent
 	return c, nil
 }
 
-// login is an entry of a netrc file.
+// login is an entry of a netrc file. there tells an entry without a user from no entry.
 type login struct {
 	user, password string
 	there          bool
@@ -221,7 +221,8 @@ type login struct {
 var errNetrc = errors.New("not in the form of netrc: machine HOST login USER password PASSWORD")
 
 // parseNetrc returns the login for a host, or else the default one, from a file in the
-// format of ftp(1) and curl(1).
+// format of ftp(1) and curl(1). The first entry of a host counts. Macros (macdef) are
+// refused: their end is not a word.
 func parseNetrc(text, host string) (user, password string, err error) {
 	var found, fallback, other login
 	at := &other

@@ -16,8 +16,8 @@ func commandOf(c *cobra.Command, args []string) error {
 	return noSuch(c, args[0])
 }
 
-// noSuch returns the error for a word that is no subcommand of c, with similar commands,
-// or all of them, as a hint.
+// noSuch returns the error for a word that is no subcommand of c, with similar commands, or
+// all of them, as a hint. A command that is hidden is never suggested.
 func noSuch(c *cobra.Command, word string) error {
 	err := fmt.Errorf("no such command: %q", word)
 	c.SuggestionsMinimumDistance = 2 // edits between the word and a command
@@ -46,7 +46,7 @@ func list(names []string) string {
 }
 
 // needsCommand is the RunE of a command that only has subcommands: alone it is a usage
-// error, and its help is printed.
+// error, and its help is printed. Its error is not a failed one: the exit status is 2.
 func needsCommand(c *cobra.Command, _ []string) error {
 	fmt.Fprintf(c.ErrOrStderr(), "%s\n\n%s", c.Long, c.UsageString())
 	return errReported

@@ -42,6 +42,7 @@ const (
 	behindIPv6 = " IPv6"
 )
 
+// ifconfig runs ifconfig(8) and returns what it prints, trimmed.
 func (l *links) ifconfig(ctx context.Context, argv ...string) (string, error) {
 	out, err := l.runner.Run(ctx, nil, append([]string{"ifconfig"}, argv...)...)
 	return strings.TrimSpace(out), classify(err)

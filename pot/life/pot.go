@@ -33,6 +33,8 @@ type Pot struct {
 	conf atomic.Pointer[conf.Image] // for imageConf
 }
 
+// clone makes the pot's dataset from its image, or finds the dataset of a pot that was
+// started by hand. unclone destroys what clone has made, by its labels.
 func (p *Pot) clone(ctx context.Context) error {
 	s := p.record.Spec
 	if s.InPlace {
@@ -130,6 +132,8 @@ func (p *Pot) unconfigure(context.Context) error {
 	return nil
 }
 
+// copyIn copies the job's files. It comes after the prestart hook, which may create them,
+// and before the mounts, so that it never writes into a directory of the host.
 func (p *Pot) copyIn(ctx context.Context) error {
 	for _, c := range p.record.Spec.Copies {
 		if err := tree.CopyIn(ctx, p.Tree(), c); err != nil {
@@ -139,6 +143,7 @@ func (p *Pot) copyIn(ctx context.Context) error {
 	return nil
 }
 
+// mount makes the pot's mounts. Links are followed only now: copyIn may have made some.
 func (p *Pot) mount(ctx context.Context) error {
 	all, err := placed(mounts(&p.record.Spec, p.record.Attributes), func(target string) (string, error) {
 		return tree.Resolve(p.Tree(), target)
@@ -155,6 +160,8 @@ func (p *Pot) mount(ctx context.Context) error {
 	return nil
 }
 
+// unmount unmounts whatever is mounted in the tree, by the host's mount table and not by
+// the record: a crash may have left mounts that the record does not have.
 func (p *Pot) unmount(ctx context.Context) error {
 	dir, err := p.host.Datasets.Dir(ctx, string(p.name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -166,6 +173,8 @@ func (p *Pot) unmount(ctx context.Context) error {
 	return p.host.Mounts.UnmountAll(ctx, filepath.Join(dir, "m"))
 }
 
+// jail creates the jail, in which nothing runs yet. It comes last: a process in it finds
+// its mounts, its network and its limits complete.
 func (p *Pot) jail(ctx context.Context) error {
 	return p.host.Jails.Create(ctx, pot.Jail{
 		Name:     p.name,
@@ -182,10 +191,13 @@ func (p *Pot) jail(ctx context.Context) error {
 	})
 }
 
+// unjail kills all that runs in the jail and removes it. It comes first: a process would
+// keep the mounts and the network busy.
 func (p *Pot) unjail(ctx context.Context) error {
 	return p.host.Jails.Remove(ctx, p.name)
 }
 
+// limit sets the limits, by the jail's name: the jail is created after them.
 func (p *Pot) limit(ctx context.Context) error {
 	return p.host.Limits.Set(ctx, p.name, p.record.Spec.Limits)
 }

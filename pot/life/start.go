@@ -229,6 +229,7 @@ func (p *Pot) markKilled() {
 	}
 }
 
+// killed reports whether this package has killed the command, in whichever process.
 func (p *Pot) killed() bool {
 	_, err := os.Stat(filepath.Join(p.dir, killedMarker))
 	return err == nil
