@@ -16,6 +16,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // A host whose commands hang, as on a pool without its disks, is one on which no
@@ -26,7 +27,7 @@ func TestDriver_Fingerprint_hangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})
 		var looks atomic.Int32
-		d := New(hclog.NewNullLogger(), Native{Name: "linux", Open: func(pot.HostConfig) (pot.Host, error) {
+		d := New(hclog.NewNullLogger(), Native{Name: "linux", Open: func(potconf.HostConfig) (pot.Host, error) {
 			return pot.Host{Name: "linux", Leftovers: noLeftovers, Check: func(ctx context.Context) []pot.CheckResult {
 				if looks.Add(1) > 1 {
 					<-hang // whatever becomes of ctx

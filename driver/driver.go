@@ -16,6 +16,7 @@ import (
 	"nomad-driver-pot/image/store"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/potconf"
 )
 
 const pluginName = "pot" // as in a job's driver = "pot"
@@ -23,7 +24,7 @@ const pluginName = "pot" // as in a job's driver = "pot"
 // Native is the host for pots that this machine has, from package pot/native.
 type Native struct {
 	Name string // "freebsd" or "linux"; "" if there is none
-	Open func(pot.HostConfig) (pot.Host, error)
+	Open func(potconf.HostConfig) (pot.Host, error)
 }
 
 // Driver is a Nomad task driver. Its methods may be called concurrently.

@@ -16,6 +16,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // noLeftovers is pot.Host.Leftovers of a host that has none.
@@ -25,7 +26,7 @@ func noLeftovers(context.Context, []pot.Name) ([]pot.Name, error) { return nil, 
 func driverOn(t *testing.T, config string, found *[]pot.CheckResult, fault error) (*Driver, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
-	d := New(hclog.New(&hclog.LoggerOptions{Output: &log}), Native{Name: "linux", Open: func(pot.HostConfig) (pot.Host, error) {
+	d := New(hclog.New(&hclog.LoggerOptions{Output: &log}), Native{Name: "linux", Open: func(potconf.HostConfig) (pot.Host, error) {
 		check := func(context.Context) []pot.CheckResult { return *found }
 		return pot.Host{Name: "linux", Leftovers: noLeftovers, Check: check}, fault
 	}}, "1.2.3")

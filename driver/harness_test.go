@@ -31,6 +31,7 @@ import (
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/native"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // A network of its own: tests of other packages make pots at the same time.
@@ -124,7 +125,7 @@ func newBed(t testing.TB, config string) *bed {
 }
 
 // host opens this machine's host.
-func (b *bed) host(c pot.HostConfig) (pot.Host, error) {
+func (b *bed) host(c potconf.HostConfig) (pot.Host, error) {
 	h, err := native.Open(c)
 	if err == nil && b.wrap != nil {
 		b.wrap(&h)

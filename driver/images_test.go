@@ -62,7 +62,7 @@ func TestDriver_StartTask_importedByHand(t *testing.T) {
 	back := b.driver.current()
 	b.destroyAtEnd(imagetest.HelloName + "_1_0")
 	ref := image.Ref{Source: b.server.URL, Name: imagetest.HelloName, Tag: imagetest.HelloTag}
-	_, err := back.images.Ensure(t.Context(), ref, image.PullOptions{Own: true}, nil)
+	_, err := back.images.Ensure(t.Context(), ref, image.PullOptions{AsPot: true}, nil)
 	must.NoError(t, err)
 	must.NoError(t, back.pots.Host().Images.SetLabels(t.Context(), ref.Dataset(), map[string]string{store.LabelImported: ref.String()}))
 	b.sleeper(t)

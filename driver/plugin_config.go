@@ -17,6 +17,8 @@ import (
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/potconf"
+	"nomad-driver-pot/pot/resolvconf"
 )
 
 // configSpec is the schema of plugin "nomad-driver-pot" { config { … } }. Nomad refuses
@@ -158,8 +160,8 @@ var (
 // settings is a valid Config, with its defaults.
 type settings struct {
 	enabled   bool
-	host      pot.HostConfig
-	potConfig pot.Config
+	host      potconf.HostConfig
+	potConfig potconf.Config
 	pull      fetch.Options
 	sources   sources
 	volumes   VolumesConfig
@@ -207,15 +209,15 @@ func decodeConfig(packed []byte) (*Config, error) {
 func (c *Config) settings(native string) (settings, error) {
 	var f problems
 	s := settings{enabled: c.Enabled, volumes: c.Volumes}
-	paths := pot.PathsFor(native)
-	overrides := pot.Overrides{
+	paths := potconf.PathsFor(native)
+	overrides := potconf.Overrides{
 		Host:       native,
 		Dir:        absolute(&f, "fs_root", c.FSRoot, paths.Dir),
 		Supervisor: absolute(&f, "supervisor", c.Supervisor, besidePlugin("pot-supervisor")),
 		ZFSRoot:    c.ZFSRoot, Cache: c.Cache.Dir, Network: c.Network, Gateway: c.Gateway,
 	}
 	var err error
-	s.host, s.potConfig, err = pot.Configure(c.potConfs(&f, paths), overrides)
+	s.host, s.potConfig, err = potconf.Configure(c.potConfs(&f, paths), overrides)
 	f.addFields(err, nil, nil)
 	switch c.Host {
 	case "", "auto":
@@ -266,7 +268,7 @@ func (c *Config) settings(native string) (settings, error) {
 func (c *Config) dns(f *problems) (servers []netip.Addr) {
 	for i, text := range c.DNS {
 		addr, err := netip.ParseAddr(text)
-		if err != nil || !pot.Reachable(addr) {
+		if err != nil || !resolvconf.Reachable(addr) {
 			f.add(fmt.Sprintf("dns[%d]", i), "must be the address of a server that pots reach, not %q", text)
 			continue
 		}
@@ -277,7 +279,7 @@ func (c *Config) dns(f *problems) (servers []netip.Addr) {
 
 // potConfs returns the files of pot's configuration. A file that pot_config names must
 // exist.
-func (c *Config) potConfs(f *problems, paths pot.HostPaths) []string {
+func (c *Config) potConfs(f *problems, paths potconf.HostPaths) []string {
 	file := paths.PotConfig
 	if c.PotConfig != "" {
 		file = absolute(f, "pot_config", c.PotConfig, "")
@@ -285,7 +287,7 @@ func (c *Config) potConfs(f *problems, paths pot.HostPaths) []string {
 			f.add("pot_config", "%w", err)
 		}
 	}
-	return pot.PotConfs(file)
+	return potconf.Files(file)
 }
 
 func (p *PullConfig) options(f *problems) fetch.Options {

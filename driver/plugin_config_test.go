@@ -16,6 +16,7 @@ import (
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/potconf"
 )
 
 func TestConfig_settings(t *testing.T) {
@@ -25,12 +26,12 @@ func TestConfig_settings(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, settings{
 			enabled: true,
-			potConfig: pot.Config{
+			potConfig: potconf.Config{
 				Dir: "/var/lib/nomad-driver-pot", Network: pot.DefaultNetwork, Supervisor: s.host.Supervisor,
 				Bridges: "/var/lib/nomad-driver-pot/bridges",
-				System:  pot.SystemConf{ZFSRoot: "zroot/pot", Cache: "/var/lib/nomad-driver-pot/cache", FSRoot: "/var/lib/nomad-driver-pot"},
+				System:  potconf.SystemConf{ZFSRoot: "zroot/pot", Cache: "/var/lib/nomad-driver-pot/cache", FSRoot: "/var/lib/nomad-driver-pot"},
 			},
-			host: pot.HostConfig{
+			host: potconf.HostConfig{
 				Dir:        "/var/lib/nomad-driver-pot",
 				Supervisor: s.host.Supervisor,
 				Network:    pot.DefaultNetwork,
@@ -85,11 +86,11 @@ func TestConfig_settings(t *testing.T) {
 		`).settings("linux")
 		must.NoError(t, err)
 		must.Eq(t, settings{
-			potConfig: pot.Config{
+			potConfig: potconf.Config{
 				Dir: "/pots", Network: s.host.Network, Supervisor: "/usr/local/libexec/pot-supervisor", Bridges: "/pots/bridges",
-				System: pot.SystemConf{ZFSRoot: "tank/pot", Cache: "/cache", FSRoot: "/pots"},
+				System: potconf.SystemConf{ZFSRoot: "tank/pot", Cache: "/cache", FSRoot: "/pots"},
 			},
-			host: pot.HostConfig{
+			host: potconf.HostConfig{
 				Dir:        "/pots",
 				Supervisor: "/usr/local/libexec/pot-supervisor",
 				Network:    pot.Network{Prefix: netip.MustParsePrefix("10.1.0.0/16"), Gateway: netip.MustParseAddr("10.1.0.254")},
@@ -113,7 +114,7 @@ func TestConfig_settings(t *testing.T) {
 		s, err := configOf(t, fmt.Sprintf("pot_config = %q", file)).settings("freebsd")
 		must.NoError(t, err)
 		must.Eq(t, "/pot/cache", s.potConfig.System.Cache)
-		must.Eq(t, pot.HostConfig{
+		must.Eq(t, potconf.HostConfig{
 			Dir:        "/var/db/nomad-driver-pot",
 			Supervisor: s.host.Supervisor,
 			Network:    pot.Network{Prefix: netip.MustParsePrefix("10.2.0.0/16"), Gateway: netip.MustParseAddr("10.2.0.7")},
@@ -172,7 +173,7 @@ func TestConfig_settings_faults(t *testing.T) {
 func TestDriver_SetConfig(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	opened := ""
-	d := New(hclog.NewNullLogger(), Native{Name: "linux", Open: func(c pot.HostConfig) (pot.Host, error) {
+	d := New(hclog.NewNullLogger(), Native{Name: "linux", Open: func(c potconf.HostConfig) (pot.Host, error) {
 		opened = c.Dir
 		return pot.Host{Name: "linux", Leftovers: noLeftovers}, nil
 	}}, "1.2.3")

@@ -19,7 +19,7 @@ var authSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"header":   hclspec.NewAttr("header", "string", false),
 })
 
-// AuthConfig is the job's credentials for the image's server: image.Login.
+// AuthConfig is the job's credentials for the image's server: image.WithCredentials.
 type AuthConfig struct {
 	Username string `codec:"username"`
 	Password string `codec:"password"`

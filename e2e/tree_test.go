@@ -15,10 +15,10 @@ const module = "nomad-driver-pot"
 // diagram that the layout follows, with the outermost first. "" is plugin.go.
 var imports = map[string][]string{
 	"":       {"driver", "pot/cli", "pot/native", "pot/supervise"},
-	"driver": {"image", "image/conf", "image/fetch", "image/signify", "image/store", "pot", "pot/life", "pot/local", "pot/tree", "pot/supervise", "flavour"},
+	"driver": {"flavour", "image", "image/conf", "image/fetch", "image/signify", "image/store", "pot", "pot/life", "pot/local", "pot/potconf", "pot/resolvconf", "pot/supervise", "pot/tree"},
 
 	"flavour":     {"pot", "pot/life", "pot/local", "pot/tree"},
-	"pot/cli":     {"image", "image/build", "image/conf", "image/fetch", "image/inspect", "image/push", "image/signify", "image/store", "image/xz", "image/zstream", "pot", "pot/life", "pot/local", "pot/network", "pot/tree", "pot/native", "pot/supervise", "flavour"},
+	"pot/cli":     {"flavour", "image", "image/build", "image/conf", "image/fetch", "image/inspect", "image/push", "image/signify", "image/store", "image/xz", "image/zstream", "pot", "pot/life", "pot/local", "pot/native", "pot/network", "pot/potconf", "pot/supervise", "pot/tree"},
 	"pot/cli/man": {"pot/cli"},
 
 	"image":           {"image/conf", "image/skein", "image/signify", "image/xz"},
@@ -36,23 +36,25 @@ var imports = map[string][]string{
 	"image/zstream":   {},
 
 	"pot":                          {"image/conf", "pot/tree", "pot/supervise"},
-	"pot/life":                     {"image/conf", "pot", "pot/exact", "pot/flock", "pot/network", "pot/supervise", "pot/tree"},
-	"pot/local":                    {"image/conf", "pot", "pot/life", "pot/tree"},
+	"pot/life":                     {"image/conf", "pot", "pot/exact", "pot/flock", "pot/network", "pot/potconf", "pot/resolvconf", "pot/supervise", "pot/tree"},
+	"pot/local":                    {"image/conf", "pot", "pot/life", "pot/resolvconf", "pot/tree"},
 	"pot/network":                  {"pot", "pot/flock"},
+	"pot/potconf":                  {"image/conf", "pot"},
+	"pot/resolvconf":               {},
 	"pot/tree":                     {},
 	"pot/tree/treetest":            {},
-	"pot/native":                   {"pot", "pot/freebsd", "pot/linux", "pot/run"},
+	"pot/native":                   {"pot", "pot/freebsd", "pot/linux", "pot/potconf", "pot/run"},
 	"pot/run":                      {},
 	"pot/exact":                    {},
 	"pot/flock":                    {},
-	"pot/freebsd":                  {"image/conf", "pot", "pot/exact", "pot/flock", "pot/freebsd/nmount", "pot/freebsd/zfs", "pot/run", "pot/supervise", "pot/tree"},
-	"pot/freebsd/nmount":           {"pot/exact"},
+	"pot/freebsd":                  {"image/conf", "pot", "pot/exact", "pot/flock", "pot/freebsd/zfs", "pot/potconf", "pot/resolvconf", "pot/run", "pot/supervise", "pot/supervise/nmount", "pot/tree"},
+	"pot/supervise/nmount":         {"pot/exact"},
 	"pot/freebsd/zfs":              {"pot/run"},
-	"pot/linux":                    {"image/conf", "image/zstream", "pot", "pot/flock", "pot/linux/inside", "pot/supervise", "pot/tree"},
-	"pot/linux/inside":             {},
-	"pot/hosttest":                 {"e2e/need", "e2e/syncbuf", "image/conf", "pot", "pot/life", "pot/local", "pot/supervise", "pot/tree"},
+	"pot/linux":                    {"image/conf", "image/zstream", "pot", "pot/flock", "pot/resolvconf", "pot/supervise", "pot/supervise/inside", "pot/tree"},
+	"pot/supervise/inside":         {},
+	"pot/hosttest":                 {"e2e/need", "e2e/syncbuf", "image/conf", "pot", "pot/life", "pot/local", "pot/potconf", "pot/supervise", "pot/tree"},
 	"pot/supervise":                {"pot/exact"},
-	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/freebsd/nmount", "pot/linux/inside"},
+	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/supervise/nmount", "pot/supervise/inside"},
 
 	"e2e":               {}, // tests alone
 	"e2e/bundle/runner": {},

@@ -22,13 +22,13 @@ type PullOptions struct {
 	// it is labelled as something else.
 	Local bool
 
-	// Own imports the image as a pot that may be changed: without the labels of an image,
+	// AsPot imports the image as a pot that may be changed: without the labels of an image,
 	// which its origins get. The error is fs.ErrExist if a dataset has its name.
-	Own bool
+	AsPot bool
 
 	signer signify.PublicKey // Key, in what Comparable returns
 
-	Deliver bool // the source must send the image, even if the cache has it
+	Refetch bool // the source must send the image, even if the cache has it
 }
 
 // Comparable returns options that are equal (==) if pulls with them may be shared.

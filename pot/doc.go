@@ -3,7 +3,7 @@
 //
 // Host is the seam between what is the same on every system (packages life and local) and
 // what each system does in its own way (packages freebsd and linux). This package runs
-// nothing: it validates specs, reads the host's pot.conf(5) and names what hosts return.
+// nothing: it validates specs and names what hosts return.
 //
 // Start with Spec (spec.go) and Host (host.go); then read package life, which creates,
 // starts, stops and destroys a pot by calling a Host.

@@ -3,21 +3,13 @@ package pot
 import (
 	"errors"
 	"fmt"
-
-	"nomad-driver-pot/pot/supervise"
 )
 
 // ErrUnsupported is wrapped by errors about a feature that this host does not have. The
 // wrapping error names the feature.
 var ErrUnsupported = errors.New("not supported on this host")
 
-// Errors of package supervise, so that callers need not import it.
-var (
-	ErrEnded       = supervise.ErrEnded
-	ErrUnknownExit = supervise.ErrUnknownExit
-)
-
-// A FieldError is a problem with one field of a value. Spec.Validate and Configure
+// A FieldError is a problem with one field of a value. Spec.Validate and potconf.Configure
 // return all of them, joined, so that a caller can name the key that a person typed
 // for the field.
 type FieldError struct {
@@ -38,12 +30,12 @@ func (e *FieldError) Error() string { return e.Key() + ": " + e.Err.Error() }
 
 func (e *FieldError) Unwrap() error { return e.Err }
 
-// fieldErrors collects FieldErrors.
-type fieldErrors []error
+// FieldErrors collects FieldErrors.
+type FieldErrors []error
 
-func (errs *fieldErrors) add(field, rule string, args ...any) { errs.addAt(field, -1, rule, args...) }
+func (errs *FieldErrors) Add(field, rule string, args ...any) { errs.AddAt(field, -1, rule, args...) }
 
-func (errs *fieldErrors) addAt(field string, index int, rule string, args ...any) {
+func (errs *FieldErrors) AddAt(field string, index int, rule string, args ...any) {
 	*errs = append(*errs, &FieldError{field, index, fmt.Errorf(rule, args...)})
 }
 

@@ -39,20 +39,11 @@ type Jails interface {
 	Remove(ctx context.Context, name Name) error
 }
 
-// Limits are upper bounds on what a pot may use; zero is no bound.
-type Limits struct {
-	MemoryBytes int64  // resident; above it the kernel kills
-	CPUShares   int64  // weight relative to other pots: Nomad's MHz
-	CPUPercent  int64  // hard limit, 100 = one core
-	CPUs        string // the cores it may run on, as in "0,2-3"
-
-	Processes int64 `json:",omitempty"`
-	OpenFiles int64 `json:",omitempty"` // of all its processes
-	ReadBPS   int64 `json:",omitempty"` // bytes a second from file systems
-	WriteBPS  int64 `json:",omitempty"`
-	ReadIOPS  int64 `json:",omitempty"` // operations a second
-	WriteIOPS int64 `json:",omitempty"`
-}
+// Errors of package supervise, so that callers need not import it.
+var (
+	ErrEnded       = supervise.ErrEnded
+	ErrUnknownExit = supervise.ErrUnknownExit
+)
 
 // Usage is what a pot has used.
 type Usage struct {

@@ -14,6 +14,3 @@ func ReservedTarget(target string) bool {
 	}
 	return false
 }
-
-// ValidHostname reports whether name can be a host name of a pot, or in its hosts(5) file.
-func ValidHostname(name string) bool { return hostnames.MatchString(name) }

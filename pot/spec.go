@@ -1,49 +1,12 @@
 package pot
 
 import (
-	"errors"
-	"fmt"
-	"maps"
 	"net/netip"
-	"path"
-	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/tree"
 )
-
-// Name is the name of a pot. Its dataset and its jail have the same name, and paths contain
-// it.
-type Name string
-
-// names matches fewer names than pot accepts, which is all without a dot: a name goes into
-// paths, interface descriptions and jail.conf (pot-reference 10.3).
-var names = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*$`)
-
-// hostnames matches host names (RFC 1123), with _ because tasks' names have it.
-var hostnames = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}$`)
-
-// maxName keeps a name, followed by a dot and a host name, within MAXHOSTNAMELEN (FreeBSD
-// sys/param.h: 256), and file names that contain it below NAME_MAX.
-const maxName = 128
-
-// Validate returns an error if n cannot be the name of a pot.
-func (n Name) Validate() error {
-	switch {
-	case n == "":
-		return errors.New("must be set")
-	case len(n) > maxName:
-		return fmt.Errorf("must be at most %d characters, not %d", maxName, len(n))
-	case !names.MatchString(string(n)):
-		return fmt.Errorf("must be letters, digits, - and _, and not begin with -, not %q", string(n))
-	case strings.Trim(string(n), "0123456789") == "":
-		return fmt.Errorf("must not be all digits, which jail(8) takes for a jail's ID: %q", string(n))
-	}
-	return nil
-}
 
 // A Mount is a directory or a file of the host, seen at Target in the pot.
 type Mount struct {
@@ -119,76 +82,17 @@ type Spec struct {
 	OnExit []string `json:"Then,omitempty"` // command that is run on the host when Command has ended; may be empty
 }
 
-// Validate returns every problem of s, joined, each as a *FieldError.
-func (s *Spec) Validate() error {
-	var errs fieldErrors
-	if err := s.Name.Validate(); err != nil {
-		errs.add("name", "%w", err)
-	}
-	if s.Image == "" {
-		errs.add("image", "must be set")
-	}
-	if s.InPlace && s.Image != string(s.Name) {
-		errs.add("image", "must be the pot's own dataset, not %q", s.Image)
-	}
-	if s.WorkDir != "" && !path.IsAbs(s.WorkDir) {
-		errs.add("work_dir", "must be an absolute path, not %q", s.WorkDir)
-	}
-	if s.Hostname != "" && !ValidHostname(s.Hostname) {
-		errs.add("hostname", "must be letters, digits, - and dots, at most 253, not %q", s.Hostname)
-	}
-	for i, h := range s.Hosts {
-		if !ValidHostname(h.Name) || !h.Addr.IsValid() {
-			errs.addAt("hosts", i, "must be a host name and its address, not %q and %s", h.Name, h.Addr)
-		}
-	}
-	s.validateConnection(&errs)
-	s.validateAttributes(&errs)
-	s.validateMounts(&errs)
-	s.validateCopies(&errs)
-	return errors.Join(errs...)
-}
+// Limits are upper bounds on what a pot may use; zero is no bound.
+type Limits struct {
+	MemoryBytes int64  // resident; above it the kernel kills
+	CPUShares   int64  // weight relative to other pots: Nomad's MHz
+	CPUPercent  int64  // hard limit, 100 = one core
+	CPUs        string // the cores it may run on, as in "0,2-3"
 
-func (s *Spec) validateMounts(errs *fieldErrors) {
-	taken := map[string]bool{}
-	for i, m := range s.Mounts {
-		if !path.IsAbs(m.Source) {
-			errs.addAt("mounts", i, "source must be an absolute path, not %q", m.Source)
-		}
-		target := path.Clean(m.Target)
-		switch {
-		case !path.IsAbs(m.Target) || target == "/":
-			errs.addAt("mounts", i, "target must be an absolute path below /, not %q", m.Target)
-		case ReservedTarget(target):
-			errs.addAt("mounts", i, "target %q is reserved for the host", m.Target)
-		case taken[target]:
-			errs.addAt("mounts", i, "target %q is listed twice", m.Target)
-		}
-		taken[target] = true
-	}
-}
-
-func (s *Spec) validateCopies(errs *fieldErrors) {
-	for i, c := range s.Copies {
-		if !path.IsAbs(c.Source) || path.Clean(c.Source) == "/" {
-			errs.addAt("copies", i, "source must be an absolute path below /, not %q", c.Source)
-		}
-		if target := path.Clean(c.Target); !path.IsAbs(c.Target) || target == "/" || ReservedTarget(target) {
-			errs.addAt("copies", i, "target must be an absolute path in the pot's own tree, not %q", c.Target)
-		}
-	}
-}
-
-func (s *Spec) validateAttributes(errs *fieldErrors) {
-	for _, name := range slices.Sorted(maps.Keys(s.Attributes)) {
-		if _, err := conf.ParseTaskAttribute(name, s.Attributes[name]); err != nil {
-			errs.add("attributes", "%w", err)
-		}
-	}
-	if s.DiskBytes < 0 {
-		errs.add("disk", "must not be negative: %d", s.DiskBytes)
-	}
-	if s.WallClock < 0 {
-		errs.add("wallclock", "must not be negative: %s", s.WallClock)
-	}
+	Processes int64 `json:",omitempty"`
+	OpenFiles int64 `json:",omitempty"` // of all its processes
+	ReadBPS   int64 `json:",omitempty"` // bytes a second from file systems
+	WriteBPS  int64 `json:",omitempty"`
+	ReadIOPS  int64 `json:",omitempty"` // operations a second
+	WriteIOPS int64 `json:",omitempty"`
 }

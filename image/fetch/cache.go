@@ -133,7 +133,7 @@ func (c *Cache) prepare() error {
 // any) and the caller may use it (allow). asked says that the source serves wantDigest to
 // the caller.
 func (c *Cache) cached(ctx context.Context, ref image.Ref, wantDigest image.Digest, opts image.PullOptions, asked bool, progress image.StatusFunc) (_ *image.File, err error) {
-	if opts.Deliver {
+	if opts.Refetch {
 		return nil, errPrivate
 	}
 	f, raw, from, err := c.open(ctx, ref)

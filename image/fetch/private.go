@@ -46,7 +46,7 @@ func (c *Cache) setPrivacy(ref image.Ref, needsCredentials bool, d image.Digest)
 	if !private && !needsCredentials {
 		return false, nil
 	}
-	from = from.With(Source{Ref: ref.String(), Login: needsCredentials})
+	from = from.With(Source{Ref: ref.String(), WithCredentials: needsCredentials})
 	return true, os.WriteFile(filepath.Join(c.Dir, ref.File()+privateSuffix), []byte(from.String()), 0o600)
 }
 
@@ -59,9 +59,9 @@ func (c *Cache) allow(ctx context.Context, f *image.File, ref image.Ref, opts im
 		return nil
 	}
 	source, known := from.Find(ref)
-	f.NeedsCredentials = source.Login
+	f.NeedsCredentials = source.WithCredentials
 	switch {
-	case known && !source.Login:
+	case known && !source.WithCredentials:
 		return nil
 	case known && asked:
 		return c.CheckAccess(ctx, ref, opts)

@@ -10,9 +10,9 @@ import (
 
 // Source is a reference that an image was pulled by, or that serves the same bytes.
 type Source struct {
-	Ref   string // image.Ref.String
-	Login bool   // it was pulled with credentials
-	Gone  bool   // the server serves another image now
+	Ref             string // image.Ref.String
+	WithCredentials bool   // it was pulled with credentials
+	Superseded      bool   // the server serves another image now
 }
 
 // Sources are the sources of one image, the newest last. As text they are words, each a
@@ -22,8 +22,8 @@ type Sources []Source
 
 // Marks of a source in its text.
 const (
-	markLogin = "login"
-	markGone  = "gone"
+	markCredentials = "login"
+	markSuperseded  = "gone"
 )
 
 // maxSourcesBytes bounds the text: a user property has at most 8191 bytes (zfsprops(7)).
@@ -35,9 +35,9 @@ func ParseSources(text string) (all Sources) {
 	for _, word := range strings.Fields(text) {
 		parts := strings.Split(word, "#")
 		all = append(all, Source{
-			Ref:   parts[0],
-			Login: slices.Contains(parts[1:], markLogin),
-			Gone:  slices.Contains(parts[1:], markGone),
+			Ref:             parts[0],
+			WithCredentials: slices.Contains(parts[1:], markCredentials),
+			Superseded:      slices.Contains(parts[1:], markSuperseded),
 		})
 	}
 	return all
@@ -49,11 +49,11 @@ func (all Sources) String() string {
 	bytes := 0
 	for _, s := range slices.Backward(all) {
 		word := s.Ref
-		if s.Login {
-			word += "#" + markLogin
+		if s.WithCredentials {
+			word += "#" + markCredentials
 		}
-		if s.Gone {
-			word += "#" + markGone
+		if s.Superseded {
+			word += "#" + markSuperseded
 		}
 		if bytes += len(word) + 1; bytes > maxSourcesBytes {
 			break

@@ -20,7 +20,7 @@ func (s *Store) authorize(ctx context.Context, ref image.Ref, opts image.PullOpt
 	from, known := im.sources.Find(ref)
 	switch {
 	case !known:
-		opts.Digest, opts.Deliver = im.Digest, true
+		opts.Digest, opts.Refetch = im.Digest, true
 		f, err := s.cache.Fetch(ctx, ref, opts, p)
 		if err != nil {
 			return err
@@ -28,7 +28,7 @@ func (s *Store) authorize(ctx context.Context, ref image.Ref, opts image.PullOpt
 		if err := f.Close(); err != nil {
 			return err
 		}
-	case from.Login:
+	case from.WithCredentials:
 		if err := s.cache.CheckAccess(ctx, ref, opts); err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ func (s *Store) authorizeOrigin(ctx context.Context, ref image.Ref, opts image.P
 	opts.Digest = d
 	found, _, err := s.reuse(ctx, below, opts, p)
 	if err == nil && found == nil { // the origin is not here any more
-		opts.Deliver = true
+		opts.Refetch = true
 		var f *image.File
 		if f, err = s.cache.Fetch(ctx, below, opts, p); err == nil {
 			err = f.Close()

@@ -86,7 +86,7 @@ func newCandidate(name string, labels map[string]string, local bool) (*candidate
 		}
 	}
 	if from != "" {
-		im.sources = fetch.Sources{{Ref: from, Login: im.private}}
+		im.sources = fetch.Sources{{Ref: from, WithCredentials: im.private}}
 	}
 	for _, s := range fetch.ParseSources(labels[LabelSources]) {
 		im.sources = im.sources.With(s)
@@ -101,7 +101,7 @@ func (im *candidate) isFor(ref image.Ref) bool {
 		return im.byHand
 	}
 	s, found := im.sources.Find(ref)
-	return found && !s.Gone
+	return found && !s.Superseded
 }
 
 // read returns the image with that dataset name, or nil if there is no such dataset. It

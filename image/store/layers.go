@@ -47,7 +47,7 @@ func (s *Store) walkOrigins(ctx context.Context, ref image.Ref, opts image.PullO
 // originOptions returns the options to pull an image's origins with: t without the options
 // that concern the image alone. A key and credentials apply to origins too.
 func originOptions(t image.PullOptions) image.PullOptions {
-	t.Digest, t.ForcePull, t.Own, t.Deliver = image.Digest{}, false, false, false
+	t.Digest, t.ForcePull, t.AsPot, t.Refetch = image.Digest{}, false, false, false
 	return t
 }
 

@@ -123,7 +123,7 @@ func (im *candidate) unsigned(opts image.PullOptions) bool {
 // caller wants the newest, the signature is not known, or the source decides who may use it.
 func (im *candidate) mustAskSource(ref image.Ref, opts image.PullOptions) bool {
 	from, known := im.sources.Find(ref)
-	return opts.ForcePull || im.unsigned(opts) || im.private && known && from.Login
+	return opts.ForcePull || im.unsigned(opts) || im.private && known && from.WithCredentials
 }
 
 // askSource asks the source for the digest it serves now, and returns the image here that
@@ -164,7 +164,7 @@ func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) || image.Ret
 
 // recordSource labels im as the image that ref stands for, and before, which may be nil, as
 // the image that it no longer stands for. A pull by digest shows only that the image came
-// from ref at some time: it is recorded as gone.
+// from ref at some time: it is recorded as superseded.
 func (s *Store) recordSource(ctx context.Context, ref image.Ref, opts image.PullOptions, im, before *candidate) error {
 	if before != nil && before.Name != im.Name {
 		if err := s.markGone(ctx, before, ref); err != nil {
@@ -174,12 +174,12 @@ func (s *Store) recordSource(ctx context.Context, ref image.Ref, opts image.Pull
 	from, known := im.sources.Find(ref)
 	pinned := opts.Digest != image.Digest{}
 	switch {
-	case im.Digest == image.Digest{}, known && !from.Gone, pinned && (known || !im.private):
+	case im.Digest == image.Digest{}, known && !from.Superseded, pinned && (known || !im.private):
 		return nil
 	case !known:
-		from = fetch.Source{Ref: ref.String(), Login: im.private && !opts.Credentials.IsZero()}
+		from = fetch.Source{Ref: ref.String(), WithCredentials: im.private && !opts.Credentials.IsZero()}
 	}
-	from.Gone = pinned
+	from.Superseded = pinned
 	im.sources = im.sources.With(from)
 	return s.datasets.SetLabels(ctx, im.Name, map[string]string{LabelSources: im.sources.String()})
 }
@@ -191,10 +191,10 @@ func (s *Store) markGone(ctx context.Context, im *candidate, ref image.Ref) erro
 		return nil
 	}
 	from, found := im.sources.Find(ref)
-	if !found || from.Gone {
+	if !found || from.Superseded {
 		return nil
 	}
-	from.Gone = true
+	from.Superseded = true
 	im.sources = im.sources.With(from)
 	err := s.datasets.SetLabels(ctx, im.Name, map[string]string{LabelSources: im.sources.String()})
 	if errors.Is(err, fs.ErrNotExist) { // destroyed meanwhile

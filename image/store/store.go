@@ -103,7 +103,7 @@ func (s *Store) Ensure(ctx context.Context, ref image.Ref, opts image.PullOption
 // ensure does the work of Ensure, for all callers that share it. If another process
 // imports an image under the same name first, ensure starts over and considers that one.
 func (s *Store) ensure(ctx context.Context, ref image.Ref, opts image.PullOptions, p image.StatusFunc) (Imported, error) {
-	if opts.Own {
+	if opts.AsPot {
 		return s.pullBeside(ctx, ref, opts, p)
 	}
 	for tries := 1; ; tries++ {
@@ -194,7 +194,7 @@ func (s *Store) pull(ctx context.Context, ref image.Ref, opts image.PullOptions,
 // makes labels and name visible at once.
 func labelsFor(ref image.Ref, opts image.PullOptions, room room, f *image.File, received receipt, on *originDataset) map[string]string {
 	labels := map[string]string{LabelReceived: received.String()}
-	if !opts.Own {
+	if !opts.AsPot {
 		labels[LabelRef], labels[LabelDigest] = ref.String(), f.Digest.String()
 	}
 	if opts.Key != nil {
@@ -204,8 +204,8 @@ func labelsFor(ref image.Ref, opts image.PullOptions, room room, f *image.File, 
 		labels[LabelLogin] = "required"
 	}
 	// A pull by digest does not show what the source serves for the reference now.
-	from := fetch.Source{Ref: ref.String(), Login: f.NeedsCredentials, Gone: room.taken && opts.Digest != image.Digest{}}
-	if from.Gone || f.Private && !f.NeedsCredentials {
+	from := fetch.Source{Ref: ref.String(), WithCredentials: f.NeedsCredentials, Superseded: room.taken && opts.Digest != image.Digest{}}
+	if from.Superseded || f.Private && !f.NeedsCredentials {
 		labels[LabelSources] = fetch.Sources{from}.String()
 	}
 	if on != nil {

@@ -13,6 +13,7 @@ import (
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/native"
+	"nomad-driver-pot/pot/potconf"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -47,7 +48,7 @@ func inherits(ts *testscript.TestScript, neg bool, args []string) {
 	if native.Name != "linux" {
 		return
 	}
-	host, err := native.Open(pot.HostConfig{Dir: dir, Supervisor: ts.Getenv("POT_SUPERVISOR"), Network: pot.DefaultNetwork})
+	host, err := native.Open(potconf.HostConfig{Dir: dir, Supervisor: ts.Getenv("POT_SUPERVISOR"), Network: pot.DefaultNetwork})
 	ts.Check(err)
 	jail, err := host.Jails.Find(context.Background(), pot.Name(args[0]))
 	ts.Check(err)

@@ -9,11 +9,12 @@ import (
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/native"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // confFlags are the flags for the host's configuration.
 type confFlags struct {
-	paths      pot.HostPaths
+	paths      potconf.HostPaths
 	file       string
 	root       string
 	dir        string
@@ -22,7 +23,7 @@ type confFlags struct {
 
 // newConfFlags returns the flags with their defaults.
 func newConfFlags() confFlags {
-	paths := pot.PathsFor(native.Name)
+	paths := potconf.PathsFor(native.Name)
 	return confFlags{paths: paths, dir: paths.Dir}
 }
 
@@ -35,14 +36,14 @@ func addConfFlags(c *cobra.Command) *confFlags {
 }
 
 // configure returns the configuration of the host and of its pots.
-func (h *confFlags) configure() (pot.HostConfig, pot.Config, error) {
-	return pot.Configure(pot.PotConfs(h.file), pot.Overrides{
+func (h *confFlags) configure() (potconf.HostConfig, potconf.Config, error) {
+	return potconf.Configure(potconf.Files(h.file), potconf.Overrides{
 		Host: native.Name, Dir: h.dir, ZFSRoot: h.root, Supervisor: h.supervisorPath(),
 	})
 }
 
 // open opens the host, as the driver does by the same configuration.
-func (h *confFlags) open() (pot.Host, pot.Config, error) {
+func (h *confFlags) open() (pot.Host, potconf.Config, error) {
 	config, pots, err := h.configure()
 	if err != nil {
 		return pot.Host{}, pots, err

@@ -72,7 +72,7 @@ func (o *hostFlags) importImage(c *cobra.Command, ref image.Ref, pubkey string) 
 	}
 	bar := newProgress(c.ErrOrStderr())
 	images := store.NewStore(fetch.NewCache(conf.Cache, fetch.Options{OnProgress: bar.of}), ps.Host().Images)
-	_, err = images.Ensure(ctx, ref, image.PullOptions{Key: check.Key, Own: true}, nil)
+	_, err = images.Ensure(ctx, ref, image.PullOptions{Key: check.Key, AsPot: true}, nil)
 	bar.done()
 	if errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("pot %s already exists", name)

@@ -12,6 +12,7 @@ import (
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/local"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // Environment variables with the defaults of flags, so that commands can be typed as pot's
@@ -60,7 +61,7 @@ func (o *hostFlags) completePots(c *cobra.Command, _ []string, begin string) ([]
 
 // pots opens this host's pots. The driver's are among them: all records are in one
 // directory.
-func (o *hostFlags) pots() (*life.Pots, pot.SystemConf, error) {
+func (o *hostFlags) pots() (*life.Pots, potconf.SystemConf, error) {
 	host, c, err := o.open()
 	if err != nil {
 		return nil, c.System, err

@@ -10,6 +10,7 @@ import (
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/native"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // scratch is a host of pots in a directory. The environment of pot's commands keeps it apart
@@ -48,14 +49,14 @@ func (s *scratch) close() error {
 
 // destroyPots destroys running pots.
 func (s *scratch) destroyPots() error {
-	host, err := native.Open(pot.HostConfig{
+	host, err := native.Open(potconf.HostConfig{
 		Dir: s.db, Supervisor: s.supervisor, Network: pot.DefaultNetwork, ZFSRoot: s.zfsRoot,
 		Interface: os.Getenv("POT_TEST_EXTIF"), StatusDir: filepath.Join(s.work, "status"),
 	})
 	if err != nil {
 		return err
 	}
-	ps := life.Open(host, pot.Config{Dir: s.db, Network: pot.DefaultNetwork, Supervisor: s.supervisor})
+	ps := life.Open(host, potconf.Config{Dir: s.db, Network: pot.DefaultNetwork, Supervisor: s.supervisor})
 	names, err := ps.List()
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/potconf"
 	"nomad-driver-pot/pot/run"
 )
 
@@ -50,7 +51,7 @@ func BenchmarkLife(b *testing.B) {
 	program := hosttest.Build(b, supervisor)
 	h := open(program)
 	must.NoError(b, h.Images.Receive(b.Context(), "hello", hello()))
-	pots := life.Open(h, pot.Config{Dir: b.TempDir(), Network: pot.DefaultNetwork, Supervisor: program})
+	pots := life.Open(h, potconf.Config{Dir: b.TempDir(), Network: pot.DefaultNetwork, Supervisor: program})
 	s := pot.Spec{
 		Name: "bench", Image: "hello", Network: pot.PublicBridge, Command: []string{"/bin/hello", "sleep", "1h"},
 		Ports:  []pot.Port{{Proto: conf.TCP, Host: netip.MustParseAddrPort("127.0.0.1:28080"), To: 8080}},

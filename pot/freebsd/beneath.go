@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"nomad-driver-pot/pot/exact"
-	"nomad-driver-pot/pot/freebsd/nmount"
+	"nomad-driver-pot/pot/supervise/nmount"
 )
 
 // treeName is the last part of the path of a pot's tree.

@@ -11,6 +11,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	has "nomad-driver-pot/e2e/need"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/potconf"
 	"nomad-driver-pot/pot/run"
 )
 
@@ -67,7 +68,7 @@ func TestCheck_network(t *testing.T) {
 			strings.ReplaceAll(noNAT, "vtnet0", "em0")}},
 		"the uplink is down": {shown("vtnet0: flags=1008843<UP,", "vtnet0: flags=1008842<"), []string{
 			"uplink: POT_EXTIF vtnet0 is down: ifconfig vtnet0 up"}},
-		"a further uplink is not there": {func(c *checker, _ *run.Log) { c.config.Extra = []pot.Uplink{{Interface: "em1"}} }, []string{
+		"a further uplink is not there": {func(c *checker, _ *run.Log) { c.config.Extra = []potconf.Uplink{{Interface: "em1"}} }, []string{
 			"uplink: POT_EXTRA_EXTIF em1 is not there: set POT_EXTRA_EXTIF in pot.conf to an interface of this host: vtnet0"}},
 		"no uplink is configured": {func(c *checker, _ *run.Log) { c.config.Interface = "" }, []string{
 			"pf: no uplink is known: pots have no way out: set POT_EXTIF in pot.conf"}},

@@ -17,6 +17,7 @@ import (
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/freebsd/zfs"
+	"nomad-driver-pot/pot/potconf"
 	"nomad-driver-pot/pot/run"
 )
 
@@ -29,10 +30,10 @@ type Config struct {
 	Supervisor string // path of pot-supervisor
 	LockFile   string // bridges and pf's shared rules are changed by one process at a time
 
-	InterfaceAddr netip.Addr   // POT_EXTIF_ADDR: of the uplink, for pf; not valid: its first
-	Extra         []pot.Uplink // POT_EXTRA_EXTIF
-	StatusDir     string       // POT_TMP: where the shell tool looks for what runs; "" for nowhere
-	PFRulesHook   string       // POT_EXPORT_PORTS_PF_RULES_HOOK: path of a program; "" for none
+	InterfaceAddr netip.Addr       // POT_EXTIF_ADDR: of the uplink, for pf; not valid: its first
+	Extra         []potconf.Uplink // POT_EXTRA_EXTIF
+	StatusDir     string           // POT_TMP: where the shell tool looks for what runs; "" for nowhere
+	PFRulesHook   string           // POT_EXPORT_PORTS_PF_RULES_HOOK: path of a program; "" for none
 }
 
 // ruleset is devfs.rules(5)'s devfsrules_jail: the part of /dev that a jail sees unless its

@@ -12,6 +12,7 @@ import (
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // An image's dataset has its programs for the host beside pot.conf; a clone's conf has
@@ -25,7 +26,7 @@ func TestHooks(t *testing.T) {
 		must.NoError(t, os.WriteFile(m.place("tank/pot/jails/web_1_0/conf/"+string(hook)+".sh"), []byte(text), 0o755))
 	}
 	h, _ := m.host(t)
-	pots := life.Open(h, pot.Config{Dir: t.TempDir(), Network: pot.DefaultNetwork})
+	pots := life.Open(h, potconf.Config{Dir: t.TempDir(), Network: pot.DefaultNetwork})
 	s := web(t)
 	s.Hooks = []conf.Hook{conf.PreStart, conf.PostStop}
 	p, err := pots.Create(t.Context(), s)

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nomad-driver-pot/pot/freebsd/nmount"
+	"nomad-driver-pot/pot/supervise/nmount"
 	"nomad-driver-pot/pot/tree"
 )
 

@@ -20,6 +20,7 @@ import (
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/freebsd/zfs"
 	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // host is m as a host, and the pots on it.
@@ -35,7 +36,7 @@ func (m *model) host(t testing.TB) (pot.Host, *life.Pots) {
 	h := New(m, m, c)
 	bridges := t.TempDir()
 	must.NoError(t, os.WriteFile(bridges+"/db", []byte("net=10.192.8.0/29\ngateway=10.192.8.1\nname=db\n"), 0o644))
-	return h, life.Open(h, pot.Config{
+	return h, life.Open(h, potconf.Config{
 		Dir: dir, Network: pot.DefaultNetwork, Bridges: bridges, Supervisor: os.Args[0],
 		AllowAttributes: []string{"children"},
 	})

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"nomad-driver-pot/pot/freebsd/nmount"
+	"nomad-driver-pot/pot/supervise/nmount"
 	"nomad-driver-pot/pot/tree"
 )
 

@@ -15,6 +15,7 @@ import (
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // command returns the command with that beginning.
@@ -213,7 +214,7 @@ func TestNetworks_details(t *testing.T) {
 		m := netModel(t)
 		m.configure = func(c *Config) {
 			c.InterfaceAddr = netip.MustParseAddr("192.0.2.1")
-			c.Extra = []pot.Uplink{{Interface: "em1", Network: netip.MustParsePrefix("192.168.0.0/16")}, {Interface: "em2"}}
+			c.Extra = []potconf.Uplink{{Interface: "em1", Network: netip.MustParsePrefix("192.168.0.0/16")}, {Interface: "em2"}}
 		}
 		create(t, m, "public")
 		must.Eq(t, "nat on em1 inet from 10.192.0.0/10 to 192.168.0.0/16 -> (em1:0)\n"+

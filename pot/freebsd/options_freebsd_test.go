@@ -21,6 +21,7 @@ import (
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/potconf"
 	"nomad-driver-pot/pot/run"
 )
 
@@ -33,7 +34,7 @@ func TestOptions(t *testing.T) {
 	h := open(program)
 	must.NoError(t, h.Images.Receive(t.Context(), "hello", hello()))
 	state := t.TempDir()
-	pots := life.Open(h, pot.Config{Dir: state, Network: pot.DefaultNetwork, Supervisor: program})
+	pots := life.Open(h, potconf.Config{Dir: state, Network: pot.DefaultNetwork, Supervisor: program})
 
 	// start is a pot that serves; with it goes all that it had.
 	start := func(t *testing.T, s pot.Spec) *life.Pot {

@@ -14,6 +14,7 @@ import (
 	"nomad-driver-pot/pot/freebsd"
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/potconf"
 	"nomad-driver-pot/pot/run"
 )
 
@@ -37,7 +38,7 @@ func TestRouting_host(t *testing.T) {
 
 	h := open(hosttest.Build(t, supervisor))
 	must.NoError(t, h.Images.Receive(t.Context(), "hello", hello()))
-	pots := life.Open(h, pot.Config{Dir: t.TempDir(), Network: pot.DefaultNetwork, Supervisor: os.Args[0]})
+	pots := life.Open(h, potconf.Config{Dir: t.TempDir(), Network: pot.DefaultNetwork, Supervisor: os.Args[0]})
 	start := func(name pot.Name) {
 		t.Helper()
 		_, err := pots.Create(t.Context(), pot.Spec{Name: name, Image: "hello", Network: pot.PublicBridge})

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/resolvconf"
 )
 
 // The files where a resolver on loopback has the servers that it asks. local-unbound-setup(8) writes the
@@ -23,7 +23,7 @@ func upstreams(root fs.FS) []netip.Addr {
 		}
 	}
 	for _, pattern := range resolvconfFiles {
-		if all := pot.NameServersIn(root, pattern); len(all) > 0 {
+		if all := resolvconf.NameServersIn(root, pattern); len(all) > 0 {
 			return all
 		}
 	}
@@ -72,5 +72,5 @@ func forwardAddr(word string) (netip.Addr, bool) {
 		return netip.Addr{}, false
 	}
 	addr, err := netip.ParseAddr(text)
-	return addr, err == nil && pot.Reachable(addr)
+	return addr, err == nil && resolvconf.Reachable(addr)
 }

@@ -23,6 +23,7 @@ import (
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // Bed is a host under test.
@@ -129,7 +130,7 @@ type task struct {
 
 // pots opens the pots of the bed.
 func (bed Bed) pots() *life.Pots {
-	return life.Open(bed.Host, pot.Config{
+	return life.Open(bed.Host, potconf.Config{
 		Dir: bed.Dir, Network: pot.DefaultNetwork, Supervisor: bed.Supervisor,
 		Bridges: filepath.Join(bed.Dir, "bridges"),
 	})

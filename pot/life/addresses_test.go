@@ -15,6 +15,7 @@ import (
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/network"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // dirsOnly implements Dir of pot.Cloner alone, for plain directories below dir.
@@ -33,7 +34,7 @@ func (d dirsOnly) Dir(_ context.Context, name string) (string, error) {
 func recorded(t *testing.T, pots map[pot.Name]string) *Pots {
 	t.Helper()
 	dir := t.TempDir()
-	ps := Open(pot.Host{Datasets: dirsOnly{dir: filepath.Join(dir, "jails")}}, pot.Config{Dir: dir})
+	ps := Open(pot.Host{Datasets: dirsOnly{dir: filepath.Join(dir, "jails")}}, potconf.Config{Dir: dir})
 	for name, addr := range pots {
 		must.NoError(t, os.MkdirAll(filepath.Join(ps.dir, string(name)), 0o700))
 		must.NoError(t, os.MkdirAll(filepath.Join(dir, "jails", string(name), "conf"), 0o700))

@@ -9,11 +9,12 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/potconf"
 )
 
 func TestPot_claimRequested(t *testing.T) {
 	leak.Check(t)
-	ps := Open(pot.Host{}, pot.Config{Dir: t.TempDir(), Network: pot.DefaultNetwork})
+	ps := Open(pot.Host{}, potconf.Config{Dir: t.TempDir(), Network: pot.DefaultNetwork})
 	claim := func(name pot.Name, addr string) error {
 		p := ps.pot(name)
 		p.record.Spec.Address, p.record.Network = netip.MustParseAddr(addr), pot.DefaultNetwork

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/resolvconf"
 	"nomad-driver-pot/pot/tree"
 )
 
@@ -62,7 +63,7 @@ func resolvConf(d pot.DNS) ([]byte, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		}
-		return data[:min(len(data), pot.MaxResolvConf)], err
+		return data[:min(len(data), resolvconf.MaxBytes)], err
 	}
 	var b strings.Builder
 	if len(d.Searches) > 0 {

@@ -14,6 +14,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/potconf"
 )
 
 func TestReadHook(t *testing.T) {
@@ -74,7 +75,7 @@ func TestPot_copyHooks(t *testing.T) {
 		must.NoError(t, os.WriteFile(filepath.Join(image, hook.File()), []byte(program), 0o755))
 	}
 	must.NoError(t, os.Symlink("prestart.sh", filepath.Join(image, conf.PostStart.File())))
-	p := Open(pot.Host{Datasets: dirsOnly{dir: jails}}, pot.Config{Dir: t.TempDir()}).pot("web")
+	p := Open(pot.Host{Datasets: dirsOnly{dir: jails}}, potconf.Config{Dir: t.TempDir()}).pot("web")
 	p.record = record{Version: recordVersion, Dir: web, Spec: pot.Spec{Name: "web", Image: "image", Hooks: []conf.Hook{conf.PreStart, conf.PostStart, conf.PostStop}}}
 	copied, refused, err := p.copyHooks(t.Context())
 	must.NoError(t, err)

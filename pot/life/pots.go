@@ -14,6 +14,7 @@ import (
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/flock"
 	"nomad-driver-pot/pot/network"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // Pots are the pots of one host. All methods may be called at the same time.
@@ -29,7 +30,7 @@ type Pots struct {
 }
 
 // Open returns the pots of host, whose records are in c.Dir. It changes nothing on the host.
-func Open(host pot.Host, c pot.Config) *Pots {
+func Open(host pot.Host, c potconf.Config) *Pots {
 	ps := &Pots{
 		host:       host,
 		dir:        filepath.Join(c.Dir, "pots"),

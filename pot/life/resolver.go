@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/resolvconf"
 )
 
 // The resolver(5) file of a pot whose spec leaves it to the host.
@@ -53,13 +54,13 @@ func (h *hostResolver) resolve(s *pot.Spec) (d pot.DNS, missing string) {
 		}
 		return d, ""
 	}
-	reachable := pot.NameServers(h.text)
+	reachable := resolvconf.NameServers(h.text)
 	servers := h.servers(s, reachable)
 	switch {
 	case !h.exists && len(servers) == 0 && !partly:
 		d.Off = true // the image's file stays
-		servers = pot.NameServers(h.image())
-	case partly || len(servers) > len(reachable) || len(reachable) < len(pot.NamedServers(h.text)) || len(servers) == 0:
+		servers = resolvconf.NameServers(h.image())
+	case partly || len(servers) > len(reachable) || len(reachable) < len(resolvconf.NamedServers(h.text)) || len(servers) == 0:
 		d.Text = joined(h.text, d, append([]netip.Addr{}, servers...))
 	}
 	if !usable(s, servers) {
@@ -120,7 +121,7 @@ func joined(text string, d pot.DNS, servers []netip.Addr) string {
 // would change that.
 func (h *hostResolver) unresolved(inPlace bool) string {
 	why := hostResolvConf + " of this host names no server"
-	switch all := pot.NamedServers(h.text); {
+	switch all := resolvconf.NamedServers(h.text); {
 	case !h.exists:
 		why = "this host has no " + hostResolvConf
 	case len(all) > 0:
@@ -139,7 +140,7 @@ func readResolvConf() (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	return pot.ReadResolvConf(f)
+	return resolvconf.Read(f)
 }
 
 // imageResolvConf returns the text of the resolver(5) file in an image's tree; "" if it has
@@ -158,6 +159,6 @@ func imageResolvConf(tree string) string {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return ""
 	}
-	text, _ := pot.ReadResolvConf(f)
+	text, _ := resolvconf.Read(f)
 	return text
 }

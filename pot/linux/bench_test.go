@@ -17,6 +17,7 @@ import (
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // BenchmarkStart measures a pot with an address, from nothing to a running command and
@@ -27,7 +28,7 @@ func BenchmarkStart(b *testing.B) {
 	hosttest.Alone(b)
 	bed := bed(b, hosttest.Build(b, supervisor))
 	must.NoError(b, bed.Host.Images.Receive(b.Context(), "hello", bed.Stream()))
-	pots := life.Open(bed.Host, pot.Config{Dir: bed.Dir, Network: pot.DefaultNetwork, Supervisor: bed.Supervisor})
+	pots := life.Open(bed.Host, potconf.Config{Dir: bed.Dir, Network: pot.DefaultNetwork, Supervisor: bed.Supervisor})
 	b.Cleanup(func() { must.NoError(b, bed.Host.Images.Destroy(context.Background(), "hello")) })
 	var starts, stops time.Duration
 	for i := 0; b.Loop(); i++ {

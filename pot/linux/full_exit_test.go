@@ -26,6 +26,7 @@ import (
 	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/linux"
 	"nomad-driver-pot/pot/local"
+	"nomad-driver-pot/pot/potconf"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -43,7 +44,7 @@ func fillable(t *testing.T) (open func() *life.Pots, dir string, fill func() (em
 	must.NoError(t, err)
 	must.NoError(t, host.Images.Receive(t.Context(), "hello", xz.NewReader(bytes.NewReader(imagetest.Hello("")))))
 	open = func() *life.Pots {
-		return life.Open(host, pot.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: program})
+		return life.Open(host, potconf.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: program})
 	}
 	return open, dir, func() func() {
 		t.Helper()

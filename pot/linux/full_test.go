@@ -24,6 +24,7 @@ import (
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/linux"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // A start during which the disk becomes full, at whichever write, returns an error that
@@ -39,7 +40,7 @@ func TestFullDisk(t *testing.T) {
 	host, err := linux.New(dir, program)
 	must.NoError(t, err)
 	must.NoError(t, host.Images.Receive(t.Context(), "hello", xz.NewReader(bytes.NewReader(imagetest.Hello("")))))
-	pots := life.Open(host, pot.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: program})
+	pots := life.Open(host, potconf.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: program})
 	out := filepath.Join(t.TempDir(), "out")
 	must.NoError(t, os.WriteFile(out, nil, 0o600))
 	life := func() error {

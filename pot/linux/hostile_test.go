@@ -25,6 +25,7 @@ import (
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/linux"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // again is a script whose interpreter is whatever program executes it. pot-supervisor
@@ -118,7 +119,7 @@ func hostilePot(t *testing.T, first, program, hostile string, command []string) 
 	host, err := linux.New(dir, first)
 	must.NoError(t, err)
 	must.NoError(t, host.Images.Receive(t.Context(), "hello", xz.NewReader(bytes.NewReader(imagetest.Hello("")))))
-	pots := life.Open(host, pot.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: program})
+	pots := life.Open(host, potconf.Config{Dir: dir, Network: pot.DefaultNetwork, Supervisor: program})
 	p, err := pots.Create(t.Context(), pot.Spec{
 		Name: "web", Image: "hello", Network: pot.NoNetwork, Command: command,
 		Mounts: []pot.Mount{{Source: hostile, Target: "/hostile"}},

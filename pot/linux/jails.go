@@ -20,8 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nomad-driver-pot/pot"
-	"nomad-driver-pot/pot/linux/inside"
 	"nomad-driver-pot/pot/supervise"
+	"nomad-driver-pot/pot/supervise/inside"
 )
 
 // jails implements pot.Jails by namespaces that a first process holds (package inside). The

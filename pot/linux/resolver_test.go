@@ -17,6 +17,7 @@ import (
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/hosttest"
 	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // resolverVariable has a child of TestResolver_loopback, which has mounts of its own, be the
@@ -54,7 +55,7 @@ func testLoopbackResolver(t *testing.T, program string) {
 
 	b := bed(t, program)
 	must.NoError(t, b.Host.Images.Receive(t.Context(), "hello_1_0", b.Stream()))
-	pots := life.Open(b.Host, pot.Config{Dir: b.Dir, Network: pot.DefaultNetwork, Supervisor: program})
+	pots := life.Open(b.Host, potconf.Config{Dir: b.Dir, Network: pot.DefaultNetwork, Supervisor: program})
 	resolvConf := func(network pot.NetworkMode, d pot.DNS) (string, []string) {
 		p, err := pots.Create(t.Context(), pot.Spec{Name: "web", Image: "hello_1_0", Network: network, DNS: d})
 		must.NoError(t, err)

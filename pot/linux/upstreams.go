@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"net/netip"
 
-	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/resolvconf"
 )
 
 // upstreamFiles are the resolver(5) files in which resolvers on loopback, or the programs
@@ -22,7 +22,7 @@ var upstreamFiles = []string{
 // the servers in the first of upstreamFiles that has any.
 func upstreams(root fs.FS) []netip.Addr {
 	for _, pattern := range upstreamFiles {
-		if all := pot.NameServersIn(root, pattern); len(all) > 0 {
+		if all := resolvconf.NameServersIn(root, pattern); len(all) > 0 {
 			return all
 		}
 	}

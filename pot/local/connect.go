@@ -11,6 +11,7 @@ import (
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/resolvconf"
 	"nomad-driver-pot/pot/tree"
 )
 
@@ -161,8 +162,8 @@ func (d SetDNS) apply(ctx context.Context, s *Pot) error {
 	if file, custom := strings.CutPrefix(d.Kind, customDNS); custom {
 		kind = "custom"
 		info, err := os.Stat(file)
-		if err == nil && (!info.Mode().IsRegular() || info.Size() > pot.MaxResolvConf) {
-			err = fmt.Errorf("%s: must be a file of at most %d bytes", file, pot.MaxResolvConf)
+		if err == nil && (!info.Mode().IsRegular() || info.Size() > resolvconf.MaxBytes) {
+			err = fmt.Errorf("%s: must be a file of at most %d bytes", file, resolvconf.MaxBytes)
 		}
 		var data []byte
 		if err == nil {

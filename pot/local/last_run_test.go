@@ -8,14 +8,14 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
+	"nomad-driver-pot/pot/potconf"
 )
 
 func TestLastExitCode(t *testing.T) {
 	leak.Check(t)
 	s, h := newPot(t, "web")
-	ps := life.Open(h.host(), pot.Config{Dir: t.TempDir()})
+	ps := life.Open(h.host(), potconf.Config{Dir: t.TempDir()})
 	_, err := LastExitCode(t.Context(), ps, "web")
 	must.ErrorIs(t, err, os.ErrNotExist)
 	at := filepath.Join(s.dir, runStatsFile)

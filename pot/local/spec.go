@@ -14,6 +14,7 @@ import (
 
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/resolvconf"
 	"nomad-driver-pot/pot/tree"
 )
 
@@ -137,7 +138,7 @@ func (s *Pot) dns(potConf *conf.Lines, server string) (pot.DNS, error) {
 		if err != nil {
 			return pot.DNS{}, err
 		}
-		return pot.DNS{Text: string(data[:min(len(data), pot.MaxResolvConf)]), Off: len(data) == 0}, nil
+		return pot.DNS{Text: string(data[:min(len(data), resolvconf.MaxBytes)]), Off: len(data) == 0}, nil
 	case "pot":
 		hostname := potConf.Value("host.hostname")
 		d := pot.DNS{Servers: []string{server}}

@@ -5,6 +5,7 @@ import (
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/freebsd"
+	"nomad-driver-pot/pot/potconf"
 	"nomad-driver-pot/pot/run"
 )
 
@@ -12,7 +13,7 @@ import (
 const Name = "freebsd"
 
 // Open returns FreeBSD itself as the host.
-func Open(c pot.HostConfig) (pot.Host, error) {
+func Open(c potconf.HostConfig) (pot.Host, error) {
 	return freebsd.New(run.Host{}, freebsd.Native{}, freebsd.Config{
 		ZFSRoot: c.ZFSRoot, Interface: c.Interface, Network: c.Network, Isolate: c.Isolate,
 		Supervisor: c.Supervisor, LockFile: "/var/run/nomad-driver-pot.bridge.lock",

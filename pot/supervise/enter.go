@@ -23,9 +23,9 @@ type enterRequest struct {
 	Identity Identity `json:"identity"`
 }
 
-// enterFault is its answer if it cannot execute the command. There is no answer if it can.
-type enterFault struct {
-	Fault   string `json:"fault"`
+// enterProblem is its answer if it cannot execute the command. There is no answer if it can.
+type enterProblem struct {
+	Problem string `json:"fault"`
 	Missing bool   `json:"missing"` // the command is not in the jail
 }
 
@@ -69,16 +69,16 @@ func (p *Process) startBySupervisor(program string) (*os.Process, error) {
 	}
 	process.Kill()
 	process.Wait()
-	var fault enterFault
+	var fault enterProblem
 	switch {
 	case len(answer) == 0:
 		return nil, fmt.Errorf("start %s: %w", p.Argv[0], err)
 	case json.Unmarshal(answer, &fault) != nil:
 		return nil, fmt.Errorf("start %s: %q", p.Argv[0], answer)
 	case fault.Missing:
-		return nil, notFoundError{fault.Fault}
+		return nil, notFoundError{fault.Problem}
 	}
-	return nil, errors.New(fault.Fault)
+	return nil, errors.New(fault.Problem)
 }
 
 // startEnter starts program in mode enter, with the pipes for its request and its answer.
@@ -123,7 +123,7 @@ func Enter() int {
 	if err == nil {
 		err = e.exec()
 	}
-	json.NewEncoder(out).Encode(enterFault{Fault: err.Error(), Missing: errors.Is(err, fs.ErrNotExist)})
+	json.NewEncoder(out).Encode(enterProblem{Problem: err.Error(), Missing: errors.Is(err, fs.ErrNotExist)})
 	return 1
 }
 

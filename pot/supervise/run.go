@@ -30,12 +30,12 @@ func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 		return errors.Join(json.NewEncoder(stdout).Encode(r), stdout.Close())
 	}
 	if err := exact.Decode(io.LimitReader(stdin, maxTask), &t); err != nil {
-		answer(reply{Fault: fmt.Sprintf("read task: %v", err)})
+		answer(reply{Problem: fmt.Sprintf("read task: %v", err)})
 		return 1
 	}
 	stdin.Close()
 	if err := preventTracing(); err != nil { // until the child executes the command, the pot's processes see it
-		answer(reply{Fault: err.Error()})
+		answer(reply{Problem: err.Error()})
 		return 1
 	}
 	s := &supervisor{task: t, forwards: map[string]io.Closer{}}
@@ -43,7 +43,7 @@ func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 	defer s.close()
 	if err := s.start(); err != nil {
 		s.fifos = nil // the command wrote nothing
-		answer(reply{Fault: err.Error()})
+		answer(reply{Problem: err.Error()})
 		return 1
 	}
 	if err := answer(reply{Running: s.running}); err != nil {

@@ -17,7 +17,7 @@ import (
 // reply is the supervisor's only answer: the command runs, or the reason why it does not.
 type reply struct {
 	Running Running `json:"running"`
-	Fault   string  `json:"fault,omitempty"`
+	Problem string  `json:"fault,omitempty"`
 }
 
 // Start starts the program at binary as a supervisor for t and returns once the command
@@ -59,8 +59,8 @@ func Start(ctx context.Context, binary string, t Task) (Running, error) {
 	switch {
 	case err != nil:
 		return Running{}, fmt.Errorf("%s run: %w", binary, err)
-	case r.Fault != "":
-		return Running{}, errors.New(r.Fault)
+	case r.Problem != "":
+		return Running{}, errors.New(r.Problem)
 	}
 	return r.Running, nil
 }

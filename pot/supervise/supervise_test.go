@@ -155,7 +155,7 @@ func TestRun(t *testing.T) {
 	t.Run("a task that is not JSON is refused", func(t *testing.T) {
 		code, answer := run(t, "{")
 		must.Eq(t, 1, code)
-		must.StrContains(t, answer.Fault, "read task")
+		must.StrContains(t, answer.Problem, "read task")
 	})
 	t.Run("the fault of a jail that is gone is answered", func(t *testing.T) {
 		_, dir := dead(t)
@@ -163,7 +163,7 @@ func TestRun(t *testing.T) {
 		must.NoError(t, err)
 		code, answer := run(t, string(task))
 		must.Eq(t, 1, code)
-		must.StrContains(t, answer.Fault, "jail")
+		must.StrContains(t, answer.Problem, "jail")
 	})
 }
 

@@ -5,7 +5,7 @@ import (
 	"syscall"
 	"unsafe"
 
-	"nomad-driver-pot/pot/linux/inside"
+	"nomad-driver-pot/pot/supervise/inside"
 )
 
 // prSetName is PR_SET_NAME of linux/prctl.h.

@@ -3,7 +3,7 @@ package main
 import (
 	"os"
 
-	"nomad-driver-pot/pot/freebsd/nmount"
+	"nomad-driver-pot/pot/supervise/nmount"
 )
 
 func init() {
