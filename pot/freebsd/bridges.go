@@ -12,9 +12,9 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// Bridges are found as pot finds them (share/pot/network.sh): an IPv4 bridge by the
-// gateway's address on it, the IPv6 bridge by the uplink among its members. A bridge that
-// this driver created says so in its description, and is destroyed with its last pot.
+// Bridges are found as pot finds them: an IPv4 bridge by the gateway's address on it,
+// the IPv6 bridge by the uplink among its members (share/pot/network.sh). A bridge that this
+// driver created says so in its description, and is destroyed with its last pot.
 const ourBridges = "nomad-driver-pot "
 
 // bridge returns the bridge that has the gateway's address, which it creates if

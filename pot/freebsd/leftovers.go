@@ -15,7 +15,7 @@ import (
 // leftovers finds datasets, interfaces, rules and anchors of pots.
 type leftovers struct {
 	runner   run.Runner
-	kernel   Kernel
+	kernel   JailKernel
 	datasets *datasets
 	links    *links
 }

@@ -19,7 +19,7 @@ import (
 // mounts implements pot.Mounts with nullfs(4) and tmpfs(4).
 type mounts struct {
 	runner     run.Runner
-	kernel     Kernel
+	kernel     MountKernel
 	supervisor string // path of pot-supervisor
 }
 

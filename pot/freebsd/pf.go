@@ -13,7 +13,7 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// Anchors that pot init adds to pf.conf(5) (share/pot/init.sh).
+// Anchors of pf.conf(5) that pot init puts there (share/pot/init.sh).
 const (
 	natAnchor = "pot-nat"
 	rdrAnchor = "pot-rdr"
@@ -82,8 +82,8 @@ func (r redirects) Publish(ctx context.Context, p pot.Redirect) error {
 	return load(ctx, r.runner, p.Anchor, rules)
 }
 
-// askHook returns the rules that the operator's program prints, port by port, in place of
-// ours: POT_EXPORT_PORTS_PF_RULES_HOOK in pot's configuration.
+// askHook has the operator's program say the rules, port by port, in the place of
+// ours. Its arguments are pot's (share/pot/start.sh).
 func (r redirects) askHook(ctx context.Context, to netip.Addr, ports []pot.Port) (string, error) {
 	names, err := r.kernel.Interfaces()
 	if err != nil {

@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/tree"
 )
@@ -27,6 +29,8 @@ type Pot struct {
 	saved     bool     // whether record is as on disk
 	recordErr error    // why the record could not be read
 	cloned    bool     // whether this process made the clone, so that it cannot be another pot's
+
+	conf atomic.Pointer[conf.Image] // for imageConf
 }
 
 func (p *Pot) clone(ctx context.Context) error {
@@ -72,20 +76,20 @@ func (p *Pot) unclone(ctx context.Context) error {
 // mergeImageAttributes records the jail attributes of the image's pot.conf, as far as they
 // are allowed, with the attributes of the spec.
 func (p *Pot) mergeImageAttributes(ctx context.Context) error {
-	conf, err := p.imageConf(ctx)
+	image, err := p.imageConf(ctx)
 	if err != nil {
 		return err
 	}
-	for _, err := range conf.Invalid {
+	for _, err := range image.Invalid {
 		p.note("Ignored attribute of image %s: %v", p.record.Spec.Image, err)
 	}
 	p.change(func(r *record) {
-		r.Release = conf.Release
+		r.Release = image.Release
 		if r.Spec.InPlace { // only this host's operator can have set them
-			r.Attributes = localAttributes(conf.Attributes)
+			r.Attributes = localAttributes(image.Attributes)
 			return
 		}
-		r.Attributes, r.Refused = mergeAttributes(conf.Attributes, r.Spec.Attributes, p.allowed)
+		r.Attributes, r.Refused = mergeAttributes(image.Attributes, r.Spec.Attributes, p.allowed)
 	})
 	return nil
 }
