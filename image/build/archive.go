@@ -74,6 +74,7 @@ type decompressed struct {
 	kind string
 }
 
+// Read implements io.Reader.
 func (d *decompressed) Read(p []byte) (int, error) {
 	n, err := d.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {

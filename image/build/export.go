@@ -70,6 +70,7 @@ type progressWriter struct {
 	tell func(int64)
 }
 
+// Write implements io.Writer.
 func (t *progressWriter) Write(p []byte) (int, error) {
 	n, err := t.w.Write(p)
 	t.n += int64(n)

@@ -311,11 +311,13 @@ func ContextError(ctx context.Context, op, what string) *image.Error {
 // It does not interrupt a Read of r.
 func NewContextReader(ctx context.Context, r io.Reader) io.Reader { return contextReader{ctx, r} }
 
+// contextReader implements NewContextReader.
 type contextReader struct {
 	ctx context.Context
 	r   io.Reader
 }
 
+// Read implements io.Reader.
 func (c contextReader) Read(p []byte) (int, error) {
 	if c.ctx.Err() != nil {
 		return 0, context.Cause(c.ctx)

@@ -212,7 +212,10 @@ func (d *Download) Status(code int) error {
 // StatusError is the HTTP status of a response; 404 is fs.ErrNotExist.
 type StatusError int
 
+// Error returns the number and the text of the status.
 func (s StatusError) Error() string { return fmt.Sprintf("%d %s", int(s), http.StatusText(int(s))) }
+
+// Is reports that 404 is fs.ErrNotExist.
 func (s StatusError) Is(target error) bool {
 	return s == http.StatusNotFound && target == fs.ErrNotExist
 }

@@ -49,6 +49,8 @@ type listed struct {
 	Xattrs    []string  `json:"xattrs,omitempty"`
 }
 
+// newListed returns the JSON form of a file. encoding/json would replace bytes of a path that
+// are no UTF-8: PathBytes has them.
 func newListed(e zstream.Entry) listed {
 	l := listed{
 		Dataset: e.Dataset, Path: pathOf(e), Type: typeOf(e.Mode), Mode: fmt.Sprintf("%04o", bits(e.Mode)),

@@ -31,7 +31,8 @@ type Report struct {
 	values bool // show values of the environment
 }
 
-// signatureState describes an image's signature.
+// signatureState describes an image's signature: verified with a key that was given, claimed
+// by a .skein.sig that nothing verified, or none.
 type signatureState struct {
 	KeyNumber string `json:"key_number,omitempty"` // of signify(1)
 	Verified  bool   `json:"verified"`
@@ -104,6 +105,8 @@ func (r *Report) AddStream(s *zstream.Stream, seen *Seen) {
 	r.warn(s, seen)
 }
 
+// newSystem describes a dataset. Files and Bytes stay nil if its tree was not read, for want
+// of its origin.
 func newSystem(d zstream.Dataset, seen *Seen) inspectedSystem {
 	i := inspectedSystem{Name: d.Name, Snapshot: d.Snapshot, Created: d.Created.UTC(), Properties: shownProperties(d.Properties)}
 	for _, s := range d.Snapshots {

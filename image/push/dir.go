@@ -74,6 +74,8 @@ func (s dirTarget) give(from, name string, isNew bool) error {
 	return err
 }
 
+// remove syncs the directory after it has removed a file: after a power failure, a .skein that
+// comes back would offer files that were replaced meanwhile.
 func (s dirTarget) remove(_ context.Context, name string) error {
 	err := os.Remove(s.shown(name))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -82,6 +82,7 @@ func Sum(data []byte) [Size]byte {
 	return d.sum()
 }
 
+// Size, BlockSize, Reset, Write and Sum implement hash.Hash.
 func (d *digest) Size() int      { return Size }
 func (d *digest) BlockSize() int { return BlockSize }
 
@@ -89,6 +90,8 @@ func (d *digest) Reset() {
 	*d = digest{state: iv, flags: first}
 }
 
+// Write keeps back the last block even if it is full: sum hashes it, with another flag than
+// the blocks before. It never fails.
 func (d *digest) Write(p []byte) (int, error) {
 	written := len(p)
 	if d.buffered > 0 {

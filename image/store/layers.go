@@ -143,4 +143,5 @@ type readCloserWith struct {
 	with io.Closer
 }
 
+// Close implements io.Closer.
 func (b readCloserWith) Close() error { return errors.Join(b.ReadCloser.Close(), b.with.Close()) }

@@ -32,6 +32,7 @@ type receipt struct {
 	guids  []uint64
 }
 
+// String returns the text of LabelReceived.
 func (r receipt) String() string {
 	words := []string{r.digest}
 	for _, guid := range r.guids {

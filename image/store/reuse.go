@@ -164,7 +164,7 @@ func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) || image.Ret
 
 // recordSource labels im as the image that ref stands for, and before, which may be nil, as
 // the image that it no longer stands for. A pull by digest shows only that the image came
-// from ref at some time: it is recorded as gone.
+// from ref at some time: it is recorded as superseded.
 func (s *Store) recordSource(ctx context.Context, ref image.Ref, opts image.PullOptions, im, before *candidate) error {
 	if before != nil && before.Name != im.Name {
 		if err := s.markGone(ctx, before, ref); err != nil {

@@ -277,6 +277,7 @@ type stream struct {
 	err     error
 }
 
+// Read implements io.Reader.
 func (s *stream) Read(p []byte) (n int, err error) {
 	n, err = s.r.Read(p)
 	if s.n += int64(n); s.n > s.most {

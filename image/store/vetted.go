@@ -79,6 +79,7 @@ type receiver struct {
 	n int64
 }
 
+// Write implements io.Writer.
 func (r *receiver) Write(p []byte) (int, error) {
 	n, err := r.w.Write(p)
 	r.n += int64(n)

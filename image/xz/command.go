@@ -83,6 +83,7 @@ func decodeCommand(ctx context.Context, path string, memory int64) *exec.Cmd {
 // stderrText keeps the first 4 KiB that a command writes to stderr.
 type stderrText struct{ text []byte }
 
+// Write implements io.Writer. It never fails: xz(1) must not be blocked by its messages.
 func (l *stderrText) Write(p []byte) (int, error) {
 	l.text = append(l.text, p[:min(len(p), 4096-len(l.text))]...)
 	return len(p), nil

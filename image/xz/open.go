@@ -72,6 +72,7 @@ type serialReader struct {
 	r   io.Reader
 }
 
+// Read implements io.Reader.
 func (s *serialReader) Read(p []byte) (int, error) {
 	if s.ctx.Err() != nil {
 		return 0, context.Cause(s.ctx)
@@ -85,8 +86,10 @@ func (s *serialReader) Close() error {
 	return nil
 }
 
+// errReader is a reader that fails with its error.
 type errReader struct{ error }
 
+// Read implements io.Reader.
 func (e errReader) Read([]byte) (int, error) { return 0, e.error }
 
 // dictionary returns the largest dictionary that a file may ask for, in bytes.
@@ -123,6 +126,7 @@ type progressReaderAt struct {
 	done int64
 }
 
+// ReadAt implements io.ReaderAt.
 func (c *progressReaderAt) ReadAt(p []byte, at int64) (int, error) {
 	n, err := c.r.ReadAt(p, at)
 	c.mu.Lock()

@@ -101,6 +101,7 @@ type source struct {
 	err error
 }
 
+// Read implements io.Reader.
 func (s *source) Read(p []byte) (n int, err error) {
 	for n == 0 && s.err == nil {
 		n, s.err = s.r.Read(p)

@@ -292,8 +292,10 @@ func (t *Files) eachBlock(ctx context.Context, i uint32, f func(offset int64, bl
 // inMemory is a contentSource of strings.
 type inMemory map[int]string
 
+// Close implements io.Closer.
 func (m inMemory) Close() error { return nil }
 
+// eachBlock implements contentSource.eachBlock.
 func (m inMemory) eachBlock(i int, size int64, f func(int64, []byte) error) error {
 	return eachBlockOf(strings.NewReader(m[i]), size, nil, f)
 }
