@@ -93,7 +93,7 @@ func (c *TaskConfig) mode() pot.NetworkMode {
 
 // check adds the problems that c has on any client.
 func (c *TaskConfig) check(f *problems) {
-	if len(c.Args) > 0 && c.Command == "" {
+	if c.Command == "" && len(c.Args) > 0 && !slices.Equal(c.Args, []string{""}) {
 		f.add("config.args", "needs command to be set")
 	}
 	if c.WorkDir != "" && !path.IsAbs(c.WorkDir) {
@@ -151,37 +151,6 @@ func (c *TaskConfig) pullTimeout(f *problems, most time.Duration) time.Duration 
 		f.add(where, "must be at most this client's pull.timeout, %s, not %s", most, d)
 	}
 	return d
-}
-
-// argv returns the command's argument vector, nil for the image's own. Jobs for
-// nomad-pot-driver have quotes in arguments, for the shell that it passed them to: an
-// argument that is wholly in a pair of quotes loses them, and is in unquoted.
-func (c *TaskConfig) argv() (argv, unquoted []string) {
-	if c.Command == "" {
-		return nil, nil
-	}
-	argv = append(argv, c.Command)
-	for _, arg := range c.Args {
-		bare, ok := unquote(arg)
-		if ok {
-			unquoted = append(unquoted, arg)
-		}
-		argv = append(argv, bare)
-	}
-	return argv, unquoted
-}
-
-// unquote strips a pair of quotes around arg, if there are no others of that kind
-// within.
-func unquote(arg string) (string, bool) {
-	if len(arg) < 2 || arg[0] != arg[len(arg)-1] || arg[0] != '\'' && arg[0] != '"' {
-		return arg, false
-	}
-	bare := arg[1 : len(arg)-1]
-	if strings.IndexByte(bare, arg[0]) >= 0 {
-		return arg, false
-	}
-	return bare, true
 }
 
 // hosts returns the extra lines of the pot's hosts(5), with an element for each of

@@ -42,8 +42,7 @@ func TestOldJobs(t *testing.T) {
 	}
 
 	block := plans["block"].spec
-	must.Eq(t, []string{"web", "-g", "daemon off;", "two words", "plain"}, block.Command)
-	must.Eq(t, []string{"'daemon off;'", `"two words"`}, plans["block"].unquoted)
+	must.Eq(t, []string{"web", "-g", "daemon off;", "two words", "plain"}, plans["block"].line.argv())
 	must.Eq(t, pot.PublicBridge, block.Network)
 	must.Eq(t, []tree.Copy{{Source: here + "/web.conf", Target: "/usr/local/etc/web/web.conf", Resolved: true}}, block.Copies)
 	must.SliceContains(t, block.Mounts, pot.Mount{Source: here + "/www", Target: "/mnt", Resolved: true})

@@ -41,7 +41,7 @@ func TestBackend_plan(t *testing.T) {
 	p, err := backendOf(t, "").plan(cfg)
 	must.NoError(t, err)
 	must.Eq(t, image.Ref{Source: "https://images.example.org/pots", Name: "hello", Tag: "1.0"}, p.ref)
-	must.Eq(t, []string{"'daemon off;'"}, p.unquoted)
+	must.Eq(t, []string{"/bin/hello", "-g", "daemon off;"}, p.line.argv())
 	must.Eq(t, time.Hour, p.pullTimeout)
 	must.Eq(t, portMap{"http": 8080}, p.portMap)
 	host := netip.MustParseAddrPort("192.0.2.1:25000")
@@ -64,7 +64,6 @@ func TestBackend_plan(t *testing.T) {
 		},
 		DNS:     pot.DNS{Servers: []string{"9.9.9.9"}, Searches: []string{"example.org"}},
 		Limits:  pot.Limits{MemoryBytes: 128 << 20, CPUShares: 500, CPUs: "0,2"},
-		Command: []string{"/bin/hello", "-g", "daemon off;"},
 		User:    "web",
 		WorkDir: "/srv",
 		Stdout:  "/nomad/out",
@@ -384,23 +383,6 @@ func TestTaskConfig_limits(t *testing.T) {
 			must.NoError(t, err)
 			must.Eq(t, pot.Limits{MemoryBytes: tc.bytes, CPUPercent: tc.percent}, p.spec.Limits)
 		})
-	}
-}
-
-func TestUnquote(t *testing.T) {
-	leak.Check(t, leak.Foreign)
-	for arg, want := range map[string]string{
-		`'daemon off;'`: `daemon off;`,
-		`"a b"`:         `a b`,
-		`''`:            ``,
-		`'`:             `'`,
-		`'a' 'b'`:       `'a' 'b'`,
-		`'a"`:           `'a"`,
-		`it's`:          `it's`,
-		`"it's"`:        `it's`,
-	} {
-		got, _ := unquote(arg)
-		must.Eq(t, want, got)
 	}
 }
 
