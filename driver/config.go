@@ -11,7 +11,6 @@ import (
 
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
-	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 )
@@ -19,9 +18,9 @@ import (
 // taskConfigSpec is the schema of a task's config { … }. It has all keys of
 // nomad-pot-driver 0.10, with the same meaning.
 var taskConfigSpec = hclspec.NewObject(map[string]*hclspec.Spec{
-	"image":              hclspec.NewAttr("image", "string", true),
-	"pot":                hclspec.NewAttr("pot", "string", true),
-	"tag":                hclspec.NewAttr("tag", "string", true),
+	"image":              hclspec.NewAttr("image", "string", false), // checkMissing says what to write
+	"pot":                hclspec.NewAttr("pot", "string", false),
+	"tag":                hclspec.NewAttr("tag", "any", false), // a number is told from a string
 	"digest":             hclspec.NewAttr("digest", "string", false),
 	"image_pull_timeout": hclspec.NewAttr("image_pull_timeout", "string", false),
 	"signify_pubkey":     hclspec.NewAttr("signify_pubkey", "string", false),
@@ -51,7 +50,7 @@ var taskConfigSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 type TaskConfig struct {
 	Image            string              `codec:"image"`              // image.Ref.Source
 	Pot              string              `codec:"pot"`                // image.Ref.Name
-	Tag              string              `codec:"tag"`                // image.Ref.Tag
+	Tag              any                 `codec:"tag"`                // image.Ref.Tag; nil, or a string
 	Digest           string              `codec:"digest"`             // that the image must have
 	ImagePullTimeout string              `codec:"image_pull_timeout"` // at most the plugin's
 	SignifyPubkey    string              `codec:"signify_pubkey"`     // path on the client
@@ -117,29 +116,6 @@ func (c *TaskConfig) checkMode(f *problems, allowed []pot.NetworkMode) {
 	case !slices.Contains(allowed, mode):
 		f.add(where, "%s is not allowed on this client: use %s", mode, list(allowed, "or"))
 	}
-}
-
-// ref returns the image that c names, and the credentials in its URL.
-func (c *TaskConfig) ref(f *problems) (image.Ref, image.Credentials) {
-	source, login := image.CutCredentials(c.Image)
-	ref := image.Ref{Source: source, Name: c.Pot, Tag: c.Tag}
-	keys := map[string]string{"source": "config.image", "name": "config.pot", "tag": "config.tag"}
-	ref.Check(func(field string, err error) { f.add(keys[field], "%w", err) })
-	return ref, login
-}
-
-// wantDigest returns the digest that the image must have, zero for any.
-func (c *TaskConfig) wantDigest(f *problems) image.Digest {
-	if c.Digest == "" {
-		return image.Digest{}
-	}
-	d, err := image.ParseDigest(c.Digest)
-	if err != nil {
-		f.add("config.digest", "%w", err)
-	} else if d == (image.Digest{}) {
-		f.add("config.digest", "must not be all zeros")
-	}
-	return d
 }
 
 // pullTimeout returns the limit of the wait for the image. The plugin's pull.timeout

@@ -75,6 +75,7 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 		f.add(fmt.Sprintf("device[%d]", i), "not supported yet: %s", dev.HostPath)
 	}
 	f.addFields(p.spec.Validate(), specKeys, map[string][]string{"mounts": mountPlaces, "copies": copyPlaces, "ports": published.places})
+	b.checkHost(&f, c, &p.spec)
 	return p, f.err()
 }
 
