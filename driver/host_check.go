@@ -38,7 +38,7 @@ func (c *TaskConfig) checkLinux(f *problems, s *pot.Spec) {
 		{"limits.readiops", c.Limits.ReadIOPS > 0},
 		{"limits.writeiops", c.Limits.WriteIOPS > 0},
 	} {
-		if key.set {
+		if key.set && !f.have("config."+key.name) {
 			f.add("config."+key.name, "is for FreeBSD only, and this client's host is Linux: %s", elsewhere)
 		}
 	}

@@ -13,14 +13,15 @@ import (
 )
 
 // What is wrong with a config block is told by key with what to write, through a real
-// agent, which would have words of its own for some of it.
+// agent. A block without any key never reaches the driver: the agent refuses it with "Root
+// value must be object".
 func TestJobs_configWords(t *testing.T) {
 	c := newCluster(t)
 	cases := map[string]struct {
 		config string
 		want   []string
 	}{
-		"empty":  {``, []string{"config.image: must be set to the URL", "config.pot: must be set", "config.tag: must be set"}},
+		"empty":  {`network_mode = "none"`, []string{"config.image: must be set to the URL", "config.pot: must be set", "config.tag: must be set"}},
 		"number": {`tag = 1.0`, []string{`config.tag: must be a string, in quotes, as in "1.0"`}},
 		"host": {"network_mode = \"private-bridge\"\nbridge = \"nothing\"\ndigest = \"sha256:00\"",
 			[]string{"config.bridge: no such bridge on this client", "pot create-private-bridge -B nothing", "config.digest: must be the image's skein1024, not its sha256"}},
