@@ -39,6 +39,8 @@ require (
 
 require github.com/google/renameio/v2 v2.0.2
 
+require github.com/google/shlex v0.0.0-20191202100458-e7afc7fbc510
+
 require (
 	dario.cat/mergo v1.0.2 // indirect
 	github.com/BurntSushi/toml v1.5.0 // indirect

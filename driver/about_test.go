@@ -17,9 +17,9 @@ import (
 	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 	"github.com/shoenig/test/must"
+	"github.com/zclconf/go-cty/cty"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot/potconf"
@@ -185,32 +185,52 @@ func TestAbout_oldKeys(t *testing.T) {
 	}
 }
 
-// Every example job is valid.
+// Every example job is valid, says how to run it, and has an image that can be replaced.
 func TestAbout_exampleJobs(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	files, err := filepath.Glob("../example-jobs/*.nomad.hcl")
 	must.NoError(t, err)
 	must.SliceNotEmpty(t, files)
+	readme, err := os.ReadFile("../README.md")
+	must.NoError(t, err)
+	data := t.TempDir()
+	operator := backendOf(t, `
+		allowed_network_modes = ["public-bridge", "private-bridge", "alias"]
+		allow_attributes      = ["exec_stop", "no-tmpfs"]
+		volumes { enabled = true }`)
 	for _, file := range files {
-		t.Run(filepath.Base(file)+" is valid", func(t *testing.T) {
+		base := filepath.Base(file)
+		t.Run(base+" is valid", func(t *testing.T) {
 			text, err := os.ReadFile(file)
 			must.NoError(t, err)
 			must.StrHasPrefix(t, "# ", string(text))
-			job, err := jobspec2.Parse(file, bytes.NewReader(text))
+			must.StrContains(t, string(text), "\n#     nomad job run -var image=URL -var pot=NAME ")
+			must.StrContains(t, string(text), " example-jobs/"+base+"\n")
+			must.StrContains(t, string(readme), "(example-jobs/"+base+")")
+			parse := &jobspec2.ParseConfig{Path: file, Body: text, Strict: true}
+			if bytes.Contains(text, []byte(`variable "data"`)) {
+				parse.ArgVars = []string{"data=" + data}
+			}
+			job, err := jobspec2.ParseWithConfig(parse)
 			must.NoError(t, err)
-			must.Eq(t, strings.TrimSuffix(filepath.Base(file), ".nomad.hcl"), *job.ID)
+			must.Eq(t, strings.TrimSuffix(base, ".nomad.hcl"), *job.ID)
 			have := keys(taskConfigSpec, "")
 			for _, group := range job.TaskGroups {
 				for _, task := range group.Tasks {
 					must.Eq(t, pluginName, task.Driver)
 					for _, key := range slices.Sorted(maps.Keys(task.Config)) {
-						must.SliceContains(t, have, key)
+						must.True(t, slices.ContainsFunc(have, func(k string) bool { return k == key || strings.HasPrefix(k, key+".") }), must.Sprint(key))
 					}
 					cfg := taskOf(t, least)
-					must.NoError(t, cfg.EncodeDriverConfig(value(t, taskConfigSpec, task.Config)))
-					p, err := backendOf(t, "").plan(cfg)
+					env := map[string]cty.Value{"IMAGES_TOKEN": cty.StringVal("token")} // of a template
+					must.NoError(t, cfg.EncodeDriverConfig(valueWith(t, taskConfigSpec, task.Config, env)))
+					cfg.Resources.LinuxResources.PercentTicks = 0.1
+					cfg.Resources.Ports = ports(
+						structs.AllocatedPortMapping{Label: "http", Value: 25000, To: 8080},
+						structs.AllocatedPortMapping{Label: "metrics", Value: 25001, To: 9090})
+					p, err := operator.plan(cfg)
 					must.NoError(t, err)
-					must.Eq(t, image.Ref{Source: "http://127.0.0.1:8000/pots", Name: "hello-linux", Tag: "1.0"}, p.ref)
+					must.Eq(t, "http://127.0.0.1:8000/pots/hello-linux:1.0", p.ref.String())
 				}
 			}
 		})

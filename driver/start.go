@@ -71,9 +71,6 @@ func (d *Driver) start(ctx context.Context, cfg *drivers.TaskConfig) (*task, *dr
 		return nil, nil, err
 	}
 	emit := d.events.forTask(cfg)
-	if len(p.unquoted) > 0 {
-		emit("Stripped quotes from %s: no shell runs the command", strings.Join(p.unquoted, " "))
-	}
 	clock := newStopwatch()
 	made, snapshot, err := d.clone(ctx, b, p, cfg, emit, clock)
 	if err != nil {
@@ -118,7 +115,10 @@ func (d *Driver) clone(ctx context.Context, b *backend, p *plan, cfg *drivers.Ta
 		}
 		clock.lap("image")
 		p.spec.Image = snapshot.Name
-		made, err := d.claimAndCreate(ctx, b, p, cfg, emit)
+		var made *life.Pot
+		if err = b.readCommand(ctx, p, cfg.Env, emit); err == nil {
+			made, err = d.claimAndCreate(ctx, b, p, cfg, emit)
+		}
 		if err == nil {
 			clock.lap("create")
 			return made, snapshot, nil
