@@ -19,7 +19,7 @@ var authSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"header":   hclspec.NewAttr("header", "string", false),
 })
 
-// AuthConfig is the job's credentials for the image's server: image.WithCredentials.
+// AuthConfig is the job's credentials for the image's server: image.Credentials.
 type AuthConfig struct {
 	Username string `codec:"username"`
 	Password string `codec:"password"`
@@ -36,7 +36,7 @@ type VerifyConfig struct {
 
 // AuthFileConfig names the operator's file of credentials for image servers.
 type AuthFileConfig struct {
-	File string `codec:"file"` // image.ReadLogins
+	File string `codec:"file"` // image.ReadCredentials
 }
 
 // sources is the operator's policy for where images may come from.

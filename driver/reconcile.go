@@ -11,8 +11,8 @@ import (
 
 // reconciler destroys dangling pots and unused images. A pot is left dangling by
 // a plugin that is killed during a start, by a DestroyTask that fails, and by a
-// restart of the machine. What is dangling is read from the pots and datasets
-// themselves; the reconciler remembers only since when it has seen them.
+// restart of the machine. The reconciler reads what exists from the host each time,
+// and remembers only when it first saw each dangling pot and unused image.
 type reconciler struct {
 	driver      *Driver
 	firstSeen   map[pot.Name]time.Time // dangling pots
@@ -20,6 +20,8 @@ type reconciler struct {
 	unusedSince map[string]time.Time   // images
 }
 
+// newReconciler returns a reconciler that has seen nothing yet: a restart of the plugin
+// begins all graces anew.
 func newReconciler(d *Driver) *reconciler {
 	return &reconciler{driver: d, firstSeen: map[pot.Name]time.Time{}, reported: map[pot.Name]bool{}, unusedSince: map[string]time.Time{}}
 }

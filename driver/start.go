@@ -150,7 +150,7 @@ func checkNotRunning(ctx context.Context, pots *life.Pots, name string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("use image %s: it is a pot that is running on this client, and %w; set pot and tag to those of an image, or stop the pot", name, store.ErrNotImage)
+	return fmt.Errorf("use image %s: it is a pot that is running on this client, and %w; set pot and tag to an image's, or stop the pot", name, store.ErrNotImage)
 }
 
 // claimAndCreate claims the ports of a task's pot and creates the pot. Both must be done

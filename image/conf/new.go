@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// New is the configuration of a new pot (pot, share/pot/create.sh).
+// New is the configuration of a new pot of type single (pot, share/pot/create.sh).
 type New struct {
 	Base       string            // release of FreeBSD in the tree: "14.2"; may be empty
 	Command    string            // shell text; "" is pot's default: sh /etc/rc
@@ -85,7 +85,7 @@ func (c New) Format(name string) (string, error) {
 	return out.String(), errors.Join(errs...)
 }
 
-// attributes calls line for each line of attributes.
+// attributes calls line for each line of attributes, and returns all errors in them.
 func (c New) attributes(line func(where, key, value string)) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(c.Attributes)) {

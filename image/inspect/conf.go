@@ -8,7 +8,8 @@ import (
 	"nomad-driver-pot/image/conf"
 )
 
-// inspectedConf holds the settings in an image's pot.conf.
+// inspectedConf holds the settings in an image's pot.conf, as they are written there: package
+// conf keeps only what a start uses.
 type inspectedConf struct {
 	Command     string            `json:"command"`
 	Release     string            `json:"release,omitempty"` // osrelease
@@ -28,13 +29,14 @@ type inspectedConf struct {
 	DependsOn   []string          `json:"depends_on,omitempty"` // pots
 }
 
-// variable is an environment variable.
+// variable is an environment variable. Its value may be a secret.
 type variable struct {
 	Name  string  `json:"name"`
 	Value *string `json:"value,omitempty"` // nil unless values are shown
 }
 
-// readConf reads the image's pot.conf. A file that cannot be read becomes a warning.
+// readConf reads the image's pot.conf. If it cannot, it adds a warning: the rest of the
+// report is still useful.
 func (r *Report) readConf(seen *Seen) {
 	e, there := seen.conf[potConfFile]
 	switch {
@@ -97,7 +99,7 @@ func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 	return c, nil
 }
 
-// odd returns the attributes that differ from the attributes of a new pot.
+// odd returns the attributes that differ from a new pot's, as name=value.
 func (c *inspectedConf) odd() (list []string) {
 	for _, name := range sortedKeys(c.Attributes) {
 		if value := c.Attributes[name]; conf.NewPotAttribute(name) != value {
@@ -107,7 +109,7 @@ func (c *inspectedConf) odd() (list []string) {
 	return list
 }
 
-// variables returns the environment for display.
+// variables returns the environment for display: names, or NAME=value if values are shown.
 func (c *inspectedConf) variables() (list []string) {
 	for _, v := range c.Environment {
 		if v.Value == nil {

@@ -21,13 +21,18 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// Labels of a pot's dataset: the tag and the snapshot of its last export.
+// Labels of a pot's dataset: the tag and the snapshot of its last export. pot keeps the
+// same in the properties :pot.tag and :pot.snap (share/pot/export.sh). Neither tool reads
+// the other's: a pot that pot has exported counts as never exported here.
 const (
 	labelTag  = "nomad.pot:tag"
 	labelSnap = "nomad.pot:snap"
 )
 
-// exportCommand exports a pot as an image.
+// exportCommand exports a pot as an image (pot export -p -t -D -l -F -A -c -S); -s, to
+// choose the snapshot, and --force are additions. pot overwrites an image silently; here
+// that takes --force, since clients cache images by name. A failed export leaves no file; a
+// snapshot that -A took or destroyed stays so.
 func exportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export -p POT [-t TAG]",
@@ -74,6 +79,7 @@ but the newest; -F exports the newest and keeps the others.`,
 // xzLevel is the value of a flag: a compression level of xz(1).
 type xzLevel int
 
+// String, Type and Set implement pflag.Value.
 func (l *xzLevel) String() string { return strconv.Itoa(int(*l)) }
 func (l *xzLevel) Type() string   { return "level" }
 func (l *xzLevel) Set(s string) error {
@@ -107,6 +113,8 @@ type exporting struct {
 	bar    *progress
 }
 
+// The labels are set last: if that fails, the image is complete, but the next -c does not
+// know of it, and clones of this pot cannot be exported until it is exported again.
 func (e *exporting) run(ctx context.Context) (*built, error) {
 	o, pick, err := e.plan(ctx)
 	if err != nil {
@@ -114,6 +122,7 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 	}
 	fail := func(err error) (*built, error) { return nil, running("export the pot", e.name, err) }
 	made := &built{Name: string(e.name)}
+	// The passphrase is asked for before anything is destroyed or written.
 	if e.seckey != "" {
 		s, err := newSigner(ctx, e.seckey)
 		if err != nil {
@@ -137,6 +146,7 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 		return fail(err)
 	}
 	made.Tag, made.Digest, made.Snapshot, made.Bytes, made.StreamBytes = o.Tag, a.Digest.String(), o.Snapshot, a.Bytes, a.Stream
+	// Signature is "" without -S.
 	for _, file := range []string{a.XZ, a.Meta, a.Skein, a.Signature} {
 		if file != "" {
 			made.Files = append(made.Files, file)
@@ -174,6 +184,7 @@ func (e *exporting) plan(ctx context.Context) (o build.ExportOptions, pick picke
 	if o.Origin, err = e.origin(ctx); err != nil {
 		return fail(err)
 	}
+	// With -A and without a snapshot the name is not known before the snapshot is taken.
 	if o.Tag == "" {
 		return o, pick, nil
 	}
@@ -224,7 +235,8 @@ type picked struct {
 	purge    bool   // destroy all others first
 }
 
-// pick returns the snapshot to export. It changes nothing.
+// pick returns the snapshot to export. It changes nothing. The newest is the greatest name:
+// names are seconds since 1970, as pot makes them.
 func (e *exporting) pick(ctx context.Context) (picked, error) {
 	names, err := e.pot.SnapshotNames(ctx)
 	if err != nil {
@@ -241,6 +253,7 @@ func (e *exporting) pick(ctx context.Context) (picked, error) {
 		return picked{}, nil
 	case len(names) == 0:
 		return picked{}, fmt.Errorf("pot %s has no snapshot: %w", e.name, errCount)
+	// -F wins over -A, as in pot: what -A destroys cannot be brought back.
 	case len(names) > 1 && e.newest:
 		e.note(fmt.Sprintf("pot %s has %d snapshots: exporting the newest, on ZFS with those before it", e.name, len(names)))
 	case len(names) > 1 && !e.mend:
@@ -261,7 +274,8 @@ func (e *exporting) prepare(ctx context.Context, p picked) (string, error) {
 	return p.snapshot, nil
 }
 
-// check refuses, with -c, a tag lower than the last one, or the last one of another snapshot.
+// check refuses, with -c, a tag lower than the last one, or the last one of another
+// snapshot. pot compares by sort -V too (share/pot/export.sh).
 func (e *exporting) check(ctx context.Context, o build.ExportOptions) error {
 	labels, err := e.images.Labels(ctx, string(e.name))
 	last := labels[labelTag]
@@ -278,7 +292,9 @@ func (e *exporting) check(ctx context.Context, o build.ExportOptions) error {
 }
 
 // origin returns the image that the pot was cloned from, and that its own image will be
-// incremental from; the zero Meta if it is no clone.
+// incremental from; the zero Meta if it is no clone. pot takes the other pot's last tag,
+// whichever snapshot that was exported from, and so can make an image whose origin no
+// client finds: here that is an error.
 func (e *exporting) origin(ctx context.Context) (image.Meta, error) {
 	of, snapshot, err := e.pot.Origin(ctx)
 	if err != nil || of == "" {

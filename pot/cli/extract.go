@@ -17,7 +17,9 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// extractCommand extracts an image's files into a directory.
+// extractCommand extracts an image's files into a directory. pot has no such command: it
+// can only receive the stream into ZFS. A directory that did not exist is gone after an
+// error; one that existed is empty again.
 func extractCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "extract FILE DIR",
@@ -82,6 +84,8 @@ type extract struct {
 	warn    func(string)
 }
 
+// The directory is checked before the download: a reader should not learn after an hour
+// that it is not empty.
 func (e *extract) run(ctx context.Context) (_ *zstream.Stream, err error) {
 	made, err := e.free()
 	if err != nil {
@@ -170,12 +174,15 @@ func (e *extract) extract(ctx context.Context, f *image.File, there bool) (_ *zs
 	return stream, err
 }
 
-// decoded remembers the error that reading the decoded image ended with.
+// decoded remembers the error that reading the decoded image ended with. The readers above
+// it report a stream that ends early as a damaged image, although the reason is a failed
+// download or a wrong checksum of xz.
 type decoded struct {
 	io.ReadCloser
 	err error
 }
 
+// openDecoded opens the decoded stream of an image. The caller must close it before f.
 func openDecoded(ctx context.Context, f *image.File, count image.ProgressFunc) *decoded {
 	return &decoded{ReadCloser: f.Open(ctx, xz.Options{Count: count})}
 }
@@ -205,6 +212,7 @@ func extractedTo(dir string, s *zstream.Stream) []extracted {
 	return all
 }
 
+// extractedText prints a line for each dataset: the pot's own and its tree.
 func extractedText(w io.Writer, all []extracted) error {
 	for _, d := range all {
 		if _, err := fmt.Fprintf(w, "%s: snapshot %s, %d files, %d bytes\n", d.Dir, d.Snapshot, d.Files, d.Bytes); err != nil {

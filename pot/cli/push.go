@@ -21,7 +21,9 @@ import (
 // pushRetries bounds how often a file is sent again after a server's error.
 const pushRetries = 4
 
-// pushCommand publishes images.
+// pushCommand publishes images. pot has no such command: its images are copied by hand, and
+// clients can fetch a half-copied one. It stops at the first error; images before that stay
+// published.
 func pushCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "push FILE|DIR... DIR|URL",
@@ -84,6 +86,7 @@ type pushed struct {
 	Already bool   `json:"already"` // nothing was sent: it was there
 }
 
+// pushedText prints two lines for each image: where it is, and its digest.
 func pushedText(w io.Writer, all []pushed) error {
 	for _, p := range all {
 		what := "published"
@@ -125,7 +128,8 @@ func (p *pushes) run(ctx context.Context, from []string, to string) ([]pushed, e
 	return all, nil
 }
 
-// inTurn returns a count whose bar starts with the first call.
+// inTurn returns a count whose bar starts with the first call. Three bars follow each other
+// for each image, and only one can be drawn.
 func (p *pushes) inTurn(what string) image.ProgressFunc {
 	var count image.ProgressFunc
 	return func(done, total int64) {
@@ -169,7 +173,8 @@ func escapeGlob(name string) string {
 }
 
 // pushCredentials returns the credentials for the server at a URL: from the environment, a
-// header before a token before a user, or else from a netrc file.
+// header before a token before a user, or else from a netrc file. Secrets are never flags:
+// ps(1) shows those to every user.
 func pushCredentials(to, netrc string, env func(string) string) (c image.Credentials, err error) {
 	for _, c := range []image.Credentials{
 		{Header: env("POT_PUSH_HEADER")},
@@ -191,6 +196,7 @@ func pushCredentials(to, netrc string, env func(string) string) (c image.Credent
 	if err != nil {
 		return c, fmt.Errorf("--netrc: %w", err)
 	}
+	// ftp(1) refuses such a file too.
 	if info.Mode()&0o077 != 0 {
 		return c, hinted{fmt.Errorf("--netrc: %s is readable by users other than its owner", netrc), "chmod 600 " + netrc}
 	}
@@ -205,7 +211,7 @@ func pushCredentials(to, netrc string, env func(string) string) (c image.Credent
 	return c, nil
 }
 
-// login is an entry of a netrc file.
+// login is an entry of a netrc file. there tells an entry without a user from no entry.
 type login struct {
 	user, password string
 	there          bool
@@ -215,7 +221,8 @@ type login struct {
 var errNetrc = errors.New("not in the form of netrc: machine HOST login USER password PASSWORD")
 
 // parseNetrc returns the login for a host, or else the default one, from a file in the
-// format of ftp(1) and curl(1).
+// format of ftp(1) and curl(1). The first entry of a host counts. Macros (macdef) are
+// refused: their end is not a word.
 func parseNetrc(text, host string) (user, password string, err error) {
 	var found, fallback, other login
 	at := &other

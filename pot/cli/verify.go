@@ -11,7 +11,8 @@ import (
 	"nomad-driver-pot/image/fetch"
 )
 
-// verifyCommand verifies an image's digest, and its signature.
+// verifyCommand verifies an image as import does, and keeps nothing. pot has no such
+// command.
 func verifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify FILE",
@@ -63,6 +64,8 @@ type verdict struct {
 	KeyNumber  string   `json:"key_number,omitempty"` // of the key whose signature was verified
 }
 
+// newVerdict describes a verified image. An image without a .meta is older than pot 0.13,
+// and its digest covers one file.
 func newVerdict(p fetch.Location, v image.Verified) verdict {
 	name := path.Base(p.String())
 	r := verdict{Image: p.String(), Bytes: v.Bytes, Digest: v.Digest.String(), Covers: []string{name}}

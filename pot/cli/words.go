@@ -7,7 +7,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// commandOf refuses words that are no subcommand of c.
+// commandOf refuses words that are no subcommand of c. cobra's default checks only the
+// words after the root command.
 func commandOf(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -15,8 +16,8 @@ func commandOf(c *cobra.Command, args []string) error {
 	return noSuch(c, args[0])
 }
 
-// noSuch returns the error for a word that is no subcommand of c, with similar commands,
-// or all of them, as a hint.
+// noSuch returns the error for a word that is no subcommand of c, with similar commands, or
+// all of them, as a hint. A command that is hidden is never suggested.
 func noSuch(c *cobra.Command, word string) error {
 	err := fmt.Errorf("no such command: %q", word)
 	c.SuggestionsMinimumDistance = 2 // edits between the word and a command
@@ -45,7 +46,7 @@ func list(names []string) string {
 }
 
 // needsCommand is the RunE of a command that only has subcommands: alone it is a usage
-// error, and its help is printed.
+// error, and its help is printed. Its error is not a failed one: the exit status is 2.
 func needsCommand(c *cobra.Command, _ []string) error {
 	fmt.Fprintf(c.ErrOrStderr(), "%s\n\n%s", c.Long, c.UsageString())
 	return errReported
@@ -74,7 +75,9 @@ func arguments(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// helpCommand is cobra's help command, which here fails for an unknown command.
+// helpCommand is cobra's help command, which here fails for an unknown command. cobra's own
+// prints another command's help instead, with status 0, which hides a typing error from a
+// script.
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]...",
@@ -87,6 +90,7 @@ func helpCommand() *cobra.Command {
 			case len(rest) > 0:
 				return noSuch(of, rest[0])
 			}
+			// cobra adds both flags only when a command is executed.
 			of.InitDefaultHelpFlag()
 			of.InitDefaultVersionFlag()
 			return of.Help()

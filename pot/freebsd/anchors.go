@@ -34,8 +34,8 @@ func anchorOf(name pot.Name) string {
 
 // oldAnchorOf returns the anchor that a pot has from the shell tool, or from a version
 // of this driver that cut names as that does: the last 55 characters of a name,
-// without underscores before them (pot-reference 8.5). It is "" where that is
-// anchorOf, or no anchor at all. Pots whose names end alike have the same.
+// without underscores before them (share/pot/network.sh, _get_pot_rdr_anchor_name). It is ""
+// where that is anchorOf, or no anchor at all. Pots whose names end alike have the same.
 func oldAnchorOf(name pot.Name) string {
 	text := string(name)
 	if len(text) > oldAnchorLen {
@@ -57,10 +57,9 @@ func anchorsOf(name pot.Name) []string {
 	return all
 }
 
-// ownersOf returns the pots that anchors, without rdrAnchor, belong to: those of
-// known that may have them, and else the pot that an anchor is named after. Nothing
-// is said of an anchor that can only be the end of a longer name, if no pot that is
-// known has that.
+// ownersOf returns the pots that anchors, without rdrAnchor, belong to: the known pots
+// that may have them, or else the pot that an anchor is named after. It skips an anchor
+// that can only be the end of a longer name, if no known pot has such a name.
 func ownersOf(anchors []string, known []pot.Name) []pot.Name {
 	owners := map[string][]pot.Name{}
 	for _, name := range known {

@@ -15,7 +15,8 @@ import (
 var errInjected = errors.New("injected")
 
 // faulty is a host whose n-th call that creates something fails or, if giveUp is set, hangs
-// until its context ends.
+// until its context ends. Counting over all interfaces finds each call of a start, in
+// whatever order the steps run side by side.
 type faulty struct {
 	pot.Cloner
 	pot.Mounts
@@ -26,13 +27,15 @@ type faulty struct {
 	giveUp func(error)
 }
 
+// host returns a host with the parts of f in place of its own. f passes on to those.
 func (f *faulty) host(of pot.Host) pot.Host {
 	f.Cloner, f.Mounts, f.Links, f.Jails, f.Limiter = of.Datasets, of.Mounts, of.Links, of.Jails, of.Limits
 	of.Datasets, of.Mounts, of.Links, of.Jails, of.Limits = f, f, f, f, f
 	return of
 }
 
-// fail makes the call unless it is the n-th.
+// fail makes the call unless it is the n-th. A zfs(8) or jail(8) that hangs looks like that
+// to its caller.
 func (f *faulty) fail(ctx context.Context, call func() error) error {
 	if f.left.Add(-1) != 0 {
 		return call()
@@ -73,6 +76,7 @@ func (f *faulty) Create(ctx context.Context, j pot.Jail) error {
 	return f.fail(ctx, func() error { return f.Jails.Create(ctx, j) })
 }
 
+// Find is counted too: a start finds the jail that it has created.
 func (f *faulty) Find(ctx context.Context, name pot.Name) (j supervise.Jail, err error) {
 	err = f.fail(ctx, func() (err error) {
 		j, err = f.Jails.Find(ctx, name)
@@ -88,6 +92,7 @@ func (f *faulty) Set(ctx context.Context, name pot.Name, l pot.Limits) error {
 // undoing is a host whose n-th call that removes something fails or hangs.
 type undoing struct{ *faulty }
 
+// host returns a host whose removing calls are counted, and whose creating calls are not.
 func (u undoing) host(of pot.Host) pot.Host {
 	u.faulty.host(of)
 	of.Datasets, of.Mounts, of.Links, of.Jails, of.Limits = undoingDatasets{u}, undoingMounts{u}, undoingLinks{u}, undoingJails{u}, undoingLimiter{u}
@@ -135,7 +140,8 @@ func (u undoingLimiter) Clear(ctx context.Context, name pot.Name) error {
 }
 
 // testUndoFaults lets each call of a Destroy fail, and then each hang: Destroy returns the
-// error, and a second Destroy leaves nothing.
+// error, and a second Destroy leaves nothing. An end that fails half way is what an agent
+// meets again after its restart: each part must be removable without the others.
 func testUndoFaults(t *testing.T, bed Bed) {
 	for _, hangs := range []bool{false, true} {
 		for n := 1; ; n++ {
@@ -171,7 +177,9 @@ func testUndoFaults(t *testing.T, bed Bed) {
 	}
 }
 
-// testFaults lets each call of a start fail, and then each hang: nothing is left.
+// testFaults lets each call of a start fail, and then each hang: nothing is left. The undo
+// must not use the context that has ended, and must not stop at its first error. The loop
+// ends when a start makes fewer than n calls.
 func testFaults(t *testing.T, bed Bed) {
 	source := t.TempDir()
 	for _, hangs := range []bool{false, true} {

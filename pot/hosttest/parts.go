@@ -22,18 +22,24 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// testImages checks pot.Images: receiving, renaming, labels and names.
+// testImages checks pot.Images: receiving, renaming, labels and names. A name must stand
+// for a whole image or for nothing: the next task clones whatever has it.
 func testImages(t *testing.T, bed Bed) {
 	h := bed.Host.Images
+	// An image must not change under the pots that are cloned from it.
 	t.Run("an image is not received over another", func(t *testing.T) {
 		must.ErrorIs(t, h.Receive(t.Context(), image, bed.Stream()), fs.ErrExist)
 	})
+	// A pull that is cut short ends so. zfs receive keeps the datasets that it has created
+	// by then.
 	t.Run("an invalid stream leaves nothing", func(t *testing.T) {
 		must.Error(t, h.Receive(t.Context(), "garbage", strings.NewReader(strings.Repeat("garbage", 1000))))
 		names, err := h.List(t.Context(), "garbage")
 		must.NoError(t, err)
 		must.SliceEmpty(t, names)
 	})
+	// Images are received under an import's name and renamed when they are complete: the
+	// digest must come along.
 	t.Run("a renamed image keeps its labels", func(t *testing.T) {
 		want := map[string]string{"nomad.pot:ref": "r", "nomad.pot:digest": "d"}
 		must.NoError(t, h.Receive(t.Context(), "_import", bed.Stream()))
@@ -57,6 +63,7 @@ func testImages(t *testing.T, bed Bed) {
 		_, err = h.Labels(t.Context(), "other")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
+	// GUIDs are how a layer finds the snapshot that it was made from.
 	t.Run("labels are found on all that have them", func(t *testing.T) {
 		must.NoError(t, h.Receive(t.Context(), "other", bed.Stream()))
 		must.NoError(t, h.SetLabels(t.Context(), "other", map[string]string{conf.LabelReceived: "d 1 2", conf.LabelRef: "r"}))
@@ -79,6 +86,8 @@ func testImages(t *testing.T, bed Bed) {
 		_, err = h.GUIDs(t.Context(), "other")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
+	// Names come from job files; ".." would reach datasets and directories beside the
+	// pots'.
 	t.Run("a path is refused as a name", func(t *testing.T) {
 		for _, name := range []string{"", ".", "..", "a/b", "../x", "/x"} {
 			_, err := h.GUIDs(t.Context(), name)
@@ -89,13 +98,15 @@ func testImages(t *testing.T, bed Bed) {
 	})
 }
 
-// testDatasets checks pot.Cloner: clones, which depend on their image and do not change
-// it.
+// testDatasets checks pot.Cloner: clones, which depend on their image and do not change it.
+// Every task of an image shares its blocks: a write that reached the image would reach them
+// all.
 func testDatasets(t *testing.T, bed Bed) {
 	h := bed.Host
 	labels := map[string]string{"nomad.pot:alloc": "a"}
 	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web", Labels: labels})
 	must.NoError(t, err)
+	// fs.ErrExist tells the caller that it must not undo: the clone belongs to another pot.
 	t.Run("a clone is not made over another", func(t *testing.T) {
 		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web"})
 		must.ErrorIs(t, err, fs.ErrExist)
@@ -113,9 +124,11 @@ func testDatasets(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		must.FileNotExists(t, filepath.Join(of, "m/etc/new"))
 	})
+	// The text is zfs destroy's own on every host, since users search for it.
 	t.Run("an image that a clone needs is not destroyed", func(t *testing.T) {
 		must.ErrorContains(t, h.Images.Destroy(t.Context(), image), "dependent clones")
 	})
+	// Idle images are destroyed to free space. One without the label belongs to a person.
 	t.Run("an image that a clone needs or that has no label is not idle", func(t *testing.T) {
 		must.NoError(t, h.Images.Receive(t.Context(), "unused", bed.Stream()))
 		must.NoError(t, h.Images.Receive(t.Context(), "another", bed.Stream()))
@@ -129,18 +142,21 @@ func testDatasets(t *testing.T, bed Bed) {
 			must.NoError(t, h.Images.Destroy(t.Context(), name))
 		}
 	})
+	// A clone has its own and none of its image's: otherwise it would count as an image.
 	t.Run("labels stay with a clone", func(t *testing.T) {
 		got, err := h.Images.Labels(t.Context(), "web")
 		must.NoError(t, err)
 		must.Eq(t, labels, got)
 	})
+	// A destroy that is repeated after a crash must end.
 	t.Run("a clone can be destroyed twice", func(t *testing.T) {
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "web"))
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "web"))
 	})
 }
 
-// testLinks checks pot.Links without a jail: one link for each pot.
+// testLinks checks pot.Links without a jail: one link for each pot. A second link of the
+// same pot would be one that nobody removes: pot left epairs behind in this way.
 func testLinks(t *testing.T, bed Bed) {
 	h := bed.Host.Links
 	link := func(name pot.Name, addr string) pot.Link {
@@ -148,6 +164,8 @@ func testLinks(t *testing.T, bed Bed) {
 	}
 	must.NoError(t, h.Attach(t.Context(), link("a", "10.192.0.9/10")))
 	must.NoError(t, h.Attach(t.Context(), link("b", "10.192.0.10/10")))
+	// A plugin that repeats a start after a crash must not take over what another process
+	// has made.
 	t.Run("a pot has one link", func(t *testing.T) {
 		must.ErrorIs(t, h.Attach(t.Context(), link("a", "10.192.0.11/10")), fs.ErrExist)
 	})
@@ -158,7 +176,8 @@ func testLinks(t *testing.T, bed Bed) {
 	})
 }
 
-// testJails checks pot.Jails: one jail of a name, which ends with its processes.
+// testJails checks pot.Jails: one jail of a name, which ends with its processes. A jail
+// that stays, dying, keeps its name and its tree busy for the next start.
 func testJails(t *testing.T, bed Bed) {
 	h := bed.Host
 	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web"})
@@ -181,11 +200,15 @@ func testJails(t *testing.T, bed Bed) {
 		state, _ := running.Wait()
 		ended <- state
 	}()
+	// The error comes from within the jail: the program of the host's same path must not be
+	// run.
 	t.Run("a command that is not in the jail is not started", func(t *testing.T) {
 		p := &supervise.Process{Jail: found, Argv: []string{"/bin/nosuch"}, Stdin: null, Stdout: null, Stderr: null, Supervisor: bed.Supervisor}
 		_, err := p.Start()
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
+	// The caller destroys the tree next, so that no process may still run when Remove
+	// returns.
 	t.Run("a jail is removed with its processes, and can be removed twice", func(t *testing.T) {
 		begun := time.Now()
 		must.NoError(t, h.Jails.Remove(t.Context(), "web"))
@@ -206,13 +229,15 @@ func testJails(t *testing.T, bed Bed) {
 	must.NoError(t, h.Datasets.Destroy(t.Context(), "web"))
 }
 
-// testLimits checks pot.Limits by commands that reach their limits.
+// testLimits checks pot.Limits by commands that reach their limits. A kernel without
+// accounting skips it: pots run there without limits.
 func testLimits(t *testing.T, bed Bed) {
 	for _, f := range bed.Host.Check(t.Context()) {
 		if f.Key == "limits" {
 			need.Have(t, "limits", f.Severity == pot.Info)
 		}
 	}
+	// It is one process: in a pot with several the kernel chooses.
 	t.Run("a command above its memory limit is killed and out of memory", func(t *testing.T) {
 		s := spec("eater", "eat", "256")
 		s.Limits = pot.Limits{MemoryBytes: 32 << 20}
@@ -220,6 +245,7 @@ func testLimits(t *testing.T, bed Bed) {
 		must.Eq(t, 128+int(syscall.SIGKILL), end.Code)
 		must.True(t, end.OutOfMemory)
 	})
+	// Nomad shows OOM Killed to the user, who would raise a limit that is not the reason.
 	t.Run("a command that was killed otherwise is not out of memory", func(t *testing.T) {
 		s := spec("killed", "kill", "9")
 		s.Limits = pot.Limits{MemoryBytes: 64 << 20}
@@ -245,6 +271,7 @@ func testLimits(t *testing.T, bed Bed) {
 			must.Eq(t, "freebsd", runtime.GOOS, must.Sprint("a control group kills only the process that asks for more"))
 		}
 	})
+	// Nomad's MHz have no bound; cpu.weight of control groups has 1 to 10000.
 	t.Run("a weight beyond the host's bounds is accepted", func(t *testing.T) {
 		for name, weight := range map[pot.Name]int64{"light": 1, "heavy": 1 << 20} {
 			s := spec(name, "exit", "0")
@@ -252,6 +279,7 @@ func testLimits(t *testing.T, bed Bed) {
 			must.Eq(t, 0, start(t, bed, s).wait(t).Code)
 		}
 	})
+	// The time spans three ticks, since rctl(8) counts whole seconds.
 	t.Run("usage grows with work", func(t *testing.T) {
 		s := spec("spinner", "spin", "10m")
 		s.Limits = pot.Limits{CPUPercent: 50, CPUShares: 100}
@@ -273,7 +301,9 @@ func testLimits(t *testing.T, bed Bed) {
 	})
 }
 
-// testLeftovers is that whatever is left of a pot is found, by what is written on it.
+// testLeftovers is that whatever is left of a pot is found, by what is written on it. The
+// driver destroys them when no task has their name; anything that it does not find stays
+// until somebody looks.
 func testLeftovers(t *testing.T, bed Bed) {
 	h := bed.Host
 	leftovers := func(t *testing.T) []pot.Name {
@@ -289,6 +319,7 @@ func testLeftovers(t *testing.T, bed Bed) {
 		must.SliceContains(t, leftovers(t), "m_data")
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "m_data"))
 	})
+	// No task has its name, and a driver would destroy it.
 	t.Run("a pot started by hand is not found, even if it is named like a task's", func(t *testing.T) {
 		const name = pot.Name("web_0badcafe_6f3e6b3c-8f0e-4a35-9c2c-0123456789ab")
 		var told []pot.Name

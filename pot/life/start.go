@@ -107,8 +107,12 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 	return err
 }
 
-// imageConf reads the pot.conf of the pot's image.
+// imageConf returns the pot.conf of the pot's image. It is read once for a clone: an image
+// does not change, and each exec needs it.
 func (p *Pot) imageConf(ctx context.Context) (conf.Image, error) {
+	if c := p.conf.Load(); c != nil {
+		return *c, nil
+	}
 	if p.recordErr != nil {
 		return conf.Image{}, fmt.Errorf("the pot's record cannot be read: %w", p.recordErr)
 	}
@@ -119,6 +123,9 @@ func (p *Pot) imageConf(ctx context.Context) (conf.Image, error) {
 	potConf, err := conf.ReadDir(dir)
 	if err != nil {
 		return conf.Image{}, fmt.Errorf("image %s: %w", p.record.Spec.Image, err)
+	}
+	if !p.record.Spec.InPlace {
+		p.conf.Store(&potConf)
 	}
 	return potConf, nil
 }
@@ -222,6 +229,7 @@ func (p *Pot) markKilled() {
 	}
 }
 
+// killed reports whether this package has killed the command, in whichever process.
 func (p *Pot) killed() bool {
 	_, err := os.Stat(filepath.Join(p.dir, killedMarker))
 	return err == nil
@@ -258,8 +266,8 @@ func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration)
 }
 
 // execStop runs the command of the exec_stop attribute in the pot, as jail(8) does. Its
-// failure does not fail the stop, which also has to end pots that do not end by themselves
-// (pot-reference 7.6).
+// failure does not fail the stop, which also has to end pots that do not end by themselves:
+// jail(8) gives up on it, and pot then leaves a jail that still runs (share/pot/stop.sh).
 func (p *Pot) execStop(ctx context.Context) {
 	text := p.record.Attributes.Value("exec_stop")
 	if text == "" || !p.Running() {

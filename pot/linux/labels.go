@@ -14,7 +14,8 @@ import (
 	"slices"
 )
 
-// SetLabels implements pot.Images.
+// SetLabels implements pot.Images. The whole file is replaced: a crash leaves either the
+// old labels or the new.
 func (d datasets) SetLabels(ctx context.Context, name string, labels map[string]string) error {
 	if _, err := d.Dir(ctx, name); err != nil {
 		return err
@@ -67,6 +68,8 @@ func (d datasets) Labelled(ctx context.Context, labels ...string) (map[string]ma
 	return all, nil
 }
 
+// readLabels returns the content of a label file, empty if there is none. A damaged file is
+// restored from its copy, if that can be.
 func (d datasets) readLabels(name string) (f labelFile, err error) {
 	data, err := os.ReadFile(d.label(name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,6 +84,8 @@ func (d datasets) readLabels(name string) (f labelFile, err error) {
 	return f, nil
 }
 
+// writeLabels writes the labels and, before them, their copy. The copy is best effort: the
+// file is what counts.
 func (d datasets) writeLabels(name string, f labelFile) error {
 	data, err := json.Marshal(f)
 	if err != nil {

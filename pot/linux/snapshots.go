@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"nomad-driver-pot/image/zstream"
 	"nomad-driver-pot/pot"
 )
@@ -23,6 +25,9 @@ import (
 // writes:
 //
 //	DIR/snapshots/NAME/SNAPSHOT
+//
+// It is a whole copy, in the format in which images travel: slow and large, but export and
+// rollback need no second format.
 type snapshots struct{ datasets }
 
 func (d datasets) snapshotDir(name string) string { return filepath.Join(d.dir, "snapshots", name) }
@@ -36,7 +41,8 @@ func (s snapshots) file(ctx context.Context, name, snapshot string) (string, err
 	return filepath.Join(s.snapshotDir(name), snapshot), err
 }
 
-// Take implements pot.Snapshots.Take.
+// Take implements pot.Snapshots.Take. The stream is written to a temporary file, which gets
+// its name by link(2): a snapshot is complete, and never replaces another.
 func (s snapshots) Take(ctx context.Context, name, snapshot string) (err error) {
 	file, err := s.file(ctx, name, snapshot)
 	if err != nil {
@@ -61,7 +67,8 @@ func (s snapshots) Take(ctx context.Context, name, snapshot string) (err error) 
 	return s.write(ctx, f, name, snapshot)
 }
 
-// write writes the stream of the pot's present content.
+// write writes the stream of the pot's present content. Two trees are written as they are:
+// the pot must not run.
 func (s snapshots) write(ctx context.Context, w io.Writer, name, snapshot string) error {
 	created := time.Now()
 	if seconds, err := strconv.ParseInt(snapshot, 10, 64); err == nil && seconds > 0 {
@@ -190,12 +197,13 @@ func (s snapshots) Rollback(ctx context.Context, name, snapshot string) error {
 	if err := s.receiveSnapshot(ctx, again, name, snapshot); err != nil {
 		return err
 	}
-	old := "_rolled-" + name
-	err = os.Rename(s.path(name), s.path(old))
-	if err == nil {
-		err = os.Rename(s.path(again), s.path(name))
+	// One step, so that neither an error nor a crash leaves the pot without a dataset
+	// (rename(2), RENAME_EXCHANGE).
+	err = unix.Renameat2(unix.AT_FDCWD, s.path(again), unix.AT_FDCWD, s.path(name), unix.RENAME_EXCHANGE)
+	if err != nil {
+		err = &os.LinkError{Op: "exchange", Old: s.path(again), New: s.path(name), Err: err}
 	}
-	return errors.Join(err, os.RemoveAll(s.path(old)))
+	return errors.Join(err, os.RemoveAll(s.path(again)))
 }
 
 // receiveSnapshot receives a snapshot of name as dataset to.
@@ -209,7 +217,7 @@ func (d datasets) receiveSnapshot(ctx context.Context, to, name, snapshot string
 }
 
 // Send implements pot.Snapshots.Send. Each stream is complete: earlier snapshots are not
-// sent.
+// sent. A file that is closed ends a copy that waits for a slow reader.
 func (s snapshots) Send(ctx context.Context, name, snapshot string, w io.Writer) error {
 	file, err := s.file(ctx, name, snapshot)
 	if err != nil {
@@ -236,7 +244,7 @@ func (s snapshots) Origin(ctx context.Context, name string) (of, snapshot string
 }
 
 // cloneSnapshot implements Clone for a snapshot: it makes a copy, which does not depend on
-// the snapshot.
+// the snapshot. On this host Snapshots.Destroy therefore never finds a dependent clone.
 func (d datasets) cloneSnapshot(ctx context.Context, c pot.Clone) (dir string, err error) {
 	if err := errors.Join(valid(c.Snapshot), valid(c.Origin)); err != nil {
 		return "", err
