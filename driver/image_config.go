@@ -42,8 +42,8 @@ func (c *TaskConfig) tag(f *problems) string {
 	return ""
 }
 
-// checkMissing adds a problem for each key of an image that is missing. If the URL names an
-// image's file, that name says what to write.
+// checkMissing adds a problem for each key of an image that is missing. If the URL names
+// an image's file, the file's name says what to write.
 func (c *TaskConfig) checkMissing(f *problems, ref image.Ref) {
 	name, tag := "", ""
 	if u, err := url.Parse(ref.Source); err == nil && strings.HasSuffix(u.Path, ".xz") {
