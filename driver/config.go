@@ -55,9 +55,9 @@ type TaskConfig struct {
 	Digest           string              `codec:"digest"`             // that the image must have
 	ImagePullTimeout string              `codec:"image_pull_timeout"` // at most the plugin's
 	SignifyPubkey    string              `codec:"signify_pubkey"`     // path on the client
-	ForcePull        bool                `codec:"force_pull"`         // image.Terms.Again
+	ForcePull        bool                `codec:"force_pull"`         // image.PullOptions.ForcePull
 	Auth             AuthConfig          `codec:"auth"`
-	AuthSoftFail     bool                `codec:"auth_soft_fail"` // image.Terms.Optional
+	AuthSoftFail     bool                `codec:"auth_soft_fail"` // image.PullOptions.AuthSoftFail
 	Command          string              `codec:"command"`        // none: the image's own
 	Args             []string            `codec:"args"`
 	WorkDir          string              `codec:"work_dir"` // in the pot

@@ -182,4 +182,5 @@ func (d *Driver) ready() (*backend, error) {
 	return b, nil
 }
 
+// It is the state of the plugin and no problem: the node shows the driver as undetected.
 var errDisabled = errors.New("the plugin is disabled by its configuration")

@@ -180,6 +180,8 @@ type gc struct {
 	interval, grace, imageDelay time.Duration
 }
 
+// gc parses the block and fills in the defaults. A key that is nil is true: the schema
+// could give its default only if the block were there.
 func (c *GCConfig) gc(f *problems) gc {
 	return gc{
 		images:     c.Image == nil || *c.Image,
@@ -290,6 +292,8 @@ func (c *Config) potConfs(f *problems, paths potconf.HostPaths) []string {
 	return potconf.Files(file)
 }
 
+// options parses the block and fills in the defaults. Every bound on a download has a
+// default.
 func (p *PullConfig) options(f *problems) fetch.Options {
 	o := fetch.Options{
 		MaxParallel:  cmp.Or(p.MaxParallel, defaultParallel),

@@ -36,7 +36,7 @@ type VerifyConfig struct {
 
 // AuthFileConfig names the operator's file of credentials for image servers.
 type AuthFileConfig struct {
-	File string `codec:"file"` // image.ReadLogins
+	File string `codec:"file"` // image.ReadCredentials
 }
 
 // sources is the operator's policy for where images may come from.

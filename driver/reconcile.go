@@ -20,6 +20,8 @@ type reconciler struct {
 	unusedSince map[string]time.Time   // images
 }
 
+// newReconciler returns a reconciler that has seen nothing yet: a restart of the plugin
+// begins all graces anew.
 func newReconciler(d *Driver) *reconciler {
 	return &reconciler{driver: d, firstSeen: map[pot.Name]time.Time{}, reported: map[pot.Name]bool{}, unusedSince: map[string]time.Time{}}
 }

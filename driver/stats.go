@@ -38,6 +38,7 @@ type cpu struct {
 	cores               int
 }
 
+// newCPU is for one stream of samples: a percentage is the difference of two.
 func newCPU(c cpustats.Compute) *cpu {
 	return &cpu{cpustats.New(c), cpustats.New(c), cpustats.New(c), c.NumCores}
 }

@@ -136,12 +136,16 @@ func (t *task) destroy() error {
 	return destroy(t.pot)
 }
 
+// stop ends all that runs in a pot. The removal of what is left has a time of its own,
+// beside the grace: Nomad bounds only the wait for the command.
 func stop(p *life.Pot, sig syscall.Signal, grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), grace+removeTimeout)
 	defer cancel()
 	return p.Stop(ctx, sig, grace)
 }
 
+// destroy destroys a pot even if the RPC that asks for it was cancelled: half of a pot
+// would have to be destroyed later.
 func destroy(p *life.Pot) error {
 	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()

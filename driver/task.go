@@ -39,6 +39,8 @@ type task struct {
 	completed time.Time
 }
 
+// newTask returns a task that is not watched yet. env is for further commands in its pot:
+// state has no environment, since Nomad writes that to disk.
 func newTask(cfg *drivers.TaskConfig, emit eventFunc, env []string, s state, p *life.Pot) *task {
 	return &task{
 		id:    TaskID(cfg.ID),

@@ -6,7 +6,7 @@
 // flavour through a shell. This package has no shell: it accepts only lines that
 // mean the same with and without one, and refuses the others.
 //
-// The package does not change pots itself. It translates lines into pot.Setting
+// The package does not change pots itself. It translates lines into local.Change
 // values and leaves the rest to a Pot, which the command line implements. Where
 // flavours are found is in library.go, and what a line may be is in parse.go. The
 // built-in flavours are the files in builtin/.
@@ -30,14 +30,15 @@ type Flavour struct {
 	Script *Script // nil if it has none
 }
 
-// A Step is a line of a flavour's commands.
+// A Step is a line of a flavour's commands. Line counts from 1, and is for errors.
 type Step struct {
 	Line    int
 	Command string // its first word
 	Setting local.Change
 }
 
-// A Script runs inside the pot, as root, with the pot's name as its argument.
+// A Script runs inside the pot, as root, with the pot's name as its argument. It has no
+// arguments of the operator's: its text decides all.
 type Script struct {
 	File string // path, or "builtin:NAME"
 	Name string // the last part of File
@@ -64,7 +65,8 @@ type Pot interface {
 }
 
 // Apply applies flavours in order, the commands of each before its script. It returns the
-// first error, and does not undo what it has changed before.
+// first error, and does not undo what it has changed before. pot starts and stops the pot
+// for each script too, so that each finds what the ones before have set.
 func Apply(ctx context.Context, p Pot, flavours []*Flavour, out io.Writer) error {
 	for _, f := range flavours {
 		for _, s := range f.Steps {

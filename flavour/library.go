@@ -17,8 +17,9 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// Library finds flavours: in the caller's directory, then in the operator's, and then
-// among those built into the program.
+// Library finds flavours: in the caller's directory, then in the operator's, and then among
+// those built into the program. The order is pot's, with the built-in ones added. A file of
+// the caller's directory wins over an installed flavour of its name.
 type Library struct {
 	WorkDir string // the caller's directory; "" is the process's
 	Dir     string // the operator's directory; "" if there is none
@@ -45,7 +46,7 @@ type file struct {
 }
 
 // find returns a flavour's commands and its script. One of them may be nil. Each is found by
-// itself, perhaps in different directories, as in pot (pot-reference 5.1).
+// itself, perhaps in different directories, as in pot (share/pot/common-flv.sh).
 func (l *Library) find(name string) (commands, script *file, err error) {
 	if name == "" || strings.ContainsRune(name, 0) {
 		return nil, nil, errors.New("flavour name must not be empty")
@@ -66,7 +67,8 @@ func (l *Library) find(name string) (commands, script *file, err error) {
 	return commands, script, nil
 }
 
-// first returns the first of these files that exists, or nil if none does.
+// first returns the first of these files that exists, or nil if none does. A name with a
+// slash is a path in each directory; an absolute one is tried as it is.
 func (l *Library) first(limit int64, names ...string) (*file, error) {
 	for _, name := range names {
 		if f, err := open(l.absolute(name), name, limit); f != nil || err != nil {
@@ -117,7 +119,8 @@ func open(at, shown string, limit int64) (*file, error) {
 	return &file{shown: shown, dir: dir, data: data}, err
 }
 
-// readScript checks that a file is a script.
+// readScript checks that a file is a script. An empty script is an error: pot would run it
+// as well, and the mistake would not show.
 func readScript(f *file) (*Script, error) {
 	first, _, _ := bytes.Cut(f.data, []byte("\n"))
 	switch {

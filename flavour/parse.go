@@ -15,7 +15,7 @@ import (
 
 // The shell tool pot splits each line at blanks, and has its shell expand file name patterns
 // in the caller's directory. Quotes are ordinary characters, and there are no variables
-// (pot-reference 5.2). This parser accepts lines that this leaves unchanged. It ignores
+// (share/pot/common-flv.sh). This parser accepts lines that this leaves unchanged. It ignores
 // comments and empty lines, of which pot complains, and reads a last line without a newline.
 
 // Commands are the commands that a flavour can have, sorted.
@@ -23,7 +23,8 @@ var Commands = []string{
 	"add-dep", "copy-in", "copy-in-flv", "export-ports", "mount-in", "set-attribute", "set-cmd", "set-env", "set-rss",
 }
 
-// parse returns the steps of a file, or all of its errors.
+// parse returns the steps of a file, or all of its errors. Reading continues after an
+// error, so that all are found in one run.
 func (l *Library) parse(f *file) ([]Step, error) {
 	var steps []Step
 	var errs []error
@@ -80,7 +81,8 @@ func (l *Library) line(line string, f *file) (*Step, error) {
 	return &Step{Command: command, Setting: setting}, nil
 }
 
-// printable returns an error for bytes that no line may have.
+// printable returns an error for bytes that no line may have. A control character would be
+// invisible in the pot.conf that the line ends in.
 func printable(line string) error {
 	switch {
 	case strings.HasSuffix(line, "\r"):
@@ -94,7 +96,8 @@ func printable(line string) error {
 	return nil
 }
 
-// setCmd parses set-cmd. The rest of its line is the command, unchanged.
+// setCmd parses set-cmd. The rest of its line is the command, unchanged. pot cuts it off in
+// the same way, without splitting it.
 func setCmd(line string) (local.Change, error) {
 	text, ok := strings.CutPrefix(line, "set-cmd -c ")
 	if !ok {
@@ -119,7 +122,8 @@ func literal(words []string) error {
 	return nil
 }
 
-// setting parses any command but set-cmd.
+// setting parses any command but set-cmd. set-attr is in published flavours, and pot
+// ignores such a line with a message.
 func (l *Library) setting(command string, words []string, f *file) (local.Change, error) {
 	flags, ok := grammar[command]
 	switch {
@@ -162,8 +166,9 @@ func (o options) last(flag byte) string {
 	return ""
 }
 
-// parseOptions parses flags as getopts(1) does. getopts would stop at a word that is neither
-// a flag nor a value, and ignore all flags after it: such a word is refused.
+// parseOptions parses flags as getopts(1) does. getopts would stop at a word that is
+// neither a flag nor a value, and ignore all flags after it: such a word is refused. A flag
+// may be repeated; the caller decides what that means.
 func parseOptions(flags string, words []string) (options, error) {
 	o := options{}
 	for i := 0; i < len(words); i++ {
@@ -244,7 +249,8 @@ func (l *Library) mountIn(o options) (local.Change, error) {
 }
 
 // absoluteFrom returns a path that is relative to dir, or to the process's directory if dir
-// is "". An empty path stays empty.
+// is "". An empty path stays empty. Changes need absolute paths: they are made later,
+// perhaps from another directory.
 func absoluteFrom(dir, name string) (string, error) {
 	switch {
 	case name == "" || filepath.IsAbs(name):

@@ -16,16 +16,16 @@ import (
 //go:embed agent.hcl.tmpl
 var agentTemplate string
 
-// agent is a process of Nomad's. The methods of one that was never started do
-// nothing.
+// agent is a process of Nomad's. The methods of one that was never started do nothing. It
+// is in a process group of its own, so that it gets no signal of the terminal.
 type agent struct {
 	cmd    *exec.Cmd
 	log    string
 	exited chan struct{} // closed when cmd has been waited for
 }
 
-// start starts an agent as role, client or server, with its log beside its
-// configuration.
+// start starts an agent as role, client or server, with its log beside its configuration.
+// The log is appended to: one file has all lives of an agent.
 func (c *Cluster) start(role string) (*agent, error) {
 	t, err := template.New(role).Parse(agentTemplate)
 	if err != nil {
@@ -72,7 +72,8 @@ func loopback() string {
 	return "lo0"
 }
 
-// alive is an error when the agent has ended.
+// alive is an error when the agent has ended. Waiting for an agent that cannot start its
+// plugin would otherwise take the whole timeout.
 func (a *agent) alive() error {
 	select {
 	case <-a.exited:
@@ -95,7 +96,8 @@ func (a *agent) signal(s syscall.Signal) {
 	<-a.exited
 }
 
-// stop has the agent end in order, or kills it if it does not.
+// stop has the agent end in order, or kills it if it does not. A client that ends in order
+// closes its plugin; tasks are left alone (leave_on_interrupt is not set).
 func (a *agent) stop() {
 	if a == nil {
 		return

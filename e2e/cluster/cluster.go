@@ -30,7 +30,8 @@ type Config struct {
 	Driver  string // more lines of the plugin's configuration, in HCL
 }
 
-// Cluster is a running server and client, with their image server.
+// Cluster is a running server and client, with their image server. A method that waits is
+// bounded by its context alone: callers choose how slow a machine may be.
 type Cluster struct {
 	*api.Client
 	Images string // URL of the image server
@@ -46,9 +47,10 @@ type Cluster struct {
 	remove  func() error
 }
 
-// Start starts the image server and the agents, and waits until the client's node
-// is ready and the driver healthy on it. Stop must be called, whatever Start
-// returned.
+// Start starts the image server and the agents, and waits until the client's node is ready
+// and the driver healthy on it. Stop must be called, whatever Start returned. The server
+// and the client are two agents, so that the client can be killed and configured without
+// the server.
 func Start(ctx context.Context, config Config) (*Cluster, error) {
 	c := &Cluster{config: config}
 	for _, dir := range []string{c.StateDir(), c.path("client"), c.path("server"), c.path("images")} {
@@ -89,7 +91,9 @@ func newClient(port int) (*api.Client, error) {
 	})
 }
 
-// findPorts finds ports that nobody has now, for the agents to listen on.
+// findPorts finds ports that nobody has now, for the agents to listen on. All are held
+// until the last is found, so that they differ. Another process may still take one before
+// the agent listens.
 func (c *Cluster) findPorts() error {
 	var found []net.Listener
 	defer func() {
@@ -144,17 +148,20 @@ func (c *Cluster) StartAgent(ctx context.Context) error {
 	return c.ready(ctx)
 }
 
-// LaunchAgent is StartAgent that waits for nothing.
+// LaunchAgent is StartAgent that waits for nothing. It is for tests in which the client or
+// the plugin does not become healthy.
 func (c *Cluster) LaunchAgent() (err error) {
 	c.agent, err = c.start("client")
 	return err
 }
 
-// Configure replaces Config.Driver, for client agents that are started from now on.
+// Configure replaces Config.Driver, for client agents that are started from now on. The
+// running agent keeps its own.
 func (c *Cluster) Configure(driver string) { c.config.Driver = driver }
 
-// serves waits until the server takes clients: one that comes earlier is sent
-// away, and is back after 15 to 30 seconds.
+// serves waits until the server takes clients: one that comes earlier is sent away, and is
+// back after 15 to 30 seconds. The server needs a leader, and the key by which it signs the
+// identities of tasks.
 func (c *Cluster) serves(ctx context.Context) error {
 	return c.until(ctx, func() (bool, error) {
 		if err := c.server.alive(); err != nil {
@@ -168,7 +175,8 @@ func (c *Cluster) serves(ctx context.Context) error {
 	}, func() string { return "the server is not ready" })
 }
 
-// ready waits until the node is ready and the driver healthy on it.
+// ready waits until the node is ready and the driver healthy on it. The client is asked
+// first: the server still has the state of a client that was killed.
 func (c *Cluster) ready(ctx context.Context) error {
 	own, err := newClient(c.ports.client)
 	if err != nil {
@@ -226,7 +234,7 @@ func (c *Cluster) SignalAgent(s syscall.Signal) { c.agent.signal(s) }
 // AgentEnded reports whether the client's agent has ended.
 func (c *Cluster) AgentEnded() bool { return c.agent.alive() != nil }
 
-// Plugin is the process ID of the plugin.
+// Plugin is the process ID of the plugin. It is an error if there is not exactly one.
 func (c *Cluster) Plugin() (int, error) {
 	found, err := c.Plugins()
 	if err != nil {
@@ -252,8 +260,8 @@ func (c *Cluster) Plugins() (found []int, err error) {
 	return found, nil
 }
 
-// KillPlugin kills the plugin, and nothing else, as a crash would. It returns
-// the process ID that it had.
+// KillPlugin kills the plugin, and nothing else, as a crash would. It returns the process
+// ID that it had. The client starts another one.
 func (c *Cluster) KillPlugin() (int, error) {
 	pid, err := c.Plugin()
 	if err != nil {
@@ -262,8 +270,8 @@ func (c *Cluster) KillPlugin() (int, error) {
 	return pid, syscall.Kill(pid, syscall.SIGKILL)
 }
 
-// Stop stops the agents and the image server, and destroys the pool or directory that
-// pots were kept in. It may be called twice.
+// Stop stops the agents and the image server, and destroys the pool or directory that pots
+// were kept in. It may be called twice. Pots keep running: Purge their jobs first.
 func (c *Cluster) Stop() error {
 	c.agent.stop()
 	c.server.stop()

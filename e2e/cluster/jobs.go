@@ -22,7 +22,8 @@ func (c *Cluster) Run(file string) (string, error) {
 	return c.RunHCL(string(data), fmt.Sprintf("image = %q\npot = %q\n", c.Images, imagetest.HelloName))
 }
 
-// RunHCL registers the job in text, with variables in HCL, and returns its ID.
+// RunHCL registers the job in text, with variables in HCL, and returns its ID. The server
+// parses it: no parser of job files is needed here.
 func (c *Cluster) RunHCL(text, variables string) (string, error) {
 	job, err := c.Jobs().ParseHCLOpts(&api.JobsParseRequest{JobHCL: text, Variables: variables, Canonicalize: true})
 	if err != nil {
@@ -34,8 +35,9 @@ func (c *Cluster) RunHCL(text, variables string) (string, error) {
 	return *job.ID, nil
 }
 
-// Alloc waits until the newest allocation of job is in one of the client
-// statuses wanted, and returns it.
+// Alloc waits until the newest allocation of job is in one of the client statuses wanted,
+// and returns it. A caller that wants "running" also names "failed", so that it does not
+// wait in vain. An error of the API counts as no answer yet: agents are killed meanwhile.
 func (c *Cluster) Alloc(ctx context.Context, job string, wanted ...string) (*api.Allocation, error) {
 	var alloc *api.Allocation
 	seen := "none was placed"
@@ -66,7 +68,8 @@ func (c *Cluster) Alloc(ctx context.Context, job string, wanted ...string) (*api
 	return alloc, err
 }
 
-// Story is what the events of an allocation's tasks say, a line each.
+// Story is what the events of an allocation's tasks say, a line each. It is for messages of
+// tests: the order of tasks is random.
 func Story(alloc *api.Allocation) string {
 	var b strings.Builder
 	for task, state := range alloc.TaskStates {
@@ -77,7 +80,8 @@ func Story(alloc *api.Allocation) string {
 	return b.String()
 }
 
-// Output is what a task has written to stdout so far.
+// Output is what a task has written to stdout so far. It is what nomad alloc logs shows,
+// and so has passed the log collector.
 func (c *Cluster) Output(alloc *api.Allocation, task string) (string, error) {
 	cancel := make(chan struct{})
 	defer close(cancel)
@@ -106,14 +110,16 @@ func (c *Cluster) Says(ctx context.Context, alloc *api.Allocation, task, text st
 	return out, err
 }
 
-// Exec runs a command in a task and returns its exit code and what it printed.
+// Exec runs a command in a task and returns its exit code and what it printed. Both outputs
+// are in one text, and the command's input is empty.
 func (c *Cluster) Exec(ctx context.Context, alloc *api.Allocation, task string, argv ...string) (int, string, error) {
 	var out bytes.Buffer
 	code, err := c.Allocations().Exec(ctx, alloc, task, false, argv, strings.NewReader(""), &out, &out, nil, nil)
 	return code, out.String(), err
 }
 
-// Purge stops a job and waits until none of its allocations runs.
+// Purge stops a job and waits until none of its allocations runs. The job itself stays in
+// the server's state until Collect.
 func (c *Cluster) Purge(ctx context.Context, job string) error {
 	stubs, _, err := c.Jobs().Allocations(job, true, nil)
 	if err != nil {
@@ -134,8 +140,9 @@ func (c *Cluster) Purge(ctx context.Context, job string) error {
 	return nil
 }
 
-// Collect has the cluster forget what has stopped, and waits until the client has
-// removed the directories of its allocations, and Nomad's mounts in them.
+// Collect has the cluster forget what has stopped, and waits until the client has removed
+// the directories of its allocations, and Nomad's mounts in them. One collection may come
+// too early: the server first has to learn that the allocations have ended.
 func (c *Cluster) Collect(ctx context.Context) error {
 	return c.until(ctx, func() (bool, error) {
 		if err := c.System().GarbageCollect(); err != nil {

@@ -38,6 +38,8 @@ func main() {
 // within bounds the whole demo: a machine that is too slow for it says so.
 const within = 5 * time.Minute
 
+// It compares the machine before and after, so that what it leaves is seen and not only
+// what it reports. An error leaves the directory, with the agents' logs.
 func demo(ctx context.Context) (err error) {
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: namespaces, mounts and bridges; try sudo make demo")
@@ -72,7 +74,8 @@ func demo(ctx context.Context) (err error) {
 	return errors.Join(err, s.cleanUp())
 }
 
-// show is a demo under way.
+// show is a demo under way. before is the machine's state before anything was started;
+// hello is the service's allocation.
 type show struct {
 	*cluster.Cluster
 	began  time.Time
@@ -81,7 +84,8 @@ type show struct {
 	hello  *api.Allocation
 }
 
-// step does one thing, and says what and how long it took.
+// step does one thing, and says what and how long it took. An error is led by the step, and
+// ends the demo.
 func (s *show) step(what string, do func() error) error {
 	fmt.Printf("\n==> %s\n", what)
 	begun := time.Now()
@@ -92,13 +96,15 @@ func (s *show) step(what string, do func() error) error {
 	return nil
 }
 
+// say prints text, indented below the name of its step.
 func say(text string) {
 	for line := range strings.Lines(strings.TrimSpace(text)) {
 		fmt.Printf("    %s\n", strings.TrimRight(line, "\n"))
 	}
 }
 
-// run is the main job, step by step.
+// run is the main job, step by step. The order is a user's: each step shows what the one
+// before made possible.
 func (s *show) run(ctx context.Context) error {
 	for _, step := range []struct {
 		what string
@@ -119,6 +125,7 @@ func (s *show) run(ctx context.Context) error {
 	return nil
 }
 
+// node shows the driver's health and the attributes that jobs can be constrained by.
 func (s *show) node(ctx context.Context) error {
 	nodes, _, err := s.Nodes().List(nil)
 	if err != nil {
@@ -136,6 +143,8 @@ func (s *show) node(ctx context.Context) error {
 	return nil
 }
 
+// service runs a job that serves HTTP, and waits until its task runs. A failed allocation
+// is shown with its events, as a person would look for them.
 func (s *show) service(ctx context.Context) error {
 	id, err := s.Run("example-jobs/hello.nomad.hcl")
 	if err != nil {
@@ -175,6 +184,7 @@ func (s *show) ask(ctx context.Context) error {
 	}
 }
 
+// get returns the body of a page, at most 64 KiB of it.
 func get(ctx context.Context, url string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -189,12 +199,15 @@ func get(ctx context.Context, url string) (string, error) {
 	return string(body), err
 }
 
+// log waits for the program's first line: it travels from the pot by a fifo to Nomad's log
+// collector, and from there to the API.
 func (s *show) log(ctx context.Context) error {
 	out, err := s.Says(ctx, s.hello, "hello", "serving on")
 	say(out)
 	return err
 }
 
+// exec runs a command through the API, as nomad alloc exec does.
 func (s *show) exec(ctx context.Context) error {
 	code, out, err := s.Exec(ctx, s.hello, "hello", "/bin/hello", "id")
 	if err != nil {
@@ -204,6 +217,7 @@ func (s *show) exec(ctx context.Context) error {
 	return nil
 }
 
+// stats waits for a sample: the client takes one each second, and has none at first.
 func (s *show) stats(ctx context.Context) error {
 	for {
 		usage, err := s.Allocations().Stats(s.hello, nil)
@@ -220,6 +234,8 @@ func (s *show) stats(ctx context.Context) error {
 	}
 }
 
+// batch runs a job to its end, and shows the exit code from the event of its task, where
+// Nomad keeps it.
 func (s *show) batch(ctx context.Context) error {
 	id, err := s.Run("example-jobs/batch.nomad.hcl")
 	if err != nil {
@@ -241,7 +257,8 @@ func (s *show) batch(ctx context.Context) error {
 	return errors.New("it ended and no exit code was told")
 }
 
-// keep leaves all of it running until it is interrupted.
+// keep leaves all of it running until it is interrupted. ctx ends with the demo's
+// timeout, so it does not wait for that.
 func (s *show) keep(ctx context.Context) error {
 	fmt.Printf("\nIt is left running. UI: %s/ui/  agent's log: %s\n", s.HTTP, s.Log())
 	fmt.Printf("For the command line: export NOMAD_ADDR=%s\nCtrl-C ends it.\n", s.HTTP)
@@ -251,7 +268,9 @@ func (s *show) keep(ctx context.Context) error {
 	return s.cleanUp()
 }
 
-// cleanUp stops the jobs and the agent, and shows what is left: nothing.
+// cleanUp stops the jobs and the agent, and shows what is left: nothing. It runs after an
+// error too, and after an interrupt: its context is new. The image stays in the driver's
+// state on purpose, and everything else must be gone.
 func (s *show) cleanUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

@@ -15,7 +15,8 @@ import (
 
 // Look records mounts, network interfaces, jails, datasets, rules of rctl and pf, processes
 // of pots, and the files below dir, the driver's state directory. It leaves out the
-// datasets of the named images.
+// datasets of the named images. It uses commands of the base system and none of the
+// driver's code, which may be wrong in the same way twice.
 func Look(dir string, images ...string) (State, error) {
 	s := State{}
 	var errs []error
@@ -51,7 +52,8 @@ func Look(dir string, images ...string) (State, error) {
 	return s, errors.Join(append(errs, err)...)
 }
 
-// ofImage reports whether a line is about an image's dataset.
+// ofImage reports whether a line is about an image's dataset. Mounts of an image have its
+// dataset's path in them too.
 func ofImage(line string, images []string) bool {
 	for _, field := range strings.Fields(line) {
 		_, name, found := strings.Cut(field, "/jails/")
@@ -88,7 +90,8 @@ func command(argv ...string) (string, error) {
 const scratchBytes = 2 << 30
 
 // Scratch creates a dataset for pots, in a pool of its own in a file in dir; remove
-// destroys the pool.
+// destroys the pool. A pool of its own keeps tests out of the machine's, and is destroyed
+// even if a test has left datasets in it. The file is sparse.
 func Scratch(dir string) (zfsRoot string, remove func() error, err error) {
 	file := filepath.Join(dir, "pool")
 	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Truncate(file, scratchBytes)); err != nil {

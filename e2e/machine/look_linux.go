@@ -12,7 +12,7 @@ import (
 
 // Look records mounts, network interfaces, network namespaces, control groups, processes of
 // pots, and the files below dir, the state directory of a host. It leaves out the named
-// images.
+// images. A namespace without a name in /run/netns shows by its processes.
 func Look(dir string, images ...string) (State, error) {
 	s := State{}
 	mounts, err := mountinfo.GetMounts(nil)

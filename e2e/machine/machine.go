@@ -14,7 +14,8 @@ import (
 // State is what the machine has, in words, by kind.
 type State map[string][]string
 
-// Since returns what s has and before does not have, a line each, sorted.
+// Since returns what s has and before does not have, a line each, sorted. Whatever has gone
+// meanwhile does not matter: other programs run on the machine too.
 func (s State) Since(before State) []string {
 	var all []string
 	for kind, now := range s {
@@ -29,7 +30,7 @@ func (s State) Since(before State) []string {
 }
 
 // kept reports whether a file stays on purpose: images and their cache, the directories of
-// the layout, and the record of the last address.
+// the layout, and the record of the last address. rel is relative to the state directory.
 func kept(rel string, images []string) bool {
 	for _, i := range images {
 		if rel == "labels/"+i || rel == "jails/"+i || strings.HasPrefix(rel, "jails/"+i+"/") {
@@ -47,6 +48,8 @@ func kept(rel string, images []string) bool {
 	return !deep || top == "cache"
 }
 
+// files returns the paths below dir, relative to it, of what does not stay on purpose. It
+// follows no links.
 func files(dir string, images []string) ([]string, error) {
 	var all []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

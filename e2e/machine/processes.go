@@ -13,7 +13,7 @@ type Process struct {
 	Argv []string
 }
 
-// Processes returns all processes.
+// Processes returns all processes. A process that ends meanwhile may be left out.
 func Processes() ([]Process, error) {
 	all, err := process.Processes()
 	if err != nil {

@@ -8,7 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// UnmountBelow unmounts everything below dir by force, the newest mount first.
+// UnmountBelow unmounts everything below dir by force, the newest mount first. It is for
+// the end of a test run that failed: a mount that is left would let a removal of dir reach
+// the host's files.
 func UnmountBelow(dir string) error {
 	n, err := unix.Getfsstat(nil, unix.MNT_NOWAIT)
 	if err != nil {

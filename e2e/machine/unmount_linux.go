@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// UnmountBelow detaches all mounts below dir, the newest first.
+// UnmountBelow detaches all mounts below dir, the newest first. A detached mount disappears
+// when its last user does (umount2(2), MNT_DETACH).
 func UnmountBelow(dir string) error {
 	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
 		return !strings.HasPrefix(m.Mountpoint, dir+"/"), false

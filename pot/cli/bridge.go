@@ -12,7 +12,9 @@ import (
 	"nomad-driver-pot/pot/network"
 )
 
-// createPrivateBridgeCommand creates a private bridge.
+// createPrivateBridgeCommand creates the file of a private bridge, which pot reads too
+// (create-private-bridge -B -S). Unlike potnet new-net, whose size includes the gateway, -S
+// is the number of pots.
 func createPrivateBridgeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "create-private-bridge -B NAME -S SIZE",
@@ -54,13 +56,15 @@ gateway's address is added to it. The interface is created with the first pot.`,
 	return c
 }
 
-// printBridge prints a bridge in the form of pot's own bridge files.
+// printBridge prints a bridge in the form of pot's own bridge files. They are shell
+// variables (POT_FS_ROOT/bridges/NAME), so that a script can read this output too.
 func printBridge(w io.Writer, b network.Bridge) error {
 	_, err := fmt.Fprintf(w, "name=%s\nnet=%s\ngateway=%s\n", b.Name, b.Prefix, b.Gateway)
 	return err
 }
 
-// listBridges prints the private bridges.
+// listBridges prints the private bridges (pot list -B), without the word before each name
+// if quiet.
 func (o *hostFlags) listBridges(c *cobra.Command, quiet bool, output *output) error {
 	ps, _, err := o.pots()
 	all := []network.Bridge{}
@@ -83,7 +87,8 @@ func (o *hostFlags) listBridges(c *cobra.Command, quiet bool, output *output) er
 	})
 }
 
-// infoBridge prints a private bridge.
+// infoBridge prints a private bridge (pot info -B). pot prints the addresses of its pots as
+// well, by potnet show. With quiet the exit status alone reports whether the bridge exists.
 func (o *hostFlags) infoBridge(c *cobra.Command, name string, quiet bool, output *output) error {
 	ps, _, err := o.pots()
 	var all []network.Bridge
@@ -105,7 +110,8 @@ func (o *hostFlags) infoBridge(c *cobra.Command, name string, quiet bool, output
 	return output.print(c.OutOrStdout(), all[at], func(w io.Writer) error { return printBridge(w, all[at]) })
 }
 
-// destroyBridge removes a private bridge.
+// destroyBridge removes the file of a private bridge (pot destroy -B), unless a pot or an
+// image is configured for the bridge. The interface, if it exists, goes with its last pot.
 func (o *hostFlags) destroyBridge(c *cobra.Command, name string) error {
 	ps, _, err := o.pots()
 	if err == nil {

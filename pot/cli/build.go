@@ -18,7 +18,9 @@ import (
 	"nomad-driver-pot/image/xz"
 )
 
-// buildCommand builds an image.
+// buildCommand builds an image from a tree. pot has no such command: there an image is
+// always exported from a pot, which needs FreeBSD, ZFS and root. The files are those that
+// pot export makes. After an error no file of it is left.
 func buildCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "build --from DIR|TAR -p NAME -t TAG",
@@ -64,7 +66,8 @@ only with --force.`,
 	return c
 }
 
-// building is an image being built.
+// building is an image being built. options is filled by the flags directly, and completed
+// by validate.
 type building struct {
 	options    build.BuildOptions
 	seckey     string // "": it is not signed
@@ -96,7 +99,8 @@ func (b *building) addFlags(c *cobra.Command) {
 // attributeFlags is the value of a flag that may be repeated.
 type attributeFlags map[string]string
 
-// String, Type and Set implement pflag.Value.
+// String, Type and Set implement pflag.Value. String returns "", which pflag takes for an
+// empty default and does not print.
 func (a attributeFlags) String() string { return "" }
 func (a attributeFlags) Type() string   { return "name=value" }
 func (a attributeFlags) Set(s string) error {
@@ -179,7 +183,8 @@ func hintForce(err error, given bool) error {
 	return err
 }
 
-// built is the result of a build or an export.
+// built is the result of a build or an export. It is also what -o json prints, in that
+// order.
 type built struct {
 	Name        string   `json:"name"`
 	Tag         string   `json:"tag"`

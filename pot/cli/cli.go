@@ -1,5 +1,8 @@
-// Package cli is the command line: nomad-driver-pot COMMAND, or pot COMMAND through a
-// link. Each file holds a command, or a few that belong together.
+// Package cli is the command line: nomad-driver-pot COMMAND, or pot COMMAND through a link.
+// Each file holds a command, or a few that belong together. Commands and flags are those
+// that pot's own shell scripts have (share/pot/COMMAND.sh of the port sysutils/pot), so
+// that scripts written for pot work. Where a command differs, the comment on its
+// constructor gives the reason. Exit statuses differ throughout: see Main.
 package cli
 
 import (
@@ -21,9 +24,10 @@ import (
 // Version is the version of the plugin and of the command line.
 const Version = "0.1.0"
 
-// Main runs the command in args and returns its exit status: 0 success, 1 failure,
-// 2 usage error; exec, run and term return the status of their command. Programs that the
-// command executes inherit only standard input, output and error of this process.
+// Main runs the command in args and returns its exit status: 0 success, 1 failure, 2 usage
+// error; exec, run and term return the status of their command. Programs that the command
+// executes inherit only standard input, output and error of this process. args[0] is the
+// name that the program was called by: it is the name in all messages.
 func Main(args []string, stdout, stderr io.Writer) int {
 	supervise.SetUmask()
 	if err := supervise.SealDescriptors(); err != nil {
@@ -40,7 +44,8 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return report(stderr, root.Name(), root.ExecuteContext(ctx))
 }
 
-// New returns the command line under the name that it was called by.
+// New returns the command line under the name that it was called by. Package man makes the
+// manual pages from it.
 func New(name string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   name,
@@ -77,13 +82,15 @@ func versionCommand() *cobra.Command {
 	return c
 }
 
-// failed is an error of a command that was run. All other errors are usage errors.
+// failed is an error of a command that was run. All other errors are usage errors. cobra
+// has one error path for both: only this type tells them apart, for the exit status.
 type failed struct{ error }
 
 func (f failed) Unwrap() error { return f.error }
 
 // runE returns a function for cobra's RunE, which calls do and marks its error as failed.
-// Usage is checked before.
+// Usage is checked before. It is for commands without checks of their own. A command with
+// checks makes them first, outside of runE, so that its errors are usage errors.
 func runE(do func(c *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		if err := do(c, args); err != nil {
@@ -96,7 +103,7 @@ func runE(do func(c *cobra.Command, args []string) error) func(*cobra.Command, [
 // errReported is a failure that has been printed already.
 var errReported = errors.New("reported")
 
-// exitStatus is an error with an exit status of its own.
+// exitStatus is an error with an exit status of its own. It wins over failed in report.
 type exitStatus struct {
 	error
 	code int
@@ -104,7 +111,8 @@ type exitStatus struct {
 
 func (s exitStatus) Unwrap() error { return s.error }
 
-// hinted is an error with a hint on how to avoid it.
+// hinted is an error with a hint on how to avoid it. The hint is not part of Error:
+// errors.Join and wrapping would bury it.
 type hinted struct {
 	error
 	hint string
@@ -112,7 +120,8 @@ type hinted struct {
 
 func (h hinted) Unwrap() error { return h.error }
 
-// report prints err on one line, and its hint on another, and returns the exit status.
+// report prints err on one line, and its hint on another, and returns the exit status. pot
+// prints everything, errors too, to standard output; here results alone go there.
 func report(stderr io.Writer, name string, err error) int {
 	if err == nil {
 		return 0
@@ -135,5 +144,6 @@ func report(stderr io.Writer, name string, err error) int {
 	return 2
 }
 
-// oneLine returns joined errors as one line.
+// oneLine returns joined errors as one line. A script can then take each line of standard
+// error as one message.
 func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }

@@ -20,6 +20,9 @@ type configItem struct {
 // configItems are the names of items, in pot's order.
 var configItems = strings.Fields("fs_root zfs_root gateway syslogd pot_prefix fscomp_prefix network_stack")
 
+// configCommand shows an item of the configuration (pot config -g, -q). It is what pot
+// would use, by the same files and defaults; syslogd is the value for rc.conf that pot init
+// would write, which this program's init does not.
 func configCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "config -g NAME",
@@ -55,7 +58,8 @@ func configCommand() *cobra.Command {
 	return c
 }
 
-// configItem returns the item of that name, which must be one of configItems.
+// configItem returns the item of that name, which must be one of configItems. Labels are
+// pot's (share/pot/config.sh), for scripts that parse the line.
 func (o *hostFlags) configItem(name string) (configItem, error) {
 	_, c, err := o.configure()
 	if err != nil {

@@ -20,7 +20,8 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// creating is a pot being created, from a base or from another pot.
+// creating is a pot being created, from a base or from another pot. create, clone and
+// prepare share it: prepare clones an image that it has imported.
 type creating struct {
 	name     string
 	kind     string
@@ -50,6 +51,11 @@ func (m *creating) addFlags(c *cobra.Command) {
 	f.BoolVarP(&m.keep, "keep", "k", false, "keep the pot if a later step fails")
 }
 
+// createCommand creates a pot from a release (pot create -p -b -t -N -i -B -S -d -f -k).
+// Their type is single, pot's default is multi: the trees of a multi pot are shared, so
+// no image can be made from it, and it has no levels (-l) either. -P is left to clone,
+// which shares blocks where create -P copies them. Without -k a failure destroys the pot;
+// the fetched archive stays in the cache.
 func createCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "create -p POT -b TAR -t single",
@@ -87,6 +93,11 @@ order; if one fails, the pot is destroyed, unless -k is given.`,
 	return c
 }
 
+// cloneCommand clones a pot (pot clone -p -P -s -F -N -i -B -S -d -f -k). Unlike pot it
+// keeps the private bridge of the other pot without -B, and never the attribute
+// to-be-pruned. Hooks and mounts that are approved in the other pot are approved in the
+// clone. Without -k a failure destroys the clone; a snapshot that -F has taken stays with
+// the other pot.
 func cloneCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "clone -p POT -P OF",
@@ -115,7 +126,8 @@ given.`,
 	return c
 }
 
-// validate returns all errors in the flags that create and clone share.
+// validate returns all errors in the flags that create and clone share. Without -N the
+// network is known only when the other pot's pot.conf is read: fromPot validates it then.
 func (m *creating) validate() error {
 	m.connect.Stack = pot.Stack(m.stack)
 	var errs []error
@@ -129,7 +141,8 @@ func (m *creating) validate() error {
 	return errors.Join(errs...)
 }
 
-// networkMode returns the mode for pot's word; "" is inherit.
+// networkMode returns the mode for pot's word; "" is inherit. pot calls a jail that uses
+// the host's addresses inherit, Nomad calls it host.
 func networkMode(word string) pot.NetworkMode {
 	if word == "inherit" || word == "" {
 		return pot.HostNetwork
@@ -138,7 +151,9 @@ func networkMode(word string) pot.NetworkMode {
 }
 
 // run creates a pot by make, and finishes it. Flavours are read first: a typing error must
-// not show only after the pot has been created.
+// not show only after the pot has been created. what is the verb for errors. A pot that
+// make has created is destroyed if a later step fails, unless -k is given, and even after
+// ctx has ended: a half-configured pot would keep its name and its address.
 func (m *creating) run(c *cobra.Command, o *hostFlags, what string, make func(*cobra.Command, *hostFlags, *life.Pots) (*local.Pot, error)) error {
 	fail := func(err error) error { return fmt.Errorf("cannot %s the pot: %w", what, err) }
 	all, err := o.flavours(m.flavours)
@@ -162,7 +177,8 @@ func (m *creating) run(c *cobra.Command, o *hostFlags, what string, make func(*c
 	return nil
 }
 
-// finish connects the pot and applies its flavours.
+// finish connects the pot and applies its flavours. The address comes before the flavours,
+// whose scripts may need the network.
 func (m *creating) finish(c *cobra.Command, o *hostFlags, ps *life.Pots, s *local.Pot, all []*flavour.Flavour) error {
 	addr, err := local.Connect(c.Context(), ps, s, m.connect)
 	if err != nil {
@@ -198,7 +214,8 @@ func (m *creating) fromBase(c *cobra.Command, o *hostFlags, ps *life.Pots) (*loc
 	return m.receive(c, o, ps, file, conf)
 }
 
-// unpack lets the host unpack the archive.
+// unpack lets the host unpack the archive. It returns pot.ErrUnsupported, with nothing
+// made, on a host that cannot.
 func (m *creating) unpack(ctx context.Context, ps *life.Pots, file string, conf conf.New) (*local.Pot, error) {
 	text, err := conf.Format(m.name)
 	if err != nil {
@@ -216,7 +233,10 @@ func (m *creating) unpack(ctx context.Context, ps *life.Pots, file string, conf 
 	return s, err
 }
 
-// receive converts the archive to a stream, and lets the host receive it.
+// receive converts the archive to a stream, and lets the host receive it. A failed
+// conversion closes the pipe with its error, so that the host sees no early end of file,
+// which it could take for a whole stream. Of the two errors the conversion's is the reason,
+// unless it only says that the reader has gone.
 func (m *creating) receive(c *cobra.Command, o *hostFlags, ps *life.Pots, file string, conf conf.New) (*local.Pot, error) {
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
@@ -238,7 +258,8 @@ func (m *creating) receive(c *cobra.Command, o *hostFlags, ps *life.Pots, file s
 	return s, err
 }
 
-// fromPot clones the pot from another.
+// fromPot clones the pot from another. The checks come before the snapshot: a clone that
+// they refuse leaves the other pot without a new one.
 func (m *creating) fromPot(c *cobra.Command, o *hostFlags, ps *life.Pots) (*local.Pot, error) {
 	of, err := local.Open(c.Context(), ps.Host(), pot.Name(m.of))
 	if err != nil {
@@ -272,7 +293,8 @@ func (m *creating) fromPot(c *cobra.Command, o *hostFlags, ps *life.Pots) (*loca
 }
 
 // spool returns the directory for an archive's contents while they are read: on the pots'
-// disk, which has room for them. It returns "" if that directory cannot be made.
+// disk, which has room for them. It returns "" if that directory cannot be made. /tmp may
+// be in memory and too small for a release.
 func (o *hostFlags) spool() string {
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return ""
@@ -281,7 +303,8 @@ func (o *hostFlags) spool() string {
 }
 
 // baseFile returns the archive that -b names, fetched if it is missing, and its release, ""
-// if -b is the path of an archive.
+// if -b is the path of an archive. A name with a slash or with .t, as in .txz and .tar, is
+// a path: no release has either.
 func (o *hostFlags) baseFile(ctx context.Context, base, mirror string) (file, release string, err error) {
 	if strings.Contains(base, "/") || strings.Contains(base, ".t") {
 		return base, "", nil

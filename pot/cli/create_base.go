@@ -27,7 +27,10 @@ const (
 // baseTimeout bounds a whole download of an archive, however slow the mirror is.
 const baseTimeout = 24 * time.Hour
 
-// createBaseCommand fetches a release.
+// createBaseCommand fetches a release into the cache (pot create-base -r). pot also creates
+// three datasets, which pots of type multi share, and a pot of level 0 to update them:
+// there are no such pots here, so the archive is all that create needs, and -b is missing.
+// An unfinished download stays in the cache, and the next call resumes it.
 func createBaseCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "create-base -r RELEASE",
@@ -60,13 +63,15 @@ is a server with FreeBSD's layout of releases, or a directory given as file:///D
 }
 
 // defaultMirror returns FreeBSD's own server, with the directory of this machine's
-// architecture: there directories are MACHINE/ARCH.
+// architecture: there directories are MACHINE/ARCH. The second directory differs from the
+// first where a machine has several architectures (uname -m and uname -p).
 func defaultMirror() string {
 	arch := map[string]string{"arm64": "arm64/aarch64"}[runtime.GOARCH]
 	return "https://download.freebsd.org/releases/" + cmp.Or(arch, "amd64/amd64")
 }
 
-// mirrored returns a release's directory on a mirror.
+// mirrored returns a release's directory on a mirror. The layout is
+// download.freebsd.org's: RELEASE/base.txz and RELEASE/MANIFEST.
 func mirrored(mirror, release string) string {
 	return strings.TrimSuffix(mirror, "/") + "/" + fullRelease(release)
 }
@@ -79,14 +84,17 @@ func fullRelease(release string) string {
 	return release + "-RELEASE"
 }
 
-// cachedBase returns the path of a release's archive in pot's cache (pot-reference 4.1).
+// cachedBase returns the path of a release's archive in pot's cache. pot has the same files
+// there (share/pot/common.sh, _fetch_freebsd), and each uses what the other has fetched.
 func (o *hostFlags) cachedBase(release string) (string, error) {
 	_, c, err := o.configure()
 	return filepath.Join(c.System.Cache, fullRelease(release)+"_base.txz"), err
 }
 
 // fetchBase fetches base.txz to a file, which takes its name when it has been verified. A
-// download that was interrupted is resumed by the next.
+// download that was interrupted is resumed by the next. pot takes the sum from the package
+// freebsd-release-manifests. The MANIFEST beside the archive needs no package, but proves
+// only that both are from one server: TLS is what vouches for that.
 func fetchBase(ctx context.Context, from, file string) error {
 	dir, name := filepath.Split(file)
 	cache := fetch.NewCache(dir, fetch.Options{MaxBytes: maxBase, Timeout: baseTimeout})

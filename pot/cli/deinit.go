@@ -16,7 +16,10 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// deInitCommand removes what init made.
+// deInitCommand removes what init made (pot de-init -f -m). In pot -f only stops running
+// pots: the root dataset, with all pots, is destroyed without it too. Here -f is needed for
+// any pot or image, and each is destroyed by itself, so that addresses, jails and mounts go
+// with it. A second call finishes what a failed one has left.
 func deInitCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "de-init",
@@ -44,6 +47,8 @@ listed.`,
 	return c
 }
 
+// deInit destroys pots, then bridges, and then lets the host undo its setup: Teardown destroys
+// the datasets by which the pots and their jails are found, and so comes last.
 func (o *hostFlags) deInit(c *cobra.Command, force bool, options pot.SetupOptions) error {
 	ps, conf, err := o.pots()
 	if err != nil {
@@ -75,7 +80,8 @@ func (o *hostFlags) deInit(c *cobra.Command, force bool, options pot.SetupOption
 	return nil
 }
 
-// noTasks returns an error if there are pots of Nomad tasks.
+// noTasks returns an error if there are pots of Nomad tasks. Even -f destroys none: to
+// Nomad such a task would have failed, and it would be placed again.
 func noTasks(ps *life.Pots) error {
 	all, err := ps.List()
 	if err != nil {
@@ -94,7 +100,8 @@ func noTasks(ps *life.Pots) error {
 }
 
 // destroyAll destroys pots, with their addresses, and then bridges. A pot that has clones
-// cannot be destroyed before them: it is tried again as long as others go.
+// cannot be destroyed before them: it is tried again as long as others go. ZFS refuses to
+// destroy a dataset whose snapshot has a clone (zfs-destroy(8)), and names give no order.
 func (o *hostFlags) destroyAll(ctx context.Context, c *cobra.Command, ps *life.Pots, pots []pot.Name, options pot.SetupOptions) error {
 	for left := pots; len(left) > 0; {
 		var kept []pot.Name

@@ -15,7 +15,9 @@ import (
 // doctorTimeout bounds the checks of a host.
 const doctorTimeout = time.Minute
 
-// doctorCommand checks this host. It fails if no pot can start here.
+// doctorCommand checks this host by the same function as the driver's fingerprint
+// (pot.Host.Check), for a person without an agent. It fails if no pot can start here. pot
+// has no such command. It changes nothing.
 func doctorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
@@ -52,6 +54,7 @@ var severities = map[pot.Severity]string{pot.Info: "has", pot.Degraded: "lacks",
 
 // checkResult is a pot.CheckResult with its severity as a word.
 type checkResult struct {
+	// The key is weight for the readers of earlier versions.
 	Severity string `json:"weight"` // has, lacks or needs
 	Key      string `json:"key"`
 	Text     string `json:"text"`

@@ -18,6 +18,10 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
+// execCommand runs a command in a running pot (pot exec -p -d -t -e -u -U). pot runs
+// jexec(8); here the command is started by life.Pot.Exec, as the driver's are. -u finds the
+// user in the host's passwd(5) and -U in the pot's, as jexec does. Tasks' pots are allowed:
+// the command changes only what the pot itself could.
 func execCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "exec -p POT [-t] [-d] [-e VAR=VALUE]... [-u USER | -U USER] COMMAND [ARG]...",
@@ -79,7 +83,8 @@ status. The command does not inherit this command's environment.`,
 	return c
 }
 
-// namedAs returns err with a flag's name replaced by the one that it has here.
+// namedAs returns err with a flag's name replaced by the one that it has here. local.SetEnv
+// names its own command's flag.
 func namedAs(err error, from, to string) error {
 	if err == nil {
 		return nil
@@ -87,7 +92,9 @@ func namedAs(err error, from, to string) error {
 	return errors.New(strings.ReplaceAll(err.Error(), from, to))
 }
 
-// attach runs a command with this one's input and outputs, and returns its exit status.
+// attach runs a command with this one's input and outputs, and returns its exit status. A
+// terminal is set to raw mode: the pot's terminal does the editing and turns ^C into a
+// signal for the command, not for this process.
 func attach(c *cobra.Command, p *life.Pot, e life.Exec) error {
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
@@ -112,6 +119,7 @@ func attach(c *cobra.Command, p *life.Pot, e life.Exec) error {
 }
 
 // terminalSizes sends the size of a terminal, now and after each change, until ctx ends.
+// The first size is sent at once: a pseudo-terminal begins with 0 rows.
 func terminalSizes(ctx context.Context, fd int) <-chan life.Size {
 	changed := make(chan os.Signal, 1)
 	signal.Notify(changed, syscall.SIGWINCH)
@@ -136,6 +144,8 @@ func terminalSizes(ctx context.Context, fd int) <-chan life.Size {
 	return sizes
 }
 
+// termCommand opens root's shell (pot term -p -f): a running pot is required, unless -f
+// starts it.
 func termCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "term [-p] POT",
@@ -146,6 +156,8 @@ func termCommand() *cobra.Command {
 	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error { return shell(c, o, name, *force) })
 }
 
+// runCommand starts a pot and opens root's shell (pot run). Whatever happens to the shell,
+// the pot keeps running.
 func runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run [-p] POT",
@@ -156,7 +168,9 @@ running when the shell ends.`,
 	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error { return shell(c, o, name, true) })
 }
 
-// shell opens root's shell in a pot, which it starts first if start is true.
+// shell opens root's shell in a pot, which it starts first if start is true. It waits for
+// /etc/rc of a pot that it has started: before that there may be no network, and services
+// that the person came for are not up.
 func shell(c *cobra.Command, o *hostFlags, name pot.Name, start bool) error {
 	if start {
 		ps, conf, err := o.pots()

@@ -21,13 +21,18 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// Labels of a pot's dataset: the tag and the snapshot of its last export.
+// Labels of a pot's dataset: the tag and the snapshot of its last export. pot keeps the
+// same in the properties :pot.tag and :pot.snap (share/pot/export.sh). Neither tool reads
+// the other's: a pot that pot has exported counts as never exported here.
 const (
 	labelTag  = "nomad.pot:tag"
 	labelSnap = "nomad.pot:snap"
 )
 
-// exportCommand exports a pot as an image.
+// exportCommand exports a pot as an image (pot export -p -t -D -l -F -A -c -S); -s, to
+// choose the snapshot, and --force are additions. pot overwrites an image silently; here
+// that takes --force, since clients cache images by name. A failed export leaves no file; a
+// snapshot that -A took or destroyed stays so.
 func exportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export -p POT [-t TAG]",
@@ -107,6 +112,8 @@ type exporting struct {
 	bar    *progress
 }
 
+// The labels are set last: if that fails, the image is complete, but the next -c does not
+// know of it, and clones of this pot cannot be exported until it is exported again.
 func (e *exporting) run(ctx context.Context) (*built, error) {
 	o, pick, err := e.plan(ctx)
 	if err != nil {
@@ -224,7 +231,8 @@ type picked struct {
 	purge    bool   // destroy all others first
 }
 
-// pick returns the snapshot to export. It changes nothing.
+// pick returns the snapshot to export. It changes nothing. The newest is the greatest name:
+// names are seconds since 1970, as pot makes them.
 func (e *exporting) pick(ctx context.Context) (picked, error) {
 	names, err := e.pot.SnapshotNames(ctx)
 	if err != nil {
@@ -261,7 +269,8 @@ func (e *exporting) prepare(ctx context.Context, p picked) (string, error) {
 	return p.snapshot, nil
 }
 
-// check refuses, with -c, a tag lower than the last one, or the last one of another snapshot.
+// check refuses, with -c, a tag lower than the last one, or the last one of another
+// snapshot. pot compares by sort -V too (share/pot/export.sh).
 func (e *exporting) check(ctx context.Context, o build.ExportOptions) error {
 	labels, err := e.images.Labels(ctx, string(e.name))
 	last := labels[labelTag]

@@ -17,7 +17,9 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// extractCommand extracts an image's files into a directory.
+// extractCommand extracts an image's files into a directory. pot has no such command: it
+// can only receive the stream into ZFS. A directory that did not exist is gone after an
+// error; one that existed is empty again.
 func extractCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "extract FILE DIR",
@@ -82,6 +84,8 @@ type extract struct {
 	warn    func(string)
 }
 
+// The directory is checked before the download: a reader should not learn after an hour
+// that it is not empty.
 func (e *extract) run(ctx context.Context) (_ *zstream.Stream, err error) {
 	made, err := e.free()
 	if err != nil {
@@ -170,7 +174,9 @@ func (e *extract) extract(ctx context.Context, f *image.File, there bool) (_ *zs
 	return stream, err
 }
 
-// decoded remembers the error that reading the decoded image ended with.
+// decoded remembers the error that reading the decoded image ended with. The readers above
+// it report a stream that ends early as a damaged image, although the reason is a failed
+// download or a wrong checksum of xz.
 type decoded struct {
 	io.ReadCloser
 	err error

@@ -12,7 +12,8 @@ import (
 	"nomad-driver-pot/flavour"
 )
 
-// flavourCommand has the commands for flavours.
+// flavourCommand has the commands for flavours. pot has none: a flavour is tried by
+// creating a pot, and most errors show while it is being applied.
 func flavourCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "flavour",
@@ -29,7 +30,9 @@ configuration, and then among the flavours built into this program.`,
 	return c
 }
 
-// library returns this host's flavours.
+// library returns this host's flavours. They are where pot has them:
+// PREFIX/etc/pot/flavours, beside the configuration. The working directory comes first, as
+// in pot.
 func (o *hostFlags) library() (*flavour.Library, error) {
 	root, err := o.zfsRoot()
 	if err != nil {
@@ -59,6 +62,9 @@ func completeFlavours(o *hostFlags) cobra.CompletionFunc {
 	}
 }
 
+// flavourCheckCommand reads flavours by the parser that create uses, and prints every
+// error; it needs neither root nor a pot. Flavours that are right are printed even if
+// others are wrong: the exit status is 1 then.
 func flavourCheckCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check FLAVOUR...",
@@ -123,6 +129,7 @@ func counted(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
+// flavourListCommand lists flavours with their files. pot list -F prints the names alone.
 func flavourListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
@@ -158,6 +165,8 @@ func flavourListCommand() *cobra.Command {
 	return c
 }
 
+// flavourShowCommand prints the files that create -f would use under that name: the
+// built-in ones exist nowhere else.
 func flavourShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show FLAVOUR",

@@ -52,7 +52,9 @@ func (o *hostFlags) flavours(names []string) ([]*flavour.Flavour, error) {
 	return l.Read(names...)
 }
 
-// flavourApplyCommand applies flavours to an existing pot.
+// flavourApplyCommand applies flavours to an existing pot. In pot only create and clone do
+// so. Flavours have no undo: after a failure the commands before it stay applied, and a
+// second call repeats them, so take a snapshot first.
 func flavourApplyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "apply -p POT FLAVOUR...",

@@ -10,7 +10,9 @@ import (
 	"nomad-driver-pot/image/signify"
 )
 
-// imageCommand has the commands for images.
+// imageCommand has the commands for images. None of them needs ZFS, FreeBSD or root: they
+// are for the machine where images are made. export and import, which need a pot's host,
+// are commands of their own, as in pot.
 func imageCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "image",
@@ -43,7 +45,8 @@ func addPubkey(c *cobra.Command, name *string) {
 	c.Flags().StringVarP(name, "pubkey", "C", "", "public key `file` of signify(1) that the image's signature must verify with")
 }
 
-// checks returns the checks that an image must pass. Its signature is one unless pubkey is "".
+// checks returns the checks that an image must pass. Its signature is one unless pubkey is
+// "". The key is read here, before anything is fetched.
 func checks(pubkey string, count image.ProgressFunc) (fetch.Checks, error) {
 	if pubkey == "" {
 		return fetch.Checks{Count: count}, nil

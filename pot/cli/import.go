@@ -16,7 +16,9 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// importCommand creates a pot from an image.
+// importCommand creates a pot from an image (pot import -p -t -U -C). pot looks in the file
+// system's root without -U, which is refused here. pot ignores the exit status of zfs
+// receive; here a failure leaves nothing of the pot, and the download in the cache.
 func importCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import -p NAME -t TAG -U URL",
@@ -58,7 +60,8 @@ started.`,
 	return c
 }
 
-// importImage creates the pot and returns its name. After an error no pot is left.
+// importImage creates the pot and returns its name. After an error no pot is left. The
+// label comes last: with it a task takes the pot for the image, so it must be complete.
 func (o *hostFlags) importImage(c *cobra.Command, ref image.Ref, pubkey string) (name pot.Name, err error) {
 	ctx := c.Context()
 	ps, conf, err := o.pots()
@@ -92,7 +95,10 @@ func (o *hostFlags) importImage(c *cobra.Command, ref image.Ref, pubkey string) 
 }
 
 // localise makes an imported pot one of this host: with its own hostname, an address and a
-// snapshot.
+// snapshot. The pot.conf came with the image and holds the hostname and the address of the
+// host that exported it. Of its networks only the public bridge is on every host; bridges
+// and interfaces by name may not exist here, so the address stays as it is and a note says
+// so. A clone, and so a task, needs a snapshot.
 func (o *hostFlags) localise(c *cobra.Command, ps *life.Pots, name pot.Name) error {
 	ctx := c.Context()
 	s, err := local.Open(ctx, ps.Host(), name)

@@ -17,6 +17,8 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
+// infoCommand shows a pot (pot info -p -B -q -r -E -s -v). -q and -r answer by the exit
+// status alone. It reads datasets and so needs the rights for that; it changes nothing.
 func infoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "info -p POT | -B BRIDGE",
@@ -53,7 +55,8 @@ variables of hooks, such as _POT_NAME and _POT_IP.`,
 }
 
 // environment prints the environment of a pot's hooks, quoted for a shell: an image may
-// have set the values.
+// have set the values. pot prints the values unquoted, and scripts run the output with
+// eval: an image could run commands on the host by its pot.conf.
 func (o *hostFlags) environment(c *cobra.Command, name pot.Name, output *output) error {
 	ps, _, err := o.pots()
 	if err != nil {
@@ -84,7 +87,8 @@ func (o *hostFlags) environment(c *cobra.Command, name pot.Name, output *output)
 	})
 }
 
-// info describes a pot.
+// info describes a pot. The values are pot.conf's own texts, unchecked: info must also show
+// what is wrong there.
 type info struct {
 	Name       string            `json:"name"`
 	Type       string            `json:"type"`
@@ -111,7 +115,7 @@ type snapshotInfo struct {
 	Bytes   int64  `json:"used_bytes"`
 }
 
-// info returns the description of a pot.
+// info returns the description of a pot. list and prune use it for every pot.
 func (o *hostFlags) info(ctx context.Context, name pot.Name) (*info, error) {
 	host, _, err := o.open()
 	if err != nil {
@@ -169,7 +173,8 @@ func infoAttributes() []string {
 	return append(append([]string{}, lifeAttributes...), jailAttributes...)
 }
 
-// text prints i in pot's own format.
+// text prints i in pot's own format. Scripts read it: tabs and blanks are as pot has them
+// (share/pot/info.sh).
 func (i *info) text(w io.Writer, verbose bool) error {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -225,6 +230,8 @@ func (i *info) text(w io.Writer, verbose bool) error {
 }
 
 // snapshotText prints the names of the snapshots of the pot's own dataset, one to a line.
+// A snapshot that only the tree has may have come with an image: neither clone nor export
+// uses it.
 func (i *info) snapshotText(w io.Writer) error {
 	for _, s := range i.Snapshots {
 		if of, name, _ := strings.Cut(s.Name, "@"); filepath.Base(of) == i.Name {
@@ -236,7 +243,9 @@ func (i *info) snapshotText(w io.Writer) error {
 	return nil
 }
 
-// showCommand shows the resource usage of running pots.
+// showCommand shows what running pots use (pot show -p -r -a). pot also prints disk usage
+// and published ports; here the numbers are the same as in the driver's statistics, from
+// pot.Limits.
 func showCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show [-p POT]",

@@ -16,10 +16,13 @@ import (
 // initTimeout bounds the setup of a host.
 const initTimeout = 5 * time.Minute
 
-// defaultGroup is POT_GROUP where it is not set (pot-reference 1.1).
+// defaultGroup is POT_GROUP where it is not set (etc/pot/pot.default.conf).
 const defaultGroup = "pot"
 
-// initCommand sets this host up.
+// initCommand sets this host up (pot init -m -s). pot also changes syslogd_flags and, with
+// -p, any pf file; it puts its anchors at the top of the file, where pfctl(8) refuses the
+// file if options follow (pf.conf(5), require-order). Here pf's parser checks the result
+// first. It may be repeated: a second call makes what a failed one has not.
 func initCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "init",
@@ -48,6 +51,8 @@ first translation or filter rule of pf.conf, and only if pfctl -n accepts the re
 			PF:     !*minimal, DryRun: *dry,
 			Tell: say,
 		}
+		// Without root a dry run is made all the same: on a host that needs no setup the
+		// command succeeds.
 		refused := !*dry && os.Geteuid() != 0
 		if refused {
 			options.DryRun, options.Tell = true, func(string) {}

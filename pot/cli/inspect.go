@@ -16,7 +16,9 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// inspectCommand shows the contents of an image.
+// inspectCommand shows what is in an image. pot has no such command, although pot start
+// runs hooks and mounts directories that an image brings: this shows both before anything
+// is imported. It writes nothing but a download, to a file without a name.
 func inspectCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "inspect FILE",
@@ -83,7 +85,9 @@ type inspection struct {
 	bar     *progress
 }
 
-// report reads the image and describes it.
+// report reads the image and describes it. A layered image is described without its origin,
+// as far as that goes: its datasets, settings and warnings are in the image itself. Without
+// -C the report names the key that the signature claims, which proves nothing.
 func (n *inspection) report(ctx context.Context) (*inspect.Report, error) {
 	r := inspect.New(n.of, n.values)
 	seen := inspect.NewSeen()
@@ -102,7 +106,8 @@ func (n *inspection) report(ctx context.Context) (*inspect.Report, error) {
 	return r, nil
 }
 
-// list writes a line for each file in the image.
+// list writes a line for each file in the image. Lines are written while the image is read,
+// so that the memory for a large image is bounded.
 func (n *inspection) list(ctx context.Context, w io.Writer, format output) error {
 	buffered := bufio.NewWriter(w)
 	line := inspect.Lister(buffered, format == "json")

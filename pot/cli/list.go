@@ -13,6 +13,9 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
+// listCommand lists pots (pot list -p -F -B -a -q; alias ls). -b and -f are missing: there
+// are no bases, and file system components are only mounted, never made. Tasks' pots are
+// left out, since only Nomad may change them.
 func listCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "list",
@@ -71,7 +74,8 @@ func listCommand() *cobra.Command {
 	return c
 }
 
-// list returns this host's pots. A pot whose settings cannot be read is skipped with a note.
+// list returns this host's pots. A pot whose settings cannot be read is skipped with a
+// note. One broken pot.conf must not hide the others from a person who looks for it.
 func (o *hostFlags) list(c *cobra.Command) ([]*info, error) {
 	ps, _, err := o.pots()
 	if err != nil {
@@ -90,6 +94,10 @@ func (o *hostFlags) list(c *cobra.Command) ([]*info, error) {
 	return all, err
 }
 
+// destroyCommand destroys a pot or a bridge (pot destroy -p -B -F). -r destroys the pots
+// above a base in pot; here a pot with clones is always refused. pot removes the directory
+// by rm -rf afterwards, and so the files of whatever is still mounted below; here nothing but
+// ZFS destroys. A failed call can be repeated.
 func destroyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "destroy -p POT | -B BRIDGE",
@@ -116,6 +124,9 @@ bridge that a pot uses.`,
 	})
 }
 
+// renameCommand renames a pot (pot rename -p -n), which gets a new hostname only if the old
+// one was its name. If it fails after the dataset was renamed, dependencies of other pots
+// may still have the old name.
 func renameCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rename -p POT -n NAME",
@@ -135,6 +146,9 @@ func renameCommand() *cobra.Command {
 	})
 }
 
+// pruneCommand destroys pots that have run (pot prune -q -g -n). A start marks a prunable
+// pot with to-be-pruned, so that a pot that is still being prepared is kept. It stops at
+// the first pot that it cannot destroy, and prints those destroyed before.
 func pruneCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "prune",

@@ -24,6 +24,7 @@ func addOrigins(c *cobra.Command) *originFiles {
 	return o
 }
 
+// places parses the arguments. It opens no file, so that its error is a usage error.
 func (o originFiles) places() ([]fetch.Location, error) {
 	var all []fetch.Location
 	for _, file := range o {
@@ -37,7 +38,8 @@ func (o originFiles) places() ([]fetch.Location, error) {
 }
 
 // openOrigins opens the streams of the images that an image is layered on, verified as t
-// asks. The caller must call done when it has read them.
+// asks. The caller must call done when it has read them. Each is a stream to be read once,
+// while the image above it is read.
 func (t trust) openOrigins(ctx context.Context, places []fetch.Location, dir string, bar *progress) (streams []io.Reader, done func(), err error) {
 	var opened []io.Closer
 	done = func() {

@@ -8,7 +8,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// output is the format of a command's results: "text" or "json".
+// output is the format of a command's results: "text" or "json". pot has no such option.
+// Text is in pot's format where scripts are known to read it; JSON is for programs, whose
+// keys are not to change.
 type output string
 
 // addOutput adds -o to c.
@@ -38,7 +40,8 @@ func (o output) line(w io.Writer, key, value, text string) error {
 	})
 }
 
-// lines prints names: one to a line, or, as JSON, in an array.
+// lines prints names: one to a line, or, as JSON, in an array. An empty list is [] and
+// never null.
 func (o output) lines(w io.Writer, all []string) error {
 	return o.print(w, append([]string{}, all...), func(w io.Writer) error {
 		for _, name := range all {
@@ -66,6 +69,7 @@ func (o output) print(w io.Writer, v any, text func(io.Writer) error) error {
 	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
+	// file names and URLs stay readable
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }

@@ -30,6 +30,8 @@ type hostFlags struct {
 }
 
 // addHostFlags adds hostFlags to c. They have no letters: pot uses those for other flags.
+// Add it after the command's own flags: it leaves out -v if the command has one, and
+// completes -p only if that exists.
 func addHostFlags(c *cobra.Command) *hostFlags {
 	o := &hostFlags{newConfFlags()}
 	f := c.Flags()
@@ -46,7 +48,8 @@ func addHostFlags(c *cobra.Command) *hostFlags {
 	return o
 }
 
-// completePots completes the names of this host's pots for shells.
+// completePots completes the names of this host's pots for shells. It lists datasets: names
+// of images and of tasks' pots are among them.
 func (o *hostFlags) completePots(c *cobra.Command, _ []string, begin string) ([]string, cobra.ShellCompDirective) {
 	host, _, err := o.open()
 	if err != nil {
@@ -60,7 +63,8 @@ func (o *hostFlags) completePots(c *cobra.Command, _ []string, begin string) ([]
 }
 
 // pots opens this host's pots. The driver's are among them: all records are in one
-// directory.
+// directory. Without a POT_DNS_IP the default one is reserved, as potnet reserves it: pots
+// with -d pot have it in their resolv.conf, so no pot may be allocated it.
 func (o *hostFlags) pots() (*life.Pots, potconf.SystemConf, error) {
 	host, c, err := o.open()
 	if err != nil {
@@ -72,7 +76,8 @@ func (o *hostFlags) pots() (*life.Pots, potconf.SystemConf, error) {
 	return life.Open(host, c), c.System, nil
 }
 
-// settings opens the settings of a pot.
+// settings opens the settings of a pot. It returns local.ErrTaskPot for a pot of a Nomad
+// task.
 func (o *hostFlags) settings(ctx context.Context, name string) (*local.Pot, error) {
 	host, _, err := o.open()
 	if err != nil {
@@ -87,7 +92,8 @@ func (o *hostFlags) zfsRoot() (string, error) {
 	return c.System.ZFSRoot, err
 }
 
-// potFlag adds -p to c, which the command must check with checkPotName.
+// potFlag adds -p to c, which the command must check with checkPotName. A command made by
+// onPot takes the name as its argument too, as pot start and pot term do.
 func potFlag(c *cobra.Command) *string {
 	return c.Flags().StringP("pot", "p", "", "`name` of the pot")
 }

@@ -27,6 +27,11 @@ type preparing struct {
 	start   bool
 }
 
+// prepareCommand makes a pot for one allocation (pot prepare -p -t -U -a -n -c -e -N -i -B
+// -S -d -C -s): nomad-pot-driver, the driver that calls pot's scripts, and scripts made for
+// it use this command. With -s pot holds its lock of the whole host for as long as the pot
+// runs; here start returns at once, and what the pot leaves is removed by the next start,
+// stop or destroy. After a failure the pot is destroyed, and the imported image stays.
 func prepareCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "prepare -p NAME -t TAG -U URL -a ID",
@@ -79,7 +84,9 @@ func (m *preparing) validate() error {
 	return errors.Join(errs...)
 }
 
-// settings returns the changes to the image's settings that every prepared pot gets.
+// settings returns the changes to the image's settings that every prepared pot gets. The
+// attributes are pot's (share/pot/prepare.sh). pot ignores each that it cannot set; here a
+// failure is an error, since without persistent=NO the pot would never end.
 func (m *preparing) settings() []local.Change {
 	all := []local.Change{}
 	if m.command != "" {
@@ -97,7 +104,9 @@ func (m *preparing) settings() []local.Change {
 	return all
 }
 
-// run imports the image and creates the pot. After an error no pot is left.
+// run imports the image and creates the pot. After an error no pot is left. An image is
+// known by its pot's name alone, as in pot: a changed image under the same tag is not
+// fetched again.
 func (m *preparing) run(c *cobra.Command, o *hostFlags) error {
 	ps, conf, err := o.pots()
 	if err != nil {

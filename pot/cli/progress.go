@@ -17,7 +17,8 @@ type progress struct {
 	bar *progressbar.ProgressBar
 }
 
-// newProgress returns a progress that draws nothing unless stderr is a terminal.
+// newProgress returns a progress that draws nothing unless stderr is a terminal. Logs and
+// pipes get no bar: it consists of control characters.
 func newProgress(stderr io.Writer) *progress {
 	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return &progress{w: stderr}
@@ -26,7 +27,8 @@ func newProgress(stderr io.Writer) *progress {
 }
 
 // of starts a new bar, with bytes, rate and remaining time. It is drawn on the first count,
-// and cleared by done. Without a terminal of returns nil.
+// and cleared by done. Without a terminal of returns nil. Callers pass nil on as it is: a
+// reader without a ProgressFunc does not count.
 func (p *progress) of(what string) image.ProgressFunc {
 	p.done()
 	if p.w == nil {
@@ -52,7 +54,8 @@ func (p *progress) of(what string) image.ProgressFunc {
 	}
 }
 
-// done clears the bar: the line is free for other output.
+// done clears the bar: the line is free for other output. It may be called repeatedly, and
+// must be called before anything else is printed.
 func (p *progress) done() {
 	if p.bar != nil {
 		_ = p.bar.Clear()

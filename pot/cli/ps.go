@@ -14,6 +14,8 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
+// psCommand lists running pots (pot ps -q), by their jails. Unlike list it includes tasks'
+// pots: it answers what runs on this host.
 func psCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "ps",
@@ -48,6 +50,8 @@ func psCommand() *cobra.Command {
 	return c
 }
 
+// lastRunStatsCommand shows how the last run ended (pot last-run-stats -p).
+// nomad-pot-driver parses the text, so it is pot's down to the blanks.
 func lastRunStatsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "last-run-stats -p POT",
@@ -78,6 +82,8 @@ has never ended.`,
 }
 
 // usage is a pot's resource usage in the form of pot get-rss -J, which drivers read.
+// TotalTicks stays 0: pot multiplies the clock rate by the CPU percentage there
+// (share/pot/get-rss.sh), which is a frequency.
 type usage struct {
 	ResourceUsage struct {
 		MemoryStats struct{ RSS, Swap int64 }
@@ -85,6 +91,9 @@ type usage struct {
 	}
 }
 
+// getRSSCommand shows what a pot uses now (pot get-rss -p -J): bytes, and percent of one
+// core. pot needs rctl(8) for it, and so kern.racct.enable; here the host chooses the
+// source (pot.Limits). Tasks' pots are allowed.
 func getRSSCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "get-rss -p POT",
@@ -114,6 +123,8 @@ func getRSSCommand() *cobra.Command {
 	})
 }
 
+// topCommand shows a pot's processes (pot top -p) by FreeBSD's top(1), whose -J selects a
+// jail. Linux's has no such option, and there the command is refused.
 func topCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "top -p POT",
@@ -139,6 +150,8 @@ func topCommand() *cobra.Command {
 	})
 }
 
+// vnetStartCommand does nothing (pot vnet-start -B). pot start calls it in pot, and so may
+// scripts, to create the bridge and load pf's rules.
 func vnetStartCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "vnet-start [-B BRIDGE]",

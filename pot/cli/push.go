@@ -21,7 +21,9 @@ import (
 // pushRetries bounds how often a file is sent again after a server's error.
 const pushRetries = 4
 
-// pushCommand publishes images.
+// pushCommand publishes images. pot has no such command: its images are copied by hand, and
+// clients can fetch a half-copied one. It stops at the first error; images before that stay
+// published.
 func pushCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "push FILE|DIR... DIR|URL",
@@ -125,7 +127,8 @@ func (p *pushes) run(ctx context.Context, from []string, to string) ([]pushed, e
 	return all, nil
 }
 
-// inTurn returns a count whose bar starts with the first call.
+// inTurn returns a count whose bar starts with the first call. Three bars follow each other
+// for each image, and only one can be drawn.
 func (p *pushes) inTurn(what string) image.ProgressFunc {
 	var count image.ProgressFunc
 	return func(done, total int64) {
@@ -169,7 +172,8 @@ func escapeGlob(name string) string {
 }
 
 // pushCredentials returns the credentials for the server at a URL: from the environment, a
-// header before a token before a user, or else from a netrc file.
+// header before a token before a user, or else from a netrc file. Secrets are never flags:
+// ps(1) shows those to every user.
 func pushCredentials(to, netrc string, env func(string) string) (c image.Credentials, err error) {
 	for _, c := range []image.Credentials{
 		{Header: env("POT_PUSH_HEADER")},

@@ -22,8 +22,9 @@ func setCommands() []*cobra.Command {
 	}
 }
 
-// setter completes c, a command that changes the settings of a pot. find returns the changes
-// after the flags have been parsed.
+// setter completes c, a command that changes the settings of a pot. find returns the
+// changes after the flags have been parsed. All changes are validated before the first is
+// made. They are not one transaction: after a failure the changes before it stay.
 func setter(c *cobra.Command, find func(o *hostFlags) ([]local.Change, error)) *cobra.Command {
 	c.Args = arguments()
 	name := potFlag(c)
@@ -42,7 +43,8 @@ func setter(c *cobra.Command, find func(o *hostFlags) ([]local.Change, error)) *
 	return c
 }
 
-// set makes changes to a pot.
+// set makes changes to a pot. A change of a running pot counts from its next start, except
+// where local.Change refuses it.
 func (o *hostFlags) set(c *cobra.Command, name string, all []local.Change) error {
 	s, err := o.settings(c.Context(), name)
 	for _, setting := range all {
@@ -64,7 +66,8 @@ func (o *hostFlags) set(c *cobra.Command, name string, all []local.Change) error
 	return nil
 }
 
-// noteUnpublished prints a note if the pot's network publishes no ports.
+// noteUnpublished prints a note if the pot's network publishes no ports. pot prints a note
+// too, and stores the ports: the network may be changed later.
 func noteUnpublished(c *cobra.Command, s *local.Pot) error {
 	conf, err := s.Conf()
 	if err != nil {
@@ -79,6 +82,7 @@ func noteUnpublished(c *cobra.Command, s *local.Pot) error {
 	return nil
 }
 
+// setCmdCommand sets the command (pot set-cmd -p -c). local.SetCmd has the rule for quotes.
 func setCmdCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set-cmd -p POT -c COMMAND",
@@ -91,6 +95,9 @@ double quotes around the whole is stripped.`,
 	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.SetCmd{Command: *command}}, nil })
 }
 
+// setAttributeCommand sets an attribute (pot set-attribute -p -A -V). pot accepts set-attr
+// as a short name (share/pot/help.sh), which is hidden here so that help lists each command
+// once.
 func setAttributeCommand(name string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   name + " -p POT -A ATTRIBUTE -V VALUE",
@@ -113,6 +120,9 @@ false, on or off. The attributes are
 	})
 }
 
+// setRSSCommand sets limits (pot set-rss -p -C -M). pot binds the pot to that many
+// processors by cpuset(1); here -C bounds its CPU time, and the scheduler chooses the
+// processors.
 func setRSSCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set-rss -p POT [-C CPUS] [-M MEMORY]",
@@ -126,6 +136,8 @@ func setRSSCommand() *cobra.Command {
 	})
 }
 
+// setEnvCommand replaces the environment (pot set-env -p -E). In pot a shell in the jail
+// expands $ and backquotes in the values; here no shell reads them.
 func setEnvCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set-env -p POT -E VAR=VALUE...",
@@ -137,6 +149,9 @@ used as they are: nothing in them is expanded.`,
 	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.SetEnv{Vars: *vars}}, nil })
 }
 
+// setHostsCommand replaces the additional lines of hosts(5) (pot set-hosts -p -H). As with
+// pot, none removes them all. -H begins with the name, and the file with the address: an
+// IPv6 address holds colons, so the first one ends the name.
 func setHostsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set-hosts -p POT [-H NAME:ADDRESS]...",
@@ -150,6 +165,8 @@ Without -H it removes them.`,
 	})
 }
 
+// exportPortsCommand replaces the published ports (pot export-ports -p -e). The port in the
+// pot comes first, as in pot's code; the help of pot names them the other way round.
 func exportPortsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export-ports -p POT -e [PROTO:]PORT[:HOST_PORT]...",
@@ -163,6 +180,8 @@ PROTO is tcp, the default, or udp.`,
 	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.ExportPorts{Ports: *ports}}, nil })
 }
 
+// addDepCommand adds a dependency (pot add-dep -p -P). pot accepts cycles, and repeats a
+// dependency that exists; neither has a command to remove one.
 func addDepCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add-dep -p POT -P POT",
@@ -173,6 +192,8 @@ func addDepCommand() *cobra.Command {
 	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.AddDep{On: pot.Name(*on)}}, nil })
 }
 
+// setHookCommand copies programs into the pot's dataset (pot set-hook -p -s -S -t -T) and
+// approves them for this host. As with pot there is no command to remove one.
 func setHookCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set-hook -p POT [-s FILE] [-S FILE] [-t FILE] [-T FILE]",

@@ -12,6 +12,10 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
+// copyInCommand copies into a pot (pot copy-in -p -s -d -c -F). pot mounts the source in
+// the pot and runs the pot's own cp(1) in a jail; here this process copies, beneath the
+// pot's tree, so that no program of an image is run and nothing is left in its /tmp. A copy
+// that fails half way stays half made.
 func copyInCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "copy-in -p POT -s SOURCE -d DESTINATION",
@@ -31,6 +35,9 @@ of the pot.`,
 	})
 }
 
+// copyOutCommand copies out of a pot (pot copy-out -p -s -d -F). The set-uid bits are
+// dropped because the pot's root, which is not trusted, chose the file: on the host it
+// would be a way to become root.
 func copyOutCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "copy-out -p POT -s SOURCE -d DIRECTORY",
@@ -48,6 +55,9 @@ modes, but without set-uid bits. Links in the pot are not followed out of the po
 	})
 }
 
+// mountInCommand adds a mount (pot mount-in -p -m -d -f -z -r -w). pot changes a running
+// pot at once; here it must be stopped. pot resolves the mount point with the image's own
+// realpath(1), run as the host's root; here no program of an image is run.
 func mountInCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "mount-in -p POT -m MOUNTPOINT {-d DIRECTORY | -f FSCOMP | -z DATASET}",
@@ -82,6 +92,8 @@ pot runs. The mount point is created if it does not exist.`,
 	})
 }
 
+// mountOutCommand removes a mount (pot mount-out -p -m) of a stopped pot. The directory
+// that was the mount point stays.
 func mountOutCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "mount-out -p POT -m MOUNTPOINT",
@@ -91,7 +103,9 @@ func mountOutCommand() *cobra.Command {
 	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.MountOut{Target: *target}}, nil })
 }
 
-// getAttributeCommand shows an attribute.
+// getAttributeCommand shows an attribute (pot get-attribute -p -A -q) as pot.conf has it.
+// An attribute that is not set prints a sentence in place of its default, as in pot; info
+// shows the default.
 func getAttributeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "get-attribute -p POT -A ATTRIBUTE",

@@ -14,14 +14,16 @@ import (
 	"nomad-driver-pot/image/signify"
 )
 
-// signer signs as `signify -S -s` does.
+// signer signs as `signify -S -s` does. pot calls signify(1) for it; here no program is
+// needed, and so images can be signed on Linux.
 type signer struct {
 	key     signify.SecretKey
 	comment string
 }
 
 // newSigner reads a secret key from a file. If it is encrypted, newSigner asks for the
-// passphrase on the terminal.
+// passphrase on the terminal. unasked tells a passphrase that was not given from a key that
+// is damaged.
 func newSigner(ctx context.Context, file string) (*signer, error) {
 	var unasked error
 	key, err := signify.ReadSecretKey(file, func() (words []byte, err error) {
@@ -46,7 +48,7 @@ func signatureComment(file, comment string) string {
 	return "signature from " + comment
 }
 
-// Sign implements image.Signer.
+// Sign implements build.Signer.
 func (s *signer) Sign(message []byte) ([]byte, error) {
 	return s.key.Sign(message).Marshal(s.comment)
 }
@@ -55,7 +57,7 @@ func (s *signer) Sign(message []byte) ([]byte, error) {
 var errNoTerminal = errors.New("no terminal to ask for it")
 
 // askPassphrase asks for a passphrase on the controlling terminal, wherever input and
-// output go, and does not echo it.
+// output go, and does not echo it. Standard input may be the archive that is built.
 func askPassphrase(ctx context.Context, file string) ([]byte, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {

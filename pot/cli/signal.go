@@ -14,7 +14,8 @@ import (
 	"nomad-driver-pot/pot/life"
 )
 
-// defaultSignal returns pot's default, SIGINFO, or SIGUSR1 on a system without it.
+// defaultSignal returns pot's default, SIGINFO, or SIGUSR1 on a system without it. Linux
+// has no SIGINFO (signal(7)).
 func defaultSignal() string {
 	if unix.SignalNum("SIGINFO") != 0 {
 		return "SIGINFO"
@@ -30,6 +31,10 @@ func signalNamed(name string) (syscall.Signal, error) {
 	return 0, fmt.Errorf("-s: no such signal: %q", name)
 }
 
+// signalCommand signals a pot (pot signal -p -s -P -m -f -l -C). pot refuses a persistent
+// pot without -P and -m, since it keeps no process ID of its command; here pot-supervisor
+// does. With -P and -m the signal is sent from within the pot, so that the kernel keeps it
+// from any other process, whatever the number.
 func signalCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "signal -p POT [-s SIGNAL] [-P PID | -m PATTERN]",
@@ -96,7 +101,9 @@ which the pot must have pkill(1). Neither reaches a process outside the pot.`,
 }
 
 // signalArgv returns the command, to be run in the pot, that signals a process by its ID or
-// name. It returns nil if neither is given: then the pot's command gets the signal.
+// name. It returns nil if neither is given: then the pot's command gets the signal. kill is
+// the shell's own: an image may have no kill(1). Nothing but numbers and names of signals
+// gets into the shell's text; PATTERN is an argument of its own.
 func signalArgv(sig syscall.Signal, pid uint32, match string, dry bool) []string {
 	name := strings.TrimPrefix(unix.SignalName(sig), "SIG")
 	switch {
@@ -126,6 +133,7 @@ func (o *hostFlags) within(c *cobra.Command, name pot.Name, argv []string, stdou
 }
 
 // signal sends sig to a pot's command, or, with dry, prints the command's process ID.
+// Signal 0 only checks, as kill(2) has it.
 func (o *hostFlags) signal(c *cobra.Command, name pot.Name, sig syscall.Signal, dry bool, stdout io.Writer) error {
 	p, err := o.running(c.Context(), name)
 	if err != nil {

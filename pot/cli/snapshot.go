@@ -29,6 +29,9 @@ func running(what string, name pot.Name, err error) error {
 	return err
 }
 
+// snapshotCommand takes a snapshot (pot snapshot -p -r). -f, for file system components, is
+// missing. Two snapshots within a second collide in pot; here the second one waits. With -r
+// the oldest is destroyed first and stays destroyed if the new one fails.
 func snapshotCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "snapshot -p POT",
@@ -52,6 +55,9 @@ is the time in seconds since 1970.`,
 	})
 }
 
+// purgeSnapshotsCommand destroys old snapshots (pot purge-snapshots -p -a). pot ignores a
+// snapshot that it cannot destroy; here the others are destroyed, and then the command
+// fails.
 func purgeSnapshotsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "purge-snapshots -p POT",
@@ -78,6 +84,8 @@ another pot was cloned from is kept, and reported as an error.`,
 	})
 }
 
+// revertCommand rolls back (pot revert -p) the settings together with the tree: both have
+// snapshots of one name.
 func revertCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "revert -p POT",

@@ -24,6 +24,7 @@ func lifeCommands() []*cobra.Command {
 }
 
 // onPot completes c, a command about one pot, which is named with -p or as the argument.
+// pot accepts both forms for some commands; here all have them.
 func onPot(c *cobra.Command, do func(c *cobra.Command, o *hostFlags, name pot.Name) error) *cobra.Command {
 	name := potFlag(c)
 	o := addHostFlags(c)
@@ -71,10 +72,14 @@ func notes(c *cobra.Command) func(string) {
 	return func(text string) { fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), oneLine(text)) }
 }
 
-// exitFailed is the status of pot start if the pot's command failed. If the pot could not be
-// started it is 1 (pot-reference 7.1).
+// exitFailed is the status of pot start if the pot's command failed (share/pot/start.sh).
+// If the pot could not be started it is 1.
 const exitFailed = 125
 
+// startCommand starts a pot (pot start -p -s). -S, a deprecated kind of snapshot, is
+// missing; -d and --trust are additions. pot runs the hooks and mounts of any image as
+// root; here they need the consent of this host's operator. A failed start leaves nothing
+// of the run, but dependencies that were started keep running.
 func startCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "start [-p] POT",
@@ -132,7 +137,9 @@ func snapshotFirst(ctx context.Context, ps *life.Pots, name pot.Name) error {
 }
 
 // waitStarted waits for the command of a pot that is not persistent, and destroys what is
-// left of the pot. For a persistent pot it waits for /etc/rc, if the pot runs that.
+// left of the pot. For a persistent pot it waits for /etc/rc, if the pot runs that. The pot
+// belongs to its supervisor, not to this process: an interrupt ends the wait alone. If the
+// exit is not known, because the supervisor was killed, it counts as a failure.
 func waitStarted(c *cobra.Command, ps *life.Pots, p *life.Pot) error {
 	persistent := p.Persistent()
 	if persistent && !local.RunsRC(c.Context(), p) {
@@ -159,7 +166,9 @@ func waitStarted(c *cobra.Command, ps *life.Pots, p *life.Pot) error {
 	return nil
 }
 
-// ended returns the command line of pot ended for a pot.
+// ended returns the command line of pot ended for a pot. The supervisor runs it in another
+// directory, with another environment: paths are absolute and defaults from variables are
+// spelled out.
 func (o *hostFlags) ended(name pot.Name) ([]string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -178,7 +187,9 @@ func (o *hostFlags) ended(name pot.Name) ([]string, error) {
 	return argv, nil
 }
 
-// endedCommand is run by the supervisor of a pot that was started with pot start -d.
+// endedCommand is run by the supervisor of a pot that was started with pot start -d: no
+// other process waits for the command. It is hidden, and not in pot. If it fails nothing is
+// lost: start, stop and destroy clean up in the same way.
 func endedCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "ended -p POT",
@@ -200,6 +211,10 @@ runs this command itself.`,
 	})
 }
 
+// stopCommand stops a pot (pot stop -p); -i and -s of pot are for its own calls. pot fails
+// for a pot that has not run since the host booted; here that succeeds with a note, so that
+// a script can repeat it. pot ignores a jail that does not end and reports success; here
+// that is an error, and the next call tries again.
 func stopCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "stop [-p] POT",
@@ -224,7 +239,8 @@ running is left unchanged.`,
 	})
 }
 
-// running returns a running pot, started by hand or by a Nomad task.
+// running returns a running pot, started by hand or by a Nomad task. A pot that runs by
+// pot's own scripts has no record here and counts as not running.
 func (o *hostFlags) running(ctx context.Context, name pot.Name) (*life.Pot, error) {
 	ps, _, err := o.pots()
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"nomad-driver-pot/image/fetch"
 )
 
-// trust says how an image must be verified before it is read.
+// trust says how an image must be verified before it is read. pot verifies only on import;
+// these flags are for commands that read an image without importing it.
 type trust struct {
 	pubkey  string // file of the key that must have signed it; "": no signature needed
 	blindly bool   // verify nothing

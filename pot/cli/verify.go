@@ -11,7 +11,8 @@ import (
 	"nomad-driver-pot/image/fetch"
 )
 
-// verifyCommand verifies an image's digest, and its signature.
+// verifyCommand verifies an image as import does, and keeps nothing. pot has no such
+// command.
 func verifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify FILE",

@@ -7,7 +7,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// commandOf refuses words that are no subcommand of c.
+// commandOf refuses words that are no subcommand of c. cobra's default checks only the
+// words after the root command.
 func commandOf(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -74,7 +75,9 @@ func arguments(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// helpCommand is cobra's help command, which here fails for an unknown command.
+// helpCommand is cobra's help command, which here fails for an unknown command. cobra's own
+// prints another command's help instead, with status 0, which hides a typing error from a
+// script.
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]...",
@@ -87,6 +90,7 @@ func helpCommand() *cobra.Command {
 			case len(rest) > 0:
 				return noSuch(of, rest[0])
 			}
+			// cobra adds both flags only when a command is executed.
 			of.InitDefaultHelpFlag()
 			of.InitDefaultVersionFlag()
 			return of.Help()

@@ -53,7 +53,8 @@ func (a aliases) Add(ctx context.Context, addr pot.InterfaceAddr) error {
 	return classify(err)
 }
 
-// Remove implements pot.Aliases.
+// Remove implements pot.Aliases. The end of the jail does not do it: jail_remove(2) knows
+// of no interfaces.
 func (a aliases) Remove(ctx context.Context, addr pot.InterfaceAddr) error {
 	_, err := a.runner.Run(ctx, nil, "ifconfig", addr.Interface, family(addr.Addr), addr.Addr.String(), "-alias")
 	err = classify(err)

@@ -34,8 +34,8 @@ func anchorOf(name pot.Name) string {
 
 // oldAnchorOf returns the anchor that a pot has from the shell tool, or from a version
 // of this driver that cut names as that does: the last 55 characters of a name,
-// without underscores before them (pot-reference 8.5). It is "" where that is
-// anchorOf, or no anchor at all. Pots whose names end alike have the same.
+// without underscores before them (share/pot/network.sh, _get_pot_rdr_anchor_name). It is ""
+// where that is anchorOf, or no anchor at all. Pots whose names end alike have the same.
 func oldAnchorOf(name pot.Name) string {
 	text := string(name)
 	if len(text) > oldAnchorLen {

@@ -13,7 +13,7 @@ import (
 )
 
 // Bridges are found as pot finds them: an IPv4 bridge by the gateway's address on it,
-// the IPv6 bridge by the uplink among its members (pot-reference 8.2). A bridge that this
+// the IPv6 bridge by the uplink among its members (share/pot/network.sh). A bridge that this
 // driver created says so in its description, and is destroyed with its last pot.
 const ourBridges = "nomad-driver-pot "
 

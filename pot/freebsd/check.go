@@ -24,7 +24,8 @@ type checker struct {
 	root    string   // "" but in tests: /etc is below it
 }
 
-// check implements pot.Host's Check. Each finding says what would fix it.
+// check implements pot.Host's Check. Each finding says what would fix it. Without root most
+// of it cannot be read, so the rest is left out.
 func (c checker) check(ctx context.Context) []pot.CheckResult {
 	found := []pot.CheckResult{{Severity: pot.Info, Key: "host", Text: "freebsd"}}
 	add := func(w pot.Severity, key, text string, args ...any) {

@@ -11,7 +11,7 @@ import (
 )
 
 // network checks what connects pots with each other and with other networks. Problems
-// there are Absent, not Fatal: pots start without it.
+// there are Degraded, not Fatal: pots start without it.
 func (c checker) network(ctx context.Context, add adder) {
 	all, err := listInterfaces(ctx, c.runner)
 	if err != nil {

@@ -44,7 +44,7 @@ func valid(name string) error {
 
 func (d *datasets) path(name string) string { return d.root + "/jails/" + name }
 
-// undo destroys a dataset that is incomplete.
+// undo destroys a dataset that is incomplete. It runs even if ctx has ended.
 func (d *datasets) undo(ctx context.Context, name string) error {
 	return pot.Undo(ctx, func(ctx context.Context) error { return d.Destroy(ctx, name) })
 }
@@ -72,6 +72,9 @@ func (d *datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err erro
 	if c.QuotaBytes > 0 {
 		properties["quota"] = strconv.FormatInt(c.QuotaBytes, 10)
 	}
+	// The pot's own dataset is new and not a clone: conf of the image, with its hooks and
+	// mounts, must not come along. It has the labels from its creation on, so that a crash
+	// leaves nothing that cannot be found.
 	if err = d.zfs.Create(ctx, d.path(c.Name), properties); err != nil {
 		return "", err
 	}
@@ -89,7 +92,8 @@ func (d *datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err erro
 	return dir, os.Mkdir(filepath.Join(dir, "conf"), 0o755)
 }
 
-// cloneTree clones an image's tree.
+// cloneTree clones an image's tree. zfs clone needs the name of a snapshot; knownNewest
+// saves the command that lists them.
 func (d *datasets) cloneTree(ctx context.Context, c pot.Clone) error {
 	image, name := c.Origin, c.Name
 	if c.Snapshot != "" {

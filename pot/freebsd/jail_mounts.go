@@ -11,7 +11,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// systems mounts devfs, and fdescfs and procfs if the jail has them, in order.
+// systems mounts devfs, and fdescfs and procfs if the jail has them, in order. fdescfs is
+// mounted on a directory of devfs, and so after it.
 func (m mounts) systems(ctx context.Context, root string, a conf.Attributes) error {
 	if err := m.devfs(ctx, root, a.Value("devfs_ruleset")); err != nil {
 		return fmt.Errorf("/dev: %w", err)
@@ -27,7 +28,8 @@ func (m mounts) systems(ctx context.Context, root string, a conf.Attributes) err
 	return nil
 }
 
-// unmountSystems unmounts what systems has mounted, all or some of it.
+// unmountSystems unmounts what systems has mounted, all or some of it. fdescfs goes before
+// the devfs that it is on: unmountIf begins with the newest.
 func (m mounts) unmountSystems(ctx context.Context, root string) error {
 	return m.unmountIf(ctx, func(p MountPoint) bool {
 		switch p.Type {
@@ -48,7 +50,8 @@ func (m mounts) system(ctx context.Context, root, inside, kind string, options .
 	return m.nmount(ctx, root, t, MountPoint{Type: kind, From: kind, On: t.Path}, options...)
 }
 
-// tmpfs mounts a new file system in memory.
+// tmpfs mounts a new file system in memory. Without a mode it would have the mount point's
+// (tmpfs(5)), which an image may have as 0755.
 func (m mounts) tmpfs(ctx context.Context, root, inside string) error {
 	t, err := m.target(root, inside, true)
 	if err != nil {

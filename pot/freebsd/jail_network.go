@@ -9,12 +9,17 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// loopback gives lo0 of a VNET jail its address.
+// loopback gives lo0 of a VNET jail its address. A new network stack has lo0 without an
+// address, and down. pot configures it by a script in the pot (share/pot/start.sh, tinirc),
+// which a pot without a shell cannot run.
 func (j jails) loopback(ctx context.Context, jail pot.Jail) error {
 	return j.within(ctx, jail.Name, "ifconfig", "lo0", "inet", "127.0.0.1/8", "up")
 }
 
-// connect4 gives the jail's end of a pair its address, and a default route.
+// connect4 gives the jail's end of a pair its address, and a default route. It must come
+// after the jail exists: an interface loses its addresses when it moves to another network
+// stack (sys/net/if.c, if_vmove). The route comes after the address by which its gateway is
+// reached.
 func (j jails) connect4(ctx context.Context, jail pot.Jail, device string) error {
 	if device == "" {
 		return nil

@@ -21,7 +21,8 @@ import (
 )
 
 // jails implements pot.Jails with jail(8). They persist: a jail exists until it is removed,
-// whatever runs in it.
+// whatever runs in it. Without persist a jail would end with its last process, and could
+// not be created without one (jail(8)).
 type jails struct {
 	runner      run.Runner
 	kernel      Kernel
@@ -30,7 +31,10 @@ type jails struct {
 	statusFiles statusFiles
 }
 
-// Create is pot.Jails'.
+// Create is pot.Jails'. jail(8) moves the pairs' ends into the jail as it creates it
+// (vnet.interface), so they must exist before; their addresses are set after that. devfs is
+// mounted here and not by jail(8) (mount.devfs), side by side with the network, and with a
+// check of its ruleset.
 func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 	var device pairs
 	if jail.Link != (pot.Link{}) {

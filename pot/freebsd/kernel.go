@@ -29,7 +29,7 @@ type Kernel interface {
 	// syscall.EDEADLK. (nmount(2), mount_nullfs(8))
 	Mount(m MountPoint, options ...string) error
 
-	// OpenAt does what pot.OpenAt does. (openat(2))
+	// OpenAt does what tree.OpenAt does. (openat(2))
 	OpenAt(dir *os.File, name string) (*os.File, error)
 
 	// StatFS returns the mount that a file is on. (fstatfs(2))

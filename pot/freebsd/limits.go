@@ -21,7 +21,8 @@ type limiter struct {
 }
 
 // Set implements pot.Limits. Cores are set in the jail (cpuset(2)), and rctl has no
-// weights. A kernel with accounting off has no limits: Check reports it.
+// weights. A kernel with accounting off has no limits: Check reports it. It comes before
+// the jail, so that no process runs without limits.
 func (l limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) error {
 	rules := rules(name, limits)
 	if len(rules) == 0 {
@@ -31,8 +32,9 @@ func (l limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) erro
 	return ignore(errNoRacct, classify(err))
 }
 
-// rules are limits in rctl's words (rctl(8), RESOURCES, ACTIONS). Memory has two: the kernel kills
-// without a message, and the other rule logs it.
+// rules are limits in rctl's words (rctl(8), RESOURCES, ACTIONS). Memory has two: the
+// kernel kills without a message, and the other rule logs it. pot's memoryuse:deny kills
+// nothing: the kernel writes pages of the jail to swap (sys/vm/vm_swapout.c, vm_daemon).
 func rules(name pot.Name, l pot.Limits) []string {
 	var all []string
 	subject := "jail:" + string(name)
@@ -60,7 +62,8 @@ func rules(name pot.Name, l pot.Limits) []string {
 	return all
 }
 
-// Clear implements pot.Limits.
+// Clear implements pot.Limits. pot never removes its rules, and a pot of the same name then
+// has both.
 func (l limiter) Clear(ctx context.Context, name pot.Name) error {
 	_, err := l.runner.Run(ctx, nil, "rctl", "-r", "jail:"+string(name))
 	err = classify(err)

@@ -68,7 +68,8 @@ func of(all []*iface, name pot.Name) (p pairs) {
 	return p
 }
 
-// Attach is pot.Links'.
+// Attach is pot.Links'. The pair exists on the host until jail(8) moves its end into the
+// jail: after a crash leftovers find it by both ends.
 func (l *links) Attach(ctx context.Context, link pot.Link) (err error) {
 	unlock, err := flock.Lock(ctx, l.config.LockFile)
 	if err != nil {
@@ -109,7 +110,9 @@ func (l *links) Attach(ctx context.Context, link pot.Link) (err error) {
 	return nil
 }
 
-// pair creates an epair and puts the host's end, whose name it sets, on a bridge.
+// pair creates an epair and puts the host's end, whose name it sets, on a bridge. A member
+// of a bridge that is private exchanges no packets with other private members (ifconfig(8),
+// private), but with the bridge's own address.
 func (l *links) pair(ctx context.Context, bridge, description string, device *string) (err error) {
 	if *device, err = l.create(ctx, "epair", description); err != nil {
 		return err
@@ -132,7 +135,8 @@ func (l *links) undo(ctx context.Context, made pairs) error {
 	return errors.Join(err, l.dropBridges(ctx, all))
 }
 
-// destroy destroys pairs.
+// destroy destroys pairs. pot waits a second before each, since destroying an epair could
+// panic kernels before FreeBSD 13.1 (commit f4aba8c9f0c).
 func (l *links) destroy(ctx context.Context, p pairs) error {
 	for _, device := range []string{p.v4, p.v6} {
 		if device == "" {

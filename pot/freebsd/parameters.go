@@ -9,7 +9,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// parameters returns jail(8)'s arguments. They are pot's (pot-reference 7.2), except that only
+// parameters returns jail(8)'s arguments. They are pot's (share/pot/start.sh), except that only
 // VNET jails have raw sockets and other address families, unless raw_sockets says otherwise.
 func parameters(jail pot.Jail, device pairs) ([]string, error) {
 	argv := []string{"jail", "-c", "name=" + string(jail.Name), "path=" + jail.Root, "persist",
@@ -32,7 +32,7 @@ func parameters(jail pot.Jail, device pairs) ([]string, error) {
 	return append(argv, network...), nil
 }
 
-// allowed returns the parameters of attributes (pot-reference 6.1).
+// allowed returns the parameters of attributes (pot set-attribute; jail(8)).
 func allowed(a conf.Attributes) []string {
 	var argv []string
 	for _, p := range []struct{ attribute, parameter string }{
@@ -54,7 +54,9 @@ func allowed(a conf.Attributes) []string {
 	return argv
 }
 
-// connected returns the parameters of a jail's network.
+// connected returns the parameters of a jail's network. Addresses of network alias are on
+// their interfaces before (aliases.Add): ip4.addr without an interface only allows them to
+// the jail. With vnet, raw sockets reach the jail's own stack alone.
 func connected(jail pot.Jail, device pairs) ([]string, error) {
 	var argv []string
 	raw := jail.Attributes.On("raw_sockets")
@@ -96,7 +98,9 @@ func connected(jail pot.Jail, device pairs) ([]string, error) {
 	return argv, nil
 }
 
-// addresses returns the parameter with the addresses of one family.
+// addresses returns the parameter with the addresses of one family. Given an interface too,
+// as by pot, jail(8) would add the address itself: aliases.Add does, since it knows which
+// addresses the operator had put there.
 func addresses(parameter string, all []netip.Addr) []string {
 	if len(all) == 0 {
 		return nil

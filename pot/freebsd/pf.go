@@ -13,7 +13,7 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// Anchors of pf.conf(5) that pot init puts there (pot-reference 8.3, 8.5).
+// Anchors of pf.conf(5) that pot init puts there (share/pot/init.sh).
 const (
 	natAnchor = "pot-nat"
 	rdrAnchor = "pot-rdr"
@@ -83,7 +83,7 @@ func (r redirects) Publish(ctx context.Context, p pot.Redirect) error {
 }
 
 // askHook has the operator's program say the rules, port by port, in the place of
-// ours (pot-reference 8.5).
+// ours. Its arguments are pot's (share/pot/start.sh).
 func (r redirects) askHook(ctx context.Context, to netip.Addr, ports []pot.Port) (string, error) {
 	names, err := r.kernel.Interfaces()
 	if err != nil {

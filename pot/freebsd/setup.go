@@ -12,7 +12,7 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// setup gives a host what pots need, as pot init does (pot-reference 1.3), one
+// setup gives a host what pots need, as pot init does (share/pot/init.sh), one
 // thing after the other. It leaves alone what exists already.
 type setup struct {
 	pot.SetupOptions
@@ -23,7 +23,9 @@ type setup struct {
 	root   string // "" but in tests: /etc and /boot are below it
 }
 
-// needs lists what a host must have, in order.
+// needs lists what a host must have, in order. The group is before the directories that it
+// gets, the root dataset before its children. The root dataset is not mounted
+// (canmount=off): FSRoot is a directory of the file system above, as with pot.
 func (s *setup) needs() []need {
 	all := []need{
 		s.setting("/boot/loader.conf", "kern.racct.enable", "1", "; limits work after the next restart"),
@@ -124,7 +126,8 @@ func (s *setup) dataset(name string, properties map[string]string) need {
 }
 
 // directories creates the directories beside datasets. Users outside the group cannot read
-// pots, whose files and settings may hold secrets (pot-reference 1.3).
+// pots, whose files and settings may hold secrets (issues 218 and 240 of
+// github.com/bsdpot/pot).
 func (s *setup) directories() need {
 	const mode = 0o750
 	bridges := filepath.Join(s.FSRoot, "bridges")
@@ -147,6 +150,8 @@ func (s *setup) directories() need {
 	}
 }
 
+// devfs is the ruleset of jails. It is in the kernel only after rc.d/devfs has loaded it, and
+// without it a jail would see all of /dev.
 func (s *setup) devfs() need {
 	return need{
 		what: "devfs ruleset " + ruleset,

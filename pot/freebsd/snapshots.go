@@ -24,7 +24,7 @@ func (s snapshots) at(name, snapshot string) (string, error) {
 	return s.path(name) + "@" + snapshot, errors.Join(valid(name), valid(snapshot))
 }
 
-// Take is pot.Snapshots'.
+// Take is pot.Snapshots'. zfs snapshot -r takes both at one moment (zfs-snapshot(8)).
 func (s snapshots) Take(ctx context.Context, name, snapshot string) error {
 	_, err := s.at(name, snapshot)
 	if err == nil {
@@ -63,6 +63,8 @@ func (s snapshots) Destroy(ctx context.Context, name, snapshot string) error {
 }
 
 // Rollback is pot.Snapshots'. zfs rollback without -r fails if there is a newer one.
+// Children come before their parent. The two are not one transaction: after a failure a
+// second call repeats both.
 func (s snapshots) Rollback(ctx context.Context, name, snapshot string) error {
 	all, err := s.List(ctx, name)
 	if err != nil {

@@ -21,7 +21,8 @@ func Alone(t testing.TB) {
 	t.Cleanup(unlock)
 }
 
-// Lock is Alone for code that is not a test.
+// Lock is Alone for code that is not a test. The kernel releases the lock if the process
+// dies. A second call in the same process waits too: flock(2) locks belong to open files.
 func Lock() (unlock func(), err error) {
 	lock, err := os.OpenFile(aloneLock, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

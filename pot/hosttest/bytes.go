@@ -11,11 +11,13 @@ import (
 	"nomad-driver-pot/pot/life"
 )
 
-// oddBytes are arguments and values with any bytes that a command can have.
+// oddBytes are arguments and values with any bytes that a command can have. Most are no
+// UTF-8: encoding/json, in which records and tasks are passed on, would replace such bytes
+// (package exact).
 var oddBytes = []string{"\xff", "a\x80b", "\xed\xa0\x80", "caf\xe9", "\uFFFD", "two\nlines\n\xfe", strings.Repeat("\xff", 1000)}
 
 // testBytes checks that arguments and variables arrive byte for byte: Unix knows no
-// encoding.
+// encoding. A value that is changed silently is a password that does not match.
 func testBytes(t *testing.T, bed Bed) {
 	args := append([]string{"args"}, oddBytes...)
 	var env []string
@@ -56,6 +58,8 @@ func testBytes(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		arrived(t, nil, env, out.String())
 	})
+	// execve(2) ends a string at the NUL: the rest would be lost without an error. The
+	// error does not quote the value, which may be a secret.
 	t.Run("a NUL byte is refused with an error that says so", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "sleep", "1h"))
 		for _, e := range []life.Exec{

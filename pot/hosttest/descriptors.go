@@ -32,7 +32,8 @@ const highDescriptor = 200
 
 // OpenOdd opens what a careless caller may have open and what every program that it
 // executes inherits: dir, a locked file in it and a socket, each at a low and at a high
-// number. The caller must close them.
+// number. The caller must close them. The lock would be held for as long as the command
+// runs; with the directory, fchdir(2) leads a process out of its jail.
 func OpenOdd(dir string) (fds []int, err error) {
 	lock := filepath.Join(dir, oddLock)
 	for _, open := range []func() (int, error){
@@ -83,7 +84,8 @@ func CheckCommand(pid int) error {
 }
 
 // CheckSupervisor returns an error if the process has a directory, a socket or the lock
-// file of OpenOdd open.
+// file of OpenOdd open. A supervisor outlives the agent that started it, and keeps the
+// fifos and files of its task open.
 func CheckSupervisor(pid int) error {
 	all, err := Descriptors(pid)
 	if err != nil {
@@ -105,7 +107,8 @@ func checkInherited(pid int, all map[int]Descriptor) (err error) {
 }
 
 // testDescriptors checks that commands and their supervisors have no descriptors but their
-// own, whatever the process that starts them has open.
+// own, whatever the process that starts them has open. It starts supervisors directly,
+// since life.Pots hides their process IDs.
 func testDescriptors(t *testing.T, bed Bed) {
 	sleep := []string{"/bin/hello", "sleep", "1h"}
 	jail := func(t *testing.T) supervise.Jail {
@@ -147,6 +150,8 @@ func testDescriptors(t *testing.T, bed Bed) {
 		defer command.Kill()
 		must.NoError(t, CheckCommand(command.Pid))
 	})
+	// The last check before the jail: whatever opens a directory there is a mistake of this
+	// project.
 	t.Run("a process with an open directory cannot enter a jail, and the error names it", func(t *testing.T) {
 		p := &supervise.Process{Jail: jail(t), Argv: sleep, Stdin: null, Stdout: null, Stderr: null}
 		_, err := p.Start()

@@ -15,7 +15,8 @@ import (
 var errInjected = errors.New("injected")
 
 // faulty is a host whose n-th call that creates something fails or, if giveUp is set, hangs
-// until its context ends.
+// until its context ends. Counting over all interfaces finds each call of a start, in
+// whatever order the steps run side by side.
 type faulty struct {
 	pot.Cloner
 	pot.Mounts
@@ -32,7 +33,8 @@ func (f *faulty) host(of pot.Host) pot.Host {
 	return of
 }
 
-// fail makes the call unless it is the n-th.
+// fail makes the call unless it is the n-th. A zfs(8) or jail(8) that hangs looks like that
+// to its caller.
 func (f *faulty) fail(ctx context.Context, call func() error) error {
 	if f.left.Add(-1) != 0 {
 		return call()
@@ -85,7 +87,8 @@ func (f *faulty) Set(ctx context.Context, name pot.Name, l pot.Limits) error {
 	return f.fail(ctx, func() error { return f.Limiter.Set(ctx, name, l) })
 }
 
-// undoing is a host whose n-th call that removes something fails or hangs.
+// undoing is a host whose n-th call that removes something fails or hangs. The types are
+// one for each interface: two of them have methods of the same name.
 type undoing struct{ *faulty }
 
 func (u undoing) host(of pot.Host) pot.Host {
@@ -135,7 +138,8 @@ func (u undoingLimiter) Clear(ctx context.Context, name pot.Name) error {
 }
 
 // testUndoFaults lets each call of a Destroy fail, and then each hang: Destroy returns the
-// error, and a second Destroy leaves nothing.
+// error, and a second Destroy leaves nothing. An end that fails half way is what an agent
+// meets again after its restart: each part must be removable without the others.
 func testUndoFaults(t *testing.T, bed Bed) {
 	for _, hangs := range []bool{false, true} {
 		for n := 1; ; n++ {
@@ -171,7 +175,9 @@ func testUndoFaults(t *testing.T, bed Bed) {
 	}
 }
 
-// testFaults lets each call of a start fail, and then each hang: nothing is left.
+// testFaults lets each call of a start fail, and then each hang: nothing is left. The undo
+// must not use the context that has ended, and must not stop at its first error. The loop
+// ends when a start makes fewer than n calls.
 func testFaults(t *testing.T, bed Bed) {
 	source := t.TempDir()
 	for _, hangs := range []bool{false, true} {

@@ -23,7 +23,8 @@ import (
 
 // HookedStream returns a ZFS stream of a pot with hooks, each of which writes to the file
 // log what it is given. The pot is made from the stream from by pot's own commands on the
-// host of pots, as a person would.
+// host of pots, as a person would. Hooks are in conf, outside of the tree, so they travel
+// with the image and no process of a pot can change them.
 func HookedStream(t testing.TB, pots *life.Pots, from io.Reader, log string) []byte {
 	t.Helper()
 	return changedStream(t, pots, from, func(s *local.Pot) {
@@ -37,7 +38,7 @@ func HookedStream(t testing.TB, pots *life.Pots, from io.Reader, log string) []b
 }
 
 // changedStream imports the stream from as a pot, changes its settings, takes a snapshot
-// and returns the snapshot's stream.
+// and returns the snapshot's stream. The pot is destroyed before the function returns.
 func changedStream(t testing.TB, pots *life.Pots, from io.Reader, change func(*local.Pot)) []byte {
 	t.Helper()
 	const name = "changed"
@@ -62,8 +63,10 @@ func hookedSpec(args ...string) pot.Spec {
 	return s
 }
 
-// testHooks checks when hooks of an image run, and what they are given.
+// testHooks checks when hooks of an image run, and what they are given. A hook is a program
+// of the image that runs on the host as root: pot runs the hooks of every image.
 func testHooks(t *testing.T, bed Bed) {
+	// It stands for the agent's tokens: no hook may see it.
 	t.Setenv("SECRET", "s3cret")
 	log := filepath.Join(t.TempDir(), "log")
 	stream := HookedStream(t, bed.pots(), bed.Stream(), log)
@@ -107,6 +110,8 @@ func testHooks(t *testing.T, bed Bed) {
 		at := tk.Address().String()
 		must.Eq(t, []string{"prestart web " + at, "poststart web in jail " + at, "prestop web in jail " + at, "poststop web " + at}, said())
 	})
+	// The agent may be restarted between start and stop, or two of its goroutines may end a
+	// task: a poststop hook that runs twice undoes what is another pot's by then.
 	t.Run("another process runs the remaining hooks, and only one runs the last", func(t *testing.T) {
 		s := hookedSpec("sleep", "1h")
 		s.Hooks = []conf.Hook{conf.PreStop, conf.PostStop}
@@ -121,6 +126,7 @@ func testHooks(t *testing.T, bed Bed) {
 		must.NoError(t, third.Destroy(t.Context()))
 		must.NoError(t, tk.pots.Destroy(t.Context(), "web"))
 	})
+	// Whatever prestart has set up on the host must be undone.
 	t.Run("the last hook runs after a start that failed", func(t *testing.T) {
 		s := hookedSpec("sleep", "1h")
 		s.Hooks = conf.Hooks
@@ -130,6 +136,7 @@ func testHooks(t *testing.T, bed Bed) {
 		must.ErrorContains(t, err, "prestart of pot web: ready")
 		must.Eq(t, []string{"prestart web", "poststop web"}, said())
 	})
+	// prestop talks to the command: it would wait for one that cannot answer.
 	t.Run("the hook before a stop does not run for a command that has ended", func(t *testing.T) {
 		s := hookedSpec("exit", "0")
 		s.Hooks = []conf.Hook{conf.PreStop}

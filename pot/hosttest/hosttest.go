@@ -4,6 +4,9 @@
 //
 // Start reading at Run, which lists the parts of the suite; each part is a function in a
 // file of its name. It is not for rules of one host: those are in the host's own tests.
+//
+// The failures that comments give as reasons were seen with pot's shell scripts, with the
+// driver that called them, or with a host's kernel.
 package hosttest
 
 import (
@@ -26,7 +29,8 @@ import (
 	"nomad-driver-pot/pot/potconf"
 )
 
-// Bed is a host under test.
+// Bed is a host under test. open makes one for each part, so that parts do not see each
+// other's pots.
 type Bed struct {
 	Host       pot.Host
 	Dir        string                   // of the state of pots
@@ -36,14 +40,18 @@ type Bed struct {
 	State      func(t testing.TB) State // what pots could leave on the machine
 }
 
-// State is what a machine has, in words, by kind ("mounts", "links", …).
+// State is what a machine has, in words, by kind ("mounts", "links", …). A kind that one
+// host does not have is missing there.
 type State map[string][]string
 
-// image is the name of the suite's image.
+// image is the name of the suite's image. It has the form of an imported image's name:
+// NAME_TAG with the dots of the tag replaced.
 const image = "hello_1_0"
 
 // Run runs the suite against the host that open returns. Each part has a host of its own,
-// and fails if it leaves anything behind.
+// and fails if it leaves anything behind. The comparison before and after each part is the
+// suite's strictest rule: users of pot reported mounts, dying jails and epairs that were
+// left behind (issues 6, 150 and 229 of github.com/bsdpot/pot).
 func Run(t *testing.T, open func(t testing.TB) Bed) {
 	for _, part := range []struct {
 		name string
@@ -63,7 +71,9 @@ func Run(t *testing.T, open func(t testing.TB) Bed) {
 	}
 }
 
-// receive receives the image and destroys it when the test ends.
+// receive receives the image and destroys it when the test ends. It is a whole zfs send
+// stream, as from a server: a tree that was copied in would not test what images go
+// through.
 func receive(t testing.TB, bed Bed) {
 	t.Helper()
 	must.NoError(t, bed.Host.Images.Receive(t.Context(), image, bed.Stream()))
@@ -71,7 +81,8 @@ func receive(t testing.TB, bed Bed) {
 }
 
 // sameState fails the test if the machine has something that it did not have before. A
-// process has five seconds to end.
+// process has five seconds to end. All else must be gone when the removal has returned: a
+// pot of the same name may be created at once.
 func sameState(t testing.TB, before State, now func(testing.TB) State) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
@@ -128,7 +139,8 @@ type task struct {
 	out  string
 }
 
-// pots opens the pots of the bed.
+// pots opens the pots of the bed. Each call is like another process: life.Pots keeps
+// nothing in memory that must survive it.
 func (bed Bed) pots() *life.Pots {
 	return life.Open(bed.Host, potconf.Config{
 		Dir: bed.Dir, Network: pot.DefaultNetwork, Supervisor: bed.Supervisor,
@@ -136,7 +148,8 @@ func (bed Bed) pots() *life.Pots {
 	})
 }
 
-// spec returns a pot of the suite's image that runs hello with args.
+// spec returns a pot of the suite's image that runs hello with args. The label is what a
+// driver sets: leftovers are found by it.
 func spec(name pot.Name, args ...string) pot.Spec {
 	return pot.Spec{
 		Name: name, Image: image, Network: pot.NoNetwork,
@@ -145,7 +158,8 @@ func spec(name pot.Name, args ...string) pot.Spec {
 	}
 }
 
-// start creates a pot and starts its command. The pot is destroyed when the test ends.
+// start creates a pot and starts its command. The pot is destroyed when the test ends. env
+// is passed to the command alone, as a task's secrets are.
 func start(t testing.TB, bed Bed, s pot.Spec, env ...string) *task {
 	t.Helper()
 	tk := create(t, bed, s)
@@ -166,7 +180,8 @@ func create(t testing.TB, bed Bed, s pot.Spec) *task {
 	return tk
 }
 
-// wait waits at most ten seconds for the task's end and returns it.
+// wait waits at most ten seconds for the task's end and returns it. On emulated hardware a
+// command may take seconds to end.
 func (tk *task) wait(t testing.TB) life.End {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -190,7 +205,8 @@ func (tk *task) says(t testing.TB, text string) {
 	eventually(t, "the task says "+text, func() bool { return strings.Contains(tk.output(t), text) })
 }
 
-// eventually waits, at most ten seconds, until ok returns true.
+// eventually waits, at most ten seconds, until ok returns true. It polls: the conditions
+// are true in other processes, which cannot notify this one.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
@@ -200,7 +216,8 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// exec runs hello in the task's pot and returns its output.
+// exec runs hello in the task's pot and returns its output. It fails the test if hello
+// fails.
 func (tk *task) exec(t testing.TB, args ...string) string {
 	t.Helper()
 	var out bytes.Buffer

@@ -36,7 +36,9 @@ func oddForTest(t *testing.T) {
 }
 
 // testInherit checks that commands have the same umask, limits, signals and priorities
-// whatever the state of the process that starts them.
+// whatever the state of the process that starts them. An agent's unit file, or a shell with
+// ulimit and nohup, otherwise decides how tasks run: with a umask of 077 a pot's other
+// users could not read what its command creates.
 func testInherit(t *testing.T, bed Bed) {
 	create(t, bed, spec("web", "sleep", "1h"))
 	jail, err := bed.Host.Jails.Find(t.Context(), "web")
@@ -60,6 +62,7 @@ func testInherit(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		return state
 	}
+	// an exec, which starts without a supervisor that stays
 	more := func(t *testing.T) string {
 		p := &supervise.Process{Jail: jail, Argv: argv, Stdin: null, Stdout: null, Stderr: null, Supervisor: bed.Supervisor}
 		command, err := p.Start()

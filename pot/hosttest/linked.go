@@ -15,7 +15,9 @@ import (
 )
 
 // testLinkedTargets mounts on paths with links of the image. A link leads where it leads a
-// process in the pot, and nothing is created or mounted outside the tree.
+// process in the pot, and nothing is created or mounted outside the tree. Trees of FreeBSD
+// have such links, as /home to usr/home. Followed on the host's own paths, as pot did, an
+// absolute link leads into the host.
 func testLinkedTargets(t *testing.T, root, source string, mount func(pot.Mount) error) {
 	outside := t.TempDir()
 	must.NoError(t, os.MkdirAll(filepath.Join(root, "linked/home"), 0o755))
@@ -40,6 +42,8 @@ func testLinkedTargets(t *testing.T, root, source string, mount func(pot.Mount) 
 		must.NoError(t, mount(pot.Mount{Source: filepath.Join(source, "f"), Target: "/file"}))
 		must.FileContains(t, filepath.Join(root, "linked/made"), "from the host")
 	})
+	// Linux follows 40 links in a path (path_resolution(7)), FreeBSD 32 (MAXSYMLINKS,
+	// sys/param.h).
 	for target, want := range map[string]string{"/loop/x": "more than 40 links", "/linked/self": "more than 40 links", "/top": "must be below"} {
 		must.ErrorContains(t, mount(pot.Mount{Source: source, Target: target}), want)
 	}
@@ -49,7 +53,8 @@ func testLinkedTargets(t *testing.T, root, source string, mount func(pot.Mount) 
 }
 
 // testLinkedLife starts a pot whose image has links where its mounts are: all mounts are
-// visible, and none hides another.
+// visible, and none hides another. Mounts are ordered by where they lead: ordered by their
+// names, an outer mount would hide an inner one.
 func testLinkedLife(t *testing.T, bed Bed) {
 	const linked = "linked_1_0"
 	stream := changedStream(t, bed.pots(), bed.Stream(), func(*local.Pot) {

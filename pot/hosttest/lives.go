@@ -28,14 +28,18 @@ import (
 )
 
 // testStart checks what a command is given when it starts, what is reported of its end, and
-// the errors of commands that cannot start.
+// the errors of commands that cannot start. pot reported a jail that could not be created
+// as an application that failed: here that is an error of the start, and an exit code is
+// always the command's own.
 func testStart(t *testing.T, bed Bed) {
+	// 125 is pot start's own word for any failure of a command.
 	t.Run("exit codes are reported unchanged", func(t *testing.T) {
 		for _, code := range []int{0, 1, 3, 125, 255} {
 			tk := start(t, bed, spec(pot.Name(fmt.Sprintf("exit_%d", code)), "exit", fmt.Sprint(code)))
 			end := tk.wait(t)
 			must.Eq(t, code, end.Code)
 			must.Eq(t, 0, end.Signal)
+			// a second reader of the exit, as an agent after its restart
 			again := tk.wait(t)
 			must.Eq(t, end, again)
 		}
@@ -45,6 +49,8 @@ func testStart(t *testing.T, bed Bed) {
 		must.Eq(t, 15, end.Signal)
 		must.Eq(t, 143, end.Code)
 	})
+	// The driver that called pot's scripts joined arguments with blanks, and shells split
+	// and expanded them.
 	t.Run("arguments arrive unchanged", func(t *testing.T) {
 		args := []string{"args", "a b", `"q"`, "$HOME", "`x`", "*", "", "é\n"}
 		tk := start(t, bed, spec("args", args...))
@@ -53,12 +59,16 @@ func testStart(t *testing.T, bed Bed) {
 			must.StrContains(t, tk.output(t), fmt.Sprintf("%d %q\n", i+1, a))
 		}
 	})
+	// pot's jexec(8) passed the whole environment of the agent, with its tokens, to the
+	// command.
 	t.Run("the environment is the task's and no other", func(t *testing.T) {
 		t.Setenv("POT_TEST_OF_THE_HOST", "seen")
 		tk := start(t, bed, spec("env", "env"), "A=x$HOME", "PATH=/bin", "B=1", "B=2")
 		tk.wait(t)
 		must.Eq(t, "A=x$HOME\nB=2\nHOME=/root\nPATH=/bin\nUSER=root\n", tk.output(t))
 	})
+	// User names and numbers of an image are its own; the host may have the name with
+	// another number, or not at all.
 	t.Run("the user is looked up in the image", func(t *testing.T) {
 		s := spec("id", "id")
 		s.User, s.Hostname, s.WorkDir = "web", "web.example.org", "/etc"
@@ -94,7 +104,9 @@ func testStart(t *testing.T, bed Bed) {
 	}
 }
 
-// takenPort publishes a port on which the test itself listens.
+// takenPort publishes a port on which the test itself listens. The start must fail: with a
+// redirect of the kernel alone it would succeed, and connections would go to whichever came
+// first.
 func takenPort(t *testing.T) func(*pot.Spec) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must.NoError(t, err)
@@ -105,7 +117,8 @@ func takenPort(t *testing.T) func(*pot.Spec) {
 	}
 }
 
-// freePort returns a port that nobody uses, for TCP and UDP.
+// freePort returns a port that nobody uses, for TCP and UDP. Another process may take it
+// before it is used; the tests hold Alone's lock, so that no other test does.
 func freePort(t testing.TB) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -126,7 +139,9 @@ func ask(t testing.TB, at string) string {
 	return string(body)
 }
 
-// testPorts checks published ports and addresses on the public bridge.
+// testPorts checks published ports and addresses on the public bridge. Three ways lead to a
+// pot's port: its address, the host's redirect of packets that arrive, and the supervisor's
+// forward for connections from the host itself.
 func testPorts(t *testing.T, bed Bed) {
 	port := freePort(t)
 	s := spec("web", "serve", ":8080")
@@ -135,6 +150,8 @@ func testPorts(t *testing.T, bed Bed) {
 	tk := start(t, bed, s)
 	tk.says(t, "serving on")
 
+	// pf's rdr rules do not see connections from the host itself, and Consul's checks are
+	// such.
 	t.Run("a published port answers on the host", func(t *testing.T) {
 		must.StrContains(t, ask(t, port.String()), "hello from web GET /x")
 	})
@@ -153,6 +170,8 @@ func testPorts(t *testing.T, bed Bed) {
 		must.StrContains(t, tk.exec(t, "id"), tk.Address().String()+"/10")
 		must.StrContains(t, tk.exec(t, "cat", "/etc/hosts"), tk.Address().String()+" web\n")
 	})
+	// With the lowest free address, as potnet allocates it, ARP caches and pf states of the
+	// previous pot were applied to the next.
 	t.Run("pots have different addresses, and a released one is not reused at once", func(t *testing.T) {
 		other := spec("other", "sleep", "1h")
 		other.Network = pot.PublicBridge
@@ -172,7 +191,8 @@ func testPorts(t *testing.T, bed Bed) {
 	})
 }
 
-// testExec checks further commands in a running pot.
+// testExec checks further commands in a running pot. nomad alloc exec, and script checks,
+// are such commands.
 func testExec(t *testing.T, bed Bed) {
 	tk := start(t, bed, spec("web", "signals"), "OF_THE_TASK=1")
 	tk.says(t, "ready")
@@ -184,6 +204,7 @@ func testExec(t *testing.T, bed Bed) {
 		must.Eq(t, "", out.String())
 		must.StrContains(t, err.String(), "no such thing")
 	})
+	// A command that reads to the end of its input must see that end.
 	t.Run("input reaches the command and ends", func(t *testing.T) {
 		var out strings.Builder
 		exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "tee"}, Stdin: strings.NewReader("over and out"), Stdout: &out})
@@ -219,6 +240,7 @@ func testExec(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		must.Eq(t, int(syscall.SIGHUP), exit.Signal)
 	})
+	// Without that a script check that hangs would add a process with each interval.
 	t.Run("a command ends with its context", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
@@ -227,11 +249,14 @@ func testExec(t *testing.T, bed Bed) {
 		must.ErrorIs(t, err, context.DeadlineExceeded)
 		must.Less(t, 5*time.Second, time.Since(begun))
 	})
+	// A client that has gone must not leave a command blocked in write(2) on a full pipe.
 	t.Run("a command whose reader fails can still end", func(t *testing.T) {
 		exit, err := tk.Exec(t.Context(), life.Exec{Argv: []string{"hello", "flood", "100000"}, Stdout: failing{}})
 		must.NoError(t, err)
 		must.Eq(t, 0, exit.Code)
 	})
+	// os.Root is such a directory, and an agent always has some: the program that enters
+	// the jail is another one.
 	t.Run("this process may have a directory open", func(t *testing.T) {
 		open, err := os.OpenRoot("/")
 		must.NoError(t, err)
@@ -252,7 +277,8 @@ type failing struct{}
 func (failing) Write(p []byte) (int, error) { return 0, errors.New("gone") }
 
 // testLife checks signals, stops, and pots that another process finds or whose supervisor
-// or record is lost.
+// or record is lost. They are the events that an agent's crash, a kill by an operator, or a
+// full disk bring about.
 func testLife(t *testing.T, bed Bed) {
 	t.Run("a command receives signals", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "signals"))
@@ -263,6 +289,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.Eq(t, 0, tk.wait(t).Code)
 		must.ErrorIs(t, tk.Signal(syscall.SIGHUP), supervise.ErrEnded)
 	})
+	// A stop of what has ended succeeds: Nomad may ask twice.
 	t.Run("a stop sends the task's signal first", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "sleep", "1h"))
 		begun := time.Now()
@@ -291,6 +318,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		must.Eq(t, 0, end.Code)
 	})
+	// It must be an error of its own: 0 would let a batch job count as done.
 	t.Run("the exit of a command whose supervisor was killed is unknown", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "sleep", "1h"))
 		s, err := supervise.Open(filepath.Join(bed.Dir, "pots", "web"))
@@ -299,6 +327,8 @@ func testLife(t *testing.T, bed Bed) {
 		_, err = tk.Wait(t.Context())
 		must.ErrorIs(t, err, supervise.ErrUnknownExit)
 	})
+	// The directory of logs is mounted in the task, which can replace its own output:
+	// followed, it would have root write to any file of the host.
 	t.Run("an output that becomes a link is not followed", func(t *testing.T) {
 		s := spec("web", "exit", "0")
 		logs := t.TempDir()
@@ -311,6 +341,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.Error(t, p.Start(t.Context(), nil))
 		must.NoError(t, p.Destroy(t.Context()))
 	})
+	// By its name alone, twice: the second call finds nothing.
 	t.Run("a pot whose record is lost can be destroyed", func(t *testing.T) {
 		s := spec("web", "sleep", "1h")
 		s.Network = pot.PublicBridge
@@ -319,6 +350,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.NoError(t, bed.pots().Destroy(t.Context(), "web"))
 		must.NoError(t, bed.pots().Destroy(t.Context(), "web"))
 	})
+	// One epair, mount or anchor that is left for each start shows only in a row.
 	t.Run("fifty starts and stops in a row leave nothing", func(t *testing.T) {
 		before := bed.State(t)
 		for range 50 {

@@ -33,6 +33,8 @@ func testMounts(t *testing.T, bed Bed) {
 		must.NoError(t, mount(pot.Mount{Source: source, Target: "/ro", ReadOnly: true}))
 		must.ErrorIs(t, os.WriteFile(filepath.Join(root, "ro/h"), nil, 0o644), syscall.EROFS)
 	})
+	// The driver mounts a task's allocation directory so, with its logs read-only. On
+	// FreeBSD it would be a nullfs over itself, which the kernel refuses.
 	t.Run("a part of a mounted directory is mounted over itself, read-only", func(t *testing.T) {
 		must.NoError(t, os.Mkdir(filepath.Join(source, "logs"), 0o755))
 		must.NoError(t, os.Mkdir(filepath.Join(source, "shared"), 0o755))
@@ -60,10 +62,13 @@ func testMounts(t *testing.T, bed Bed) {
 		}, root)
 	})
 	t.Run("mounts within mounts do not affect each other", func(t *testing.T) { testMountsWithin(t, bed) })
+	// pot removes a pot's directory with rm -rf, and with it the files of the host that are
+	// still mounted there.
 	t.Run("a clone with something mounted in it is not destroyed", func(t *testing.T) {
 		must.Error(t, h.Datasets.Destroy(t.Context(), "web"))
 		must.FileExists(t, filepath.Join(source, "f"))
 	})
+	// After a crash the second process does not know what the first has unmounted.
 	t.Run("all are unmounted, twice", func(t *testing.T) {
 		must.NoError(t, h.Mounts.UnmountAll(t.Context(), root))
 		must.NoError(t, h.Mounts.UnmountAll(t.Context(), root))

@@ -24,7 +24,9 @@ type mountCase struct {
 type mountOf struct{ mode, source, target string }
 
 // mountCases are mounts within other mounts. Each mount, and each part of it, is as
-// writable as that mount asked for, whatever else is mounted below its source.
+// writable as that mount asked for, whatever else is mounted below its source. FreeBSD's
+// nullfs cannot cover a directory with itself, so that its host splits directories instead:
+// most cases are about that (pot/freebsd, split.go).
 var mountCases = []mountCase{
 	{"read-only", []mountOf{{"ro", "data", "/d"}},
 		map[string]string{"/d/keys": "ro keys", "/d/sub/f": "ro f", "/d/sub/deep/g": "ro g"}},
@@ -74,7 +76,8 @@ var mountCases = []mountCase{
 type See func(path string) (text string, writable bool, err error)
 
 // Nested runs mountCases. mount mounts in a pot, and unmount unmounts everything that was
-// mounted.
+// mounted. It is exported for pot/freebsd, whose tests run it on a model of the kernel as
+// well.
 func Nested(t *testing.T, mount func(*testing.T, pot.Mount), see See, unmount func(*testing.T)) {
 	for _, c := range mountCases {
 		t.Run(c.name, func(t *testing.T) {

@@ -16,7 +16,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// testPrivate checks pots on a private bridge.
+// testPrivate checks pots on a private bridge. Its gateway is not one of its pots'
+// addresses: potnet counts it among them, so that its bridge for six pots holds five.
 func testPrivate(t *testing.T, bed Bed) {
 	db, err := bed.pots().CreateBridge(t.Context(), "db", 5)
 	must.NoError(t, err)
@@ -35,6 +36,7 @@ func testPrivate(t *testing.T, bed Bed) {
 	must.StrContains(t, ask(t, netip.AddrPortFrom(tk.Address(), 8080).String()), "hello from web")
 	must.StrContains(t, ask(t, port.String()), "hello from web")
 
+	// One too many fails with a reason, and takes no address of the public bridge.
 	t.Run("a private bridge has as many addresses as it was created for", func(t *testing.T) {
 		for _, name := range []pot.Name{"b", "c", "d", "e"} {
 			more := spec(name, "sleep", "1h")
@@ -55,8 +57,10 @@ func testPrivate(t *testing.T, bed Bed) {
 }
 
 // testAttributes checks the attributes that every host has, and the limit of a pot's run
-// time.
+// time. They are attributes of pot.conf, so that an image from pot behaves as it does
+// there.
 func testAttributes(t *testing.T, bed Bed) {
+	// A clean shutdown, as of a database, needs the command alive.
 	t.Run("exec_stop runs before the command is signalled", func(t *testing.T) {
 		out := t.TempDir()
 		s := spec("web", "signals")
@@ -68,6 +72,7 @@ func testAttributes(t *testing.T, bed Bed) {
 		must.Eq(t, 0, tk.wait(t).Code)
 		must.FileContains(t, filepath.Join(out, "stopped"), "yes")
 	})
+	// jail(8) gave up on it, and pot then reported a pot as stopped whose processes ran on.
 	t.Run("an exec_stop that hangs does not block a stop", func(t *testing.T) {
 		s := spec("web", "sleep", "1h")
 		s.Attributes = conf.Attributes{"exec_stop": "/bin/hello sleep 1h"}
@@ -76,6 +81,7 @@ func testAttributes(t *testing.T, bed Bed) {
 		must.NoError(t, tk.Stop(t.Context(), syscall.SIGTERM, 500*time.Millisecond))
 		must.Less(t, 10*time.Second, time.Since(begun))
 	})
+	// pot's default for pots by hand; tasks have no-tmpfs, as pot prepare sets it.
 	t.Run("without no-tmpfs, /tmp is in memory", func(t *testing.T) {
 		s := spec("web", "sleep", "1h")
 		s.Attributes = conf.Attributes{"no-tmpfs": "NO"}
@@ -91,6 +97,7 @@ func testAttributes(t *testing.T, bed Bed) {
 		must.NotEq(t, device(filepath.Join(dir, "m")), device(filepath.Join(dir, "m/tmp")))
 		must.FileContains(t, filepath.Join(dir, "m/tmp/x"), "in memory")
 	})
+	// The supervisor enforces it: an agent may be down at that time.
 	t.Run("a command that runs too long is killed and has timed out", func(t *testing.T) {
 		s := spec("web", "sleep", "1h")
 		s.WallClock = 300 * time.Millisecond

@@ -40,7 +40,8 @@ func flooded(lines int) string {
 }
 
 // testOutputs checks that all output of a command arrives, however slow its reader is: much
-// of it is still in a pipe or a terminal when the command has ended.
+// of it is still in a pipe or a terminal when the command has ended. The numbers of lines
+// are below, near and above what a pipe of Linux holds (64 KiB).
 func testOutputs(t *testing.T, bed Bed) {
 	t.Run("a log collector that returns late gets all of the output", func(t *testing.T) { testFifo(t, bed) })
 	tk := start(t, bed, spec("web", "sleep", "1h"))
@@ -58,7 +59,8 @@ func testOutputs(t *testing.T, bed Bed) {
 }
 
 // testFifo checks that a log collector that is away when its task ends, as while its agent
-// is restarted, gets the last of the task's output when it returns.
+// is restarted, gets the last of the task's output when it returns. The kernel discards
+// what a fifo holds when its last descriptor is closed: somebody must keep it open.
 func testFifo(t *testing.T, bed Bed) {
 	s := spec("web", "flood", "100")
 	path := filepath.Join(t.TempDir(), "fifo")

@@ -22,18 +22,23 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// testImages checks pot.Images: receiving, renaming, labels and names.
+// testImages checks pot.Images: receiving, renaming, labels and names. A name must stand
+// for a whole image or for nothing: the next task clones whatever has it.
 func testImages(t *testing.T, bed Bed) {
 	h := bed.Host.Images
 	t.Run("an image is not received over another", func(t *testing.T) {
 		must.ErrorIs(t, h.Receive(t.Context(), image, bed.Stream()), fs.ErrExist)
 	})
+	// A pull that is cut short ends so. zfs receive keeps the datasets that it has created
+	// by then.
 	t.Run("an invalid stream leaves nothing", func(t *testing.T) {
 		must.Error(t, h.Receive(t.Context(), "garbage", strings.NewReader(strings.Repeat("garbage", 1000))))
 		names, err := h.List(t.Context(), "garbage")
 		must.NoError(t, err)
 		must.SliceEmpty(t, names)
 	})
+	// Images are received under an import's name and renamed when they are complete: the
+	// digest must come along.
 	t.Run("a renamed image keeps its labels", func(t *testing.T) {
 		want := map[string]string{"nomad.pot:ref": "r", "nomad.pot:digest": "d"}
 		must.NoError(t, h.Receive(t.Context(), "_import", bed.Stream()))
@@ -57,6 +62,7 @@ func testImages(t *testing.T, bed Bed) {
 		_, err = h.Labels(t.Context(), "other")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
+	// GUIDs are how a layer finds the snapshot that it was made from.
 	t.Run("labels are found on all that have them", func(t *testing.T) {
 		must.NoError(t, h.Receive(t.Context(), "other", bed.Stream()))
 		must.NoError(t, h.SetLabels(t.Context(), "other", map[string]string{conf.LabelReceived: "d 1 2", conf.LabelRef: "r"}))
@@ -79,6 +85,8 @@ func testImages(t *testing.T, bed Bed) {
 		_, err = h.GUIDs(t.Context(), "other")
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
+	// Names come from job files; ".." would reach datasets and directories beside the
+	// pots'.
 	t.Run("a path is refused as a name", func(t *testing.T) {
 		for _, name := range []string{"", ".", "..", "a/b", "../x", "/x"} {
 			_, err := h.GUIDs(t.Context(), name)
@@ -89,8 +97,9 @@ func testImages(t *testing.T, bed Bed) {
 	})
 }
 
-// testDatasets checks pot.Cloner: clones, which depend on their image and do not change
-// it.
+// testDatasets checks pot.Cloner: clones, which depend on their image and do not change it.
+// Every task of an image shares its blocks: a write that reached the image would reach them
+// all.
 func testDatasets(t *testing.T, bed Bed) {
 	h := bed.Host
 	labels := map[string]string{"nomad.pot:alloc": "a"}
@@ -116,6 +125,7 @@ func testDatasets(t *testing.T, bed Bed) {
 	t.Run("an image that a clone needs is not destroyed", func(t *testing.T) {
 		must.ErrorContains(t, h.Images.Destroy(t.Context(), image), "dependent clones")
 	})
+	// Idle images are destroyed to free space. One without the label belongs to a person.
 	t.Run("an image that a clone needs or that has no label is not idle", func(t *testing.T) {
 		must.NoError(t, h.Images.Receive(t.Context(), "unused", bed.Stream()))
 		must.NoError(t, h.Images.Receive(t.Context(), "another", bed.Stream()))
@@ -134,13 +144,15 @@ func testDatasets(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		must.Eq(t, labels, got)
 	})
+	// A destroy that is repeated after a crash must end.
 	t.Run("a clone can be destroyed twice", func(t *testing.T) {
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "web"))
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "web"))
 	})
 }
 
-// testLinks checks pot.Links without a jail: one link for each pot.
+// testLinks checks pot.Links without a jail: one link for each pot. A second link of the
+// same pot would be one that nobody removes: pot left epairs behind in this way.
 func testLinks(t *testing.T, bed Bed) {
 	h := bed.Host.Links
 	link := func(name pot.Name, addr string) pot.Link {
@@ -158,7 +170,8 @@ func testLinks(t *testing.T, bed Bed) {
 	})
 }
 
-// testJails checks pot.Jails: one jail of a name, which ends with its processes.
+// testJails checks pot.Jails: one jail of a name, which ends with its processes. A jail
+// that stays, dying, keeps its name and its tree busy for the next start.
 func testJails(t *testing.T, bed Bed) {
 	h := bed.Host
 	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web"})
@@ -206,7 +219,8 @@ func testJails(t *testing.T, bed Bed) {
 	must.NoError(t, h.Datasets.Destroy(t.Context(), "web"))
 }
 
-// testLimits checks pot.Limits by commands that reach their limits.
+// testLimits checks pot.Limits by commands that reach their limits. A kernel without
+// accounting skips it: pots run there without limits.
 func testLimits(t *testing.T, bed Bed) {
 	for _, f := range bed.Host.Check(t.Context()) {
 		if f.Key == "limits" {
@@ -220,6 +234,7 @@ func testLimits(t *testing.T, bed Bed) {
 		must.Eq(t, 128+int(syscall.SIGKILL), end.Code)
 		must.True(t, end.OutOfMemory)
 	})
+	// Nomad shows OOM Killed to the user, who would raise a limit that is not the reason.
 	t.Run("a command that was killed otherwise is not out of memory", func(t *testing.T) {
 		s := spec("killed", "kill", "9")
 		s.Limits = pot.Limits{MemoryBytes: 64 << 20}
@@ -245,6 +260,7 @@ func testLimits(t *testing.T, bed Bed) {
 			must.Eq(t, "freebsd", runtime.GOOS, must.Sprint("a control group kills only the process that asks for more"))
 		}
 	})
+	// Nomad's MHz have no bound; cpu.weight of control groups has 1 to 10000.
 	t.Run("a weight beyond the host's bounds is accepted", func(t *testing.T) {
 		for name, weight := range map[pot.Name]int64{"light": 1, "heavy": 1 << 20} {
 			s := spec(name, "exit", "0")
@@ -252,6 +268,7 @@ func testLimits(t *testing.T, bed Bed) {
 			must.Eq(t, 0, start(t, bed, s).wait(t).Code)
 		}
 	})
+	// The time spans three ticks, since rctl(8) counts whole seconds.
 	t.Run("usage grows with work", func(t *testing.T) {
 		s := spec("spinner", "spin", "10m")
 		s.Limits = pot.Limits{CPUPercent: 50, CPUShares: 100}
@@ -273,7 +290,9 @@ func testLimits(t *testing.T, bed Bed) {
 	})
 }
 
-// testLeftovers is that whatever is left of a pot is found, by what is written on it.
+// testLeftovers is that whatever is left of a pot is found, by what is written on it. The
+// driver destroys them when no task has their name; anything that it does not find stays
+// until somebody looks.
 func testLeftovers(t *testing.T, bed Bed) {
 	h := bed.Host
 	leftovers := func(t *testing.T) []pot.Name {

@@ -15,6 +15,9 @@ import (
 )
 
 // testSnapshots checks pot.Snapshots on a pot with a setting and a hook of its own.
+// Settings and tree are two datasets, whose snapshots must have the same name and be rolled
+// back together: a pot with the settings of another time starts with addresses and mounts
+// that are gone.
 func testSnapshots(t *testing.T, bed Bed) {
 	h, s := bed.Host, bed.Host.Snapshots
 	const name, first, second = "own", "1800000000", "1800000001"
@@ -41,6 +44,7 @@ func testSnapshots(t *testing.T, bed Bed) {
 		must.ErrorIs(t, s.Take(t.Context(), "nosuch", first), fs.ErrNotExist)
 		must.Eq(t, []string{first}, names(t))
 	})
+	// zfs rollback to an older one destroys those after it.
 	t.Run("a pot is rolled back to its newest snapshot only", func(t *testing.T) {
 		must.NoError(t, os.WriteFile(file, []byte("two"), 0o640))
 		must.NoError(t, s.Take(t.Context(), name, second))
@@ -51,6 +55,8 @@ func testSnapshots(t *testing.T, bed Bed) {
 		must.FileContains(t, file, "two")
 		must.FileMode(t, hook, 0o755)
 	})
+	// Hooks and mounts of the origin act on the host: they are copied by choice, never by
+	// cloning.
 	t.Run("a clone has the snapshot's files and no settings", func(t *testing.T) {
 		dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: name, Name: "copy", Snapshot: first})
 		must.NoError(t, err)
@@ -60,6 +66,7 @@ func testSnapshots(t *testing.T, bed Bed) {
 		must.SliceEmpty(t, left)
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "copy"))
 	})
+	// This is export and import, with the modes of hooks.
 	t.Run("a sent snapshot can be received", func(t *testing.T) {
 		var b bytes.Buffer
 		must.NoError(t, s.Send(t.Context(), name, second, &b))

@@ -41,4 +41,5 @@ func ProcessState(pid int) (string, error) {
 	return b.String(), nil
 }
 
+// oddWeight does nothing: FreeBSD's protect(1) is only in BecomeOdd.
 func oddWeight(*testing.T) (undo func() error) { return func() error { return nil } }

@@ -13,7 +13,9 @@ import (
 )
 
 // testStreams lets programs of a user other than root open their standard streams by name,
-// as many do to write a log.
+// as many do to write a log. nginx and httpd images link their logs there. On Linux that
+// opens the file again, with the user's rights (proc(5), /proc/PID/fd), while root has
+// created it.
 func testStreams(t *testing.T, bed Bed) {
 	byName := func(name, text string) []string { return []string{"/bin/hello", "write", name, text} }
 	for _, name := range []string{"/dev/stdout", "/dev/stderr", "/dev/fd/1"} {

@@ -19,7 +19,9 @@ import (
 const swaps = 100
 
 // testSwappedSource mounts a directory while another goroutine keeps replacing it with a
-// link to a secret: the tree shows the directory or nothing.
+// link to a secret: the tree shows the directory or nothing. A task whose directory is the
+// source of another mount can do so: mount(2) and nmount(2) take a path, and what was
+// checked may not be what is mounted.
 func testSwappedSource(t *testing.T, mount func(source, target string) error, root string) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	must.NoError(t, err)
@@ -72,7 +74,9 @@ func testSwappedSource(t *testing.T, mount func(source, target string) error, ro
 
 // testSwappedTarget mounts in a volume of the pot while another goroutine keeps replacing
 // the target with a link to a directory of the host: the host's directory is never covered,
-// whether the mount succeeds or not.
+// whether the mount succeeds or not. A volume that two tasks share is writable by one while
+// the other is started. Mounted over a directory of the host, the volume would replace,
+// say, its /etc.
 func testSwappedTarget(t *testing.T, mount func(source, target string) error) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	must.NoError(t, err)

@@ -59,9 +59,8 @@ func (r *record) has(addr netip.Addr) bool {
 // addressesInUse returns the addresses that no pot on a bridge of that mode may be given:
 // the addresses that the configuration reserves, the addresses of pots that the shell tool
 // pot has created, and for the public bridge the networks of the private bridges. The shell
-// tool shares the networks, and allocates addresses that no pot.conf has (pot-reference
-// 8.4). A pot.conf that cannot be read is ignored. image is the name of any dataset beside
-// the pots'.
+// tool shares the networks, and allocates addresses that no pot.conf has (potnet next). A
+// pot.conf that cannot be read is ignored. image is the name of any dataset beside the pots'.
 func (ps *Pots) addressesInUse(ctx context.Context, image string, mode pot.NetworkMode) (network.InUse, error) {
 	all := network.InUse{Addrs: map[netip.Addr]bool{}}
 	if mode == pot.PublicBridge {

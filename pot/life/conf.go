@@ -68,8 +68,8 @@ func (r *record) potConf() []byte {
 	return b.Bytes()
 }
 
-// maxHostname is the default of POT_HOSTNAME_MAX_LENGTH: some programs accept no longer
-// name (pot-reference 2.4).
+// maxHostname is the default of POT_HOSTNAME_MAX_LENGTH (etc/pot/pot.default.conf): some
+// programs accept no longer name (issue 118 of github.com/bsdpot/pot).
 const maxHostname = 64
 
 // hostname returns the pot's host name: the spec's, or one made from the pot's name.

@@ -15,7 +15,7 @@ import (
 	"nomad-driver-pot/pot/supervise"
 )
 
-// HookRun runs a pot's hooks: programs on the host, as root (pot-reference 2.5).
+// HookRun runs a pot's hooks: programs on the host, as root (pot set-hook).
 type HookRun struct {
 	Supervisor string // path of pot-supervisor, which executes the program
 	Dir        string // directory of the pot's dataset; its conf has the programs

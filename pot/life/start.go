@@ -258,8 +258,8 @@ func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration)
 }
 
 // execStop runs the command of the exec_stop attribute in the pot, as jail(8) does. Its
-// failure does not fail the stop, which also has to end pots that do not end by themselves
-// (pot-reference 7.6).
+// failure does not fail the stop, which also has to end pots that do not end by themselves:
+// jail(8) gives up on it, and pot then leaves a jail that still runs (share/pot/stop.sh).
 func (p *Pot) execStop(ctx context.Context) {
 	text := p.record.Attributes.Value("exec_stop")
 	if text == "" || !p.Running() {

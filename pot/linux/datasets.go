@@ -27,7 +27,8 @@ import (
 //	DIR/labels/NAME           what belongs to either, out of reach of both
 type datasets struct{ dir string }
 
-// labelFile is the content of DIR/labels/NAME.
+// labelFile is the content of DIR/labels/NAME. No stream can set them, and no pot can reach
+// the directory: they say what a dataset is on this host.
 type labelFile struct {
 	Origin string            `json:"origin,omitempty"` // of a clone
 	Labels map[string]string `json:"labels,omitempty"`
@@ -37,7 +38,8 @@ func (d datasets) path(name string) string  { return filepath.Join(d.dir, "jails
 func (d datasets) layer(name string) string { return filepath.Join(d.dir, "layers", name) }
 func (d datasets) label(name string) string { return filepath.Join(d.dir, "labels", name) }
 
-// valid keeps names from being paths.
+// valid keeps names from being paths. Names of images come from job files, and are passed
+// on to RemoveAll.
 func valid(name string) error {
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") || len(name) > unix.NAME_MAX {
 		return fmt.Errorf("invalid name of a dataset: %.300q", name)
@@ -87,7 +89,7 @@ func (d datasets) Rename(ctx context.Context, from, to string) error {
 	return os.RemoveAll(d.label(from))
 }
 
-// List implements pot.Images.
+// List implements pot.Images. It needs no lock: an entry appears and disappears at once.
 func (d datasets) List(ctx context.Context, prefix string) ([]string, error) {
 	entries, err := os.ReadDir(filepath.Join(d.dir, "jails"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -128,7 +130,9 @@ func (d datasets) GUIDs(ctx context.Context, name string) ([]uint64, error) {
 	return nil, err
 }
 
-// replaceFile puts data at path, whole or not at all.
+// replaceFile puts data at path, whole or not at all. It does not sync: a crash of the
+// machine may leave an empty file, for which labels and jails have other sources
+// (labels_damaged.go, jails_damaged.go).
 func replaceFile(path string, data []byte) error {
 	err := os.WriteFile(path+".new", data, 0o600)
 	if err == nil {
@@ -151,7 +155,9 @@ func (d datasets) Dir(ctx context.Context, name string) (string, error) {
 	return d.path(name), nil
 }
 
-// Clone implements pot.Cloner. Directories have no quota.
+// Clone implements pot.Cloner. Directories have no quota. The clone begins with its labels:
+// leftovers find by them what a crash leaves. conf of the image, with its hooks and mounts,
+// does not come along.
 func (d datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err error) {
 	image, name := c.Origin, c.Name
 	if c.QuotaBytes > 0 {
@@ -193,7 +199,8 @@ func (d datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err error
 	return dir, overlay(filepath.Join(dir, "m"), lower, upper, work)
 }
 
-// mode is st_mode's permission bits as package os has them.
+// mode is st_mode's permission bits as package os has them. os.Chmod takes set-uid, set-gid
+// and sticky bits only in Go's own form.
 func mode(st uint32) fs.FileMode {
 	m := fs.FileMode(st & 0o777)
 	for bit, flag := range map[uint32]fs.FileMode{
@@ -223,7 +230,9 @@ func overlay(on, lower, upper, work string) error {
 // busyTimeout bounds how long a tree that is still in use is waited for.
 const busyTimeout = 2 * time.Second
 
-// Destroy implements pot.Cloner and pot.Receiver.
+// Destroy implements pot.Cloner and pot.Receiver. It removes the labels after the trees, so
+// that leftovers find a dataset that is half removed. A file system that is still mounted
+// below is an error before anything is removed: os.RemoveAll would remove its files.
 func (d datasets) Destroy(ctx context.Context, name string) error {
 	if err := valid(name); err != nil {
 		return err

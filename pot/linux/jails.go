@@ -130,7 +130,8 @@ func (j jails) startFirst(ctx context.Context, jail pot.Jail) error {
 	return err
 }
 
-// writeFirst records the first process of a jail, and kills it if that fails.
+// writeFirst records the first process of a jail, and kills it if that fails. Without the
+// record nobody could find the process again.
 func (j jails) writeFirst(name pot.Name, first *os.Process) error {
 	ticks, err := supervise.ProcessStartTicks(first.Pid)
 	if err == nil {
@@ -160,6 +161,7 @@ func configureFirst(stdin io.WriteCloser, stdout io.ReadCloser, config inside.Co
 	return nil
 }
 
+// write records a jail's first process, for this process and for later ones.
 func (j jails) write(name pot.Name, id supervise.Jail) error {
 	data, err := json.Marshal(id)
 	if err != nil {
@@ -180,7 +182,9 @@ func (j jails) read(name pot.Name) (id supervise.Jail, err error) {
 	return id, nil
 }
 
-// Find implements pot.Jails.Find.
+// Find implements pot.Jails.Find. The start time tells the process from a later one with
+// the same ID. Groups that a command must join belong to the answer, since package
+// supervise knows only directories.
 func (j jails) Find(ctx context.Context, name pot.Name) (supervise.Jail, error) {
 	id, err := j.read(name)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"slices"
 )
 
-// SetLabels implements pot.Images.
+// SetLabels implements pot.Images. The whole file is replaced: a crash leaves either the
+// old labels or the new.
 func (d datasets) SetLabels(ctx context.Context, name string, labels map[string]string) error {
 	if _, err := d.Dir(ctx, name); err != nil {
 		return err
@@ -81,6 +82,8 @@ func (d datasets) readLabels(name string) (f labelFile, err error) {
 	return f, nil
 }
 
+// writeLabels writes the labels and, before them, their copy. The copy is best effort: the
+// file is what counts.
 func (d datasets) writeLabels(name string, f labelFile) error {
 	data, err := json.Marshal(f)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// leftovers finds what is left of pots.
+// leftovers finds what is left of pots. A name may come several times.
 type leftovers struct {
 	datasets datasets
 	jails    jails

@@ -82,7 +82,8 @@ func (l *limiter) probe() error {
 	return errors.Join(m.Apply(-1), m.Destroy(), l.removeUnusedDirs())
 }
 
-// manager returns the library's object for a jail's groups.
+// manager returns the library's object for a jail's groups. The library is runc's, which
+// knows the files and units of both versions.
 func (l *limiter) manager(name pot.Name, limits pot.Limits) (cgroups.Manager, error) {
 	dirs, err := hierarchies()
 	if err != nil {
@@ -126,8 +127,8 @@ func shares(weight int64) uint64 {
 	return uint64(min(max(weight, least), most))
 }
 
-// Set implements pot.Limits.Set. On a machine without control groups it sets nothing,
-// which check reports.
+// Set implements pot.Limits.Set. On a machine without control groups it sets nothing, which
+// check reports. The groups exist before the jail, so that no process runs without limits.
 func (l *limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) error {
 	if limits.OpenFiles > 0 || limits.ReadBPS > 0 || limits.WriteBPS > 0 || limits.ReadIOPS > 0 || limits.WriteIOPS > 0 {
 		return fmt.Errorf("limits of open files, and of reads and writes: %w", pot.ErrUnsupported)
@@ -215,7 +216,8 @@ func (l *limiter) Usage(ctx context.Context, name pot.Name) (pot.Usage, error) {
 	return u, nil
 }
 
-// OutOfMemory implements pot.Limits.OutOfMemory.
+// OutOfMemory implements pot.Limits.OutOfMemory. The kernel counts its kills in the group
+// (memory.events of cgroup-v2.rst), which exists until Clear.
 func (l *limiter) OutOfMemory(ctx context.Context, name pot.Name) (bool, error) {
 	if len(l.dirs(name)) == 0 {
 		return false, nil

@@ -22,7 +22,7 @@ import (
 )
 
 // links implements pot.Links by veth pairs on bridges. As with pot, the bridge of a network
-// is the one that has its gateway's address (pot-reference 8.2). A bridge that we created
+// is the one that has its gateway's address (share/pot/network.sh). A bridge that we created
 // has an alias that says so, and is removed with its last pot.
 type links struct {
 	lock     string // a file: one process at a time creates or removes bridges
@@ -46,7 +46,8 @@ func vethNames(name pot.Name) (host, inner string) {
 // innerName is the interface's name in the pot.
 const innerName = "eth0"
 
-// Attach implements pot.Links.Attach.
+// Attach implements pot.Links.Attach. The pot's end is created in its network namespace,
+// before the jail exists: see networks.
 func (l links) Attach(ctx context.Context, link pot.Link) error {
 	if link.IPv6 {
 		return fmt.Errorf("IPv6 on a bridge: %w", pot.ErrUnsupported)
@@ -260,7 +261,9 @@ func setUp(h *netlink.Handle, end netlink.Link) error {
 	return h.LinkSetUp(end)
 }
 
-// configure renames the pot's interface and sets its address and route.
+// configure renames the pot's interface and sets its address and route. The order is the
+// kernel's: older ones rename no interface that is up, and a route needs a gateway that can
+// be reached.
 func configure(h *netlink.Handle, name string, link pot.Link) error {
 	inner, err := h.LinkByName(name)
 	if err == nil {

@@ -85,7 +85,7 @@ func enter(net, mounts netns.NsHandle) error {
 }
 
 // copyMount returns a copy of the mount at path that is not attached anywhere
-// (open_tree(2), Linux 5.2).
+// (open_tree(2), Linux 5.2). The caller must close the descriptor.
 func copyMount(path string, flags uint) (int, error) {
 	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|flags)
 	if err != nil {

@@ -18,7 +18,8 @@ const ticks = time.Second / 100
 
 // processUsage sums up the usage of the processes in the PID namespace of process first,
 // without that process. It is for machines without control groups, and does not count
-// processes that have ended.
+// processes that have ended. Every process's files in /proc are read: it is slow on a large
+// machine.
 func processUsage(first int) (pot.Usage, error) {
 	ns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", first))
 	if err != nil {

@@ -39,6 +39,8 @@ func (d datasets) ReceiveLayer(ctx context.Context, name, origin, snapshot strin
 	return d.receive(ctx, name, stream, readers)
 }
 
+// receive receives an image that is layered on the streams below, if there are any. Creating
+// its directory reserves the name: of two calls one gets fs.ErrExist.
 func (d datasets) receive(ctx context.Context, name string, stream io.Reader, below []io.Reader) (err error) {
 	if err := errors.Join(valid(name), d.prepare()); err != nil {
 		return err

@@ -23,6 +23,9 @@ import (
 // writes:
 //
 //	DIR/snapshots/NAME/SNAPSHOT
+//
+// It is a whole copy, in the format in which images travel: slow and large, but export and
+// rollback need no second format.
 type snapshots struct{ datasets }
 
 func (d datasets) snapshotDir(name string) string { return filepath.Join(d.dir, "snapshots", name) }
@@ -36,7 +39,8 @@ func (s snapshots) file(ctx context.Context, name, snapshot string) (string, err
 	return filepath.Join(s.snapshotDir(name), snapshot), err
 }
 
-// Take implements pot.Snapshots.Take.
+// Take implements pot.Snapshots.Take. The stream is written to a temporary file, which gets
+// its name by link(2): a snapshot is complete, and never replaces another.
 func (s snapshots) Take(ctx context.Context, name, snapshot string) (err error) {
 	file, err := s.file(ctx, name, snapshot)
 	if err != nil {
@@ -61,7 +65,8 @@ func (s snapshots) Take(ctx context.Context, name, snapshot string) (err error) 
 	return s.write(ctx, f, name, snapshot)
 }
 
-// write writes the stream of the pot's present content.
+// write writes the stream of the pot's present content. Two trees are written as they are:
+// the pot must not run.
 func (s snapshots) write(ctx context.Context, w io.Writer, name, snapshot string) error {
 	created := time.Now()
 	if seconds, err := strconv.ParseInt(snapshot, 10, 64); err == nil && seconds > 0 {
@@ -171,7 +176,8 @@ func (s snapshots) Destroy(ctx context.Context, name, snapshot string) error {
 }
 
 // Rollback implements pot.Snapshots.Rollback. The present content is kept until all of the
-// snapshot has been received.
+// snapshot has been received. A crash between the two renames leaves the pot under the name
+// _rolled-NAME.
 func (s snapshots) Rollback(ctx context.Context, name, snapshot string) error {
 	all, err := s.List(ctx, name)
 	if err != nil {
@@ -209,7 +215,7 @@ func (d datasets) receiveSnapshot(ctx context.Context, to, name, snapshot string
 }
 
 // Send implements pot.Snapshots.Send. Each stream is complete: earlier snapshots are not
-// sent.
+// sent. A file that is closed ends a copy that waits for a slow reader.
 func (s snapshots) Send(ctx context.Context, name, snapshot string, w io.Writer) error {
 	file, err := s.file(ctx, name, snapshot)
 	if err != nil {
@@ -236,7 +242,7 @@ func (s snapshots) Origin(ctx context.Context, name string) (of, snapshot string
 }
 
 // cloneSnapshot implements Clone for a snapshot: it makes a copy, which does not depend on
-// the snapshot.
+// the snapshot. On this host Snapshots.Destroy therefore never finds a dependent clone.
 func (d datasets) cloneSnapshot(ctx context.Context, c pot.Clone) (dir string, err error) {
 	if err := errors.Join(valid(c.Snapshot), valid(c.Origin)); err != nil {
 		return "", err

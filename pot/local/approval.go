@@ -15,9 +15,9 @@ import (
 )
 
 // A pot's hooks are programs that the host runs as root, and its fscomp.conf mounts
-// directories of the host. An image can contain both (pot-reference 2.5, 2.3). Therefore a
-// label of the dataset holds the digest of each such file that this host's operator has set:
-// no image can contain a label.
+// directories of the host. An image can contain both: pot export sends conf with the tree.
+// Therefore a label of the dataset holds the digest of each such file that this host's
+// operator has set: no image can contain a label.
 
 // ErrNotApproved is returned for a hook or a fscomp.conf that the operator has not set.
 var ErrNotApproved = errors.New("was not set on this host, and may have come with an image")

@@ -15,8 +15,7 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// Connection is how a pot is connected to a network (pot create -N -S -B -i, pot-reference
-// 4.1).
+// Connection is how a pot is connected to a network (pot create -N -S -B -i).
 type Connection struct {
 	Network   pot.NetworkMode // HostNetwork for pot's inherit
 	Stack     pot.Stack       // "": IPv4
@@ -79,9 +78,10 @@ func parseAddr(text string) (netip.Addr, error) {
 	return addr, nil
 }
 
-// Connect sets how the pot is connected, which must not run. It returns the address that was
-// allocated for the pot, the zero Addr if none was. No other pot has that address, tasks'
-// pots included; from then on the pot's pot.conf keeps it.
+// Connect sets how the pot is connected, which must not run. It returns the address that
+// was allocated for the pot, the zero Addr if none was. No other pot has that address,
+// tasks' pots included; from then on the pot's pot.conf keeps it. If pot.conf cannot be
+// changed, the address is released.
 func Connect(ctx context.Context, ps *life.Pots, s *Pot, c Connection) (addr netip.Addr, err error) {
 	if err := errors.Join(c.Validate(), s.stopped(ctx)); err != nil {
 		return addr, err
@@ -142,8 +142,10 @@ func (c connected) apply(ctx context.Context, s *Pot) error {
 	})
 }
 
-// SetDNS sets how the pot resolves names (pot create -d): inherit, pot, off, or custom:FILE,
-// a resolv.conf(5) that is copied.
+// SetDNS sets how the pot resolves names (pot create -d): inherit, pot, off, or
+// custom:FILE, a resolv.conf(5) that is copied. The file is copied at once: the host's own
+// may change later. Unlike pot, it does not check for the kind pot that the name server
+// exists.
 type SetDNS struct{ Kind string }
 
 const customDNS = "custom:"
@@ -181,7 +183,7 @@ func (d SetDNS) apply(ctx context.Context, s *Pot) error {
 	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.dns", kind) })
 }
 
-// SetHostname sets the hostname in the pot.
+// SetHostname sets the hostname in the pot. It counts from the next start.
 type SetHostname struct{ Hostname string }
 
 // Validate implements Change.Validate.

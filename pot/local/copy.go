@@ -15,7 +15,9 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// CopyIn copies a file or a directory of the host into the pot (copy-in, pot-reference 6.8).
+// CopyIn copies a file or a directory of the host into the pot (copy-in). Into a directory
+// that exists it goes under its own name; pot gives a directory a random name there
+// (share/pot/copy-in.sh).
 type CopyIn struct {
 	tree.Copy
 	Parents bool // create missing directories above Target
@@ -38,7 +40,8 @@ func (c CopyIn) Validate() error {
 	return errors.Join(append(errs, checkInPot("-d", "destination", c.Target))...)
 }
 
-// checkInPot returns what is wrong with a path in the pot's own tree.
+// checkInPot returns what is wrong with a path in the pot's own tree. /dev, /proc and other
+// places that the host fills are not the pot's own.
 func checkInPot(flag, what, name string) error {
 	switch {
 	case name == "":
@@ -49,6 +52,7 @@ func checkInPot(flag, what, name string) error {
 	return nil
 }
 
+// A copy that fails half way is not undone.
 func (c CopyIn) apply(ctx context.Context, s *Pot) error {
 	if err := s.canCopy(ctx, c.Running, c.Target); err != nil {
 		return err
@@ -62,7 +66,8 @@ func (c CopyIn) apply(ctx context.Context, s *Pot) error {
 	return tree.CopyIn(ctx, s.tree(), c.Copy)
 }
 
-// hasParent returns an error if the directory above target does not exist.
+// hasParent returns an error if the directory above target does not exist. The tree is not
+// trusted: a link that leads out of it is an error.
 func (s *Pot) hasParent(target string) error {
 	root, err := os.OpenRoot(s.tree())
 	if err != nil {
@@ -108,8 +113,8 @@ func (s *Pot) canCopy(ctx context.Context, running bool, name string) error {
 	return nil
 }
 
-// CopyOut copies a file or a directory of the pot into a directory of the host
-// (copy-out).
+// CopyOut copies a file or a directory of the pot into a directory of the host (copy-out).
+// It changes nothing in the pot, so that an image stays one: see Apply.
 type CopyOut struct {
 	Source  string // in the pot, absolute
 	Dir     string // of the host

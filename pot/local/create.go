@@ -14,9 +14,10 @@ import (
 	"nomad-driver-pot/pot/life"
 )
 
-// Create creates a pot from a zfs send stream of its tree and its pot.conf, and destroys the
-// snapshot that the stream has. It returns fs.ErrExist if the name is taken. After an error
-// nothing of the pot is left.
+// Create creates a pot from a zfs send stream of its tree and its pot.conf, and destroys
+// the snapshot that the stream has. It returns fs.ErrExist if the name is taken. After an
+// error nothing of the pot is left. That snapshot belongs to the conversion, not to the
+// pot: export would take it for the pot's own.
 func Create(ctx context.Context, ps *life.Pots, name pot.Name, stream io.Reader) (*Pot, error) {
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
@@ -60,7 +61,7 @@ func taken(name pot.Name, err error) error {
 }
 
 // finishCreate turns a new dataset into a pot: it calls fill, and disables what is a host's
-// in the crontab. If that fails, it destroys the dataset.
+// in the crontab. If that fails, it destroys the dataset. It does so even if ctx has ended.
 func finishCreate(ctx context.Context, ps *life.Pots, name pot.Name, fill func(*Pot) error) (*Pot, error) {
 	s, err := Open(ctx, ps.Host(), name)
 	if err == nil {
@@ -82,7 +83,9 @@ func undoCreate(ctx context.Context, ps *life.Pots, name pot.Name) error {
 
 // Clone creates a pot from another's tree at a snapshot, "" for its newest, and from the
 // other's present settings, except its hostname, addresses and bridge. Hooks and mounts are
-// approved in the clone if they are in the other. After an error nothing of the clone is left.
+// approved in the clone if they are in the other. After an error nothing of the clone is
+// left. On ZFS the clone shares blocks with the other pot, which cannot be destroyed before
+// it.
 func Clone(ctx context.Context, ps *life.Pots, name, of pot.Name, snapshot string) (_ *Pot, err error) {
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
@@ -115,7 +118,8 @@ func Clone(ctx context.Context, ps *life.Pots, name, of pot.Name, snapshot strin
 	return s, s.copySettings(ctx, from)
 }
 
-// copySettings copies another pot's settings.
+// copySettings copies another pot's settings. Approval is by content and by pot: it is
+// repeated for the clone, and only where the other pot has it.
 func (s *Pot) copySettings(ctx context.Context, from *Pot) error {
 	for _, file := range []string{conf.PotConf, conf.FSCompConf, conf.Dir + "/resolv.conf"} {
 		data, err := from.read(file)
@@ -136,6 +140,7 @@ func (s *Pot) copySettings(ctx context.Context, from *Pot) error {
 		return err
 	}
 	err := s.edit(func(c *conf.Lines) error {
+		// An address or a bridge of two pots would be a mistake; Connect sets new ones.
 		return errors.Join(c.Set("pot.attr."+readOnly), c.Set("ip"), c.Set("bridge"))
 	})
 	return errors.Join(err, s.Apply(ctx, SetHostname{string(s.name)}))

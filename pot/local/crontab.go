@@ -9,14 +9,15 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
+// crontab is the path in the tree; maxCrontab bounds its size, in bytes.
 const (
 	crontab    = "etc/crontab"
 	maxCrontab = 1 << 20
 )
 
 // disableHostJobs comments out the jobs in a new pot's crontab(5) that only a host may run:
-// save-entropy and adjkerntz, which sets the clock (pot-reference 4.5). A tree without a
-// regular /etc/crontab is left alone.
+// save-entropy and adjkerntz, which sets the clock. pot create does the same
+// (share/pot/create.sh). A tree without a regular /etc/crontab is left alone.
 func (s *Pot) disableHostJobs() error {
 	root, err := os.OpenRoot(s.tree())
 	if err != nil {
@@ -47,7 +48,9 @@ func (s *Pot) disableHostJobs() error {
 	return errors.Join(err, f.Close())
 }
 
-// withoutHostJobs returns a crontab with the host's jobs as comments.
+// withoutHostJobs returns a crontab with the host's jobs as comments. Lines are only
+// prefixed: a second call changes nothing, and the text never gets shorter, so it can be
+// written over the old one in place.
 func withoutHostJobs(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {

@@ -12,8 +12,9 @@ import (
 	"nomad-driver-pot/pot/life"
 )
 
-// Destroy destroys a pot: its dataset with all snapshots, and its addresses. If the pot runs,
-// Destroy stops it before, or returns ErrRunning if stop is false.
+// Destroy destroys a pot: its dataset with all snapshots, and its addresses. If the pot
+// runs, Destroy stops it before, or returns ErrRunning if stop is false. The dataset goes
+// before the addresses: after a failure the pot still has them.
 func Destroy(ctx context.Context, ps *life.Pots, name pot.Name, stop bool, o StartOptions) error {
 	s, err := Open(ctx, ps.Host(), name)
 	if err != nil {
@@ -41,8 +42,10 @@ func Destroy(ctx context.Context, ps *life.Pots, name pot.Name, stop bool, o Sta
 	return ps.ReleaseAddresses(name)
 }
 
-// Rename renames a pot, which must not run, and changes the dependencies of other pots on it.
-// The hostname changes if it was the pot's name.
+// Rename renames a pot, which must not run, and changes the dependencies of other pots on
+// it. The hostname changes if it was the pot's name. The pot's address is claimed under its
+// new name by the next start. If changing a dependency fails, the pot already has its new
+// name.
 func Rename(ctx context.Context, ps *life.Pots, from, to pot.Name) error {
 	if err := to.Validate(); err != nil {
 		return fmt.Errorf("name: %w", err)
@@ -103,7 +106,8 @@ func renameDeps(ctx context.Context, ps *life.Pots, jails string, from, to pot.N
 	return nil
 }
 
-// List returns the names of pots and images, sorted. It leaves out pots of tasks.
+// List returns the names of pots and images, sorted. It leaves out pots of tasks. It reads
+// the labels of each: a dataset that is destroyed meanwhile is left out.
 func List(ctx context.Context, ps *life.Pots) ([]pot.Name, error) {
 	names, err := ps.Host().Images.List(ctx, "")
 	if err != nil {

@@ -12,8 +12,10 @@ import (
 )
 
 // editFile calls edit with the content of the file name in the dataset at dir, and replaces
-// the file by what edit returns, whole or not at all. It holds the lock of the dataset's conf
-// directory meanwhile. A missing file counts as empty if it is optional.
+// the file by what edit returns, whole or not at all. It holds the lock of the dataset's
+// conf directory meanwhile. A missing file counts as empty if it is optional. pot itself
+// takes no lock: its setters edit in place, and a change that both make at once may be
+// lost.
 func editFile(dir, name string, optional bool, edit func([]byte) ([]byte, error)) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -43,7 +45,8 @@ func editFile(dir, name string, optional bool, edit func([]byte) ([]byte, error)
 }
 
 // lockConf locks the conf directory of a dataset against changes by others (flock(2)). It
-// locks the directory itself: a lock file would go into images. The caller must call unlock.
+// locks the directory itself: a lock file would go into images. The caller must call
+// unlock. The kernel releases it if the process dies.
 func lockConf(root *os.Root) (unlock func(), err error) {
 	d, err := root.Open(conf.Dir)
 	if err != nil {

@@ -36,7 +36,8 @@ func (s *Pot) hook(ctx context.Context, h conf.Hook, p *life.Pot, o StartOptions
 	life.HookRun{Supervisor: o.supervisor, Dir: s.dir, Pot: s.name, Env: s.Environment(ctx, addr), Timeout: hookTimeout, Tell: o.tell}.Run(ctx, h)
 }
 
-// hookTimeout bounds how long a hook runs.
+// hookTimeout bounds how long a hook runs. pot waits without a bound. It is longer than for
+// a task's hooks: a person waits and sees what happens.
 const hookTimeout = 5 * time.Minute
 
 func (s *Pot) readHook(h conf.Hook) ([]byte, error) {
@@ -49,8 +50,9 @@ func (s *Pot) readHook(h conf.Hook) ([]byte, error) {
 }
 
 // Environment returns the variables that describe the pot to a program on this host, as
-// NAME=value (pot-reference 2.5). addr is the pot's address where it is not the one in
-// pot.conf, or the zero Addr. An image may have set the values: quote them in shell text.
+// NAME=value: pot's own (share/pot/info.sh, -E). addr is the pot's address where it is not
+// the one in pot.conf, or the zero Addr. An image may have set the values: quote them in
+// shell text. A pot.conf that cannot be read gives the pot's name alone.
 func (s *Pot) Environment(ctx context.Context, addr netip.Addr) []string {
 	potConf, err := s.Conf()
 	if err != nil {

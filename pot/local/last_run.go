@@ -14,7 +14,8 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// runStats is the content of pot's file .last_run_stats.
+// runStats is the content of pot's file .last_run_stats. pot last-run-stats prints it, and
+// drivers read that.
 type runStats struct{ ExitCode int }
 
 const runStatsFile = conf.Dir + "/.last_run_stats"
@@ -36,7 +37,8 @@ func saveLastRun(ctx context.Context, p *life.Pot) {
 }
 
 // LastExitTime returns when the pot's command last exited. It returns fs.ErrNotExist if the
-// command never has.
+// command never has. It is the time of the file, which prune -g compares with now, as in
+// pot.
 func LastExitTime(ctx context.Context, ps *life.Pots, name pot.Name) (time.Time, error) {
 	s, err := Open(ctx, ps.Host(), name)
 	if err != nil {
@@ -55,7 +57,9 @@ func LastExitTime(ctx context.Context, ps *life.Pots, name pot.Name) (time.Time,
 }
 
 // LastExitCode returns the exit code of the pot's command when it last exited. It returns
-// fs.ErrNotExist if the command never has, or if the file that says so is damaged.
+// fs.ErrNotExist if the command never has, or if the file that says so is damaged. While
+// the record of a run exists, it wins over the file, which is written when the run is
+// cleaned up.
 func LastExitCode(ctx context.Context, ps *life.Pots, name pot.Name) (code int, err error) {
 	s, err := Open(ctx, ps.Host(), name)
 	if err != nil {

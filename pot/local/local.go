@@ -25,7 +25,8 @@ type Pot struct {
 }
 
 // A Change is a change of a pot's settings or files. There is one type for each of pot's
-// commands that makes one, with the rules of that command.
+// commands that makes one, with the rules of that command. Validate needs no host, so that
+// a command can report every mistake before it changes anything.
 type Change interface {
 	// Validate returns what is wrong with the change for any pot, led by the command's
 	// option.
@@ -37,7 +38,8 @@ type Change interface {
 // ErrTaskPot is returned for a pot of a Nomad task, which nobody may change by hand.
 var ErrTaskPot = errors.New("belongs to a Nomad task, and only Nomad can change it")
 
-// Open opens the pot of that name. It returns fs.ErrNotExist if there is none.
+// Open opens the pot of that name. It returns fs.ErrNotExist if there is none. An image is
+// such a pot too, until it is changed: see Apply.
 func Open(ctx context.Context, host pot.Host, name pot.Name) (*Pot, error) {
 	if err := name.Validate(); err != nil {
 		return nil, fmt.Errorf("name: %w", err)
@@ -59,7 +61,8 @@ func Open(ctx context.Context, host pot.Host, name pot.Name) (*Pot, error) {
 	return &Pot{host: host, name: name, dir: dir, owned: !isImage(labels) && labels[conf.LabelImported] == ""}, nil
 }
 
-// knownLabels returns a dataset's labels. It returns none if they are damaged.
+// knownLabels returns a dataset's labels. It returns none if they are damaged. A pot with
+// damaged labels can still be stopped and destroyed.
 func knownLabels(ctx context.Context, host pot.Host, name pot.Name) (map[string]string, error) {
 	labels, err := host.Images.Labels(ctx, string(name))
 	if errors.Is(err, fs.ErrInvalid) {
@@ -161,7 +164,8 @@ func (s *Pot) read(name string) ([]byte, error) {
 	return conf.ReadFile(root, name)
 }
 
-// edit has change change the pot's pot.conf, under the dataset's lock.
+// edit has change change the pot's pot.conf, under the dataset's lock. pot.conf keeps its
+// order, its comments and unknown keys.
 func (s *Pot) edit(change func(c *conf.Lines) error) error {
 	return editFile(s.dir, conf.PotConf, false, func(data []byte) ([]byte, error) {
 		c, err := conf.ParseLines(data)
@@ -175,7 +179,8 @@ func (s *Pot) edit(change func(c *conf.Lines) error) error {
 	})
 }
 
-// Running reports whether the pot's jail exists.
+// Running reports whether the pot's jail exists. The jail may have been created by pot's
+// own scripts.
 func (s *Pot) Running(ctx context.Context) (bool, error) {
 	_, err := s.host.Jails.Find(ctx, s.name)
 	if errors.Is(err, fs.ErrNotExist) {

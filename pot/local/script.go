@@ -24,6 +24,8 @@ type Script struct {
 
 // RunScript starts the pot without its command, runs a script in it as root with stdout and
 // stderr going to out, and stops the pot. It returns an error if the exit status is not 0.
+// The pot is made as for a start, since scripts install packages and need its network and
+// mounts; its command would be in the way. It is stopped after an error too.
 func RunScript(ctx context.Context, ps *life.Pots, name pot.Name, script Script, out io.Writer, o StartOptions) (err error) {
 	o.NoCommand = true
 	p, already, err := Start(ctx, ps, name, o)
@@ -55,7 +57,8 @@ func RunScript(ctx context.Context, ps *life.Pots, name pot.Name, script Script,
 	return err
 }
 
-// writeScript writes an executable file into a pot's directory for temporary files.
+// writeScript writes an executable file into a pot's directory for temporary files. /tmp
+// may be missing: an image need not have one, and no-tmpfs leaves it to the image.
 func writeScript(root *os.Root, at string, data []byte) error {
 	switch err := root.Mkdir(path.Dir(at), 0o777); {
 	case err == nil:

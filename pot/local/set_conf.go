@@ -12,7 +12,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// SetCmd sets the pot's command (set-cmd, pot-reference 6.2).
+// SetCmd sets the pot's command (set-cmd). It is one line of shell text: pot.conf has no
+// other form.
 type SetCmd struct{ Command string }
 
 // Validate implements Change.Validate.
@@ -40,10 +41,12 @@ func (c SetCmd) apply(_ context.Context, s *Pot) error {
 	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.cmd", c.text()) })
 }
 
-// SetAttribute sets one of pot's attributes (set-attribute, pot-reference 6.1).
+// SetAttribute sets one of pot's attributes (set-attribute). As in pot, a value cannot be
+// "": an attribute can be changed and never removed.
 type SetAttribute struct{ Name, Value string }
 
-// readOnly is the attribute that only a start sets.
+// readOnly is the attribute that only a start sets. With it pot prune knows a pot that has
+// run from one that is being prepared.
 const readOnly = "to-be-pruned"
 
 // Validate implements Change.Validate.
@@ -89,8 +92,9 @@ func (a SetAttribute) apply(ctx context.Context, s *Pot) error {
 	})
 }
 
-// Attribute returns the value of one of the pot's attributes, "" if it is not set. It returns an
-// error if there is no such attribute.
+// Attribute returns the value of one of the pot's attributes, "" if it is not set. It
+// returns an error if there is no such attribute. It is the text in pot.conf, without the
+// default.
 func (s *Pot) Attribute(name string) (string, error) {
 	if !conf.IsAttribute(name) && name != readOnly {
 		return "", fmt.Errorf("-A: no such attribute: %q", name)
@@ -102,8 +106,8 @@ func (s *Pot) Attribute(name string) (string, error) {
 	return conf.RawAttribute(name), nil
 }
 
-// SetRSS sets the pot's resource limits (set-rss, pot-reference 6.5). An empty field leaves its
-// limit as it is.
+// SetRSS sets the pot's resource limits (set-rss). An empty field leaves its limit as it
+// is. A limit can be changed and not removed, as in pot. It counts from the next start.
 type SetRSS struct {
 	CPUs   string // number of processors
 	Memory string // bytes, or a number with one of the units bBkKmMgG
@@ -141,7 +145,9 @@ func (r SetRSS) apply(_ context.Context, s *Pot) error {
 	})
 }
 
-// SetEnv replaces the pot's environment (set-env, pot-reference 6.3).
+// SetEnv replaces the pot's environment (set-env). Values are quoted as pot quotes them.
+// When pot's own scripts start the pot, a shell expands $ and backquotes in them; this
+// program does not.
 type SetEnv struct{ Vars []string } // NAME=value
 
 // Validate implements Change.Validate.
@@ -166,8 +172,8 @@ func (e SetEnv) apply(_ context.Context, s *Pot) error {
 	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.env", lines...) })
 }
 
-// SetHosts replaces the pot's lines of hosts(5) (set-hosts, pot-reference 6.4). There may be
-// none.
+// SetHosts replaces the pot's lines of hosts(5) (set-hosts). There may be none. The name
+// comes first, so that the first colon ends it, whatever the address.
 type SetHosts struct{ Entries []string } // NAME:ADDRESS
 
 // Validate implements Change.Validate.
@@ -202,7 +208,8 @@ func (h SetHosts) apply(_ context.Context, s *Pot) error {
 	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.hosts", lines...) })
 }
 
-// ExportPorts replaces the ports that the pot publishes (export-ports, pot-reference 6.6).
+// ExportPorts replaces the ports that the pot publishes (export-ports). They cannot all be
+// removed. Ports that are in use are noticed by the start.
 type ExportPorts struct{ Ports []string } // [tcp:|udp:]PORT[:HOST_PORT]
 
 // Validate implements Change.Validate.

@@ -9,7 +9,8 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// AddDep adds a pot that is started before this one (add-dep, pot-reference 6.9).
+// AddDep adds a pot that is started before this one (add-dep). Adding it again changes
+// nothing. pot accepts cycles, whose start ends only because each pot is starting already.
 type AddDep struct{ On pot.Name }
 
 // Validate implements Change.Validate.
@@ -20,7 +21,8 @@ func (d AddDep) Validate() error {
 	return nil
 }
 
-// maxDeps bounds how many pots a pot depends on, directly and indirectly.
+// maxDeps bounds how many pots a pot depends on, directly and indirectly. A start starts
+// them one after the other.
 const maxDeps = 256
 
 func (d AddDep) apply(ctx context.Context, s *Pot) error {
@@ -70,7 +72,8 @@ func (d AddDep) checkCycle(ctx context.Context, s *Pot) error {
 	return nil
 }
 
-// Deps returns the pots that are started before this one, in order.
+// Deps returns the pots that are started before this one, in order. They need not exist:
+// pots can be destroyed while others depend on them, as in pot.
 func (s *Pot) Deps() ([]pot.Name, error) {
 	conf, err := s.Conf()
 	if err != nil {

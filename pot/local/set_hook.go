@@ -11,8 +11,9 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// SetHook sets a program that the host runs at some time of the pot's life (set-hook,
-// pot-reference 6.9), and approves it.
+// SetHook sets a program that the host runs at some time of the pot's life (set-hook), and
+// approves it: whoever may call it is root. As with pot, it can be replaced and not
+// removed.
 type SetHook struct {
 	Hook conf.Hook
 	File string // on the host; it is copied
@@ -24,7 +25,8 @@ func (h SetHook) Validate() error {
 	return err
 }
 
-// read returns the program. It does not wait for a fifo.
+// read returns the program. It does not wait for a fifo. It is called twice, by Validate
+// and by apply: what is approved is what the second call has read.
 func (h SetHook) read() ([]byte, error) {
 	f, err := os.OpenFile(h.File, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -16,8 +16,10 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// editMounts has change change the lines of the pot's fscomp.conf. It approves the new file if
-// the old one was approved.
+// editMounts has change change the lines of the pot's fscomp.conf. It approves the new file
+// if the old one was approved. An image can bring a fscomp.conf that nobody has approved:
+// an addition to it must not approve the rest. Targets below the pot's directory, which pot
+// before 0.15.6 wrote, are made relative to the tree.
 func (s *Pot) editMounts(ctx context.Context, change func([]conf.FSMount) ([]conf.FSMount, error)) error {
 	unapproved := s.approved(ctx, conf.FSCompConf)
 	if unapproved != nil && !errors.Is(unapproved, ErrNotApproved) {
@@ -44,11 +46,14 @@ func (s *Pot) editMounts(ctx context.Context, change func([]conf.FSMount) ([]con
 	return s.approve(ctx, conf.FSCompConf, after)
 }
 
-// tree returns the directory on the host that is the root of the pot's files.
+// tree returns the directory on the host that is the root of the pot's files. The pot
+// controls what is in it: do not follow its links.
 func (s *Pot) tree() string { return filepath.Join(s.dir, "m") }
 
-// MountIn adds a directory or a dataset of the host to what is mounted in the pot at each start
-// (mount-in, pot-reference 6.7). Exactly one of Dir and Dataset must be set.
+// MountIn adds a directory or a dataset of the host to what is mounted in the pot at each
+// start (mount-in). Exactly one of Dir and Dataset must be set. pot refuses to use a
+// directory of the host for two mounts of a pot; here only two mounts on one target are
+// refused.
 type MountIn struct {
 	Dir      string // on the host, absolute
 	Dataset  string
@@ -84,7 +89,8 @@ func (m MountIn) Validate() error {
 	return errors.Join(errs...)
 }
 
-// checkTarget returns what is wrong with a mount point.
+// checkTarget returns what is wrong with a mount point. fscomp.conf has no quoting: a blank
+// would end the field.
 func checkTarget(flag, target string) error {
 	switch clean := path.Clean(target); {
 	case target == "":
@@ -100,7 +106,7 @@ func checkTarget(flag, target string) error {
 }
 
 // FSComponent returns the dataset of a file system that pots share, by its name
-// (create-fscomp).
+// (create-fscomp). The dataset need not exist: MountIn looks for it.
 func FSComponent(zfsRoot, name string) (string, error) {
 	if err := pot.Name(name).Validate(); err != nil {
 		return "", fmt.Errorf("-f: %w", err)
@@ -108,13 +114,17 @@ func FSComponent(zfsRoot, name string) (string, error) {
 	return zfsRoot + "/fscomp/" + name, nil
 }
 
-// isDatasetName reports whether zfs(8) accepts name for a dataset.
+// isDatasetName reports whether zfs(8) accepts name for a dataset. The letters are
+// OpenZFS's (zfs_namecheck.c, valid_char) but the blank. The name is passed to zfs(8) as an
+// argument, so it must not begin with a dash.
 func isDatasetName(name string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/"
 	return len(name) < 256 && strings.Trim(name, letters) == "" && !strings.HasPrefix(name, "/") &&
 		!strings.HasPrefix(name, "-") && !strings.HasSuffix(name, "/") && !strings.Contains(name, "//")
 }
 
+// The entry takes effect with the next start: a mount that was made in a running pot would
+// not be in the record by which the pot is stopped.
 func (m MountIn) apply(ctx context.Context, s *Pot) error {
 	if err := s.stopped(ctx); err != nil {
 		return err
@@ -179,7 +189,7 @@ func makeTarget(treeRoot, target string, before []conf.FSMount) error {
 	return nil
 }
 
-// MountOut removes a mount from the pot (mount-out).
+// MountOut removes a mount from the pot (mount-out). The mount point stays in the tree.
 type MountOut struct{ Target string } // in the pot, absolute
 
 // Validate implements Change.Validate.

@@ -18,9 +18,10 @@ import (
 	"nomad-driver-pot/pot/tree"
 )
 
-// Spec returns the pot.Spec that the pot is started by, from its pot.conf and fscomp.conf; the
-// dataset is used in place. dns is the address of the name server for pots with pot.dns=pot.
-// It returns all errors at once, each led by its key.
+// Spec returns the pot.Spec that the pot is started by, from its pot.conf and fscomp.conf;
+// the dataset is used in place. dns is the address of the name server for pots with
+// pot.dns=pot. It returns all errors at once, each led by its key. It changes nothing on
+// the host. Free ports are chosen here, so each call may return others.
 func (s *Pot) Spec(ctx context.Context, dns string) (pot.Spec, error) {
 	potConf, err := s.Conf()
 	if err != nil {
@@ -100,8 +101,10 @@ func connect(s *pot.Spec, conf *conf.Lines, addProblem func(string, error)) {
 	}
 }
 
-// neighbours returns the names and addresses of the other pots on the same bridge, sorted by
-// address. It ignores a pot whose pot.conf cannot be read.
+// neighbours returns the names and addresses of the other pots on the same bridge, sorted
+// by address. It ignores a pot whose pot.conf cannot be read. pot writes the same lines
+// into hosts(5) (potnet etc-hosts), running or not: pots find each other by name without a
+// name server. Names are the pots', not their hostnames.
 func (s *Pot) neighbours(spec *pot.Spec) ([]pot.HostEntry, error) {
 	jails := filepath.Dir(s.dir)
 	entries, err := os.ReadDir(jails)
@@ -126,7 +129,8 @@ func (s *Pot) neighbours(spec *pot.Spec) ([]pot.HostEntry, error) {
 	return all, nil
 }
 
-// dns returns how the pot resolves names.
+// dns returns how the pot resolves names. For the kind pot the search domain is the second
+// label of the hostname (share/pot/start.sh).
 func (s *Pot) dns(potConf *conf.Lines, server string) (pot.DNS, error) {
 	switch kind := potConf.Value("pot.dns"); kind {
 	case "", "inherit":
@@ -151,8 +155,9 @@ func (s *Pot) dns(potConf *conf.Lines, server string) (pot.DNS, error) {
 	}
 }
 
-// limitsOf returns the limits that set-rss set. A number of processors becomes a bound on CPU
-// time: the scheduler chooses the processors.
+// limitsOf returns the limits that set-rss set. A number of processors becomes a bound on
+// CPU time: the scheduler chooses the processors. pot binds the pot to processors instead
+// (potcpu, cpuset(1)), which two starts at once could choose alike.
 func limitsOf(potConf *conf.Lines) (l pot.Limits, err error) {
 	if text := potConf.Value("pot.rss.cpus"); text != "" {
 		n, err := strconv.ParseUint(text, 10, 16)
@@ -167,8 +172,9 @@ func limitsOf(potConf *conf.Lines) (l pot.Limits, err error) {
 	return l, err
 }
 
-// mounts returns what fscomp.conf mounts in the pot. It returns ErrNotApproved if the operator
-// has not set that file.
+// mounts returns what fscomp.conf mounts in the pot. It returns ErrNotApproved if the
+// operator has not set that file. A source that is missing fails the start, as in pot: the
+// pot would write into its own tree instead.
 func (s *Pot) mounts(ctx context.Context) ([]pot.Mount, error) {
 	if err := s.approved(ctx, conf.FSCompConf); err != nil {
 		return nil, err

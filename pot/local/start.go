@@ -38,9 +38,11 @@ func (o *StartOptions) tell(format string, args ...any) {
 	}
 }
 
-// Start starts a pot by its settings, after the pots that it depends on. It creates the pot by
-// the same steps as a task's pot (life.Pots.Create), except that it clones no dataset. If the
-// pot runs, Start changes nothing and already is true.
+// Start starts a pot by its settings, after the pots that it depends on. It creates the pot
+// by the same steps as a task's pot (life.Pots.Create), except that it clones no dataset.
+// If the pot runs, Start changes nothing and already is true. A dependency that cannot be
+// started fails the start; those started before it keep running. pot ignores such a
+// failure.
 func Start(ctx context.Context, ps *life.Pots, name pot.Name, o StartOptions) (p *life.Pot, already bool, err error) {
 	return start(ctx, ps, name, o, map[pot.Name]bool{})
 }
@@ -87,7 +89,9 @@ func start(ctx context.Context, ps *life.Pots, name pot.Name, o StartOptions, be
 	return p, false, err
 }
 
-// create creates the pot from its settings and starts its command.
+// create creates the pot from its settings and starts its command. The prestart hook runs
+// before the jail exists and poststart after the command was started, as in pot. A hook
+// that fails changes nothing.
 func create(ctx context.Context, ps *life.Pots, s *Pot, o StartOptions) (*life.Pot, error) {
 	if o.DNS == "" {
 		o.DNS = DefaultDNS
@@ -172,9 +176,10 @@ func findRunning(ctx context.Context, ps *life.Pots, name pot.Name) (*life.Pot, 
 	return nil, p.Destroy(ctx)
 }
 
-// damaged returns a pot whose record a crash has damaged, as life.Pots.Damaged does: destroying it
-// leaves the dataset. why is the error of the record. It returns ErrTaskPot if the dataset is
-// a task's.
+// damaged returns a pot whose record a crash has damaged, as life.Pots.Damaged does:
+// destroying it leaves the dataset. why is the error of the record. It returns ErrTaskPot
+// if the dataset is a task's. Without a record the program cannot know the pot's networks
+// or mounts: the steps that undo them look on the host instead.
 func damaged(ctx context.Context, ps *life.Pots, name pot.Name, why error) (*life.Pot, error) {
 	if _, err := Open(ctx, ps.Host(), name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -182,8 +187,10 @@ func damaged(ctx context.Context, ps *life.Pots, name pot.Name, why error) (*lif
 	return ps.Damaged(name, why, true), nil
 }
 
-// Stop stops a pot that Start started and removes all of it except its dataset. If the pot does
-// not run, Stop returns false and no error.
+// Stop stops a pot that Start started and removes all of it except its dataset. If the pot
+// does not run, Stop returns false and no error. If it fails, what is left keeps its
+// record, and Stop can be called again. exec_stop, SIGTERM and the wait are one after the
+// other within stop_timeout (life.Pot.Stop).
 func Stop(ctx context.Context, ps *life.Pots, name pot.Name, o StartOptions) (stopped bool, err error) {
 	o.supervisor = ps.Supervisor()
 	s, err := Open(ctx, ps.Host(), name)
@@ -204,6 +211,7 @@ func Stop(ctx context.Context, ps *life.Pots, name pot.Name, o StartOptions) (st
 		s.hook(ctx, conf.PreStop, p, o)
 	}
 	grace := s.grace()
+	// The command has ended, and daemons may run: /etc/rc starts them and exits.
 	if !p.Running() {
 		p.SignalAll(ctx, grace)
 	}
@@ -220,7 +228,9 @@ func Stop(ctx context.Context, ps *life.Pots, name pot.Name, o StartOptions) (st
 	return true, nil
 }
 
-// grace returns how long a pot may take to exit before it is killed (attribute stop_timeout).
+// grace returns how long a pot may take to exit before it is killed (attribute
+// stop_timeout). A pot.conf that cannot be read gives pot's default: the pot must be
+// stopped all the same.
 func (s *Pot) grace() time.Duration {
 	n, _ := strconv.ParseUint(conf.NewPotAttribute("stop_timeout"), 10, 31)
 	if c, err := s.Conf(); err == nil {

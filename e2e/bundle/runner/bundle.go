@@ -20,7 +20,8 @@ type bundle struct {
 	packages []string // with tests, by their directories
 }
 
-// openBundle reads the bundle in dir, and removes the results of the run before.
+// openBundle reads the bundle in dir, and removes the results of the run before. A bundle
+// for another system, or a part of one, is an error before any test runs.
 func openBundle(dir string) (*bundle, error) {
 	commit, err := os.ReadFile(filepath.Join(dir, "commit"))
 	if err != nil {
@@ -46,7 +47,8 @@ type step struct {
 	runs []command
 }
 
-// command is a program of the bundle that runs in dir.
+// command is a program of the bundle that runs in dir. Its working directory is the
+// package's, where tests expect their testdata.
 type command struct {
 	name string // of its log
 	dir  string
@@ -65,13 +67,15 @@ const (
 // alone are the packages that a step is for; step unit has all others.
 var alone = map[string]string{"pot/" + runtime.GOOS: "host", "pot/cli": "cli", "driver": "driver", "e2e": "e2e"}
 
-// order is the order of the steps.
+// order is the order of the steps. Cheap ones are first: a machine that lacks something
+// fails early.
 var order = []string{"unit", "host", "cli", "driver", "e2e", "demo", "bench"}
 
 // testTimeout bounds a package's tests: an emulated machine is slow.
 const testTimeout = "2h"
 
-// steps returns the steps named, or all.
+// steps returns the steps named, or all. Benchmarks run once each, which shows that they
+// work and gives rough figures.
 func (b *bundle) steps(names []string) ([]step, error) {
 	if len(names) == 0 {
 		names = order
@@ -102,7 +106,8 @@ func (b *bundle) steps(names []string) ([]step, error) {
 	return all, nil
 }
 
-// test runs a package's test binary where its testdata is.
+// test runs a package's test binary where its testdata is. test2json marks lines that
+// package testing prints (see mark).
 func (b *bundle) test(pkg, step string, k kind, flags ...string) command {
 	log := step
 	if k == benchmarks || step == "unit" {

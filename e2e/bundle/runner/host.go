@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// soon is when output must have come that was written before a command ended.
+// soon is when output must have come that was written before a command ended. A process
+// that a test has left behind may keep the pipe open for ever.
 func soon() time.Time { return time.Now().Add(time.Second) }
 
 // basePath is where FreeBSD's and Debian's base systems and packages keep programs: what
@@ -26,6 +27,8 @@ const defaultBenchBytes = "33554432"
 
 // prepareHost loads what the tests need, and says in the environment what this host has:
 // POT_TEST_REQUIRE, which no test may skip for want of, and POT_TEST_EXTIF, the uplink.
+// What the caller has set stays. A host without limits is allowed: kern.racct.enable takes
+// effect only after a restart.
 func prepareHost() {
 	os.Setenv("PATH", cmp.Or(os.Getenv("PATH"), basePath)+":"+basePath)
 	os.Setenv("POT_BENCH_BYTES", cmp.Or(os.Getenv("POT_BENCH_BYTES"), defaultBenchBytes))
@@ -54,7 +57,8 @@ func uplink(route string) string {
 	return ""
 }
 
-// said is what a command printed, trimmed; "" if it failed.
+// said is what a command printed, trimmed; "" if it failed. It is for facts that may be
+// missing.
 func said(argv ...string) string {
 	out, err := exec.Command(argv[0], argv[1:]...).Output()
 	if err != nil {
@@ -63,7 +67,8 @@ func said(argv ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// describeHost keeps in results what the host is.
+// describeHost keeps in results what the host is. A failure can then be read without the
+// host.
 func describeHost(results string) error {
 	facts := [][]string{{"uname", "-a"}, {"xz", "--version"}}
 	switch runtime.GOOS {

@@ -32,9 +32,11 @@ func main() {
 	}
 }
 
+// errUsage ends the program with status 2, as usage errors of pot do.
 var errUsage = errors.New("no such step")
 
-// run reports whether all tests of the steps passed.
+// run reports whether all tests of the steps passed. A failed step does not keep the next
+// from running. err is for what is not a test's result.
 func run(names []string) (ok bool, err error) {
 	if os.Geteuid() != 0 {
 		return false, errors.New("must be root")

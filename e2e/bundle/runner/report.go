@@ -24,7 +24,8 @@ func (r report) failed() (n int) {
 }
 
 // String is the row, and a line for each test that failed, led by the row's date and
-// commit: e2e's TestSeen reads both.
+// commit: e2e's TestSeen reads both. Results are PASSED/FAILED/SKIPPED. A bar in a cell is
+// escaped: it would end the cell.
 func (r report) String() string {
 	var steps, figures, failures []string
 	passed, skipped := 0, 0

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// result is what came of a step.
+// result is what came of a step. Figures come from benchmarks, as "NAME VALUE UNIT".
 type result struct {
 	Name    string
 	Passed  int
@@ -42,7 +42,8 @@ func (b *bundle) runStep(s step, out io.Writer) result {
 	return r
 }
 
-// runCommand runs a command, keeps its output in results, and adds what came of it to r.
+// runCommand runs a command, keeps its output in results, and adds what came of it to r. A
+// test binary that fails without a failed test counts as one: something ended it.
 func (b *bundle) runCommand(c command, r *result) {
 	var l testLog
 	err := b.logged(c, &l)
@@ -66,7 +67,9 @@ func (b *bundle) runCommand(c command, r *result) {
 	r.Figures = append(r.Figures, tests.figures...)
 }
 
-// logged runs a command, whose output goes to results and, line by line, to l.
+// logged runs a command, whose output goes to results and, line by line, to l. Both outputs
+// are in one file, in their order. POT_BIN is where tests find programs in place of
+// building them (hosttest.BuildIn): the host has no Go.
 func (b *bundle) logged(c command, l *testLog) error {
 	log, err := os.Create(filepath.Join(b.results, c.name+".log"))
 	if err != nil {
@@ -94,7 +97,8 @@ func (b *bundle) logged(c command, l *testLog) error {
 	return errors.Join(ended, <-read)
 }
 
-// copyLines writes lines to log, without the marks of test2json, and adds them to l.
+// copyLines writes lines to log, without the marks of test2json, and adds them to l. It
+// returns nil at the deadline that logged sets.
 func copyLines(log io.Writer, r io.Reader, l *testLog) error {
 	lines := bufio.NewReader(r)
 	for {

@@ -11,7 +11,8 @@ import (
 // (testing.go, marker): what a test prints is not taken for its result.
 const mark = "\x16"
 
-// testLog follows the output of a test binary.
+// testLog follows the output of a test binary. It reads what a person reads, since a host
+// without Go has no go tool test2json.
 type testLog struct {
 	results map[string]string // PASS, FAIL, SKIP or "", by test
 	order   []string
@@ -74,7 +75,7 @@ func (l *testLog) add(line string) {
 	}
 }
 
-// result records the result of a test.
+// result records the result of a test. A failure stays one, whatever comes after it.
 func (l *testLog) result(test, result string) {
 	if l.results == nil {
 		l.results = map[string]string{}
@@ -120,7 +121,8 @@ func (l *testLog) tests() (c counted) {
 	return c
 }
 
-// reason is what a test said last, without the place in its source.
+// reason is what a test said last, without the place in its source. t.Skip prints it before
+// the line that says SKIP.
 func (l *testLog) reason(test string) string {
 	reason := l.last[test]
 	if at := place.FindString(reason); at != "" {
