@@ -2,6 +2,7 @@ package flavour
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -65,6 +66,15 @@ func (l *Library) find(name string) (commands, script *file, err error) {
 		return nil, nil, pot.Reword(fs.ErrNotExist, "no such flavour: %s", name)
 	}
 	return commands, script, nil
+}
+
+// Places returns where flavours are looked for, for a message.
+func (l *Library) Places() string {
+	text := cmp.Or(l.WorkDir, "the working directory")
+	if l.Dir != "" {
+		text += ", in " + l.Dir
+	}
+	return text + " and among the flavours of this program"
 }
 
 // first returns the first of these files that exists, or nil if none does. A name with a

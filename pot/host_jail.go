@@ -43,6 +43,9 @@ type Jails interface {
 var (
 	ErrEnded       = supervise.ErrEnded
 	ErrUnknownExit = supervise.ErrUnknownExit
+
+	ErrNotInPot      = supervise.ErrNotInPot
+	ErrNotExecutable = supervise.ErrNotExecutable
 )
 
 // Usage is what a pot has used.

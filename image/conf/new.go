@@ -23,28 +23,54 @@ func (c New) Validate() error {
 	return err
 }
 
+// Check calls report for every error in c, with its field: base, command, attributes, ports
+// or env. The error names the attribute, and quotes the value.
+func (c New) Check(report func(field string, err error)) {
+	c.format("x", func(field string, err error) {
+		field, _, _ = strings.Cut(field, "[")
+		field, attribute, named := strings.Cut(field, ".")
+		if named {
+			err = fmt.Errorf("%s: %w", attribute, err)
+		}
+		report(field, err)
+	})
+}
+
 // Format returns the text of pot.conf for a pot of that name, with keys in the order in which pot
 // writes them, or all errors in c, each led by its field.
 func (c New) Format(name string) (string, error) {
-	var out strings.Builder
 	var errs []error
-	line := func(where, key, value string) {
+	text := c.format(name, func(field string, err error) { errs = append(errs, fieldProblem(field, err)) })
+	return text, errors.Join(errs...)
+}
+
+// fieldProblem returns err led by a field; "" is the configuration as a whole.
+func fieldProblem(field string, err error) error {
+	if field == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", field, err)
+}
+
+func (c New) format(name string, report func(field string, err error)) string {
+	var out strings.Builder
+	line := func(field, key, value string) {
 		if err := CheckLine(value); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", where, err))
+			report(field, err)
 		}
 		fmt.Fprintf(&out, "%s=%s\n", key, value)
 	}
 	line("", "pot.level", "0")
 	line("", "pot.type", "single")
 	if c.Base != "" && !ValidRelease(c.Base) {
-		errs = append(errs, fmt.Errorf("base: must be a release, as in 14.2 or 15.0-RC1, not %q", c.Base))
+		report("base", fmt.Errorf("must be a release, as in 14.2 or 15.0-RC1, not %q", c.Base))
 	}
 	line("base", "pot.base", c.Base)
 	line("", "pot.potbase", "")
 	line("", "pot.dns", "inherit")
 	command := strings.TrimSpace(c.Command)
 	if command == "" && c.Command != "" {
-		errs = append(errs, fmt.Errorf("command: must not be blank"))
+		report("command", errors.New("must not be blank"))
 	}
 	if command == "" {
 		command = "sh /etc/rc"
@@ -58,15 +84,13 @@ func (c New) Format(name string) (string, error) {
 		}
 		line("base", "osrelease", `"`+release+`"`)
 	}
-	if err := c.attributes(line); err != nil {
-		errs = append(errs, err)
-	}
+	c.formatAttributes(line, report)
 	line("", "pot.stack", "ipv4")
 	line("", "network_type", "inherit")
 	line("", "vnet", "false")
 	for i, p := range c.Ports {
 		if _, err := ParseExport(p); err != nil {
-			errs = append(errs, fmt.Errorf("ports[%d]: %w", i, err))
+			report(fmt.Sprintf("ports[%d]", i), err)
 		}
 	}
 	if len(c.Ports) > 0 {
@@ -74,23 +98,22 @@ func (c New) Format(name string) (string, error) {
 	}
 	for i, e := range c.Env {
 		if err := CheckVariable(e); err != nil {
-			errs = append(errs, fmt.Errorf("env[%d]: %w", i, err))
+			report(fmt.Sprintf("env[%d]", i), err)
 			continue
 		}
 		line("", "pot.env", QuoteEnv(e))
 	}
 	if out.Len() > MaxBytes {
-		errs = append(errs, fmt.Errorf("pot.conf: would be more than %d bytes", MaxBytes))
+		report("", fmt.Errorf("pot.conf: would be more than %d bytes", MaxBytes))
 	}
-	return out.String(), errors.Join(errs...)
+	return out.String()
 }
 
-// attributes calls line for each line of attributes, and returns all errors in them.
-func (c New) attributes(line func(where, key, value string)) error {
-	var errs []error
+// formatAttributes calls line for each line of attributes.
+func (c New) formatAttributes(line func(field, key, value string), report func(field string, err error)) {
 	for _, name := range slices.Sorted(maps.Keys(c.Attributes)) {
 		if !IsAttribute(name) {
-			errs = append(errs, fmt.Errorf("attributes: no such attribute: %q", name))
+			report("attributes", fmt.Errorf("no such attribute: %q", name))
 		}
 	}
 	for _, a := range attributes {
@@ -103,10 +126,9 @@ func (c New) attributes(line func(where, key, value string)) error {
 		default:
 			var err error
 			if value, err = a.parse(value); err != nil {
-				errs = append(errs, fmt.Errorf("attributes.%s: %w", a.name, err))
+				report("attributes."+a.name, err)
 			}
 		}
 		line("attributes."+a.name, "pot.attr."+a.name, value)
 	}
-	return errors.Join(errs...)
 }

@@ -23,7 +23,7 @@ func createPrivateBridgeCommand() *cobra.Command {
 that network. pot create -N private-bridge -B NAME puts a pot on the bridge, and so does
 network_mode "private-bridge" in a job's task. The size is the number of pots; the
 gateway's address is added to it. The interface is created with the first pot.`,
-		Example: `    pot create-private-bridge -B db -S 5`,
+		Example: `  pot create-private-bridge -B db -S 5`,
 		Args:    arguments(),
 	}
 	name := c.Flags().StringP("bridge", "B", "", "`name` of the bridge")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,8 @@ With -S the image is signed with a secret key of signify(1), whose passphrase is
 for on the terminal. The time of the snapshot is now, or SOURCE_DATE_EPOCH if that is
 set: then the same files and options make the same stream. An existing image is replaced
 only with --force.`,
-		Example: `    pot image build --from hello -p hello -t 1.0 --cmd /bin/hello --env GREETING=hello --port 8080
-    tar -cf - -C hello . | pot image build --from - -p hello -t 1.0 -b 14.2-RELEASE -S pots.sec -D /srv/images`,
+		Example: `  pot image build --from hello -p hello -t 1.0 --cmd /bin/hello --env GREETING=hello --port 8080
+  tar -cf - -C hello . | pot image build --from - -p hello -t 1.0 -b 14.2-RELEASE -S pots.sec -D /srv/images`,
 		Args: arguments(),
 	}
 	b := &building{attributes: map[string]string{}}
@@ -112,23 +113,32 @@ func (a attributeFlags) Set(s string) error {
 	return nil
 }
 
+// buildFlags are the flags that set the fields of an image's pot.conf and of its name.
+var buildFlags = map[string]string{
+	"name": "-p", "tag": "-t", "base": "-b", "command": "-c", "attributes": "-A", "ports": "-e", "env": "-E",
+}
+
 // validate returns all errors in the flags, before anything is read. -l 0 is missing,
 // unlike in export: 0 is the default of xz.WriteOptions.
 func (b *building) validate() error {
 	var errs []error
 	o := &b.options
-	if o.From == "" {
-		errs = append(errs, errors.New("--from must be set"))
+	report := func(field string, err error) {
+		errs = append(errs, fmt.Errorf("%s: %w", cmp.Or(buildFlags[field], field), err))
 	}
-	errs = append(errs, (image.Ref{Source: "file:///", Name: o.Name, Tag: o.Tag}).Validate())
+	if o.From == "" {
+		report("--from", errors.New("a directory or an archive must be set"))
+	}
+	(image.Ref{Source: "file:///", Name: o.Name, Tag: o.Tag}).Check(report)
 	if b.level < 1 || b.level > 9 {
-		errs = append(errs, fmt.Errorf("-l must be 1 to 9, not %d", b.level))
+		report("-l", fmt.Errorf("must be 1 to 9, not %d", b.level))
 	}
 	o.XZ.Level, o.Conf.Attributes = b.level, b.attributes
 	o.Conf.Base = strings.TrimSuffix(b.release, "-RELEASE") // pot.base, as pot create -b takes it
+	o.Conf.Check(report)
 	created, err := sourceDate(os.Getenv("SOURCE_DATE_EPOCH"))
 	o.Created = created
-	return errors.Join(append(errs, o.Conf.Validate(), err)...)
+	return errors.Join(append(errs, err)...)
 }
 
 // sourceDate parses SOURCE_DATE_EPOCH, the time of a reproducible build in seconds since

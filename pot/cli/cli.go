@@ -7,13 +7,11 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -31,7 +29,7 @@ const Version = "0.1.0"
 func Main(args []string, stdout, stderr io.Writer) int {
 	supervise.SetUmask()
 	if err := supervise.SealDescriptors(); err != nil {
-		return report(stderr, filepath.Base(args[0]), failed{fmt.Errorf("cannot mark inherited descriptors: %w", err)})
+		return report(stderr, New(filepath.Base(args[0])), failed{fmt.Errorf("cannot mark inherited descriptors: %w", err)})
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -41,7 +39,8 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args[1:])
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	return report(stderr, root.Name(), root.ExecuteContext(ctx))
+	c, err := root.ExecuteContextC(ctx)
+	return report(stderr, c, err)
 }
 
 // New returns the command line under the name that it was called by. Package man makes the
@@ -61,21 +60,66 @@ driver "pot": put it into the agent's plugin_dir and name it in a plugin block.`
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(flagFault)
+	root.SetUsageFunc(usage)
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(configCommand(), doctorCommand(), imageCommand(), initCommand(), deInitCommand(), flavourCommand(), versionCommand())
-	root.AddCommand(setCommands()...)
-	root.AddCommand(lifeCommands()...)
-	root.AddCommand(datasetCommands()...)
+	for _, g := range groups() {
+		root.AddGroup(&g.Group)
+		for _, c := range g.commands {
+			c.GroupID = g.ID
+			root.AddCommand(c)
+		}
+	}
+	root.SetHelpCommandGroupID(hostGroup)
+	root.SetCompletionCommandGroupID(hostGroup)
 	return root
+}
+
+// group is a group of commands, under one title in the help.
+type group struct {
+	cobra.Group
+	commands []*cobra.Command
+}
+
+// hostGroup is the ID of the group that cobra's own commands are in.
+const hostGroup = "host"
+
+// groups returns all commands, in the order of the help.
+func groups() []group {
+	return []group{
+		{cobra.Group{ID: "pots", Title: "Pots:"}, potCommands()},
+		{cobra.Group{ID: "settings", Title: "Settings of pots:"}, setCommands()},
+		{cobra.Group{ID: "images", Title: "Images:"}, imageCommands()},
+		{cobra.Group{ID: "flavours", Title: "Flavours:"}, []*cobra.Command{flavourCommand()}},
+		{cobra.Group{ID: hostGroup, Title: "Host:"}, hostCommands()},
+	}
+}
+
+// potCommands returns the commands that create, start, use, list and destroy pots.
+func potCommands() []*cobra.Command {
+	return []*cobra.Command{
+		createCommand(), cloneCommand(), prepareCommand(), renameCommand(), destroyCommand(), pruneCommand(),
+		startCommand(), stopCommand(), endedCommand(), runCommand(), termCommand(), execCommand(), signalCommand(),
+		listCommand(), psCommand(), infoCommand(), showCommand(), topCommand(), getRSSCommand(), lastRunStatsCommand(),
+		snapshotCommand(), purgeSnapshotsCommand(), revertCommand(), copyInCommand(), copyOutCommand(),
+	}
+}
+
+// hostCommands returns the commands about this host.
+func hostCommands() []*cobra.Command {
+	return []*cobra.Command{
+		initCommand(), deInitCommand(), doctorCommand(), configCommand(), createBaseCommand(), createPrivateBridgeCommand(),
+		vnetStartCommand(), versionCommand(),
+	}
 }
 
 // versionCommand prints the version (pot version). It is this program's, not the version of
 // pot that it stands for; cobra's --version prints the same.
 func versionCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  arguments(),
+		Use:     "version",
+		Short:   "Print the version",
+		Example: `  pot version -o json`,
+		Args:    arguments(),
 	}
 	output := addOutput(c)
 	c.RunE = runE(func(c *cobra.Command, _ []string) error {
@@ -83,69 +127,3 @@ func versionCommand() *cobra.Command {
 	})
 	return c
 }
-
-// failed is an error of a command that was run. All other errors are usage errors. cobra
-// has one error path for both: only this type tells them apart, for the exit status.
-type failed struct{ error }
-
-func (f failed) Unwrap() error { return f.error }
-
-// runE returns a function for cobra's RunE, which calls do and marks its error as failed.
-// Usage is checked before. It is for commands without checks of their own. A command with
-// checks makes them first, outside of runE, so that its errors are usage errors.
-func runE(do func(c *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
-	return func(c *cobra.Command, args []string) error {
-		if err := do(c, args); err != nil {
-			return failed{err}
-		}
-		return nil
-	}
-}
-
-// errReported is a failure that has been printed already.
-var errReported = errors.New("reported")
-
-// exitStatus is an error with an exit status of its own. It wins over failed in report.
-type exitStatus struct {
-	error
-	code int
-}
-
-func (s exitStatus) Unwrap() error { return s.error }
-
-// hinted is an error with a hint on how to avoid it. The hint is not part of Error:
-// errors.Join and wrapping would bury it.
-type hinted struct {
-	error
-	hint string
-}
-
-func (h hinted) Unwrap() error { return h.error }
-
-// report prints err on one line, and its hint on another, and returns the exit status. pot
-// prints everything, errors too, to standard output; here results alone go there.
-func report(stderr io.Writer, name string, err error) int {
-	if err == nil {
-		return 0
-	}
-	if !errors.Is(err, errReported) {
-		fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err.Error()))
-	}
-	var h hinted
-	if errors.As(err, &h) {
-		fmt.Fprintf(stderr, "%s: hint: %s\n", name, h.hint)
-	}
-	var s exitStatus
-	if errors.As(err, &s) {
-		return s.code
-	}
-	var f failed
-	if errors.As(err, &f) {
-		return 1
-	}
-	return 2
-}
-
-// oneLine returns joined errors as one line. A script can then take each line of standard
-// error as one message.
-func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }

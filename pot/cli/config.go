@@ -29,7 +29,8 @@ func configCommand() *cobra.Command {
 		Short: "Show an item of pot's configuration",
 		Long: `Prints the value, set or default, of an item of pot's configuration on this host:
 ` + strings.Join(configItems, ", ") + ".",
-		Args: arguments(),
+		Example: `  pot config -g fs_root -q`,
+		Args:    arguments(),
 	}
 	name := c.Flags().StringP("get", "g", "", "`name` of the item")
 	quiet := c.Flags().BoolP("quiet", "q", false, "print only the value")

@@ -41,7 +41,7 @@ type creating struct {
 // addFlags adds the flags that create and clone share.
 func (m *creating) addFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVarP(&m.name, "pot", "p", "", "`name` of the new pot")
+	f.StringVarP(&m.name, "pot", "p", "", "`name` of the new pot, instead of the argument POT")
 	f.StringVarP(&m.network, "network", "N", "", "`network`: inherit, public-bridge, private-bridge or alias")
 	f.StringArrayVarP(&m.connect.Addresses, "ip", "i", nil, "`address` of the pot, or auto; may be repeated for network alias")
 	f.StringVarP(&m.connect.Bridge, "bridge", "B", "", "the private `bridge`")
@@ -58,14 +58,17 @@ func (m *creating) addFlags(c *cobra.Command) {
 // the fetched archive stays in the cache.
 func createCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "create -p POT -b TAR -t single",
-		Short: "Create a pot",
+		Use:   "create POT -b RELEASE|TAR",
+		Short: "Create a pot from a FreeBSD release",
 		Long: `Creates a pot from an archive such as FreeBSD's base.txz. -b is the path of the archive,
 or a release, whose archive is used from pot's cache, and fetched into it if it is missing,
 as by pot create-base. Flavours are checked before anything is created, and applied in
 order; if one fails, the pot is destroyed, unless -k is given.`,
-		Example: `    pot create -p test -b 14.2 -t single -N public-bridge -f nginx`,
-		Args:    arguments(),
+		Example: `  pot create web -b 14.2
+  pot create -p test -b 14.2 -t single -N public-bridge -f nginx`,
+		Annotations: map[string]string{makesPot: "yes"},
+		SuggestFor:  []string{"new", "add", "make"},
+		Args:        cobra.ArbitraryArgs,
 	}
 	m := &creating{}
 	m.addFlags(c)
@@ -73,10 +76,10 @@ order; if one fails, the pot is destroyed, unless -k is given.`,
 	c.Flags().StringVarP(&m.base, "base", "b", "", "FreeBSD `release`, or the path of an archive")
 	c.Flags().StringVarP(&m.mirror, "mirror", "U", defaultMirror(), "`URL` of the directory with releases")
 	o := addHostFlags(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
+	c.RunE = func(c *cobra.Command, args []string) error {
 		// Only create has this default: clone takes the other pot's network.
 		m.network = cmp.Or(m.network, "inherit")
-		errs := []error{checkPotName(m.name), m.validate()}
+		errs := []error{onlyPot(c, &m.name, args), m.validate()}
 		switch {
 		case m.kind == "multi":
 			errs = append(errs, errors.New("-t: pots of type multi share trees of a base, which no image can hold: use single"))
@@ -101,12 +104,16 @@ order; if one fails, the pot is destroyed, unless -k is given.`,
 // the other pot.
 func cloneCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "clone -p POT -P OF",
+		Use:   "clone POT -P OF",
 		Short: "Clone a pot",
 		Long: `Creates a pot as a clone of another one's newest snapshot, or of the snapshot given with
 -s. The new pot gets the current settings of the other one, and its network unless -N is
 given.`,
-		Args: arguments(),
+		Example: `  pot clone copy -P web
+  pot clone -p copy -P web -F -N public-bridge`,
+		Annotations: map[string]string{makesPot: "yes"},
+		SuggestFor:  []string{"copy", "cp", "duplicate"},
+		Args:        cobra.ArbitraryArgs,
 	}
 	m := &creating{}
 	m.addFlags(c)
@@ -114,10 +121,12 @@ given.`,
 	c.Flags().StringVarP(&m.snapshot, "snapshot", "s", "", "`snapshot` to clone, instead of the newest")
 	c.Flags().BoolVarP(&m.first, "force", "F", false, "take a snapshot if the pot has none")
 	o := addHostFlags(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		errs := []error{checkPotName(m.name), m.validate()}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		errs := []error{onlyPot(c, &m.name, args), m.validate()}
 		if m.of == "" {
 			errs = append(errs, errors.New("-P: the pot to clone must be set"))
+		} else if err := pot.Name(m.of).Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("-P: %w", err))
 		}
 		if err := errors.Join(errs...); err != nil {
 			return err

@@ -38,7 +38,8 @@ func createBaseCommand() *cobra.Command {
 		Long: `Fetches a release's base.txz into the cache, verifies it against the SHA-256 in the
 MANIFEST beside it, and prints its path. pot create -b RELEASE then uses it. The mirror
 is a server with FreeBSD's layout of releases, or a directory given as file:///DIR.`,
-		Args: arguments(),
+		Example: `  pot create-base -r 14.2`,
+		Args:    arguments(),
 	}
 	release := c.Flags().StringP("release", "r", "", "`release`, such as 14.2")
 	mirror := c.Flags().StringP("mirror", "U", defaultMirror(), "`URL` of the directory with releases")

@@ -29,7 +29,9 @@ contain, the private bridges. With -f, running pots are stopped and all pots and
 destroyed; without -f, a host with pots or images is left unchanged. A host with pots of
 Nomad tasks is always left unchanged. Settings in rc.conf and loader.conf stay, and are
 listed.`,
-		Args: arguments(),
+		Example:    `  pot de-init -n`,
+		SuggestFor: []string{"deinit", "uninstall"},
+		Args:       arguments(),
 	}
 	force := c.Flags().BoolP("force", "f", false, "also stop and destroy pots and images")
 	minimal := c.Flags().BoolP("minimal", "m", false, "leave pf alone")

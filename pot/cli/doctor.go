@@ -25,10 +25,11 @@ func doctorCommand() *cobra.Command {
 		Long: `Checks this host as the driver does. Each line begins with "has" for what works, "lacks"
 for what is missing but not required, or "needs" for what is missing and keeps pots from
 starting; in the last case the exit status is 1.`,
-		Args: arguments(),
+		Example:    `  pot doctor`,
+		SuggestFor: []string{"check", "health"},
+		Args:       arguments(),
 	}
-	this := addConfFlags(c)
-	c.Flags().StringVar(&this.supervisor, "supervisor", "", "`path` of pot-supervisor, if not beside this program")
+	this := addHostFlagsWith(c, "c")
 	output := addOutput(c)
 	c.RunE = runE(func(c *cobra.Command, _ []string) error {
 		host, _, err := this.open()

@@ -24,11 +24,18 @@ import (
 // the command changes only what the pot itself could.
 func execCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "exec -p POT [-t] [-d] [-e VAR=VALUE]... [-u USER | -U USER] COMMAND [ARG]...",
+		Use:   "exec POT COMMAND [ARG]...",
 		Short: "Run a command in a running pot",
 		Long: `Runs a command in a running pot, as root or as another user, and exits with its
-status. The command does not inherit this command's environment.`,
-		Args: arguments(),
+status. The command does not inherit this command's environment. With -p POT the first
+argument is the command.
+
+The exit status is 125 if the command could not be run, 126 if it is not executable, and
+127 if the pot does not have it.`,
+		Example: `  pot exec web ls -l /
+  pot exec -t web sh
+  pot exec -p web -e LANG=C -U www id`,
+		SuggestFor: []string{"attach", "jexec"},
 	}
 	f := c.Flags()
 	f.SetInterspersed(false) // flags after COMMAND belong to it
@@ -41,8 +48,9 @@ status. The command does not inherit this command's environment.`,
 	o := addHostFlags(c)
 	c.Args = cobra.ArbitraryArgs
 	c.RunE = func(c *cobra.Command, args []string) error {
-		errs := []error{checkPotName(*name)}
-		if len(args) == 0 {
+		args, err := takePot(name, args)
+		errs := []error{err}
+		if len(args) == 0 && *name != "" {
 			errs = append(errs, errors.New("a command is missing"))
 		}
 		if *hostUser != "" && *potUser != "" {
@@ -62,18 +70,18 @@ status. The command does not inherit this command's environment.`,
 			if *hostUser != "" {
 				u, err := user.Lookup(*hostUser)
 				if err != nil {
-					return fmt.Errorf("cannot run the command: -u: %w", err)
+					return notRun(fmt.Errorf("cannot run the command: -u: %w", err))
 				}
 				who = u.Uid + ":" + u.Gid
 			}
 			p, err := o.running(c.Context(), pot.Name(*name))
 			if err != nil {
-				return fmt.Errorf("cannot run the command: %w", err)
+				return notRun(fmt.Errorf("cannot run the command: %w", err))
 			}
 			e := life.Exec{Argv: args, Env: *env, User: who, Terminal: *tty}
 			if *detach {
 				if err := p.Spawn(c.Context(), e); err != nil {
-					return fmt.Errorf("cannot run the command: %w", err)
+					return notRun(fmt.Errorf("cannot run the command: %w", err))
 				}
 				return nil
 			}
@@ -102,7 +110,7 @@ func attach(c *cobra.Command, p *life.Pot, e life.Exec) error {
 	if fd := int(os.Stdin.Fd()); e.Terminal && e.Stdin == os.Stdin && term.IsTerminal(fd) {
 		before, err := term.MakeRaw(fd)
 		if err != nil {
-			return fmt.Errorf("cannot use the terminal: %w", err)
+			return notRun(fmt.Errorf("cannot use the terminal: %w", err))
 		}
 		defer term.Restore(fd, before)
 		e.Resize = terminalSizes(ctx, fd)
@@ -113,11 +121,29 @@ func attach(c *cobra.Command, p *life.Pot, e life.Exec) error {
 	exit, err := p.Exec(ctx, e)
 	switch {
 	case err != nil:
-		return fmt.Errorf("cannot run the command: %w", err)
+		return notRun(fmt.Errorf("cannot run the command: %w", err))
 	case exit.Code != 0:
 		return exitStatus{errReported, exit.Code}
 	}
 	return nil
+}
+
+// Exit statuses of exec, run and term where there is none of a command, as docker has them.
+const (
+	exitNotRun        = 125
+	exitNotExecutable = 126
+	exitNotFound      = 127
+)
+
+// notRun returns err with the exit status for a command that did not run.
+func notRun(err error) error {
+	switch {
+	case errors.Is(err, pot.ErrNotInPot):
+		return exitStatus{err, exitNotFound}
+	case errors.Is(err, pot.ErrNotExecutable):
+		return exitStatus{err, exitNotExecutable}
+	}
+	return exitStatus{err, exitNotRun}
 }
 
 // terminalSizes sends the size of a terminal, now and after each change, until ctx ends.
@@ -150,9 +176,11 @@ func terminalSizes(ctx context.Context, fd int) <-chan life.Size {
 // starts it.
 func termCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "term [-p] POT",
-		Short: "Open a shell in a running pot",
-		Long:  `Opens root's shell in a running pot.`,
+		Use:        "term POT",
+		Short:      "Open a shell in a running pot",
+		Long:       `Opens root's shell in a running pot, and exits with its status: 125 if there could be none.`,
+		Example:    `  pot term web`,
+		SuggestFor: []string{"shell", "sh", "console", "login", "enter", "attach"},
 	}
 	force := c.Flags().BoolP("force", "f", false, "start the pot if it is not running")
 	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error { return shell(c, o, name, *force) })
@@ -162,10 +190,12 @@ func termCommand() *cobra.Command {
 // the pot keeps running.
 func runCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "run [-p] POT",
+		Use:   "run POT",
 		Short: "Start a pot and open a shell in it",
 		Long: `Starts a pot, if it is not running, and opens root's shell in it. The pot keeps
-running when the shell ends.`,
+running when the shell ends. The exit status is the shell's, or 125 if there could be
+none.`,
+		Example: `  pot run web`,
 	}
 	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error { return shell(c, o, name, true) })
 }
@@ -177,26 +207,26 @@ func shell(c *cobra.Command, o *hostFlags, name pot.Name, start bool) error {
 	if start {
 		ps, conf, err := o.pots()
 		if err != nil {
-			return fmt.Errorf("cannot start the pot: %w", err)
+			return notRun(fmt.Errorf("cannot start the pot: %w", err))
 		}
 		p, already, err := local.Start(c.Context(), ps, name, local.StartOptions{DNS: conf.DNS, Tell: notes(c)})
 		if err != nil {
-			return fmt.Errorf("cannot start the pot: %w", err)
+			return exitStatus{fmt.Errorf("cannot start the pot: %w", err), exitNotRun}
 		}
 		// /etc/rc exits when it has started the services; any other command would not.
 		if !already && p.Persistent() && local.RunsRC(c.Context(), p) {
 			if _, err := p.Wait(c.Context()); err != nil {
-				return fmt.Errorf("cannot wait for the pot: %w", err)
+				return notRun(fmt.Errorf("cannot wait for the pot: %w", err))
 			}
 		}
 	}
 	p, err := o.running(c.Context(), name)
 	if err != nil {
-		return fmt.Errorf("cannot open a shell: %w", err)
+		return notRun(fmt.Errorf("cannot open a shell: %w", err))
 	}
 	argv, err := p.Shell()
 	if err != nil {
-		return fmt.Errorf("cannot open a shell: %w", err)
+		return notRun(fmt.Errorf("cannot open a shell: %w", err))
 	}
 	return attach(c, p, life.Exec{Argv: argv, Terminal: term.IsTerminal(int(os.Stdin.Fd()))})
 }

@@ -35,14 +35,16 @@ const (
 // snapshot that -A took or destroyed stays so.
 func exportCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "export -p POT [-t TAG]",
+		Use:   "export POT [-t TAG]",
 		Short: "Export a pot as an image",
 		Long: `Exports the only snapshot of a pot as the image POT_TAG.xz, with the files beside it. An
 existing image of that name is replaced only with --force.
 
 A pot with no snapshot, or with several, is refused. -A takes a snapshot, or destroys all
 but the newest; -F exports the newest and keeps the others.`,
-		Example: `    pot export -p test -t 1.0 -D /srv/images -S pots.sec`,
+		Example: `  pot export web -t 1.0
+  pot export -p web -t 1.0 -D /srv/images -S pots.sec`,
+		SuggestFor: []string{"save", "commit"},
 	}
 	e := &exporting{level: xz.DefaultLevel}
 	f := c.Flags()

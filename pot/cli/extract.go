@@ -33,8 +33,8 @@ An image that is layered on another contains only what has changed; --origin giv
 other one.
 
 Without root, owners and devices are left out, with a warning.`,
-		Example: `    pot image extract hello_1.0.xz hello
-    pot image extract -C pots.pub https://images.example.org/pots/hello_1.0.xz hello`,
+		Example: `  pot image extract hello_1.0.xz hello
+  pot image extract -C pots.pub https://images.example.org/pots/hello_1.0.xz hello`,
 		Args: arguments("FILE", "DIR"),
 	}
 	trust := addTrust(c)

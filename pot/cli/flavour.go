@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,13 +24,20 @@ func flavourCommand() *cobra.Command {
 FLAVOUR is a name or a path. A flavour is a file of commands, one to a line, and a script
 that runs inside the pot and has the file's name with .sh added; either may be missing.
 They are searched in the working directory, in the directory flavours beside pot's
-configuration, and then among the flavours built into this program.`,
+configuration, which is /usr/local/etc/pot/flavours unless --config names another, and
+then among the flavours of this program.`,
+		Example: `  pot flavour check ./nginx
+  pot create web -b 14.2 -f ./nginx`,
 		Args: commandOf,
 		RunE: needsCommand,
 	}
 	c.AddCommand(flavourApplyCommand(), flavourCheckCommand(), flavourListCommand(), flavourShowCommand())
 	return c
 }
+
+// potConfig is the path of pot's configuration where pot is installed. A host without one has
+// the directory of flavours there all the same.
+const potConfig = "/usr/local/etc/pot/pot.conf"
 
 // library returns this host's flavours. They are where pot has them:
 // PREFIX/etc/pot/flavours, beside the configuration. The working directory comes first, as
@@ -38,28 +47,9 @@ func (o *hostFlags) library() (*flavour.Library, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &flavour.Library{ZFSRoot: root}
-	if o.file != "" {
-		l.Dir = filepath.Join(filepath.Dir(o.file), "flavours")
-	}
+	l := &flavour.Library{ZFSRoot: root, Dir: filepath.Join(filepath.Dir(cmp.Or(o.file, potConfig)), "flavours")}
 	l.WorkDir, err = os.Getwd()
 	return l, err
-}
-
-// completeFlavours completes the names of flavours for shells.
-func completeFlavours(o *hostFlags) cobra.CompletionFunc {
-	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		l, err := o.library()
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveError
-		}
-		found, _ := l.List()
-		var names []string
-		for _, f := range found {
-			names = append(names, f.Name)
-		}
-		return names, cobra.ShellCompDirectiveDefault // or a file
-	}
 }
 
 // flavourCheckCommand reads flavours by the parser that create uses, and prints every
@@ -71,7 +61,13 @@ func flavourCheckCommand() *cobra.Command {
 		Short: "Check flavours for errors",
 		Long: `Reads flavours as pot create -f does, and prints every error in them with its file and
 line. It changes nothing.`,
-		Args: cobra.MinimumNArgs(1),
+		Example: `  pot flavour check nginx ./nginx-cmd`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return arguments("FLAVOUR")(c, args)
+			}
+			return nil
+		},
 	}
 	o := addHostFlags(c)
 	c.ValidArgsFunction = completeFlavours(o)
@@ -82,21 +78,22 @@ line. It changes nothing.`,
 			return err
 		}
 		all := []checkedFlavour{}
-		bad := false
+		var problems []error
 		for _, name := range args {
 			read, err := l.Read(name)
 			if err != nil { // may hold several errors, one to a line
-				fmt.Fprintln(c.ErrOrStderr(), err)
-				bad = true
+				if isJSON(c) {
+					problems = append(problems, hintPlaces(l, err))
+				} else {
+					fmt.Fprintln(c.ErrOrStderr(), err)
+					problems = append(problems, errReported)
+				}
 				continue
 			}
 			all = append(all, checkedFlavour{name, len(read[0].Steps), read[0].Script != nil})
 		}
 		err = output.print(c.OutOrStdout(), all, func(w io.Writer) error { return checkedText(w, all) })
-		if err == nil && bad {
-			err = errReported
-		}
-		return err
+		return errors.Join(append(problems, err)...)
 	})
 	return c
 }
@@ -132,9 +129,11 @@ func counted(n int, thing string) string {
 // flavourListCommand lists flavours with their files. pot list -F prints the names alone.
 func flavourListCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "list",
-		Short: "List flavours",
-		Args:  arguments(),
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List flavours",
+		Example: `  pot flavour list`,
+		Args:    arguments(),
 	}
 	o := addHostFlags(c)
 	output := addOutput(c)
@@ -169,9 +168,10 @@ func flavourListCommand() *cobra.Command {
 // built-in ones exist nowhere else.
 func flavourShowCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "show FLAVOUR",
-		Short: "Print a flavour's files",
-		Args:  arguments("FLAVOUR"),
+		Use:     "show FLAVOUR",
+		Short:   "Print a flavour's files",
+		Example: `  pot flavour show pkg`,
+		Args:    arguments("FLAVOUR"),
 	}
 	o := addHostFlags(c)
 	c.ValidArgsFunction = completeFlavours(o)
@@ -183,7 +183,7 @@ func flavourShowCommand() *cobra.Command {
 		}
 		commands, script, err := l.Text(args[0])
 		if err != nil {
-			return err
+			return hintPlaces(l, err)
 		}
 		shown := map[string]string{"commands": string(commands), "script": string(script)}
 		return output.print(c.OutOrStdout(), shown, func(w io.Writer) error {

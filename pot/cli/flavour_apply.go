@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -49,7 +51,17 @@ func (o *hostFlags) flavours(names []string) ([]*flavour.Flavour, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.Read(names...)
+	all, err := l.Read(names...)
+	return all, hintPlaces(l, err)
+}
+
+// hintPlaces adds a hint on where flavours are looked for, if err is about one that does not
+// exist.
+func hintPlaces(l *flavour.Library, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return hinted{err, "flavours are looked for in " + l.Places()}
+	}
+	return err
 }
 
 // flavourApplyCommand applies flavours to an existing pot. In pot only create and clone do
@@ -57,19 +69,30 @@ func (o *hostFlags) flavours(names []string) ([]*flavour.Flavour, error) {
 // second call repeats them, so take a snapshot first.
 func flavourApplyCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "apply -p POT FLAVOUR...",
+		Use:   "apply POT FLAVOUR...",
 		Short: "Apply flavours to a pot",
 		Long: `Applies flavours to a stopped pot, as pot create -f does to a new one: for each, first
 its commands and then its script, which runs inside the pot and whose output is shown.
 An error in any of them is found before anything changes. If a flavour fails half way,
-its changes stay.`,
+its changes stay. With -p POT all arguments are flavours.`,
+		Example: `  pot flavour apply web nginx`,
 	}
 	name := potFlag(c)
 	o := addHostFlags(c)
-	c.Args = cobra.MinimumNArgs(1)
-	c.ValidArgsFunction = completeFlavours(o)
+	c.Args = cobra.ArbitraryArgs
+	pots := c.ValidArgsFunction
+	c.ValidArgsFunction = func(c *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
+		if *name == "" && len(args) == 0 {
+			return pots(c, args, begin)
+		}
+		return completeFlavours(o)(c, args, begin)
+	}
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := checkPotName(*name); err != nil {
+		args, err := takePot(name, args)
+		if err == nil && len(args) == 0 {
+			err = arguments("FLAVOUR")(c, args)
+		}
+		if err != nil {
 			return err
 		}
 		return runE(func(c *cobra.Command, args []string) error {

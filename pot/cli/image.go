@@ -10,6 +10,11 @@ import (
 	"nomad-driver-pot/image/signify"
 )
 
+// imageCommands returns the commands that make, publish and read images.
+func imageCommands() []*cobra.Command {
+	return []*cobra.Command{exportCommand(), importCommand(), imageCommand()}
+}
+
 // imageCommand has the commands for images. None of them needs ZFS, FreeBSD or root: they
 // are for the machine where images are made. export and import, which need a pot's host,
 // are commands of their own, as in pot.
@@ -24,6 +29,8 @@ the same name with these suffixes:
     .skein      its digest
     .meta       the image it was cloned from; images older than pot 0.13 have none
     .skein.sig  the signature of the digest, if the image is signed`,
+		Example: `  pot image inspect hello_1.0.xz
+  pot image build --from hello -p hello -t 1.0`,
 		Args: commandOf,
 		RunE: needsCommand,
 	}

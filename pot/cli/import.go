@@ -21,7 +21,7 @@ import (
 // receive; here a failure leaves nothing of the pot, and the download in the cache.
 func importCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "import -p NAME -t TAG -U URL",
+		Use:   "import NAME -t TAG -U URL",
 		Short: "Create a pot from an image",
 		Long: `Fetches the image NAME_TAG.xz from a server, or from a directory given as file:///DIR,
 verifies it, and creates the pot NAME_TAG from it, with the dots of the tag replaced by _.
@@ -30,24 +30,33 @@ first. A pot on the public bridge gets an address.
 
 The driver starts tasks from the pot, as from the image, until the pot is changed or
 started.`,
-		Example: `    pot import -p test -t 1.0 -U file:///srv/images
-    pot import -p test -t 1.0 -U https://images.example.org/pots -C pots.pub`,
-		Args: arguments(),
+		Example: `  pot import web -t 1.0 -U file:///srv/images
+  pot import -p web -t 1.0 -U https://images.example.org/pots -C pots.pub`,
+		Annotations: map[string]string{makesPot: "yes"},
+		SuggestFor:  []string{"pull", "fetch", "load", "download"},
+		Args:        cobra.ArbitraryArgs,
 	}
 	var ref image.Ref
 	var pubkey string
-	c.Flags().StringVarP(&ref.Name, "pot", "p", "", "`name` of the exported pot")
+	c.Flags().StringVarP(&ref.Name, "pot", "p", "", "`name` of the exported pot, instead of the argument NAME")
 	c.Flags().StringVarP(&ref.Tag, "tag", "t", "", "`tag` of the image: its version")
 	c.Flags().StringVarP(&ref.Source, "url", "U", "", "`URL` of the directory with the image")
 	addPubkey(c, &pubkey)
 	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := ref.Validate(); err != nil {
+	c.RunE = func(c *cobra.Command, args []string) error {
+		at := "-p"
+		if ref.Name == "" && len(args) > 0 {
+			at, ref.Name, args = "NAME", args[0], args[1:]
+		}
+		if len(args) > 0 {
+			return arguments()(c, args)
+		}
+		if err := refProblem(ref, at); err != nil {
 			return err
 		}
 		if err := pot.Name(ref.Dataset()).Validate(); err != nil {
-			return fmt.Errorf("-p: %w", err)
+			return fmt.Errorf("%s: %w", at, err)
 		}
 		return runE(func(c *cobra.Command, _ []string) error {
 			name, err := o.importImage(c, ref, pubkey)
@@ -58,6 +67,17 @@ started.`,
 		})(c, nil)
 	}
 	return c
+}
+
+// refProblem returns every problem of a reference, each led by where it was typed: name is
+// where the name was.
+func refProblem(ref image.Ref, name string) error {
+	var errs []error
+	ref.Check(func(field string, err error) {
+		at := map[string]string{"source": "-U", "name": name, "tag": "-t"}[field]
+		errs = append(errs, fmt.Errorf("%s: %w", at, err))
+	})
+	return errors.Join(errs...)
 }
 
 // importImage creates the pot and returns its name. After an error no pot is left. The

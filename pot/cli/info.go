@@ -21,15 +21,20 @@ import (
 // status alone. It reads datasets and so needs the rights for that; it changes nothing.
 func infoCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "info -p POT | -B BRIDGE",
+		Use:   "info POT | -B BRIDGE",
 		Short: "Show a pot's settings, or a private bridge",
 		Long: `Shows a pot's settings and network, and whether it runs; -v adds its datasets, snapshots
 and limits. With -E the output is for a shell: eval "$(pot info -E -p POT)" sets the
 variables of hooks, such as _POT_NAME and _POT_IP.`,
+		Example: `  pot info web
+  pot info -v -p web
+  pot info -B lan`,
+		SuggestFor: []string{"inspect", "describe", "status"},
 	}
 	bridge := c.Flags().StringP("bridge", "B", "", "`name` of a private bridge, instead of a pot")
 	environment := c.Flags().BoolP("environment", "E", false, "print the environment of its hooks, as shell commands")
 	verbose := c.Flags().BoolP("verbose", "v", false, "show datasets, snapshots and limits too")
+	c.Flags().Lookup("verbose").Annotations = map[string][]string{ownMeaning: {"yes"}}
 	quiet := c.Flags().BoolP("quiet", "q", false, "print nothing: the exit status is 1 if the pot does not exist")
 	snapshots := c.Flags().BoolP("snapshots", "s", false, "print only the names of its snapshots")
 	runs := c.Flags().BoolP("running", "r", false, "print nothing: the exit status is 1 if it is not running")
@@ -251,9 +256,11 @@ func (i *info) snapshotText(w io.Writer) error {
 // pot.Limits.
 func showCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "show [-p POT]",
-		Short: "Show the resource usage of running pots",
-		Args:  arguments(),
+		Use:        "show [POT]",
+		Short:      "Show the resource usage of running pots",
+		Example:    `  pot show`,
+		SuggestFor: []string{"stats", "df"},
+		Args:       cobra.ArbitraryArgs,
 	}
 	only := potFlag(c)
 	c.Flags().BoolP("running", "r", false, "ignored; kept for compatibility")
@@ -261,21 +268,31 @@ func showCommand() *cobra.Command {
 	c.MarkFlagsMutuallyExclusive("pot", "running", "all")
 	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = runE(func(c *cobra.Command, _ []string) error {
-		all, err := o.usages(c.Context(), pot.Name(*only))
-		if err != nil {
-			return fmt.Errorf("cannot show the usage of pots: %w", err)
-		}
-		return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
-			for _, u := range all {
-				if _, err := fmt.Fprintf(w, "pot %s\n\tresident memory : %d bytes\n\tprocesses : %d\n\tcpu time : %.2f s\n", u.Name, u.Memory, u.Processes, u.CPU); err != nil {
-					return err
-				}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if *only != "" || len(args) > 0 {
+			if err := onlyPot(c, only, args); err != nil {
+				return err
 			}
-			return nil
-		})
-	})
+		}
+		return runE(func(c *cobra.Command, _ []string) error { return o.show(c, pot.Name(*only), output) })(c, nil)
+	}
 	return c
+}
+
+// show prints the usage of all running pots, or of one.
+func (o *hostFlags) show(c *cobra.Command, only pot.Name, output *output) error {
+	all, err := o.usages(c.Context(), only)
+	if err != nil {
+		return fmt.Errorf("cannot show the usage of pots: %w", err)
+	}
+	return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
+		for _, u := range all {
+			if _, err := fmt.Fprintf(w, "pot %s\n\tresident memory : %d bytes\n\tprocesses : %d\n\tcpu time : %.2f s\n", u.Name, u.Memory, u.Processes, u.CPU); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // potUsage is the resource usage of a pot.

@@ -31,9 +31,12 @@ func initCommand() *cobra.Command {
 group and the datasets. Whatever exists is left unchanged. Before a file is changed, a
 copy of it is kept beside it, with the suffix .before-pot. Anchors are inserted before the
 first translation or filter rule of pf.conf, and only if pfctl -n accepts the result.`,
-		Args: arguments(),
+		Example: `  pot init -n
+  pot init`,
+		SuggestFor: []string{"setup", "install"},
+		Args:       arguments(),
 	}
-	this := addConfFlags(c)
+	this := addHostFlagsWith(c, "c")
 	dry := c.Flags().BoolP("dry-run", "n", false, "print what would be made, and make nothing")
 	minimal := c.Flags().BoolP("minimal", "m", false, "leave pf alone")
 	c.Flags().BoolP("syslogd", "s", false, "ignored; kept for compatibility: syslogd is never changed")

@@ -35,9 +35,9 @@ one JSON object to a line.
 A layered image holds only the changes to the image that it was cloned from. Its files
 are known only if that image is given with --origin, the oldest first if there are
 several; everything else is shown without it.`,
-		Example: `    pot image inspect hello_1.0.xz
-    pot image inspect -C pots.pub https://images.example.org/pots/hello_1.0.xz
-    pot image inspect --files --origin base_14.2.xz hello_1.0.xz`,
+		Example: `  pot image inspect hello_1.0.xz
+  pot image inspect -C pots.pub https://images.example.org/pots/hello_1.0.xz
+  pot image inspect --files --origin base_14.2.xz hello_1.0.xz`,
 		Args: arguments("FILE"),
 	}
 	trust, output := addTrust(c), addOutput(c)

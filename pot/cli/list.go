@@ -22,6 +22,7 @@ func listCommand() *cobra.Command {
 		Aliases: []string{"ls"},
 		Short:   "List pots",
 		Long:    `Lists the pots and images of this host. Pots of Nomad tasks are listed by pot ps only.`,
+		Example: `  pot list`,
 		Args:    arguments(),
 	}
 	quiet := c.Flags().BoolP("quiet", "q", false, "print only names")
@@ -100,11 +101,16 @@ func (o *hostFlags) list(c *cobra.Command) ([]*info, error) {
 // ZFS destroys. A failed call can be repeated.
 func destroyCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "destroy -p POT | -B BRIDGE",
+		Use:   "destroy POT | -B BRIDGE",
 		Short: "Destroy a pot with everything in it, or a private bridge",
 		Long: `Destroys a pot with its tree, its settings and its snapshots. A running pot is refused
 unless -F is given, which stops it. A pot with clones is refused, and so is a private
 bridge that a pot uses.`,
+		Example: `  pot destroy web
+  pot rm -F web
+  pot destroy -B lan`,
+		Aliases:    []string{"rm"},
+		SuggestFor: []string{"delete", "remove", "erase"},
 	}
 	bridge := c.Flags().StringP("bridge", "B", "", "`name` of a private bridge, instead of a pot")
 	stop := c.Flags().BoolP("force", "F", false, "stop the pot if it is running")
@@ -129,21 +135,43 @@ bridge that a pot uses.`,
 // may still have the old name.
 func renameCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "rename -p POT -n NAME",
-		Short: "Rename a pot",
-		Long:  `Renames a stopped pot, also in the dependencies of other pots.`,
+		Use:        "rename POT NAME",
+		Short:      "Rename a pot",
+		Long:       `Renames a stopped pot, also in the dependencies of other pots.`,
+		Example:    `  pot rename web shop`,
+		SuggestFor: []string{"mv", "move"},
 	}
-	to := c.Flags().StringP("new", "n", "", "the new `name`")
-	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
-		ps, _, err := o.pots()
-		if err == nil {
-			err = local.Rename(c.Context(), ps, name, pot.Name(*to))
+	to := c.Flags().StringP("new", "n", "", "the new `name`, instead of the argument NAME")
+	name := potFlag(c)
+	o := addHostFlags(c)
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		rest, err := takePot(name, args)
+		at := "-n"
+		if *to == "" && len(rest) > 0 {
+			at, *to, rest = "NAME", rest[0], rest[1:]
+		}
+		if len(rest) > 0 {
+			return arguments()(c, rest)
+		}
+		if invalid := pot.Name(*to).Validate(); invalid != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", at, invalid))
 		}
 		if err != nil {
-			return running("rename the pot", name, err)
+			return err
 		}
-		return nil
-	})
+		return runE(func(c *cobra.Command, _ []string) error {
+			ps, _, err := o.pots()
+			if err == nil {
+				err = local.Rename(c.Context(), ps, pot.Name(*name), pot.Name(*to))
+			}
+			if err != nil {
+				return running("rename the pot", pot.Name(*name), err)
+			}
+			return nil
+		})(c, nil)
+	}
+	return c
 }
 
 // pruneCommand destroys pots that have run (pot prune -q -g -n). A start marks a prunable
@@ -155,7 +183,9 @@ func pruneCommand() *cobra.Command {
 		Short: "Destroy prunable pots that have run",
 		Long: `Destroys pots that have the attribute prunable, have been started, and are not running
 now, and prints their names.`,
-		Args: arguments(),
+		Example:    `  pot prune -n`,
+		SuggestFor: []string{"clean", "gc"},
+		Args:       arguments(),
 	}
 	dry := c.Flags().BoolP("dry-run", "n", false, "print the names, and destroy nothing")
 	quiet := c.Flags().BoolP("quiet", "q", false, "print nothing")

@@ -21,6 +21,12 @@ func addOutput(c *cobra.Command) *output {
 	return &o
 }
 
+// isJSON reports whether c was given -o json.
+func isJSON(c *cobra.Command) bool {
+	f := c.Flags().Lookup("output")
+	return f != nil && f.Value.String() == "json"
+}
+
 // String, Type and Set implement pflag.Value.
 func (o *output) String() string { return string(*o) }
 func (o *output) Type() string   { return "format" }

@@ -1,11 +1,10 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -14,53 +13,6 @@ import (
 	"nomad-driver-pot/pot/local"
 	"nomad-driver-pot/pot/potconf"
 )
-
-// Environment variables with the defaults of flags, so that commands can be typed as pot's
-// are.
-const (
-	configVariable = "POT_CONFIG"
-	dirVariable    = "POT_DIR"
-
-	supervisorVariable = "POT_SUPERVISOR"
-)
-
-// hostFlags are the flags that all commands about pots have: the host's configuration.
-type hostFlags struct {
-	confFlags
-}
-
-// addHostFlags adds hostFlags to c. They have no letters: pot uses those for other flags.
-// Add it after the command's own flags: it leaves out -v if the command has one, and
-// completes -p only if that exists.
-func addHostFlags(c *cobra.Command) *hostFlags {
-	o := &hostFlags{newConfFlags()}
-	f := c.Flags()
-	f.StringVar(&o.file, "config", cmp.Or(os.Getenv(configVariable), o.paths.PotConfig), "pot's configuration `file`; also $"+configVariable)
-	f.StringVar(&o.root, "zfs-root", "", "root `dataset` of all others, instead of POT_ZFS_ROOT")
-	f.StringVar(&o.dir, "dir", cmp.Or(os.Getenv(dirVariable), o.paths.Dir), "`directory` of the driver's state; also $"+dirVariable)
-	f.StringVar(&o.supervisor, "supervisor", os.Getenv(supervisorVariable), "`path` of pot-supervisor, if not beside this program; also $"+supervisorVariable)
-	if f.Lookup("verbose") == nil && f.ShorthandLookup("v") == nil {
-		f.BoolP("verbose", "v", false, "ignored; kept for compatibility")
-	}
-	if f.Lookup("pot") != nil {
-		_ = c.RegisterFlagCompletionFunc("pot", o.completePots)
-	}
-	return o
-}
-
-// completePots completes the names of this host's pots for shells. It lists datasets: names
-// of images and of tasks' pots are among them.
-func (o *hostFlags) completePots(c *cobra.Command, _ []string, begin string) ([]string, cobra.ShellCompDirective) {
-	host, _, err := o.open()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	names, err := host.Images.List(cmp.Or(c.Context(), context.Background()), begin)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
-}
 
 // pots opens this host's pots. The driver's are among them: all records are in one
 // directory. Without a POT_DNS_IP the default one is reserved, as potnet reserves it: pots
@@ -92,22 +44,73 @@ func (o *hostFlags) zfsRoot() (string, error) {
 	return c.System.ZFSRoot, err
 }
 
-// potFlag adds -p to c, which the command must check with checkPotName. A command made by
-// onPot takes the name as its argument too, as pot start and pot term do.
+// potFlag adds -p to c. All commands about one pot take its name there or as their first
+// argument, POT: some commands of pot have the one form, some the other.
 func potFlag(c *cobra.Command) *string {
-	return c.Flags().StringP("pot", "p", "", "`name` of the pot")
+	return c.Flags().StringP("pot", "p", "", "`name` of the pot, instead of the argument POT")
 }
 
-// errNoPot means that -p is missing.
+// takePot sets name to the first of args, unless -p has set it, and returns the others. It
+// returns an error if no name is set, or an invalid one, led by where it was typed.
+func takePot(name *string, args []string) (rest []string, err error) {
+	at := "-p"
+	if *name == "" && len(args) > 0 {
+		at, *name, args = "POT", args[0], args[1:]
+	}
+	switch err := pot.Name(*name).Validate(); {
+	case *name == "":
+		return args, errNoPot
+	case err != nil:
+		return args, fmt.Errorf("%s: %w", at, err)
+	}
+	return args, nil
+}
+
+// onlyPot is takePot for a command that has no other arguments.
+func onlyPot(c *cobra.Command, name *string, args []string) error {
+	rest, err := takePot(name, args)
+	if len(rest) > 0 {
+		return arguments()(c, rest)
+	}
+	return err
+}
+
+// errNoPot means that no pot is named.
 var errNoPot = errors.New("-p: the name of a pot must be set")
 
-// checkPotName returns an error if -p is missing or invalid.
-func checkPotName(name string) error {
-	if name == "" {
-		return errNoPot
+// onPot completes c, a command about one pot, which is named with -p or as the argument.
+func onPot(c *cobra.Command, do func(c *cobra.Command, o *hostFlags, name pot.Name) error) *cobra.Command {
+	name := potFlag(c)
+	o := addHostFlags(c)
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = aboutPot(o, name, do)
+	return c
+}
+
+// onPotOr is like onPot, but c is about a private bridge if one is named.
+func onPotOr(c *cobra.Command, bridge *string, aboutBridge func(c *cobra.Command, o *hostFlags) error, do func(c *cobra.Command, o *hostFlags, name pot.Name) error) *cobra.Command {
+	name := potFlag(c)
+	o := addHostFlags(c)
+	pots := aboutPot(o, name, do)
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		switch {
+		case *bridge == "":
+			return pots(c, args)
+		case *name != "" || len(args) > 0:
+			return errors.New("-B: a bridge and a pot are mutually exclusive")
+		}
+		return runE(func(c *cobra.Command, _ []string) error { return aboutBridge(c, o) })(c, nil)
 	}
-	if err := pot.Name(name).Validate(); err != nil {
-		return errors.New("-p: " + err.Error())
+	return c
+}
+
+// aboutPot returns a RunE that checks the pot's name and calls do.
+func aboutPot(o *hostFlags, name *string, do func(c *cobra.Command, o *hostFlags, name pot.Name) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		if err := onlyPot(c, name, args); err != nil {
+			return err
+		}
+		return runE(func(c *cobra.Command, _ []string) error { return do(c, o, pot.Name(*name)) })(c, nil)
 	}
-	return nil
 }

@@ -34,17 +34,18 @@ type preparing struct {
 // stop or destroy. After a failure the pot is destroyed, and the imported image stays.
 func prepareCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "prepare -p NAME -t TAG -U URL -a ID",
+		Use:   "prepare NAME -t TAG -U URL -a ID",
 		Short: "Create a pot from an image, to be started once",
 		Long: `Imports an image, unless it was imported before, and clones it as NAME_TAG_ID, or with -n
 as NAME_ID, with dots replaced by _. The pot has the attributes for an allocation: it is
 not persistent, runs only its command, and can be pruned once it has run.`,
-		Example: `    pot prepare -U https://images.example.org/pots -p web -t 1.0 -a 7d1f -n shop -c '/usr/local/bin/web -v' -N public-bridge -e 8080:18080`,
-		Args:    arguments(),
+		Example:     `  pot prepare -U https://images.example.org/pots -p web -t 1.0 -a 7d1f -n shop -c '/usr/local/bin/web -v' -N public-bridge -e 8080:18080`,
+		Annotations: map[string]string{makesPot: "yes"},
+		Args:        cobra.ArbitraryArgs,
 	}
 	m := &preparing{}
 	f := c.Flags()
-	f.StringVarP(&m.image.Name, "pot", "p", "", "`name` of the exported pot")
+	f.StringVarP(&m.image.Name, "pot", "p", "", "`name` of the exported pot, instead of the argument NAME")
 	f.StringVarP(&m.image.Tag, "tag", "t", "", "`tag` of the image: its version")
 	f.StringVarP(&m.image.Source, "url", "U", "", "`URL` of the directory with the image")
 	f.StringVarP(&m.id, "allocation", "a", "", "allocation `ID`, the end of the pot's name")
@@ -60,8 +61,15 @@ not persistent, runs only its command, and can be pruned once it has run.`,
 	addPubkey(c, &m.pubkey)
 	o := addHostFlags(c)
 	m.output = addOutput(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := m.validate(); err != nil {
+	c.RunE = func(c *cobra.Command, args []string) error {
+		at := "-p"
+		if m.image.Name == "" && len(args) > 0 {
+			at, m.image.Name, args = "NAME", args[0], args[1:]
+		}
+		if len(args) > 0 {
+			return arguments()(c, args)
+		}
+		if err := m.validate(at); err != nil {
 			return err
 		}
 		return runE(func(c *cobra.Command, _ []string) error { return m.run(c, o) })(c, nil)
@@ -69,15 +77,18 @@ not persistent, runs only its command, and can be pruned once it has run.`,
 	return c
 }
 
-// validate sets the name of the pot, and returns all errors in the flags.
-func (m *preparing) validate() error {
-	errs := []error{m.image.Validate(), m.creating.validate()}
+// validate sets the name of the pot, and returns all errors in the flags. at is where the
+// name of the image was typed.
+func (m *preparing) validate(at string) error {
+	errs := []error{refProblem(m.image, at), m.creating.validate()}
 	if m.id == "" {
 		errs = append(errs, errors.New("-a: an ID must be set"))
 	}
 	m.of = m.image.Dataset()
 	m.name = strings.ReplaceAll(cmp.Or(m.as, m.of)+"_"+m.id, ".", "_")
-	errs = append(errs, checkPotName(m.name))
+	if err := pot.Name(m.name).Validate(); err != nil && m.id != "" && errs[0] == nil {
+		errs = append(errs, fmt.Errorf("name of the pot: %w", err))
+	}
 	for _, s := range m.settings() {
 		errs = append(errs, s.Validate())
 	}

@@ -18,10 +18,11 @@ import (
 // pots: it answers what runs on this host.
 func psCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "ps",
-		Short: "List running pots",
-		Long:  `Lists running pots, including pots of Nomad tasks.`,
-		Args:  arguments(),
+		Use:     "ps",
+		Short:   "List running pots",
+		Long:    `Lists running pots, including pots of Nomad tasks.`,
+		Example: `  pot ps`,
+		Args:    arguments(),
 	}
 	c.Flags().BoolP("quiet", "q", false, "ignored; kept for compatibility")
 	o := addHostFlags(c)
@@ -54,10 +55,11 @@ func psCommand() *cobra.Command {
 // nomad-pot-driver parses the text, so it is pot's down to the blanks.
 func lastRunStatsCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "last-run-stats -p POT",
+		Use:   "last-run-stats POT",
 		Short: "Show the exit code of a pot's last run",
 		Long: `Prints the exit code of the last run of a pot's command as JSON, or {} if the command
 has never ended.`,
+		Example: `  pot last-run-stats web`,
 	}
 	addOutput(c) // text and json are the same
 	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
@@ -82,10 +84,10 @@ has never ended.`,
 	})
 }
 
-// usage is a pot's resource usage in the form of pot get-rss -J, which drivers read.
+// rssUsage is a pot's resource usage in the form of pot get-rss -J, which drivers read.
 // TotalTicks stays 0: pot multiplies the clock rate by the CPU percentage there
 // (share/pot/get-rss.sh), which is a frequency.
-type usage struct {
+type rssUsage struct {
 	ResourceUsage struct {
 		MemoryStats struct{ RSS, Swap int64 }
 		CpuStats    struct{ TotalTicks, Percent float64 } //nolint:revive // pot's spelling
@@ -97,8 +99,10 @@ type usage struct {
 // source (pot.Limits). Tasks' pots are allowed.
 func getRSSCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "get-rss -p POT",
-		Short: "Show the resource usage of a running pot",
+		Use:        "get-rss POT",
+		Short:      "Show the resource usage of a running pot",
+		Example:    `  pot get-rss web`,
+		SuggestFor: []string{"stats"},
 	}
 	asJSON := c.Flags().BoolP("json", "J", false, "print JSON, as -o json")
 	output := addOutput(c)
@@ -112,7 +116,7 @@ func getRSSCommand() *cobra.Command {
 			return fmt.Errorf("cannot show the usage of the pot: %w", err)
 		}
 		if *asJSON || *output == "json" {
-			var r usage
+			var r rssUsage
 			r.ResourceUsage.MemoryStats.RSS, r.ResourceUsage.MemoryStats.Swap = u.MemoryBytes, u.SwapBytes
 			r.ResourceUsage.CpuStats.Percent = u.CPUPercent
 			return json.NewEncoder(c.OutOrStdout()).Encode(r)
@@ -128,8 +132,9 @@ func getRSSCommand() *cobra.Command {
 // jail. Linux's has no such option, and there the command is refused.
 func topCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "top -p POT",
-		Short: "Show the processes of a running pot with top(1)",
+		Use:     "top POT",
+		Short:   "Show the processes of a running pot with top(1)",
+		Example: `  pot top web`,
 	}
 	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, _, err := o.pots()
@@ -160,7 +165,8 @@ func vnetStartCommand() *cobra.Command {
 		Long: `Does nothing. A bridge, and its way out of the host, is created when the first pot that
 needs it is started, and destroyed with the last one. pot doctor checks whether the host
 can do that.`,
-		Args: arguments(),
+		Hidden: true,
+		Args:   arguments(),
 	}
 	bridge := c.Flags().StringP("bridge", "B", "", "`name` of a private bridge")
 	addHostFlags(c)

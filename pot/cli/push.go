@@ -40,8 +40,8 @@ name is replaced only with --force, for which a server must support DELETE.
 Credentials for a server come from $POT_PUSH_TOKEN, from $POT_PUSH_USERNAME and
 $POT_PUSH_PASSWORD, from $POT_PUSH_HEADER, which is a whole header, or from a file in the
 form of netrc: machine HOST login USER password PASSWORD.`,
-		Example: `    pot image push -C pots.pub hello_1.0.xz https://images.example.org/pots
-    pot image push /srv/build /srv/images`,
+		Example: `  pot image push -C pots.pub hello_1.0.xz https://images.example.org/pots
+  pot image push /srv/build /srv/images`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return arguments("FILE", "DIR or URL")(c, args)

@@ -18,7 +18,7 @@ func setCommands() []*cobra.Command {
 	return []*cobra.Command{
 		setCmdCommand(), setAttributeCommand("set-attribute"), setAttributeCommand("set-attr"), setRSSCommand(),
 		setEnvCommand(), setHostsCommand(), exportPortsCommand(), setHookCommand(), addDepCommand(),
-		copyInCommand(), copyOutCommand(), mountInCommand(), mountOutCommand(), getAttributeCommand(),
+		mountInCommand(), mountOutCommand(), getAttributeCommand(),
 	}
 }
 
@@ -26,12 +26,12 @@ func setCommands() []*cobra.Command {
 // changes after the flags have been parsed. All changes are validated before the first is
 // made. They are not one transaction: after a failure the changes before it stay.
 func setter(c *cobra.Command, find func(o *hostFlags) ([]local.Change, error)) *cobra.Command {
-	c.Args = arguments()
+	c.Args = cobra.ArbitraryArgs
 	name := potFlag(c)
 	o := addHostFlags(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
+	c.RunE = func(c *cobra.Command, args []string) error {
 		all, err := find(o)
-		errs := []error{checkPotName(*name), err}
+		errs := []error{onlyPot(c, name, args), err}
 		for _, s := range all {
 			errs = append(errs, s.Validate())
 		}
@@ -85,11 +85,11 @@ func noteUnpublished(c *cobra.Command, s *local.Pot) error {
 // setCmdCommand sets the command (pot set-cmd -p -c). local.SetCmd has the rule for quotes.
 func setCmdCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "set-cmd -p POT -c COMMAND",
+		Use:   "set-cmd POT -c COMMAND",
 		Short: "Set the command of a pot",
 		Long: `Sets the command that a pot runs when it is started, quoted as for a shell. One pair of
 double quotes around the whole is stripped.`,
-		Example: `    pot set-cmd -p test -c "nginx -g 'daemon off;'"`,
+		Example: `  pot set-cmd -p test -c "nginx -g 'daemon off;'"`,
 	}
 	command := c.Flags().StringP("cmd", "c", "", "`command` that the pot runs")
 	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.SetCmd{Command: *command}}, nil })
@@ -100,13 +100,13 @@ double quotes around the whole is stripped.`,
 // once.
 func setAttributeCommand(name string) *cobra.Command {
 	c := &cobra.Command{
-		Use:   name + " -p POT -A ATTRIBUTE -V VALUE",
+		Use:   name + " POT -A ATTRIBUTE -V VALUE",
 		Short: "Set an attribute of a pot",
 		Long: `Sets an attribute of a pot, or of its jail. A value that is a switch is yes or no, true or
 false, on or off. The attributes are
 
 ` + attributeLines(),
-		Example: `    pot set-attribute -p test -A persistent -V NO`,
+		Example: `  pot set-attribute -p test -A persistent -V NO`,
 	}
 	if name == "set-attr" {
 		c.Short += ": set-attribute"
@@ -114,7 +114,6 @@ false, on or off. The attributes are
 	}
 	attribute := c.Flags().StringP("attribute", "A", "", "`name` of the attribute")
 	value := c.Flags().StringP("value", "V", "", "its `value`")
-	completeAttributes(c)
 	return setter(c, func(*hostFlags) ([]local.Change, error) {
 		return []local.Change{local.SetAttribute{Name: *attribute, Value: *value}}, nil
 	})
@@ -125,9 +124,11 @@ false, on or off. The attributes are
 // processors.
 func setRSSCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "set-rss -p POT [-C CPUS] [-M MEMORY]",
-		Short: "Set resource limits of a pot",
-		Long:  `Limits the number of processors and the memory of a pot.`,
+		Use:        "set-rss POT [-C CPUS] [-M MEMORY]",
+		Short:      "Set resource limits of a pot",
+		Long:       `Limits the number of processors and the memory of a pot.`,
+		Example:    `  pot set-rss web -C 2 -M 512M`,
+		SuggestFor: []string{"update", "limit"},
 	}
 	cpus := c.Flags().StringP("cpus", "C", "", "`number` of processors")
 	memory := c.Flags().StringP("memory", "M", "", "`amount` of memory in bytes, or with a unit as in 512M")
@@ -140,10 +141,11 @@ func setRSSCommand() *cobra.Command {
 // expands $ and backquotes in the values; here no shell reads them.
 func setEnvCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "set-env -p POT -E VAR=VALUE...",
+		Use:   "set-env POT -E VAR=VALUE...",
 		Short: "Set the environment of a pot",
 		Long: `Sets the whole environment of a pot's command, and replaces the one set before. Values are
 used as they are: nothing in them is expanded.`,
+		Example: `  pot set-env web -E LEVEL=info -E LANG=C`,
 	}
 	vars := c.Flags().StringArrayP("env", "E", nil, "`VAR=value`; may be repeated")
 	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.SetEnv{Vars: *vars}}, nil })
@@ -154,10 +156,11 @@ used as they are: nothing in them is expanded.`,
 // IPv6 address holds colons, so the first one ends the name.
 func setHostsCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "set-hosts -p POT [-H NAME:ADDRESS]...",
+		Use:   "set-hosts POT [-H NAME:ADDRESS]...",
 		Short: "Set additional entries of a pot's hosts file",
 		Long: `Sets all additional entries of a pot's hosts(5) file, and replaces those set before.
 Without -H it removes them.`,
+		Example: `  pot set-hosts web -H db:10.192.0.9`,
 	}
 	entries := c.Flags().StringArrayP("host", "H", nil, "`name:address`, IPv4 or IPv6; may be repeated")
 	return setter(c, func(*hostFlags) ([]local.Change, error) {
@@ -169,12 +172,13 @@ Without -H it removes them.`,
 // pot comes first, as in pot's code; the help of pot names them the other way round.
 func exportPortsCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "export-ports -p POT -e [PROTO:]PORT[:HOST_PORT]...",
+		Use:   "export-ports POT -e [PROTO:]PORT[:HOST_PORT]...",
 		Short: "Set the ports that a pot publishes",
 		Long: `Sets all ports that a pot publishes, and replaces those set before. PORT is the pot's,
 HOST_PORT the host's; without HOST_PORT a free port is chosen when the pot is started.
 PROTO is tcp, the default, or udp.`,
-		Example: `    pot export-ports -p test -e 80 -e udp:53:30053`,
+		SuggestFor: []string{"port", "ports", "publish"},
+		Example:    `  pot export-ports -p test -e 80 -e udp:53:30053`,
 	}
 	ports := c.Flags().StringArrayP("port", "e", nil, "`port` to publish; may be repeated")
 	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.ExportPorts{Ports: *ports}}, nil })
@@ -184,9 +188,10 @@ PROTO is tcp, the default, or udp.`,
 // dependency that exists; neither has a command to remove one.
 func addDepCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "add-dep -p POT -P POT",
-		Short: "Add a pot that must be started before a pot",
-		Long:  `Adds a dependency: the other pot is started before the pot. Cycles are refused.`,
+		Use:     "add-dep POT -P OTHER",
+		Short:   "Add a pot that must be started before a pot",
+		Example: `  pot add-dep web -P db`,
+		Long:    `Adds a dependency: the other pot is started before the pot. Cycles are refused.`,
 	}
 	on := c.Flags().StringP("depends-on", "P", "", "`name` of the other pot")
 	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.AddDep{On: pot.Name(*on)}}, nil })
@@ -196,11 +201,12 @@ func addDepCommand() *cobra.Command {
 // approves them for this host. As with pot there is no command to remove one.
 func setHookCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "set-hook -p POT [-s FILE] [-S FILE] [-t FILE] [-T FILE]",
+		Use:   "set-hook POT [-s FILE] [-S FILE] [-t FILE] [-T FILE]",
 		Short: "Set programs to run on this host when a pot starts and stops",
 		Long: `Sets programs that run on this host, as root, before and after a pot is started and
 stopped. The files are copied, and become part of images exported from the pot. A Nomad
 task that uses such an image runs them only if the operator allows it.`,
+		Example: `  pot set-hook web -s register.sh -T unregister.sh`,
 	}
 	flags := []struct {
 		hook  conf.Hook

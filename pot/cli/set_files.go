@@ -18,11 +18,13 @@ import (
 // that fails half way stays half made.
 func copyInCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "copy-in -p POT -s SOURCE -d DESTINATION",
+		Use:   "copy-in POT -s SOURCE -d DESTINATION",
 		Short: "Copy a file or a directory into a pot",
 		Long: `Copies a file or a directory of this host into a pot, with owners and modes. If the
 destination is a directory, the copy is made in it. Links in the pot are not followed out
 of the pot.`,
+		Example:    `  pot copy-in web -s index.html -d /usr/local/www`,
+		SuggestFor: []string{"cp", "copy"},
 	}
 	f := c.Flags()
 	source := f.StringP("source", "s", "", "`file` or directory of this host")
@@ -40,10 +42,12 @@ of the pot.`,
 // would be a way to become root.
 func copyOutCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "copy-out -p POT -s SOURCE -d DIRECTORY",
+		Use:   "copy-out POT -s SOURCE -d DIRECTORY",
 		Short: "Copy a file or a directory out of a pot",
 		Long: `Copies a file or a directory of a pot into a directory of this host, with owners and
 modes, but without set-uid bits. Links in the pot are not followed out of the pot.`,
+		Example:    `  pot copy-out web -s /var/log/nginx -d .`,
+		SuggestFor: []string{"cp", "copy"},
 	}
 	f := c.Flags()
 	source := f.StringP("source", "s", "", "`path` in the pot, absolute")
@@ -60,10 +64,12 @@ modes, but without set-uid bits. Links in the pot are not followed out of the po
 // realpath(1), run as the host's root; here no program of an image is run.
 func mountInCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "mount-in -p POT -m MOUNTPOINT {-d DIRECTORY | -f FSCOMP | -z DATASET}",
+		Use:   "mount-in POT -m MOUNTPOINT {-d DIRECTORY | -f FSCOMP | -z DATASET}",
 		Short: "Add a mount to a pot",
 		Long: `Adds a mount to a pot: a directory or a dataset of this host is mounted in it whenever the
 pot runs. The mount point is created if it does not exist.`,
+		Example:    `  pot mount-in web -d /srv/www -m /usr/local/www -r`,
+		SuggestFor: []string{"mount", "volume"},
 	}
 	f := c.Flags()
 	dir := f.StringP("directory", "d", "", "`directory` of this host")
@@ -97,8 +103,10 @@ pot runs. The mount point is created if it does not exist.`,
 // that was the mount point stays.
 func mountOutCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "mount-out -p POT -m MOUNTPOINT",
-		Short: "Remove a mount from a pot",
+		Use:        "mount-out POT -m MOUNTPOINT",
+		Short:      "Remove a mount from a pot",
+		Example:    `  pot mount-out web -m /usr/local/www`,
+		SuggestFor: []string{"umount", "unmount"},
 	}
 	target := c.Flags().StringP("mountpoint", "m", "", "`path` in the pot, absolute")
 	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.MountOut{Target: *target}}, nil })
@@ -109,18 +117,18 @@ func mountOutCommand() *cobra.Command {
 // shows the default.
 func getAttributeCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "get-attribute -p POT -A ATTRIBUTE",
-		Short: "Show an attribute of a pot",
-		Args:  arguments(),
+		Use:     "get-attribute POT -A ATTRIBUTE",
+		Short:   "Show an attribute of a pot",
+		Example: `  pot get-attribute web -A persistent`,
+		Args:    cobra.ArbitraryArgs,
 	}
 	name := potFlag(c)
 	attribute := c.Flags().StringP("attribute", "A", "", "`name` of the attribute")
 	quiet := c.Flags().BoolP("quiet", "q", false, "print only the value")
-	completeAttributes(c)
 	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		err := checkPotName(*name)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		err := onlyPot(c, name, args)
 		if *attribute == "" {
 			err = errors.Join(err, errors.New("-A: an attribute must be set"))
 		}
@@ -162,9 +170,4 @@ func attributeLines() string {
 	}
 	b.WriteString(line)
 	return b.String()
-}
-
-// completeAttributes completes -A for shells.
-func completeAttributes(c *cobra.Command) {
-	_ = c.RegisterFlagCompletionFunc("attribute", cobra.FixedCompletions(conf.AllAttributes(), cobra.ShellCompDirectiveNoFileComp))
 }

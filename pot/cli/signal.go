@@ -37,14 +37,17 @@ func signalNamed(name string) (syscall.Signal, error) {
 // from any other process, whatever the number.
 func signalCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "signal -p POT [-s SIGNAL] [-P PID | -m PATTERN]",
+		Use:   "signal POT [-s SIGNAL] [-P PID | -m PATTERN]",
 		Short: "Send a signal to a process of a pot",
 		Long: `Sends a signal to the command of a running pot, or with -P or -m to other processes of
 the pot. The command of a persistent pot may have ended: that is an error without -f.
 
 PID is a process ID as seen in the pot. PATTERN is matched with names of processes, for
 which the pot must have pkill(1). Neither reaches a process outside the pot.`,
-		Args: arguments(),
+		Example: `  pot signal web -s HUP
+  pot signal web -s TERM -m nginx`,
+		SuggestFor: []string{"kill"},
+		Args:       cobra.ArbitraryArgs,
 	}
 	f := c.Flags()
 	name := potFlag(c)
@@ -56,7 +59,7 @@ which the pot must have pkill(1). Neither reaches a process outside the pot.`,
 	match := f.StringP("match", "m", "", "`pattern` for names of processes, instead of the pot's command")
 	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
+	c.RunE = func(c *cobra.Command, args []string) error {
 		if *all {
 			var names []string
 			// The signals from 32 on are for threads and for real time.
@@ -74,7 +77,7 @@ which the pot must have pkill(1). Neither reaches a process outside the pot.`,
 		if *pid != 0 && *match != "" {
 			err = errors.Join(err, errors.New("-P and -m are mutually exclusive"))
 		}
-		if err := errors.Join(checkPotName(*name), err); err != nil {
+		if err := errors.Join(onlyPot(c, name, args), err); err != nil {
 			return err
 		}
 		return runE(func(c *cobra.Command, _ []string) error {

@@ -10,16 +10,6 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// datasetCommands returns the commands that create and destroy pots and their snapshots, or
-// list them.
-func datasetCommands() []*cobra.Command {
-	return []*cobra.Command{
-		snapshotCommand(), purgeSnapshotsCommand(), revertCommand(), exportCommand(), importCommand(), createCommand(), createBaseCommand(),
-		infoCommand(), listCommand(), showCommand(), destroyCommand(), cloneCommand(), renameCommand(), pruneCommand(), prepareCommand(),
-		createPrivateBridgeCommand(),
-	}
-}
-
 // running wraps err as "cannot WHAT", with a hint if it is local.ErrRunning.
 func running(what string, name pot.Name, err error) error {
 	err = fmt.Errorf("cannot %s: %w", what, err)
@@ -34,10 +24,12 @@ func running(what string, name pot.Name, err error) error {
 // the oldest is destroyed first and stays destroyed if the new one fails.
 func snapshotCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "snapshot -p POT",
+		Use:   "snapshot POT",
 		Short: "Take a snapshot of a pot",
 		Long: `Takes a snapshot of the tree and the settings of a stopped pot, and prints its name, which
 is the time in seconds since 1970.`,
+		Example:    `  pot snapshot web`,
+		SuggestFor: []string{"snap", "commit", "backup"},
 	}
 	replace := c.Flags().BoolP("replace", "r", false, "destroy the oldest snapshot first")
 	output := addOutput(c)
@@ -60,10 +52,11 @@ is the time in seconds since 1970.`,
 // fails.
 func purgeSnapshotsCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "purge-snapshots -p POT",
+		Use:   "purge-snapshots POT",
 		Short: "Destroy all snapshots of a pot but the newest",
 		Long: `Destroys all snapshots of a pot but the newest, and prints their names. A snapshot that
 another pot was cloned from is kept, and reported as an error.`,
+		Example: `  pot purge-snapshots web`,
 	}
 	all := c.Flags().BoolP("all", "a", false, "destroy the newest too")
 	output := addOutput(c)
@@ -88,10 +81,12 @@ another pot was cloned from is kept, and reported as an error.`,
 // snapshots of one name.
 func revertCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "revert -p POT",
+		Use:   "revert POT",
 		Short: "Roll back a pot to its newest snapshot",
 		Long: `Rolls back a stopped pot to its newest snapshot, and prints the snapshot's name. Changes
 since the snapshot are lost.`,
+		Example:    `  pot revert web`,
+		SuggestFor: []string{"rollback", "restore", "undo"},
 	}
 	output := addOutput(c)
 	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {

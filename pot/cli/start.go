@@ -15,63 +15,6 @@ import (
 	"nomad-driver-pot/pot/local"
 )
 
-// lifeCommands returns the commands that start, stop and use running pots.
-func lifeCommands() []*cobra.Command {
-	return []*cobra.Command{
-		startCommand(), stopCommand(), endedCommand(), runCommand(), termCommand(), execCommand(), signalCommand(),
-		psCommand(), lastRunStatsCommand(), getRSSCommand(), topCommand(), vnetStartCommand(),
-	}
-}
-
-// onPot completes c, a command about one pot, which is named with -p or as the argument.
-// pot accepts both forms for some commands; here all have them.
-func onPot(c *cobra.Command, do func(c *cobra.Command, o *hostFlags, name pot.Name) error) *cobra.Command {
-	name := potFlag(c)
-	o := addHostFlags(c)
-	c.Args = cobra.ArbitraryArgs
-	c.RunE = aboutPot(o, name, do)
-	return c
-}
-
-// onPotOr is like onPot, but c is about a private bridge if one is named.
-func onPotOr(c *cobra.Command, bridge *string, aboutBridge func(c *cobra.Command, o *hostFlags) error, do func(c *cobra.Command, o *hostFlags, name pot.Name) error) *cobra.Command {
-	name := potFlag(c)
-	o := addHostFlags(c)
-	pots := aboutPot(o, name, do)
-	c.Args = cobra.ArbitraryArgs
-	c.RunE = func(c *cobra.Command, args []string) error {
-		switch {
-		case *bridge == "":
-			return pots(c, args)
-		case *name != "" || len(args) > 0:
-			return errors.New("-B: a bridge and a pot are mutually exclusive")
-		}
-		return runE(func(c *cobra.Command, _ []string) error { return aboutBridge(c, o) })(c, nil)
-	}
-	return c
-}
-
-// aboutPot returns a RunE that checks the pot's name and calls do.
-func aboutPot(o *hostFlags, name *string, do func(c *cobra.Command, o *hostFlags, name pot.Name) error) func(*cobra.Command, []string) error {
-	return func(c *cobra.Command, args []string) error {
-		if *name == "" && len(args) > 0 {
-			*name, args = args[0], args[1:]
-		}
-		if len(args) > 0 {
-			return arguments()(c, args)
-		}
-		if err := checkPotName(*name); err != nil {
-			return err
-		}
-		return runE(func(c *cobra.Command, _ []string) error { return do(c, o, pot.Name(*name)) })(c, nil)
-	}
-}
-
-// notes returns a function that prints a note or a warning to standard error.
-func notes(c *cobra.Command) func(string) {
-	return func(text string) { fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), oneLine(text)) }
-}
-
 // exitFailed is the status of pot start if the pot's command failed (share/pot/start.sh).
 // If the pot could not be started it is 1.
 const exitFailed = 125
@@ -82,7 +25,7 @@ const exitFailed = 125
 // of the run, but dependencies that were started keep running.
 func startCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "start [-p] POT",
+		Use:   "start POT",
 		Short: "Start a pot",
 		Long: `Starts a pot, after the pots that it depends on. A pot that is not persistent ends with its
 command: pot start waits for the command and shows its output, and the exit status is 125
@@ -92,6 +35,9 @@ its outputs, and at most 32 MiB, are kept on disk until it is stopped.
 
 Hooks and mounts of this host's directories that came with an image are refused without
 --trust.`,
+		Example: `  pot start web
+  pot start -d web`,
+		SuggestFor: []string{"up", "boot", "restart", "unpause"},
 	}
 	trust := c.Flags().Bool("trust", false, "run hooks and mount directories that came with an image")
 	detach := c.Flags().BoolP("detach", "d", false, "do not wait for a pot that is not persistent")
@@ -179,6 +125,9 @@ func (o *hostFlags) ended(name pot.Name) ([]string, error) {
 	}
 	argv := []string{self, "ended", "-p", string(name)}
 	for flag, path := range map[string]string{"config": o.file, "dir": o.dir, "supervisor": o.supervisorPath()} {
+		if path == "" {
+			continue
+		}
 		if path, err = filepath.Abs(path); err != nil {
 			return nil, err
 		}
@@ -195,7 +144,7 @@ func (o *hostFlags) ended(name pot.Name) ([]string, error) {
 // lost: start, stop and destroy clean up in the same way.
 func endedCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "ended -p POT",
+		Use:   "ended POT",
 		Short: "Clean up after a pot whose command has ended",
 		Long: `Cleans up after a pot that is not persistent and whose command has ended: removes its
 jail, mounts and addresses. A running pot is left unchanged. A pot started by pot start -d
@@ -203,6 +152,7 @@ runs this command itself.`,
 		Hidden: true,
 	}
 	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
+		o.lenient = true // the paths are spelled out, also where they are defaults
 		ps, _, err := o.pots()
 		if err == nil {
 			_, err = local.Running(c.Context(), ps, name)
@@ -220,11 +170,13 @@ runs this command itself.`,
 // that is an error, and the next call tries again.
 func stopCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "stop [-p] POT",
+		Use:   "stop POT",
 		Short: "Stop a pot",
 		Long: `Stops a pot: runs its attribute exec_stop, if that is set, and sends SIGTERM. After
 stop_timeout seconds, another attribute, remaining processes are killed. A pot that is not
 running is left unchanged.`,
+		Example:    `  pot stop web`,
+		SuggestFor: []string{"down", "halt", "shutdown", "restart"},
 	}
 	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, _, err := o.pots()
@@ -254,6 +206,9 @@ func (o *hostFlags) running(ctx context.Context, name pot.Name) (*life.Pot, erro
 		_, err = ps.Host().Jails.Find(ctx, name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := ps.Host().Datasets.Dir(ctx, string(name)); errors.Is(err, fs.ErrNotExist) {
+			return nil, pot.Reword(fs.ErrNotExist, "no such pot: %s", name)
+		}
 		return nil, hinted{fmt.Errorf("pot %s is not running", name), "pot start " + string(name) + " starts it"}
 	}
 	return p, err

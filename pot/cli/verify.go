@@ -23,8 +23,8 @@ than pot 0.13. With -C the .skein must be signed with that key, which is verifie
 An image from a server is not kept.
 
 It prints what was verified. If anything is wrong the exit status is 1.`,
-		Example: `    pot image verify hello_1.0.xz
-    pot image verify -C pots.pub https://images.example.org/pots/hello_1.0.xz`,
+		Example: `  pot image verify hello_1.0.xz
+  pot image verify -C pots.pub https://images.example.org/pots/hello_1.0.xz`,
 		Args: arguments("FILE"),
 	}
 	var pubkey string

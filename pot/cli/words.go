@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,12 +17,14 @@ func commandOf(c *cobra.Command, args []string) error {
 	return noSuch(c, args[0])
 }
 
-// noSuch returns the error for a word that is no subcommand of c, with similar commands, or
-// all of them, as a hint. A command that is hidden is never suggested.
+// maxListed is how many commands a hint lists. The help lists more in their groups.
+const maxListed = 10
+
+// noSuch returns the error for a word that is no subcommand of c, with similar commands,
+// or all of them, as a hint.
 func noSuch(c *cobra.Command, word string) error {
 	err := fmt.Errorf("no such command: %q", word)
-	c.SuggestionsMinimumDistance = 2 // edits between the word and a command
-	if like := c.SuggestionsFor(word); len(like) > 0 {
+	if like := similar(c, word); len(like) > 0 {
 		return hinted{err, "did you mean " + strings.Join(like, " or ") + "?"}
 	}
 	var names []string
@@ -30,10 +33,30 @@ func noSuch(c *cobra.Command, word string) error {
 			names = append(names, sub.Name())
 		}
 	}
-	if len(names) == 0 {
+	switch {
+	case len(names) == 0:
 		return hinted{err, c.CommandPath() + " has no subcommands"}
+	case len(names) > maxListed:
+		return hinted{err, c.CommandPath() + " help lists the commands"}
 	}
 	return hinted{err, "the commands are " + list(names)}
+}
+
+// similar returns the commands that a word may stand for: those that have it in SuggestFor,
+// as the word of another tool, or else those that are spelled alike. How many letters may
+// differ depends on the length: two of a short word leave nothing of it.
+func similar(c *cobra.Command, word string) []string {
+	var meant []string
+	for _, sub := range c.Commands() {
+		if slices.Contains(sub.SuggestFor, strings.ToLower(word)) {
+			meant = append(meant, sub.Name())
+		}
+	}
+	if len(meant) > 0 {
+		return meant
+	}
+	c.SuggestionsMinimumDistance = min((len(word)+1)/3, 2)
+	return c.SuggestionsFor(word)
 }
 
 // list joins names as in a sentence: a, b and c.
@@ -72,39 +95,5 @@ func arguments(names ...string) cobra.PositionalArgs {
 			return hinted{fmt.Errorf("too many arguments: %q", args[len(names)]), hint}
 		}
 		return nil
-	}
-}
-
-// helpCommand is cobra's help command, which here fails for an unknown command. cobra's own
-// prints another command's help instead, with status 0, which hides a typing error from a
-// script.
-func helpCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "help [COMMAND]...",
-		Short: "Show help for a command",
-		RunE: func(c *cobra.Command, args []string) error {
-			of, rest, err := c.Root().Find(args)
-			switch {
-			case err != nil:
-				return err
-			case len(rest) > 0:
-				return noSuch(of, rest[0])
-			}
-			// cobra adds both flags only when a command is executed.
-			of.InitDefaultHelpFlag()
-			of.InitDefaultVersionFlag()
-			return of.Help()
-		},
-		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			var names []string
-			if of, rest, err := c.Root().Find(args); err == nil && len(rest) == 0 {
-				for _, sub := range of.Commands() {
-					if sub.IsAvailableCommand() {
-						names = append(names, cobra.CompletionWithDesc(sub.Name(), sub.Short))
-					}
-				}
-			}
-			return names, cobra.ShellCompDirectiveNoFileComp
-		},
 	}
 }

@@ -27,6 +27,7 @@ type enterRequest struct {
 type enterProblem struct {
 	Problem string `json:"fault"`
 	Missing bool   `json:"missing"` // the command is not in the jail
+	Refused bool   `json:"refused"` // it is there, and cannot be executed
 }
 
 // Descriptors of a pot-supervisor that becomes a command, after the command's three.
@@ -76,7 +77,9 @@ func (p *Process) startBySupervisor(program string) (*os.Process, error) {
 	case json.Unmarshal(answer, &fault) != nil:
 		return nil, fmt.Errorf("start %s: %q", p.Argv[0], answer)
 	case fault.Missing:
-		return nil, notFoundError{fault.Problem}
+		return nil, commandError{notFoundError{fault.Problem}, ErrNotInPot}
+	case fault.Refused:
+		return nil, commandError{errors.New(fault.Problem), ErrNotExecutable}
 	}
 	return nil, errors.New(fault.Problem)
 }
@@ -123,7 +126,7 @@ func Enter() int {
 	if err == nil {
 		err = e.exec()
 	}
-	json.NewEncoder(out).Encode(enterProblem{Problem: err.Error(), Missing: errors.Is(err, fs.ErrNotExist)})
+	json.NewEncoder(out).Encode(enterProblem{Problem: err.Error(), Missing: errors.Is(err, fs.ErrNotExist), Refused: errors.Is(err, ErrNotExecutable)})
 	return 1
 }
 
@@ -153,7 +156,7 @@ func (e *enterRequest) exec() error {
 	}
 	if err := os.Chdir(p.Dir); err != nil {
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-			return fmt.Errorf("start %s in %s: one of them is not in the pot: %w", p.Argv[0], p.Dir, fs.ErrNotExist)
+			return notInPot("start %s in %s: one of them is not in the pot", p.Argv[0], p.Dir)
 		}
 		return fmt.Errorf("start %s in %s: %w", p.Argv[0], p.Dir, cause(err))
 	}

@@ -137,16 +137,36 @@ func (p *Process) eachCandidate(dir string, try func(path string) error) error {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 			// of the program or of the directory: execve(2) and chdir(2) have the same errors
 		default:
-			return fmt.Errorf("start %s: %w", path, cause(err))
+			return commandError{fmt.Errorf("start %s: %w", path, cause(err)), ErrNotExecutable}
 		}
 	}
 	if refused != nil {
-		return fmt.Errorf("start %s: %w", p.Argv[0], cause(refused))
+		return commandError{fmt.Errorf("start %s: %w", p.Argv[0], cause(refused)), ErrNotExecutable}
 	}
 	if dir != "/" {
-		return fmt.Errorf("start %s in %s: one of them is not in the pot: %w", p.Argv[0], dir, fs.ErrNotExist)
+		return notInPot("start %s in %s: one of them is not in the pot", p.Argv[0], dir)
 	}
-	return fmt.Errorf("start %s: not in the pot: %w", p.Argv[0], fs.ErrNotExist)
+	return notInPot("start %s: not in the pot", p.Argv[0])
+}
+
+// Errors of a command that could not be started, by what is wrong with the command itself. A
+// shell has the statuses 127 and 126 for them.
+var (
+	ErrNotInPot      = errors.New("the command is not in the pot")
+	ErrNotExecutable = errors.New("the command cannot be executed")
+)
+
+// commandError is an error with one of these kinds.
+type commandError struct {
+	error
+	kind error
+}
+
+func (e commandError) Unwrap() []error { return []error{e.error, e.kind} }
+
+// notInPot returns an error that is ErrNotInPot and fs.ErrNotExist.
+func notInPot(text string, args ...any) error {
+	return commandError{fmt.Errorf(text+": %w", append(args, fs.ErrNotExist)...), ErrNotInPot}
 }
 
 // candidates returns the paths at which the command may be, in order.

@@ -27,6 +27,7 @@ var errorTexts = []run.ErrorText{
 	{Text: "has dependent clones", Err: ErrDependents},
 	{Text: "out of space", Err: syscall.ENOSPC},
 	{Text: "quota exceeded", Err: syscall.ENOSPC},
+	{Text: "permission denied", Err: fs.ErrPermission}, // EZFS_PERM: the caller is not root
 }
 
 func classify(err error) error { return run.Classify(err, errorTexts) }

@@ -41,6 +41,13 @@ func TestClassify_real(t *testing.T) {
 	must.Eq(t, 10, n)
 }
 
+// EZFS_PERM of libzfs_util.c: a user without root's rights.
+func TestClassify_permission(t *testing.T) {
+	leak.Check(t)
+	err := classify(&run.Error{Argv: []string{"zfs", "create", "tank/a"}, Code: 1, Stderr: "cannot create 'tank/a': permission denied"})
+	must.ErrorIs(t, err, fs.ErrPermission)
+}
+
 func TestCommands(t *testing.T) {
 	leak.Check(t)
 	log := &run.Log{Answers: map[string]run.Answer{
