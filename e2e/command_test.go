@@ -36,17 +36,29 @@ var published = []struct {
 }
 
 // Commands of published job files reach their programs as they did with
-// nomad-pot-driver, through a real agent.
+// nomad-pot-driver, through a real agent. One job after another: an agent that starts many
+// tasks at once on a slow machine gives up its own log collectors.
 func TestJobs_publishedCommands(t *testing.T) {
 	c := newCluster(t)
-	var tasks strings.Builder
 	for i, row := range published {
-		config := fmt.Sprintf("command = %q\nnetwork_mode = \"none\"", row.command)
-		if row.args != "" {
-			config += "\nargs = " + row.args
-		}
-		fmt.Fprintf(&tasks, `
-    task "row-%d" {
+		t.Run(row.command+" "+row.args, func(t *testing.T) {
+			config := fmt.Sprintf("command = %q\nnetwork_mode = \"none\"", row.command)
+			if row.args != "" {
+				config += "\nargs = " + row.args
+			}
+			id, err := c.RunHCL(fmt.Sprintf(`
+job "published-%d" {
+  type = "batch"
+  group "group" {
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+    task "web" {
       driver = "pot"
       config {
         image = %q
@@ -58,39 +70,22 @@ func TestJobs_publishedCommands(t *testing.T) {
         cpu    = 20
         memory = 32
       }
-    }`, i, c.Images, imagetest.HelloName, config)
-	}
-	id, err := c.RunHCL(fmt.Sprintf(`
-job "published" {
-  type = "batch"
-  group "group" {
-    restart {
-      attempts = 0
-      mode     = "fail"
     }
-    reschedule {
-      attempts  = 0
-      unlimited = false
-    }
-    %s
   }
-}`, tasks.String()), "")
-	must.NoError(t, err)
-	alloc, err := c.Alloc(ctx(t), id, api.AllocClientStatusComplete, api.AllocClientStatusFailed)
-	must.NoError(t, err)
-	must.Eq(t, api.AllocClientStatusComplete, alloc.ClientStatus, must.Sprint(cluster.Story(alloc)))
-	for i, row := range published {
-		t.Run(row.command+" "+row.args, func(t *testing.T) {
-			task := fmt.Sprintf("row-%d", i)
+}`, i, c.Images, imagetest.HelloName, config), "")
+			must.NoError(t, err)
+			alloc, err := c.Alloc(ctx(t), id, api.AllocClientStatusComplete, api.AllocClientStatusFailed)
+			must.NoError(t, err)
+			must.Eq(t, api.AllocClientStatusComplete, alloc.ClientStatus, must.Sprint(cluster.Story(alloc)))
 			var want strings.Builder
 			for n, arg := range append([]string{"args"}, row.want...) {
 				fmt.Fprintf(&want, "%d %q\n", n+1, arg)
 			}
-			out, err := c.Says(ctx(t), alloc, task, want.String())
+			out, err := c.Says(ctx(t), alloc, "web", want.String())
 			must.NoError(t, err)
 			must.StrNotContains(t, out, fmt.Sprintf("\n%d ", len(row.want)+2))
 			events := 0
-			for _, e := range alloc.TaskStates[task].Events {
+			for _, e := range alloc.TaskStates["web"].Events {
 				if strings.HasPrefix(e.DisplayMessage, "Read as a shell would") {
 					events++
 				}
