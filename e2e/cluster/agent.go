@@ -16,8 +16,8 @@ import (
 //go:embed agent.hcl.tmpl
 var agentTemplate string
 
-// agent is a process of Nomad's. The methods of one that was never started do nothing. It
-// is in a process group of its own, so that it gets no signal of the terminal.
+// agent is a Nomad process in a process group of its own, so that it gets no signal of the
+// terminal. The methods of an agent that was never started do nothing.
 type agent struct {
 	cmd    *exec.Cmd
 	log    string
