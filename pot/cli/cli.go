@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/pot/supervise"
+	"nomad-driver-pot/schema"
 )
 
 // Version is the version of the plugin and of the command line.
@@ -99,7 +100,7 @@ func potCommands() []*cobra.Command {
 	return []*cobra.Command{
 		createCommand(), cloneCommand(), prepareCommand(), renameCommand(), destroyCommand(), pruneCommand(),
 		startCommand(), stopCommand(), endedCommand(), runCommand(), termCommand(), execCommand(), signalCommand(),
-		listCommand(), psCommand(), infoCommand(), showCommand(), topCommand(), getRSSCommand(), lastRunStatsCommand(),
+		listCommand(), psCommand(), infoCommand(), logsCommand(), showCommand(), topCommand(), getRSSCommand(), lastRunStatsCommand(),
 		snapshotCommand(), purgeSnapshotsCommand(), revertCommand(), copyInCommand(), copyOutCommand(),
 	}
 }
@@ -121,7 +122,7 @@ func versionCommand() *cobra.Command {
 	}
 	output := addOutput(c)
 	c.RunE = runE(func(c *cobra.Command, _ []string) error {
-		return output.line(c.OutOrStdout(), "version", Version, c.Root().Name()+" "+Version)
+		return output.line(c.OutOrStdout(), schema.Version{Version: Version}, c.Root().Name()+" "+Version)
 	})
 	return c
 }

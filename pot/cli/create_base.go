@@ -16,6 +16,7 @@ import (
 
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/fetch"
+	"nomad-driver-pot/schema"
 )
 
 // Bounds on what a mirror sends, in bytes.
@@ -57,7 +58,7 @@ is a server with FreeBSD's layout of releases, or a directory given as file:///D
 			if err != nil {
 				return fmt.Errorf("cannot fetch release %s: %w", *release, err)
 			}
-			return output.line(c.OutOrStdout(), "file", file, file)
+			return output.line(c.OutOrStdout(), schema.File{File: file}, file)
 		})(c, nil)
 	}
 	return c
