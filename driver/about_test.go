@@ -2,20 +2,27 @@ package driver
 
 import (
 	"bytes"
+	"cmp"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/nomad/jobspec2"
+	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 	"github.com/shoenig/test/must"
+	"github.com/zclconf/go-cty/cty"
 
 	"nomad-driver-pot/e2e/leak"
-	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/image/xz"
+	"nomad-driver-pot/pot/potconf"
 )
 
 // keys returns the keys of a schema, as in "cache.dir" for one in a block.
@@ -54,24 +61,118 @@ func TestAbout_keys(t *testing.T) {
 	must.Eq(t, keys(taskConfigSpec, ""), tags(reflect.TypeFor[TaskConfig](), ""))
 }
 
-// The README describes each key, and no other.
-func TestAbout_readme(t *testing.T) {
-	leak.Check(t, leak.Foreign)
-	text, err := os.ReadFile("../README.md")
+// documented are the parts of docs/configuration.md, by title: what it has for each key.
+func documented(t *testing.T, title string) map[string]document {
+	t.Helper()
+	text, err := os.ReadFile("../docs/configuration.md")
 	must.NoError(t, err)
-	for section, spec := range map[string]*hclspec.Spec{"Plugin configuration": configSpec, "Task configuration": taskConfigSpec} {
-		_, body, found := strings.Cut(string(text), "\n## "+section+"\n")
-		must.True(t, found, must.Sprint(section))
-		body, _, _ = strings.Cut(body, "\n## ")
-		var described []string
-		for line := range strings.Lines(body) {
-			if item, ok := strings.CutPrefix(line, "- `"); ok {
-				key, _, _ := strings.Cut(item, "`")
-				described = append(described, key)
+	_, body, found := strings.Cut(string(text), "\n## "+title+"\n")
+	must.True(t, found, must.Sprint(title))
+	body, _, _ = strings.Cut(body, "\n## ")
+	all := map[string]document{}
+	for _, part := range strings.Split(body, "\n### `")[1:] {
+		key, rest, _ := strings.Cut(part, "`\n\n")
+		kind, rest, _ := strings.Cut(rest, "\n")
+		_, rest, _ = strings.Cut(rest, "\n```hcl\n")
+		example, _, _ := strings.Cut(rest, "\n```")
+		_, byDefault, _ := strings.Cut(kind, ", default ")
+		all[key] = document{byDefault: byDefault, example: example}
+	}
+	return all
+}
+
+// document is what docs/configuration.md has for a key.
+type document struct{ byDefault, example string }
+
+// docs/configuration.md has each key of the plugin. An example is accepted as it is, but for
+// the files that it names, and a default in one word is the default.
+func TestAbout_pluginDocumented(t *testing.T) {
+	leak.Check(t, leak.Foreign)
+	all := documented(t, "Plugin configuration")
+	must.Eq(t, keys(configSpec, ""), slices.Sorted(maps.Keys(all)))
+	settingsOf := func(t *testing.T, text, host string) settings {
+		s, err := configOf(t, text).settings(host)
+		must.NoError(t, err)
+		s.pull.Decode.Memory = cmp.Or(s.pull.Decode.Memory, xz.DefaultMemory) // as package xz does
+		return s
+	}
+	defaults := 0
+	for key, doc := range all {
+		t.Run("the example of "+key, func(t *testing.T) {
+			_, err := configOf(t, doc.example).settings("freebsd")
+			if err != nil { // of a file that is not here
+				must.StrHasPrefix(t, key+": ", err.Error())
+				must.StrContains(t, err.Error(), "no such file")
 			}
+		})
+		literal, ok := strings.CutPrefix(doc.byDefault, "`")
+		literal, rest, _ := strings.Cut(literal, "`")
+		if !ok || rest != "" {
+			continue
 		}
-		slices.Sort(described)
-		must.Eq(t, keys(spec, ""), described, must.Sprint(section))
+		defaults++
+		t.Run("the default of "+key, func(t *testing.T) {
+			value := literal
+			if attributeOf(configSpec, key) == "string" {
+				value = strconv.Quote(literal)
+			}
+			text := key + " = " + value
+			if block, below, nested := strings.Cut(key, "."); nested {
+				text = fmt.Sprintf("%s {\n%s = %s\n}", block, below, value)
+			}
+			must.Eq(t, settingsOf(t, "", "freebsd"), settingsOf(t, text, "freebsd"))
+		})
+	}
+	must.Greater(t, 15, defaults)
+	for _, host := range []string{"freebsd", "linux"} {
+		s := settingsOf(t, "", host)
+		must.StrContains(t, all["fs_root"].byDefault, "`"+s.host.Dir+"`")
+		must.StrContains(t, all["cache.dir"].byDefault, "`"+strings.TrimPrefix(s.potConfig.System.Cache, s.host.Dir+"/")+"`")
+		must.StrContains(t, all["pot_config"].byDefault, potconf.PathsFor(host).PotConfig)
+	}
+}
+
+// attributeOf returns the type of a key of a schema.
+func attributeOf(spec *hclspec.Spec, key string) string {
+	name, below, nested := strings.Cut(key, ".")
+	of := spec.GetObject().GetAttributes()[name]
+	if nested {
+		return attributeOf(of.GetBlockValue().Nested, below)
+	}
+	return of.GetAttr().GetType()
+}
+
+// docs/configuration.md has each key of a task, with an example that is a valid job.
+func TestAbout_taskDocumented(t *testing.T) {
+	leak.Check(t, leak.Foreign)
+	all := documented(t, "Task configuration")
+	must.Eq(t, keys(taskConfigSpec, ""), slices.Sorted(maps.Keys(all)))
+	b := backendOf(t, "volumes { enabled = true }\nallowed_network_modes = [\"public-bridge\", \"private-bridge\", \"host\", \"alias\"]")
+	b.allowAttributes = conf.TaskAttributes()
+	for key, doc := range all {
+		t.Run("the example of "+key, func(t *testing.T) {
+			body := doc.example
+			for line := range strings.Lines(strings.TrimSpace(least)) {
+				if strings.Fields(line)[0] != strings.Fields(doc.example)[0] {
+					body += "\n" + line
+				}
+			}
+			body = strings.ReplaceAll(body, "skein1024:DIGITS", "skein1024:"+strings.Repeat("0a", 128))
+			cfg := taskOf(t, body)
+			cfg.AllocDir = t.TempDir()
+			local := cfg.TaskDir().LocalDir
+			must.NoError(t, os.MkdirAll(filepath.Join(local, "www"), 0o700))
+			for _, file := range []string{"nginx.conf", "motd"} {
+				must.NoError(t, os.WriteFile(filepath.Join(local, file), nil, 0o600))
+			}
+			cfg.Resources.LinuxResources.PercentTicks = 0.1
+			cfg.Resources.Ports = ports(structs.AllocatedPortMapping{Label: "http", Value: 20000})
+			_, err := b.plan(cfg)
+			if err != nil { // of a file that is not here
+				must.StrHasPrefix(t, "config."+key+": ", err.Error())
+				must.StrContains(t, err.Error(), "no such file")
+			}
+		})
 	}
 }
 
@@ -84,32 +185,52 @@ func TestAbout_oldKeys(t *testing.T) {
 	}
 }
 
-// Every example job is valid.
+// Every example job is valid, says how to run it, and has an image that can be replaced.
 func TestAbout_exampleJobs(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	files, err := filepath.Glob("../example-jobs/*.nomad.hcl")
 	must.NoError(t, err)
 	must.SliceNotEmpty(t, files)
+	readme, err := os.ReadFile("../README.md")
+	must.NoError(t, err)
+	data := t.TempDir()
+	operator := backendOf(t, `
+		allowed_network_modes = ["public-bridge", "private-bridge", "alias"]
+		allow_attributes      = ["exec_stop", "no-tmpfs"]
+		volumes { enabled = true }`)
 	for _, file := range files {
-		t.Run(filepath.Base(file)+" is valid", func(t *testing.T) {
+		base := filepath.Base(file)
+		t.Run(base+" is valid", func(t *testing.T) {
 			text, err := os.ReadFile(file)
 			must.NoError(t, err)
 			must.StrHasPrefix(t, "# ", string(text))
-			job, err := jobspec2.Parse(file, bytes.NewReader(text))
+			must.StrContains(t, string(text), "\n#     nomad job run -var image=URL -var pot=NAME ")
+			must.StrContains(t, string(text), " example-jobs/"+base+"\n")
+			must.StrContains(t, string(readme), "(example-jobs/"+base+")")
+			parse := &jobspec2.ParseConfig{Path: file, Body: text, Strict: true}
+			if bytes.Contains(text, []byte(`variable "data"`)) {
+				parse.ArgVars = []string{"data=" + data}
+			}
+			job, err := jobspec2.ParseWithConfig(parse)
 			must.NoError(t, err)
-			must.Eq(t, strings.TrimSuffix(filepath.Base(file), ".nomad.hcl"), *job.ID)
+			must.Eq(t, strings.TrimSuffix(base, ".nomad.hcl"), *job.ID)
 			have := keys(taskConfigSpec, "")
 			for _, group := range job.TaskGroups {
 				for _, task := range group.Tasks {
 					must.Eq(t, pluginName, task.Driver)
 					for _, key := range slices.Sorted(maps.Keys(task.Config)) {
-						must.SliceContains(t, have, key)
+						must.True(t, slices.ContainsFunc(have, func(k string) bool { return k == key || strings.HasPrefix(k, key+".") }), must.Sprint(key))
 					}
 					cfg := taskOf(t, least)
-					must.NoError(t, cfg.EncodeDriverConfig(value(t, taskConfigSpec, task.Config)))
-					p, err := backendOf(t, "").plan(cfg)
+					env := map[string]cty.Value{"IMAGES_TOKEN": cty.StringVal("token")} // of a template
+					must.NoError(t, cfg.EncodeDriverConfig(valueWith(t, taskConfigSpec, task.Config, env)))
+					cfg.Resources.LinuxResources.PercentTicks = 0.1
+					cfg.Resources.Ports = ports(
+						structs.AllocatedPortMapping{Label: "http", Value: 25000, To: 8080},
+						structs.AllocatedPortMapping{Label: "metrics", Value: 25001, To: 9090})
+					p, err := operator.plan(cfg)
 					must.NoError(t, err)
-					must.Eq(t, image.Ref{Source: "http://127.0.0.1:8000/pots", Name: "hello-linux", Tag: "1.0"}, p.ref)
+					must.Eq(t, "http://127.0.0.1:8000/pots/hello-linux:1.0", p.ref.String())
 				}
 			}
 		})

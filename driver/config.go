@@ -11,7 +11,6 @@ import (
 
 	"github.com/hashicorp/nomad/plugins/shared/hclspec"
 
-	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 )
@@ -19,9 +18,9 @@ import (
 // taskConfigSpec is the schema of a task's config { … }. It has all keys of
 // nomad-pot-driver 0.10, with the same meaning.
 var taskConfigSpec = hclspec.NewObject(map[string]*hclspec.Spec{
-	"image":              hclspec.NewAttr("image", "string", true),
-	"pot":                hclspec.NewAttr("pot", "string", true),
-	"tag":                hclspec.NewAttr("tag", "string", true),
+	"image":              hclspec.NewAttr("image", "string", false), // checkMissing says what to write
+	"pot":                hclspec.NewAttr("pot", "string", false),
+	"tag":                hclspec.NewAttr("tag", "any", false), // a number is told from a string
 	"digest":             hclspec.NewAttr("digest", "string", false),
 	"image_pull_timeout": hclspec.NewAttr("image_pull_timeout", "string", false),
 	"signify_pubkey":     hclspec.NewAttr("signify_pubkey", "string", false),
@@ -51,7 +50,7 @@ var taskConfigSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 type TaskConfig struct {
 	Image            string              `codec:"image"`              // image.Ref.Source
 	Pot              string              `codec:"pot"`                // image.Ref.Name
-	Tag              string              `codec:"tag"`                // image.Ref.Tag
+	Tag              any                 `codec:"tag"`                // image.Ref.Tag; nil, or a string
 	Digest           string              `codec:"digest"`             // that the image must have
 	ImagePullTimeout string              `codec:"image_pull_timeout"` // at most the plugin's
 	SignifyPubkey    string              `codec:"signify_pubkey"`     // path on the client
@@ -93,7 +92,7 @@ func (c *TaskConfig) mode() pot.NetworkMode {
 
 // check adds the problems that c has on any client.
 func (c *TaskConfig) check(f *problems) {
-	if len(c.Args) > 0 && c.Command == "" {
+	if c.Command == "" && len(c.Args) > 0 && !slices.Equal(c.Args, []string{""}) {
 		f.add("config.args", "needs command to be set")
 	}
 	if c.WorkDir != "" && !path.IsAbs(c.WorkDir) {
@@ -119,29 +118,6 @@ func (c *TaskConfig) checkMode(f *problems, allowed []pot.NetworkMode) {
 	}
 }
 
-// ref returns the image that c names, and the credentials in its URL.
-func (c *TaskConfig) ref(f *problems) (image.Ref, image.Credentials) {
-	source, login := image.CutCredentials(c.Image)
-	ref := image.Ref{Source: source, Name: c.Pot, Tag: c.Tag}
-	keys := map[string]string{"source": "config.image", "name": "config.pot", "tag": "config.tag"}
-	ref.Check(func(field string, err error) { f.add(keys[field], "%w", err) })
-	return ref, login
-}
-
-// wantDigest returns the digest that the image must have, zero for any.
-func (c *TaskConfig) wantDigest(f *problems) image.Digest {
-	if c.Digest == "" {
-		return image.Digest{}
-	}
-	d, err := image.ParseDigest(c.Digest)
-	if err != nil {
-		f.add("config.digest", "%w", err)
-	} else if d == (image.Digest{}) {
-		f.add("config.digest", "must not be all zeros")
-	}
-	return d
-}
-
 // pullTimeout returns the limit of the wait for the image. The plugin's pull.timeout
 // limits one fetch; the import, and the wait for other fetches, may take as long again.
 func (c *TaskConfig) pullTimeout(f *problems, most time.Duration) time.Duration {
@@ -151,37 +127,6 @@ func (c *TaskConfig) pullTimeout(f *problems, most time.Duration) time.Duration 
 		f.add(where, "must be at most this client's pull.timeout, %s, not %s", most, d)
 	}
 	return d
-}
-
-// argv returns the command's argument vector, nil for the image's own. Jobs for
-// nomad-pot-driver have quotes in arguments, for the shell that it passed them to: an
-// argument that is wholly in a pair of quotes loses them, and is in unquoted.
-func (c *TaskConfig) argv() (argv, unquoted []string) {
-	if c.Command == "" {
-		return nil, nil
-	}
-	argv = append(argv, c.Command)
-	for _, arg := range c.Args {
-		bare, ok := unquote(arg)
-		if ok {
-			unquoted = append(unquoted, arg)
-		}
-		argv = append(argv, bare)
-	}
-	return argv, unquoted
-}
-
-// unquote strips a pair of quotes around arg, if there are no others of that kind
-// within.
-func unquote(arg string) (string, bool) {
-	if len(arg) < 2 || arg[0] != arg[len(arg)-1] || arg[0] != '\'' && arg[0] != '"' {
-		return arg, false
-	}
-	bare := arg[1 : len(arg)-1]
-	if strings.IndexByte(bare, arg[0]) >= 0 {
-		return arg, false
-	}
-	return bare, true
 }
 
 // hosts returns the extra lines of the pot's hosts(5), with an element for each of

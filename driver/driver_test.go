@@ -43,9 +43,15 @@ func decode(t testing.TB, spec *hclspec.Spec, body string) cty.Value {
 // value applies a schema to a config block that Nomad has parsed.
 func value(t testing.TB, spec *hclspec.Spec, config map[string]any) cty.Value {
 	t.Helper()
+	return valueWith(t, spec, config, nil)
+}
+
+// valueWith is value for a task with that environment.
+func valueWith(t testing.TB, spec *hclspec.Spec, config map[string]any, env map[string]cty.Value) cty.Value {
+	t.Helper()
 	schema, diags := hclspecutils.Convert(spec)
 	must.False(t, diags.HasErrors(), must.Sprint(diags))
-	v, diags, _ := hclutils.ParseHclInterface(config, schema, nil)
+	v, diags, _ := hclutils.ParseHclInterface(config, schema, env)
 	must.False(t, diags.HasErrors(), must.Sprint(diags))
 	return v
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/nomad/api"
 	"github.com/hashicorp/nomad/jobspec2"
 	"github.com/hashicorp/nomad/nomad/structs"
 	"github.com/shoenig/test/must"
@@ -20,9 +21,10 @@ import (
 func TestOldJobs(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	here := t.TempDir()
-	for _, name := range []string{"web.conf", "www", "certs"} {
+	for _, name := range []string{"web.conf", "www", "certs", "data"} {
 		must.NoError(t, os.Mkdir(filepath.Join(here, name), 0o755))
 	}
+	must.NoError(t, os.WriteFile(filepath.Join(here, "web.conf/one.conf"), nil, 0o644))
 	text, err := os.ReadFile("testdata/old.nomad.hcl")
 	must.NoError(t, err)
 	job, err := jobspec2.Parse("old.nomad.hcl", strings.NewReader(strings.ReplaceAll(string(text), "HERE", here)))
@@ -35,6 +37,9 @@ func TestOldJobs(t *testing.T) {
 		cfg.Resources.NomadResources.Networks = structs.Networks{{
 			IP: "192.0.2.1", DynamicPorts: []structs.Port{{Label: "http", Value: 25000}},
 		}}
+		if static := staticPorts(task); len(static) > 0 {
+			cfg.Resources.NomadResources.Networks = structs.Networks{{IP: "192.0.2.1", ReservedPorts: static}}
+		}
 		p, err := backendOf(t, `volumes { enabled = true }
 			allow_attributes = ["mlock"]`).plan(cfg)
 		must.NoError(t, err, must.Sprint(task.Name))
@@ -42,8 +47,7 @@ func TestOldJobs(t *testing.T) {
 	}
 
 	block := plans["block"].spec
-	must.Eq(t, []string{"web", "-g", "daemon off;", "two words", "plain"}, block.Command)
-	must.Eq(t, []string{"'daemon off;'", `"two words"`}, plans["block"].unquoted)
+	must.Eq(t, []string{"web", "-g", "daemon off;", "two words", "plain"}, plans["block"].line.argv())
 	must.Eq(t, pot.PublicBridge, block.Network)
 	must.Eq(t, []tree.Copy{{Source: here + "/web.conf", Target: "/usr/local/etc/web/web.conf", Resolved: true}}, block.Copies)
 	must.SliceContains(t, block.Mounts, pot.Mount{Source: here + "/www", Target: "/mnt", Resolved: true})
@@ -58,4 +62,30 @@ func TestOldJobs(t *testing.T) {
 		must.Eq(t, portMap{"http": 80}, plans[name].portMap)
 	}
 	must.Eq(t, pot.HostNetwork, plans["host"].spec.Network)
+
+	static := plans["static"]
+	must.Eq(t, "mail-nomad-amd64-13_1_1_1_13", static.spec.Image)
+	must.Eq(t, []string{"cook"}, static.line.argv())
+	must.Eq(t, portMap{"smtp": 25, "http": 80, "https": 443}, static.portMap)
+	must.Len(t, 6, static.spec.Ports)
+	for _, p := range static.spec.Ports {
+		must.Eq(t, p.Host.Port(), p.To)
+		must.Eq(t, "192.0.2.1", p.Host.Addr().String())
+	}
+	must.SliceContains(t, static.spec.Mounts, pot.Mount{Source: here + "/data", Target: "/var/mail", Resolved: true})
+	must.SliceContains(t, static.spec.Mounts, pot.Mount{Source: here + "/web.conf/one.conf", Target: "/usr/local/etc/mail.conf", Resolved: true})
+}
+
+// staticPorts returns the ports that a task asks for by number among its resources.
+func staticPorts(task *api.Task) []structs.Port {
+	var all []structs.Port
+	if task.Resources == nil {
+		return nil
+	}
+	for _, n := range task.Resources.Networks {
+		for _, p := range n.ReservedPorts {
+			all = append(all, structs.Port{Label: p.Label, Value: p.Value})
+		}
+	}
+	return all
 }

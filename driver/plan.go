@@ -21,9 +21,9 @@ type plan struct {
 	spec        pot.Spec
 	portMap     portMap
 	labels      portLabels
-	asked       bool     // the job names the ports that are published
-	mapped      bool     // by port_map
-	unquoted    []string // arguments that were
+	asked       bool        // the job names the ports that are published
+	mapped      bool        // by port_map
+	line        commandLine // becomes spec.Command with the image: backend.readCommand
 }
 
 // plan translates cfg. Its error has every problem of the job. What Nomad asks for
@@ -70,11 +70,12 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 		WallClock:  duration(&f, "config.limits.wallclock", c.Limits.WallClock, 0),
 	}
 	p.spec.DNS.Fallback = b.dns
-	p.spec.Command, p.unquoted = c.argv()
+	p.line = c.commandLine()
 	for i, dev := range cfg.Devices {
 		f.add(fmt.Sprintf("device[%d]", i), "not supported yet: %s", dev.HostPath)
 	}
 	f.addFields(p.spec.Validate(), specKeys, map[string][]string{"mounts": mountPlaces, "copies": copyPlaces, "ports": published.places})
+	b.checkHost(&f, c, &p.spec)
 	return p, f.err()
 }
 

@@ -41,7 +41,7 @@ func TestBackend_plan(t *testing.T) {
 	p, err := backendOf(t, "").plan(cfg)
 	must.NoError(t, err)
 	must.Eq(t, image.Ref{Source: "https://images.example.org/pots", Name: "hello", Tag: "1.0"}, p.ref)
-	must.Eq(t, []string{"'daemon off;'"}, p.unquoted)
+	must.Eq(t, []string{"/bin/hello", "-g", "daemon off;"}, p.line.argv())
 	must.Eq(t, time.Hour, p.pullTimeout)
 	must.Eq(t, portMap{"http": 8080}, p.portMap)
 	host := netip.MustParseAddrPort("192.0.2.1:25000")
@@ -64,7 +64,6 @@ func TestBackend_plan(t *testing.T) {
 		},
 		DNS:     pot.DNS{Servers: []string{"9.9.9.9"}, Searches: []string{"example.org"}},
 		Limits:  pot.Limits{MemoryBytes: 128 << 20, CPUShares: 500, CPUs: "0,2"},
-		Command: []string{"/bin/hello", "-g", "daemon off;"},
 		User:    "web",
 		WorkDir: "/srv",
 		Stdout:  "/nomad/out",
@@ -85,7 +84,7 @@ var planFaults = []struct {
 	{name: "an image must be a URL", config: `image = "here"
 			pot = "a/b"
 			tag = ".."`,
-		want: `config.image: must be http, https or file, not "here"; ` +
+		want: `config.image: must begin with https://, http:// or file://: write "https://here"; ` +
 			`config.pot: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not "a/b"; ` +
 			`config.tag: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not ".."`},
 	{name: "an image is not one of its files", config: `image = "https://images.example.org/pots/hello_1.0.xz"
@@ -93,7 +92,7 @@ var planFaults = []struct {
 			tag = "1.0"`,
 		want: `config.image: must be the directory of the image's files, not hello_1.0.xz itself: write "https://images.example.org/pots"; hello_1.0.xz is made of pot and tag`},
 	{name: "a digest has an algorithm", config: least + `digest = "md5:00"`,
-		want: `config.digest: must begin with "skein1024:"`},
+		want: `config.digest: must be the image's skein1024, not its md5: write "skein1024:" and the digits in hello_1.0.xz.skein`},
 	{name: "a digest of zeros is refused", config: least + `digest = "skein1024:` + strings.Repeat("0", 256) + `"`,
 		want: `config.digest: must not be all zeros`},
 	{name: "a pull timeout is at most the plugin's", plugin: `pull { timeout = "1m" }`, config: least + `image_pull_timeout = "2m"`,
@@ -222,7 +221,7 @@ var planFaults = []struct {
 			`config.copy[0]: target must be an absolute path in the pot's own tree, not "/dev"`},
 	{name: "all errors are returned at once", config: strings.Replace(least, `"1.0"`, `""`, 1) + `args = ["x"]
 			network_mode = "x"`,
-		want: `config.tag: must be set; config.args: needs command to be set; ` +
+		want: `config.tag: must be set to the version of the image, as in 1.0, for the file hello_1.0.xz; config.args: needs command to be set; ` +
 			`config.network_mode: no such mode: "x": use public-bridge, private-bridge, host or none`},
 }
 
@@ -384,23 +383,6 @@ func TestTaskConfig_limits(t *testing.T) {
 			must.NoError(t, err)
 			must.Eq(t, pot.Limits{MemoryBytes: tc.bytes, CPUPercent: tc.percent}, p.spec.Limits)
 		})
-	}
-}
-
-func TestUnquote(t *testing.T) {
-	leak.Check(t, leak.Foreign)
-	for arg, want := range map[string]string{
-		`'daemon off;'`: `daemon off;`,
-		`"a b"`:         `a b`,
-		`''`:            ``,
-		`'`:             `'`,
-		`'a' 'b'`:       `'a' 'b'`,
-		`'a"`:           `'a"`,
-		`it's`:          `it's`,
-		`"it's"`:        `it's`,
-	} {
-		got, _ := unquote(arg)
-		must.Eq(t, want, got)
 	}
 }
 

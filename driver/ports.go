@@ -26,10 +26,10 @@ type publication struct {
 	labels  portLabels // of ports
 }
 
-// publish returns the ports that are published: those of port_map, or of ports, or
-// by default all of the group. Of these, other tasks of the group may publish some
-// (portClaims). Only a pot on a bridge publishes ports: on the host's network the
-// task listens on them itself.
+// publish returns the ports to publish: the ports in port_map, or in ports, or by
+// default all ports of the group. Another task of the group may already publish one
+// of these (portClaims). Only a pot on a bridge publishes ports: on the host's
+// network the task listens on them itself.
 func (c *TaskConfig) publish(f *problems, r *drivers.Resources) publication {
 	p := publication{portMap: portMap{}, labels: portLabels{}}
 	has := groupPorts(r)
@@ -129,9 +129,8 @@ func (p *publication) add(f *problems, where, label string, to int, has map[stri
 	}
 }
 
-// groupPorts returns the ports that Nomad gave the task, by label: those of its
-// group, and those that job files from before Nomad 0.12 ask for among a task's
-// resources.
+// groupPorts returns the ports that Nomad gave the task, by label: the ports of its
+// group, and ports that job files from before Nomad 0.12 list in a task's resources.
 func groupPorts(r *drivers.Resources) map[string]structs.AllocatedPortMapping {
 	all := map[string]structs.AllocatedPortMapping{}
 	if r == nil {

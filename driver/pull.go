@@ -19,7 +19,7 @@ var authSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 	"header":   hclspec.NewAttr("header", "string", false),
 })
 
-// AuthConfig is the job's credentials for the image's server: image.WithCredentials.
+// AuthConfig is the job's credentials for the image's server: image.Credentials.
 type AuthConfig struct {
 	Username string `codec:"username"`
 	Password string `codec:"password"`
@@ -90,7 +90,7 @@ func (c *TaskConfig) terms(f *problems, s *sources, ref image.Ref, inURL image.C
 	if len(s.allowed) > 0 && !slices.ContainsFunc(s.allowed, func(p image.Prefix) bool { return p.Covers(ref.Source) }) {
 		f.add("config.image", "is not below any URL in this client's allowed_images")
 	}
-	t := image.PullOptions{Digest: c.wantDigest(f), Key: s.key, AuthSoftFail: c.AuthSoftFail, ForcePull: c.ForcePull, Local: s.local}
+	t := image.PullOptions{Digest: c.wantDigest(f, ref), Key: s.key, AuthSoftFail: c.AuthSoftFail, ForcePull: c.ForcePull, Local: s.local}
 	if c.SignifyPubkey != "" {
 		key := readKey(f, "config.signify_pubkey", c.SignifyPubkey)
 		switch {

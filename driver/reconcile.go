@@ -11,8 +11,8 @@ import (
 
 // reconciler destroys dangling pots and unused images. A pot is left dangling by
 // a plugin that is killed during a start, by a DestroyTask that fails, and by a
-// restart of the machine. What is dangling is read from the pots and datasets
-// themselves; the reconciler remembers only since when it has seen them.
+// restart of the machine. The reconciler reads what exists from the host each time,
+// and remembers only when it first saw each dangling pot and unused image.
 type reconciler struct {
 	driver      *Driver
 	firstSeen   map[pot.Name]time.Time // dangling pots

@@ -71,9 +71,6 @@ func (d *Driver) start(ctx context.Context, cfg *drivers.TaskConfig) (*task, *dr
 		return nil, nil, err
 	}
 	emit := d.events.forTask(cfg)
-	if len(p.unquoted) > 0 {
-		emit("Stripped quotes from %s: no shell runs the command", strings.Join(p.unquoted, " "))
-	}
 	clock := newStopwatch()
 	made, snapshot, err := d.clone(ctx, b, p, cfg, emit, clock)
 	if err != nil {
@@ -118,7 +115,10 @@ func (d *Driver) clone(ctx context.Context, b *backend, p *plan, cfg *drivers.Ta
 		}
 		clock.lap("image")
 		p.spec.Image = snapshot.Name
-		made, err := d.claimAndCreate(ctx, b, p, cfg, emit)
+		var made *life.Pot
+		if err = b.readCommand(ctx, p, cfg.Env, emit); err == nil {
+			made, err = d.claimAndCreate(ctx, b, p, cfg, emit)
+		}
 		if err == nil {
 			clock.lap("create")
 			return made, snapshot, nil
@@ -150,7 +150,7 @@ func checkNotRunning(ctx context.Context, pots *life.Pots, name string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("use image %s: it is a pot that is running on this client, and %w; set pot and tag to those of an image, or stop the pot", name, store.ErrNotImage)
+	return fmt.Errorf("use image %s: it is a pot that is running on this client, and %w; set pot and tag to an image's, or stop the pot", name, store.ErrNotImage)
 }
 
 // claimAndCreate claims the ports of a task's pot and creates the pot. Both must be done

@@ -10,9 +10,9 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// The names of what is measured. Nomad drops all but those of its own list
-// (plugins/drivers/utils.go, cpuUsageMeasuredFieldFromProtoMap and its like for
-// memory).
+// The names of what is measured. Nomad drops names that are not in its own list
+// (plugins/drivers/utils.go, cpuUsageMeasuredFieldFromProtoMap and
+// memoryUsageMeasuredFieldFromProtoMap).
 var (
 	cpuMeasured    = []string{"System Mode", "User Mode", "Total Ticks", "Percent"}
 	memoryMeasured = []string{"RSS", "Swap", "Usage"}
@@ -43,8 +43,8 @@ func newCPU(c cpustats.Compute) *cpu {
 	return &cpu{cpustats.New(c), cpustats.New(c), cpustats.New(c), c.NumCores}
 }
 
-// resources translates a pot's usage. In Nomad's terms a percent is of one core and
-// ticks are MHz, and both are averages since the previous sample.
+// resources translates a pot's usage. For Nomad, 100 percent is one core and ticks are
+// MHz; both are averages since the previous sample.
 func resources(u pot.Usage, c *cpu) *drivers.TaskResourceUsage {
 	stats := &drivers.CpuStats{
 		UserMode:   c.user.Percent(float64(u.CPUUser.Nanoseconds())),

@@ -22,7 +22,8 @@
 // Without the tag, go test ./e2e checks the sources: which package imports which
 // (tree_test.go; a new package needs a line there), that every test looks for what it
 // leaks (leaks_test.go), the phrases that comments and messages avoid (prose_test.go),
-// and the table of runs on FreeBSD (seen_test.go).
+// the table of runs on FreeBSD (seen_test.go), and README and docs/: their links, commands,
+// keys, messages, and the blocks of commands that can be run (docs_*test.go).
 //
 // # Where to begin
 //

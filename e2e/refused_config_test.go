@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -36,6 +38,21 @@ func TestPlugin_refusedConfig(t *testing.T) {
 				}
 				return nil
 			})
+		})
+	}
+}
+
+// An agent starts the plugin for a block with another label, as for nomad-pot-driver, if
+// the program has a link of that name. Without one the agent says what it skips.
+func TestPlugin_label(t *testing.T) {
+	for _, label := range []string{"pot", "nomad-pot-driver"} {
+		t.Run(label, func(t *testing.T) {
+			dir := newPlugins(t)
+			must.NoError(t, os.Symlink("nomad-driver-pot", filepath.Join(string(dir), label)))
+			c := startCluster(t, cluster.Config{Plugins: string(dir), Label: label})
+			log, err := os.ReadFile(c.Log())
+			must.NoError(t, err)
+			must.StrContains(t, string(log), "plugin not referenced in the agent configuration file, loading skipped: plugin_dir="+string(dir)+" plugin=nomad-driver-pot")
 		})
 	}
 }

@@ -17,6 +17,8 @@ var imports = map[string][]string{
 	"":       {"driver", "pot/cli", "pot/native", "pot/supervise"},
 	"driver": {"flavour", "image", "image/conf", "image/fetch", "image/signify", "image/store", "pot", "pot/life", "pot/local", "pot/potconf", "pot/resolvconf", "pot/supervise", "pot/tree"},
 
+	"driver/configdoc": {"driver"},
+
 	"flavour":     {"pot", "pot/life", "pot/local", "pot/tree"},
 	"pot/cli":     {"flavour", "image", "image/build", "image/conf", "image/fetch", "image/inspect", "image/push", "image/signify", "image/store", "image/xz", "image/zstream", "pot", "pot/life", "pot/local", "pot/native", "pot/network", "pot/potconf", "pot/supervise", "pot/tree", "schema"},
 	"pot/cli/man": {"pot/cli"},
@@ -60,7 +62,7 @@ var imports = map[string][]string{
 
 	"e2e":               {}, // tests alone
 	"e2e/bundle/runner": {},
-	"e2e/cluster":       {"image/imagetest", "e2e/machine"},
+	"e2e/cluster":       {"image", "image/imagetest", "image/signify", "e2e/machine"},
 	"e2e/demo":          {"e2e/cluster", "image/imagetest", "e2e/machine"},
 	"e2e/tree":          {},
 

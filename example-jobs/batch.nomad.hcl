@@ -1,4 +1,7 @@
-# A batch job: its command runs once, and its exit code is the task's.
+# A batch job: its command runs once, and its exit code is the task's. It ends with 3.
+#
+#     nomad job run -var image=URL -var pot=NAME example-jobs/batch.nomad.hcl
+
 variable "image" {
   type        = string
   default     = "http://127.0.0.1:8000/pots"

@@ -1,5 +1,8 @@
-# A service: a pot with a port that others can reach, registered in Nomad's own
-# catalogue of services.
+# A web server: a pot with a port that others can reach, registered in Nomad's own catalogue of
+# services with a check.
+#
+#     nomad job run -var image=URL -var pot=NAME example-jobs/hello.nomad.hcl
+
 variable "image" {
   type        = string
   default     = "http://127.0.0.1:8000/pots"

@@ -10,7 +10,7 @@ import (
 )
 
 // OpenRegular opens a regular file, and nothing else: opening or reading a pipe or a device
-// could block.
+// could block. It follows symbolic links. Its errors do not name the file.
 func OpenRegular(name string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -27,7 +27,7 @@ func OpenRegular(name string) (*os.File, error) {
 	return f, nil
 }
 
-// ReadBounded reads a regular file of at most most bytes.
+// ReadBounded reads a regular file of at most most bytes. Its errors name the file.
 func ReadBounded(name string, most int64) ([]byte, error) {
 	f, err := OpenRegular(name)
 	if err != nil {
@@ -37,7 +37,7 @@ func ReadBounded(name string, most int64) ([]byte, error) {
 	return ReadAtMost(f, most)
 }
 
-// ReadAtMost reads all of f, which may have at most most bytes.
+// ReadAtMost reads the rest of f, and returns an error if that has more than most bytes.
 func ReadAtMost(f *os.File, most int64) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err == nil && int64(len(text)) > most {

@@ -29,13 +29,13 @@ func (l Credentials) String() string {
 	return "credentials"
 }
 
-// GoString is String, for %#v.
+// GoString implements fmt.GoStringer, for %#v.
 func (l Credentials) GoString() string { return l.String() }
 
 // LogValue implements slog.LogValuer.
 func (l Credentials) LogValue() slog.Value { return slog.StringValue(l.String()) }
 
-// MarshalText is String, for encoders.
+// MarshalText implements encoding.TextMarshaler: encoders too show no secret.
 func (l Credentials) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
 // Names of header fields (RFC 9110, section 5.6.2), and the values that all servers accept
@@ -82,13 +82,13 @@ func free(name string) bool {
 	return true
 }
 
-// header splits the custom header.
+// header splits the custom header; ok is false if it has no colon.
 func (l Credentials) header() (name, value string, ok bool) {
 	name, value, ok = strings.Cut(l.Header, ":")
 	return name, strings.TrimSpace(value), ok
 }
 
-// Apply adds the credentials to h.
+// Apply sets the credentials in the header of a request. They must be valid.
 func (l Credentials) Apply(h http.Header) {
 	switch {
 	case l.Token != "":

@@ -14,8 +14,10 @@ import (
 const maxLoginsBytes = 1 << 20
 
 // CredentialsFile has the credentials for servers, each for a URL and all URLs below it.
+// It is safe for concurrent use.
 type CredentialsFile []credentialsAt
 
+// credentialsAt are the credentials for a URL and all URLs below it.
 type credentialsAt struct {
 	at    Prefix
 	login Credentials
@@ -36,7 +38,8 @@ func ReadCredentials(file string) (CredentialsFile, error) {
 	return all, nil
 }
 
-// readPrivate reads a file that only root or this user may read.
+// readPrivate reads a file that only root or this user may read. It checks the open file, so
+// that nobody can replace it in between.
 func readPrivate(name string) ([]byte, error) {
 	f, err := OpenRegular(name)
 	if err != nil {
@@ -57,6 +60,8 @@ func readPrivate(name string) ([]byte, error) {
 	return ReadAtMost(f, maxLoginsBytes)
 }
 
+// parseCredentials parses a file of credentials. Its errors quote URLs and offsets only: the
+// JSON decoder's own errors could quote a secret.
 func parseCredentials(text []byte) (CredentialsFile, error) {
 	var file map[string]struct {
 		Username, Password, Token, Header string
@@ -88,7 +93,8 @@ func parseCredentials(text []byte) (CredentialsFile, error) {
 	return all, nil
 }
 
-// For returns the credentials for source: of the URLs that cover it, the longest counts.
+// For returns the credentials for source: of the URLs that cover it, the longest counts. It
+// returns no credentials if none does.
 func (l CredentialsFile) For(source string) Credentials {
 	var best credentialsAt
 	for _, one := range l {

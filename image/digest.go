@@ -90,7 +90,7 @@ func Sum(h hash.Hash) (d Digest) {
 }
 
 // VerifyDigest returns a *DigestError unless an image has the digest want: the n bytes of
-// its .xz were written to h, and meta is its .meta.
+// its .xz were written to h, and meta is its .meta. It writes meta to h.
 func VerifyDigest(h hash.Hash, n int64, meta []byte, want Digest) error {
 	h.Write(meta)
 	if got := Sum(h); got != want {

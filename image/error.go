@@ -13,7 +13,10 @@ type Error struct {
 	Retryable bool // the same operation may succeed later
 }
 
+// Error returns the operation, its object and the cause.
 func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.What, e.Err) }
+
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Retryable reports whether an operation that failed with err may succeed later: after an

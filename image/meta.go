@@ -48,6 +48,7 @@ func (m Meta) String() string {
 	return m.Name + ":" + m.Tag + "@" + m.Snapshot
 }
 
+// validate returns every problem of m, joined, each preceded by its field.
 func (m Meta) validate() error {
 	var errs []error
 	for _, part := range []struct{ field, value string }{

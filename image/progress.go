@@ -10,6 +10,7 @@ import (
 // must not block. It may be nil.
 type StatusFunc func(message string)
 
+// Report formats a message and calls p with it. It does nothing if p is nil.
 func (p StatusFunc) Report(format string, args ...any) {
 	if p != nil {
 		p(fmt.Sprintf(format, args...))
@@ -33,10 +34,11 @@ func FormatSize(bytes int64) string {
 // ProgressReader reports how many bytes were read from R.
 type ProgressReader struct {
 	R           io.Reader
-	done, Total int64
-	Count       ProgressFunc
+	done, Total int64        // bytes
+	Count       ProgressFunc // must be set
 }
 
+// Read implements io.Reader.
 func (c *ProgressReader) Read(p []byte) (int, error) {
 	n, err := c.R.Read(p)
 	c.done += int64(n)
@@ -48,7 +50,8 @@ func (c *ProgressReader) Read(p []byte) (int, error) {
 // their total, or -1 if unknown. It must not block. It may be nil.
 type ProgressFunc func(done, total int64)
 
-// Counter counts the bytes that are written to it.
+// Counter counts the bytes that are written to it. Another goroutine may read the count.
 type Counter struct{ atomic.Int64 }
 
+// Write implements io.Writer. It never fails.
 func (c *Counter) Write(p []byte) (int, error) { c.Add(int64(len(p))); return len(p), nil }

@@ -63,6 +63,41 @@ job "old" {
       }
     }
 
+    # A mail server: bare name, slash at the end of image, static ports, one file mounted,
+    # an environment from a template.
+    task "static" {
+      driver = "pot"
+
+      template {
+        data        = "MAIL_NAME={{ env \"NOMAD_TASK_NAME\" }}"
+        destination = "secrets/mail.env"
+        env         = true
+      }
+
+      config {
+        image   = "https://images.example.org/mail/"
+        pot     = "mail-nomad-amd64-13_1"
+        tag     = "1.1.13"
+        command = "cook"
+        args    = [""]
+        mount   = ["HERE/data:/var/mail", "HERE/web.conf/one.conf:/usr/local/etc/mail.conf"]
+      }
+
+      resources {
+        network {
+          port "smtp" {
+            static = 25
+          }
+          port "http" {
+            static = 80
+          }
+          port "https" {
+            static = 443
+          }
+        }
+      }
+    }
+
     task "host" {
       driver = "pot"
 

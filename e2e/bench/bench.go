@@ -93,7 +93,7 @@ func (c *Costs) Run(t testing.TB, name string, cmd *exec.Cmd) {
 // Median returns the median.
 func Median(of []time.Duration) time.Duration { return slices.Sorted(slices.Values(of))[len(of)/2] }
 
-// Ratio returns the median wall time of name divided by that of base.
+// Ratio returns name's median wall time divided by base's.
 func (c *Costs) Ratio(name, base string) float64 {
 	return float64(Median(c.Of(name).Wall)) / float64(Median(c.Of(base).Wall))
 }

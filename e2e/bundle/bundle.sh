@@ -37,7 +37,7 @@ while read -r pkg; do
 	go test -c -trimpath -tags e2e -ldflags '-s -w' -o "$top/$pkg/test" "./$pkg"
 done <"$top/packages"
 find . -name testdata -type d ! -path './bin/*' | tar -cf - -T - | tar -xf - -C "$top"
-cp -R example-jobs README.md CHANGELOG.md "$top/"
+cp -R example-jobs docs README.md CHANGELOG.md "$top/"
 cp e2e/SEEN.md "$top/e2e/"
 cp e2e/bundle/run "$top/run"
 tar -C "$dir" -czf "$out" nomad-driver-pot-e2e

@@ -31,12 +31,16 @@ func (c *Cluster) start(role string) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	data := ""
+	if c.config.Examples {
+		data = c.exampleData()
+	}
 	var b bytes.Buffer
 	err = t.Execute(&b, map[string]any{
 		"Server": role == "server", "DataDir": c.path(role),
 		"ServerHTTP": c.ports.server, "RPC": c.ports.rpc, "Serf": c.ports.serf, "ClientHTTP": c.ports.client,
 		"PluginDir": c.config.Plugins, "StateDir": c.StateDir(), "Network": c.config.Network,
-		"ZFSRoot": c.zfsRoot, "Loopback": loopback(), "Trace": c.config.Trace, "Driver": c.config.Driver,
+		"ZFSRoot": c.zfsRoot, "Loopback": loopback(), "Trace": c.config.Trace, "Driver": c.config.Driver, "Data": data, "Label": c.config.Label,
 	})
 	if err != nil {
 		return nil, err

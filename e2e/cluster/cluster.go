@@ -28,6 +28,9 @@ type Config struct {
 	Network string // of the pots; "" for the driver's default
 	Trace   bool   // the client and the plugin log all that they can
 	Driver  string // more lines of the plugin's configuration, in HCL
+
+	Label    string // of the plugin's block; "" for nomad-driver-pot
+	Examples bool   // have what the jobs of example-jobs need
 }
 
 // Cluster is a running server and client, with their image server. A method that waits is
@@ -65,6 +68,11 @@ func Start(ctx context.Context, config Config) (*Cluster, error) {
 	if err := c.serveImages(); err != nil {
 		return c, err
 	}
+	if config.Examples {
+		if err := c.prepareExamples(); err != nil {
+			return c, err
+		}
+	}
 	if err := c.findPorts(); err != nil {
 		return c, err
 	}
@@ -78,7 +86,10 @@ func Start(ctx context.Context, config Config) (*Cluster, error) {
 	if err := c.serves(ctx); err != nil {
 		return c, err
 	}
-	return c, c.StartAgent(ctx)
+	if err := c.StartAgent(ctx); err != nil || !config.Examples {
+		return c, err
+	}
+	return c, c.finishExamples(ctx)
 }
 
 // answerTimeout bounds an answer of an agent.
@@ -134,7 +145,7 @@ func (c *Cluster) serveImages() error {
 		return err
 	}
 	c.Images = "http://" + l.Addr().String()
-	c.images = &http.Server{Handler: http.FileServer(http.Dir(c.path("images"))), ReadHeaderTimeout: time.Minute}
+	c.images = &http.Server{Handler: guard(http.FileServer(http.Dir(c.path("images")))), ReadHeaderTimeout: time.Minute}
 	go c.images.Serve(l)
 	return nil
 }
@@ -277,6 +288,9 @@ func (c *Cluster) Stop() error {
 	c.server.stop()
 	if c.images != nil {
 		c.images.Close()
+	}
+	if err := c.removeExamples(); err != nil {
+		return err
 	}
 	remove := c.remove
 	c.remove = nil

@@ -8,18 +8,25 @@ import (
 	"strings"
 
 	"github.com/hashicorp/nomad/api"
-
-	"nomad-driver-pot/image/imagetest"
 )
 
-// Run registers the job in file, with the image server's URL and its image's name
-// for its variables image and pot, and returns its ID.
-func (c *Cluster) Run(file string) (string, error) {
+// Run registers the job in file, with a value for each of its variables that Values knows
+// and the values in more, as "name=value". It returns the job's ID.
+func (c *Cluster) Run(file string, more ...string) (string, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
 	}
-	return c.RunHCL(string(data), fmt.Sprintf("image = %q\npot = %q\n", c.Images, imagetest.HelloName))
+	values, err := c.Values(file, data)
+	if err != nil {
+		return "", err
+	}
+	var variables strings.Builder
+	for _, v := range append(values, more...) {
+		name, value, _ := strings.Cut(v, "=")
+		fmt.Fprintf(&variables, "%s = %q\n", name, value)
+	}
+	return c.RunHCL(string(data), variables.String())
 }
 
 // RunHCL registers the job in text, with variables in HCL, and returns its ID. The server

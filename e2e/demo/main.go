@@ -62,7 +62,7 @@ func demo(ctx context.Context) (err error) {
 		return err
 	}
 	if err := s.step("start an image server and a Nomad agent with the plugin", func() error {
-		s.Cluster, err = cluster.Start(ctx, cluster.Config{Dir: dir, Nomad: os.Args[1], Plugins: bin})
+		s.Cluster, err = cluster.Start(ctx, cluster.Config{Dir: dir, Nomad: os.Args[1], Plugins: bin, Examples: true})
 		return err
 	}); err != nil {
 		return errors.Join(err, s.cleanUp())
@@ -261,11 +261,32 @@ func (s *show) batch(ctx context.Context) error {
 // timeout, so it does not wait for that.
 func (s *show) keep(ctx context.Context) error {
 	fmt.Printf("\nIt is left running. UI: %s/ui/  agent's log: %s\n", s.HTTP, s.Log())
-	fmt.Printf("For the command line: export NOMAD_ADDR=%s\nCtrl-C ends it.\n", s.HTTP)
+	fmt.Printf("For the command line: export NOMAD_ADDR=%s\n", s.HTTP)
+	if err := s.commands(); err != nil {
+		return errors.Join(err, s.cleanUp())
+	}
+	fmt.Println("\nCtrl-C ends it.")
 	wait, stop := signal.NotifyContext(context.WithoutCancel(ctx), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	<-wait.Done()
 	return s.cleanUp()
+}
+
+// commands prints the command that runs each of the example jobs.
+func (s *show) commands() error {
+	files, err := filepath.Glob("example-jobs/*.nomad.hcl")
+	if err != nil {
+		return err
+	}
+	fmt.Println("\nTo run the example jobs:")
+	for _, file := range files {
+		command, err := s.Command(file)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("  %s\n", command)
+	}
+	return nil
 }
 
 // cleanUp stops the jobs and the agent, and shows what is left: nothing. It runs after an

@@ -23,9 +23,9 @@ func process(dir string) []string {
 	return all
 }
 
-// descriptors returns the open descriptors by what they are open on. It leaves out those of
-// the Go runtime, which are opened when they are first needed and stay, and the one mount
-// namespace that package linux has for all its jails.
+// descriptors returns the open descriptors by what they are open on. It leaves out the Go
+// runtime's, which are opened when first needed and never closed, and the one mount namespace
+// that package linux has for all its jails.
 func descriptors() (all []string) {
 	kept := false
 	found, _ := filepath.Glob("/proc/self/fd/*")

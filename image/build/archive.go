@@ -17,7 +17,8 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// archive reads a tar archive.
+// archive reads a tar archive, plain or compressed; name is for errors. The caller must close
+// the result, which has the contents in a file in Spool.
 func (b *build) archive(ctx context.Context, name string, r io.Reader) (*zstream.Files, error) {
 	plain, err := decompress(r)
 	if err != nil {
@@ -30,14 +31,15 @@ func (b *build) archive(ctx context.Context, name string, r io.Reader) (*zstream
 	return files, nil
 }
 
-// Sizes of a tar header and an lzma header, and of the read buffer.
+// Sizes of a tar header (POSIX, pax), an lzma header, and the read buffer, in bytes.
 const (
 	tarHeader   = 512
 	lzmaHeader  = 13
 	archiveRead = 1 << 20
 )
 
-// decompress returns r decompressed; its first bytes show how it is compressed.
+// decompress returns r decompressed; its first bytes show how it is compressed. It refuses
+// compressed data within compressed data, which tar would report as damage.
 func decompress(r io.Reader) (io.Reader, error) {
 	buffered := bufio.NewReaderSize(r, archiveRead)
 	kind, err := kindOfArchive(buffered)
@@ -66,12 +68,13 @@ func decompress(r io.Reader) (io.Reader, error) {
 	return inner, err
 }
 
-// decompressed adds the kind of compression to errors.
+// decompressed is decompressed data. It adds the kind of compression to errors.
 type decompressed struct {
 	io.Reader
 	kind string
 }
 
+// Read implements io.Reader.
 func (d *decompressed) Read(p []byte) (int, error) {
 	n, err := d.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -91,8 +94,9 @@ func decompressError(kind string, err error) error {
 	return fmt.Errorf("%s: %w", kind, err)
 }
 
-// kindOfArchive returns how an archive is compressed, or what else it is; "" for a tar
-// archive and for unknown contents. It consumes nothing from r.
+// kindOfArchive returns how an archive is compressed, or what else it is, for an error; ""
+// for a tar archive and for unknown contents, about which tar says more. It consumes nothing
+// from r.
 func kindOfArchive(r *bufio.Reader) (string, error) {
 	start, err := r.Peek(tarHeader)
 	if err != nil && !errors.Is(err, io.EOF) && len(start) == 0 {
@@ -109,7 +113,7 @@ func kindOfArchive(r *bufio.Reader) (string, error) {
 	switch {
 	case isLZMA(start):
 		return "lzma compression", nil
-	case len(start) > 3 && start[0]&0xf0 == 0x50 && string(start[1:4]) == "\x2a\x4d\x18": // a skippable frame
+	case len(start) > 3 && start[0]&0xf0 == 0x50 && string(start[1:4]) == "\x2a\x4d\x18": // a skippable frame (RFC 8878, 3.1.2)
 		return "zstd or lz4 compression", nil
 	case isUUEncoded(start):
 		return "uuencoding", nil
@@ -124,7 +128,7 @@ var magics = []struct{ begins, kind string }{
 	{"BZh", "bzip2"},
 	{"\x28\xb5\x2f\xfd", "zstd compression"},
 	{"\x04\x22\x4d\x18", "lz4 compression"},
-	{"\x02\x21\x4c\x18", "lz4 compression"}, // of before frames
+	{"\x02\x21\x4c\x18", "lz4 compression"}, // the legacy frame
 	{"LZIP", "lzip compression"},
 	{"LRZI", "lrzip compression"},
 	{"\x89LZO\x00\r\n\x1a\n", "lzop compression"},

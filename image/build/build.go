@@ -27,7 +27,7 @@ type Signer interface {
 	Sign(message []byte) ([]byte, error)
 }
 
-// BuildOptions are the contents of a new image, and where it goes.
+// BuildOptions are the contents of a new image, and where its files go.
 type BuildOptions struct {
 	Name, Tag string // of the image
 	Dir       string // for its files; must exist
@@ -45,7 +45,7 @@ type BuildOptions struct {
 	Replace bool            // replace an existing image of that name
 	Spool   string          // directory for the contents of an archive; "" is os.TempDir
 
-	Progress func(BuildProgress)  // called while contents are written; may be nil
+	Progress func(BuildProgress)  // called while file contents are written; may be nil
 	Warn     func(warning string) // called for what is left out of the tree; may be nil
 }
 
@@ -72,8 +72,10 @@ type Files struct {
 const building = ".pot-image-build-"
 
 // Build makes an image: the zfs send stream of a pot with its root tree, xz compressed,
-// and the files beside it. They get their names when all are complete. The digest comes
-// last: without it there is no image. The same input and options give the same stream.
+// and the files beside it. They get their names when all are complete. The .skein comes
+// last: without it there is no image. The same input and options, with Created set, give
+// the same stream. Build needs neither root nor ZFS. Errors are *image.Error; it is also
+// fs.ErrExist if a file of that image exists and Replace is not set.
 func Build(ctx context.Context, o BuildOptions) (Files, error) {
 	b := &build{BuildOptions: o}
 	err := b.prepare()
@@ -96,7 +98,8 @@ type build struct {
 	out       image.Counter
 }
 
-// prepare checks the options, before anything is read.
+// prepare checks the options and sets defaults, before anything is read or written. It
+// returns all errors of the options, each led by its field.
 func (b *build) prepare() error {
 	var errs []error
 	for field, value := range map[string]string{"name": b.Name, "tag": b.Tag} {
@@ -129,7 +132,8 @@ func (b *build) make(ctx context.Context) error {
 	})
 }
 
-// withFiles reads the root tree and calls use with it.
+// withFiles reads the root tree and calls use with it. From stays open until use returns,
+// since use reads the files' contents.
 func (b *build) withFiles(ctx context.Context, use func(*zstream.Files) error) (err error) {
 	files, err := b.files(ctx)
 	if b.root != nil {
@@ -150,7 +154,9 @@ func (b *build) withFiles(ctx context.Context, use func(*zstream.Files) error) (
 	return use(files)
 }
 
-// place calls write with a temporary directory for the files, and then publishes them.
+// place makes a temporary directory in Dir, where a rename to the final name is atomic, calls
+// write to write the files there, and publishes them. It also removes the directories that
+// crashed builds have left in Dir.
 func (b *build) place(ctx context.Context, write func() error) (err error) {
 	_ = lockdir.RemoveStale(b.Dir, building, func(*lockdir.Dir) error { return nil })
 	if b.temp, err = lockdir.New(b.Dir, building); err != nil {
@@ -174,7 +180,8 @@ func (b *build) compress(ctx context.Context, files *zstream.Files) error {
 	})
 }
 
-// top returns the files of the top dataset, whose child m has the root tree.
+// top returns the files of the top dataset, as pot create makes them: conf, and the
+// directory m on which the child dataset with the root tree is mounted.
 func (b *build) top() (*zstream.Files, error) {
 	return zstream.NewFiles(map[string]string{
 		"conf/pot.conf": b.conf, "conf/fscomp.conf": "", "m/": "",
@@ -182,7 +189,8 @@ func (b *build) top() (*zstream.Files, error) {
 }
 
 // pack writes the files of an image: the stream that send writes, compressed, its .meta,
-// its .skein and its signature.
+// its .skein and its signature. The digest covers the .xz and then the .meta, as in pot
+// since 0.13 (share/pot/export.sh).
 func (b *build) pack(ctx context.Context, meta image.Meta, send func(context.Context, io.Writer) error) error {
 	digest := skein.New()
 	err := b.writeFile("", func(f io.Writer) error {
@@ -207,7 +215,8 @@ func (b *build) pack(ctx context.Context, meta image.Meta, send func(context.Con
 	return b.writeBytes(".skein.sig", signature)
 }
 
-// writeStream writes the stream that send writes, compressed, to w.
+// writeStream writes the stream that send writes, compressed, to w. If the compressor ends
+// early, send fails with a broken pipe: writeStream then returns the compressor's error.
 func (b *build) writeStream(ctx context.Context, w io.Writer, send func(context.Context, io.Writer) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -254,7 +263,8 @@ func (b *build) writeBytes(suffix string, data []byte) error {
 	})
 }
 
-// writeFile writes and syncs a file of the image under its temporary name.
+// writeFile writes and syncs a file of the image under its temporary name. It fails if the
+// file exists.
 func (b *build) writeFile(suffix string, write func(io.Writer) error) error {
 	f, err := os.OpenFile(b.temporary(suffix), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {

@@ -7,7 +7,9 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// files reads the root tree from a directory or an archive.
+// files reads the root tree from a directory or an archive. For a directory it sets b.root,
+// which must stay open as long as the result is used, and through which no link leads out
+// of the directory.
 func (b *build) files(ctx context.Context) (*zstream.Files, error) {
 	if b.Archive != nil {
 		return b.archive(ctx, "archive", b.Archive)

@@ -36,7 +36,7 @@ func (o ExportOptions) build() *build {
 // callers with preparations of their own. It is fs.ErrExist if an image has the name.
 func (o ExportOptions) Check() error { return o.fault(o.build().prepare()) }
 
-// fault returns err as *image.Error.
+// fault returns err as *image.Error, or nil.
 func (o ExportOptions) fault(err error) error {
 	if err == nil {
 		return nil
@@ -44,7 +44,8 @@ func (o ExportOptions) fault(err error) error {
 	return &image.Error{Op: "export", What: o.Name + "_" + o.Tag, Err: err}
 }
 
-// Export makes the files of an image, as Build does.
+// Export makes the files of an image from the stream that o.Send writes, and publishes them
+// as Build does. Errors are *image.Error.
 func Export(ctx context.Context, o ExportOptions) (Files, error) {
 	b := o.build()
 	err := b.prepare()
@@ -69,6 +70,7 @@ type progressWriter struct {
 	tell func(int64)
 }
 
+// Write implements io.Writer.
 func (t *progressWriter) Write(p []byte) (int, error) {
 	n, err := t.w.Write(p)
 	t.n += int64(n)
@@ -79,7 +81,8 @@ func (t *progressWriter) Write(p []byte) (int, error) {
 }
 
 // Stream writes what Build compresses: the zfs send stream of a pot with o's root tree and
-// settings. It ignores Dir and the options for compression, signing and progress.
+// settings. It ignores Dir and the options for compression, signing and progress. Errors are
+// *image.Error.
 func Stream(ctx context.Context, w io.Writer, o BuildOptions) (err error) {
 	b := &build{BuildOptions: o}
 	b.Replace, b.Progress = true, nil // no file is written, so none can be in the way

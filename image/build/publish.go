@@ -39,7 +39,8 @@ func (b *build) checkFree() error {
 
 // publish renames the files to their final names. Another process may have published an
 // image of the same name since prepare: it is replaced only if Replace is set. A replaced
-// image loses its digest first, so that no digest is ever beside another image's files.
+// image loses its digest first, so that no digest is ever beside another image's files. If
+// a rename fails, the files that were renamed before it are removed.
 func (b *build) publish(ctx context.Context) error {
 	unlock, err := lockdir.LockPublished(ctx, b.Dir)
 	if err != nil {

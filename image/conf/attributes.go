@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Attributes are the attributes of a pot that are set, by name (pot-reference 6.1). The values
-// are those that ParseAttribute returns: YES, NO, a number, a word.
+// Attributes are the attributes of a pot that are set, by name (pot set-attribute). Values have
+// the form that ParseAttribute returns: YES, NO, a number, a word.
 type Attributes map[string]string
 
 // attribute is a row of the table of attributes. Images, set-attribute, jobs and starts all use
@@ -19,7 +19,7 @@ type attribute struct {
 	parse func(value string) (string, error)
 
 	newPot string // value in a new pot (pot create)
-	task   string // value for a task if neither image nor job sets one (pot prepare, pot-reference 3.7)
+	task   string // value for a task if neither image nor job sets one (pot, share/pot/prepare.sh)
 
 	lifecycle bool // about how the pot is started and kept, not about its jail: the same for all tasks
 	optional  bool // not in the pot.conf of a new pot
@@ -69,7 +69,8 @@ func find(name string) *attribute {
 // IsAttribute reports whether there is an attribute of that name.
 func IsAttribute(name string) bool { return find(name) != nil }
 
-// ParseAttribute checks the value of an attribute and returns it in the form that is stored.
+// ParseAttribute checks the value of an attribute and returns it in the form that is stored,
+// such as YES for on.
 func ParseAttribute(name, value string) (string, error) {
 	a := find(name)
 	if a == nil {
@@ -82,7 +83,7 @@ func ParseAttribute(name, value string) (string, error) {
 	return value, nil
 }
 
-// parseWritten is ParseAttribute for what a pot.conf says, where a word may be in quotes.
+// parseWritten is ParseAttribute for a value in a pot.conf, where a word may be in quotes.
 func parseWritten(name, value string) (string, error) {
 	parsed, err := ParseAttribute(name, value)
 	if err == nil {
@@ -167,6 +168,7 @@ func boolean(value string) (string, error) {
 	return "", fmt.Errorf("must be YES or NO, not %.80q", value)
 }
 
+// number returns a parser of decimal numbers up to most.
 func number(most uint64) func(string) (string, error) {
 	return func(value string) (string, error) {
 		n, err := strconv.ParseUint(value, 10, 64)
@@ -177,6 +179,7 @@ func number(most uint64) func(string) (string, error) {
 	}
 }
 
+// word returns a parser that accepts only words.
 func word(words ...string) func(string) (string, error) {
 	return func(value string) (string, error) {
 		if !slices.Contains(words, value) {

@@ -6,21 +6,24 @@ import (
 	"strings"
 )
 
-// FSMount is a line of a pot's fscomp.conf (pot-reference 2.3).
+// FSMount is a line of a pot's fscomp.conf: a mount that pot makes at each start. There is no
+// quoting: no field can contain a blank.
 type FSMount struct {
 	Source string // an absolute directory of the host, or a dataset
 	Target string // in the pot, absolute
 	Option string // "", "ro", "zfs-remount", or an option of mount_nullfs(8)
 }
 
-// Values of FSMount.Option.
+// Values of FSMount.Option. ReadOnly mounts with nullfs(5), read-only. Remounted sets a
+// dataset's mount point to one in the pot while the pot runs.
 const (
 	ReadOnly  = "ro"
 	Remounted = "zfs-remount"
 )
 
-// ParseFSMounts reads a fscomp.conf. It ignores empty lines. Targets that pot before 0.15.6
-// wrote begin with the path of the pot's tree on the host: see FSMount.Relative.
+// ParseFSMounts parses a fscomp.conf, in order. It ignores empty lines, and returns an error
+// with the number of a line that is no mount. Targets that pot before 0.15.6 wrote begin with
+// the path of the pot's tree on the host: see FSMount.Relative.
 func ParseFSMounts(data []byte) ([]FSMount, error) {
 	var all []FSMount
 	n := 0

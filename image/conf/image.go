@@ -2,7 +2,7 @@
 // fscomp.conf, the attributes of the jail, published ports, hooks, and the labels of the dataset.
 //
 // It handles text and knows the rules of each value. It starts nothing, and it knows neither
-// hosts nor Nomad: package pot/life creates a pot by what is read here. All input is untrusted.
+// hosts nor Nomad: package pot/life creates pots from the values. All input is untrusted.
 //
 // Begin with Image, a pot.conf that was read. New is the pot.conf of a new pot, Lines a
 // pot.conf that is changed in place, and the table attributes has all attributes.
@@ -22,8 +22,8 @@ import (
 	"strings"
 )
 
-// Image is what a pot.conf(5) says, as far as pots are created and listed by it: key=value
-// lines, in any order (pot-reference 2.1).
+// Image has the settings of a pot.conf that pots are created and listed with. The file has
+// key=value lines in any order (pot, share/pot/create.sh).
 type Image struct {
 	Cmd        string       // pot.cmd: shell text
 	Env        []string     // pot.env: NAME=value
@@ -119,7 +119,8 @@ func (c *Image) setAttributes(all map[string]string) {
 // variables are the names that a shell can export.
 var variables = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// CheckVariable returns what is wrong with NAME=value, as a variable of a pot's environment.
+// CheckVariable returns an error unless variable is NAME=value with a name that a shell can
+// export, on one line.
 func CheckVariable(variable string) error {
 	name, _, ok := strings.Cut(variable, "=")
 	if !ok || !variables.MatchString(name) {
@@ -131,7 +132,7 @@ func CheckVariable(variable string) error {
 	return nil
 }
 
-// QuoteEnv returns NAME=value as a pot.conf has it (pot set-env).
+// QuoteEnv returns NAME=value in the form of a pot.conf (pot, share/pot/set-env.sh).
 func QuoteEnv(variable string) string { return `"` + strings.ReplaceAll(variable, `"`, `\"`) + `"` }
 
 // unquoteEnv strips the quotes of `"NAME=value"`, and the backslashes that set-env puts before
@@ -144,7 +145,7 @@ func unquoteEnv(value string) string {
 }
 
 // ReadDir reads the pot.conf of the image whose dataset is mounted at dir. It returns the zero
-// Image if there is no such file.
+// Image if there is no such file. A link in the image cannot lead it out of dir.
 func ReadDir(dir string) (Image, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -162,7 +163,8 @@ func ReadDir(dir string) (Image, error) {
 	return Read(f)
 }
 
-// Argv returns the argument vector for Cmd. A shell replaces itself by the command.
+// Argv returns the argument vector for Cmd. If that needs a shell, the shell execs the command,
+// so that signals reach the command and not the shell.
 func (c Image) Argv() []string { return ShellArgv(c.Cmd, "exec ") }
 
 // ShellArgv returns the argument vector for shell text, with before in front of it. Plain words

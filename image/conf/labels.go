@@ -1,6 +1,6 @@
 package conf
 
-// LabelTask marks the dataset of a task's pot. Its value says which task's.
+// LabelTask marks the dataset of a task's pot. Its value identifies the task.
 const LabelTask = "nomad.pot:task"
 
 // LabelRef and LabelDigest mark the dataset of a verified image: what it was pulled as, and

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// Lines is a pot.conf that can be changed. Lines with unknown keys stay as and where they are
-// (pot-reference 2.1).
+// Lines is a pot.conf that can be changed. Lines with unknown keys keep their text and place:
+// later versions of pot may know them. A Lines is not safe for concurrent use.
 type Lines struct {
 	lines []string
 }
 
-// ParseLines reads a pot.conf. Like Read, it returns an error for a line that is not key=value:
-// such a line would be written back.
+// ParseLines parses a pot.conf. Like Read, it returns an error for a line that is not
+// key=value: such a line would be written back.
 func ParseLines(data []byte) (*Lines, error) {
 	if err := Each(bytes.NewReader(data), func(string, string) {}); err != nil {
 		return nil, err
@@ -48,8 +48,8 @@ func (c *Lines) Value(key string) string {
 	return strings.Trim(strings.TrimSpace(all[len(all)-1]), `"`)
 }
 
-// Attribute returns what an attribute is for a pot with this pot.conf: its value as it is
-// kept, and what a new pot has where it is not set, or set to what it cannot be.
+// Attribute returns the value of an attribute for a pot with this pot.conf, in the form of
+// ParseAttribute. It returns a new pot's value if the attribute is not set or not valid.
 func (c *Lines) Attribute(name string) string {
 	if value, err := parseWritten(name, c.RawAttribute(name)); err == nil && value != "" {
 		return value
@@ -67,8 +67,9 @@ func (c *Lines) RawAttribute(name string) string {
 	return strings.TrimSpace(all[len(all)-1])
 }
 
-// Set replaces all lines of a key by one for each value, where the first was, or at
-// the end if there was none. Without values the key goes.
+// Set replaces all lines of a key by one for each value, where the first was, or at the end if
+// there was none. Without values it removes the key. It returns an error, and changes nothing,
+// if a value would not be exactly one line: it could add another key.
 func (c *Lines) Set(key string, values ...string) error {
 	var lines []string
 	for _, v := range values {
@@ -93,7 +94,7 @@ func (c *Lines) Set(key string, values ...string) error {
 	return nil
 }
 
-// Add adds a line of a key behind its other lines.
+// Add adds a line with key, after the key's other lines.
 func (c *Lines) Add(key, value string) error {
 	return c.Set(key, append(c.Values(key), value)...)
 }
@@ -107,7 +108,8 @@ func (c *Lines) Bytes() []byte {
 	return b.Bytes()
 }
 
-// CheckLine returns an error for a value that would not be exactly one line, or one too long.
+// CheckLine returns an error for a value that would not be exactly one line of a pot.conf, or
+// is longer than MaxLine.
 func CheckLine(value string) error {
 	if strings.ContainsAny(value, "\n\r\x00") {
 		return fmt.Errorf("must be one line, not %.80q", value)

@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// memories matches an amount of memory as pot writes it.
+// memories matches an amount of memory in the form of pot set-rss -M.
 var memories = regexp.MustCompile(`^([0-9]+)[bBkKmMgG]?$`)
 
-// ParseMemory parses an amount of memory as pot writes it and returns it in bytes.
+// ParseMemory parses an amount of memory in the form of pot set-rss -M, with units of 1024, and
+// returns it in bytes: from 1 to 2^62.
 func ParseMemory(text string) (int64, error) {
 	parts := memories.FindStringSubmatch(text)
 	if parts == nil {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// New is the configuration of a new pot (pot, share/pot/create.sh).
+// New is the configuration of a new pot of type single (pot, share/pot/create.sh).
 type New struct {
 	Base       string            // release of FreeBSD in the tree: "14.2"; may be empty
 	Command    string            // shell text; "" is pot's default: sh /etc/rc

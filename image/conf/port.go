@@ -22,7 +22,8 @@ type Export struct {
 	Host  uint16 // on the host; 0 asks for a free one
 }
 
-// ParseExport reads [tcp:|udp:]PORT[:HOST_PORT].
+// ParseExport parses a port in the form of pot export-ports: [tcp:|udp:]PORT[:HOST_PORT]. The
+// default protocol is tcp.
 func ParseExport(text string) (Export, error) {
 	e := Export{Proto: TCP}
 	rest := text

@@ -20,21 +20,21 @@ import (
 	"nomad-driver-pot/image/xz"
 )
 
-// Default bounds: bytes of an .xz file, and the time in which no byte arrives.
+// Default bounds.
 const (
-	defaultMaxBytes     = 16 << 30
-	DefaultStallTimeout = time.Minute
+	defaultMaxBytes     = 16 << 30    // of an .xz file
+	DefaultStallTimeout = time.Minute // without a byte from the server
 )
 
 // DefaultMaxTreeBytes bounds the bytes of an image when it is unpacked.
 const DefaultMaxTreeBytes = 64 << 30
 
-// Options bound what a fetch may use. A zero field has the default in its comment.
+// Options bound the resources of a fetch. A zero field has the default in its comment.
 type Options struct {
 	MaxBytes     int64          // of an .xz file: 16 GiB
 	MaxTreeBytes int64          // of what is in it, decoded, and of its files: DefaultMaxTreeBytes
 	Timeout      time.Duration  // of a whole fetch: 1 hour
-	StallTimeout time.Duration  // in which no byte arrives: 1 minute
+	StallTimeout time.Duration  // without a byte from the server: DefaultStallTimeout
 	MaxParallel  int            // fetches at once: 4
 	Decode       xz.Options     // of what was fetched
 	CacheBytes   int64          // of all files in the cache: no bound
@@ -55,7 +55,8 @@ func (o Options) ProgressOf(what string) image.ProgressFunc {
 
 // Cache keeps image files in a directory, under the names that pot gives them.
 // It may be pot's own cache, and other processes may use it at the same time:
-// a file is verified before it gets its name, and again before each use.
+// a file is verified before it gets its name, and again before each use. All
+// methods may be called concurrently.
 type Cache struct {
 	Dir     string
 	Options Options
@@ -63,7 +64,8 @@ type Cache struct {
 	slots   chan struct{} // one for each fetch at once
 }
 
-// NewCache returns a cache in dir, which is created when it is first used.
+// NewCache returns a cache in dir, which the first use creates with mode 0700: an image
+// may be private.
 func NewCache(dir string, o Options) *Cache {
 	o.MaxBytes = cmp.Or(o.MaxBytes, defaultMaxBytes)
 	o.MaxTreeBytes = cmp.Or(o.MaxTreeBytes, DefaultMaxTreeBytes)
@@ -73,12 +75,16 @@ func NewCache(dir string, o Options) *Cache {
 	return &Cache{Dir: dir, Options: o, client: NewClient(o.Roots), slots: make(chan struct{}, o.MaxParallel)}
 }
 
-// Fetch returns ref's image, from the cache if it is there and from its source
-// if not. Unless wantDigest is zero it is the image with that digest; else it is the
-// one that the source names now, for names of files do not tell of which source
-// they are. A source that cannot be reached is not asked. An image that was pulled with a
-// Login is taken from the cache only if ref's source was seen to give it to who asks. Its
-// errors are of type *Error; after one the cache has what it had before.
+// Fetch returns ref's image, verified and open; the caller must close it. If opts.Digest
+// is set, the image has that digest, and without a key the cache may serve it without
+// asking the source. Otherwise Fetch asks the source for the digest that it serves now,
+// since images of different sources share file names; the cached image is used if it has
+// that digest, or if the source cannot be reached and no key is required.
+//
+// An image that was pulled with credentials is served from the cache only if ref's source
+// gives it to these credentials (allow). At most MaxParallel fetches run at once; others
+// wait. Errors are *image.Error. A failed fetch leaves the images in the cache as they
+// are, except that prune may have made room for it.
 func (c *Cache) Fetch(ctx context.Context, ref image.Ref, opts image.PullOptions, progress image.StatusFunc) (*image.File, error) {
 	if err := ref.Validate(); err != nil {
 		return nil, &image.Error{Op: "check", What: "image reference", Err: err}
@@ -123,8 +129,9 @@ func (c *Cache) prepare() error {
 	return lockdir.RemoveStale(c.Dir, lockdir.Fetching, func(*lockdir.Dir) error { return nil })
 }
 
-// cached is the image that is in the cache, if that is what it should be and is for who
-// asks: see allow.
+// cached returns the image from the cache, verified, if it has wantDigest (zero matches
+// any) and the caller may use it (allow). asked says that the source serves wantDigest to
+// the caller.
 func (c *Cache) cached(ctx context.Context, ref image.Ref, wantDigest image.Digest, opts image.PullOptions, asked bool, progress image.StatusFunc) (_ *image.File, err error) {
 	if opts.Refetch {
 		return nil, errPrivate
@@ -159,8 +166,8 @@ func (c *Cache) cached(ctx context.Context, ref image.Ref, wantDigest image.Dige
 	return f, nil
 }
 
-// open opens the files of an image in the cache and returns its sources, which say who may
-// have it. It waits while another process changes them. Nothing is verified yet.
+// open opens the files of an image in the cache and returns its sources, which decide
+// who may use it. It waits while another process changes them. It verifies nothing.
 func (c *Cache) open(ctx context.Context, ref image.Ref) (f *image.File, meta []byte, from Sources, err error) {
 	unlock, err := lockdir.LockShared(ctx, c.Dir)
 	if err != nil {
@@ -181,8 +188,8 @@ func (c *Cache) open(ctx context.Context, ref image.Ref) (f *image.File, meta []
 	return f, meta, from, err
 }
 
-// fetch brings the three files to a directory of their own and, when they are
-// verified, gives them their names in the cache.
+// fetch downloads the three files, verifies them and moves them into the cache. It
+// downloads the .xz into a partial, which a later fetch can resume.
 func (c *Cache) fetch(ctx context.Context, ref image.Ref, opts image.PullOptions, progress image.StatusFunc) (_ *image.File, err error) {
 	t, err := lockdir.New(c.Dir, lockdir.Fetching)
 	if err != nil {
@@ -191,6 +198,7 @@ func (c *Cache) fetch(ctx context.Context, ref image.Ref, opts image.PullOptions
 	defer t.Remove()
 
 	want, err := c.fetchDigest(ctx, t, ref, opts)
+	// Without a digest or a signature to meet, a cached image beats an outage of its source.
 	unreachable := image.Retryable(err) && ctx.Err() == nil && opts.Key == nil && opts.Digest == (image.Digest{})
 	if asked := err == nil; asked || unreachable {
 		if f, err := c.cached(ctx, ref, want, opts, asked, progress); err == nil {
@@ -244,8 +252,9 @@ func (c *Cache) fetch(ctx context.Context, ref image.Ref, opts image.PullOptions
 	return f, nil
 }
 
-// publish moves the files into the cache, and returns whether they are not for all. The
-// image itself comes last: who sees it finds the others beside it.
+// publish moves the files into the cache, and returns whether the image is private. The
+// .xz comes last: a process that sees it finds the other files beside it. The mark of a
+// private image is written before its files, and removed after they are replaced.
 func (c *Cache) publish(ctx context.Context, t *lockdir.Dir, ref image.Ref, needsCredentials bool, d image.Digest) (private bool, err error) {
 	unlock, err := lockdir.LockShared(ctx, c.Dir)
 	if err != nil {
@@ -267,7 +276,8 @@ func (c *Cache) publish(ctx context.Context, t *lockdir.Dir, ref image.Ref, need
 	return private, err
 }
 
-// newDownload is a download of the image's file with that suffix, of at most limit bytes.
+// newDownload returns the download of the image's file with that suffix, of at most limit
+// bytes.
 func (c *Cache) newDownload(ref image.Ref, opts image.PullOptions, suffix string, limit int64) (*Download, error) {
 	u, err := ref.URL(suffix)
 	if err != nil {
@@ -276,15 +286,16 @@ func (c *Cache) newDownload(ref image.Ref, opts image.PullOptions, suffix string
 	return c.downloadOf(u, opts.Credentials, limit), nil
 }
 
-// downloadOf is a download of the file at u, of at most limit bytes.
+// downloadOf returns the download of the file at u, of at most limit bytes. Only u's
+// server gets the credentials.
 func (c *Cache) downloadOf(u *url.URL, as image.Credentials, limit int64) *Download {
 	return &Download{
 		Op: "fetch", What: u.Redacted(), URL: u, Limit: limit, Stall: c.Options.StallTimeout, Client: ClientFor(c.client, as, u),
 	}
 }
 
-// Fault returns an error of the cache's own directory, which names its file, as
-// *image.Error. A full disk may have room later.
+// Fault returns err, an error of the cache's own directory that names its file, as
+// *image.Error. It is retryable if the disk is full.
 func (c *Cache) Fault(err error) *image.Error {
 	return &image.Error{Op: "use", What: "image cache", Err: err, Retryable: errors.Is(err, syscall.ENOSPC)}
 }
@@ -296,14 +307,17 @@ func ContextError(ctx context.Context, op, what string) *image.Error {
 	return &image.Error{Op: op, What: what, Err: err, Retryable: !errors.Is(err, context.Canceled)}
 }
 
-// NewContextReader returns a reader of r that fails once ctx has ended.
+// NewContextReader returns a reader of r that fails with ctx's cause once ctx has ended.
+// It does not interrupt a Read of r.
 func NewContextReader(ctx context.Context, r io.Reader) io.Reader { return contextReader{ctx, r} }
 
+// contextReader implements NewContextReader.
 type contextReader struct {
 	ctx context.Context
 	r   io.Reader
 }
 
+// Read implements io.Reader.
 func (c contextReader) Read(p []byte) (int, error) {
 	if c.ctx.Err() != nil {
 		return 0, context.Cause(c.ctx)

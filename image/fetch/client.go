@@ -11,10 +11,12 @@ import (
 	"nomad-driver-pot/image"
 )
 
-// NewClient returns an HTTP client that does not decompress files. It has no timeout of
-// its own: a large image may take long, as long as bytes arrive. The environment names
-// the proxy (http.ProxyFromEnvironment). Server certificates are verified against roots
-// or, if that is nil, the system's.
+// NewClient returns an HTTP client that does not decompress files, whose bytes are hashed
+// as the server has them. It has no timeout of its own: a large image may take long, as
+// long as bytes arrive (Download.Stall). The environment names the proxy
+// (http.ProxyFromEnvironment). The client verifies server certificates against roots or,
+// if that is nil, the system's, and follows at most 9 redirects, none to plain http from
+// https.
 func NewClient(roots *x509.CertPool) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = true
@@ -25,7 +27,8 @@ func NewClient(roots *x509.CertPool) *http.Client {
 // maxCABytes bounds a file of certificates: it has room for some hundreds.
 const maxCABytes = 1 << 20
 
-// ReadRoots returns the system's certificate authorities and the ones in file, in PEM.
+// ReadRoots returns the system's certificate authorities and those in file, in PEM. It
+// returns an error if the file has no certificate.
 func ReadRoots(file string) (*x509.CertPool, error) {
 	text, err := image.ReadBounded(file, maxCABytes)
 	if err != nil {
@@ -57,9 +60,9 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// ClientFor is client, with l shown to the server of u and to no other, wherever
-// redirects lead. Package http would copy a header of one's own to any host, and
-// Authorization to subdomains.
+// ClientFor returns client with l's credentials in requests to u's origin (scheme, host
+// and port), and to no other, wherever redirects lead. Package net/http would copy a
+// caller's own header to any host, and Authorization to subdomains.
 func ClientFor(client *http.Client, l image.Credentials, u *url.URL) *http.Client {
 	if l.IsZero() {
 		return client
@@ -85,7 +88,8 @@ func (s withCredentials) RoundTrip(req *http.Request) (*http.Response, error) {
 	return s.to.RoundTrip(req)
 }
 
-// refused reports whether a server requires credentials, or rejects the ones it got.
+// refused reports whether a server requires credentials, or rejects the ones that it was
+// sent: 401 or 403.
 func refused(err error) bool {
 	var s StatusError
 	return errors.As(err, &s) && (int(s) == http.StatusUnauthorized || int(s) == http.StatusForbidden)

@@ -20,17 +20,17 @@ import (
 // reportEvery is the interval between reports of a long download.
 const reportEvery = 10 * time.Second
 
-// Download is the transfer of one file.
+// Download is the transfer of one file. It is for one use at a time.
 type Download struct {
-	Op, What string // of its errors: "fetch" and a URL without secrets
-	URL      *url.URL
-	Limit    int64              // bytes it may have
-	Stall    time.Duration      // how long no byte may arrive
+	Op, What string             // of its errors: "fetch" and a URL without secrets
+	URL      *url.URL           // http, https or file
+	Limit    int64              // maximum size, in bytes
+	Stall    time.Duration      // maximum time without a byte from the server
 	progress image.StatusFunc   // nil for small files
-	Count    image.ProgressFunc // likewise
-	Client   *http.Client
+	Count    image.ProgressFunc // nil for small files
+	Client   *http.Client       // for http and https
 
-	part *partial                // the beginning that w has already; nil if none
+	part *partial                // what To writes to, if the download can be resumed
 	room func(bytes int64) error // makes room for that many more bytes; may be nil
 }
 
@@ -42,7 +42,9 @@ func (d *Download) from() int64 {
 	return d.part.n
 }
 
-// To writes the file to w. Its errors have type *image.Error.
+// To writes the file to w, or the rest of it if part has its beginning. It fails if the file
+// is larger than Limit, or shorter than the server announced. After an error, w may have
+// part of the file. Errors are *image.Error; a missing file is also fs.ErrNotExist.
 func (d *Download) To(ctx context.Context, w io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -69,6 +71,7 @@ func (d *Download) copy(ctx context.Context, r io.Reader, total int64, arrived f
 			return d.Final(err)
 		}
 	}
+	// One byte more than Limit shows that the file is too large.
 	b := &body{ctx: ctx, r: io.LimitReader(r, d.Limit+1-from), n: from, total: total, arrived: arrived, report: d.reporter(total)}
 	switch _, err := io.Copy(w, b); {
 	case b.err != nil:
@@ -112,7 +115,9 @@ func (d *Download) reporter(total int64) func(n int64) {
 	}
 }
 
-// open requests the file and returns its total size, or -1 if unknown.
+// open requests the file, from the end of part on, and returns its total size, or -1 if
+// unknown. If the server sends the whole file nevertheless, open discards part's bytes:
+// If-Range has it do so when the file has changed (RFC 9110, section 13.1.5).
 func (d *Download) open(ctx context.Context) (r io.ReadCloser, total int64, err error) {
 	if d.URL.Scheme == "file" {
 		f, err := image.OpenRegular(d.URL.Path)
@@ -175,6 +180,8 @@ func (d *Download) open(ctx context.Context) (r io.ReadCloser, total int64, err 
 }
 
 // resumed returns the body of a response with the rest of a file (RFC 9110, section 14.4).
+// If the response has another range than the one that was asked for, it discards part's
+// bytes and returns an error, which Fault makes retryable.
 func (d *Download) resumed(resp *http.Response, from int64) (io.ReadCloser, int64, error) {
 	var first, last, total int64
 	text := resp.Header.Get("Content-Range")
@@ -195,8 +202,8 @@ func validator(h http.Header) string {
 	return h.Get("Last-Modified")
 }
 
-// Status returns the error for a status other than 200 OK. It is retryable if the server
-// is broken or busy.
+// Status returns the error for a status other than 200 OK, as *image.Error. It is retryable
+// for 5xx, 429 and 408.
 func (d *Download) Status(code int) error {
 	retry := code >= 500 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout
 	return &image.Error{Op: d.Op, What: d.What, Err: StatusError(code), Retryable: retry}
@@ -205,7 +212,10 @@ func (d *Download) Status(code int) error {
 // StatusError is the HTTP status of a response; 404 is fs.ErrNotExist.
 type StatusError int
 
+// Error returns the number and the text of the status.
 func (s StatusError) Error() string { return fmt.Sprintf("%d %s", int(s), http.StatusText(int(s))) }
+
+// Is reports that 404 is fs.ErrNotExist.
 func (s StatusError) Is(target error) bool {
 	return s == http.StatusNotFound && target == fs.ErrNotExist
 }
@@ -229,21 +239,24 @@ func (d *Download) Fault(ctx context.Context, err error) error {
 	return &image.Error{Op: d.Op, What: d.What, Err: err, Retryable: !final}
 }
 
+// Final returns err as an *image.Error that is not retryable.
 func (d *Download) Final(err error) error {
 	return &image.Error{Op: d.Op, What: d.What, Err: err}
 }
 
-// body counts what arrives, and keeps its own errors apart from the writer's.
+// body counts the bytes of a response. It stores its own error, so that copy can tell it
+// from an error of the writer; io.Copy returns either.
 type body struct {
 	ctx     context.Context
 	r       io.Reader
 	n       int64
-	total   int64 // -1: not known
-	arrived func()
+	total   int64  // -1 if unknown
+	arrived func() // called after each read of at least one byte
 	report  func(n int64)
 	err     error
 }
 
+// Read implements io.Reader. A body that ends before total bytes is io.ErrUnexpectedEOF.
 func (b *body) Read(p []byte) (int, error) {
 	n, err := 0, context.Cause(b.ctx)
 	if err == nil {

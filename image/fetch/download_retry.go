@@ -10,15 +10,17 @@ import (
 	"nomad-driver-pot/image"
 )
 
-// attempts is how often one download asks for a file, as long as each time more of it
-// arrives; pause is between the first two, and grows.
+// attempts is how often one download asks for a file, if each attempt gets further than
+// all before it. The n-th pause between attempts is n times pause.
 const (
 	attempts = 4
 	pause    = 500 * time.Millisecond
 )
 
-// complete downloads what is missing in p, and verifies the whole. After an error p keeps
-// what it has, if a later download can resume it.
+// complete downloads the missing part of p, and calls verify for the whole file. If verify
+// fails after the first attempt resumed a partial, which may have been the beginning of
+// another file, complete downloads all of it once more. After an error p keeps its bytes if
+// a later download can resume it, unless the disk is full.
 func (d *Download) complete(ctx context.Context, p *partial, verify func() error) error {
 	d.part = p
 	most := p.n
@@ -46,8 +48,9 @@ func (d *Download) complete(ctx context.Context, p *partial, verify func() error
 	})
 }
 
-// retry calls try until it succeeds, at most so many times, as long as it says that it may
-// succeed when called again. wait is the time before the next call, after the n-th.
+// Retry calls try with 1, 2 and so on until it succeeds, returns that it cannot succeed
+// later, has been called most times, or ctx ends; it returns try's last error. wait returns
+// the pause after the n-th call.
 func Retry(ctx context.Context, most int, wait func(n int) time.Duration, try func(n int) (again bool, err error)) error {
 	for n := 1; ; n++ {
 		again, err := try(n)

@@ -14,8 +14,9 @@ import (
 )
 
 // FetchFile fetches the file at a URL (http, https or file), whose SHA-256 is sum, and
-// gives it its name in the cache when it has been verified. Like an image it is resumed
-// where an earlier download of it ended, and bounded by the options. It returns an *Error.
+// renames it to name in the cache after it is verified and synced. It resumes an earlier
+// download of the same URL and sum, and is bounded by MaxBytes, Timeout and StallTimeout;
+// MaxParallel and CacheBytes do not apply. Errors are *image.Error.
 func (c *Cache) FetchFile(ctx context.Context, from, name string, sum [sha256.Size]byte) error {
 	u, as, err := parseURL(from)
 	if err != nil {
@@ -51,8 +52,8 @@ func (c *Cache) FetchFile(ctx context.Context, from, name string, sum [sha256.Si
 	})
 }
 
-// ReadURL returns the file at a URL (http, https or file), of at most limit bytes. Its
-// errors are of type *Error.
+// ReadURL returns the contents of the file at a URL (http, https or file), which may have
+// at most limit bytes. Errors are *image.Error.
 func (c *Cache) ReadURL(ctx context.Context, from string, limit int64) ([]byte, error) {
 	u, as, err := parseURL(from)
 	if err != nil {
@@ -63,7 +64,7 @@ func (c *Cache) ReadURL(ctx context.Context, from string, limit int64) ([]byte, 
 	return b.Bytes(), err
 }
 
-// parseURL takes the credentials out of a URL.
+// parseURL splits a URL into the URL without credentials and its credentials.
 func parseURL(s string) (*url.URL, image.Credentials, error) {
 	s, as := image.CutCredentials(s)
 	err := image.ValidateSource(s)

@@ -16,8 +16,8 @@ import (
 	"nomad-driver-pot/image/lockdir"
 )
 
-// Location is the path or URL of an image's .xz file, whatever its name. The other files
-// have the same name with a suffix.
+// Location is the path or URL of an image's .xz file, whatever its name. The image's other
+// files have the same name with a suffix: .skein, .meta, .skein.sig.
 type Location struct {
 	text   string   // as it was given
 	URL    *url.URL // its scheme is file if it is a path
@@ -27,7 +27,8 @@ type Location struct {
 // Schemes matches the beginning of a URL, and of no path.
 var Schemes = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 
-// ParseLocation reads the path of an .xz file, or its URL: http, https or file.
+// ParseLocation parses the path of an .xz file, or its URL: http, https or file. It does not
+// look for the file.
 func ParseLocation(s string) (Location, error) {
 	p := Location{text: s, client: NewClient(nil)}
 	if !Schemes.MatchString(s) {
@@ -52,7 +53,8 @@ func (p Location) String() string { return p.text }
 // Local reports whether the image is a file on this machine.
 func (p Location) Local() bool { return p.URL.Scheme == "file" }
 
-// Download returns the download of the file with that suffix.
+// Download returns the download of the image's file with that suffix, "" for the .xz, of at
+// most limit bytes. count may be nil.
 func (p Location) Download(suffix string, limit int64, count image.ProgressFunc) *Download {
 	u := *p.URL
 	u.Path += suffix
@@ -74,8 +76,8 @@ func (p Location) sidecars() sidecars {
 	return sidecars{name: func(suffix string) string { return p.text + suffix }, read: p.Small}
 }
 
-// small returns the file with that suffix, of at most limitOf bytes. A missing file is
-// nil if it is optional.
+// Small returns the contents of the file with that suffix, of at most LimitOf bytes. It
+// returns nil for a missing file that is optional. Errors are *image.Error.
 func (p Location) Small(ctx context.Context, suffix string, optional bool) ([]byte, error) {
 	var b bytes.Buffer
 	err := p.Download(suffix, LimitOf(suffix), nil).To(ctx, &b)
@@ -85,8 +87,8 @@ func (p Location) Small(ctx context.Context, suffix string, optional bool) ([]by
 	return b.Bytes(), err
 }
 
-// open opens a local .xz. For a remote one it returns an empty, unnamed file in dir, or
-// nil if dir is "".
+// open opens a local .xz. For a remote one it returns an empty, unnamed file in dir, which
+// the system frees even after a crash, or nil if dir is "".
 func (p Location) open(dir string) (*os.File, error) {
 	if p.Local() {
 		f, err := image.OpenRegular(p.URL.Path)
@@ -109,7 +111,9 @@ func (p Location) open(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// read writes the .xz to w and, if it is remote, to xz, which open has returned.
+// read writes the .xz to w and, if it is remote, to xz, which open has returned and may be
+// nil. It returns the number of bytes. A local file is read from its beginning, whatever the
+// offset of xz, and only as far as it reached when read began.
 func (p Location) read(ctx context.Context, xz *os.File, w io.Writer, count image.ProgressFunc) (int64, error) {
 	n := &image.Counter{}
 	d := p.Download("", defaultMaxBytes, count)

@@ -31,20 +31,20 @@ const (
 // validator (RFC 9110, section 8.8) of the whole, for If-Range.
 const validatorSuffix = ".validator"
 
-// partial is a file as far as its download has come.
+// partial is a file whose download is in progress, or was interrupted.
 type partial struct {
 	file *os.File // locked
 	name string   // "" for one that no later download resumes
-	done bool     // it is not to be kept
+	done bool     // close removes it, unless publish has renamed it
 
 	newHash func() hash.Hash
 	hash    hash.Hash // of what was written
 	n       int64     // how many bytes that is
 }
 
-// openPartial returns what there is of a file, ready to be resumed. key says what file that
-// is, by its URL and its digest. A partial that another download is writing is left to it:
-// then this one begins anew, in t.
+// openPartial returns the partial of a file, hashed and ready to be resumed; the caller must
+// close it. key identifies the file by its URL and its digest. If another download is writing
+// that partial, openPartial returns a new one in t.
 func (c *Cache) openPartial(t *lockdir.Dir, key string, newHash func() hash.Hash) (*partial, error) {
 	id := sha256.Sum256([]byte(key))
 	p := &partial{name: filepath.Join(c.Dir, fmt.Sprintf("%s%x", partialPrefix, id[:16])), newHash: newHash}
@@ -59,8 +59,8 @@ func (c *Cache) openPartial(t *lockdir.Dir, key string, newHash func() hash.Hash
 	return p, p.rehash()
 }
 
-// lockPartial opens and locks a file. It starts over if the file was renamed or removed
-// before it had the lock.
+// lockPartial opens and locks a file. It starts over if another process renamed or removed
+// the file before it had the lock. If another process has the lock, it returns EWOULDBLOCK.
 func lockPartial(name string) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
@@ -84,7 +84,8 @@ func lockPartial(name string) (*os.File, error) {
 	}
 }
 
-// rehash reads what there is.
+// rehash hashes the bytes that the file has, and moves to its end. The hash's state is not
+// stored: a crash could leave it different from the file.
 func (p *partial) rehash() error {
 	p.hash = p.newHash()
 	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
@@ -95,7 +96,7 @@ func (p *partial) rehash() error {
 	return err
 }
 
-// restart discards the bytes there are.
+// restart discards all bytes, so that the download begins again.
 func (p *partial) restart() error {
 	p.hash, p.n = p.newHash(), 0
 	if err := p.file.Truncate(0); err != nil {
@@ -105,7 +106,7 @@ func (p *partial) restart() error {
 	return err
 }
 
-// Write appends to the file and the hash.
+// Write implements io.Writer: it appends to the file and the hash.
 func (p *partial) Write(b []byte) (int, error) {
 	n, err := p.file.Write(b)
 	p.hash.Write(b[:n])
@@ -125,7 +126,8 @@ func (p *partial) validator() string {
 	return string(text)
 }
 
-// validate stores the validator of the file that is being downloaded.
+// validate stores the validator of the file that is being downloaded. It ignores one that
+// is longer than smallLimit, and does nothing for a partial that no download resumes.
 func (p *partial) validate(v string) error {
 	if p.name == "" || len(v) > smallLimit {
 		return nil
@@ -133,7 +135,7 @@ func (p *partial) validate(v string) error {
 	return os.WriteFile(p.name+validatorSuffix, []byte(v), 0o600)
 }
 
-// publish gives the whole file its name.
+// publish renames the complete file to as.
 func (p *partial) publish(as string) error {
 	from := p.name
 	if from == "" {
@@ -161,7 +163,9 @@ func (p *partial) published() bool {
 	return errors.Join(err, err2) != nil || !os.SameFile(held, there)
 }
 
-// removeStalePartials removes old partial downloads that no process is using.
+// removeStalePartials removes partial downloads that no process is using and that are older
+// than partialAge, or not among the partialCount newest. It is best effort: the next call
+// tries again.
 func (c *Cache) removeStalePartials(now time.Time) {
 	entries, err := os.ReadDir(c.Dir)
 	if err != nil {

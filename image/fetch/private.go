@@ -17,11 +17,11 @@ import (
 )
 
 // privateSuffix ends the name of the file beside an image that was pulled with
-// credentials. It has the image's sources, as Sources.String writes them. A file from an
-// earlier version is empty: the sources are not known.
+// credentials. The file has the image's sources, as Sources.String writes them. A file
+// from an earlier version is empty: the sources are not known.
 const privateSuffix = ".private"
 
-// errPrivate means that knowing the digest of a cached image is not enough to get it.
+// errPrivate means that knowing the digest of a cached image does not give access to it.
 var errPrivate = errors.New("the image in the cache was pulled with credentials")
 
 // privacy returns the sources of a cached image that was pulled with credentials; private
@@ -34,8 +34,10 @@ func (c *Cache) privacy(ref image.Ref) (from Sources, private bool) {
 	return ParseSources(string(text)), true
 }
 
-// setPrivacy records the sources of an image, before it replaces the one in the cache. The
-// directory must be locked.
+// setPrivacy records ref as a source of the image with digest d, before that image
+// replaces the one in the cache, and returns whether it is private. Sources are kept if the
+// cached image has the same digest: an image that was once pulled with credentials remains
+// private. The directory must be locked.
 func (c *Cache) setPrivacy(ref image.Ref, needsCredentials bool, d image.Digest) (private bool, err error) {
 	from, private := c.privacy(ref)
 	if is, err := readDigest(filepath.Join(c.Dir, ref.File()+".skein")); err != nil || is != d {
@@ -48,8 +50,10 @@ func (c *Cache) setPrivacy(ref image.Ref, needsCredentials bool, d image.Digest)
 	return true, os.WriteFile(filepath.Join(c.Dir, ref.File()+privateSuffix), []byte(from.String()), 0o600)
 }
 
-// allow returns nil if f, which is in the cache, is for who asks for it as ref, and notes
-// why. asked is whether the source has said, to them, that it is f that it serves.
+// allow returns nil if a caller that asks for ref may use f from the cache, and sets
+// f.NeedsCredentials. asked says that the source serves f's digest to this caller. A
+// private image is for callers whose source has served it without credentials, or serves
+// its .xz to opts' credentials now.
 func (c *Cache) allow(ctx context.Context, f *image.File, ref image.Ref, opts image.PullOptions, from Sources, asked bool) error {
 	if !f.Private {
 		return nil
@@ -65,8 +69,8 @@ func (c *Cache) allow(ctx context.Context, f *image.File, ref image.Ref, opts im
 	return errPrivate
 }
 
-// softly calls try with the opts, and again without their Login if the source refuses
-// that and the opts allow it.
+// softly calls try with opts, and again without their credentials if the source refuses
+// them and opts.AuthSoftFail is set.
 func softly(opts image.PullOptions, p image.StatusFunc, try func(image.PullOptions) error) error {
 	err := try(opts)
 	if opts.AuthSoftFail && !opts.Credentials.IsZero() && refused(err) {
@@ -77,8 +81,9 @@ func softly(opts image.PullOptions, p image.StatusFunc, try func(image.PullOptio
 	return err
 }
 
-// RemoteDigest is the digest that the source says the image has, on these opts: to who
-// may ask for it, and signed as it must be.
+// RemoteDigest returns the digest of the image that ref's source serves now. With
+// opts.Key, that key must have signed it; with opts.Digest, it must be equal. RemoteDigest
+// fetches only the files beside the .xz. Errors are *image.Error.
 func (c *Cache) RemoteDigest(ctx context.Context, ref image.Ref, opts image.PullOptions) (d image.Digest, err error) {
 	err = c.withTemp(func(t *lockdir.Dir) error {
 		return softly(opts, nil, func(opts image.PullOptions) (err error) {
@@ -89,7 +94,9 @@ func (c *Cache) RemoteDigest(ctx context.Context, ref image.Ref, opts image.Pull
 	return d, err
 }
 
-// AnnouncedMeta is what the source says that the image is layered on.
+// AnnouncedMeta returns what the image is layered on according to ref's source; zero if
+// nothing. Nothing verifies it: only the digest of the whole image covers the .meta.
+// Errors are *image.Error.
 func (c *Cache) AnnouncedMeta(ctx context.Context, ref image.Ref, opts image.PullOptions) (m image.Meta, err error) {
 	err = c.withTemp(func(t *lockdir.Dir) error {
 		return softly(opts, nil, func(opts image.PullOptions) (err error) {
@@ -100,7 +107,7 @@ func (c *Cache) AnnouncedMeta(ctx context.Context, ref image.Ref, opts image.Pul
 	return m, err
 }
 
-// withTemp calls f with a temporary directory.
+// withTemp calls f with a temporary directory in the cache, and removes the directory.
 func (c *Cache) withTemp(f func(*lockdir.Dir) error) error {
 	if err := c.prepare(); err != nil {
 		return c.Fault(err)
@@ -116,9 +123,10 @@ func (c *Cache) withTemp(f func(*lockdir.Dir) error) error {
 // xzMagic begins every .xz file (The .xz File Format, 2.1.1.1).
 var xzMagic = []byte("\xFD7zXZ\x00")
 
-// CheckAccess returns nil if the source gives the .xz to who asks for it on these opts:
-// the digest beside it may be for all to read. It reads the beginning, and no more:
-// servers have been seen to answer 200 OK with a page to log in.
+// CheckAccess returns nil if the source serves the .xz to a caller with these opts: the
+// .skein may be public even if the .xz is not. It reads only the first bytes, and checks
+// that they begin an .xz file: some servers answer 200 OK with a login page. Errors are
+// *image.Error.
 func (c *Cache) CheckAccess(ctx context.Context, ref image.Ref, opts image.PullOptions) error {
 	return softly(opts, nil, func(opts image.PullOptions) error {
 		d, err := c.newDownload(ref, opts, "", 0)
@@ -140,7 +148,8 @@ func (c *Cache) CheckAccess(ctx context.Context, ref image.Ref, opts image.PullO
 	})
 }
 
-// begin returns the first bytes of the file, at most most.
+// begin returns the first bytes of the file, at most most. It asks for that range (RFC
+// 9110, 14.2), and stops reading if the server sends the whole file.
 func (d *Download) begin(ctx context.Context, most int) ([]byte, error) {
 	var r io.ReadCloser
 	if d.URL.Scheme == "file" {

@@ -51,8 +51,9 @@ func (c *Cache) kept() (images []keptImage, total int64, err error) {
 	return images, total, nil
 }
 
-// prune removes images until need more bytes fit within CacheBytes. ref's image stays,
-// whatever its size. A process that has a removed image open can still read it.
+// prune removes the least recently used images until need more bytes fit within CacheBytes;
+// it returns nil even if they do not fit then. ref's image stays, whatever its size. A
+// process that has a removed image open can still read it.
 func (c *Cache) prune(ctx context.Context, ref image.Ref, need int64) error {
 	if c.Options.CacheBytes == 0 {
 		return nil
@@ -84,7 +85,8 @@ func (c *Cache) prune(ctx context.Context, ref image.Ref, need int64) error {
 	return nil
 }
 
-// touch records that an image was used.
+// touch records that an image was used, as the modification time of its .xz. Best effort:
+// it only orders the images for prune.
 func (c *Cache) touch(ref image.Ref) {
 	now := time.Now()
 	os.Chtimes(filepath.Join(c.Dir, ref.File()), now, now)

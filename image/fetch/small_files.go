@@ -17,7 +17,7 @@ import (
 // smallLimit bounds a .skein and a .meta, in bytes.
 const smallLimit = 1 << 10
 
-// limitOf bounds a file beside an image, in bytes.
+// LimitOf returns the maximum size of a file beside an image, in bytes.
 func LimitOf(suffix string) int64 {
 	if suffix == ".skein.sig" {
 		return signify.MaxFileBytes
@@ -25,22 +25,22 @@ func LimitOf(suffix string) int64 {
 	return smallLimit
 }
 
-// sidecars are the files beside an .xz, wherever those of one image are.
+// sidecars are the files beside one image's .xz, at its source or at a Location.
 type sidecars struct {
-	// read returns the file with that suffix, of at most limitOf bytes. A missing file is
-	// nil if it is optional.
+	// read returns the contents of the file with that suffix, of at most LimitOf bytes. It
+	// returns nil for a missing file that is optional.
 	read func(ctx context.Context, suffix string, optional bool) ([]byte, error)
 
 	name func(suffix string) string // for errors
 }
 
-// fault is a file that is not what it should be.
+// fault returns the error for a file with that suffix whose contents are wrong.
 func (s sidecars) fault(suffix string, err error) *image.Error {
 	return &image.Error{Op: "verify", What: s.name(suffix), Err: err}
 }
 
-// digest returns the .skein and the digest in it. With a key, what that has not signed is
-// not parsed.
+// digest returns the .skein and the digest in it. If key is not nil, it verifies the
+// signature before it parses the file, so that no unsigned byte is used.
 func (s sidecars) digest(ctx context.Context, key *signify.PublicKey) (skein []byte, d image.Digest, err error) {
 	if skein, err = s.read(ctx, ".skein", false); err != nil {
 		return nil, d, err
@@ -63,7 +63,7 @@ func (s sidecars) digest(ctx context.Context, key *signify.PublicKey) (skein []b
 	return skein, d, nil
 }
 
-// signature returns what the .skein.sig holds; nil if there is none. It verifies nothing.
+// signature returns the parsed .skein.sig, or nil if there is none. It verifies nothing.
 func (s sidecars) signature(ctx context.Context) (*signify.Signature, error) {
 	raw, err := s.read(ctx, ".skein.sig", true)
 	if err != nil || len(raw) == 0 {
@@ -76,8 +76,8 @@ func (s sidecars) signature(ctx context.Context) (*signify.Signature, error) {
 	return &signature, nil
 }
 
-// meta returns the .meta, and its bytes: they are part of the digest. Images older than
-// pot 0.13 have none, which stands for an empty one.
+// meta returns the .meta and its exact bytes, which the digest covers after the .xz. Images
+// older than pot 0.13 have no .meta; an empty one gives them the same digest.
 func (s sidecars) meta(ctx context.Context) (raw []byte, m image.Meta, err error) {
 	if raw, err = s.read(ctx, ".meta", true); err != nil {
 		return nil, m, err
@@ -88,8 +88,8 @@ func (s sidecars) meta(ctx context.Context) (raw []byte, m image.Meta, err error
 	return raw, m, nil
 }
 
-// sidecars are those that the source serves for ref. They are kept in t, in which a
-// missing file is empty.
+// sidecars returns the files that the source serves beside ref's .xz. Each that is read is
+// also written to t; a missing one is written as an empty file.
 func (c *Cache) sidecars(t *lockdir.Dir, ref image.Ref, opts image.PullOptions) sidecars {
 	return sidecars{
 		name: func(suffix string) string { return ref.File() + suffix + " of " + ref.String() },
@@ -110,8 +110,8 @@ func (c *Cache) sidecars(t *lockdir.Dir, ref image.Ref, opts image.PullOptions) 
 	}
 }
 
-// fetchDigest fetches the .skein file: nothing else is fetched if it says that the image
-// is not the one asked for.
+// fetchDigest fetches and verifies the .skein. It returns an error if opts.Digest is
+// another digest, before anything large is fetched.
 func (c *Cache) fetchDigest(ctx context.Context, t *lockdir.Dir, ref image.Ref, opts image.PullOptions) (image.Digest, error) {
 	files := c.sidecars(t, ref, opts)
 	_, d, err := files.digest(ctx, opts.Key)
@@ -130,7 +130,7 @@ func readDigest(name string) (image.Digest, error) {
 	return image.ParseSkein(raw)
 }
 
-// readSmall reads a file of the cache of at most SmallLimit bytes.
+// readSmall reads a file of the cache of at most smallLimit bytes.
 func readSmall(name string) ([]byte, error) {
 	return image.ReadBounded(name, smallLimit)
 }

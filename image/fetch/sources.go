@@ -10,7 +10,7 @@ import (
 
 // Source is a reference that an image was pulled by, or that serves the same bytes.
 type Source struct {
-	Ref             string // Ref.String
+	Ref             string // image.Ref.String
 	WithCredentials bool   // it was pulled with credentials
 	Superseded      bool   // the server serves another image now
 }
@@ -29,7 +29,8 @@ const (
 // maxSourcesBytes bounds the text: a user property has at most 8191 bytes (zfsprops(7)).
 const maxSourcesBytes = 7 << 10
 
-// ParseSources reads what Sources.String writes. Unknown marks are ignored.
+// ParseSources reads what Sources.String writes. It ignores unknown marks, which later
+// versions may write.
 func ParseSources(text string) (all Sources) {
 	for _, word := range strings.Fields(text) {
 		parts := strings.Split(word, "#")
@@ -42,7 +43,7 @@ func ParseSources(text string) (all Sources) {
 	return all
 }
 
-// String returns the text of the newest sources, as many as fit.
+// String returns the text of the newest sources, as many as fit into maxSourcesBytes.
 func (all Sources) String() string {
 	var words []string
 	bytes := 0
@@ -74,7 +75,8 @@ func (all Sources) Find(ref image.Ref) (s Source, found bool) {
 	return Source{}, false
 }
 
-// With returns all with s as the newest, instead of one with the same reference.
+// With returns all with s as the newest, in place of a source with the same reference. It
+// does not change all.
 func (all Sources) With(s Source) Sources {
 	key := sourceKey(s.Ref)
 	others := slices.DeleteFunc(slices.Clone(all), func(o Source) bool { return sourceKey(o.Ref) == key })

@@ -12,11 +12,11 @@ import (
 
 // Checks are the checks of an image beyond the digest in its .skein.
 type Checks struct {
-	Key   *signify.PublicKey // that must have signed the .skein, in .skein.sig; nil: nobody must have
+	Key   *signify.PublicKey // must have signed the .skein, in .skein.sig; nil: no signature is required
 	Count image.ProgressFunc // progress of reading the .xz
 }
 
-// Verify verifies the image at p, and keeps nothing of it. Its errors have type
+// Verify reads and verifies the image at p, and keeps nothing of it. Errors are
 // *image.Error.
 func (p Location) Verify(ctx context.Context, c Checks) (image.Verified, error) {
 	f, err := p.Open(ctx, c, "")
@@ -26,8 +26,9 @@ func (p Location) Verify(ctx context.Context, c Checks) (image.Verified, error) 
 	return f.Verified, f.Close()
 }
 
-// Open verifies the image at p and returns it. A remote image is kept in an unnamed file
-// in dir until it is closed. Errors have type *image.Error.
+// Open reads and verifies the image at p and returns it; the caller must close it. A remote
+// image is kept in an unnamed file in dir until it is closed; if dir is "", the result has
+// no .xz. Errors are *image.Error.
 func (p Location) Open(ctx context.Context, c Checks, dir string) (*image.File, error) {
 	return p.with(dir, func(f *image.File) error {
 		want, err := p.claimedDigest(ctx, c, f)
@@ -50,8 +51,8 @@ func (p Location) Open(ctx context.Context, c Checks, dir string) (*image.File, 
 	})
 }
 
-// OpenUnverified is Open without any check: it reads only the .xz, and of the result only
-// Bytes is set.
+// OpenUnverified is Open without any check: it reads only the .xz, and sets only XZ and
+// Bytes in the result.
 func (p Location) OpenUnverified(ctx context.Context, count image.ProgressFunc, dir string) (*image.File, error) {
 	return p.with(dir, func(f *image.File) (err error) {
 		if p.Local() {
@@ -66,7 +67,8 @@ func (p Location) OpenUnverified(ctx context.Context, count image.ProgressFunc, 
 	})
 }
 
-// with opens the .xz and has fill set the rest of the file.
+// with opens the .xz and calls fill to set the rest of the result. It closes the file if
+// fill fails.
 func (p Location) with(dir string, fill func(*image.File) error) (*image.File, error) {
 	xz, err := p.open(dir)
 	if err != nil {
@@ -80,8 +82,8 @@ func (p Location) with(dir string, fill func(*image.File) error) (*image.File, e
 	return f, nil
 }
 
-// claimedDigest returns the digest that the image should have, and reads what is known of
-// it from the files beside it. Nothing large has been read by then.
+// claimedDigest returns the digest in the .skein, whose signature it verifies if c has a
+// key, and sets in f what the files beside the .xz contain. It reads nothing large.
 func (p Location) claimedDigest(ctx context.Context, c Checks, f *image.File) (want image.Digest, err error) {
 	files := p.sidecars()
 	if f.SkeinText, want, err = files.digest(ctx, c.Key); err != nil {
@@ -97,7 +99,7 @@ func (p Location) claimedDigest(ctx context.Context, c Checks, f *image.File) (w
 }
 
 // ClaimedKey returns the number of the key that the image says it is signed with, or nil
-// if there is no .skein.sig. It verifies nothing. Errors have type *image.Error.
+// if there is no .skein.sig. It verifies nothing. Errors are *image.Error.
 func (p Location) ClaimedKey(ctx context.Context) (*signify.KeyNumber, error) {
 	signature, err := p.sidecars().signature(ctx)
 	if err != nil || signature == nil {

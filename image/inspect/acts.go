@@ -10,6 +10,7 @@ import (
 )
 
 // warning describes something in an image that would affect the host, or that no pot has.
+// Kinds are part of the JSON output: scripts may select by them.
 type warning struct {
 	Kind string `json:"kind"` // hook, mount, depend, property, dataset, device, setuid, setgid, conf
 	Text string `json:"text"`
@@ -20,7 +21,8 @@ func (r *Report) add(kind, format string, args ...any) {
 	r.Warnings = append(r.Warnings, warning{kind, fmt.Sprintf(format, args...)})
 }
 
-// warn adds a warning for everything that would affect a host.
+// warn adds a warning for everything in the image that would affect a host. Names and
+// numbers come from the image: names are made printable, and lists are bounded.
 func (r *Report) warn(s *zstream.Stream, seen *Seen) {
 	for _, path := range seen.oddPlace.first {
 		r.add("conf", "%s: unexpected type of file", path)
@@ -113,7 +115,7 @@ func (r *Report) warnOfMounts(seen *Seen) {
 	}
 }
 
-// property is a dataset's property that has an effect beyond its files (zfsprops(7)).
+// property is a property of a dataset that has an effect beyond its files (zfsprops(7)).
 type property struct {
 	words    []string // for its numbers: OpenZFS module/zcommon/zfs_prop.c
 	harmless string   // the value without effect; "": none
@@ -121,7 +123,8 @@ type property struct {
 
 var onOff = []string{"off", "on"}
 
-// properties are the native properties that a warning is given for.
+// properties are the native properties that cause a warning, unless they have their
+// harmless value. In a stream, the limits have 2^64-1 for none.
 var properties = map[string]property{
 	"mountpoint": {nil, "none"},
 	"canmount":   {[]string{"off", "on", "noauto"}, "noauto"},
@@ -155,7 +158,8 @@ func shownValue(name string, value any) string {
 	return fmt.Sprint(value)
 }
 
-// shownProperties returns all properties of a dataset, the known ones in the form of zfs(8).
+// shownProperties returns all properties of a dataset for JSON, those with words in the form
+// of zfs(8), others as they are in the stream.
 func shownProperties(m map[string]any) map[string]any {
 	shown := map[string]any{}
 	for name, value := range m {

@@ -11,7 +11,8 @@ import (
 	"nomad-driver-pot/schema"
 )
 
-// inspectedConf holds the settings in an image's pot.conf.
+// inspectedConf holds the settings in an image's pot.conf, as they are written there: package
+// conf keeps only what a start uses.
 type inspectedConf struct {
 	Command     string            `json:"command"`
 	Release     string            `json:"release,omitempty"` // osrelease
@@ -48,7 +49,8 @@ func (c *inspectedConf) parse() {
 	}
 }
 
-// readConf reads the image's pot.conf. A file that cannot be read becomes a warning.
+// readConf reads the image's pot.conf. If it cannot, it adds a warning: the rest of the
+// report is still useful.
 func (r *Report) readConf(seen *Seen) {
 	e, there := seen.conf[potConfFile]
 	switch {
@@ -112,7 +114,7 @@ func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 	return c, nil
 }
 
-// odd returns the attributes that differ from the attributes of a new pot.
+// odd returns the attributes that differ from a new pot's, as name=value.
 func (c *inspectedConf) odd() (list []string) {
 	for _, name := range sortedKeys(c.Attributes) {
 		if value := c.Attributes[name]; conf.NewPotAttribute(name) != value {
@@ -122,7 +124,7 @@ func (c *inspectedConf) odd() (list []string) {
 	return list
 }
 
-// variables returns the environment for display.
+// variables returns the environment for display: names, or NAME=value if values are shown.
 func (c *inspectedConf) variables() (list []string) {
 	for _, v := range c.Environment {
 		if v.Value == nil {

@@ -14,7 +14,8 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// Lister returns a function that writes a file to w, as a line or as a JSON object.
+// Lister returns a function for zstream.Index that writes each file to w, as a line of
+// ls -ln or as a JSON object on a line.
 func Lister(w io.Writer, asJSON bool) func(zstream.Entry) error {
 	if asJSON {
 		e := json.NewEncoder(w)
@@ -27,7 +28,7 @@ func Lister(w io.Writer, asJSON bool) func(zstream.Entry) error {
 	}
 }
 
-// listed is a file in JSON.
+// listed is a file in JSON. Its keys are an interface: add to them, but do not rename them.
 type listed struct {
 	Dataset   string    `json:"dataset"`
 	Path      string    `json:"path"`                 // begins with the dataset
@@ -48,6 +49,8 @@ type listed struct {
 	Xattrs    []string  `json:"xattrs,omitempty"`
 }
 
+// newListed returns the JSON form of a file. encoding/json would replace bytes of a path that
+// are no UTF-8: PathBytes has them.
 func newListed(e zstream.Entry) listed {
 	l := listed{
 		Dataset: e.Dataset, Path: pathOf(e), Type: typeOf(e.Mode), Mode: fmt.Sprintf("%04o", bits(e.Mode)),
@@ -91,7 +94,8 @@ func typeOf(m fs.FileMode) string {
 	return "unknown"
 }
 
-// bits returns the permissions in the numbers of chmod(1).
+// bits returns the permissions as chmod(1) numbers them; package fs has other bits for
+// set-user-ID, set-group-ID and sticky.
 func bits(m fs.FileMode) uint32 {
 	b := uint32(m.Perm())
 	for mode, bit := range map[fs.FileMode]uint32{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
@@ -102,7 +106,8 @@ func bits(m fs.FileMode) uint32 {
 	return b
 }
 
-// lsMode returns a mode in the form of ls(1).
+// lsMode returns a mode in the form of ls(1), such as drwxr-sr-t. An upper-case S or T means
+// that the execute permission below it is missing.
 func lsMode(m fs.FileMode) string {
 	b := []byte("?rwxrwxrwx")
 	for _, k := range kinds {

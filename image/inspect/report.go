@@ -12,7 +12,8 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// Report describes an image, and what in it would affect a host.
+// Report describes an image, and what in it would affect a host. Its JSON keys are an
+// interface: add to them, but do not rename them.
 type Report struct {
 	File       string            `json:"file"`            // path or URL of the .xz
 	Image      string            `json:"image,omitempty"` // NAME:TAG, from the name of the file
@@ -30,7 +31,8 @@ type Report struct {
 	pot, tag string // the parts of Image
 }
 
-// signatureState describes an image's signature.
+// signatureState describes an image's signature: verified with a key that was given, claimed
+// by a .skein.sig that nothing verified, or none.
 type signatureState struct {
 	KeyNumber string `json:"key_number,omitempty"` // of signify(1)
 	Verified  bool   `json:"verified"`
@@ -57,13 +59,14 @@ type inspectedSystem struct {
 	Properties      map[string]any `json:"properties,omitempty"`
 }
 
-// New returns a report of the image at p, with what the name of its file says. values says whether
-// it shows values of the environment.
+// New returns a report of the image at p, to be completed by AddFile and AddStream. If values,
+// it shows the values of environment variables, which may be secrets.
 func New(p fetch.Location, values bool) *Report {
 	return &Report{File: p.String(), values: values, Warnings: []warning{}}
 }
 
-// AddFile adds what is known of the file itself.
+// AddFile adds what is known of the file itself. If blindly, f was opened without checks
+// (fetch.Location.OpenUnverified), and only its size is known.
 func (r *Report) AddFile(f *image.File, blindly bool) {
 	r.Bytes = f.Bytes
 	if blindly {
@@ -78,7 +81,8 @@ func (r *Report) AddFile(f *image.File, blindly bool) {
 	}
 }
 
-// Claim adds what an unverified signature claims.
+// Claim adds the key number that an unverified signature claims, nil if there is no
+// signature, or the error of reading it.
 func (s *signatureState) Claim(key *signify.KeyNumber, err error) {
 	s.looked = true
 	switch {
@@ -89,7 +93,8 @@ func (s *signatureState) Claim(key *signify.KeyNumber, err error) {
 	}
 }
 
-// AddStream adds the contents of the image.
+// AddStream adds the contents of the image: s as zstream.Index returns it, and the files that
+// it visited.
 func (r *Report) AddStream(s *zstream.Stream, seen *Seen) {
 	r.pot, r.tag = named(path.Base(r.File), path.Base(s.Top))
 	if r.pot != "" {
@@ -103,6 +108,8 @@ func (r *Report) AddStream(s *zstream.Stream, seen *Seen) {
 	r.warn(s, seen)
 }
 
+// newSystem describes a dataset. Files and Bytes stay nil if its tree was not read, for want
+// of its origin.
 func newSystem(d zstream.Dataset, seen *Seen) inspectedSystem {
 	i := inspectedSystem{Name: d.Name, Snapshot: d.Snapshot, Created: d.Created.UTC(), Properties: shownProperties(d.Properties)}
 	for _, s := range d.Snapshots {

@@ -8,7 +8,8 @@ import (
 	"nomad-driver-pot/image/zstream"
 )
 
-// Seen collects what a report needs to know of an image's files.
+// Seen collects what a report needs to know of an image's files: counts, and a bounded number
+// of names and contents. It is not safe for concurrent use.
 type Seen struct {
 	files map[string]int64 // number of names by dataset; a skipped dataset has no entry
 
@@ -21,6 +22,7 @@ type Seen struct {
 	oddPlace examples // in conf, but not of the type that belongs there
 }
 
+// NewSeen returns a Seen without files.
 func NewSeen() *Seen { return &Seen{files: map[string]int64{}, conf: map[string]zstream.Entry{}} }
 
 // examples counts files of one kind, and keeps the first few names.
@@ -44,7 +46,8 @@ const maxHooks = 32
 // maxConf bounds each file of conf that is read, in bytes.
 const maxConf = 1 << 20
 
-// Options returns how the stream of an image is read for a report.
+// Options returns the options to read an image's stream with for a report: Add needs the
+// contents of pot's own files.
 func Options() zstream.Options {
 	return zstream.Options{Content: &zstream.ContentFilter{Match: isConf, MaxBytes: maxConf}}
 }
@@ -57,7 +60,8 @@ const (
 	fscompFile  = "conf/fscomp.conf"
 )
 
-// Add records a file.
+// Add records a file. It is a visit function for zstream.Index, and never fails. It counts
+// each name, but a file with several names only once as a device or a set-user-ID file.
 func (s *Seen) Add(e zstream.Entry) error {
 	if e.Path != "." {
 		s.files[e.Dataset]++
@@ -83,7 +87,8 @@ func (s *Seen) Add(e zstream.Entry) error {
 	return nil
 }
 
-// addTop records a file of the top dataset, which holds pot's own files.
+// addTop records a file of the top dataset, which holds pot's own files. Scripts in conf may
+// be hooks: the shell tool runs prestart.sh and the like.
 func (s *Seen) addTop(e zstream.Entry) {
 	isDir := e.Mode.IsDir()
 	switch dir, base := path.Split(e.Path); {

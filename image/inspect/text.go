@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Text prints the report, one line for each part.
+// Text prints the report to w for people, one line for each part. Text from the image is
+// quoted if it is not printable.
 func (r *Report) Text(w io.Writer) error {
 	var b strings.Builder
 	line := func(label, format string, args ...any) {
@@ -55,7 +56,8 @@ func (s signatureState) String() string {
 	return "none"
 }
 
-// origin describes the image that this one is layered on.
+// origin describes the image that this one is layered on. Without a verified .meta, only the
+// stream shows that there is one.
 func (r *Report) origin() string {
 	incremental := false
 	for _, d := range r.Datasets {

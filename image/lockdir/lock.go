@@ -11,8 +11,9 @@ import (
 // pollInterval is the time between attempts to get a lock that another process holds.
 const pollInterval = 5 * time.Millisecond
 
-// LockShared locks a directory that processes share (flock(2)). It waits for the lock until
-// ctx is done.
+// LockShared locks a directory that processes share, exclusively (flock(2)). It waits for the
+// lock until ctx is done, and then returns ctx's cause. Two calls in one process exclude each
+// other too. It polls, since a blocking flock cannot be cancelled.
 func LockShared(ctx context.Context, dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {

@@ -18,17 +18,19 @@ const (
 )
 
 // Dir is a temporary directory in the cache. It is locked as long as it is in use: an
-// unlocked one was left by a crash of this or another process.
+// unlocked one was left by a crash of this or another process. The kernel releases the lock
+// when the process ends, however it ends.
 type Dir struct {
 	Path string
-	Lock *os.File
+	Lock *os.File // the directory; closing it unlocks
 }
 
-// live are the ids of the directories that this process uses.
+// live are the ids of the directories that this process uses, for IsStale.
 var live sync.Map
 
 // New creates a directory whose name begins with prefix and the number of this process,
-// which IsStale needs if somebody removes the directory.
+// which IsStale needs if somebody removes the directory. The caller must call Remove or
+// Release.
 func New(cache, prefix string) (*Dir, error) {
 	for {
 		dir, err := os.MkdirTemp(cache, prefix+strconv.Itoa(os.Getpid())+"-")
@@ -45,9 +47,10 @@ func New(cache, prefix string) (*Dir, error) {
 	}
 }
 
-// IsStale reports whether the directory with that id is no longer in use: there is no
-// process with the number in the id, or it is this process, which does not use it. An id
-// without a number is never stale.
+// IsStale reports whether the directory with that id, which need not exist any more, is no
+// longer in use: there is no process with the number in the id, or it is this process, which
+// does not use it. An id without a number is never stale. A process with a reused number
+// hides a stale directory.
 func IsStale(id string) bool {
 	number, _, ok := strings.Cut(id, "-")
 	pid, err := strconv.Atoi(number)
@@ -61,8 +64,8 @@ func IsStale(id string) bool {
 	return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
-// Lock locks dir; how is 0 or LOCK_NB of flock(2). It returns fs.ErrNotExist if dir was
-// removed before it had the lock.
+// Lock locks dir; how is 0, to wait for the lock, or LOCK_NB of flock(2), to return
+// EWOULDBLOCK instead. It returns fs.ErrNotExist if dir was removed before it had the lock.
 func Lock(dir string, how int) (*Dir, error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -98,7 +101,9 @@ func (t *Dir) Release() {
 }
 
 // RemoveStale calls undo with every directory with that prefix that a crash has left, and
-// removes it if undo succeeds. If not, the next RemoveStale tries again.
+// removes it if undo succeeds. If undo fails, the next RemoveStale tries again. Errors of
+// single directories are not returned. Several processes may call it at once: the lock gives
+// each directory to one.
 func RemoveStale(cache, prefix string, undo func(*Dir) error) error {
 	dirs, err := os.ReadDir(cache)
 	if err != nil {

@@ -30,4 +30,5 @@ func MoveNew(from, to string) error {
 	return os.Rename(from, to)
 }
 
+// Exists returns fs.ErrExist with the path that exists.
 func Exists(path string) error { return fmt.Errorf("%s: %w", path, fs.ErrExist) }

@@ -14,7 +14,7 @@ import (
 	"nomad-driver-pot/image/lockdir"
 )
 
-// dirTarget is a directory on this machine, local or mounted.
+// dirTarget is a directory on this machine, local or mounted. It implements target.
 type dirTarget struct{ dir string }
 
 func (s dirTarget) shown(name string) string { return filepath.Join(s.dir, name) }
@@ -27,7 +27,8 @@ func (s dirTarget) read(ctx context.Context, name string, w io.Writer, limit int
 	return p.Download("", limit, count).To(ctx, w)
 }
 
-// put writes and syncs a temporary file, and then renames it.
+// put writes and syncs a temporary file, renames it, and syncs the directory. A crash may
+// leave the temporary file, whose name begins with a dot, as no image's name does.
 func (s dirTarget) put(ctx context.Context, name string, r *io.SectionReader, isNew bool, count image.ProgressFunc) (err error) {
 	f, err := os.CreateTemp(s.dir, "."+name+".*")
 	if err != nil {
@@ -55,7 +56,7 @@ func (s dirTarget) put(ctx context.Context, name string, r *io.SectionReader, is
 	return s.fault("publish", name, err)
 }
 
-// give renames a file to name. It replaces an existing file unless isNew.
+// give renames a file to name. It replaces an existing file, or returns errTaken if isNew.
 func (s dirTarget) give(from, name string, isNew bool) error {
 	if !isNew {
 		return os.Rename(from, s.shown(name))
@@ -73,6 +74,8 @@ func (s dirTarget) give(from, name string, isNew bool) error {
 	return err
 }
 
+// remove syncs the directory after it has removed a file: after a power failure, a .skein that
+// comes back would offer files that were replaced meanwhile.
 func (s dirTarget) remove(_ context.Context, name string) error {
 	err := os.Remove(s.shown(name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,7 +87,7 @@ func (s dirTarget) remove(_ context.Context, name string) error {
 	return s.fault("publish", name, err)
 }
 
-// sync writes the directory to disk.
+// sync writes the directory to disk, so that a power failure does not undo a rename.
 func (s dirTarget) sync() error {
 	d, err := os.Open(s.dir)
 	if err != nil {

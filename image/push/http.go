@@ -14,13 +14,16 @@ import (
 	"nomad-driver-pot/image/fetch"
 )
 
-// httpTarget is a directory of a server that takes PUT and, to replace what is there,
-// DELETE (RFC 9110, 9.3.4 and 9.3.5), as those of WebDAV and of object stores do.
+// httpTarget is a directory of a server that accepts PUT and, to replace an image, DELETE
+// (RFC 9110, 9.3.4 and 9.3.5), such as a WebDAV server or an object store. It implements
+// target.
 type httpTarget struct {
 	base   *url.URL
 	client *http.Client
 }
 
+// newHTTPTarget returns the target for a URL without credentials. It warns if credentials
+// would cross a network in the clear.
 func newHTTPTarget(base *url.URL, o PushOptions) (*httpTarget, error) {
 	if err := o.Credentials.Validate(); err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
@@ -31,7 +34,7 @@ func newHTTPTarget(base *url.URL, o PushOptions) (*httpTarget, error) {
 	return &httpTarget{base: base, client: fetch.ClientFor(fetch.NewClient(nil), o.Credentials, base)}, nil
 }
 
-// isLoopback reports whether a host is this one.
+// isLoopback reports whether a host, a name or an address, is this one.
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.IsLoopback()
@@ -50,8 +53,9 @@ func (s *httpTarget) read(ctx context.Context, name string, w io.Writer, limit i
 	return s.download("read back", name, limit, count).To(ctx, w)
 }
 
-// put sends a file; it fails if the server reads no bytes for fetch.DefaultStallTimeout. A
-// server that ignores If-None-Match (RFC 9110, 13.1.2) replaces an existing file.
+// put sends a file; it fails if the server reads no bytes for fetch.DefaultStallTimeout. If
+// isNew, it sends If-None-Match: * (RFC 9110, 13.1.2); a server that ignores that replaces an
+// existing file. The server must make a file visible only when it has all of it.
 func (s *httpTarget) put(ctx context.Context, name string, r *io.SectionReader, isNew bool, count image.ProgressFunc) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -86,13 +90,15 @@ func (s *httpTarget) put(ctx context.Context, name string, r *io.SectionReader, 
 	return err
 }
 
+// remove asks with HEAD first: a server may refuse to DELETE a file that does not exist with
+// another status than 404.
 func (s *httpTarget) remove(ctx context.Context, name string) error {
 	d := s.download("publish", name, 0, nil)
 	head, err := http.NewRequestWithContext(ctx, http.MethodHead, d.URL.String(), nil)
 	if err != nil {
 		return d.Final(err)
 	}
-	if err := s.ask(ctx, d, head); err != nil { // a server may refuse to remove a file that does not exist
+	if err := s.ask(ctx, d, head); err != nil {
 		var status fetch.StatusError
 		if errors.As(err, &status) && status == http.StatusNotFound {
 			return nil
@@ -120,5 +126,6 @@ func (s *httpTarget) ask(ctx context.Context, d *fetch.Download, req *http.Reque
 	return d.Status(resp.StatusCode)
 }
 
-// lock does nothing: reading back detects concurrent pushes.
+// lock does nothing: HTTP has no lock that all servers know, and reading back detects
+// concurrent pushes.
 func (s *httpTarget) lock(context.Context) (unlock func(), err error) { return func() {}, nil }

@@ -21,20 +21,20 @@ import (
 // PushOptions are the options of Push.
 type PushOptions struct {
 	fetch.Checks                           // of the image, before anything is sent
-	Replace      bool                      // an image of that name that is another
+	Replace      bool                      // replace another image of the same name
 	Credentials  image.Credentials         // for the server that is published to, and no other
 	Sent         image.ProgressFunc        // of the .xz as it is sent; may be nil
 	Back         image.ProgressFunc        // of the .xz as it is read back; may be nil
-	Retries      int                       // how often a file is sent again; 0: none
-	Wait         func(n int) time.Duration // before the n-th time, from 1; nil: 1 s, 2 s, 4 s and so on
-	Warn         func(string)              // of what goes on nevertheless; may be nil
+	Retries      int                       // how often a file is sent again; 0: never
+	Wait         func(n int) time.Duration // pause before retry n, from 1; nil: 1 s, 2 s, 4 s to 32 s
+	Warn         func(string)              // of problems that do not stop the push; may be nil
 }
 
 // Pushed is the result of Push.
 type Pushed struct {
 	image.Verified
 	To      string // the .xz
-	Already bool   // all of it had been published before
+	Already bool   // the target had all files already: nothing was sent
 }
 
 // target is a directory or a server that images are published to: files by name. Its
@@ -58,7 +58,7 @@ type target interface {
 	lock(ctx context.Context) (unlock func(), err error)
 }
 
-// errTaken means that somebody else has published an image of the same name.
+// errTaken means that the target has another image of the same name.
 var errTaken = fmt.Errorf("another image of that name: %w", fs.ErrExist)
 
 // Push publishes the image at p, which must be on this machine, to a directory or to a
@@ -66,7 +66,9 @@ var errTaken = fmt.Errorf("another image of that name: %w", fs.ErrExist)
 //
 // A client fetches the .skein of an image first. So Push sends it last, after it has read
 // back and verified all other files, and removes the .skein of an image that it replaces
-// first. No client ever sees part of an image.
+// first. No client ever sees part of an image: if Push fails or is killed in between, the
+// target has no image of that name, and Push can be repeated. Errors other than for unusable
+// arguments are *image.Error, or wrap one.
 func Push(ctx context.Context, p fetch.Location, to string, o PushOptions) (Pushed, error) {
 	if !p.Local() {
 		return Pushed{}, fmt.Errorf("publish %s: is not on this machine", p)
@@ -97,7 +99,8 @@ func Push(ctx context.Context, p fetch.Location, to string, o PushOptions) (Push
 	return Pushed{Verified: f.Verified, To: s.shown(name), Already: already}, err
 }
 
-// openTarget returns the target for a path or a URL.
+// openTarget returns the target for a path or a URL: http, https or file. It contacts no
+// server.
 func openTarget(to string, o PushOptions) (target, error) {
 	if !fetch.Schemes.MatchString(to) {
 		if to == "" {
@@ -129,7 +132,8 @@ type pushing struct {
 	sig []byte // nil: there is none
 }
 
-// publish sends the files, unless the target has them already.
+// publish sends the files, unless the target has them already. It verifies that they are
+// intact before it says so, and sends them again if they are not, even without Replace.
 func (p *pushing) publish(ctx context.Context) (already bool, err error) {
 	there, err := p.small(ctx, ".skein")
 	switch {
@@ -139,11 +143,11 @@ func (p *pushing) publish(ctx context.Context) (already bool, err error) {
 	case bytes.Equal(there, p.file.SkeinText):
 		if p.verifyPublished(ctx) == nil {
 			return true, nil
-		} // else it is damaged: it has that .skein, and other bytes
+		} // else its other files are damaged
 	case !p.Replace:
 		return false, p.fault("", errTaken)
 	}
-	if there != nil {
+	if there != nil { // no client may use the image while its files change
 		if err := p.target.remove(ctx, p.name+".skein"); err != nil {
 			return false, err
 		}
@@ -157,8 +161,8 @@ func (p *pushing) publish(ctx context.Context) (already bool, err error) {
 	return false, nil
 }
 
-// send puts all files, the .skein last. If isNew, an image that another push has
-// published meanwhile keeps its .skein.
+// send puts all files, the .skein last, and reads all of them back. If isNew, it returns
+// errTaken if another push has published its .skein meanwhile, where the target can tell.
 func (p *pushing) send(ctx context.Context, isNew bool) error {
 	if err := p.again(ctx, "", io.NewSectionReader(p.file.XZ, 0, p.file.Bytes), false, p.Sent); err != nil {
 		return err
@@ -187,7 +191,8 @@ func (p *pushing) send(ctx context.Context, isNew bool) error {
 	return nil
 }
 
-// sendSmall puts a file, or has none there.
+// sendSmall puts a file with that suffix, or removes the target's if data is nil: a stale
+// .skein.sig would not fit the image.
 func (p *pushing) sendSmall(ctx context.Context, suffix string, data []byte, isNew bool) error {
 	if data == nil {
 		return p.target.remove(ctx, p.name+suffix)
@@ -195,8 +200,9 @@ func (p *pushing) sendSmall(ctx context.Context, suffix string, data []byte, isN
 	return p.again(ctx, suffix, io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), isNew, nil)
 }
 
-// again puts a file, and tries that again if it may succeed then. What it finds there
-// when it tries again may be its own, of a request whose answer was lost.
+// again puts a file, and retries it up to Retries times after retryable errors. Only the
+// first attempt insists on isNew: a file that a retry finds may be its own, from a request
+// whose response was lost.
 func (p *pushing) again(ctx context.Context, ending string, r *io.SectionReader, isNew bool, count image.ProgressFunc) error {
 	wait := p.Wait
 	if wait == nil {
@@ -208,8 +214,8 @@ func (p *pushing) again(ctx context.Context, ending string, r *io.SectionReader,
 	})
 }
 
-// verifyPublished reads back all files but the .skein, and returns an error if they are
-// not the verified ones.
+// verifyPublished reads back all files but the .skein, and returns an error if they differ
+// from the files that were verified. It compares the .xz by digest.
 func (p *pushing) verifyPublished(ctx context.Context) error {
 	for _, small := range []struct {
 		ending string
@@ -234,7 +240,7 @@ func (p *pushing) verifyPublished(ctx context.Context) error {
 	return nil
 }
 
-// small is a file, nil if there is none.
+// small returns the contents of the target's file with that suffix, or nil if there is none.
 func (p *pushing) small(ctx context.Context, ending string) ([]byte, error) {
 	var b bytes.Buffer
 	err := p.target.read(ctx, p.name+ending, &b, fetch.LimitOf(ending), nil)

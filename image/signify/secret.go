@@ -47,8 +47,8 @@ const (
 	maxRounds = 1000
 )
 
-// maxPassphrase is the largest length of a passphrase in bytes, that of the buffer in
-// signify.c, kdf.
+// maxPassphrase is the largest length of a passphrase in bytes: the buffer's in signify.c,
+// kdf.
 const maxPassphrase = 1023
 
 // Reasons why a secret key cannot be used.

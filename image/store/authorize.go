@@ -38,8 +38,8 @@ func (s *Store) authorize(ctx context.Context, ref image.Ref, opts image.PullOpt
 	return s.authorizeOrigin(ctx, ref, opts, im, p)
 }
 
-// authorizeOrigin is authorize for the image that im is layered on: im has all of its
-// files.
+// authorizeOrigin is authorize for the image that im is layered on: a clone of im shows
+// the files of both.
 func (s *Store) authorizeOrigin(ctx context.Context, ref image.Ref, opts image.PullOptions, im *candidate, p image.StatusFunc) error {
 	m, d, err := s.originOf(ctx, ref, opts, im)
 	if err != nil || m == (image.Meta{}) {
@@ -61,8 +61,9 @@ func (s *Store) authorizeOrigin(ctx context.Context, ref image.Ref, opts image.P
 	return nil
 }
 
-// originOf returns what im is layered on, zero if nothing, and its digest. An image that
-// an earlier version imported has no label for it: the source is asked.
+// originOf returns what im is layered on, zero if nothing, and the origin's digest. For an
+// image without LabelOrigin, which an earlier version may have imported, it asks the source
+// and returns no digest.
 func (s *Store) originOf(ctx context.Context, ref image.Ref, opts image.PullOptions, im *candidate) (m image.Meta, d image.Digest, err error) {
 	if im.origin == "" {
 		m, err = s.cache.AnnouncedMeta(ctx, ref, opts)

@@ -118,7 +118,7 @@ func hostileRecords() []hostileCase {
 		}),
 		wr("a write to no object", "object 99: there is none of that number", func(r *hostileRecord) { r.set64(0, 99) }),
 		wr("a write to a directory as if to a file", "it is a directory, and content of type 19 is written to it", func(r *hostileRecord) { r.set64(0, 6) }),
-		wr("a write of nothing", "no block is of 0 bytes at offset 0", func(r *hostileRecord) { r.set64(24, 0); r.payload = nil }),
+		wr("a write of nothing", "invalid block: 0 bytes at offset 0", func(r *hostileRecord) { r.set64(24, 0); r.payload = nil }),
 		wr("a write that is said to be of a TiB", "a payload of 1099511627776 bytes is more than 16777216", func(r *hostileRecord) { r.set64(24, 1<<40) }),
 		wr("a write of 3 bytes", "a payload of 3 bytes, not a multiple of 4", func(r *hostileRecord) { r.set64(24, 3); r.payload = r.payload[:3] }),
 		wr("a write far out", "bytes at offset 4611686018427387904", func(r *hostileRecord) { r.set64(16, 1<<62) }),
@@ -189,8 +189,8 @@ func hostileRecords() []hostileCase {
 			r.set64(24, 1536)
 			r.payload = r.payload[:1536]
 		}),
-		edit("a write of more than the one block", "a block of 131072 bytes, where all are of 1536", func(s *hostileStream) { s.at(drrObject, s.object("big")).set32(16, 1536) }),
-		edit("a write of a part of a directory", "object 6: a block of 512 bytes, where all are of 1024", func(s *hostileStream) { s.at(drrObject, 6).set32(16, 1024) }),
+		edit("a write of more than the one block", "a block of 131072 bytes in an object with blocks of 1536", func(s *hostileStream) { s.at(drrObject, s.object("big")).set32(16, 1536) }),
+		edit("a write of a part of a directory", "object 6: a block of 512 bytes in an object with blocks of 1024", func(s *hostileStream) { s.at(drrObject, 6).set32(16, 1024) }),
 		hostilePacked("a block that is compressed to more", "a block of 131072 bytes that is compressed to 131584", 15, func(r *hostileRecord) { r.payload = make([]byte, 131584) }),
 		hostilePacked("a block that is compressed to a part of a sector", "a block of 131072 bytes that is compressed to 1020", 15, func(r *hostileRecord) { r.payload = r.payload[:1020] }),
 		hostilePacked("a block that is compressed to nothing", "a block of 131072 bytes that is compressed to 0", 15, func(r *hostileRecord) { r.payload = nil }),
@@ -209,7 +209,7 @@ func hostileRecords() []hostileCase {
 			i := s.index(drrSpill, 0)
 			s.insert(i, (*s)[i].clone())
 		}),
-		edit("the END of another snapshot", "END: it is of snapshot 0x7, not", func(s *hostileStream) { s.at(drrEnd, 0).set64(32, 7) }),
+		edit("the END of another snapshot", "END: it ends snapshot 0x7, not", func(s *hostileStream) { s.at(drrEnd, 0).set64(32, 7) }),
 		begin("a volume", "tank/jails/bad/m is a volume: only file systems are supported", func(r *hostileRecord) { r.set32(24, 3) }),
 		begin("a dataset of no type", "is a dataset of type 9: only file systems", func(r *hostileRecord) { r.set32(24, 9) }),
 		begin("bad magic", "bad magic number 0x7", func(r *hostileRecord) { r.set64(0, 7) }),

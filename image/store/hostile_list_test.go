@@ -190,8 +190,8 @@ func hostileLists() (cases []hostileCase) {
 	list("a name of 2 GiB", "list: 2147483647 bytes where", func(l *hostileSets) {
 		l.more = hostileNV{{"x", hostileRaw{9, 1, []byte{0x7f, 0xff, 0xff, 0xff}}}}
 	})
-	list("an origin as a text", `list: dataset "tank/jails/bad/m": "origin" is of the wrong type`, func(l *hostileSets) { l.sets[1].more = hostileNV{{"origin", "9"}} })
-	list("a parent as a text", `"parentfromsnap" is of the wrong type`, func(l *hostileSets) { l.sets[1].more = hostileNV{{"parentfromsnap", "later"}} })
+	list("an origin as a text", `list: dataset "tank/jails/bad/m": "origin" has the wrong type`, func(l *hostileSets) { l.sets[1].more = hostileNV{{"origin", "9"}} })
+	list("a parent as a text", `"parentfromsnap" has the wrong type`, func(l *hostileSets) { l.sets[1].more = hostileNV{{"parentfromsnap", "later"}} })
 	list("a label of another type", "property nomad.pot:digest=1 is none that an image may have", func(l *hostileSets) {
 		l.sets[1].props = hostileNV{{"nomad.pot:digest", uint64(1)}}
 	})

@@ -30,7 +30,7 @@ func hostileTrees() []hostileCase {
 		edit("a circle of directories", `directory "/etc": "again": object 6: the directory has a name already`, func(s *hostileStream) { s.point("again", 6, 4) }),
 		edit("a directory in itself", `"passwd": object `, func(s *hostileStream) { s.point("passwd", s.object("etc"), 4) }),
 		edit("a name more than links", `it has more names than its 1 links`, func(s *hostileStream) { s.point("long", s.object("big"), 8) }),
-		edit("a file that its name calls a device", "its name is of type 6, its mode is 100644", func(s *hostileStream) { s.point("big", s.object("big"), 6) }),
+		edit("a file that its name calls a device", "its name has type 6, its mode is 100644", func(s *hostileStream) { s.point("big", s.object("big"), 6) }),
 		attr("a file that is a directory by its mode", "it is a file, its mode is 40755", "big", func(r *hostileRecord) { r.setBonus(0, 0o40755) }),
 		attr("a directory that is a file by its mode", "it is a directory, its mode is 100644", "etc", func(r *hostileRecord) { r.setBonus(0, 0o100644) }),
 		attr("a directory that is a link by its mode", `"etc": object 8: attributes: a link without ZPL_SYMLINK`, "etc", func(r *hostileRecord) { r.setBonus(0, 0o120777) }),
@@ -116,7 +116,7 @@ func hostileTrees() []hostileCase {
 			s.rename("etc", "bi\u0308G")
 		}),
 		hostileRegistry("an attribute of a number beyond all", `registry of attributes: "ZPL_PROJID" has number 60000 of 22`, "ZPL_PROJID", 8<<24|60000),
-		hostileRegistry("a parent of 4000 bytes", "registry of attributes: ZPL_PARENT is of 4000 bytes, not 8", "ZPL_PARENT", 4000<<24|7),
+		hostileRegistry("a parent of 4000 bytes", "registry of attributes: ZPL_PARENT has 4000 bytes, not 8", "ZPL_PARENT", 4000<<24|7),
 		hostileRegistry("a parent of another number", "registry of attributes: ZPL_PARENT has number 21, not 7", "ZPL_PARENT", 8<<24|21),
 		hostileRegistry("an attribute swapped in no way", "registry of attributes: ZPL_XATTR is swapped in way 200, which is none", "ZPL_XATTR", 8<<24|200<<16|9),
 		edit("fewer attributes than a kernel has", "registry of attributes: there are 15, fewer than 16", func(s *hostileStream) {
@@ -125,19 +125,19 @@ func hostileTrees() []hostileCase {
 				clear(p[at+14 : at+64])
 			}
 		}),
-		hostileLayouts("a ZAP that puts the next block on its first", "and the next is to be 0", 56, 0),
+		hostileLayouts("a ZAP that puts the next block on its first", "and its next free block is 0", 56, 0),
 		hostileLayouts("a ZAP with a table larger than its header", "ZAP: a table of 2^11 pointers in a header of 16384 bytes", 32, 11),
 		hostileLayouts("a ZAP with another next table", "ZAP: a table of 0 blocks, of which 0 are copied", 40, 1),
 		hostileLayouts("a ZAP with more entries than there are", "ZAP: it is said to have 1000 entries", 72, 1000),
 		hostileLayouts("a ZAP with more leaves than there are", "ZAP: it is said to have 9 leaves", 64, 9),
-		hostileLayouts("a ZAP with one pointer that leads away", "ZAP: pointers to blocks 1 and 77 where all are of one leaf", 8192+8*500, 77),
+		hostileLayouts("a ZAP with one pointer that leads away", "ZAP: pointers to blocks 1 and 77 where all must lead to one leaf", 8192+8*500, 77),
 		hostileLeaf("a leaf with a chain that leads out", "ZAP: a chain leads to chunk 60000 of 638", func(p []byte) { binary.LittleEndian.PutUint16(p[hostileBucket(p):], 60000) }),
 		hostileLeaf("a leaf with a chain in a circle", "is in two chains", func(p []byte) {
 			c := binary.LittleEndian.Uint16(p[hostileBucket(p):])
 			binary.LittleEndian.PutUint16(p[1072+24*int(c)+2:], c)
 		}),
 		hostileLeaf("a leaf whose free chunks lead out", "ZAP: a chain leads to chunk 50000 of 638", func(p []byte) { binary.LittleEndian.PutUint16(p[34:], 50000) }),
-		hostileLeaf("a leaf whose free chunks are not free", "in a chain of those of type 253", func(p []byte) { binary.LittleEndian.PutUint16(p[34:], 0) }),
+		hostileLeaf("a leaf whose free chunks are not free", "in a chain of type 253", func(p []byte) { binary.LittleEndian.PutUint16(p[34:], 0) }),
 		hostileLeaf("a leaf with more free chunks than it says", "ZAP: a leaf has more free chunks than it says", func(p []byte) { binary.LittleEndian.PutUint16(p[28:], 1) }),
 		hostileLeaf("a leaf with an entry in no chain", "ZAP: a leaf of ", func(p []byte) { binary.LittleEndian.PutUint16(p[hostileBucket(p):], 0xffff) }),
 		{"very deep directories", hostileDeep, "more than 512 directories deep"},

@@ -35,10 +35,11 @@ const (
 	LabelAlloc = "nomad.pot:alloc"
 )
 
-// allowLocal is the hint, in errors, how an operator allows pots of a host as images.
+// allowLocal is the hint in errors that tells an operator how to allow pots of this host as
+// images.
 const allowLocal = "allow pots of this host as images in the plugin's configuration (allow_local_images)"
 
-// ErrNotImage means that a dataset has the name of an image and is not one.
+// ErrNotImage means that a dataset has the name of an image but is none.
 var ErrNotImage = errors.New("is not an image")
 
 // candidate is a dataset that is an image, with what its labels say.
@@ -51,9 +52,9 @@ type candidate struct {
 	byHand  bool          // a person imported it
 }
 
-// newCandidate returns the image that a dataset with those labels is. It returns
-// ErrNotImage if it is not one: guessing a pot's name must not give access to its files.
-// If local, a pot of this host counts as an image.
+// newCandidate returns the image that a dataset with those labels is, or ErrNotImage if it
+// is none: guessing a pot's name must not give access to its files. If local, a pot of this
+// host counts as an image, but never a task's pot.
 func newCandidate(name string, labels map[string]string, local bool) (*candidate, error) {
 	im := &candidate{
 		Imported: Imported{Name: name},
@@ -93,8 +94,8 @@ func newCandidate(name string, labels map[string]string, local bool) (*candidate
 	return im, nil
 }
 
-// isFor reports whether the image is known to be what ref stands for. An image without
-// known sources counts by its name, if a person imported it.
+// isFor reports whether the image is known to be what ref stands for. If it has no known
+// sources, a person must have imported it: the caller compares the names.
 func (im *candidate) isFor(ref image.Ref) bool {
 	if len(im.sources) == 0 {
 		return im.byHand
@@ -103,7 +104,8 @@ func (im *candidate) isFor(ref image.Ref) bool {
 	return found && !s.Superseded
 }
 
-// read returns the image of that name, or nil if there is no such dataset.
+// read returns the image with that dataset name, or nil if there is no such dataset. It
+// returns ErrNotImage for a dataset that is none.
 func (s *Store) read(ctx context.Context, name string, opts image.PullOptions) (*candidate, error) {
 	labels, err := s.datasets.Labels(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -119,7 +121,8 @@ func (s *Store) read(ctx context.Context, name string, opts image.PullOptions) (
 // has the name r.Dataset.
 func Beside(r image.Ref, d image.Digest) string { return besideStem(r) + "-" + d.Hex()[:besideDigits] }
 
-// besideDigits is how many digits of a digest distinguish images of one name.
+// besideDigits is how many hexadecimal digits of a digest distinguish images of one name.
+// Callers compare the whole digest: see Store.beside.
 const besideDigits = 16
 
 // besideStem begins the names that Beside returns, which are at most image.MaxName long.

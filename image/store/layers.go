@@ -19,8 +19,9 @@ func originRef(r image.Ref, m image.Meta) image.Ref {
 	return image.Ref{Source: r.Source, Name: m.Name, Tag: m.Tag}
 }
 
-// walkOrigins calls visit with each image that ref is layered on, fetched, the nearest
-// first; m is ref's own .meta. It stops when visit returns false.
+// walkOrigins fetches each image that ref is layered on, the nearest first, and calls visit
+// with it, which must close it; m is ref's own .meta. It stops when visit returns false or
+// an error.
 func (s *Store) walkOrigins(ctx context.Context, ref image.Ref, opts image.PullOptions, m image.Meta, p image.StatusFunc, visit func(image.Ref, *image.File) (more bool, err error)) error {
 	seen := []string{ref.Dataset()}
 	for more := true; more && m != (image.Meta{}); {
@@ -43,8 +44,8 @@ func (s *Store) walkOrigins(ctx context.Context, ref image.Ref, opts image.PullO
 	return nil
 }
 
-// originOptions returns the options to pull an image's origins with: without those
-// that concern the image alone.
+// originOptions returns the options to pull an image's origins with: t without the options
+// that concern the image alone. A key and credentials apply to origins too.
 func originOptions(t image.PullOptions) image.PullOptions {
 	t.Digest, t.ForcePull, t.AsPot, t.Refetch = image.Digest{}, false, false, false
 	return t
@@ -54,11 +55,11 @@ func originOptions(t image.PullOptions) image.PullOptions {
 type originDataset struct {
 	image.Meta
 	origin  Imported
-	streams func(context.Context) ([]io.ReadCloser, error)
+	streams func(context.Context) ([]io.ReadCloser, error) // originStreams; may be called repeatedly
 }
 
-// ensureOrigins imports the images that ref is layered on, the oldest first. It returns
-// nil if there are none.
+// ensureOrigins imports the images that ref is layered on, unless they are here, and returns
+// the one that ref is received on. It returns nil if m is zero: ref is not layered.
 func (s *Store) ensureOrigins(ctx context.Context, ref image.Ref, opts image.PullOptions, m image.Meta, p image.StatusFunc) (*originDataset, error) {
 	if m == (image.Meta{}) {
 		return nil, nil
@@ -73,7 +74,7 @@ func (s *Store) ensureOrigins(ctx context.Context, ref image.Ref, opts image.Pul
 }
 
 // importOrigins imports the origins of ref that are not here, and returns the image that
-// ref itself is layered on.
+// ref itself is layered on. It fetches no further than the first origin that is here.
 func (s *Store) importOrigins(ctx context.Context, ref image.Ref, opts image.PullOptions, m image.Meta, p image.StatusFunc) (origin Imported, err error) {
 	first := originRef(ref, m)
 	if first.Dataset() != ref.Dataset() {
@@ -113,7 +114,9 @@ func (s *Store) importOrigins(ctx context.Context, ref image.Ref, opts image.Pul
 	return origin, nil
 }
 
-// originStreams returns the decoded streams of all origins of ref, the oldest first.
+// originStreams returns the decoded streams of all origins of ref, the oldest first; the
+// caller must close them. It fetches origins that are no longer in the cache: verifying the
+// stream of a layer needs the streams below it.
 func (s *Store) originStreams(ctx context.Context, ref image.Ref, opts image.PullOptions, m image.Meta, p image.StatusFunc) (all []io.ReadCloser, err error) {
 	defer func() {
 		if err != nil {
@@ -134,10 +137,11 @@ func closeAll(all []io.ReadCloser) {
 	}
 }
 
-// readCloserWith reads one, and closes the other with it.
+// readCloserWith is a ReadCloser whose Close also closes with.
 type readCloserWith struct {
 	io.ReadCloser
 	with io.Closer
 }
 
+// Close implements io.Closer.
 func (b readCloserWith) Close() error { return errors.Join(b.ReadCloser.Close(), b.with.Close()) }

@@ -8,7 +8,9 @@ import (
 	"nomad-driver-pot/image/fetch"
 )
 
-// pulls are the pulls in progress: one for each key, however many callers wait for it.
+// pulls are the pulls in progress: one for each key, however many callers wait for it. Unlike
+// singleflight.Group, it cancels the work when all callers have gone, and reports the
+// progress of the work to each of them. The zero value is ready to use.
 type pulls struct {
 	mu    sync.Mutex
 	byKey map[pullKey]*pull
@@ -17,7 +19,7 @@ type pulls struct {
 // pullKey identifies a pull: calls with equal keys share one.
 type pullKey struct {
 	ref  string
-	opts image.PullOptions // Terms.key
+	opts image.PullOptions // PullOptions.Comparable
 }
 
 // pull is a pull in progress. It is cancelled when nobody waits for it.
@@ -40,9 +42,9 @@ type waiter struct {
 	progress image.StatusFunc
 }
 
-// do returns what work returns; work runs once for all concurrent callers with the same
-// key. When the last caller's context ends, work's context is cancelled and do waits
-// until work has cleaned up. work's StatusFunc reports to all callers.
+// do returns the result of work, which runs once for all concurrent callers with the same
+// key. A caller whose context ends returns early; the last one also cancels work's context,
+// and waits until work has cleaned up. work's StatusFunc reports to all callers.
 func (fs *pulls) do(ctx context.Context, key pullKey, p image.StatusFunc,
 	work func(context.Context, image.StatusFunc) (Imported, error)) (Imported, error) {
 	a := &waiter{p}
@@ -70,6 +72,7 @@ func (fs *pulls) join(ctx context.Context, key pullKey, a *waiter,
 		f.add(a)
 		return f
 	}
+	// The first caller may go while others wait: only leave ends work's context.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	f := &pull{cancel: cancel, done: make(chan struct{}), waiting: 1, waiters: map[*waiter]bool{a: true}}
 	if fs.byKey == nil {
@@ -88,7 +91,7 @@ func (fs *pulls) join(ctx context.Context, key pullKey, a *waiter,
 }
 
 // leave removes a waiter, and cancels the pull if it was the last. The next caller starts
-// another pull.
+// another pull, even if this one has not ended yet.
 func (fs *pulls) leave(key pullKey, f *pull, cause error) (last bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -101,7 +104,8 @@ func (fs *pulls) leave(key pullKey, f *pull, cause error) (last bool) {
 	return true
 }
 
-// forget lets the next caller start another pull for that key.
+// forget lets the next caller start another pull for that key. It does nothing if that has
+// happened: after leave, key may have a later pull. fs.mu must be locked.
 func (fs *pulls) forget(key pullKey, f *pull) {
 	if fs.byKey[key] == f {
 		delete(fs.byKey, key)

@@ -32,6 +32,7 @@ type receipt struct {
 	guids  []uint64
 }
 
+// String returns the text of LabelReceived.
 func (r receipt) String() string {
 	words := []string{r.digest}
 	for _, guid := range r.guids {
@@ -69,7 +70,7 @@ func receiptOf(d image.Digest, s *zstream.Stream) receipt {
 	return r
 }
 
-// shared returns a GUID that both have, if they are images of different digests.
+// shared returns a GUID that both receipts have, if their digests differ.
 func (r receipt) shared(other receipt) (guid uint64, found bool) {
 	if r.digest == other.digest {
 		return 0, false
@@ -86,9 +87,9 @@ func (r receipt) shared(other receipt) (guid uint64, found bool) {
 const receiptFile = "received"
 
 // claim reserves the GUIDs of r for the import t of ref, until t is removed: by then the
-// dataset has its label. It fails if another image has one of them, imported or being
-// imported, so two concurrent imports do not both succeed. An image with ref's name that
-// has no clones is destroyed instead.
+// dataset has its label. It fails if an image with another digest has one of them, imported
+// or being imported, so two concurrent imports do not both succeed. If that image has ref's
+// name and no clones, claim destroys it instead of failing.
 func (s *Store) claim(ctx context.Context, t *lockdir.Dir, ref image.Ref, r receipt) error {
 	if err := s.claimAmongImports(ctx, t, r); err != nil {
 		return err
@@ -139,7 +140,9 @@ func (s *Store) makeRoom(ctx context.Context, name string, guid uint64) error {
 	return s.datasets.Destroy(ctx, name)
 }
 
-// claimAmongImports is claim among the imports in progress.
+// claimAmongImports is claim among the imports in progress, of all processes that use the
+// cache: each has its receipt in its directory. The cache's lock makes comparing and writing
+// one step.
 func (s *Store) claimAmongImports(ctx context.Context, t *lockdir.Dir, r receipt) error {
 	unlock, err := lockdir.LockShared(ctx, s.cache.Dir)
 	if err != nil {
@@ -216,7 +219,8 @@ func (s *Store) receipts(ctx context.Context) (map[string]receipt, error) {
 	return all, nil
 }
 
-// receiptFor labels an image that has no receipt, and returns the new one.
+// receiptFor makes the receipt of an image that has none, from its snapshots, labels the
+// image with it and returns it.
 func (s *Store) receiptFor(ctx context.Context, name, digest string) (receipt, error) {
 	r := receipt{digest: digest}
 	var err error

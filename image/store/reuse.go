@@ -11,14 +11,14 @@ import (
 	"nomad-driver-pot/image/fetch"
 )
 
-// room is where a new image goes.
+// room says where a new image goes: under its own name, or beside the image that has it.
 type room struct {
 	taken  bool       // another image has the name
 	claims *candidate // the image that its reference stood for until now; nil if none
 }
 
-// nameIn returns the name of the dataset for an image that was fetched as ref. It returns
-// fs.ErrExist if the image was imported meanwhile.
+// nameIn returns the name of the dataset for an image that was fetched as ref, with digest
+// d. It returns fs.ErrExist if another process has imported that image meanwhile.
 func (s *Store) nameIn(ctx context.Context, r room, ref image.Ref, d image.Digest) (string, error) {
 	if !r.taken {
 		return ref.Dataset(), nil
@@ -113,20 +113,23 @@ func (s *Store) find(ctx context.Context, ref image.Ref, opts image.PullOptions,
 	return nil, nil
 }
 
-// unsigned reports whether opts require a key that the image is not known to be signed
-// with.
+// unsigned reports whether opts require a key with which the image is not known to be
+// signed: only the last key is stored.
 func (im *candidate) unsigned(opts image.PullOptions) bool {
 	return opts.Key != nil && im.signer != opts.Key.Fingerprint()
 }
 
-// mustAskSource reports whether the source must be asked what it serves before im is used.
+// mustAskSource reports whether im may only be used if the source still serves it: the
+// caller wants the newest, the signature is not known, or the source decides who may use it.
 func (im *candidate) mustAskSource(ref image.Ref, opts image.PullOptions) bool {
 	from, known := im.sources.Find(ref)
 	return opts.ForcePull || im.unsigned(opts) || im.private && known && from.WithCredentials
 }
 
-// askSource returns the image here that the source serves now, or nil if it is not here.
-// im is the image that ref stood for until now, or nil.
+// askSource asks the source for the digest it serves now, and returns the image here that
+// has it, or nil. named is the dataset with ref's name, im the image that ref stood for until
+// now; both may be nil. If opts have a key, askSource labels the image as signed with it:
+// RemoteDigest has verified that.
 func (s *Store) askSource(ctx context.Context, ref image.Ref, opts image.PullOptions, p image.StatusFunc, named, im *candidate) (*candidate, error) {
 	p.Report("asking the source whether %s may be used", ref.File())
 	serves, err := s.cache.RemoteDigest(ctx, ref, opts)
@@ -155,11 +158,13 @@ func (s *Store) askSource(ctx context.Context, ref image.Ref, opts image.PullOpt
 	return im, err
 }
 
-// absent reports whether a source does not have an image, or did not answer.
+// absent reports whether a source does not have an image, or failed in a way that may be
+// temporary, such as not answering.
 func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) || image.Retryable(err) }
 
-// recordSource labels im as what ref stands for, and before as what it no longer stands
-// for.
+// recordSource labels im as the image that ref stands for, and before, which may be nil, as
+// the image that it no longer stands for. A pull by digest shows only that the image came
+// from ref at some time: it is recorded as superseded.
 func (s *Store) recordSource(ctx context.Context, ref image.Ref, opts image.PullOptions, im, before *candidate) error {
 	if before != nil && before.Name != im.Name {
 		if err := s.markGone(ctx, before, ref); err != nil {
@@ -167,7 +172,7 @@ func (s *Store) recordSource(ctx context.Context, ref image.Ref, opts image.Pull
 		}
 	}
 	from, known := im.sources.Find(ref)
-	pinned := opts.Digest != image.Digest{} // which says nothing of what the source serves now
+	pinned := opts.Digest != image.Digest{}
 	switch {
 	case im.Digest == image.Digest{}, known && !from.Superseded, pinned && (known || !im.private):
 		return nil
@@ -179,7 +184,8 @@ func (s *Store) recordSource(ctx context.Context, ref image.Ref, opts image.Pull
 	return s.datasets.SetLabels(ctx, im.Name, map[string]string{LabelSources: im.sources.String()})
 }
 
-// markSuperseded labels an image as what ref does not stand for any more. im may be nil.
+// markGone labels im as an image that ref no longer stands for. im may be nil, and may have
+// been destroyed.
 func (s *Store) markGone(ctx context.Context, im *candidate, ref image.Ref) error {
 	if im == nil {
 		return nil
@@ -197,7 +203,7 @@ func (s *Store) markGone(ctx context.Context, im *candidate, ref image.Ref) erro
 	return err
 }
 
-// useError returns err, of an image here that cannot be used, as *image.Error.
+// useError returns err, the reason why an image here cannot be used, as *image.Error.
 func (s *Store) useError(ctx context.Context, ref image.Ref, err error) error {
 	if ctx.Err() != nil {
 		return fetch.ContextError(ctx, "use", "image "+ref.Dataset())

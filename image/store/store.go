@@ -35,8 +35,9 @@ type Datasets interface {
 	Labels
 }
 
-// A Receiver creates, renames and destroys images. A name that is taken is fs.ErrExist,
-// and stays; a name that does not exist can be destroyed.
+// A Receiver creates, renames and destroys images. Receive, ReceiveLayer and Rename return
+// fs.ErrExist if the name is taken, and leave that dataset alone. Destroy returns nil if
+// there is no such dataset.
 type Receiver interface {
 	Receive(ctx context.Context, name string, stream io.Reader) error
 	ReceiveLayer(ctx context.Context, name, origin, snapshot string, stream io.Reader,
@@ -45,14 +46,16 @@ type Receiver interface {
 	Destroy(ctx context.Context, name string) error
 }
 
-// A Catalog lists datasets.
+// A Catalog lists datasets. A method may return fs.ErrNotExist if there are no datasets at
+// all.
 type Catalog interface {
 	List(ctx context.Context, prefix string) ([]string, error)
 	Idle(ctx context.Context, label string) ([]string, error)
 	GUIDs(ctx context.Context, name string) ([]uint64, error)
 }
 
-// Labels are texts that stay with a dataset, also when it is renamed.
+// Labels are texts that stay with a dataset, also when it is renamed. Labels returns
+// fs.ErrNotExist if there is no such dataset, and fs.ErrInvalid if its labels are damaged.
 type Labels interface {
 	SetLabels(ctx context.Context, name string, labels map[string]string) error
 	Labels(ctx context.Context, name string) (map[string]string, error)
@@ -65,7 +68,7 @@ type Imported struct {
 	Digest image.Digest // zero if another tool imported it and did not record a digest
 }
 
-// Store makes images available as datasets.
+// Store makes images available as datasets. All methods may be called concurrently.
 type Store struct {
 	cache    *fetch.Cache
 	datasets Datasets
@@ -118,7 +121,8 @@ func (s *Store) ensure(ctx context.Context, ref image.Ref, opts image.PullOption
 	}
 }
 
-// pullBeside imports an image as a pot of its own, if no dataset has its name yet.
+// pullBeside imports an image as a pot that may be changed: without the labels of an image.
+// It returns fs.ErrExist if a dataset has its name.
 func (s *Store) pullBeside(ctx context.Context, ref image.Ref, opts image.PullOptions, p image.StatusFunc) (Imported, error) {
 	_, err := s.datasets.Labels(ctx, ref.Dataset())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -131,7 +135,8 @@ func (s *Store) pullBeside(ctx context.Context, ref image.Ref, opts image.PullOp
 }
 
 // pull fetches the image, imports it under a temporary name, and renames it when all
-// else has succeeded. It returns fs.ErrExist if the final name is taken.
+// else has succeeded. It returns fs.ErrExist if the final name is taken. A failed pull
+// destroys its dataset; if that fails too, or the process is killed, removeStale does.
 func (s *Store) pull(ctx context.Context, ref image.Ref, opts image.PullOptions, room room, p image.StatusFunc) (_ Imported, err error) {
 	f, err := s.cache.Fetch(ctx, ref, opts, p)
 	if err != nil {
@@ -185,7 +190,8 @@ func (s *Store) pull(ctx context.Context, ref image.Ref, opts image.PullOptions,
 	return Imported{Name: as, Digest: f.Digest}, nil
 }
 
-// labelsFor returns the labels of an image that was just received.
+// labelsFor returns the labels of an image that was just received. The rename that follows
+// makes labels and name visible at once.
 func labelsFor(ref image.Ref, opts image.PullOptions, room room, f *image.File, received receipt, on *originDataset) map[string]string {
 	labels := map[string]string{LabelReceived: received.String()}
 	if !opts.AsPot {
@@ -271,6 +277,7 @@ type stream struct {
 	err     error
 }
 
+// Read implements io.Reader.
 func (s *stream) Read(p []byte) (n int, err error) {
 	n, err = s.r.Read(p)
 	if s.n += int64(n); s.n > s.most {
@@ -282,7 +289,8 @@ func (s *stream) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// removeStale destroys the partial imports that crashes have left.
+// removeStale destroys the partial imports that crashes have left, of this process or any
+// other that used the cache.
 func (s *Store) removeStale(ctx context.Context) error {
 	return lockdir.RemoveStale(s.cache.Dir, lockdir.Importing, func(t *lockdir.Dir) error { return s.undo(ctx, t) })
 }
@@ -318,8 +326,9 @@ func (s *Store) undo(ctx context.Context, t *lockdir.Dir) error {
 	return s.datasets.Destroy(ctx, tempPrefix+t.ID())
 }
 
-// importError returns err as the *image.Error of an import that failed. What a host
-// refuses once it refuses again, unless the reason was a full disk.
+// importError returns err as the *image.Error of a failed import. It is retryable if the
+// disk was full, or if err is a retryable *image.Error: a host that refuses a stream once
+// refuses it again.
 func (s *Store) importError(ctx context.Context, ref image.Ref, err error) error {
 	if ctx.Err() != nil {
 		return fetch.ContextError(ctx, "import", ref.String())

@@ -42,11 +42,12 @@ const labelPrefix = "nomad.pot:"
 // maxSnapshots bounds the snapshots of a dataset of an image: pot export -F sends all.
 const maxSnapshots = 64
 
-// vet checks the beginning of a stream.
+// vet checks the beginning of a stream, before a host gets any byte of it.
 type vet struct{ layer bool } // .meta names an origin
 
-// stream returns every reason why s is not an image of a pot (pot-reference 3.2). It
-// removes from s the properties that are dropped.
+// stream returns every reason why s is not an image of a pot, joined: pot export sends the
+// pot's dataset and its child m with zfs send -R (share/pot/export.sh). It removes from s
+// the dropped properties, so that zstream.CopyVerified leaves them out of the copy.
 func (v vet) stream(s *zstream.Stream) error {
 	if !s.Package {
 		return errors.New("no image of a pot: it is not of zfs send -R")
@@ -106,7 +107,7 @@ func vetProperties(top string, d zstream.Dataset, fault func(zstream.Dataset, st
 	}
 }
 
-// ruleFor returns the rule for a property of a dataset, whose name is the full one.
+// ruleFor returns the rule for a property of a dataset; dataset is its full name.
 func ruleFor(dataset, name string, value any) propertyRule {
 	if strings.Contains(name, ":") {
 		// A user property means nothing to ZFS, but may to programs of a host, such as one

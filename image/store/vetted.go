@@ -15,8 +15,9 @@ var errNotRead = errors.New("the host did not read all of the zfs stream")
 // of the largest usual record (128 KiB).
 const vettedBytes = 256 << 10
 
-// vetted is a stream on its way to a host. The host either reads it, or has it written to
-// the command that receives it: one of the two, once.
+// vetted is a stream on its way to a host, which either calls Read, or WriteTo once to have
+// it written to the command that receives it. Reading needs a goroutine and a pipe; WriteTo,
+// which io.Copy prefers, saves both.
 type vetted struct {
 	pass func(io.Writer) error // writes all of the stream, or fails
 
@@ -61,8 +62,8 @@ func (v *vetted) WriteTo(w io.Writer) (n int64, err error) {
 	return n, err
 }
 
-// end closes the stream and returns the error that passing it on ended with. It must be
-// called once, when the host is done.
+// end closes the stream and returns pass's error, or errNotRead if the host did not begin
+// to read. It must be called once, when the host is done, and waits until pass has ended.
 func (v *vetted) end() error {
 	v.begin.Do(func() { v.done <- errNotRead })
 	if v.out != nil {
@@ -71,12 +72,14 @@ func (v *vetted) end() error {
 	return <-v.done
 }
 
-// receiver writes to the host. A write that fails means that the host does not read.
+// receiver writes to the host. It marks a failed write as errNotRead: the host's own error
+// says more than "broken pipe".
 type receiver struct {
 	w io.Writer
 	n int64
 }
 
+// Write implements io.Writer.
 func (r *receiver) Write(p []byte) (int, error) {
 	n, err := r.w.Write(p)
 	r.n += int64(n)

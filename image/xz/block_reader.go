@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// blockReader reads the blocks of an .xz file in their order, while later ones are
-// decoded ahead.
+// blockReader reads the blocks of an .xz file in their order, while workers decode later
+// ones ahead. Read and Close may be called concurrently.
 type blockReader struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -33,7 +33,8 @@ type blockDecoder interface {
 	// explain returns the error to report for an error of decode.
 	explain(err error) error
 
-	// close is called when nothing is decoded or read any more, maybe twice.
+	// close frees what the decoder holds. It is called after the last decode and Read, and
+	// may be called twice.
 	close()
 }
 
@@ -48,14 +49,15 @@ func (b batch) size() (n int64) {
 	return n
 }
 
-// decodedBatch reads the data of a batch, or holds the error of decoding it.
+// decodedBatch is the data of a batch, or the error of decoding it.
 type decodedBatch struct {
 	io.Reader
 	err  error
 	free func() // called when it has been read
 }
 
-// readBlocks decodes batches in parallel, within o.Memory.
+// readBlocks returns a reader of batches, which decodes them in parallel, by at most
+// o.Workers and within o.Memory. No batch may need more than o.Memory.
 func readBlocks(ctx context.Context, decoder blockDecoder, batches []batch, o Options) io.ReadCloser {
 	ctx, cancel := context.WithCancel(ctx)
 	b := &blockReader{
@@ -67,6 +69,7 @@ func readBlocks(ctx context.Context, decoder blockDecoder, batches []batch, o Op
 }
 
 // decodeAll starts to decode each batch as soon as a worker and memory for it are free.
+// Batches get memory in their order, so the batch that Read waits for always has it.
 func (b *blockReader) decodeAll(batches []batch, o Options) {
 	defer close(b.idle)
 	defer close(b.queue)
@@ -98,6 +101,7 @@ func (b *blockReader) decodeAll(batches []batch, o Options) {
 	}
 }
 
+// Read implements io.Reader. Bytes before an error are returned without it.
 func (b *blockReader) Read(p []byte) (n int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -118,7 +122,8 @@ func (b *blockReader) Read(p []byte) (n int, err error) {
 	return 0, b.err
 }
 
-// next waits for the next batch.
+// next frees the batch that was read and waits for the next. It returns io.EOF after the
+// last.
 func (b *blockReader) next() error {
 	if b.current.free != nil {
 		b.current.free()

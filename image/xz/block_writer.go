@@ -32,6 +32,8 @@ type compressedBlock struct {
 	err      error
 }
 
+// newBlockWriter returns a writer that compresses with o.Workers blocks in progress, each in
+// memory of o.Block and its compressed form.
 func newBlockWriter(ctx context.Context, w io.Writer, o WriteOptions) (*blockWriter, error) {
 	b := &blockWriter{
 		ctx: ctx, w: w, level: o.Level, size: o.Block,
@@ -47,7 +49,8 @@ func newBlockWriter(ctx context.Context, w io.Writer, o WriteOptions) (*blockWri
 	return b, nil
 }
 
-// Write compresses p, a block at a time.
+// Write implements io.Writer. After an error of w, it returns io.ErrClosedPipe, and Close
+// returns the error.
 func (b *blockWriter) Write(p []byte) (n int, err error) {
 	for n < len(p) {
 		if b.block == nil {
@@ -82,7 +85,8 @@ func (b *blockWriter) start() error {
 	return nil
 }
 
-// Close writes the last block and the end of the stream.
+// Close writes the last block, the index and the footer, and waits until all is written. It
+// must be called once. It does not close w.
 func (b *blockWriter) Close() (err error) {
 	if len(b.block) > 0 {
 		err = b.start()
@@ -136,8 +140,9 @@ func appendCRC32(out, p []byte) []byte {
 // dictionaryShifts holds the dictionary size of each level of xz(1), as a power of 2.
 var dictionaryShifts = [...]uint{18, 20, 21, 22, 22, 23, 23, 24, 25, 26}
 
-// compressBlock makes a block of data. Its header holds both sizes (flags 0xc0) and one
-// filter, LZMA2.
+// compressBlock makes a block of data (section 3). Its header holds both sizes (flags 0xc0),
+// so that it can be decoded in parallel, and one filter, LZMA2. The dictionary is no larger
+// than the data needs, since a decoder allocates all of it.
 func compressBlock(data []byte, level int) compressedBlock {
 	shift := dictionaryShifts[level]
 	for shift > 16 && 1<<(shift-1) >= len(data) {

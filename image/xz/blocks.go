@@ -12,7 +12,7 @@ import (
 type blockInfo struct {
 	flags      [2]byte // of its stream
 	offset     int64   // offset of its header
-	unpadded   int64   // bytes, without the padding to a multiple of 4
+	unpadded   int64   // bytes of header, compressed data and check, without the padding to a multiple of 4
 	size       int64   // bytes of its uncompressed data
 	dictionary int64   // bytes
 }
@@ -35,10 +35,10 @@ const (
 	footerBytes = 12
 )
 
-// findBlocks finds the blocks of an .xz file of end bytes, beginning at its end. It
-// returns false if the file cannot be decoded in parts or is damaged: a serial reader
-// then says what is wrong. Every byte of the file belongs to a block or has been
-// checked.
+// findBlocks finds the blocks of an .xz file of end bytes, beginning at its end, where the
+// index is. It returns false if the file cannot be decoded in parts or is damaged: a serial
+// reader then says what is wrong. If it returns true, every byte of the file belongs to a
+// block or has been checked.
 func findBlocks(r io.ReaderAt, end int64) (blocks []blockInfo, ok bool) {
 	for end > 0 {
 		end = trimPadding(r, end)
@@ -57,8 +57,8 @@ func findBlocks(r io.ReaderAt, end int64) (blocks []blockInfo, ok bool) {
 	return blocks, len(blocks) > 0
 }
 
-// trimPadding returns the end of the stream before end, without the zeros that follow
-// it in multiples of 4.
+// trimPadding returns the end of the stream before end, without the stream padding: zeros in
+// a multiple of 4 (section 2.2).
 func trimPadding(r io.ReaderAt, end int64) int64 {
 	page := make([]byte, 4096)
 	for end >= 4 {
@@ -75,7 +75,8 @@ func trimPadding(r io.ReaderAt, end int64) int64 {
 	return end
 }
 
-// findStreamBlocks returns where the stream that ends at end begins, and its blocks.
+// findStreamBlocks returns where the stream that ends at end begins, and its blocks, without
+// their dictionaries. It checks the stream's footer, index and header, which must agree.
 func findStreamBlocks(r io.ReaderAt, end int64) (begin int64, blocks []blockInfo, ok bool) {
 	if end < headerBytes+footerBytes {
 		return 0, nil, false
@@ -121,7 +122,8 @@ func streamHeader(flags [2]byte) []byte {
 	return appendCRC32(append([]byte("\xfd7zXZ\x00"), flags[:]...), flags[:])
 }
 
-// parseIndex reads the sizes of the blocks from an index (section 4).
+// parseIndex reads the sizes of the blocks from an index (section 4). It accepts only numbers
+// in their shortest form, as the format requires (section 1.2).
 func parseIndex(index []byte) (blocks []blockInfo, ok bool) {
 	body, sum := index[:len(index)-4], index[len(index)-4:]
 	if crc32.ChecksumIEEE(body) != binary.LittleEndian.Uint32(sum) || body[0] != 0 {
@@ -200,7 +202,8 @@ func dictionaryBytes(property byte) (bytes int64, ok bool) {
 	return int64(2|property&1) << (property/2 + 11), true
 }
 
-// asStream returns the block as a stream of its own.
+// asStream returns the block as a stream with a header, an index and a footer, which any
+// decoder accepts. The block's bytes are read from r, unchanged.
 func (b blockInfo) asStream(r io.ReaderAt) io.Reader {
 	index := binary.AppendUvarint([]byte{0, 1}, uint64(b.unpadded))
 	index = binary.AppendUvarint(index, uint64(b.size))
@@ -211,7 +214,8 @@ func (b blockInfo) asStream(r io.ReaderAt) io.Reader {
 	)
 }
 
-// endOfStream completes an index by its padding and check, and appends the footer.
+// endOfStream completes an index by its padding and check (section 4), and appends the footer
+// (section 2.1.2).
 func endOfStream(index []byte, flags [2]byte) []byte {
 	index = append(index, make([]byte, -len(index)&3)...)
 	index = appendCRC32(index, index)

@@ -40,7 +40,7 @@ func (o Options) command(ctx context.Context) string {
 }
 
 // version returns the version as xz(1) prints it, 50040012 for 5.4.1, or 0 if it is
-// unknown.
+// unknown. It runs each xz(1) once, as long as its file stays the same.
 func version(ctx context.Context, path string) int {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -71,7 +71,8 @@ func version(ctx context.Context, path string) int {
 // commandEnv is the whole environment of xz(1): XZ_OPT and XZ_DEFAULTS must not apply.
 var commandEnv = []string{"LC_ALL=C"}
 
-// decodeCommand returns an xz(1) that decodes stdin to stdout within memory bytes.
+// decodeCommand returns an xz(1) that decodes stdin to stdout within memory bytes. It is
+// killed when ctx ends. It writes no holes: --no-sparse.
 func decodeCommand(ctx context.Context, path string, memory int64) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, "-dc", "-T1", "--no-sparse", "--memlimit-decompress="+strconv.FormatInt(memory, 10))
 	cmd.Env = commandEnv
@@ -82,11 +83,13 @@ func decodeCommand(ctx context.Context, path string, memory int64) *exec.Cmd {
 // stderrText keeps the first 4 KiB that a command writes to stderr.
 type stderrText struct{ text []byte }
 
+// Write implements io.Writer. It never fails: xz(1) must not be blocked by its messages.
 func (l *stderrText) Write(p []byte) (int, error) {
 	l.text = append(l.text, p[:min(len(p), 4096-len(l.text))]...)
 	return len(p), nil
 }
 
+// lastLine returns the last line without the name of the command: its reason for failing.
 func (l *stderrText) lastLine() string {
 	text := strings.TrimSpace(string(l.text))
 	return strings.TrimPrefix(strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:]), "xz: ")

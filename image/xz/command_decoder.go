@@ -33,6 +33,8 @@ type memoryFile struct {
 	mapped []byte // its content; nil if the size is not fixed
 }
 
+// newCommandDecoder returns a decoder of batches, which must fit o.Memory (fitsCommand).
+// again decodes the same file, for explain.
 func newCommandDecoder(r io.ReaderAt, path string, batches []batch, again io.Reader, o Options) *commandDecoder {
 	d := &commandDecoder{
 		r: r, path: path, memlimit: o.Memory, serial: again,
@@ -89,6 +91,7 @@ func groupBlocks(blocks []blockInfo, memory int64) (all []batch) {
 
 func (d *commandDecoder) memory(batch) int64 { return d.batchMemory }
 
+// decode implements blockDecoder. Its result is read from mapped memory, without a copy.
 func (d *commandDecoder) decode(ctx context.Context, b batch) decodedBatch {
 	out, err := d.acquireFile(d.outputs, d.maxBatch)
 	if err != nil {
@@ -101,7 +104,8 @@ func (d *commandDecoder) decode(ctx context.Context, b batch) decodedBatch {
 	return decodedBatch{Reader: bytes.NewReader(out.mapped[:b.size()]), free: func() { recycle(d.outputs, out) }}
 }
 
-// decodeTo runs xz(1) to decode a batch to the beginning of out.
+// decodeTo runs xz(1) to decode a batch to the beginning of out. The file's size is fixed, so
+// that a damaged block cannot fill memory; xz(1) fails when it writes more.
 func (d *commandDecoder) decodeTo(ctx context.Context, b batch, out *memoryFile) error {
 	in, err := d.acquireFile(d.inputs, 0)
 	if err != nil {
@@ -202,6 +206,8 @@ func (f *memoryFile) close() {
 	f.Close()
 }
 
+// explain implements blockDecoder: it decodes the file again in Go, whose errors are more
+// precise, and returns that error, or err if there is none.
 func (d *commandDecoder) explain(err error) error {
 	if _, found := io.Copy(io.Discard, d.serial); found != nil {
 		return found

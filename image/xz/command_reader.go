@@ -9,7 +9,8 @@ import (
 	"sync"
 )
 
-// commandReader reads what one xz(1) decodes, from the beginning of a file to its end.
+// commandReader is the output of one xz(1) that decodes a file from beginning to end. Close
+// must not be called during a Read.
 type commandReader struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -24,8 +25,9 @@ type commandReader struct {
 	err      error // returned by every Read from now on
 }
 
-// startCommand decodes r by one xz(1). If that fails, the error of decoding again in Go
-// is reported: it is the same for the same file, and more precise.
+// startCommand decodes r by one xz(1). If that fails, Read decodes again in Go and returns
+// that error, which is more precise and does not depend on the version of xz(1). The caller
+// must close the reader.
 func startCommand(ctx context.Context, path string, r, again io.Reader, o Options) io.ReadCloser {
 	w := &commandReader{serial: again, inputDone: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancel(ctx)
@@ -66,6 +68,7 @@ func (w *commandReader) start(path string, r io.Reader, memory int64) error {
 	return nil
 }
 
+// Read implements io.Reader. It returns io.EOF only after xz(1) has exited with status 0.
 func (w *commandReader) Read(p []byte) (n int, err error) {
 	if w.err != nil {
 		return 0, w.err

@@ -8,12 +8,13 @@ import (
 	"io"
 )
 
-// libraryDecoder decodes blocks in Go.
+// libraryDecoder decodes blocks in Go, each into a buffer of its size. It implements
+// blockDecoder.
 type libraryDecoder struct {
-	r          io.ReaderAt // the file
-	dictionary uint32      // bytes; the largest that a block may ask for
-	readers    chan *reader
-	buffers    chan []byte
+	r          io.ReaderAt  // the file
+	dictionary uint32       // bytes; the largest that a block may ask for
+	readers    chan *reader // idle, for reuse
+	buffers    chan []byte  // idle, for reuse
 }
 
 func newLibraryDecoder(r io.ReaderAt, o Options) *libraryDecoder {
@@ -55,7 +56,8 @@ func (d *libraryDecoder) buffer(size int64) []byte {
 	return make([]byte, size)
 }
 
-// fill decodes the block into buffer.
+// fill decodes the block into buffer, which has the size that the index claims. A block that
+// has less or more is corrupt.
 func (d *libraryDecoder) fill(buffer []byte, b blockInfo) error {
 	var x *reader
 	select {

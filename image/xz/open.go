@@ -31,13 +31,16 @@ type Options struct {
 
 	Memory  int64 // bytes; 0 means DefaultMemory
 	Workers int   // cores; 0 means all
-	// Count, if set, is called with the bytes of the file read so far, and their total.
+
+	// Count, if set, is called with the bytes of the file read so far, and their total, by
+	// one goroutine at a time.
 	Count func(done, total int64)
 }
 
 // Open decodes the streams in the first size bytes of r, which may be padded and
 // concatenated. The caller must close the reader. It ends in io.EOF only if r was xz to
-// its last byte and every check in it matched.
+// its last byte and every check in it matched; bytes that it returns before an error may
+// be wrong. When ctx ends, Read returns its cause.
 func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) io.ReadCloser {
 	o.Memory = cmp.Or(o.Memory, DefaultMemory)
 	o.Workers = cmp.Or(o.Workers, runtime.GOMAXPROCS(0))
@@ -63,12 +66,13 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, o Options) io.ReadClos
 	return serially(counted)
 }
 
-// serialReader decodes a file from beginning to end, in Go.
+// serialReader decodes a file from beginning to end, in Go, until ctx ends.
 type serialReader struct {
 	ctx context.Context
 	r   io.Reader
 }
 
+// Read implements io.Reader.
 func (s *serialReader) Read(p []byte) (int, error) {
 	if s.ctx.Err() != nil {
 		return 0, context.Cause(s.ctx)
@@ -82,8 +86,10 @@ func (s *serialReader) Close() error {
 	return nil
 }
 
+// errReader is a reader that fails with its error.
 type errReader struct{ error }
 
+// Read implements io.Reader.
 func (e errReader) Read([]byte) (int, error) { return 0, e.error }
 
 // dictionary returns the largest dictionary that a file may ask for, in bytes.
@@ -109,7 +115,8 @@ func (o Options) fitsParallel(blocks []blockInfo) bool {
 	return len(blocks) > 1 && o.Workers > 1
 }
 
-// progressReaderAt reports the bytes read. Reads may be in any order, each byte once.
+// progressReaderAt reports the number of bytes read. Concurrent reads are counted in any
+// order; each byte is read once.
 type progressReaderAt struct {
 	r     io.ReaderAt
 	total int64
@@ -119,6 +126,7 @@ type progressReaderAt struct {
 	done int64
 }
 
+// ReadAt implements io.ReaderAt.
 func (c *progressReaderAt) ReadAt(p []byte, at int64) (int, error) {
 	n, err := c.r.ReadAt(p, at)
 	c.mu.Lock()

@@ -35,6 +35,7 @@ func writePipe() (ours *pipeEnd, theirs *os.File, err error) {
 	return &pipeEnd{file: w, wide: wide}, r, err
 }
 
+// Read implements io.Reader. A short read means that this end was ahead.
 func (p *pipeEnd) Read(b []byte) (int, error) {
 	p.pause()
 	n, err := p.file.Read(b)
@@ -42,6 +43,7 @@ func (p *pipeEnd) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Write implements io.Writer. A write that took long was blocked by a full pipe.
 func (p *pipeEnd) Write(b []byte) (int, error) {
 	p.pause()
 	begun := time.Now()

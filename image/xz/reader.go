@@ -14,16 +14,16 @@ import (
 const maxDictionary = 64 << 20
 
 // NewReader decodes the xz streams in r, which may be padded and concatenated, as xz(1)
-// does. Its Read ends in io.EOF only if r was xz from its first byte to its last and
-// every check in it matched.
+// does, on one core and with a dictionary of at most 64 MiB. Its Read ends in io.EOF only
+// if r was xz from its first byte to its last and every check in it matched.
 func NewReader(r io.Reader) io.Reader { return newReader(r, maxDictionary) }
 
-// newReader allows dictionaries of at most that many bytes.
+// newReader is NewReader with dictionaries of at most that many bytes.
 func newReader(r io.Reader, dictionary uint32) *reader {
 	return &reader{src: &source{r: r}, dictionary: dictionary}
 }
 
-// reset makes the reader read another file.
+// reset makes the reader read another file, in the memory of the one before.
 func (x *reader) reset(r io.Reader) {
 	*x = reader{src: &source{r: r}, dictionary: x.dictionary, spare: x.z}
 }
@@ -39,6 +39,8 @@ type reader struct {
 	err        error  // returned by every Read from now on
 }
 
+// Read implements io.Reader. It decodes one stream after the other by itself, since the
+// library's own multistream mode does not tell trailing garbage from a bad stream.
 func (x *reader) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, x.err
@@ -54,7 +56,6 @@ func (x *reader) Read(p []byte) (n int, err error) {
 			x.z, err = lib.NewReader(x.src, x.dictionary)
 		}
 		if err == io.EOF {
-			// One stream at a time, to tell a bad stream from trailing garbage.
 			x.streams++
 			err = x.z.Reset(nil)
 		}
@@ -100,6 +101,7 @@ type source struct {
 	err error
 }
 
+// Read implements io.Reader.
 func (s *source) Read(p []byte) (n int, err error) {
 	for n == 0 && s.err == nil {
 		n, s.err = s.r.Read(p)

@@ -69,8 +69,9 @@ func (o WriteOptions) withDefaults() (WriteOptions, error) {
 }
 
 // NewWriter compresses into w: one stream with CRC64 as its check, whose block headers
-// hold the sizes of the blocks. Close ends the stream. Nothing is written after ctx is
-// done.
+// hold the sizes of the blocks, so that it can be decoded in parallel. The caller must
+// call Close once, which ends the stream and returns the error of writing to w. Nothing is
+// written after ctx is done.
 func NewWriter(ctx context.Context, w io.Writer, o WriteOptions) (io.WriteCloser, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -82,7 +83,8 @@ func NewWriter(ctx context.Context, w io.Writer, o WriteOptions) (io.WriteCloser
 	return newCommandWriter(ctx, w, o)
 }
 
-// commandWriter compresses by xz(1).
+// commandWriter compresses by xz(1). A Write after it has exited is a broken pipe; Close
+// returns why.
 type commandWriter struct {
 	io.WriteCloser
 	cmd    *exec.Cmd

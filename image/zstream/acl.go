@@ -83,7 +83,8 @@ const (
 )
 
 // parseACLPhys decodes a zfs_acl_phys_t: z_acl_extern_obj at 0, then z_acl_count at 8
-// and version at 12; or, in version 1, z_acl_size, version, and z_acl_count at 14.
+// and version at 12; or, in version 1, z_acl_size at 8, version at 12, and z_acl_count
+// at 14. The result does not refer to p.
 func parseACLPhys(o byteOrder, p []byte) aclPhys {
 	a := aclPhys{object: o.u64(p), version: o.u16(p[12:]), size: o.u32(p[8:]), inline: append([]byte(nil), p[16:16+inlineACLSize]...)}
 	if a.version == 0 {
@@ -93,7 +94,8 @@ func parseACLPhys(o byteOrder, p []byte) aclPhys {
 	return a
 }
 
-// entries decodes the list; open returns the content of an object.
+// entries decodes the list; open returns the content of an object. It checks every size
+// before it allocates: all of them come from the stream.
 func (a aclPhys) entries(o byteOrder, open func(object uint64) (io.ReaderAt, error)) ([]ACE, error) {
 	if a.version > 1 || a.count > maxACL || a.size > maxACL {
 		return nil, fmt.Errorf("access control list: version %d of %d bytes is not known", a.version, a.size)

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Header types, drr_headertype_t (OpenZFS include/sys/zfs_ioctl.h).
+// Header types, drr_headertype_t (OpenZFS include/sys/zfs_ioctl.h): one dataset at one
+// snapshot, and a package of them.
 const (
 	substream = 1
 	compound  = 2
@@ -75,7 +76,8 @@ func parseBegin(rec *record) (beginRecord, error) {
 	return b, nil
 }
 
-// relativeName returns the name of dataset relative to top: "" for top itself.
+// relativeName returns the name of dataset relative to top: "" for top itself. The
+// result is safe as a relative path: no component is empty, "." or "..".
 func relativeName(top, dataset string) (string, error) {
 	if dataset == top {
 		return "", nil

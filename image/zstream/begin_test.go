@@ -54,7 +54,7 @@ func TestExtract_begin(t *testing.T) {
 		{"two snapshots", begins(func(p *testRecord) { p.setSnapshot("a@b@c") }), `no name of a snapshot: "a@b@c"`},
 		{"an unannounced dataset", begins(func(p *testRecord) { p.setSnapshot("zroot/fx/hello-linux/n@1795390000") }), `"zroot/fx/hello-linux/n@1795390000" is not in the list of the package`},
 		{"an unannounced snapshot", begins(func(p *testRecord) { p.setSnapshot("zroot/fx/hello-linux/m@2") }), "is not in the list of the package"},
-		{"another GUID", begins(func(p *testRecord) { p.setU64(32, 5) }), "is of GUID 0x479f46be843f4bf3 in the list of the package, 0x5 here"},
+		{"another GUID", begins(func(p *testRecord) { p.setU64(32, 5) }), "has GUID 0x479f46be843f4bf3 in the list of the package, 0x5 here"},
 	})
 }
 

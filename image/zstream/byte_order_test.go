@@ -200,7 +200,7 @@ func TestBigEndian(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, "other", content(t, dir, "etc/passwd"))
 		_, _, err = extract(t, bigEndian(t, next, base), Options{Origins: readers([][]byte{base})})
-		must.ErrorContains(t, err, "it is of another byte order than what it is incremental from: not supported")
+		must.ErrorContains(t, err, "its byte order differs from its origin's: not supported")
 	})
 	t.Run("a checksum is of words in that order", func(t *testing.T) {
 		bad := bigEndian(t, smallStream())

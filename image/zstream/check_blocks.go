@@ -5,10 +5,6 @@ import (
 	"fmt"
 )
 
-// What a kernel relies on in objects, and sees to only where it is built to debug
-// (ASSERT): that they are of a file system, and that blocks are as large as the
-// object says.
-
 // checkTypes refuses an object that no file system has. The kernel relies on this and
 // checks it in debug builds only (ASSERT). Objects of other types are ZFS's own: freeing
 // or scrubbing follows the block pointers in blocks of dnodes or object sets, which the
@@ -52,6 +48,8 @@ func (t objectType) isMetadata() bool { return t != typePlainFile }
 // block pointer (dnode.h, DN_SPILL_BLKPTR); the kernel writes both.
 func (o *dnode) maxBonusWithSpill() int { return int(o.slots)*sector - 192 - 128 }
 
+// fitsBesideSpill reports whether a bonus of so many bytes leaves room for a spill block
+// pointer.
 func (o *dnode) fitsBesideSpill(bonus int) bool { return bonus <= o.maxBonusWithSpill() }
 
 // isPowerOfTwo reports whether the object can have several blocks. If its block size is
@@ -73,9 +71,9 @@ func (o *dnode) checkBlock(b block, embedded bool) error {
 	case !o.isPowerOfTwo() && b.offset > 0:
 		return fmt.Errorf("offset %d is beyond its one block of %d bytes", b.offset, size)
 	case b.length > size && (!plain || b.length%size != 0):
-		return fmt.Errorf("a block of %d bytes, where all are of %d", b.length, size)
+		return fmt.Errorf("a block of %d bytes in an object with blocks of %d", b.length, size)
 	case b.length < size && (!plain || size != oldMaxBlock || b.compression != compressNone):
-		return fmt.Errorf("a block of %d bytes, where all are of %d", b.length, size)
+		return fmt.Errorf("a block of %d bytes in an object with blocks of %d", b.length, size)
 	case embedded && (b.logicalSize != b.length || len(b.data) == 0):
 		return fmt.Errorf("%d bytes embedded in %d, for %d", b.logicalSize, len(b.data), b.length)
 	case embedded || b.compression == compressNone:

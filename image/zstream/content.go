@@ -29,9 +29,6 @@ func (s *stage) writeBlock(rec *record) (content int64, err error) {
 	// A block that a kernel stores compressed must decompress, even if its content is
 	// not used here: a kernel reads beyond the end of a truncated LZJB block
 	// (module/zfs/lzjb.c, lzjb_decompress).
-	// What a kernel keeps compressed is looked at before it has it, of whatever use
-	// it is here: it reads beyond what is there of an LZJB block that is cut
-	// (module/zfs/lzjb.c, lzjb_decompress).
 	data, err := s.decompressor.decompress(b.compression, b.data, int(b.logicalSize))
 	if err != nil {
 		return 0, objectError(b.object, err)
@@ -69,8 +66,9 @@ func (s *stage) writeContent(o *dnode, data []byte, offset int64) error {
 	return err
 }
 
-// openContent opens the file of an object's content. WRITEs are sorted by object, so a
-// substream opens each file once.
+// openContent opens the file of an object's content, and keeps it open until another
+// object's is needed: WRITEs are sorted by object, so a substream opens each file once.
+// The caller must not close it.
 func (s *stage) openContent(o *dnode) (*os.File, error) {
 	if s.openFile != nil && s.openNumber == o.number {
 		return s.openFile, nil
@@ -92,7 +90,8 @@ func (s *stage) openContent(o *dnode) (*os.File, error) {
 	return f, nil
 }
 
-// closeContent closes the file that openContent keeps open.
+// closeContent closes the file that openContent keeps open. It does nothing if there is
+// none.
 func (s *stage) closeContent() error {
 	if s.openFile == nil {
 		return nil
@@ -102,7 +101,8 @@ func (s *stage) closeContent() error {
 	return err
 }
 
-// removeContent removes the content of an object.
+// removeContent removes the content of an object, which then is empty. It may be called
+// for an object without content.
 func (s *stage) removeContent(o *dnode) error {
 	delete(s.extents, o.number)
 	had := o.hasData && o.storage == storedInFile
@@ -118,7 +118,7 @@ func (s *stage) removeContent(o *dnode) error {
 	return s.files.Remove(contentName(o.number))
 }
 
-// freeRange applies a FREE record.
+// freeRange applies a FREE record. Beyond the content there is nothing to free.
 func (s *stage) freeRange(rec *record) error {
 	number, from, to, err := s.rules.checkFree(rec)
 	if err != nil {

@@ -53,16 +53,17 @@ func CopyVerified(ctx context.Context, w io.Writer, r io.Reader, o Options, chec
 	return x.stream, p.flush()
 }
 
-// verifiedCopy holds back the last record, and for a package its list too.
+// verifiedCopy is a sink that copies records. It holds back the last record, whose
+// payload the next header verifies, and for a package its list too.
 type verifiedCopy struct {
 	*snapshotStore
 	ctx     context.Context
 	top     *Stream
 	w       io.Writer
 	check   func(*Stream) error
-	newList bool
-	held    []byte
-	records int // taken so far
+	newList bool   // Options.NewList
+	held    []byte // not yet written to w
+	records int    // read so far
 }
 
 // begin implements sink.begin. It refuses the other byte order: a kernel swaps such data
@@ -70,7 +71,7 @@ type verifiedCopy struct {
 // (module/zfs/zap_leaf.c, zap_leaf_byteswap).
 func (p *verifiedCopy) begin(b beginRecord, clones map[uint64]int) error {
 	if b.order.big != hostIsBigEndian {
-		return errors.New("it is of a machine of another byte order: a kernel is not given it")
+		return errors.New("it has another byte order than this machine: a kernel must not receive it")
 	}
 	if err := p.snapshotStore.begin(b, clones); err != nil || !p.top.Package {
 		return err
@@ -84,10 +85,11 @@ func (p *verifiedCopy) begin(b beginRecord, clones map[uint64]int) error {
 // (lib/libzfs/libzfs_sendrecv.c, zfs_receive_one).
 func (p *verifiedCopy) checkOrigin(b beginRecord) error {
 	clone := b.flags&beginClone != 0
+	// goesOn: this is the next snapshot of a dataset that the stream has begun.
 	goesOn := slices.ContainsFunc(p.top.Datasets, func(d Dataset) bool { return d.Name == b.Name })
 	switch name := b.dataset + "@" + b.Snapshot; {
 	case goesOn && clone:
-		return fmt.Errorf("%s is a clone, and its dataset is there already", name)
+		return fmt.Errorf("%s is a clone, and its dataset already exists", name)
 	case !goesOn && clone != (b.FromGUID != 0):
 		return fmt.Errorf("%s is incremental from snapshot %#x, and its flags are %#x: it is neither whole nor a clone", name, b.FromGUID, b.flags)
 	case !goesOn && b.FromGUID != b.Origin:
@@ -99,7 +101,8 @@ func (p *verifiedCopy) checkOrigin(b beginRecord) error {
 // hostIsBigEndian is the byte order of this machine.
 var hostIsBigEndian = binary.NativeEndian.Uint16([]byte{0, 1}) == 1
 
-// end implements sink.end: the END of the dataset is held back until the checks pass.
+// end implements sink.end: it holds back the END of the dataset until the checks pass,
+// so that no receiver completes a dataset that fails them.
 func (p *verifiedCopy) end() error {
 	if err := p.snapshotStore.end(); err != nil || p.current == nil {
 		return err
@@ -133,8 +136,9 @@ func (p *verifiedCopy) end() error {
 	return err
 }
 
-// onRecord gets each record after its header checksum, which covers everything before,
-// is verified.
+// onRecord is called with each record after its header checksum is verified, which
+// covers everything before: it writes what it held back, and holds back this record.
+// With a new list, the second record is the original list's END, which it replaces.
 func (p *verifiedCopy) onRecord(rec *record, header []byte) error {
 	p.records++
 	switch first := p.records == 1; {
@@ -159,6 +163,7 @@ func (p *verifiedCopy) onRecord(rec *record, header []byte) error {
 	return nil
 }
 
+// hold copies a record, whose slices the next read overwrites.
 func (p *verifiedCopy) hold(rec *record, header []byte) {
 	p.held = append(append(p.held[:0], header...), rec.payload...)
 }

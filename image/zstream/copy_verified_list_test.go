@@ -110,7 +110,7 @@ func TestCopyVerified_origin(t *testing.T) {
 	}{
 		"a clone of nothing": {func(e testStream) { e.at(1, drrBegin, 0).setU32(28, 0xd) }, "it is neither whole nor a clone"},
 		"an increment that is a clone": {func(e testStream) { e[e.index(2, drrBegin, 0)].setU32(28, 0xd) },
-			"zroot/fx/hello-linux/m@1795390000x is a clone, and its dataset is there already"},
+			"zroot/fx/hello-linux/m@1795390000x is a clone, and its dataset already exists"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := packageOfTwo(t, false)

@@ -115,7 +115,7 @@ func TestCopyVerified(t *testing.T) {
 func TestCopyVerified_byteOrder(t *testing.T) {
 	leak.Check(t)
 	err := (&verifiedCopy{}).begin(beginRecord{order: byteOrder{big: !hostIsBigEndian}}, nil)
-	must.EqError(t, err, "it is of a machine of another byte order: a kernel is not given it")
+	must.EqError(t, err, "it has another byte order than this machine: a kernel must not receive it")
 }
 
 // Entries that a kernel takes for the same.

@@ -66,8 +66,9 @@ type decompressor struct {
 	zlib  io.ReadCloser
 }
 
-// decompress returns the size bytes of a block; size is at most maxPayload. It is an
-// error if data holds fewer or more.
+// decompress returns the size bytes of a block; size must be at most maxPayload. It
+// returns an error if packed decompresses to fewer bytes or more. For data that is not
+// compressed it returns packed itself.
 func (u *decompressor) decompress(c compression, packed []byte, size int) ([]byte, error) {
 	if c == compressNone || c == compressOff {
 		if len(packed) != size {
@@ -173,7 +174,6 @@ func (u *decompressor) decompressGzip(packed, out []byte) (err error) {
 		return err
 	}
 	// The data must end here; reading its end verifies its Adler-32.
-	// It ends here, and its own checksum holds.
 	switch n, err := u.zlib.Read(make([]byte, 1)); {
 	case n > 0:
 		return errors.New("there are more")
@@ -183,7 +183,7 @@ func (u *decompressor) decompressGzip(packed, out []byte) (err error) {
 	return nil
 }
 
-// close releases the zstd decoder.
+// close releases the zstd decoder. It may be called twice.
 func (u *decompressor) close() {
 	if u.zstd != nil {
 		u.zstd.Close()

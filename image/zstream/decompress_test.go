@@ -187,8 +187,8 @@ func TestExtract_bomb(t *testing.T) {
 		testRefusals(t, []refusal{
 			{c.String() + " of less", bomb(c, 8192), "WRITE: object 14: " + c.String() + ", of "},
 			{c.String() + " of more", bomb(c, maxPayload), "WRITE: object 14: " + c.String() + ", of "},
-			{c.String() + " of too much", bomb(c, maxPayload+512), "WRITE: object 14: no block is of 16777728 bytes at offset 0"},
-			{c.String() + " of 2^63", bomb(c, 1<<63), "no block is of"},
+			{c.String() + " of too much", bomb(c, maxPayload+512), "WRITE: object 14: invalid block: 16777728 bytes at offset 0"},
+			{c.String() + " of 2^63", bomb(c, 1<<63), "invalid block: "},
 		})
 	}
 	many := bomb(compressZstd, 1<<20)(small(t))
@@ -221,12 +221,12 @@ func TestExtract_embedded(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, "embed! embed! embed! embed", content(t, dir, "m/etc/passwd"))
 	testRefusals(t, []refusal{
-		{"of another type", make(func(p *testRecord) { p.header[bodyOffset+33] = 1 }), "object 14: what is embedded is of type 1, and no data"},
+		{"of another type", make(func(p *testRecord) { p.header[bodyOffset+33] = 1 }), "object 14: embedded content of type 1, not data"},
 		{"larger than a pointer", make(func(p *testRecord) { p.setU32(44, 113) }), "113 bytes embedded in a block pointer, more than 112"},
 		{"larger than its block", make(func(p *testRecord) { p.setU32(40, 1024) }), "1024 bytes are embedded for 512"},
-		{"for more than one block", make(func(p *testRecord) { p.setU64(16, 1024) }), "object 14: a block of 1024 bytes, where all are of 512"},
+		{"for more than one block", make(func(p *testRecord) { p.setU64(16, 1024) }), "object 14: a block of 1024 bytes in an object with blocks of 512"},
 		{"of no size", make(func(p *testRecord) { p.setU32(40, 0) }), "0 bytes are embedded for 512"},
-		{"of gigabytes", make(func(p *testRecord) { p.setU32(40, 1<<31); p.setU64(16, 1<<31) }), "no block is of 2147483648 bytes"},
+		{"of gigabytes", make(func(p *testRecord) { p.setU32(40, 1<<31); p.setU64(16, 1<<31) }), "invalid block: 2147483648 bytes"},
 		{"in lz4 without the feature", make(func(p *testRecord) { p.header[bodyOffset+32] = byte(compressLZ4) }), "a block in lz4, without that feature"},
 		{"without the feature", func(e testStream) testStream {
 			e = make(func(*testRecord) {})(e)

@@ -36,7 +36,8 @@ func Extract(ctx context.Context, r io.Reader, dir *os.Root, o Options) (*Stream
 	return s, nil
 }
 
-// removeEntries removes everything in dir.
+// removeEntries removes everything in dir, also below directories that their own mode
+// closes to their owner.
 func removeEntries(dir *os.Root) error {
 	if os.Geteuid() != 0 { // the mode of a directory may forbid it
 		_ = fs.WalkDir(dir.FS(), ".", func(name string, d fs.DirEntry, err error) error {
@@ -144,7 +145,7 @@ func (x *extractor) setRootMetadata() error {
 	return nil
 }
 
-// warnOmissions reports what was omitted.
+// warnOmissions calls Options.Warn with a line for each kind of omission, sorted.
 func (x *extractor) warnOmissions() {
 	var lines []string
 	for kind, count := range x.omitted {

@@ -76,7 +76,8 @@ func (t *tree) extractDir(fd int, d subdirectory, depth int) error {
 	return nil
 }
 
-// extractSubdir fills a subdirectory of fd and then sets its metadata.
+// extractSubdir fills a subdirectory of fd and then sets its metadata: its mode may deny
+// writing, and creating entries changes its times.
 func (t *tree) extractSubdir(fd int, path string, d subdirectory, depth int) error {
 	sub, err := unix.Openat(fd, d.name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

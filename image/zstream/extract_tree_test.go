@@ -60,8 +60,8 @@ func TestExtract_names(t *testing.T) {
 		{"what is not there", value(etcDir, direntOf(999, unix.S_IFREG)), `"passwd": object 999: there is none of that number`},
 		{"number 0", value(etcDir, direntOf(0, unix.S_IFREG)), "object 0: there is none of that number"},
 		{"what is no file", value(etcDir, direntOf(32, unix.S_IFREG)), `"passwd": object 32: it is a master node of attributes, and no file`},
-		{"a directory as a file", value(etcDir, direntOf(binDir, unix.S_IFREG)), "object 2: its name is of type 8, its mode is 40755"},
-		{"a file as a directory", value(varDir, direntOf(passwd, unix.S_IFDIR)), "object 14: its name is of type 4, its mode is 100644"},
+		{"a directory as a file", value(etcDir, direntOf(binDir, unix.S_IFREG)), "object 2: its name has type 8, its mode is 40755"},
+		{"a file as a directory", value(varDir, direntOf(passwd, unix.S_IFDIR)), "object 14: its name has type 4, its mode is 100644"},
 		{"a directory twice", value(varDir, direntOf(binDir, unix.S_IFDIR)), "object 2: the directory has a name already"},
 		{"a directory in itself", value(varDir, direntOf(varDir, unix.S_IFDIR)), "object 11: the directory has a name already"},
 		{"the root in a directory", value(varDir, direntOf(34, unix.S_IFDIR)), "object 34: the directory has a name already"},
@@ -105,7 +105,7 @@ func TestExtract_attributes(t *testing.T) {
 		return func(e testStream) testStream { f(e.at(1, drrObject, passwd).payload); return e }
 	}
 	testRefusals(t, []refusal{
-		{"no kind of file", setAttribute(passwd, "ZPL_MODE", 0o010000|0o160000), `"passwd": object 14: its name is of type 8, its mode is 170000`},
+		{"no kind of file", setAttribute(passwd, "ZPL_MODE", 0o010000|0o160000), `"passwd": object 14: its name has type 8, its mode is 170000`},
 		{"a directory's mode", setAttribute(passwd, "ZPL_MODE", 0o040755), "object 14: it is a file, its mode is 40755"},
 		{"a file's mode", setAttribute(varDir, "ZPL_MODE", 0o100644), "object 11: it is a directory, its mode is 100644"},
 		{"a root that is a file", setAttribute(34, "ZPL_MODE", 0o100644), "the root: object 34: it is a directory, its mode is 100644"},

@@ -16,13 +16,14 @@ const (
 )
 
 // fileFlag is a flag with its name in chflags(1) and its bit in st_flags (FreeBSD
-// sys/sys/stat.h); the mapping is that of zfs_freebsd_getattr.
+// sys/sys/stat.h), mapped as by zfs_freebsd_getattr.
 type fileFlag struct {
 	bit  Flags
 	stat uint32
 	name string
 }
 
+// flagTable is in the order in which String prints flags.
 var flagTable = []fileFlag{
 	{1 << 38, 0x40000, "sappnd"},  // ZFS_APPENDONLY, SF_APPEND
 	{1 << 36, 0x20000, "schg"},    // ZFS_IMMUTABLE, SF_IMMUTABLE

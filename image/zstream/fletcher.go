@@ -8,6 +8,7 @@ import "encoding/binary"
 type fletcher4 [4]uint64
 
 // Write adds p as 32-bit words of byte order o. The length of p must be a multiple of 4.
+// It is unrolled, since every byte of a stream goes through it.
 func (f *fletcher4) Write(p []byte, o byteOrder) {
 	if o.big {
 		f.writeBig(p)

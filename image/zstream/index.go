@@ -43,7 +43,7 @@ type Entry struct {
 // ends Index and is returned.
 //
 // Until it returns, Index keeps directories and attributes in a new directory of
-// Options.Scratch. Memory use is that of Extract.
+// Options.Scratch. It needs as much memory as Extract.
 func Index(ctx context.Context, r io.Reader, o Options, visit func(Entry) error) (s *Stream, err error) {
 	scratch, err := os.MkdirTemp(o.Scratch, "zstream-")
 	if err != nil {
@@ -82,7 +82,8 @@ type walker struct {
 	seed       maphash.Seed
 }
 
-// firstName is the first name of a file: not a path, since many may be long.
+// firstName is the first name of a file. It is not stored as a path: there may be many,
+// and long ones.
 type firstName struct {
 	dir  *dirPath
 	name string
@@ -104,7 +105,8 @@ func (a *dirPath) path(name string) string {
 	return name
 }
 
-// visitRoot visits the root and everything below.
+// visitRoot visits the root and everything below. If w.forMount, it also checks what a
+// mounting kernel relies on.
 func (w *walker) visitRoot() error {
 	n, err := w.rootDir()
 	if err != nil {
@@ -126,7 +128,9 @@ func (w *walker) visitRoot() error {
 	return w.visitDir(nil, w.root, dirCounts{n.links, n.size}, 0)
 }
 
-// visitDir visits the entries of a directory, then those of its subdirectories.
+// visitDir visits the entries of a directory, then its subdirectories. says are the
+// links and size in the directory's attributes. It refuses two entries of one name; to
+// save memory, it compares hashes with a random seed.
 func (w *walker) visitDir(dir *dirPath, object uint64, says dirCounts, depth int) error {
 	name := func() string { return "/" + strings.TrimSuffix(dir.path(""), "/") }
 	if depth > maxDepth {
@@ -202,7 +206,7 @@ func (w *walker) visitEntry(dir *dirPath, in uint64, prefix string, e zapAttribu
 	return sub, w.visit(found)
 }
 
-// newEntry returns the Entry for a znode.
+// newEntry returns the Entry for a znode, without Path, Hardlink and Content.
 func (w *walker) newEntry(object uint64, n *znode) (e Entry, err error) {
 	e = Entry{
 		Dataset: w.dataset, Object: object, Mode: fileMode(n.mode), UID: n.uid, GID: n.gid, Size: n.size, Links: n.links,

@@ -25,7 +25,8 @@ func (s *stage) inheritObject(o, old *dnode, rec *record) error {
 	return nil
 }
 
-// keepsContent reports whether o keeps the content of old.
+// keepsContent reports whether o keeps the content of old. If so, it sets o.blockSize to
+// old's.
 func (s *stage) keepsContent(o, old *dnode, bonus []byte) (bool, error) {
 	switch {
 	case o.slots != old.slots, o.storage != old.storage:
@@ -36,9 +37,8 @@ func (s *stage) keepsContent(o, old *dnode, bonus []byte) (bool, error) {
 		return false, nil
 	}
 	// A file of several blocks has a new block size: either the previous stream was sent
-	// without large blocks, or the number was reused for another file.
-	// Files of several blocks whose size is another: either the stream before was
-	// sent without large blocks, or the number was given to another file.
+	// without large blocks, or the number was reused for another file. The generation,
+	// which is the transaction that created the file, tells which.
 	if s.buf == nil {
 		s.buf = make([]byte, maxBonus+maxSpill)
 	}

@@ -30,6 +30,8 @@ var errExtents = fmt.Errorf("what it holds is in more than %d parts", maxExtents
 // entry takes about 100.
 const maxJournalContent = 1 << 30
 
+// newJournal returns a journal in f, which must be empty and open for reading and
+// writing.
 func newJournal(f *os.File) *journal {
 	return &journal{f: f, pending: bufio.NewWriterSize(f, 64<<10)}
 }
@@ -42,7 +44,7 @@ func (j *journal) add(p []byte) (at int64, err error) {
 	return at, err
 }
 
-// ReadAt implements io.ReaderAt.
+// ReadAt implements io.ReaderAt. It flushes buffered writes first if it needs them.
 func (j *journal) ReadAt(p []byte, at int64) (int, error) {
 	if at+int64(len(p)) > j.flushed {
 		if err := j.pending.Flush(); err != nil {
@@ -62,7 +64,8 @@ func (e extent) end() int64 { return e.offset + e.size }
 // overlap. Gaps are zero.
 type extentList struct{ extents []extent }
 
-// write stores p at offset and replaces what was there.
+// write stores p at offset, in place of earlier content there. The journal keeps the
+// earlier bytes too: its bound counts every write.
 func (k *extentList) write(j *journal, p []byte, offset int64) error {
 	if j.content += int64(len(p)); j.content > maxJournalContent {
 		return fmt.Errorf("there are more than %d bytes of directories and the like", maxJournalContent)
@@ -92,7 +95,8 @@ func (k *extentList) firstAfter(offset int64) int {
 	return sort.Search(len(k.extents), func(i int) bool { return k.extents[i].offset > offset })
 }
 
-// punch makes a range a hole.
+// punch makes a range a hole: it removes and cuts extents. A hole inside an extent makes
+// two of it.
 func (k *extentList) punch(from, to int64) {
 	first := k.firstAfter(from)
 	if first > 0 && k.extents[first-1].end() > from {

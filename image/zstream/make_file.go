@@ -29,7 +29,7 @@ func (t *tree) placeFile(fd int, name string, o *dnode, n *znode) error {
 	return os.NewSyscallError("link", err)
 }
 
-// errOmitted reports that a file cannot be created here and has been counted.
+// errOmitted means that a file cannot be created here and was counted as omitted.
 var errOmitted = errors.New("left out")
 
 // makeFile creates a file in the stage with all its metadata.
@@ -54,7 +54,7 @@ func (t *tree) makeFile(staged string, o *dnode, n *znode) (err error) {
 // not at all if it is empty or a hole.
 func (t *tree) makeRegular(staged string, o *dnode, n *znode) error {
 	if o.hasData && o.storage != storedInFile {
-		return objectError(o.number, errors.New("its attributes do not begin as those of a file"))
+		return objectError(o.number, errors.New("its attributes do not begin like a file's"))
 	}
 	if o.hasData {
 		if err := t.stage.unshare(staged); err != nil {
@@ -66,8 +66,6 @@ func (t *tree) makeRegular(staged string, o *dnode, n *znode) error {
 	}
 	// Data beyond the length belongs to the last block, or is damage. Without
 	// LARGE_BLOCKS a block arrives in parts, and its size is unknown.
-	// What is written beyond the length is of the same block, or damage. Without
-	// LARGE_BLOCKS a block comes in parts, and its own size is not told.
 	if o.size-n.size >= maxPayload {
 		return objectError(o.number, fmt.Errorf("%d bytes were written to a file of %d", o.size, n.size))
 	}
@@ -110,7 +108,8 @@ func (t *tree) makeSpecial(staged string, o *dnode, n *znode) error {
 	return os.NewSyscallError("mknod", err)
 }
 
-// renameByLink renames a file and fails if the new name exists.
+// renameByLink renames a file and fails if the new name exists, as link(2) does. The file
+// must not be a directory.
 func renameByLink(fromfd int, from string, tofd int, to string) error {
 	if err := unix.Linkat(fromfd, from, tofd, to, 0); err != nil {
 		return err

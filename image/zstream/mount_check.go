@@ -68,6 +68,9 @@ func (f *zpl) checkUnlinkedSet() error {
 	return nil
 }
 
+// checkUnlinked checks one entry of the unlinked set: a file, an empty directory, or a
+// directory of extended attributes. The entry's name is the object's number in
+// hexadecimal.
 func (f *zpl) checkUnlinked(e zapAttribute) error {
 	number, err := e.integer()
 	if err != nil {
@@ -126,7 +129,7 @@ func (f *zpl) checkXattrDir(dir, of uint64) error {
 	case n.flags&flagXattr == 0 || o.nameCount > 1:
 		return objectError(dir, errors.New("it is no directory of extended attributes"))
 	case n.parent != of:
-		return objectError(dir, fmt.Errorf("its extended attributes are those of object %d", n.parent))
+		return objectError(dir, fmt.Errorf("its extended attributes belong to object %d", n.parent))
 	}
 	o.nameCount = 1
 	return nil
@@ -157,7 +160,8 @@ func (n *znode) checkDir(parent uint64) error {
 	return nil
 }
 
-// check compares the links and size of a directory with the entries found.
+// check returns an error if the links or the size of a directory are too small for the
+// entries found.
 func (d dirCounts) check(subdirs, names int64) error {
 	switch {
 	case int64(min(d.links, 1<<62)) < 2+subdirs:

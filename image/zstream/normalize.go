@@ -113,7 +113,8 @@ func upperRune(r rune) rune {
 	return r
 }
 
-// decompose returns the decomposition of a character.
+// decompose returns the decomposition of a character, or the character itself if Unicode
+// 5.0 has none.
 func decompose(form norm.Form, r rune) string {
 	if r >= utf8.RuneSelf && unicode.Is(unicode5, r) {
 		return form.String(string(r))
@@ -132,7 +133,9 @@ func classOf(r rune) uint8 {
 // pair is two characters with a composition.
 type pair struct{ first, second string }
 
-// compositions returns all compositions, and the characters that begin one.
+// compositions returns all compositions in Unicode 5.0, and the characters that begin
+// one. It computes them once: the library exports no table of pairs. Hangul is left out:
+// see syllable.
 var compositions = sync.OnceValues(func() (all map[pair]string, first map[string]bool) {
 	all, first = map[pair]string{}, map[string]bool{}
 	visit := func(r rune) {

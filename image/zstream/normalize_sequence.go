@@ -20,7 +20,7 @@ type char struct {
 	class uint8
 }
 
-// state is the end of a sequence so far.
+// state says how a sequence ends so far, and so what can continue it.
 type state int
 
 const (

@@ -37,7 +37,8 @@ const (
 	uniqueNameType = 2
 )
 
-// unpackNvlist decodes a packed list, which must take all of buf.
+// unpackNvlist decodes a packed list, which must take all of buf but for padding. Byte
+// arrays in the result refer to buf.
 func unpackNvlist(buf []byte) (nvlist, error) {
 	if len(buf) == 0 {
 		return nil, errors.New("list: a package without one")
@@ -53,7 +54,8 @@ func unpackNvlist(buf []byte) (nvlist, error) {
 	return list, x.err
 }
 
-// find returns the value of a name, or nil if there is none.
+// find returns the value of a name, or nil if there is none or its type is
+// DATA_TYPE_BOOLEAN: see has.
 func (l nvlist) find(name string) any {
 	for _, p := range l {
 		if p.name == name {
@@ -116,7 +118,7 @@ func lookupValue[T string | uint64 | bool | nvlist](l nvlist, name string) (valu
 	}
 	value, ok := l.find(name).(T)
 	if !ok {
-		return value, fmt.Errorf("%q is of the wrong type", name)
+		return value, fmt.Errorf("%q has the wrong type", name)
 	}
 	return value, nil
 }

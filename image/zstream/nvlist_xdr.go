@@ -53,7 +53,8 @@ func (x *xdr) fail(format string, args ...any) {
 	x.rest = nil
 }
 
-// take returns the next n bytes and skips their padding.
+// take returns the next n bytes and skips their padding to a multiple of 4 (RFC 4506,
+// section 3). The bytes are part of the input.
 func (x *xdr) take(n uint32) []byte {
 	padded := (uint64(n) + 3) &^ 3
 	if padded > uint64(len(x.rest)) {
@@ -168,7 +169,7 @@ func elements(dataType uint32) (n uint32, isArray bool) {
 	return 1, false
 }
 
-// value decodes a value.
+// value decodes a value of a type; count is the number of elements of an array.
 func (x *xdr) value(dataType, count uint32, depth int) any {
 	switch dataType {
 	case nvBoolean:
@@ -201,7 +202,8 @@ func (x *xdr) value(dataType, count uint32, depth int) any {
 	return x.opaque(dataType, count, depth)
 }
 
-// opaque decodes a value of a type that the package does not use.
+// opaque decodes a value of a type that the package does not use, to find its end. It
+// returns the lists in an array of lists, for checkUniqueDeep.
 func (x *xdr) opaque(dataType, count uint32, depth int) opaque {
 	o := opaque{dataType: dataType}
 	switch dataType {

@@ -92,12 +92,14 @@ type dnode struct {
 }
 
 // objset holds the dnodes of a dataset in order of object number, in chunks so that an
-// insertion moves one chunk at most.
+// insertion moves one chunk at most. A pointer to a dnode is valid until the next add or
+// remove. The zero value is empty.
 type objset struct {
 	chunks [][]dnode // none is empty
 	count  int64
 }
 
+// chunkObjects is the most dnodes in a chunk.
 const chunkObjects = 1024
 
 // chunkIndex returns the index of the chunk where number is, or belongs.
@@ -174,7 +176,8 @@ func (os *objset) findType(number uint64, want objectType) (*dnode, error) {
 	return o, err
 }
 
-// remove calls f with each dnode in [from, to) and removes it.
+// remove calls f with each dnode in [from, to) and removes it. An error of f ends it and
+// is returned.
 func (os *objset) remove(from, to uint64, f func(*dnode) error) error {
 	for c := os.chunkIndex(from); c < len(os.chunks) && os.chunks[c][0].number < to; {
 		chunk := os.chunks[c]
@@ -194,7 +197,8 @@ func (os *objset) remove(from, to uint64, f func(*dnode) error) error {
 	return nil
 }
 
-// each calls f with every dnode, in order of number.
+// each calls f with every dnode, in order of number. f may change the dnode, and must not
+// add or remove any.
 func (os *objset) each(f func(*dnode) error) error {
 	for _, chunk := range os.chunks {
 		for i := range chunk {

@@ -24,7 +24,8 @@ type listedDataset struct {
 	snapshotProperties map[string]map[string]any // properties of each
 }
 
-// parsePackageList decodes the list.
+// parsePackageList decodes the list, which its checksum does not verify yet. It refuses
+// lists that two receivers could read in two ways, such as with a name that comes twice.
 func parsePackageList(buf []byte) (*packageList, error) {
 	list, err := unpackNvlist(buf)
 	if err != nil {
@@ -134,7 +135,7 @@ func parseListedDataset(fs nvlist) (d listedDataset, err error) {
 	for _, s := range snapProps {
 		props, ok := s.value.(nvlist)
 		if !ok {
-			return d, fmt.Errorf("properties of snapshot %q are of the wrong type", s.name)
+			return d, fmt.Errorf("properties of snapshot %q have the wrong type", s.name)
 		}
 		if d.snapshotProperties[s.name], err = parseProperties(props); err != nil {
 			return d, fmt.Errorf("snapshot %q: %w", s.name, err)
@@ -181,7 +182,7 @@ func (c *packageList) checkListed(b *beginRecord) error {
 		return fmt.Errorf("%q is not in the list of the package", name)
 	}
 	if guid != b.GUID {
-		return fmt.Errorf("%q is of GUID %#x in the list of the package, %#x here", name, guid, b.GUID)
+		return fmt.Errorf("%q has GUID %#x in the list of the package, %#x here", name, guid, b.GUID)
 	}
 	b.Origin, b.Properties = d.origin, d.properties
 	b.Snapshots[0].Properties = d.snapshotProperties[b.Snapshot]

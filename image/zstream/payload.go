@@ -24,8 +24,9 @@ func payloadSize(rec *record, said uint32) (int, error) {
 	return int(size), nil
 }
 
-// payloadSizeOf returns the unchecked size. It refuses the record types that only
-// encrypted, deduplicated and redacted streams have.
+// payloadSizeOf returns the size without the checks of payloadSize; said counts only for
+// BEGIN. It refuses the record types that only encrypted, deduplicated and redacted
+// streams have.
 func payloadSizeOf(rec *record, said uint32) (uint64, error) {
 	switch rec.typ {
 	case drrBegin:
@@ -61,7 +62,7 @@ func payloadSizeOf(rec *record, said uint32) (uint64, error) {
 // maxEmbeddedPayload is BPE_PAYLOAD_SIZE (OpenZFS include/sys/spa.h).
 const maxEmbeddedPayload = 112
 
-// block is the block of a WRITE or a WRITE_EMBEDDED record.
+// block is the block of a WRITE or a WRITE_EMBEDDED record. Sizes are in bytes.
 type block struct {
 	object, offset uint64
 	logicalSize    uint64 // of the data when decompressed
@@ -84,7 +85,7 @@ func parseBlock(rec *record) (block, error) {
 	b.compression, b.data = compression(rec.u8(32)), rec.payload[:rec.u32(44)]
 	switch etype := rec.u8(33); { // BP_EMBEDDED_TYPE_DATA is 0
 	case etype != 0:
-		return b, objectError(b.object, fmt.Errorf("what is embedded is of type %d, and no data", etype))
+		return b, objectError(b.object, fmt.Errorf("embedded content of type %d, not data", etype))
 	case b.logicalSize > b.length || b.logicalSize == 0:
 		return b, objectError(b.object, fmt.Errorf("%d bytes are embedded for %d", b.logicalSize, b.length))
 	}

@@ -30,6 +30,8 @@ func checkAccounting(o byteOrder, typ objectType, bonus []byte) error {
 	return nil
 }
 
+// checkSAAccounting is checkAccounting for system attributes: their header, and values up
+// to the flags, and up to the project if the flags say that there is one.
 func checkSAAccounting(o byteOrder, bonus []byte) error {
 	if len(bonus) < 8 || o.u32(bonus) != saMagic {
 		return errors.New("attributes: they have no header")

@@ -9,14 +9,17 @@ import (
 	"slices"
 )
 
-// sink receives the substreams of a stream.
+// sink receives the substreams of a stream. An error of a method ends the reading.
 type sink interface {
 	// begin starts a substream, as described by its BEGIN and the list of the package.
-	// clones counts the clones of each snapshot in the package.
+	// clones counts the clones of each snapshot in the package that are still to come;
+	// the sink may count down in it.
 	begin(b beginRecord, clones map[uint64]int) error
+
 	// record applies a record of the substream and returns how many bytes of file
-	// content it holds.
+	// content it holds. rec is valid until it returns.
 	record(rec *record) (content int64, err error)
+
 	// end is called when the whole substream is verified.
 	end() error
 }
@@ -38,6 +41,7 @@ func readStream(ctx context.Context, r io.Reader, o Options, s sink) (*streamRea
 	return x, x.readAll()
 }
 
+// readAll reads the stream to its end, after which nothing may follow.
 func (x *streamReader) readAll() error {
 	rec, err := x.read()
 	if err != nil {
@@ -176,7 +180,7 @@ func (x *streamReader) readRecords(guid uint64) (content int64, err error) {
 		}
 		if rec.typ == drrEnd {
 			if rec.u64(32) != guid { // drr_toguid
-				return 0, x.errorf("it is of snapshot %#x, not %#x", rec.u64(32), guid)
+				return 0, x.errorf("it ends snapshot %#x, not %#x", rec.u64(32), guid)
 			}
 			return content, nil
 		}
@@ -188,7 +192,8 @@ func (x *streamReader) readRecords(guid uint64) (content int64, err error) {
 	}
 }
 
-// contentSize returns the decompressed size of a record's data, in bytes.
+// contentSize returns the decompressed size of a record's data, in bytes, or the size of
+// its payload if that is larger: MaxBytes bounds both.
 func contentSize(rec *record) int64 {
 	size := uint64(0)
 	switch rec.typ {

@@ -13,6 +13,8 @@ import (
 // all layouts of this file).
 type recordType uint32
 
+// The record types, by number. payloadSizeOf refuses the types that only unsupported
+// streams have.
 const (
 	drrBegin recordType = iota
 	drrObject
@@ -27,11 +29,13 @@ const (
 	drrRedact
 )
 
+// recordTypeNames are the names in OpenZFS, without DRR_.
 var recordTypeNames = []string{
 	"BEGIN", "OBJECT", "FREEOBJECTS", "WRITE", "FREE", "END",
 	"WRITE_BYREF", "SPILL", "WRITE_EMBEDDED", "OBJECT_RANGE", "REDACT",
 }
 
+// String returns the name of the type, for messages.
 func (k recordType) String() string {
 	if int(k) < len(recordTypeNames) {
 		return recordTypeNames[k]
@@ -87,6 +91,7 @@ type recordReader struct {
 	next   int64 // offset of the next
 }
 
+// newRecordReader returns a reader of the stream r. It reads ahead of the records.
 func newRecordReader(ctx context.Context, r io.Reader) *recordReader {
 	return &recordReader{ctx: ctx, r: bufio.NewReaderSize(r, readAhead), index: -1}
 }
@@ -219,7 +224,8 @@ func (rs *recordReader) checkHeader(rec *record) error {
 // isZero reports whether p has only zero bytes.
 func isZero(p []byte) bool { return bytes.Count(p, []byte{0}) == len(p) }
 
-// readPayload reads the next size bytes, without a copy if the buffer holds them.
+// readPayload reads the next size bytes, without a copy if the buffer holds them. The
+// next read overwrites the result.
 func (rs *recordReader) readPayload(size int) ([]byte, error) {
 	if size <= rs.r.Size() {
 		p, err := rs.r.Peek(size)

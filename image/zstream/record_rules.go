@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// recordRules checks the order and the limits of a substream's records. The order is
-// that of every send and what a receiver insists on: OBJECTs by number, WRITEs and FREEs
+// recordRules checks the order and the limits of a substream's records. Every sender
+// keeps this order, and a receiver insists on it: OBJECTs by number, WRITEs and FREEs
 // by object and offset (OpenZFS module/zfs/dmu_send.c, dump_free and dmu_dump_write;
 // dmu_recv.c, receive_process_write_record). So no byte is written twice, and the work
 // is bounded by the size that the stream declares. Blocks above 128 KiB, dnodes above
@@ -91,7 +91,8 @@ func (r *recordRules) checkObject(rec *record) (dnode, error) {
 // isFile reports whether objects of type t have the attributes of files.
 func (t objectType) isFile() bool { return t == typePlainFile || t == typeDirectory }
 
-// checkWrite checks the order, size and features of a block.
+// checkWrite checks the order, size and features of a block, which is written to o.
+// Embedded blocks do not name the type of their object.
 func (r *recordRules) checkWrite(b block, o *dnode, embedded bool) error {
 	var err error
 	switch {
@@ -102,7 +103,7 @@ func (r *recordRules) checkWrite(b block, o *dnode, embedded bool) error {
 	case b.object == r.writtenObject && b.offset < r.writtenEnd:
 		err = fmt.Errorf("offset %d is written to after what is before %d", b.offset, r.writtenEnd)
 	case b.length == 0 || b.length%sector != 0 || b.offset%sector != 0 || b.offset >= 1<<62 || b.length > maxPayload:
-		err = fmt.Errorf("no block is of %d bytes at offset %d", b.length, b.offset)
+		err = fmt.Errorf("invalid block: %d bytes at offset %d", b.length, b.offset)
 	case b.length > oldMaxBlock && r.features&(featureLargeBlocks|featureLargeMicroZAP) == 0:
 		err = fmt.Errorf("a block of %d bytes, without feature LARGE_BLOCKS", b.length)
 	case !embedded && b.compression != compressNone && r.features&featureCompressed == 0:
@@ -150,7 +151,8 @@ func (r *recordRules) checkSpill(rec *record, o *dnode) (err error) {
 
 // checkFree decodes a FREE record: a hole. Offsets in struct drr_free: object 0, offset
 // 8, length 16; a length of all ones means up to the end. Such a FREE precedes the
-// WRITEs of its object; other holes are in order with them.
+// WRITEs of its object; other holes are in order with them. An empty range is returned
+// as 0, 0.
 func (r *recordRules) checkFree(rec *record) (number, from, to uint64, err error) {
 	number, from, to = rec.u64(0), rec.u64(8), rec.u64(8)+rec.u64(16)
 	if rec.u64(16) == 1<<64-1 || to < from || to > 1<<62 {

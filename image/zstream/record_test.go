@@ -230,7 +230,7 @@ func TestExtract_records(t *testing.T) {
 	testRefusals(t, []refusal{
 		{"an unknown record", kindTo(11), "record of type 11: no such record is known"},
 		{"a reference", kindTo(drrWriteByRef), "WRITE_BYREF: deduplicated streams are not supported"},
-		{"an embedded block", kindTo(drrWriteEmbedded), "WRITE_EMBEDDED: object 14: what is embedded is of type 75, and no data"},
+		{"an embedded block", kindTo(drrWriteEmbedded), "WRITE_EMBEDDED: object 14: embedded content of type 75, not data"},
 		{"a range of an encrypted dataset", kindTo(drrObjectRange), "OBJECT_RANGE: raw (encrypted) streams are not supported"},
 		{"a redacted block", kindTo(drrRedact), "REDACT: redacted streams are not supported"},
 		{"a BEGIN in a dataset", kindTo(drrBegin), "BEGIN: the dataset before has no END"},
@@ -239,11 +239,11 @@ func TestExtract_records(t *testing.T) {
 		{"a negative payload", set(drrWrite, func(p *testRecord) { p.setU64(24, 1<<64-512) }), "is more than 16777216"},
 		{"two sizes", set(drrWrite, func(p *testRecord) { p.header[4] = 8 }), "its payload is said to be of 8 bytes, and of 512"},
 		{"an odd size", set(drrWrite, func(p *testRecord) { p.setU64(24, 510); p.payload = p.payload[:510] }), "510 bytes, not a multiple of 4"},
-		{"half a sector", set(drrWrite, func(p *testRecord) { p.setU64(24, 256); p.payload = p.payload[:256] }), "object 14: no block is of 256 bytes at offset 0"},
-		{"no content", set(drrWrite, func(p *testRecord) { p.setU64(24, 0); p.payload = nil }), "no block is of 0 bytes"},
-		{"an odd place", set(drrWrite, func(p *testRecord) { p.setU64(16, 100) }), "no block is of 512 bytes at offset 100"},
-		{"a place beyond any file", set(drrWrite, func(p *testRecord) { p.setU64(16, 1<<63-512) }), "no block is of 512 bytes at offset 9223372036854775296"},
-		{"a place that overflows", set(drrWrite, func(p *testRecord) { p.setU64(16, 1<<64-512) }), "no block is of 512 bytes"},
+		{"half a sector", set(drrWrite, func(p *testRecord) { p.setU64(24, 256); p.payload = p.payload[:256] }), "object 14: invalid block: 256 bytes at offset 0"},
+		{"no content", set(drrWrite, func(p *testRecord) { p.setU64(24, 0); p.payload = nil }), "invalid block: 0 bytes"},
+		{"an odd place", set(drrWrite, func(p *testRecord) { p.setU64(16, 100) }), "invalid block: 512 bytes at offset 100"},
+		{"a place beyond any file", set(drrWrite, func(p *testRecord) { p.setU64(16, 1<<63-512) }), "invalid block: 512 bytes at offset 9223372036854775296"},
+		{"a place that overflows", set(drrWrite, func(p *testRecord) { p.setU64(16, 1<<64-512) }), "invalid block: 512 bytes"},
 		{"content of another type", set(drrWrite, func(p *testRecord) { p.setU32(8, 20) }), "object 14: it is a file, and content of type 20 is written to it"},
 		{"a large block", set(drrWrite, func(p *testRecord) { p.setU64(24, 1<<18); p.payload = make([]byte, 1<<18) }), "a block of 262144 bytes, without feature LARGE_BLOCKS"},
 		{"content of nothing", set(drrWrite, func(p *testRecord) { p.setU64(0, 999) }), "object 999: there is none of that number"},
@@ -282,7 +282,7 @@ func TestExtract_records(t *testing.T) {
 			e.at(1, drrFreeObjects, 0).setU64(0, passwd)
 			return e
 		}, "FREEOBJECTS: object 14: it is freed after object"},
-		{"an END of another", func(e testStream) testStream { e.at(1, drrEnd, 0).setU64(32, 1); return e }, "END: it is of snapshot 0x1, not 0x"},
+		{"an END of another", func(e testStream) testStream { e.at(1, drrEnd, 0).setU64(32, 1); return e }, "END: it ends snapshot 0x1, not 0x"},
 		{"records outside of a dataset", func(e testStream) testStream {
 			i := e.index(1, drrEnd, 0)
 			return append(e[:i+1:i+1], e[i-1:]...)

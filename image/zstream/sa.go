@@ -31,7 +31,8 @@ const (
 	maxLayouts    = 1024
 )
 
-// newSATable reads the registry and the layouts.
+// newSATable reads the registry and the layouts. The caller must call check before it
+// trusts a layout.
 func newSATable(registry, layouts zap) (*saTable, error) {
 	t := &saTable{order: registry.order, attrs: map[uint16]saAttr{}, layouts: map[uint16][]uint16{}}
 	if err := registry.each(t.addAttr); err != nil {
@@ -43,7 +44,8 @@ func newSATable(registry, layouts zap) (*saTable, error) {
 	return t, nil
 }
 
-// addAttr adds an entry of the registry.
+// addAttr adds an entry of the registry (sa_impl.h, ATTR_ENCODE): in the value are the
+// number in bits 0 to 15, how to swap bytes in 16 to 23, and the size in 24 to 39.
 func (t *saTable) addAttr(e zapAttribute) error {
 	v, err := e.integer()
 	if err != nil {
@@ -58,7 +60,7 @@ func (t *saTable) addAttr(e zapAttribute) error {
 	}
 	r := saAttr{string(e.name), int(v>>24) & 0xffff} // ATTR_LENGTH
 	if want, fixed := saAttrSizes[r.name]; fixed && r.size != want {
-		return fmt.Errorf("%s is of %d bytes, not %d", r.name, r.size, want)
+		return fmt.Errorf("%s has %d bytes, not %d", r.name, r.size, want)
 	}
 	if at := slices.Index(saLegacyAttrs, r.name); at >= 0 && int(n) != at {
 		return fmt.Errorf("%s has number %d, not %d", r.name, n, at)
@@ -102,7 +104,8 @@ func (t *saTable) check() error {
 	return nil
 }
 
-// addLayout adds an entry of the layouts.
+// addLayout adds an entry of the layouts: its name is the layout's number in decimal, its
+// values are numbers of attributes.
 func (t *saTable) addLayout(e zapAttribute) error {
 	n, err := strconv.ParseUint(string(e.name), 10, 16)
 	if err != nil || len(e.value) > maxAttributes {

@@ -36,6 +36,7 @@ func (left omissions) setMetadata(fd int, name string, n *znode, list []Xattr) e
 	if err := unix.UtimesNanoAt(fd, name, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return os.NewSyscallError("utimensat", err)
 	}
+	// A file system may change a time that does not fit 32 bits, without an error.
 	if sec := n.mtime.Sec; int64(sec) <= -1<<31 || int64(sec) >= 1<<31-1 {
 		var st unix.Stat_t
 		if err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -77,8 +78,6 @@ func (left omissions) setXattrs(fd int, name string, n *znode, list []Xattr) err
 	all := true
 	for _, x := range list {
 		// An image must not set overlayfs's own attributes
-		// (Documentation/filesystems/overlayfs.rst, "userxattr").
-		// What overlayfs reads for itself is not for an image to say
 		// (Documentation/filesystems/overlayfs.rst, "userxattr").
 		own := strings.HasPrefix(x.Name, "overlay.")
 		if x.Namespace != "user" || own || x.Value == nil && x.Size > 0 {

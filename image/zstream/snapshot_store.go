@@ -30,7 +30,7 @@ type stagedSnapshot struct {
 	stage       *stage
 }
 
-// begin implements sink.begin.
+// begin implements sink.begin. MaxObjects bounds the objects of all stages together.
 func (l *snapshotStore) begin(b beginRecord, clones map[uint64]int) (err error) {
 	v := &stagedSnapshot{name: b.Name, guid: b.GUID, streamIndex: l.streamIndex}
 	if b.FromGUID != 0 {
@@ -67,7 +67,7 @@ func (l *snapshotStore) baseStage(b beginRecord, clones map[uint64]int) (*stage,
 	}
 	origin := l.snapshots[at]
 	if origin.stage.order != b.order {
-		return nil, errors.New("it is of another byte order than what it is incremental from: not supported")
+		return nil, errors.New("its byte order differs from its origin's: not supported")
 	}
 	next := origin.streamIndex == l.streamIndex && origin.name == b.Name // the next snapshot of the same dataset
 	if !next && clones[b.FromGUID] > 0 {
@@ -99,7 +99,8 @@ func (l *snapshotStore) end() error {
 	return l.current.stage.closeContent()
 }
 
-// read reads the origins and then r. It leaves the snapshots of r in the store.
+// read reads the origins and then r. It leaves only the last snapshots of r's datasets in
+// the store.
 func (l *snapshotStore) read(ctx context.Context, r io.Reader) (*streamReader, error) {
 	if err := l.readOrigins(ctx); err != nil {
 		return nil, err
@@ -129,7 +130,8 @@ func (l *snapshotStore) readOrigins(ctx context.Context) error {
 	return nil
 }
 
-// eachDataset calls f with every dataset of the stream, in its order, and its files.
+// eachDataset calls f with every dataset of the stream, in its order, and its files. It
+// sets Dataset.Files, and skips datasets whose origin is missing.
 func (l *snapshotStore) eachDataset(x *streamReader, f func(d *Dataset, files *zpl) error) error {
 	for i := range x.stream.Datasets {
 		d := &x.stream.Datasets[i]
@@ -152,7 +154,7 @@ func (l *snapshotStore) eachDataset(x *streamReader, f func(d *Dataset, files *z
 	return nil
 }
 
-// remove removes all stages.
+// remove removes all stages. It may be called twice.
 func (l *snapshotStore) remove() (err error) {
 	for _, v := range l.snapshots {
 		err = errors.Join(err, v.stage.remove())

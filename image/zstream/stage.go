@@ -24,7 +24,7 @@ type stage struct {
 	withoutContent bool           // skip the content of files,
 	contentReserve contentReserve // except within this reserve
 	linked         bool           // content files may be linked from another stage
-	buf            []byte
+	buf            []byte         // for attributes
 
 	rules        recordRules
 	decompressor *decompressor
@@ -32,7 +32,8 @@ type stage struct {
 	openFile     *os.File // nil if none is open
 }
 
-// newStage creates an empty stage in dir, which nobody else may access.
+// newStage creates an empty stage in dir, which nobody else may access, with at most
+// limit objects. If bare, it skips the content of files.
 func newStage(dir *os.Root, o byteOrder, limit int64, bare bool) (*stage, error) {
 	s := &stage{
 		dir: dir, name: ".zstream-" + rand.Text(), order: o, extents: map[uint64]*extentList{},
@@ -54,7 +55,7 @@ func newStage(dir *os.Root, o byteOrder, limit int64, bare bool) (*stage, error)
 	return s, nil
 }
 
-// remove removes the stage with its files.
+// remove closes the stage and removes it with its files.
 func (s *stage) remove() error {
 	err := s.closeContent()
 	s.decompressor.close()
@@ -67,7 +68,7 @@ func (s *stage) remove() error {
 	return errors.Join(err, s.dir.RemoveAll(s.name))
 }
 
-// begin prepares the stage for the records of a substream.
+// begin prepares the stage for the records of a substream, whose order begins anew.
 func (s *stage) begin(b beginRecord) {
 	s.rules = recordRules{features: b.features, spillFlags: b.flags&beginSpills != 0, partlyFreed: map[uint64]uint64{}}
 }
@@ -108,7 +109,6 @@ func (s *stage) addObject(rec *record) error {
 		return objectError(o.number, fmt.Errorf("it is within the dnode of object %d", before.number))
 	}
 	// A large dnode replaces the objects in its slots.
-	// A dnode may take the places of objects that were.
 	if err := s.objects.remove(o.number+1, o.number+uint64(o.slots), s.removeContent); err != nil {
 		return err
 	}
@@ -173,7 +173,8 @@ func (s *stage) addSpill(rec *record) error {
 	return err
 }
 
-// zap returns an object as a ZAP.
+// zap returns an object as a ZAP. It returns an error if the object has another type or
+// no content.
 func (s *stage) zap(number uint64, want objectType) (zap, error) {
 	o, err := s.objects.findType(number, want)
 	if err != nil {
@@ -185,7 +186,8 @@ func (s *stage) zap(number uint64, want objectType) (zap, error) {
 	return zap{data: s.content(o), size: o.size, block: int64(o.blockSize), order: s.order}, nil
 }
 
-// content returns a reader of an object's content in the journal.
+// content returns a reader of an object's content in the journal. It has o.size bytes,
+// of which ranges that were never written are zero.
 func (s *stage) content(o *dnode) io.ReaderAt {
 	k := s.extents[o.number]
 	if k == nil {
@@ -194,7 +196,8 @@ func (s *stage) content(o *dnode) io.ReaderAt {
 	return extentReader{s.journal, k, o.size}
 }
 
-// attributes reads the bonus and the spill block of o into one buffer.
+// attributes reads the bonus and the spill block of o into buf, which must have room for
+// both: maxBonus and maxSpill bytes always do.
 func (s *stage) attributes(o *dnode, buf []byte) (bonus, spill []byte, err error) {
 	bonus, spill = buf[:o.bonusLen], buf[o.bonusLen:][:o.spillSize]
 	for _, part := range []struct {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fork returns a copy of the stage. The copies share a file of content until either
-// changes it.
+// fork returns a copy of the stage. The copies share a file of content, by hard links,
+// until either changes it.
 func (s *stage) fork() (*stage, error) {
 	n, err := newStage(s.dir, s.order, s.maxObjects, s.withoutContent)
 	if err != nil {
@@ -51,7 +51,8 @@ func (n *stage) copyFrom(s *stage) error {
 	})
 }
 
-// unshare replaces a content file that another stage may link to by a copy.
+// unshare replaces a content file that another stage links to by a copy, before it is
+// changed. The link count shows whether one does.
 func (s *stage) unshare(name string) (err error) {
 	if !s.linked {
 		return nil

@@ -44,7 +44,7 @@ type head struct {
 	keys map[string]string // names of the datasets in the list, by Dataset.Name
 }
 
-// readHead reads the first record only.
+// readHead reads the first record only. See Head for what it does not verify.
 func readHead(ctx context.Context, r io.Reader) (h head, err error) {
 	rs := newRecordReader(ctx, r)
 	rec, err := rs.read()
@@ -78,7 +78,8 @@ func readHead(ctx context.Context, r io.Reader) (h head, err error) {
 	return h, nil
 }
 
-// dataset returns the Dataset of a list's entry at the snapshot called to.
+// dataset returns the Dataset of a list's entry at the snapshot called to, whose GUID is
+// 0 if the entry does not have it.
 func (l listedDataset) dataset(top, name, to string) (Dataset, error) {
 	at, err := relativeName(top, name)
 	if err != nil {

@@ -20,6 +20,7 @@ type tarInput struct {
 	ended bool
 }
 
+// Read implements io.Reader.
 func (t *tarInput) Read(p []byte) (int, error) {
 	n, err := t.r.Read(p)
 	t.n += int64(n)

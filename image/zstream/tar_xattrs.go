@@ -100,6 +100,8 @@ func isSplitAtEquals(all map[string][]byte, name, value string) bool {
 	return false
 }
 
+// checkXattrName returns an error for a name, with its namespace, that no receiver
+// supports.
 func checkXattrName(name string) error {
 	switch {
 	case name == "" || name == userPrefix:

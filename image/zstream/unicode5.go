@@ -2,12 +2,10 @@ package zstream
 
 import "unicode"
 
-// unicode5 are the characters beyond ASCII that another character, or others, may take
-// the place of when a name is normalized, or that change places: by the tables of
-// OpenZFS (include/sys/u8_textprep_data.h), which are those of Unicode 5.0 and do not
-// change, for hashes on disk depend on them. What these characters become has been the
-// same in every version of Unicode since. To ZFS those that came later are like any
-// sign: nothing takes their place.
+// unicode5 are the characters beyond ASCII that normalization replaces or reorders, by
+// the tables of OpenZFS (include/sys/u8_textprep_data.h). These are the tables of Unicode
+// 5.0 and never change, because hashes on disk depend on them. Every later version of
+// Unicode maps these characters alike. ZFS does not map characters that came later.
 var unicode5 = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{0xa0, 0xa0, 1}, {0xa8, 0xaa, 2}, {0xaf, 0xaf, 1}, {0xb2, 0xb5, 1}, {0xb8, 0xba, 1}, {0xbc, 0xbe, 1},

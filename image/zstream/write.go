@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// FileSystem is a dataset to write.
+// FileSystem is a dataset to write. Its Files may be written again, but not concurrently.
 type FileSystem struct {
 	Name  string // relative to the top dataset, whose Name is ""
 	Files *Files
@@ -34,7 +34,8 @@ const maxDatasetName = 256
 
 // Write writes file systems as `zfs send -R` does: the top one first, each after its
 // parent. The same input gives the same bytes. GUIDs are hashes of the whole input, so
-// different streams have different GUIDs.
+// different streams have different GUIDs. It returns the datasets that it wrote. After an
+// error w has the beginning of a stream.
 //
 // Write reads contents twice, to hash and to write them; a change in between is an
 // error. Memory holds names and attributes, and the names of one directory once more.
@@ -114,7 +115,7 @@ func checkDatasetComponent(what, s string) error {
 	return nil
 }
 
-// join returns the full name of a dataset below top.
+// join returns the full name of a dataset below top: top itself if name is "".
 func join(top, name string) string {
 	if name == "" {
 		return top
@@ -127,9 +128,9 @@ type packageWriter struct {
 	options   WriteOptions
 	out       *recordWriter
 	stream    *Stream
-	fsGUIDs   []uint64
-	total     int64
-	done      int64
+	fsGUIDs   []uint64         // of the datasets, in the order of stream.Datasets
+	total     int64            // bytes of content to write
+	done      int64            // bytes of content written
 	lastBlock [recordSize]byte // buffer for the last block of a file, padded with zeros
 }
 

@@ -5,9 +5,10 @@ import (
 	"io"
 )
 
-// eachBlockOf calls f with each block of recordSize of r, which has size bytes, except
-// all-zero blocks. data, if not nil, returns the start and end of the next data at or
-// after an offset; holes before it are not read.
+// eachBlockOf calls f with each block of recordSize of r, which must have size bytes,
+// except all-zero blocks. The last block may be shorter. data, if not nil, returns the
+// start and end of the next data at or after an offset; holes before it are not read. f
+// must not keep the block. It returns errModified if r is shorter.
 func eachBlockOf(r io.ReaderAt, size int64, data func(from int64) (start, end int64, err error), f func(int64, []byte) error) error {
 	buf := make([]byte, min(size, recordSize))
 	start, end := int64(0), size

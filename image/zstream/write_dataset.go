@@ -4,7 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Numbers of the objects of a dataset: those of the file system itself, and then
+// Numbers of the objects of a dataset: first the objects of the file system itself, then
 // its files in order, the root first.
 const (
 	saMasterNode = masterNode + 1 + iota
@@ -65,7 +65,8 @@ func (o *recordWriter) writeSystemObjects() error {
 	return nil
 }
 
-// writeFile writes the object of a file of any type.
+// writeFile writes the object of a file of any type: OBJECT, then WRITE and FREE in order
+// of offset, then SPILL.
 func (p *packageWriter) writeFile(t *Files, i uint32) error {
 	f, number := &t.files[i], t.number(i)
 	size := uint64(f.size)
@@ -112,7 +113,7 @@ func (t *Files) entries(f *file) []zapEntry {
 }
 
 // writeContent writes the data blocks of a file, padded to whole blocks, and a FREE for
-// each hole.
+// each hole. size is the block size, in bytes.
 func (p *packageWriter) writeContent(t *Files, i uint32, size uint32) error {
 	number, next := t.number(i), int64(0)
 	hole := func(until uint64) error {

@@ -52,9 +52,10 @@ type dirScanner struct {
 	value [maxXattr + 1]byte
 }
 
+// inode identifies a file: two names with the same one are hard links.
 type inode struct{ dev, ino uint64 }
 
-// readDir adds the entries of the directory at.
+// readDir adds the entries of the directory at, in order of name.
 func (s *dirScanner) readDir(i uint32, at string, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("%s: more than %d directories deep", at, maxDepth)
@@ -112,7 +113,7 @@ func (s *dirScanner) addName(dir uint32, base, at string, depth int) error {
 	return nil
 }
 
-// newFile returns the file at a path.
+// newFile returns the file at a path, without its names and links.
 func (s *dirScanner) newFile(at string, info fs.FileInfo) (f file, err error) {
 	st := info.Sys().(*syscall.Stat_t)
 	f = file{mode: uint32(st.Mode), uid: st.Uid, gid: st.Gid}
@@ -142,6 +143,7 @@ func (s *dirScanner) newFile(at string, info fs.FileInfo) (f file, err error) {
 	return f, err
 }
 
+// Close implements io.Closer. The directory is the caller's.
 func (d *directoryFiles) Close() error { return nil }
 
 // seekData and seekHole are SEEK_DATA and SEEK_HOLE of lseek(2), which Linux and
@@ -151,10 +153,9 @@ const (
 	seekHole = 4
 )
 
-// eachBlock reads a file, except its holes.
+// eachBlock implements contentSource.eachBlock. It does not read holes.
 func (d *directoryFiles) eachBlock(i int, size int64, each func(int64, []byte) error) error {
 	// If a fifo has replaced the file, opening it must not wait for a writer.
-	// Should a fifo have taken its place, opening it must not wait for a writer.
 	f, err := d.dir.OpenFile(d.files.path(uint32(i)), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err

@@ -18,7 +18,8 @@ import (
 )
 
 // Files is a tree of files to write: names and attributes in memory, and a source of
-// contents. NewFiles, ReadDir and ReadTar create one.
+// contents. NewFiles, ReadDir and ReadTar create one; the caller must close it after the
+// last Write. It is not safe for concurrent use.
 type Files struct {
 	files    []file // files[0] is the root
 	contents contentSource
@@ -98,7 +99,7 @@ func NewFiles(small map[string]string, modified time.Time) (*Files, error) {
 	return t.Files, nil
 }
 
-// newFiles returns a tree with a root only.
+// newFiles returns a tree that has only a root, at index 0.
 func newFiles(c contentSource) *Files {
 	return &Files{files: []file{{mode: unix.S_IFDIR | 0o755}}, contents: c, omitted: omissions{}}
 }
@@ -146,7 +147,7 @@ func (left omissions) lines() (lines []string) {
 }
 
 // prepare completes a tree: it orders the files, hashes them with their contents, and
-// counts the bytes to write.
+// counts the bytes to write. It does nothing for a tree that is complete.
 func (t *Files) prepare(ctx context.Context) error {
 	if t.order != nil {
 		return nil
@@ -214,7 +215,7 @@ func (t *Files) path(i uint32) string {
 	return strings.Join(parts, "/")
 }
 
-// hashTree hashes everything that is written.
+// hashTree hashes everything that is written, and counts the bytes of content.
 func (t *Files) hashTree(ctx context.Context) error {
 	h := sha256.New()
 	t.bytes, t.sums = 0, make([][16]byte, len(t.files))
@@ -291,8 +292,10 @@ func (t *Files) eachBlock(ctx context.Context, i uint32, f func(offset int64, bl
 // inMemory is a contentSource of strings.
 type inMemory map[int]string
 
+// Close implements io.Closer.
 func (m inMemory) Close() error { return nil }
 
+// eachBlock implements contentSource.eachBlock.
 func (m inMemory) eachBlock(i int, size int64, f func(int64, []byte) error) error {
 	return eachBlockOf(strings.NewReader(m[i]), size, nil, f)
 }

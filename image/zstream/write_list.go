@@ -42,7 +42,8 @@ func (h head) pack() (list, last []byte, err error) {
 	return b.Bytes()[:n], b.Bytes()[n:], err
 }
 
-// packDataset returns the list's entry for a dataset.
+// packDataset returns the list's entry for a dataset called name in full. guids has the
+// snapshot of its parent, which precedes it. Snapshots get no properties.
 func packDataset(d Dataset, name string, guids map[string]uint64) (nvlist, error) {
 	fs := nvlist{{"name", name}, {"parentfromsnap", uint64(0)}}
 	if d.Name != "" {

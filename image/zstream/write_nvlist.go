@@ -2,8 +2,8 @@ package zstream
 
 import "encoding/binary"
 
-// pack encodes the list as nvlist_pack(3) with NV_ENCODE_XDR. Values are string, uint64,
-// []byte and nvlist.
+// pack encodes the list as nvlist_pack(3) with NV_ENCODE_XDR. Values must be string,
+// uint64, []byte or nvlist.
 func (l nvlist) pack() []byte {
 	const xdrLittleEndian = "\x01\x01\x00\x00" // nvs_header_t: NV_ENCODE_XDR, the host's order
 	return l.append([]byte(xdrLittleEndian))

@@ -59,7 +59,8 @@ func (p *treeBuilder) add(dir uint32, base string, f file) (uint32, error) {
 	return i, p.setName(dir, base, i)
 }
 
-// setName gives file i a name in dir, and replaces the file of that name.
+// setName gives file i a name in dir, and replaces the file of that name. A replaced file
+// without another name is not written.
 func (p *treeBuilder) setName(dir uint32, base string, i uint32) error {
 	key := entryKey{dir, base}
 	if at, there := p.byName[key]; there {

@@ -17,8 +17,9 @@ type recordWriter struct {
 	err    error
 }
 
-// writeRecord writes a record with its payload. fill sets the fields of drr_u, which is
-// zero before.
+// writeRecord writes a little-endian record with its payload, whose size must be a
+// multiple of 4. fill sets the fields of drr_u, which is zero before. The checksum in a
+// header, which BEGIN does not have, covers everything since BEGIN, up to itself.
 func (o *recordWriter) writeRecord(k recordType, payload []byte, fill func(body)) error {
 	if o.err == nil && o.ctx.Err() != nil {
 		o.err = context.Cause(o.ctx)
@@ -112,7 +113,8 @@ func (o *recordWriter) writeBegin(name string, created uint64, guid uint64) erro
 	})
 }
 
-// writeObject writes an OBJECT with its block size in bytes and its bonus.
+// writeObject writes an OBJECT with its block size in bytes and its bonus, nil if it has
+// none. Offsets are in recordRules.checkObject.
 func (o *recordWriter) writeObject(number uint64, t objectType, block uint32, bonus []byte, hasSpill bool) error {
 	padded := append(bonus, make([]byte, -len(bonus)&7)...)
 	return o.writeRecord(drrObject, padded, func(b body) {
@@ -131,7 +133,7 @@ func (o *recordWriter) writeObject(number uint64, t objectType, block uint32, bo
 	})
 }
 
-// writeBlock writes a WRITE of one block.
+// writeBlock writes a WRITE of one block, of the size in the object's OBJECT.
 func (o *recordWriter) writeBlock(number uint64, t objectType, offset int64, block []byte) error {
 	const checksumOff = 2 // ZIO_CHECKSUM_OFF (zio.h): the block has no checksum of its own
 	return o.writeRecord(drrWrite, block, func(b body) {

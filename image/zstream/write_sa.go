@@ -46,9 +46,9 @@ const (
 	attrXattrs   = 20
 )
 
-// The layouts. ZFS numbers those that it makes from 2 on; the first seven
-// attributes must be these, for it looks for them at fixed offsets
-// (include/sys/zfs_sa.h, SA_MODE_OFFSET and the like).
+// The layouts, by number. ZFS numbers its own layouts from 2 on. The first seven
+// attributes must be these: ZFS reads them at fixed offsets (include/sys/zfs_sa.h,
+// SA_MODE_OFFSET and the like).
 var layouts = [][]uint16{
 	layoutFile:         append(plainLayout, attrACLCount, attrACL),
 	layoutDevice:       append(plainLayout, attrRdev, attrACLCount, attrACL),
@@ -58,6 +58,7 @@ var layouts = [][]uint16{
 	layoutSpillXattrs:  {attrXattrs},
 }
 
+// Numbers of the layouts. A spill block has one of its own.
 const (
 	layoutFile = 2 + iota
 	layoutDevice
@@ -67,6 +68,7 @@ const (
 	layoutSpillXattrs
 )
 
+// plainLayout begins the layout of every file. It is clipped, so that append copies it.
 var plainLayout = slices.Clip([]uint16{
 	attrMode, attrSize, attrGen, attrUID, attrGID, attrParent, attrFlags,
 	attrATime, attrMTime, attrCTime, attrCRTime, attrLinks,
@@ -102,7 +104,7 @@ const (
 // bits.
 const maxVariableAttr = 1<<16 - 1
 
-// Bits of z_pflags (zfs_znode.h): those of every new file, and the bit of a file that
+// Bits of z_pflags (zfs_znode.h): the bits of every new file, and the bit of a file that
 // everybody may execute.
 const (
 	newFileFlags  = 1<<35 | 1<<42 | aclTrivial // ZFS_ARCHIVE, ZFS_AV_MODIFIED

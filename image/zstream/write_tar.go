@@ -28,7 +28,8 @@ type TarOptions struct {
 
 // ReadTar reads all of the tar archive r as a tree from its root. Of two entries with
 // the same path the later wins. ReadTar omits what not every receiver supports and lists
-// it in Files.Warnings.
+// it in Files.Warnings. It returns an error for an archive that is cut off, even between
+// two entries, and for a path with "..".
 func ReadTar(ctx context.Context, r io.Reader, o TarOptions) (*Files, error) {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = DefaultMaxBytes
@@ -131,7 +132,8 @@ func (a *tarReader) addEntry(h *tar.Header, r io.Reader) error {
 	return err
 }
 
-// hardLink adds a further name of an earlier file.
+// hardLink adds a further name of an earlier file. It refuses links to directories, and
+// to files that come later or not at all.
 func (a *tarReader) hardLink(h *tar.Header) error {
 	i, err := a.findPath(h.Linkname)
 	if err != nil {
@@ -150,12 +152,12 @@ func (a *tarReader) hardLink(h *tar.Header) error {
 	return a.setName(dir, base, i)
 }
 
-// spool keeps contents in a file that has been unlinked.
+// spool is a contentSource that keeps contents in a file that has been unlinked.
 type spool struct {
 	f    *os.File
-	w    *bufio.Writer
-	end  int64
-	runs map[int][]run
+	w    *bufio.Writer // to f
+	end  int64         // bytes written to w
+	runs map[int][]run // by file
 }
 
 // run is a part of a file without holes.
@@ -165,6 +167,7 @@ type run struct {
 	size   int64
 }
 
+// newSpool returns an empty spool in dir, which takes no space after a crash.
 func newSpool(dir string) (*spool, error) {
 	f, err := os.CreateTemp(dir, "zstream-*")
 	if err != nil {
@@ -179,7 +182,7 @@ func newSpool(dir string) (*spool, error) {
 // Close frees the space.
 func (s *spool) Close() error { return s.f.Close() }
 
-// add stores the content of file i, except all-zero blocks.
+// add stores the content of file i, size bytes of r, except all-zero blocks.
 func (s *spool) add(ctx context.Context, i int, size int64, r io.Reader) error {
 	buf := make([]byte, min(size, recordSize))
 	var runs []run

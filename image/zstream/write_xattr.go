@@ -17,7 +17,7 @@ const userPrefix = "user."
 // maxXattr is DXATTR_MAX_ENTRY_SIZE (zfs_sa.h): the bytes of one value.
 const maxXattr = 32 << 10
 
-// What is left out of a tree.
+// Kinds of omissions from a tree, for Files.Warnings.
 const (
 	omitXattrs     = "extended attributes of other namespaces than user"
 	omitLarge      = "extended attributes of more than 32 KiB, or 64 KiB in all"
@@ -54,7 +54,9 @@ func (t *Files) setXattrs(f *file, xattrs map[string][]byte) {
 	f.xattrs = packed
 }
 
-// readXattrs returns the extended attributes of the file at a path, which may be a link.
+// readXattrs returns the extended attributes in the user namespace of the file at a path,
+// or of the link itself if it is one, and counts others as omitted. It returns nil if the
+// file system has none.
 func (t *dirScanner) readXattrs(path string) (map[string][]byte, error) {
 	names, err := listXattrs(path, t.list[:])
 	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EPERM) {

@@ -36,7 +36,7 @@ const (
 	microEntries = oldMaxBlock/microEntry - 1
 )
 
-// write writes the ZAP's object, with a bonus and a spill block if it has them.
+// write writes the ZAP's object, with a bonus and a spill block if they are not nil.
 func (z zapWriter) write(o *recordWriter, number uint64, t objectType, bonus []byte, spill []byte) error {
 	if z.isMicro() {
 		block := z.microBlock()
@@ -66,7 +66,8 @@ func (z zapWriter) write(o *recordWriter, number uint64, t objectType, bonus []b
 	return nil
 }
 
-// isMicro reports whether ZFS stores these entries as a microzap.
+// isMicro reports whether ZFS stores these entries as a microzap: in one block, with short
+// names and one number each.
 func (z zapWriter) isMicro() bool {
 	return len(z.entries) <= microEntries && !slices.ContainsFunc(z.entries, func(e zapEntry) bool {
 		return len(e.name) >= microName || e.list != nil
@@ -95,8 +96,8 @@ func (z zapWriter) microBlock() []byte {
 // crcTable is zfs_crc64_table.
 var crcTable = crc64.MakeTable(crc64.ECMA)
 
-// zapHashBits are those of a hash that are used (ZAP_HASHBITS of zap_micro.c:
-// without ZAP_FLAG_HASH64 the first 28).
+// zapHashBits is how many bits of a hash are used: the first 28 (zap_micro.c,
+// ZAP_HASHBITS, without ZAP_FLAG_HASH64).
 const zapHashBits = 28
 
 // hash is zap_hash. A number, cd, distinguishes names with the same hash.

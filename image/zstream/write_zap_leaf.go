@@ -10,7 +10,8 @@ func (e *zapEntry) valueBytes() int {
 	return 8
 }
 
-// chunks returns the number of chunks that the entry takes.
+// chunks returns the number of chunks that the entry takes: its own, and the arrays of
+// its name, with the NUL, and of its value.
 func (e *zapEntry) chunks() int {
 	return 1 + chunksFor(len(e.name)+1) + chunksFor(e.valueBytes())
 }

@@ -89,6 +89,7 @@ func (f *zpl) xattrs(n *znode) ([]Xattr, error) {
 	return list, nil
 }
 
+// addXattr adds an attribute to all, in place of one with the same namespace and name.
 func addXattr(all map[string]Xattr, name string, size int64, value []byte) error {
 	if len(all) >= maxXattrs {
 		return fmt.Errorf("extended attributes: there are more than %d", maxXattrs)
@@ -132,7 +133,7 @@ func (f *zpl) addXattrDir(all map[string]Xattr, dir, of uint64) error {
 		var value []byte
 		if n.size <= MaxXattr {
 			value = make([]byte, n.size)
-			// What was not written of it is zero.
+			// Bytes that were not written are zero.
 			if _, err := f.stage.content(o).ReadAt(value, 0); err != nil && !errors.Is(err, io.EOF) {
 				return err
 			}

@@ -53,7 +53,8 @@ func (e zapAttribute) integer() (uint64, error) {
 	return e.value[0], nil
 }
 
-// each calls f with every entry, in no particular order.
+// each calls f with every entry, in no particular order, and verifies the ZAP's structure
+// as it goes. An error of f ends it and is returned.
 func (z zap) each(f func(zapAttribute) error) error {
 	if z.block < sector || z.block > zapMaxBlock || z.block%sector != 0 || z.size > zapMaxSize {
 		return fmt.Errorf("ZAP: %d bytes in blocks of %d cannot be", z.size, z.block)

@@ -20,7 +20,7 @@ func (z zap) checkHeader(header []byte) error {
 	case blocks != 0 && (shift < perBlock || blocks != 1<<(shift-perBlock)):
 		return fmt.Errorf("ZAP: a table of 2^%d pointers in %d blocks", shift, blocks)
 	case free < have || free > uint64(zapMaxSize/z.block):
-		return fmt.Errorf("ZAP: it has %d blocks, and the next is to be %d", have, free)
+		return fmt.Errorf("ZAP: it has %d blocks, and its next free block is %d", have, free)
 	case next == 0 && copied != 0, next != 0 && (blocks == 0 || copied >= blocks):
 		return fmt.Errorf("ZAP: a table of %d blocks, of which %d are copied", blocks, copied)
 	case next != 0 && (next < u64(16)+blocks || next > free || free-next < 2*blocks):
@@ -34,7 +34,7 @@ func (z zap) checkHeader(header []byte) error {
 func (z zap) checkPointers(header []byte, at int64, n, to uint64) error {
 	next, blocks := z.order.u64(header[40:]), z.order.u64(header[24:])
 	if next != 0 && to >= next && to < next+2*blocks {
-		return fmt.Errorf("ZAP: a leaf at block %d, which is of its next table", to)
+		return fmt.Errorf("ZAP: a leaf at block %d, which belongs to its next table", to)
 	}
 	part := make([]byte, min(n*8, 64<<10))
 	for n > 0 {
@@ -44,7 +44,7 @@ func (z zap) checkPointers(header []byte, at int64, n, to uint64) error {
 		}
 		for p := part; len(p) > 0; p = p[8:] {
 			if z.order.u64(p) != to {
-				return fmt.Errorf("ZAP: pointers to blocks %d and %d where all are of one leaf", to, z.order.u64(p))
+				return fmt.Errorf("ZAP: pointers to blocks %d and %d where all must lead to one leaf", to, z.order.u64(p))
 			}
 		}
 		n, at = n-uint64(len(part)/8), at+int64(len(part))
@@ -74,11 +74,14 @@ type mzapIndex struct {
 	keys       map[uint64]bool
 }
 
+// newMzapIndex returns an empty index for the microzap in block.
 func newMzapIndex(block []byte, o byteOrder) (mzapIndex, error) {
 	m := mzapIndex{o.u64(block[8:]), o.u64(block[16:]), map[uint64]bool{}}
 	return m, checkNormalization(m.norm)
 }
 
+// add adds an entry, and returns an error if a kernel could not distinguish it from
+// an earlier one.
 func (m mzapIndex) add(name []byte, cd uint32) error {
 	hashed, err := normalize(string(name), m.norm)
 	if err != nil {

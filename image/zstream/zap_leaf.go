@@ -15,11 +15,11 @@ type zapLeaf struct {
 	order   byteOrder
 	block   []byte
 	chunks  []byte
-	claimed []bool // chunks that belong to a chain, set by check
-	count   uint64 // number of entries, set by each
-	name    []byte
-	raw     []byte
-	value   []uint64
+	claimed []bool   // chunks that belong to a chain, set by check
+	count   uint64   // number of entries, set by each
+	name    []byte   // buffer of readEntry
+	raw     []byte   // buffer of readEntry
+	value   []uint64 // buffer of readEntry
 }
 
 // Sizes and types of chunks, zap_chunk_type_t.
@@ -61,7 +61,7 @@ func (l *zapLeaf) pointerCount(i uint64, shift uint) (uint64, error) {
 	return 1 << (shift - length), nil
 }
 
-// each calls f with every entry.
+// each calls f with every entry, in the order of the chunks, and then checks the chains.
 func (l *zapLeaf) each(f func(zapAttribute) error) error {
 	count := int(l.order.u16(l.block[30:])) // lh_nentries
 	l.count = uint64(count)
@@ -79,7 +79,7 @@ func (l *zapLeaf) each(f func(zapAttribute) error) error {
 		// A chunk belongs to one entry, so the entries cannot use more chunks than the
 		// leaf has.
 		if left -= used; left < 0 {
-			return errors.New("ZAP: chunks of a leaf are of more than one entry")
+			return errors.New("ZAP: a chunk of a leaf belongs to more than one entry")
 		}
 		if err := f(e); err != nil {
 			return err

@@ -84,7 +84,7 @@ func (l *zapLeaf) claimChunk(n uint16, kind byte) ([]byte, error) {
 	}
 	c := l.chunks[int(n)*chunkSize:][:chunkSize]
 	if c[0] != kind {
-		return nil, fmt.Errorf("ZAP: a chunk of type %d in a chain of those of type %d", c[0], kind)
+		return nil, fmt.Errorf("ZAP: a chunk of type %d in a chain of type %d", c[0], kind)
 	}
 	if l.claimed[n] {
 		return nil, fmt.Errorf("ZAP: chunk %d is in two chains", n)

@@ -147,8 +147,8 @@ func TestAttributeTable(t *testing.T) {
 		registry zap
 		want     string
 	}{
-		{registry("ZPL_MODE", size(5, 4)), "registry of attributes: ZPL_MODE is of 4 bytes, not 8"},
-		{registry("ZPL_MTIME", size(1, 0)), "registry of attributes: ZPL_MTIME is of 0 bytes, not 16"},
+		{registry("ZPL_MODE", size(5, 4)), "registry of attributes: ZPL_MODE has 4 bytes, not 8"},
+		{registry("ZPL_MTIME", size(1, 0)), "registry of attributes: ZPL_MTIME has 0 bytes, not 16"},
 		{registry("ZPL_MODE", size(5, 8), "ZPL_SIZE", size(5, 8)), `registry of attributes: "ZPL_SIZE" has the number of "ZPL_MODE"`},
 		{layouts, "registry of attributes: ZAP: \""},
 	} {

@@ -51,7 +51,7 @@ var requiredAttrs = []string{
 	"ZPL_MODE", "ZPL_SIZE", "ZPL_LINKS", "ZPL_UID", "ZPL_GID", "ZPL_FLAGS", "ZPL_ATIME", "ZPL_MTIME",
 }
 
-// check returns an error if a required attribute is missing.
+// check returns an error if an attribute that a file of its type must have is missing.
 func (n *znode) check() error {
 	for _, name := range requiredAttrs {
 		if !n.hasAttr[name] {
@@ -74,7 +74,8 @@ func (n *znode) fileType() uint32 { return n.mode & unix.S_IFMT }
 // isDevice reports whether the file has a device number.
 func (n *znode) isDevice() bool { return n.fileType() == unix.S_IFCHR || n.fileType() == unix.S_IFBLK }
 
-// set sets one attribute. The registry has verified the size of value.
+// set sets one attribute from its value, which has the size in saAttrSizes: the registry
+// was checked. It ignores the values of attributes that the package does not use.
 func (n *znode) set(o byteOrder, name string, value []byte) (err error) {
 	u64 := func(i int) uint64 { return o.u64(value[8*i:]) }
 	switch name {

@@ -46,7 +46,8 @@ const (
 	zplSA         = 5
 )
 
-// openZPL reads the master node: the root directory and the layouts of attributes.
+// openZPL reads the master node: the root directory and the layouts of attributes. limit
+// bounds the names in the dataset, and the entries of lists of all files together.
 func openZPL(s *stage, limit int64) (*zpl, error) {
 	f := &zpl{stage: s, buf: make([]byte, maxBonus+maxSpill), maxNames: limit, budget: budget{limit, maxJournalContent}, aclOwners: map[uint64]uint64{}}
 	if err := s.closeContent(); err != nil {
@@ -104,7 +105,8 @@ func (f *zpl) readIntegers(object uint64, want objectType) (map[string]uint64, e
 	return m, err
 }
 
-// znode reads the attributes of a file's object.
+// znode reads the attributes of a file's object. It returns an error if the object's type
+// and the mode disagree about whether it is a directory.
 func (f *zpl) znode(number uint64) (*dnode, *znode, error) {
 	o, err := f.stage.objects.find(number)
 	if err != nil {
@@ -176,7 +178,7 @@ func (f *zpl) rootDir() (*znode, error) {
 }
 
 // resolveEntry returns the object that a directory entry names and counts the name. The
-// types in entries are those of modes, shifted by 12 bits (zfs_znode.h, IFTODT).
+// type in an entry is the type in the mode, shifted by 12 bits (zfs_znode.h, IFTODT).
 func (f *zpl) resolveEntry(e zapAttribute) (*dnode, *znode, error) {
 	v, err := e.integer()
 	if err != nil {
@@ -193,7 +195,7 @@ func (f *zpl) resolveEntry(e zapAttribute) (*dnode, *znode, error) {
 	o.nameCount++
 	switch isDir := n.fileType() == unix.S_IFDIR; {
 	case n.fileType()>>12 != kind && (kind != 0 || f.version >= zplDirentType):
-		err = fmt.Errorf("its name is of type %d, its mode is %o", kind, n.mode)
+		err = fmt.Errorf("its name has type %d, its mode is %o", kind, n.mode)
 	case isDir && o.nameCount > 1:
 		err = errors.New("the directory has a name already")
 	case !isDir && (uint64(o.nameCount) > max(n.links, 1) || f.forMount && n.links == 0): // zfs_link_destroy panics
@@ -218,7 +220,6 @@ func (f *zpl) acl(n *znode) ([]ACE, error) {
 	if err == nil && n.hasAttr["ZPL_DACL_COUNT"] && n.aceCount != uint64(len(list)) && f.forMount {
 		// A kernel allocates room for ZPL_DACL_COUNT entries (module/zfs/zfs_acl.c,
 		// zfs_getacl).
-		// It makes room for as many (module/zfs/zfs_acl.c, zfs_getacl).
 		err = fmt.Errorf("access control list: it is said to have %d entries, and has %d", n.aceCount, len(list))
 	}
 	if n.flags&aclTrivial != 0 {

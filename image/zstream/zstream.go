@@ -30,7 +30,7 @@ type Dataset struct {
 	Snapshots []Snapshot // all in the stream, the oldest first
 
 	// Properties come from the list of a package. A value is a uint64 or a string, as in
-	// the list (zfsprops(7); the numbers are those of libzfs).
+	// the list (zfsprops(7); numbers as in libzfs).
 	Properties map[string]any
 
 	Files int64 // names in its tree, of all types; 0 if its tree was not read
@@ -45,7 +45,8 @@ type Snapshot struct {
 	Properties map[string]any // see Dataset.Properties
 }
 
-// Options bound what a stream may use and name the streams that it builds on.
+// Options bound what a stream may use and name the streams that it builds on. A zero
+// field has the default in its comment.
 type Options struct {
 	// Warn is called with each kind of metadata that was omitted from the trees, once
 	// for each kind, with a count. It may be nil.

@@ -36,6 +36,7 @@ gateway's address is added to it. The interface is created with the first pot.`,
 		if err := pot.ValidateBridge(*name); err != nil {
 			errs = append(errs, fmt.Errorf("-B: %w", err))
 		}
+		// The bounds depend on the network: CreateBridge has them.
 		if *size == 0 {
 			errs = append(errs, errors.New("-S: the number of pots must be set"))
 		}

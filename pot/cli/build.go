@@ -119,7 +119,8 @@ var buildFlags = map[string]string{
 	"name": "-p", "tag": "-t", "base": "-b", "command": "-c", "attributes": "-A", "ports": "-e", "env": "-E",
 }
 
-// validate returns all errors in the flags, before anything is read.
+// validate returns all errors in the flags, before anything is read. -l 0 is missing,
+// unlike in export: 0 is the default of xz.WriteOptions.
 func (b *building) validate() error {
 	var errs []error
 	o := &b.options

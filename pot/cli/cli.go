@@ -113,6 +113,8 @@ func hostCommands() []*cobra.Command {
 	}
 }
 
+// versionCommand prints the version (pot version). It is this program's, not the version of
+// pot that it stands for; cobra's --version prints the same.
 func versionCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "version",

@@ -77,6 +77,7 @@ order; if one fails, the pot is destroyed, unless -k is given.`,
 	c.Flags().StringVarP(&m.mirror, "mirror", "U", defaultMirror(), "`URL` of the directory with releases")
 	o := addHostFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
+		// Only create has this default: clone takes the other pot's network.
 		m.network = cmp.Or(m.network, "inherit")
 		errs := []error{onlyPot(c, &m.name, args), m.validate()}
 		switch {
@@ -215,6 +216,7 @@ func (m *creating) fromBase(c *cobra.Command, o *hostFlags, ps *life.Pots) (*loc
 		return nil, err
 	}
 	conf := conf.New{Base: release}
+	// A pipe can be read once, so it is never tried twice.
 	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
 		if s, err := m.unpack(c.Context(), ps, file, conf); !errors.Is(err, pot.ErrUnsupported) {
 			return s, err
@@ -259,6 +261,7 @@ func (m *creating) receive(c *cobra.Command, o *hostFlags, ps *life.Pots, file s
 		written <- err
 	}()
 	s, err := local.Create(ctx, ps, pot.Name(m.name), r)
+	// The conversion must not wait for a host that reads no more.
 	cancel()
 	r.CloseWithError(io.ErrClosedPipe)
 	if unread := <-written; err != nil && unread != nil && !errors.Is(unread, io.ErrClosedPipe) && !errors.Is(unread, context.Canceled) {

@@ -119,6 +119,7 @@ func (o *hostFlags) destroyAll(ctx context.Context, c *cobra.Command, ps *life.P
 			}
 			options.Tell("removed pot " + string(name))
 		}
+		// Nothing went: it would be the same again.
 		if len(kept) == len(left) {
 			return errors.Join(errs...)
 		}

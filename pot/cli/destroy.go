@@ -123,6 +123,7 @@ now, and prints their names.`,
 			if ended, err := local.LastExitTime(c.Context(), ps, pot.Name(i.Name)); *grace && err == nil && time.Since(ended) < time.Minute {
 				continue
 			}
+			// Without force: a pot that was started since the listing stays.
 			if !*dry {
 				if err := local.Destroy(c.Context(), ps, pot.Name(i.Name), false, local.StartOptions{}); err != nil {
 					return errors.Join(fmt.Errorf("cannot prune pots: %w", err), output.lines(c.OutOrStdout(), pruned))

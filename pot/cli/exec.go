@@ -114,6 +114,8 @@ func attach(c *cobra.Command, p *life.Pot, e life.Exec) error {
 		}
 		defer term.Restore(fd, before)
 		e.Resize = terminalSizes(ctx, fd)
+		// Programs that draw on the terminal need its kind. It is all that the pot gets of
+		// this environment.
 		e.Env = append([]string{"TERM=" + os.Getenv("TERM")}, e.Env...)
 	}
 	exit, err := p.Exec(ctx, e)
@@ -211,6 +213,7 @@ func shell(c *cobra.Command, o *hostFlags, name pot.Name, start bool) error {
 		if err != nil {
 			return exitStatus{fmt.Errorf("cannot start the pot: %w", err), exitNotRun}
 		}
+		// /etc/rc exits when it has started the services; any other command would not.
 		if !already && p.Persistent() && local.RunsRC(c.Context(), p) {
 			if _, err := p.Wait(c.Context()); err != nil {
 				return notRun(fmt.Errorf("cannot wait for the pot: %w", err))

@@ -82,6 +82,7 @@ but the newest; -F exports the newest and keeps the others.`,
 // xzLevel is the value of a flag: a compression level of xz(1).
 type xzLevel int
 
+// String, Type and Set implement pflag.Value.
 func (l *xzLevel) String() string { return strconv.Itoa(int(*l)) }
 func (l *xzLevel) Type() string   { return "level" }
 func (l *xzLevel) Set(s string) error {
@@ -124,6 +125,7 @@ func (e *exporting) run(ctx context.Context) (*schema.Built, error) {
 	}
 	fail := func(err error) (*schema.Built, error) { return nil, running("export the pot", e.name, err) }
 	made := &schema.Built{}
+	// The passphrase is asked for before anything is destroyed or written.
 	if e.seckey != "" {
 		s, err := newSigner(ctx, e.seckey)
 		if err != nil {
@@ -147,6 +149,7 @@ func (e *exporting) run(ctx context.Context) (*schema.Built, error) {
 		return fail(err)
 	}
 	made.Image, made.Digest, made.Snapshot, made.Bytes, made.StreamBytes = o.Name+":"+o.Tag, a.Digest.String(), o.Snapshot, a.Bytes, a.Stream
+	// Signature is "" without -S.
 	for _, file := range []string{a.XZ, a.Meta, a.Skein, a.Signature} {
 		if file != "" {
 			made.Files = append(made.Files, file)
@@ -184,6 +187,7 @@ func (e *exporting) plan(ctx context.Context) (o build.ExportOptions, pick picke
 	if o.Origin, err = e.origin(ctx); err != nil {
 		return fail(err)
 	}
+	// With -A and without a snapshot the name is not known before the snapshot is taken.
 	if o.Tag == "" {
 		return o, pick, nil
 	}
@@ -252,6 +256,7 @@ func (e *exporting) pick(ctx context.Context) (picked, error) {
 		return picked{}, nil
 	case len(names) == 0:
 		return picked{}, fmt.Errorf("pot %s has no snapshot: %w", e.name, errCount)
+	// -F wins over -A, as in pot: what -A destroys cannot be brought back.
 	case len(names) > 1 && e.newest:
 		e.note(fmt.Sprintf("pot %s has %d snapshots: exporting the newest, on ZFS with those before it", e.name, len(names)))
 	case len(names) > 1 && !e.mend:
@@ -290,7 +295,9 @@ func (e *exporting) check(ctx context.Context, o build.ExportOptions) error {
 }
 
 // origin returns the image that the pot was cloned from, and that its own image will be
-// incremental from; the zero Meta if it is no clone.
+// incremental from; the zero Meta if it is no clone. pot takes the other pot's last tag,
+// whichever snapshot that was exported from, and so can make an image whose origin no
+// client finds: here that is an error.
 func (e *exporting) origin(ctx context.Context) (image.Meta, error) {
 	of, snapshot, err := e.pot.Origin(ctx)
 	if err != nil || of == "" {

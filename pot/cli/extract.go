@@ -183,6 +183,7 @@ type decoded struct {
 	err error
 }
 
+// openDecoded opens the decoded stream of an image. The caller must close it before f.
 func openDecoded(ctx context.Context, f *image.File, count image.ProgressFunc) *decoded {
 	return &decoded{ReadCloser: f.Open(ctx, xz.Options{Count: count})}
 }
@@ -204,6 +205,7 @@ func extractedTo(dir string, s *zstream.Stream) []schema.Extracted {
 	return all
 }
 
+// extractedText prints a line for each dataset: the pot's own and its tree.
 func extractedText(w io.Writer, all []schema.Extracted) error {
 	for _, d := range all {
 		if _, err := fmt.Fprintf(w, "%s: snapshot %s, %d files, %d bytes\n", d.Dir, d.Snapshot, d.FileCount, d.Bytes); err != nil {

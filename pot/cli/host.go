@@ -92,6 +92,8 @@ func (o *hostFlags) open() (pot.Host, potconf.Config, error) {
 	return host, pots, err
 }
 
+// supervisorPath returns the path of pot-supervisor. It need not exist for commands that
+// start nothing.
 func (o *hostFlags) supervisorPath() string {
 	return cmp.Or(o.supervisor, besideThis("pot-supervisor"))
 }

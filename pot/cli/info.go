@@ -75,6 +75,8 @@ func (o *hostFlags) environment(c *cobra.Command, name pot.Name, output *output)
 		return fmt.Errorf("cannot show the pot: %w", err)
 	}
 	var addr netip.Addr
+	// A pot that runs may have another address than its pot.conf, which may have been
+	// changed since.
 	if p, err := ps.Find(name); err == nil {
 		addr = p.Address()
 	}
@@ -95,8 +97,8 @@ func (o *hostFlags) environment(c *cobra.Command, name pot.Name, output *output)
 	})
 }
 
-// info describes a pot. The values are pot.conf's own texts, unchecked: info must also show
-// info returns the description of a pot. list and prune use it for every pot.
+// info returns the description of a pot. list and prune use it for every pot. The values are
+// pot.conf's own, unchecked: info must also show what is wrong there.
 func (o *hostFlags) info(ctx context.Context, name pot.Name) (*schema.PotInfo, error) {
 	ps, _, err := o.pots()
 	if err != nil {
@@ -175,6 +177,7 @@ var (
 		sysvshm sysvsem sysvmsg children mlock devfs_ruleset exec_stop stop_timeout`)
 )
 
+// infoAttributes returns the names of all attributes that info shows.
 func infoAttributes() []string {
 	return append(append([]string{}, lifeAttributes...), jailAttributes...)
 }

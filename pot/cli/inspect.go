@@ -76,7 +76,8 @@ several; everything else is shown without it.`,
 	return c
 }
 
-// inspection is an inspection of an image: its arguments and flags.
+// inspection is an inspection of an image: its arguments and flags. It reads the image
+// once, from its beginning to its end.
 type inspection struct {
 	of      fetch.Location
 	origins []fetch.Location

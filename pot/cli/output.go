@@ -60,6 +60,7 @@ func (o output) lines(w io.Writer, all []string) error {
 }
 
 // stream prints lines as they come. As JSON it keeps them, and end prints them in an array.
+// init and de-init take minutes: a person sees each line at once.
 func (o output) stream(w io.Writer) (line func(string), end func() error) {
 	if o != "json" {
 		return func(text string) { fmt.Fprintln(w, text) }, func() error { return nil }
@@ -75,7 +76,7 @@ func (o output) print(w io.Writer, v any, text func(io.Writer) error) error {
 	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	// file names and URLs stay readable
+	// File names and URLs stay readable.
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }

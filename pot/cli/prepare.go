@@ -124,6 +124,7 @@ func (m *preparing) run(c *cobra.Command, o *hostFlags) error {
 	if err != nil {
 		return fmt.Errorf("cannot prepare the pot: %w", err)
 	}
+	// List takes a prefix and sorts: the dataset of that very name would be the first.
 	there, err := ps.Host().Images.List(c.Context(), m.of)
 	if err == nil && (len(there) == 0 || there[0] != m.of) {
 		_, err = o.importImage(c, m.image, m.pubkey)
@@ -131,6 +132,7 @@ func (m *preparing) run(c *cobra.Command, o *hostFlags) error {
 	if err != nil {
 		return fmt.Errorf("cannot prepare the pot: %w", err)
 	}
+	// A pot that another tool imported may have snapshots of its tree alone.
 	m.first = true
 	if err := m.creating.run(c, o, "prepare", m.fromPot); err != nil {
 		return err

@@ -78,6 +78,7 @@ type pushes struct {
 	bar     *progress
 }
 
+// pushedText prints two lines for each image: where it is, and its digest.
 func pushedText(w io.Writer, all []schema.Pushed) error {
 	for _, p := range all {
 		what := "published"
@@ -187,6 +188,7 @@ func pushCredentials(to, netrc string, env func(string) string) (c image.Credent
 	if err != nil {
 		return c, fmt.Errorf("--netrc: %w", err)
 	}
+	// ftp(1) refuses such a file too.
 	if info.Mode()&0o077 != 0 {
 		return c, hinted{fmt.Errorf("--netrc: %s is readable by users other than its owner", netrc), "chmod 600 " + netrc}
 	}
@@ -201,7 +203,7 @@ func pushCredentials(to, netrc string, env func(string) string) (c image.Credent
 	return c, nil
 }
 
-// login is an entry of a netrc file.
+// login is an entry of a netrc file. there tells an entry without a user from no entry.
 type login struct {
 	user, password string
 	there          bool
@@ -211,7 +213,8 @@ type login struct {
 var errNetrc = errors.New("not in the form of netrc: machine HOST login USER password PASSWORD")
 
 // parseNetrc returns the login for a host, or else the default one, from a file in the
-// format of ftp(1) and curl(1).
+// format of ftp(1) and curl(1). The first entry of a host counts. Macros (macdef) are
+// refused: their end is not a word.
 func parseNetrc(text, host string) (user, password string, err error) {
 	var found, fallback, other login
 	at := &other

@@ -88,6 +88,7 @@ pot runs. The mount point is created if it does not exist.`,
 		}
 		if *component != "" && *dataset != "" {
 			errs = append(errs, errors.New("-f and -z are mutually exclusive"))
+			// FSCOMP is a name below fscomp of the root dataset, as pot create-fscomp makes it.
 		} else if *component != "" {
 			root, err := o.zfsRoot()
 			if err == nil {

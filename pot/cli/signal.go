@@ -62,6 +62,7 @@ which the pot must have pkill(1). Neither reaches a process outside the pot.`,
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if *all {
 			var names []string
+			// The signals from 32 on are for threads and for real time.
 			for n := 1; n < 32; n++ {
 				if name := unix.SignalName(syscall.Signal(n)); name != "" {
 					names = append(names, strings.TrimPrefix(name, "SIG"))
@@ -80,6 +81,7 @@ which the pot must have pkill(1). Neither reaches a process outside the pot.`,
 			return err
 		}
 		return runE(func(c *cobra.Command, _ []string) error {
+			// What -C finds is printed only if all went well.
 			var found firstBytes
 			var err error
 			if argv := signalArgv(sig, *pid, *match, *dry); argv != nil {

@@ -44,6 +44,7 @@ Hooks and mounts of this host's directories that came with an image are refused 
 	snapshot := c.Flags().BoolP("snapshot", "s", false, "take a snapshot first, unless the pot is running")
 	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, conf, err := o.pots()
+		// Before local.Start, since only a pot that does not run can be snapshotted.
 		if err == nil && *snapshot {
 			err = snapshotFirst(c.Context(), ps, name)
 		}
@@ -62,6 +63,7 @@ Hooks and mounts of this host's directories that came with an image are refused 
 			return hinted{fmt.Errorf("cannot start the pot: %w", err), "--trust allows it"}
 		case err != nil:
 			return fmt.Errorf("cannot start the pot: %w", err)
+		// Another pot start, or pot ended, waits for the pot.
 		case already || *detach:
 			return nil
 		}
@@ -102,6 +104,7 @@ func waitStarted(c *cobra.Command, ps *life.Pots, p *life.Pot) error {
 	case persistent:
 		return nil
 	}
+	// An interrupt must not leave half of the pot.
 	ctx := context.WithoutCancel(c.Context())
 	if _, err := local.Stop(ctx, ps, p.Name(), local.StartOptions{Tell: notes(c)}); err != nil {
 		return fmt.Errorf("cannot stop the pot: %w", err)

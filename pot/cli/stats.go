@@ -32,6 +32,7 @@ the command has never ended. -o json prints it in the form of the other commands
 		if err != nil {
 			return fmt.Errorf("cannot show the last run: %w", err)
 		}
+		// A pot that does not exist is an error, and no {}.
 		if _, err := local.Open(c.Context(), ps.Host(), name); err != nil {
 			return fmt.Errorf("cannot show the last run: %w", err)
 		}

@@ -58,6 +58,8 @@ It prints what was verified. If anything is wrong the exit status is 1.`,
 // verdict is what was verified.
 type verdict schema.Verified
 
+// newVerdict describes a verified image. An image without a .meta is older than pot 0.13,
+// and its digest covers one file.
 func newVerdict(p fetch.Location, v image.Verified) verdict {
 	name := path.Base(p.String())
 	r := verdict{File: p.String(), Bytes: v.Bytes, Digest: v.Digest.String(), Covers: []string{name}}

@@ -69,7 +69,7 @@ func list(names []string) string {
 }
 
 // needsCommand is the RunE of a command that only has subcommands: alone it is a usage
-// error, and its help is printed.
+// error, and its help is printed. Its error is not a failed one: the exit status is 2.
 func needsCommand(c *cobra.Command, _ []string) error {
 	fmt.Fprintf(c.ErrOrStderr(), "%s\n\n%s", c.Long, c.UsageString())
 	return errReported

@@ -57,10 +57,9 @@ func anchorsOf(name pot.Name) []string {
 	return all
 }
 
-// ownersOf returns the pots that anchors, without rdrAnchor, belong to: those of
-// known that may have them, and else the pot that an anchor is named after. Nothing
-// is said of an anchor that can only be the end of a longer name, if no pot that is
-// known has that.
+// ownersOf returns the pots that anchors, without rdrAnchor, belong to: the known pots
+// that may have them, or else the pot that an anchor is named after. It skips an anchor
+// that can only be the end of a longer name, if no known pot has such a name.
 func ownersOf(anchors []string, known []pot.Name) []pot.Name {
 	owners := map[string][]pot.Name{}
 	for _, name := range known {

@@ -74,6 +74,7 @@ const leastFree = 16 << 20
 
 type adder func(w pot.Severity, key, text string, args ...any)
 
+// datasets checks that there is a mounted dataset for pots, and room in it.
 func (c checker) datasets(ctx context.Context, add adder) {
 	jails := c.config.ZFSRoot + "/jails"
 	mounted, free, err := c.zfs.Space(ctx, jails)

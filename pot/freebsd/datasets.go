@@ -22,7 +22,7 @@ import (
 type datasets struct {
 	runner run.Runner
 	zfs    zfs.Commands
-	kernel Kernel
+	kernel MountKernel
 	root   string
 
 	newestOf sync.Map // name of an image to newestKnown

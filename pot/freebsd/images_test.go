@@ -145,13 +145,13 @@ func TestReceiveLayer_origin(t *testing.T) {
 			other: "a_1_0", labels: map[string]string{conf.LabelDigest: signed}},
 		"an image with another digest": {
 			other: "a_1_0", labels: map[string]string{conf.LabelDigest: forged, conf.LabelReceived: forged + " 3ef 7"},
-			want: "are of images with different digests"},
+			want: "their images have different digests"},
 		"an image with another digest, from before": {
 			other: "a_1_0", labels: map[string]string{conf.LabelDigest: forged},
-			want: "are of images with different digests"},
+			want: "their images have different digests"},
 		"a pot that was such an image": {
 			other: "a_1_0", labels: map[string]string{conf.LabelReceived: forged + " 3ef 7"},
-			want: "are of images with different digests"},
+			want: "their images have different digests"},
 		"an import, of which nothing is known yet": {
 			other: conf.ImportPrefix + "1-2", want: "it is a layer on tank/pot/jails/_import-1-2/m@7, and must be on tank/pot/jails/base_1_0/m@7"},
 	} {

@@ -18,8 +18,8 @@ func (j jails) loopback(ctx context.Context, jail pot.Jail) error {
 
 // connect4 gives the jail's end of a pair its address, and a default route. It must come
 // after the jail exists: an interface loses its addresses when it moves to another network
-// stack (sys/net/if.c, if_vmove). The route comes after the address by which its gateway is
-// reached.
+// stack (sys/net/if.c, if_vmove and if_detach_internal). The route comes after the address
+// by which its gateway is reached.
 func (j jails) connect4(ctx context.Context, jail pot.Jail, device string) error {
 	if device == "" {
 		return nil

@@ -25,7 +25,7 @@ import (
 // not be created without one (jail(8)).
 type jails struct {
 	runner      run.Runner
-	kernel      Kernel
+	kernel      JailKernel
 	mounts      mounts
 	links       *links
 	statusFiles statusFiles

@@ -9,6 +9,19 @@ import (
 // Kernel has the calls that go to the kernel directly: a command would be wasteful,
 // ambiguous, or racy.
 type Kernel interface {
+	JailKernel
+	MountKernel
+	NetworkKernel
+
+	// Messages returns the message buffer. (sysctl kern.msgbuf)
+	Messages() (string, error)
+
+	// Sysctl reads a number by sysctl(3).
+	Sysctl(name string) (uint32, error)
+}
+
+// JailKernel has the calls about jails.
+type JailKernel interface {
 	// JailID returns the ID of the jail of that name; with dying also of one that is being
 	// removed. It returns fs.ErrNotExist if there is none. (jail_get(2))
 	JailID(name string, dying bool) (int, error)
@@ -23,13 +36,16 @@ type Kernel interface {
 	// Usage returns rctl_get_racct(2)'s line for a jail: "cputime=0,datasize=0,…". All
 	// numbers of a missing jail are 0.
 	Usage(jail string) (string, error)
+}
 
+// MountKernel has the calls about mounts.
+type MountKernel interface {
 	// Mount mounts m.From at m.On, with options NAME or NAME=VALUE. Links on both
 	// paths are followed. A directory that would cover itself, through another nullfs, is
 	// syscall.EDEADLK. (nmount(2), mount_nullfs(8))
 	Mount(m MountPoint, options ...string) error
 
-	// OpenAt does what tree.OpenAt does. (openat(2))
+	// OpenAt does what tree.OpenAt does. (openat(2), O_PATH)
 	OpenAt(dir *os.File, name string) (*os.File, error)
 
 	// StatFS returns the mount that a file is on. (fstatfs(2))
@@ -41,7 +57,10 @@ type Kernel interface {
 
 	// Mounts returns all mounts, the oldest first. (getfsstat(2))
 	Mounts() ([]MountPoint, error)
+}
 
+// NetworkKernel has the calls about interfaces and pf(4).
+type NetworkKernel interface {
 	// Interfaces returns the names of interfaces by their addresses. (sysctl
 	// net.route.0.0.iflist)
 	Interfaces() (map[netip.Addr]string, error)
@@ -49,12 +68,6 @@ type Kernel interface {
 	// KillStates ends the states of pf(4) of all connections to and from a pot's
 	// address, translated or not. (pf(4), DIOCGETSTATESV2, DIOCKILLSTATESNV)
 	KillStates(addr netip.Addr) error
-
-	// Messages returns the message buffer. (sysctl kern.msgbuf)
-	Messages() (string, error)
-
-	// Sysctl reads a number by sysctl(3).
-	Sysctl(name string) (uint32, error)
 }
 
 // MountPoint is a line of the mount table.
@@ -63,7 +76,7 @@ type MountPoint struct {
 	From    string
 	On      string   // with no link in it (sys/kern/vfs_mount.c, vn_path_to_global_path)
 	ID      [2]int32 // of the file system; links do not matter to it
-	Options []string // "ro", "nosuid", "noexec", "nosymfollow", its own, and those of what it shows
+	Options []string // "ro", "nosuid", "noexec", "nosymfollow": of this mount, and of the one it shows
 }
 
 // errNotFreeBSD is what Native's methods end in on other systems.

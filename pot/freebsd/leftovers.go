@@ -15,7 +15,7 @@ import (
 // leftovers finds datasets, interfaces, rules and anchors of pots.
 type leftovers struct {
 	runner   run.Runner
-	kernel   Kernel
+	kernel   JailKernel
 	datasets *datasets
 	links    *links
 }
@@ -67,6 +67,8 @@ func (l leftovers) labelled(ctx context.Context) (all []pot.Name, err error) {
 	return all, err
 }
 
+// pairs returns the pots of epairs of which both ends are on the host: no jail has the
+// other.
 func (l leftovers) pairs(ctx context.Context) ([]pot.Name, error) {
 	interfaces, err := l.links.interfaces(ctx)
 	if err != nil {
@@ -85,6 +87,8 @@ func (l leftovers) pairs(ctx context.Context) ([]pot.Name, error) {
 	return all, nil
 }
 
+// rules returns the pots that have rules of rctl(8), which outlive their jail. Without
+// accounting there are none.
 func (l leftovers) rules(ctx context.Context) ([]pot.Name, error) {
 	out, err := l.runner.Run(ctx, nil, "rctl")
 	if err = classify(err); errors.Is(err, errNoRacct) {

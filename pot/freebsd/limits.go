@@ -34,7 +34,7 @@ func (l limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) erro
 
 // rules are limits in rctl's words (rctl(8), RESOURCES, ACTIONS). Memory has two: the
 // kernel kills without a message, and the other rule logs it. pot's memoryuse:deny kills
-// nothing: the kernel writes pages of the jail to swap (sys/vm/vm_swapout.c, vm_daemon).
+// nothing: the kernel only deactivates pages of the jail (sys/vm/vm_swapout.c, vm_daemon).
 func rules(name pot.Name, l pot.Limits) []string {
 	var all []string
 	subject := "jail:" + string(name)

@@ -42,6 +42,7 @@ const (
 	behindIPv6 = " IPv6"
 )
 
+// ifconfig runs ifconfig(8) and returns what it prints, trimmed.
 func (l *links) ifconfig(ctx context.Context, argv ...string) (string, error) {
 	out, err := l.runner.Run(ctx, nil, append([]string{"ifconfig"}, argv...)...)
 	return strings.TrimSpace(out), classify(err)
@@ -212,8 +213,7 @@ func (l *links) devices(ctx context.Context, name pot.Name) (pairs, error) {
 	return p, nil
 }
 
-// inner returns the name of the end that goes into the pot, from that of the host's end
-// (epair(4)).
+// inner returns the name of the pot's end of a pair, given the host's end (epair(4)).
 func inner(device string) string {
 	if device == "" {
 		return ""

@@ -6,13 +6,13 @@ import (
 )
 
 // memberAddresses is the sysctl that decides whether a member of a bridge may have
-// an address. FreeBSD 14 has no such sysctl, and members may; in FreeBSD 15 it may
-// be 0, and FreeBSD 16 is to be without it again, and refuse (bridge(4)).
+// an address. FreeBSD 14 has no such sysctl and allows it. FreeBSD 15 has it, and it
+// may be 0. FreeBSD 16 will have no such sysctl and refuse (bridge(4)).
 const memberAddresses = "net.link.bridge.member_ifaddrs"
 
 // refusesMemberAddresses reports whether the kernel keeps interfaces with an
-// address out of bridges, and addresses off the members of bridges. Where the sysctl
-// is missing it does not, or if_bridge(4) is not loaded yet.
+// address out of bridges, and addresses off the members of bridges. If the sysctl is
+// missing, either the kernel allows both or if_bridge(4) is not loaded yet.
 func refusesMemberAddresses(k Kernel) bool {
 	allowed, err := k.Sysctl(memberAddresses)
 	return err == nil && allowed == 0

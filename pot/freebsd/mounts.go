@@ -19,7 +19,7 @@ import (
 // mounts implements pot.Mounts with nullfs(4) and tmpfs(4).
 type mounts struct {
 	runner     run.Runner
-	kernel     Kernel
+	kernel     MountKernel
 	supervisor string // path of pot-supervisor
 }
 
@@ -112,6 +112,8 @@ func (m mounts) target(root, inside string, isDir bool) (target, error) {
 	return m.openTarget(root, inside, isDir, m.kernel.OpenAt)
 }
 
+// openTarget opens a mount point by open, which sees each directory on the way: a nullfs
+// there, except of our own overlays, is a directory that others can write to.
 func (m mounts) openTarget(root, inside string, isDir bool, open tree.Opener) (target, error) {
 	var t target
 	ours := filepath.Join(filepath.Dir(root), overlayDirs) + "/"

@@ -37,7 +37,7 @@ func (d *datasets) checkOrigin(ctx context.Context, on, want string) error {
 	}
 	got := digestOf(all[d.path(name)], all[on]["guid"])
 	if got != "" && got != digestOf(all[d.path(image)], all[want]["guid"]) {
-		return refuse(": snapshots of both have the same GUID, and they are of images with different digests")
+		return refuse(": snapshots of both have the same GUID, and their images have different digests")
 	}
 	return nil
 }

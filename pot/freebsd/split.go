@@ -138,8 +138,8 @@ func (m mounts) split(ctx context.Context, root string, whole MountPoint, on str
 }
 
 // skeleton makes a directory with mount points for the entries of whole, and returns it
-// with them. It has the links of whole: they lead as far as they do from whole. What is
-// no directory, regular file or link cannot be mounted.
+// with them. It copies the links of whole, which lead as far as they do from whole. Only
+// directories, regular files and links are supported: nothing else can be mounted.
 func (m mounts) skeleton(root string, whole MountPoint) (source, []piece, error) {
 	dir, err := m.open(root, strings.TrimPrefix(whole.On, root))
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 )
 
 // pfctl(8) cannot end the states of a pot: -k compares the addresses that packets
-// have on the wire (sys/netpfil/pf/pf_ioctl.c, pf_killstates_row), where the pot's
-// own is not seen, and a state of an rdr rule has no rule with a label. What is
-// read and asked for here is what pf(4) itself gives and takes.
+// have on the wire (sys/netpfil/pf/pf_ioctl.c, pf_killstates_row), which do not
+// include the pot's own, and a state of an rdr rule has no rule with a label. This
+// file therefore uses pf(4)'s own structures.
 
 // stateID names a state of pf(4), as the kernel has it in memory.
 type stateID struct {
@@ -48,7 +48,7 @@ func statesOf(exported []byte, addr netip.Addr) ([]stateID, error) {
 	var all []stateID
 	for ; len(exported) > 0; exported = exported[stateBytes:] {
 		if v := binary.NativeEndian.Uint64(exported); v != stateVersion {
-			return nil, fmt.Errorf("states of pf: are of version %d, not %d", v, stateVersion)
+			return nil, fmt.Errorf("states of pf: have version %d, not %d", v, stateVersion)
 		}
 		if exported[stateFamilyAt] != family {
 			continue

@@ -62,7 +62,7 @@ func TestStatesOf(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, want, got, must.Sprint(addr))
 	}
-	for name, broken := range map[string][]byte{"are of version 0, not 20230404": make([]byte, stateBytes), "no whole number": all[1:]} {
+	for name, broken := range map[string][]byte{"have version 0, not 20230404": make([]byte, stateBytes), "no whole number": all[1:]} {
 		_, err := statesOf(broken, netip.MustParseAddr(web))
 		must.ErrorContains(t, err, name)
 	}

@@ -13,11 +13,11 @@ import (
 	"nomad-driver-pot/pot"
 )
 
-// Interfaces that are created here have units of our choice, from the upper half of
-// what if_clone(4) allows: who asks for any unit gets the lowest that is free.
+// Interfaces that this driver creates have units of its choice, from the upper half of
+// what if_clone(4) allows: a program that asks for any unit gets the lowest free one.
 // ifconfig(8) creates an interface first, and sets its group and its description
-// after that. An ifconfig that is killed in between leaves an interface that has
-// nothing but its unit to tell whose it is.
+// after that. If ifconfig is killed in between, only the unit shows that the interface
+// belongs to this driver.
 const (
 	firstUnit = lastUnit/2 + 1
 	lastUnit  = 0x7fff // IF_MAXUNIT (sys/net/if.h)

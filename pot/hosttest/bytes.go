@@ -47,7 +47,7 @@ func testBytes(t *testing.T, bed Bed) {
 		must.Eq(t, 0, tk.wait(t).Code)
 		arrived(t, nil, env, tk.output(t))
 	})
-	t.Run("those of an exec arrive unchanged", func(t *testing.T) {
+	t.Run("an exec's arguments and environment arrive unchanged", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "sleep", "1h"))
 		var out bytes.Buffer
 		_, err := tk.Exec(t.Context(), life.Exec{Argv: append([]string{"hello"}, args...), Stdout: &out})

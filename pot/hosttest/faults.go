@@ -27,6 +27,7 @@ type faulty struct {
 	giveUp func(error)
 }
 
+// host returns a host with the parts of f in place of its own. f passes on to those.
 func (f *faulty) host(of pot.Host) pot.Host {
 	f.Cloner, f.Mounts, f.Links, f.Jails, f.Limiter = of.Datasets, of.Mounts, of.Links, of.Jails, of.Limits
 	of.Datasets, of.Mounts, of.Links, of.Jails, of.Limits = f, f, f, f, f
@@ -75,6 +76,7 @@ func (f *faulty) Create(ctx context.Context, j pot.Jail) error {
 	return f.fail(ctx, func() error { return f.Jails.Create(ctx, j) })
 }
 
+// Find is counted too: a start finds the jail that it has created.
 func (f *faulty) Find(ctx context.Context, name pot.Name) (j supervise.Jail, err error) {
 	err = f.fail(ctx, func() (err error) {
 		j, err = f.Jails.Find(ctx, name)
@@ -87,10 +89,10 @@ func (f *faulty) Set(ctx context.Context, name pot.Name, l pot.Limits) error {
 	return f.fail(ctx, func() error { return f.Limiter.Set(ctx, name, l) })
 }
 
-// undoing is a host whose n-th call that removes something fails or hangs. The types are
-// one for each interface: two of them have methods of the same name.
+// undoing is a host whose n-th call that removes something fails or hangs.
 type undoing struct{ *faulty }
 
+// host returns a host whose removing calls are counted, and whose creating calls are not.
 func (u undoing) host(of pot.Host) pot.Host {
 	u.faulty.host(of)
 	of.Datasets, of.Mounts, of.Links, of.Jails, of.Limits = undoingDatasets{u}, undoingMounts{u}, undoingLinks{u}, undoingJails{u}, undoingLimiter{u}

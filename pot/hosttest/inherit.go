@@ -62,7 +62,7 @@ func testInherit(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		return state
 	}
-	// an exec, which starts without a supervisor that stays
+	// An exec has no supervisor that stays.
 	more := func(t *testing.T) string {
 		p := &supervise.Process{Jail: jail, Argv: argv, Stdin: null, Stdout: null, Stderr: null, Supervisor: bed.Supervisor}
 		command, err := p.Start()

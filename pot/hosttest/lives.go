@@ -39,7 +39,7 @@ func testStart(t *testing.T, bed Bed) {
 			end := tk.wait(t)
 			must.Eq(t, code, end.Code)
 			must.Eq(t, 0, end.Signal)
-			// a second reader of the exit, as an agent after its restart
+			// An agent reads the exit again after its restart.
 			again := tk.wait(t)
 			must.Eq(t, end, again)
 		}
@@ -77,6 +77,7 @@ func testStart(t *testing.T, bed Bed) {
 		must.StrContains(t, tk.output(t), "host web.example.org uid 80 gid 80")
 		must.StrContains(t, tk.output(t), "cwd /etc")
 	})
+	// That is pot.cmd of its pot.conf, the only command that pot's own tools start.
 	t.Run("without a command, the image's runs", func(t *testing.T) {
 		s := spec("serves")
 		s.Command = nil
@@ -159,6 +160,7 @@ func testPorts(t *testing.T, bed Bed) {
 		must.True(t, pot.DefaultNetwork.Prefix.Contains(tk.Address()))
 		must.StrContains(t, ask(t, netip.AddrPortFrom(tk.Address(), 8080).String()), "hello from web")
 	})
+	// Through the supervisor's forward each is a connection and two descriptors.
 	t.Run("many requests at once are answered", func(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 100 {
@@ -181,6 +183,8 @@ func testPorts(t *testing.T, bed Bed) {
 		third := create(t, bed, other)
 		must.NotEq(t, second.Address(), third.Address())
 	})
+	// The gateway's address is on the bridge of the first pot: it shows that the host's
+	// network is meant and not another namespace.
 	t.Run("a pot on the host's network has the host's addresses", func(t *testing.T) {
 		s := spec("inherits", "id")
 		s.Network = pot.HostNetwork
@@ -212,6 +216,7 @@ func testExec(t *testing.T, bed Bed) {
 		must.Eq(t, 0, exit.Code)
 		must.Eq(t, "over and out", out.String())
 	})
+	// It is nomad alloc exec -t: one stream, echoed by the terminal.
 	t.Run("a terminal has one output, and sizes", func(t *testing.T) {
 		in, feed := io.Pipe()
 		defer feed.Close()
@@ -233,6 +238,8 @@ func testExec(t *testing.T, bed Bed) {
 		cancel()
 		must.ErrorIs(t, <-done, context.Canceled)
 	})
+	// An ignored signal survives execve(2). pot's start ignores SIGINT and SIGQUIT, as a
+	// shell does for a background job, and so did its commands.
 	t.Run("a signal that this process ignores is not ignored in the pot", func(t *testing.T) {
 		signal.Ignore(syscall.SIGHUP) // as by nohup(1)
 		defer signal.Reset(syscall.SIGHUP)
@@ -280,6 +287,7 @@ func (failing) Write(p []byte) (int, error) { return 0, errors.New("gone") }
 // or record is lost. They are the events that an agent's crash, a kill by an operator, or a
 // full disk bring about.
 func testLife(t *testing.T, bed Bed) {
+	// They go to the command alone, and not to its children.
 	t.Run("a command receives signals", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "signals"))
 		tk.says(t, "ready")
@@ -298,6 +306,7 @@ func testLife(t *testing.T, bed Bed) {
 		must.Eq(t, int(syscall.SIGTERM), tk.wait(t).Signal)
 		must.NoError(t, tk.Stop(t.Context(), syscall.SIGTERM, time.Minute))
 	})
+	// That is Nomad's kill_timeout.
 	t.Run("a command that ignores the signal is killed after the timeout", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "signals"))
 		tk.says(t, "ready")
@@ -307,6 +316,8 @@ func testLife(t *testing.T, bed Bed) {
 		must.Eq(t, int(syscall.SIGKILL), tk.wait(t).Signal)
 		tk.says(t, "got terminated")
 	})
+	// An agent's new plugin has nothing but the pot's name: the record and the supervisor
+	// tell it the rest.
 	t.Run("another process can find a pot and wait for its end", func(t *testing.T) {
 		tk := start(t, bed, spec("web", "signals"))
 		tk.says(t, "ready")

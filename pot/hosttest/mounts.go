@@ -23,6 +23,7 @@ func testMounts(t *testing.T, bed Bed) {
 	must.NoError(t, os.WriteFile(filepath.Join(source, "f"), []byte("from the host"), 0o644))
 	mount := func(m pot.Mount) error { return h.Mounts.Mount(t.Context(), root, m) }
 
+	// Images have no directories for what a job mounts.
 	t.Run("a directory is mounted, and its target created", func(t *testing.T) {
 		must.NoError(t, mount(pot.Mount{Source: source, Target: "/data/deep"}))
 		must.FileContains(t, filepath.Join(root, "data/deep/f"), "from the host")
@@ -46,6 +47,7 @@ func testMounts(t *testing.T, bed Bed) {
 		must.NoError(t, os.WriteFile(filepath.Join(root, "alloc/shared/m"), nil, 0o644))
 		must.FileExists(t, filepath.Join(source, "shared/m"))
 	})
+	// A job mounts a template's file over the image's own. FreeBSD can since 14.0.
 	t.Run("a file is mounted on a file", func(t *testing.T) {
 		must.NoError(t, mount(pot.Mount{Source: filepath.Join(source, "f"), Target: "/etc/one"}))
 		must.FileContains(t, filepath.Join(root, "etc/one"), "from the host")
@@ -56,6 +58,8 @@ func testMounts(t *testing.T, bed Bed) {
 		must.ErrorContains(t, err, "nosuch")
 	})
 	t.Run("links of the image are followed within it", func(t *testing.T) { testLinkedTargets(t, root, source, mount) })
+	// The driver checks a source against its allowed paths before: the mount must be of the
+	// path that was checked.
 	t.Run("a resolved source that has become a link is not followed", func(t *testing.T) {
 		testSwappedSource(t, func(source, target string) error {
 			return mount(pot.Mount{Source: source, Target: target, Resolved: true})

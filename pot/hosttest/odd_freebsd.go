@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// setLimit sets the soft limit, and with both the hard one, but raises neither. The types
+// of unix.Rlimit differ between systems.
 func setLimit(l *unix.Rlimit, soft, hard uint64, both bool) {
 	if both {
 		l.Max = min(l.Max, int64(hard))
@@ -21,6 +23,8 @@ func setLimit(l *unix.Rlimit, soft, hard uint64, both bool) {
 // mayRaise reports whether this process may raise hard limits: root may.
 func mayRaise() bool { return os.Geteuid() == 0 }
 
+// blockSignals blocks signals in the calling thread (sigprocmask(2)). A mask survives
+// execve(2).
 func blockSignals(all ...syscall.Signal) error {
 	const block = 1 // SIG_BLOCK, sys/signal.h
 	var set [4]uint32

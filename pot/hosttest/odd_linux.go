@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// setLimit sets the soft limit, and with both the hard one, but raises neither. The types
+// of unix.Rlimit differ between systems.
 func setLimit(l *unix.Rlimit, soft, hard uint64, both bool) {
 	if both {
 		l.Max = min(l.Max, hard)
@@ -22,6 +24,8 @@ func mayRaise() bool {
 	return err == nil && sets[0].Effective&(1<<unix.CAP_SYS_RESOURCE) != 0
 }
 
+// blockSignals blocks signals in the calling thread (pthread_sigmask(3)). A mask survives
+// execve(2).
 func blockSignals(all ...syscall.Signal) error {
 	var set unix.Sigset_t
 	for _, s := range all {

@@ -48,6 +48,7 @@ func testPrivate(t *testing.T, bed Bed) {
 		_, err := bed.pots().Create(t.Context(), more)
 		must.ErrorContains(t, err, "no address is free in "+db.Prefix.String())
 	})
+	// It is not created by the way: a mistyped name would be a network of its own.
 	t.Run("a pot on a bridge that does not exist is refused", func(t *testing.T) {
 		s := spec("x", "exit", "0")
 		s.Network, s.Bridge = pot.PrivateBridge, "nosuch"

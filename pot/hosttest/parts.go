@@ -28,6 +28,7 @@ import (
 // for a whole image or for nothing: the next task clones whatever has it.
 func testImages(t *testing.T, bed Bed) {
 	h := bed.Host.Images
+	// An image must not change under the pots that are cloned from it.
 	t.Run("an image is not received over another", func(t *testing.T) {
 		must.ErrorIs(t, h.Receive(t.Context(), image, bed.Stream()), fs.ErrExist)
 	})
@@ -113,6 +114,7 @@ func testDatasets(t *testing.T, bed Bed) {
 	labels := map[string]string{"nomad.pot:alloc": "a"}
 	dir, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web", Labels: labels})
 	must.NoError(t, err)
+	// fs.ErrExist tells the caller that it must not undo: the clone belongs to another pot.
 	t.Run("a clone is not made over another", func(t *testing.T) {
 		_, err := h.Datasets.Clone(t.Context(), pot.Clone{Origin: image, Name: "web"})
 		must.ErrorIs(t, err, fs.ErrExist)
@@ -130,6 +132,7 @@ func testDatasets(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		must.FileNotExists(t, filepath.Join(of, "m/etc/new"))
 	})
+	// The text is zfs destroy's own on every host, since users search for it.
 	t.Run("an image that a clone needs is not destroyed", func(t *testing.T) {
 		must.ErrorContains(t, h.Images.Destroy(t.Context(), image), "dependent clones")
 	})
@@ -147,6 +150,7 @@ func testDatasets(t *testing.T, bed Bed) {
 			must.NoError(t, h.Images.Destroy(t.Context(), name))
 		}
 	})
+	// A clone has its own and none of its image's: otherwise it would count as an image.
 	t.Run("labels stay with a clone", func(t *testing.T) {
 		got, err := h.Images.Labels(t.Context(), "web")
 		must.NoError(t, err)
@@ -168,6 +172,8 @@ func testLinks(t *testing.T, bed Bed) {
 	}
 	must.NoError(t, h.Attach(t.Context(), link("a", "10.192.0.9/10")))
 	must.NoError(t, h.Attach(t.Context(), link("b", "10.192.0.10/10")))
+	// A plugin that repeats a start after a crash must not take over what another process
+	// has made.
 	t.Run("a pot has one link", func(t *testing.T) {
 		must.ErrorIs(t, h.Attach(t.Context(), link("a", "10.192.0.11/10")), fs.ErrExist)
 	})
@@ -202,11 +208,15 @@ func testJails(t *testing.T, bed Bed) {
 		state, _ := running.Wait()
 		ended <- state
 	}()
+	// The error comes from within the jail: the program of the host's same path must not be
+	// run.
 	t.Run("a command that is not in the jail is not started", func(t *testing.T) {
 		p := &supervise.Process{Jail: found, Argv: []string{"/bin/nosuch"}, Stdin: null, Stdout: null, Stderr: null, Supervisor: bed.Supervisor}
 		_, err := p.Start()
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	})
+	// The caller destroys the tree next, so that no process may still run when Remove
+	// returns.
 	t.Run("a jail is removed with its processes, and can be removed twice", func(t *testing.T) {
 		begun := time.Now()
 		must.NoError(t, h.Jails.Remove(t.Context(), "web"))
@@ -235,6 +245,7 @@ func testLimits(t *testing.T, bed Bed) {
 			need.Have(t, "limits", f.Severity == pot.Info)
 		}
 	}
+	// It is one process: in a pot with several the kernel chooses.
 	t.Run("a command above its memory limit is killed and out of memory", func(t *testing.T) {
 		s := spec("eater", "eat", "256")
 		s.Limits = pot.Limits{MemoryBytes: 32 << 20}
@@ -316,6 +327,7 @@ func testLeftovers(t *testing.T, bed Bed) {
 		must.SliceContains(t, leftovers(t), "m_data")
 		must.NoError(t, h.Datasets.Destroy(t.Context(), "m_data"))
 	})
+	// No task has its name, and a driver would destroy it.
 	t.Run("a pot started by hand is not found, even if it is named like a task's", func(t *testing.T) {
 		const name = pot.Name("web_0badcafe_6f3e6b3c-8f0e-4a35-9c2c-0123456789ab")
 		var told []pot.Name

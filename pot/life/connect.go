@@ -13,6 +13,8 @@ import (
 // The steps that connect a pot: its addresses, its links to bridges or its addresses on the
 // host's interfaces, and its published ports.
 
+// allocateAddress allocates the pot's address, or claims the one that the spec asks for. A
+// network mode without an address of the pot's own has nothing to allocate.
 func (p *Pot) allocateAddress(ctx context.Context) (err error) {
 	s := &p.record.Spec
 	switch {
@@ -105,6 +107,8 @@ func (p *Pot) claimAliases() error {
 	return nil
 }
 
+// releaseAddress releases all addresses of a pot that has several, or of which the record
+// knows none.
 func (p *Pot) releaseAddress(context.Context) error {
 	addr := p.record.Address
 	if !addr.IsValid() || len(p.record.Spec.Aliases) > 0 {
@@ -127,6 +131,8 @@ func (p *Pot) bridgeLink() pot.Link {
 	return l
 }
 
+// link attaches the pot to its bridge, or adds its addresses to the host's interfaces. It
+// needs nothing of the clone and is made beside it.
 func (p *Pot) link(ctx context.Context) error {
 	switch {
 	case p.record.Spec.Network.VNET():
@@ -169,6 +175,7 @@ func (p *Pot) addAliases(ctx context.Context) error {
 	return nil
 }
 
+// removeAliases removes the addresses that addAliases has added. It tries all of them.
 func (p *Pot) removeAliases(ctx context.Context) error {
 	var errs []error
 	for _, a := range p.record.Added {
@@ -177,6 +184,8 @@ func (p *Pot) removeAliases(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// unlink undoes link. Detach finds a link by the pot's name, so that a lost record does not
+// matter.
 func (p *Pot) unlink(ctx context.Context) error {
 	if len(p.record.Added) > 0 {
 		return p.removeAliases(ctx)
@@ -197,6 +206,8 @@ func (p *Pot) publish(ctx context.Context) error {
 	return p.host.Redirects.Publish(ctx, p.redirect())
 }
 
+// withdraw removes the pot's redirects. A pot whose record cannot be read (Version 0) may
+// have some.
 func (p *Pot) withdraw(ctx context.Context) error {
 	if p.record.Version != 0 && !p.record.Spec.Network.VNET() {
 		return nil

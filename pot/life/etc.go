@@ -35,6 +35,8 @@ func writeEtc(treeRoot string, s *pot.Spec, addr netip.Addr) error {
 	return tree.Replace(root, "etc/resolv.conf", resolv)
 }
 
+// hosts returns the text of hosts(5), anew for each start: the lines that an image has name
+// other hosts. pot replaces the file too.
 func hosts(s *pot.Spec, addr netip.Addr) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "::1 localhost\n127.0.0.1 localhost\n")

@@ -114,6 +114,8 @@ func (p *Pot) hook(ctx context.Context, h conf.Hook) {
 	}
 }
 
+// runHook runs a hook with the environment that pot.conf gives it as it was written from
+// the record: the file itself may be gone or changed by then.
 func (p *Pot) runHook(ctx context.Context, h conf.Hook) {
 	potConf, err := conf.ParseLines(p.record.potConf())
 	if err != nil {

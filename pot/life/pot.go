@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/tree"
 )
@@ -27,8 +29,12 @@ type Pot struct {
 	saved     bool     // whether record is as on disk
 	recordErr error    // why the record could not be read
 	cloned    bool     // whether this process made the clone, so that it cannot be another pot's
+
+	conf atomic.Pointer[conf.Image] // for imageConf
 }
 
+// clone makes the pot's dataset from its image, or finds the dataset of a pot that was
+// started by hand. unclone destroys what clone has made, by its labels.
 func (p *Pot) clone(ctx context.Context) error {
 	s := p.record.Spec
 	if s.InPlace {
@@ -72,20 +78,20 @@ func (p *Pot) unclone(ctx context.Context) error {
 // mergeImageAttributes records the jail attributes of the image's pot.conf, as far as they
 // are allowed, with the attributes of the spec.
 func (p *Pot) mergeImageAttributes(ctx context.Context) error {
-	conf, err := p.imageConf(ctx)
+	image, err := p.imageConf(ctx)
 	if err != nil {
 		return err
 	}
-	for _, err := range conf.Invalid {
+	for _, err := range image.Invalid {
 		p.note("Ignored attribute of image %s: %v", p.record.Spec.Image, err)
 	}
 	p.change(func(r *record) {
-		r.Release = conf.Release
+		r.Release = image.Release
 		if r.Spec.InPlace { // only this host's operator can have set them
-			r.Attributes = localAttributes(conf.Attributes)
+			r.Attributes = localAttributes(image.Attributes)
 			return
 		}
-		r.Attributes, r.Refused = mergeAttributes(conf.Attributes, r.Spec.Attributes, p.allowed)
+		r.Attributes, r.Refused = mergeAttributes(image.Attributes, r.Spec.Attributes, p.allowed)
 	})
 	return nil
 }
@@ -126,6 +132,8 @@ func (p *Pot) unconfigure(context.Context) error {
 	return nil
 }
 
+// copyIn copies the job's files. It comes after the prestart hook, which may create them,
+// and before the mounts, so that it never writes into a directory of the host.
 func (p *Pot) copyIn(ctx context.Context) error {
 	for _, c := range p.record.Spec.Copies {
 		if err := tree.CopyIn(ctx, p.Tree(), c); err != nil {
@@ -135,6 +143,7 @@ func (p *Pot) copyIn(ctx context.Context) error {
 	return nil
 }
 
+// mount makes the pot's mounts. Links are followed only now: copyIn may have made some.
 func (p *Pot) mount(ctx context.Context) error {
 	all, err := placed(mounts(&p.record.Spec, p.record.Attributes), func(target string) (string, error) {
 		return tree.Resolve(p.Tree(), target)
@@ -151,6 +160,8 @@ func (p *Pot) mount(ctx context.Context) error {
 	return nil
 }
 
+// unmount unmounts whatever is mounted in the tree, by the host's mount table and not by
+// the record: a crash may have left mounts that the record does not have.
 func (p *Pot) unmount(ctx context.Context) error {
 	dir, err := p.host.Datasets.Dir(ctx, string(p.name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -162,6 +173,8 @@ func (p *Pot) unmount(ctx context.Context) error {
 	return p.host.Mounts.UnmountAll(ctx, filepath.Join(dir, "m"))
 }
 
+// jail creates the jail, in which nothing runs yet. It comes last: a process in it finds
+// its mounts, its network and its limits complete.
 func (p *Pot) jail(ctx context.Context) error {
 	return p.host.Jails.Create(ctx, pot.Jail{
 		Name:     p.name,
@@ -178,10 +191,13 @@ func (p *Pot) jail(ctx context.Context) error {
 	})
 }
 
+// unjail kills all that runs in the jail and removes it. It comes first: a process would
+// keep the mounts and the network busy.
 func (p *Pot) unjail(ctx context.Context) error {
 	return p.host.Jails.Remove(ctx, p.name)
 }
 
+// limit sets the limits, by the jail's name: the jail is created after them.
 func (p *Pot) limit(ctx context.Context) error {
 	return p.host.Limits.Set(ctx, p.name, p.record.Spec.Limits)
 }

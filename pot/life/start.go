@@ -114,8 +114,12 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 	return err
 }
 
-// imageConf reads the pot.conf of the pot's image.
+// imageConf returns the pot.conf of the pot's image. It is read once for a clone: an image
+// does not change, and each exec needs it.
 func (p *Pot) imageConf(ctx context.Context) (conf.Image, error) {
+	if c := p.conf.Load(); c != nil {
+		return *c, nil
+	}
 	if p.recordErr != nil {
 		return conf.Image{}, fmt.Errorf("the pot's record cannot be read: %w", p.recordErr)
 	}
@@ -126,6 +130,9 @@ func (p *Pot) imageConf(ctx context.Context) (conf.Image, error) {
 	potConf, err := conf.ReadDir(dir)
 	if err != nil {
 		return conf.Image{}, fmt.Errorf("image %s: %w", p.record.Spec.Image, err)
+	}
+	if !p.record.Spec.InPlace {
+		p.conf.Store(&potConf)
 	}
 	return potConf, nil
 }
@@ -229,6 +236,7 @@ func (p *Pot) markKilled() {
 	}
 }
 
+// killed reports whether this package has killed the command, in whichever process.
 func (p *Pot) killed() bool {
 	_, err := os.Stat(filepath.Join(p.dir, killedMarker))
 	return err == nil

@@ -47,8 +47,8 @@ func valid(name string) error {
 	return nil
 }
 
-// prepare makes the directories that datasets are kept in. What is in an image
-// may be set-uid and owned by root: nobody else looks into them.
+// prepare makes the directories that datasets are kept in. An image's files may be
+// set-uid and owned by root, so only root can search these directories.
 func (d datasets) prepare() error {
 	for _, sub := range []string{"jails", "layers", "labels"} {
 		if err := os.MkdirAll(filepath.Join(d.dir, sub), 0o700); err != nil {
@@ -206,7 +206,7 @@ func (d datasets) Clone(ctx context.Context, c pot.Clone) (dir string, err error
 			return "", err
 		}
 	}
-	// What is mounted has the upper layer's root for its own.
+	// The root of the mount has the owner and mode of the upper layer's root.
 	if err := errors.Join(os.Chown(upper, int(root.Uid), int(root.Gid)), os.Chmod(upper, mode(root.Mode))); err != nil {
 		return "", err
 	}

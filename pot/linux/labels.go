@@ -68,6 +68,8 @@ func (d datasets) Labelled(ctx context.Context, labels ...string) (map[string]ma
 	return all, nil
 }
 
+// readLabels returns the content of a label file, empty if there is none. A damaged file is
+// restored from its copy, if that can be.
 func (d datasets) readLabels(name string) (f labelFile, err error) {
 	data, err := os.ReadFile(d.label(name))
 	if errors.Is(err, fs.ErrNotExist) {

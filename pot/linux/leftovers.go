@@ -44,7 +44,7 @@ func (l leftovers) find(context.Context, []pot.Name) ([]pot.Name, error) {
 	return slices.Concat(all, jails, l.jails.networks.names(), pairs), err
 }
 
-// names are those of the files in a directory; one that is not there has none.
+// names returns the names of the files in a directory; none if it does not exist.
 func names(dir string) ([]pot.Name, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,8 +57,8 @@ func names(dir string) ([]pot.Name, error) {
 	return all, err
 }
 
-// loosePairs are the pots of pairs of which both ends are the host's: that of one
-// that is in a jail has the other end in another network namespace.
+// loosePairs returns the pots whose pairs have both ends on the host. Of a pair whose pot
+// is in a jail, the other end is in another network namespace.
 func loosePairs() ([]pot.Name, error) {
 	links, err := retryInterrupted(netlink.LinkList)
 	if err != nil {

@@ -160,6 +160,8 @@ func (l *limiter) Clear(ctx context.Context, name pot.Name) error {
 	return l.clear(name)
 }
 
+// clear removes a jail's groups, which are empty when its processes have ended. The caller
+// must hold l.mu.
 func (l *limiter) clear(name pot.Name) error {
 	dirs, err := hierarchies()
 	if err != nil {

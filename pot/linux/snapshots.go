@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"nomad-driver-pot/image/zstream"
 	"nomad-driver-pot/pot"
 )
@@ -176,8 +178,7 @@ func (s snapshots) Destroy(ctx context.Context, name, snapshot string) error {
 }
 
 // Rollback implements pot.Snapshots.Rollback. The present content is kept until all of the
-// snapshot has been received. A crash between the two renames leaves the pot under the name
-// _rolled-NAME.
+// snapshot has been received.
 func (s snapshots) Rollback(ctx context.Context, name, snapshot string) error {
 	all, err := s.List(ctx, name)
 	if err != nil {
@@ -196,12 +197,13 @@ func (s snapshots) Rollback(ctx context.Context, name, snapshot string) error {
 	if err := s.receiveSnapshot(ctx, again, name, snapshot); err != nil {
 		return err
 	}
-	old := "_rolled-" + name
-	err = os.Rename(s.path(name), s.path(old))
-	if err == nil {
-		err = os.Rename(s.path(again), s.path(name))
+	// One step, so that neither an error nor a crash leaves the pot without a dataset
+	// (rename(2), RENAME_EXCHANGE).
+	err = unix.Renameat2(unix.AT_FDCWD, s.path(again), unix.AT_FDCWD, s.path(name), unix.RENAME_EXCHANGE)
+	if err != nil {
+		err = &os.LinkError{Op: "exchange", Old: s.path(again), New: s.path(name), Err: err}
 	}
-	return errors.Join(err, os.RemoveAll(s.path(old)))
+	return errors.Join(err, os.RemoveAll(s.path(again)))
 }
 
 // receiveSnapshot receives a snapshot of name as dataset to.

@@ -16,10 +16,10 @@ import (
 // (systemd(1), "hybrid").
 const unified = "/sys/fs/cgroup/unified"
 
-// topGroups returns the root groups of those hierarchies in which no group of joined is and
-// in which this process is not in the root group, but in its service's, say. A pot joins
+// topGroups returns the root groups of the hierarchies that have no group in joined, and in
+// which this process is in another than the root group, such as its service's. A pot joins
 // them so that it is not in the group of the service that started it. The group of version
-// 2 is the last. A pot whose group is of version 2 is in no other hierarchy.
+// 2 is the last. A pot with a group of version 2 is in no other hierarchy.
 func topGroups(joined []string) []string {
 	if cgroups.IsCgroup2UnifiedMode() {
 		return nil

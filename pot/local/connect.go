@@ -175,6 +175,7 @@ func (d SetDNS) apply(ctx context.Context, s *Pot) error {
 		if err != nil {
 			return fmt.Errorf("-d: %w", tree.TrimOp(err))
 		}
+		// The file comes before the setting: a pot.conf that says custom always has it.
 		err = editFile(s.dir, conf.Dir+"/resolv.conf", true, func([]byte) ([]byte, error) { return data, nil })
 		if err != nil {
 			return err

@@ -40,6 +40,7 @@ func (s *Pot) hook(ctx context.Context, h conf.Hook, p *life.Pot, o StartOptions
 // a task's hooks: a person waits and sees what happens.
 const hookTimeout = 5 * time.Minute
 
+// readHook returns the program of a hook, fs.ErrNotExist if there is none.
 func (s *Pot) readHook(h conf.Hook) ([]byte, error) {
 	root, err := os.OpenRoot(s.dir)
 	if err != nil {

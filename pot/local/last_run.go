@@ -18,6 +18,7 @@ import (
 // drivers read that.
 type runStats struct{ ExitCode int }
 
+// runStatsFile is in conf, and so goes into images, as with pot.
 const runStatsFile = conf.Dir + "/.last_run_stats"
 
 // saveLastRun saves the exit status of the pot's command in its dataset, where it outlives

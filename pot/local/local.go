@@ -155,6 +155,8 @@ func (s *Pot) Mounts() ([]conf.FSMount, error) {
 	return conf.ParseFSMounts(data)
 }
 
+// read returns a file of the dataset, which an image may have made: conf.ReadFile follows
+// no link out of it and has a bound.
 func (s *Pot) read(name string) ([]byte, error) {
 	root, err := os.OpenRoot(s.dir)
 	if err != nil {

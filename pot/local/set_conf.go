@@ -58,6 +58,7 @@ func (a SetAttribute) Validate() error {
 	return err
 }
 
+// parse returns the value as pot.conf has it: switches are YES or NO.
 func (a SetAttribute) parse() (string, error) {
 	switch {
 	case a.Name == "":
@@ -182,6 +183,7 @@ func (h SetHosts) Validate() error {
 	return err
 }
 
+// parse returns the entries, or all errors in them.
 func (h SetHosts) parse() (all []pot.HostEntry, err error) {
 	var errs []error
 	for _, text := range h.Entries {

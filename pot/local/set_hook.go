@@ -55,6 +55,8 @@ func (h SetHook) apply(ctx context.Context, s *Pot) error {
 		return err
 	}
 	defer root.Close()
+	// The program and its approval must be of one call: two calls at once could approve the
+	// one and leave the other.
 	unlock, err := lockConf(root)
 	if err != nil {
 		return err

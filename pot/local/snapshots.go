@@ -67,6 +67,7 @@ func (s *Pot) Snapshot(ctx context.Context, replace bool) (name string, err erro
 	return name, nil
 }
 
+// now is the name that pot would give a snapshot: seconds since 1970.
 func now() string { return strconv.FormatInt(time.Now().Unix(), 10) }
 
 // PurgeSnapshots destroys the pot's snapshots, without all except the newest, and returns

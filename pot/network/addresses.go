@@ -55,7 +55,7 @@ func (t InUse) Has(addr netip.Addr) bool {
 
 // Allocate allocates an address of n, which is not in others, to owner. It goes round the
 // network, so that a released address is not in use again at once: ARP entries, pf states and
-// service registrations of its previous owner may still exist (pot-reference 10.7).
+// service registrations of its previous owner may still exist.
 func (a *Addresses) Allocate(ctx context.Context, owner pot.Name, n pot.Network, others InUse) (netip.Addr, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

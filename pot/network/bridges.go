@@ -14,7 +14,8 @@ import (
 )
 
 // Bridges are the private bridges, as pot create-private-bridge makes them: Dir holds one file
-// for each, with its network, gateway and name (pot-reference 8.2). An empty Dir has none.
+// for each, with its network, gateway and name (pot, share/pot/create-private-bridge.sh). An
+// empty Dir has none.
 type Bridges struct{ Dir string }
 
 // maxBridges bounds how many bridges are read.

@@ -139,7 +139,7 @@ func startError(ctx context.Context, argv []string, err error) error {
 var errUnkillable = errors.New("killed, and has not ended")
 
 // wait returns end's error once the command has ended. After ctx has ended it waits at most
-// patience and then returns errUnkillable; end goes on in the background.
+// patience and then returns errUnkillable; end still runs in the background.
 func wait(ctx context.Context, end func() error, patience time.Duration) error {
 	ended := make(chan error, 1)
 	go func() { ended <- end() }()

@@ -22,7 +22,7 @@ const unlimited = ^uint64(0) // RLIM_INFINITY
 
 // limits returns the default limits of a service on Linux: the kernel's
 // (asm-generic/resource.h, INIT_RLIMITS; kernel/fork.c, fork_init), except for open files,
-// where the soft limit is that of Nomad's unit file for the agent and the hard limit is
+// where the soft limit is from Nomad's unit file for the agent and the hard limit is
 // systemd's.
 func limits() []limit {
 	return []limit{

@@ -24,7 +24,7 @@ type Copy struct {
 }
 
 // CopyIn copies c into a tree. If the target is a directory, the copy goes into it, under the
-// name of the source (pot-reference 6.8). Neither the source's directory nor the tree is
+// name of the source, as pot copy-in documents. Neither the source's directory nor the tree is
 // trusted: CopyIn copies symbolic links as links, and no path leads out of either.
 func CopyIn(ctx context.Context, tree string, c Copy) error {
 	root, err := os.OpenRoot(tree)

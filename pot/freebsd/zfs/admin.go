@@ -19,9 +19,9 @@ import (
 	"nomad-driver-pot/pot/run"
 )
 
-// Admin has the operations that a person waits for. go-zfs cannot cancel a call: one that
-// goes on after its context or its bound is reported and left behind, and until it has ended
-// no other is started.
+// Admin has the operations that a person waits for. go-zfs cannot cancel a call: a call that
+// outlasts its context or its bound is reported and left behind, and no other is started
+// until it has ended.
 type Admin struct {
 	bound time.Duration // of a call
 	grace time.Duration // for a call whose context has ended: a terminal interrupts zfs(8) too
