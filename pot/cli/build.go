@@ -50,10 +50,7 @@ only with --force.`,
 		return runE(func(c *cobra.Command, _ []string) error {
 			b.bar = newProgress(c.ErrOrStderr())
 			defer b.bar.done()
-			b.options.Warn = func(text string) {
-				b.bar.done()
-				fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), text)
-			}
+			b.options.Warn = aboveBar(b.bar, c)
 			if b.options.From == "-" {
 				b.options.Archive = c.InOrStdin()
 			}

@@ -58,10 +58,7 @@ Without root, owners and devices are left out, with a warning.`,
 		}
 		return runE(func(c *cobra.Command, _ []string) error {
 			e := &extract{from: p, origins: origins, to: args[1], trust: *trust, bar: newProgress(c.ErrOrStderr())}
-			e.warn = func(text string) {
-				e.bar.done()
-				fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), text)
-			}
+			e.warn = aboveBar(e.bar, c)
 			defer e.bar.done()
 			stream, err := e.run(c.Context())
 			e.bar.done()

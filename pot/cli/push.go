@@ -58,10 +58,7 @@ form of netrc: machine HOST login USER password PASSWORD.`,
 	c.RunE = runE(func(c *cobra.Command, args []string) error {
 		p.bar = newProgress(c.ErrOrStderr())
 		defer p.bar.done()
-		p.options.Warn = func(text string) {
-			p.bar.done()
-			fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), text)
-		}
+		p.options.Warn = aboveBar(p.bar, c)
 		last := len(args) - 1
 		done, err := p.run(c.Context(), args[:last], args[last])
 		p.bar.done()
