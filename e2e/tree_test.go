@@ -21,7 +21,7 @@ var imports = map[string][]string{
 
 	"flavour":     {"pot", "pot/life", "pot/local", "pot/tree"},
 	"pot/cli":     {"flavour", "image", "image/build", "image/conf", "image/fetch", "image/inspect", "image/push", "image/signify", "image/store", "image/xz", "image/zstream", "pot", "pot/life", "pot/local", "pot/native", "pot/network", "pot/potconf", "pot/supervise", "pot/tree", "schema"},
-	"pot/cli/man": {"pot/cli"},
+	"pot/cli/man": {"pot/cli", "pot/potconf"},
 
 	"schema": {},
 

@@ -52,6 +52,10 @@ func New(name string) *cobra.Command {
 		Short: "Run packaged FreeBSD jails",
 		Long: name + ` runs pots, packaged FreeBSD jails. Started by a Nomad agent it is the task
 driver "pot": put it into the agent's plugin_dir and name it in a plugin block.`,
+		Example: `  pot doctor
+  pot create web -b 14.2 -N public-bridge
+  pot run web
+  pot export -A web -t 1.0`,
 		Version:           Version,
 		Args:              commandOf,
 		RunE:              needsCommand,
