@@ -20,15 +20,17 @@ var imports = map[string][]string{
 	"driver/configdoc": {"driver"},
 
 	"flavour":     {"pot", "pot/life", "pot/local", "pot/tree"},
-	"pot/cli":     {"flavour", "image", "image/build", "image/conf", "image/fetch", "image/inspect", "image/push", "image/signify", "image/store", "image/xz", "image/zstream", "pot", "pot/life", "pot/local", "pot/native", "pot/network", "pot/potconf", "pot/supervise", "pot/tree"},
-	"pot/cli/man": {"pot/cli"},
+	"pot/cli":     {"flavour", "image", "image/build", "image/conf", "image/fetch", "image/inspect", "image/push", "image/signify", "image/store", "image/xz", "image/zstream", "pot", "pot/life", "pot/local", "pot/native", "pot/network", "pot/potconf", "pot/supervise", "pot/tree", "schema"},
+	"pot/cli/man": {"pot/cli", "pot/potconf"},
+
+	"schema": {},
 
 	"image":           {"image/conf", "image/skein", "image/signify", "image/xz"},
 	"image/fetch":     {"image", "image/lockdir", "image/signify", "image/skein", "image/xz"},
 	"image/store":     {"image", "image/conf", "image/fetch", "image/lockdir", "image/zstream"},
 	"image/build":     {"image", "image/conf", "image/lockdir", "image/skein", "image/xz", "image/zstream"},
 	"image/push":      {"image", "image/fetch", "image/lockdir", "image/signify", "image/skein"},
-	"image/inspect":   {"image", "image/conf", "image/fetch", "image/signify", "image/zstream"},
+	"image/inspect":   {"image", "image/conf", "image/fetch", "image/signify", "image/zstream", "schema"},
 	"image/conf":      {},
 	"image/lockdir":   {},
 	"image/imagetest": {"image", "image/skein", "image/zstream"},

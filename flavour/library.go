@@ -146,9 +146,9 @@ func readScript(f *file) (*Script, error) {
 
 // A Found is a flavour in a list.
 type Found struct {
-	Name     string `json:"name"`
-	Commands string `json:"commands,omitempty"` // path, or "builtin:NAME"
-	Script   string `json:"script,omitempty"`   // likewise
+	Name     string
+	Commands string // path, or "builtin:NAME"; "" for none
+	Script   string // likewise
 }
 
 // List returns the flavours of the operator's directory and the built-in ones, sorted by

@@ -45,6 +45,10 @@ type Catalog interface {
 	// Idle names the datasets that have the label and no clones, sorted.
 	Idle(ctx context.Context, label string) ([]string, error)
 
+	// Created returns when each dataset was created, by its name. A dataset is left out if
+	// its time is not known.
+	Created(ctx context.Context) (map[string]time.Time, error)
+
 	// GUIDs returns the GUIDs of the snapshots of name and of its tree, nil on a host
 	// that does not keep them. A dataset that does not exist is fs.ErrNotExist.
 	GUIDs(ctx context.Context, name string) ([]uint64, error)

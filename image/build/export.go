@@ -85,7 +85,7 @@ func (t *progressWriter) Write(p []byte) (int, error) {
 // *image.Error.
 func Stream(ctx context.Context, w io.Writer, o BuildOptions) (err error) {
 	b := &build{BuildOptions: o}
-	b.Replace, b.Progress = true, nil // no file is written, so none can be in the way
+	b.Replace = true // no file is written, so none can be in the way
 	if err = b.prepare(); err == nil {
 		err = b.withFiles(ctx, func(files *zstream.Files) error {
 			top, err := b.top()

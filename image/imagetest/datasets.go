@@ -199,6 +199,9 @@ func (d *Datasets) Labelled(_ context.Context, labels ...string) (map[string]map
 	return all, nil
 }
 
+// Created returns no times: these datasets have none.
+func (d *Datasets) Created(context.Context) (map[string]time.Time, error) { return nil, nil }
+
 // GUIDs returns the GUIDs of the snapshots that name was received with.
 func (d *Datasets) GUIDs(ctx context.Context, name string) (guids []uint64, err error) {
 	d.mu.Lock()

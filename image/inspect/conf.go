@@ -2,10 +2,13 @@ package inspect
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/schema"
 )
 
 // inspectedConf holds the settings in an image's pot.conf, as they are written there: package
@@ -15,24 +18,35 @@ type inspectedConf struct {
 	Release     string            `json:"release,omitempty"` // osrelease
 	Base        string            `json:"base,omitempty"`
 	Hostname    string            `json:"hostname,omitempty"`
-	Network     string            `json:"network,omitempty"` // network_type
-	Stack       string            `json:"stack,omitempty"`
-	Address     string            `json:"address,omitempty"` // ip
-	Bridge      string            `json:"bridge,omitempty"`
+	Network     schema.Network    `json:"network"`
 	DNS         string            `json:"dns,omitempty"`
-	Ports       []string          `json:"ports,omitempty"`
-	Hosts       []string          `json:"hosts,omitempty"` // lines of /etc/hosts
-	Environment []variable        `json:"environment,omitempty"`
-	Attributes  map[string]string `json:"attributes,omitempty"`
-	CPUs        string            `json:"rss_cpus,omitempty"`
-	Memory      string            `json:"rss_memory,omitempty"`
-	DependsOn   []string          `json:"depends_on,omitempty"` // pots
+	Ports       []schema.Port     `json:"ports"` // without those that are written wrongly
+	Hosts       []string          `json:"hosts"` // lines of /etc/hosts
+	Environment []schema.Variable `json:"environment"`
+	Attributes  map[string]string `json:"attributes"`
+	Limits      schema.Limits     `json:"limits"`     // 0 also for one that is written wrongly
+	DependsOn   []string          `json:"depends_on"` // pots
+
+	written // for Text
 }
 
-// variable is an environment variable. Its value may be a secret.
-type variable struct {
-	Name  string  `json:"name"`
-	Value *string `json:"value,omitempty"` // nil unless values are shown
+// written are settings as pot.conf has them: of an image, they may be anything.
+type written struct{ network, stack, address, bridge, cpus, memory, ports string }
+
+// parse sets the fields that other commands have too from what is written.
+func (c *inspectedConf) parse() {
+	c.Network = schema.Network{Mode: cmp.Or(c.network, "inherit"), Stack: c.stack, Bridge: c.bridge, Addresses: append([]string{}, strings.Fields(c.address)...)}
+	for text := range strings.FieldsSeq(c.ports) {
+		if e, err := conf.ParseExport(text); err == nil {
+			c.Ports = append(c.Ports, schema.Port{Protocol: string(e.Proto), Port: e.Port, HostPort: e.Host})
+		}
+	}
+	if n, err := strconv.ParseUint(c.cpus, 10, 16); err == nil {
+		c.Limits.CPUs = int(n)
+	}
+	if n, err := conf.ParseMemory(c.memory); err == nil {
+		c.Limits.MemoryBytes = n
+	}
 }
 
 // readConf reads the image's pot.conf. If it cannot, it adds a warning: the rest of the
@@ -60,10 +74,12 @@ func (r *Report) readConf(seen *Seen) {
 // newInspectedConf reads a pot.conf. If a key is repeated the last value counts, without
 // quotes, except for keys that are lists.
 func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
-	c := &inspectedConf{Attributes: map[string]string{}}
+	c := &inspectedConf{
+		Ports: []schema.Port{}, Hosts: []string{}, Environment: []schema.Variable{}, DependsOn: []string{}, Attributes: map[string]string{},
+	}
 	last := map[string]*string{
-		"pot.base": &c.Base, "host.hostname": &c.Hostname, "network_type": &c.Network, "pot.stack": &c.Stack, "ip": &c.Address,
-		"bridge": &c.Bridge, "pot.dns": &c.DNS, "pot.rss.cpus": &c.CPUs, "pot.rss.memory": &c.Memory,
+		"pot.base": &c.Base, "host.hostname": &c.Hostname, "network_type": &c.network, "pot.stack": &c.stack, "ip": &c.address,
+		"bridge": &c.bridge, "pot.dns": &c.DNS, "pot.rss.cpus": &c.cpus, "pot.rss.memory": &c.memory, "pot.export.ports": &c.ports,
 	}
 	err := conf.Each(bytes.NewReader(text), func(key, value string) {
 		value = strings.Trim(strings.TrimSpace(value), `"`)
@@ -72,8 +88,6 @@ func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 			c.Attributes[name] = value
 		case last[key] != nil:
 			*last[key] = value
-		case key == "pot.export.ports":
-			c.Ports = strings.Fields(value)
 		case key == "pot.hosts":
 			c.Hosts = append(c.Hosts, value)
 		case key == "pot.depend":
@@ -88,9 +102,10 @@ func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 		return nil, err
 	}
 	c.Command, c.Release = conf.Cmd, conf.Release
+	c.parse()
 	for _, v := range conf.Env {
 		name, value, _ := strings.Cut(v, "=")
-		shown := variable{Name: name}
+		shown := schema.Variable{Name: name}
 		if values {
 			shown.Value = &value
 		}

@@ -37,7 +37,7 @@ type listed struct {
 	Mode      string    `json:"mode"` // octal, as for chmod(1)
 	UID       uint32    `json:"uid"`
 	GID       uint32    `json:"gid"`
-	Size      int64     `json:"size"` // bytes
+	Size      int64     `json:"bytes"`
 	Links     uint64    `json:"links"`
 	Modified  time.Time `json:"modified"`
 	Target    string    `json:"target,omitempty"`

@@ -15,6 +15,7 @@ import (
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/zstream"
+	"nomad-driver-pot/schema"
 )
 
 // member is a file in an archive.
@@ -99,9 +100,9 @@ func TestInspect_warnings(t *testing.T) {
 		"setuid: 4 in all, m/a, m/b, m/c, …: set-user-ID files",
 		"setgid: 1 in all, m/b: set-group-ID files",
 	}, lines)
-	must.Eq(t, "web", r.Pot)
+	must.Eq(t, "web", r.pot)
 	must.Eq(t, "/bin/evil", r.Conf.Command)
-	must.Eq(t, []variable{{Name: "A"}}, r.Conf.Environment)
+	must.Eq(t, []schema.Variable{{Name: "A"}}, r.Conf.Environment)
 	var text strings.Builder
 	must.NoError(t, r.Text(&text))
 	must.StrContains(t, text.String(), "hosts       10.0.0.1 db\n")

@@ -15,10 +15,9 @@ import (
 // Report describes an image, and what in it would affect a host. Its JSON keys are an
 // interface: add to them, but do not rename them.
 type Report struct {
-	Image      string            `json:"image"`
-	Pot        string            `json:"pot,omitempty"` // from the name of the file
-	Tag        string            `json:"tag,omitempty"`
-	Bytes      int64             `json:"bytes"` // of the .xz
+	File       string            `json:"file"`            // path or URL of the .xz
+	Image      string            `json:"image,omitempty"` // NAME:TAG, from the name of the file
+	Bytes      int64             `json:"bytes"`           // of the .xz
 	Digest     string            `json:"digest,omitempty"`
 	Verified   bool              `json:"verified"` // the digest
 	Signature  signatureState    `json:"signature"`
@@ -28,7 +27,8 @@ type Report struct {
 	Conf       *inspectedConf    `json:"conf,omitempty"` // pot.conf
 	Warnings   []warning         `json:"warnings"`
 
-	values bool // show values of the environment
+	values   bool   // show values of the environment
+	pot, tag string // the parts of Image
 }
 
 // signatureState describes an image's signature: verified with a key that was given, claimed
@@ -54,7 +54,7 @@ type inspectedSystem struct {
 	Created         time.Time      `json:"created"`
 	Snapshots       []string       `json:"snapshots"`                  // all in the stream, the oldest first
 	IncrementalFrom string         `json:"incremental_from,omitempty"` // GUID of a snapshot
-	Files           *int64         `json:"files,omitempty"`            // nil: not known without the origin
+	Files           *int64         `json:"file_count,omitempty"`       // nil: not known without the origin
 	Bytes           *int64         `json:"bytes,omitempty"`            // of file content in the stream
 	Properties      map[string]any `json:"properties,omitempty"`
 }
@@ -62,7 +62,7 @@ type inspectedSystem struct {
 // New returns a report of the image at p, to be completed by AddFile and AddStream. If values,
 // it shows the values of environment variables, which may be secrets.
 func New(p fetch.Location, values bool) *Report {
-	return &Report{Image: p.String(), values: values, Warnings: []warning{}}
+	return &Report{File: p.String(), values: values, Warnings: []warning{}}
 }
 
 // AddFile adds what is known of the file itself. If blindly, f was opened without checks
@@ -96,7 +96,10 @@ func (s *signatureState) Claim(key *signify.KeyNumber, err error) {
 // AddStream adds the contents of the image: s as zstream.Index returns it, and the files that
 // it visited.
 func (r *Report) AddStream(s *zstream.Stream, seen *Seen) {
-	r.Pot, r.Tag = named(path.Base(r.Image), path.Base(s.Top))
+	r.pot, r.tag = named(path.Base(r.File), path.Base(s.Top))
+	if r.pot != "" {
+		r.Image = r.pot + ":" + r.tag
+	}
 	r.Stream = streamState{s.Top, s.Features}
 	for _, d := range s.Datasets {
 		r.Datasets = append(r.Datasets, newSystem(d, seen))

@@ -14,9 +14,9 @@ func (r *Report) Text(w io.Writer) error {
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(&b, "%-11s %s\n", label, fmt.Sprintf(format, args...))
 	}
-	line("image", "%s", Printable(r.Image))
-	if r.Pot != "" {
-		line("pot", "%s, tag %s", r.Pot, r.Tag)
+	line("image", "%s", Printable(r.File))
+	if r.pot != "" {
+		line("pot", "%s, tag %s", r.pot, r.tag)
 	}
 	line("bytes", "%d", r.Bytes)
 	line("digest", "%s", r.digest())
@@ -96,18 +96,18 @@ func (c *inspectedConf) text(line func(label, format string, args ...any)) {
 		}
 		return strings.Join(shown, " ")
 	}
-	network := strings.Fields(strings.Join([]string{c.Network, c.Stack, c.Bridge, c.Address}, " "))
+	network := strings.Fields(strings.Join([]string{c.network, c.stack, c.bridge, c.address}, " "))
 	for _, part := range []struct{ label, text string }{
 		{"release", Printable(c.Release)},
 		{"hostname", Printable(c.Hostname)},
 		{"command", Printable(c.Command)},
 		{"environment", list(c.variables())},
 		{"network", list(network)},
-		{"ports", list(c.Ports)},
+		{"ports", list(strings.Fields(c.ports))},
 		{"hosts", list(c.Hosts)},
 		{"attributes", list(c.odd())},
-		{"cpus", Printable(c.CPUs)},
-		{"memory", Printable(c.Memory)},
+		{"cpus", Printable(c.cpus)},
+		{"memory", Printable(c.memory)},
 	} {
 		if part.text != "" {
 			line(part.label, "%s", part.text)

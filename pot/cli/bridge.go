@@ -10,6 +10,7 @@ import (
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/network"
+	"nomad-driver-pot/schema"
 )
 
 // createPrivateBridgeCommand creates the file of a private bridge, which pot reads too
@@ -51,7 +52,7 @@ gateway's address is added to it. The interface is created with the first pot.`,
 			if err != nil {
 				return fmt.Errorf("cannot create the bridge: %w", err)
 			}
-			return output.print(c.OutOrStdout(), made, func(w io.Writer) error { return printBridge(w, made) })
+			return output.print(c.OutOrStdout(), bridgeOf(made), func(w io.Writer) error { return printBridge(w, made) })
 		})(c, nil)
 	}
 	return c
@@ -64,18 +65,25 @@ func printBridge(w io.Writer, b network.Bridge) error {
 	return err
 }
 
+// bridgeOf returns the JSON of a bridge.
+func bridgeOf(b network.Bridge) schema.Bridge {
+	return schema.Bridge{Name: b.Name, Prefix: b.Prefix.String(), Gateway: b.Gateway.String()}
+}
+
 // listBridges prints the private bridges (pot list -B), without the word before each name
 // if quiet.
 func (o *hostFlags) listBridges(c *cobra.Command, quiet bool, output *output) error {
 	ps, _, err := o.pots()
-	all := []network.Bridge{}
+	var found []network.Bridge
 	if err == nil {
-		var found []network.Bridge
 		found, err = ps.Bridges()
-		all = append(all, found...)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot list bridges: %w", err)
+	}
+	all := []schema.Bridge{}
+	for _, b := range found {
+		all = append(all, bridgeOf(b))
 	}
 	return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
 		for _, b := range all {
@@ -108,7 +116,7 @@ func (o *hostFlags) infoBridge(c *cobra.Command, name string, quiet bool, output
 	case quiet:
 		return nil
 	}
-	return output.print(c.OutOrStdout(), all[at], func(w io.Writer) error { return printBridge(w, all[at]) })
+	return output.print(c.OutOrStdout(), bridgeOf(all[at]), func(w io.Writer) error { return printBridge(w, all[at]) })
 }
 
 // destroyBridge removes the file of a private bridge (pot destroy -B), unless a pot or an

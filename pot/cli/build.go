@@ -17,6 +17,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/build"
 	"nomad-driver-pot/image/xz"
+	"nomad-driver-pot/schema"
 )
 
 // buildCommand builds an image from a tree. pot has no such command: there an image is
@@ -49,10 +50,7 @@ only with --force.`,
 		return runE(func(c *cobra.Command, _ []string) error {
 			b.bar = newProgress(c.ErrOrStderr())
 			defer b.bar.done()
-			b.options.Warn = func(text string) {
-				b.bar.done()
-				fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), text)
-			}
+			b.options.Warn = aboveBar(b.bar, c)
 			if b.options.From == "-" {
 				b.options.Archive = c.InOrStdin()
 			}
@@ -61,7 +59,7 @@ only with --force.`,
 			if err != nil {
 				return err
 			}
-			return output.print(c.OutOrStdout(), made, made.text)
+			return output.print(c.OutOrStdout(), made, func(w io.Writer) error { return builtText(w, made) })
 		})(c, nil)
 	}
 	return c
@@ -156,13 +154,13 @@ func sourceDate(s string) (time.Time, error) {
 
 // run builds the image. It reads the key first: a wrong passphrase must not show only after
 // a long build.
-func (b *building) run(ctx context.Context) (*built, error) {
+func (b *building) run(ctx context.Context) (*schema.Built, error) {
 	if info, err := os.Stat(b.options.Dir); err != nil {
 		return nil, fmt.Errorf("cannot build to %s: %w", b.options.Dir, cause(err))
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("cannot build to %s: not a directory", b.options.Dir)
 	}
-	made := &built{Name: b.options.Name, Tag: b.options.Tag}
+	made := &schema.Built{Image: b.options.Name + ":" + b.options.Tag}
 	if b.seckey != "" {
 		s, err := newSigner(ctx, b.seckey)
 		if err != nil {
@@ -182,7 +180,7 @@ func (b *building) run(ctx context.Context) (*built, error) {
 		made.Files = append(made.Files, a.Signature)
 	}
 	made.Digest, made.Snapshot = a.Digest.String(), a.Snapshot
-	made.Bytes, made.StreamBytes, made.Names = a.Bytes, a.Stream, a.Files
+	made.Bytes, made.StreamBytes, made.FileCount = a.Bytes, a.Stream, &a.Files
 	return made, nil
 }
 
@@ -194,24 +192,13 @@ func hintForce(err error, given bool) error {
 	return err
 }
 
-// built is the result of a build or an export. It is also what -o json prints, in that
-// order.
-type built struct {
-	Name        string   `json:"name"`
-	Tag         string   `json:"tag"`
-	Files       []string `json:"files"` // paths
-	Digest      string   `json:"digest"`
-	Snapshot    string   `json:"snapshot"`
-	KeyNumber   string   `json:"key_number,omitempty"` // of the signing key
-	Bytes       int64    `json:"bytes"`                // of the .xz
-	StreamBytes int64    `json:"stream_bytes"`
-	Names       int64    `json:"names,omitempty"` // in the tree; 0 for an export
-}
-
-// text prints the paths, one to a line, the sizes and the digest.
-func (b *built) text(w io.Writer) error {
+// builtText prints the paths, one to a line, the sizes and the digest.
+func builtText(w io.Writer, b *schema.Built) error {
 	lines := append([]string{}, b.Files...)
-	lines = append(lines, fmt.Sprintf("%d files, %d bytes, from a stream of %d", b.Names, b.Bytes, b.StreamBytes), b.Digest)
-	_, err := fmt.Fprintln(w, strings.Join(lines, "\n"))
+	sizes := fmt.Sprintf("%d bytes, from a stream of %d", b.Bytes, b.StreamBytes)
+	if b.FileCount != nil {
+		sizes = fmt.Sprintf("%d files, %s", *b.FileCount, sizes)
+	}
+	_, err := fmt.Fprintln(w, strings.Join(append(lines, sizes, b.Digest), "\n"))
 	return err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/pot/supervise"
+	"nomad-driver-pot/schema"
 )
 
 // Version is the version of the plugin and of the command line.
@@ -51,6 +52,10 @@ func New(name string) *cobra.Command {
 		Short: "Run packaged FreeBSD jails",
 		Long: name + ` runs pots, packaged FreeBSD jails. Started by a Nomad agent it is the task
 driver "pot": put it into the agent's plugin_dir and name it in a plugin block.`,
+		Example: `  pot doctor
+  pot create web -b 14.2 -N public-bridge
+  pot run web
+  pot export -A web -t 1.0`,
 		Version:           Version,
 		Args:              commandOf,
 		RunE:              needsCommand,
@@ -99,7 +104,7 @@ func potCommands() []*cobra.Command {
 	return []*cobra.Command{
 		createCommand(), cloneCommand(), prepareCommand(), renameCommand(), destroyCommand(), pruneCommand(),
 		startCommand(), stopCommand(), endedCommand(), runCommand(), termCommand(), execCommand(), signalCommand(),
-		listCommand(), psCommand(), infoCommand(), showCommand(), topCommand(), getRSSCommand(), lastRunStatsCommand(),
+		listCommand(), psCommand(), infoCommand(), logsCommand(), showCommand(), topCommand(), getRSSCommand(), lastRunStatsCommand(),
 		snapshotCommand(), purgeSnapshotsCommand(), revertCommand(), copyInCommand(), copyOutCommand(),
 	}
 }
@@ -123,7 +128,7 @@ func versionCommand() *cobra.Command {
 	}
 	output := addOutput(c)
 	c.RunE = runE(func(c *cobra.Command, _ []string) error {
-		return output.line(c.OutOrStdout(), "version", Version, c.Root().Name()+" "+Version)
+		return output.line(c.OutOrStdout(), schema.Version{Version: Version}, c.Root().Name()+" "+Version)
 	})
 	return c
 }

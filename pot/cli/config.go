@@ -8,13 +8,13 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"nomad-driver-pot/schema"
 )
 
 // configItem is an item of pot's configuration, with its name in pot config -g.
 type configItem struct {
-	Name  string `json:"name"`
-	Label string `json:"-"` // the name that pot prints without -q
-	Value string `json:"value"`
+	schema.ConfigItem
+	Label string // the name that pot prints without -q
 }
 
 // configItems are the names of items, in pot's order.
@@ -46,7 +46,7 @@ func configCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("cannot show %s: %w", *name, err)
 			}
-			return output.print(c.OutOrStdout(), s, func(w io.Writer) error {
+			return output.print(c.OutOrStdout(), s.ConfigItem, func(w io.Writer) error {
 				if *quiet {
 					_, err = fmt.Fprintln(w, s.Value)
 				} else {
@@ -67,7 +67,7 @@ func (o *hostFlags) configItem(name string) (configItem, error) {
 		return configItem{}, err
 	}
 	network, conf := c.Network, c.System
-	s := configItem{Name: name, Label: strings.ReplaceAll(name, "_prefix", " prefix")}
+	s := configItem{schema.ConfigItem{Name: name}, strings.ReplaceAll(name, "_prefix", " prefix")}
 	switch name {
 	case "fs_root":
 		s.Value = conf.FSRoot

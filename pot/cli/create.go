@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,7 @@ type creating struct {
 	dns      string
 	flavours []string
 	keep     bool
+	bar      *progress
 }
 
 // addFlags adds the flags that create and clone share.
@@ -174,7 +176,9 @@ func (m *creating) run(c *cobra.Command, o *hostFlags, what string, make func(*c
 	if err != nil {
 		return fail(err)
 	}
+	m.bar = newProgress(c.ErrOrStderr())
 	s, err := make(c, o, ps)
+	m.bar.done() // output of flavours may go to the same terminal
 	if err != nil {
 		return fail(err)
 	}
@@ -211,7 +215,7 @@ func (m *creating) finish(c *cobra.Command, o *hostFlags, ps *life.Pots, s *loca
 // fromBase creates the pot from an archive: by the host's own tar(1) if the host can, and
 // otherwise as a stream, which is received whole or not at all.
 func (m *creating) fromBase(c *cobra.Command, o *hostFlags, ps *life.Pots) (*local.Pot, error) {
-	file, release, err := o.baseFile(c.Context(), m.base, m.mirror)
+	file, release, err := o.baseFile(c.Context(), m.base, m.mirror, m.bar)
 	if err != nil {
 		return nil, err
 	}
@@ -237,6 +241,13 @@ func (m *creating) unpack(ctx context.Context, ps *life.Pots, file string, conf 
 		return nil, err
 	}
 	defer archive.Close()
+	if info, err := archive.Stat(); err == nil {
+		m.bar.poll("unpacking "+filepath.Base(file), func() (done, total int64) {
+			done, _ = archive.Seek(0, io.SeekCurrent) // tar(1) reads by the same offset
+			return done, info.Size()
+		})
+		defer m.bar.done()
+	}
 	s, err := local.Unpack(ctx, ps, pot.Name(m.name), archive, text)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		err = fmt.Errorf("%s: %w", file, err)
@@ -251,12 +262,16 @@ func (m *creating) unpack(ctx context.Context, ps *life.Pots, file string, conf 
 func (m *creating) receive(c *cobra.Command, o *hostFlags, ps *life.Pots, file string, conf conf.New) (*local.Pot, error) {
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
+	options := build.BuildOptions{
+		Name: m.name, Tag: "new", From: file, Spool: o.spool(), Conf: conf, Warn: aboveBar(m.bar, c),
+	}
+	if count := m.bar.of("unpacking " + filepath.Base(file)); count != nil {
+		options.Progress = func(p build.BuildProgress) { count(p.Done, p.Total) }
+	}
 	r, w := io.Pipe()
 	written := make(chan error, 1)
 	go func() {
-		err := build.Stream(ctx, w, build.BuildOptions{
-			Name: m.name, Tag: "new", From: file, Spool: o.spool(), Conf: conf, Warn: notes(c),
-		})
+		err := build.Stream(ctx, w, options)
 		w.CloseWithError(err)
 		written <- err
 	}()
@@ -317,7 +332,7 @@ func (o *hostFlags) spool() string {
 // baseFile returns the archive that -b names, fetched if it is missing, and its release, ""
 // if -b is the path of an archive. A name with a slash or with .t, as in .txz and .tar, is
 // a path: no release has either.
-func (o *hostFlags) baseFile(ctx context.Context, base, mirror string) (file, release string, err error) {
+func (o *hostFlags) baseFile(ctx context.Context, base, mirror string, bar *progress) (file, release string, err error) {
 	if strings.Contains(base, "/") || strings.Contains(base, ".t") {
 		return base, "", nil
 	}
@@ -328,7 +343,7 @@ func (o *hostFlags) baseFile(ctx context.Context, base, mirror string) (file, re
 		return "", "", err
 	}
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		if err := fetchBase(ctx, mirrored(mirror, base), file); err != nil {
+		if err := fetchBase(ctx, mirrored(mirror, base), file, bar); err != nil {
 			return "", "", hinted{fmt.Errorf("fetch release %s: %w", base, err), "-b can be the path of an archive instead, and -U another mirror"}
 		}
 	}

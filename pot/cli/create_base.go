@@ -16,6 +16,7 @@ import (
 
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/fetch"
+	"nomad-driver-pot/schema"
 )
 
 // Bounds on what a mirror sends, in bytes.
@@ -50,14 +51,17 @@ is a server with FreeBSD's layout of releases, or a directory given as file:///D
 			return fmt.Errorf("-r: must be a release, as in 14.2, not %.80q", *release)
 		}
 		return runE(func(c *cobra.Command, _ []string) error {
+			bar := newProgress(c.ErrOrStderr())
+			defer bar.done()
 			file, err := o.cachedBase(*release)
 			if err == nil {
-				err = fetchBase(c.Context(), mirrored(*mirror, *release), file)
+				err = fetchBase(c.Context(), mirrored(*mirror, *release), file, bar)
 			}
 			if err != nil {
 				return fmt.Errorf("cannot fetch release %s: %w", *release, err)
 			}
-			return output.line(c.OutOrStdout(), "file", file, file)
+			bar.done()
+			return output.line(c.OutOrStdout(), schema.File{File: file}, file)
 		})(c, nil)
 	}
 	return c
@@ -96,9 +100,9 @@ func (o *hostFlags) cachedBase(release string) (string, error) {
 // download that was interrupted is resumed by the next. pot takes the sum from the package
 // freebsd-release-manifests. The MANIFEST beside the archive needs no package, but proves
 // only that both are from one server: TLS is what vouches for that.
-func fetchBase(ctx context.Context, from, file string) error {
+func fetchBase(ctx context.Context, from, file string, bar *progress) error {
 	dir, name := filepath.Split(file)
-	cache := fetch.NewCache(dir, fetch.Options{MaxBytes: maxBase, Timeout: baseTimeout})
+	cache := fetch.NewCache(dir, fetch.Options{MaxBytes: maxBase, Timeout: baseTimeout, OnProgress: bar.of})
 	manifest, err := cache.ReadURL(ctx, from+"/MANIFEST", maxManifest)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/schema"
 )
 
 // doctorTimeout bounds the checks of a host.
@@ -53,19 +54,11 @@ starting; in the last case the exit status is 1.`,
 // severities are the words for severities, in text and JSON.
 var severities = map[pot.Severity]string{pot.Info: "has", pot.Degraded: "lacks", pot.Fatal: "needs"}
 
-// checkResult is a pot.CheckResult with its severity as a word.
-type checkResult struct {
-	// The key is weight for the readers of earlier versions.
-	Severity string `json:"weight"` // has, lacks or needs
-	Key      string `json:"key"`
-	Text     string `json:"text"`
-}
-
 // printResults prints results, one to a line, or as JSON.
 func printResults(w io.Writer, found []pot.CheckResult, o output) error {
-	all := []checkResult{}
+	all := []schema.Check{}
 	for _, f := range found {
-		all = append(all, checkResult{severities[f.Severity], f.Key, f.Text})
+		all = append(all, schema.Check{Severity: severities[f.Severity], Key: f.Key, Text: f.Text})
 	}
 	return o.print(w, all, func(w io.Writer) error {
 		for _, f := range all {

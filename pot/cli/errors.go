@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"nomad-driver-pot/schema"
 )
 
 // failed is an error of a command that was run. All other errors are usage errors. cobra
@@ -67,16 +68,8 @@ func status(err error) int {
 	return 2
 }
 
-// message is an error or a note of a command with -o json: one object to a line.
-type message struct {
-	Error  string `json:"error,omitempty"`
-	Hint   string `json:"hint,omitempty"`
-	Status int    `json:"status,omitempty"` // exit status, with an error
-	Note   string `json:"note,omitempty"`
-}
-
-// print writes m as a line of JSON.
-func (m message) print(w io.Writer) {
+// printMessage writes m as a line of JSON.
+func printMessage(w io.Writer, m schema.Message) {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	_ = e.Encode(m)
@@ -85,7 +78,7 @@ func (m message) print(w io.Writer) {
 // report prints the error of a command on one line, and its hint on another, and returns the
 // exit status. With -o json it prints both as one line of JSON.
 func report(stderr io.Writer, c *cobra.Command, err error) int {
-	var m message
+	var m schema.Message
 	if err != nil && !errors.Is(err, errReported) {
 		m.Error = text(c, err, os.Geteuid() == 0)
 	}
@@ -96,7 +89,7 @@ func report(stderr io.Writer, c *cobra.Command, err error) int {
 	switch m.Status = status(err); {
 	case m.Error+m.Hint == "":
 	case isJSON(c):
-		m.print(stderr)
+		printMessage(stderr, m)
 	default:
 		for _, line := range []struct{ begin, text string }{{"", m.Error}, {"hint: ", m.Hint}} {
 			if line.text != "" {
@@ -111,7 +104,7 @@ func report(stderr io.Writer, c *cobra.Command, err error) int {
 func notes(c *cobra.Command) func(string) {
 	return func(text string) {
 		if isJSON(c) {
-			message{Note: oneLine(text)}.print(c.ErrOrStderr())
+			printMessage(c.ErrOrStderr(), schema.Message{Note: oneLine(text)})
 			return
 		}
 		fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), oneLine(text))

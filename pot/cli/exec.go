@@ -66,29 +66,33 @@ The exit status is 125 if the command could not be run, 126 if it is not executa
 			return err
 		}
 		return runE(func(c *cobra.Command, _ []string) error {
-			who := *potUser
+			e := life.Exec{Argv: args, Env: *env, User: *potUser, Terminal: *tty}
 			if *hostUser != "" {
 				u, err := user.Lookup(*hostUser)
 				if err != nil {
 					return notRun(fmt.Errorf("cannot run the command: -u: %w", err))
 				}
-				who = u.Uid + ":" + u.Gid
+				e.User = u.Uid + ":" + u.Gid
 			}
-			p, err := o.running(c.Context(), pot.Name(*name))
-			if err != nil {
-				return notRun(fmt.Errorf("cannot run the command: %w", err))
-			}
-			e := life.Exec{Argv: args, Env: *env, User: who, Terminal: *tty}
-			if *detach {
-				if err := p.Spawn(c.Context(), e); err != nil {
-					return notRun(fmt.Errorf("cannot run the command: %w", err))
-				}
-				return nil
-			}
-			return attach(c, p, e)
+			return o.exec(c, pot.Name(*name), e, *detach)
 		})(c, nil)
 	}
 	return c
+}
+
+// exec runs a command in a running pot, and with detach does not wait for it.
+func (o *hostFlags) exec(c *cobra.Command, name pot.Name, e life.Exec, detach bool) error {
+	p, err := o.running(c.Context(), name)
+	if err != nil {
+		return notRun(fmt.Errorf("cannot run the command: %w", err))
+	}
+	if !detach {
+		return attach(c, p, e)
+	}
+	if err := p.Spawn(c.Context(), e); err != nil {
+		return notRun(fmt.Errorf("cannot run the command: %w", err))
+	}
+	return nil
 }
 
 // namedAs returns err with a flag's name replaced by the one that it has here. local.SetEnv

@@ -19,6 +19,7 @@ import (
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/local"
+	"nomad-driver-pot/schema"
 )
 
 // Labels of a pot's dataset: the tag and the snapshot of its last export. pot keeps the
@@ -74,7 +75,7 @@ but the newest; -F exports the newest and keeps the others.`,
 		if err != nil {
 			return err
 		}
-		return output.print(c.OutOrStdout(), made, made.exported)
+		return output.print(c.OutOrStdout(), made, func(w io.Writer) error { return builtText(w, made) })
 	})
 }
 
@@ -117,13 +118,13 @@ type exporting struct {
 
 // The labels are set last: if that fails, the image is complete, but the next -c does not
 // know of it, and clones of this pot cannot be exported until it is exported again.
-func (e *exporting) run(ctx context.Context) (*built, error) {
+func (e *exporting) run(ctx context.Context) (*schema.Built, error) {
 	o, pick, err := e.plan(ctx)
 	if err != nil {
 		return nil, err
 	}
-	fail := func(err error) (*built, error) { return nil, running("export the pot", e.name, err) }
-	made := &built{Name: string(e.name)}
+	fail := func(err error) (*schema.Built, error) { return nil, running("export the pot", e.name, err) }
+	made := &schema.Built{}
 	// The passphrase is asked for before anything is destroyed or written.
 	if e.seckey != "" {
 		s, err := newSigner(ctx, e.seckey)
@@ -147,7 +148,7 @@ func (e *exporting) run(ctx context.Context) (*built, error) {
 	if err := e.images.SetLabels(ctx, string(e.name), map[string]string{labelTag: o.Tag, labelSnap: o.Snapshot}); err != nil {
 		return fail(err)
 	}
-	made.Tag, made.Digest, made.Snapshot, made.Bytes, made.StreamBytes = o.Tag, a.Digest.String(), o.Snapshot, a.Bytes, a.Stream
+	made.Image, made.Digest, made.Snapshot, made.Bytes, made.StreamBytes = o.Name+":"+o.Tag, a.Digest.String(), o.Snapshot, a.Bytes, a.Stream
 	// Signature is "" without -S.
 	for _, file := range []string{a.XZ, a.Meta, a.Skein, a.Signature} {
 		if file != "" {
@@ -349,10 +350,4 @@ func compareVersions(a, b string) int {
 		a, b = restA, restB
 	}
 	return len(a) - len(b)
-}
-
-// exported prints the files, one to a line, the sizes and the digest.
-func (b *built) exported(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "%s\n%d bytes, from a stream of %d\n%s\n", strings.Join(b.Files, "\n"), b.Bytes, b.StreamBytes, b.Digest)
-	return err
 }

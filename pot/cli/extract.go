@@ -15,6 +15,7 @@ import (
 	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/image/zstream"
+	"nomad-driver-pot/schema"
 )
 
 // extractCommand extracts an image's files into a directory. pot has no such command: it
@@ -57,10 +58,7 @@ Without root, owners and devices are left out, with a warning.`,
 		}
 		return runE(func(c *cobra.Command, _ []string) error {
 			e := &extract{from: p, origins: origins, to: args[1], trust: *trust, bar: newProgress(c.ErrOrStderr())}
-			e.warn = func(text string) {
-				e.bar.done()
-				fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), text)
-			}
+			e.warn = aboveBar(e.bar, c)
 			defer e.bar.done()
 			stream, err := e.run(c.Context())
 			e.bar.done()
@@ -195,27 +193,19 @@ func (d *decoded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// extracted is a file system that was extracted.
-type extracted struct {
-	Dir      string `json:"dir"`
-	Snapshot string `json:"snapshot"`
-	Files    int64  `json:"files"`
-	Bytes    int64  `json:"bytes"`
-}
-
 // extractedTo returns the file systems of a stream that was extracted to dir.
-func extractedTo(dir string, s *zstream.Stream) []extracted {
-	all := []extracted{}
+func extractedTo(dir string, s *zstream.Stream) []schema.Extracted {
+	all := []schema.Extracted{}
 	for _, d := range s.Datasets {
-		all = append(all, extracted{filepath.Join(dir, d.Name), d.Snapshot, int64(d.Files), int64(d.Bytes)})
+		all = append(all, schema.Extracted{Dir: filepath.Join(dir, d.Name), Snapshot: d.Snapshot, FileCount: int64(d.Files), Bytes: int64(d.Bytes)})
 	}
 	return all
 }
 
 // extractedText prints a line for each dataset: the pot's own and its tree.
-func extractedText(w io.Writer, all []extracted) error {
+func extractedText(w io.Writer, all []schema.Extracted) error {
 	for _, d := range all {
-		if _, err := fmt.Fprintf(w, "%s: snapshot %s, %d files, %d bytes\n", d.Dir, d.Snapshot, d.Files, d.Bytes); err != nil {
+		if _, err := fmt.Fprintf(w, "%s: snapshot %s, %d files, %d bytes\n", d.Dir, d.Snapshot, d.FileCount, d.Bytes); err != nil {
 			return err
 		}
 	}

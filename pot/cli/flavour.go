@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/flavour"
+	"nomad-driver-pot/schema"
 )
 
 // flavourCommand has the commands for flavours. pot has none: a flavour is tried by
@@ -77,7 +78,7 @@ line. It changes nothing.`,
 		if err != nil {
 			return err
 		}
-		all := []checkedFlavour{}
+		all := []schema.FlavourCheck{}
 		var problems []error
 		for _, name := range args {
 			read, err := l.Read(name)
@@ -90,7 +91,7 @@ line. It changes nothing.`,
 				}
 				continue
 			}
-			all = append(all, checkedFlavour{name, len(read[0].Steps), read[0].Script != nil})
+			all = append(all, schema.FlavourCheck{Name: name, CommandCount: len(read[0].Steps), HasScript: read[0].Script != nil})
 		}
 		err = output.print(c.OutOrStdout(), all, func(w io.Writer) error { return checkedText(w, all) })
 		return errors.Join(append(problems, err)...)
@@ -98,20 +99,13 @@ line. It changes nothing.`,
 	return c
 }
 
-// checkedFlavour is a flavour without errors.
-type checkedFlavour struct {
-	Name     string `json:"name"`
-	Commands int    `json:"commands"`
-	Script   bool   `json:"script"`
-}
-
-func checkedText(w io.Writer, all []checkedFlavour) error {
+func checkedText(w io.Writer, all []schema.FlavourCheck) error {
 	for _, f := range all {
 		script := "no script"
-		if f.Script {
+		if f.HasScript {
 			script = "a script"
 		}
-		if _, err := fmt.Fprintf(w, "%s: %s, %s\n", f.Name, counted(f.Commands, "command"), script); err != nil {
+		if _, err := fmt.Fprintf(w, "%s: %s, %s\n", f.Name, counted(f.CommandCount, "command"), script); err != nil {
 			return err
 		}
 	}
@@ -146,7 +140,7 @@ func flavourListCommand() *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("cannot list flavours: %w", err)
 		}
-		return output.print(c.OutOrStdout(), found, func(w io.Writer) error {
+		return output.print(c.OutOrStdout(), flavoursOf(found), func(w io.Writer) error {
 			t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 			for _, f := range found {
 				files := f.Commands
@@ -185,7 +179,7 @@ func flavourShowCommand() *cobra.Command {
 		if err != nil {
 			return hintPlaces(l, err)
 		}
-		shown := map[string]string{"commands": string(commands), "script": string(script)}
+		shown := schema.FlavourText{Name: args[0], Commands: string(commands), Script: string(script)}
 		return output.print(c.OutOrStdout(), shown, func(w io.Writer) error {
 			_, err := w.Write(append(commands, script...))
 			return err

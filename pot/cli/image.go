@@ -12,7 +12,7 @@ import (
 
 // imageCommands returns the commands that make, publish and read images.
 func imageCommands() []*cobra.Command {
-	return []*cobra.Command{exportCommand(), importCommand(), imageCommand()}
+	return []*cobra.Command{exportCommand(), importCommand(), imageCommand(), imagesCommand()}
 }
 
 // imageCommand has the commands for images. None of them needs ZFS, FreeBSD or root: they
@@ -21,8 +21,9 @@ func imageCommands() []*cobra.Command {
 func imageCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "image",
-		Short: "Build, inspect, verify and publish images",
-		Long: `Builds, inspects, verifies, extracts and publishes images in the form of pot export.
+		Short: "Build, list, inspect, verify and publish images",
+		Long: `Builds, inspects, verifies, extracts and publishes images in the form of pot export, and
+lists and removes the images of this host.
 FILE is the path or the URL (http, https or file) of an .xz file. Beside it are files of
 the same name with these suffixes:
 
@@ -34,7 +35,10 @@ the same name with these suffixes:
 		Args: commandOf,
 		RunE: needsCommand,
 	}
-	c.AddCommand(buildCommand(), extractCommand(), inspectCommand(), pushCommand(), verifyCommand())
+	c.AddCommand(
+		buildCommand(), extractCommand(), imageListCommand("list", "ls"), inspectCommand(), pushCommand(),
+		imageRemoveCommand(), verifyCommand(),
+	)
 	return c
 }
 

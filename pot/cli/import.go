@@ -14,6 +14,7 @@ import (
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/local"
+	"nomad-driver-pot/schema"
 )
 
 // importCommand creates a pot from an image (pot import -p -t -U -C). pot looks in the file
@@ -63,7 +64,7 @@ started.`,
 			if err != nil {
 				return fmt.Errorf("cannot import the image: %w", err)
 			}
-			return output.line(c.OutOrStdout(), "pot", string(name), string(name))
+			return output.line(c.OutOrStdout(), schema.Created{Name: string(name), Image: ref.Name + ":" + ref.Tag}, string(name))
 		})(c, nil)
 	}
 	return c
@@ -129,7 +130,7 @@ func (o *hostFlags) localise(c *cobra.Command, ps *life.Pots, name pot.Name) err
 	if err != nil {
 		return err
 	}
-	if err := s.Apply(ctx, local.SetHostname{Hostname: string(name)}); err != nil {
+	if err := errors.Join(ps.RemoveLogs(name), s.Apply(ctx, local.SetHostname{Hostname: string(name)})); err != nil {
 		return err
 	}
 	connect := local.Connection{Network: pot.NetworkMode(conf.Value("network_type")), Stack: pot.Stack(conf.Value("pot.stack"))}

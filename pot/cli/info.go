@@ -3,11 +3,13 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
+	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,6 +17,7 @@ import (
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/local"
+	"nomad-driver-pot/schema"
 )
 
 // infoCommand shows a pot (pot info -p -B -q -r -E -s -v). -q and -r answer by the exit
@@ -23,8 +26,8 @@ func infoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "info POT | -B BRIDGE",
 		Short: "Show a pot's settings, or a private bridge",
-		Long: `Shows a pot's settings and network, and whether it runs; -v adds its datasets, snapshots
-and limits. With -E the output is for a shell: eval "$(pot info -E -p POT)" sets the
+		Long: `Shows a pot's settings and network, and whether it runs; -v adds its datasets and
+snapshots. Of the environment it shows the names alone. With -E the output is for a shell: eval "$(pot info -E -p POT)" sets the
 variables of hooks, such as _POT_NAME and _POT_IP.`,
 		Example: `  pot info web
   pot info -v -p web
@@ -33,7 +36,7 @@ variables of hooks, such as _POT_NAME and _POT_IP.`,
 	}
 	bridge := c.Flags().StringP("bridge", "B", "", "`name` of a private bridge, instead of a pot")
 	environment := c.Flags().BoolP("environment", "E", false, "print the environment of its hooks, as shell commands")
-	verbose := c.Flags().BoolP("verbose", "v", false, "show datasets, snapshots and limits too")
+	verbose := c.Flags().BoolP("verbose", "v", false, "show datasets and snapshots too")
 	c.Flags().Lookup("verbose").Annotations = map[string][]string{ownMeaning: {"yes"}}
 	quiet := c.Flags().BoolP("quiet", "q", false, "print nothing: the exit status is 1 if the pot does not exist")
 	snapshots := c.Flags().BoolP("snapshots", "s", false, "print only the names of its snapshots")
@@ -46,16 +49,16 @@ variables of hooks, such as _POT_NAME and _POT_IP.`,
 		switch {
 		case err != nil:
 			return fmt.Errorf("cannot show the pot: %w", err)
-		case *runs && !i.Active:
+		case *runs && i.State != schema.Running:
 			return exitStatus{errReported, 1}
 		case *quiet, *runs:
 			return nil
 		case *environment:
 			return o.environment(c, name, output)
 		case *snapshots:
-			return output.print(c.OutOrStdout(), i.Snapshots, i.snapshotText)
+			return output.print(c.OutOrStdout(), i.Snapshots, func(w io.Writer) error { return snapshotText(w, i) })
 		}
-		return output.print(c.OutOrStdout(), i, func(w io.Writer) error { return i.text(w, *verbose) })
+		return output.print(c.OutOrStdout(), i, func(w io.Writer) error { return infoText(w, i, *verbose) })
 	})
 }
 
@@ -94,37 +97,10 @@ func (o *hostFlags) environment(c *cobra.Command, name pot.Name, output *output)
 	})
 }
 
-// info describes a pot. The values are pot.conf's own texts, unchecked: info must also show
-// what is wrong there.
-type info struct {
-	Name       string            `json:"name"`
-	Type       string            `json:"type"`
-	Base       string            `json:"base"`
-	Level      string            `json:"level"`
-	Network    string            `json:"network_type"`
-	Stack      string            `json:"stack,omitempty"`
-	IP         string            `json:"ip,omitempty"`
-	Bridge     string            `json:"bridge,omitempty"`
-	Ports      []string          `json:"ports"`
-	Active     bool              `json:"active"`
-	Command    string            `json:"cmd"`
-	Datasets   []string          `json:"datasets"`
-	Snapshots  []snapshotInfo    `json:"snapshots"`
-	Attributes map[string]string `json:"attributes"`
-	CPUs       string            `json:"cpus,omitempty"`
-	Memory     string            `json:"memory,omitempty"`
-}
-
-// snapshotInfo is a snapshot. Created is in seconds since 1970.
-type snapshotInfo struct {
-	Name    string `json:"name"` // DATASET@SNAPSHOT
-	Created int64  `json:"created"`
-	Bytes   int64  `json:"used_bytes"`
-}
-
-// info returns the description of a pot. list and prune use it for every pot.
-func (o *hostFlags) info(ctx context.Context, name pot.Name) (*info, error) {
-	host, _, err := o.open()
+// info returns the description of a pot. list and prune use it for every pot. The values are
+// pot.conf's own, unchecked: info must also show what is wrong there.
+func (o *hostFlags) info(ctx context.Context, name pot.Name) (*schema.PotInfo, error) {
+	ps, _, err := o.pots()
 	if err != nil {
 		return nil, err
 	}
@@ -132,41 +108,66 @@ func (o *hostFlags) info(ctx context.Context, name pot.Name) (*info, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := local.Open(ctx, host, name)
+	s, err := local.Open(ctx, ps.Host(), name)
 	if err != nil {
 		return nil, err
 	}
-	potConf, err := s.Conf()
+	found, err := local.Describe(ctx, ps, local.Filter{Name: name})
 	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, pot.Reword(fs.ErrNotExist, "no such pot: %s", name)
+	}
+	if err := found[0].Err; err != nil {
 		return nil, fmt.Errorf("pot %s: %w", name, err)
 	}
-	v := potConf.Value
-	i := &info{
-		Name: string(name), Type: v("pot.type"), Base: v("pot.base"), Level: v("pot.level"),
-		Network: cmp.Or(v("network_type"), "inherit"), Stack: v("pot.stack"), IP: v("ip"), Bridge: v("bridge"),
-		Ports: strings.Fields(v("pot.export.ports")), Command: v("pot.cmd"), Attributes: map[string]string{},
-		Datasets: []string{string(name) + "/m"}, Snapshots: []snapshotInfo{},
-		CPUs: v("pot.rss.cpus"), Memory: v("pot.rss.memory"),
+	i := &schema.PotInfo{
+		Pot: potOf(found[0]), DependsOn: []string{}, Environment: []schema.Variable{},
+		Datasets: []string{string(name) + "/m"}, Snapshots: []schema.Snapshot{}, Attributes: map[string]string{},
 	}
+	if err := readInfo(i, s); err != nil {
+		return nil, fmt.Errorf("pot %s: %w", name, err)
+	}
+	all, err := s.Snapshots(ctx)
+	for _, one := range all {
+		i.Snapshots = append(i.Snapshots, schema.Snapshot{
+			Dataset: filepath.Join(root, "jails", string(name), one.Child), Snapshot: one.Name,
+			Created: one.Created.UTC(), UsedBytes: one.UsedBytes,
+		})
+	}
+	return i, err
+}
+
+// readInfo adds what the pot's pot.conf and fscomp.conf say. Of the environment it has the
+// names alone: values may be secret.
+func readInfo(i *schema.PotInfo, s *local.Pot) error {
+	lines, err := s.Conf()
+	if err != nil {
+		return err
+	}
+	read, err := s.ReadConf()
+	if err != nil {
+		return err
+	}
+	v := lines.Value
+	i.Type, i.Base, i.Level, i.Command = v("pot.type"), v("pot.base"), v("pot.level"), v("pot.cmd")
+	i.Hostname, i.DNS = v("host.hostname"), v("pot.dns")
+	i.DependsOn = append(i.DependsOn, lines.Values("pot.depend")...)
+	for _, set := range read.Env {
+		name, _, _ := strings.Cut(set, "=")
+		i.Environment = append(i.Environment, schema.Variable{Name: name})
+	}
+	i.Limits.CPUs, _ = strconv.Atoi(v("pot.rss.cpus"))
+	i.Limits.MemoryBytes, _ = conf.ParseMemory(v("pot.rss.memory"))
 	mounts, err := s.Mounts()
 	for _, m := range mounts {
 		i.Datasets = append(i.Datasets, strings.TrimSpace(fmt.Sprint(m)))
 	}
-	if err != nil {
-		return nil, fmt.Errorf("pot %s: %w", name, err)
-	}
-	if i.Active, err = s.Running(ctx); err != nil {
-		return nil, err
-	}
-	all, err := s.Snapshots(ctx)
-	for _, one := range all {
-		at := filepath.Join(root, "jails", string(name), one.Child) + "@" + one.Name
-		i.Snapshots = append(i.Snapshots, snapshotInfo{at, one.Created.Unix(), one.UsedBytes})
-	}
 	for _, a := range infoAttributes() {
 		i.Attributes[a] = cmp.Or(v("pot.attr."+a), conf.NewPotAttribute(a), "NO")
 	}
-	return i, err
+	return err
 }
 
 // Attributes in the order of pot info: first attributes of the pot, then of its jail.
@@ -181,29 +182,36 @@ func infoAttributes() []string {
 	return append(append([]string{}, lifeAttributes...), jailAttributes...)
 }
 
-// text prints i in pot's own format. Scripts read it: tabs and blanks are as pot has them
-// (share/pot/info.sh).
-func (i *info) text(w io.Writer, verbose bool) error {
+// infoText prints i in pot's own format, with the command, the environment and the ports,
+// which pot leaves out.
+func infoText(w io.Writer, i *schema.PotInfo, verbose bool) error {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("pot name : %s", i.Name)
 	line("\ttype : %s", i.Type)
 	line("\tbase : %s", i.Base)
 	line("\tlevel : %s", i.Level)
-	line("\tnetwork_type : %s", i.Network)
-	if i.Network != "inherit" {
-		line("\tip : %s", i.IP)
-		if i.Network == string(pot.PrivateBridge) {
-			line("\tbridge : %s", i.Bridge)
+	line("\tcommand : %s", i.Command)
+	if len(i.Environment) > 0 {
+		var names []string
+		for _, e := range i.Environment {
+			names = append(names, e.Name)
 		}
-		switch {
-		case verbose && len(i.Ports) == 0:
+		line("\tenvironment : %s", strings.Join(names, " "))
+	}
+	line("\tnetwork_type : %s", i.Network.Mode)
+	if i.Network.Mode != "inherit" {
+		line("\tip : %s", strings.Join(i.Network.Addresses, " "))
+		if i.Network.Bridge != "" {
+			line("\tbridge : %s", i.Network.Bridge)
+		}
+		if len(i.Ports) == 0 {
 			line("\t\tno ports exported")
-		case verbose:
-			line("\t\texported ports: %s", strings.Join(i.Ports, " "))
+		} else {
+			line("\t\texported ports: %s", strings.ReplaceAll(portsText(i.Ports), ",", " "))
 		}
 	}
-	line("\tactive : %t", i.Active)
+	line("\tactive : %t", i.State == schema.Running)
 	if verbose {
 		line("\tdatasets:")
 		for _, d := range i.Datasets {
@@ -211,118 +219,51 @@ func (i *info) text(w io.Writer, verbose bool) error {
 		}
 		line("\tsnapshots:")
 		for _, s := range i.Snapshots {
-			line("\t\t%s", s.Name)
+			line("\t\t%s@%s", s.Dataset, s.Snapshot)
 		}
 	}
-	for title, names := range map[string][]string{"attributes": lifeAttributes} {
-		line("\t%s:", title)
-		for _, a := range names {
-			line("\t\t%s: %s", a, i.Attributes[a])
-		}
+	line("\tattributes:")
+	for _, a := range lifeAttributes {
+		line("\t\t%s: %s", a, i.Attributes[a])
 	}
 	line("\tjail attributes:")
 	for _, a := range jailAttributes {
 		line("\t\t%s: %s", a, i.Attributes[a])
 	}
-	if verbose && i.CPUs+i.Memory != "" {
+	if i.Limits != (schema.Limits{}) {
 		line("\tresource limits:")
-		if i.CPUs != "" {
-			line("\t\tmax amount cpus: %s", i.CPUs)
-		}
-		if i.Memory != "" {
-			line("\t\tmax amount memory: %s", i.Memory)
-		}
+	}
+	if i.Limits.CPUs != 0 {
+		line("\t\tmax amount cpus: %d", i.Limits.CPUs)
+	}
+	if i.Limits.MemoryBytes != 0 {
+		line("\t\tmax amount memory: %s", memoryText(i.Limits.MemoryBytes))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
+// memoryText writes bytes as pot set-rss -M takes them, in the largest unit that divides them.
+func memoryText(bytes int64) string {
+	for _, unit := range []struct {
+		name  string
+		bytes int64
+	}{{"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}} {
+		if bytes%unit.bytes == 0 {
+			return fmt.Sprintf("%d%s", bytes/unit.bytes, unit.name)
+		}
+	}
+	return strconv.FormatInt(bytes, 10)
+}
+
 // snapshotText prints the names of the snapshots of the pot's own dataset, one to a line.
-// A snapshot that only the tree has may have come with an image: neither clone nor export
-// uses it.
-func (i *info) snapshotText(w io.Writer) error {
+func snapshotText(w io.Writer, i *schema.PotInfo) error {
 	for _, s := range i.Snapshots {
-		if of, name, _ := strings.Cut(s.Name, "@"); filepath.Base(of) == i.Name {
-			if _, err := fmt.Fprintln(w, name); err != nil {
+		if path.Base(s.Dataset) == i.Name {
+			if _, err := fmt.Fprintln(w, s.Snapshot); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-// showCommand shows what running pots use (pot show -p -r -a). pot also prints disk usage
-// and published ports; here the numbers are the same as in the driver's statistics, from
-// pot.Limits.
-func showCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:        "show [POT]",
-		Short:      "Show the resource usage of running pots",
-		Example:    `  pot show`,
-		SuggestFor: []string{"stats", "df"},
-		Args:       cobra.ArbitraryArgs,
-	}
-	only := potFlag(c)
-	c.Flags().BoolP("running", "r", false, "ignored; kept for compatibility")
-	c.Flags().BoolP("all", "a", false, "ignored; kept for compatibility")
-	c.MarkFlagsMutuallyExclusive("pot", "running", "all")
-	o := addHostFlags(c)
-	output := addOutput(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if *only != "" || len(args) > 0 {
-			if err := onlyPot(c, only, args); err != nil {
-				return err
-			}
-		}
-		return runE(func(c *cobra.Command, _ []string) error { return o.show(c, pot.Name(*only), output) })(c, nil)
-	}
-	return c
-}
-
-// show prints the usage of all running pots, or of one.
-func (o *hostFlags) show(c *cobra.Command, only pot.Name, output *output) error {
-	all, err := o.usages(c.Context(), only)
-	if err != nil {
-		return fmt.Errorf("cannot show the usage of pots: %w", err)
-	}
-	return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
-		for _, u := range all {
-			if _, err := fmt.Fprintf(w, "pot %s\n\tresident memory : %d bytes\n\tprocesses : %d\n\tcpu time : %.2f s\n", u.Name, u.Memory, u.Processes, u.CPU); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// potUsage is the resource usage of a pot.
-type potUsage struct {
-	Name      pot.Name `json:"name"`
-	Memory    int64    `json:"memory_bytes"`
-	Processes int      `json:"processes"`
-	CPU       float64  `json:"cpu_seconds"`
-}
-
-// usages returns the usage of all running pots, or of one.
-func (o *hostFlags) usages(ctx context.Context, only pot.Name) ([]potUsage, error) {
-	ps, _, err := o.pots()
-	if err != nil {
-		return nil, err
-	}
-	names, err := ps.Running(ctx)
-	all := []potUsage{}
-	for _, name := range names {
-		if only != "" && name != only {
-			continue
-		}
-		u, err := ps.Host().Limits.Usage(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, potUsage{name, u.MemoryBytes, u.Procs, (u.CPUUser + u.CPUSystem).Seconds()})
-	}
-	if err == nil && only != "" && len(all) == 0 {
-		err = errors.New("pot " + string(only) + " is not running")
-	}
-	return all, err
 }

@@ -1,93 +1,211 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/flavour"
+	"nomad-driver-pot/image"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/local"
+	"nomad-driver-pot/schema"
 )
 
 // listCommand lists pots (pot list -p -F -B -a -q; alias ls). -b and -f are missing: there
-// are no bases, and file system components are only mounted, never made. Tasks' pots are
-// left out, since only Nomad may change them.
+// are no bases, and file system components are only mounted, never made. pot prints the long
+// form, which is -l here.
 func listCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List pots",
-		Long:    `Lists the pots and images of this host. Pots of Nomad tasks are listed by pot ps only.`,
-		Example: `  pot list`,
-		Args:    arguments(),
+		Long: `Lists the pots of this host: what each was created from, whether it runs, its addresses, the
+ports that it publishes, and its age. -a adds pots of Nomad tasks and images.`,
+		Example: `  pot list
+  pot ls -q
+  pot ls -a -o json`,
+		Args: arguments(),
 	}
 	quiet := c.Flags().BoolP("quiet", "q", false, "print only names")
+	long := c.Flags().BoolP("long", "l", false, "print all settings of each pot, as pot info")
+	every := c.Flags().BoolP("all", "a", false, "list pots of Nomad tasks and images too")
 	c.Flags().BoolP("pots", "p", true, "ignored; kept for compatibility")
 	flavours := c.Flags().BoolP("flavours", "F", false, "list flavours instead")
 	bridges := c.Flags().BoolP("bridges", "B", false, "list private bridges instead")
-	c.Flags().BoolP("all", "a", false, "ignored; kept for compatibility")
 	o := addHostFlags(c)
 	output := addOutput(c)
 	c.RunE = runE(func(c *cobra.Command, _ []string) error {
-		if *bridges {
+		switch {
+		case *bridges:
 			return o.listBridges(c, *quiet, output)
+		case *flavours:
+			return o.listFlavours(c, output)
+		case *long && !*quiet:
+			return o.listLong(c, output)
 		}
-		if *flavours {
-			l, err := o.library()
-			var all []flavour.Found
-			if err == nil {
-				all, err = l.List()
-			}
-			if err != nil {
-				return fmt.Errorf("cannot list flavours: %w", err)
-			}
-			return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
-				for _, f := range all {
-					fmt.Fprintln(w, f.Name)
-				}
-				return nil
-			})
-		}
-		all, err := o.list(c)
-		if err != nil {
-			return fmt.Errorf("cannot list pots: %w", err)
-		}
-		if *quiet {
-			var names []string
-			for _, i := range all {
-				names = append(names, i.Name)
-			}
-			return output.lines(c.OutOrStdout(), names)
-		}
-		return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
-			for _, i := range all {
-				if err := i.text(w, false); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		return o.listPots(c, local.Filter{Tasks: *every, Images: *every}, *quiet, output)
 	})
 	return c
 }
 
-// list returns this host's pots. A pot whose settings cannot be read is skipped with a
-// note. One broken pot.conf must not hide the others from a person who looks for it.
-func (o *hostFlags) list(c *cobra.Command) ([]*info, error) {
+// psCommand lists running pots (pot ps -q), by their jails. Unlike list it includes tasks'
+// pots: it answers what runs on this host.
+func psCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "ps",
+		Short: "List running pots",
+		Long: `Lists running pots, including pots of Nomad tasks. The age is the time since a pot was
+started.`,
+		Example: `  pot ps
+  pot ps -q`,
+		Args: arguments(),
+	}
+	quiet := c.Flags().BoolP("quiet", "q", false, "print only names")
+	o := addHostFlags(c)
+	output := addOutput(c)
+	c.RunE = runE(func(c *cobra.Command, _ []string) error {
+		return o.listPots(c, local.Filter{Tasks: true, Images: true, Running: true}, *quiet, output)
+	})
+	return c
+}
+
+// listPots prints a table of pots, or with quiet their names. A pot whose settings cannot be
+// read is listed with a note: it must not hide from a person who looks for it.
+func (o *hostFlags) listPots(c *cobra.Command, f local.Filter, quiet bool, output *output) error {
+	ps, _, err := o.pots()
+	var found []local.Description
+	if err == nil {
+		found, err = local.Describe(c.Context(), ps, f)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot list pots: %w", err)
+	}
+	names := []string{}
+	all := []schema.Pot{}
+	for _, d := range found {
+		names = append(names, string(d.Name))
+		all = append(all, potOf(d))
+		if d.Err != nil && !quiet {
+			notes(c)("pot " + string(d.Name) + ": " + text(c, d.Err, true))
+		}
+	}
+	if quiet {
+		return output.lines(c.OutOrStdout(), names)
+	}
+	return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
+		now := time.Now()
+		t := newTable(w, "NAME", "IMAGE", "STATE", "ADDRESS", "PORTS", "AGE")
+		for _, p := range all {
+			since := p.Created
+			if f.Running {
+				since = p.Started
+			}
+			t.row(p.Name, p.Image, stateText(p), strings.Join(p.Network.Addresses, ","), portsText(p.Ports), age(now, since))
+		}
+		return t.Flush()
+	})
+}
+
+// potOf returns the JSON of a description.
+func potOf(d local.Description) schema.Pot {
+	p := schema.Pot{
+		Name: string(d.Name), Image: imageOf(d), State: schema.Stopped, Task: d.Task,
+		Network: networkOf(d.Network, d.Stack, d.Bridge, d.Addresses), Ports: []schema.Port{},
+		Created: timeOf(d.Created), Started: timeOf(d.Started), ExitCode: d.Exit,
+	}
+	switch {
+	case d.Running:
+		p.State = schema.Running
+	case d.IsImage():
+		p.State = schema.Image
+	}
+	for _, e := range d.Ports {
+		p.Ports = append(p.Ports, schema.Port{Protocol: string(e.Proto), Port: e.Port, HostPort: e.Host})
+	}
+	return p
+}
+
+// networkOf returns the JSON of a network, with pot's word for the host's.
+func networkOf(mode pot.NetworkMode, stack pot.Stack, bridge string, addresses []string) schema.Network {
+	n := schema.Network{Mode: string(mode), Stack: string(stack), Bridge: bridge, Addresses: append([]string{}, addresses...)}
+	if mode == pot.HostNetwork {
+		n.Mode = "inherit"
+	}
+	return n
+}
+
+// imageOf returns what a pot was created from, as short as a table can show it.
+func imageOf(d local.Description) string {
+	if ref, err := image.ParseRef(d.Ref); err == nil {
+		return ref.Name + ":" + ref.Tag
+	}
+	return d.From
+}
+
+// timeOf returns a time in UTC, nil for the zero time.
+func timeOf(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Second)
+	return &t
+}
+
+// stateText is a pot's state in a table, with the exit code of a run that failed.
+func stateText(p schema.Pot) string {
+	if p.State == schema.Stopped && p.ExitCode != nil && *p.ExitCode != 0 {
+		return fmt.Sprintf("%s (%d)", p.State, *p.ExitCode)
+	}
+	return p.State
+}
+
+// portsText lists ports as in 8080->80/tcp, or 80/tcp for a port of the host that is chosen
+// when the pot is started.
+func portsText(ports []schema.Port) string {
+	var all []string
+	for _, p := range ports {
+		text := fmt.Sprintf("%d/%s", p.Port, p.Protocol)
+		if p.HostPort != 0 {
+			text = fmt.Sprintf("%d->%s", p.HostPort, text)
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ",")
+}
+
+// listLong prints all settings of pots, in pot's own format.
+func (o *hostFlags) listLong(c *cobra.Command, output *output) error {
+	all, err := o.list(c)
+	if err != nil {
+		return fmt.Errorf("cannot list pots: %w", err)
+	}
+	return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
+		for _, i := range all {
+			if err := infoText(w, i, false); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// list returns the settings of this host's pots and images. A pot whose settings cannot be
+// read is skipped with a note.
+func (o *hostFlags) list(c *cobra.Command) ([]*schema.PotInfo, error) {
 	ps, _, err := o.pots()
 	if err != nil {
 		return nil, err
 	}
 	names, err := local.List(c.Context(), ps)
-	all := []*info{}
+	all := []*schema.PotInfo{}
 	for _, name := range names {
 		i, err := o.info(c.Context(), name)
 		if err != nil {
-			notes(c)(err.Error())
+			notes(c)(text(c, err, true))
 			continue
 		}
 		all = append(all, i)
@@ -95,129 +213,31 @@ func (o *hostFlags) list(c *cobra.Command) ([]*info, error) {
 	return all, err
 }
 
-// destroyCommand destroys a pot or a bridge (pot destroy -p -B -F). -r destroys the pots
-// above a base in pot; here a pot with clones is always refused. pot removes the directory
-// by rm -rf afterwards, and so the files of whatever is still mounted below; here nothing but
-// ZFS destroys. A failed call can be repeated.
-func destroyCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "destroy POT | -B BRIDGE",
-		Short: "Destroy a pot with everything in it, or a private bridge",
-		Long: `Destroys a pot with its tree, its settings and its snapshots. A running pot is refused
-unless -F is given, which stops it. A pot with clones is refused, and so is a private
-bridge that a pot uses.`,
-		Example: `  pot destroy web
-  pot rm -F web
-  pot destroy -B lan`,
-		Aliases:    []string{"rm"},
-		SuggestFor: []string{"delete", "remove", "erase"},
+// listFlavours prints the names of flavours (pot list -F).
+func (o *hostFlags) listFlavours(c *cobra.Command, output *output) error {
+	l, err := o.library()
+	var found []flavour.Found
+	if err == nil {
+		found, err = l.List()
 	}
-	bridge := c.Flags().StringP("bridge", "B", "", "`name` of a private bridge, instead of a pot")
-	stop := c.Flags().BoolP("force", "F", false, "stop the pot if it is running")
-	c.Flags().BoolP("recursive", "r", false, "ignored; kept for compatibility")
-	c.Flags().BoolP("quiet", "q", false, "ignored; kept for compatibility")
-	return onPotOr(c, bridge, func(c *cobra.Command, o *hostFlags) error {
-		return o.destroyBridge(c, *bridge)
-	}, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
-		ps, conf, err := o.pots()
-		if err == nil {
-			err = local.Destroy(c.Context(), ps, name, *stop, local.StartOptions{DNS: conf.DNS, Tell: notes(c)})
-		}
-		if err != nil {
-			return running("destroy the pot", name, err)
+	if err != nil {
+		return fmt.Errorf("cannot list flavours: %w", err)
+	}
+	return output.print(c.OutOrStdout(), flavoursOf(found), func(w io.Writer) error {
+		for _, f := range found {
+			if _, err := fmt.Fprintln(w, f.Name); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
 }
 
-// renameCommand renames a pot (pot rename -p -n), which gets a new hostname only if the old
-// one was its name. If it fails after the dataset was renamed, dependencies of other pots
-// may still have the old name.
-func renameCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:        "rename POT NAME",
-		Short:      "Rename a pot",
-		Long:       `Renames a stopped pot, also in the dependencies of other pots.`,
-		Example:    `  pot rename web shop`,
-		SuggestFor: []string{"mv", "move"},
+// flavoursOf returns the JSON of flavours.
+func flavoursOf(found []flavour.Found) []schema.Flavour {
+	all := []schema.Flavour{}
+	for _, f := range found {
+		all = append(all, schema.Flavour(f))
 	}
-	to := c.Flags().StringP("new", "n", "", "the new `name`, instead of the argument NAME")
-	name := potFlag(c)
-	o := addHostFlags(c)
-	c.Args = cobra.ArbitraryArgs
-	c.RunE = func(c *cobra.Command, args []string) error {
-		rest, err := takePot(name, args)
-		at := "-n"
-		if *to == "" && len(rest) > 0 {
-			at, *to, rest = "NAME", rest[0], rest[1:]
-		}
-		if len(rest) > 0 {
-			return arguments()(c, rest)
-		}
-		if invalid := pot.Name(*to).Validate(); invalid != nil {
-			err = errors.Join(err, fmt.Errorf("%s: %w", at, invalid))
-		}
-		if err != nil {
-			return err
-		}
-		return runE(func(c *cobra.Command, _ []string) error {
-			ps, _, err := o.pots()
-			if err == nil {
-				err = local.Rename(c.Context(), ps, pot.Name(*name), pot.Name(*to))
-			}
-			if err != nil {
-				return running("rename the pot", pot.Name(*name), err)
-			}
-			return nil
-		})(c, nil)
-	}
-	return c
-}
-
-// pruneCommand destroys pots that have run (pot prune -q -g -n). A start marks a prunable
-// pot with to-be-pruned, so that a pot that is still being prepared is kept. It stops at
-// the first pot that it cannot destroy, and prints those destroyed before.
-func pruneCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "prune",
-		Short: "Destroy prunable pots that have run",
-		Long: `Destroys pots that have the attribute prunable, have been started, and are not running
-now, and prints their names.`,
-		Example:    `  pot prune -n`,
-		SuggestFor: []string{"clean", "gc"},
-		Args:       arguments(),
-	}
-	dry := c.Flags().BoolP("dry-run", "n", false, "print the names, and destroy nothing")
-	quiet := c.Flags().BoolP("quiet", "q", false, "print nothing")
-	grace := c.Flags().BoolP("grace", "g", false, "keep pots whose command ended within the last minute")
-	o := addHostFlags(c)
-	output := addOutput(c)
-	c.RunE = runE(func(c *cobra.Command, _ []string) error {
-		ps, _, err := o.pots()
-		if err != nil {
-			return fmt.Errorf("cannot prune pots: %w", err)
-		}
-		var pruned []string
-		all, err := o.list(c)
-		for _, i := range all {
-			if i.Active || i.Attributes["prunable"] != "YES" || i.Attributes["to-be-pruned"] != "YES" {
-				continue
-			}
-			if ended, err := local.LastExitTime(c.Context(), ps, pot.Name(i.Name)); *grace && err == nil && time.Since(ended) < time.Minute {
-				continue
-			}
-			// Without force: a pot that was started since the listing stays.
-			if !*dry {
-				if err := local.Destroy(c.Context(), ps, pot.Name(i.Name), false, local.StartOptions{}); err != nil {
-					return errors.Join(fmt.Errorf("cannot prune pots: %w", err), output.lines(c.OutOrStdout(), pruned))
-				}
-			}
-			pruned = append(pruned, i.Name)
-		}
-		if !*quiet {
-			err = errors.Join(err, output.lines(c.OutOrStdout(), pruned))
-		}
-		return err
-	})
-	return c
+	return all
 }

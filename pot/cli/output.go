@@ -38,9 +38,9 @@ func (o *output) Set(s string) error {
 	return nil
 }
 
-// line prints one value: text on a line, or, as JSON, value under key.
-func (o output) line(w io.Writer, key, value, text string) error {
-	return o.print(w, map[string]string{key: value}, func(w io.Writer) error {
+// line prints text on a line, or v as JSON.
+func (o output) line(w io.Writer, v any, text string) error {
+	return o.print(w, v, func(w io.Writer) error {
 		_, err := fmt.Fprintln(w, text)
 		return err
 	})

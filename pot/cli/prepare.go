@@ -12,6 +12,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/local"
+	"nomad-driver-pot/schema"
 )
 
 // preparing is a pot being created from an image, as by nomad-pot-driver.
@@ -144,5 +145,5 @@ func (m *preparing) run(c *cobra.Command, o *hostFlags) error {
 		after := context.WithoutCancel(c.Context())
 		return errors.Join(err, local.Destroy(after, ps, pot.Name(m.name), true, local.StartOptions{Tell: notes(c)}))
 	}
-	return m.output.line(c.OutOrStdout(), "pot", m.name, m.name)
+	return m.output.line(c.OutOrStdout(), schema.Created{Name: m.name, Image: m.image.Name + ":" + m.image.Tag}, m.name)
 }

@@ -3,63 +3,146 @@ package cli
 import (
 	"io"
 	"os"
+	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
 
-	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"nomad-driver-pot/image"
 )
 
-// progress draws a progress bar on a terminal.
+// progress draws, on a terminal, one line on what is being done and how far it is. The line
+// is never longer than the terminal is wide, and is drawn again several times a second: it
+// moves also while a big block is compressed and nothing is counted.
 type progress struct {
-	w   io.Writer // nil: not a terminal
-	bar *progressbar.ProgressBar
+	w *os.File // nil: not a terminal
+
+	mu    sync.Mutex
+	shown *meter // what is being done; nil for nothing
+	last  time.Time
+	drawn int // columns of the line that are in use
 }
 
+// Times of drawing. A short operation is over before its line is drawn without a count.
+const (
+	drawEvery   = 250 * time.Millisecond
+	drawAtLeast = 100 * time.Millisecond // between two counts that are drawn
+	drawAfter   = time.Second            // what has counted nothing
+)
+
 // newProgress returns a progress that draws nothing unless stderr is a terminal. Logs and
-// pipes get no bar: it consists of control characters.
+// scripts get only messages.
 func newProgress(stderr io.Writer) *progress {
 	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return &progress{w: stderr}
+		return &progress{w: f}
 	}
 	return &progress{}
 }
 
-// of starts a new bar, with bytes, rate and remaining time. It is drawn on the first count,
-// and cleared by done. Without a terminal of returns nil. Callers pass nil on as it is: a
-// reader without a ProgressFunc does not count.
+// of begins a new line and returns the function that counts. The caller must call done when
+// all is over. Without a terminal of returns nil.
 func (p *progress) of(what string) image.ProgressFunc {
+	m := p.begin(what, nil)
+	if m == nil {
+		return nil
+	}
+	return func(done, total int64) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.shown != m {
+			return
+		}
+		first := !m.counted
+		m.counted, m.done, m.total = true, done, total
+		if first || time.Since(p.last) >= drawAtLeast {
+			p.draw()
+		}
+	}
+}
+
+// poll begins a new line for what cannot count by itself: position returns how far it is.
+func (p *progress) poll(what string, position func() (done, total int64)) { p.begin(what, position) }
+
+func (p *progress) begin(what string, position func() (done, total int64)) *meter {
 	p.done()
 	if p.w == nil {
 		return nil
 	}
-	return func(done, total int64) {
-		if p.bar == nil {
-			p.bar = progressbar.NewOptions64(total,
-				progressbar.OptionSetWriter(p.w),
-				progressbar.OptionSetDescription(what),
-				progressbar.OptionShowCount(),
-				progressbar.OptionShowBytes(true),
-				progressbar.OptionShowTotalBytes(true),
-				progressbar.OptionUseIECUnits(true),
-				progressbar.OptionSetWidth(20),
-				progressbar.OptionThrottle(100*time.Millisecond),
-				progressbar.OptionSetSpinnerChangeInterval(0), // no drawing goroutine
-				progressbar.OptionClearOnFinish(),
-			)
-			_ = p.bar.Set64(0) // starts the clock of the rate
+	m := &meter{what: what, begun: time.Now(), total: -1, position: position, stop: make(chan struct{}), stopped: make(chan struct{})}
+	p.mu.Lock()
+	p.shown = m
+	p.mu.Unlock()
+	go p.run(m)
+	return m
+}
+
+// run draws m until it is stopped.
+func (p *progress) run(m *meter) {
+	defer close(m.stopped)
+	tick := time.NewTicker(drawEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-m.stop:
+			return
+		case <-tick.C:
 		}
-		_ = p.bar.Set64(done) // best effort: a failed write to the terminal is no problem
+		p.mu.Lock()
+		if p.shown == m && (m.counted || time.Since(m.begun) >= drawAfter) {
+			if m.position != nil {
+				m.done, m.total = m.position()
+				m.counted = true
+			}
+			p.draw()
+		}
+		p.mu.Unlock()
 	}
 }
 
-// done clears the bar: the line is free for other output. It may be called repeatedly, and
-// must be called before anything else is printed.
+// draw draws the line. Best effort: a failed write to the terminal is no problem.
+func (p *progress) draw() {
+	width, _, err := term.GetSize(int(p.w.Fd()))
+	if err != nil || width <= 0 {
+		width = 80
+	}
+	line := p.shown.line(width-1, time.Now())
+	columns := utf8.RuneCountInString(line)
+	io.WriteString(p.w, "\r"+line+strings.Repeat(" ", max(min(p.drawn, width-1)-columns, 0)))
+	p.drawn, p.last = columns, time.Now()
+}
+
+// clear clears the line for other output. It is drawn again afterwards.
+func (p *progress) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.drawn > 0 {
+		io.WriteString(p.w, "\r"+strings.Repeat(" ", p.drawn)+"\r")
+		p.drawn = 0
+	}
+}
+
+// aboveBar returns notes for a command that draws progress: a note clears its line.
+func aboveBar(p *progress, c *cobra.Command) func(string) {
+	note := notes(c)
+	return func(text string) {
+		p.clear()
+		note(text)
+	}
+}
+
+// done ends what is being done, and clears the line.
 func (p *progress) done() {
-	if p.bar != nil {
-		_ = p.bar.Clear()
-		_ = p.bar.Exit()
-		p.bar = nil
+	p.clear()
+	p.mu.Lock()
+	m := p.shown
+	p.shown = nil
+	p.mu.Unlock()
+	if m != nil {
+		close(m.stop)
+		<-m.stopped
+		p.clear()
 	}
 }

@@ -32,6 +32,12 @@ func TestProgress_pots(t *testing.T) {
 	must.True(t, shown.MatchString(text), must.Sprintf("%q", text))
 	must.StrContains(t, text, "importing "+name)
 
+	// A base of nothing: its files are counted while it is unpacked.
+	base := filepath.Join(dir, "base.tar")
+	must.NoError(t, exec.Command("tar", "-C", filepath.Join(dir, "state/jails", imagetest.HelloName+"_1_0", "m"), "-cf", base, ".").Run())
+	text = onTerminal(t, "pot", "create", "web", "-b", base)
+	must.StrContains(t, text, "unpacking base.tar")
+
 	// An incompressible file: its export takes a while.
 	own := filepath.Join(dir, "state/jails", imagetest.HelloName+"_1_0", "m/noise")
 	must.NoError(t, exec.Command("dd", "if=/dev/urandom", "of="+own, "bs=1M", "count=16").Run())

@@ -16,6 +16,7 @@ import (
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/fetch"
 	"nomad-driver-pot/image/push"
+	"nomad-driver-pot/schema"
 )
 
 // pushRetries bounds how often a file is sent again after a server's error.
@@ -57,10 +58,7 @@ form of netrc: machine HOST login USER password PASSWORD.`,
 	c.RunE = runE(func(c *cobra.Command, args []string) error {
 		p.bar = newProgress(c.ErrOrStderr())
 		defer p.bar.done()
-		p.options.Warn = func(text string) {
-			p.bar.done()
-			fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), text)
-		}
+		p.options.Warn = aboveBar(p.bar, c)
 		last := len(args) - 1
 		done, err := p.run(c.Context(), args[:last], args[last])
 		p.bar.done()
@@ -77,17 +75,8 @@ type pushes struct {
 	bar     *progress
 }
 
-// pushed is a published image.
-type pushed struct {
-	Image   string `json:"image"`
-	To      string `json:"to"`
-	Digest  string `json:"digest"`
-	Bytes   int64  `json:"bytes"`   // of the .xz
-	Already bool   `json:"already"` // nothing was sent: it was there
-}
-
 // pushedText prints two lines for each image: where it is, and its digest.
-func pushedText(w io.Writer, all []pushed) error {
+func pushedText(w io.Writer, all []schema.Pushed) error {
 	for _, p := range all {
 		what := "published"
 		if p.Already {
@@ -101,8 +90,8 @@ func pushedText(w io.Writer, all []pushed) error {
 }
 
 // run publishes images, and stops at the first error.
-func (p *pushes) run(ctx context.Context, from []string, to string) ([]pushed, error) {
-	all := []pushed{}
+func (p *pushes) run(ctx context.Context, from []string, to string) ([]schema.Pushed, error) {
+	all := []schema.Pushed{}
 	var err error
 	if p.options.Credentials, err = pushCredentials(to, p.netrc, os.Getenv); err != nil {
 		return all, err
@@ -123,7 +112,7 @@ func (p *pushes) run(ctx context.Context, from []string, to string) ([]pushed, e
 		if err != nil {
 			return all, hintForce(fmt.Errorf("cannot %w", err), p.options.Replace)
 		}
-		all = append(all, pushed{at.String(), got.To, got.Digest.String(), got.Bytes, got.Already})
+		all = append(all, schema.Pushed{File: at.String(), To: got.To, Digest: got.Digest.String(), Bytes: got.Bytes, Already: got.Already})
 	}
 	return all, nil
 }

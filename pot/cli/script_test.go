@@ -42,6 +42,7 @@ func (m unleaking) Run() int { return leak.Run(m.M.Run) }
 //	rooted                   locks out other tests of hosts, and destroys pots at the end
 //	base DIR [PROGRAM]...    makes a tree with a shell and programs of this machine
 //	! inherits POT           fails if a process of a pot has inherited a descriptor
+//	decodes COMMAND          fails unless stdout is JSON of the type for the command
 //	hostbase FILE            makes an archive of this machine's own files
 //
 // The program odd COMMAND... executes a command with open descriptors of a directory, a lock
@@ -107,6 +108,7 @@ func TestScripts(t *testing.T) {
 			"hostbase": hostBase,
 			"inherits": inherits,
 			"until":    until,
+			"decodes":  decodes,
 			"pack":     pack,
 			"asked":    func(ts *testscript.TestScript, _ bool, args []string) { asked(ts, server, args[0]) },
 		},

@@ -10,6 +10,7 @@ import (
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot/local"
 	"nomad-driver-pot/pot/tree"
+	"nomad-driver-pot/schema"
 )
 
 // copyInCommand copies into a pot (pot copy-in -p -s -d -c -F). pot mounts the source in
@@ -151,7 +152,7 @@ func getAttributeCommand() *cobra.Command {
 			case value == "":
 				text = "The attribute " + *attribute + " is not set for the pot " + *name
 			}
-			return output.line(c.OutOrStdout(), *attribute, value, text)
+			return output.line(c.OutOrStdout(), schema.Attribute{Name: *name, Attribute: *attribute, Value: value}, text)
 		})(c, nil)
 	}
 	return c

@@ -61,17 +61,7 @@ which the pot must have pkill(1). Neither reaches a process outside the pot.`,
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if *all {
-			var names []string
-			// The signals from 32 on are for threads and for real time.
-			for n := 1; n < 32; n++ {
-				if name := unix.SignalName(syscall.Signal(n)); name != "" {
-					names = append(names, strings.TrimPrefix(name, "SIG"))
-				}
-			}
-			return output.print(c.OutOrStdout(), names, func(w io.Writer) error {
-				_, err := fmt.Fprintln(w, strings.Join(names, " "))
-				return err
-			})
+			return listSignals(c.OutOrStdout(), output)
 		}
 		sig, err := signalNamed(*text)
 		if *pid != 0 && *match != "" {
@@ -103,6 +93,21 @@ which the pot must have pkill(1). Neither reaches a process outside the pot.`,
 		})(c, nil)
 	}
 	return c
+}
+
+// listSignals prints the names of signals. Those from 32 on are for threads and for real
+// time.
+func listSignals(w io.Writer, output *output) error {
+	var names []string
+	for n := 1; n < 32; n++ {
+		if name := unix.SignalName(syscall.Signal(n)); name != "" {
+			names = append(names, strings.TrimPrefix(name, "SIG"))
+		}
+	}
+	return output.print(w, names, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, strings.Join(names, " "))
+		return err
+	})
 }
 
 // signalArgv returns the command, to be run in the pot, that signals a process by its ID or

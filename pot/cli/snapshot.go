@@ -3,11 +3,13 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/local"
+	"nomad-driver-pot/schema"
 )
 
 // running wraps err as "cannot WHAT", with a hint if it is local.ErrRunning.
@@ -42,8 +44,7 @@ is the time in seconds since 1970.`,
 		if err != nil {
 			return running("take a snapshot", name, err)
 		}
-		at := string(name) + "@" + taken
-		return output.line(c.OutOrStdout(), "snapshot", at, at)
+		return output.line(c.OutOrStdout(), schema.PotSnapshot{Name: string(name), Snapshot: taken}, string(name)+"@"+taken)
 	})
 }
 
@@ -66,10 +67,16 @@ another pot was cloned from is kept, and reported as an error.`,
 			return fmt.Errorf("cannot destroy snapshots: %w", err)
 		}
 		gone, err := s.PurgeSnapshots(c.Context(), *all)
-		for i := range gone {
-			gone[i] = string(name) + "@" + gone[i]
+		destroyed := []schema.PotSnapshot{}
+		for _, one := range gone {
+			destroyed = append(destroyed, schema.PotSnapshot{Name: string(name), Snapshot: one})
 		}
-		err = errors.Join(err, output.lines(c.OutOrStdout(), gone))
+		err = errors.Join(err, output.print(c.OutOrStdout(), destroyed, func(w io.Writer) error {
+			for _, one := range destroyed {
+				fmt.Fprintf(w, "%s@%s\n", one.Name, one.Snapshot)
+			}
+			return nil
+		}))
 		if err != nil {
 			return fmt.Errorf("cannot destroy snapshots: %w", err)
 		}
@@ -101,7 +108,6 @@ since the snapshot are lost.`,
 		if err != nil {
 			return running("revert the pot", name, err)
 		}
-		at := string(name) + "@" + to
-		return output.line(c.OutOrStdout(), "snapshot", at, at)
+		return output.line(c.OutOrStdout(), schema.PotSnapshot{Name: string(name), Snapshot: to}, string(name)+"@"+to)
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/fetch"
+	"nomad-driver-pot/schema"
 )
 
 // verifyCommand verifies an image as import does, and keeps nothing. pot has no such
@@ -48,27 +49,20 @@ It prints what was verified. If anything is wrong the exit status is 1.`,
 				return fmt.Errorf("cannot %w", err)
 			}
 			r := newVerdict(p, v)
-			return output.print(c.OutOrStdout(), r, r.text)
+			return output.print(c.OutOrStdout(), schema.Verified(r), r.text)
 		})(c, args)
 	}
 	return c
 }
 
 // verdict is what was verified.
-type verdict struct {
-	Image      string   `json:"image"`
-	Bytes      int64    `json:"bytes"`  // of the .xz
-	Digest     string   `json:"digest"` // image.Digest
-	Covers     []string `json:"covers"` // the files that the digest covers
-	ClonedFrom string   `json:"cloned_from,omitempty"`
-	KeyNumber  string   `json:"key_number,omitempty"` // of the key whose signature was verified
-}
+type verdict schema.Verified
 
 // newVerdict describes a verified image. An image without a .meta is older than pot 0.13,
 // and its digest covers one file.
 func newVerdict(p fetch.Location, v image.Verified) verdict {
 	name := path.Base(p.String())
-	r := verdict{Image: p.String(), Bytes: v.Bytes, Digest: v.Digest.String(), Covers: []string{name}}
+	r := verdict{File: p.String(), Bytes: v.Bytes, Digest: v.Digest.String(), Covers: []string{name}}
 	if v.HasMeta {
 		r.Covers = append(r.Covers, name+".meta")
 	}
@@ -84,7 +78,7 @@ func newVerdict(p fetch.Location, v image.Verified) verdict {
 // text prints the verdict, one line for each part.
 func (r verdict) text(w io.Writer) error {
 	lines := [][2]string{
-		{"image", r.Image},
+		{"image", r.File},
 		{"bytes", fmt.Sprint(r.Bytes)},
 		{"digest", r.Digest},
 		{"covers", list(r.Covers)},

@@ -141,6 +141,12 @@ func (m *model) zfsList(argv []string, last string, d *dataset, missing string) 
 		}
 	case slices.Contains(argv, "name,creation,used,guid,logicalreferenced"):
 		out = m.showSnapshots(last)
+	case slices.Contains(argv, "name,creation"):
+		for name := range m.datasets {
+			if name == last || filepath.Dir(name) == last {
+				out += name + "\t1795818793\n"
+			}
+		}
 	case slices.Contains(argv, "snapshot"):
 		for _, s := range d.snapshots {
 			out += last + "@" + s + "\n"

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"nomad-driver-pot/image/conf"
 )
@@ -74,6 +75,11 @@ func (d *datasets) Labelled(ctx context.Context, labels ...string) (map[string]m
 		}
 	}
 	return all, nil
+}
+
+// Created implements pot.Images.
+func (d *datasets) Created(ctx context.Context) (map[string]time.Time, error) {
+	return d.zfs.Created(ctx, d.root+"/jails")
 }
 
 // GUIDs implements pot.Images.

@@ -3,10 +3,12 @@ package hosttest
 import (
 	"context"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -62,6 +64,12 @@ func testImages(t *testing.T, bed Bed) {
 		must.NoError(t, h.Destroy(t.Context(), "other"))
 		_, err = h.Labels(t.Context(), "other")
 		must.ErrorIs(t, err, fs.ErrNotExist)
+	})
+	t.Run("a dataset has the time of its creation", func(t *testing.T) {
+		created, err := h.Created(t.Context())
+		must.NoError(t, err)
+		must.Len(t, 1, slices.Collect(maps.Keys(created)))
+		must.True(t, created[image].After(time.Unix(0, 0)))
 	})
 	// GUIDs are how a layer finds the snapshot that it was made from.
 	t.Run("labels are found on all that have them", func(t *testing.T) {

@@ -1,6 +1,7 @@
 package life
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,7 +22,9 @@ func TestFollowFile(t *testing.T) {
 	follow := func(to *strings.Builder) {
 		ended := make(chan struct{})
 		close(ended) // to read what there is, once
-		followFile(name, to, ended)
+		if f := successor(name, nil); f != nil {
+			followFile(name, f, to, ended)
+		}
 	}
 	var got strings.Builder
 	follow(&got)
@@ -66,4 +69,23 @@ func TestFollowFile(t *testing.T) {
 		must.NoError(t, os.Remove(name))
 		must.Nil(t, successor(name, last))
 	})
+}
+
+// The last lines of a log may be in both of its files.
+func TestCopyTail(t *testing.T) {
+	leak.Check(t)
+	name := filepath.Join(t.TempDir(), "stdout.log")
+	must.Nil(t, copyTail(name, new(strings.Builder), -1), must.Sprint("no file yet"))
+	must.NoError(t, os.WriteFile(name+supervise.RotatedSuffix, []byte("one\ntwo\n"), 0o600))
+	must.NoError(t, os.WriteFile(name, []byte("three\nfour"), 0o600))
+	for lines, want := range map[int]string{-1: "one\ntwo\nthree\nfour", 0: "", 1: "four", 2: "three\nfour", 3: "two\nthree\nfour", 9: "one\ntwo\nthree\nfour"} {
+		var got strings.Builder
+		f := copyTail(name, &got, lines)
+		must.NotNil(t, f)
+		must.Eq(t, want, got.String(), must.Sprint(lines))
+		at, err := f.Seek(0, io.SeekCurrent)
+		must.NoError(t, err)
+		must.Eq(t, int64(len("three\nfour")), at, must.Sprint("open at its end"))
+		must.NoError(t, f.Close())
+	}
 }

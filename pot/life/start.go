@@ -42,6 +42,13 @@ func (p *Pot) Aliases() []pot.InterfaceAddr { return p.record.Aliases }
 // this host.
 func (p *Pot) Refused() []string { return p.record.Refused }
 
+// Spec returns what the pot was created by. The caller must not change it.
+func (p *Pot) Spec() pot.Spec { return p.record.Spec }
+
+// Created returns when the pot was created: for a pot that was started by hand, when it was
+// started.
+func (p *Pot) Created() time.Time { return p.record.Created }
+
 // Argv returns the command that was started in the pot.
 func (p *Pot) Argv() []string { return p.record.Argv }
 

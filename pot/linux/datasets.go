@@ -123,6 +123,20 @@ func (d datasets) Idle(ctx context.Context, label string) ([]string, error) {
 	return slices.DeleteFunc(labelled, func(name string) bool { return busy[name] }), nil
 }
 
+// Created implements pot.Images. It is when the dataset's directory was made, as far as the
+// file system keeps that (statx(2), STATX_BTIME).
+func (d datasets) Created(ctx context.Context) (map[string]time.Time, error) {
+	names, err := d.List(ctx, "")
+	all := map[string]time.Time{}
+	for _, name := range names {
+		var s unix.Statx_t
+		if err := unix.Statx(unix.AT_FDCWD, d.path(name), unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME, &s); err == nil && s.Mask&unix.STATX_BTIME != 0 {
+			all[name] = time.Unix(s.Btime.Sec, int64(s.Btime.Nsec))
+		}
+	}
+	return all, err
+}
+
 // GUIDs implements pot.Images. Directories have none: what an image is layered on is read again
 // from the streams of the images that it names.
 func (d datasets) GUIDs(ctx context.Context, name string) ([]uint64, error) {

@@ -65,6 +65,9 @@ func taken(name pot.Name, err error) error {
 func finishCreate(ctx context.Context, ps *life.Pots, name pot.Name, fill func(*Pot) error) (*Pot, error) {
 	s, err := Open(ctx, ps.Host(), name)
 	if err == nil {
+		err = ps.RemoveLogs(name) // another tool may have destroyed a pot of this name
+	}
+	if err == nil {
 		err = fill(s)
 	}
 	if err == nil {
@@ -115,7 +118,7 @@ func Clone(ctx context.Context, ps *life.Pots, name, of pot.Name, snapshot strin
 		}
 	}()
 	s := &Pot{host: ps.Host(), name: name, dir: dir}
-	return s, s.copySettings(ctx, from)
+	return s, errors.Join(ps.RemoveLogs(name), s.copySettings(ctx, from))
 }
 
 // copySettings copies another pot's settings. Approval is by content and by pot: it is

@@ -12,7 +12,7 @@ import (
 	"nomad-driver-pot/pot/life"
 )
 
-// Destroy destroys a pot: its dataset with all snapshots, and its addresses. If the pot
+// Destroy destroys a pot: its dataset with all snapshots, its addresses and its logs. If the pot
 // runs, Destroy stops it before, or returns ErrRunning if stop is false. The dataset goes
 // before the addresses: after a failure the pot still has them.
 func Destroy(ctx context.Context, ps *life.Pots, name pot.Name, stop bool, o StartOptions) error {
@@ -39,7 +39,7 @@ func Destroy(ctx context.Context, ps *life.Pots, name pot.Name, stop bool, o Sta
 	if err := ps.Host().Datasets.Destroy(ctx, string(s.name)); err != nil {
 		return fmt.Errorf("pot %s: %w", name, err)
 	}
-	return ps.ReleaseAddresses(name)
+	return errors.Join(ps.ReleaseAddresses(name), ps.RemoveLogs(name))
 }
 
 // Rename renames a pot, which must not run, and changes the dependencies of other pots on
@@ -64,7 +64,7 @@ func Rename(ctx context.Context, ps *life.Pots, from, to pot.Name) error {
 	if err := ps.Host().Images.Rename(ctx, string(from), string(to)); err != nil {
 		return err
 	}
-	if err := ps.ReleaseAddresses(from); err != nil { // pot.conf keeps the address
+	if err := errors.Join(ps.ReleaseAddresses(from), ps.RenameLogs(from, to)); err != nil { // pot.conf keeps the address
 		return err
 	}
 	if s, err = Open(ctx, ps.Host(), to); err != nil {

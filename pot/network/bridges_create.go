@@ -13,7 +13,7 @@ import (
 
 // Bridge is a private bridge: pots on it reach each other and the host.
 type Bridge struct {
-	Name string `json:"name"`
+	Name string
 	pot.Network
 }
 

@@ -33,6 +33,17 @@ func TestWrite(t *testing.T) {
 		pages = append(pages, name)
 		page := strings.ReplaceAll(string(b), `\-`, "-")
 		must.StrContains(t, page, c.Short)
+		for title, want := range map[string]bool{
+			"NAME": true, "SYNOPSIS": true, "DESCRIPTION": true, "COMMON OPTIONS": true, "EXIT STATUS": true, "SEE ALSO": true,
+			"EXAMPLES": true, "COMMANDS": c.HasAvailableSubCommands(),
+			"FILES":       c.Flags().Lookup("config") != nil || !c.HasParent(),
+			"ENVIRONMENT": c.Flags().Lookup("config") != nil || !c.HasParent() || name == "pot-image-push.1" || name == "pot-image-build.1",
+		} {
+			must.Eq(t, want, strings.Contains(page, "\n.SH "+title+"\n"), must.Sprint(name, title))
+		}
+		for _, line := range strings.Split(strings.TrimSpace(c.Example), "\n") {
+			must.StrContains(t, strings.ReplaceAll(page, `\\`, `\`), strings.TrimSpace(line), must.Sprint(name))
+		}
 		must.StrContains(t, page, `"Nov 2023" "nomad-driver-pot `+cli.Version+`"`)
 		c.NonInheritedFlags().VisitAll(func(f *pflag.Flag) { must.StrContains(t, page, "--"+f.Name) })
 		for _, sub := range c.Commands() {

@@ -154,6 +154,25 @@ func (c Commands) Children(ctx context.Context, dataset string) ([]string, error
 	return below(dataset, out), err
 }
 
+// Created returns when each file system in dataset was created, by the last part of its name.
+func (c Commands) Created(ctx context.Context, dataset string) (map[string]time.Time, error) {
+	args := []string{"list", "-Hp", "-d", "1", "-t", "filesystem", "-o", "name,creation", dataset}
+	rows, err := c.table(ctx, 2, args...)
+	all := map[string]time.Time{}
+	for _, row := range rows {
+		name, isBelow := strings.CutPrefix(row[0], dataset+"/")
+		if !isBelow {
+			continue
+		}
+		seconds, err := strconv.ParseInt(row[1], 10, 64)
+		if err != nil {
+			return nil, unexpected(args, strings.Join(row, "\t"), err)
+		}
+		all[name] = time.Unix(seconds, 0)
+	}
+	return all, err
+}
+
 // below returns those names of a list that are in dataset, without its name.
 func below(dataset, list string) (names []string) {
 	for line := range strings.Lines(list) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,44 +13,8 @@ import (
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/local"
+	"nomad-driver-pot/schema"
 )
-
-// psCommand lists running pots (pot ps -q), by their jails. Unlike list it includes tasks'
-// pots: it answers what runs on this host.
-func psCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:     "ps",
-		Short:   "List running pots",
-		Long:    `Lists running pots, including pots of Nomad tasks.`,
-		Example: `  pot ps`,
-		Args:    arguments(),
-	}
-	c.Flags().BoolP("quiet", "q", false, "ignored; kept for compatibility")
-	o := addHostFlags(c)
-	output := addOutput(c)
-	c.RunE = runE(func(c *cobra.Command, _ []string) error {
-		ps, _, err := o.pots()
-		if err != nil {
-			return fmt.Errorf("cannot list pots: %w", err)
-		}
-		names, err := ps.Running(c.Context())
-		if err != nil {
-			return fmt.Errorf("cannot list pots: %w", err)
-		}
-		if names == nil {
-			names = []pot.Name{}
-		}
-		return output.print(c.OutOrStdout(), names, func(w io.Writer) error {
-			for _, name := range names {
-				if _, err := fmt.Fprintln(w, name); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	})
-	return c
-}
 
 // lastRunStatsCommand shows how the last run ended (pot last-run-stats -p).
 // nomad-pot-driver parses the text, so it is pot's down to the blanks.
@@ -57,11 +22,11 @@ func lastRunStatsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "last-run-stats POT",
 		Short: "Show the exit code of a pot's last run",
-		Long: `Prints the exit code of the last run of a pot's command as JSON, or {} if the command
-has never ended.`,
+		Long: `Prints the exit code of the last run of a pot's command as JSON in pot's own form, or {} if
+the command has never ended. -o json prints it in the form of the other commands.`,
 		Example: `  pot last-run-stats web`,
 	}
-	addOutput(c) // text and json are the same
+	output := addOutput(c)
 	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		ps, _, err := o.pots()
 		if err != nil {
@@ -72,15 +37,17 @@ has never ended.`,
 			return fmt.Errorf("cannot show the last run: %w", err)
 		}
 		code, err := local.LastExitCode(c.Context(), ps, name)
-		text := fmt.Sprintf(`{ "ExitCode": %d }`, code)
+		text, last := fmt.Sprintf(`{ "ExitCode": %d }`, code), schema.LastRun{Name: string(name), ExitCode: &code}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			text = "{}"
+			text, last.ExitCode = "{}", nil
 		case err != nil:
 			return fmt.Errorf("cannot show the last run: %w", err)
 		}
-		_, err = fmt.Fprintln(c.OutOrStdout(), text)
-		return err
+		return output.print(c.OutOrStdout(), last, func(w io.Writer) error {
+			_, err := fmt.Fprintln(w, text)
+			return err
+		})
 	})
 }
 
@@ -104,7 +71,7 @@ func getRSSCommand() *cobra.Command {
 		Example:    `  pot get-rss web`,
 		SuggestFor: []string{"stats"},
 	}
-	asJSON := c.Flags().BoolP("json", "J", false, "print JSON, as -o json")
+	asJSON := c.Flags().BoolP("json", "J", false, "print JSON in pot's own form")
 	output := addOutput(c)
 	return onPot(c, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		p, err := o.running(c.Context(), name)
@@ -115,16 +82,18 @@ func getRSSCommand() *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("cannot show the usage of the pot: %w", err)
 		}
-		if *asJSON || *output == "json" {
+		if *asJSON {
 			var r rssUsage
 			r.ResourceUsage.MemoryStats.RSS, r.ResourceUsage.MemoryStats.Swap = u.MemoryBytes, u.SwapBytes
 			r.ResourceUsage.CpuStats.Percent = u.CPUPercent
 			return json.NewEncoder(c.OutOrStdout()).Encode(r)
 		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), "Resource usage by the pot %s\n\tcpu time        : %s\n\tpcpu (%%)        : %g\n"+
-			"\tphysical memory : %d\n\tswap memory     : %d\n\tprocesses       : %d\n",
-			name, u.CPUUser+u.CPUSystem, u.CPUPercent, u.MemoryBytes, u.SwapBytes, u.Procs)
-		return err
+		return output.print(c.OutOrStdout(), usageOf(name, u), func(w io.Writer) error {
+			_, err := fmt.Fprintf(w, "Resource usage by the pot %s\n\tcpu time        : %s\n\tpcpu (%%)        : %g\n"+
+				"\tphysical memory : %d\n\tswap memory     : %d\n\tprocesses       : %d\n",
+				name, u.CPUUser+u.CPUSystem, u.CPUPercent, u.MemoryBytes, u.SwapBytes, u.Procs)
+			return err
+		})
 	})
 }
 
@@ -180,4 +149,80 @@ can do that.`,
 		return nil
 	}
 	return c
+}
+
+// showCommand shows what running pots use (pot show -p -r -a). pot also prints disk usage
+// and published ports; here the numbers are the same as in the driver's statistics, from
+// pot.Limits.
+func showCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:        "show [POT]",
+		Short:      "Show the resource usage of running pots",
+		Example:    `  pot show`,
+		SuggestFor: []string{"stats", "df"},
+		Args:       cobra.ArbitraryArgs,
+	}
+	only := potFlag(c)
+	c.Flags().BoolP("running", "r", false, "ignored; kept for compatibility")
+	c.Flags().BoolP("all", "a", false, "ignored; kept for compatibility")
+	c.MarkFlagsMutuallyExclusive("pot", "running", "all")
+	o := addHostFlags(c)
+	output := addOutput(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if *only != "" || len(args) > 0 {
+			if err := onlyPot(c, only, args); err != nil {
+				return err
+			}
+		}
+		return runE(func(c *cobra.Command, _ []string) error { return o.show(c, pot.Name(*only), output) })(c, nil)
+	}
+	return c
+}
+
+// show prints the usage of all running pots, or of one.
+func (o *hostFlags) show(c *cobra.Command, only pot.Name, output *output) error {
+	all, err := o.usages(c.Context(), only)
+	if err != nil {
+		return fmt.Errorf("cannot show the usage of pots: %w", err)
+	}
+	return output.print(c.OutOrStdout(), all, func(w io.Writer) error {
+		for _, u := range all {
+			if _, err := fmt.Fprintf(w, "pot %s\n\tresident memory : %d bytes\n\tprocesses : %d\n\tcpu time : %.2f s\n", u.Name, u.MemoryBytes, u.ProcessCount, u.CPUSeconds); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// usageOf returns the JSON of what a pot uses.
+func usageOf(name pot.Name, u pot.Usage) schema.Usage {
+	return schema.Usage{
+		Name: string(name), MemoryBytes: u.MemoryBytes, SwapBytes: u.SwapBytes, ProcessCount: u.Procs,
+		CPUSeconds: (u.CPUUser + u.CPUSystem).Seconds(), CPUPercent: u.CPUPercent,
+	}
+}
+
+// usages returns the usage of all running pots, or of one.
+func (o *hostFlags) usages(ctx context.Context, only pot.Name) ([]schema.Usage, error) {
+	ps, _, err := o.pots()
+	if err != nil {
+		return nil, err
+	}
+	names, err := ps.Running(ctx)
+	all := []schema.Usage{}
+	for _, name := range names {
+		if only != "" && name != only {
+			continue
+		}
+		u, err := ps.Host().Limits.Usage(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, usageOf(name, u))
+	}
+	if err == nil && only != "" && len(all) == 0 {
+		err = errors.New("pot " + string(only) + " is not running")
+	}
+	return all, err
 }

@@ -1,0 +1,38 @@
+package schema
+
+// Commands has, for each command, an empty value of what it prints with -o json. The type for
+// pot image inspect is inspect.Report.
+var Commands = map[string]any{
+	"config":                ConfigItem{},
+	"create-base":           File{},
+	"create-private-bridge": Bridge{},
+	"de-init":               []string(nil),
+	"doctor":                []Check(nil),
+	"export":                Built{},
+	"flavour check":         []FlavourCheck(nil),
+	"flavour list":          []Flavour(nil),
+	"flavour show":          FlavourText{},
+	"get-attribute":         Attribute{},
+	"get-rss":               Usage{},
+	"image build":           Built{},
+	"image extract":         []Extracted(nil),
+	"image list":            []LocalImage(nil),
+	"image push":            []Pushed(nil),
+	"image remove":          []string(nil),
+	"image verify":          Verified{},
+	"images":                []LocalImage(nil),
+	"import":                Created{},
+	"info":                  PotInfo{},
+	"init":                  []string(nil),
+	"last-run-stats":        LastRun{},
+	"list":                  []Pot(nil),
+	"prepare":               Created{},
+	"prune":                 []string(nil),
+	"ps":                    []Pot(nil),
+	"purge-snapshots":       []PotSnapshot(nil),
+	"revert":                PotSnapshot{},
+	"show":                  []Usage(nil),
+	"signal":                []string(nil),
+	"snapshot":              PotSnapshot{},
+	"version":               Version{},
+}
