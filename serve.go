@@ -10,8 +10,8 @@ import (
 	"google.golang.org/grpc"
 
 	"nomad-driver-pot/driver"
-	"nomad-driver-pot/pot/cli"
 	"nomad-driver-pot/pot/native"
+	"nomad-driver-pot/version"
 )
 
 // serve serves the driver to the agent until the agent ends the plugin. It also returns if the
@@ -22,7 +22,7 @@ import (
 func serve() {
 	launcher := launcher{stdout: os.Stdout, pid: os.Getppid()} // Serve replaces os.Stdout
 	logger := hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, JSONFormat: true})
-	d := driver.New(logger, driver.Native{Name: native.Name, Open: native.Open}, cli.Version)
+	d := driver.New(logger, driver.Native{Name: native.Name, Open: native.Open}, version.String())
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig: base.Handshake,
 		Plugins: map[string]goplugin.Plugin{

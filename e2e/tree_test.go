@@ -14,16 +14,17 @@ const module = "nomad-driver-pot"
 // imports is the project: what each package may import of the others. It is the
 // diagram that the layout follows, with the outermost first. "" is plugin.go.
 var imports = map[string][]string{
-	"":       {"driver", "pot/cli", "pot/native", "pot/supervise"},
+	"":       {"driver", "pot/cli", "pot/native", "pot/supervise", "version"},
 	"driver": {"flavour", "image", "image/conf", "image/fetch", "image/signify", "image/store", "pot", "pot/life", "pot/local", "pot/potconf", "pot/resolvconf", "pot/supervise", "pot/tree"},
 
 	"driver/configdoc": {"driver"},
 
 	"flavour":     {"pot", "pot/life", "pot/local", "pot/tree"},
-	"pot/cli":     {"flavour", "image", "image/build", "image/conf", "image/fetch", "image/inspect", "image/push", "image/signify", "image/store", "image/xz", "image/zstream", "pot", "pot/life", "pot/local", "pot/native", "pot/network", "pot/potconf", "pot/supervise", "pot/tree", "schema"},
-	"pot/cli/man": {"pot/cli", "pot/potconf"},
+	"pot/cli":     {"flavour", "image", "image/build", "image/conf", "image/fetch", "image/inspect", "image/push", "image/signify", "image/store", "image/xz", "image/zstream", "pot", "pot/life", "pot/local", "pot/native", "pot/network", "pot/potconf", "pot/supervise", "pot/tree", "schema", "version"},
+	"pot/cli/man": {"pot/cli", "pot/potconf", "version"},
 
-	"schema": {},
+	"schema":  {},
+	"version": {},
 
 	"image":           {"image/conf", "image/skein", "image/signify", "image/xz"},
 	"image/fetch":     {"image", "image/lockdir", "image/signify", "image/skein", "image/xz"},

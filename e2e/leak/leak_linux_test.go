@@ -104,6 +104,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 }
 
 func TestCheck(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // other packages' tests mount below the machine's
 	leaky := &recorder{}
 	Check(leaky)
 	Check(leaky)

@@ -12,16 +12,15 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/pot/supervise"
 	"nomad-driver-pot/schema"
+	"nomad-driver-pot/version"
 )
-
-// Version is the version of the plugin and of the command line.
-const Version = "0.1.0"
 
 // Main runs the command in args and returns its exit status: 0 success, 1 failure, 2 usage
 // error; exec, run and term return the status of their command. Programs that the command
@@ -56,7 +55,7 @@ driver "pot": put it into the agent's plugin_dir and name it in a plugin block.`
   pot create web -b 14.2 -N public-bridge
   pot run web
   pot export -A web -t 1.0`,
-		Version:           Version,
+		Version:           version.String(),
 		Args:              commandOf,
 		RunE:              needsCommand,
 		SilenceErrors:     true, // report prints them
@@ -76,7 +75,20 @@ driver "pot": put it into the agent's plugin_dir and name it in a plugin block.`
 	}
 	root.SetHelpCommandGroupID(hostGroup)
 	root.SetCompletionCommandGroupID(hostGroup)
+	nameExamples(root)
 	return root
+}
+
+// potInExample is the command line's name at the start of an example, or after a pipe.
+var potInExample = regexp.MustCompile(`(?m)(^ +|\| )pot `)
+
+// nameExamples puts the name that the command line was called by into all examples: where
+// it is installed under another name, pot is the shell tool.
+func nameExamples(c *cobra.Command) {
+	c.Example = potInExample.ReplaceAllString(c.Example, "${1}"+c.Root().Name()+" ")
+	for _, sub := range c.Commands() {
+		nameExamples(sub)
+	}
 }
 
 // group is a group of commands, under one title in the help.
@@ -128,7 +140,8 @@ func versionCommand() *cobra.Command {
 	}
 	output := addOutput(c)
 	c.RunE = runE(func(c *cobra.Command, _ []string) error {
-		return output.line(c.OutOrStdout(), schema.Version{Version: Version}, c.Root().Name()+" "+Version)
+		v := version.String()
+		return output.line(c.OutOrStdout(), schema.Version{Version: v}, c.Root().Name()+" "+v)
 	})
 	return c
 }

@@ -18,19 +18,24 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: man DIR")
+	if len(os.Args) < 2 || len(os.Args) > 3 {
+		fmt.Fprintln(os.Stderr, "usage: man DIR [NAME]")
 		os.Exit(2)
 	}
-	if err := write(os.Args[1]); err != nil {
+	name := "pot"
+	if len(os.Args) == 3 {
+		name = os.Args[2]
+	}
+	if err := write(os.Args[1], name); err != nil {
 		fmt.Fprintln(os.Stderr, "man: cannot write the manual:", err)
 		os.Exit(1)
 	}
 }
 
-// write creates dir and a page for each command in it. The date of the pages is
+// write creates dir and a page for each command in it, of a command line that is installed
+// as name. The date of the pages is
 // SOURCE_DATE_EPOCH if that is set, or else today.
-func write(dir string) error {
+func write(dir, name string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -42,7 +47,7 @@ func write(dir string) error {
 		}
 		at = time.Unix(seconds, 0)
 	}
-	return writeAll(dir, cli.New("pot"), at.UTC().Format("Jan 2006"))
+	return writeAll(dir, cli.New(name), at.UTC().Format("Jan 2006"))
 }
 
 // writeAll writes the page of c and of all commands below it that the help lists.

@@ -12,6 +12,7 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/pot/cli"
+	"nomad-driver-pot/version"
 )
 
 // Each command has its page, and each of its flags is there; what is not there
@@ -20,7 +21,7 @@ func TestWrite(t *testing.T) {
 	leak.Check(t)
 	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
 	dir := filepath.Join(t.TempDir(), "man1")
-	must.NoError(t, write(dir))
+	must.NoError(t, write(dir, "pot"))
 	var pages []string
 	var look func(c *cobra.Command)
 	look = func(c *cobra.Command) {
@@ -44,7 +45,7 @@ func TestWrite(t *testing.T) {
 		for _, line := range strings.Split(strings.TrimSpace(c.Example), "\n") {
 			must.StrContains(t, strings.ReplaceAll(page, `\\`, `\`), strings.TrimSpace(line), must.Sprint(name))
 		}
-		must.StrContains(t, page, `"Nov 2023" "nomad-driver-pot `+cli.Version+`"`)
+		must.StrContains(t, page, `"Nov 2023" "nomad-driver-pot `+version.Number+`"`)
 		c.NonInheritedFlags().VisitAll(func(f *pflag.Flag) { must.StrContains(t, page, "--"+f.Name) })
 		for _, sub := range c.Commands() {
 			look(sub)

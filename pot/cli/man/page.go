@@ -9,6 +9,7 @@ import (
 
 	"nomad-driver-pot/pot/cli"
 	"nomad-driver-pot/pot/potconf"
+	"nomad-driver-pot/version"
 )
 
 // page is a manual page in the Markdown of md2man(1).
@@ -18,7 +19,7 @@ type page struct{ strings.Builder }
 func newPage(c *cobra.Command, date string) *page {
 	p := &page{}
 	name := strings.ReplaceAll(c.CommandPath(), " ", "-")
-	fmt.Fprintf(p, "%% \"%s\" \"1\" \"%s\" \"nomad-driver-pot %s\" \"pot\"\n", strings.ToUpper(name), date, cli.Version)
+	fmt.Fprintf(p, "%% \"%s\" \"1\" \"%s\" \"nomad-driver-pot %s\" \"pot\"\n", strings.ToUpper(name), date, version.Number)
 	p.section("NAME", name+` \- `+escaped(c.Short))
 	form := c.UseLine()
 	if c.HasAvailableSubCommands() {
@@ -140,7 +141,7 @@ func exitStatus(c *cobra.Command) string {
 		return definitions(all[2:]) + "\n\nOtherwise the status is the command's."
 	case "start":
 		all = append(all, [2]string{"125", "the pot's command has failed"})
-	case "pot":
+	case c.Root().Name():
 		return definitions(all) + "\n\n**pot exec**, **pot run** and **pot term** exit with the status of their command, and **pot start** with 125 if it failed."
 	}
 	return definitions(all)
