@@ -31,7 +31,7 @@ func TestDist(t *testing.T) {
 		out, err := exec.Command("git", "clone", "-q", "--no-hardlinks", "..", dir).CombinedOutput()
 		must.NoError(t, err, must.Sprint(string(out)))
 		c := exec.Command("sh", "-c", "umask "+umask+"; exec "+gnu+" -s dist")
-		c.Dir, c.Env = dir, append(os.Environ(), "PLATFORMS=linux/amd64 freebsd/amd64", "BIN=")
+		c.Dir, c.Env = dir, append(os.Environ(), "PLATFORMS=linux/amd64 freebsd/amd64")
 		out, err = c.CombinedOutput()
 		must.NoError(t, err, must.Sprint(string(out)))
 		return filepath.Join(dir, "bin/dist")

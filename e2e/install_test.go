@@ -4,24 +4,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"testing"
 
 	"github.com/shoenig/test/must"
-
-	"nomad-driver-pot/e2e/need"
 )
 
 // What make install puts below PREFIX works there: the command line finds its supervisor, and
 // shells and man(1) find their files.
 func TestInstall(t *testing.T) {
 	needSources(t)
-	gnu := "make"
-	if runtime.GOOS != "linux" {
-		gnu = "gmake"
-	}
-	_, err := exec.LookPath(gnu)
-	need.Have(t, gnu, err == nil)
+	gnu := gnuMake(t)
 	dir := t.TempDir()
 	install := func() *exec.Cmd {
 		c := exec.Command(gnu, "-s", "install", "BIN="+filepath.Join(dir, "bin"), "DESTDIR="+filepath.Join(dir, "root"), "PREFIX=/opt/x")

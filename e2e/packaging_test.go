@@ -55,20 +55,19 @@ func TestPort_version(t *testing.T) {
 // line. The ports tree is not there: what it would define is not looked at.
 func TestPort_makefile(t *testing.T) {
 	needSources(t)
-	name := "bmake"
+	bsdMake := "bmake"
 	if runtime.GOOS == "freebsd" {
-		name = "make"
+		bsdMake = "make"
 	}
-	_, err := exec.LookPath(name)
-	need.Have(t, name, err == nil)
+	_, err := exec.LookPath(bsdMake)
+	need.Have(t, bsdMake, err == nil)
 	mk := t.TempDir()
-	must.NoError(t, os.WriteFile(filepath.Join(mk, "bsd.port.mk"), []byte("all:\n"), 0o600))
+	for _, file := range []string{"sys.mk", "bsd.port.mk"} {
+		must.NoError(t, os.WriteFile(filepath.Join(mk, file), []byte("all:\n"), 0o600))
+	}
 	value := func(name string, variables ...string) string {
-		args := append([]string{"-m", mk, "-V", name}, variables...)
-		c := exec.Command("bmake", args...)
-		if runtime.GOOS == "freebsd" {
-			c.Path, c.Args[0] = "/usr/bin/make", "make"
-		}
+		args := append([]string{"-m", mk, "-V", "${" + name + "}"}, variables...)
+		c := exec.Command(bsdMake, args...)
 		c.Dir = port
 		out, err := c.CombinedOutput()
 		must.NoError(t, err, must.Sprint(string(out)))
