@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 	"golang.org/x/sys/unix"
@@ -70,8 +71,21 @@ func openOdd(t testing.TB) (dir string) {
 }
 
 // CheckCommand returns an error unless the process has only 0, 1 and 2 open, beside what
-// Go's runtime opens, and none of them is one that CheckSupervisor refuses.
+// Go's runtime opens, and none of them is one that CheckSupervisor refuses. A program that
+// starts may have another one open for a moment, as Go's runtime has /proc/self/mountinfo:
+// what it inherited stays.
 func CheckCommand(pid int) error {
+	var err error
+	for range 50 {
+		if err = checkCommand(pid); err == nil {
+			return nil
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return err
+}
+
+func checkCommand(pid int) error {
 	all, err := Descriptors(pid)
 	if err != nil {
 		return err
