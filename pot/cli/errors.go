@@ -154,8 +154,8 @@ func denied(c *cobra.Command, err error) bool {
 			typed = append(typed, f.Value.String())
 		}
 	})
-	return !slices.ContainsFunc(typed, func(name string) bool {
-		return strings.Contains(err.Error(), name+": "+syscall.EACCES.Error())
+	return !slices.ContainsFunc(typed, func(name string) bool { // a pot's name also ends paths of the host's
+		return strings.Contains(" "+err.Error(), " "+name+": "+syscall.EACCES.Error())
 	})
 }
 

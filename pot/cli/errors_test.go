@@ -64,6 +64,10 @@ func TestText(t *testing.T) {
 			[]string{"create", "web", "-b", "/home/a/base.txz"}, fmt.Errorf("cannot create the pot: read %w", open("/home/a/base.txz", syscall.EACCES)), false,
 			"cannot create the pot: read /home/a/base.txz: permission denied",
 		},
+		"the name of a pot is no file": {
+			[]string{"logs", "web"}, fmt.Errorf("cannot show the output: pot web: %w", open("/var/db/x/jails/web", syscall.EACCES)), false,
+			"cannot show the output: needs root: try sudo",
+		},
 		"a command without a host needs no root": {
 			[]string{"image", "verify", "a.xz"}, fmt.Errorf("cannot read %w", open("a.xz", syscall.EACCES)), false, "cannot read a.xz: permission denied",
 		},
