@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -118,6 +119,10 @@ func text(c *cobra.Command, err error, root bool) string {
 	if !root && denied(c, err) {
 		what, _, _ := strings.Cut(err.Error(), ": ")
 		return what + ": needs root: try sudo"
+	}
+	if ctx := c.Context(); ctx != nil && ctx.Err() != nil && strings.Contains(err.Error(), context.Cause(ctx).Error()) {
+		what, _, _ := strings.Cut(err.Error(), ": ") // how far it was is of no use
+		return what + ": interrupted"
 	}
 	s := err.Error()
 	for _, e := range wrapped(err) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -102,3 +103,17 @@ func TestHelp_each(t *testing.T) {
 
 // imperative matches a line that begins with a verb and is no sentence of its own.
 var imperative = regexp.MustCompile(`^(Add|Apply|Build|Check|Clone|Copy|Create|Destroy|Export|Extract|Fetch|Follow|Ignored|List|Mount|Open|Print|Publish|Remove|Rename|Roll|Run|Send|Set|Show|Start|Stop|Take|Verify|Generate)\b[^.]*$`)
+
+// Who interrupts a command is told what was interrupted, and not where in it.
+func TestText_interrupted(t *testing.T) {
+	leak.Check(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("interrupt signal received")
+	c := parsed(t, "create", "web")
+	c.SetContext(ctx)
+	err := fmt.Errorf("cannot create the pot: 0 of 312 bytes: read base.txz: %w", cause)
+	must.Eq(t, err.Error(), text(c, err, true))
+	cancel(cause)
+	must.Eq(t, "cannot create the pot: interrupted", text(c, err, true))
+	must.Eq(t, "cannot create the pot: no space", text(c, errors.New("cannot create the pot: no space"), true))
+}

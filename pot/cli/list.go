@@ -113,7 +113,7 @@ func (o *hostFlags) listPots(c *cobra.Command, f local.Filter, quiet bool, outpu
 			if f.Running {
 				since = p.Started
 			}
-			t.row(p.Name, p.Image, stateText(p), strings.Join(p.Network.Addresses, ","), portsText(p.Ports), age(now, since))
+			t.row(p.Name, p.Image, stateText(p), strings.Join(p.Network.Addresses, ","), rangesText(p.Ports), age(now, since))
 		}
 		return t.Flush()
 	})
@@ -184,6 +184,38 @@ func portsText(ports []schema.Port) string {
 		all = append(all, text)
 	}
 	return strings.Join(all, ",")
+}
+
+// rangesText is portsText with ports that follow each other as a range, as in
+// 8080-8089->80-89/tcp.
+func rangesText(ports []schema.Port) string {
+	var all []string
+	for len(ports) > 0 {
+		first, n := ports[0], 1
+		for n < len(ports) && follows(first, ports[n], uint16(n)) {
+			n++
+		}
+		last := ports[n-1]
+		ports = ports[n:]
+		if n == 1 {
+			all = append(all, portsText([]schema.Port{first}))
+			continue
+		}
+		text := fmt.Sprintf("%d-%d/%s", first.Port, last.Port, first.Protocol)
+		if first.HostPort != 0 {
+			text = fmt.Sprintf("%d-%d->%s", first.HostPort, last.HostPort, text)
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ",")
+}
+
+// follows reports whether p is n ports after first, on the host too if it has one there.
+func follows(first, p schema.Port, n uint16) bool {
+	if p.Protocol != first.Protocol || p.Port != first.Port+n {
+		return false
+	}
+	return first.HostPort == 0 && p.HostPort == 0 || first.HostPort != 0 && p.HostPort == first.HostPort+n
 }
 
 // listLong prints all settings of pots, in pot's own format.
