@@ -71,7 +71,7 @@ func (o *hostFlags) logs(c *cobra.Command, name pot.Name, lines int, follow bool
 		until = func(ctx context.Context) error { return untilEnded(ctx, s, logs) }
 	}
 	err = logs.Copy(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), lines, until)
-	if err == nil && c.Context().Err() != nil {
+	if c.Context().Err() != nil {
 		return exitStatus{errReported, exitInterrupted}
 	}
 	return err

@@ -94,7 +94,7 @@ func waitStarted(c *cobra.Command, ps *life.Pots, p *life.Pot) error {
 	if persistent && !local.RunsRC(c.Context(), p) {
 		return nil
 	}
-	shown := p.Follow(c.OutOrStdout(), c.ErrOrStderr())
+	shown := p.Follow(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
 	end, err := p.Wait(c.Context())
 	shown()
 	switch {

@@ -47,9 +47,9 @@ func (l *Logs) Replaced() bool {
 // Copy copies the last lines of both outputs, all that is kept if lines is negative. Unless
 // until is nil it then copies what is appended, until that function returns, and what was
 // appended before. The context of until ends if an output cannot be written. Copy returns
-// the errors of writing and of until.
+// the errors of writing and of until. If ctx ends, it copies nothing more.
 func (l *Logs) Copy(ctx context.Context, stdout, stderr io.Writer, lines int, until func(context.Context) error) error {
-	tails, err := l.copyTails(stdout, stderr, lines)
+	tails, err := l.copyTails(interruptible{ctx, stdout}, interruptible{ctx, stderr}, lines)
 	defer func() {
 		for _, t := range tails {
 			t.newest.Close()
@@ -96,16 +96,17 @@ func (l *Logs) copyTails(stdout, stderr io.Writer, lines int) (tails []logTail, 
 }
 
 // Follow copies the output of a pot that was started by hand, from the oldest that is kept.
-// The caller must call done, which copies the rest and returns when it is written. What can be
-// neither read nor written is lost: the pot's command does not depend on its output.
-func (p *Pot) Follow(stdout, stderr io.Writer) (done func()) {
+// The caller must call done, which copies the rest, unless ctx has ended, and returns when it
+// is written. What can be neither read nor written is lost: the pot's command does not depend
+// on its output.
+func (p *Pot) Follow(ctx context.Context, stdout, stderr io.Writer) (done func()) {
 	l, err := p.logs()
 	if err != nil {
 		return func() {}
 	}
 	ended := make(chan struct{})
 	var all sync.WaitGroup
-	for _, t := range []logTail{{name: l.stdout, to: stdout}, {name: l.stderr, to: stderr}} {
+	for _, t := range []logTail{{name: l.stdout, to: interruptible{ctx, stdout}}, {name: l.stderr, to: interruptible{ctx, stderr}}} {
 		if t.newest = successor(l.dir, t.name, nil); t.newest == nil {
 			continue
 		}
@@ -119,6 +120,21 @@ func (p *Pot) Follow(stdout, stderr io.Writer) (done func()) {
 		all.Wait()
 		l.Close()
 	}
+}
+
+// interruptible is a writer until ctx ends. A log may be long and its reader slow, or a pot
+// may write faster than the copy is written, which then has no end.
+type interruptible struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+// Write implements io.Writer.
+func (i interruptible) Write(p []byte) (int, error) {
+	if i.ctx.Err() != nil {
+		return 0, context.Cause(i.ctx)
+	}
+	return i.w.Write(p)
 }
 
 // copyTail copies the last lines of a log, all if lines is negative, and returns its newest

@@ -162,3 +162,27 @@ func TestLogs_replaced(t *testing.T) {
 	}))
 	must.Eq(t, "one\n", got.String())
 }
+
+// An interrupted copy ends, also if the pot writes faster than the copy is written.
+func TestLogs_interrupted(t *testing.T) {
+	leak.Check(t)
+	dir, name := logDirectory(t)
+	must.NoError(t, os.WriteFile(name, []byte("begun\n"), 0o600))
+	l := &Logs{dir, "stdout.log", "stderr.log"}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("interrupted")
+	to := writerFunc(func(p []byte) (int, error) {
+		cancel(cause)
+		return len(p), errors.Join(os.Rename(name, name+supervise.RotatedSuffix), os.WriteFile(name, []byte("more\n"), 0o600))
+	})
+	until := func(ctx context.Context) error {
+		<-ctx.Done()
+		return nil
+	}
+	must.ErrorIs(t, l.Copy(ctx, to, io.Discard, -1, until), cause)
+	must.ErrorIs(t, l.Copy(ctx, to, io.Discard, -1, nil), cause)
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
