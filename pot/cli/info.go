@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -48,6 +50,8 @@ variables of hooks, such as _POT_NAME and _POT_IP.`,
 	}, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		i, err := o.info(c.Context(), name)
 		switch {
+		case *quiet && errors.Is(err, fs.ErrNotExist):
+			return exitStatus{errReported, 1}
 		case err != nil:
 			return fmt.Errorf("cannot show the pot: %w", err)
 		case *runs && i.State != schema.Running:
@@ -143,7 +147,7 @@ func (o *hostFlags) infoOf(ctx context.Context, ps *life.Pots, d local.Descripti
 	for _, one := range all {
 		i.Snapshots = append(i.Snapshots, schema.Snapshot{
 			Dataset: filepath.Join(root, "jails", string(name), one.Child), Snapshot: one.Name,
-			Created: one.Created.UTC(), UsedBytes: one.UsedBytes,
+			Created: one.Created.UTC().Truncate(time.Second), UsedBytes: one.UsedBytes,
 		})
 	}
 	return i, err

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -84,7 +86,25 @@ func flagFault(c *cobra.Command, err error) error {
 	if c.HasSubCommands() && c.Flags().NArg() > 0 {
 		return noSuch(c, c.Flags().Arg(0))
 	}
-	return hinted{invalidValue(err), "see " + c.CommandPath() + " --help"}
+	hint := "see " + c.CommandPath() + " --help"
+	if f := otherCase(c, err); f != nil {
+		hint = fmt.Sprintf("did you mean -%s, --%s?", f.Shorthand, f.Name)
+	}
+	return hinted{invalidValue(err), hint}
+}
+
+// otherCase returns the flag of c whose letter is the unknown one of err in the other case, or
+// nil: other tools have -f where pot has -F.
+func otherCase(c *cobra.Command, err error) *pflag.Flag {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() == "" {
+		return nil
+	}
+	letter := unknown.GetSpecifiedShortnames()[0]
+	if letter >= utf8.RuneSelf || !unicode.IsLetter(rune(letter)) {
+		return nil
+	}
+	return c.Flags().ShorthandLookup(string(letter ^ 'a' ^ 'A'))
 }
 
 // invalidValue returns the error for a bad value of a flag. The flag's type says what it must
