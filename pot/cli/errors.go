@@ -121,7 +121,7 @@ func text(c *cobra.Command, err error, root bool) string {
 		return what + ": needs root: try sudo"
 	}
 	if ctx := c.Context(); ctx != nil && ctx.Err() != nil && strings.Contains(err.Error(), context.Cause(ctx).Error()) {
-		what, _, _ := strings.Cut(err.Error(), ": ") // how far it was is of no use
+		what, _, _ := strings.Cut(err.Error(), ": ") // the rest says how far a reader was
 		return what + ": interrupted"
 	}
 	s := err.Error()
