@@ -40,6 +40,9 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	c, err := root.ExecuteContextC(ctx)
+	if err != nil {
+		readOutput(c, args[1:])
+	}
 	return report(stderr, c, err)
 }
 

@@ -115,7 +115,7 @@ now, and prints their names.`,
 			return fmt.Errorf("cannot prune pots: %w", err)
 		}
 		var pruned []string
-		all, err := o.list(c)
+		all, problem := o.list(c, local.Filter{Images: true})
 		for _, i := range all {
 			if i.State == schema.Running || i.Attributes["prunable"] != "YES" || i.Attributes["to-be-pruned"] != "YES" {
 				continue
@@ -126,15 +126,16 @@ now, and prints their names.`,
 			// Without force: a pot that was started since the listing stays.
 			if !*dry {
 				if err := local.Destroy(c.Context(), ps, pot.Name(i.Name), false, local.StartOptions{}); err != nil {
-					return errors.Join(fmt.Errorf("cannot prune pots: %w", err), output.lines(c.OutOrStdout(), pruned))
+					problem = fmt.Errorf("cannot prune pots: %w", err)
+					break
 				}
 			}
 			pruned = append(pruned, i.Name)
 		}
 		if !*quiet {
-			err = errors.Join(err, output.lines(c.OutOrStdout(), pruned))
+			problem = errors.Join(problem, output.lines(c.OutOrStdout(), pruned))
 		}
-		return err
+		return problem
 	})
 	return c
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -119,6 +120,10 @@ func text(c *cobra.Command, err error, root bool) string {
 		what, _, _ := strings.Cut(err.Error(), ": ")
 		return what + ": needs root: try sudo"
 	}
+	if ctx := c.Context(); ctx != nil && ctx.Err() != nil && strings.Contains(err.Error(), context.Cause(ctx).Error()) {
+		what, _, _ := strings.Cut(err.Error(), ": ") // the rest says how far a reader was
+		return what + ": interrupted"
+	}
 	s := err.Error()
 	for _, e := range wrapped(err) {
 		var at, cause string
@@ -154,8 +159,8 @@ func denied(c *cobra.Command, err error) bool {
 			typed = append(typed, f.Value.String())
 		}
 	})
-	return !slices.ContainsFunc(typed, func(name string) bool {
-		return strings.Contains(err.Error(), name+": "+syscall.EACCES.Error())
+	return !slices.ContainsFunc(typed, func(name string) bool { // a pot's name also ends paths of the host's
+		return strings.Contains(" "+err.Error(), " "+name+": "+syscall.EACCES.Error())
 	})
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -64,6 +65,10 @@ func TestText(t *testing.T) {
 			[]string{"create", "web", "-b", "/home/a/base.txz"}, fmt.Errorf("cannot create the pot: read %w", open("/home/a/base.txz", syscall.EACCES)), false,
 			"cannot create the pot: read /home/a/base.txz: permission denied",
 		},
+		"the name of a pot is no file": {
+			[]string{"logs", "web"}, fmt.Errorf("cannot show the output: pot web: %w", open("/var/db/x/jails/web", syscall.EACCES)), false,
+			"cannot show the output: needs root: try sudo",
+		},
 		"a command without a host needs no root": {
 			[]string{"image", "verify", "a.xz"}, fmt.Errorf("cannot read %w", open("a.xz", syscall.EACCES)), false, "cannot read a.xz: permission denied",
 		},
@@ -98,3 +103,17 @@ func TestHelp_each(t *testing.T) {
 
 // imperative matches a line that begins with a verb and is no sentence of its own.
 var imperative = regexp.MustCompile(`^(Add|Apply|Build|Check|Clone|Copy|Create|Destroy|Export|Extract|Fetch|Follow|Ignored|List|Mount|Open|Print|Publish|Remove|Rename|Roll|Run|Send|Set|Show|Start|Stop|Take|Verify|Generate)\b[^.]*$`)
+
+// Who interrupts a command is told what was interrupted, and not where in it.
+func TestText_interrupted(t *testing.T) {
+	leak.Check(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("interrupt signal received")
+	c := parsed(t, "create", "web")
+	c.SetContext(ctx)
+	err := fmt.Errorf("cannot create the pot: 0 of 312 bytes: read base.txz: %w", cause)
+	must.Eq(t, err.Error(), text(c, err, true))
+	cancel(cause)
+	must.Eq(t, "cannot create the pot: interrupted", text(c, err, true))
+	must.Eq(t, "cannot create the pot: no space", text(c, errors.New("cannot create the pot: no space"), true))
+}

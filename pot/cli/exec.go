@@ -49,6 +49,9 @@ The exit status is 125 if the command could not be run, 126 if it is not executa
 	c.Args = cobra.ArbitraryArgs
 	c.RunE = func(c *cobra.Command, args []string) error {
 		args, err := takePot(name, args)
+		if len(args) > 0 && args[0] == "--" { // as for kubectl exec
+			args = args[1:]
+		}
 		errs := []error{err}
 		if len(args) == 0 && *name != "" {
 			errs = append(errs, errors.New("a command is missing"))

@@ -32,8 +32,9 @@ the same name with these suffixes:
     .skein.sig  the signature of the digest, if the image is signed`,
 		Example: `  pot image inspect hello_1.0.xz
   pot image build --from hello -p hello -t 1.0`,
-		Args: commandOf,
-		RunE: needsCommand,
+		SuggestFor: []string{"rmi"},
+		Args:       commandOf,
+		RunE:       needsCommand,
 	}
 	c.AddCommand(
 		buildCommand(), extractCommand(), imageListCommand("list", "ls"), inspectCommand(), pushCommand(),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,7 +128,7 @@ func imageRemoveCommand() *cobra.Command {
 		Aliases: []string{"rm"},
 		Short:   "Remove images from this host",
 		Long: `Destroys images that no pot is cloned from. IMAGE is a name or a NAME:TAG as pot image list
-shows them. Files in the cache stay: a task that needs the image again need not download
+shows them, or NAME_TAG. If one of several cannot be removed, the others are. Files in the cache stay: a task that needs the image again need not download
 it.`,
 		Example: `  pot image remove web_1_0
   pot image rm web:1.0`,
@@ -164,7 +165,8 @@ func (o *hostFlags) removeImages(c *cobra.Command, args []string) (removed []str
 	for _, arg := range args {
 		var names []string
 		for _, i := range all {
-			if arg == i.Name || arg == i.Image {
+			// NAME_TAG is the name of the image's files.
+			if arg == i.Name || arg == i.Image || arg == strings.ReplaceAll(i.Image, ":", "_") {
 				names = append(names, i.Name)
 			}
 		}
@@ -173,6 +175,9 @@ func (o *hostFlags) removeImages(c *cobra.Command, args []string) (removed []str
 			errs = append(errs, fmt.Errorf("cannot remove image %s: %w", arg, o.noImage(c, arg)))
 			continue
 		case 1:
+			if slices.Contains(removed, names[0]) {
+				continue // named twice
+			}
 		default:
 			errs = append(errs, hinted{fmt.Errorf("cannot remove image %s: %d images have that name", arg, len(names)), "name one of " + list(names)})
 			continue

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -11,11 +12,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/local"
 	"nomad-driver-pot/schema"
 )
@@ -47,6 +50,8 @@ variables of hooks, such as _POT_NAME and _POT_IP.`,
 	}, func(c *cobra.Command, o *hostFlags, name pot.Name) error {
 		i, err := o.info(c.Context(), name)
 		switch {
+		case *quiet && errors.Is(err, fs.ErrNotExist):
+			return exitStatus{errReported, 1}
 		case err != nil:
 			return fmt.Errorf("cannot show the pot: %w", err)
 		case *runs && i.State != schema.Running:
@@ -97,19 +102,13 @@ func (o *hostFlags) environment(c *cobra.Command, name pot.Name, output *output)
 	})
 }
 
-// info returns the description of a pot. list and prune use it for every pot. The values are
-// pot.conf's own, unchecked: info must also show what is wrong there.
+// info returns the description of a pot.
 func (o *hostFlags) info(ctx context.Context, name pot.Name) (*schema.PotInfo, error) {
 	ps, _, err := o.pots()
 	if err != nil {
 		return nil, err
 	}
-	root, err := o.zfsRoot()
-	if err != nil {
-		return nil, err
-	}
-	s, err := local.Open(ctx, ps.Host(), name)
-	if err != nil {
+	if _, err := local.Open(ctx, ps.Host(), name); err != nil {
 		return nil, err
 	}
 	found, err := local.Describe(ctx, ps, local.Filter{Name: name})
@@ -119,11 +118,26 @@ func (o *hostFlags) info(ctx context.Context, name pot.Name) (*schema.PotInfo, e
 	if len(found) == 0 {
 		return nil, pot.Reword(fs.ErrNotExist, "no such pot: %s", name)
 	}
-	if err := found[0].Err; err != nil {
-		return nil, fmt.Errorf("pot %s: %w", name, err)
+	return o.infoOf(ctx, ps, found[0])
+}
+
+// infoOf adds to a pot's description what its settings say. The values are pot.conf's own,
+// unchecked: info must also show what is wrong there.
+func (o *hostFlags) infoOf(ctx context.Context, ps *life.Pots, d local.Description) (*schema.PotInfo, error) {
+	name := d.Name
+	if d.Err != nil {
+		return nil, fmt.Errorf("pot %s: %w", name, d.Err)
+	}
+	root, err := o.zfsRoot()
+	if err != nil {
+		return nil, err
+	}
+	s, err := local.Open(ctx, ps.Host(), name)
+	if err != nil {
+		return nil, err
 	}
 	i := &schema.PotInfo{
-		Pot: potOf(found[0]), DependsOn: []string{}, Environment: []schema.Variable{},
+		Pot: potOf(d), DependsOn: []string{}, Environment: []schema.Variable{},
 		Datasets: []string{string(name) + "/m"}, Snapshots: []schema.Snapshot{}, Attributes: map[string]string{},
 	}
 	if err := readInfo(i, s); err != nil {
@@ -133,7 +147,7 @@ func (o *hostFlags) info(ctx context.Context, name pot.Name) (*schema.PotInfo, e
 	for _, one := range all {
 		i.Snapshots = append(i.Snapshots, schema.Snapshot{
 			Dataset: filepath.Join(root, "jails", string(name), one.Child), Snapshot: one.Name,
-			Created: one.Created.UTC(), UsedBytes: one.UsedBytes,
+			Created: one.Created.UTC().Truncate(time.Second), UsedBytes: one.UsedBytes,
 		})
 	}
 	return i, err

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -24,7 +26,8 @@ func listCommand() *cobra.Command {
 		Aliases: []string{"ls"},
 		Short:   "List pots",
 		Long: `Lists the pots of this host: what each was created from, whether it runs, its addresses, the
-ports that it publishes, and its age. -a adds pots of Nomad tasks and images.`,
+ports that it publishes, and its age. -a adds images and pots of Nomad tasks. The settings of
+a task's pot are Nomad's: -l leaves it out.`,
 		Example: `  pot list
   pot ls -q
   pot ls -a -o json`,
@@ -38,17 +41,23 @@ ports that it publishes, and its age. -a adds pots of Nomad tasks and images.`,
 	bridges := c.Flags().BoolP("bridges", "B", false, "list private bridges instead")
 	o := addHostFlags(c)
 	output := addOutput(c)
-	c.RunE = runE(func(c *cobra.Command, _ []string) error {
+	do := runE(func(c *cobra.Command, _ []string) error {
 		switch {
 		case *bridges:
 			return o.listBridges(c, *quiet, output)
 		case *flavours:
-			return o.listFlavours(c, output)
-		case *long && !*quiet:
-			return o.listLong(c, output)
+			return o.listFlavours(c, *quiet, output)
+		case *long:
+			return o.listLong(c, local.Filter{Images: *every}, output)
 		}
 		return o.listPots(c, local.Filter{Tasks: *every, Images: *every}, *quiet, output)
 	})
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := errors.Join(exclusive(c, "bridges", "flavours", "long"), exclusive(c, "quiet", "long")); err != nil {
+			return err
+		}
+		return do(c, args)
+	}
 	return c
 }
 
@@ -104,7 +113,7 @@ func (o *hostFlags) listPots(c *cobra.Command, f local.Filter, quiet bool, outpu
 			if f.Running {
 				since = p.Started
 			}
-			t.row(p.Name, p.Image, stateText(p), strings.Join(p.Network.Addresses, ","), portsText(p.Ports), age(now, since))
+			t.row(p.Name, p.Image, stateText(p), strings.Join(p.Network.Addresses, ","), rangesText(p.Ports), age(now, since))
 		}
 		return t.Flush()
 	})
@@ -177,9 +186,41 @@ func portsText(ports []schema.Port) string {
 	return strings.Join(all, ",")
 }
 
+// rangesText is portsText with ports that follow each other as a range, as in
+// 8080-8089->80-89/tcp.
+func rangesText(ports []schema.Port) string {
+	var all []string
+	for len(ports) > 0 {
+		first, n := ports[0], 1
+		for n < len(ports) && follows(first, ports[n], uint16(n)) {
+			n++
+		}
+		last := ports[n-1]
+		ports = ports[n:]
+		if n == 1 {
+			all = append(all, portsText([]schema.Port{first}))
+			continue
+		}
+		text := fmt.Sprintf("%d-%d/%s", first.Port, last.Port, first.Protocol)
+		if first.HostPort != 0 {
+			text = fmt.Sprintf("%d-%d->%s", first.HostPort, last.HostPort, text)
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ",")
+}
+
+// follows reports whether p is n ports after first, on the host too if it has one there.
+func follows(first, p schema.Port, n uint16) bool {
+	if p.Protocol != first.Protocol || p.Port != first.Port+n {
+		return false
+	}
+	return first.HostPort == 0 && p.HostPort == 0 || first.HostPort != 0 && p.HostPort == first.HostPort+n
+}
+
 // listLong prints all settings of pots, in pot's own format.
-func (o *hostFlags) listLong(c *cobra.Command, output *output) error {
-	all, err := o.list(c)
+func (o *hostFlags) listLong(c *cobra.Command, f local.Filter, output *output) error {
+	all, err := o.list(c, f)
 	if err != nil {
 		return fmt.Errorf("cannot list pots: %w", err)
 	}
@@ -193,18 +234,21 @@ func (o *hostFlags) listLong(c *cobra.Command, output *output) error {
 	})
 }
 
-// list returns the settings of this host's pots and images. A pot whose settings cannot be
-// read is skipped with a note.
-func (o *hostFlags) list(c *cobra.Command) ([]*schema.PotInfo, error) {
+// list returns the settings of the pots and images that f selects, none of them a task's. A
+// pot whose settings cannot be read is skipped with a note.
+func (o *hostFlags) list(c *cobra.Command, f local.Filter) ([]*schema.PotInfo, error) {
 	ps, _, err := o.pots()
 	if err != nil {
 		return nil, err
 	}
-	names, err := local.List(c.Context(), ps)
+	found, err := local.Describe(c.Context(), ps, f)
 	all := []*schema.PotInfo{}
-	for _, name := range names {
-		i, err := o.info(c.Context(), name)
+	for _, d := range found {
+		i, err := o.infoOf(c.Context(), ps, d)
 		if err != nil {
+			if _, gone := ps.Host().Datasets.Dir(c.Context(), string(d.Name)); errors.Is(gone, fs.ErrNotExist) {
+				continue // destroyed meanwhile
+			}
 			notes(c)(text(c, err, true))
 			continue
 		}
@@ -214,7 +258,7 @@ func (o *hostFlags) list(c *cobra.Command) ([]*schema.PotInfo, error) {
 }
 
 // listFlavours prints the names of flavours (pot list -F).
-func (o *hostFlags) listFlavours(c *cobra.Command, output *output) error {
+func (o *hostFlags) listFlavours(c *cobra.Command, quiet bool, output *output) error {
 	l, err := o.library()
 	var found []flavour.Found
 	if err == nil {
@@ -223,14 +267,14 @@ func (o *hostFlags) listFlavours(c *cobra.Command, output *output) error {
 	if err != nil {
 		return fmt.Errorf("cannot list flavours: %w", err)
 	}
-	return output.print(c.OutOrStdout(), flavoursOf(found), func(w io.Writer) error {
-		for _, f := range found {
-			if _, err := fmt.Fprintln(w, f.Name); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	var names []string
+	for _, f := range found {
+		names = append(names, f.Name)
+	}
+	if quiet || *output != "json" {
+		return output.lines(c.OutOrStdout(), names)
+	}
+	return output.print(c.OutOrStdout(), flavoursOf(found), nil)
 }
 
 // flavoursOf returns the JSON of flavours.

@@ -25,6 +25,10 @@ const (
 	minBar = 5
 )
 
+// maxLeft bounds the remaining time that is shown: a longer one, as after the first bytes of a
+// big file, is no estimate.
+const maxLeft = 100 * time.Hour
+
 // line returns the line for at most width columns: with as much as fits of a bar, bytes and
 // rate, and remaining time. The elapsed time stays longest, so that every line moves.
 func (m *meter) line(width int, now time.Time) string {
@@ -50,9 +54,8 @@ func (m *meter) line(width int, now time.Time) string {
 		percent = int(100 * share)
 	}
 	times := fmt.Sprintf("[%s]", elapsed)
-	if rate > 0 {
-		left := time.Duration(float64(max(m.total-m.done, 0)) / rate * float64(time.Second))
-		times = fmt.Sprintf("[%s:%s]", elapsed, left.Truncate(time.Second))
+	if left := float64(max(m.total-m.done, 0)) / rate; elapsed > 0 && left < maxLeft.Seconds() {
+		times = fmt.Sprintf("[%s:%s]", elapsed, time.Duration(left*float64(time.Second)).Truncate(time.Second))
 	}
 	bytes := sizedOf(m.done, m.total)
 	head, tail := fmt.Sprintf(" %4d%%", percent), fmt.Sprintf(" (%s, %s/s) %s", bytes, sized(rate), times)

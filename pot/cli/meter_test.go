@@ -44,5 +44,8 @@ func TestMeter_line(t *testing.T) {
 	}
 	must.Eq(t, "verifying (3.0 MiB, 47.3 KiB/s) [1m5s]", unknown.line(79, now))
 	must.Eq(t, "unpacking base.txz [1m5s]", silent.line(79, now))
+	slow := &meter{what: "verifying", begun: begun, counted: true, done: 1, total: 1 << 50}
+	must.Eq(t, "verifying    0% (0.0/1 PiB, 0 B/s) [1m5s]", slow.line(45, now))
+	must.Eq(t, "exporting web_1.0   29% [0s]", known.line(30, begun.Add(time.Second/2)), must.Sprint("no estimate yet"))
 	must.Eq(t, "downloading very-very-very…   83% (5.0/6 MiB, 78.8 KiB/s) [1m5s:13s]", long.line(68, now))
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -19,6 +20,17 @@ func addOutput(c *cobra.Command) *output {
 	c.Flags().VarP(&o, "output", "o", "output `format`: text or json")
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	return &o
+}
+
+// readOutput sets the flag -o of c, whose args were not read to their end because of a usage
+// error: that is JSON too.
+func readOutput(c *cobra.Command, args []string) {
+	for i, arg := range args {
+		json := slices.Contains([]string{"-ojson", "-o=json", "--output=json"}, arg)
+		if json || slices.Contains([]string{"-o", "--output"}, arg) && i+1 < len(args) && args[i+1] == "json" {
+			_ = c.Flags().Set("output", "json") // an error: c has no such flag
+		}
+	}
 }
 
 // isJSON reports whether c was given -o json.

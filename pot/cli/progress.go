@@ -33,10 +33,10 @@ const (
 	drawAfter   = time.Second            // what has counted nothing
 )
 
-// newProgress returns a progress that draws nothing unless stderr is a terminal. Logs and
-// scripts get only messages.
+// newProgress returns a progress that draws nothing unless stderr is a terminal, which can go
+// back in a line. Logs and scripts get only messages.
 func newProgress(stderr io.Writer) *progress {
-	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
 		return &progress{w: f}
 	}
 	return &progress{}
@@ -104,14 +104,20 @@ func (p *progress) run(m *meter) {
 
 // draw draws the line. Best effort: a failed write to the terminal is no problem.
 func (p *progress) draw() {
-	width, _, err := term.GetSize(int(p.w.Fd()))
-	if err != nil || width <= 0 {
-		width = 80
-	}
+	width := p.width()
 	line := p.shown.line(width-1, time.Now())
 	columns := utf8.RuneCountInString(line)
 	io.WriteString(p.w, "\r"+line+strings.Repeat(" ", max(min(p.drawn, width-1)-columns, 0)))
 	p.drawn, p.last = columns, time.Now()
+}
+
+// width returns the columns of the terminal.
+func (p *progress) width() int {
+	width, _, err := term.GetSize(int(p.w.Fd()))
+	if err != nil || width <= 0 {
+		return 80
+	}
+	return width
 }
 
 // clear clears the line for other output. It is drawn again afterwards.
@@ -119,7 +125,7 @@ func (p *progress) clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.drawn > 0 {
-		io.WriteString(p.w, "\r"+strings.Repeat(" ", p.drawn)+"\r")
+		io.WriteString(p.w, "\r"+strings.Repeat(" ", min(p.drawn, p.width()-1))+"\r")
 		p.drawn = 0
 	}
 }

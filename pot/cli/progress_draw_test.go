@@ -16,6 +16,7 @@ import (
 // wide, also when that changes.
 func TestProgress_moves(t *testing.T) {
 	leak.Check(t)
+	t.Setenv("TERM", "xterm")
 	master, tty, err := pty.Open()
 	must.NoError(t, err)
 	defer master.Close()
@@ -50,4 +51,15 @@ func TestProgress_moves(t *testing.T) {
 	}
 	must.Eq(t, "", lines[len(lines)-1])
 	must.Eq(t, "", strings.TrimSpace(lines[len(lines)-2]), must.Sprint("the line is cleared"))
+}
+
+// A terminal that cannot go back in a line gets messages alone, as a log does.
+func TestProgress_dumb(t *testing.T) {
+	leak.Check(t)
+	master, tty, err := pty.Open()
+	must.NoError(t, err)
+	defer master.Close()
+	defer tty.Close()
+	t.Setenv("TERM", "dumb")
+	must.Nil(t, newProgress(tty).of("exporting web_1.0"))
 }

@@ -31,7 +31,8 @@ func startCommand() *cobra.Command {
 command: pot start waits for the command and shows its output, and the exit status is 125
 if the command fails; pot last-run-stats shows its exit code. A persistent pot runs until
 it is stopped. A pot keeps running if pot start is interrupted. The last 16 MiB of each of
-its outputs, and at most 32 MiB, are kept on disk until it is stopped.
+its outputs, and at most 32 MiB, are kept on disk for pot logs until it is started again or
+destroyed.
 
 Hooks and mounts of this host's directories that came with an image are refused without
 --trust.`,
@@ -93,7 +94,7 @@ func waitStarted(c *cobra.Command, ps *life.Pots, p *life.Pot) error {
 	if persistent && !local.RunsRC(c.Context(), p) {
 		return nil
 	}
-	shown := p.Follow(c.OutOrStdout(), c.ErrOrStderr())
+	shown := p.Follow(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
 	end, err := p.Wait(c.Context())
 	shown()
 	switch {

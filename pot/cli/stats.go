@@ -165,10 +165,12 @@ func showCommand() *cobra.Command {
 	only := potFlag(c)
 	c.Flags().BoolP("running", "r", false, "ignored; kept for compatibility")
 	c.Flags().BoolP("all", "a", false, "ignored; kept for compatibility")
-	c.MarkFlagsMutuallyExclusive("pot", "running", "all")
 	o := addHostFlags(c)
 	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := exclusive(c, "pot", "running", "all"); err != nil {
+			return err
+		}
 		if *only != "" || len(args) > 0 {
 			if err := onlyPot(c, only, args); err != nil {
 				return err
@@ -216,13 +218,16 @@ func (o *hostFlags) usages(ctx context.Context, only pot.Name) ([]schema.Usage, 
 			continue
 		}
 		u, err := ps.Host().Limits.Usage(ctx, name)
+		if _, ended := ps.Host().Jails.Find(ctx, name); err != nil && errors.Is(ended, fs.ErrNotExist) {
+			continue // since names was read
+		}
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, usageOf(name, u))
 	}
 	if err == nil && only != "" && len(all) == 0 {
-		err = errors.New("pot " + string(only) + " is not running")
+		_, err = o.running(ctx, only)
 	}
 	return all, err
 }

@@ -1,11 +1,16 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // commandOf refuses words that are no subcommand of c. cobra's default checks only the
@@ -81,7 +86,69 @@ func flagFault(c *cobra.Command, err error) error {
 	if c.HasSubCommands() && c.Flags().NArg() > 0 {
 		return noSuch(c, c.Flags().Arg(0))
 	}
-	return hinted{err, "see " + c.CommandPath() + " --help"}
+	hint := "see " + c.CommandPath() + " --help"
+	if f := otherCase(c, err); f != nil {
+		hint = fmt.Sprintf("did you mean -%s, --%s?", f.Shorthand, f.Name)
+	}
+	return hinted{invalidValue(err), hint}
+}
+
+// otherCase returns the flag of c whose letter is the unknown one of err in the other case, or
+// nil: other tools have -f where pot has -F.
+func otherCase(c *cobra.Command, err error) *pflag.Flag {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() == "" {
+		return nil
+	}
+	letter := unknown.GetSpecifiedShortnames()[0]
+	if letter >= utf8.RuneSelf || !unicode.IsLetter(rune(letter)) {
+		return nil
+	}
+	return c.Flags().ShorthandLookup(string(letter ^ 'a' ^ 'A'))
+}
+
+// invalidValue returns the error for a bad value of a flag. The flag's type says what it must
+// be: the texts of package strconv are for programmers.
+func invalidValue(err error) error {
+	var invalid *pflag.InvalidValueError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	cause := errors.Unwrap(invalid)
+	must, known := map[string]string{
+		"int": "must be a number", "uint": "must be a number from 0", "uint32": "must be a number from 0", "bool": "must be true or false",
+		"duration": "must be a time such as 90s",
+	}[invalid.GetFlag().Value.Type()]
+	switch {
+	case known && errors.Is(cause, strconv.ErrRange):
+		must = "is out of range"
+		fallthrough
+	case known:
+		cause = fmt.Errorf("%s: %q", must, invalid.GetValue())
+	}
+	return fmt.Errorf("%s: %w", flagName(invalid.GetFlag()), cause)
+}
+
+// flagName returns the shortest name of a flag, as it is typed.
+func flagName(f *pflag.Flag) string {
+	if f.Shorthand != "" {
+		return "-" + f.Shorthand
+	}
+	return "--" + f.Name
+}
+
+// exclusive returns an error if more than one of these flags of c is set.
+func exclusive(c *cobra.Command, names ...string) error {
+	var set []string
+	for _, name := range names {
+		if f := c.Flags().Lookup(name); f.Value.String() != f.DefValue {
+			set = append(set, flagName(f))
+		}
+	}
+	if len(set) > 1 {
+		return fmt.Errorf("%s are mutually exclusive", list(set))
+	}
+	return nil
 }
 
 // arguments requires one argument for each of names, which are used in errors.
