@@ -53,7 +53,7 @@ func (o *hostFlags) logs(c *cobra.Command, name pot.Name, lines int, follow bool
 	}
 	s, err := local.Open(c.Context(), ps.Host(), name)
 	if errors.Is(err, local.ErrTaskPot) {
-		return hinted{err, "nomad alloc logs shows its output"}
+		return hinted{fmt.Errorf("pot %s belongs to a Nomad task", name), "nomad alloc logs shows its output"}
 	}
 	if err != nil {
 		return err
