@@ -46,7 +46,7 @@ func TestRecovery(t *testing.T) {
 			must.NoError(t, os.Rename(next, dir.plugin()))
 		}, func(t *testing.T, c *cluster.Cluster, dir plugins) {
 			startAgent(t, c, dir)
-			must.Eq(t, nextVersionIs, version(t, c))
+			must.Eq(t, nextVersionIs, pluginVersion(t, c))
 		}},
 	} {
 		t.Run(death.name, func(t *testing.T) {
@@ -85,8 +85,8 @@ func killPlugin(t *testing.T, c *cluster.Cluster) {
 	noPlugin(t, c)
 }
 
-// version is the plugin's, as the node's attributes have it.
-func version(t *testing.T, c *cluster.Cluster) string {
+// pluginVersion is the plugin's, as the node's attributes have it.
+func pluginVersion(t *testing.T, c *cluster.Cluster) string {
 	t.Helper()
 	nodes, _, err := c.Nodes().List(nil)
 	must.NoError(t, err)
@@ -134,20 +134,20 @@ const nextVersionIs = "99.0.0"
 func nextVersion(t *testing.T) string {
 	t.Helper()
 	needSources(t)
-	const file = "../pot/cli/cli.go"
+	const file = "../version/version.go"
 	source, err := os.ReadFile(file)
 	must.NoError(t, err)
-	line := regexp.MustCompile(`(?m)^const Version = ".*"$`)
+	line := regexp.MustCompile(`(?m)^const Number = ".*"$`)
 	must.Len(t, 1, line.FindAll(source, -1), must.Sprint(file))
-	source = line.ReplaceAll(source, fmt.Appendf(nil, "const Version = %q", nextVersionIs))
+	source = line.ReplaceAll(source, fmt.Appendf(nil, "const Number = %q", nextVersionIs))
 	dir := t.TempDir()
-	must.NoError(t, os.WriteFile(dir+"/cli.go", source, 0o600))
+	must.NoError(t, os.WriteFile(dir+"/version.go", source, 0o600))
 	at, err := filepath.Abs(file)
 	must.NoError(t, err)
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{at: dir + "/cli.go"}})
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{at: dir + "/version.go"}})
 	must.NoError(t, err)
 	must.NoError(t, os.WriteFile(dir+"/overlay.json", overlay, 0o600))
 	program := filepath.Join(dir, "nomad-driver-pot")
-	goBuild(t, ".", "-ldflags", "-s -w", "-overlay", dir+"/overlay.json", "-o", program, "..")
+	goBuild(t, ".", "-buildvcs=false", "-ldflags", "-s -w", "-overlay", dir+"/overlay.json", "-o", program, "..")
 	return program
 }
