@@ -21,6 +21,7 @@ import (
 // onTerminal returns the output of a command whose stderr is a terminal.
 func onTerminal(t *testing.T, args ...string) string {
 	t.Helper()
+	t.Setenv("TERM", "xterm") // a run by ssh has none, or dumb
 	master, tty, err := pty.Open()
 	must.NoError(t, err)
 	must.NoError(t, pty.Setsize(tty, &pty.Winsize{Rows: 24, Cols: 120}))
