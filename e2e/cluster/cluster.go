@@ -6,6 +6,7 @@ package cluster
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -47,6 +48,7 @@ type Cluster struct {
 	agent  *agent // the client's
 
 	zfsRoot string // of the pots, where the host has ZFS
+	bridged bool   // whether removeExamples has a bridge to destroy
 	remove  func() error
 }
 
@@ -289,15 +291,12 @@ func (c *Cluster) Stop() error {
 	if c.images != nil {
 		c.images.Close()
 	}
-	if err := c.removeExamples(); err != nil {
-		return err
+	err := c.removeExamples()
+	if remove := c.remove; remove != nil {
+		c.remove = nil
+		err = errors.Join(err, remove())
 	}
-	remove := c.remove
-	c.remove = nil
-	if remove == nil {
-		return nil
-	}
-	return remove()
+	return err
 }
 
 // Tail is the end of the client's log.

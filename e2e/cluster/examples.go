@@ -72,7 +72,6 @@ func (c *Cluster) exampleKey() string { return c.path("example.pub") }
 // finishExamples creates what the jobs need in a cluster that runs: a private bridge, by
 // the command line, and Nomad variables.
 func (c *Cluster) finishExamples(ctx context.Context) error {
-	conf := c.path("example.conf")
 	text := ""
 	if c.config.Network != "" {
 		text = "POT_NETWORK=" + c.config.Network + "\n"
@@ -80,14 +79,13 @@ func (c *Cluster) finishExamples(ctx context.Context) error {
 	if c.zfsRoot != "" {
 		text += "POT_ZFS_ROOT=" + c.zfsRoot + "\n"
 	}
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(c.path(exampleConf), []byte(text), 0o600); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(c.config.Plugins, "nomad-driver-pot"),
-		"create-private-bridge", "-B", "example", "-S", "10", "--dir", c.StateDir(), "--config", conf)
-	if said, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("create the private bridge: %w: %s", err, said)
+	if err := c.commandLine(ctx, "create-private-bridge", "-B", exampleBridge, "-S", "10"); err != nil {
+		return fmt.Errorf("create the private bridge: %w", err)
 	}
+	c.bridged = true
 	for path, items := range map[string]api.VariableItems{
 		"nomad/jobs/template":    {"greeting": "hello"},
 		"nomad/jobs/credentials": {"token": exampleToken},
@@ -99,12 +97,32 @@ func (c *Cluster) finishExamples(ctx context.Context) error {
 	return nil
 }
 
-// removeExamples removes the private bridge. It returns nil if there is none.
+const (
+	exampleBridge = "example"
+	exampleConf   = "example.conf" // pot's configuration, for the command line
+)
+
+// commandLine runs a command of the command line on the cluster's pots.
+func (c *Cluster) commandLine(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(c.config.Plugins, "nomad-driver-pot"),
+		append(args, "--dir", c.StateDir(), "--config", c.path(exampleConf))...)
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, said)
+	}
+	return nil
+}
+
+// removeExamples destroys the private bridge, wherever the host describes it. It may be
+// called twice.
 func (c *Cluster) removeExamples() error {
-	if !c.config.Examples {
+	if !c.bridged {
 		return nil
 	}
-	return os.RemoveAll(filepath.Join(c.StateDir(), "bridges/example"))
+	if err := c.commandLine(context.Background(), "destroy", "-B", exampleBridge); err != nil {
+		return fmt.Errorf("destroy the private bridge: %w", err)
+	}
+	c.bridged = false
+	return nil
 }
 
 // guard serves files below /private to clients with the token.
