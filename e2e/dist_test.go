@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,22 +17,22 @@ import (
 	"nomad-driver-pot/version"
 )
 
-// Two checkouts of a commit, in directories of different names and with different umasks,
-// give the same archives.
+// Two checkouts of a commit, in directories of different names, with different umasks and
+// settings of Go and tar, give the same archives.
 func TestDist(t *testing.T) {
 	if testing.Short() {
-		t.Skip("links six programs")
+		t.Skip("links eight programs")
 	}
 	needSources(t)
 	gnu := gnuMake(t)
 	_, err := exec.LookPath("git")
 	need.Have(t, "git", err == nil)
-	dist := func(dir, umask string) string {
+	dist := func(dir, umask string, env ...string) string {
 		dir = filepath.Join(t.TempDir(), dir)
 		out, err := exec.Command("git", "clone", "-q", "--no-hardlinks", "..", dir).CombinedOutput()
 		must.NoError(t, err, must.Sprint(string(out)))
 		c := exec.Command("sh", "-c", "umask "+umask+"; exec "+gnu+" -s dist")
-		c.Dir, c.Env = dir, append(os.Environ(), "PLATFORMS=linux/amd64 freebsd/amd64")
+		c.Dir, c.Env = dir, append(append(os.Environ(), "PLATFORMS=linux/amd64 freebsd/amd64"), env...)
 		out, err = c.CombinedOutput()
 		must.NoError(t, err, must.Sprint(string(out)))
 		return filepath.Join(dir, "bin/dist")
@@ -44,7 +45,7 @@ func TestDist(t *testing.T) {
 	one := dist("one", "022")
 	first := sums(one)
 	must.Eq(t, 3, strings.Count(first, "\n"), must.Sprint(first))
-	must.Eq(t, first, sums(dist("another/place", "077")))
+	must.Eq(t, first, sums(dist("another/place", "077", "GOAMD64=v2", "TAR_OPTIONS=--mode=0700", "TZ=Asia/Tokyo")))
 
 	archives, err := filepath.Glob(filepath.Join(one, "nomad-driver-pot-"+version.Number+"*-freebsd-amd64.tar.gz"))
 	must.NoError(t, err)
@@ -63,6 +64,30 @@ func TestDist(t *testing.T) {
 		must.Eq(t, mode, files[name].Mode, must.Sprint(name))
 	}
 	must.Eq(t, "../libexec/nomad/plugins/nomad-driver-pot", files["bin/pot"].Linkname)
+	buildSources(t, gnu, one)
+}
+
+// buildSources builds the archive of sources as a port does: without a module cache, and in a
+// directory of the ports tree, which is a checkout of its own.
+func buildSources(t *testing.T, gnu, archives string) {
+	t.Helper()
+	tree := t.TempDir()
+	run := func(name string, args ...string) string {
+		c := exec.Command(name, args...)
+		c.Dir, c.Env = tree, append(os.Environ(), "GOMODCACHE="+filepath.Join(tree, "none"), "GOPROXY=off")
+		out, err := c.CombinedOutput()
+		must.NoError(t, err, must.Sprint(name, args, string(out)))
+		return string(out)
+	}
+	sources, err := filepath.Glob(filepath.Join(archives, "nomad-driver-pot-*[0-9a-f].tar.gz"))
+	must.NoError(t, err)
+	sources = slices.DeleteFunc(sources, func(s string) bool { return strings.Contains(s, "amd64") })
+	must.Len(t, 1, sources)
+	run("git", "init", "-q")
+	run("git", "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-q", "--allow-empty", "-m", "ports")
+	run("tar", "-xzf", sources[0], "--strip-components", "1")
+	run(gnu, "-s", "programs")
+	must.Eq(t, "nomad-driver-pot "+version.Number+"\n", run(filepath.Join(tree, "bin/nomad-driver-pot"), "version"))
 }
 
 // headers returns what is in a tar.gz.

@@ -18,6 +18,8 @@ $tar --version 2>/dev/null | grep -q 'GNU tar' || fail "needs GNU tar: pkg insta
 
 umask 022
 export LC_ALL=C TZ=UTC
+unset TAR_OPTIONS GZIP
+export GOAMD64=v1 GOARM64=v8.0 GOEXPERIMENT= GOFIPS140=off # whatever the caller's are
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
 dir=$(mktemp -d)
@@ -36,7 +38,8 @@ pack() {
 }
 
 $make -s install BIN="$dir/bin" DESTDIR="$dir" PREFIX=/tree
-version=$("$dir/bin/pot" version | cut -d' ' -f2)
+version=$("$dir/bin/pot" version)
+version=${version#pot }
 rm -f "$out"/nomad-driver-pot-*.tar.gz "$out/SHA256SUMS"
 for platform in $platforms; do
 	name=nomad-driver-pot-$version-$(echo "$platform" | tr / -)
@@ -48,7 +51,8 @@ done
 
 name=nomad-driver-pot-$version
 mkdir "$dir/$name"
-git archive HEAD | tar -xf - -C "$dir/$name"
+git archive -o "$dir/sources.tar" HEAD
+$tar -xf "$dir/sources.tar" -C "$dir/$name"
 (cd "$dir/$name" && go mod vendor)
 pack "$name"
 

@@ -128,8 +128,8 @@ func imageRemoveCommand() *cobra.Command {
 		Aliases: []string{"rm"},
 		Short:   "Remove images from this host",
 		Long: `Destroys images that no pot is cloned from. IMAGE is a name or a NAME:TAG as pot image list
-shows them, or NAME_TAG. If one of several cannot be removed, the others are. Files in the cache stay: a task that needs the image again need not download
-it.`,
+shows them, or NAME_TAG. If one of several cannot be removed, the others are. Files in the
+cache stay: a task that needs the image again need not download it.`,
 		Example: `  pot image remove web_1_0
   pot image rm web:1.0`,
 		SuggestFor: []string{"delete", "destroy", "prune"},
