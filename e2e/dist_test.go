@@ -72,9 +72,11 @@ func TestDist(t *testing.T) {
 func buildSources(t *testing.T, gnu, archives string) {
 	t.Helper()
 	tree := t.TempDir()
+	work := filepath.Join(tree, "work")
+	must.NoError(t, os.Mkdir(work, 0o755))
 	run := func(name string, args ...string) string {
 		c := exec.Command(name, args...)
-		c.Dir, c.Env = tree, append(os.Environ(), "GOMODCACHE="+filepath.Join(tree, "none"), "GOPROXY=off")
+		c.Dir, c.Env = work, append(os.Environ(), "GOMODCACHE="+filepath.Join(tree, "none"), "GOPROXY=off")
 		out, err := c.CombinedOutput()
 		must.NoError(t, err, must.Sprint(name, args, string(out)))
 		return string(out)
@@ -83,11 +85,11 @@ func buildSources(t *testing.T, gnu, archives string) {
 	must.NoError(t, err)
 	sources = slices.DeleteFunc(sources, func(s string) bool { return strings.Contains(s, "amd64") })
 	must.Len(t, 1, sources)
-	run("git", "init", "-q")
+	run("git", "init", "-q", tree)
 	run("git", "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-q", "--allow-empty", "-m", "ports")
 	run("tar", "-xzf", sources[0], "--strip-components", "1")
 	run(gnu, "-s", "programs")
-	must.Eq(t, "nomad-driver-pot "+version.Number+"\n", run(filepath.Join(tree, "bin/nomad-driver-pot"), "version"))
+	must.Eq(t, "nomad-driver-pot "+version.Number+"\n", run("./bin/nomad-driver-pot", "version"))
 }
 
 // headers returns what is in a tar.gz.
