@@ -32,7 +32,7 @@ func TestDist(t *testing.T) {
 		out, err := exec.Command("git", "clone", "-q", "--no-hardlinks", "..", dir).CombinedOutput()
 		must.NoError(t, err, must.Sprint(string(out)))
 		c := exec.Command("sh", "-c", "umask "+umask+"; exec "+gnu+" -s dist")
-		c.Dir, c.Env = dir, append(append(os.Environ(), "PLATFORMS=linux/amd64 freebsd/amd64"), env...)
+		c.Dir, c.Env = dir, makeEnv(append(env, "PLATFORMS=linux/amd64 freebsd/amd64")...)
 		out, err = c.CombinedOutput()
 		must.NoError(t, err, must.Sprint(string(out)))
 		return filepath.Join(dir, "bin/dist")

@@ -17,7 +17,7 @@ func TestInstall(t *testing.T) {
 	dir := t.TempDir()
 	install := func() *exec.Cmd {
 		c := exec.Command(gnu, "-s", "install", "BIN="+filepath.Join(dir, "bin"), "DESTDIR="+filepath.Join(dir, "root"), "PREFIX=/opt/x")
-		c.Dir = ".."
+		c.Dir, c.Env = "..", makeEnv()
 		return c
 	}
 	out, err := install().CombinedOutput()

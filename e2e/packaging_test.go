@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,11 +29,23 @@ func gnuMake(t *testing.T) string {
 	return name
 }
 
+// makeEnv returns the environment of a make(1) that a test starts, and env: without what a
+// make(1) around the test hands to those below it, which FreeBSD's make(1) takes for its own.
+func makeEnv(env ...string) []string {
+	kept := slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.Contains([]string{"MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}, name)
+	})
+	return append(kept, env...)
+}
+
 // The list of files of the FreeBSD port is what make install installs.
 func TestPort_plist(t *testing.T) {
 	needSources(t)
 	gnuMake(t)
-	want, err := exec.Command("../packaging/plist.sh").Output()
+	list := exec.Command("../packaging/plist.sh")
+	list.Env = makeEnv()
+	want, err := list.Output()
 	must.NoError(t, err)
 	must.StrContains(t, string(want), "bin/%%POT%%\n")
 	have, err := os.ReadFile(port + "pkg-plist")
@@ -68,7 +81,7 @@ func TestPort_makefile(t *testing.T) {
 	value := func(name string, variables ...string) string {
 		args := append([]string{"-m", mk, "-V", "${" + name + "}"}, variables...)
 		c := exec.Command(bsdMake, args...)
-		c.Dir = port
+		c.Dir, c.Env = port, makeEnv()
 		out, err := c.CombinedOutput()
 		must.NoError(t, err, must.Sprint(string(out)))
 		return strings.TrimSpace(string(out))
