@@ -85,7 +85,7 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 	if err != nil {
 		return err
 	}
-	jail, err := p.host.Jails.Find(ctx, p.name)
+	jail, err := p.host.Jails.Find(ctx, p.jailName())
 	if err != nil {
 		return fmt.Errorf("find jail: %w", err)
 	}
@@ -190,7 +190,7 @@ func (p *Pot) Wait(ctx context.Context) (End, error) {
 	}
 	end := End{Exit: exit}
 	if exit.Signal == int(syscall.SIGKILL) && !exit.TimedOut && !p.killed() {
-		end.OutOfMemory, err = p.host.Limits.OutOfMemory(ctx, p.name)
+		end.OutOfMemory, err = p.host.Limits.OutOfMemory(ctx, p.jailName())
 	}
 	return end, err
 }
@@ -260,7 +260,7 @@ func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration)
 		p.Wait(waiting)
 	}
 	p.markKilled()
-	if err := p.host.Jails.Remove(ctx, p.name); err != nil {
+	if err := p.removeJail(ctx); err != nil {
 		return err
 	}
 	killed, done := context.WithTimeout(ctx, killTimeout)
@@ -311,5 +311,5 @@ func (p *Pot) Exited(ctx context.Context) *supervise.Exit {
 
 // Usage returns what the pot uses now and has used since it was created.
 func (p *Pot) Usage(ctx context.Context) (pot.Usage, error) {
-	return p.host.Limits.Usage(ctx, p.name)
+	return p.host.Limits.Usage(ctx, p.jailName())
 }
