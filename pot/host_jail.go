@@ -17,6 +17,7 @@ type Jail struct {
 	Network  NetworkMode
 	Stack    Stack
 	Of       Name            // for Joined: the pot whose jail's network it has, which is on a bridge
+	Shared   bool            // Of is the name of a jail with Bare
 	Bare     bool            // the jail only holds a network: Root is an empty directory, in which nothing is mounted
 	Link     Link            // for networks of bridges
 	Aliases  []InterfaceAddr // for NetworkMode Alias, each with its interface
@@ -69,6 +70,20 @@ type Usage struct {
 	MemoryBytes int64         // resident
 	SwapBytes   int64
 	Procs       int
+}
+
+// Less returns the usage without that of others which it includes. What others have used
+// may have been measured later.
+func (u Usage) Less(others []Usage) Usage {
+	for _, o := range others {
+		u.CPUUser = max(u.CPUUser-o.CPUUser, 0)
+		u.CPUSystem = max(u.CPUSystem-o.CPUSystem, 0)
+		u.CPUPercent = max(u.CPUPercent-o.CPUPercent, 0)
+		u.MemoryBytes = max(u.MemoryBytes-o.MemoryBytes, 0)
+		u.SwapBytes = max(u.SwapBytes-o.SwapBytes, 0)
+		u.Procs = max(u.Procs-o.Procs, 0)
+	}
+	return u
 }
 
 // A Limiter limits and measures jails. The names are those of Jail.FullName; Clear also

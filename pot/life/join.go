@@ -117,6 +117,20 @@ func (ps *Pots) members(of pot.Name) ([]*Pot, error) {
 	return all, nil
 }
 
+// joinedUsage returns what the pots use that have joined this one's network.
+func (p *Pot) joinedUsage(ctx context.Context) (all []pot.Usage) {
+	names, err := namesIn(filepath.Join(p.dir, joinedDir))
+	if err != nil {
+		return nil // no pot has
+	}
+	for name := range names {
+		if u, err := p.host.Limits.Usage(ctx, pot.Jail{Name: pot.Name(name), Of: p.name}.FullName()); err == nil {
+			all = append(all, u)
+		}
+	}
+	return all
+}
+
 // removeJail removes the pot's jail, with all that runs in it, and the jails that have
 // joined its network. These are removed once more in the end: a pot that is being created
 // meanwhile has seen this pot's jail, or finds it gone.

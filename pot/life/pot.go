@@ -189,6 +189,11 @@ func (p *Pot) unmount(ctx context.Context) error {
 // jail creates the jail, in which nothing runs yet. It comes last: a process in it finds
 // its mounts, its network and its limits complete.
 func (p *Pot) jail(ctx context.Context) error {
+	shared := false
+	if of := p.record.Spec.Of; of != "" {
+		owner, err := p.Find(of)
+		shared = err == nil && owner.record.Spec.Bare
+	}
 	return p.host.Jails.Create(ctx, pot.Jail{
 		Name:     p.name,
 		Root:     p.Tree(),
@@ -197,6 +202,7 @@ func (p *Pot) jail(ctx context.Context) error {
 		Network:  p.record.Spec.Network,
 		Stack:    p.record.Spec.Stack,
 		Of:       p.record.Spec.Of,
+		Shared:   shared,
 		Bare:     p.record.Spec.Bare,
 		Link:     p.bridgeLink(),
 		Aliases:  p.record.Aliases,

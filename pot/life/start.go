@@ -311,5 +311,9 @@ func (p *Pot) Exited(ctx context.Context) *supervise.Exit {
 
 // Usage returns what the pot uses now and has used since it was created.
 func (p *Pot) Usage(ctx context.Context) (pot.Usage, error) {
-	return p.host.Limits.Usage(ctx, p.jailName())
+	u, err := p.host.Limits.Usage(ctx, p.jailName())
+	if err != nil || !p.host.JoinedCount {
+		return u, err
+	}
+	return u.Less(p.joinedUsage(ctx)), nil
 }
