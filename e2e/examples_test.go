@@ -84,6 +84,23 @@ var examples = map[string]example{
 		serves("http")(t, c, id)
 		serves("metrics")(t, c, id)
 	},
+	"joined": func(t *testing.T, c *cluster.Cluster, id string) {
+		serves("http")(t, c, id)
+		serves("proxy")(t, c, id)
+	},
+	"group": func(t *testing.T, c *cluster.Cluster, id string) {
+		serves("http")(t, c, id)
+		until(t, func() error {
+			for _, alloc := range running(t, c, id) {
+				_, log, err := c.Exec(ctx(t), alloc, "shipper", "/bin/hello", "cat", "/alloc/logs/backend.stdout.0")
+				if err == nil && !strings.Contains(log, "serving on 127.0.0.1:9090") {
+					err = fmt.Errorf("the backend has logged %q", log)
+				}
+				return err
+			}
+			return fmt.Errorf("the group does not run")
+		})
+	},
 	"canary": func(t *testing.T, c *cluster.Cluster, id string) {
 		deployed(t, c, id, 0)
 		_, err := c.Run(exampleJobs+"canary.nomad.hcl", "version=2")

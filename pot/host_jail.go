@@ -37,7 +37,7 @@ func (j Jail) FullName() Name {
 	return j.Of + "." + j.Name
 }
 
-// Jails confine processes. The names are those of Jail.FullName.
+// Jails confine processes, and know them by Jail.FullName.
 type Jails interface {
 	// Create makes an empty jail, which stays until it is removed. Mounts.UnmountAll
 	// unmounts what Create mounts in the tree. Of a pot that is joined and has no jail it
@@ -72,8 +72,7 @@ type Usage struct {
 	Procs       int
 }
 
-// Less returns the usage without that of others which it includes. What others have used
-// may have been measured later.
+// Less subtracts the usage of others, which u includes. It may have been measured later.
 func (u Usage) Less(others []Usage) Usage {
 	for _, o := range others {
 		u.CPUUser = max(u.CPUUser-o.CPUUser, 0)
@@ -86,8 +85,8 @@ func (u Usage) Less(others []Usage) Usage {
 	return u
 }
 
-// A Limiter limits and measures jails. The names are those of Jail.FullName; Clear also
-// takes the bare name of a pot, of which no more is known.
+// A Limiter limits and measures jails, and knows them by Jail.FullName. Clear also takes
+// the bare name of a pot, of which no more is known.
 type Limiter interface {
 	// Set limits the processes in the jail, also those to come. A limit that the host
 	// cannot set is ErrUnsupported, unless Check has reported it as Degraded.

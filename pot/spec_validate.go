@@ -122,9 +122,9 @@ func (s *Spec) validateJoined(errs *FieldErrors) {
 	case s.Network == Joined && s.Of == s.Name:
 		errs.Add("network", "cannot be joined to itself")
 	case s.Network == Joined && s.Stack != "":
-		errs.Add("stack", "is that of the network that the pot joins")
+		errs.Add("stack", "comes with the network that the pot joins")
 	case s.Network == Joined && s.Address.IsValid():
-		errs.Add("ip", "is that of the network that the pot joins")
+		errs.Add("ip", "comes with the network that the pot joins")
 	case s.Bare && !s.Network.VNET():
 		errs.Add("network", "of a pot for others to join must be %s or %s, not %s", PublicBridge, PrivateBridge, s.Network)
 	}

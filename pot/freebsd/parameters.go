@@ -36,7 +36,7 @@ func parameters(jail pot.Jail, device pairs) ([]string, error) {
 	return append(argv, network...), nil
 }
 
-// bareParameters are those of a jail that only holds a network. A child can have no more
+// bareParameters are jail(8)'s for a jail that only holds a network. A child can have no more
 // than its parent (sys/kern/kern_jail.c, kern_jail_set), and no process is in this one.
 var bareParameters = []string{"enforce_statfs=0", "children.max=1000"}
 

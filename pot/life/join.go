@@ -19,8 +19,8 @@ import (
 // has no network to share. It may run later.
 var ErrCannotJoin = errors.New("it has no network that can be joined")
 
-// joinedDir is a directory in that of a pot whose network others have joined, with a file
-// for each of them. Without it there are none, and no record need be read to know that.
+// joinedDir is a directory in the one of a pot whose network others have joined, with a
+// file for each of them. Without it there are none, and no record need be read to know that.
 const joinedDir = "joined"
 
 // jailName returns the name of the pot's jail. For a joined pot whose record is damaged it
