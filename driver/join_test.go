@@ -100,6 +100,8 @@ func TestDriver_joinTask(t *testing.T) {
 
 	webHandle := handleOf(t, b, web)
 	b.open(t)
+	events, err = b.driver.TaskEvents(t.Context())
+	must.NoError(t, err)
 	t.Run("it is recovered", func(t *testing.T) {
 		must.NoError(t, b.RecoverTask(afterRestart(t, handle)))
 		must.NoError(t, b.RecoverTask(afterRestart(t, webHandle)))
@@ -114,6 +116,7 @@ func TestDriver_joinTask(t *testing.T) {
 		result := b.wait(t, side.ID)
 		must.Eq(t, int(syscall.SIGKILL), result.Signal)
 		must.False(t, result.OOMKilled)
+		eventOf(t, events, side, "Killed with the task whose network this one has joined")
 		must.NoError(t, b.DestroyTask(web.ID, true))
 		must.NoError(t, b.DestroyTask(side.ID, true))
 		again := g.member(t, "main", `ports = ["http"]`)

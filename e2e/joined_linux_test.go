@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,6 +83,27 @@ func oneLocalhost(t *testing.T, c *cluster.Cluster, id string) {
 	})
 }
 
+// restart restarts a task, and waits until the tasks in all have been started anew.
+func restart(t *testing.T, c *cluster.Cluster, alloc *api.Allocation, task string, all ...string) {
+	t.Helper()
+	before, _, err := c.Allocations().Info(alloc.ID, nil)
+	must.NoError(t, err)
+	must.NoError(t, c.Allocations().Restart(alloc, task, nil))
+	until(t, func() error {
+		now, _, err := c.Allocations().Info(alloc.ID, nil)
+		if err != nil {
+			return err
+		}
+		for name, state := range now.TaskStates {
+			anew := state.StartedAt.After(before.TaskStates[name].StartedAt)
+			if state.State != "running" || anew != slices.Contains(all, name) {
+				return fmt.Errorf("task %s, started anew: %t: %s", name, anew, cluster.Story(now))
+			}
+		}
+		return nil
+	})
+}
+
 // A service and its sidecar have one network, whatever ends and is killed in between, and
 // nothing is left of it.
 func TestJobs_joined(t *testing.T) {
@@ -105,10 +127,14 @@ func TestJobs_joined(t *testing.T) {
 			_, err = c.KillPlugin()
 			must.NoError(t, err)
 			works()
-			for _, task := range []string{"side", "web"} {
-				must.NoError(t, c.Allocations().Restart(alloc, task, nil))
-				works()
+			restart(t, c, alloc, "side", "side")
+			works()
+			if mode[0] == mode[1] {
+				restart(t, c, alloc, "web", "web")
+			} else {
+				restart(t, c, alloc, "web", "web", "side")
 			}
+			works()
 			c.KillAgent()
 			killPlugin(t, c)
 			must.NoError(t, c.StartAgent(ctx(t)))

@@ -62,6 +62,8 @@ func testJoined(t *testing.T, bed Bed) {
 		end := side.wait(t)
 		must.Eq(t, int(syscall.SIGKILL), end.Signal)
 		must.False(t, end.OutOfMemory)
+		must.Eq(t, "web", side.KilledWith())
+		must.Eq(t, "", web.KilledWith())
 		must.NoError(t, web.Destroy(t.Context()))
 	})
 	t.Run("a pot that does not run cannot be joined", func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/supervise"
 )
 
 // A joined pot has the network of another pot: its address, its loopback and its links. It
@@ -26,6 +27,28 @@ const joinedDir = "joined"
 // jailName returns the name of the pot's jail. For a joined pot whose record is damaged it
 // is the pot's name, which is enough to remove the jail.
 func (p *Pot) jailName() pot.Name { return p.record.Spec.JailName() }
+
+// FindJail returns the jail of the pot of that name, whoever has started the pot. It returns
+// fs.ErrNotExist if it has none.
+func (ps *Pots) FindJail(ctx context.Context, name pot.Name) (supervise.Jail, error) {
+	jail, err := ps.host.Jails.Find(ctx, name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return jail, err
+	}
+	if p, unread := ps.Find(name); unread == nil && p.Of() != "" {
+		return ps.host.Jails.Find(ctx, p.jailName())
+	}
+	return jail, err
+}
+
+// UsageOf returns what the pot of that name uses, whoever has started it.
+func (ps *Pots) UsageOf(ctx context.Context, name pot.Name) (pot.Usage, error) {
+	p, err := ps.Find(name)
+	if err != nil {
+		p = ps.pot(name)
+	}
+	return p.Usage(ctx)
+}
 
 // join gives the pot the address of the pot whose network it joins. The lock keeps that
 // pot, if it is a network for others to join, from being destroyed before this one counts
@@ -158,7 +181,7 @@ func (p *Pot) removeMembers(ctx context.Context) error {
 	}
 	var errs []error
 	for _, m := range members {
-		m.markKilled()
+		m.markKilled(p.name)
 		errs = append(errs, p.host.Jails.Remove(ctx, m.jailName()))
 	}
 	return errors.Join(errs...)

@@ -143,7 +143,7 @@ func (ps *Pots) Kill(ctx context.Context, name pot.Name) error {
 	if err != nil {
 		p = ps.Damaged(name, err, false)
 	}
-	p.markKilled()
+	p.markKilled("")
 	return p.removeJail(ctx)
 }
 
@@ -204,11 +204,7 @@ func (ps *Pots) Running(ctx context.Context) ([]pot.Name, error) {
 		if name.Validate() != nil {
 			continue
 		}
-		jail := name
-		if p, err := ps.Find(name); err == nil {
-			jail = p.jailName()
-		}
-		_, err := ps.host.Jails.Find(ctx, jail)
+		_, err := ps.FindJail(ctx, name)
 		switch {
 		case err == nil:
 			running = append(running, name)

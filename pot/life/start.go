@@ -219,21 +219,33 @@ func (p *Pot) Signal(sig syscall.Signal) error {
 		return err
 	}
 	if sig == syscall.SIGKILL {
-		p.markKilled()
+		p.markKilled("")
 	}
 	return s.Signal(sig)
 }
 
-// killedMarker is created in the pot's directory when this package kills its command.
+// killedMarker is created in the pot's directory when this package kills its command. It has
+// the name of the pot that this one is killed with, or nothing.
 const killedMarker = "killed"
 
 // markKilled records that the command, if it runs, is killed on request: then Wait does not
 // take an earlier kill of another process of the pot, for want of memory, for the reason.
-// Best effort: a failed write must not stop the kill.
-func (p *Pot) markKilled() {
+// with is the pot whose network it has joined, if it is killed because that goes. Best
+// effort: a failed write must not stop the kill.
+func (p *Pot) markKilled(with pot.Name) {
 	if p.Running() {
-		os.WriteFile(filepath.Join(p.dir, killedMarker), nil, 0o600)
+		os.WriteFile(filepath.Join(p.dir, killedMarker), []byte(with), 0o600)
 	}
+}
+
+// KilledWith returns the pot whose network the pot had joined, if the command was killed
+// because that network went.
+func (p *Pot) KilledWith() pot.Name {
+	with, err := os.ReadFile(filepath.Join(p.dir, killedMarker))
+	if name := pot.Name(with); err == nil && name.Validate() == nil {
+		return name
+	}
+	return ""
 }
 
 // killed reports whether this package has killed the command, in whichever process.
@@ -259,7 +271,7 @@ func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration)
 	if err := p.Signal(sig); err == nil { // a command that cannot be signalled is killed
 		p.Wait(waiting)
 	}
-	p.markKilled()
+	p.markKilled("")
 	if err := p.removeJail(ctx); err != nil {
 		return err
 	}
