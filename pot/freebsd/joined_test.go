@@ -108,13 +108,26 @@ func TestLife_joined(t *testing.T) {
 func TestLife_joinedWithoutRecord(t *testing.T) {
 	leak.Check(t)
 	m := newModel(t)
-	_, pots := m.host(t)
+	h, pots := m.host(t)
 	_, err := pots.Create(t.Context(), web(t))
 	must.NoError(t, err)
 	before := m.state()
 	_, err = pots.Create(t.Context(), joinedTo("web", "side"))
 	must.NoError(t, err)
 	p := pots.Damaged("side", fs.ErrInvalid, false)
+	_, err = p.Usage(t.Context()) // the other pot knows of it
+	must.NoError(t, err)
+	must.NoError(t, p.Destroy(t.Context()))
+	must.Eq(t, before, m.state())
+
+	// Nor need the host be told of the other pot.
+	p, err = pots.Create(t.Context(), joinedTo("web", "side"))
+	must.NoError(t, err)
+	must.NoError(t, h.Jails.Remove(t.Context(), "side"))
+	_, err = h.Jails.Find(t.Context(), "web.side")
+	must.ErrorIs(t, err, fs.ErrNotExist)
+	must.NoError(t, h.Limits.Clear(t.Context(), "side"))
+	must.MapNotContainsKey(t, m.rules, "jail:web.side")
 	must.NoError(t, p.Destroy(t.Context()))
 	must.Eq(t, before, m.state())
 }

@@ -24,8 +24,8 @@ var ErrCannotJoin = errors.New("it has no network that can be joined")
 // file for each of them. Without it there are none, and no record need be read to know that.
 const joinedDir = "joined"
 
-// jailName returns the name of the pot's jail. For a joined pot whose record is damaged it
-// is the pot's name, which is enough to remove the jail.
+// jailName returns the name of the pot's jail. For a joined pot of which neither its record
+// nor the other pot says so, it is the pot's name, which is enough to remove the jail.
 func (p *Pot) jailName() pot.Name { return p.record.Spec.JailName() }
 
 // FindJail returns the jail of the pot of that name, whoever has started the pot. It returns
@@ -105,6 +105,15 @@ func (p *Pot) addMember(name pot.Name) error {
 	return os.WriteFile(filepath.Join(dir, string(name)), nil, 0o600)
 }
 
+// joinedTo returns the pot whose network a pot has joined by joinedDir; "" if there is none.
+func (ps *Pots) joinedTo(name pot.Name) pot.Name {
+	found, _ := filepath.Glob(filepath.Join(ps.dir, "*", joinedDir, string(name))) // a pot's name has no pattern
+	if len(found) == 0 {
+		return ""
+	}
+	return pot.Name(filepath.Base(filepath.Dir(filepath.Dir(found[0]))))
+}
+
 // leave undoes join, once nothing is left of the pot.
 func (p *Pot) leave(ctx context.Context) error {
 	of := p.record.Spec.Of
@@ -131,9 +140,9 @@ func (ps *Pots) members(of pot.Name) ([]*Pot, error) {
 		switch {
 		case err == nil && p.record.Spec.Of == of:
 			all = append(all, p)
-		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			if _, err := os.Lstat(filepath.Join(ps.dir, string(of), joinedDir, string(name))); err == nil {
-				all = append(all, ps.Damaged(name, err, false))
+		case err != nil:
+			if p := ps.Damaged(name, err, false); p.record.Spec.Of == of {
+				all = append(all, p)
 			}
 		}
 	}

@@ -129,6 +129,9 @@ func (ps *Pots) Destroy(ctx context.Context, name pot.Name) error {
 func (ps *Pots) Damaged(name pot.Name, why error, inPlace bool) *Pot {
 	p := ps.pot(name)
 	p.record.Spec.Name, p.record.Spec.InPlace = name, inPlace
+	if of := ps.joinedTo(name); of != "" {
+		p.record.Spec.Network, p.record.Spec.Of = pot.Joined, of
+	}
 	p.recordErr = why
 	return p
 }
