@@ -72,7 +72,9 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	j.statusFiles.started(jail.Name, device)
+	if !jail.Bare { // to the shell tool it is no pot
+		j.statusFiles.started(jail.Name, device)
+	}
 	return nil
 }
 

@@ -114,17 +114,21 @@ func (ps *Pots) joinedTo(name pot.Name) pot.Name {
 	return pot.Name(filepath.Base(filepath.Dir(filepath.Dir(found[0]))))
 }
 
-// leave undoes join, once nothing is left of the pot.
+// leave undoes join, once nothing is left of the pot. If it fails, joinedTo still returns the
+// network, so that another Destroy of the pot tries again.
 func (p *Pot) leave(ctx context.Context) error {
 	of := p.record.Spec.Of
 	if of == "" {
 		return nil
 	}
-	err := os.Remove(filepath.Join(p.Pots.dir, string(of), joinedDir, string(p.name)))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if err := p.ReleaseNetwork(ctx, of); err != nil {
+		return fmt.Errorf("network %s: %w", of, err)
 	}
-	return p.ReleaseNetwork(ctx, of)
+	err := os.Remove(filepath.Join(p.Pots.dir, string(of), joinedDir, string(p.name)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // members returns the pots that have joined the network of a pot, or are about to. A pot

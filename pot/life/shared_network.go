@@ -36,28 +36,31 @@ func (p *Pot) makeBare() error {
 
 // ensureNetwork makes the shared network work. A restart of the machine leaves one without
 // a jail, and a fault one without a supervisor. The caller must hold its lock.
-func (ps *Pots) ensureNetwork(ctx context.Context, shared pot.Spec) error {
-	switch p, err := ps.Find(shared.Name); {
+func (p *Pot) ensureNetwork(ctx context.Context, shared pot.Spec) error {
+	switch network, err := p.Find(shared.Name); {
 	case errors.Is(err, fs.ErrNotExist):
-	case err == nil && p.mendHolding(ctx) == nil:
+	case err == nil && network.mendHolding(ctx) == nil:
 		return nil
 	default:
-		if err := ps.Destroy(ctx, shared.Name); err != nil {
+		if err := p.Pots.Destroy(ctx, shared.Name); err != nil {
 			return err
 		}
 	}
-	p, err := ps.Create(ctx, shared)
+	network, err := p.Create(ctx, shared)
 	if errors.Is(err, fs.ErrExist) { // a directory without a record
-		if err := ps.Destroy(ctx, shared.Name); err != nil {
+		if err := p.Pots.Destroy(ctx, shared.Name); err != nil {
 			return err
 		}
-		p, err = ps.Create(ctx, shared)
+		network, err = p.Create(ctx, shared)
 	}
 	if err != nil {
 		return err
 	}
-	if err := p.hold(ctx); err != nil {
-		return errors.Join(err, pot.Undo(ctx, p.Destroy))
+	for _, note := range network.Notes() { // of ports; it has no user but this pot's
+		p.note("%s", note)
+	}
+	if err := network.hold(ctx); err != nil {
+		return errors.Join(err, pot.Undo(ctx, network.Destroy))
 	}
 	return nil
 }
