@@ -194,7 +194,7 @@ func (p *Pot) jail(ctx context.Context) error {
 		owner, err := p.Find(of)
 		shared = err == nil && owner.record.Spec.Bare
 	}
-	return p.host.Jails.Create(ctx, pot.Jail{
+	err := p.host.Jails.Create(ctx, pot.Jail{
 		Name:     p.name,
 		Root:     p.Tree(),
 		Hostname: hostname(&p.record.Spec),
@@ -210,6 +210,10 @@ func (p *Pot) jail(ctx context.Context) error {
 
 		Attributes: p.record.Attributes,
 	})
+	if p.record.Spec.Of != "" && errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("pot %s: %w: %w", p.record.Spec.Of, ErrCannotJoin, err) // it has ended meanwhile
+	}
+	return err
 }
 
 // unjail kills all that runs in the jail and removes it. It comes first: a process would
