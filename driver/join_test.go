@@ -181,6 +181,14 @@ func TestDriver_joinGroup(t *testing.T) {
 	must.NoError(t, b.DestroyTask(web.ID, true))
 	handle := handleOf(t, b, db)
 	b.open(t)
+	events, err := b.driver.TaskEvents(t.Context())
+	must.NoError(t, err)
+	t.Run("one that names no ports is told so", func(t *testing.T) {
+		silent := g.member(t, "silent", "")
+		b.start(t, silent)
+		must.Eq(t, `Did not publish port "http" and port "metrics": the group's network does`, eventOf(t, events, silent, "Did not publish"))
+		must.NoError(t, b.DestroyTask(silent.ID, true))
+	})
 	t.Run("a task is started again, after a plugin too", func(t *testing.T) {
 		must.NoError(t, b.RecoverTask(afterRestart(t, handle)))
 		web = g.serves(t, "web", ":8080", mode)
@@ -247,6 +255,20 @@ func TestDriver_joinGroup_afterReboot(t *testing.T) {
 	g.answers(t, "web", "web")
 	must.NoError(t, b.DestroyTask(again.ID, true))
 	nothingLeft(t, b.dir)
+}
+
+// The network of a group publishes no port that another task of the allocation does.
+func TestDriver_joinGroup_beside(t *testing.T) {
+	leak.Check(t, leak.Foreign)
+	b := newBed(t, "")
+	b.unlogged = true
+	g := newGroup(t, b)
+	b.start(t, g.member(t, "own", `ports = ["http"]`))
+	web := g.member(t, "web", `network_mode = "group"`)
+	b.start(t, web)
+	g.answers(t, "own", "web")
+	_, _, err := b.StartTask(g.member(t, "third", `network_mode = "task:web"`))
+	must.ErrorContains(t, err, `the network of task "web" is not its own: join the task or the group whose network it is`)
 }
 
 // Many tasks of one allocation start and end at once.
