@@ -91,14 +91,15 @@ var examples = map[string]example{
 	"group": func(t *testing.T, c *cluster.Cluster, id string) {
 		serves("http")(t, c, id)
 		until(t, func() error {
-			for _, alloc := range running(t, c, id) {
-				_, log, err := c.Exec(ctx(t), alloc, "shipper", "/bin/hello", "cat", "/alloc/logs/backend.stdout.0")
-				if err == nil && !strings.Contains(log, "serving on 127.0.0.1:9090") {
-					err = fmt.Errorf("the backend has logged %q", log)
-				}
-				return err
+			all := running(t, c, id)
+			if len(all) != 1 {
+				return fmt.Errorf("%d allocations run", len(all))
 			}
-			return fmt.Errorf("the group does not run")
+			_, log, err := c.Exec(ctx(t), all[0], "shipper", "/bin/hello", "cat", "/alloc/logs/backend.stdout.0")
+			if err == nil && !strings.Contains(log, "serving on 127.0.0.1:9090") {
+				err = fmt.Errorf("the backend has logged %q", log)
+			}
+			return err
 		})
 	},
 	"canary": func(t *testing.T, c *cluster.Cluster, id string) {
