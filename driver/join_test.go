@@ -271,6 +271,25 @@ func TestDriver_joinGroup_beside(t *testing.T) {
 	must.ErrorContains(t, err, `the network of task "web" is not its own: join the task or the group whose network it is`)
 }
 
+// Nomad calls StartTask again if the plugin dies during a start: what that has left of the
+// pot, and of the network that was made for it, is made anew.
+func TestDriver_joinGroup_again(t *testing.T) {
+	leak.Check(t, leak.Foreign)
+	b := newBed(t, "")
+	b.unlogged = true
+	g := newGroup(t, b)
+	web, side := g.member(t, "web", `network_mode = "group"`), g.serves(t, "side", ":9090", `network_mode = "group"`)
+	b.start(t, web)
+	b.open(t)
+	b.start(t, web)
+	g.answers(t, "web", "web")
+	b.start(t, side)
+	b.open(t)
+	b.start(t, side)
+	must.StrContains(t, b.exec(t, side.ID, "id"), "addr "+b.driver.tasks.find(TaskID(side.ID)).state.IP)
+	g.answers(t, "web", "web")
+}
+
 // Many tasks of one allocation start and end at once.
 func TestDriver_joinGroup_atOnce(t *testing.T) {
 	leak.Check(t, leak.Foreign)

@@ -96,10 +96,12 @@ func TestLife_joined(t *testing.T) {
 		must.ErrorContains(t, err, "a pot that joins the network of web can have no attribute that gives it more than web has")
 	})
 	t.Run("the other may end while it is made", func(t *testing.T) {
-		m.jails["web"].dying = 3
-		err := h.Jails.Create(t.Context(), pot.Jail{Name: "late", Root: m.place("tank/pot/jails/side/m"), Network: pot.Joined, Of: "web"})
-		must.ErrorIs(t, err, fs.ErrNotExist)
-		m.jails["web"].dying = 0
+		m.mounting = func(MountPoint) { m.jails["web"].dying = 9 }
+		s := joinedTo("web", "late")
+		s.Mounts = []pot.Mount{{Source: t.TempDir(), Target: "/x"}}
+		_, err := pots.Create(t.Context(), s)
+		must.ErrorIs(t, err, life.ErrCannotJoin)
+		m.mounting, m.jails["web"].dying = nil, 0
 	})
 	t.Run("it is gone with the other, and leaves nothing", func(t *testing.T) {
 		must.NoError(t, owner.Destroy(t.Context()))
