@@ -201,6 +201,8 @@ func TestDriver_joinGroup(t *testing.T) {
 		s, err := supervise.Open(filepath.Join(b.dir, "pots", string(name)))
 		must.NoError(t, err)
 		must.NoError(t, syscall.Kill(s.Supervisor, syscall.SIGKILL))
+		_, err = s.Wait(t.Context())
+		must.ErrorIs(t, err, supervise.ErrUnknownExit)
 		r, back, now := newReconciler(b.driver), b.driver.current(), time.Now()
 		for i := range 3 {
 			r.reconcileOnce(t.Context(), back, now.Add(time.Duration(i)*time.Hour))
