@@ -147,7 +147,7 @@ func TestAbout_taskDocumented(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	all := documented(t, "Task configuration")
 	must.Eq(t, keys(taskConfigSpec, ""), slices.Sorted(maps.Keys(all)))
-	b := backendOf(t, "volumes { enabled = true }\nallowed_network_modes = [\"public-bridge\", \"private-bridge\", \"host\", \"alias\"]")
+	b := backendOf(t, "volumes { enabled = true }\nallowed_network_modes = [\"public-bridge\", \"private-bridge\", \"host\", \"alias\", \"task\", \"group\"]")
 	b.allowAttributes = conf.TaskAttributes()
 	for key, doc := range all {
 		t.Run("the example of "+key, func(t *testing.T) {
@@ -195,7 +195,7 @@ func TestAbout_exampleJobs(t *testing.T) {
 	must.NoError(t, err)
 	data := t.TempDir()
 	operator := backendOf(t, `
-		allowed_network_modes = ["public-bridge", "private-bridge", "alias"]
+		allowed_network_modes = ["public-bridge", "private-bridge", "alias", "task", "group"]
 		allow_attributes      = ["exec_stop", "no-tmpfs"]
 		volumes { enabled = true }`)
 	for _, file := range files {
@@ -222,12 +222,14 @@ func TestAbout_exampleJobs(t *testing.T) {
 						must.True(t, slices.ContainsFunc(have, func(k string) bool { return k == key || strings.HasPrefix(k, key+".") }), must.Sprint(key))
 					}
 					cfg := taskOf(t, least)
+					cfg.ID = testAlloc + "/" + task.Name + "/0badcafe"
 					env := map[string]cty.Value{"IMAGES_TOKEN": cty.StringVal("token")} // of a template
 					must.NoError(t, cfg.EncodeDriverConfig(valueWith(t, taskConfigSpec, task.Config, env)))
 					cfg.Resources.LinuxResources.PercentTicks = 0.1
 					cfg.Resources.Ports = ports(
 						structs.AllocatedPortMapping{Label: "http", Value: 25000, To: 8080},
-						structs.AllocatedPortMapping{Label: "metrics", Value: 25001, To: 9090})
+						structs.AllocatedPortMapping{Label: "metrics", Value: 25001, To: 9090},
+						structs.AllocatedPortMapping{Label: "proxy", Value: 25002, To: 9090})
 					p, err := operator.plan(cfg)
 					must.NoError(t, err)
 					must.Eq(t, "http://127.0.0.1:8000/pots/hello-linux:1.0", p.ref.String())

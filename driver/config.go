@@ -87,6 +87,9 @@ func (c *TaskConfig) mode() pot.NetworkMode {
 	case inherit:
 		return pot.HostNetwork
 	}
+	if task, group := c.joins(); task != "" || group {
+		return pot.Joined
+	}
 	return pot.NetworkMode(c.NetworkMode)
 }
 
@@ -110,11 +113,24 @@ var hostNames = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9]
 // checkMode adds a problem if this client does not allow the network mode.
 func (c *TaskConfig) checkMode(f *problems, allowed []pot.NetworkMode) {
 	const where = "config.network_mode"
-	switch mode := c.mode(); {
-	case !slices.Contains(networkModes, mode):
-		f.add(where, "no such mode: %q: use %s", string(mode), list(allowed, "or"))
+	mode := c.mode()
+	if task, group := c.joins(); group {
+		mode = groupNetwork
+	} else if task != "" {
+		mode = taskNetwork
+	}
+	var usable []string
+	for _, m := range allowed {
+		if m == taskNetwork {
+			m += ":NAME"
+		}
+		usable = append(usable, string(m))
+	}
+	switch {
+	case !slices.Contains(networkModes, mode), c.NetworkMode == string(taskNetwork):
+		f.add(where, "no such mode: %q: use %s", c.NetworkMode, list(usable, "or"))
 	case !slices.Contains(allowed, mode):
-		f.add(where, "%s is not allowed on this client: use %s", mode, list(allowed, "or"))
+		f.add(where, "%s is not allowed on this client: use %s", mode, list(usable, "or"))
 	}
 }
 

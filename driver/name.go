@@ -29,6 +29,15 @@ var taskPotNames = regexp.MustCompile(`^[A-Za-z0-9_-]+_[0-9a-f]{8}_[0-9a-f]{8}(-
 // isTaskPot reports whether a pot is named like a task's pot.
 func isTaskPot(name pot.Name) bool { return taskPotNames.MatchString(string(name)) }
 
+// groupPots matches the names that groupPotName returns.
+var groupPots = regexp.MustCompile(`^group_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// groupPotName returns the name of the network that tasks of an allocation share.
+func groupPotName(alloc string) pot.Name { return pot.Name("group_" + alloc) }
+
+// isGroupPot reports whether a pot is named like the network of a group.
+func isGroupPot(name pot.Name) bool { return groupPots.MatchString(string(name)) }
+
 // taskName returns the task's name in its job. It returns all of an ID that Nomad
 // has not made.
 func (id TaskID) taskName() string {

@@ -23,6 +23,8 @@ type plan struct {
 	labels      portLabels
 	asked       bool        // the job names the ports that are published
 	mapped      bool        // by port_map
+	joins       string      // the task whose network this one joins, or ""
+	shared      *pot.Spec   // the group's network, if the task joins that
 	line        commandLine // becomes spec.Command with the image: backend.readCommand
 }
 
@@ -70,6 +72,7 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 		WallClock:  duration(&f, "config.limits.wallclock", c.Limits.WallClock, 0),
 	}
 	p.spec.DNS.Fallback = b.dns
+	p.planJoin(&f, c, cfg)
 	p.line = c.commandLine()
 	for i, dev := range cfg.Devices {
 		f.add(fmt.Sprintf("device[%d]", i), "not supported yet: %s", dev.HostPath)

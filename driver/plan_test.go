@@ -102,10 +102,10 @@ var planFaults = []struct {
 	{name: "arguments need a command", config: least + `args = ["x"]`,
 		want: `config.args: needs command to be set`},
 	{name: "a network mode must be known", config: least + `network_mode = "bridge"`,
-		want: `config.network_mode: no such mode: "bridge": use public-bridge, private-bridge, host or none`},
+		want: `config.network_mode: no such mode: "bridge": use public-bridge, private-bridge, host, none, task:NAME or group`},
 	{name: "an alias needs the operator's leave", config: least + `network_mode = "alias"
 			ip = ["192.0.2.7"]`,
-		want: `config.network_mode: alias is not allowed on this client: use public-bridge, private-bridge, host or none`},
+		want: `config.network_mode: alias is not allowed on this client: use public-bridge, private-bridge, host, none, task:NAME or group`},
 	{name: "an alias needs an address", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"`,
 		want: `config.ip: network alias needs an address`},
 	{name: "an alias's address is valid", plugin: `allowed_network_modes = ["alias"]`, config: least + `network_mode = "alias"
@@ -222,7 +222,7 @@ var planFaults = []struct {
 	{name: "all errors are returned at once", config: strings.Replace(least, `"1.0"`, `""`, 1) + `args = ["x"]
 			network_mode = "x"`,
 		want: `config.tag: must be set to the version of the image, as in 1.0, for the file hello_1.0.xz; config.args: needs command to be set; ` +
-			`config.network_mode: no such mode: "x": use public-bridge, private-bridge, host or none`},
+			`config.network_mode: no such mode: "x": use public-bridge, private-bridge, host, none, task:NAME or group`},
 }
 
 func TestBackend_plan_faults(t *testing.T) {

@@ -153,8 +153,8 @@ const (
 // networkModes are all modes. defaultModes are the modes that a job may have by default:
 // with alias it could use any address.
 var (
-	networkModes = []pot.NetworkMode{pot.PublicBridge, pot.PrivateBridge, pot.HostNetwork, pot.Alias, pot.NoNetwork}
-	defaultModes = []pot.NetworkMode{pot.PublicBridge, pot.PrivateBridge, pot.HostNetwork, pot.NoNetwork}
+	networkModes = []pot.NetworkMode{pot.PublicBridge, pot.PrivateBridge, pot.HostNetwork, pot.Alias, pot.NoNetwork, taskNetwork, groupNetwork}
+	defaultModes = []pot.NetworkMode{pot.PublicBridge, pot.PrivateBridge, pot.HostNetwork, pot.NoNetwork, taskNetwork, groupNetwork}
 )
 
 // settings is a valid Config, with its defaults.

@@ -163,7 +163,7 @@ func TestConfig_settings_faults(t *testing.T) {
 		`pull.max_parallel: must be at least 1, not -1; `+
 		`pull.max_image_size: must be a size, as in 2GiB, not "huge"; `+
 		`pull.max_tree_size: must be a size, as in 2GiB, not "0"; `+
-		`allowed_network_modes[0]: must be public-bridge, private-bridge, host, alias or none, not "bridge"; `+
+		`allowed_network_modes[0]: must be public-bridge, private-bridge, host, alias, none, task or group, not "bridge"; `+
 		`allow_hooks[0]: must be prestart, poststart, prestop or poststop, not "start"; `+
 		`extra_labels[1]: "jobid" matches none of job_id, job_name, namespace, node_id, node_name, task_group_name and task_name; `+
 		`extra_labels[2]: "[" matches none of job_id, job_name, namespace, node_id, node_name, task_group_name and task_name; `+

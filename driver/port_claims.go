@@ -35,6 +35,7 @@ type portClaim struct {
 	alloc   string
 	ports   []pot.Port
 	implied bool          // the task's config names no ports
+	group   bool          // it is not a task but the network of the group
 	done    chan struct{} // closed when the start is over; nil if the task runs
 	ended   bool          // the task's command has ended
 }
@@ -50,6 +51,9 @@ type takeover struct {
 // must call release when it is over.
 func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *life.Pots, p *plan, emit eventFunc) (takeovers []takeover, err error) {
 	p.spec.AnyTransport, p.spec.Implied = true, !p.asked
+	if p.shared != nil {
+		return nil, pc.leavePorts(cfg, pots, p)
+	}
 	if len(p.spec.Ports) == 0 {
 		return nil, nil
 	}
@@ -71,15 +75,18 @@ func (pc *portClaims) claim(cfg *drivers.TaskConfig, pots *life.Pots, p *plan, e
 		}
 		switch {
 		case len(same) == 0:
+		case other.group && p.asked:
+			f.add(p.portsKey(), "the group's network already publishes %s", p.labelList(same))
+		case other.group:
+			emit("Did not publish %s: the group's network does", p.labelList(same))
+			p.spec.Ports = without(p.spec.Ports, same)
 		case other.ended, p.asked && other.implied:
 			takeovers = append(takeovers, takeover{other, same})
 		case p.asked:
 			f.add(p.portsKey(), "task %q of this allocation already publishes %s", other.name, p.labelList(same))
 		default:
 			emit("Did not publish %s: task %q does; set config.ports to choose", p.labelList(same), other.name)
-			p.spec.Ports = slices.DeleteFunc(p.spec.Ports, func(mine pot.Port) bool {
-				return slices.ContainsFunc(same, func(port pot.Port) bool { return sameListener(mine, port) })
-			})
+			p.spec.Ports = without(p.spec.Ports, same)
 		}
 	}
 	if err := f.err(); err != nil {
@@ -112,6 +119,13 @@ func (pc *portClaims) release(id TaskID) {
 // sameListener reports whether two ports cannot be published at once.
 func sameListener(a, b pot.Port) bool { return a.Proto == b.Proto && a.Host == b.Host }
 
+// without returns the ports that can be published beside others.
+func without(ports, others []pot.Port) []pot.Port {
+	return slices.DeleteFunc(ports, func(mine pot.Port) bool {
+		return slices.ContainsFunc(others, func(port pot.Port) bool { return sameListener(mine, port) })
+	})
+}
+
 // others returns the claims of the other tasks of an allocation, of those that run too.
 func (pc *portClaims) others(cfg *drivers.TaskConfig, pots *life.Pots) (all []*portClaim, err error) {
 	starting := map[pot.Name]bool{TaskID(cfg.ID).PotName(): true}
@@ -139,7 +153,7 @@ func (pc *portClaims) others(cfg *drivers.TaskConfig, pots *life.Pots) (all []*p
 		id := TaskID(p.Label(labelTask))
 		all = append(all, &portClaim{
 			task: id, name: id.taskName(), alloc: cfg.AllocID,
-			ports: p.Ports(), implied: p.PortsImplied(), ended: !p.Running(),
+			ports: p.Ports(), implied: p.PortsImplied(), group: p.Bare(), ended: !p.Running() && !p.Bare(),
 		})
 	}
 	return all, nil

@@ -38,7 +38,12 @@ func newGroup(t *testing.T, b *bed) *group {
 
 // member returns a task of the group that serves HTTP.
 func (g *group) member(t *testing.T, name, config string) *drivers.TaskConfig {
-	cfg := g.task(t, config, "serve", ":8080")
+	return g.serves(t, name, ":8080", config)
+}
+
+// serves is member for a task that serves HTTP at another address in its pot.
+func (g *group) serves(t *testing.T, name, at, config string) *drivers.TaskConfig {
+	cfg := g.task(t, config, "serve", at)
 	cfg.AllocID, cfg.ID = g.alloc, g.alloc+"/"+name+"/"+uuid.Short()
 	cfg.Resources.Ports = ports(g.ports...)
 	return cfg

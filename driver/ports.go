@@ -35,12 +35,15 @@ func (c *TaskConfig) publish(f *problems, r *drivers.Resources) publication {
 	has := groupPorts(r)
 	asked := len(c.PortMap) > 0 || len(c.Ports) > 0
 	switch mode := c.mode(); {
-	case len(c.PortMap) > 0 && c.Ports != nil:
+	case len(c.PortMap) > 0 && c.Ports != nil && mode != pot.Joined:
 		f.add("config.port_map", "mutually exclusive with config.ports; set to of a port in the group's network block instead")
 	case mode == pot.NoNetwork && asked:
 		f.add("config.network_mode", "none cannot publish ports")
 	case mode == pot.Alias && asked:
 		f.add("config.network_mode", "alias cannot publish ports: the pot has an address of its own; set address_mode = \"driver\" in services")
+	case mode == pot.Joined:
+		c.publishJoined(f, &p)
+		p.containerPorts(has)
 	case mode == pot.Alias:
 		p.containerPorts(has)
 	case mode != pot.PublicBridge && mode != pot.PrivateBridge:

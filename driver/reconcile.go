@@ -64,7 +64,8 @@ func (r *reconciler) run(ctx context.Context, b *backend, now time.Time) {
 const reconcileTimeout = 2 * time.Minute
 
 // reconcileOnce destroys dangling pots. A pot is dangling if it is named like a
-// task's pot and no known task has had that name for creation_grace.
+// task's pot and no known task has had that name for creation_grace, or like the network
+// of a group that no pot has joined for that time.
 func (r *reconciler) reconcileOnce(ctx context.Context, b *backend, now time.Time) {
 	listing, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
@@ -74,7 +75,12 @@ func (r *reconciler) reconcileOnce(ctx context.Context, b *backend, now time.Tim
 		return
 	}
 	known := r.isKnown(b, now)
-	dangling := slices.DeleteFunc(marked, func(name pot.Name) bool { return !isTaskPot(name) || known(name) })
+	dangling := slices.DeleteFunc(marked, func(name pot.Name) bool {
+		if isGroupPot(name) {
+			return r.tendNetwork(listing, b, name)
+		}
+		return !isTaskPot(name) || known(name)
+	})
 	for name := range r.firstSeen {
 		if !slices.Contains(dangling, name) {
 			delete(r.firstSeen, name)
@@ -91,6 +97,19 @@ func (r *reconciler) reconcileOnce(ctx context.Context, b *backend, now time.Tim
 			r.destroyDangling(ctx, b, name, now)
 		}
 	}
+}
+
+// tendNetwork reports whether the network of a group has tasks, or may have. It makes one
+// work again whose supervisor was killed.
+func (r *reconciler) tendNetwork(ctx context.Context, b *backend, name pot.Name) bool {
+	joined, err := b.pots.Members(name)
+	if err == nil && joined && !b.gc.dryRun {
+		err = b.pots.MendNetwork(ctx, name)
+	}
+	if err != nil {
+		r.driver.logger.Warn("cannot mend the network of a group", "pot", name, "error", err)
+	}
+	return joined || err != nil
 }
 
 // isKnown returns a function that reports whether Nomad knows a pot's task, and
@@ -125,6 +144,9 @@ func (r *reconciler) destroyDangling(ctx context.Context, b *backend, name pot.N
 	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
 	destroy := func() error { return b.pots.Destroy(ctx, name) }
+	if isGroupPot(name) {
+		destroy = func() error { return b.pots.DestroyUnjoined(ctx, name) }
+	}
 	if t := r.driver.tasks.pots()[name]; t != nil {
 		destroy = func() error { return r.driver.DestroyTask(string(t.id), true) }
 	}

@@ -109,6 +109,9 @@ var fates = map[string]fate{
 	}, cannot: "no such pot: web_"},
 }
 
+// fateModes are the networks that the tasks have, by what the matrix adds to their names.
+var fateModes = map[string]string{"": "", ", in the network of its group": `network_mode = "group"`}
+
 // Whatever happens to a task while no plugin runs, the next plugin, of another version too,
 // returns how it ended or that this is unknown, and can destroy it.
 func TestDriver_RecoverTask_matrix(t *testing.T) {
@@ -116,21 +119,25 @@ func TestDriver_RecoverTask_matrix(t *testing.T) {
 	b := newBed(t, "")
 	b.unlogged = true
 	handles := map[string]*drivers.TaskHandle{}
-	for name, f := range fates {
-		cfg := b.task(t, "", f.args...)
-		if f.memory > 0 {
-			cfg.Resources.NomadResources.Memory.MemoryMB = f.memory
+	all := map[string]fate{}
+	for where, mode := range fateModes {
+		for name, f := range fates {
+			cfg := b.task(t, mode, f.args...)
+			if f.memory > 0 {
+				cfg.Resources.NomadResources.Memory.MemoryMB = f.memory
+			}
+			all[name+where] = f
+			handles[name+where], _ = b.start(t, cfg)
 		}
-		handles[name], _ = b.start(t, cfg)
 	}
 	old := b.driver
 	old.Shutdown(context.Background())
-	for name, f := range fates {
+	for name, f := range all {
 		f.befall(t, b, handles[name])
 	}
 	b.version = "9.9.9"
 	b.open(t)
-	for name, f := range fates {
+	for name, f := range all {
 		t.Run(name, func(t *testing.T) {
 			h := handles[name]
 			id := h.Config.ID

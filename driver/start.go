@@ -50,7 +50,7 @@ func (d *Driver) StartTask(cfg *drivers.TaskConfig) (*drivers.TaskHandle, *drive
 // recoverable, so nothing may be wrapped around that.
 func startError(err error) error {
 	flat := errors.New("cannot start task: " + oneLine(err))
-	if image.Retryable(err) {
+	if image.Retryable(err) || errors.Is(err, errNotYet) || errors.Is(err, life.ErrCannotJoin) {
 		return structs.NewRecoverableError(flat, true)
 	}
 	return flat
@@ -72,6 +72,9 @@ func (d *Driver) start(ctx context.Context, cfg *drivers.TaskConfig) (*task, *dr
 	}
 	emit := d.events.forTask(cfg)
 	clock := newStopwatch()
+	if err := d.awaitOwner(ctx, b, p, cfg, emit); err != nil {
+		return nil, nil, err
+	}
 	made, snapshot, err := d.clone(ctx, b, p, cfg, emit, clock)
 	if err != nil {
 		return nil, nil, err
@@ -165,7 +168,7 @@ func (d *Driver) claimAndCreate(ctx context.Context, b *backend, p *plan, cfg *d
 	if err := d.takePorts(ctx, b.pots, takeovers, cfg.Name); err != nil {
 		return nil, err
 	}
-	return create(ctx, b.pots, p.spec)
+	return p.create(ctx, b.pots)
 }
 
 // ensure pulls the task's image, unless it is there, and returns its dataset. It may take
@@ -176,17 +179,17 @@ func (d *Driver) ensure(ctx context.Context, b *backend, p *plan, emit eventFunc
 	return b.images.Ensure(ctx, p.ref, p.terms, func(message string) { emit("%s", message) })
 }
 
-// create creates the pot. It destroys a pot of the same name first: a plugin that was
+// create calls create, which creates the pot of that name. It destroys a pot of the same name first: a plugin that was
 // killed during the start has left it, and Nomad has called StartTask again.
-func create(ctx context.Context, pots *life.Pots, s pot.Spec) (*life.Pot, error) {
-	p, err := pots.Create(ctx, s)
+func create(ctx context.Context, pots *life.Pots, name pot.Name, create func() (*life.Pot, error)) (*life.Pot, error) {
+	p, err := create()
 	if !errors.Is(err, fs.ErrExist) {
 		return p, err
 	}
-	if err := pots.Destroy(ctx, s.Name); err != nil {
+	if err := pots.Destroy(ctx, name); err != nil {
 		return nil, fmt.Errorf("pot left over from an earlier start: %w", err)
 	}
-	return pots.Create(ctx, s)
+	return create()
 }
 
 // run starts the pot's command, and returns the task and its handle.

@@ -75,6 +75,11 @@ func (t *task) watch(ctx context.Context) {
 	}
 	t.result = exitResult(end, err)
 	t.emitMemoryKills(ctx)
+	if with := t.pot.KilledWith(); isGroupPot(with) {
+		t.emit("Killed with the network of the group, which is made again for the next task")
+	} else if with != "" {
+		t.emit("Killed with the task whose network this one has joined")
+	}
 	close(t.ended)
 }
 

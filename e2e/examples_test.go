@@ -84,6 +84,24 @@ var examples = map[string]example{
 		serves("http")(t, c, id)
 		serves("metrics")(t, c, id)
 	},
+	"joined": func(t *testing.T, c *cluster.Cluster, id string) {
+		serves("http")(t, c, id)
+		serves("proxy")(t, c, id)
+	},
+	"group": func(t *testing.T, c *cluster.Cluster, id string) {
+		serves("http")(t, c, id)
+		until(t, func() error {
+			all := running(t, c, id)
+			if len(all) != 1 {
+				return fmt.Errorf("%d allocations run", len(all))
+			}
+			_, log, err := c.Exec(ctx(t), all[0], "shipper", "/bin/hello", "cat", "/alloc/logs/backend.stdout.0")
+			if err == nil && !strings.Contains(log, "serving on 127.0.0.1:9090") {
+				err = fmt.Errorf("the backend has logged %q", log)
+			}
+			return err
+		})
+	},
 	"canary": func(t *testing.T, c *cluster.Cluster, id string) {
 		deployed(t, c, id, 0)
 		_, err := c.Run(exampleJobs+"canary.nomad.hcl", "version=2")

@@ -39,6 +39,10 @@ type Host struct {
 	// as from records: a host needs them to recognise a name that was shortened.
 	Leftovers func(ctx context.Context, known []Name) ([]Name, error)
 
+	// JoinedCount is whether what a jail uses, by Limits, includes what the jails use that
+	// have joined its network.
+	JoinedCount bool
+
 	// Upstreams returns the servers that the host's own resolver on its loopback
 	// forwards to, nil if they are not known.
 	Upstreams func() []netip.Addr

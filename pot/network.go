@@ -18,6 +18,7 @@ const (
 	HostNetwork   NetworkMode = "host"           // the host's stack
 	Alias         NetworkMode = "alias"          // the host's stack, addresses of its own
 	NoNetwork     NetworkMode = "none"           // own stack, loopback only
+	Joined        NetworkMode = "joined"         // the stack of another pot, Spec.Of
 )
 
 // VNET reports whether a pot has a network stack of its own with an interface in it.

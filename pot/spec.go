@@ -47,9 +47,14 @@ type Spec struct {
 	Labels   map[string]string // of the pot's dataset: they name its owner
 	Hostname string            // "" for the pot's name
 
+	// Bare is whether the pot is a network that other pots join: it has no dataset, no files
+	// and no command. Image is any dataset beside the datasets of pots.
+	Bare bool `json:",omitempty"`
+
 	Persistent bool `json:",omitempty"` // whether the pot stays when its command has ended; for InPlace
 	Network    NetworkMode
 	Stack      Stack           `json:",omitempty"` // "": IPv4, or the families of Aliases
+	Of         Name            `json:",omitempty"` // for Joined: the pot whose network it is
 	Bridge     string          `json:",omitempty"` // for PrivateBridge
 	Aliases    []InterfaceAddr `json:",omitempty"` // for network Alias
 	Address    netip.Addr      `json:",omitzero"`  // on the bridge; not valid: a free one is allocated
@@ -81,6 +86,10 @@ type Spec struct {
 
 	OnExit []string `json:"Then,omitempty"` // command that is run on the host when Command has ended; may be empty
 }
+
+// JailName returns the name of the pot's jail: the pot's own, or OF.NAME for a pot that has
+// joined the network of another. No pot's name has a dot.
+func (s *Spec) JailName() Name { return Jail{Name: s.Name, Of: s.Of}.FullName() }
 
 // Limits are upper bounds on what a pot may use; zero is no bound.
 type Limits struct {

@@ -89,6 +89,14 @@ func TestSpec_Validate(t *testing.T) {
 		"an alias on another network":      {Spec{Network: PublicBridge, Aliases: []InterfaceAddr{v4}}, "ip: is for network alias only"},
 		"an alias twice":                   {Spec{Network: Alias, Aliases: []InterfaceAddr{v4, v4}}, "ip[1]: 192.0.2.7 is listed twice"},
 		"an alias of another stack":        {Spec{Network: Alias, Stack: IPv4, Aliases: []InterfaceAddr{v4, v6}}, "ip: must have addresses of stack ipv4"},
+		"a joined pot without another":     {Spec{Network: Joined}, "network: joined to a pot: must be set"},
+		"a pot joined to itself":           {Spec{Network: Joined, Of: "a"}, "network: cannot be joined to itself"},
+		"another pot's own network":        {Spec{Network: PublicBridge, Of: "b"}, "network: public-bridge has a network of its own"},
+		"a joined pot with a stack":        {Spec{Network: Joined, Of: "b", Stack: IPv4}, "stack: comes with the network that the pot joins"},
+		"a joined pot with an address":     {Spec{Network: Joined, Of: "b", Address: v4.Addr}, "ip: comes with the network that the pot joins"},
+		"a joined pot with a bridge":       {Spec{Network: Joined, Of: "b", Bridge: "x"}, "bridge: is for network private-bridge only"},
+		"a joined pot with ports":          {Spec{Network: Joined, Of: "b", Ports: []Port{{conf.TCP, port, 80}}}, `ports: cannot be published from network "joined"`},
+		"a network to join without bridge": {Spec{Network: NoNetwork, Bare: true}, "network: of a pot for others to join must be public-bridge or private-bridge, not none"},
 		"an unknown attribute":             {Spec{Network: NoNetwork, Attributes: conf.Attributes{"frob": "YES"}}, `attributes: no such attribute: "frob"`},
 		"a negative quota":                 {Spec{Network: NoNetwork, DiskBytes: -1}, "disk: must not be negative"},
 		"a negative wall clock":            {Spec{Network: NoNetwork, WallClock: -1}, "wallclock: must not be negative"},
@@ -100,6 +108,9 @@ func TestSpec_Validate(t *testing.T) {
 	}
 	must.NoError(t, (&Spec{Name: "a", Image: "i", Network: Alias, Stack: Dual, Aliases: []InterfaceAddr{v4, v6}}).Validate())
 	must.NoError(t, (&Spec{Name: "a", Image: "i", Network: PrivateBridge, Bridge: "b"}).Validate())
+	must.NoError(t, (&Spec{Name: "a", Image: "i", Network: Joined, Of: "b"}).Validate())
+	must.Eq(t, "b.a", (&Spec{Name: "a", Of: "b"}).JailName())
+	must.Eq(t, "a", (&Spec{Name: "a"}).JailName())
 	for _, mode := range []NetworkMode{PublicBridge, HostNetwork, NoNetwork} {
 		s := Spec{Name: "a", Image: "i", Network: mode}
 		must.NoError(t, s.Validate())

@@ -87,11 +87,12 @@ func (s *Spec) validateAttributes(errs *FieldErrors) {
 // validateConnection adds the problems of the fields about networks.
 func (s *Spec) validateConnection(errs *FieldErrors) {
 	switch s.Network {
-	case PublicBridge, HostNetwork, NoNetwork, PrivateBridge, Alias:
+	case PublicBridge, HostNetwork, NoNetwork, PrivateBridge, Alias, Joined:
 	default:
 		errs.Add("network", "no such mode: %q", string(s.Network))
 		return
 	}
+	s.validateJoined(errs)
 	switch s.Stack {
 	case "", IPv4:
 	case IPv6, Dual:
@@ -109,6 +110,24 @@ func (s *Spec) validateConnection(errs *FieldErrors) {
 	}
 	s.validateAliases(errs)
 	s.validatePorts(errs)
+}
+
+// validateJoined checks what a pot has of another's network, and what others have of its.
+func (s *Spec) validateJoined(errs *FieldErrors) {
+	switch {
+	case s.Network != Joined && s.Of != "":
+		errs.Add("network", "%s has a network of its own", s.Network)
+	case s.Network == Joined && s.Of.Validate() != nil:
+		errs.Add("network", "joined to a pot: %w", s.Of.Validate())
+	case s.Network == Joined && s.Of == s.Name:
+		errs.Add("network", "cannot be joined to itself")
+	case s.Network == Joined && s.Stack != "":
+		errs.Add("stack", "comes with the network that the pot joins")
+	case s.Network == Joined && s.Address.IsValid():
+		errs.Add("ip", "comes with the network that the pot joins")
+	case s.Bare && !s.Network.VNET():
+		errs.Add("network", "of a pot for others to join must be %s or %s, not %s", PublicBridge, PrivateBridge, s.Network)
+	}
 }
 
 func (s *Spec) validateAliases(errs *FieldErrors) {

@@ -22,7 +22,7 @@ const exampleToken = "an-example-token"
 
 // exampleDriver is the plugin's configuration that all of example-jobs run with.
 const exampleDriver = `
-    allowed_network_modes = ["public-bridge", "private-bridge", "host", "alias", "none"]
+    allowed_network_modes = ["public-bridge", "private-bridge", "host", "alias", "none", "task", "group"]
     allow_attributes      = ["exec_stop", "no-tmpfs"]
 
     volumes {

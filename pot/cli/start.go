@@ -204,7 +204,7 @@ func (o *hostFlags) running(ctx context.Context, name pot.Name) (*life.Pot, erro
 	}
 	p, err := ps.Find(name)
 	if err == nil {
-		_, err = ps.Host().Jails.Find(ctx, name)
+		_, err = ps.FindJail(ctx, name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := ps.Host().Datasets.Dir(ctx, string(name)); errors.Is(err, fs.ErrNotExist) {

@@ -217,8 +217,8 @@ func (o *hostFlags) usages(ctx context.Context, only pot.Name) ([]schema.Usage, 
 		if only != "" && name != only {
 			continue
 		}
-		u, err := ps.Host().Limits.Usage(ctx, name)
-		if _, ended := ps.Host().Jails.Find(ctx, name); err != nil && errors.Is(ended, fs.ErrNotExist) {
+		u, err := ps.UsageOf(ctx, name)
+		if _, ended := ps.FindJail(ctx, name); err != nil && errors.Is(ended, fs.ErrNotExist) {
 			continue // since names was read
 		}
 		if err != nil {

@@ -16,6 +16,7 @@ var errorTexts = map[string][]run.ErrorText{
 	"jail": {
 		{Text: "already exists", Err: fs.ErrExist},
 		{Text: "not found", Err: fs.ErrNotExist},
+		{Text: "is dying", Err: fs.ErrNotExist}, // of a parent (sys/kern/kern_jail.c, kern_jail_set)
 	},
 	"ifconfig": {
 		{Text: "already exists", Err: fs.ErrExist}, // of create (sbin/ifconfig/ifconfig.c, ifcreate_ioctl)

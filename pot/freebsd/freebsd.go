@@ -48,21 +48,22 @@ func New(r run.Runner, k Kernel, c Config) pot.Host {
 	way := &routing{runner: bounded{r}, kernel: k, config: c}
 	l := &links{runner: bounded{r}, kernel: k, config: c, routing: way, known: map[pot.Name]attached{}}
 	return pot.Host{
-		Name:       "freebsd",
-		Images:     d,
-		Datasets:   d,
-		Snapshots:  snapshots{d, admin},
-		Mounts:     m,
-		Links:      l,
-		Redirects:  redirects{runner: r, kernel: k, config: c},
-		Aliases:    aliases{runner: r, kernel: k, uplink: c.Interface},
-		Jails:      jails{runner: r, kernel: k, mounts: m, links: l, statusFiles: statusFiles{c.StatusDir}},
-		Limits:     limiter{runner: r, kernel: k},
-		Check:      checker{runner: r, zfs: d.zfs, admin: admin, kernel: k, config: c, routing: way}.check,
-		Mountpoint: func(_ context.Context, dataset string) (string, error) { return d.mountpoint(dataset) },
-		Unpack:     d.unpack,
-		Leftovers:  leftovers{runner: r, kernel: k, datasets: d, links: l}.find,
-		Upstreams:  func() []netip.Addr { return upstreams(os.DirFS("/")) },
+		Name:        "freebsd",
+		Images:      d,
+		Datasets:    d,
+		Snapshots:   snapshots{d, admin},
+		Mounts:      m,
+		Links:       l,
+		Redirects:   redirects{runner: r, kernel: k, config: c},
+		Aliases:     aliases{runner: r, kernel: k, uplink: c.Interface},
+		JoinedCount: true, // sys/kern/kern_racct.c, racct_add_cred
+		Jails:       jails{runner: r, kernel: k, mounts: m, links: l, statusFiles: statusFiles{c.StatusDir}},
+		Limits:      limiter{runner: r, kernel: k},
+		Check:       checker{runner: r, zfs: d.zfs, admin: admin, kernel: k, config: c, routing: way}.check,
+		Mountpoint:  func(_ context.Context, dataset string) (string, error) { return d.mountpoint(dataset) },
+		Unpack:      d.unpack,
+		Leftovers:   leftovers{runner: r, kernel: k, datasets: d, links: l}.find,
+		Upstreams:   func() []netip.Addr { return upstreams(os.DirFS("/")) },
 		Setup: func(ctx context.Context, o pot.SetupOptions) error {
 			return (&setup{SetupOptions: o, runner: r, admin: admin, kernel: k, config: c}).run(ctx)
 		},

@@ -43,23 +43,28 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 		}
 	}
 	argv, err := parameters(jail, device)
+	if err == nil {
+		err = j.extend(ctx, jail)
+	}
 	if err != nil {
 		return err
 	}
 	if _, err := j.runner.Run(ctx, nil, argv...); err != nil {
-		return j.createFailed(ctx, jail, classify(err))
+		return j.createFailed(ctx, jail, refusedByParent(jail, classify(err)))
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error {
-				return errors.Join(j.Remove(ctx, jail.Name), j.mounts.unmountSystems(ctx, jail.Root))
+				return errors.Join(j.Remove(ctx, jail.FullName()), j.mounts.unmountSystems(ctx, jail.Root))
 			}))
 		}
 	}()
 	group, ctx := errgroup.WithContext(ctx) // each waits for a command
-	group.Go(func() error { return j.mounts.systems(ctx, jail.Root, jail.Attributes) })
+	if !jail.Bare {
+		group.Go(func() error { return j.mounts.systems(ctx, jail.Root, jail.Attributes) })
+	}
 	group.Go(func() error { return j.cpus(ctx, jail) })
-	if jail.Network != pot.HostNetwork && jail.Network != pot.Alias {
+	if jail.Network.VNET() || jail.Network == pot.NoNetwork {
 		group.Go(func() error { return j.loopback(ctx, jail) })
 		group.Go(func() error { return j.connect4(ctx, jail, device.v4) })
 		group.Go(func() error { return j.connect6(ctx, jail, device.v6) })
@@ -67,7 +72,9 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	j.statusFiles.started(jail.Name, device)
+	if !jail.Bare { // to the shell tool it is no pot
+		j.statusFiles.started(jail.Name, device)
+	}
 	return nil
 }
 
@@ -76,7 +83,7 @@ func (j jails) cpus(ctx context.Context, jail pot.Jail) error {
 	if jail.CPUs == "" {
 		return nil
 	}
-	id, err := j.kernel.JailID(string(jail.Name), false)
+	id, err := j.kernel.JailID(string(jail.FullName()), false)
 	if err == nil {
 		_, err = j.runner.Run(ctx, nil, "cpuset", "-l", jail.CPUs, "-j", strconv.Itoa(id))
 	}
@@ -89,7 +96,35 @@ func (j jails) createFailed(ctx context.Context, jail pot.Jail, err error) error
 	if errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return j.Remove(ctx, jail.Name) }))
+	return errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return j.Remove(ctx, jail.FullName()) }))
+}
+
+// extend allows a shared network's jail, in which nothing runs, what a jail may do that
+// joins it: a child can have no more (sys/kern/kern_jail.c, kern_jail_set).
+func (j jails) extend(ctx context.Context, jail pot.Jail) error {
+	if !jail.Shared {
+		return nil
+	}
+	argv := []string{"jail", "-m", "name=" + string(jail.Of)}
+	for _, p := range allowed(jail.Attributes) {
+		if strings.HasPrefix(p, "allow.") {
+			argv = append(argv, p)
+		}
+	}
+	if len(argv) == 3 {
+		return nil
+	}
+	_, err := j.runner.Run(ctx, nil, argv...)
+	return classify(err)
+}
+
+// refusedByParent returns err with the reason why a jail that joins another's network was
+// refused, where jail(8) says only that it was.
+func refusedByParent(jail pot.Jail, err error) error {
+	if jail.Of != "" && run.Says(err, "Operation not permitted") {
+		return fmt.Errorf("%w; a pot that joins the network of %s can have no attribute that gives it more than %s has", err, jail.Of, jail.Of)
+	}
+	return err
 }
 
 // validOSRelease reports whether a jail may have text as its osrelease (jail(8)): a release with
@@ -155,8 +190,14 @@ func (j jails) empty(name pot.Name) bool {
 
 // Remove is pot.Jails'.
 func (j jails) Remove(ctx context.Context, name pot.Name) error {
-	j.statusFiles.forget(name)
+	j.statusFiles.forget(ofPot(name))
 	id, err := j.kernel.JailID(string(name), false)
+	if errors.Is(err, fs.ErrNotExist) {
+		if joined, found := j.findJoined(name); found {
+			name = joined
+			id, err = j.kernel.JailID(string(name), false)
+		}
+	}
 	if err == nil {
 		err = j.kernel.RemoveJail(id)
 	}
@@ -179,6 +220,28 @@ func (j jails) Remove(ctx context.Context, name pot.Name) error {
 		}
 	}
 	return j.overdue(name)
+}
+
+// ofPot returns the name of the pot of a jail: NAME of OF.NAME (pot.Jail.FullName).
+func ofPot(jail pot.Name) pot.Name { return jail[strings.LastIndexByte(string(jail), '.')+1:] }
+
+// findJoined returns the jail of a pot that has joined the network of another, given the
+// bare name of the pot. A pot may have jails of its own in it, by its attribute children,
+// and give them any name. So this is for a removal alone.
+func (j jails) findJoined(name pot.Name) (pot.Name, bool) {
+	if ofPot(name) != name {
+		return "", false
+	}
+	all, err := j.kernel.Jails()
+	if err != nil {
+		return "", false
+	}
+	for _, jail := range all {
+		if strings.Count(jail, ".") == 1 && ofPot(pot.Name(jail)) == name {
+			return pot.Name(jail), true
+		}
+	}
+	return "", false
 }
 
 // overdue returns an error if a process is known to run in a jail that was removed.

@@ -34,8 +34,8 @@ func (l leftovers) find(ctx context.Context, known []pot.Name) ([]pot.Name, erro
 	running := map[pot.Name]bool{}
 	known = slices.Concat(known, all)
 	for _, name := range jails {
-		running[pot.Name(name)] = true
-		known = append(known, pot.Name(name))
+		running[ofPot(pot.Name(name))] = true
+		known = append(known, ofPot(pot.Name(name)))
 	}
 	slices.Sort(known)
 	known = slices.Compact(known)
@@ -98,7 +98,7 @@ func (l leftovers) rules(ctx context.Context) ([]pot.Name, error) {
 	for line := range strings.Lines(out) {
 		if rest, ok := strings.CutPrefix(line, "jail:"); ok {
 			name, _, _ := strings.Cut(rest, ":")
-			all = append(all, pot.Name(name))
+			all = append(all, ofPot(pot.Name(name)))
 		}
 	}
 	return all, err

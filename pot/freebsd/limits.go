@@ -65,12 +65,41 @@ func rules(name pot.Name, l pot.Limits) []string {
 // Clear implements pot.Limits. pot never removes its rules, and a pot of the same name then
 // has both.
 func (l limiter) Clear(ctx context.Context, name pot.Name) error {
-	_, err := l.runner.Run(ctx, nil, "rctl", "-r", "jail:"+string(name))
-	err = classify(err)
-	if errors.Is(err, errNoRacct) {
-		return nil
+	err := l.remove(ctx, name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return ignore(errNoRacct, err)
+	}
+	if joined, found := l.findJoined(ctx, name); found {
+		err = l.remove(ctx, joined)
 	}
 	return ignore(fs.ErrNotExist, err)
+}
+
+// remove removes the rules of a jail.
+func (l limiter) remove(ctx context.Context, jail pot.Name) error {
+	_, err := l.runner.Run(ctx, nil, "rctl", "-r", "jail:"+string(jail))
+	return classify(err)
+}
+
+// findJoined returns the jail with rules of a pot that has joined the network of another,
+// given the bare name of the pot.
+func (l limiter) findJoined(ctx context.Context, name pot.Name) (pot.Name, bool) {
+	if ofPot(name) != name {
+		return "", false
+	}
+	out, err := l.runner.Run(ctx, nil, "rctl")
+	if err != nil {
+		return "", false
+	}
+	for line := range strings.Lines(out) {
+		if rest, ok := strings.CutPrefix(line, "jail:"); ok {
+			jail, _, _ := strings.Cut(rest, ":")
+			if jail := pot.Name(jail); jail != name && ofPot(jail) == name {
+				return jail, true
+			}
+		}
+	}
+	return "", false
 }
 
 // Usage implements pot.Limits. rctl counts processor time in whole seconds.

@@ -17,10 +17,15 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/pot/run"
+	"nomad-driver-pot/pot/supervise"
 )
 
-// The test program is also the zfs and the zpool that go-zfs finds in PATH.
+// The test program is also the zfs and the zpool that go-zfs finds in PATH, and the
+// supervisor of a shared network, which starts nothing.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "run" {
+		os.Exit(supervise.Run(os.Stdin, os.Stdout))
+	}
 	if name := filepath.Base(os.Args[0]); name == "zfs" || name == "zpool" {
 		os.Exit(askServer(append([]string{name}, os.Args[1:]...)))
 	}

@@ -15,6 +15,7 @@ type modelJail struct {
 	path  string
 	vnet  bool
 	dying int // looks until it is gone
+	allow []string
 }
 
 func (m *model) jail(_ io.Reader, argv []string) (string, string) {
@@ -24,6 +25,15 @@ func (m *model) jail(_ io.Reader, argv []string) (string, string) {
 		p[k] = v
 	}
 	name := p["name"]
+	if argv[0] == "-m" {
+		m.jails[name].allow = append(m.jails[name].allow, argv[2:]...)
+		return "", ""
+	}
+	if parent, _, ok := strings.Cut(name, "."); ok {
+		if complaint := m.child(parent, p); complaint != "" {
+			return "", complaint
+		}
+	}
 	if m.jails[name] != nil {
 		return "", fmt.Sprintf("jail: %q already exists", name)
 	}
@@ -32,7 +42,7 @@ func (m *model) jail(_ io.Reader, argv []string) (string, string) {
 	}
 	_, vnet := p["vnet"]
 	m.lastID++
-	m.jails[name] = &modelJail{id: m.lastID, path: p["path"], vnet: vnet}
+	m.jails[name] = &modelJail{id: m.lastID, path: p["path"], vnet: vnet, allow: argv[1:]}
 	for _, a := range argv {
 		device, ok := strings.CutPrefix(a, "vnet.interface=")
 		if !ok {
@@ -44,6 +54,24 @@ func (m *model) jail(_ io.Reader, argv []string) (string, string) {
 		m.ifaces[device].jail = name
 	}
 	return "", ""
+}
+
+// child is what jail(8) complains of a child of a jail. It has no addresses unless it
+// inherits them, and may do no more than its parent (sys/kern/kern_jail.c, kern_jail_set).
+func (m *model) child(parent string, p map[string]string) string {
+	of := m.jails[parent]
+	if of == nil || of.dying > 0 {
+		return fmt.Sprintf("jail: %s: jail \"%s\" not found", p["name"], parent)
+	}
+	if p["ip4"] != "inherit" || p["ip6"] != "inherit" {
+		panic("the jail would have no addresses")
+	}
+	for k, v := range p {
+		if strings.HasPrefix(k, "allow.") && v == "true" && !slices.Contains(of.allow, k+"=true") {
+			return fmt.Sprintf("jail: %s: Operation not permitted", p["name"])
+		}
+	}
+	return ""
 }
 
 func (m *model) rctl(_ io.Reader, argv []string) (string, string) {
@@ -85,13 +113,20 @@ func (m *model) JailID(name string, dying bool) (int, error) {
 	return j.id, nil
 }
 
-// RemoveJail implements Kernel. A jail is dying for two more calls of JailID.
+// RemoveJail implements Kernel. A jail, and its children with it, is dying for two more
+// calls of JailID.
 func (m *model) RemoveJail(id int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, j := range m.jails {
-		if j.id == id {
-			j.dying = 2
+	for name, j := range m.jails {
+		if j.id != id {
+			continue
+		}
+		j.dying = 2
+		for child, j := range m.jails {
+			if strings.HasPrefix(child, name+".") {
+				j.dying = 2
+			}
 		}
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 // parameters returns jail(8)'s arguments. They are pot's (share/pot/start.sh), except that only
 // VNET jails have raw sockets and other address families, unless raw_sockets says otherwise.
 func parameters(jail pot.Jail, device pairs) ([]string, error) {
-	argv := []string{"jail", "-c", "name=" + string(jail.Name), "path=" + jail.Root, "persist",
+	argv := []string{"jail", "-c", "name=" + string(jail.FullName()), "path=" + jail.Root, "persist",
 		"host.hostname=" + jail.Hostname, "exec.clean", "allow.set_hostname=false", "allow.chflags=true"}
 	release, err := userland(jail.Root)
 	if err != nil {
@@ -24,13 +24,21 @@ func parameters(jail pot.Jail, device pairs) ([]string, error) {
 	if release != "" {
 		argv = append(argv, "osrelease="+release)
 	}
-	argv = append(argv, allowed(jail.Attributes)...)
+	if jail.Bare {
+		argv = append(argv, bareParameters...)
+	} else {
+		argv = append(argv, allowed(jail.Attributes)...)
+	}
 	network, err := connected(jail, device)
 	if err != nil {
 		return nil, err
 	}
 	return append(argv, network...), nil
 }
+
+// bareParameters are jail(8)'s for a jail that only holds a network. A child can have no more
+// than its parent (sys/kern/kern_jail.c, kern_jail_set), and no process is in this one.
+var bareParameters = []string{"enforce_statfs=0", "children.max=1000"}
 
 // allowed returns the parameters of attributes (pot set-attribute; jail(8)).
 func allowed(a conf.Attributes) []string {
@@ -88,6 +96,9 @@ func connected(jail pot.Jail, device pairs) ([]string, error) {
 			}
 		}
 		argv = append(argv, "allow.socket_af=true")
+		raw = jail.Attributes.Value("raw_sockets") != "NO"
+	case pot.Joined: // without ip4 a child has no addresses; without vnet it has its parent's network
+		argv = append(argv, "ip4=inherit", "ip6=inherit", "allow.socket_af=true")
 		raw = jail.Attributes.Value("raw_sockets") != "NO"
 	default:
 		return nil, fmt.Errorf("network %s: %w", jail.Network, pot.ErrUnsupported)

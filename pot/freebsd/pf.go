@@ -172,7 +172,7 @@ func (r redirects) anchors(p pot.Redirect) ([]string, error) {
 		return all, fmt.Errorf("list jails: %w", err)
 	}
 	for _, name := range jails {
-		if other := pot.Name(name); other != p.Pot && slices.Contains(anchorsOf(other), old) {
+		if other := ofPot(pot.Name(name)); other != p.Pot && slices.Contains(anchorsOf(other), old) {
 			return all, nil
 		}
 	}

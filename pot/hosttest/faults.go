@@ -8,7 +8,9 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/pot"
+	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/supervise"
 )
 
@@ -139,40 +141,61 @@ func (u undoingLimiter) Clear(ctx context.Context, name pot.Name) error {
 	return u.fail(ctx, func() error { return u.Limiter.Clear(ctx, name) })
 }
 
+// createFunc creates a pot of a spec without a network.
+type createFunc func(context.Context, testing.TB, *life.Pots, pot.Spec) (*life.Pot, error)
+
+// createOwn gives the pot a network of its own.
+func createOwn(ctx context.Context, _ testing.TB, ps *life.Pots, s pot.Spec) (*life.Pot, error) {
+	s.Network = pot.PublicBridge
+	return ps.Create(ctx, s)
+}
+
+// createShared gives the pot a shared network, which is made for it and goes with it.
+func createShared(ctx context.Context, t testing.TB, ps *life.Pots, s pot.Spec) (*life.Pot, error) {
+	s.Network, s.Of = pot.Joined, "net"
+	return ps.CreateIn(ctx, s, pot.Spec{
+		Name: "net", Image: image, Bare: true, Network: pot.PublicBridge,
+		Ports: []pot.Port{{Proto: conf.TCP, Host: freePort(t), To: 8080}},
+	})
+}
+
 // testUndoFaults lets each call of a Destroy fail, and then each hang: Destroy returns the
 // error, and a second Destroy leaves nothing. An end that fails half way is what an agent
 // meets again after its restart: each part must be removable without the others.
 func testUndoFaults(t *testing.T, bed Bed) {
-	for _, hangs := range []bool{false, true} {
-		for n := 1; ; n++ {
-			ctx, cancel := context.WithCancelCause(t.Context())
-			u := undoing{new(faulty)}
-			broken := bed
-			broken.Host = u.host(bed.Host)
-			before := bed.State(t)
-			s := spec("web", "signals")
-			s.Network = pot.PublicBridge
-			s.Mounts = []pot.Mount{{Source: t.TempDir(), Target: "/a"}}
-			p, err := broken.pots().Create(t.Context(), s)
+	testUndoFaultsOf(t, bed, createOwn, true)
+	testUndoFaultsOf(t, bed, createOwn, false)
+	testUndoFaultsOf(t, bed, createShared, false)
+}
+
+func testUndoFaultsOf(t *testing.T, bed Bed, create createFunc, hangs bool) {
+	for n := 1; ; n++ {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		u := undoing{new(faulty)}
+		broken := bed
+		broken.Host = u.host(bed.Host)
+		before := bed.State(t)
+		s := spec("web", "signals")
+		s.Mounts = []pot.Mount{{Source: t.TempDir(), Target: "/a"}}
+		p, err := create(t.Context(), t, broken.pots(), s)
+		must.NoError(t, err)
+		must.NoError(t, p.Start(t.Context(), nil))
+		if hangs {
+			u.giveUp = cancel
+		}
+		u.left.Store(int64(n))
+		err = p.Destroy(ctx)
+		over := u.left.Load() > 0
+		cancel(nil)
+		if !over {
+			must.ErrorIs(t, err, errInjected, must.Sprintf("call %d", n))
+			must.NoError(t, bed.pots().Destroy(t.Context(), "web"))
+		}
+		sameState(t, before, bed.State)
+		if over {
 			must.NoError(t, err)
-			must.NoError(t, p.Start(t.Context(), nil))
-			if hangs {
-				u.giveUp = cancel
-			}
-			u.left.Store(int64(n))
-			err = p.Destroy(ctx)
-			over := u.left.Load() > 0
-			cancel(nil)
-			if !over {
-				must.ErrorIs(t, err, errInjected, must.Sprintf("call %d", n))
-				must.NoError(t, bed.pots().Destroy(t.Context(), "web"))
-			}
-			sameState(t, before, bed.State)
-			if over {
-				must.NoError(t, err)
-				must.Greater(t, 4, n, must.Sprint("fewer calls than an end has"))
-				break
-			}
+			must.Greater(t, 4, n, must.Sprint("fewer calls than an end has"))
+			break
 		}
 	}
 }
@@ -181,36 +204,39 @@ func testUndoFaults(t *testing.T, bed Bed) {
 // must not use the context that has ended, and must not stop at its first error. The loop
 // ends when a start makes fewer than n calls.
 func testFaults(t *testing.T, bed Bed) {
-	source := t.TempDir()
-	for _, hangs := range []bool{false, true} {
-		for n := 1; ; n++ {
-			ctx, cancel := context.WithCancelCause(t.Context())
-			f := new(faulty)
-			f.left.Store(int64(n))
-			if hangs {
-				f.giveUp = cancel
-			}
-			broken := bed
-			broken.Host = f.host(bed.Host)
-			before := bed.State(t)
+	testFaultsOf(t, bed, createOwn, true)
+	testFaultsOf(t, bed, createOwn, false)
+	testFaultsOf(t, bed, createShared, false)
+}
 
-			s := spec("web", "exit", "0")
-			s.Network = pot.PublicBridge
-			s.Mounts = []pot.Mount{{Source: source, Target: "/a"}, {Source: source, Target: "/b", ReadOnly: true}}
-			p, err := broken.pots().Create(ctx, s)
-			if err == nil {
-				err = p.Start(ctx, nil)
-				must.NoError(t, p.Destroy(t.Context()))
-			}
-			cancel(nil)
-			sameState(t, before, bed.State)
-			if f.left.Load() > 0 {
-				must.NoError(t, err)
-				must.Greater(t, 5, n, must.Sprint("fewer calls than a start has"))
-				break
-			}
-			must.ErrorIs(t, err, errInjected, must.Sprintf("call %d", n))
-			must.NoError(t, bed.pots().Destroy(t.Context(), "web"))
+func testFaultsOf(t *testing.T, bed Bed, create createFunc, hangs bool) {
+	source := t.TempDir()
+	for n := 1; ; n++ {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		f := new(faulty)
+		f.left.Store(int64(n))
+		if hangs {
+			f.giveUp = cancel
 		}
+		broken := bed
+		broken.Host = f.host(bed.Host)
+		before := bed.State(t)
+
+		s := spec("web", "exit", "0")
+		s.Mounts = []pot.Mount{{Source: source, Target: "/a"}, {Source: source, Target: "/b", ReadOnly: true}}
+		p, err := create(ctx, t, broken.pots(), s)
+		if err == nil {
+			err = p.Start(ctx, nil)
+			must.NoError(t, p.Destroy(t.Context()))
+		}
+		cancel(nil)
+		sameState(t, before, bed.State)
+		if f.left.Load() > 0 {
+			must.NoError(t, err)
+			must.Greater(t, 5, n, must.Sprint("fewer calls than a start has"))
+			break
+		}
+		must.ErrorIs(t, err, errInjected, must.Sprintf("call %d", n))
+		must.NoError(t, bed.pots().Destroy(t.Context(), "web"))
 	}
 }

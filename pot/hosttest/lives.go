@@ -131,13 +131,21 @@ func freePort(t testing.TB) netip.AddrPort {
 // ask returns the answer of an HTTP server.
 func ask(t testing.TB, at string) string {
 	t.Helper()
+	body, err := tryAsk(at)
+	must.NoError(t, err)
+	return body
+}
+
+// tryAsk is ask for a server that may not listen yet.
+func tryAsk(at string) (string, error) {
 	c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := c.Get("http://" + at + "/x")
-	must.NoError(t, err)
+	if err != nil {
+		return "", err
+	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	must.NoError(t, err)
-	return string(body)
+	return string(body), err
 }
 
 // testPorts checks published ports and addresses on the public bridge. Three ways lead to a

@@ -53,6 +53,9 @@ func (ps *Pots) holder(addr netip.Addr, other pot.Name) pot.Name {
 // has reports whether the record gives the pot addr.
 func (r *record) has(addr netip.Addr) bool {
 	alias := func(a pot.InterfaceAddr) bool { return a.Addr == addr }
+	if r.Spec.Network == pot.Joined {
+		return false
+	}
 	return r.Address == addr || r.Address.IsValid() && slices.ContainsFunc(r.Spec.Aliases, alias)
 }
 

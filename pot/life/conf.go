@@ -47,8 +47,8 @@ func (r *record) potConf() []byte {
 	}
 	line("pot.stack", string(cmp.Or(s.Stack, pot.IPv4)))
 	network := s.Network
-	if network == pot.HostNetwork || network == pot.NoNetwork {
-		network = "inherit" // pot has no mode without a network
+	if network == pot.HostNetwork || network == pot.NoNetwork || network == pot.Joined {
+		network = "inherit" // pot has no mode without a network, or with another pot's
 	}
 	line("network_type", string(network))
 	line("vnet", strconv.FormatBool(s.Network.VNET()))
@@ -59,7 +59,7 @@ func (r *record) potConf() []byte {
 			all = append(all, a.String())
 		}
 		line("ip", strings.Join(all, " "))
-	case r.Address.IsValid():
+	case r.Address.IsValid() && s.Network != pot.Joined:
 		line("ip", r.Address.String())
 	}
 	if s.Bridge != "" {

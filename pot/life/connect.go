@@ -18,6 +18,8 @@ import (
 func (p *Pot) allocateAddress(ctx context.Context) (err error) {
 	s := &p.record.Spec
 	switch {
+	case s.Network == pot.Joined:
+		return p.join(ctx)
 	case s.Network == pot.Alias:
 		return p.claimAliases()
 	case s.Network == pot.PrivateBridge, s.Network == pot.PublicBridge && s.Stack.Has4():
@@ -110,6 +112,9 @@ func (p *Pot) claimAliases() error {
 // releaseAddress releases all addresses of a pot that has several, or of which the record
 // knows none.
 func (p *Pot) releaseAddress(context.Context) error {
+	if p.record.Spec.Network == pot.Joined {
+		return nil
+	}
 	addr := p.record.Address
 	if !addr.IsValid() || len(p.record.Spec.Aliases) > 0 {
 		return p.addresses.ReleaseByOwner(p.name)

@@ -86,7 +86,7 @@ func (p *Pot) process(ctx context.Context, e Exec) (*supervise.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	jail, err := p.host.Jails.Find(ctx, p.name)
+	jail, err := p.host.Jails.Find(ctx, p.jailName())
 	if err != nil {
 		return nil, fmt.Errorf("find jail: %w", err)
 	}

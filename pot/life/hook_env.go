@@ -13,9 +13,9 @@ import (
 )
 
 // HostEnvironment returns the variables that describe a pot to its hooks, by its pot.conf.
-// addr is the pot's address on its bridge; if it is not valid, pot.conf's ip is used. Their
-// names are pot's.
-func HostEnvironment(ctx context.Context, host pot.Host, name pot.Name, conf *conf.Lines, addr netip.Addr) []string {
+// addr is the pot's address on its bridge; if it is not valid, pot.conf's ip is used. jail
+// is the name of its jail. Their names are pot's.
+func HostEnvironment(ctx context.Context, host pot.Host, name, jail pot.Name, conf *conf.Lines, addr netip.Addr) []string {
 	env := []string{"_POT_NAME=" + string(name)}
 	ip := strings.TrimSpace(conf.Value("ip"))
 	switch {
@@ -29,8 +29,8 @@ func HostEnvironment(ctx context.Context, host pot.Host, name pot.Name, conf *co
 	if bridge := conf.Value("bridge"); bridge != "" {
 		env = append(env, "_POT_BRIDGE="+bridge)
 	}
-	if jail, err := host.Jails.Find(ctx, name); err == nil {
-		env = append(env, "_POT_JID="+strconv.Itoa(jail.ID))
+	if found, err := host.Jails.Find(ctx, jail); err == nil {
+		env = append(env, "_POT_JID="+strconv.Itoa(found.ID))
 	}
 	return env
 }

@@ -40,8 +40,8 @@ func (p *Pot) RefusedHooks() []conf.Hook { return p.record.RefusedHooks }
 // runPrestart copies the image's hooks that the operator allows into the pot's conf, which
 // no process of a pot can reach, and runs the prestart hook.
 func (p *Pot) runPrestart(ctx context.Context) error {
-	if p.record.Spec.InPlace {
-		return nil // package local runs the hooks of such a pot
+	if p.record.Spec.InPlace || p.record.Spec.Bare {
+		return nil // package local runs the hooks of a pot in place
 	}
 	copied, refused, err := p.copyHooks(ctx)
 	if err != nil {
@@ -123,6 +123,6 @@ func (p *Pot) runHook(ctx context.Context, h conf.Hook) {
 	}
 	HookRun{
 		Supervisor: p.supervisor, Dir: p.record.Dir, Pot: p.name,
-		Env: HostEnvironment(ctx, p.host, p.name, potConf, p.record.Address), Timeout: taskHookTimeout, Tell: p.note,
+		Env: HostEnvironment(ctx, p.host, p.name, p.jailName(), potConf, p.record.Address), Timeout: taskHookTimeout, Tell: p.note,
 	}.Run(ctx, h)
 }

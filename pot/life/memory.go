@@ -15,7 +15,7 @@ func (p *Pot) MemoryBytes() int64 { return p.record.Spec.Limits.MemoryBytes }
 // OutOfMemory reports whether the kernel has killed any process of the pot for want of
 // memory, the pot's command or another.
 func (p *Pot) OutOfMemory(ctx context.Context) (bool, error) {
-	return p.host.Limits.OutOfMemory(ctx, p.name)
+	return p.host.Limits.OutOfMemory(ctx, p.jailName())
 }
 
 // memoryFile is created in the pot's directory when ReportOutOfMemory has returned true.

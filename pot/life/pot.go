@@ -25,10 +25,11 @@ type Pot struct {
 
 	mu        sync.Mutex // held to change record, notes and saved: steps run side by side
 	record    record
-	notes     []string // for Notes
-	saved     bool     // whether record is as on disk
-	recordErr error    // why the record could not be read
-	cloned    bool     // whether this process made the clone, so that it cannot be another pot's
+	notes     []string  // for Notes
+	saved     bool      // whether record is as on disk
+	recordErr error     // why the record could not be read
+	shared    *pot.Spec // for CreateIn
+	cloned    bool      // whether this process made the clone, so that it cannot be another pot's
 
 	conf atomic.Pointer[conf.Image] // for imageConf
 }
@@ -37,6 +38,9 @@ type Pot struct {
 // started by hand. unclone destroys what clone has made, by its labels.
 func (p *Pot) clone(ctx context.Context) error {
 	s := p.record.Spec
+	if s.Bare {
+		return p.makeBare()
+	}
 	if s.InPlace {
 		dir, err := p.host.Datasets.Dir(ctx, string(s.Name))
 		p.change(func(r *record) { r.Dir = dir })
@@ -54,7 +58,7 @@ func (p *Pot) clone(ctx context.Context) error {
 // another pot. A dataset with neither labels nor a record belongs to another tool.
 func (p *Pot) unclone(ctx context.Context) error {
 	switch {
-	case p.record.Spec.InPlace:
+	case p.record.Spec.InPlace, p.record.Spec.Bare:
 		return nil
 	case p.cloned:
 		return p.host.Datasets.Destroy(ctx, string(p.name))
@@ -78,6 +82,9 @@ func (p *Pot) unclone(ctx context.Context) error {
 // mergeImageAttributes records the jail attributes of the image's pot.conf, as far as they
 // are allowed, with the attributes of the spec.
 func (p *Pot) mergeImageAttributes(ctx context.Context) error {
+	if p.record.Spec.Bare {
+		return nil
+	}
 	image, err := p.imageConf(ctx)
 	if err != nil {
 		return err
@@ -99,6 +106,9 @@ func (p *Pot) mergeImageAttributes(ctx context.Context) error {
 // configure writes the files that differ between pots of one image: pot.conf, hosts(5) and
 // resolver(5).
 func (p *Pot) configure(context.Context) error {
+	if p.record.Spec.Bare {
+		return nil
+	}
 	if !p.record.Spec.InPlace {
 		if err := writeConf(p.record.Dir, &p.record); err != nil {
 			return err
@@ -145,6 +155,9 @@ func (p *Pot) copyIn(ctx context.Context) error {
 
 // mount makes the pot's mounts. Links are followed only now: copyIn may have made some.
 func (p *Pot) mount(ctx context.Context) error {
+	if p.record.Spec.Bare {
+		return nil
+	}
 	all, err := placed(mounts(&p.record.Spec, p.record.Attributes), func(target string) (string, error) {
 		return tree.Resolve(p.Tree(), target)
 	})
@@ -176,32 +189,45 @@ func (p *Pot) unmount(ctx context.Context) error {
 // jail creates the jail, in which nothing runs yet. It comes last: a process in it finds
 // its mounts, its network and its limits complete.
 func (p *Pot) jail(ctx context.Context) error {
-	return p.host.Jails.Create(ctx, pot.Jail{
+	shared := false
+	if of := p.record.Spec.Of; of != "" {
+		owner, err := p.Find(of)
+		shared = err == nil && owner.record.Spec.Bare
+	}
+	err := p.host.Jails.Create(ctx, pot.Jail{
 		Name:     p.name,
 		Root:     p.Tree(),
 		Hostname: hostname(&p.record.Spec),
 		Release:  p.record.Release,
 		Network:  p.record.Spec.Network,
 		Stack:    p.record.Spec.Stack,
+		Of:       p.record.Spec.Of,
+		Shared:   shared,
+		Bare:     p.record.Spec.Bare,
 		Link:     p.bridgeLink(),
 		Aliases:  p.record.Aliases,
 		CPUs:     p.record.Spec.Limits.CPUs,
 
 		Attributes: p.record.Attributes,
 	})
+	if p.record.Spec.Of != "" && errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("pot %s: %w: %w", p.record.Spec.Of, ErrCannotJoin, err) // it has ended meanwhile
+	}
+	return err
 }
 
 // unjail kills all that runs in the jail and removes it. It comes first: a process would
 // keep the mounts and the network busy.
-func (p *Pot) unjail(ctx context.Context) error {
-	return p.host.Jails.Remove(ctx, p.name)
-}
+func (p *Pot) unjail(ctx context.Context) error { return p.removeJail(ctx) }
 
 // limit sets the limits, by the jail's name: the jail is created after them.
 func (p *Pot) limit(ctx context.Context) error {
-	return p.host.Limits.Set(ctx, p.name, p.record.Spec.Limits)
+	if p.record.Spec.Bare {
+		return nil // nothing runs in it
+	}
+	return p.host.Limits.Set(ctx, p.jailName(), p.record.Spec.Limits)
 }
 
 func (p *Pot) unlimit(ctx context.Context) error {
-	return p.host.Limits.Clear(ctx, p.name)
+	return p.host.Limits.Clear(ctx, p.jailName())
 }

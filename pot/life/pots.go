@@ -68,11 +68,15 @@ func (ps *Pots) Lock(ctx context.Context, name pot.Name) (unlock func(), err err
 // Create creates a pot with nothing running in it. If it fails, it removes what it has made
 // before it returns, even if ctx has ended. If a pot of that name exists, Create returns
 // fs.ErrExist and leaves that pot alone. The error includes the output of hooks.
-func (ps *Pots) Create(ctx context.Context, s pot.Spec) (*Pot, error) {
+func (ps *Pots) Create(ctx context.Context, s pot.Spec) (*Pot, error) { return ps.create(ctx, s, nil) }
+
+// create implements Create, and CreateIn with the pot whose network the new one joins.
+func (ps *Pots) create(ctx context.Context, s pot.Spec, shared *pot.Spec) (*Pot, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
 	p := ps.pot(s.Name)
+	p.shared = shared
 	p.record = record{Version: recordVersion, Spec: s, Created: time.Now().UTC()}
 	p.leaveHeldPorts()
 	if err := os.MkdirAll(ps.dir, 0o700); err != nil {
@@ -125,6 +129,9 @@ func (ps *Pots) Destroy(ctx context.Context, name pot.Name) error {
 func (ps *Pots) Damaged(name pot.Name, why error, inPlace bool) *Pot {
 	p := ps.pot(name)
 	p.record.Spec.Name, p.record.Spec.InPlace = name, inPlace
+	if of := ps.joinedTo(name); of != "" {
+		p.record.Spec.Network, p.record.Spec.Of = pot.Joined, of
+	}
 	p.recordErr = why
 	return p
 }
@@ -135,8 +142,12 @@ func (ps *Pots) Kill(ctx context.Context, name pot.Name) error {
 	if err := name.Validate(); err != nil {
 		return fmt.Errorf("name: %w", err)
 	}
-	ps.pot(name).markKilled()
-	return ps.host.Jails.Remove(ctx, name)
+	p, err := ps.Find(name)
+	if err != nil {
+		p = ps.Damaged(name, err, false)
+	}
+	p.markKilled("")
+	return p.removeJail(ctx)
 }
 
 // List returns the names of the pots that have records, sorted.
@@ -196,7 +207,7 @@ func (ps *Pots) Running(ctx context.Context) ([]pot.Name, error) {
 		if name.Validate() != nil {
 			continue
 		}
-		_, err := ps.host.Jails.Find(ctx, name)
+		_, err := ps.FindJail(ctx, name)
 		switch {
 		case err == nil:
 			running = append(running, name)

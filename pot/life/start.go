@@ -85,7 +85,7 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 	if err != nil {
 		return err
 	}
-	jail, err := p.host.Jails.Find(ctx, p.name)
+	jail, err := p.host.Jails.Find(ctx, p.jailName())
 	if err != nil {
 		return fmt.Errorf("find jail: %w", err)
 	}
@@ -190,7 +190,7 @@ func (p *Pot) Wait(ctx context.Context) (End, error) {
 	}
 	end := End{Exit: exit}
 	if exit.Signal == int(syscall.SIGKILL) && !exit.TimedOut && !p.killed() {
-		end.OutOfMemory, err = p.host.Limits.OutOfMemory(ctx, p.name)
+		end.OutOfMemory, err = p.host.Limits.OutOfMemory(ctx, p.jailName())
 	}
 	return end, err
 }
@@ -219,21 +219,33 @@ func (p *Pot) Signal(sig syscall.Signal) error {
 		return err
 	}
 	if sig == syscall.SIGKILL {
-		p.markKilled()
+		p.markKilled("")
 	}
 	return s.Signal(sig)
 }
 
-// killedMarker is created in the pot's directory when this package kills its command.
+// killedMarker is created in the pot's directory when this package kills its command. It has
+// the name of the pot that this one is killed with, or nothing.
 const killedMarker = "killed"
 
 // markKilled records that the command, if it runs, is killed on request: then Wait does not
 // take an earlier kill of another process of the pot, for want of memory, for the reason.
-// Best effort: a failed write must not stop the kill.
-func (p *Pot) markKilled() {
+// with is the pot whose network it has joined, if it is killed because that goes. Best
+// effort: a failed write must not stop the kill.
+func (p *Pot) markKilled(with pot.Name) {
 	if p.Running() {
-		os.WriteFile(filepath.Join(p.dir, killedMarker), nil, 0o600)
+		os.WriteFile(filepath.Join(p.dir, killedMarker), []byte(with), 0o600)
 	}
+}
+
+// KilledWith returns the pot whose network the pot had joined, if the command was killed
+// because that network went.
+func (p *Pot) KilledWith() pot.Name {
+	with, err := os.ReadFile(filepath.Join(p.dir, killedMarker))
+	if name := pot.Name(with); err == nil && name.Validate() == nil {
+		return name
+	}
+	return ""
 }
 
 // killed reports whether this package has killed the command, in whichever process.
@@ -259,8 +271,8 @@ func (p *Pot) Stop(ctx context.Context, sig syscall.Signal, grace time.Duration)
 	if err := p.Signal(sig); err == nil { // a command that cannot be signalled is killed
 		p.Wait(waiting)
 	}
-	p.markKilled()
-	if err := p.host.Jails.Remove(ctx, p.name); err != nil {
+	p.markKilled("")
+	if err := p.removeJail(ctx); err != nil {
 		return err
 	}
 	killed, done := context.WithTimeout(ctx, killTimeout)
@@ -311,5 +323,9 @@ func (p *Pot) Exited(ctx context.Context) *supervise.Exit {
 
 // Usage returns what the pot uses now and has used since it was created.
 func (p *Pot) Usage(ctx context.Context) (pot.Usage, error) {
-	return p.host.Limits.Usage(ctx, p.name)
+	u, err := p.host.Limits.Usage(ctx, p.jailName())
+	if err != nil || !p.host.JoinedCount {
+		return u, err
+	}
+	return u.Less(p.joinedUsage(ctx)), nil
 }

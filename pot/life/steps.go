@@ -157,7 +157,10 @@ func (p *Pot) unmake(ctx context.Context, steps []step) error {
 		return err
 	}
 	p.awaitEnd(ctx)
-	return forget(p.dir)
+	if err := forget(p.dir); err != nil {
+		return err
+	}
+	return p.leave(ctx)
 }
 
 // awaitEnd waits until the supervisor of a killed command has written how the command ended,

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"nomad-driver-pot/pot"
@@ -33,7 +34,13 @@ type jails struct {
 	networks   *networks
 }
 
-func (j jails) path(name pot.Name) string { return filepath.Join(j.dir, string(name)) }
+// path returns the file of a jail, also of one that has joined the network of another: the
+// files have the names of pots.
+func (j jails) path(name pot.Name) string { return filepath.Join(j.dir, string(ofPot(name))) }
+
+// ofPot returns the name of the pot of a jail: NAME of OF.NAME (pot.Jail.FullName). Nothing
+// on this host has another name.
+func ofPot(jail pot.Name) pot.Name { return jail[strings.LastIndexByte(string(jail), '.')+1:] }
 
 // createTimeout bounds the creation of a jail, which is a few mounts and a process.
 const createTimeout = 20 * time.Second
@@ -56,7 +63,38 @@ func (j jails) Create(ctx context.Context, jail pot.Jail) (err error) {
 			err = errors.Join(err, pot.Undo(ctx, func(ctx context.Context) error { return j.Remove(ctx, jail.Name) }))
 		}
 	}()
-	return j.startFirst(ctx, jail)
+	if jail.Network != pot.Joined {
+		ns, linked := j.networks.take(jail.Name)
+		return j.startFirst(ctx, jail, ns, linked)
+	}
+	ns, err := j.networkOf(ctx, jail.Of)
+	if err != nil {
+		return err
+	}
+	if err := j.startFirst(ctx, jail, ns, true); err != nil {
+		return err
+	}
+	// Whoever removes the other jail removes those that have joined it, before and after:
+	// if the other is still there, this one's file is seen.
+	_, err = j.Find(ctx, jail.Of)
+	return err
+}
+
+// networkOf returns the network namespace of a jail. The caller must close it.
+func (j jails) networkOf(ctx context.Context, name pot.Name) (netns.NsHandle, error) {
+	first, err := j.Find(ctx, name)
+	if err != nil {
+		return netns.None(), err
+	}
+	ns, err := netns.GetFromPid(first.ID)
+	if err != nil {
+		return netns.None(), fmt.Errorf("open network of jail %s: %w", name, err)
+	}
+	if _, err := j.Find(ctx, name); err != nil { // the ID may be another process's by then
+		ns.Close()
+		return netns.None(), err
+	}
+	return ns, nil
 }
 
 // supported returns an error for attributes and networks that only FreeBSD's jails have.
@@ -75,8 +113,9 @@ func supported(jail pot.Jail) error {
 
 // startFirst starts the jail's first process, records its ID, and sends it its config. If
 // this process dies before the ID is recorded, the first process ends too: its config never
-// comes.
-func (j jails) startFirst(ctx context.Context, jail pot.Jail) error {
+// comes. If there is set, the process starts in the network namespace ns, which startFirst
+// closes.
+func (j jails) startFirst(ctx context.Context, jail pot.Jail, ns netns.NsHandle, there bool) error {
 	cmd := exec.Command(namespaceProgram, "jail")
 	cmd.Dir = "/"
 	cmd.Env = []string{}
@@ -84,9 +123,8 @@ func (j jails) startFirst(ctx context.Context, jail pot.Jail) error {
 		Setsid:     true,
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 	}
-	ns, linked := j.networks.take(jail.Name)
 	switch {
-	case linked:
+	case there:
 		defer ns.Close()
 	case jail.Network != pot.HostNetwork:
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNET
@@ -120,7 +158,7 @@ func (j jails) startFirst(ctx context.Context, jail pot.Jail) error {
 	if err := j.writeFirst(jail.Name, cmd.Process); err != nil {
 		return err
 	}
-	if err := setUpNetwork(cmd.Process.Pid, jail, linked); err != nil {
+	if err := setUpNetwork(cmd.Process.Pid, jail, there); err != nil {
 		return err
 	}
 	err = configureFirst(stdin, stdout, inside.Config{Root: namespaceRoot, Hostname: jail.Hostname})
@@ -194,7 +232,7 @@ func (j jails) Find(ctx context.Context, name pot.Name) (supervise.Jail, error) 
 	if err != nil || born != id.StartTicks {
 		return supervise.Jail{}, fmt.Errorf("jail %s: its first process is gone: %w", name, fs.ErrNotExist)
 	}
-	id.Cgroups = j.limiter.dirs(name)
+	id.Cgroups = j.limiter.dirs(ofPot(name))
 	id.Cgroups = append(id.Cgroups, topGroups(id.Cgroups)...)
 	return id, nil
 }

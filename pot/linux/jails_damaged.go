@@ -20,7 +20,7 @@ import (
 // findFirst returns fs.ErrNotExist if no process matches.
 func (j jails) findFirst(name pot.Name) (supervise.Jail, error) {
 	state := filepath.Dir(filepath.Dir(j.dir))
-	tree, err := os.Stat(filepath.Join(datasets{state}.path(string(name)), "m"))
+	tree, err := os.Stat(filepath.Join(datasets{state}.path(string(ofPot(name))), "m"))
 	if err != nil {
 		return supervise.Jail{}, err
 	}

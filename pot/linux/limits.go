@@ -133,6 +133,7 @@ func (l *limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) err
 	if limits.OpenFiles > 0 || limits.ReadBPS > 0 || limits.WriteBPS > 0 || limits.ReadIOPS > 0 || limits.WriteIOPS > 0 {
 		return fmt.Errorf("limits of open files, and of reads and writes: %w", pot.ErrUnsupported)
 	}
+	name = ofPot(name)
 	m, err := l.manager(name, limits)
 	if err != nil {
 		return nil
@@ -157,7 +158,7 @@ func (l *limiter) Set(ctx context.Context, name pot.Name, limits pot.Limits) err
 func (l *limiter) Clear(ctx context.Context, name pot.Name) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.clear(name)
+	return l.clear(ofPot(name))
 }
 
 // clear removes a jail's groups, which are empty when its processes have ended. The caller
@@ -204,7 +205,7 @@ func (l *limiter) dirs(name pot.Name) []string {
 
 // Usage implements pot.Limits.Usage.
 func (l *limiter) Usage(ctx context.Context, name pot.Name) (pot.Usage, error) {
-	u, err := groupUsage(name)
+	u, err := groupUsage(ofPot(name))
 	if errors.Is(err, errNoGroups) || errors.Is(err, fs.ErrNotExist) {
 		jail, err := l.read(name)
 		if err != nil {
@@ -221,6 +222,7 @@ func (l *limiter) Usage(ctx context.Context, name pot.Name) (pot.Usage, error) {
 // OutOfMemory implements pot.Limits.OutOfMemory. The kernel counts its kills in the group
 // (memory.events of cgroup-v2.rst), which exists until Clear.
 func (l *limiter) OutOfMemory(ctx context.Context, name pot.Name) (bool, error) {
+	name = ofPot(name)
 	if len(l.dirs(name)) == 0 {
 		return false, nil
 	}

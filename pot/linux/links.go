@@ -213,7 +213,7 @@ func ipNet(p netip.Prefix) *net.IPNet {
 // setUpNetwork sets up the interfaces in the network namespace of process pid. It moves the
 // pot's end of its link there unless there is set.
 func setUpNetwork(pid int, jail pot.Jail, there bool) error {
-	if jail.Network == pot.HostNetwork {
+	if jail.Network == pot.HostNetwork || jail.Network == pot.Joined {
 		return nil
 	}
 	ns, err := netns.GetFromPid(pid)

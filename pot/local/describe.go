@@ -88,7 +88,7 @@ func Describe(ctx context.Context, ps *life.Pots, f Filter) ([]Description, erro
 		if !f.selects(d) {
 			continue
 		}
-		if _, err := ps.Host().Jails.Find(ctx, name); err == nil {
+		if _, err := ps.FindJail(ctx, name); err == nil {
 			d.Running = true
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return nil, err

@@ -59,5 +59,5 @@ func (s *Pot) Environment(ctx context.Context, addr netip.Addr) []string {
 	if err != nil {
 		potConf = new(conf.Lines)
 	}
-	return life.HostEnvironment(ctx, s.host, s.name, potConf, addr)
+	return life.HostEnvironment(ctx, s.host, s.name, s.name, potConf, addr)
 }

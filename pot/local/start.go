@@ -149,7 +149,7 @@ func Running(ctx context.Context, ps *life.Pots, name pot.Name) (*life.Pot, erro
 // findRunning is Running, for a caller that holds the pot's lock.
 func findRunning(ctx context.Context, ps *life.Pots, name pot.Name) (*life.Pot, error) {
 	p, err := ps.Find(name)
-	_, jailed := ps.Host().Jails.Find(ctx, name)
+	_, jailed := ps.FindJail(ctx, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && errors.Is(jailed, fs.ErrNotExist):
 		return nil, nil

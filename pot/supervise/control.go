@@ -41,6 +41,10 @@ func (s *supervisor) signal(arg string) error {
 	if err != nil {
 		return err
 	}
+	if s.holding != nil {
+		s.holding.signal(syscall.Signal(n))
+		return nil
+	}
 	err = s.command.Signal(syscall.Signal(n))
 	if errors.Is(err, os.ErrProcessDone) {
 		return nil

@@ -48,7 +48,7 @@ func Run(stdin io.ReadCloser, stdout io.WriteCloser) int {
 	}
 	if err := answer(reply{Running: s.running}); err != nil {
 		// The caller is gone: no other process knows of this command.
-		s.command.Kill()
+		s.kill()
 	}
 	s.task.Env = nil
 	debug.FreeOSMemory()
@@ -66,6 +66,7 @@ type supervisor struct {
 	task     Task
 	running  Running
 	command  *os.Process
+	holding  *holding // in place of a command, or nil
 	timedOut atomic.Bool
 	alive    *os.File
 
@@ -121,13 +122,16 @@ func (s *supervisor) start() error {
 		s.open = append(s.open, l)
 		s.forwards[f.key()] = l
 	}
-	if err := s.startCommand(); err != nil {
+	if len(s.task.Argv) == 0 {
+		s.holding = newHolding()
+	} else if err := s.startCommand(); err != nil {
 		return err
 	}
-	s.running = Running{Supervisor: os.Getpid(), PID: s.command.Pid, Started: time.Now().UTC()}
+	raiseDescriptorLimit() // each forwarded connection needs two
+	s.running = Running{Supervisor: os.Getpid(), PID: s.pid(), Started: time.Now().UTC()}
 	if err := writeRecord(s.task.Dir, runningFile, s.running); err != nil {
-		s.command.Kill()
-		s.command.Wait()
+		s.kill()
+		s.awaitEnd()
 		return err
 	}
 	go s.serveControl(control)
@@ -163,7 +167,6 @@ func (s *supervisor) startCommand() error {
 		*out.file = w
 	}
 	s.command, err = p.Start()
-	raiseDescriptorLimit() // each forwarded connection needs two
 	return err
 }
 
@@ -189,11 +192,11 @@ func (s *supervisor) wait() int {
 	if s.task.MaxRuntime > 0 {
 		timer := time.AfterFunc(s.task.MaxRuntime, func() {
 			s.timedOut.Store(true) // before the end can be seen
-			s.command.Kill()
+			s.kill()
 		})
 		defer timer.Stop()
 	}
-	state, err := s.command.Wait()
+	exit, err := s.awaitEnd()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "wait for the command: %v\n", err)
 		return 1
@@ -201,7 +204,6 @@ func (s *supervisor) wait() int {
 	for _, k := range s.rotators {
 		k.flush() // a caller that learns of the end may read the files at once
 	}
-	exit := ExitOf(state)
 	exit.TimedOut = s.timedOut.Load() && exit.Signal == int(syscall.SIGKILL)
 	if err := s.recordExit(exit); err != nil {
 		fmt.Fprintf(os.Stderr, "write exit record: %v\n", err)

@@ -64,7 +64,7 @@ type Forward struct {
 type Task struct {
 	Dir      string // the supervisor's directory, for root only: records and control
 	Jail     Jail
-	Argv     []string // looked up in the PATH of Env if the first has no slash
+	Argv     []string // looked up in the PATH of Env if the first has no slash; empty: no command, see holding
 	Env      []string
 	WorkDir  string // in the jail
 	Identity Identity
