@@ -27,7 +27,7 @@ import (
 type Image struct {
 	Cmd        string       // pot.cmd: shell text
 	Env        []string     // pot.env: NAME=value
-	User       string       // pot.user: who the command runs as; not pot's
+	User       string       // pot.user: name or number of the command's user; not pot's
 	WorkDir    string       // pot.workdir: absolute path in the pot; not pot's
 	Addresses  []netip.Addr // ip: the pot's addresses; other text in it is ignored
 	Release    string       // osrelease

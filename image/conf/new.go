@@ -80,7 +80,6 @@ func (c New) format(name string, report func(field string, err error)) string {
 		command = "sh /etc/rc"
 	}
 	line("command", "pot.cmd", command)
-	c.formatOrigin(line, report)
 	line("name", "host.hostname", `"`+name+`"`)
 	if c.Base != "" {
 		release := c.Base
@@ -108,6 +107,7 @@ func (c New) format(name string, report func(field string, err error)) string {
 		}
 		line("", "pot.env", QuoteEnv(e))
 	}
+	c.formatOrigin(line, report)
 	if out.Len() > MaxBytes {
 		report("", fmt.Errorf("pot.conf: would be more than %d bytes", MaxBytes))
 	}

@@ -62,7 +62,7 @@ func (l *Layers) Files() (*Files, error) {
 // Close frees the space.
 func (l *Layers) Close() error { return l.a.spool.Close() }
 
-// layer has the names of the layer that is read, to tell them from those of the layers below.
+// layer has the names of the layer that is read, to tell them from the names of the layers below.
 type layer struct {
 	has    map[entryKey]bool // true for an entry, false for a directory that a path leads through
 	pruned map[uint32]bool   // directories that prune has been called for

@@ -222,7 +222,8 @@ func TestLayers_refused(t *testing.T) {
 	}
 }
 
-// FuzzLayers applies two layers. Whatever they are, the tree is one that can be written.
+// FuzzLayers applies two layers. Whatever they are, the tree is complete, and nothing in it is
+// out of the tree.
 func FuzzLayers(f *testing.F) {
 	add := func(below, top []tar.Header) { f.Add(layerOf(f, 0, below), layerOf(f, 1, top)) }
 	add([]tar.Header{fileEntry("d/a"), fileEntry("d/b"), linkEntry("c", "d/a")}, []tar.Header{whiteoutEntry("d/.wh.a"), fileEntry("d/b")})
@@ -239,6 +240,5 @@ func FuzzLayers(f *testing.F) {
 				t.Errorf("%q is out of the tree", n)
 			}
 		}
-		writeStream(t, files)
 	})
 }
