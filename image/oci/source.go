@@ -121,7 +121,6 @@ type Image struct {
 	layers  []layer
 	options Options
 	close   func() error // nil: nothing is open
-
 }
 
 // Close closes the source.
