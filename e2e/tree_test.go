@@ -30,7 +30,7 @@ var imports = map[string][]string{
 	"image/fetch":       {"image", "image/lockdir", "image/signify", "image/skein", "image/xz"},
 	"image/store":       {"image", "image/conf", "image/fetch", "image/lockdir", "image/zstream"},
 	"image/build":       {"image", "image/conf", "image/lockdir", "image/skein", "image/xz", "image/zstream"},
-	"image/oci":         {"image/conf", "image/zstream"},
+	"image/oci":         {"image/conf", "image/xz", "image/zstream"},
 	"image/oci/ocitest": {},
 	"image/push":        {"image", "image/fetch", "image/lockdir", "image/signify", "image/skein"},
 	"image/inspect":     {"image", "image/conf", "image/fetch", "image/signify", "image/zstream", "schema"},

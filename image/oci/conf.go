@@ -46,12 +46,14 @@ func (i *Image) Conf(given conf.New) (_ conf.New, warnings []string, err error) 
 		}
 		given.Command = conf.QuoteWords(words)
 	}
-	given.Env, err = mergeEnv(c.Env, given.Env)
+	given.Env, warnings, err = mergeEnv(c.Env, given.Env)
 	if err != nil {
 		return given, nil, err
 	}
 	if given.Ports == nil {
-		given.Ports, warnings = ports(slices.Sorted(maps.Keys(c.ExposedPorts)))
+		var left []string
+		given.Ports, left = ports(slices.Sorted(maps.Keys(c.ExposedPorts)))
+		warnings = append(warnings, left...)
 	}
 	// A container runs its command alone, and ends with it.
 	attributes := map[string]string{"no-rc-script": "YES", "persistent": "NO"}
@@ -64,9 +66,10 @@ func (i *Image) Conf(given conf.New) (_ conf.New, warnings []string, err error) 
 	return given, append(warnings, i.leftOut()...), nil
 }
 
-// mergeEnv returns an image's environment with single variables replaced. The error names each
-// variable that a pot.conf cannot hold.
-func mergeEnv(image, given []string) (all []string, err error) {
+// mergeEnv returns an image's environment with single variables replaced. It leaves out variables
+// with names that no shell can export, which nothing can replace either. The error names each
+// variable with a value that a pot.conf cannot hold.
+func mergeEnv(image, given []string) (all, warnings []string, err error) {
 	replaced := map[string]bool{}
 	for _, v := range given {
 		name, _, _ := strings.Cut(v, "=")
@@ -78,12 +81,16 @@ func mergeEnv(image, given []string) (all []string, err error) {
 		if replaced[name] {
 			continue
 		}
+		if conf.CheckVariable(name+"=") != nil {
+			warnings = append(warnings, fmt.Sprintf("left out: variable %.80q: no shell can export its name", name))
+			continue
+		}
 		if err := conf.CheckVariable(v); err != nil {
-			errs = append(errs, fmt.Errorf("variable %.80q of the image's environment: a pot cannot have it: %w", name, err))
+			errs = append(errs, fmt.Errorf("the image's environment: %w", err))
 		}
 		all = append(all, v)
 	}
-	return append(all, given...), errors.Join(errs...)
+	return append(all, given...), warnings, errors.Join(errs...)
 }
 
 // ports returns exposed ports, such as 8080/tcp, in the form of a pot.conf.

@@ -73,12 +73,16 @@ func TestImage_Conf(t *testing.T) {
 
 func TestImage_Conf_warnings(t *testing.T) {
 	leak.Check(t)
-	_, warnings, err := imageOf(v1.Config{
+	got, warnings, err := imageOf(v1.Config{
 		Cmd: []string{"/a"}, StopSignal: "SIGQUIT", Labels: map[string]string{"a": "b"}, Volumes: map[string]struct{}{"/data": {}},
+		Env:          []string{"a.b=1", "=1", "A=1"},
 		ExposedPorts: map[string]struct{}{"80/sctp": {}, "8000-8010/tcp": {}}, Healthcheck: &v1.HealthConfig{Test: []string{"CMD", "x"}},
 	}).Conf(conf.New{})
 	must.NoError(t, err)
+	must.Eq(t, []string{"A=1"}, got.Env)
 	must.Eq(t, []string{
+		`left out: variable "a.b": no shell can export its name`,
+		`left out: variable "": no shell can export its name`,
 		`left out: exposed port "80/sctp": a pot exports single ports of tcp and udp`,
 		`left out: exposed port "8000-8010/tcp": a pot exports single ports of tcp and udp`,
 		"left out: stop signal SIGQUIT: a job has kill_signal for it",
@@ -97,8 +101,7 @@ func TestImage_Conf_refused(t *testing.T) {
 		want   string
 	}{
 		"a command of two lines":      {v1.Config{Cmd: []string{"a\nb"}}, "command: must be one line"},
-		"a variable of two lines":     {v1.Config{Cmd: []string{"a"}, Env: []string{"A=1", "B=\n"}}, `variable "B" of the image's environment: a pot cannot have it`},
-		"a variable without a name":   {v1.Config{Cmd: []string{"a"}, Env: []string{"=1"}}, `variable "" of the image's environment`},
+		"a variable of two lines":     {v1.Config{Cmd: []string{"a"}, Env: []string{"A=1", "B=\n"}}, `the image's environment: B: must be one line`},
 		"a user of two lines":         {v1.Config{Cmd: []string{"a"}, User: "root\npot.attr.mlock=YES"}, "user: must be one line"},
 		"a directory of two lines":    {v1.Config{Cmd: []string{"a"}, WorkingDir: "/a\npot.cmd=b"}, "workdir: must be one line"},
 		"a command that is too long":  {v1.Config{Cmd: []string{strings.Repeat("a", conf.MaxLine+1)}}, "command: must be at most"},

@@ -72,7 +72,7 @@ type member struct {
 
 func (t *tarFiles) Close() error { return t.f.Close() }
 
-// openArchive opens a tar archive, plain or compressed with gzip or zstd. A compressed one is
+// openArchive opens a tar archive, plain or compressed with gzip, zstd or xz. A compressed one is
 // decompressed into an unnamed file in the spool, of at most most bytes.
 func openArchive(ctx context.Context, name, spool string, most int64) (*tarFiles, error) {
 	f, err := os.Open(name)

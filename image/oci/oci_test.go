@@ -3,7 +3,6 @@ package oci
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io/fs"
@@ -26,6 +25,7 @@ import (
 
 	"nomad-driver-pot/e2e/leak"
 	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/image/imagetest"
 	"nomad-driver-pot/image/oci/ocitest"
 	"nomad-driver-pot/image/zstream"
 )
@@ -123,7 +123,10 @@ func TestOpen(t *testing.T) {
 	must.NoError(t, err)
 	must.NoError(t, tarball.WriteToFile(at("docker.tar"), tag, image))
 	for _, file := range []string{"layout.tar", "docker.tar"} {
-		must.NoError(t, os.WriteFile(at(file+".gz"), zipped(t, file, at(file)), 0o644))
+		data, err := os.ReadFile(at(file))
+		must.NoError(t, err)
+		must.NoError(t, os.WriteFile(at(file+".gz"), zip(data), 0o644))
+		must.NoError(t, os.WriteFile(at(file+".xz"), imagetest.XZ(data), 0o644))
 	}
 	host := serve(t)
 	push(t, host+"/team/hello:1.0", image)
@@ -134,6 +137,7 @@ func TestOpen(t *testing.T) {
 		{"oci-archive:" + at("layout.tar"), digest.String()},
 		{"oci-archive:" + at("layout.tar") + ":1.0", digest.String()},
 		{"oci-archive:" + at("layout.tar.gz"), digest.String()},
+		{"oci-archive:" + at("layout.tar.xz") + ":1.0", digest.String()},
 		{"docker-archive:" + at("docker.tar"), id.String()},
 		{"docker-archive:" + at("docker.tar") + ":hello:1.0", id.String()},
 		{"docker-archive:" + at("docker.tar.gz"), id.String()},
@@ -155,19 +159,6 @@ func TestOpen(t *testing.T) {
 			must.Eq(t, c.digest, conf.OCIDigest)
 		})
 	}
-}
-
-// zipped is a file compressed with gzip.
-func zipped(t testing.TB, name, path string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	must.NoError(t, err)
-	var out bytes.Buffer
-	z := gzip.NewWriter(&out)
-	_, err = z.Write(data)
-	must.NoError(t, err)
-	must.NoError(t, z.Close())
-	return out.Bytes()
 }
 
 func TestOpen_platform(t *testing.T) {

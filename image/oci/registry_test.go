@@ -171,3 +171,47 @@ func TestOpen_unreachable(t *testing.T) {
 		must.EqError(t, explain(&transport.Error{StatusCode: status}), want)
 	}
 }
+
+// A registry that sends something else than it promised is refused.
+func TestOpen_lies(t *testing.T) {
+	leak.Check(t)
+	r := registries.New(registries.Logger(quiet()))
+	image := hello()
+	layers, err := image.Layers()
+	must.NoError(t, err)
+	digest, err := layers[1].Digest()
+	must.NoError(t, err)
+	size, err := layers[1].Size()
+	must.NoError(t, err)
+	first := httptest.NewServer(r)
+	defer first.Close()
+	push(t, strings.TrimPrefix(first.URL, "http://")+"/hello:1.0", image)
+	for name, c := range map[string]struct {
+		send []byte
+		more int // bytes that are promised and not sent
+	}{
+		"nothing":        {nil, 0},
+		"too little":     {make([]byte, size-1), 0},
+		"too much":       {make([]byte, size+1), 0},
+		"other bytes":    {make([]byte, size), 0},
+		"it breaks off":  {make([]byte, size/2), int(size - size/2)},
+		"an error page":  {[]byte("<html>"), 0},
+		"an endless one": {make([]byte, 8<<20), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				if !strings.HasSuffix(req.URL.Path, digest.Hex) {
+					r.ServeHTTP(w, req)
+					return
+				}
+				w.Header().Set("Content-Length", fmt.Sprint(len(c.send)+c.more))
+				_, _ = w.Write(c.send)
+			}))
+			defer s.Close()
+			s.Config.ErrorLog = quiet()
+			i := open(t, "docker://"+strings.TrimPrefix(s.URL, "http://")+"/hello:1.0", amd64(t))
+			_, err := tree(t, i)
+			must.ErrorContains(t, err, "layer 2 ("+digest.String()+"): ")
+		})
+	}
+}

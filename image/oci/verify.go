@@ -9,10 +9,13 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"nomad-driver-pot/image/xz"
 )
 
 // verifier reads a blob and ends in an error, in place of io.EOF, if that does not have its
@@ -87,10 +90,10 @@ const readAhead = 1 << 20
 // maxZstdWindow bounds the memory of a decoder. It is what zstd(1) decodes without a flag.
 const maxZstdWindow = 128 << 20
 
-// decompress returns the content of r, which it recognises by its first bytes: gzip, zstd, or
+// decompress returns the content of r, which it recognises by its first bytes: gzip, zstd, xz, or
 // plain, for which it returns r itself. The caller must call the function after the last read.
 func decompress(r *bufio.Reader) (io.Reader, func(), error) {
-	start, err := r.Peek(4)
+	start, err := r.Peek(6)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
 	}
@@ -101,12 +104,14 @@ func decompress(r *bufio.Reader) (io.Reader, func(), error) {
 			return nil, nil, damaged("gzip", err)
 		}
 		return compressed{z, "gzip"}, func() { z.Close() }, nil
-	case string(start) == "\x28\xb5\x2f\xfd":
+	case strings.HasPrefix(string(start), "\x28\xb5\x2f\xfd"):
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
 		if err != nil {
 			return nil, nil, damaged("zstd", err)
 		}
 		return compressed{z, "zstd"}, z.Close, nil
+	case string(start) == "\xfd7zXZ\x00":
+		return xz.NewReader(r), func() {}, nil
 	}
 	return r, func() {}, nil
 }

@@ -167,6 +167,7 @@ func (a *tarReader) remove(path []string, name string) error {
 	i, there := a.find(dir, target)
 	_, ours := a.layer.has[entryKey{dir, target}]
 	switch {
+	case !there && a.layer.pruned[dir]: // the layer has removed all of it
 	case !there:
 		return fmt.Errorf("a whiteout of nothing: no layer below has %q", strings.Join(append(path, target), "/"))
 	case !ours:
