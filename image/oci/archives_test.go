@@ -61,6 +61,8 @@ func TestOpen_dockerArchive(t *testing.T) {
 		"a name":                              {[]ocitest.File{manifest(saved{Config: "c.json", RepoTags: []string{"a:1"}}, is("c.json", "l/layer.tar"))}, ":web:1.0", ""},
 		"a name without a tag":                {[]ocitest.File{manifest(saved{Config: "c.json", Layers: []string{"l/layer.tar"}, RepoTags: []string{"a:latest"}})}, ":a", ""},
 
+		"a name in full": {[]ocitest.File{manifest(is("c.json", "l/layer.tar"))}, ":docker.io/library/web:1.0", ""},
+
 		"no manifest":                        {nil, "", "is no archive of docker save: manifest.json: the image does not have it"},
 		"a manifest that is none":            {[]ocitest.File{file("manifest.json", "<html>")}, "", "manifest.json: is no list of images"},
 		"a manifest that is too large":       {[]ocitest.File{file("manifest.json", strings.Repeat(" ", maxManifest+1))}, "", "manifest.json: has 4194305 bytes"},

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
@@ -24,7 +25,7 @@ type saved struct {
 // openDockerArchive opens an image of an archive that docker save wrote. The archive has no
 // digests of compressed layers: the digests of their contents are verified.
 func (i *Image) openDockerArchive(ctx context.Context, rest string, want v1.Platform) error {
-	file, name, err := splitPath(rest, false)
+	file, wanted, err := splitPath(rest, false)
 	if err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func (i *Image) openDockerArchive(ctx context.Context, rest string, want v1.Plat
 	if err := json.Unmarshal(data, &images); err != nil {
 		return fmt.Errorf("manifest.json: is no list of images: %w", err)
 	}
-	found, err := i.findSaved(all, images, name, want)
+	found, err := i.findSaved(all, images, wanted, want)
 	if err != nil {
 		return err
 	}
@@ -49,15 +50,15 @@ func (i *Image) openDockerArchive(ctx context.Context, rest string, want v1.Plat
 	if len(found.Layers) != len(ids) {
 		return fmt.Errorf("the manifest has %d layers, and the configuration %d", len(found.Layers), len(ids))
 	}
-	for n, name := range found.Layers {
-		_, size, err := all.open(name)
+	for n, file := range found.Layers {
+		_, size, err := all.open(file)
 		if err != nil {
 			return fmt.Errorf("layer %d: %w", n+1, err)
 		}
 		i.layers = append(i.layers, layer{
-			name: name, size: size, diffID: ids[n],
+			name: file, size: size, diffID: ids[n],
 			open: func(context.Context) (io.ReadCloser, error) {
-				r, _, err := all.open(name)
+				r, _, err := all.open(file)
 				return r, err
 			},
 		})
@@ -67,7 +68,7 @@ func (i *Image) openDockerArchive(ctx context.Context, rest string, want v1.Plat
 
 // findSaved returns the image of that name, or the only one for the platform, and sets its
 // configuration.
-func (i *Image) findSaved(all files, images []saved, name string, want v1.Platform) (found saved, err error) {
+func (i *Image) findSaved(all files, images []saved, wanted string, want v1.Platform) (found saved, err error) {
 	var names []string
 	var have []candidate
 	matches := 0
@@ -76,7 +77,7 @@ func (i *Image) findSaved(all files, images []saved, name string, want v1.Platfo
 			return saved{}, fmt.Errorf("there are more than %d images", maxManifests)
 		}
 		names = append(names, s.RepoTags...)
-		if name != "" && !slices.Contains(s.RepoTags, name) && !slices.Contains(s.RepoTags, name+":latest") {
+		if wanted != "" && !slices.ContainsFunc(s.RepoTags, func(of string) bool { return sameName(of, wanted) }) {
 			continue
 		}
 		config, id, err := readSavedConfig(all, s.Config)
@@ -91,14 +92,21 @@ func (i *Image) findSaved(all files, images []saved, name string, want v1.Platfo
 		}
 	}
 	switch {
-	case name != "" && len(have) == 0:
-		return saved{}, fmt.Errorf("no such image: %q: the images are %s", name, strings.Join(names, ", "))
+	case wanted != "" && len(have) == 0:
+		return saved{}, fmt.Errorf("no such image: %q: the images are %s", wanted, strings.Join(names, ", "))
 	case matches == 0:
 		return saved{}, wrongPlatform(want, have)
 	case matches > 1:
 		return saved{}, fmt.Errorf("%w: name one after a colon: %s", errMany, strings.Join(names, ", "))
 	}
 	return found, nil
+}
+
+// sameName reports whether two names mean the same image: docker.io/library/web:latest is web.
+func sameName(a, b string) bool {
+	x, errX := name.NewTag(a)
+	y, errY := name.NewTag(b)
+	return a == b || errX == nil && errY == nil && x.Name() == y.Name()
 }
 
 // readSavedConfig reads a configuration. Its path has its digest, ID.json or blobs/sha256/ID,

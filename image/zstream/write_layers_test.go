@@ -243,3 +243,45 @@ func FuzzLayers(f *testing.F) {
 		}
 	})
 }
+
+// Extended attributes and holes of a layer are kept, and an upper layer's replace a lower's.
+func TestLayers_xattrs(t *testing.T) {
+	leak.Check(t)
+	coloured := func(colour string) tar.Header {
+		return tar.Header{Name: "x", Typeflag: tar.TypeReg, PAXRecords: map[string]string{"SCHILY.xattr.user.colour": colour, "SCHILY.xattr.security.capability": "c"}}
+	}
+	layers := [][]byte{layerOf(t, 0, []tar.Header{coloured("red")}), layerOf(t, 1, []tar.Header{coloured("blue"), linkEntry("y", "x")})}
+	files, err := applyLayers(t, TarOptions{Spool: t.TempDir()}, layers...)
+	must.NoError(t, err)
+	must.Eq(t, []string{"left out: extended attributes of other namespaces than user (of 2 files)"}, files.Warnings())
+	i := files.files[0].names[0].file
+	must.Eq(t, i, files.files[0].names[1].file)
+	must.StrContains(t, string(files.files[i].xattrs), "blue")
+	must.StrNotContains(t, string(files.files[i].xattrs), "red")
+}
+
+func TestLayers_sparse(t *testing.T) {
+	leak.Check(t)
+	// A sparse file in GNU format: 1 MiB, of which the last 512 bytes are stored.
+	var header [512]byte
+	put := func(at int, s string) { copy(header[at:], s) }
+	put(0, "s")
+	put(100, "0000644\x000000000\x000000000\x0000000001000\x0000000000000\x00")
+	put(148, "        S")
+	put(257, "ustar  \x00")
+	put(386, "00003777000\x0000000001000\x00")
+	put(483, "00004000000\x00")
+	sum := 0
+	for _, b := range header {
+		sum += int(b)
+	}
+	put(148, fmt.Sprintf("%06o\x00 ", sum))
+	data := append(append(header[:], bytes.Repeat([]byte("s"), 512)...), make([]byte, 1024)...)
+	files, err := applyLayers(t, TarOptions{Spool: t.TempDir()}, data)
+	must.NoError(t, err)
+	f := files.files[files.files[0].names[0].file]
+	must.Eq(t, 1<<20, f.size)
+	must.Less(t, 1<<20, files.bytes)
+	_, err = applyLayers(t, TarOptions{Spool: t.TempDir(), MaxBytes: 1<<20 - 1}, data)
+	must.ErrorContains(t, err, "there is more than Options allow")
+}
