@@ -41,7 +41,7 @@ func (i *Image) Conf(given conf.New) (_ conf.New, warnings []string, err error) 
 	c := i.config.Config
 	if given.Command == "" {
 		words := append(slices.Clone(c.Entrypoint), c.Cmd...)
-		if len(words) == 0 {
+		if len(words) == 0 || words[0] == "" {
 			return given, nil, ErrNoCommand
 		}
 		given.Command = conf.QuoteWords(words)

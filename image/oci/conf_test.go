@@ -96,6 +96,8 @@ func TestImage_Conf_refused(t *testing.T) {
 	leak.Check(t)
 	_, _, err := imageOf(v1.Config{}).Conf(conf.New{})
 	must.ErrorIs(t, err, ErrNoCommand)
+	_, _, err = imageOf(v1.Config{Cmd: []string{"", "a"}}).Conf(conf.New{})
+	must.ErrorIs(t, err, ErrNoCommand)
 	for name, c := range map[string]struct {
 		config v1.Config
 		want   string
@@ -126,4 +128,37 @@ func TestImage_Created(t *testing.T) {
 	must.Eq(t, time.Unix(1, 0), at(time.Time{}))
 	must.Eq(t, time.Unix(1, 0), at(time.Unix(0, 0)))
 	must.Eq(t, time.Unix(1, 0), at(time.Unix(-5, 0)))
+}
+
+// FuzzImage_Conf reads configurations. A pot.conf that is made of one has what it says, and no
+// line of its own.
+func FuzzImage_Conf(f *testing.F) {
+	f.Add([]byte(`{"os":"freebsd","config":{"Entrypoint":["/bin/sh","-c"],"Cmd":["a 'b' $C"],"Env":["A=1"],"User":"www","WorkingDir":"/x"}}`))
+	f.Add([]byte(`{"config":{"Cmd":["a\npot.cmd=b"],"ExposedPorts":{"80/tcp":{}},"Env":["A=\"\\"]}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		config, err := parseConfig(data)
+		if err != nil {
+			return
+		}
+		i := &Image{Digest: "sha256:1", config: config}
+		i.Created()
+		made, _, err := i.Conf(conf.New{})
+		if err != nil {
+			return
+		}
+		text, err := made.Format("web")
+		if err != nil {
+			return
+		}
+		read, err := conf.Read(strings.NewReader(text))
+		must.NoError(t, err)
+		if words := append(config.Config.Entrypoint, config.Config.Cmd...); strings.TrimSpace(words[0]) != "" {
+			must.Eq(t, words, read.Argv())
+		}
+		must.Eq(t, made.Env, read.Env)
+		must.Eq(t, made.User, read.User)
+		must.Eq(t, made.WorkDir, read.WorkDir)
+		must.Eq(t, "YES", read.Attributes["no-rc-script"])
+		must.Eq(t, "NO", read.Attributes["mlock"])
+	})
 }

@@ -30,6 +30,9 @@ type layer struct {
 	open   func(ctx context.Context) (io.ReadCloser, error)
 }
 
+// dockerZstd is the type that BuildKit gives to layers in docker's format that zstd compresses.
+const dockerZstd = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+
 // checkLayer returns an error for a layer that is no archive of files, or that is elsewhere.
 func checkLayer(d v1.Descriptor) error {
 	switch {
@@ -37,7 +40,7 @@ func checkLayer(d v1.Descriptor) error {
 		return errors.New("is encrypted, which is not supported")
 	case !d.MediaType.IsDistributable() || len(d.URLs) > 0:
 		return errors.New("is a foreign layer, which is kept elsewhere: that is not supported")
-	case !d.MediaType.IsLayer():
+	case !d.MediaType.IsLayer() && d.MediaType != dockerZstd:
 		return fmt.Errorf("is no layer of files: its type is %.80q", d.MediaType)
 	case d.Size < 0:
 		return fmt.Errorf("has a size of %d bytes", d.Size)
@@ -50,7 +53,7 @@ func (i *Image) check(want v1.Platform) error {
 	c := i.config
 	p := v1.Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}
 	switch {
-	case !satisfies(p, want) && !(want.Variant != "" && p.Variant == "" && p.OS == want.OS && p.Architecture == want.Architecture):
+	case p.OS != want.OS || p.Architecture != want.Architecture: // whatever the index said
 		return wrongPlatform(want, []candidate{{platform: p}})
 	case c.RootFS.Type != "" && c.RootFS.Type != "layers":
 		return fmt.Errorf("its root file system has the type %.80q, not layers", c.RootFS.Type)

@@ -37,15 +37,15 @@ func (i *Image) openRegistry(ctx context.Context, rest string, want v1.Platform)
 	if err != nil {
 		return err
 	}
-	http := remote.DefaultTransport.(*http.Transport).Clone()
+	connections := remote.DefaultTransport.(*http.Transport).Clone()
 	if i.options.Insecure {
-		http.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+		connections.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
 	}
 	i.close = func() error {
-		http.CloseIdleConnections()
+		connections.CloseIdleConnections()
 		return nil
 	}
-	puller, err := remote.NewPuller(remote.WithAuthFromKeychain(keys), remote.WithTransport(guard{http, i.options.Insecure}))
+	puller, err := remote.NewPuller(remote.WithAuthFromKeychain(keys), remote.WithTransport(guard{connections, i.options.Insecure}))
 	if err != nil {
 		return err
 	}
