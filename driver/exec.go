@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +72,8 @@ func (d *Driver) exec(ctx context.Context, id string, e life.Exec) (*drivers.Exi
 	if err != nil {
 		return nil, err
 	}
-	e.Env, e.User, e.WorkDir = t.env, t.user, t.state.WorkDir
+	command := t.pot.Spec() // as it was started: the image may set both
+	e.Env, e.User, e.WorkDir = t.env, cmp.Or(t.user, command.User), cmp.Or(t.state.WorkDir, command.WorkDir)
 	exit, err := t.exec(ctx, e)
 	if err != nil {
 		return nil, fmt.Errorf("cannot run command in task: %w", err)

@@ -15,18 +15,34 @@ import (
 	"strings"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/need"
+	"nomad-driver-pot/image/oci/ocitest"
 	"nomad-driver-pot/pot/cli"
 )
 
-// Under the name pot the test binary is the command line, for the blocks of documents.
+// Under the name pot the test binary is the command line, for the blocks of documents. Under
+// the name skopeo it makes the container image that they copy from a registry.
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == "pot" {
+	switch filepath.Base(os.Args[0]) {
+	case "pot":
 		os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr))
+	case "skopeo":
+		copied(os.Args[len(os.Args)-1])
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+// copied writes a container image to oci:DIR:TAG.
+func copied(to string) {
+	to, tag, _ := strings.Cut(strings.TrimPrefix(to, "oci:"), ":")
+	ocitest.WriteLayout(to, tag, ocitest.New("freebsd", "amd64", v1.Config{
+		Entrypoint: []string{"/usr/local/bin/web"}, Cmd: []string{"-listen", ":8080"}, User: "www", WorkingDir: "/srv/web",
+		Env: []string{"PATH=/usr/local/bin:/bin", "LEVEL=info"}, ExposedPorts: map[string]struct{}{"8080/tcp": {}},
+	}, ocitest.Layer(ocitest.Archive(ocitest.File{Name: "usr/local/bin/web", Content: "a program"}))))
 }
 
 // The blocks of a document that are marked "sh run" are run in order, in one directory that
@@ -78,6 +94,7 @@ func programs(t *testing.T) string {
 	self, err := os.Executable()
 	must.NoError(t, err)
 	must.NoError(t, os.Symlink(self, filepath.Join(dir, "pot")))
+	must.NoError(t, os.Symlink(self, filepath.Join(dir, "skopeo")))
 	signify, err := exec.LookPath("signify-openbsd") // Debian's name: signify is another program there
 	need.Have(t, "signify", err == nil)
 	must.NoError(t, os.Symlink(signify, filepath.Join(dir, "signify")))

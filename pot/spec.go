@@ -79,8 +79,8 @@ type Spec struct {
 	WallClock  time.Duration   `json:",omitempty"` // the command is killed after that time; 0: never
 
 	Command []string // argument vector; empty: the image's pot.cmd
-	User    string   // name or number in the image's passwd(5), "" for root
-	WorkDir string   // in the pot, "" for /
+	User    string   // name or number in the image's passwd(5); "" for the image's pot.user, or root
+	WorkDir string   // in the pot; "" for the image's pot.workdir, or /
 	Stdout  string   // path of a fifo or a file that exists; "" for /dev/null
 	Stderr  string
 

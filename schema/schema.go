@@ -129,14 +129,15 @@ type LocalImage struct {
 
 // Built is an image that was written: pot image build and pot export.
 type Built struct {
-	Image       string   `json:"image"` // NAME:TAG
-	Files       []string `json:"files"` // paths
-	Digest      string   `json:"digest"`
-	Snapshot    string   `json:"snapshot"`
-	KeyNumber   string   `json:"key_number,omitempty"` // of the signing key
-	Bytes       int64    `json:"bytes"`                // of the .xz
-	StreamBytes int64    `json:"stream_bytes"`
-	FileCount   *int64   `json:"file_count,omitempty"` // in the tree; left out for an export
+	Image        string   `json:"image"` // NAME:TAG
+	Files        []string `json:"files"` // paths
+	Digest       string   `json:"digest"`
+	Snapshot     string   `json:"snapshot"`
+	SourceDigest string   `json:"source_digest,omitempty"` // of the container image that it was built from
+	KeyNumber    string   `json:"key_number,omitempty"`    // of the signing key
+	Bytes        int64    `json:"bytes"`                   // of the .xz
+	StreamBytes  int64    `json:"stream_bytes"`
+	FileCount    *int64   `json:"file_count,omitempty"` // in the tree; left out for an export
 }
 
 // Verified is what was verified of an image: pot image verify.

@@ -33,9 +33,10 @@ type BuildOptions struct {
 	Dir       string // for its files; must exist
 
 	// From is the root tree of the pot: a directory, or a tar archive, plain or
-	// compressed with xz, gzip or bzip2. Archive, if set, is read in its place.
+	// compressed with xz, gzip or bzip2. Archive or Tree, if set, is read in its place.
 	From    string
 	Archive io.Reader
+	Tree    func(context.Context, zstream.TarOptions) (*zstream.Files, error)
 
 	Conf    conf.New
 	AllRoot bool            // all files belong to root, whoever owns them in From

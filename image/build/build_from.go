@@ -11,6 +11,9 @@ import (
 // which must stay open as long as the result is used, and through which no link leads out
 // of the directory.
 func (b *build) files(ctx context.Context) (*zstream.Files, error) {
+	if b.Tree != nil {
+		return b.Tree(ctx, zstream.TarOptions{Spool: b.Spool, Missing: b.Created})
+	}
 	if b.Archive != nil {
 		return b.archive(ctx, "archive", b.Archive)
 	}

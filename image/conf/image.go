@@ -27,6 +27,8 @@ import (
 type Image struct {
 	Cmd        string       // pot.cmd: shell text
 	Env        []string     // pot.env: NAME=value
+	User       string       // pot.user: name or number of the command's user; not pot's
+	WorkDir    string       // pot.workdir: absolute path in the pot; not pot's
 	Addresses  []netip.Addr // ip: the pot's addresses; other text in it is ignored
 	Release    string       // osrelease
 	Bridge     string       // bridge: name of a private bridge
@@ -63,6 +65,10 @@ func Read(r io.Reader) (Image, error) {
 					c.Addresses = append(c.Addresses, addr)
 				}
 			}
+		case "pot.user":
+			c.User = strings.TrimSpace(value)
+		case "pot.workdir":
+			c.WorkDir = strings.TrimSpace(value)
 		case "pot.env":
 			c.Env = append(c.Env, unquoteEnv(value))
 		}
@@ -167,17 +173,59 @@ func ReadDir(dir string) (Image, error) {
 // so that signals reach the command and not the shell.
 func (c Image) Argv() []string { return ShellArgv(c.Cmd, "exec ") }
 
-// ShellArgv returns the argument vector for shell text, with before in front of it. Plain words
-// need no shell, so that an image without /bin/sh can be used: they are the vector themselves.
+// ShellArgv returns the argument vector for shell text, with before in front of it. Plain and
+// quoted words need no shell, so that an image without /bin/sh can be used: they are the vector
+// themselves.
 func ShellArgv(text, before string) []string {
 	if text == "" {
 		return nil
 	}
-	if strings.Trim(text, plain) == "" {
-		return strings.Fields(text)
+	if words, ok := splitWords(text); ok {
+		return words
 	}
 	return []string{"/bin/sh", "-c", before + text}
 }
 
-// plain are the characters without a meaning to a shell, and those at which it splits words.
-const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._:,@%+- \t"
+// plain are the characters without a meaning to a shell, except those at which it splits words.
+const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._:,@%+-"
+
+// splitWords splits shell text into words, as a shell does. It returns false for text that means
+// more than words of plain characters, of single quotes, and of quotes behind a backslash.
+func splitWords(text string) (words []string, ok bool) {
+	for text = strings.Trim(text, " \t"); text != ""; text = strings.TrimLeft(text, " \t") {
+		var word strings.Builder
+		for text != "" && text[0] != ' ' && text[0] != '\t' {
+			n := len(text) - len(strings.TrimLeft(text, plain))
+			switch quoted, isQuoted := strings.CutPrefix(text, "'"); {
+			case n > 0:
+				word.WriteString(text[:n])
+				text = text[n:]
+			case strings.HasPrefix(text, `\'`):
+				word.WriteByte('\'')
+				text = text[2:]
+			case isQuoted:
+				within, rest, closed := strings.Cut(quoted, "'")
+				if !closed {
+					return nil, false
+				}
+				word.WriteString(within)
+				text = rest
+			default:
+				return nil, false
+			}
+		}
+		words = append(words, word.String())
+	}
+	return words, len(words) > 0
+}
+
+// QuoteWords returns shell text for an argument vector.
+func QuoteWords(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		if quoted[i] = w; w == "" || strings.Trim(w, plain) != "" {
+			quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
+}

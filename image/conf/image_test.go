@@ -22,6 +22,7 @@ func TestRead(t *testing.T) {
 		"the last command counts":            {"pot.cmd=a\npot.cmd=b\n", Image{Cmd: "b"}},
 		"unknown keys are ignored":           {"pot.level=0\npot.cmdx=no\n\nfrob=1\n", Image{}},
 		"an environment loses its quotes":    {"pot.env=\"A=b c\"\npot.env=\"B=\\\"q\\\"\"\n", Image{Env: []string{"A=b c", `B="q"`}}},
+		"a user and a working directory":     {"pot.user=www:80\npot.workdir= /srv/a b \n", Image{User: "www:80", WorkDir: "/srv/a b"}},
 		"the last line needs no newline":     {"pot.cmd=a", Image{Cmd: "a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -43,6 +44,17 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestQuoteWords(t *testing.T) {
+	leak.Check(t)
+	for _, words := range [][]string{
+		{"/bin/hello"}, {"/bin/sh", "-c", "exec \"$0\" 'it''s'"}, {"a", "", "'", `\`, "b c\t", "$HOME;*"}, {"A=1"},
+	} {
+		text := QuoteWords(words)
+		must.Eq(t, words, Image{Cmd: text}.Argv(), must.Sprint(text))
+	}
+	must.Eq(t, `nginx -g 'daemon off;'`, QuoteWords([]string{"nginx", "-g", "daemon off;"}))
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add("pot.cmd=/bin/hello serve :8080\npot.env=\"A=1\"\n")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -58,7 +70,12 @@ func TestImage_Argv(t *testing.T) {
 	for cmd, want := range map[string][]string{
 		"":                        nil,
 		"/bin/hello  serve :8080": {"/bin/hello", "serve", ":8080"},
-		"nginx -g 'daemon off;'":  {"/bin/sh", "-c", "exec nginx -g 'daemon off;'"},
+		"nginx -g 'daemon off;'":  {"nginx", "-g", "daemon off;"},
+		`sh -c 'echo '\''$A'\'`:   {"sh", "-c", "echo '$A'"},
+		"a '' b'c'd ":             {"a", "", "bcd"},
+		"a 'b":                    {"/bin/sh", "-c", "exec a 'b"},
+		`a "b c"`:                 {"/bin/sh", "-c", `exec a "b c"`},
+		`a b\ c`:                  {"/bin/sh", "-c", `exec a b\ c`},
 		"a; b":                    {"/bin/sh", "-c", "exec a; b"},
 		"A=1 b":                   {"/bin/sh", "-c", "exec A=1 b"},
 		"echo $HOME":              {"/bin/sh", "-c", "exec echo $HOME"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 )
@@ -15,6 +16,9 @@ type New struct {
 	Attributes map[string]string // as for pot set-attribute: "persistent": "NO"
 	Ports      []string          // to export: "8080", "udp:53:5300"
 	Env        []string          // "VAR=value"
+	User       string            // as Image.User
+	WorkDir    string            // as Image.WorkDir; "" is /
+	OCIDigest  string            // of the container image that the pot's files are from: "sha256:..."
 }
 
 // Validate returns all errors in c, each led by its field.
@@ -23,8 +27,8 @@ func (c New) Validate() error {
 	return err
 }
 
-// Check calls report for every error in c, with its field: base, command, attributes, ports
-// or env. The error names the attribute, and quotes the value.
+// Check calls report for every error in c, with its field: base, command, attributes, ports,
+// env, user, workdir or digest. The error names the attribute, and quotes the value.
 func (c New) Check(report func(field string, err error)) {
 	c.format("x", func(field string, err error) {
 		field, _, _ = strings.Cut(field, "[")
@@ -103,10 +107,28 @@ func (c New) format(name string, report func(field string, err error)) string {
 		}
 		line("", "pot.env", QuoteEnv(e))
 	}
+	c.formatOrigin(line, report)
 	if out.Len() > MaxBytes {
 		report("", fmt.Errorf("pot.conf: would be more than %d bytes", MaxBytes))
 	}
 	return out.String()
+}
+
+// formatOrigin calls line for each line that pot does not have: pot ignores them.
+func (c New) formatOrigin(line func(field, key, value string), report func(field string, err error)) {
+	if c.WorkDir != "" && !path.IsAbs(c.WorkDir) {
+		report("workdir", fmt.Errorf("must be an absolute path, not %q", c.WorkDir))
+	}
+	for _, l := range []struct{ field, key, value string }{
+		{"user", "pot.user", c.User}, {"workdir", "pot.workdir", c.WorkDir}, {"digest", "oci.digest", c.OCIDigest},
+	} {
+		if strings.TrimSpace(l.value) != l.value {
+			report(l.field, fmt.Errorf("must not begin or end with a blank: %q", l.value))
+		}
+		if l.value != "" {
+			line(l.field, l.key, l.value)
+		}
+	}
 }
 
 // formatAttributes calls line for each line of attributes.

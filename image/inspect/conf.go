@@ -15,7 +15,10 @@ import (
 // conf keeps only what a start uses.
 type inspectedConf struct {
 	Command     string            `json:"command"`
-	Release     string            `json:"release,omitempty"` // osrelease
+	User        string            `json:"user,omitempty"`
+	WorkDir     string            `json:"work_dir,omitempty"`
+	Container   string            `json:"source_digest,omitempty"` // of the container image that it was built from
+	Release     string            `json:"release,omitempty"`       // osrelease
 	Base        string            `json:"base,omitempty"`
 	Hostname    string            `json:"hostname,omitempty"`
 	Network     schema.Network    `json:"network"`
@@ -79,7 +82,7 @@ func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 	}
 	last := map[string]*string{
 		"pot.base": &c.Base, "host.hostname": &c.Hostname, "network_type": &c.network, "pot.stack": &c.stack, "ip": &c.address,
-		"bridge": &c.bridge, "pot.dns": &c.DNS, "pot.rss.cpus": &c.cpus, "pot.rss.memory": &c.memory, "pot.export.ports": &c.ports,
+		"bridge": &c.bridge, "pot.dns": &c.DNS, "pot.rss.cpus": &c.cpus, "pot.rss.memory": &c.memory, "pot.export.ports": &c.ports, "oci.digest": &c.Container,
 	}
 	err := conf.Each(bytes.NewReader(text), func(key, value string) {
 		value = strings.Trim(strings.TrimSpace(value), `"`)
@@ -97,11 +100,11 @@ func newInspectedConf(text []byte, values bool) (*inspectedConf, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf, err := conf.Read(bytes.NewReader(text)) // command, release and environment as in a pot
+	conf, err := conf.Read(bytes.NewReader(text)) // command, user, release and environment as in a pot
 	if err != nil {
 		return nil, err
 	}
-	c.Command, c.Release = conf.Cmd, conf.Release
+	c.Command, c.User, c.WorkDir, c.Release = conf.Cmd, conf.User, conf.WorkDir, conf.Release
 	c.parse()
 	for _, v := range conf.Env {
 		name, value, _ := strings.Cut(v, "=")

@@ -46,9 +46,10 @@
 // # Writing
 //
 // The files that begin with write_ mirror the layers: a tree of files (write_files.go)
-// from a directory or an archive (write_dir.go, write_tar.go, tar_input.go), its objects
-// (write_zap.go, write_zap_leaf.go, write_sa.go), their records (write_record.go), and
-// the package of datasets (write.go, write_dataset.go, write_list.go).
+// from a directory, an archive or the layers of a container image (write_dir.go,
+// write_tar.go, tar_input.go, write_layers.go), its objects (write_zap.go,
+// write_zap_leaf.go, write_sa.go), their records (write_record.go), and the package of
+// datasets (write.go, write_dataset.go, write_list.go).
 //
 // Begin with streamReader.readAll in read_stream.go and stage.record in stage.go; the
 // names follow OpenZFS's module/zfs/dmu_recv.c.

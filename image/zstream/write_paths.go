@@ -12,6 +12,8 @@ type treeBuilder struct {
 	*Files
 	byName     map[entryKey]int // index in the names of the directory
 	missingDir file             // attributes of a directory that the input does not have
+	maxFiles   int              // at most maxFiles
+	layer      *layer           // nil: there are no layers, and of two entries the later wins
 }
 
 // entryKey is a name in a directory.
@@ -22,7 +24,7 @@ type entryKey struct {
 
 // newTreeBuilder returns a tree with a root only.
 func newTreeBuilder(c contentSource, dir file) *treeBuilder {
-	return &treeBuilder{newFiles(c), map[entryKey]int{}, dir}
+	return &treeBuilder{Files: newFiles(c), byName: map[entryKey]int{}, missingDir: dir, maxFiles: maxFiles}
 }
 
 // put creates a file at a path. An existing directory keeps its entries and gets the
@@ -34,6 +36,9 @@ func (p *treeBuilder) put(path string, f file) (uint32, error) {
 	}
 	i := uint32(0)
 	if base != "" {
+		if err := p.claim(dir, base, f.isDir()); err != nil {
+			return 0, err
+		}
 		var there bool
 		if i, there = p.find(dir, base); !there || !p.files[i].isDir() || !f.isDir() {
 			if there && p.files[i].isDir() {
@@ -51,8 +56,8 @@ func (p *treeBuilder) put(path string, f file) (uint32, error) {
 
 // add creates a file with a name in dir.
 func (p *treeBuilder) add(dir uint32, base string, f file) (uint32, error) {
-	if len(p.files) >= maxFiles {
-		return 0, fmt.Errorf("there are more than %d files", maxFiles)
+	if len(p.files) >= p.maxFiles {
+		return 0, fmt.Errorf("there are more than %d files", p.maxFiles)
 	}
 	p.files = append(p.files, f)
 	i := uint32(len(p.files) - 1)
@@ -82,18 +87,19 @@ func (p *treeBuilder) find(dir uint32, base string) (uint32, bool) {
 
 // findPath returns the file at a path.
 func (p *treeBuilder) findPath(path string) (uint32, error) {
-	i := uint32(0)
 	parts, err := components(path)
-	if err != nil {
+	if err != nil || len(parts) == 0 {
 		return 0, err
 	}
-	for _, part := range parts {
-		var there bool
-		if i, there = p.find(i, part); !there {
-			return 0, fmt.Errorf("%q is not there", path)
-		}
+	last := len(parts) - 1
+	dir, err := p.walk(parts[:last], false)
+	if err != nil && !errors.Is(err, errMissing) {
+		return 0, fmt.Errorf("%q: %w", path, err)
 	}
-	return i, nil
+	if i, there := p.find(dir, parts[last]); there && err == nil {
+		return i, nil
+	}
+	return 0, fmt.Errorf("%q is not there", path)
 }
 
 // parent returns the directory of a path, which it creates if missing, and the last
@@ -104,19 +110,8 @@ func (p *treeBuilder) parent(path string) (dir uint32, base string, err error) {
 		return 0, "", err
 	}
 	last := len(parts) - 1
-	for _, part := range parts[:last] {
-		i, there := p.find(dir, part)
-		if !there {
-			if i, err = p.add(dir, part, p.missingDir); err != nil {
-				return 0, "", err
-			}
-		}
-		if !p.files[i].isDir() {
-			return 0, "", fmt.Errorf("%q, which it is in, is no directory", part)
-		}
-		dir = i
-	}
-	return dir, parts[last], nil
+	dir, err = p.walk(parts[:last], true)
+	return dir, parts[last], err
 }
 
 // components splits a path from the root, with or without a leading /. It refuses a path

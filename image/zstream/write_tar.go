@@ -23,7 +23,9 @@ type TarOptions struct {
 	// Missing is the modification time of directories that the archive does not have.
 	Missing time.Time
 
-	MaxBytes int64 // of all contents, with holes; 0 means DefaultMaxBytes
+	MaxBytes    int64 // of all contents, with holes; 0 means DefaultMaxBytes
+	MaxEntries  int   // of the archive, and files in the tree; 0 means no bound but the tree's
+	MaxMetadata int64 // bytes of all names, targets of links and extended headers; 0 means no bound
 }
 
 // ReadTar reads all of the tar archive r as a tree from its root. Of two entries with
@@ -31,6 +33,19 @@ type TarOptions struct {
 // it in Files.Warnings. It returns an error for an archive that is cut off, even between
 // two entries, and for a path with "..".
 func ReadTar(ctx context.Context, r io.Reader, o TarOptions) (*Files, error) {
+	a, err := newTarReader(o)
+	if err != nil {
+		return nil, err
+	}
+	a.ctx = ctx
+	if err := a.readAll(r); err != nil {
+		return nil, errors.Join(err, a.spool.Close())
+	}
+	return a.Files, a.spool.w.Flush()
+}
+
+// newTarReader returns a reader into a tree that has only a root.
+func newTarReader(o TarOptions) (*tarReader, error) {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = DefaultMaxBytes
 	}
@@ -40,23 +55,48 @@ func ReadTar(ctx context.Context, r io.Reader, o TarOptions) (*Files, error) {
 	}
 	dir := file{mode: unix.S_IFDIR | 0o755}
 	dir.setTime(o.Missing)
-	a := &tarReader{treeBuilder: newTreeBuilder(spool, dir), ctx: ctx, spool: spool, bytesLeft: o.MaxBytes}
+	a := &tarReader{treeBuilder: newTreeBuilder(spool, dir), spool: spool, bytesLeft: o.MaxBytes, limits: o}
+	if o.MaxEntries > 0 {
+		a.maxFiles = min(o.MaxEntries, maxFiles)
+	}
 	a.files[0] = dir
-	if err := a.readEntries(r); err != nil {
-		return nil, errors.Join(err, spool.Close())
-	}
-	if _, err := io.Copy(io.Discard, r); err != nil { // read the padding, and let r verify its end
-		return nil, errors.Join(err, spool.Close())
-	}
-	return a.Files, spool.w.Flush()
+	return a, nil
 }
 
-// tarReader reads one archive.
+// tarReader reads archives.
 type tarReader struct {
 	*treeBuilder
 	ctx       context.Context
 	spool     *spool
 	bytesLeft int64 // remaining bytes of MaxBytes
+	limits    TarOptions
+	entries   int
+	metadata  int64
+}
+
+// readAll reads all of an archive.
+func (a *tarReader) readAll(r io.Reader) error {
+	if err := a.readEntries(r); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, r) // read the padding, and let r verify its end
+	return err
+}
+
+// count counts an entry against the limits.
+func (a *tarReader) count(h *tar.Header) error {
+	a.entries++
+	a.metadata += int64(len(h.Name) + len(h.Linkname))
+	for key, value := range h.PAXRecords {
+		a.metadata += int64(len(key) + len(value))
+	}
+	switch {
+	case a.limits.MaxEntries > 0 && a.entries > a.limits.MaxEntries:
+		return fmt.Errorf("there are more than %d entries", a.limits.MaxEntries)
+	case a.limits.MaxMetadata > 0 && a.metadata > a.limits.MaxMetadata:
+		return fmt.Errorf("names and attributes have more than %d bytes", a.limits.MaxMetadata)
+	}
+	return nil
 }
 
 // readEntries reads all entries.
@@ -92,9 +132,15 @@ func (a *tarReader) addEntry(h *tar.Header, r io.Reader) error {
 		tar.TypeDir: unix.S_IFDIR, tar.TypeSymlink: unix.S_IFLNK, tar.TypeFifo: unix.S_IFIFO,
 		tar.TypeChar: unix.S_IFCHR, tar.TypeBlock: unix.S_IFBLK,
 	}[h.Typeflag]
+	if err := a.count(h); err != nil || h.Typeflag == tar.TypeXGlobalHeader {
+		return err
+	}
+	if a.layer != nil {
+		if done, err := a.whiteout(h); done || err != nil {
+			return err
+		}
+	}
 	switch {
-	case h.Typeflag == tar.TypeXGlobalHeader:
-		return nil
 	case h.Typeflag == tar.TypeLink:
 		return a.hardLink(h)
 	case !known:
@@ -143,6 +189,9 @@ func (a *tarReader) hardLink(h *tar.Header) error {
 		return fmt.Errorf("it is a link to %q, a directory", h.Linkname)
 	}
 	dir, base, err := a.parent(h.Name)
+	if err == nil && base != "" {
+		err = a.claim(dir, base, false)
+	}
 	switch old, there := a.find(dir, base); {
 	case err != nil:
 		return err

@@ -24,6 +24,7 @@ const (
 	omitLinkXattrs = "extended attributes of links and devices"
 	omitACLs       = "access control lists"
 	omitFlags      = "file flags"
+	omitAUFS       = "files that AUFS keeps for itself"
 	omitSpecial    = "files of kinds that have no place in a file system"
 )
 

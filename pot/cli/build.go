@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/build"
+	"nomad-driver-pot/image/oci"
 	"nomad-driver-pot/image/xz"
 	"nomad-driver-pot/schema"
 )
@@ -25,19 +27,31 @@ import (
 // pot export makes. After an error no file of it is left.
 func buildCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "build --from DIR|TAR -p NAME -t TAG",
-		Short: "Build an image from a directory or a tar archive",
+		Use:   "build --from DIR|TAR|IMAGE -p NAME -t TAG",
+		Short: "Build an image from a directory, an archive or a container image",
 		Long: `Builds the image NAME_TAG.xz, and the files beside it, from the root tree of a pot:
 a directory, or a tar archive, plain or compressed with xz, gzip or bzip2; - reads an
 archive from standard input. It needs no ZFS, no FreeBSD and no root. Files of a
 directory keep their owners; --all-root makes root the owner of all of them.
 
+--from also takes a container image, whose layers become the tree, and whose entrypoint
+and command, environment, user, working directory and ports the pot's settings:
+
+  oci:DIR[:TAG]  oci-archive:FILE[:TAG]  docker-archive:FILE[:REPO:TAG]
+  docker://REGISTRY/REPO:TAG  docker://REGISTRY/REPO@DIGEST
+
+--cmd, --env and --port override them. All digests are verified. What a pot does not have
+is named in a warning. Credentials for registries are read from the config.json that
+--docker-config names, or from the one in $DOCKER_CONFIG.
+
 With -S the image is signed with a secret key of signify(1), whose passphrase is asked
-for on the terminal. The time of the snapshot is now, or SOURCE_DATE_EPOCH if that is
-set: then the same files and options make the same stream. An existing image is replaced
-only with --force.`,
+for on the terminal. The time of the snapshot is now, the container image's own, or
+SOURCE_DATE_EPOCH if that is set: the same files, options and time make the same stream.
+An existing image is replaced only with --force.`,
 		Example: `  pot image build --from hello -p hello -t 1.0 --cmd /bin/hello --env GREETING=hello --port 8080
-  tar -cf - -C hello . | pot image build --from - -p hello -t 1.0 -b 14.2-RELEASE -S pots.sec -D /srv/images`,
+  tar -cf - -C hello . | pot image build --from - -p hello -t 1.0 -b 14.2-RELEASE -S pots.sec -D /srv/images
+  pot image build --from docker://ghcr.io/freebsd/freebsd-runtime:14.3 -p runtime -t 14.3 --cmd /bin/sh
+  pot image build --from oci:web:1.0 --platform freebsd/arm64 -p web -t 1.0`,
 		Args: arguments(),
 	}
 	b := &building{attributes: map[string]string{}}
@@ -73,6 +87,7 @@ type building struct {
 	release    string
 	attributes attributeFlags
 	level      int
+	container  oci.Options // for a container image
 	bar        *progress
 }
 
@@ -80,10 +95,10 @@ type building struct {
 // set-attribute, export-ports and export use.
 func (b *building) addFlags(c *cobra.Command) {
 	o, f := &b.options, c.Flags()
-	f.StringVar(&o.From, "from", "", "root `tree`: a directory, an archive, or - for an archive on standard input")
+	f.StringVar(&o.From, "from", "", "root `tree`: a directory, an archive, - for an archive on standard input, or a container image")
 	f.StringVarP(&o.Name, "pot", "p", "", "`name` of the pot")
 	f.StringVarP(&o.Tag, "tag", "t", "", "`tag` of the image: its version")
-	f.StringVarP(&o.Conf.Command, "cmd", "c", "", "`command` that the pot runs, quoted as for a shell (default sh /etc/rc)")
+	f.StringVarP(&o.Conf.Command, "cmd", "c", "", "`command` that the pot runs, quoted as for a shell (default sh /etc/rc, or the container image's)")
 	f.StringArrayVarP(&o.Conf.Env, "env", "E", nil, "`VAR=value` for the environment; may be repeated")
 	f.VarP(b.attributes, "attr", "A", "attribute `name=value`, as in pot set-attribute; may be repeated")
 	f.StringArrayVarP(&o.Conf.Ports, "port", "e", nil, "`port` to export, [tcp:|udp:]N[:M]: N in the pot, M on the host; may be repeated")
@@ -91,6 +106,9 @@ func (b *building) addFlags(c *cobra.Command) {
 	f.StringVarP(&b.seckey, "seckey", "S", "", "secret key `file` of signify(1) to sign with")
 	f.IntVarP(&b.level, "level", "l", xz.DefaultLevel, "`level` of compression, 1 to 9")
 	f.StringVarP(&o.Dir, "directory", "D", ".", "`directory` for the files")
+	f.StringVar(&b.container.Platform, "platform", "", "`OS/ARCH` of the container image (default freebsd/"+runtime.GOARCH+")")
+	f.StringVar(&b.container.DockerConfig, "docker-config", "", "`file` config.json of docker with credentials for registries")
+	f.BoolVar(&b.container.Insecure, "insecure-registry", false, "accept plain HTTP and unknown certificate authorities")
 	f.BoolVar(&o.AllRoot, "all-root", false, "make root the owner of all files")
 	f.BoolVar(&o.Replace, "force", false, "replace an existing image")
 }
@@ -134,6 +152,7 @@ func (b *building) validate() error {
 	o.XZ.Level, o.Conf.Attributes = b.level, b.attributes
 	o.Conf.Base = strings.TrimSuffix(b.release, "-RELEASE") // pot.base, as pot create -b takes it
 	o.Conf.Check(report)
+	b.checkContainer(report)
 	created, err := sourceDate(os.Getenv("SOURCE_DATE_EPOCH"))
 	o.Created = created
 	return errors.Join(append(errs, err)...)
@@ -168,8 +187,15 @@ func (b *building) run(ctx context.Context) (*schema.Built, error) {
 		}
 		b.options.Signer, made.KeyNumber = s, s.key.Number.String()
 	}
-	if count := b.bar.of("building"); count != nil {
-		b.options.Progress = func(p build.BuildProgress) { count(p.Done, p.Total) }
+	if oci.IsSource(b.options.From) {
+		close, err := b.openContainer(ctx, made)
+		if err != nil {
+			return nil, err
+		}
+		defer close()
+	}
+	if b.options.Tree == nil { // or its layers are read first
+		b.countBuilding()
 	}
 	a, err := build.Build(ctx, b.options)
 	if err != nil {
@@ -182,6 +208,13 @@ func (b *building) run(ctx context.Context) (*schema.Built, error) {
 	made.Digest, made.Snapshot = a.Digest.String(), a.Snapshot
 	made.Bytes, made.StreamBytes, made.FileCount = a.Bytes, a.Stream, &a.Files
 	return made, nil
+}
+
+// countBuilding shows the progress of the stream that is written.
+func (b *building) countBuilding() {
+	if count := b.bar.of("building"); count != nil {
+		b.options.Progress = func(p build.BuildProgress) { count(p.Done, p.Total) }
+	}
 }
 
 // hintForce adds the hint on --force to an fs.ErrExist error, unless --force was given.

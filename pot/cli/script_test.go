@@ -37,6 +37,7 @@ func (m unleaking) Run() int { return leak.Run(m.M.Run) }
 //
 //	exits STATUS COMMAND...  runs a command that ends with that status
 //	pack FILE...             makes an image FILE.xz of a file, with .meta and .skein
+//	container DIR TAG OS/ARCH [bare|ARCHIVE]  adds a container image to a layout, and makes DIR.tar of it
 //	asked FILE               waits until the server was asked for it
 //	until COMMAND...         runs a command until it succeeds
 //	rooted                   locks out other tests of hosts, and destroys pots at the end
@@ -111,7 +112,10 @@ func TestScripts(t *testing.T) {
 			"until":    until,
 			"decodes":  decodes,
 			"pack":     pack,
-			"asked":    func(ts *testscript.TestScript, _ bool, args []string) { asked(ts, server, args[0]) },
+
+			"container": container,
+
+			"asked": func(ts *testscript.TestScript, _ bool, args []string) { asked(ts, server, args[0]) },
 		},
 	})
 }

@@ -44,3 +44,19 @@ func TestPot_imageConf(t *testing.T) {
 		})
 	}
 }
+
+func TestInheritCommand(t *testing.T) {
+	leak.Check(t)
+	image := conf.Image{User: "www", WorkDir: "/srv"}
+	for name, c := range map[string]struct {
+		spec, want pot.Spec
+	}{
+		"the image's are the default":    {pot.Spec{}, pot.Spec{User: "www", WorkDir: "/srv"}},
+		"the spec's come before them":    {pot.Spec{User: "root", WorkDir: "/"}, pot.Spec{User: "root", WorkDir: "/"}},
+		"each of them is its own choice": {pot.Spec{User: "root"}, pot.Spec{User: "root", WorkDir: "/srv"}},
+	} {
+		must.NoError(t, inheritCommand(&c.spec, image))
+		must.Eq(t, c.want, c.spec, must.Sprint(name))
+	}
+	must.EqError(t, inheritCommand(&pot.Spec{}, conf.Image{WorkDir: "srv"}), `pot.workdir: must be an absolute path, not "srv"`)
+}

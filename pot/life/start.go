@@ -1,12 +1,14 @@
 package life
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -81,6 +83,9 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 	if len(argv) == 0 {
 		return fmt.Errorf("no command: the job sets none, and neither does pot.cmd of image %s", s.Image)
 	}
+	if err := inheritCommand(s, potConf); err != nil {
+		return fmt.Errorf("image %s: %w", s.Image, err)
+	}
 	who, err := lookupUser(p.Tree(), s.User)
 	if err != nil {
 		return err
@@ -112,6 +117,16 @@ func (p *Pot) Start(ctx context.Context, env []string) error {
 		p.hook(ctx, conf.PostStart)
 	}
 	return err
+}
+
+// inheritCommand sets who runs the command, and where, to what the image says if the spec does
+// not. The caller saves the spec: further commands of a task run as its own does.
+func inheritCommand(s *pot.Spec, image conf.Image) error {
+	if image.WorkDir != "" && !path.IsAbs(image.WorkDir) {
+		return fmt.Errorf("pot.workdir: must be an absolute path, not %.80q", image.WorkDir)
+	}
+	s.User, s.WorkDir = cmp.Or(s.User, image.User), cmp.Or(s.WorkDir, image.WorkDir)
+	return nil
 }
 
 // imageConf returns the pot.conf of the pot's image. It is read once for a clone: an image

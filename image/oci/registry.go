@@ -1,0 +1,149 @@
+package oci
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// Errors of a registry that a person can do something about.
+var (
+	ErrDenied    = errors.New("the registry denies access")
+	ErrPlainHTTP = errors.New("the registry speaks plain HTTP")
+)
+
+// openRegistry opens an image of a registry (OCI distribution-spec).
+func (i *Image) openRegistry(ctx context.Context, rest string, want v1.Platform) error {
+	var names []name.Option
+	if i.options.Insecure {
+		names = append(names, name.Insecure)
+	}
+	ref, err := name.ParseReference(rest, names...)
+	if err != nil {
+		return fmt.Errorf("must be REGISTRY/REPO:TAG or REGISTRY/REPO@DIGEST: %s", strings.TrimPrefix(err.Error(), "could not parse reference: "))
+	}
+	keys, err := openKeychain(i.options.DockerConfig)
+	if err != nil {
+		return err
+	}
+	connections := remote.DefaultTransport.(*http.Transport).Clone()
+	if i.options.Insecure {
+		connections.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+	}
+	i.close = func() error {
+		connections.CloseIdleConnections()
+		return nil
+	}
+	puller, err := remote.NewPuller(remote.WithAuthFromKeychain(keys), remote.WithTransport(guard{connections, i.options.Insecure}))
+	if err != nil {
+		return err
+	}
+	found, err := puller.Get(ctx, ref)
+	if err != nil {
+		return explain(err)
+	}
+	b := registryBlobs{puller, ref.Context()}
+	d := found.Descriptor
+	d.Size = int64(len(found.Manifest))
+	if d.Digest, err = sumOf(found.Manifest); err != nil {
+		return err
+	}
+	if of, is := ref.(name.Digest); is && of.DigestStr() != d.Digest.String() {
+		return fmt.Errorf("is not what was asked for: got %s", d.Digest)
+	}
+	if !d.MediaType.IsImage() && !d.MediaType.IsIndex() && !d.MediaType.IsSchema1() {
+		return fmt.Errorf("is an artifact, not an image: its type is %.80q", d.MediaType)
+	}
+	d.Platform = nil
+	if d, err = choose(ctx, b, []v1.Descriptor{d}, want); err != nil {
+		return err
+	}
+	return i.readManifest(ctx, b, d)
+}
+
+// sumOf returns the digest of a manifest.
+func sumOf(data []byte) (v1.Hash, error) {
+	h, _, err := v1.SHA256(strings.NewReader(string(data)))
+	return h, err
+}
+
+// registryBlobs are the blobs of a repository.
+type registryBlobs struct {
+	puller *remote.Puller
+	repo   name.Repository
+}
+
+func (b registryBlobs) open(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
+	ref := b.repo.Digest(d.Digest.String())
+	if d.MediaType.IsImage() || d.MediaType.IsIndex() {
+		found, err := b.puller.Get(ctx, ref)
+		if err != nil {
+			return nil, explain(err)
+		}
+		return io.NopCloser(strings.NewReader(string(found.Manifest))), nil
+	}
+	l, err := b.puller.Layer(ctx, ref)
+	if err != nil {
+		return nil, explain(err)
+	}
+	r, err := l.Compressed()
+	if err != nil {
+		return nil, explain(err)
+	}
+	return r, nil
+}
+
+// guard refuses requests over plain HTTP, also those that a registry redirects to or names as
+// its token server: they would show credentials. A registry on this host may use it.
+type guard struct {
+	next     http.RoundTripper
+	insecure bool
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" && !g.insecure && !isLocal(r.URL.Hostname()) {
+		return nil, ErrPlainHTTP
+	}
+	return g.next.RoundTrip(r)
+}
+
+// isLocal reports whether a host is this one.
+func isLocal(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// explain returns the error of a registry in words for a person.
+func explain(err error) error {
+	var answer *transport.Error
+	var request *url.Error
+	switch {
+	case errors.Is(err, ErrPlainHTTP):
+		return ErrPlainHTTP
+	case errors.As(err, &answer):
+		switch answer.StatusCode {
+		case http.StatusNotFound:
+			return errors.New("the registry has no such image")
+		case http.StatusUnauthorized, http.StatusForbidden:
+			return fmt.Errorf("%w (HTTP status %d)", ErrDenied, answer.StatusCode)
+		case http.StatusTooManyRequests:
+			return errors.New("the registry limits how often images are pulled (HTTP status 429)")
+		}
+		return fmt.Errorf("the registry fails: HTTP status %d", answer.StatusCode)
+	case errors.As(err, &request):
+		return fmt.Errorf("the registry cannot be reached: %w", request.Err)
+	}
+	return err
+}
