@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -97,10 +98,15 @@ func testShared(t *testing.T, bed Bed) {
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	}
 	answers := func(t *testing.T) {
-		eventually(t, "the port answers", func() bool {
-			text, err := tryAsk(port.String())
-			return err == nil && strings.HasPrefix(text, "hello from ")
-		})
+		t.Helper()
+		var text string
+		var err error
+		for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+			if text, err = tryAsk(port.String()); err == nil && strings.HasPrefix(text, "hello from ") {
+				return
+			}
+		}
+		t.Fatalf("port %s: %v, %q", port, err, text)
 	}
 
 	t.Run("the first makes it, and it goes with the last", func(t *testing.T) {
