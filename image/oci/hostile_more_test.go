@@ -95,6 +95,10 @@ func TestOpen_tricks(t *testing.T) {
 		"a type that is not true":      {on("config", func(b *bench) { b.manifest.Layers[0].MediaType = types.OCILayerZStd }), "a=b", ""},
 		"a plain layer that says gzip": {on("config", func(b *bench) { b.storeAs(b.archive, b.archive) }), "a=b", ""},
 
+		"an archive without an end":           {on("config", func(b *bench) { b.store(b.archive[:513]) }), "a=b", ""},
+		"an archive without an end or digest": {on("config", func(b *bench) { b.storeAs(b.archive, zip(b.archive[:513])) }), "", "is not what the image says: want sha256:"},
+		"an archive that ends in a header":    {on("config", func(b *bench) { b.store(append(b.archive[:1024:1024], b.archive[:300]...)) }), "", "the archive is cut off"},
+
 		"a whiteout that is only its prefix":     {links(f{file("a", "b")}, f{file(".wh.", "")}), "", `a whiteout of "" is no name`},
 		"a whiteout of the directory above":      {links(f{file("d/a", "b")}, f{file("d/.wh...", "")}), "", `a whiteout of ".." is no name`},
 		"a whiteout of the root":                 {links(f{file("a", "b")}, f{file(".wh..", "")}), "", `a whiteout of "." is no name`},

@@ -14,7 +14,7 @@ import (
 	"nomad-driver-pot/image/conf"
 )
 
-// An image that umoci(1) makes in two layers is the same in all forms that skopeo(1) gives it.
+// An image that umoci(1) makes in three layers is the same in all forms that skopeo(1) gives it.
 func TestOpen_tools(t *testing.T) {
 	leak.Check(t)
 	_, err := exec.LookPath("umoci")
@@ -51,6 +51,9 @@ func TestOpen_tools(t *testing.T) {
 		write("lib/b", "b")
 		must.NoError(t, os.Link(in("bin/web"), in("lib/web")))
 	})
+	// Such a layer ends without the blocks of zeros that end an archive.
+	must.NoError(t, os.WriteFile("readme", []byte("hi"), 0o644))
+	run("umoci", "insert", "--rootless", "--image", "web:1.0", "readme", "/readme")
 	run("umoci", "config", "--image", "web:1.0", "--os", "freebsd", "--architecture", "amd64", "--config.entrypoint", "/bin/web",
 		"--config.cmd", "a b", "--config.user", "www", "--config.workingdir", "/srv", "--config.exposedports", "80/tcp")
 	skopeo := func(to string, flags ...string) {
@@ -77,7 +80,7 @@ func TestOpen_tools(t *testing.T) {
 			i := open(t, from, amd64(t))
 			got, err := tree(t, i)
 			must.NoError(t, err)
-			must.Eq(t, "bin/ bin/again=program bin/web=program etc/ lib/ lib/b=b lib/web=program srv/", got)
+			must.Eq(t, "bin/ bin/again=program bin/web=program etc/ lib/ lib/b=b lib/web=program readme=hi srv/", got)
 			conf, _, err := i.Conf(conf.New{})
 			must.NoError(t, err)
 			must.Eq(t, "/bin/web 'a b'", conf.Command)

@@ -36,7 +36,9 @@ func NewLayers(o TarOptions) (*Layers, error) {
 	return &Layers{a}, nil
 }
 
-// Apply applies the next layer. It reads all of r. After an error the tree is not usable.
+// Apply applies the next layer. It reads all of r. After an error the tree is not usable. A layer
+// may end without blocks of zeros, as layers of umoci(1) do, so the caller must verify by its
+// digest that it is whole.
 func (l *Layers) Apply(ctx context.Context, r io.Reader) error {
 	l.a.ctx = ctx
 	l.a.layer = &layer{has: map[entryKey]bool{}, pruned: map[uint32]bool{}}

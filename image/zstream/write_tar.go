@@ -109,7 +109,7 @@ func (a *tarReader) readEntries(from io.Reader) error {
 		}
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			if err = counted.checkEnd(); err == nil {
+			if err = counted.checkEnd(); err == nil || a.layer != nil && counted.n > 0 {
 				return nil
 			}
 		}
