@@ -59,7 +59,7 @@ var imports = map[string][]string{
 	"pot/freebsd/zfs":              {"pot/run"},
 	"pot/linux":                    {"image/conf", "image/zstream", "pot", "pot/flock", "pot/resolvconf", "pot/supervise", "pot/supervise/inside", "pot/tree"},
 	"pot/supervise/inside":         {},
-	"pot/hosttest":                 {"e2e/need", "e2e/syncbuf", "image/conf", "pot", "pot/life", "pot/local", "pot/potconf", "pot/supervise", "pot/tree"},
+	"pot/hosttest":                 {"e2e/need", "e2e/syncbuf", "image/build", "image/conf", "image/oci", "image/oci/ocitest", "image/zstream", "pot", "pot/life", "pot/local", "pot/potconf", "pot/supervise", "pot/tree"},
 	"pot/supervise":                {"pot/exact"},
 	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/supervise/nmount", "pot/supervise/inside"},
 
