@@ -13,6 +13,7 @@ import (
 type New struct {
 	Base       string            // release of FreeBSD in the tree: "14.2"; may be empty
 	Command    string            // shell text; "" is pot's default: sh /etc/rc
+	NoCommand  bool              // without Command there is none, not pot's default
 	Attributes map[string]string // as for pot set-attribute: "persistent": "NO"
 	Ports      []string          // to export: "8080", "udp:53:5300"
 	Env        []string          // "VAR=value"
@@ -79,7 +80,9 @@ func (c New) format(name string, report func(field string, err error)) string {
 	if command == "" {
 		command = "sh /etc/rc"
 	}
-	line("command", "pot.cmd", command)
+	if c.Command != "" || !c.NoCommand {
+		line("command", "pot.cmd", command)
+	}
 	line("name", "host.hostname", `"`+name+`"`)
 	if c.Base != "" {
 		release := c.Base

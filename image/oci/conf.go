@@ -41,10 +41,12 @@ func (i *Image) Conf(given conf.New) (_ conf.New, warnings []string, err error) 
 	c := i.config.Config
 	if given.Command == "" {
 		words := append(slices.Clone(c.Entrypoint), c.Cmd...)
-		if len(words) == 0 || words[0] == "" {
+		switch has := len(words) > 0 && words[0] != ""; {
+		case has:
+			given.Command = conf.QuoteWords(words)
+		case !given.NoCommand:
 			return given, nil, ErrNoCommand
 		}
-		given.Command = conf.QuoteWords(words)
 	}
 	given.Env, warnings, err = mergeEnv(c.Env, given.Env)
 	if err != nil {
