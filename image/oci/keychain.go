@@ -94,7 +94,9 @@ func (k keychain) find(ctx context.Context, key string) (authn.AuthConfig, error
 	ctx, cancel := context.WithTimeout(ctx, helperTimeout)
 	defer cancel()
 	c, err := client.Get(func(args ...string) client.Program {
-		return &helperProgram{exec.CommandContext(ctx, helperPrefix+helper, args...)}
+		cmd := exec.CommandContext(ctx, helperPrefix+helper, args...)
+		cmd.WaitDelay = helperDelay
+		return &helperProgram{cmd}
 	}, key)
 	switch {
 	case credentials.IsErrCredentialsNotFound(err):
@@ -114,6 +116,7 @@ const (
 	helperPrefix  = "docker-credential-"
 	tokenUser     = "<token>"
 	helperTimeout = 30 * time.Second
+	helperDelay   = time.Second // what it has started may hold its output
 )
 
 // helperProgram implements client.Program with a command that ends with a context.
