@@ -129,12 +129,9 @@ func (s *Store) openContainer(ctx context.Context, c image.Container, opts image
 	if err := s.cache.Prepare(); err != nil {
 		return nil, err
 	}
-	ctx, done, err := s.cache.Begin(ctx, c.Reference(), c.String(), p)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
 	limits := s.cache.Options
+	ctx, cancel := context.WithTimeoutCause(ctx, limits.Timeout, fmt.Errorf("not done within %s", limits.Timeout))
+	defer cancel()
 	o := oci.Options{
 		Platform: platform, DockerConfig: opts.DockerConfig, NoEnvironment: true, Roots: limits.Roots, Stall: limits.StallTimeout,
 		MaxBytes: limits.MaxTreeBytes, MaxStored: limits.MaxBytes,

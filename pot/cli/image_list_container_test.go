@@ -24,3 +24,9 @@ func TestParseImage(t *testing.T) {
 	_, err := parseImage("web")
 	must.Error(t, err)
 }
+
+func TestRefProblem_container(t *testing.T) {
+	leak.Check(t)
+	err := refProblem(image.Ref{Source: "docker://registry.example.org/team/app", Name: "app", Tag: "1.0"}, "-p")
+	must.EqError(t, err, "-U: is a container image: pot image build --from makes an image of it")
+}
