@@ -40,11 +40,11 @@ require github.com/google/renameio/v2 v2.0.2
 
 require (
 	github.com/docker/cli v29.7.2+incompatible
+	github.com/docker/docker-credential-helpers v0.9.3
 	github.com/google/shlex v0.0.0-20191202100458-e7afc7fbc510
 )
 
 require (
-	github.com/docker/docker-credential-helpers v0.9.3 // indirect
 	github.com/google/go-containerregistry v0.22.1
 	github.com/opencontainers/image-spec v1.1.1 // indirect
 )

@@ -28,7 +28,7 @@ var imports = map[string][]string{
 
 	"image":             {"image/conf", "image/skein", "image/signify", "image/xz"},
 	"image/fetch":       {"image", "image/lockdir", "image/signify", "image/skein", "image/xz"},
-	"image/store":       {"image", "image/conf", "image/fetch", "image/lockdir", "image/zstream"},
+	"image/store":       {"image", "image/build", "image/conf", "image/fetch", "image/lockdir", "image/oci", "image/zstream"},
 	"image/build":       {"image", "image/conf", "image/lockdir", "image/skein", "image/xz", "image/zstream"},
 	"image/oci":         {"image/conf", "image/xz", "image/zstream"},
 	"image/oci/ocitest": {},

@@ -16,6 +16,7 @@ const DefaultCommand = "sh /etc/rc"
 type New struct {
 	Base       string            // release of FreeBSD in the tree: "14.2"; may be empty
 	Command    string            // shell text; "" is DefaultCommand
+	NoCommand  bool              // without Command there is none, not DefaultCommand
 	Attributes map[string]string // as for pot set-attribute: "persistent": "NO"
 	Ports      []string          // to export: "8080", "udp:53:5300"
 	Env        []string          // "VAR=value"
@@ -82,7 +83,9 @@ func (c New) format(name string, report func(field string, err error)) string {
 	if command == "" {
 		command = DefaultCommand
 	}
-	line("command", "pot.cmd", command)
+	if c.Command != "" || !c.NoCommand {
+		line("command", "pot.cmd", command)
+	}
 	line("name", "host.hostname", `"`+name+`"`)
 	if c.Base != "" {
 		release := c.Base

@@ -66,11 +66,12 @@ func (i *Image) BaseConf() (conf.New, []string, error) {
 func (i *Image) Conf(given conf.New) (_ conf.New, warnings []string, err error) {
 	c := i.config.Config
 	if given.Command == "" {
-		words := i.command()
-		if len(words) == 0 {
+		switch words := i.command(); {
+		case len(words) > 0:
+			given.Command = conf.QuoteWords(words)
+		case !given.NoCommand:
 			return given, nil, ErrNoCommand
 		}
-		given.Command = conf.QuoteWords(words)
 	}
 	given.Env, warnings, err = mergeEnv(c.Env, given.Env)
 	if err != nil {
