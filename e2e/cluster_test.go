@@ -156,3 +156,6 @@ job %q {
 func hello(args string) string {
 	return fmt.Sprintf("command = \"/bin/hello\"\nargs = [%s]", args)
 }
+
+// sidecarDataset is the image of cluster.SidecarName, once it is imported.
+const sidecarDataset = cluster.SidecarName + "_1_0"

@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -84,23 +85,20 @@ var examples = map[string]example{
 		serves("http")(t, c, id)
 		serves("metrics")(t, c, id)
 	},
-	"joined": func(t *testing.T, c *cluster.Cluster, id string) {
+	"proxy": func(t *testing.T, c *cluster.Cluster, id string) {
+		says("http", "hello from ")(t, c, id)
+	},
+	"shipper": func(t *testing.T, c *cluster.Cluster, id string) {
 		serves("http")(t, c, id)
-		serves("proxy")(t, c, id)
+		_, err := c.Says(ctx(t), running(t, c, id)[0], "shipper", "serving on ")
+		must.NoError(t, err)
 	},
 	"group": func(t *testing.T, c *cluster.Cluster, id string) {
 		serves("http")(t, c, id)
-		until(t, func() error {
-			all := running(t, c, id)
-			if len(all) != 1 {
-				return fmt.Errorf("%d allocations run", len(all))
-			}
-			_, log, err := c.Exec(ctx(t), all[0], "shipper", "/bin/hello", "cat", "/alloc/logs/backend.stdout.0")
-			if err == nil && !strings.Contains(log, "serving on 127.0.0.1:9090") {
-				err = fmt.Errorf("the backend has logged %q", log)
-			}
-			return err
-		})
+		for _, task := range []string{"web", "backend", "cache"} {
+			restart(t, c, running(t, c, id)[0], task, task)
+			serves("http")(t, c, id)
+		}
 	},
 	"canary": func(t *testing.T, c *cluster.Cluster, id string) {
 		deployed(t, c, id, 0)
@@ -119,7 +117,7 @@ var examples = map[string]example{
 
 // Each job of example-jobs does what its first lines say.
 func TestExampleJobs(t *testing.T) {
-	c := newClusterWith(t, cluster.Config{Examples: true})
+	c := newClusterWith(t, cluster.Config{Examples: true}, sidecarDataset)
 	files, err := filepath.Glob(exampleJobs + "*.nomad.hcl")
 	must.NoError(t, err)
 	must.Len(t, len(examples), files)
@@ -155,7 +153,11 @@ func completes(task, text string) example {
 }
 
 // serves waits until a job answers at its port with that label, if there is one.
-func serves(label string) example {
+func serves(label string) example { return says(label, "") }
+
+// says waits until a job answers at its port with that label, if there is one, with that
+// text.
+func says(label, text string) example {
 	return func(t *testing.T, c *cluster.Cluster, id string) {
 		t.Helper()
 		alloc, err := c.Alloc(ctx(t), id, api.AllocClientStatusRunning, api.AllocClientStatusFailed)
@@ -165,18 +167,29 @@ func serves(label string) example {
 			return
 		}
 		until(t, func() error {
-			client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 			at, err := portOf(alloc, label)
 			if err != nil {
 				return err
 			}
-			resp, err := client.Get("http://" + at)
-			if err == nil {
-				resp.Body.Close()
+			said, err := get("http://" + at)
+			if err == nil && !strings.Contains(said, text) {
+				err = fmt.Errorf("port %s says %q, without %q", label, said, text)
 			}
 			return err
 		})
 	}
+}
+
+// get returns what a server answers, over a connection of its own.
+func get(url string) (string, error) {
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return string(body), err
 }
 
 // portOf returns the host's address of a port, of the group or of a task's resources.

@@ -65,7 +65,7 @@ var imports = map[string][]string{
 
 	"e2e":               {}, // tests alone
 	"e2e/bundle/runner": {},
-	"e2e/cluster":       {"image", "image/imagetest", "image/signify", "e2e/machine"},
+	"e2e/cluster":       {"image", "image/build", "image/conf", "image/imagetest", "image/signify", "image/xz", "e2e/machine"},
 	"e2e/demo":          {"e2e/cluster", "image/imagetest", "e2e/machine"},
 	"e2e/tree":          {},
 

@@ -1,6 +1,7 @@
 # Three tasks with one network: one address, one localhost, and the ports of the group, which are
-# published once. Any of them can restart while the others keep running. A program that only the
-# others are to reach listens on 127.0.0.1; the shipper reads what the others log.
+# published once. The network belongs to none of them: each can be restarted while the others keep
+# running, as in "nomad alloc restart ALLOC TASK". A program that only the others are to reach listens
+# on 127.0.0.1.
 #
 #     nomad job run -var image=URL -var pot=NAME example-jobs/group.nomad.hcl
 
@@ -61,7 +62,7 @@ job "group" {
       }
     }
 
-    task "shipper" {
+    task "cache" {
       driver = "pot"
 
       config {
@@ -69,7 +70,7 @@ job "group" {
         pot     = var.pot
         tag     = "1.0"
         command = "/bin/hello"
-        args    = ["sleep", "1h"] # in its place, a program that reads /alloc/logs
+        args    = ["serve", "127.0.0.1:6379"]
 
         network_mode = "group"
       }

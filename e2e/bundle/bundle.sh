@@ -20,6 +20,7 @@ build -o "$top/bin/nomad-driver-pot" .
 build -o "$top/bin/pot-supervisor" ./pot/supervise/pot-supervisor
 build -o "$top/bin/demo" ./e2e/demo
 build -o "$top/bin/runner" ./e2e/bundle/runner
+build -o "$top/bin/sidecar" ./e2e/testdata/sidecar
 # The programs that TestUpgrade upgrades, if this tree has its history.
 old=$(sed -n 's/^const oldCommit = "\(.*\)"$/\1/p' e2e/upgrade_test.go)
 if git cat-file -e "$old^{commit}" 2>/dev/null; then

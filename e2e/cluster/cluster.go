@@ -32,6 +32,7 @@ type Config struct {
 
 	Label    string // of the plugin's block; "" for nomad-driver-pot
 	Examples bool   // have what the jobs of example-jobs need
+	Sidecar  bool   // have the image SidecarName, as Examples does
 }
 
 // Cluster is a running server and client, with their image server. A method that waits is
@@ -69,6 +70,11 @@ func Start(ctx context.Context, config Config) (*Cluster, error) {
 	}
 	if err := c.serveImages(); err != nil {
 		return c, err
+	}
+	if config.Examples || config.Sidecar {
+		if err := c.buildSidecar(); err != nil {
+			return c, err
+		}
 	}
 	if config.Examples {
 		if err := c.prepareExamples(); err != nil {

@@ -152,7 +152,7 @@ func (c *Cluster) Values(file string, text []byte) ([]string, error) {
 	}
 	var all []string
 	for _, v := range [][2]string{
-		{"image", images}, {"pot", imagetest.HelloName}, {"digest", digest.String()}, {"key", c.exampleKey()}, {"data", c.exampleData()},
+		{"image", images}, {"pot", imagetest.HelloName}, {"sidecar", SidecarName}, {"digest", digest.String()}, {"key", c.exampleKey()}, {"data", c.exampleData()},
 	} {
 		if bytes.Contains(text, []byte("\nvariable \""+v[0]+"\"")) {
 			all = append(all, v[0]+"="+v[1])

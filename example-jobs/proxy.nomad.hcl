@@ -1,12 +1,13 @@
-# A sidecar in the network of its service: the same address and the same localhost. It starts when
-# the service runs, and is restarted with it. Ports are published by the service.
+# A service behind a proxy. The proxy is a sidecar in the network of the service, and reaches it over
+# localhost, where nobody else does. It starts when the service runs, and is restarted with it. The
+# service publishes the proxy's port, since the network is its own.
 #
-#     nomad job run -var image=URL -var pot=NAME example-jobs/joined.nomad.hcl
+#     nomad job run -var image=URL -var pot=NAME -var sidecar=NAME example-jobs/proxy.nomad.hcl
 
 variable "image" {
   type        = string
   default     = "http://127.0.0.1:8000/pots"
-  description = "URL of the directory that the image's files are in"
+  description = "URL of the directory that the images' files are in"
 }
 
 variable "pot" {
@@ -14,15 +15,17 @@ variable "pot" {
   default = "hello-linux" # hello-freebsd, on a client that runs FreeBSD
 }
 
-job "joined" {
-  group "joined" {
+variable "sidecar" {
+  type        = string
+  default     = "sidecar"
+  description = "an image with /bin/sidecar, of e2e/testdata/sidecar"
+}
+
+job "proxy" {
+  group "proxy" {
     network {
       port "http" {
         to = 8080
-      }
-
-      port "proxy" {
-        to = 9090
       }
     }
 
@@ -34,9 +37,9 @@ job "joined" {
         pot     = var.pot
         tag     = "1.0"
         command = "/bin/hello"
-        args    = ["serve", ":8080"]
+        args    = ["serve", "127.0.0.1:9090"]
 
-        ports = ["http", "proxy"]
+        ports = ["http"]
       }
 
       resources {
@@ -50,10 +53,10 @@ job "joined" {
 
       config {
         image   = var.image
-        pot     = var.pot
+        pot     = var.sidecar
         tag     = "1.0"
-        command = "/bin/hello"
-        args    = ["serve", ":9090"]
+        command = "/bin/sidecar"
+        args    = ["proxy", ":8080", "127.0.0.1:9090"]
 
         network_mode = "task:web"
       }
