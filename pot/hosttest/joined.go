@@ -3,7 +3,9 @@ package hosttest
 import (
 	"context"
 	"io/fs"
+	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -164,6 +166,14 @@ func testShared(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		must.Eq(t, int(syscall.SIGKILL), end.Signal)
 		must.True(t, b.Running())
+	})
+	t.Run("with a damaged record of its supervisor it can be destroyed, and its port is free", func(t *testing.T) {
+		join(t, "a", "sleep", "1h")
+		must.NoError(t, os.WriteFile(bed.Dir+"/pots/net/running.json", []byte("{"), 0o600))
+		must.NoError(t, bed.pots().Destroy(t.Context(), "net"))
+		l, err := net.Listen("tcp", port.String())
+		must.NoError(t, err)
+		must.NoError(t, l.Close())
 	})
 	t.Run("it can be destroyed with its pots", func(t *testing.T) {
 		a := join(t, "a", "sleep", "1h")
