@@ -67,6 +67,7 @@ var imports = map[string][]string{
 	"e2e/bundle/runner": {},
 	"e2e/cluster":       {"image", "image/imagetest", "image/signify", "e2e/machine"},
 	"e2e/demo":          {"e2e/cluster", "image/imagetest", "e2e/machine"},
+	"e2e/steps":         {},
 	"e2e/tree":          {},
 
 	// The tests' own tools.
