@@ -41,6 +41,8 @@
 //	demo     make demo: a job from start to end, for a reader
 //	fuzz     make fuzz: each Fuzz function of the tree
 //	linux    the bundle in a Debian of its own, in QEMU
+//	report   make e2e-report: writes RESULTS.md
+//	results  what long tests have measured, as files
 //	steps    make ci: targets of make, and the seconds that each takes
 //	tree     make tree: measures the sources
 //	vm       machines for linux and zfs

@@ -12,47 +12,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"nomad-driver-pot/e2e/cluster"
-	"nomad-driver-pot/image/imagetest"
 )
-
-// joinedJob is a job whose group has the tasks web and side, with that much config each, and
-// two ports.
-func joinedJob(c *cluster.Cluster, name, web, side string) string {
-	task := func(name, at, config string) string {
-		return fmt.Sprintf(`
-    task %q {
-      driver       = "pot"
-      kill_timeout = "2s"
-      restart {
-        attempts = 10
-        delay    = "1s"
-        interval = "10m"
-        mode     = "delay"
-      }
-      config {
-        image = %q
-        pot   = %q
-        tag   = "1.0"
-        %s
-        %s
-      }
-      resources {
-        cpu    = 20
-        memory = 32
-      }
-    }`, name, c.Images, imagetest.HelloName, hello(`"serve", "`+at+`"`), config)
-	}
-	return fmt.Sprintf(`
-job %q {
-  group "group" {
-    network {
-      port "http" { to = 8080 }
-    }
-    %s
-    %s
-  }
-}`, name, task("web", ":8080", web), task("side", "127.0.0.1:9090", side))
-}
 
 // oneLocalhost waits until both tasks of an allocation run and have one address and one
 // loopback: each sees that side listens on 127.0.0.1:9090.

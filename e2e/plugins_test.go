@@ -50,6 +50,15 @@ func noPlugin(t *testing.T, c *cluster.Cluster) {
 	})
 }
 
+// killPlugin kills the plugin, unless it has gone with its agent.
+func killPlugin(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	if _, err := c.KillPlugin(); err != nil {
+		t.Log("the plugin went with its agent:", err)
+	}
+	noPlugin(t, c)
+}
+
 // goBuild runs go build in dir, without cgo.
 func goBuild(t *testing.T, dir string, args ...string) {
 	t.Helper()

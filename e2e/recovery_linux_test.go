@@ -76,15 +76,6 @@ func startAgent(t *testing.T, c *cluster.Cluster, _ plugins) {
 	must.NoError(t, c.StartAgent(ctx(t)))
 }
 
-// killPlugin kills the plugin, unless it has gone with its agent.
-func killPlugin(t *testing.T, c *cluster.Cluster) {
-	t.Helper()
-	if _, err := c.KillPlugin(); err != nil {
-		t.Log("the plugin went with its agent:", err)
-	}
-	noPlugin(t, c)
-}
-
 // pluginVersion is the plugin's, as the node's attributes have it.
 func pluginVersion(t *testing.T, c *cluster.Cluster) string {
 	t.Helper()

@@ -67,6 +67,7 @@ var imports = map[string][]string{
 	"e2e/bundle/runner": {},
 	"e2e/cluster":       {"image", "image/imagetest", "image/signify", "e2e/machine"},
 	"e2e/demo":          {"e2e/cluster", "image/imagetest", "e2e/machine"},
+	"e2e/report":        {"e2e/results"},
 	"e2e/steps":         {},
 	"e2e/tree":          {},
 
@@ -76,6 +77,7 @@ var imports = map[string][]string{
 	"e2e/leak":    {},
 	"e2e/machine": {"pot/run"},
 	"e2e/need":    {},
+	"e2e/results": {},
 	"e2e/syncbuf": {},
 }
 
