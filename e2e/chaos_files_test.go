@@ -16,7 +16,7 @@ import (
 
 func init() {
 	faults = append(faults,
-		fault{name: "record damaged", do: func(x *chaos) { x.damageUnseen("record.json") }},
+		fault{name: "record damaged", do: damageRecord},
 		fault{name: "running record damaged", do: func(x *chaos) { x.damageUnseen("running.json") }},
 		fault{name: "exit record damaged", do: damageExit},
 		fault{name: "address file damaged", do: damageAddress},
@@ -52,6 +52,15 @@ func (x *chaos) damageUnseen(name string) {
 	killPlugin(x.T, x.Cluster)
 	x.damage(filepath.Join(v.dir, name))
 	must.NoError(x, x.StartAgent(ctx(x.T)))
+}
+
+// damageRecord damages a pot's record. Its task runs on, but no command can be run in it
+// until a user restarts it.
+func damageRecord(x *chaos) {
+	x.damageUnseen("record.json")
+	for job := range longJobs {
+		until(x.T, func() error { return x.Allocations().RestartAllTasks(x.alloc(job), nil) })
+	}
 }
 
 // damageExit damages the record of an end that nobody has read.
