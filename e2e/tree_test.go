@@ -67,6 +67,8 @@ var imports = map[string][]string{
 	"e2e/bundle/runner": {},
 	"e2e/cluster":       {"image", "image/build", "image/conf", "image/imagetest", "image/signify", "image/xz", "e2e/machine"},
 	"e2e/demo":          {"e2e/cluster", "image/imagetest", "e2e/machine"},
+	"e2e/report":        {"e2e/results"},
+	"e2e/steps":         {},
 	"e2e/tree":          {},
 
 	// The tests' own tools.
@@ -75,6 +77,7 @@ var imports = map[string][]string{
 	"e2e/leak":    {},
 	"e2e/machine": {"pot/run"},
 	"e2e/need":    {},
+	"e2e/results": {},
 	"e2e/syncbuf": {},
 }
 
