@@ -10,7 +10,7 @@ if ! command -v go >/dev/null; then
 fi
 
 missing=""
-for pair in git:git make:make gcc:gcc xz:xz-utils signify-openbsd:signify-openbsd bmake:bmake; do
+for pair in git:git make:make gcc:gcc xz:xz-utils signify-openbsd:signify-openbsd bmake:bmake umoci:umoci; do
 	command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
 done
 # The race detector is linked with the C library's headers.

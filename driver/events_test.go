@@ -58,3 +58,27 @@ func eventOf(t *testing.T, events <-chan *drivers.TaskEvent, cfg *drivers.TaskCo
 		}
 	}
 }
+
+// events returns the events of the driver, kept from now on until they are read: Nomad's
+// eventer drops what a receiver does not take within two seconds, and a start can be slower.
+func (b *bed) events(t *testing.T) <-chan *drivers.TaskEvent {
+	t.Helper()
+	all, err := b.driver.TaskEvents(t.Context())
+	must.NoError(t, err)
+	kept := make(chan *drivers.TaskEvent, maxQueued)
+	go func() {
+		for {
+			select {
+			case e := <-all:
+				select {
+				case kept <- e:
+				case <-t.Context().Done():
+					return
+				}
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	return kept
+}

@@ -162,6 +162,18 @@ func (b *bed) open(t testing.TB) {
 // are args its command is hello with these. It is destroyed at the end of the test.
 func (b *bed) task(t testing.TB, config string, args ...string) *drivers.TaskConfig {
 	t.Helper()
+	text := config + "\n"
+	for key, value := range map[string]string{"image": b.server.URL, "pot": imagetest.HelloName, "tag": imagetest.HelloTag} {
+		if !strings.Contains(config, key+" = ") {
+			text += fmt.Sprintf("%s = %q\n", key, value)
+		}
+	}
+	return b.taskWith(t, text, args...)
+}
+
+// taskWith is task with that configuration alone.
+func (b *bed) taskWith(t testing.TB, text string, args ...string) *drivers.TaskConfig {
+	t.Helper()
 	alloc := uuid.Generate()
 	cfg := &drivers.TaskConfig{
 		ID: alloc + "/web/" + uuid.Short(), Name: "web", AllocID: alloc,
@@ -174,13 +186,8 @@ func (b *bed) task(t testing.TB, config string, args ...string) *drivers.TaskCon
 			LinuxResources: &drivers.LinuxResources{},
 		},
 	}
-	text := config + "\n"
-	for key, value := range map[string]string{"image": b.server.URL, "pot": imagetest.HelloName, "tag": imagetest.HelloTag} {
-		if !strings.Contains(config, key+" = ") {
-			text += fmt.Sprintf("%s = %q\n", key, value)
-		}
-	}
 	if len(args) > 0 {
+		text += "\n"
 		text += fmt.Sprintf("command = %q\nargs = [", "/bin/hello")
 		for _, a := range args {
 			text += fmt.Sprintf("%q, ", a)

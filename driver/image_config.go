@@ -11,13 +11,17 @@ import (
 )
 
 // ref returns the image that c names, and the credentials in its URL. A problem says what
-// to write.
-func (c *TaskConfig) ref(f *problems) (image.Ref, image.Credentials) {
+// to write. Of a container image the reference has only the repository and the pot's name.
+func (c *TaskConfig) ref(f *problems) (image.Ref, *image.Container, image.Credentials) {
 	source, login := image.CutCredentials(c.Image)
+	if image.IsContainer(source) {
+		container := c.container(f, source)
+		return image.Ref{Source: container.Source(), Name: container.Pot, Tag: container.DatasetTag()}, &container, login
+	}
 	ref := image.Ref{Source: source, Name: c.Pot, Tag: c.tag(f)}
 	c.checkMissing(f, ref)
 	if ref.Source != "" && !strings.Contains(ref.Source, ":/") {
-		f.add("config.image", "must begin with https://, http:// or file://%s", withScheme(ref.Source))
+		f.add("config.image", "must begin with https://, http://, file:// or docker://%s", withScheme(ref.Source))
 	}
 	keys := map[string]string{"source": "config.image", "name": "config.pot", "tag": "config.tag"}
 	known := *f
@@ -26,7 +30,7 @@ func (c *TaskConfig) ref(f *problems) (image.Ref, image.Credentials) {
 			f.add(key, "%w", err)
 		}
 	})
-	return ref, login
+	return ref, nil, login
 }
 
 // tag returns the version of the image. HCL reads a number 1.0 as 1, so that a number is

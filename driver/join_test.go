@@ -77,8 +77,7 @@ func TestDriver_joinTask(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.unlogged = true
-	events, err := b.driver.TaskEvents(t.Context())
-	must.NoError(t, err)
+	events := b.events(t)
 	g := newGroup(t, b)
 	web, side := g.member(t, "main", `ports = ["http"]`), g.serves(t, "side", ":9090", `network_mode = "task:main"`)
 
@@ -100,8 +99,7 @@ func TestDriver_joinTask(t *testing.T) {
 
 	webHandle := handleOf(t, b, web)
 	b.open(t)
-	events, err = b.driver.TaskEvents(t.Context())
-	must.NoError(t, err)
+	events = b.events(t)
 	t.Run("it is recovered", func(t *testing.T) {
 		must.NoError(t, b.RecoverTask(afterRestart(t, handle)))
 		must.NoError(t, b.RecoverTask(afterRestart(t, webHandle)))
@@ -181,8 +179,7 @@ func TestDriver_joinGroup(t *testing.T) {
 	must.NoError(t, b.DestroyTask(web.ID, true))
 	handle := handleOf(t, b, db)
 	b.open(t)
-	events, err := b.driver.TaskEvents(t.Context())
-	must.NoError(t, err)
+	events := b.events(t)
 	t.Run("one that names no ports is told so", func(t *testing.T) {
 		silent := g.member(t, "silent", "")
 		b.start(t, silent)

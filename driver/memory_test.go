@@ -19,8 +19,7 @@ func TestDriver_memory_event(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
 	b.needLimits(t)
-	events, err := b.driver.TaskEvents(t.Context())
-	must.NoError(t, err)
+	events := b.events(t)
 	const use = " was killed: the pot used more than its memory limit of "
 
 	t.Run("a killed command is reported with its limit", func(t *testing.T) {
@@ -48,8 +47,7 @@ func TestDriver_memory_event(t *testing.T) {
 		must.Eq(t, "A process in the pot"+use+"48 MiB (resources.memory_max)", got)
 
 		b.open(t) // the plugin was restarted
-		events, err := b.driver.TaskEvents(t.Context())
-		must.NoError(t, err)
+		events := b.events(t)
 		must.NoError(t, b.RecoverTask(afterRestart(t, handle)))
 		must.NoError(t, b.SignalTask(cfg.ID, "SIGUSR2"))
 		must.Eq(t, 0, b.wait(t, cfg.ID).ExitCode)
@@ -70,8 +68,7 @@ func TestDriver_memory_afterRestart(t *testing.T) {
 	handle, _ := b.start(t, cfg)
 	b.wait(t, cfg.ID)
 	b.open(t)
-	events, err := b.driver.TaskEvents(t.Context())
-	must.NoError(t, err)
+	events := b.events(t)
 	must.NoError(t, b.RecoverTask(afterRestart(t, handle)))
 	must.StrContains(t, eventOf(t, events, cfg, "memory"),
 		"The command was killed: the pot used more than its memory limit of 64 MiB (resources.memory or memory_max)")

@@ -15,7 +15,8 @@ import (
 
 // plan is what a task is started from: the job, translated to images and pots.
 type plan struct {
-	ref         image.Ref
+	ref         image.Ref        // of an image in files
+	container   *image.Container // in its place
 	terms       image.PullOptions
 	pullTimeout time.Duration
 	spec        pot.Spec
@@ -37,8 +38,8 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 		return nil, fmt.Errorf("internal error: decode config: %w", err)
 	}
 	var f problems
-	ref, login := c.ref(&f)
-	p := &plan{ref: ref, terms: c.terms(&f, &b.sources, ref, login), pullTimeout: c.pullTimeout(&f, b.pull.Timeout)}
+	ref, container, login := c.ref(&f)
+	p := &plan{ref: ref, container: container, terms: c.terms(&f, &b.sources, ref, login), pullTimeout: c.pullTimeout(&f, b.pull.Timeout)}
 	c.check(&f)
 	c.checkMode(&f, b.modes)
 	published := c.publish(&f, cfg.Resources)
@@ -80,6 +81,14 @@ func (b *backend) plan(cfg *drivers.TaskConfig) (*plan, error) {
 	f.addFields(p.spec.Validate(), specKeys, map[string][]string{"mounts": mountPlaces, "copies": copyPlaces, "ports": published.places})
 	b.checkHost(&f, c, &p.spec)
 	return p, f.err()
+}
+
+// source returns what the image is pulled as.
+func (p *plan) source() string {
+	if p.container != nil {
+		return p.container.String()
+	}
+	return p.ref.String()
 }
 
 // specKeys are the job's keys for fields of a pot.Spec.

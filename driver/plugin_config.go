@@ -53,7 +53,8 @@ var configSpec = hclspec.NewObject(map[string]*hclspec.Spec{
 		"signify_pubkey":    hclspec.NewAttr("signify_pubkey", "string", false),
 	})),
 	"auth": hclspec.NewBlock("auth", false, hclspec.NewObject(map[string]*hclspec.Spec{
-		"file": hclspec.NewAttr("file", "string", false),
+		"file":          hclspec.NewAttr("file", "string", false),
+		"docker_config": hclspec.NewAttr("docker_config", "string", false),
 	})),
 	"allowed_images": hclspec.NewAttr("allowed_images", "list(string)", false),
 	"volumes": hclspec.NewBlock("volumes", false, hclspec.NewObject(map[string]*hclspec.Spec{

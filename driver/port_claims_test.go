@@ -80,8 +80,7 @@ func (g *group) answers(t *testing.T, want ...string) {
 func TestDriver_StartTask_groupPorts(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
-	events, err := b.driver.TaskEvents(t.Context())
-	must.NoError(t, err)
+	events := b.events(t)
 	stop := func(cfg *drivers.TaskConfig) {
 		must.NoError(t, b.StopTask(cfg.ID, time.Second, "SIGKILL"))
 		must.NoError(t, b.DestroyTask(cfg.ID, true))
@@ -144,8 +143,7 @@ func TestDriver_StartTask_groupPorts(t *testing.T) {
 func TestDriver_StartTask_portHeldForUDP(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
-	events, err := b.driver.TaskEvents(t.Context())
-	must.NoError(t, err)
+	events := b.events(t)
 	g := newGroup(t, b)
 	at := fmt.Sprintf("127.0.0.1:%d", g.ports[0].Value)
 	held, err := net.ListenPacket("udp", at)

@@ -9,6 +9,7 @@ import (
 
 	"nomad-driver-pot/image"
 	"nomad-driver-pot/image/signify"
+	"nomad-driver-pot/image/store"
 )
 
 // authSpec is the schema of auth { … } in a task's config.
@@ -34,9 +35,10 @@ type VerifyConfig struct {
 	SignifyPubkey    string `codec:"signify_pubkey"`    // path; a job may name no other key
 }
 
-// AuthFileConfig names the operator's file of credentials for image servers.
+// AuthFileConfig names the operator's files of credentials for image servers.
 type AuthFileConfig struct {
-	File string `codec:"file"` // image.ReadCredentials
+	File         string `codec:"file"`          // image.ReadCredentials
+	DockerConfig string `codec:"docker_config"` // docker's config.json, for registries
 }
 
 // sources is the operator's policy for where images may come from.
@@ -46,6 +48,8 @@ type sources struct {
 	local    bool               // pots that another tool imported or made are images
 	key      *signify.PublicKey // that must have signed an image; nil if there is none
 	authFile string             // path; "" if there is none
+
+	dockerConfig string // likewise
 }
 
 // sources translates the keys of c that are about images.
@@ -65,6 +69,12 @@ func (c *Config) sources(f *problems) sources {
 		s.authFile = absolute(f, "auth.file", c.Auth.File, "")
 		if _, err := image.ReadCredentials(s.authFile); err != nil {
 			f.add("auth.file", "%w", err)
+		}
+	}
+	if c.Auth.DockerConfig != "" {
+		s.dockerConfig = absolute(f, "auth.docker_config", c.Auth.DockerConfig, "")
+		if err := store.CheckDockerConfig(s.dockerConfig); err != nil {
+			f.add("auth.docker_config", "%w", err)
 		}
 	}
 	return s
@@ -87,10 +97,18 @@ func readKey(f *problems, where, path string) *signify.PublicKey {
 // terms merges the job's wishes for its image with the operator's policy. A job
 // can only tighten the policy.
 func (c *TaskConfig) terms(f *problems, s *sources, ref image.Ref, inURL image.Credentials) image.PullOptions {
-	if len(s.allowed) > 0 && !slices.ContainsFunc(s.allowed, func(p image.Prefix) bool { return p.Covers(ref.Source) }) {
+	container := image.IsContainer(ref.Source)
+	if len(s.allowed) > 0 && !f.have("config.image") && !slices.ContainsFunc(s.allowed, func(p image.Prefix) bool { return p.Covers(ref.Source) }) {
 		f.add("config.image", "is not below any URL in this client's allowed_images")
 	}
-	t := image.PullOptions{Digest: c.wantDigest(f, ref), Key: s.key, AuthSoftFail: c.AuthSoftFail, ForcePull: c.ForcePull, Local: s.local}
+	t := image.PullOptions{Key: s.key, AuthSoftFail: c.AuthSoftFail, ForcePull: c.ForcePull, Local: s.local}
+	t.Credentials = c.login(f, s, ref, inURL)
+	if container {
+		c.containerPolicy(f, s)
+		t.Key, t.DockerConfig = nil, s.dockerConfig
+		return t
+	}
+	t.Digest = c.wantDigest(f, ref)
 	if c.SignifyPubkey != "" {
 		key := readKey(f, "config.signify_pubkey", c.SignifyPubkey)
 		switch {
@@ -104,7 +122,6 @@ func (c *TaskConfig) terms(f *problems, s *sources, ref image.Ref, inURL image.C
 	if s.required && t.Key == nil && c.SignifyPubkey == "" {
 		f.add("config.signify_pubkey", "must be set: this client only accepts signed images")
 	}
-	t.Credentials = c.login(f, s, ref, inURL)
 	return t
 }
 
@@ -133,5 +150,9 @@ func (c *TaskConfig) login(f *problems, s *sources, ref image.Ref, inURL image.C
 	if err != nil {
 		f.add("this client's auth.file", "%w", err)
 	}
-	return logins.For(ref.Source)
+	found := logins.For(ref.Source)
+	if found.Header != "" && image.IsContainer(ref.Source) {
+		f.add("this client's auth.file", "header: registries take username and password, or token")
+	}
+	return found
 }

@@ -34,8 +34,7 @@ func holdsNone(t *testing.T, what, text string) {
 func TestDriver_secrets(t *testing.T) {
 	leak.Check(t, leak.Foreign)
 	b := newBed(t, "")
-	events, err := b.driver.TaskEvents(t.Context())
-	must.NoError(t, err)
+	events := b.events(t)
 	var messages sync.Map
 	go func() {
 		for { // Nomad's eventer does not close it

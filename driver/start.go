@@ -176,7 +176,11 @@ func (d *Driver) claimAndCreate(ctx context.Context, b *backend, p *plan, cfg *d
 func (d *Driver) ensure(ctx context.Context, b *backend, p *plan, emit eventFunc) (store.Imported, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.pullTimeout, fmt.Errorf("image pull timed out after %s", p.pullTimeout))
 	defer cancel()
-	return b.images.Ensure(ctx, p.ref, p.terms, func(message string) { emit("%s", message) })
+	progress := func(message string) { emit("%s", message) }
+	if p.container != nil {
+		return b.images.EnsureContainer(ctx, *p.container, p.terms, progress)
+	}
+	return b.images.Ensure(ctx, p.ref, p.terms, progress)
 }
 
 // create calls create, which creates the pot of that name. It destroys a pot of the same name first: a plugin that was
@@ -204,13 +208,11 @@ func run(ctx context.Context, made *life.Pot, p *plan, from store.Imported, cfg 
 	}
 	s := state{
 		Pot:     string(made.Name()),
-		Image:   p.ref.String(),
+		Image:   p.source(),
+		Digest:  from.DigestText(),
 		Started: started,
 		PortMap: p.portMap,
 		WorkDir: p.spec.WorkDir,
-	}
-	if from.Digest != (image.Digest{}) {
-		s.Digest = from.Digest.String()
 	}
 	if addr := made.Address(); addr.IsValid() {
 		s.IP = addr.String()

@@ -23,7 +23,8 @@
 // (tree_test.go; a new package needs a line there), that every test looks for what it
 // leaks (leaks_test.go), the phrases that comments and messages avoid (prose_test.go),
 // the table of runs on FreeBSD (seen_test.go), and README and docs/: their links, commands,
-// keys, messages, and the blocks of commands that can be run (docs_*test.go).
+// keys, messages, and the blocks of commands that can be run (docs_*test.go); and CI's
+// workflows (workflows_test.go).
 //
 // # Where to begin
 //
@@ -38,7 +39,11 @@
 //	bundle   all tests in one archive, for a FreeBSD or Linux host without Go; SEEN.md lists its runs
 //	cluster  agents, image server and job control, for these tests and the demo
 //	demo     make demo: a job from start to end, for a reader
+//	fuzz     make fuzz: each Fuzz function of the tree
 //	linux    the bundle in a Debian of its own, in QEMU
+//	report   make e2e-report: writes RESULTS.md
+//	results  what long tests have measured, as files
+//	steps    make ci: targets of make, and the seconds that each takes
 //	tree     make tree: measures the sources
 //	vm       machines for linux and zfs
 //	zfs      images received by OpenZFS on Linux, in QEMU

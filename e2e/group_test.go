@@ -118,3 +118,42 @@ func TestJobs_groupPorts(t *testing.T) {
 		})
 	}
 }
+
+// sharedJob is a job whose group has the tasks web and side, with that much config each, and
+// two ports.
+func sharedJob(c *cluster.Cluster, name, web, side string) string {
+	task := func(name, at, config string) string {
+		return fmt.Sprintf(`
+    task %q {
+      driver       = "pot"
+      kill_timeout = "2s"
+      restart {
+        attempts = 1000
+        delay    = "1s"
+        interval = "1h"
+        mode     = "delay"
+      }
+      config {
+        image = %q
+        pot   = %q
+        tag   = "1.0"
+        %s
+        %s
+      }
+      resources {
+        cpu    = 20
+        memory = 32
+      }
+    }`, name, c.Images, imagetest.HelloName, hello(`"serve", "`+at+`"`), config)
+	}
+	return fmt.Sprintf(`
+job %q {
+  group "group" {
+    network {
+      port "http" { to = 8080 }
+    }
+    %s
+    %s
+  }
+}`, name, task("web", ":8080", web), task("side", "127.0.0.1:9090", side))
+}

@@ -23,9 +23,9 @@ func joinedJob(c *cluster.Cluster, name, web, side string) string {
       driver       = "pot"
       kill_timeout = "2s"
       restart {
-        attempts = 10
+        attempts = 1000
         delay    = "1s"
-        interval = "10m"
+        interval = "1h"
         mode     = "delay"
       }
       config {

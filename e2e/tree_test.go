@@ -28,7 +28,7 @@ var imports = map[string][]string{
 
 	"image":             {"image/conf", "image/skein", "image/signify", "image/xz"},
 	"image/fetch":       {"image", "image/lockdir", "image/signify", "image/skein", "image/xz"},
-	"image/store":       {"image", "image/conf", "image/fetch", "image/lockdir", "image/zstream"},
+	"image/store":       {"image", "image/build", "image/conf", "image/fetch", "image/lockdir", "image/oci", "image/zstream"},
 	"image/build":       {"image", "image/conf", "image/lockdir", "image/skein", "image/xz", "image/zstream"},
 	"image/oci":         {"image/conf", "image/xz", "image/zstream"},
 	"image/oci/ocitest": {},
@@ -59,7 +59,7 @@ var imports = map[string][]string{
 	"pot/freebsd/zfs":              {"pot/run"},
 	"pot/linux":                    {"image/conf", "image/zstream", "pot", "pot/flock", "pot/resolvconf", "pot/supervise", "pot/supervise/inside", "pot/tree"},
 	"pot/supervise/inside":         {},
-	"pot/hosttest":                 {"e2e/need", "e2e/syncbuf", "image/conf", "pot", "pot/life", "pot/local", "pot/potconf", "pot/supervise", "pot/tree"},
+	"pot/hosttest":                 {"e2e/need", "e2e/syncbuf", "image/build", "image/conf", "image/oci", "image/oci/ocitest", "image/zstream", "pot", "pot/life", "pot/local", "pot/potconf", "pot/supervise", "pot/tree"},
 	"pot/supervise":                {"pot/exact"},
 	"pot/supervise/pot-supervisor": {"pot/supervise", "pot/supervise/nmount", "pot/supervise/inside"},
 
@@ -67,6 +67,8 @@ var imports = map[string][]string{
 	"e2e/bundle/runner": {},
 	"e2e/cluster":       {"image", "image/build", "image/conf", "image/imagetest", "image/signify", "image/xz", "e2e/machine"},
 	"e2e/demo":          {"e2e/cluster", "image/imagetest", "e2e/machine"},
+	"e2e/report":        {"e2e/results"},
+	"e2e/steps":         {},
 	"e2e/tree":          {},
 
 	// The tests' own tools.
@@ -75,6 +77,7 @@ var imports = map[string][]string{
 	"e2e/leak":    {},
 	"e2e/machine": {"pot/run"},
 	"e2e/need":    {},
+	"e2e/results": {},
 	"e2e/syncbuf": {},
 }
 

@@ -38,6 +38,12 @@ func ReadCredentials(file string) (CredentialsFile, error) {
 	return all, nil
 }
 
+// CheckPrivate returns an error unless only root or this user may read the file.
+func CheckPrivate(file string) error {
+	_, err := readPrivate(file)
+	return err
+}
+
 // readPrivate reads a file that only root or this user may read. It checks the open file, so
 // that nobody can replace it in between.
 func readPrivate(name string) ([]byte, error) {

@@ -15,9 +15,9 @@ type Prefix struct {
 	path   []string
 }
 
-// ParsePrefix parses an http, https or file URL.
+// ParsePrefix parses an http, https, file or docker URL.
 func ParsePrefix(s string) (Prefix, error) {
-	if err := ValidateSource(s); err != nil {
+	if err := validatePrefix(s); err != nil {
 		return Prefix{}, err
 	}
 	u, err := url.Parse(s)
@@ -31,10 +31,26 @@ func ParsePrefix(s string) (Prefix, error) {
 	return Prefix{Origin(u), path}, nil
 }
 
+// validatePrefix returns an error if the URL is not valid. Of a docker URL it quotes nothing
+// that may be a secret.
+func validatePrefix(s string) error {
+	if !IsContainer(s) {
+		return ValidateSource(s)
+	}
+	if err := ValidateSource("https://" + strings.TrimPrefix(s, Docker)); err != nil {
+		return errors.New("must be docker://HOST or docker://HOST/REPO, without a user, a query or a fragment")
+	}
+	u, err := url.Parse(s)
+	if err != nil || strings.ContainsAny(u.Path, ":@") {
+		return errors.New("must be docker://HOST or docker://HOST/REPO, without a tag or a digest")
+	}
+	return nil
+}
+
 // Covers reports whether source is p or below it. No prefix covers a source whose path
 // servers may read in two ways, such as one with "..".
 func (p Prefix) Covers(source string) bool {
-	if ValidateSource(source) != nil {
+	if validatePrefix(source) != nil {
 		return false
 	}
 	u, err := url.Parse(source)
@@ -80,5 +96,9 @@ func Origin(u *url.URL) string {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[lower(u.Scheme)]
 	}
-	return lower(u.Scheme) + "://" + hostOf(u) + ":" + port
+	host := hostOf(u)
+	if lower(u.Scheme)+"://" == Docker {
+		host = dockerHub(host)
+	}
+	return lower(u.Scheme) + "://" + host + ":" + port
 }

@@ -11,6 +11,10 @@ type PullOptions struct {
 	Key         *signify.PublicKey // that must have signed the digest; nil: no signature needed
 	Credentials Credentials        // for the image's source, and no other server
 
+	// DockerConfig is the path of docker's config.json, which has credentials for registries if
+	// Credentials has none; "" is none.
+	DockerConfig string
+
 	// AuthSoftFail retries without Credentials if the source refuses them.
 	AuthSoftFail bool
 

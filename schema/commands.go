@@ -3,7 +3,9 @@ package schema
 // Commands has, for each command, an empty value of what it prints with -o json. The type for
 // pot image inspect is inspect.Report.
 var Commands = map[string]any{
+	"clone":                 NewPot{},
 	"config":                ConfigItem{},
+	"create":                NewPot{},
 	"create-base":           File{},
 	"create-private-bridge": Bridge{},
 	"de-init":               []string(nil),

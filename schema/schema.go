@@ -51,9 +51,11 @@ type PotInfo struct {
 	Level       string            `json:"level"`
 	Hostname    string            `json:"hostname"`
 	DNS         string            `json:"dns,omitempty"`
-	Command     string            `json:"command"`     // as for a shell
-	Environment []Variable        `json:"environment"` // names
-	DependsOn   []string          `json:"depends_on"`  // pots
+	Command     string            `json:"command"`            // as for a shell
+	User        string            `json:"user,omitempty"`     // of the command, by the pot's passwd(5); "" is root
+	WorkDir     string            `json:"work_dir,omitempty"` // of the command; "" is /
+	Environment []Variable        `json:"environment"`        // names
+	DependsOn   []string          `json:"depends_on"`         // pots
 	Limits      Limits            `json:"limits"`
 	Datasets    []string          `json:"datasets"`
 	Snapshots   []Snapshot        `json:"snapshots"`
@@ -107,6 +109,14 @@ type Attribute struct {
 	Name      string `json:"name"` // of the pot
 	Attribute string `json:"attribute"`
 	Value     string `json:"value"` // "": not set
+}
+
+// NewPot is a pot that was created: pot create and pot clone.
+type NewPot struct {
+	Name         string `json:"name"`
+	Base         string `json:"base,omitempty"`          // FreeBSD release, if it is known
+	SourceDigest string `json:"source_digest,omitempty"` // of the container image: "sha256:..."
+	Of           string `json:"of,omitempty"`            // the pot that it is a clone of
 }
 
 // Created is a pot that was created: pot import and pot prepare.

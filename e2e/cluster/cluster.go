@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -29,6 +30,7 @@ type Config struct {
 	Network string // of the pots; "" for the driver's default
 	Trace   bool   // the client and the plugin log all that they can
 	Driver  string // more lines of the plugin's configuration, in HCL
+	State   string // directory of the driver's state, which exists; "" for one in Dir
 
 	Label    string // of the plugin's block; "" for nomad-driver-pot
 	Examples bool   // have what the jobs of example-jobs need
@@ -132,7 +134,12 @@ func (c *Cluster) findPorts() error {
 }
 
 // StateDir is where the driver keeps its state.
-func (c *Cluster) StateDir() string { return c.path("pot") }
+func (c *Cluster) StateDir() string {
+	if c.config.State != "" {
+		return c.config.State
+	}
+	return c.path("pot")
+}
 
 // Log is the client's log, with the plugin's lines in it.
 func (c *Cluster) Log() string { return c.path("client.log") }
@@ -148,7 +155,19 @@ func (c *Cluster) serveImages() error {
 			return err
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return c.listenImages("127.0.0.1:0")
+}
+
+// StopImages stops the image server, as a crash would, until StartImages.
+func (c *Cluster) StopImages() { c.images.Close() }
+
+// StartImages starts the image server again, at the address that it had.
+func (c *Cluster) StartImages() error {
+	return c.listenImages(strings.TrimPrefix(c.Images, "http://"))
+}
+
+func (c *Cluster) listenImages(address string) error {
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
@@ -249,6 +268,13 @@ func (c *Cluster) StopAgent() { c.agent.stop() }
 
 // SignalAgent sends a signal that ends the client's agent, and waits for its end.
 func (c *Cluster) SignalAgent(s syscall.Signal) { c.agent.signal(s) }
+
+// PauseAgent stops the client's agent from running until the returned function is called.
+func (c *Cluster) PauseAgent() (resume func()) {
+	p := c.agent.cmd.Process
+	p.Signal(syscall.SIGSTOP)
+	return func() { p.Signal(syscall.SIGCONT) }
+}
 
 // AgentEnded reports whether the client's agent has ended.
 func (c *Cluster) AgentEnded() bool { return c.agent.alive() != nil }

@@ -10,6 +10,10 @@ const (
 	LabelDigest = "nomad.pot:digest"
 )
 
+// LabelManifest is, in place of LabelDigest, the digest of the manifest of a container image:
+// "sha256:...". Package image sets it.
+const LabelManifest = "nomad.pot:manifest"
+
 // LabelReceived marks a dataset that was received as an image, also if a person has changed it
 // since. Its value is the digest, and the GUIDs, in hexadecimal, of the snapshots that came with
 // it, separated by spaces. Package image sets it.

@@ -9,10 +9,14 @@ import (
 	"strings"
 )
 
+// DefaultCommand is the command of a new pot (pot, share/pot/create.sh): it boots.
+const DefaultCommand = "sh /etc/rc"
+
 // New is the configuration of a new pot of type single (pot, share/pot/create.sh).
 type New struct {
 	Base       string            // release of FreeBSD in the tree: "14.2"; may be empty
-	Command    string            // shell text; "" is pot's default: sh /etc/rc
+	Command    string            // shell text; "" is DefaultCommand
+	NoCommand  bool              // without Command there is none, not DefaultCommand
 	Attributes map[string]string // as for pot set-attribute: "persistent": "NO"
 	Ports      []string          // to export: "8080", "udp:53:5300"
 	Env        []string          // "VAR=value"
@@ -77,9 +81,11 @@ func (c New) format(name string, report func(field string, err error)) string {
 		report("command", errors.New("must not be blank"))
 	}
 	if command == "" {
-		command = "sh /etc/rc"
+		command = DefaultCommand
 	}
-	line("command", "pot.cmd", command)
+	if c.Command != "" || !c.NoCommand {
+		line("command", "pot.cmd", command)
+	}
 	line("name", "host.hostname", `"`+name+`"`)
 	if c.Base != "" {
 		release := c.Base

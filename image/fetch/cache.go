@@ -97,27 +97,45 @@ func (c *Cache) Fetch(ctx context.Context, ref image.Ref, opts image.PullOptions
 			return f, nil
 		}
 	}
-	select {
-	case c.slots <- struct{}{}:
-	default:
-		progress.Report("waiting for other downloads before %s", ref.File())
-		select {
-		case c.slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil, ContextError(ctx, "fetch", ref.String())
-		}
+	ctx, done, err := c.Begin(ctx, ref.File(), ref.String(), progress)
+	if err != nil {
+		return nil, err
 	}
-	defer func() { <-c.slots }()
-
-	late := fmt.Errorf("not done within %s", c.Options.Timeout)
-	ctx, cancel := context.WithTimeoutCause(ctx, c.Options.Timeout, late)
-	defer cancel()
+	defer done()
 	var f *image.File
-	err := softly(opts, progress, func(opts image.PullOptions) (err error) {
+	err = softly(opts, progress, func(opts image.PullOptions) (err error) {
 		f, err = c.fetch(ctx, ref, opts, progress)
 		return err
 	})
 	return f, err
+}
+
+// Begin waits until a fetch may begin: at most MaxParallel run at once. It returns the fetch's
+// context, which ends after Timeout. The caller must call done after the fetch.
+func (c *Cache) Begin(ctx context.Context, what, ref string, progress image.StatusFunc) (_ context.Context, done func(), err error) {
+	select {
+	case c.slots <- struct{}{}:
+	default:
+		progress.Report("waiting for other downloads before %s", what)
+		select {
+		case c.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, nil, ContextError(ctx, "fetch", ref)
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Options.Timeout, fmt.Errorf("not done within %s", c.Options.Timeout))
+	return ctx, func() {
+		cancel()
+		<-c.slots
+	}, nil
+}
+
+// Prepare creates the directory and removes what crashes have left in it.
+func (c *Cache) Prepare() error {
+	if err := c.prepare(); err != nil {
+		return c.Fault(err)
+	}
+	return nil
 }
 
 // prepare creates the directory and removes what crashes have left in it.

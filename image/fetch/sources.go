@@ -65,8 +65,11 @@ func (all Sources) String() string {
 }
 
 // Find returns the source with ref, in whatever equivalent spelling.
-func (all Sources) Find(ref image.Ref) (s Source, found bool) {
-	key := sourceKey(ref.String())
+func (all Sources) Find(ref image.Ref) (s Source, found bool) { return all.FindText(ref.String()) }
+
+// FindText is Find for the text of a reference.
+func (all Sources) FindText(ref string) (s Source, found bool) {
+	key := sourceKey(ref)
 	for _, s := range all {
 		if sourceKey(s.Ref) == key {
 			return s, true

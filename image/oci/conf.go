@@ -33,6 +33,32 @@ func (i *Image) workDir() string {
 	return dir
 }
 
+// command returns the words of the command, or none if the image does not have one.
+func (i *Image) command() []string {
+	words := append(slices.Clone(i.config.Config.Entrypoint), i.config.Config.Cmd...)
+	if len(words) > 0 && words[0] == "" {
+		return nil
+	}
+	return words
+}
+
+// BaseConf returns the configuration of a pot that begins with the image's files, to be changed
+// and exported, as a pot from a FreeBSD release: it stays when its command has ended. Without a
+// command it runs /etc/rc, as root. Otherwise it is as Conf.
+func (i *Image) BaseConf() (conf.New, []string, error) {
+	given := conf.New{Attributes: map[string]string{"persistent": conf.NewPotAttribute("persistent")}}
+	boots := len(i.command()) == 0
+	if boots {
+		given.Command = conf.DefaultCommand
+		given.Attributes["no-rc-script"] = conf.NewPotAttribute("no-rc-script")
+	}
+	made, warnings, err := i.Conf(given)
+	if boots {
+		made.User, made.WorkDir = "", ""
+	}
+	return made, warnings, err
+}
+
 // Conf returns the configuration of a pot from the image's, which what is given overrides:
 // single variables of the environment, single attributes, and all ports. warnings name what a
 // pot does not have. What would change how the command runs, and what a pot.conf cannot hold,
@@ -40,11 +66,12 @@ func (i *Image) workDir() string {
 func (i *Image) Conf(given conf.New) (_ conf.New, warnings []string, err error) {
 	c := i.config.Config
 	if given.Command == "" {
-		words := append(slices.Clone(c.Entrypoint), c.Cmd...)
-		if len(words) == 0 || words[0] == "" {
+		switch words := i.command(); {
+		case len(words) > 0:
+			given.Command = conf.QuoteWords(words)
+		case !given.NoCommand:
 			return given, nil, ErrNoCommand
 		}
-		given.Command = conf.QuoteWords(words)
 	}
 	given.Env, warnings, err = mergeEnv(c.Env, given.Env)
 	if err != nil {

@@ -67,8 +67,8 @@ func (i *Image) check(want v1.Platform) error {
 		if err := checkDigest(l.diffID); err != nil {
 			return fmt.Errorf("layer %d: %w", n+1, err)
 		}
-		if l.size > i.options.MaxBytes-total {
-			return fmt.Errorf("the layers have more than %d bytes", i.options.MaxBytes)
+		if l.size > i.options.MaxStored-total {
+			return fmt.Errorf("the layers have more than %d bytes", i.options.MaxStored)
 		}
 		total += l.size
 	}

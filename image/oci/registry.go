@@ -8,13 +8,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // Errors of a registry that a person can do something about.
@@ -33,19 +32,17 @@ func (i *Image) openRegistry(ctx context.Context, rest string, want v1.Platform)
 	if err != nil {
 		return fmt.Errorf("must be REGISTRY/REPO:TAG or REGISTRY/REPO@DIGEST: %s", strings.TrimPrefix(err.Error(), "could not parse reference: "))
 	}
-	keys, err := openKeychain(i.options.DockerConfig)
+	as, err := i.login(ctx, ref.Context())
 	if err != nil {
 		return err
 	}
 	connections := remote.DefaultTransport.(*http.Transport).Clone()
-	if i.options.Insecure {
-		connections.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
-	}
+	connections.TLSClientConfig = &tls.Config{InsecureSkipVerify: i.options.Insecure, RootCAs: i.options.Roots, MinVersion: tls.VersionTLS12}
 	i.close = func() error {
 		connections.CloseIdleConnections()
 		return nil
 	}
-	puller, err := remote.NewPuller(remote.WithAuthFromKeychain(keys), remote.WithTransport(guard{connections, i.options.Insecure}))
+	puller, err := remote.NewPuller(remote.WithAuth(as), remote.WithTransport(guard{watched{connections, i.options.Stall}, i.options.Insecure}))
 	if err != nil {
 		return err
 	}
@@ -70,6 +67,24 @@ func (i *Image) openRegistry(ctx context.Context, rest string, want v1.Platform)
 		return err
 	}
 	return i.readManifest(ctx, b, d)
+}
+
+// login returns what authenticates this client to a registry.
+func (i *Image) login(ctx context.Context, repo name.Repository) (authn.Authenticator, error) {
+	var as authn.Authenticator
+	if l := i.options.Login; l != nil {
+		as = authn.FromConfig(authn.AuthConfig{Username: l.Username, Password: l.Password, RegistryToken: l.Token})
+	} else {
+		keys, err := openKeychain(i.options.DockerConfig, i.options.NoEnvironment)
+		if err != nil {
+			return nil, err
+		}
+		if as, err = keys.ResolveContext(ctx, repo); err != nil {
+			return nil, err
+		}
+	}
+	i.WithCredentials = as != authn.Anonymous
+	return as, nil
 }
 
 // sumOf returns the digest of a manifest.
@@ -123,27 +138,4 @@ func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
 func isLocal(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// explain returns the error of a registry in words for a person.
-func explain(err error) error {
-	var answer *transport.Error
-	var request *url.Error
-	switch {
-	case errors.Is(err, ErrPlainHTTP):
-		return ErrPlainHTTP
-	case errors.As(err, &answer):
-		switch answer.StatusCode {
-		case http.StatusNotFound:
-			return errors.New("the registry has no such image")
-		case http.StatusUnauthorized, http.StatusForbidden:
-			return fmt.Errorf("%w (HTTP status %d)", ErrDenied, answer.StatusCode)
-		case http.StatusTooManyRequests:
-			return errors.New("the registry limits how often images are pulled (HTTP status 429)")
-		}
-		return fmt.Errorf("the registry fails: HTTP status %d", answer.StatusCode)
-	case errors.As(err, &request):
-		return fmt.Errorf("the registry cannot be reached: %w", request.Err)
-	}
-	return err
 }

@@ -1,12 +1,15 @@
 package oci
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -17,13 +20,25 @@ import (
 type Options struct {
 	Platform string // OS/ARCH or OS/ARCH/VARIANT; "" is freebsd and the architecture of this program
 
-	// DockerConfig is the path of a config.json with credentials for registries; "" is the one
-	// in $DOCKER_CONFIG, if that is set.
-	DockerConfig string
-	Insecure     bool // plain HTTP, and certificates of unknown authorities, are accepted
+	Login *Login // for the registry; nil: what DockerConfig has for it
 
-	Spool    string // directory for temporary files; "" is os.TempDir
-	MaxBytes int64  // of all layers, decompressed; 0 means zstream.DefaultMaxBytes
+	// DockerConfig is the path of a config.json with credentials for registries; "" is the one
+	// in $DOCKER_CONFIG, if that is set and NoEnvironment is not.
+	DockerConfig  string
+	NoEnvironment bool
+	Insecure      bool           // plain HTTP, and certificates of unknown authorities, are accepted
+	Roots         *x509.CertPool // that vouch for registries; nil: the system's
+	Stall         time.Duration  // how long a registry may send nothing; 0 means for ever
+
+	Spool     string // directory for temporary files; "" is os.TempDir
+	MaxBytes  int64  // of all layers, decompressed; 0 means zstream.DefaultMaxBytes
+	MaxStored int64  // of all layers, as they are stored; 0 means MaxBytes
+}
+
+// Login is a client's credentials for a registry.
+type Login struct {
+	Username, Password string
+	Token              string // a bearer token, in their place
 }
 
 // Kinds of sources, as they begin (containers-transports(5)).
@@ -57,13 +72,26 @@ func kindOf(from string) (kind, rest string) {
 //
 // The caller must close the image.
 func Open(ctx context.Context, from string, o Options) (*Image, error) {
+	i, err := openSource(ctx, from, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", from, err)
+	}
+	return i, nil
+}
+
+// OpenRegistry is Open for an image of a registry, REGISTRY/REPO:TAG or REGISTRY/REPO@DIGEST,
+// which errors do not repeat. Retryable says which of them may be gone another time.
+func OpenRegistry(ctx context.Context, ref string, o Options) (*Image, error) {
+	return openSource(ctx, registry+ref, o)
+}
+
+func openSource(ctx context.Context, from string, o Options) (*Image, error) {
 	platform, err := parsePlatform(o.Platform)
 	if err != nil {
 		return nil, fmt.Errorf("platform: %w", err)
 	}
-	if o.MaxBytes == 0 {
-		o.MaxBytes = zstream.DefaultMaxBytes
-	}
+	o.MaxBytes = cmp.Or(o.MaxBytes, zstream.DefaultMaxBytes)
+	o.MaxStored = cmp.Or(o.MaxStored, o.MaxBytes)
 	i := &Image{options: o}
 	kind, rest := kindOf(from)
 	switch kind {
@@ -80,7 +108,7 @@ func Open(ctx context.Context, from string, o Options) (*Image, error) {
 		err = i.check(platform)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", from, err), i.Close())
+		return nil, errors.Join(err, i.Close())
 	}
 	return i, nil
 }
@@ -116,6 +144,9 @@ type Image struct {
 	// Digest is the digest of the image's manifest, or of its configuration if the source has
 	// no manifest: "sha256:...".
 	Digest string
+
+	// WithCredentials says that the registry was sent credentials.
+	WithCredentials bool
 
 	config  *v1.ConfigFile
 	layers  []layer

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"nomad-driver-pot/image"
+	"nomad-driver-pot/image/conf"
 	"nomad-driver-pot/image/fetch"
 )
 
@@ -15,6 +16,10 @@ import (
 const (
 	LabelRef    = "nomad.pot:ref"    // Ref.String: what it was pulled as
 	LabelDigest = "nomad.pot:digest" // Digest.String
+
+	// LabelManifest is, in place of LabelDigest, the digest of the manifest that a container
+	// image has for this host's platform: "sha256:...".
+	LabelManifest = conf.LabelManifest
 
 	LabelSigner = "nomad.pot:signer" // signify.PublicKey.Fingerprint
 	LabelLogin  = "nomad.pot:login"  // "required": it was pulled with credentials
@@ -57,7 +62,7 @@ type candidate struct {
 // host counts as an image, but never a task's pot.
 func newCandidate(name string, labels map[string]string, local bool) (*candidate, error) {
 	im := &candidate{
-		Imported: Imported{Name: name},
+		Imported: Imported{Name: name, Manifest: labels[LabelManifest]},
 		signer:   labels[LabelSigner], private: labels[LabelLogin] != "", origin: labels[LabelOrigin],
 	}
 	from, digest, digestLabel := labels[LabelRef], labels[LabelDigest], LabelDigest
@@ -126,7 +131,7 @@ func Beside(r image.Ref, d image.Digest) string { return besideStem(r) + "-" + d
 const besideDigits = 16
 
 // besideStem begins the names that Beside returns, which are at most image.MaxName long.
-func besideStem(r image.Ref) string {
+func besideStem(r reference) string {
 	name := r.Dataset()
 	return name[:min(len(name), image.MaxName-1-besideDigits)]
 }

@@ -59,8 +59,8 @@ func parseReceipt(label string) (r receipt, err error) {
 }
 
 // receiptOf returns the receipt of an image with that digest and stream.
-func receiptOf(d image.Digest, s *zstream.Stream) receipt {
-	r := receipt{digest: d.String()}
+func receiptOf(digest string, s *zstream.Stream) receipt {
+	r := receipt{digest: digest}
 	for _, dataset := range s.Datasets {
 		for _, snapshot := range dataset.Snapshots {
 			r.guids = append(r.guids, snapshot.GUID)
@@ -90,7 +90,7 @@ const receiptFile = "received"
 // dataset has its label. It fails if an image with another digest has one of them, imported
 // or being imported, so two concurrent imports do not both succeed. If that image has ref's
 // name and no clones, claim destroys it instead of failing.
-func (s *Store) claim(ctx context.Context, t *lockdir.Dir, ref image.Ref, r receipt) error {
+func (s *Store) claim(ctx context.Context, t *lockdir.Dir, ref reference, r receipt) error {
 	if err := s.claimAmongImports(ctx, t, r); err != nil {
 		return err
 	}

@@ -64,8 +64,23 @@ type Labels interface {
 
 // Imported is an image that pots can be cloned from.
 type Imported struct {
-	Name   string       // of the dataset
-	Digest image.Digest // zero if another tool imported it and did not record a digest
+	Name     string       // of the dataset
+	Digest   image.Digest // zero if another tool imported it and did not record a digest
+	Manifest string       // of a container image, in place of Digest: "sha256:..."
+}
+
+// DigestText returns the digest, "" if there is none.
+func (im Imported) DigestText() string {
+	if im.Digest != (image.Digest{}) {
+		return im.Digest.String()
+	}
+	return im.Manifest
+}
+
+// reference is what an image is imported from: image.Ref, or image.Container with a digest.
+type reference interface {
+	String() string
+	Dataset() string
 }
 
 // Store makes images available as datasets. All methods may be called concurrently.
@@ -173,7 +188,7 @@ func (s *Store) pull(ctx context.Context, ref image.Ref, opts image.PullOptions,
 	decode := s.cache.Options.Decode
 	decode.Count = s.cache.Options.ProgressOf("importing " + ref.File())
 	decoded := f.Open(ctx, decode)
-	received, err := s.receive(ctx, ref, t, f.Digest, decoded, on)
+	received, err := s.receive(ctx, ref, t, f.Digest.String(), decoded, on)
 	decoded.Close()
 	if err != nil {
 		return Imported{}, err
@@ -217,7 +232,7 @@ func labelsFor(ref image.Ref, opts image.PullOptions, room room, f *image.File, 
 // receive imports the whole stream under t's temporary name. No byte reaches the host
 // before it is vetted, its checksums are verified, and no other image is found to have
 // its GUIDs.
-func (s *Store) receive(ctx context.Context, ref image.Ref, t *lockdir.Dir, d image.Digest, decoded io.Reader, on *originDataset) (received receipt, err error) {
+func (s *Store) receive(ctx context.Context, ref reference, t *lockdir.Dir, digest string, decoded io.Reader, on *originDataset) (received receipt, err error) {
 	most := s.cache.Options.MaxTreeBytes
 	o := zstream.Options{MaxBytes: most, Scratch: t.Path, Visit: vetEntry, NewList: true}
 	if on != nil {
@@ -235,7 +250,7 @@ func (s *Store) receive(ctx context.Context, ref image.Ref, t *lockdir.Dir, d im
 		if err := (vet{layer: on != nil}).stream(head); err != nil {
 			return err
 		}
-		received = receiptOf(d, head)
+		received = receiptOf(digest, head)
 		claimed = s.claim(ctx, t, ref, received)
 		return claimed
 	}
@@ -252,7 +267,7 @@ func (s *Store) receive(ctx context.Context, ref image.Ref, t *lockdir.Dir, d im
 	switch refused := passed.end(); {
 	case ctx.Err() != nil:
 	case stream.err != nil && stream.err != io.EOF:
-		return received, &image.Error{Op: "decode", What: ref.File() + " of " + ref.String(), Err: stream.err}
+		return received, &image.Error{Op: "decode", What: fileOf(ref), Err: stream.err}
 	case claimed != nil:
 		err = claimed
 	case errors.Is(refused, errNotRead):
@@ -266,6 +281,14 @@ func (s *Store) receive(ctx context.Context, ref image.Ref, t *lockdir.Dir, d im
 		return received, s.importError(ctx, ref, err)
 	}
 	return received, nil
+}
+
+// fileOf returns what is decoded, for an error.
+func fileOf(ref reference) string {
+	if r, is := ref.(image.Ref); is {
+		return r.File() + " of " + r.String()
+	}
+	return ref.String()
 }
 
 // stream records the error that reading it ended with: an error of the decoder is not an
@@ -329,7 +352,7 @@ func (s *Store) undo(ctx context.Context, t *lockdir.Dir) error {
 // importError returns err as the *image.Error of a failed import. It is retryable if the
 // disk was full, or if err is a retryable *image.Error: a host that refuses a stream once
 // refuses it again.
-func (s *Store) importError(ctx context.Context, ref image.Ref, err error) error {
+func (s *Store) importError(ctx context.Context, ref reference, err error) error {
 	if ctx.Err() != nil {
 		return fetch.ContextError(ctx, "import", ref.String())
 	}

@@ -67,7 +67,7 @@ func xattrsOfRecords(records map[string]string) (map[string][]byte, error) {
 		name = decodePercent(name)
 		data, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
 		if err != nil {
-			return nil, fmt.Errorf("extended attribute %q: its value is not in Base64", name)
+			return nil, fmt.Errorf("extended attribute %.300q: its value is not in Base64", name)
 		}
 		all[name] = data
 	}

@@ -159,7 +159,7 @@ func (t *Files) prepare(ctx context.Context) error {
 			slices.SortFunc(f.names, func(a, b name) int { return cmp.Compare(a.name, b.name) })
 			for j := range f.names[min(1, len(f.names)):] {
 				if f.names[j].name == f.names[j+1].name {
-					return fmt.Errorf("%q is there twice", f.names[j].name)
+					return fmt.Errorf("%.300q is there twice", f.names[j].name)
 				}
 			}
 		} else {
@@ -181,7 +181,7 @@ func (t *Files) prepare(ctx context.Context) error {
 // with several names is at its first.
 func (t *Files) orderFiles(dir uint32, depth int) error {
 	if depth > maxDepth {
-		return fmt.Errorf("%q: more than %d directories deep", t.path(dir), maxDepth)
+		return fmt.Errorf("%.300q: more than %d directories deep", t.path(dir), maxDepth)
 	}
 	for _, n := range t.files[dir].names {
 		f := &t.files[n.file]

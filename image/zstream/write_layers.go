@@ -36,7 +36,9 @@ func NewLayers(o TarOptions) (*Layers, error) {
 	return &Layers{a}, nil
 }
 
-// Apply applies the next layer. It reads all of r. After an error the tree is not usable.
+// Apply applies the next layer. It reads all of r. After an error the tree is not usable. A layer
+// may end without blocks of zeros, as layers of umoci(1) do, so the caller must verify by its
+// digest that it is whole.
 func (l *Layers) Apply(ctx context.Context, r io.Reader) error {
 	l.a.ctx = ctx
 	l.a.layer = &layer{has: map[entryKey]bool{}, pruned: map[uint32]bool{}}
@@ -130,7 +132,7 @@ func (a *tarReader) whiteout(h *tar.Header) (bool, error) {
 			a.omit(omitAUFS)
 			return true, nil
 		case i < len(parts)-1:
-			return true, fmt.Errorf("%q, which it is in, is a whiteout", part)
+			return true, fmt.Errorf("%.300q, which it is in, is a whiteout", part)
 		case h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeLink || h.Size != 0:
 			return true, errors.New("a whiteout must be an empty file")
 		default:
@@ -148,7 +150,7 @@ func (a *tarReader) remove(path []string, name string) error {
 	target := strings.TrimPrefix(name, whiteoutPrefix)
 	switch {
 	case errors.Is(err, errMissing):
-		return fmt.Errorf("a whiteout of nothing: no layer below has %q", strings.Join(append(path, target), "/"))
+		return fmt.Errorf("a whiteout of nothing: no layer below has %.300q", strings.Join(append(path, target), "/"))
 	case err != nil:
 		return err
 	}
@@ -169,7 +171,7 @@ func (a *tarReader) remove(path []string, name string) error {
 	switch {
 	case !there && a.layer.pruned[dir]: // the layer has removed all of it
 	case !there:
-		return fmt.Errorf("a whiteout of nothing: no layer below has %q", strings.Join(append(path, target), "/"))
+		return fmt.Errorf("a whiteout of nothing: no layer below has %.300q", strings.Join(append(path, target), "/"))
 	case !ours:
 		a.unlink(dir, target)
 	case a.files[i].isDir():
@@ -225,7 +227,7 @@ func (p *treeBuilder) walk(parts []string, create bool) (uint32, error) {
 			}
 			parts = append(targetParts(f.target), parts...)
 		default:
-			return 0, fmt.Errorf("%q, which it is in, is no directory", part)
+			return 0, fmt.Errorf("%.300q, which it is in, is no directory", part)
 		}
 	}
 	return at[len(at)-1], nil

@@ -94,12 +94,12 @@ func (p *treeBuilder) findPath(path string) (uint32, error) {
 	last := len(parts) - 1
 	dir, err := p.walk(parts[:last], false)
 	if err != nil && !errors.Is(err, errMissing) {
-		return 0, fmt.Errorf("%q: %w", path, err)
+		return 0, fmt.Errorf("%.300q: %w", path, err)
 	}
 	if i, there := p.find(dir, parts[last]); there && err == nil {
 		return i, nil
 	}
-	return 0, fmt.Errorf("%q is not there", path)
+	return 0, fmt.Errorf("%.300q is not there", path)
 }
 
 // parent returns the directory of a path, which it creates if missing, and the last

@@ -109,7 +109,7 @@ func (a *tarReader) readEntries(from io.Reader) error {
 		}
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			if err = counted.checkEnd(); err == nil {
+			if err = counted.checkEnd(); err == nil || a.layer != nil && counted.n > 0 {
 				return nil
 			}
 		}
@@ -120,7 +120,7 @@ func (a *tarReader) readEntries(from io.Reader) error {
 			return fmt.Errorf("tar: entry %d: %w", n, err)
 		}
 		if err := a.addEntry(h, r); err != nil {
-			return fmt.Errorf("tar: entry %d: %q: %w", n, h.Name, counted.explain(err))
+			return fmt.Errorf("tar: entry %d: %.300q: %w", n, h.Name, counted.explain(err))
 		}
 	}
 }
@@ -186,7 +186,7 @@ func (a *tarReader) hardLink(h *tar.Header) error {
 		return err
 	}
 	if a.files[i].isDir() {
-		return fmt.Errorf("it is a link to %q, a directory", h.Linkname)
+		return fmt.Errorf("it is a link to %.300q, a directory", h.Linkname)
 	}
 	dir, base, err := a.parent(h.Name)
 	if err == nil && base != "" {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -87,7 +86,7 @@ type building struct {
 	release    string
 	attributes attributeFlags
 	level      int
-	container  oci.Options // for a container image
+	container  containerFlags
 	bar        *progress
 }
 
@@ -106,9 +105,7 @@ func (b *building) addFlags(c *cobra.Command) {
 	f.StringVarP(&b.seckey, "seckey", "S", "", "secret key `file` of signify(1) to sign with")
 	f.IntVarP(&b.level, "level", "l", xz.DefaultLevel, "`level` of compression, 1 to 9")
 	f.StringVarP(&o.Dir, "directory", "D", ".", "`directory` for the files")
-	f.StringVar(&b.container.Platform, "platform", "", "`OS/ARCH` of the container image (default freebsd/"+runtime.GOARCH+")")
-	f.StringVar(&b.container.DockerConfig, "docker-config", "", "`file` config.json of docker with credentials for registries")
-	f.BoolVar(&b.container.Insecure, "insecure-registry", false, "accept plain HTTP and unknown certificate authorities")
+	b.container.add(c)
 	f.BoolVar(&o.AllRoot, "all-root", false, "make root the owner of all files")
 	f.BoolVar(&o.Replace, "force", false, "replace an existing image")
 }
@@ -152,7 +149,7 @@ func (b *building) validate() error {
 	o.XZ.Level, o.Conf.Attributes = b.level, b.attributes
 	o.Conf.Base = strings.TrimSuffix(b.release, "-RELEASE") // pot.base, as pot create -b takes it
 	o.Conf.Check(report)
-	b.checkContainer(report)
+	b.container.check("--from", o.From, report)
 	created, err := sourceDate(os.Getenv("SOURCE_DATE_EPOCH"))
 	o.Created = created
 	return errors.Join(append(errs, err)...)

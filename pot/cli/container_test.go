@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -36,4 +37,24 @@ func container(ts *testscript.TestScript, neg bool, args []string) {
 		ocitest.Layer(lower),
 		ocitest.Layer(ocitest.Archive(ocitest.File{Name: "bin/.wh.old"}, link))))
 	ocitest.ArchiveDir(ts.MkAbs(args[0]), ts.MkAbs(filepath.Clean(args[0])+".tar"))
+}
+
+// damage changes the last byte of the largest blob of the layout in a directory.
+func damage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: damage DIR")
+	}
+	blobs, err := filepath.Glob(ts.MkAbs(filepath.Join(args[0], "blobs/sha256/*")))
+	ts.Check(err)
+	var largest []byte
+	var at string
+	for _, name := range blobs {
+		data, err := os.ReadFile(name)
+		ts.Check(err)
+		if len(data) > len(largest) {
+			largest, at = data, name
+		}
+	}
+	largest[len(largest)-1]++
+	ts.Check(os.WriteFile(at, largest, 0o644))
 }

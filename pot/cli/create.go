@@ -16,28 +16,32 @@ import (
 	"nomad-driver-pot/flavour"
 	"nomad-driver-pot/image/build"
 	"nomad-driver-pot/image/conf"
+	"nomad-driver-pot/image/oci"
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/life"
 	"nomad-driver-pot/pot/local"
+	"nomad-driver-pot/schema"
 )
 
 // creating is a pot being created, from a base or from another pot. create, clone and
 // prepare share it: prepare clones an image that it has imported.
 type creating struct {
-	name     string
-	kind     string
-	base     string // a release, or the path of an archive
-	mirror   string // URL of the directory with releases
-	of       string // the pot to clone
-	snapshot string // of that pot; "": its newest
-	first    bool   // take a snapshot of that pot if it has none
-	network  string
-	connect  local.Connection
-	stack    string
-	dns      string
-	flavours []string
-	keep     bool
-	bar      *progress
+	name      string
+	kind      string
+	base      string // a release, the path of an archive, or a container image
+	mirror    string // URL of the directory with releases
+	container containerFlags
+	of        string // the pot to clone
+	snapshot  string // of that pot; "": its newest
+	first     bool   // take a snapshot of that pot if it has none
+	network   string
+	connect   local.Connection
+	stack     string
+	dns       string
+	flavours  []string
+	keep      bool
+	bar       *progress
+	made      schema.NewPot
 }
 
 // addFlags adds the flags that create and clone share.
@@ -60,13 +64,18 @@ func (m *creating) addFlags(c *cobra.Command) {
 // the fetched archive stays in the cache.
 func createCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "create POT -b RELEASE|TAR",
-		Short: "Create a pot from a FreeBSD release",
+		Use:   "create POT -b RELEASE|TAR|IMAGE",
+		Short: "Create a pot from a FreeBSD release or a container image",
 		Long: `Creates a pot from an archive such as FreeBSD's base.txz. -b is the path of the archive,
 or a release, whose archive is used from pot's cache, and fetched into it if it is missing,
 as by pot create-base. Flavours are checked before anything is created, and applied in
-order; if one fails, the pot is destroyed, unless -k is given.`,
+order; if one fails, the pot is destroyed, unless -k is given.
+
+-b also takes a container image, such as FreeBSD's own, in the forms that pot image build
+--from takes. The pot gets its files, command, environment, user, working directory and
+ports, and otherwise the settings of any new pot. Without a command it runs /etc/rc.`,
 		Example: `  pot create web -b 14.2
+  pot create web -b docker://ghcr.io/freebsd/freebsd-runtime:14.3 -f nginx
   pot create -p test -b 14.2 -t single -N public-bridge -f nginx`,
 		Annotations: map[string]string{makesPot: "yes"},
 		SuggestFor:  []string{"new", "add", "make"},
@@ -75,9 +84,11 @@ order; if one fails, the pot is destroyed, unless -k is given.`,
 	m := &creating{}
 	m.addFlags(c)
 	c.Flags().StringVarP(&m.kind, "type", "t", "single", "`type` of the pot: single")
-	c.Flags().StringVarP(&m.base, "base", "b", "", "FreeBSD `release`, or the path of an archive")
+	c.Flags().StringVarP(&m.base, "base", "b", "", "FreeBSD `release`, the path of an archive, or a container image")
 	c.Flags().StringVarP(&m.mirror, "mirror", "U", defaultMirror(), "`URL` of the directory with releases")
+	m.container.add(c)
 	o := addHostFlags(c)
+	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		// Only create has this default: clone takes the other pot's network.
 		m.network = cmp.Or(m.network, "inherit")
@@ -89,12 +100,15 @@ order; if one fails, the pot is destroyed, unless -k is given.`,
 			errs = append(errs, fmt.Errorf("-t: must be single, not %q", m.kind))
 		}
 		if m.base == "" {
-			errs = append(errs, errors.New("-b: a release or an archive must be set"))
+			errs = append(errs, errors.New("-b: a release, an archive or a container image must be set"))
 		}
+		m.container.check("-b", m.base, func(flag string, err error) { errs = append(errs, fmt.Errorf("%s: %w", flag, err)) })
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
-		return runE(func(c *cobra.Command, _ []string) error { return m.run(c, o, "create", m.fromBase) })(c, nil)
+		return runE(func(c *cobra.Command, _ []string) error {
+			return m.print(c, output, m.run(c, o, "create", m.fromBase))
+		})(c, nil)
 	}
 	return c
 }
@@ -123,6 +137,7 @@ given.`,
 	c.Flags().StringVarP(&m.snapshot, "snapshot", "s", "", "`snapshot` to clone, instead of the newest")
 	c.Flags().BoolVarP(&m.first, "force", "F", false, "take a snapshot if the pot has none")
 	o := addHostFlags(c)
+	output := addOutput(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		errs := []error{onlyPot(c, &m.name, args), m.validate()}
 		if m.of == "" {
@@ -133,9 +148,22 @@ given.`,
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
-		return runE(func(c *cobra.Command, _ []string) error { return m.run(c, o, "clone", m.fromPot) })(c, nil)
+		return runE(func(c *cobra.Command, _ []string) error {
+			m.made.Of = m.of
+			return m.print(c, output, m.run(c, o, "clone", m.fromPot))
+		})(c, nil)
 	}
 	return c
+}
+
+// print prints the pot as JSON if that is asked for, unless err is set. As text it prints
+// nothing, like pot.
+func (m *creating) print(c *cobra.Command, o *output, err error) error {
+	if err != nil {
+		return err
+	}
+	m.made.Name = m.name
+	return o.print(c.OutOrStdout(), m.made, func(io.Writer) error { return nil })
 }
 
 // validate returns all errors in the flags that create and clone share. Without -N the
@@ -215,18 +243,22 @@ func (m *creating) finish(c *cobra.Command, o *hostFlags, ps *life.Pots, s *loca
 // fromBase creates the pot from an archive: by the host's own tar(1) if the host can, and
 // otherwise as a stream, which is received whole or not at all.
 func (m *creating) fromBase(c *cobra.Command, o *hostFlags, ps *life.Pots) (*local.Pot, error) {
+	if oci.IsSource(m.base) {
+		return m.fromContainer(c, o, ps)
+	}
 	file, release, err := o.baseFile(c.Context(), m.base, m.mirror, m.bar)
 	if err != nil {
 		return nil, err
 	}
 	conf := conf.New{Base: release}
+	m.made.Base = release
 	// A pipe can be read once, so it is never tried twice.
 	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
 		if s, err := m.unpack(c.Context(), ps, file, conf); !errors.Is(err, pot.ErrUnsupported) {
 			return s, err
 		}
 	}
-	return m.receive(c, o, ps, file, conf)
+	return m.receive(c, o, ps, build.BuildOptions{From: file, Conf: conf})
 }
 
 // unpack lets the host unpack the archive. It returns pot.ErrUnsupported, with nothing
@@ -255,18 +287,18 @@ func (m *creating) unpack(ctx context.Context, ps *life.Pots, file string, conf 
 	return s, err
 }
 
-// receive converts the archive to a stream, and lets the host receive it. A failed
+// receive converts files to a stream, and lets the host receive it. A failed
 // conversion closes the pipe with its error, so that the host sees no early end of file,
 // which it could take for a whole stream. Of the two errors the conversion's is the reason,
 // unless it only says that the reader has gone.
-func (m *creating) receive(c *cobra.Command, o *hostFlags, ps *life.Pots, file string, conf conf.New) (*local.Pot, error) {
+func (m *creating) receive(c *cobra.Command, o *hostFlags, ps *life.Pots, options build.BuildOptions) (*local.Pot, error) {
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
-	options := build.BuildOptions{
-		Name: m.name, Tag: "new", From: file, Spool: o.spool(), Conf: conf, Warn: aboveBar(m.bar, c),
-	}
-	if count := m.bar.of("unpacking " + filepath.Base(file)); count != nil {
-		options.Progress = func(p build.BuildProgress) { count(p.Done, p.Total) }
+	options.Name, options.Tag, options.Spool, options.Warn = m.name, "new", o.spool(), aboveBar(m.bar, c)
+	if options.Tree == nil { // or it counts what it reads
+		if count := m.bar.of("unpacking " + filepath.Base(options.From)); count != nil {
+			options.Progress = func(p build.BuildProgress) { count(p.Done, p.Total) }
+		}
 	}
 	r, w := io.Pipe()
 	written := make(chan error, 1)
@@ -337,7 +369,7 @@ func (o *hostFlags) baseFile(ctx context.Context, base, mirror string, bar *prog
 		return base, "", nil
 	}
 	if !conf.ValidRelease(base) {
-		return "", "", fmt.Errorf("-b: must be a release, as in 14.2, or the path of an archive, not %.80q", base)
+		return "", "", fmt.Errorf("-b: must be a release, as in 14.2, the path of an archive, or a container image, not %.80q", base)
 	}
 	if file, err = o.cachedBase(base); err != nil {
 		return "", "", err

@@ -307,7 +307,9 @@ func (e *exporting) origin(ctx context.Context) (image.Meta, error) {
 	if err != nil {
 		return image.Meta{}, err
 	}
-	if ref := labels[store.LabelRef]; ref != "" {
+	if ref := labels[store.LabelRef]; image.IsContainer(ref) {
+		return image.Meta{}, fmt.Errorf("it is a clone of the container image %s, which no image can be layered on: build one with pot image build", ref)
+	} else if ref != "" {
 		r, err := image.ParseRef(ref)
 		return image.Meta{Name: r.Name, Tag: r.Tag, Snapshot: snapshot}, err
 	}

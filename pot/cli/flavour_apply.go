@@ -42,7 +42,11 @@ func (o *hostFlags) flavour(c *cobra.Command, name pot.Name, all []*flavour.Flav
 		return err
 	}
 	f := flavoured{pots: ps, settings: s, start: local.StartOptions{DNS: conf.DNS, Tell: notes(c)}}
-	return flavour.Apply(c.Context(), f, all, c.OutOrStdout())
+	out := c.OutOrStdout()
+	if isJSON(c) { // whose value alone is there
+		out = c.ErrOrStderr()
+	}
+	return flavour.Apply(c.Context(), f, all, out)
 }
 
 // flavours reads flavours by their names, in order.

@@ -88,7 +88,7 @@ func (o *hostFlags) localImages(c *cobra.Command) ([]schema.LocalImage, error) {
 	}
 	all := []schema.LocalImage{}
 	for _, d := range found {
-		ref, err := image.ParseRef(d.Ref)
+		ref, err := parseImage(d.Ref)
 		if err != nil {
 			continue // a pot that is no image
 		}
@@ -98,6 +98,16 @@ func (o *hostFlags) localImages(c *cobra.Command) ([]schema.LocalImage, error) {
 		})
 	}
 	return all, nil
+}
+
+// parseImage parses what an image was pulled as. The tag of a container image is what its
+// dataset has for it.
+func parseImage(text string) (image.Ref, error) {
+	if !image.IsContainer(text) {
+		return image.ParseRef(text)
+	}
+	c, err := image.ParseContainer(text)
+	return image.Ref{Source: c.Source(), Name: c.Pot, Tag: c.DatasetTag()}, err
 }
 
 func imageState(i schema.LocalImage) string {

@@ -75,6 +75,9 @@ started.`,
 func refProblem(ref image.Ref, name string) error {
 	var errs []error
 	ref.Check(func(field string, err error) {
+		if field == "source" && image.IsContainer(ref.Source) {
+			err = errors.New("is a container image: pot image build --from makes an image of it")
+		}
 		at := map[string]string{"source": "-U", "name": name, "tag": "-t"}[field]
 		errs = append(errs, fmt.Errorf("%s: %w", at, err))
 	})

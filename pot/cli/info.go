@@ -167,6 +167,7 @@ func readInfo(i *schema.PotInfo, s *local.Pot) error {
 	v := lines.Value
 	i.Type, i.Base, i.Level, i.Command = v("pot.type"), v("pot.base"), v("pot.level"), v("pot.cmd")
 	i.Hostname, i.DNS = v("host.hostname"), v("pot.dns")
+	i.User, i.WorkDir = read.User, read.WorkDir
 	i.DependsOn = append(i.DependsOn, lines.Values("pot.depend")...)
 	for _, set := range read.Env {
 		name, _, _ := strings.Cut(set, "=")
@@ -196,8 +197,8 @@ func infoAttributes() []string {
 	return append(append([]string{}, lifeAttributes...), jailAttributes...)
 }
 
-// infoText prints i in pot's own format, with the command, the environment and the ports,
-// which pot leaves out.
+// infoText prints i in pot's own format, with the command, its user and working
+// directory, the environment and the ports, which pot leaves out.
 func infoText(w io.Writer, i *schema.PotInfo, verbose bool) error {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -206,6 +207,11 @@ func infoText(w io.Writer, i *schema.PotInfo, verbose bool) error {
 	line("\tbase : %s", i.Base)
 	line("\tlevel : %s", i.Level)
 	line("\tcommand : %s", i.Command)
+	for _, set := range []struct{ name, value string }{{"user", i.User}, {"work dir", i.WorkDir}} {
+		if set.value != "" {
+			line("\t%s : %s", set.name, set.value)
+		}
+	}
 	if len(i.Environment) > 0 {
 		var names []string
 		for _, e := range i.Environment {

@@ -114,6 +114,7 @@ func TestScripts(t *testing.T) {
 			"pack":     pack,
 
 			"container": container,
+			"damage":    damage,
 
 			"asked": func(ts *testscript.TestScript, _ bool, args []string) { asked(ts, server, args[0]) },
 		},

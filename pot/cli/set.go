@@ -82,17 +82,34 @@ func noteUnpublished(c *cobra.Command, s *local.Pot) error {
 	return nil
 }
 
-// setCmdCommand sets the command (pot set-cmd -p -c). local.SetCmd has the rule for quotes.
+// setCmdCommand sets the command (pot set-cmd -p -c). local.SetCmd has the rule for quotes. Its
+// user and its working directory are not pot's: a container image sets them.
 func setCmdCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set-cmd POT -c COMMAND",
 		Short: "Set the command of a pot",
 		Long: `Sets the command that a pot runs when it is started, quoted as for a shell. One pair of
-double quotes around the whole is stripped.`,
-		Example: `  pot set-cmd -p test -c "nginx -g 'daemon off;'"`,
+double quotes around the whole is stripped. -U and -w set who runs it, and where: "" is
+root, and /. What has no flag stays as it is.`,
+		Example: `  pot set-cmd -p test -c "nginx -g 'daemon off;'"
+  pot set-cmd test -U www -w /srv/www`,
 	}
 	command := c.Flags().StringP("cmd", "c", "", "`command` that the pot runs")
-	return setter(c, func(*hostFlags) ([]local.Change, error) { return []local.Change{local.SetCmd{Command: *command}}, nil })
+	user := c.Flags().StringP("user", "U", "", "run it as this `user` of the pot, or USER:GROUP")
+	dir := c.Flags().StringP("workdir", "w", "", "run it in this `directory` of the pot")
+	return setter(c, func(*hostFlags) ([]local.Change, error) {
+		var all []local.Change
+		if c.Flags().Changed("user") {
+			all = append(all, local.SetUser{User: *user})
+		}
+		if c.Flags().Changed("workdir") {
+			all = append(all, local.SetWorkDir{Dir: *dir})
+		}
+		if len(all) == 0 || c.Flags().Changed("cmd") {
+			all = append(all, local.SetCmd{Command: *command})
+		}
+		return all, nil
+	})
 }
 
 // setAttributeCommand sets an attribute (pot set-attribute -p -A -V). pot accepts set-attr

@@ -90,10 +90,12 @@ func TestLife_joined(t *testing.T) {
 		must.False(t, kills)
 	})
 	t.Run("it can have no attribute that the other lacks", func(t *testing.T) {
-		s := joinedTo("web", "more")
-		s.Attributes = conf.Attributes{"mlock": "YES"}
-		_, err := pots.Create(t.Context(), s)
-		must.ErrorContains(t, err, "a pot that joins the network of web can have no attribute that gives it more than web has")
+		for attribute, value := range map[string]string{"mlock": "YES", "enforce_statfs": "1", "children": "1"} {
+			s := joinedTo("web", "more")
+			s.Attributes = conf.Attributes{attribute: value}
+			_, err := pots.Create(t.Context(), s)
+			must.ErrorContains(t, err, "a pot that joins the network of web can have no attribute that gives it more than web has")
+		}
 	})
 	t.Run("the other may end while it is made", func(t *testing.T) {
 		m.mounting = func(MountPoint) { m.jails["web"].dying = 9 }
@@ -165,14 +167,14 @@ func TestLife_shared(t *testing.T) {
 	}
 	a := create("a", nil)
 	jail := commandWith(t, m, "jail -c name=net ")
-	must.StrContains(t, jail, " enforce_statfs=0 children.max=1000 vnet vnet.interface=")
+	must.StrContains(t, jail, " enforce_statfs=0 children.max=999998 sysvshm=new sysvsem=new sysvmsg=new vnet vnet.interface=")
 	must.StrContains(t, commandWith(t, m, "ifconfig -j net epair"), " inet "+a.Address().String()+"/10 up")
 	must.MapContainsKey(t, m.anchors, "pot-rdr/net")
 	for _, p := range m.mounts {
 		must.False(t, strings.Contains(p.On, "/net/"), must.Sprint(p))
 	}
 	m.commands = nil
-	b := create("b", conf.Attributes{"mlock": "YES"})
+	b := create("b", conf.Attributes{"mlock": "YES", "children": "999997", "sysvshm": "inherit"})
 	must.Eq(t, "jail -m name=net allow.mlock=true", commandWith(t, m, "jail -m"))
 	must.Eq(t, a.Address(), b.Address())
 	must.NoError(t, a.Destroy(t.Context()))

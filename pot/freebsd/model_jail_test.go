@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -16,6 +17,16 @@ type modelJail struct {
 	vnet  bool
 	dying int // looks until it is gone
 	allow []string
+}
+
+// parameter returns the value that a jail was created with, or none.
+func (j *modelJail) parameter(name, none string) string {
+	for _, p := range j.allow {
+		if value, ok := strings.CutPrefix(p, name+"="); ok {
+			return value
+		}
+	}
+	return none
 }
 
 func (m *model) jail(_ io.Reader, argv []string) (string, string) {
@@ -57,7 +68,8 @@ func (m *model) jail(_ io.Reader, argv []string) (string, string) {
 }
 
 // child is what jail(8) complains of a child of a jail. It has no addresses unless it
-// inherits them, and may do no more than its parent (sys/kern/kern_jail.c, kern_jail_set).
+// inherits them, and may do no more than its parent (sys/kern/kern_jail.c, kern_jail_set;
+// sysv_shm.c, shm_prison_check, and its siblings).
 func (m *model) child(parent string, p map[string]string) string {
 	of := m.jails[parent]
 	if of == nil || of.dying > 0 {
@@ -66,9 +78,21 @@ func (m *model) child(parent string, p map[string]string) string {
 	if p["ip4"] != "inherit" || p["ip6"] != "inherit" {
 		panic("the jail would have no addresses")
 	}
+	const refused = "jail: jail_set: Operation not permitted"
 	for k, v := range p {
 		if strings.HasPrefix(k, "allow.") && v == "true" && !slices.Contains(of.allow, k+"=true") {
-			return fmt.Sprintf("jail: %s: Operation not permitted", p["name"])
+			return refused
+		}
+		if strings.HasPrefix(k, "sysv") && v != "disable" && of.parameter(k, "disable") == "disable" {
+			return refused
+		}
+	}
+	if p["enforce_statfs"] < of.parameter("enforce_statfs", "0") { // of one digit
+		return refused
+	}
+	if most, err := strconv.Atoi(p["children.max"]); err == nil {
+		if has, err := strconv.Atoi(of.parameter("children.max", "0")); err != nil || most >= has {
+			return refused
 		}
 	}
 	return ""

@@ -37,8 +37,10 @@ func parameters(jail pot.Jail, device pairs) ([]string, error) {
 }
 
 // bareParameters are jail(8)'s for a jail that only holds a network. A child can have no more
-// than its parent (sys/kern/kern_jail.c, kern_jail_set), and no process is in this one.
-var bareParameters = []string{"enforce_statfs=0", "children.max=1000"}
+// than its parent (sys/kern/kern_jail.c, kern_jail_set; sysv_shm.c, shm_prison_check, and its
+// siblings: a jail has System V IPC only where its parent has), and no process is in this one.
+// It can have fewer children than the host's limit of jails, JAIL_MAX.
+var bareParameters = []string{"enforce_statfs=0", "children.max=999998", "sysvshm=new", "sysvsem=new", "sysvmsg=new"}
 
 // allowed returns the parameters of attributes (pot set-attribute; jail(8)).
 func allowed(a conf.Attributes) []string {

@@ -59,7 +59,7 @@ func Run(t *testing.T, open func(t testing.TB) Bed) {
 	}{
 		{"Images", testImages}, {"Datasets", testDatasets}, {"Snapshots", testSnapshots}, {"Mounts", testMounts}, {"Linked", testLinkedLife}, {"Links", testLinks},
 		{"Jails", testJails}, {"Limits", testLimits},
-		{"Start", testStart}, {"Ports", testPorts}, {"Private", testPrivate}, {"Joined", testJoined}, {"Shared", testShared}, {"Leftovers", testLeftovers}, {"Attributes", testAttributes}, {"Hooks", testHooks}, {"Exec", testExec}, {"Outputs", testOutputs}, {"Bytes", testBytes}, {"Streams", testStreams}, {"Descriptors", testDescriptors}, {"Inherit", testInherit}, {"Life", testLife}, {"Faults", testFaults}, {"UndoFaults", testUndoFaults},
+		{"Start", testStart}, {"Container", testContainer}, {"ContainerRefused", testContainerRefused}, {"Ports", testPorts}, {"Private", testPrivate}, {"Joined", testJoined}, {"Shared", testShared}, {"Leftovers", testLeftovers}, {"Attributes", testAttributes}, {"Hooks", testHooks}, {"Exec", testExec}, {"Outputs", testOutputs}, {"Bytes", testBytes}, {"Streams", testStreams}, {"Descriptors", testDescriptors}, {"Inherit", testInherit}, {"Life", testLife}, {"Faults", testFaults}, {"UndoFaults", testUndoFaults},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			bed := open(t)

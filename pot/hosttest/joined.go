@@ -3,10 +3,13 @@ package hosttest
 import (
 	"context"
 	"io/fs"
+	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -97,10 +100,15 @@ func testShared(t *testing.T, bed Bed) {
 		must.ErrorIs(t, err, fs.ErrNotExist)
 	}
 	answers := func(t *testing.T) {
-		eventually(t, "the port answers", func() bool {
-			text, err := tryAsk(port.String())
-			return err == nil && strings.HasPrefix(text, "hello from ")
-		})
+		t.Helper()
+		var text string
+		var err error
+		for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+			if text, err = tryAsk(port.String()); err == nil && strings.HasPrefix(text, "hello from ") {
+				return
+			}
+		}
+		t.Fatalf("port %s: %v, %q", port, err, text)
 	}
 
 	t.Run("the first makes it, and it goes with the last", func(t *testing.T) {
@@ -118,7 +126,7 @@ func testShared(t *testing.T, bed Bed) {
 		gone(t)
 	})
 	t.Run("many join at once, and leave at once", func(t *testing.T) {
-		done := make(chan error)
+		done := make(chan error, 4) // none waits after a failure
 		names := []pot.Name{"a", "b", "c", "d"}
 		for _, name := range names {
 			go func() {
@@ -158,6 +166,14 @@ func testShared(t *testing.T, bed Bed) {
 		must.NoError(t, err)
 		must.Eq(t, int(syscall.SIGKILL), end.Signal)
 		must.True(t, b.Running())
+	})
+	t.Run("with a damaged record of its supervisor it can be destroyed, and its port is free", func(t *testing.T) {
+		join(t, "a", "sleep", "1h")
+		must.NoError(t, os.WriteFile(bed.Dir+"/pots/net/running.json", []byte("{"), 0o600))
+		must.NoError(t, bed.pots().Destroy(t.Context(), "net"))
+		l, err := net.Listen("tcp", port.String())
+		must.NoError(t, err)
+		must.NoError(t, l.Close())
 	})
 	t.Run("it can be destroyed with its pots", func(t *testing.T) {
 		a := join(t, "a", "sleep", "1h")

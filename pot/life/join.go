@@ -172,7 +172,7 @@ func (p *Pot) joinedUsage(ctx context.Context) (all []pot.Usage) {
 // meanwhile has seen this pot's jail, or finds it gone.
 func (p *Pot) removeJail(ctx context.Context) error {
 	if p.record.Spec.Bare || p.recordErr != nil {
-		p.endHolding()
+		p.endHolding(ctx)
 	}
 	if err := p.removeMembers(ctx); err != nil {
 		return err

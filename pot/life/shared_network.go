@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"syscall"
+	"time"
 
 	"nomad-driver-pot/pot"
 	"nomad-driver-pot/pot/supervise"
@@ -86,11 +86,16 @@ func (p *Pot) mendHolding(ctx context.Context) error {
 	return p.hold(ctx)
 }
 
-// endHolding ends the supervisor of a shared network.
-func (p *Pot) endHolding() {
-	if s, err := supervise.Open(p.dir); err == nil {
-		_ = s.Signal(syscall.SIGKILL) // it may have ended
-	}
+// endHoldingTimeout bounds the wait for a supervisor that somebody has stopped, or whose disk
+// is full: it ends when it can.
+const endHoldingTimeout = 5 * time.Second
+
+// endHolding ends the supervisor of a shared network, so that the next can listen on its
+// ports.
+func (p *Pot) endHolding(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, endHoldingTimeout)
+	defer cancel()
+	_ = supervise.End(ctx, p.dir) // what it holds is not the jail's
 }
 
 // MendNetwork makes a shared network work again whose supervisor has ended. It does nothing

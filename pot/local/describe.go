@@ -66,7 +66,7 @@ func Describe(ctx context.Context, ps *life.Pots, f Filter) ([]Description, erro
 	if err != nil {
 		return nil, err
 	}
-	labels, err := images.Labelled(ctx, conf.LabelTask, conf.LabelRef, conf.LabelDigest, conf.LabelImported)
+	labels, err := images.Labelled(ctx, conf.LabelTask, conf.LabelRef, conf.LabelDigest, conf.LabelManifest, conf.LabelImported)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func Describe(ctx context.Context, ps *life.Pots, f Filter) ([]Description, erro
 		}
 		its := labels[text]
 		d := Description{
-			Name: name, Ref: cmp.Or(its[conf.LabelRef], its[conf.LabelImported]), Digest: its[conf.LabelDigest],
+			Name: name, Ref: cmp.Or(its[conf.LabelRef], its[conf.LabelImported]), Digest: cmp.Or(its[conf.LabelDigest], its[conf.LabelManifest]),
 			Task: its[conf.LabelTask] != "", Imported: its[conf.LabelImported] != "", Created: created[text],
 		}
 		if !f.selects(d) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path"
 	"strconv"
 	"strings"
 
@@ -39,6 +40,51 @@ func (c SetCmd) text() string {
 
 func (c SetCmd) apply(_ context.Context, s *Pot) error {
 	return s.edit(func(conf *conf.Lines) error { return conf.Set("pot.cmd", c.text()) })
+}
+
+// SetUser sets who runs the pot's command (set-cmd): a name or a number of the pot's passwd(5), or
+// either with a group after a colon. "" is root. The user may be created later: a start looks it up.
+type SetUser struct{ User string }
+
+// Validate implements Change.Validate.
+func (u SetUser) Validate() error {
+	if err := conf.CheckLine(u.User); err != nil {
+		return fmt.Errorf("-U: %w", err)
+	}
+	if strings.ContainsAny(u.User, " \t") {
+		return fmt.Errorf("-U: must be USER or USER:GROUP, not %.80q", u.User)
+	}
+	return nil
+}
+
+func (u SetUser) apply(_ context.Context, s *Pot) error { return s.setOrRemove("pot.user", u.User) }
+
+// SetWorkDir sets the directory of the pot where its command runs (set-cmd). "" is /.
+type SetWorkDir struct{ Dir string }
+
+// Validate implements Change.Validate.
+func (d SetWorkDir) Validate() error {
+	if err := conf.CheckLine(d.Dir); err != nil {
+		return fmt.Errorf("-w: %w", err)
+	}
+	if d.Dir != "" && (!path.IsAbs(d.Dir) || strings.TrimSpace(d.Dir) != d.Dir) {
+		return fmt.Errorf("-w: must be an absolute path, not %.80q", d.Dir)
+	}
+	return nil
+}
+
+func (d SetWorkDir) apply(_ context.Context, s *Pot) error {
+	return s.setOrRemove("pot.workdir", d.Dir)
+}
+
+// setOrRemove sets a key of the pot.conf, or removes it for "".
+func (s *Pot) setOrRemove(key, value string) error {
+	return s.edit(func(conf *conf.Lines) error {
+		if value == "" {
+			return conf.Set(key)
+		}
+		return conf.Set(key, value)
+	})
 }
 
 // SetAttribute sets one of pot's attributes (set-attribute). As in pot, a value cannot be

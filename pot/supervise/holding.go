@@ -1,6 +1,10 @@
 package supervise
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -57,6 +61,23 @@ func (s *supervisor) awaitEnd() (Exit, error) {
 		return Exit{}, err
 	}
 	return ExitOf(state), nil
+}
+
+// End has the supervisor of dir kill its command, or end its holding, and waits for the
+// supervisor's end. It needs no record of the supervisor, and does nothing if none is there.
+func End(ctx context.Context, dir string) error {
+	s := &Supervised{dir: dir}
+	err := s.Signal(syscall.SIGKILL)
+	if err == nil {
+		_, err = s.Wait(ctx)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("end supervisor: %w", context.Cause(ctx))
+	}
+	if errors.Is(err, ErrEnded) || errors.Is(err, ErrUnknownExit) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Clear removes the records of a supervisor that has ended from dir, so that another can be

@@ -43,19 +43,24 @@ func TestSupervisor_holding(t *testing.T) {
 	must.NoError(t, err)
 	must.NoError(t, c.Close())
 
-	must.NoError(t, held.Signal(syscall.SIGTERM))
+	must.NoError(t, os.WriteFile(filepath.Join(dir, runningFile), []byte("{"), 0o600)) // it is not needed
+	ended := make(chan error, 1)
+	go func() { ended <- End(t.Context(), dir) }()
 	must.Eq(t, 0, s.wait())
 	s.close()
+	must.NoError(t, <-ended)
+	must.NoError(t, End(t.Context(), dir))
 	data, err := os.ReadFile(filepath.Join(dir, exitFile))
 	must.NoError(t, err)
 	var exit Exit
 	must.NoError(t, json.Unmarshal(data, &exit))
-	must.Eq(t, int(syscall.SIGTERM), exit.Signal)
-	must.Eq(t, 128+int(syscall.SIGTERM), exit.Code)
+	must.Eq(t, int(syscall.SIGKILL), exit.Signal)
+	must.Eq(t, 128+int(syscall.SIGKILL), exit.Code)
 	must.ErrorIs(t, held.Signal(0), ErrEnded)
 
 	must.NoError(t, Clear(dir))
 	must.NoError(t, Clear(dir))
+	must.NoError(t, End(t.Context(), dir))
 	left, err := os.ReadDir(dir)
 	must.NoError(t, err)
 	must.SliceEmpty(t, left)

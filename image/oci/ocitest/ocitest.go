@@ -94,11 +94,16 @@ func WriteLayout(dir, tag string, image v1.Image) {
 
 // ArchiveDir writes the files of dir as a tar archive, as skopeo writes a layout.
 func ArchiveDir(dir, to string) {
+	check(os.WriteFile(filepath.Clean(to), Tree(dir), 0o644))
+}
+
+// Tree returns a tar archive of the files of dir.
+func Tree(dir string) []byte {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	check(w.AddFS(os.DirFS(dir)))
 	check(w.Close())
-	check(os.WriteFile(filepath.Clean(to), out.Bytes(), 0o644))
+	return out.Bytes()
 }
 
 // check panics on an error: what is made here has none.
