@@ -265,7 +265,7 @@ func TestJobs_joined_killed(t *testing.T) {
 			shared := strings.HasSuffix(p.id, "-group")
 			for _, of := range []string{"side", "web"} {
 				before := p.look(t, c)
-				killSupervisor(t, c, p, of)
+				killSupervisorOf(t, c, p, of)
 				p.awaitTasks(t, c, func(name string, s *api.TaskState) bool {
 					anew := name == of || of == "web" && !shared
 					return s.State == "running" && s.StartedAt.After(before.TaskStates[name].StartedAt) == anew
@@ -277,7 +277,7 @@ func TestJobs_joined_killed(t *testing.T) {
 			}
 			if shared {
 				before := p.look(t, c)
-				killSupervisor(t, c, p, "group")
+				killSupervisorOf(t, c, p, "group")
 				works(t, c, all)
 				p.awaitTasks(t, c, func(name string, s *api.TaskState) bool {
 					return s.StartedAt.Equal(before.TaskStates[name].StartedAt)
@@ -289,8 +289,8 @@ func TestJobs_joined_killed(t *testing.T) {
 	})
 }
 
-// killSupervisor kills the supervisor of a task's pot, or of the group's network.
-func killSupervisor(t *testing.T, c *cluster.Cluster, p pair, name string) {
+// killSupervisorOf kills the supervisor of a task's pot, or of the group's network.
+func killSupervisorOf(t *testing.T, c *cluster.Cluster, p pair, name string) {
 	t.Helper()
 	pattern := filepath.Join(c.StateDir(), "pots", name+"_*"+p.alloc, "running.json")
 	found, err := filepath.Glob(strings.ReplaceAll(pattern, "group_*", "group_"))
