@@ -116,11 +116,23 @@ func TestJails_damaged(t *testing.T) {
 			damage(t, file, state)
 			must.NoError(t, host.Jails.Remove(t.Context(), "web"))
 			must.FileNotExists(t, file)
-			// Killed, the first process is this process's zombie until Create's goroutine has waited for it.
-			for err, deadline := error(nil), time.Now().Add(10*time.Second); err == nil; time.Sleep(time.Millisecond) {
-				_, err = os.Stat(filepath.Join("/proc", strconv.Itoa(before.ID)))
-				must.True(t, time.Now().Before(deadline), must.Sprint("the first process still exists"))
-			}
+			awaitGone(t, before.ID)
+		})
+		t.Run("so is that of a network that pots share, whose file is "+name, func(t *testing.T) {
+			dir := t.TempDir()
+			host, err := New(dir, program)
+			must.NoError(t, err)
+			root := filepath.Join(dir, "pots", "group", "m")
+			must.NoError(t, os.MkdirAll(root, 0o755))
+			must.NoError(t, host.Jails.Create(t.Context(), pot.Jail{Name: "group", Root: root, Hostname: "group", Network: pot.NoNetwork, Bare: true}))
+			before, err := host.Jails.Find(t.Context(), "group")
+			must.NoError(t, err)
+			damage(t, filepath.Join(dir, "host", "jails", "group"), state)
+			after, err := host.Jails.Find(t.Context(), "group")
+			must.NoError(t, err)
+			must.Eq(t, before, after)
+			must.NoError(t, host.Jails.Remove(t.Context(), "group"))
+			awaitGone(t, before.ID)
 		})
 		t.Run("a file that is "+name+" does not bring back a jail that has ended", func(t *testing.T) {
 			d := labelled(t)
@@ -136,5 +148,15 @@ func TestJails_damaged(t *testing.T) {
 			must.NoError(t, host.Jails.Create(t.Context(), jail))
 			must.NoError(t, host.Jails.Remove(t.Context(), "web"))
 		})
+	}
+}
+
+// awaitGone waits for the end of a first process. Killed, it is this process's zombie until
+// Create's goroutine has waited for it.
+func awaitGone(t *testing.T, pid int) {
+	t.Helper()
+	for err, deadline := error(nil), time.Now().Add(10*time.Second); err == nil; time.Sleep(time.Millisecond) {
+		_, err = os.Stat(filepath.Join("/proc", strconv.Itoa(pid)))
+		must.True(t, time.Now().Before(deadline), must.Sprint("the first process still exists"))
 	}
 }

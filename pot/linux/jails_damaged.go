@@ -3,6 +3,7 @@
 package linux
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -16,11 +17,15 @@ import (
 )
 
 // findFirst finds the first process of a jail whose file is damaged, and writes the file
-// again. The process is the first of its PID namespace, and its root is the pot's tree.
+// again. The process is the first of its PID namespace, and its root is the pot's tree, in
+// its dataset or, for a network that pots share, in the directory of its record.
 // findFirst returns fs.ErrNotExist if no process matches.
 func (j jails) findFirst(name pot.Name) (supervise.Jail, error) {
 	state := filepath.Dir(filepath.Dir(j.dir))
 	tree, err := os.Stat(filepath.Join(datasets{state}.path(string(ofPot(name))), "m"))
+	if errors.Is(err, fs.ErrNotExist) {
+		tree, err = os.Stat(filepath.Join(state, "pots", string(ofPot(name)), "m"))
+	}
 	if err != nil {
 		return supervise.Jail{}, err
 	}
