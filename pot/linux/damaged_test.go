@@ -118,7 +118,7 @@ func TestJails_damaged(t *testing.T) {
 			must.FileNotExists(t, file)
 			awaitGone(t, before.ID)
 		})
-		t.Run("so is that of a network that pots share, whose file is "+name, func(t *testing.T) {
+		t.Run("a shared network whose file is "+name+" is found by its first process", func(t *testing.T) {
 			dir := t.TempDir()
 			host, err := New(dir, program)
 			must.NoError(t, err)
