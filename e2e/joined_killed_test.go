@@ -63,6 +63,16 @@ func newLateImages(t *testing.T, c *cluster.Cluster, service, sidecar string) *l
 	return s
 }
 
+// lateDatasets returns the datasets of the images of TestJobs_joined_killed.
+func lateDatasets() (all []string) {
+	for i := range 2 {
+		for j := range 3 {
+			all = append(all, fmt.Sprintf("service-%d%d_1_0", i, j), fmt.Sprintf("proxy-%d%d_1_0", i, j))
+		}
+	}
+	return all
+}
+
 // release has the server answer requests for an image. It may be called twice.
 func (s *lateImages) release(name string) {
 	select {
@@ -218,7 +228,9 @@ func TestJobs_joined_killed(t *testing.T) {
 		gc {
 			interval       = "1s"
 			creation_grace = "5s"
-		}`}, sidecarDataset, "service-0_1_0", "proxy-0_1_0", "service-1_1_0", "proxy-1_1_0")
+		}`}, append(lateDatasets(), sidecarDataset)...)
+	// A death that a start has seen before fails the task: Nomad starts a task once more after
+	// its plugin's end, and not again.
 	for i, death := range []struct {
 		name string
 		dies func(*testing.T)
@@ -232,31 +244,40 @@ func TestJobs_joined_killed(t *testing.T) {
 			must.NoError(t, c.StartAgent(ctx(t)))
 		}},
 	} {
-		t.Run("the "+death.name+" is killed", func(t *testing.T) {
-			service, proxy := fmt.Sprint("service-", i), fmt.Sprint("proxy-", i)
-			images := newLateImages(t, c, service, proxy)
-			// Tasks ignore the signal: Nomad kills them when the timeout is over.
-			all := runPairs(t, c, death.name, strings.NewReplacer(
-				c.Images, images.URL, `"`+imagetest.HelloName+`"`, `"`+service+`"`, `"`+cluster.SidecarName+`"`, `"`+proxy+`"`,
-				`kill_timeout = "2s"`, "kill_timeout = \"5s\"\nkill_signal = \"SIGCONT\"").Replace)
-
-			images.awaitRequest(t, service)
-			death.dies(t)
-			images.release(service)
-			for _, p := range all {
-				p.awaitTasks(t, c, func(name string, s *api.TaskState) bool { return s.State == "running" || name == "side" })
-			}
-			images.awaitRequest(t, proxy)
-			death.dies(t)
-			images.release(proxy)
-			works(t, c, all)
-			death.dies(t)
-			works(t, c, all)
-			unended(t, c, all)
-			stopping(t, c, all)
-			death.dies(t)
-			stopped(t, c, all)
-		})
+		for j, phase := range []string{"while the images are fetched", "while the second task starts", "while both run, and while they stop"} {
+			t.Run("the "+death.name+" is killed "+phase, func(t *testing.T) {
+				service, proxy := fmt.Sprintf("service-%d%d", i, j), fmt.Sprintf("proxy-%d%d", i, j)
+				images := newLateImages(t, c, service, proxy)
+				// Tasks ignore the signal: Nomad kills them when the timeout is over.
+				all := runPairs(t, c, fmt.Sprint(death.name, j), strings.NewReplacer(
+					c.Images, images.URL, `"`+imagetest.HelloName+`"`, `"`+service+`"`, `"`+cluster.SidecarName+`"`, `"`+proxy+`"`,
+					`kill_timeout = "2s"`, "kill_timeout = \"5s\"\nkill_signal = \"SIGCONT\"").Replace)
+				images.awaitRequest(t, service)
+				images.awaitRequest(t, proxy)
+				if j == 0 {
+					death.dies(t)
+				}
+				images.release(service)
+				if j == 1 {
+					for _, p := range all {
+						p.awaitTasks(t, c, func(name string, s *api.TaskState) bool { return s.State == "running" || name == "side" })
+					}
+					death.dies(t)
+				}
+				images.release(proxy)
+				works(t, c, all)
+				if j == 2 {
+					death.dies(t)
+					works(t, c, all)
+				}
+				unended(t, c, all)
+				stopping(t, c, all)
+				if j == 2 {
+					death.dies(t)
+				}
+				stopped(t, c, all)
+			})
+		}
 	}
 	t.Run("supervisors are killed", func(t *testing.T) {
 		all := runPairs(t, c, "supervisors", func(job string) string { return job })
