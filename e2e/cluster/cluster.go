@@ -29,6 +29,8 @@ type Config struct {
 	Network string // of the pots; "" for the driver's default
 	Trace   bool   // the client and the plugin log all that they can
 	Driver  string // more lines of the plugin's configuration, in HCL
+	Server  string // more lines of the server block, in HCL
+	Client  string // more lines of the client block, in HCL
 
 	Label    string // of the plugin's block; "" for nomad-driver-pot
 	Examples bool   // have what the jobs of example-jobs need
