@@ -99,10 +99,13 @@ func Start(ctx context.Context, config Config) (*Cluster, error) {
 // answerTimeout bounds an answer of an agent.
 const answerTimeout = 30 * time.Second
 
+// newClient returns a client that keeps no connection open: for each request to a node's
+// agent package api clones the transport, with connections of its own, and an agent takes
+// 100 from one address (limits.http_max_conns_per_client).
 func newClient(port int) (*api.Client, error) {
 	return api.NewClient(&api.Config{
 		Address:    fmt.Sprintf("http://127.0.0.1:%d", port),
-		HttpClient: &http.Client{Timeout: answerTimeout, Transport: &http.Transport{}}, // exec needs one
+		HttpClient: &http.Client{Timeout: answerTimeout, Transport: &http.Transport{DisableKeepAlives: true}},
 	})
 }
 
