@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -83,6 +84,24 @@ var execBehaviours = []behaviour{
 		for i, got := range results {
 			must.Eq(t, fmt.Sprintf("%d exiting %d\n<nil>", i, i), got)
 		}
+	}},
+	// Nomad notices that the user has hung up when it has output for him.
+	{"a command whose exec is hung up is killed when it writes", func(t *testing.T, b *bed) {
+		alloc := b.execTask(t, "exec-hang-up")
+		argv := []string{"/bin/hello", "flood", "1000000007"}
+		user, hangUp := context.WithCancel(ctx(t))
+		reader := &slowReader{first: make(chan struct{}), read: make(chan struct{})}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			b.Allocations().Exec(user, alloc, "task", false, argv, strings.NewReader(""), reader, io.Discard, nil, nil)
+		}()
+		<-reader.first
+		runs(t, true, argv...)
+		hangUp()
+		close(reader.read)
+		<-done
+		runs(t, false, argv...)
 	}},
 	{"an exec of a command that the pot does not have fails", func(t *testing.T, b *bed) {
 		alloc := b.execTask(t, "exec-nothing")

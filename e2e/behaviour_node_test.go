@@ -31,7 +31,11 @@ var nodeBehaviours = []behaviour{
 		b.running(t, id)
 	}},
 	{"a drain stops tasks but those of system jobs, if it is to ignore these", func(t *testing.T, b *bed) {
-		web := b.runs(t, service("drained", helloTask("main", `"serve"`, "", "")))
+		web := b.runs(t, service("drained", `
+    migrate {
+      health_check     = "task_states"
+      min_healthy_time = "100ms"
+    }`+helloTask("main", `"serve"`, "", "")))
 		system := b.runs(t, systemJob("not-drained", "system", helloTask("main", `"serve"`, "", "")))
 		node := b.drain(t, &api.DrainSpec{Deadline: time.Minute, IgnoreSystemJobs: true})
 		b.reached(t, web, api.AllocClientStatusComplete)

@@ -25,5 +25,6 @@ var otherTests = map[string]func(*testing.T){
 	"a task survives the death of plugin and agent":                        TestRestart,
 	"how a task ended while no agent ran is reported":                      TestRestart_endsMeanwhile,
 	"tasks survive an upgrade of the plugin":                               TestUpgrade,
+	"an upgrade of the plugin can be taken back":                           TestDowngrade,
 	"a start that the agent did not live to see is repeated":               TestStart_agentKilled,
 }

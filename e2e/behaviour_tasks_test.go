@@ -55,6 +55,17 @@ var taskBehaviours = []behaviour{
 		must.False(t, now.TaskStates["after"].StartedAt.Before(now.TaskStates["main"].StartedAt))
 		must.Eq(t, "running", now.TaskStates["main"].State)
 	}},
+	{"a poststart sidecar runs as long as the main task", func(t *testing.T, b *bed) {
+		alloc := b.ends(t, batch("poststart-sidecar",
+			helloTask("main", `"sleep", "2s"`, "", "")+helloTask("side", `"serve", ":9090"`, "", `
+      lifecycle {
+        hook    = "poststart"
+        sidecar = true
+      }`)), api.AllocClientStatusComplete)
+		side, main := alloc.TaskStates["side"], alloc.TaskStates["main"]
+		must.False(t, side.StartedAt.Before(main.StartedAt))
+		must.False(t, side.FinishedAt.Before(main.FinishedAt))
+	}},
 	{"a poststop task runs after the main task", func(t *testing.T, b *bed) {
 		alloc := b.ends(t, batch("poststop",
 			helloTask("main", `"write", "/alloc/data/main", "done"`, "", "")+
