@@ -167,6 +167,12 @@ job "forced" {
     }`+helloTask("main", `"exit", "1"`, "", "")+`
   }
 }`, api.AllocClientStatusFailed)
+		b.allocation(t, failed.ID, func(now *api.Allocation) error { // until the server has made its plan
+			if now.FollowupEvalID == "" {
+				return fmt.Errorf("it is not to be placed again in an hour")
+			}
+			return nil
+		})
 		_, _, err := b.Jobs().EvaluateWithOpts(failed.JobID, api.EvalOptions{ForceReschedule: true}, nil)
 		must.NoError(t, err)
 		b.counts(t, failed.JobID, 2, api.AllocClientStatusFailed)

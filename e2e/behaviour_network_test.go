@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -148,13 +149,13 @@ job "two-pots" {
 	{"network_mode alias has an address on the host, or is refused by name", func(t *testing.T, b *bed) {
 		text := job{name: "alias", config: hello(`"id"`) + `
 			network_mode = "alias"
-			ip           = ["lo0|127.5.5.5"]`}.hcl(b.Cluster)
+			ip           = ["lo0|` + aliasAddress + `"]`}.hcl(b.Cluster)
 		if runtime.GOOS != "freebsd" {
 			b.tells(t, b.ends(t, text, api.AllocClientStatusFailed), "alias")
 			return
 		}
 		alloc := b.ends(t, text, api.AllocClientStatusComplete)
-		_, err := b.Says(ctx(t), alloc, "task", "addr 127.5.5.5/")
+		_, err := b.Says(ctx(t), alloc, "task", "addr "+aliasAddress+"/")
 		must.NoError(t, err)
 	}},
 	{"network_stack dual has IPv6 in the pot, or is refused by name", func(t *testing.T, b *bed) {
@@ -166,6 +167,9 @@ job "two-pots" {
 		b.ends(t, text, api.AllocClientStatusComplete)
 	}},
 }
+
+// aliasAddress is the address of a task on the host's network stack.
+const aliasAddress = "127.5.5.5"
 
 // publishes is a job whose task serves HTTP at that address, and answers at its port.
 func publishes(name, port, at string) func(*testing.T, *bed) {
@@ -190,14 +194,15 @@ func freePort(t *testing.T) int {
 	}
 }
 
-// hostAddresses returns the host's addresses that are not of one link alone, and not of
+// hostAddresses returns the host's addresses, but for those of one link alone and those of
 // pots, which come and go meanwhile.
 func hostAddresses(t *testing.T) (all []string) {
 	t.Helper()
 	addrs, err := net.InterfaceAddrs()
 	must.NoError(t, err)
 	for _, a := range addrs {
-		if text := a.String(); !strings.HasPrefix(text, "fe80:") && !strings.HasPrefix(text, "10.199.") {
+		text := a.String()
+		if !slices.ContainsFunc([]string{"fe80:", "10.199.", aliasAddress}, func(p string) bool { return strings.HasPrefix(text, p) }) {
 			all = append(all, text)
 		}
 	}
