@@ -70,6 +70,7 @@ func (d *Driver) start(ctx context.Context, cfg *drivers.TaskConfig) (*task, *dr
 	if err != nil {
 		return nil, nil, err
 	}
+	d.supersede(b, TaskID(cfg.ID))
 	emit := d.events.forTask(cfg)
 	clock := newStopwatch()
 	if err := d.awaitOwner(ctx, b, p, cfg, emit); err != nil {

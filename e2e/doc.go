@@ -26,6 +26,9 @@
 // keys, messages, and the blocks of commands that can be run (docs_*test.go); and CI's
 // workflows (workflows_test.go).
 //
+// TestBehaviours has most of what jobs can ask for, on one cluster: a behaviour that needs
+// no agent of its own is an entry of a list in behaviour_*_test.go.
+//
 // # Where to begin
 //
 // Read restart_test.go: it is short and uses most helpers. Job files come from the type

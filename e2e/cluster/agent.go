@@ -41,6 +41,7 @@ func (c *Cluster) start(role string) (*agent, error) {
 		"ServerHTTP": c.ports.server, "RPC": c.ports.rpc, "Serf": c.ports.serf, "ClientHTTP": c.ports.client,
 		"PluginDir": c.config.Plugins, "StateDir": c.StateDir(), "Network": c.config.Network,
 		"ZFSRoot": c.zfsRoot, "Loopback": loopback(), "Trace": c.config.Trace, "Driver": c.config.Driver, "Data": data, "Label": c.config.Label,
+		"ServerLines": c.config.Server, "ClientLines": c.config.Client,
 	})
 	if err != nil {
 		return nil, err

@@ -31,6 +31,8 @@ type Config struct {
 	Trace   bool   // the client and the plugin log all that they can
 	Driver  string // more lines of the plugin's configuration, in HCL
 	State   string // directory of the driver's state, which exists; "" for one in Dir
+	Server  string // more lines of the server block, in HCL
+	Client  string // more lines of the client block, in HCL
 
 	Label    string // of the plugin's block; "" for nomad-driver-pot
 	Examples bool   // have what the jobs of example-jobs need
@@ -105,10 +107,13 @@ func Start(ctx context.Context, config Config) (*Cluster, error) {
 // answerTimeout bounds an answer of an agent.
 const answerTimeout = 30 * time.Second
 
+// newClient returns a client that keeps no connection open: for each request to a node's
+// agent package api clones the transport, with connections of its own, and an agent takes
+// 100 from one address (limits.http_max_conns_per_client).
 func newClient(port int) (*api.Client, error) {
 	return api.NewClient(&api.Config{
 		Address:    fmt.Sprintf("http://127.0.0.1:%d", port),
-		HttpClient: &http.Client{Timeout: answerTimeout, Transport: &http.Transport{}}, // exec needs one
+		HttpClient: &http.Client{Timeout: answerTimeout, Transport: &http.Transport{DisableKeepAlives: true}},
 	})
 }
 
