@@ -19,8 +19,8 @@ import (
 )
 
 // An agent that is killed while it waits for a start never learns what became of it,
-// and the plugin outlives it. The next agent starts the task again: when the grace is
-// over there is one, and it is the one that Nomad knows.
+// and the plugin outlives it. The next agent starts the task again, and then there is one:
+// the one that Nomad knows.
 func TestStart_agentKilled(t *testing.T) {
 	const xz = imagetest.HelloName + "_" + imagetest.HelloTag + ".xz"
 	argv := []string{"/bin/hello", "signals"}
