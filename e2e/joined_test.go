@@ -53,11 +53,22 @@ job %q {
 		task("side", cluster.SidecarName, "command = \"/bin/sidecar\"\nargs = [\"proxy\", \":8080\", \"127.0.0.1:9090\"]\n"+side))
 }
 
-// restart restarts a task, and waits until the tasks in all have been started anew.
+// restart restarts a task, and waits until the tasks in all have been started anew. All of
+// the allocation run before: Nomad forgets the request for one that does not yet.
 func restart(t *testing.T, c *cluster.Cluster, alloc *api.Allocation, task string, all ...string) {
 	t.Helper()
-	before, _, err := c.Allocations().Info(alloc.ID, nil)
-	must.NoError(t, err)
+	var before *api.Allocation
+	until(t, func() (err error) {
+		if before, _, err = c.Allocations().Info(alloc.ID, nil); err != nil {
+			return err
+		}
+		for name, state := range before.TaskStates {
+			if state.State != "running" {
+				return fmt.Errorf("task %s does not run: %s", name, cluster.Story(before))
+			}
+		}
+		return nil
+	})
 	must.NoError(t, c.Allocations().Restart(alloc, task, nil))
 	until(t, func() error {
 		now, _, err := c.Allocations().Info(alloc.ID, nil)
