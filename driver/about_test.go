@@ -232,7 +232,7 @@ func TestAbout_exampleJobs(t *testing.T) {
 						structs.AllocatedPortMapping{Label: "proxy", Value: 25002, To: 9090})
 					p, err := operator.plan(cfg)
 					must.NoError(t, err)
-					must.Eq(t, "http://127.0.0.1:8000/pots/hello-linux:1.0", p.ref.String())
+					must.SliceContains(t, []string{"http://127.0.0.1:8000/pots/hello-linux:1.0", "http://127.0.0.1:8000/pots/sidecar:1.0"}, p.ref.String())
 				}
 			}
 		})

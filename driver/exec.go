@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/armon/circbuf"
@@ -55,7 +56,7 @@ func (d *Driver) ExecTaskStreaming(ctx context.Context, id string, o *drivers.Ex
 	defer cancel() // ends sizes
 	defer o.Stdout.Close()
 	defer o.Stderr.Close()
-	return d.exec(ctx, id, life.Exec{
+	result, err := d.exec(ctx, id, life.Exec{
 		Argv:     o.Command,
 		Stdin:    o.Stdin,
 		Stdout:   o.Stdout,
@@ -63,6 +64,30 @@ func (d *Driver) ExecTaskStreaming(ctx context.Context, id string, o *drivers.Ex
 		Terminal: o.Tty,
 		Resize:   sizes(ctx, o.ResizeCh),
 	})
+	if err != nil && len(err.Error()) > maxStreamError {
+		d.logger.Warn("cannot run command in task", "task_id", id, "error", err)
+		err = shortened(err, maxStreamError)
+	}
+	return result, err
+}
+
+// maxStreamError is the size in bytes of the longest error of ExecTaskStreaming that reaches the
+// user. Nomad's agent puts it, after gRPC's "rpc error: code = Unknown desc = ", into a
+// WebSocket close frame, whose reason has at most 123 bytes (RFC 6455, 5.5). With a longer
+// one the agent sends none, and the user sees "unexpected EOF".
+const maxStreamError = 123 - 33
+
+// shortened returns an error without the middle of err's text, so that it has at most size
+// bytes. What failed stands at its beginning, and why at its end.
+func shortened(err error, size int) error {
+	const omitted = "…"
+	text := oneLine(err)
+	if len(text) <= size {
+		return err
+	}
+	head := (size - len(omitted)) / 3
+	tail := size - len(omitted) - head
+	return errors.New(strings.ToValidUTF8(text[:head], "") + omitted + strings.ToValidUTF8(text[len(text)-tail:], ""))
 }
 
 // exec runs a command in the task's pot, with the environment, user and working

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -119,6 +120,16 @@ func TestDriver_ExecTaskStreaming(t *testing.T) {
 		})
 	})
 
+	t.Run("an error that is too long for Nomad's agent is cut in its middle", func(t *testing.T) {
+		_, err := b.driver.ExecTaskStreaming(t.Context(), cfg.ID, &drivers.ExecOptions{
+			Command: []string{"/bin/" + strings.Repeat("nothing/", 30)}, Stdout: closer{io.Discard}, Stderr: closer{io.Discard},
+		})
+		must.Error(t, err)
+		must.LessEq(t, maxStreamError, len(err.Error()), must.Sprint(err))
+		must.StrHasPrefix(t, "cannot run command in task", err.Error())
+		must.StrHasSuffix(t, "not in the pot: file does not exist", err.Error())
+	})
+
 	t.Run("a command ends with its context", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
@@ -174,4 +185,13 @@ func TestDriver_ExecTaskStreaming_conformance(t *testing.T) {
 type remote struct {
 	*Driver
 	drivers.ExecTaskStreamingRawDriver
+}
+
+func TestShortened(t *testing.T) {
+	leak.Check(t)
+	short := errors.New("no such file")
+	must.Eq(t, short, shortened(short, 12))
+	must.EqError(t, shortened(errors.New("exec: 0123456789012345: no such file"), 21), "exec: …no such file")
+	must.EqError(t, shortened(errors.New("éééééééééé"), 11), "é…ééé")
+	must.EqError(t, shortened(errors.Join(errors.New("one, which is long"), errors.New("two")), 13), "one…ng; two")
 }

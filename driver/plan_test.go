@@ -84,7 +84,7 @@ var planFaults = []struct {
 	{name: "an image must be a URL", config: `image = "here"
 			pot = "a/b"
 			tag = ".."`,
-		want: `config.image: must begin with https://, http:// or file://: write "https://here"; ` +
+		want: `config.image: must begin with https://, http://, file:// or docker://: write "https://here"; ` +
 			`config.pot: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not "a/b"; ` +
 			`config.tag: must be letters, digits, '.', '_' and '-', and begin with a letter, a digit or '_', not ".."`},
 	{name: "an image is not one of its files", config: `image = "https://images.example.org/pots/hello_1.0.xz"

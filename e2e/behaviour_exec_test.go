@@ -108,6 +108,8 @@ var execBehaviours = []behaviour{
 		code, out, err := b.Exec(ctx(t), alloc, "task", "/bin/nothing")
 		must.True(t, err != nil || code != 0)
 		must.StrContains(t, fmt.Sprint(out, err), "/bin/nothing")
+		_, _, err = b.Exec(ctx(t), alloc, "task", "/bin/"+strings.Repeat("nothing/", 30))
+		must.ErrorContains(t, err, "file does not exist")
 	}},
 }
 
