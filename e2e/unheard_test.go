@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,6 +32,8 @@ func TestStart_agentKilled(t *testing.T) {
 		}`})
 	server := imagetest.NewServer(t)
 	release := make(chan struct{})
+	released := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(released) // a server that holds an answer does not end
 	server.Fail(xz, func(w http.ResponseWriter, r *http.Request, file []byte) {
 		<-release
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file))
@@ -46,7 +49,7 @@ func TestStart_agentKilled(t *testing.T) {
 	plugin, err := c.Plugin()
 	must.NoError(t, err)
 	c.KillAgent()
-	close(release)
+	released()
 	var first int
 	until(t, func() error {
 		found := pidsOf(t, argv)
