@@ -112,16 +112,12 @@ var errNotYet = errors.New("its network cannot be joined yet")
 // findOwner returns the pot of a task of the allocation, if its network can be joined. The
 // error is errNotYet if that may change.
 func findOwner(ctx context.Context, pots *life.Pots, alloc, task string) (pot.Name, error) {
-	names, err := pots.List()
+	all, err := allocPots(pots, alloc)
 	if err != nil {
 		return "", err
 	}
-	for _, name := range names {
-		if !strings.HasSuffix(string(name), "_"+alloc) { // TaskID.PotName
-			continue
-		}
-		p, err := pots.Find(name)
-		if err != nil || p.InPlace() || p.Label(labelAlloc) != alloc || TaskID(p.Label(labelTask)).taskName() != task {
+	for _, p := range all {
+		if TaskID(p.Label(labelTask)).taskName() != task {
 			continue
 		}
 		if err := joinable(task, p.Spec()); err != nil {
@@ -130,8 +126,8 @@ func findOwner(ctx context.Context, pots *life.Pots, alloc, task string) (pot.Na
 		if !p.Running() {
 			continue // it is being started, or has ended: then another pot follows
 		}
-		if _, err := pots.CanJoin(ctx, name); err == nil {
-			return name, nil
+		if _, err := pots.CanJoin(ctx, p.Name()); err == nil {
+			return p.Name(), nil
 		}
 	}
 	return "", fmt.Errorf("task %q: %w: no pot of that task is running in this allocation", task, errNotYet)

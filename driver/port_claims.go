@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/hashicorp/nomad/plugins/drivers"
@@ -135,20 +134,13 @@ func (pc *portClaims) others(cfg *drivers.TaskConfig, pots *life.Pots) (all []*p
 			all = append(all, c)
 		}
 	}
-	names, err := pots.List()
+	there, err := allocPots(pots, cfg.AllocID) // a damaged record does not say which ports its pot publishes
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range names {
-		if starting[name] || !strings.HasSuffix(string(name), "_"+cfg.AllocID) { // TaskID.PotName
+	for _, p := range there {
+		if starting[p.Name()] {
 			continue
-		}
-		p, err := pots.Find(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // it was destroyed since
-		}
-		if err != nil || p.InPlace() || p.Label(labelAlloc) != cfg.AllocID {
-			continue // a damaged record does not say which ports its pot publishes
 		}
 		id := TaskID(p.Label(labelTask))
 		all = append(all, &portClaim{

@@ -1,10 +1,6 @@
 package driver
 
-import (
-	"strings"
-
-	"nomad-driver-pot/pot/life"
-)
+import "nomad-driver-pot/pot/life"
 
 // supersede destroys what earlier starts of a task have made, or are making, that Nomad
 // never heard of: its agent was killed while it waited for StartTask, or the plugin before it
@@ -27,23 +23,13 @@ func (d *Driver) supersede(b *backend, id TaskID) {
 // unknownPots returns the IDs of pots of other starts of a task that the plugin does not
 // know. Nomad has a task recovered before it starts it again, if it knows it.
 func unknownPots(pots *life.Pots, id TaskID, known func(TaskID) bool) (found []TaskID, err error) {
-	names, err := pots.List()
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		if !strings.HasSuffix(string(name), "_"+id.alloc()) { // TaskID.PotName
-			continue
-		}
-		p, err := pots.Find(name)
-		if err != nil || p.InPlace() {
-			continue // it is damaged, which only the reconciler knows how to end, or it is gone
-		}
+	all, err := allocPots(pots, id.alloc())
+	for _, p := range all {
 		if earlier := TaskID(p.Label(labelTask)); id.sameTask(earlier) && !known(earlier) {
 			found = append(found, earlier)
 		}
 	}
-	return found, nil
+	return found, err
 }
 
 // unheard returns the IDs of other starts of a task, under way or done, of which Nomad has

@@ -75,7 +75,7 @@ var allocBehaviours = []behaviour{
 		})
 		b.says(t, alloc, "line 399999\n")
 	}},
-	{"a signal reaches the task, and one that does not exist is refused", func(t *testing.T, b *bed) {
+	{"a signal reaches the task, and an unknown one is refused", func(t *testing.T, b *bed) {
 		alloc := b.runs(t, job{name: "signals", kind: "service", config: hello(`"signals"`)}.hcl(b.Cluster))
 		b.says(t, alloc, "ready\n")
 		for signal, said := range map[string]string{"SIGUSR1": "got user defined signal 1\n", "SIGINT": "got interrupt\n", "SIGWINCH": "got window size changes\n"} {

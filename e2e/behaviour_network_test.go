@@ -106,7 +106,7 @@ var networkBehaviours = []behaviour{
 			must.StrContains(t, out, "addr "+addr)
 		}
 	}},
-	{"a task without a network has no address but those of loopback", func(t *testing.T, b *bed) {
+	{"a task without a network has loopback addresses alone", func(t *testing.T, b *bed) {
 		out := b.prints(t, job{name: "none", config: hello(`"id"`) + "\n" + `network_mode = "none"`})
 		for line := range strings.Lines(out) {
 			if addr, ok := strings.CutPrefix(line, "addr "); ok {

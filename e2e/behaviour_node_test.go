@@ -30,7 +30,7 @@ var nodeBehaviours = []behaviour{
 		eligible(true)
 		b.running(t, id)
 	}},
-	{"a drain stops tasks but those of system jobs, if it is to ignore these", func(t *testing.T, b *bed) {
+	{"a drain that ignores system jobs stops all other tasks", func(t *testing.T, b *bed) {
 		web := b.runs(t, service("drained", `
     migrate {
       health_check     = "task_states"

@@ -225,7 +225,7 @@ func (x *chaos) hostHas(pots map[string]bool) error {
 	return x.addressesAgree()
 }
 
-// addressesAgree returns nil if the addresses taken are those of existing pots. Tasks of a
+// addressesAgree returns nil if existing pots have all addresses that are taken. Tasks of a
 // group share one.
 func (x *chaos) addressesAgree() error {
 	entries, err := os.ReadDir(filepath.Join(x.state, "addresses"))

@@ -60,12 +60,11 @@ func pauseSupervisor(x *chaos) {
 	must.NoError(x, syscall.Kill(v.supervisor, syscall.SIGCONT))
 }
 
-// killNetwork kills the process that holds the published ports of a group. Nothing mends
-// that while the tasks run: they are restarted, as a user does.
+// killNetwork kills the process that holds the published ports of a group. The reconciler
+// starts it again.
 func killNetwork(x *chaos) {
 	alloc := x.alloc("joined")
 	must.NoError(x, syscall.Kill(x.victimOf("group_"+alloc.ID).supervisor, syscall.SIGKILL))
-	until(x.T, func() error { return x.Allocations().RestartAllTasks(alloc, nil) })
 }
 
 func killCommand(x *chaos) { must.NoError(x, syscall.Kill(x.victim().pid, syscall.SIGKILL)) }

@@ -17,6 +17,19 @@ import (
 // joinedJob is a job whose group has the tasks web and side, with that much config each. The
 // service listens on its localhost alone, and the sidecar is a proxy on the group's port.
 func joinedJob(c *cluster.Cluster, name, web, side string) string {
+	return pairJob(c, name, imagetest.HelloName, hello(`"serve", "127.0.0.1:9090"`)+"\n"+web,
+		cluster.SidecarName, "command = \"/bin/sidecar\"\nargs = [\"proxy\", \":8080\", \"127.0.0.1:9090\"]\n"+side)
+}
+
+// sharedJob is joinedJob with two services: web on the group's port, and side on localhost.
+func sharedJob(c *cluster.Cluster, name, web, side string) string {
+	return pairJob(c, name, imagetest.HelloName, hello(`"serve", ":8080"`)+"\n"+web,
+		imagetest.HelloName, hello(`"serve", "127.0.0.1:9090"`)+"\n"+side)
+}
+
+// pairJob is a job whose group has the tasks web and side, each with the image and the config
+// given, and the port http.
+func pairJob(c *cluster.Cluster, name, webImage, web, sideImage, side string) string {
 	task := func(name, pot, config string) string {
 		return fmt.Sprintf(`
     task %q {
@@ -49,12 +62,11 @@ job %q {
     %s
     %s
   }
-}`, name, task("web", imagetest.HelloName, hello(`"serve", "127.0.0.1:9090"`)+"\n"+web),
-		task("side", cluster.SidecarName, "command = \"/bin/sidecar\"\nargs = [\"proxy\", \":8080\", \"127.0.0.1:9090\"]\n"+side))
+}`, name, task("web", webImage, web), task("side", sideImage, side))
 }
 
-// restart restarts a task, and waits until the tasks in all have been started anew. All of
-// the allocation run before: Nomad forgets the request for one that does not yet.
+// restart restarts a task, and waits until the tasks in all have been started anew. Before,
+// it waits until all tasks of the allocation run: Nomad forgets a request that is too early.
 func restart(t *testing.T, c *cluster.Cluster, alloc *api.Allocation, task string, all ...string) {
 	t.Helper()
 	var before *api.Allocation

@@ -133,7 +133,7 @@ func (c Container) WantedTag() string {
 	return c.Tag
 }
 
-// Moves reports whether the tag is one that is asked for at each use.
+// Moves reports whether the registry is asked for the tag at each use.
 func (c Container) Moves() bool { return c.WantedTag() == latest }
 
 // Source returns the URL of the repository.

@@ -49,7 +49,7 @@ func (b *bench) storeAs(archive, data []byte) {
 	b.config.RootFS.DiffIDs[0], b.manifest.Layers[0] = sum(archive), b.layer()
 }
 
-// layersOf makes the layers those of archives.
+// layersOf replaces the layers by archives.
 func (b *bench) layersOf(all ...[]byte) {
 	b.manifest.Layers, b.config.RootFS.DiffIDs = nil, nil
 	for _, archive := range all {

@@ -131,7 +131,7 @@ func TestOpen_hostile(t *testing.T) {
 		"a layer that is not distributed":  {firstLayer(func(d *v1.Descriptor) { d.MediaType = types.OCIRestrictedLayer }), "is a foreign layer"},
 		"a layer at a URL":                 {firstLayer(func(d *v1.Descriptor) { d.URLs = []string{"https://example.org/x"} }), "is a foreign layer"},
 		"a layer of another kind":          {firstLayer(func(d *v1.Descriptor) { d.MediaType = "application/wasm" }), `is no layer of files: its type is "application/wasm"`},
-		"a layer of less than nothing":     {firstLayer(func(d *v1.Descriptor) { d.Size = -5 }), "has a size of -5 bytes"},
+		"a layer of a negative size":       {firstLayer(func(d *v1.Descriptor) { d.Size = -5 }), "has a size of -5 bytes"},
 		"a layer without a digest":         {firstLayer(func(d *v1.Descriptor) { d.Digest = v1.Hash{Algorithm: "sha256", Hex: "ab"} }), "is no manifest"},
 		"a digest of another algorithm":    {firstLayer(func(d *v1.Descriptor) { d.Digest.Algorithm = "md5" }), "is no manifest"},
 		"a layer that is larger than said": {firstLayer(func(d *v1.Descriptor) { d.Size-- }), "bytes that the image says"},
